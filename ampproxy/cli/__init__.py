@@ -1,0 +1,1 @@
+"""The ``ampproxy`` command: one module per verb."""

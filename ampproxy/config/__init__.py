@@ -1,0 +1,1 @@
+"""The configuration file: text to frozen values, with file and line in every complaint."""

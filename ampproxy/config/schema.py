@@ -1,0 +1,156 @@
+"""The whole configuration as frozen values. Parsed once; swapped whole on reload.
+
+Times are seconds, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ampproxy.wire.redact import Secret
+
+#: What an account is, by the section of the file that names it.
+AccountKind = Literal["claude", "codex", "gemini", "vertex", "openai-compatibility"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tls:
+    """Certificate chain and private key of the listener, PEM files."""
+
+    cert: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelName:
+    """A model of an account: the vendor's name and the one that clients see and ask for."""
+
+    name: str
+    alias: str
+
+    @property
+    def visible(self) -> str:
+        """The id that clients use."""
+        return self.alias or self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One credential at one vendor.
+
+    :param label: how logs and errors name it; never holds a secret: ``claude-api-key[0]``,
+        ``openai-compatibility/local[1]``.
+    :param kind: the section it comes from.
+    :param dialect: what its backend speaks (see :mod:`ampproxy.model.base`).
+    :param base_url: without a trailing slash.
+    :param models: empty: whatever the vendor's family pattern says.
+    :param excluded_models: lower-case wildcard patterns against the visible id.
+    :param proxy_url: ``None``: the global one; ``direct``: none at all.
+    :param line: where it stands in the file.
+    """
+
+    label: str
+    kind: AccountKind
+    dialect: str
+    base_url: str
+    api_key: Secret
+    priority: int = 0
+    prefix: str = ""
+    proxy_url: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    models: tuple[ModelName, ...] = ()
+    excluded_models: tuple[str, ...] = ()
+    disable_cooling: bool = False
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mapping:
+    """``model-mappings``: a model name, or a pattern of names, stands for another model.
+
+    :param source: the name, or the pattern's text.
+    :param pattern: compiled, case-insensitive, searched unanchored; ``None`` for an exact name
+        (compared case-insensitively).
+    :param target: a model name, perhaps with a thinking suffix.
+    """
+
+    source: str
+    target: str
+    pattern: re.Pattern[str] | None = None
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AmpCode:
+    """The ``ampcode`` section. ``per_client_keys``: client key -> Amp upstream key."""
+
+    upstream_url: str = ""
+    upstream_api_key: Secret | None = None
+    per_client_keys: tuple[tuple[Secret, Secret], ...] = ()
+    restrict_management_to_localhost: bool = True
+    mappings: tuple[Mapping, ...] = ()
+    force_mappings: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routing:
+    """How one of several accounts is chosen."""
+
+    strategy: Literal["round-robin", "fill-first"] = "round-robin"
+    session_affinity: bool = False
+    session_affinity_ttl: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a client may send, and how long it may take (our own section ``limits``)."""
+
+    max_body: int = 64 * 1024 * 1024
+    max_headers: int = 100
+    max_header_bytes: int = 64 * 1024
+    header_timeout: float = 10.0
+    body_timeout: float = 60.0
+    idle_timeout: float = 75.0
+    max_answer: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeouts:
+    """How long an upstream may take (our own section ``timeouts``). ``grace``: how long running
+    exchanges may go on after SIGTERM.
+    """
+
+    connect: float = 10.0
+    first_byte: float = 600.0
+    idle: float = 300.0
+    grace: float = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that the service is told."""
+
+    host: str = "127.0.0.1"
+    port: int = 8317
+    tls: Tls | None = None
+    allowed_hosts: tuple[str, ...] = ()
+    api_keys: tuple[Secret, ...] = ()
+    debug: bool = False
+    auth_dir: Path = Path("~/.cli-proxy-api")
+    proxy_url: str | None = None
+    request_retry: int = 0
+    max_retry_credentials: int = 0
+    max_retry_interval: int = 0
+    force_model_prefix: bool = False
+    keepalive_seconds: int = 15
+    translation: Literal["lenient", "strict"] = "lenient"
+    routing: Routing = field(default_factory=Routing)
+    ampcode: AmpCode = field(default_factory=AmpCode)
+    accounts: tuple[Account, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    warnings: tuple[str, ...] = ()
+    source: Path | None = None

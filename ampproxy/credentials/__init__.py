@@ -1,0 +1,1 @@
+"""Choosing among the accounts that could serve a request."""

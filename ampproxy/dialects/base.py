@@ -1,0 +1,185 @@
+"""What a dialect promises. The relay and the translator know dialects only through this."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from ampproxy.model.base import Value
+from ampproxy.model.events import ChatResponse, Event, WireError
+from ampproxy.model.loss import Loss
+from ampproxy.model.request import ChatRequest, Level
+
+
+class ModelInfo(Value, frozen=True):
+    """A model as a list shows it. ``created`` in seconds since the epoch."""
+
+    id: str
+    owned_by: str
+    created: int = 0
+    display_name: str | None = None
+
+
+class Target(Value, frozen=True):
+    """The model that a request is rendered for, and what it takes.
+
+    :param thinking: ``budget``: a token budget; ``level``: an effort level; ``both``; ``none``: not
+        at all (thinking wishes are a loss); ``unknown``: a model nobody described, trusted to take
+        what the client says in the dialect's classic form.
+    :param budget: smallest and largest budget that is accepted.
+    :param levels: the effort levels that are accepted; others are moved to the nearest.
+    :param can_disable: whether thinking can be switched off.
+    :param sampling: whether temperature, top_p and penalties are accepted.
+    :param max_output: the largest number of tokens it generates, where known.
+    """
+
+    model: str
+    thinking: str = "unknown"
+    budget: tuple[int, int] = (1024, 128_000)
+    levels: tuple[Level, ...] = ("low", "medium", "high")
+    can_disable: bool = True
+    sampling: bool = True
+    max_output: int | None = None
+
+
+class Rendered(Value, frozen=True):
+    """A request in a target's dialect.
+
+    :param names: tool names that had to change: as sent -> as the client knows them.
+    :param headers: extra request headers that this body needs (``anthropic-beta``).
+    """
+
+    body: bytes
+    losses: tuple[Loss, ...] = ()
+    names: dict[str, str] = {}  # noqa: RUF012
+    headers: dict[str, str] = {}  # noqa: RUF012
+
+
+class AnswerContext(Value, frozen=True):
+    """What rendering an answer needs beside its events.
+
+    :param model: the name that the client asked for.
+    :param created: seconds since the epoch, for answers that carry no time.
+    :param new_id: makes an unguessable unique id, for a given prefix (``msg_``, ``chatcmpl-``).
+    :param request: what the client asked; ``None`` where nobody parsed it.
+    """
+
+    model: str
+    created: int
+    new_id: Callable[[str], str]
+    request: ChatRequest | None = None
+
+
+class StreamParser(Protocol):
+    """Bytes of a vendor's stream in, events out."""
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes, split anywhere; give the events that are complete now.
+
+        Never raises for bad bytes from a vendor: gives a ``Failed`` event, after which the stream
+        is over and everything else is ignored.
+        """
+        ...
+
+    def end(self) -> list[Event]:
+        """The body ended.
+
+        :raises ampproxy.errors.TruncatedStream: no terminal event was seen.
+        """
+        ...
+
+
+class StreamRenderer(Protocol):
+    """Events in, bytes of the client's stream out."""
+
+    #: What could not be said so far.
+    losses: list[Loss]
+
+    def feed(self, events: Sequence[Event]) -> bytes:
+        """Whole wire events for these; a ``Completed`` yields the dialect's own terminal event."""
+        ...
+
+    def error(self, error: WireError) -> bytes:
+        """The dialect's own error event, ending the stream. Never a clean end."""
+        ...
+
+    def keepalive(self) -> bytes:
+        """Something harmless to send while the vendor is silent; empty where there is no such thing."""
+        ...
+
+
+class ErrorDialect(Protocol):
+    """Errors and lists: what every dialect can say without translating anything."""
+
+    name: str
+
+    def error_body(self, error: WireError) -> bytes:
+        """The JSON body of an error response."""
+        ...
+
+    def error_event(self, error: WireError) -> bytes:
+        """The wire event that tells of an error after the stream began."""
+        ...
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+        """What a vendor's error response says. ``headers`` have lower-case names. Never raises."""
+        ...
+
+    def models_body(self, models: Sequence[ModelInfo]) -> bytes:
+        """The answer of the dialect's list of models."""
+        ...
+
+    def model_body(self, model: ModelInfo) -> bytes:
+        """The answer for one model."""
+        ...
+
+
+class Dialect(ErrorDialect, Protocol):
+    """A wire dialect, whole: requests, answers and streams, both ways. All sans-I/O."""
+
+    def parse_request(
+        self, body: bytes, *, model: str | None = None, stream: bool | None = None
+    ) -> ChatRequest:
+        """Read a client's request.
+
+        :param model: the model from the path, for a dialect that has it there.
+        :param stream: likewise whether the path asks for a stream.
+        :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
+        """
+        ...
+
+    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
+        """Say a request to ``target``, obeying the vendor's own rules. Never raises for a request
+        that any dialect parsed: what cannot be said is a loss.
+        """
+        ...
+
+    def parse_response(self, body: bytes) -> ChatResponse:
+        """Read a vendor's whole answer.
+
+        :raises ampproxy.errors.UpstreamFault: it is not one.
+        """
+        ...
+
+    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
+        """Say a whole answer to a client."""
+        ...
+
+    def stream_parser(self) -> StreamParser:
+        """A parser for one stream."""
+        ...
+
+    def stream_renderer(self, context: AnswerContext) -> StreamRenderer:
+        """A renderer for one stream."""
+        ...
+
+    def parse_count(self, body: bytes) -> int:
+        """Input tokens, from a vendor's answer to a counting request.
+
+        :raises ampproxy.errors.UpstreamFault: it is not one.
+        """
+        ...
+
+    def count_body(self, tokens: int) -> bytes:
+        """The answer to a client's counting request."""
+        ...

@@ -1,0 +1,122 @@
+"""What can go wrong, and whose fault it is.
+
+::
+
+    AmpproxyError
+    +-- ConfigError            the configuration's: nothing starts, or the running one is kept
+    +-- ExchangeError          one exchange failed; says it to the client in the client's dialect
+        +-- ClientFault        the client's: never retried
+        +-- UpstreamFault      the vendor's or the network's: another account may do better
+        |   +-- TruncatedStream    a stream ended without its dialect's terminal event
+        |   +-- Unreachable        no connection (DNS, TCP, TLS)
+        |   +-- UpstreamTimeout    one of the three deadlines passed
+        +-- GatewayFault       ours: a route without an account, a limit, a thing not built
+    ClientGone                 the client left: nothing to say to anybody
+
+Every :class:`ExchangeError` carries a :class:`~ampproxy.model.events.WireError`, which a dialect
+renders; its message is public, so no secret may stand in it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from ampproxy.model.events import ErrorKind, WireError
+
+#: The HTTP status that says each kind best.
+STATUS: dict[ErrorKind, int] = {
+    "invalid_request": 400,
+    "context_length": 400,
+    "authentication": 401,
+    "billing": 402,
+    "permission": 403,
+    "not_found": 404,
+    "too_large": 413,
+    "rate_limit": 429,
+    "internal": 500,
+    "not_implemented": 501,
+    "unavailable": 502,
+    "overloaded": 503,
+    "timeout": 504,
+}
+
+
+class AmpproxyError(Exception):
+    """The root of the tree."""
+
+
+class ConfigError(AmpproxyError):
+    """The configuration is wrong.
+
+    :param complaints: one line each, ``file:line: key: what is wrong, what was expected``.
+    """
+
+    def __init__(self, complaints: tuple[str, ...]) -> None:
+        super().__init__("\n".join(complaints))
+        self.complaints = complaints
+
+
+class ClientGone(AmpproxyError):
+    """The client closed its connection before the exchange ended."""
+
+
+class ExchangeError(AmpproxyError):
+    """An exchange failed in a way that the client should hear of.
+
+    :ivar error: what to tell it.
+    :ivar retryable: whether another account may be tried, as long as nothing was sent yet.
+    """
+
+    fault: ClassVar[Literal["client", "upstream", "gateway"]] = "gateway"
+
+    def __init__(self, error: WireError, *, retryable: bool = False) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.retryable = retryable
+
+    @classmethod
+    def of(
+        cls,
+        kind: ErrorKind,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+        retryable: bool = False,
+    ) -> ExchangeError:
+        """Make one from its kind and public message; the status follows from the kind unless given."""
+        error = WireError(kind, message, STATUS[kind] if status is None else status, code, param, retry_after)
+        return cls(error, retryable=retryable)
+
+
+class ClientFault(ExchangeError):
+    """The request is at fault; sending it again anywhere would fail again."""
+
+    fault = "client"
+
+
+class UpstreamFault(ExchangeError):
+    """The vendor, the Amp upstream or the way there is at fault."""
+
+    fault = "upstream"
+
+
+class TruncatedStream(UpstreamFault):
+    """The upstream's stream ended without its dialect's own terminal event."""
+
+    def __init__(self, message: str = "The model's answer broke off before its end.") -> None:
+        super().__init__(WireError("unavailable", message, 502))
+
+
+class Unreachable(UpstreamFault):
+    """No connection to the upstream could be made, or it broke before an answer began."""
+
+
+class UpstreamTimeout(UpstreamFault):
+    """The upstream took too long to connect, to begin its answer, or to go on with it."""
+
+
+class GatewayFault(ExchangeError):
+    """The gateway cannot serve this: no account, a limit, or something that is not built."""

@@ -1,0 +1,194 @@
+"""What happens in the stream of an answer, and the whole answer, which is the fold of it."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from ampproxy.model.base import Json, Value
+from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+
+#: ``blocked``: the prompt or the answer was withheld by the vendor's safety system. ``pause``: the
+#: vendor stopped a long turn that the client may continue (Anthropic's ``pause_turn``).
+FinishReason = Literal[
+    "stop", "length", "tool_calls", "stop_sequence", "refusal", "blocked", "context", "pause"
+]
+
+#: What went wrong, independent of any dialect.
+ErrorKind = Literal[
+    "invalid_request",
+    "authentication",
+    "billing",
+    "permission",
+    "not_found",
+    "too_large",
+    "rate_limit",
+    "overloaded",
+    "timeout",
+    "unavailable",
+    "internal",
+    "not_implemented",
+    "context_length",
+]
+
+
+class Usage(Value, frozen=True):
+    """Tokens of one exchange. The four input and output classes do not overlap, but for
+    ``reasoning``, which is the part of ``output`` that went into thinking.
+
+    Total input is ``input + cache_read + cache_write``; total output is ``output``.
+    """
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+    extras: dict[str, Json] = {}  # noqa: RUF012
+
+
+class TokenLogprob(Value, frozen=True):
+    """A token's log probability, and the likeliest others in its place."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+AnswerPart: TypeAlias = Text | Reasoning | ToolCall | Refusal | Image | Audio | Opaque
+
+
+class Started(Value, frozen=True):
+    """The vendor began to answer. ``created`` in seconds since the epoch."""
+
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+
+
+class PartOpened(Value, frozen=True):
+    """A part begins. ``part`` holds what is known at its start: a tool call's id and name (its
+    ``arguments`` are empty), empty text, or a whole part that has no deltas (image, opaque).
+
+    :param index: the part's number, unique in the answer.
+    :param choice: which candidate it belongs to.
+    """
+
+    index: int
+    part: AnswerPart
+    choice: int = 0
+
+
+class Delta(Value, frozen=True):
+    """More text of a text, reasoning or refusal part, or more of a tool call's arguments."""
+
+    index: int
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class SectionBreak(Value, frozen=True):
+    """A new paragraph of a reasoning summary begins in part ``index``."""
+
+    index: int
+
+
+class Proof(Value, frozen=True):
+    """The proof of reasoning (or the one on a call or text) of part ``index``."""
+
+    index: int
+    sealed: Sealed
+
+
+class PartExtras(Value, frozen=True):
+    """Members of part ``index`` that one dialect knows and that arrive late (citations)."""
+
+    index: int
+    extras: dict[str, Json]
+
+
+class PartClosed(Value, frozen=True):
+    """Part ``index`` is whole."""
+
+    index: int
+
+
+class UsageReport(Value, frozen=True):
+    """Usage so far: cumulative, overwrites any earlier report."""
+
+    usage: Usage
+
+
+class Finished(Value, frozen=True):
+    """A candidate ended. ``stop_sequence`` is the one that was hit; ``detail`` the vendor's own word."""
+
+    reason: FinishReason
+    stop_sequence: str | None = None
+    detail: str | None = None
+    choice: int = 0
+
+
+class Completed(Value, frozen=True):
+    """The dialect's own terminal event: the stream is whole."""
+
+
+class WireError(Value, frozen=True):
+    """An error as a vendor told it or as we tell it to a client.
+
+    :param status: the HTTP status that says it best (also for one in mid-stream).
+    :param code: the vendor's own code or type, exact, when there is one.
+    :param retry_after: seconds until another try makes sense, when known.
+    :param request_id: the vendor's id of the request, for its support.
+    """
+
+    kind: ErrorKind
+    message: str
+    status: int = 500
+    code: str | None = None
+    param: str | None = None
+    retry_after: float | None = None
+    request_id: str | None = None
+
+
+class Failed(Value, frozen=True):
+    """The vendor reported an error after the stream began. Nothing follows."""
+
+    error: WireError
+
+
+class Ping(Value, frozen=True):
+    """The vendor is alive and has nothing to say yet."""
+
+
+Event: TypeAlias = (
+    Started
+    | PartOpened
+    | Delta
+    | SectionBreak
+    | Proof
+    | PartExtras
+    | PartClosed
+    | UsageReport
+    | Finished
+    | Completed
+    | Failed
+    | Ping
+)
+
+
+class Candidate(Value, frozen=True):
+    """One of the answers that were asked for."""
+
+    parts: tuple[AnswerPart, ...] = ()
+    finish: Finished | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+
+
+class ChatResponse(Value, frozen=True, kw_only=True):
+    """A whole answer: the fold of its events (see :mod:`ampproxy.model.fold`)."""
+
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    candidates: tuple[Candidate, ...] = (Candidate(),)
+    usage: Usage | None = None
+    extras: dict[str, Json] = {}  # noqa: RUF012

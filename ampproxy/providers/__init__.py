@@ -1,0 +1,1 @@
+"""The vendors: base addresses, paths, credential headers; one small file each."""

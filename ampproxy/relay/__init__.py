@@ -1,0 +1,1 @@
+"""One exchange between a client and an upstream: whole answers, streams, failover."""

@@ -1,0 +1,1 @@
+"""The web side: resource tree, guard, provider routes, management routes."""

@@ -1,0 +1,48 @@
+"""A routing decision, with its reasons: the one object that every view of it shows."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from ampproxy.config.schema import Account
+
+
+class RouteKind(enum.Enum):
+    """Where a request goes. The values are what the response header and the log say."""
+
+    LOCAL = "local"
+    MAPPED = "mapped"
+    AMP = "amp"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An account that serves a model, and the vendor's own name of that model there."""
+
+    account: Account
+    upstream_model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a request for a model goes, and why.
+
+    :param asked: the name as the client sent it, thinking suffix included; empty if it sent none.
+    :param served: the visible name that is served (the asked one, or the mapping's target), with its
+        thinking suffix; empty unless local or mapped.
+    :param suffix: the thinking suffix in force, without parentheses; ``None`` if there is none.
+    :param offers: the accounts that can serve it, best priority first, config order within; several of
+        one account where an alias is a pool.
+    :param reasons: the steps of the decision, in order, each a sentence.
+    :param remedy: for ``AMP`` and ``NONE``: the YAML that would serve the model locally.
+    """
+
+    kind: RouteKind
+    asked: str
+    served: str = ""
+    suffix: str | None = None
+    offers: tuple[Offer, ...] = ()
+    reasons: tuple[str, ...] = ()
+    remedy: str = ""

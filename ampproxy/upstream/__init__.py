@@ -1,0 +1,1 @@
+"""Requests to vendors and to the Amp upstream: pools, deadlines, bodies. Alone imports treq."""
