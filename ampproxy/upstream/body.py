@@ -1,0 +1,304 @@
+"""Bodies of requests and answers, piece by piece."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol as TypingProtocol
+from typing import cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IConsumer, IDelayedCall, IReactorTime
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from ampproxy.errors import UpstreamFault, UpstreamTimeout
+
+#: Written to a socket at a time. Larger pieces make Twisted's transport copy what is left of them
+#: after every partial send.
+SLICE = 64 * 1024
+
+
+@implementer(IBodyProducer)
+class BytesProducer:
+    """A request body that is in memory, written in slices as fast as the connection takes it."""
+
+    def __init__(self, body: bytes) -> None:
+        self.length = len(body)
+        self._body = memoryview(body)
+        self._at = 0
+        self._paused = False
+        self._writing = False
+        self._consumer: IConsumer | None = None
+        self._done: Deferred[None] | None = None
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """Write until told to pause; the result fires when all is written."""
+        self._consumer = consumer
+        done = self._done = Deferred(lambda _: self.stopProducing())
+        self._write()
+        return done
+
+    def pauseProducing(self) -> None:
+        """The connection's buffer is full."""
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        """The connection takes more."""
+        self._paused = False
+        self._write()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; its own failure tells everybody."""
+        self._consumer = None
+        self._body = memoryview(b"")
+
+    def _write(self) -> None:
+        # The consumer may pause and resume us from inside write().
+        if self._writing:
+            return
+        self._writing = True
+        try:
+            while self._consumer is not None and not self._paused and self._at < self.length:
+                piece = self._body[self._at : self._at + SLICE]
+                self._at += len(piece)
+                self._consumer.write(piece if len(piece) < self.length else self._body.obj)  # type: ignore[arg-type]
+        finally:
+            self._writing = False
+        if self._consumer is not None and self._at >= self.length and self._done is not None:
+            done, self._done, self._consumer = self._done, None, None
+            self._body = memoryview(b"")
+            done.callback(None)
+
+
+@implementer(IBodyProducer)
+class PipeProducer:
+    """A request body that is still arriving from the client, handed on as it comes.
+
+    :param length: its length where the client said one, else ``UNKNOWN_LENGTH``.
+    :param pause: asks the source to wait; called when more is buffered than the upstream takes.
+    :param resume: asks it to go on.
+    """
+
+    def __init__(self, length: int | None, *, pause: Callable[[], None], resume: Callable[[], None]) -> None:
+        self.length = UNKNOWN_LENGTH if length is None else length
+        self._pause = pause
+        self._resume = resume
+        self._waiting: list[bytes] = []
+        self._waiting_size = 0
+        self._consumer: IConsumer | None = None
+        self._done: Deferred[None] | None = None
+        self._held = False
+        self._paused = True
+        self._ended = False
+        self._closed = False
+
+    def push(self, data: bytes) -> None:
+        """The next bytes from the client."""
+        if self._closed:
+            return
+        if self._consumer is not None and not self._paused and not self._waiting:
+            self._consumer.write(data)
+            return
+        self._waiting.append(data)
+        self._waiting_size += len(data)
+        if self._waiting_size >= SLICE and not self._held:
+            self._held = True
+            self._pause()
+
+    def end(self) -> None:
+        """The client sent all."""
+        self._ended = True
+        self._flush()
+
+    def abandon(self, reason: Failure | None = None) -> None:
+        """Nothing more is wanted: the client left (``reason``), or the upstream has answered already.
+
+        What the client still sends is dropped from now on.
+        """
+        self._closed = True
+        self._waiting.clear()
+        done, self._done, self._consumer = self._done, None, None
+        if self._held:
+            self._held = False
+            self._resume()
+        if done is not None and reason is not None:
+            done.errback(reason)
+
+    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
+        """The connection stands: hand over what has arrived, then the rest as it comes."""
+        done = self._done = Deferred(lambda _: self.stopProducing())
+        self._consumer = consumer
+        self._paused = False
+        self._flush()
+        return done
+
+    def pauseProducing(self) -> None:
+        """The connection's buffer is full: so is the client's, from now on."""
+        self._paused = True
+        if not self._held and not self._closed:
+            self._held = True
+            self._pause()
+
+    def resumeProducing(self) -> None:
+        """The connection takes more."""
+        self._paused = False
+        self._flush()
+
+    def stopProducing(self) -> None:
+        """The connection is gone; its own failure tells everybody."""
+        self._done = None
+        self.abandon()
+
+    def _flush(self) -> None:
+        # write() may pause us, or stop us altogether, before it returns.
+        while self._waiting and self._consumer is not None and not self._paused:
+            data = b"".join(self._waiting)
+            self._waiting.clear()
+            self._waiting_size = 0
+            self._consumer.write(data)
+        if self._waiting or self._consumer is None or self._paused:
+            return
+        if self._ended and self._done is not None:
+            done, self._done, self._consumer = self._done, None, None
+            done.callback(None)
+        elif self._held:
+            self._held = False
+            self._resume()
+
+
+class Sink(TypingProtocol):
+    """Who is told of an answer's body."""
+
+    def received(self, data: bytes) -> None:
+        """More of it."""
+        ...
+
+    def ended(self, error: Exception | None, *, measured: bool) -> None:
+        """It is over: whole as far as HTTP can tell (``error`` is ``None``), or broken off.
+
+        :param measured: HTTP itself said where it ends; else the connection's end was taken for it.
+        """
+        ...
+
+
+class BodyReader(Protocol):
+    """Hands an answer's body to a sink, and watches that it does not fall silent.
+
+    :param idle: seconds without a byte until the upstream counts as dead, while it is not paused.
+    """
+
+    def __init__(self, sink: Sink, clock: IReactorTime, idle: float) -> None:
+        self._sink: Sink | None = sink
+        self._clock = clock
+        self._idle = idle
+        self._seen = clock.seconds()
+        self._paused = False
+        self._timer: IDelayedCall | None = clock.callLater(idle, self._check)
+
+    def dataReceived(self, data: bytes) -> None:
+        """More of the body."""
+        self._seen = self._clock.seconds()
+        if self._sink is not None:
+            self._sink.received(data)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The body is over."""
+        measured = reason.check(ResponseDone) is not None
+        whole = measured or reason.check(PotentialDataLoss) is not None
+        self._finish(None if whole else cast(Exception, reason.value), measured)
+
+    def pause(self) -> None:
+        """The client does not take more for now. The upstream's silence is then no fault of its own."""
+        if not self._paused and self.transport is not None:
+            self._paused = True
+            self.transport.pauseProducing()  # type: ignore[attr-defined]
+
+    def resume(self) -> None:
+        """The client takes more."""
+        if self._paused and self.transport is not None:
+            self._paused = False
+            self._seen = self._clock.seconds()
+            self.transport.resumeProducing()  # type: ignore[attr-defined]
+
+    def stop(self) -> None:
+        """Nobody wants the rest: close the upstream's connection and say nothing more."""
+        self._sink = None
+        self._cancel()
+        if self.transport is not None:
+            # The way that works while paused and over TLS, where loseConnection() leaves it open.
+            self.transport.stopProducing()  # type: ignore[attr-defined]
+
+    def _check(self) -> None:
+        quiet = self._clock.seconds() - self._seen
+        if quiet >= self._idle and not self._paused:
+            self._timer = None
+            sink = self._sink
+            self.stop()
+            if sink is not None:
+                error = UpstreamTimeout.of(
+                    "timeout", f"The upstream sent nothing for {self._idle:g} s.", retryable=True
+                )
+                sink.ended(error, measured=False)
+            return
+        again = self._idle if self._paused else self._idle - quiet
+        self._timer = self._clock.callLater(max(again, 0.01), self._check)
+
+    def _finish(self, error: Exception | None, measured: bool) -> None:
+        self._cancel()
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.ended(error, measured=measured)
+
+    def _cancel(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+
+
+class _Collector:
+    """Gathers a body into one value."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.reader: BodyReader | None = None
+        self.done: Deferred[bytes] = Deferred(self._cancelled)
+
+    def received(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size > self._limit:
+            self._cancelled(self.done)
+            self.done.errback(
+                UpstreamFault.of("unavailable", f"The upstream's answer is larger than {self._limit} bytes.")
+            )
+            return
+        self._pieces.append(data)
+
+    def ended(self, error: Exception | None, *, measured: bool) -> None:
+        if self.done.called:
+            return
+        if error is None:
+            self.done.callback(self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces))
+        else:
+            self.done.errback(error)
+
+    def _cancelled(self, _: Deferred[bytes]) -> None:
+        if self.reader is not None:
+            self.reader.stop()
+
+
+def collect(response: IResponse, *, limit: int, clock: IReactorTime, idle: float) -> Deferred[bytes]:
+    """The whole body of an answer. Cancelling it closes the upstream's connection.
+
+    :raises UpstreamFault: it is larger than ``limit`` bytes.
+    :raises UpstreamTimeout: nothing came for ``idle`` seconds.
+    """
+    collector = _Collector(limit)
+    collector.reader = BodyReader(collector, clock, idle)
+    response.deliverBody(collector.reader)
+    return collector.done

@@ -1,0 +1,100 @@
+"""The one way out: requests to vendors and to the Amp upstream, through treq."""
+
+from __future__ import annotations
+
+from http.cookiejar import CookieJar
+from typing import Any
+
+from hyperlink import EncodedURL
+from treq.client import HTTPClient
+from treq.cookies import IndexableCookieJar
+from twisted.internet.defer import Deferred
+from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
+
+from ampproxy.upstream.endpoints import OriginEndpoints
+
+#: Idle connections kept to each origin. Twisted's two cost a new connection for nearly every request
+#: of a busy client.
+POOL_SIZE = 128
+
+#: Seconds until an idle connection is closed: below what vendors' front ends allow, so that a request
+#: rarely meets a connection that is about to be closed by the other side.
+POOL_IDLE = 50
+
+
+class PreparedURL(EncodedURL):
+    """A URL that is known to be right, so that treq need not take it apart and put it together.
+
+    :param text: ASCII, percent-encoded.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def to_uri(self) -> PreparedURL:
+        """Itself: it is one already."""
+        return self
+
+    def to_text(self, with_password: bool = False) -> str:
+        """The URL as it was given."""
+        return self._text
+
+
+class NoCookies(IndexableCookieJar):
+    """A jar that takes and gives nothing: it would be shared by all clients."""
+
+    def add_cookie_header(self, request: Any) -> None:
+        """Add none."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Keep none."""
+
+
+class UpstreamClient:
+    """Sends requests over kept connections. Verifies TLS, follows no redirect, keeps no cookie.
+
+    :param reactor: for connections and timers.
+    :param connect_timeout: seconds.
+    :param policy: verifies certificates; by default against the system's trust store.
+    """
+
+    def __init__(
+        self, reactor: Any, *, connect_timeout: float, policy: IPolicyForHTTPS | None = None
+    ) -> None:
+        self._pool = HTTPConnectionPool(reactor)
+        self._pool.maxPersistentPerHost = POOL_SIZE
+        self._pool.cachedConnectionTimeout = POOL_IDLE
+        # A retry of Twisted's own would not be counted or logged; ours is (see relay.failover).
+        self._pool.retryAutomatically = False
+        endpoints = OriginEndpoints(reactor, connect_timeout=connect_timeout, policy=policy)
+        agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
+        self._cookies: CookieJar = NoCookies()
+        self._treq = HTTPClient(agent, NoCookies())
+        self._reactor = reactor
+
+    def send(
+        self, method: str, url: str, headers: Headers, body: IBodyProducer | None = None
+    ) -> Deferred[Any]:
+        """Send a request; the result is an ``IResponse``, and fires when the answer's
+        headers are there.
+
+        The body of the answer waits until somebody asks for it with ``deliverBody``. A gzip-encoded
+        answer is decoded on the way.
+        """
+        return self._treq.request(
+            method,
+            PreparedURL(url),
+            headers=headers,
+            data=body,
+            cookies=self._cookies,
+            allow_redirects=False,
+            unbuffered=True,
+            reactor=self._reactor,
+        )
+
+    def close(self) -> Deferred[None]:
+        """Close the idle connections; those in use are closed when their exchange ends."""
+        closing: Deferred[None] = self._pool.closeCachedConnections()
+        return closing
