@@ -47,12 +47,16 @@ class Rendered(Value, frozen=True):
 
     :param names: tool names that had to change: as sent -> as the client knows them.
     :param headers: extra request headers that this body needs (``anthropic-beta``).
+    :param freeform: the names, as sent, of freeform tools that were said as a function with one
+        string member ``input``. Whoever renders the answer turns their calls back (see
+        :mod:`ampproxy.dialects._freeform`).
     """
 
     body: bytes
     losses: tuple[Loss, ...] = ()
     names: dict[str, str] = {}  # noqa: RUF012
     headers: dict[str, str] = {}  # noqa: RUF012
+    freeform: frozenset[str] = frozenset()
 
 
 class AnswerContext(Value, frozen=True):

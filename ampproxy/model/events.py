@@ -58,11 +58,17 @@ AnswerPart: TypeAlias = Text | Reasoning | ToolCall | Refusal | Image | Audio | 
 
 
 class Started(Value, frozen=True):
-    """The vendor began to answer. ``created`` in seconds since the epoch."""
+    """The vendor began to answer. ``created`` in seconds since the epoch.
+
+    :param dialect: the dialect of the answer; all ``extras`` in it belong to that dialect alone.
+    :param extras: members of the answer that only ``dialect`` knows, by wire name.
+    """
 
     id: str | None = None
     model: str | None = None
     created: int | None = None
+    dialect: str | None = None
+    extras: dict[str, Json] = {}  # noqa: RUF012
 
 
 class PartOpened(Value, frozen=True):
@@ -119,12 +125,15 @@ class UsageReport(Value, frozen=True):
 
 
 class Finished(Value, frozen=True):
-    """A candidate ended. ``stop_sequence`` is the one that was hit; ``detail`` the vendor's own word."""
+    """A candidate ended. ``stop_sequence`` is the one that was hit; ``detail`` the vendor's own word;
+    ``extras`` what only the answer's dialect says about the end (Anthropic's ``stop_details``).
+    """
 
     reason: FinishReason
     stop_sequence: str | None = None
     detail: str | None = None
     choice: int = 0
+    extras: dict[str, Json] = {}  # noqa: RUF012
 
 
 class Completed(Value, frozen=True):
@@ -184,11 +193,15 @@ class Candidate(Value, frozen=True):
 
 
 class ChatResponse(Value, frozen=True, kw_only=True):
-    """A whole answer: the fold of its events (see :mod:`ampproxy.model.fold`)."""
+    """A whole answer: the fold of its events (see :mod:`ampproxy.model.fold`).
+
+    All ``extras`` in it belong to ``dialect`` alone.
+    """
 
     id: str | None = None
     model: str | None = None
     created: int | None = None
     candidates: tuple[Candidate, ...] = (Candidate(),)
     usage: Usage | None = None
+    dialect: str | None = None
     extras: dict[str, Json] = {}  # noqa: RUF012

@@ -68,6 +68,7 @@ class Image(Value, frozen=True):
     detail: str | None = None
     cache: Json | None = None
     sealed: Sealed | None = None
+    extras: dict[str, Json] = {}  # noqa: RUF012
 
 
 class Document(Value, frozen=True):
@@ -105,6 +106,7 @@ class ToolCall(Value, frozen=True):
     item: str | None = None
     sealed: Sealed | None = None
     cache: Json | None = None
+    extras: dict[str, Json] = {}  # noqa: RUF012
 
 
 class ToolResult(Value, frozen=True):
@@ -120,6 +122,7 @@ class ToolResult(Value, frozen=True):
     freeform: bool = False
     structured: Json | None = None
     cache: Json | None = None
+    extras: dict[str, Json] = {}  # noqa: RUF012
 
 
 class Reasoning(Value, frozen=True):

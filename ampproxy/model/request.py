@@ -19,6 +19,7 @@ class Turn(Value, frozen=True):
 
     role: Role
     parts: tuple[Part, ...]
+    extras: dict[str, Json] = {}  # noqa: RUF012
 
 
 class Tool(Value, frozen=True):

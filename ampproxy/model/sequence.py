@@ -1,0 +1,119 @@
+"""Puts the parts of a stream one after the other, for dialects whose parts may not overlap."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Finished,
+    PartClosed,
+    PartExtras,
+    PartOpened,
+    Proof,
+    SectionBreak,
+)
+
+_OF_PART = (Delta, SectionBreak, Proof, PartExtras, PartClosed)
+
+
+class Sequencer:
+    """Reorders events so that no two parts are open at once, and numbers the parts 0, 1, 2, ...
+
+    A part that opens while another is open is held back, with everything that belongs to it, until
+    the open one closes; parts come out in the order in which they opened. ``Finished`` and
+    ``Completed`` close what is open and let go what is held. A proof or extras that arrive after
+    their part was closed are given with the part's number; what to do with them is the renderer's.
+
+    Only the parts and the end of one candidate pass: the dialects that need this have no others.
+
+    :ivar ignored: the numbers of the candidates that were left out, so that the loss can be told.
+    """
+
+    __slots__ = ("_choice", "_count", "_held", "_numbers", "_open", "_same", "ignored")
+
+    def __init__(self, choice: int = 0) -> None:
+        self._choice = choice
+        self._open = -1
+        self._count = 0
+        #: The part's number as it came -> as it goes out; absent for held and foreign parts.
+        self._numbers: dict[int, int] = {}
+        self._same = True
+        self._held: dict[int, list[Event]] = {}
+        self.ignored: set[int] = set()
+
+    def feed(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Take the next events; give those that may be said now, in order."""
+        out: list[Event] = []
+        for event in events:
+            # The common case first: the open part goes on and nothing was renumbered.
+            if type(event) is Delta and event.index == self._open and self._same:
+                out.append(event)
+            elif isinstance(event, PartOpened):
+                self._opened(event, out)
+            elif isinstance(event, _OF_PART):
+                self._of_part(event, out)
+            else:
+                self._other(event, out)
+        return out
+
+    def _opened(self, event: PartOpened, out: list[Event]) -> None:
+        if event.choice != self._choice:
+            self.ignored.add(event.choice)
+        elif self._open < 0:
+            self._begin(event, out)
+        else:
+            self._held[event.index] = [event]
+
+    def _begin(self, event: PartOpened, out: list[Event]) -> None:
+        number, self._count = self._count, self._count + 1
+        self._open = event.index
+        self._numbers[event.index] = number
+        self._same = number == event.index
+        out.append(_numbered(event, number))
+
+    def _of_part(
+        self, event: Delta | SectionBreak | Proof | PartExtras | PartClosed, out: list[Event]
+    ) -> None:
+        index = event.index
+        if index in self._held:
+            self._held[index].append(event)
+            return
+        number = self._numbers.get(index)
+        late = index != self._open and not isinstance(event, Proof | PartExtras)
+        if number is None or late:
+            return
+        out.append(_numbered(event, number))
+        if isinstance(event, PartClosed):
+            self._open = -1
+            self._release(out)
+
+    def _release(self, out: list[Event]) -> None:
+        """The open part closed: say held ones, up to one that is not closed itself."""
+        while self._held and self._open < 0:
+            first = next(iter(self._held))
+            opened, *rest = self._held.pop(first)
+            assert isinstance(opened, PartOpened)  # what _opened put there first
+            self._begin(opened, out)
+            number = self._numbers[first]
+            for event in rest:
+                out.append(_numbered(event, number))
+                if isinstance(event, PartClosed):
+                    self._open = -1
+
+    def _other(self, event: Event, out: list[Event]) -> None:
+        if isinstance(event, Finished) and event.choice != self._choice:
+            self.ignored.add(event.choice)
+            return
+        if isinstance(event, Finished | Completed):
+            while self._open >= 0:
+                self._of_part(PartClosed(self._open), out)
+        out.append(event)
+
+
+def _numbered(event: Event, number: int) -> Event:
+    return event if event.index == number else msgspec.structs.replace(event, index=number)  # type: ignore[union-attr]
