@@ -1,0 +1,319 @@
+"""What OpenAI's dialects have in common: errors, lists of models, the counting of tokens.
+
+Sources: the types of the ``openai`` SDK, and the error bodies that OpenAI and the servers that follow
+it (vLLM, Ollama, FastAPI ones, proxies in front of them) really send.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import msgspec
+
+from ampproxy.dialects.base import ModelInfo
+from ampproxy.errors import STATUS
+from ampproxy.model.base import Json
+from ampproxy.model.events import ErrorKind, Usage, WireError
+
+_encode = msgspec.json.encode
+
+#: How each kind is told to a client: ``type`` and ``code``.
+WORDS: dict[ErrorKind, tuple[str, str | None]] = {
+    "invalid_request": ("invalid_request_error", None),
+    "context_length": ("invalid_request_error", "context_length_exceeded"),
+    "authentication": ("authentication_error", "invalid_api_key"),
+    "billing": ("insufficient_quota", "insufficient_quota"),
+    "permission": ("permission_error", "permission_denied"),
+    "not_found": ("invalid_request_error", "model_not_found"),
+    "too_large": ("invalid_request_error", "request_too_large"),
+    "rate_limit": ("rate_limit_error", "rate_limit_exceeded"),
+    "internal": ("server_error", "internal_server_error"),
+    "not_implemented": ("server_error", "not_implemented"),
+    "unavailable": ("server_error", "internal_server_error"),
+    "overloaded": ("server_error", "server_is_overloaded"),
+    "timeout": ("server_error", "request_timeout"),
+}
+
+#: Codes and types that say more than the status does.
+KIND_BY_WORD: dict[str, ErrorKind] = {
+    "context_length_exceeded": "context_length",
+    "invalid_api_key": "authentication",
+    "authentication_error": "authentication",
+    "invalid_authentication_error": "authentication",
+    "insufficient_quota": "billing",
+    "billing_hard_limit_reached": "billing",
+    "billing_not_active": "billing",
+    "exceeded_current_quota_error": "billing",
+    "permission_error": "permission",
+    "permission_denied": "permission",
+    "permission_denied_error": "permission",
+    "unsupported_country_region_territory": "permission",
+    "model_not_found": "not_found",
+    "not_found_error": "not_found",
+    "request_too_large": "too_large",
+    "rate_limit_exceeded": "rate_limit",
+    "rate_limit_error": "rate_limit",
+    "rate_limit_reached_error": "rate_limit",
+    "server_is_overloaded": "overloaded",
+    "engine_overloaded_error": "overloaded",
+    "overloaded_error": "overloaded",
+    "slow_down": "overloaded",
+    "request_timeout": "timeout",
+    "timeout_error": "timeout",
+}
+
+#: Types that only repeat what a status says; they count where there is none (in mid-stream).
+KIND_BY_BROAD_WORD: dict[str, ErrorKind] = {
+    "invalid_request_error": "invalid_request",
+    "invalid_prompt": "invalid_request",
+    "badrequesterror": "invalid_request",
+    "server_error": "internal",
+    "internal_server_error": "internal",
+    "internal_error": "internal",
+    "api_error": "internal",
+    "not_implemented": "not_implemented",
+    "tokens": "rate_limit",
+    "requests": "rate_limit",
+}
+
+KIND_BY_STATUS: dict[int, ErrorKind] = {
+    **{status: kind for kind, status in STATUS.items() if kind != "context_length"},
+    408: "timeout",
+    409: "unavailable",
+    422: "invalid_request",
+    424: "unavailable",
+    529: "overloaded",
+}
+
+_CONTEXT = re.compile(r"context[ _](length|window|limit)|prompt is too long|too many (input )?tokens", re.I)
+_OVERLOADED = re.compile(r"overloaded", re.I)
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
+_MARKUP = re.compile(r"\s*<(!doctype|html|head|body)\b", re.I)
+_CODE = re.compile(r"(?!.*_error$)[a-z][a-z0-9_]*")
+_WAIT = re.compile(r"try again in (?:(\d+)m(?!s))?\s*(?:([\d.]+)\s*(ms|s))?", re.I)
+_MESSAGE_LIMIT = 4000
+
+
+def error_object(error: WireError) -> dict[str, Any]:
+    """The ``error`` member: ``message``, ``type``, ``param``, ``code``.
+
+    A code that is another dialect's word (``RESOURCE_EXHAUSTED``, ``overloaded_error``) gives way to
+    OpenAI's own for that kind.
+    """
+    type_, code = WORDS[error.kind]
+    if error.code and _CODE.fullmatch(error.code):
+        code = error.code
+    return {"message": error.message, "type": type_, "param": error.param, "code": code}
+
+
+def error_body(error: WireError) -> bytes:
+    """``{"error": {...}}``, the body of an error response and of an error in a chat stream."""
+    return _encode({"error": error_object(error)})
+
+
+def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+    """What an error response says: OpenAI's envelope, its many imitations, plain text or a page.
+
+    :param headers: with lower-case names; ``retry-after``, ``retry-after-ms`` and ``x-request-id`` count.
+    """
+    error = error_from(_decoded(body), status)
+    return msgspec.structs.replace(
+        error,
+        retry_after=retry_after(headers, error.message if error.kind == "rate_limit" else ""),
+        request_id=headers.get("x-request-id") or None,
+    )
+
+
+def error_from(value: object, status: int | None = None) -> WireError:
+    """The error that a decoded body or the data of an event tells of.
+
+    :param status: of the response; ``None`` for one in mid-stream, where it follows from the words.
+    """
+    message, type_, code, param = _words(value)
+    if not message:
+        said = f"answered with status {status}" if status else "reported an error"
+        message = f"The server {said} and said nothing more."
+    kind = _kind(status, type_, code, message)
+    return WireError(
+        kind,
+        message[:_MESSAGE_LIMIT],
+        STATUS[kind] if status is None or status < 400 else status,
+        code or type_,
+        param,
+    )
+
+
+def _decoded(body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return body.decode("utf-8", "replace")
+
+
+def _words(value: object) -> tuple[str, str | None, str | None, str | None]:
+    """Message, type, code and param of whatever stands there."""
+    if isinstance(value, list) and value:
+        return _words(value[0])
+    if isinstance(value, str):
+        return _plain(value), None, None, None
+    if not isinstance(value, dict):
+        return "", None, None, None
+    inner = value.get("error")
+    if isinstance(inner, dict):
+        value = inner
+    elif isinstance(inner, str):
+        return (
+            _word(value, "message", "error_description") or _plain(inner),
+            _word(value, "type"),
+            _word(value, "code"),
+            None,
+        )
+    message = _word(value, "message", "msg", "detail", "error_msg", "title") or _validation(value)
+    return message or "", _word(value, "type"), _word(value, "code", "status"), _word(value, "param")
+
+
+def _word(value: dict[str, Any], *names: str) -> str | None:
+    for name in names:
+        found = value.get(name)
+        if isinstance(found, str) and found:
+            return found
+    return None
+
+
+def _validation(value: dict[str, Any]) -> str | None:
+    """FastAPI's list of what was wrong with the request."""
+    detail = value.get("detail")
+    if not isinstance(detail, list):
+        return None
+    lines = [
+        f"{'.'.join(map(str, entry['loc']))}: {entry.get('msg')}"
+        for entry in detail
+        if isinstance(entry, dict) and isinstance(entry.get("loc"), list)
+    ]
+    return "; ".join(lines) or None
+
+
+def _plain(text: str) -> str:
+    """A page's title, or the text itself."""
+    if not _MARKUP.match(text):
+        return text.strip()
+    title = _TITLE.search(text)
+    said = " ".join(title[1].split()) if title else ""
+    return f"The server answered with a web page: {said}" if said else "The server answered with a web page."
+
+
+def _kind(status: int | None, type_: str | None, code: str | None, message: str) -> ErrorKind:
+    for word in (code, type_):
+        if word and word.lower() in KIND_BY_WORD:
+            return KIND_BY_WORD[word.lower()]
+    if status is None or status < 400:
+        broad = (code or "").lower(), (type_ or "").lower()
+        kind = next((KIND_BY_BROAD_WORD[word] for word in broad if word in KIND_BY_BROAD_WORD), None)
+        kind = kind or ("overloaded" if _OVERLOADED.search(message) else "internal")
+    else:
+        kind = KIND_BY_STATUS.get(status) or ("internal" if status >= 500 else "invalid_request")
+    if kind == "invalid_request" and _CONTEXT.search(message):
+        return "context_length"
+    return kind
+
+
+def retry_after(headers: Mapping[str, str], message: str = "") -> float | None:
+    """Seconds to wait, as headers say it (or OpenAI's sentence "try again in 7.66s").
+
+    A date counts from the response's own ``date``.
+    """
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is None and value:
+        seconds = _until(value, headers.get("date"))
+    if seconds is None and message and (said := _WAIT.search(message)) and (said[1] or said[2]):
+        part = _number(said[2]) or 0.0
+        return int(said[1] or 0) * 60 + (part / 1000 if (said[3] or "").lower() == "ms" else part)
+    return seconds
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value) if value is not None else -1.0
+    except ValueError:
+        return None
+    return number if 0 <= number < 1e9 else None
+
+
+def _until(value: str, now: str | None) -> float | None:
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(now or "")).total_seconds())
+    except (TypeError, ValueError):
+        return None
+
+
+def model_object(model: ModelInfo) -> dict[str, Any]:
+    """One entry of a list of models (``openai.types.Model``)."""
+    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
+
+
+def models_body(models: Sequence[ModelInfo]) -> bytes:
+    """The answer to ``GET /v1/models``."""
+    return _encode({"object": "list", "data": [model_object(model) for model in models]})
+
+
+def model_body(model: ModelInfo) -> bytes:
+    """The answer to ``GET /v1/models/{id}``."""
+    return _encode(model_object(model))
+
+
+def usage_of(
+    *,
+    prompt: int,
+    cached: int,
+    written: int,
+    output: int,
+    reasoning: int,
+    total: int | None = None,
+    extras: dict[str, Json] | None = None,
+) -> Usage:
+    """OpenAI's counts, in which the prompt includes what was cached, as our disjoint classes.
+
+    Servers that leave reasoning out of the output (xAI, Gemini's compatible endpoint) are known by
+    their total.
+    """
+    cached = min(cached, prompt)
+    written = min(written, prompt - cached)
+    if total is not None and reasoning and total == prompt + output + reasoning:
+        output += reasoning
+    return Usage(prompt - cached - written, cached, written, output, min(reasoning, output), extras or {})
+
+
+def total_input(usage: Usage) -> int:
+    """All tokens of the prompt, as OpenAI counts them."""
+    return usage.input + usage.cache_read + usage.cache_write
+
+
+class OpenAIErrors:
+    """The part of a dialect that all of OpenAI's share (:class:`~ampproxy.dialects.base.ErrorDialect`)."""
+
+    def error_body(self, error: WireError) -> bytes:
+        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
+        return error_body(error)
+
+    def error_event(self, error: WireError) -> bytes:
+        """``data: {"error": ...}``: chat and completions; Responses has its own."""
+        return b"data: " + error_body(error) + b"\n\n"
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
+        return parse_error(status, headers, body)
+
+    def models_body(self, models: Sequence[ModelInfo]) -> bytes:
+        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
+        return models_body(models)
+
+    def model_body(self, model: ModelInfo) -> bytes:
+        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
+        return model_body(model)
