@@ -52,7 +52,7 @@ def read_request(decoder: msgspec.json.Decoder[T], body: bytes, at: str = "") ->
         if fixed := _whole_surrogates(body):
             return read_request(decoder, fixed, at)
         path, why = explain(problem, at)
-    bad_request(path, why)
+    return bad_request(path, why)
 
 
 def read_answer(decoder: msgspec.json.Decoder[T], body: bytes, what: str = "answer") -> T:
