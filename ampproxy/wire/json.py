@@ -1,0 +1,184 @@
+"""Looking into JSON, and changing single members of it, without building the rest.
+
+Bodies are large and are not ours: what is not asked about is skipped, never built, and keeps its exact
+text. Numbers past 2^53, the order of members and spaces survive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+
+import msgspec
+
+#: How far from either end of a large body a member is looked for before the body is written anew.
+_NEAR = 8192
+
+#: A run of members of one object whose values are neither objects nor lists. Text without quotes and
+#: backslashes, and whole strings without backslashes.
+_FLAT = rb'(?:[^{}\[\]"\\]|"[^"\\]*")*'
+
+
+class Peek(msgspec.Struct, frozen=True):
+    """What routing must know of a body. ``model`` is ``None`` if it is missing or not a string."""
+
+    model: str | None = None
+    stream: bool = False
+
+
+class _Found(msgspec.Struct):
+    model: msgspec.Raw = msgspec.Raw(b"null")
+    stream: msgspec.Raw = msgspec.Raw(b"false")
+
+
+class _Model(msgspec.Struct):
+    model: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_found = msgspec.json.Decoder(_Found)
+_model = msgspec.json.Decoder(_Model)
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_string = msgspec.json.Decoder(str)
+_encode = msgspec.json.Encoder().encode
+
+
+def peek(body: bytes) -> Peek:
+    """Find ``model`` and ``stream`` in a JSON object.
+
+    :raises ValueError: it is not valid JSON (the message tells the byte), or not an object.
+    """
+    try:
+        found = _found.decode(body)
+    except msgspec.ValidationError as error:
+        raise ValueError("The body is JSON, but not an object.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"The body is not valid JSON: {error}.") from error
+    return Peek(string(found.model), bytes(found.stream) == b"true")
+
+
+def string(raw: msgspec.Raw) -> str | None:
+    """The text of a JSON string; ``None`` for any other value."""
+    try:
+        return _string.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
+    """The members of a JSON object, values as their exact text; ``None`` for any other value."""
+    try:
+        return _members.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def replace_model(body: bytes, new: str) -> bytes:
+    """Give the top-level ``model`` another value; every other byte stays.
+
+    Without such a member the same object comes back. Where the member is not near either end, or
+    stands there twice, the body is written anew: one ``model``, every value's text exact.
+
+    :raises ValueError: it is not a JSON object.
+    """
+    value = _encode(new)
+    span = _near_span(body)
+    try:
+        if span is not None:
+            if body[span[0] : span[1]] == value:
+                return body if _model.decode(body).model == msgspec.Raw(value) else _rewritten(body, value)
+            view = memoryview(body)
+            spliced = b"".join((view[: span[0]], value, view[span[1] :]))
+            # Proves that the splice hit the member that counts (the last, at the top level).
+            found = _model.decode(spliced).model
+            if found is not msgspec.UNSET and bytes(found) == value:
+                return spliced
+        return _rewritten(body, value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"The body is not a JSON object: {error}.") from error
+
+
+def _rewritten(body: bytes, value: bytes) -> bytes:
+    values = _members.decode(body)
+    if "model" not in values:
+        return body
+    values["model"] = msgspec.Raw(value)
+    return _encode(values)
+
+
+_SCALAR = rb'("(?:[^"\\]|\\.)*"|[^"\s,{}\[\]]+)'
+_HEAD = re.compile(rb"\s*\{" + _FLAT + rb'(?<!\\)"model"\s*:\s*' + _SCALAR)
+_TAIL = re.compile(rb'(?<!\\)"model"\s*:\s*' + _SCALAR + rb"\s*(?:," + _FLAT + rb")?\}\s*\Z")
+
+
+def _near_span(body: bytes) -> tuple[int, int] | None:
+    """Where the value of ``model`` probably stands, if no braces are between it and an end."""
+    start = body.find(b'"model"', 0, _NEAR)
+    if start >= 0:
+        match = _HEAD.match(body, 0, min(len(body), start + _NEAR))
+        if match is not None:
+            return match.span(1)
+    base = max(0, len(body) - _NEAR)
+    start = body.rfind(b'"model"', base)
+    if start >= 0:
+        match = _TAIL.match(body, start)
+        if match is not None:
+            return match.span(1)
+    return None
+
+
+def replace_members(raw: bytes | msgspec.Raw, changes: Mapping[str, bytes]) -> bytes:
+    """Set members of a JSON object: existing ones in place, new ones at its end, the rest exact.
+
+    Spaces between members are kept too wherever the member's place is unmistakable.
+
+    :param changes: names and the JSON text of their values.
+    :raises ValueError: it is not a JSON object.
+    """
+    text = bytes(raw)
+    try:
+        values = _members.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"Not a JSON object: {error}.") from error
+    for name, value in changes.items():
+        old = values.get(name)
+        values[name] = msgspec.Raw(value)
+        if old is None:
+            text = _append(text, name, value)
+        elif bytes(old) != value:
+            text = _splice(text, name, bytes(old), value, values)
+    return text
+
+
+def _append(text: bytes, name: str, value: bytes) -> bytes:
+    inner = text.rstrip()[:-1].rstrip()
+    comma = b"" if inner.endswith(b"{") and inner.strip() == b"{" else b","
+    return inner + comma + _encode(name) + b":" + value + b"}"
+
+
+def _splice(text: bytes, name: str, old: bytes, new: bytes, wanted: dict[str, msgspec.Raw]) -> bytes:
+    match = _key(name).search(text)
+    if match is not None and text.startswith(old, match.end()):
+        at = match.end()
+        spliced = text[:at] + new + text[at + len(old) :]
+        if members(spliced) == wanted:
+            return spliced
+    return _encode(wanted)
+
+
+@lru_cache(maxsize=64)
+def _key(name: str) -> re.Pattern[bytes]:
+    return re.compile(re.escape(_encode(name)) + rb"\s*:\s*")
+
+
+def remove_members(raw: bytes | msgspec.Raw, names: frozenset[str]) -> bytes:
+    """A JSON object without some members; the same text if it has none of them.
+
+    :raises ValueError: it is not a JSON object.
+    """
+    values = members(raw)
+    if values is None:
+        raise ValueError("Not a JSON object.")
+    if names.isdisjoint(values):
+        return bytes(raw)
+    return _encode({name: value for name, value in values.items() if name not in names})
