@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
 
+from ampproxy.dialects._common import (
+    encode,
+    is_context_length,
+    kind_of_status,
+    loads,
+    plain_message,
+    retry_after,
+)
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.errors import STATUS
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, Usage, WireError
-
-_encode = msgspec.json.encode
 
 #: How each kind is told to a client: ``type`` and ``code``.
 WORDS: dict[ErrorKind, tuple[str, str | None]] = {
@@ -79,21 +84,9 @@ KIND_BY_BROAD_WORD: dict[str, ErrorKind] = {
     "requests": "rate_limit",
 }
 
-KIND_BY_STATUS: dict[int, ErrorKind] = {
-    **{status: kind for kind, status in STATUS.items() if kind != "context_length"},
-    408: "timeout",
-    409: "unavailable",
-    422: "invalid_request",
-    424: "unavailable",
-    529: "overloaded",
-}
-
-_CONTEXT = re.compile(r"context[ _](length|window|limit)|prompt is too long|too many (input )?tokens", re.I)
 _OVERLOADED = re.compile(r"overloaded", re.I)
-_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.I | re.S)
-_MARKUP = re.compile(r"\s*<(!doctype|html|head|body)\b", re.I)
 _CODE = re.compile(r"(?!.*_error$)[a-z][a-z0-9_]*")
-_WAIT = re.compile(r"try again in (?:(\d+)m(?!s))?\s*(?:([\d.]+)\s*(ms|s))?", re.I)
+_WAIT = re.compile(r"try again in (?:(\d+)m(?!s))?\s*(?:(\d+(?:\.\d+)?)\s*(ms|s))?", re.I)
 _MESSAGE_LIMIT = 4000
 
 
@@ -111,7 +104,7 @@ def error_object(error: WireError) -> dict[str, Any]:
 
 def error_body(error: WireError) -> bytes:
     """``{"error": {...}}``, the body of an error response and of an error in a chat stream."""
-    return _encode({"error": error_object(error)})
+    return encode({"error": error_object(error)})
 
 
 def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireError:
@@ -119,12 +112,13 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireErr
 
     :param headers: with lower-case names; ``retry-after``, ``retry-after-ms`` and ``x-request-id`` count.
     """
-    error = error_from(_decoded(body), status)
-    return msgspec.structs.replace(
-        error,
-        retry_after=retry_after(headers, error.message if error.kind == "rate_limit" else ""),
-        request_id=headers.get("x-request-id") or None,
-    )
+    value = loads(body)
+    error = error_from(plain_message(status, body) if value is None else value, status)
+    wait = retry_after(headers)
+    if wait is None and error.kind == "rate_limit":
+        wait = _wait_said(error.message)
+    request_id = headers.get("x-request-id") or None
+    return msgspec.structs.replace(error, retry_after=wait, request_id=request_id)
 
 
 def error_from(value: object, status: int | None = None) -> WireError:
@@ -146,19 +140,12 @@ def error_from(value: object, status: int | None = None) -> WireError:
     )
 
 
-def _decoded(body: bytes) -> object:
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return body.decode("utf-8", "replace")
-
-
 def _words(value: object) -> tuple[str, str | None, str | None, str | None]:
     """Message, type, code and param of whatever stands there."""
     if isinstance(value, list) and value:
-        return _words(value[0])
+        value = value[0]
     if isinstance(value, str):
-        return _plain(value), None, None, None
+        return value.strip(), None, None, None
     if not isinstance(value, dict):
         return "", None, None, None
     inner = value.get("error")
@@ -166,7 +153,7 @@ def _words(value: object) -> tuple[str, str | None, str | None, str | None]:
         value = inner
     elif isinstance(inner, str):
         return (
-            _word(value, "message", "error_description") or _plain(inner),
+            _word(value, "message", "error_description") or inner,
             _word(value, "type"),
             _word(value, "code"),
             None,
@@ -196,15 +183,6 @@ def _validation(value: dict[str, Any]) -> str | None:
     return "; ".join(lines) or None
 
 
-def _plain(text: str) -> str:
-    """A page's title, or the text itself."""
-    if not _MARKUP.match(text):
-        return text.strip()
-    title = _TITLE.search(text)
-    said = " ".join(title[1].split()) if title else ""
-    return f"The server answered with a web page: {said}" if said else "The server answered with a web page."
-
-
 def _kind(status: int | None, type_: str | None, code: str | None, message: str) -> ErrorKind:
     for word in (code, type_):
         if word and word.lower() in KIND_BY_WORD:
@@ -214,43 +192,19 @@ def _kind(status: int | None, type_: str | None, code: str | None, message: str)
         kind = next((KIND_BY_BROAD_WORD[word] for word in broad if word in KIND_BY_BROAD_WORD), None)
         kind = kind or ("overloaded" if _OVERLOADED.search(message) else "internal")
     else:
-        kind = KIND_BY_STATUS.get(status) or ("internal" if status >= 500 else "invalid_request")
-    if kind == "invalid_request" and _CONTEXT.search(message):
+        kind = kind_of_status(status)
+    if kind == "invalid_request" and is_context_length(message):
         return "context_length"
     return kind
 
 
-def retry_after(headers: Mapping[str, str], message: str = "") -> float | None:
-    """Seconds to wait, as headers say it (or OpenAI's sentence "try again in 7.66s").
-
-    A date counts from the response's own ``date``.
-    """
-    milliseconds = _number(headers.get("retry-after-ms"))
-    if milliseconds is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    seconds = _number(value)
-    if seconds is None and value:
-        seconds = _until(value, headers.get("date"))
-    if seconds is None and message and (said := _WAIT.search(message)) and (said[1] or said[2]):
-        part = _number(said[2]) or 0.0
-        return int(said[1] or 0) * 60 + (part / 1000 if (said[3] or "").lower() == "ms" else part)
-    return seconds
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value) if value is not None else -1.0
-    except ValueError:
+def _wait_said(message: str) -> float | None:
+    """Seconds, of OpenAI's sentence "Please try again in 1m7.66s."."""
+    said = _WAIT.search(message)
+    if said is None or not (said[1] or said[2]):
         return None
-    return number if 0 <= number < 1e9 else None
-
-
-def _until(value: str, now: str | None) -> float | None:
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - parsedate_to_datetime(now or "")).total_seconds())
-    except (TypeError, ValueError):
-        return None
+    part = float(said[2] or 0)
+    return int(said[1] or 0) * 60 + (part / 1000 if (said[3] or "").lower() == "ms" else part)
 
 
 def model_object(model: ModelInfo) -> dict[str, Any]:
@@ -260,12 +214,12 @@ def model_object(model: ModelInfo) -> dict[str, Any]:
 
 def models_body(models: Sequence[ModelInfo]) -> bytes:
     """The answer to ``GET /v1/models``."""
-    return _encode({"object": "list", "data": [model_object(model) for model in models]})
+    return encode({"object": "list", "data": [model_object(model) for model in models]})
 
 
 def model_body(model: ModelInfo) -> bytes:
     """The answer to ``GET /v1/models/{id}``."""
-    return _encode(model_object(model))
+    return encode(model_object(model))
 
 
 def usage_of(
