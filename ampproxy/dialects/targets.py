@@ -27,8 +27,8 @@ _CLAUDE_EFFORT = {
     "thinking": "level",
     "levels": ("low", "medium", "high", "xhigh", "max"),
     "sampling": False,
-    "max_output": 128_000,
 }
+_CLAUDE_BOTH = {"thinking": "both", "levels": ("low", "medium", "high", "max")}
 _OPENAI_EFFORT = {
     "thinking": "level",
     "levels": ("low", "medium", "high"),
@@ -60,11 +60,9 @@ _FAMILIES: tuple[tuple[tuple[str, ...], str, dict[str, Any]], ...] = (
         r"claude-(sonnet|haiku|opus)-4([.-][0-5])?" + _NO_MINOR,
         _CLAUDE_CLASSIC | {"max_output": 64_000},
     ),
-    (
-        (ANTHROPIC,),
-        r"claude-\w+-4[.-]6\b",
-        _CLAUDE_EFFORT | {"thinking": "both", "levels": ("low", "medium", "high", "max")},
-    ),
+    ((ANTHROPIC,), r"claude-opus-4[.-]6\b", _CLAUDE_BOTH | {"max_output": 128_000}),
+    ((ANTHROPIC,), r"claude-\w+-4[.-]6\b", _CLAUDE_BOTH | {"max_output": 64_000}),
+    ((ANTHROPIC,), r"claude-opus-4[.-][78]\b", _CLAUDE_EFFORT | {"max_output": 128_000}),
     ((ANTHROPIC,), r"claude-[a-z]+-([4-9]|[1-9]\d)\b|claude-mythos", _CLAUDE_EFFORT),
     # OpenAI's reasoning families.
     (_OPENAI, r"o1-(mini|preview)\b", _NO_THINKING | {"sampling": False, "max_output": 65_536}),
