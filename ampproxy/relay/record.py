@@ -1,0 +1,79 @@
+"""What is told about one exchange when it ends: once, in one line."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+
+from twisted.logger import Logger
+
+from ampproxy.model.events import Usage
+
+
+class Outcome(enum.Enum):
+    """How an exchange ended. Every exchange ends in exactly one of these."""
+
+    COMPLETED = "completed"
+    REFUSED = "refused"
+    UPSTREAM_ERROR = "upstream-error"
+    BROKEN_OFF = "broken-off"
+    CLIENT_LEFT = "client-left"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class ExchangeRecord:
+    """One exchange as the log shows it. Times are seconds of one monotonic clock.
+
+    :param kind: the route: ``local``, ``mapped``, ``amp``, ``none`` or ``management``.
+    :param client: a label of the client's key; never the key.
+    """
+
+    started: float
+    method: str
+    path: str
+    client: str = "-"
+    kind: str = "none"
+    asked: str = ""
+    served: str = ""
+    account: str = ""
+    status: int = 0
+    bytes_out: int = 0
+    first_byte: float | None = None
+    outcome: Outcome | None = None
+    why: str = ""
+    usage: Usage | None = None
+    attempts: list[str] = field(default_factory=list)
+
+    def close(self, log: Logger, now: float, outcome: Outcome, why: str = "") -> None:
+        """End the exchange and say so. A second call does nothing: the first outcome is the true one."""
+        if self.outcome is not None:
+            return
+        self.outcome = outcome
+        self.why = why
+        log.info(
+            "{kind} {method} {path} {asked} -> {served} {account} client={client} status={status}"
+            " bytes={bytes} first={first_ms}ms total={total_ms}ms tokens={tokens} {outcome}{why}",
+            log_kind="exchange",
+            kind=self.kind,
+            method=self.method,
+            path=self.path,
+            asked=self.asked or "-",
+            served=self.served or "-",
+            account=self.account or "-",
+            client=self.client,
+            status=self.status,
+            bytes=self.bytes_out,
+            first_ms="-" if self.first_byte is None else round((self.first_byte - self.started) * 1000),
+            total_ms=round((now - self.started) * 1000),
+            tokens=_tokens(self.usage),
+            outcome=outcome.value,
+            why=f" ({why})" if why else "",
+            attempts=self.attempts,
+        )
+
+
+def _tokens(usage: Usage | None) -> str:
+    if usage is None:
+        return "-"
+    return f"{usage.input + usage.cache_read + usage.cache_write}+{usage.output}"

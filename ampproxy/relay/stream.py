@@ -1,0 +1,181 @@
+"""A stream from an upstream to a client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.web.iweb import IResponse
+from zope.interface import implementer
+
+from ampproxy.errors import ClientGone, ExchangeError, TruncatedStream
+from ampproxy.interfaces import StreamFilter
+from ampproxy.model.events import WireError
+from ampproxy.relay.downstream import Downstream
+from ampproxy.upstream.body import BodyReader
+
+
+@implementer(IPushProducer)
+class StreamRelay:
+    """Passes one stream on, through a filter, with back-pressure.
+
+    What arrives in one turn of the reactor leaves in the same turn, in one write: HTTP chunks of one
+    read are gathered and written when the reactor has read all its sockets, before it waits again.
+
+    :param filter: pass-through or translation; whole events come out of it.
+    :param error_event: says an error in the client's dialect after the stream began.
+    :param keepalive: seconds of silence until the client is sent a sign of life; 0 for never.
+    :param on_first: called once, when the first bytes go to the client.
+    """
+
+    def __init__(
+        self,
+        downstream: Downstream,
+        filter: StreamFilter,
+        clock: IReactorTime,
+        *,
+        error_event: Callable[[WireError], bytes],
+        keepalive: float,
+        on_first: Callable[[], None],
+    ) -> None:
+        self._downstream = downstream
+        self._filter = filter
+        self._clock = clock
+        self._error_event = error_event
+        self._keepalive = keepalive
+        self._on_first: Callable[[], None] | None = on_first
+        self._pending: list[bytes] = []
+        self._flush_call: IDelayedCall | None = None
+        self._alive_call: IDelayedCall | None = None
+        self._written_at = clock.seconds()
+        self._reader: BodyReader | None = None
+        self._paused = False
+        self.bytes_out = 0
+        self.done: Deferred[None] = Deferred()
+
+    def start(self, response: IResponse, idle: float) -> Deferred[None]:
+        """Begin. The result fires when the stream was passed on whole; fails with
+        :class:`ExchangeError` when it broke off (the client was told), with :class:`ClientGone` when
+        the client left (the upstream was closed).
+        """
+        self._reader = BodyReader(self, self._clock, idle)
+        self._downstream.registerProducer(self, True)
+        if self._keepalive > 0:
+            self._alive_call = self._clock.callLater(self._keepalive, self._stay_alive)
+        response.deliverBody(self._reader)
+        return self.done
+
+    @property
+    def began(self) -> bool:
+        """Whether anything went to the client."""
+        return self._on_first is None
+
+    # The upstream's side (upstream.body.Sink).
+
+    def received(self, data: bytes) -> None:
+        """More of the upstream's body: passed on at the end of this turn."""
+        self._pending.append(data)
+        if self._flush_call is None:
+            self._flush_call = self._clock.callLater(0, self._flush)
+
+    def ended(self, error: Exception | None, *, measured: bool) -> None:
+        """The upstream's body is over. Only the dialect's terminal event proves it whole."""
+        if self._flush_call is not None and self._flush_call.active():
+            self._flush_call.cancel()
+        self._flush()
+        if self.done.called:
+            return
+        try:
+            self._write(self._filter.end())
+        except ExchangeError as truncated:
+            self._fail(error if isinstance(error, ExchangeError) else truncated)
+            return
+        if error is not None and not self._filter.complete:
+            self._fail(error if isinstance(error, ExchangeError) else TruncatedStream())
+            return
+        self._close()
+        self._downstream.finish()
+        self.done.callback(None)
+
+    # The client's side.
+
+    def pauseProducing(self) -> None:
+        """The client does not read: neither do we."""
+        self._paused = True
+        if self._reader is not None:
+            self._reader.pause()
+
+    def resumeProducing(self) -> None:
+        """The client reads again."""
+        self._paused = False
+        if self._reader is not None:
+            self._reader.resume()
+
+    def stopProducing(self) -> None:
+        """The client left."""
+        self.client_left()
+
+    def client_left(self) -> None:
+        """Close the upstream at once."""
+        if self.done.called:
+            return
+        if self._reader is not None:
+            self._reader.stop()
+        self._close(connected=False)
+        self.done.errback(ClientGone())
+
+    def _flush(self) -> None:
+        self._flush_call = None
+        if self.done.called or not self._pending:
+            return
+        data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
+        self._pending.clear()
+        try:
+            out = self._filter.feed(data)
+        except ExchangeError as error:
+            self._fail(error)
+            return
+        self._write(out)
+
+    def _write(self, out: bytes) -> None:
+        if not out:
+            return
+        if self._on_first is not None:
+            on_first, self._on_first = self._on_first, None
+            on_first()
+        self._written_at = self._clock.seconds()
+        self.bytes_out += len(out)
+        self._downstream.write(out)
+
+    def _fail(self, error: ExchangeError) -> None:
+        """Tell the client in its dialect, and close without a clean end.
+
+        A client that has been sent nothing yet can still be told by an honest status, or be served by
+        another account: that is the caller's to do.
+        """
+        if self._reader is not None:
+            self._reader.stop()
+        if self.began:
+            self._write(self._error_event(error.error))
+        self._close()
+        if self.began:
+            self._downstream.break_off()
+        self.done.errback(error)
+
+    def _stay_alive(self) -> None:
+        quiet = self._clock.seconds() - self._written_at
+        if quiet >= self._keepalive:
+            if not self._paused:
+                self._write(self._filter.keepalive())
+            quiet = 0.0
+        self._alive_call = self._clock.callLater(self._keepalive - quiet, self._stay_alive)
+
+    def _close(self, *, connected: bool = True) -> None:
+        for call in (self._flush_call, self._alive_call):
+            if call is not None and call.active():
+                call.cancel()
+        self._flush_call = self._alive_call = None
+        self._pending.clear()
+        if connected:
+            self._downstream.unregisterProducer()

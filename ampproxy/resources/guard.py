@@ -1,0 +1,170 @@
+"""Who may come in: the Host and Origin rules and the client keys. Pure, over headers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Protocol
+from urllib.parse import unquote_to_bytes
+
+from ampproxy.config.schema import Config
+from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.wire.redact import Secret
+
+
+class HasHeaders(Protocol):
+    """What is looked at: ``twisted.web.http_headers.Headers``."""
+
+    def getRawHeaders(self, name: bytes) -> list[bytes] | None:
+        """All values of a header."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who sent a request.
+
+    :param label: how the log names it; tells keys apart without showing any.
+    :param key: the key that let it in; ``None`` where none is asked for or none came along.
+    """
+
+    label: str
+    key: Secret | None = None
+
+
+#: A client where no key is configured, or on a path that asks for none.
+ANYBODY = Client("-")
+
+
+class Guard:
+    """Lets requests in, or says why not.
+
+    :param config: its ``api-keys``, ``allowed-hosts`` and ``host``.
+    """
+
+    def __init__(self, config: Config) -> None:
+        # Looked up by keyed digest: how long a comparison takes tells nothing about any key, and
+        # costs the same for one key and for a thousand.
+        self._salt = os.urandom(32)
+        self._clients = {
+            self._digest(key.reveal().encode()): Client(f"key{index}", key)
+            for index, key in enumerate(config.api_keys)
+        }
+        self._hosts = frozenset(host.lower() for host in (*config.allowed_hosts, config.host) if host)
+        self._seen_hosts: set[bytes] = set()
+
+    @property
+    def open(self) -> bool:
+        """Whether no key is configured, so that everybody is let in."""
+        return not self._clients
+
+    def check_browser(self, headers: HasHeaders) -> None:
+        """Refuse what only a foreign web page would send.
+
+        ``Host`` must be an address, ``localhost`` or a listed name: a page that has its own name
+        point at this machine (DNS rebinding) sends that name. ``Origin``, where there is one, must be
+        the same host.
+
+        :raises ClientFault: status 403; the message names the setting.
+        """
+        hosts = headers.getRawHeaders(b"host")
+        host = hosts[0] if hosts and len(hosts) == 1 else b""
+        if host not in self._seen_hosts:
+            if not self._is_own(host):
+                raise ClientFault.of(
+                    "permission",
+                    f"The Host {host.decode('ascii', 'replace')!r} is not one of this gateway's names"
+                    " (setting: allowed-hosts).",
+                )
+            if len(self._seen_hosts) < 64:
+                self._seen_hosts.add(host)
+        origins = headers.getRawHeaders(b"origin")
+        if origins and any(not self._same_site(origin, host) for origin in origins):
+            raise ClientFault.of(
+                "permission",
+                "Requests from web pages of other sites are refused; a page's host can be allowed"
+                " (setting: allowed-hosts).",
+            )
+
+    def identify(self, headers: HasHeaders, query: bytes) -> Client | None:
+        """The client whose key any of the request's credentials is; ``None`` if none of them is one.
+
+        Amp's Google client sends a placeholder beside its key, so one good credential is enough.
+        """
+        for credential in credentials(headers, query):
+            client = self._clients.get(self._digest(credential))
+            if client is not None:
+                return client
+        return None
+
+    def admit(self, headers: HasHeaders, query: bytes) -> Client:
+        """The client, or a refusal.
+
+        :raises ClientFault: status 401: no key came along, or none that is configured.
+        """
+        if not self._clients:
+            return ANYBODY
+        client = self.identify(headers, query)
+        if client is None:
+            raise _refusal(any(credentials(headers, query)))
+        return client
+
+    def _digest(self, value: bytes) -> bytes:
+        return hashlib.blake2b(value, key=self._salt, digest_size=16).digest()
+
+    def _is_own(self, host: bytes) -> bool:
+        name = _name(host)
+        return bool(name) and (
+            name in self._hosts or name == "localhost" or name.endswith(".localhost") or _is_address(name)
+        )
+
+    def _same_site(self, origin: bytes, host: bytes) -> bool:
+        _, _, authority = origin.partition(b"://")
+        if not authority:
+            return False
+        return authority.lower() == host.lower() or _name(authority) in self._hosts
+
+
+def credentials(headers: HasHeaders, query: bytes) -> list[bytes]:
+    """Every credential that a request carries, in the places that Amp's clients and the vendors' SDKs
+    use: ``Authorization`` (with or without ``Bearer``), ``X-Api-Key``, ``X-Goog-Api-Key``, and ``key``
+    or ``auth_token`` in the query.
+    """
+    found = []
+    for value in headers.getRawHeaders(b"authorization") or ():
+        scheme, _, rest = value.partition(b" ")
+        found.append(rest.strip() if scheme.lower() == b"bearer" else value)
+    found.extend(headers.getRawHeaders(b"x-api-key") or ())
+    found.extend(headers.getRawHeaders(b"x-goog-api-key") or ())
+    if query:
+        for pair in query.split(b"&"):
+            name, _, value = pair.partition(b"=")
+            if name in (b"key", b"auth_token"):
+                found.append(unquote_to_bytes(value.replace(b"+", b" ")))
+    return [credential for credential in found if credential]
+
+
+def _refusal(came_along: bool) -> ExchangeError:
+    if came_along:
+        message = "Invalid API key: it is not one of the gateway's api-keys."
+    else:
+        message = "Missing API key: send one of the gateway's api-keys, for example as a Bearer token."
+    return ClientFault.of("authentication", message, code="invalid_api_key")
+
+
+def _name(authority: bytes) -> str:
+    """The host of ``host[:port]``, lower case."""
+    text = authority.decode("ascii", "replace").lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0]
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

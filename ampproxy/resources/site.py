@@ -1,0 +1,375 @@
+"""The HTTP server: twisted.web's, with limits that answer, bodies that stream, and early refusals.
+
+Three things are decided as soon as a request's headers are there, before its body has come: which
+resource serves it, whether it is let in at all, and whether its body is gathered or handed on while
+it arrives. twisted.web itself decides the first after the body, and spools every large body to disk.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from twisted.internet.address import UNIXAddress
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel, datetimeToString
+from twisted.web.resource import IResource, getChildForRequest
+from twisted.web.server import Request, Site
+
+from ampproxy.config.schema import Limits
+from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.upstream.body import PipeProducer
+
+#: How long a client that was answered before it had sent its whole body may go on sending it, so that
+#: it reads the answer instead of meeting a reset connection. Seconds.
+LINGER = 5.0
+
+#: Slower than this, over more than ``body-timeout`` seconds, a body counts as an attack. Bytes a second.
+SLOWEST_BODY = 1024
+
+_INTERNAL_ERROR = (
+    b'{"error":{"type":"server_error","message":"An internal error; the log of the gateway has more."}}'
+)
+
+_REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
+
+
+class GatheredBody:
+    """A request body kept in memory, up to a limit."""
+
+    __slots__ = ("_limit", "_pieces", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self.size = 0
+
+    def push(self, data: bytes) -> None:
+        """Take more.
+
+        :raises ClientFault: it grew past the limit.
+        """
+        self.size += len(data)
+        if self.size > self._limit:
+            self._pieces.clear()
+            raise body_too_large(self._limit)
+        self._pieces.append(data)
+
+    def take(self) -> bytes:
+        """The whole body, once."""
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def body_too_large(limit: int) -> ExchangeError:
+    """The refusal of a body over ``limit`` bytes."""
+    return ClientFault.of(
+        "too_large", f"The request body is larger than {limit} bytes (setting: limits.max-body)."
+    )
+
+
+class GatewayChannel(HTTPChannel):
+    """One client connection. Its limits answer with a status before they close it."""
+
+    site: GatewaySite
+    transport: Any
+    timeOut: Any
+    _in_headers = False
+    _body_began = 0.0
+    _body_bytes = 0
+    lingering = False
+
+    def connectionMade(self) -> None:
+        """A client connected; it has the idle time to begin its first request."""
+        limits = self.site.limits
+        self.timeOut = limits.idle_timeout
+        self.totalHeadersSize = self.MAX_LENGTH = limits.max_header_bytes
+        self.maxHeaders = limits.max_headers
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of a request.
+
+        The base class lets every byte put the time limit off; here the headers have one deadline
+        in all, and a body must keep a pace.
+        """
+        LineReceiver.dataReceived(self, data)
+        if self._handlingRequest or self.lingering or self.transport.disconnecting:
+            self._in_headers = False
+        elif not self.line_mode:
+            self._in_headers = False
+            self._watch_body(len(data))
+        elif not self._in_headers:
+            self._in_headers = True
+            self.setTimeout(self.site.limits.header_timeout)
+
+    def _watch_body(self, size: int) -> None:
+        now = self.site.reactor.seconds()
+        limit = self.site.limits.body_timeout
+        if not self._body_began:
+            self._body_began, self._body_bytes = now, 0
+        self._body_bytes += size
+        elapsed = now - self._body_began
+        if elapsed > limit and self._body_bytes < elapsed * SLOWEST_BODY:
+            self.timeoutConnection()
+        else:
+            self.setTimeout(limit)
+
+    def allContentReceived(self) -> None:
+        """The body is whole."""
+        self._body_began = 0.0
+        super().allContentReceived()
+
+    def requestDone(self, request: Any) -> None:
+        """The answer is out: the client has the idle time for its next request."""
+        self.lingering = False
+        super().requestDone(request)
+        if self.persistent and not self._handlingRequest and not self._in_headers:
+            self.setTimeout(self.site.limits.idle_timeout)
+
+    def hold_body(self) -> None:
+        """Stop reading the body until it can be passed on. The client's slowness is then ours."""
+        self.setTimeout(None)
+        self.transport.pauseProducing()
+
+    def go_on_with_body(self) -> None:
+        """Read the body again."""
+        if self.transport is not None and not self._handlingRequest:
+            self._body_began = 0.0
+            self.setTimeout(LINGER if self.lingering else self.site.limits.body_timeout)
+            self.transport.resumeProducing()
+
+    def linger(self) -> None:
+        """The answer is out though the body is not in: drop what still comes, but not for ever."""
+        self.lingering = True
+        self.setTimeout(LINGER)
+
+    def timeoutConnection(self) -> None:
+        """A time limit passed: say which, unless an answer has begun or nothing was asked."""
+        limits = self.site.limits
+        request = self.requests[0] if self.requests else None
+        if request is not None and request.startedWriting:
+            self.transport.abortConnection()
+        elif not self.line_mode:
+            self._refuse(
+                408, f"The body came too slowly (setting: limits.body-timeout, {limits.body_timeout:g} s)."
+            )
+        elif self._in_headers:
+            self._refuse(
+                408,
+                f"The headers came too slowly (setting: limits.header-timeout, {limits.header_timeout:g} s).",
+            )
+        else:
+            self.loseConnection()
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """One line is longer than all headers may be."""
+        self._refuse_headers()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        # The base class's only hook for every way in which a request can be malformed.
+        if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
+            self._refuse_headers()
+        else:
+            self._refuse(400, "The request is not valid HTTP/1.1.")
+
+    def _refuse_headers(self) -> None:
+        limits = self.site.limits
+        self._refuse(
+            431,
+            "The request headers are too many or too large (settings: limits.max-headers,"
+            f" {limits.max_headers}; limits.max-header-bytes, {limits.max_header_bytes}).",
+        )
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer a request that is not one, and close."""
+        if self.transport.disconnecting:
+            return
+        body = json.dumps({"error": {"type": "invalid_request_error", "message": message}}).encode()
+        self.transport.write(
+            b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
+            b"Connection: close\r\n\r\n%b" % (status, _REASONS[status], len(body), body)
+        )
+        self.persistent = False
+        self.loseConnection()
+
+
+class GatewayRequest(Request):
+    """One request, served as soon as its headers are there.
+
+    :ivar body: a :class:`GatheredBody`, or a :class:`PipeProducer` for a resource that streams it;
+        ``None`` once it was refused.
+    :ivar query: the query string as it came, without the question mark.
+    """
+
+    channel: GatewayChannel
+    site: GatewaySite
+    query: bytes = b""
+    body: GatheredBody | PipeProducer | None = None
+    _resource: Any = None
+    _received = False
+    defaultContentType = b"application/json"
+
+    def parseCookies(self) -> None:
+        """Cookies are none of our business: they are passed on as they are."""
+
+    def gotLength(self, length: int | None) -> None:
+        """The headers are there: find the resource, and let the request in or refuse it."""
+        channel = self.channel
+        self.content = _NoContent
+        self.args = {}
+        self.site = channel.site
+        # The base class tells these only after the body.
+        self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
+        self.path, _, self.query = self.uri.partition(b"?")
+        self.prepath = []
+        self.postpath = list(map(unquote_to_bytes, self.path[1:].split(b"/")))
+        self.responseHeaders.setRawHeaders(b"Date", [self.site.date()])
+        try:
+            self._resource = resource = getChildForRequest(self.site.resource, self)
+            resource.admit(self)
+            if resource.streams_body:
+                self.body = PipeProducer(length, pause=channel.hold_body, resume=channel.go_on_with_body)
+                self.render(resource)
+            else:
+                limit = self.site.limits.max_body
+                if length is not None and length > limit:
+                    raise body_too_large(limit)
+                self.body = GatheredBody(limit)
+        except ExchangeError as refusal:
+            self._refuse_early(refusal)
+        except Exception:
+            self.processingFailed(Failure())
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """More of the body."""
+        if self.body is None or self.finished:
+            return
+        try:
+            self.body.push(data)
+        except ExchangeError as refusal:
+            self._refuse_early(refusal)
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The body is whole."""
+        self._received = True
+        if self.finished:
+            self.queued = False
+            self._cleanup()
+        elif isinstance(self.body, PipeProducer):
+            self.body.end()
+        elif self.body is not None:
+            self.render(self._resource)
+
+    def render(self, resrc: IResource) -> None:
+        """Have the resource answer; it always does so itself, in its own time."""
+        try:
+            resrc.render(self)
+        except ExchangeError as refusal:
+            self._resource.refuse(self, refusal)
+        except Exception:
+            self.processingFailed(Failure())
+
+    def finish(self) -> None:
+        """The answer is complete. If the body is not, what still comes of it is dropped."""
+        if self._received:
+            super().finish()
+            return
+        # ``queued`` keeps the base class from freeing the connection for the next request.
+        self.queued = True
+        super().finish()
+        if isinstance(self.body, PipeProducer):
+            self.body.abandon()
+        self.channel.linger()
+
+    def break_off(self) -> None:
+        """Close the connection in mid-answer, so that the client sees that it is not whole."""
+        if self.channel is not None:
+            self.channel.persistent = False
+            self.channel.loseConnection()
+
+    def answer(self, status: int, body: bytes, content_type: bytes = b"application/json") -> None:
+        """Answer with a whole body."""
+        self.setResponseCode(status)
+        headers = self.responseHeaders
+        headers.setRawHeaders(b"Content-Type", [content_type])
+        headers.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
+        self.write(body)
+        self.finish()
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """A defect of ours: the log gets the traceback, the client only a status."""
+        Logger().failure(
+            "A defect met while serving {method} {path}", reason, method=self.method, path=self.path
+        )
+        if self.startedWriting:
+            self.break_off()
+        elif not self._disconnected:
+            self.body = None
+            self.answer(500, _INTERNAL_ERROR)
+        return reason
+
+    def is_local(self) -> bool:
+        """Whether the peer of the socket is this machine. No header can change that."""
+        peer = self.client
+        if isinstance(peer, UNIXAddress):
+            return True
+        host: str = getattr(peer, "host", "")
+        return host == "::1" or host.startswith(("127.", "::ffff:127."))
+
+    def _refuse_early(self, refusal: ExchangeError) -> None:
+        self.body = None
+        # No "100 Continue" after a final answer (RFC 9110, section 10.1.1).
+        self.requestHeaders.removeHeader(b"Expect")
+        if self.startedWriting:
+            self.break_off()
+            return
+        if self.channel.length != 0:
+            self.channel.persistent = False
+            self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        self._resource.refuse(self, refusal)
+
+
+class _NoContent:
+    """Stands where the base class would keep the body in a file, and closes it."""
+
+    @staticmethod
+    def close() -> None:
+        pass
+
+
+class GatewaySite(Site):
+    """The factory of client connections.
+
+    :param limits: what a client may send, and how long it may take.
+    """
+
+    requestFactory = GatewayRequest
+
+    def __init__(self, resource: IResource, limits: Limits, reactor: IReactorTime) -> None:
+        super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
+        self.limits = limits
+        self.protocol = GatewayChannel  # type: ignore[assignment]  # without the detour for HTTP/2
+        self._date = b""
+        self._date_at = -1.0
+
+    def date(self) -> bytes:
+        """The value of a ``Date`` header, made once a second."""
+        now = self.reactor.seconds() // 1
+        if now != self._date_at:
+            self._date_at = now
+            self._date = datetimeToString()
+        return self._date
+
+    def startFactory(self) -> None:
+        """No access log: every exchange is told once, by its own line."""
+
+    def stopFactory(self) -> None:
+        """No access log."""
+
+    def log(self, request: Any) -> None:
+        """No access log."""
