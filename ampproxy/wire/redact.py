@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hmac
+import json
+import re
+from collections.abc import Iterable
+from urllib.parse import quote
 
 
 class Secret:
@@ -38,3 +42,75 @@ class Secret:
         return "Secret(***)"
 
     __str__ = __repr__
+
+
+class Redactor:
+    """Cuts secrets out of texts that others wrote, before a log, an error or a page shows them.
+
+    Known secrets go by value (plain and percent-encoded); unknown ones by their usual shapes and by the
+    names they stand behind. Secrets shorter than six characters are not searched for: they would
+    blot out ordinary words.
+    """
+
+    __slots__ = ("_known",)
+
+    def __init__(self, secrets: Iterable[Secret] = ()) -> None:
+        values = {secret.reveal() for secret in secrets}
+        forms = {form for value in values if len(value) >= _SHORTEST for form in _forms(value)}
+        # Longest first: a secret may be the beginning of another.
+        known = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
+        self._known = re.compile(known) if known else None
+
+    def text(self, text: str) -> str:
+        """The same text with ``***`` in place of every secret."""
+        if self._known is not None:
+            text = self._known.sub(_CUT, text)
+        for pattern, kept in _SHAPES:
+            text = pattern.sub(kept, text)
+        return text
+
+
+_CUT = "***"
+_SHORTEST = 6
+
+
+def _forms(value: str) -> tuple[str, ...]:
+    """How a value may stand in a text: plain, in a URL, in a JSON string."""
+    return value, quote(value, safe=""), json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
+
+
+#: A value behind a name, with or without quotes: ends at white space, a quote, a comma or the like.
+_VALUE = r"[^\s\"'\\,;&<>]+"
+_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern, re.IGNORECASE), kept)
+    for pattern, kept in (
+        (
+            rf"\b((?:proxy-)?authorization)(\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:(bearer|basic)\s+)?{_VALUE}",
+            rf"\1\2{_CUT}",
+        ),
+        (rf"\b(bearer\s+){_VALUE}", rf"\1{_CUT}"),
+        (
+            r"\b((?:x-goog-|x-)?api[-_]?key|x-goog-api-key|(?:access|refresh|auth|id)[-_]?token|client[-_]?secret|key)"
+            rf"(\\?[\"']?\s*[:=]\s*\\?[\"']?){_VALUE}",
+            rf"\1\2{_CUT}",
+        ),
+        (r"\bsk-[a-z0-9_-]{6,}", _CUT),
+        (r"\bAIza[a-z0-9_-]{10,}", _CUT),
+        (r"\bya29\.[a-z0-9_.-]{6,}", _CUT),
+        (r"\bsgamp_[a-z0-9_-]{6,}", _CUT),
+        (r"\beyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{4,}(?:\.[a-z0-9_-]*)?", _CUT),
+    )
+)
+
+
+def printable(text: str) -> str:
+    r"""A text from others in one line: control characters, line and bidi marks as ``\x1b`` and the like."""
+    return _CONTROL.sub(_escaped, text)
+
+
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    point = ord(match.group())
+    return f"\\x{point:02x}" if point < 0x100 else f"\\u{point:04x}"

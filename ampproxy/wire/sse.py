@@ -8,45 +8,80 @@ stand unescaped in JSON.
 
 from __future__ import annotations
 
+import re
+
 #: No event that a vendor sends comes near this; a stream without blank lines must not fill the memory.
 MAX_EVENT = 32 * 1024 * 1024
+
+_BOM = b"\xef\xbb\xbf"
 
 
 class EventTooLargeError(ValueError):
     """An event grew past the limit without ending."""
 
 
-class BlockSplitter:
-    """Cuts a byte stream into event blocks: what stands between two blank lines, line ends as LF.
+class EventCutter:
+    """Cuts a byte stream behind its last blank line: whole events out, line ends as LF.
 
     A carriage return at the end of a chunk counts as the end of its line at once, so that an event
-    is never held back for a byte that may not come; the LF that may follow is then dropped.
+    is never held back for a byte that may not come; the LF that may follow is then dropped. What is
+    held is joined only when its end has come, so that one large event in many chunks is copied once.
     """
 
-    __slots__ = ("_limit", "_rest", "_skip_lf", "_started")
+    __slots__ = ("_held", "_limit", "_size", "_skip_lf", "_started")
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
-        self._rest = b""
+        self._held: list[bytes] = []
+        self._size = 0
         self._skip_lf = False
         self._started = False
         self._limit = limit
 
-    def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes, split anywhere; give the blocks that are complete, without their blank lines.
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes, split anywhere; give the events that are complete now, blank lines included.
 
-        :raises EventTooLargeError: a block grew past the limit.
+        :raises EventTooLargeError: an event grew past the limit.
         """
-        if not self._started and data:
-            self._started = True
-            data = data.removeprefix(b"\xef\xbb\xbf")
+        if not self._started:
+            data = self._first(data)
         if self._skip_lf or b"\r" in data:
             data = self._normalise(data)
-        buffer = self._rest + data if self._rest else data
-        blocks = buffer.split(b"\n\n")
-        self._rest = blocks.pop()
-        if len(self._rest) > self._limit:
+        if data.endswith(b"\n\n"):
+            if not self._held:
+                return data
+            end = len(data)
+        else:
+            end = data.rfind(b"\n\n") + 2
+            if end == 1:
+                # A blank line may lie across the two chunks.
+                end = 1 if data.startswith(b"\n") and self._held and self._held[-1].endswith(b"\n") else 0
+        if not end:
+            self._hold(data)
+            return b""
+        whole = data[:end]
+        if self._held:
+            whole = b"".join((*self._held, whole))
+            self._held, self._size = [], 0
+        self._hold(data[end:])
+        return whole
+
+    def _hold(self, data: bytes) -> None:
+        if not data:
+            return
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > self._limit:
             raise EventTooLargeError(f"An event of the stream is larger than {self._limit} bytes.")
-        return [block.lstrip(b"\n") for block in blocks if block and block != b"\n"]
+
+    def _first(self, data: bytes) -> bytes:
+        """Drop a byte order mark, which may itself come in pieces."""
+        data = b"".join((*self._held, data))
+        self._held, self._size = [], 0
+        if len(data) < len(_BOM) and _BOM.startswith(data):
+            self._hold(data)
+            return b""
+        self._started = True
+        return data.removeprefix(_BOM)
 
     def _normalise(self, data: bytes) -> bytes:
         if self._skip_lf and data:
@@ -59,17 +94,48 @@ class BlockSplitter:
     @property
     def rest(self) -> bytes:
         """The beginning of an event that is not complete."""
-        return self._rest
+        return b"".join(self._held)
+
+
+class BlockSplitter:
+    """Cuts a byte stream into event blocks: what stands between two blank lines, line ends as LF."""
+
+    __slots__ = ("_cutter",)
+
+    def __init__(self, limit: int = MAX_EVENT) -> None:
+        self._cutter = EventCutter(limit)
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes, split anywhere; give the blocks that are complete, without their blank lines.
+
+        :raises EventTooLargeError: a block grew past the limit.
+        """
+        whole = self._cutter.feed(data)
+        return split_blocks(whole) if whole else []
+
+    @property
+    def rest(self) -> bytes:
+        """The beginning of an event that is not complete."""
+        return self._cutter.rest
+
+
+def split_blocks(whole: bytes) -> list[bytes]:
+    """The blocks of whole events (see :class:`EventCutter`), without their blank lines."""
+    if whole.startswith(b"\n") or b"\n\n\n" in whole:
+        return [stripped for block in whole.split(b"\n\n") if (stripped := block.lstrip(b"\n"))]
+    blocks = whole.split(b"\n\n")
+    blocks.pop()
+    return blocks
+
+
+_USUAL = re.compile(rb"(?:event: ?([^ \n].*)\n)?data: ?([^ \n].*)")
 
 
 def parse_block(block: bytes) -> tuple[bytes, bytes]:
     """The event's name (empty if it has none) and its data. A comment has neither."""
-    if block.startswith(b"data:") and b"\n" not in block:
-        return b"", block[6:] if block[5:6] == b" " else block[5:]
-    if block.startswith(b"event:"):
-        first, _, second = block.partition(b"\n")
-        if second.startswith(b"data:") and b"\n" not in second:
-            return _value(first, 6), _value(second, 5)
+    usual = _USUAL.fullmatch(block)
+    if usual is not None:
+        return usual.groups(b"")  # type: ignore[return-value]
     name = b""
     data: list[bytes] = []
     for line in block.split(b"\n"):
@@ -86,20 +152,43 @@ def _value(line: bytes, at: int) -> bytes:
     return line[at + 1 :] if line[at : at + 1] == b" " else line[at:]
 
 
+#: Events of the two usual forms: one ``event`` and one ``data`` line, or one ``data`` line alone. The
+#: values begin with neither space nor line end, so that the one optional space is taken unmistakably.
+_NAMED = re.compile(rb"^event: ?([^ \n].*)\ndata: ?([^ \n].*)\n\n", re.MULTILINE)
+_BARE = re.compile(rb"^()data: ?([^ \n].*)\n\n", re.MULTILINE)
+
+
+def parse_events(whole: bytes) -> list[tuple[bytes, bytes]]:
+    """The ``(name, data)`` of whole events; those without data (comments, bare names) are left out."""
+    # Matches begin at line starts, do not overlap and hold exactly three (two) line ends: if those
+    # are all line ends there are, no byte is outside a match.
+    found: list[tuple[bytes, bytes]]
+    if whole.startswith(b"event:"):
+        found = _NAMED.findall(whole)
+        if 3 * len(found) == whole.count(b"\n"):
+            return found
+    else:
+        found = _BARE.findall(whole)
+        if 2 * len(found) == whole.count(b"\n"):
+            return found
+    return [event for event in map(parse_block, split_blocks(whole)) if event[1]]
+
+
 class EventReader:
     """Bytes in, ``(name, data)`` out; events without data (comments, bare names) are left out."""
 
-    __slots__ = ("_splitter",)
+    __slots__ = ("_cutter",)
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
-        self._splitter = BlockSplitter(limit)
+        self._cutter = EventCutter(limit)
 
     def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """Take bytes, split anywhere; give the events that are complete.
 
         :raises EventTooLargeError: an event grew past the limit.
         """
-        return [event for event in map(parse_block, self._splitter.feed(data)) if event[1]]
+        whole = self._cutter.feed(data)
+        return parse_events(whole) if whole else []
 
     def end(self) -> list[tuple[bytes, bytes]]:
         """The stream ended: an event whose blank line never came, if it has data.
@@ -107,6 +196,6 @@ class EventReader:
         The standard drops it; vendors' last events lack the blank line now and then, and whether
         the stream is whole is the dialect's to say.
         """
-        rest, self._splitter = self._splitter.rest, BlockSplitter()
+        rest, self._cutter = self._cutter.rest, EventCutter()
         event = parse_block(rest.strip(b"\n"))
         return [event] if event[1] else []

@@ -1,0 +1,140 @@
+"""Which headers and query members may pass a gateway, and which stay behind.
+
+Headers are ``(name, value)`` pairs of bytes, in order; a name that comes several times stays several
+times. Names are compared without regard to case (RFC 9110, 5.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from urllib.parse import unquote_to_bytes
+
+Header = tuple[bytes, bytes]
+
+#: What belongs to one connection (RFC 9110, 7.6.1). ``Proxy-*`` goes as a whole, see :func:`_dropped`.
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+
+#: Where a client may carry its key. All go, whichever of them was the good one.
+CREDENTIALS = frozenset((b"authorization", b"x-api-key", b"x-goog-api-key"))
+
+#: What tells the Amp upstream who the client is, where it sits and which program it runs.
+IDENTIFYING = frozenset(
+    (
+        b"forwarded",
+        b"http-referer",
+        b"priority",
+        b"referer",
+        b"sec-ch-ua",
+        b"sec-ch-ua-mobile",
+        b"sec-ch-ua-platform",
+        b"sec-fetch-dest",
+        b"sec-fetch-mode",
+        b"sec-fetch-site",
+        b"via",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-proto",
+        b"x-real-ip",
+        b"x-stainless-arch",
+        b"x-stainless-lang",
+        b"x-stainless-os",
+        b"x-stainless-package-version",
+        b"x-stainless-runtime",
+        b"x-stainless-runtime-version",
+        b"x-title",
+    )
+)
+
+#: What the gateway sets anew on a request: the target's name, the body's length, the codings that
+#: the gateway itself can undo.
+REFRAMED = frozenset((b"host", b"content-length", b"accept-encoding", b"expect"))
+
+#: What never goes to the Amp upstream.
+AMP_REQUEST = HOP_BY_HOP | CREDENTIALS | IDENTIFYING | REFRAMED
+
+#: What never comes back to a client: ``Server`` and ``Date`` are the gateway's own.
+RESPONSE = HOP_BY_HOP | {b"server", b"date"}
+
+_BODY = frozenset((b"content-length", b"content-encoding", b"content-md5", b"digest", b"etag"))
+_RESPONSE_NEW_BODY = RESPONSE | _BODY
+
+_PREFIXES = (b"proxy-", b"access-control-")
+_REQUEST_PREFIXES = (b"proxy-",)
+
+
+def amp_request_headers(headers: Iterable[Header], *, keep: Collection[bytes] = ()) -> list[Header]:
+    """A client's headers as they may go to the Amp upstream.
+
+    :param keep: lower-case names that pass although they are on the list (``upgrade`` in a tunnel).
+    """
+    banned = AMP_REQUEST.difference(keep) if keep else AMP_REQUEST
+    return _without(headers, banned, _REQUEST_PREFIXES, keep)
+
+
+def request_headers(headers: Iterable[Header], banned: Collection[bytes] = ()) -> list[Header]:
+    """A client's headers without hop-by-hop ones, its credentials, and those in ``banned`` (lower case)."""
+    return _without(headers, (HOP_BY_HOP | CREDENTIALS | REFRAMED).union(banned), _REQUEST_PREFIXES)
+
+
+def response_headers(headers: Iterable[Header], *, body_changes: bool = False) -> list[Header]:
+    """An upstream's headers as they may go to the client: no hop-by-hop, no CORS, no ``Server``, ``Date``.
+
+    :param body_changes: the body will not be the upstream's bytes: what describes those goes too.
+    """
+    return _without(headers, _RESPONSE_NEW_BODY if body_changes else RESPONSE, _PREFIXES)
+
+
+def _without(
+    headers: Iterable[Header],
+    banned: frozenset[bytes],
+    prefixes: tuple[bytes, ...],
+    keep: Collection[bytes] = (),
+) -> list[Header]:
+    lowered = [(header[0].lower(), header) for header in headers]
+    named = [header[1] for name, header in lowered if name == b"connection"]
+    if named:
+        # Whatever ``Connection`` names belongs to that connection too.
+        options = (option.strip().lower() for value in named for option in value.split(b","))
+        banned = banned.union(option for option in options if option and option not in keep)
+    return [
+        header
+        for name, header in lowered
+        if name not in banned and (not name.startswith(prefixes) or name in keep)
+    ]
+
+
+#: Query members that may carry a client's key.
+_KEY_MEMBERS = frozenset((b"key", b"auth_token"))
+
+
+def strip_query(query: bytes, secrets: Iterable[bytes]) -> bytes:
+    """A raw query string without the ``key`` and ``auth_token`` members that hold one of ``secrets``.
+
+    Every other byte stays as it is: order, encoding, empty members.
+    """
+    if b"key" not in query and b"auth_token" not in query and b"%" not in query:
+        return query
+    known = frozenset(secrets)
+    return b"&".join(pair for pair in query.split(b"&") if not _holds(pair, known))
+
+
+def _holds(pair: bytes, known: frozenset[bytes]) -> bool:
+    name, _, value = pair.partition(b"=")
+    return _decoded(name) in _KEY_MEMBERS and (value in known or _decoded(value) in known)
+
+
+def _decoded(text: bytes) -> bytes:
+    return unquote_to_bytes(text.replace(b"+", b" "))
