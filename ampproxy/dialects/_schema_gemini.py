@@ -46,28 +46,11 @@ _FORMATS = {
 }
 #: Members that say nothing about what is valid, or that are dealt with by themselves.
 _SILENT = frozenset(
-    [
-        "$schema",
-        "$id",
-        "$comment",
-        "$anchor",
-        "$defs",
-        "definitions",
-        "examples",
-        "deprecated",
-        "readOnly",
-        "writeOnly",
-        "type",
-        "nullable",
-        "enum",
-        "const",
-        "properties",
-        "required",
-        "items",
-        "prefixItems",
-        "exclusiveMinimum",
-        "exclusiveMaximum",
-    ]
+    (
+        *("$schema", "$id", "$comment", "$anchor", "$defs", "definitions", "examples", "deprecated"),
+        *("readOnly", "writeOnly", "type", "nullable", "enum", "const", "properties", "required"),
+        *("items", "prefixItems", "exclusiveMinimum", "exclusiveMaximum"),
+    )
 )
 #: What a member without a type tells about it.
 _HINTS = (
