@@ -1,0 +1,183 @@
+"""Where a request for a model goes, and why.
+
+The rules are CLIProxyAPI 7.1's, as its users' configurations expect them:
+
+1. The name is split at its thinking suffix; all that follows looks at the base.
+2. *Local*: some account offers exactly this id, resting or not.
+3. *Mapped*: the first mapping that matches, if an account offers its target; there is no second try
+   with a later pattern, and a target is not mapped again. The target's own suffix counts, else the
+   request's goes with it.
+4. Local comes before mapped; with ``force-model-mappings`` mapped comes before local.
+5. Else the Amp upstream, if ``upstream-url`` is set; else nobody.
+
+Mappings and the Amp upstream serve Amp's paths only; at the root a model is local or unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+
+from ampproxy.config.schema import Config, Mapping
+from ampproxy.routing.catalog import Catalog
+from ampproxy.routing.mappings import Mappings
+from ampproxy.routing.remedy import account_for, remedy_for
+from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.suffix import join_suffix, split_suffix
+
+#: No model's name comes near this. A longer one is refused before any pattern of the user's sees it.
+MAX_NAME = 512
+_CACHED_ROUTES = 1024
+
+
+class Router:
+    """Decisions over one configuration, remembered: the same name gives the same :class:`Route` object.
+
+    Immutable but for its memory, which is bounded in number and in the length of names. A reload makes
+    a new one.
+    """
+
+    def __init__(self, config: Config, catalog: Catalog | None = None) -> None:
+        self.catalog = Catalog(config) if catalog is None else catalog
+        mappings = Mappings(config.ampcode.mappings)
+        self._decide = lru_cache(_CACHED_ROUTES)(partial(_decide, config, self.catalog, mappings))
+
+    def route(self, asked: str | None, *, amp: bool) -> Route:
+        """Where a request for ``asked`` goes; see :func:`decide`."""
+        if asked is None or len(asked) > MAX_NAME:
+            return _unnamed(asked)
+        return self._decide(asked, amp)
+
+
+def decide(config: Config, catalog: Catalog, asked: str | None, *, amp: bool) -> Route:
+    """Decide once, without memory.
+
+    :param asked: the model as the client named it; ``None`` if it named none.
+    :param amp: whether it came on one of Amp's paths.
+    """
+    return Router(config, catalog).route(asked, amp=amp)
+
+
+def shown(name: str) -> str:
+    """A name as logs and reasons show it: no control characters, no novel."""
+    short = name if len(name) <= 80 else name[:80] + "..."
+    return short if short.isprintable() else ascii(short)[1:-1]
+
+
+def _decide(config: Config, catalog: Catalog, mappings: Mappings, asked: str, amp: bool) -> Route:
+    if not asked:
+        return _unnamed(asked)
+    return _Decision(config, catalog, mappings, asked, amp).route()
+
+
+def _unnamed(asked: str | None) -> Route:
+    if not asked:
+        return Route(kind=RouteKind.NONE, asked="", reasons=("The request names no model.",))
+    reason = f"The model's name is {len(asked)} characters long; {MAX_NAME} is the most that is looked at."
+    return Route(kind=RouteKind.NONE, asked=shown(asked), reasons=(reason,))
+
+
+class _Decision:
+    """One decision on its way: each step gives a route or leaves a reason why it does not."""
+
+    def __init__(self, config: Config, catalog: Catalog, mappings: Mappings, asked: str, amp: bool) -> None:
+        self.config = config
+        self.catalog = catalog
+        self.mappings = mappings
+        self.asked = asked
+        self.amp = amp
+        self.base, self.suffix = split_suffix(asked)
+        self.reasons: list[str] = []
+        #: The target of a mapping that matched and that no account offers.
+        self.dead: str | None = None
+
+    def route(self) -> Route:
+        for step in self._steps():
+            route = step()
+            if route is not None:
+                return route
+        return self._unserved()
+
+    def _steps(self) -> tuple[Callable[[], Route | None], ...]:
+        if not self.amp:
+            return (self._local,)
+        if self.config.ampcode.force_mappings:
+            self.reasons.append("ampcode.force-model-mappings is set: mappings come first.")
+            return self._mapped, self._local
+        return self._local, self._mapped
+
+    def _local(self) -> Route | None:
+        offers = self.catalog.find(self.base)
+        if not offers:
+            self.reasons.append(f"No account offers {shown(self.base)}.")
+            return None
+        self.reasons.append(f"{shown(self.base)} is offered by {_accounts(offers)}.")
+        return self._served(RouteKind.LOCAL, self.base, self.suffix, offers)
+
+    def _mapped(self) -> Route | None:
+        mapping = self.mappings.find(self.base)
+        if mapping is None:
+            self.reasons.append(f"No model mapping matches {shown(self.base)}.")
+            return None
+        base, suffix = split_suffix(mapping.target)
+        if suffix is None:
+            suffix = self.suffix
+        offers = self.catalog.find(base)
+        if not offers:
+            self.dead = base
+            self.reasons.append(
+                f"{_describe(mapping)} matches, but no account offers {base}: the mapping is not used, "
+                "and no later one is tried."
+            )
+            return None
+        target = join_suffix(base, suffix)
+        self.reasons.append(
+            f"amp model mapping: request {shown(self.asked)} -> {shown(target)} "
+            f"({_describe(mapping)}); {base} is offered by {_accounts(offers)}."
+        )
+        return self._served(RouteKind.MAPPED, base, suffix, offers)
+
+    def _served(self, kind: RouteKind, base: str, suffix: str | None, offers: tuple[Offer, ...]) -> Route:
+        return Route(
+            kind=kind,
+            asked=self.asked,
+            served=join_suffix(base, suffix),
+            suffix=suffix or None,
+            offers=offers,
+            reasons=tuple(self.reasons),
+        )
+
+    def _unserved(self) -> Route:
+        kind = RouteKind.NONE
+        if not self.amp:
+            self.reasons.append("Model mappings and the Amp upstream serve only paths below /api/provider/.")
+        elif self.config.ampcode.upstream_url:
+            kind = RouteKind.AMP
+            self.reasons.append(
+                "forwarding to ampcode.com (uses amp credits): "
+                f"{shown(self.base)} is neither local nor mapped."
+            )
+        else:
+            self.reasons.append("ampcode.upstream-url is not set: there is nothing to fall back to.")
+        return Route(
+            kind=kind,
+            asked=self.asked,
+            suffix=self.suffix or None,
+            reasons=tuple(self.reasons),
+            remedy=self._remedy(),
+        )
+
+    def _remedy(self) -> str:
+        if self.dead is not None:
+            return account_for(self.dead)
+        return remedy_for(self.base, [model.id for model in self.catalog.models()], mappable=self.amp)
+
+
+def _accounts(offers: tuple[Offer, ...]) -> str:
+    return ", ".join(dict.fromkeys(offer.account.label for offer in offers))
+
+
+def _describe(mapping: Mapping) -> str:
+    kind = "model mapping" if mapping.pattern is None else "regex model mapping"
+    place = f", line {mapping.line}" if mapping.line else ""
+    return f"{kind} {mapping.source} -> {mapping.target}{place}"

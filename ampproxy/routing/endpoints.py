@@ -1,0 +1,164 @@
+"""What a request asks for, told from its method and path alone.
+
+Two families of paths lead to a model: those that Amp's clients use, below ``/api/provider/NAME``, and
+those that any SDK uses, at the root. The provider's NAME chooses nothing but the format of a list of
+models; the account follows from the model.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from urllib.parse import unquote_to_bytes
+
+from ampproxy.errors import ClientFault
+from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
+from ampproxy.model.events import WireError
+
+
+class Operation(enum.Enum):
+    """What is to be done. ``OTHER``: a Gemini ``:method`` that is none of ours."""
+
+    GENERATE = "generate"
+    COUNT_TOKENS = "count_tokens"
+    EMBED = "embed"
+    LIST_MODELS = "list_models"
+    GET_MODEL = "get_model"
+    OTHER = "other"
+
+
+class Endpoint(Value, frozen=True):
+    """A path that we serve.
+
+    :param dialect: what the client speaks (see :mod:`ampproxy.model.base`).
+    :param model: the model named in the path, decoded, thinking suffix included.
+    :param method: Gemini's method: ``generateContent``.
+    :param stream: whether the path asks for a stream; ``None`` where only the body says it.
+    :param provider: the alias below ``/api/provider/``, decoded.
+    :param amp: whether it is one of Amp's paths, where mappings and the Amp upstream apply.
+    """
+
+    dialect: str
+    operation: Operation
+    model: str | None = None
+    method: str | None = None
+    stream: bool | None = None
+    provider: str | None = None
+    amp: bool = False
+
+
+class WrongMethod(ClientFault):
+    """The path exists, the HTTP method does not: 405.
+
+    :ivar allow: the value of the ``Allow`` header.
+    :ivar dialect: the dialect to say it in.
+    """
+
+    def __init__(self, method: bytes, allow: bytes, dialect: str) -> None:
+        message = f"{method.decode('ascii', 'backslashreplace')} is not allowed here, {allow.decode()} is."
+        super().__init__(WireError("invalid_request", message, 405, "method_not_allowed"))
+        self.allow = allow
+        self.dialect = dialect
+
+
+AMP_PREFIX = b"/api/provider/"
+_READ = (b"GET", b"HEAD")
+
+_BODIES: dict[bytes, tuple[str, Operation]] = {
+    b"chat/completions": (CHAT, Operation.GENERATE),
+    b"completions": (COMPLETIONS, Operation.GENERATE),
+    b"embeddings": (CHAT, Operation.EMBED),
+    b"messages": (ANTHROPIC, Operation.GENERATE),
+    b"messages/count_tokens": (ANTHROPIC, Operation.COUNT_TOKENS),
+    b"responses": (RESPONSES, Operation.GENERATE),
+    b"responses/input_tokens": (RESPONSES, Operation.COUNT_TOKENS),
+}
+#: Groq's and Kimi's clients leave the ``/v1`` out.
+_AMP_BODIES = {version + tail: row for tail, row in _BODIES.items() for version in (b"v1/", b"")}
+_ROOT_BODIES = {b"/v1/" + tail: Endpoint(*row) for tail, row in _BODIES.items()} | {
+    b"/backend-api/codex/responses": Endpoint(RESPONSES, Operation.GENERATE)
+}
+
+#: A method of Gemini -> the operation, and whether it streams.
+_GEMINI: dict[str, tuple[Operation, bool]] = {
+    "generateContent": (Operation.GENERATE, False),
+    "streamGenerateContent": (Operation.GENERATE, True),
+    "countTokens": (Operation.COUNT_TOKENS, False),
+    "embedContent": (Operation.EMBED, False),
+    "batchEmbedContents": (Operation.EMBED, False),
+}
+#: Vertex has its models below a publisher.
+_MODELS = re.compile(rb"(?:(v1beta1|v1beta|v1)/)?(publishers/google/)?models(?:/(.+))?", re.DOTALL)
+#: The list's format on Amp's paths, by lower-case provider.
+_LIST_DIALECTS = {"anthropic": ANTHROPIC, "google": GEMINI}
+
+
+def parse_endpoint(method: bytes, path: bytes, *, anthropic: bool = False) -> Endpoint | None:
+    """Tell what a request asks for.
+
+    :param path: without its query.
+    :param anthropic: whether an ``anthropic-version`` header came along: then a list of models at the
+        root is in Anthropic's format.
+    :return: ``None`` for a path that is not ours (below ``/api/provider/``: the Amp upstream's).
+    :raises WrongMethod: the path is ours, but not with this method.
+    """
+    endpoint = _ROOT_BODIES.get(path)
+    if endpoint is not None:
+        if method != b"POST":
+            raise WrongMethod(method, b"POST", endpoint.dialect)
+        return endpoint
+    if not path.startswith(AMP_PREFIX):
+        return _models_endpoint(method, path[1:], None, anthropic)
+    name, _, tail = path[len(AMP_PREFIX) :].partition(b"/")
+    if not name:
+        return None
+    provider = _text(name)
+    row = _AMP_BODIES.get(tail)
+    if row is None:
+        return _models_endpoint(method, tail, provider, anthropic)
+    if method != b"POST":
+        raise WrongMethod(method, b"POST", row[0])
+    return Endpoint(row[0], row[1], None, None, None, provider, True)
+
+
+def _models_endpoint(method: bytes, tail: bytes, provider: str | None, anthropic: bool) -> Endpoint | None:
+    match = _MODELS.fullmatch(tail)
+    if match is None:
+        return None
+    version, publisher, name = match.groups()
+    amp = provider is not None
+    if version is None and not amp:
+        return None
+    dialect = (
+        GEMINI if publisher or version in (b"v1beta", b"v1beta1") else _list_dialect(provider, anthropic)
+    )
+    if name is None:
+        if method not in _READ:
+            raise WrongMethod(method, b"GET, HEAD", dialect)
+        return Endpoint(dialect, Operation.LIST_MODELS, None, None, None, provider, amp)
+    return _model_endpoint(method, _text(name), dialect, provider, amp)
+
+
+def _model_endpoint(method: bytes, name: str, dialect: str, provider: str | None, amp: bool) -> Endpoint:
+    # Decoded first, cut at the last colon: ids hold colons (llama3:8b), and some clients encode this one.
+    model, colon, verb = name.rpartition(":")
+    known = _GEMINI.get(verb) if model else None
+    if method == b"POST" and colon and model:
+        operation, stream = known or (Operation.OTHER, False)
+        return Endpoint(GEMINI, operation, model, verb, stream, provider, amp)
+    if known:
+        raise WrongMethod(method, b"POST", GEMINI)
+    if method not in _READ:
+        raise WrongMethod(method, b"GET, HEAD", dialect)
+    return Endpoint(dialect, Operation.GET_MODEL, name, None, None, provider, amp)
+
+
+def _list_dialect(provider: str | None, anthropic: bool) -> str:
+    if provider is not None:
+        return _LIST_DIALECTS.get(provider.lower(), CHAT)
+    return ANTHROPIC if anthropic else CHAT
+
+
+def _text(raw: bytes) -> str:
+    """A piece of a path; what is not UTF-8 becomes U+FFFD, which no model's name holds."""
+    return (unquote_to_bytes(raw) if b"%" in raw else raw).decode("utf-8", "replace")

@@ -1,0 +1,60 @@
+"""What to write into the configuration so that a model is served."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Sequence
+
+from ampproxy.config.schema import AccountKind
+from ampproxy.routing.catalog import FAMILIES, matches_wildcard
+
+#: The least likeness, by difflib's measure, that makes a model worth naming instead of another.
+_LIKENESS = 0.6
+#: Comparing costs time for each pair; a name that nobody serves may come from anybody.
+_MOST_COMPARED = 300
+_LONGEST_COMPARED = 100
+
+_SECTIONS: dict[AccountKind, str] = {
+    "claude": 'claude-api-key:\n  - api-key: "YOUR-KEY"\n    models:\n      - name: {model}\n',
+    "codex": 'codex-api-key:\n  - api-key: "YOUR-KEY"\n    base-url: "https://api.openai.com/v1"\n'
+    "    models:\n      - name: {model}\n",
+    "gemini": 'gemini-api-key:\n  - api-key: "YOUR-KEY"\n    models:\n      - name: {model}\n',
+}
+_COMPATIBLE = (
+    'openai-compatibility:\n  - name: "NAME"\n    base-url: "http://127.0.0.1:11434/v1"\n'
+    '    api-key-entries:\n      - api-key: "YOUR-KEY"\n    models:\n      - name: {model}\n'
+)
+
+
+def remedy_for(base: str, served: Sequence[str], *, mappable: bool) -> str:
+    """YAML that would serve ``base``: a mapping to the served model that is most like it, if one is, and
+    else an account.
+
+    :param mappable: whether mappings apply to where the request came in.
+    """
+    nearest = _nearest(base, served) if mappable else None
+    if nearest is None:
+        return account_for(base)
+    return f"ampcode:\n  model-mappings:\n    - from: {_quoted(base)}\n      to: {_quoted(nearest)}\n"
+
+
+def account_for(base: str) -> str:
+    """YAML of an account that would serve ``base``, by the vendor that such a name is of."""
+    for kind, section in _SECTIONS.items():
+        if any(matches_wildcard(pattern, base) for pattern in FAMILIES[kind]):
+            return section.format(model=_quoted(base))
+    return _COMPATIBLE.format(model=_quoted(base))
+
+
+def _nearest(base: str, served: Sequence[str]) -> str | None:
+    if len(base) > _LONGEST_COMPARED:
+        return None
+    by_lower = {id_.lower(): id_ for id_ in served[:_MOST_COMPARED]}
+    found = difflib.get_close_matches(base.lower(), by_lower, 1, _LIKENESS)
+    return by_lower[found[0]] if found else None
+
+
+def _quoted(text: str) -> str:
+    """A YAML scalar: every JSON string is one."""
+    return json.dumps(text)
