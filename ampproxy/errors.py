@@ -49,11 +49,13 @@ class ConfigError(AmpproxyError):
     """The configuration is wrong.
 
     :param complaints: one line each, ``file:line: key: what is wrong, what was expected``.
+    :param warnings: in the same form, what else was odd but would have done no harm.
     """
 
-    def __init__(self, complaints: tuple[str, ...]) -> None:
+    def __init__(self, complaints: tuple[str, ...], warnings: tuple[str, ...] = ()) -> None:
         super().__init__("\n".join(complaints))
         self.complaints = complaints
+        self.warnings = warnings
 
 
 class ClientGone(AmpproxyError):

@@ -144,6 +144,7 @@ class Config:
     request_retry: int = 0
     max_retry_credentials: int = 0
     max_retry_interval: int = 0
+    disable_cooling: bool = False
     force_model_prefix: bool = False
     keepalive_seconds: int = 15
     translation: Literal["lenient", "strict"] = "lenient"

@@ -1,0 +1,311 @@
+"""The sections that name accounts: four of vendors' API keys, and one of compatible servers.
+
+A vendor is one row of :data:`VENDORS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ampproxy.config import readers
+from ampproxy.config.document import Scalar
+from ampproxy.config.reading import Found, ListOf, Place, Section, Setting
+from ampproxy.config.schema import Account, AccountKind, ModelName
+from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
+from ampproxy.wire.redact import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """What the accounts of one section have in common.
+
+    :param name: the section's key.
+    :param base_url: used where an entry has none; empty where it must have one.
+    :param adds: the path that a request adds to the base URL, which users like to write there, too.
+    """
+
+    name: str
+    kind: AccountKind
+    dialect: str
+    base_url: str
+    adds: str
+
+
+COMPATIBLE = Vendor("openai-compatibility", "openai-compatibility", CHAT, "", "/chat/completions")
+VENDORS = (
+    Vendor("claude-api-key", "claude", ANTHROPIC, "https://api.anthropic.com", "/v1/messages"),
+    Vendor("codex-api-key", "codex", RESPONSES, "https://api.openai.com/v1", "/responses"),
+    Vendor("gemini-api-key", "gemini", GEMINI, "https://generativelanguage.googleapis.com", "/v1beta/models"),
+    Vendor("vertex-api-key", "vertex", GEMINI, "https://aiplatform.googleapis.com", "/v1/publishers"),
+)
+
+_NO_REWRITING = "requests are never rewritten or disguised"
+_UNSUPPORTED = {
+    "cloak": _NO_REWRITING,
+    "experimental-cch-signing": _NO_REWRITING,
+    "fingerprint-profile": _NO_REWRITING,
+    "rebuild-mid-system-message": _NO_REWRITING,
+    "websockets": "the provider is always asked over plain HTTP",
+    "weight": "accounts of one priority share the load evenly",
+    "request-retry": "it is one setting for all accounts, at the top of the file",
+}
+_UNSUPPORTED_COMPATIBLE = {
+    **_UNSUPPORTED,
+    "api-keys": "list the keys under api-key-entries, each as api-key",
+    "api-key": "list it under api-key-entries, as api-key",
+}
+_UNSUPPORTED_MODEL = {
+    "image": "images are passed on to every model",
+    "thinking": "the thinking that a client asks for is passed on as it is",
+    "fork": "it belongs to oauth-model-alias",
+    "force-mapping": "model-mappings in ampcode do this",
+}
+
+
+def _same(found: Found) -> Found:
+    return found
+
+
+def _model(found: Found) -> ModelName:
+    return ModelName(name=found.values["name"], alias=found.values.get("alias", ""))
+
+
+_MODEL = Section(
+    _model,
+    (
+        Setting("name", "name", readers.NAME, "The model's name at the vendor.", required=True),
+        Setting("alias", "alias", readers.TEXT, "The name that clients see and ask for.", "the name"),
+    ),
+    _UNSUPPORTED_MODEL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _ModelItem:
+    """A model as ``{name, alias}``, or as its name alone."""
+
+    item: Section
+    type: str = "model"
+
+    def __call__(self, place: Place) -> ModelName:
+        """Read either form."""
+        if isinstance(place.node, Scalar):
+            return ModelName(name=readers.NAME(place), alias="")
+        model: ModelName = self.item(place)
+        return model
+
+
+@dataclass(frozen=True, slots=True)
+class _Models:
+    """The models of an account; ``item`` is what the documentation walks into."""
+
+    item: Section = _MODEL
+    type: str = "a list of models"
+
+    def __call__(self, place: Place) -> tuple[ModelName, ...]:
+        return ListOf(_ModelItem(self.item), self.type)(place)
+
+
+#: What every account may have, wherever it is named.
+_COMMON = (
+    Setting(
+        "priority",
+        "priority",
+        readers.INTEGER,
+        "Accounts with a higher number are used first; others only while none of those can serve.",
+        "0",
+    ),
+    Setting(
+        "prefix",
+        "prefix",
+        readers.PREFIX,
+        "The account's models can also be asked for as `PREFIX/model`, and then only from this account.",
+    ),
+    Setting(
+        "proxy-url",
+        "proxy_url",
+        readers.PROXY,
+        "HTTP, HTTPS or SOCKS5 proxy of this account; `direct` for none at all.",
+        "the global one",
+    ),
+    Setting(
+        "headers", "headers", readers.HEADERS, "Headers of each request to the vendor; set last, so they win."
+    ),
+    Setting(
+        "models",
+        "models",
+        _Models(),
+        "The models that the account serves, and no others.",
+        "what the vendor offers",
+    ),
+    Setting(
+        "excluded-models",
+        "excluded_models",
+        readers.WILDCARDS,
+        "Models not served, by the name that clients see; `*` stands for anything.",
+    ),
+    Setting(
+        "disable-cooling",
+        "disable_cooling",
+        readers.FLAG,
+        "Never rest this account after its vendor refused a request.",
+        "false",
+    ),
+    Setting("disabled", "disabled", readers.FLAG, "Leave the entry out without removing it.", "false"),
+)
+
+_KEYED = Section(
+    _same,
+    (
+        Setting("api-key", "api_key", readers.GIVEN_SECRET, "The vendor's key.", required=True),
+        Setting(
+            "base-url",
+            "base_url",
+            readers.BASE_URL,
+            "Where the vendor's API is, without the path of a single method.",
+            "the vendor's own",
+        ),
+        *_COMMON,
+    ),
+    _UNSUPPORTED,
+)
+
+_KEY_ENTRY = Section(
+    _same,
+    (
+        Setting("api-key", "api_key", readers.SECRET, "The server's key.", "none is sent"),
+        Setting("proxy-url", "proxy_url", readers.PROXY, "Proxy of this key alone.", "the entry's"),
+    ),
+    _UNSUPPORTED,
+)
+
+_SERVER = Section(
+    _same,
+    (
+        Setting("name", "name", readers.NAME, "How logs and errors name the server.", required=True),
+        Setting(
+            "base-url",
+            "base_url",
+            readers.BASE_URL,
+            "Where its API is: what stands before `/chat/completions`.",
+            required=True,
+        ),
+        Setting(
+            "api-key-entries",
+            "keys",
+            ListOf(_KEY_ENTRY, "a list of keys"),
+            "Its keys, each an account. Without any it is asked without a key, as local servers want it.",
+        ),
+        *_COMMON,
+    ),
+    _UNSUPPORTED_COMPATIBLE,
+)
+
+
+def _keyed(vendor: Vendor, entries: tuple[Found, ...]) -> Iterator[Account]:
+    """One account an entry; an entry that only repeats another is left out."""
+    seen: set[object] = set()
+    for found in entries:
+        base_url = _checked_base(found, vendor)
+        if found.values.get("disabled", False):
+            continue
+        account = _account(
+            vendor, found, found.place.key, base_url, found.values["api_key"], found.place.line
+        )
+        same = (account.api_key, base_url, account.prefix, account.models)
+        if same in seen:
+            found.place.warn("repeats an earlier entry and is left out")
+            continue
+        seen.add(same)
+        yield account
+
+
+def _servers(vendor: Vendor, entries: tuple[Found, ...]) -> Iterator[Account]:
+    counts: dict[str, int] = {}
+    for found in entries:
+        name, base_url = found.values["name"], _checked_base(found, vendor)
+        if name in counts:
+            found.at("name").warn("names two entries: give each its own, so that logs can tell them apart")
+        if found.values.get("disabled", False):
+            continue
+        for key in found.values.get("keys") or (None,):
+            index = counts.setdefault(name, 0)
+            counts[name] += 1
+            secret = Secret("") if key is None else key.values.get("api_key", Secret(""))
+            line = found.place.line if key is None else key.place.line
+            proxy = {} if key is None else key.values
+            yield _account(vendor, found, f"{vendor.name}/{name}[{index}]", base_url, secret, line, proxy)
+
+
+def _account(
+    vendor: Vendor,
+    found: Found,
+    label: str,
+    base_url: str,
+    key: Secret,
+    line: int,
+    closer: dict[str, Any] | None = None,
+) -> Account:
+    values = {row.field: found.values[row.field] for row in _COMMON if row.field in found.values}
+    values.pop("disabled", None)
+    if closer and closer.get("proxy_url"):
+        values["proxy_url"] = closer["proxy_url"]
+    return Account(
+        label=label,
+        kind=vendor.kind,
+        dialect=vendor.dialect,
+        base_url=base_url,
+        api_key=key,
+        line=line,
+        **values,
+    )
+
+
+def _checked_base(found: Found, vendor: Vendor) -> str:
+    """The entry's base URL, or the vendor's; says so if the path of a method stands in it."""
+    base_url: str = found.values.get("base_url", vendor.base_url)
+    first = "/" + vendor.adds.split("/")[1]
+    if base_url.endswith(vendor.adds):
+        found.at("base_url").complain(
+            f"ends in {vendor.adds}, which is added to it for each request: leave it out"
+        )
+    elif first != vendor.adds and base_url.endswith(first):
+        found.at("base_url").warn(f"ends in {first}, and {vendor.adds} is added to it: leave {first} out")
+    return base_url
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The accounts of one section. ``expand`` makes them of its entries."""
+
+    vendor: Vendor
+    item: Section
+    expand: Callable[[Vendor, tuple[Found, ...]], Iterator[Account]]
+    type: str = "a list of accounts"
+
+    def __call__(self, place: Place) -> tuple[Account, ...]:
+        """Read the list; one entry may be several accounts, or none if it is disabled."""
+        entries: tuple[Found, ...] = ListOf(self.item, self.type)(place)
+        return tuple(self.expand(self.vendor, entries))
+
+
+#: The rows of all account sections, for the table of the whole file.
+ACCOUNT_SETTINGS = (
+    *(
+        Setting(
+            vendor.name,
+            vendor.kind,
+            Accounts(vendor, _KEYED, _keyed),
+            f"Accounts at `{vendor.base_url}`, or wherever an entry's `base-url` says.",
+        )
+        for vendor in VENDORS
+    ),
+    Setting(
+        COMPATIBLE.name,
+        COMPATIBLE.kind,
+        Accounts(COMPATIBLE, _SERVER, _servers),
+        "Servers that speak OpenAI's Chat Completions: other vendors, or your own machine.",
+    ),
+)

@@ -1,0 +1,196 @@
+"""The ``ampcode`` section: the Amp upstream, whose key goes there, and model mappings."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ampproxy.config import readers
+from ampproxy.config.reading import Found, ListOf, Place, Reader, Reported, Section, Setting
+from ampproxy.config.schema import AmpCode, Mapping
+from ampproxy.wire.redact import Secret
+
+#: Keys of older files, with the section and the key that replace them.
+MOVED = {
+    "amp-upstream-url": ("ampcode", "upstream-url"),
+    "amp-upstream-api-key": ("ampcode", "upstream-api-key"),
+    "amp-restrict-management-to-localhost": ("ampcode", "restrict-management-to-localhost"),
+    "amp-model-mappings": ("ampcode", "model-mappings"),
+}
+
+
+def _mapping(found: Found) -> Mapping:
+    source, pattern = found.values["source"], None
+    if found.values.get("regex", False):
+        if "[[:" in source:
+            found.at("source").complain("has a POSIX class such as [[:alpha:]]: write it out, as in [A-Za-z]")
+            raise Reported
+        try:
+            pattern = re.compile(source, re.IGNORECASE)
+        except (re.error, OverflowError, RecursionError) as error:
+            found.at("source").complain(
+                f"is not a regular expression: {error}: correct it, or leave out regex"
+            )
+            raise Reported from None
+    return Mapping(source=source, target=found.values["target"], pattern=pattern, line=found.place.line)
+
+
+_MAPPING = Section(
+    _mapping,
+    (
+        Setting(
+            "from",
+            "source",
+            readers.NAME,
+            "The model that is asked for, or a pattern of names.",
+            required=True,
+        ),
+        Setting(
+            "to",
+            "target",
+            readers.NAME,
+            "The model that serves instead, perhaps with a thinking suffix: `gpt-5.2(high)`.",
+            required=True,
+        ),
+        Setting(
+            "regex",
+            "regex",
+            readers.FLAG,
+            "Whether `from` is a regular expression, searched anywhere in the name, in any case.",
+            "false",
+        ),
+    ),
+)
+
+
+def _mappings(place: Place) -> tuple[Mapping, ...]:
+    """The mappings in order, without those that can never apply."""
+    mappings: tuple[Mapping, ...] = ListOf(_MAPPING, "a list of mappings")(place)
+    last = {m.source.lower(): m for m in mappings if m.pattern is None}
+    first: dict[str, Mapping] = {}
+    kept = []
+    for index, mapping in enumerate(mappings):
+        key, name = f"{place.key}[{index}].from", mapping.source
+        if mapping.pattern is None:
+            winner = last[name.lower()]
+            if winner is not mapping:
+                place.reading.warn(
+                    mapping.line, key, f"{name!r} is mapped again in line {winner.line}, which wins"
+                )
+                continue
+        else:
+            winner = first.setdefault(name.lower(), mapping)
+            if winner is not mapping:
+                message = f"the pattern {name!r} is hidden behind the same one in line {winner.line}"
+                place.reading.warn(mapping.line, key, f"{message} and never applies")
+                continue
+        kept.append(mapping)
+    return tuple(kept)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mappings:
+    """``model-mappings``; ``item`` is what the documentation walks into."""
+
+    item: Section = _MAPPING
+    type: str = "a list of mappings"
+
+    def __call__(self, place: Place) -> tuple[Mapping, ...]:
+        return _mappings(place)
+
+
+def _client_keys(found: Found) -> tuple[Place, tuple[Secret, ...], Secret]:
+    return found.at("clients"), found.values["clients"], found.values["upstream"]
+
+
+_CLIENT_KEYS = Section(
+    _client_keys,
+    (
+        Setting(
+            "upstream-api-key",
+            "upstream",
+            readers.GIVEN_SECRET,
+            "The Amp key that these clients' requests go upstream with.",
+            required=True,
+        ),
+        Setting(
+            "api-keys",
+            "clients",
+            readers.SECRETS,
+            "The clients, by the keys from the top level's `api-keys` that they send.",
+            required=True,
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _PerClient:
+    """``upstream-api-keys`` as pairs of client key and upstream key; the first of two wins."""
+
+    item: Section = _CLIENT_KEYS
+    type: str = "a list of upstream keys and their clients"
+
+    def __call__(self, place: Place) -> tuple[tuple[Secret, Secret], ...]:
+        owner: dict[Secret, tuple[Place, Secret]] = {}
+        for at, clients, upstream in ListOf(self.item, self.type)(place):
+            for number, client in enumerate(clients, 1):
+                if not client:
+                    at.warn(f"key number {number} is empty and ignored")
+                elif client in owner:
+                    at.warn(f"key number {number} stands in {owner[client][0].key}, too: the first wins")
+                else:
+                    owner[client] = at, upstream
+        return tuple((client, upstream) for client, (_, upstream) in owner.items())
+
+
+def _secret_or_none(place: Place) -> Secret | None:
+    return readers.SECRET(place) or None
+
+
+def _ampcode(found: Found) -> AmpCode:
+    if found.values.get("upstream_api_key") and "upstream_url" not in found.places:
+        found.at("upstream_api_key").warn(
+            "has no effect without upstream-url: add it, for example https://ampcode.com"
+        )
+    return AmpCode(**found.values)
+
+
+AMPCODE = Section(
+    _ampcode,
+    (
+        Setting(
+            "upstream-url",
+            "upstream_url",
+            readers.UPSTREAM_URL,
+            "Where Amp's own requests go: `https://ampcode.com`. Without it they are answered 503.",
+        ),
+        Setting(
+            "upstream-api-key",
+            "upstream_api_key",
+            Reader("secret", _secret_or_none),
+            "The Amp key for all clients without one of their own.",
+            "`AMP_API_KEY`, else what the Amp CLI has stored",
+        ),
+        Setting(
+            "upstream-api-keys", "per_client_keys", _PerClient(), "Amp keys by client, for several people."
+        ),
+        Setting(
+            "restrict-management-to-localhost",
+            "restrict_management_to_localhost",
+            readers.FLAG,
+            "Serve Amp's management routes to this machine only.",
+            "true",
+        ),
+        Setting(
+            "model-mappings", "mappings", _Mappings(), "Models that stand for others, for what Amp asks for."
+        ),
+        Setting(
+            "force-model-mappings",
+            "force_mappings",
+            readers.FLAG,
+            "Apply mappings also where an account serves the model that was asked for.",
+            "false",
+        ),
+    ),
+)

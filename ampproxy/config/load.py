@@ -1,0 +1,109 @@
+"""The configuration file: found, read, and made into a frozen :class:`~ampproxy.config.schema.Config`.
+
+The format is CLIProxyAPI's ``config.yaml``; what is added stands under keys of its own.
+All that is wrong is said at once, each time with file, line and key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ampproxy.config import document
+from ampproxy.config.ampcode import MOVED
+from ampproxy.config.document import Entry
+from ampproxy.config.reading import Place, Reading
+from ampproxy.config.schema import Config
+from ampproxy.config.sections import ROOT
+from ampproxy.errors import ConfigError
+
+
+def _read_text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def find(cwd: Path, home: Path) -> Path | None:
+    """The configuration file where none was named: the first that exists of ``config.yaml`` here,
+    ``~/.config/ampproxy/config.yaml`` and ``/etc/ampproxy/config.yaml``.
+    """
+    places = (cwd, home / ".config" / "ampproxy", Path("/etc/ampproxy"))
+    return next((file for file in (place / "config.yaml" for place in places) if file.is_file()), None)
+
+
+def load(path: Path, *, environ: Mapping[str, str], home: Path) -> Config:
+    """Read and parse a configuration file.
+
+    :param environ: where ``${NAME}`` looks.
+    :param home: what ``~`` stands for.
+    :raises ConfigError: it cannot be read, or something in it is wrong.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise ConfigError((f"{path}:1: file: cannot be read: {error.strerror or error}",)) from None
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise ConfigError((f"{path}:{line}: file: is not UTF-8 text: save it as UTF-8",)) from None
+    config = parse(
+        text, name=str(path), environ=environ, home=home, read_secret=_read_text, is_file=Path.is_file
+    )
+    return replace(config, source=path)
+
+
+def parse(
+    text: str,
+    *,
+    name: str,
+    environ: Mapping[str, str],
+    home: Path,
+    read_secret: Callable[[Path], str],
+    is_file: Callable[[Path], bool] = lambda path: True,
+) -> Config:
+    """Make a configuration of its text.
+
+    :param name: what complaints call the file.
+    :param read_secret: gives the text of a file that a ``file:`` reference names; raises ``OSError`` or
+        ``UnicodeDecodeError``.
+    :param is_file: whether the listener's certificate or key is there.
+    :raises ConfigError: something is wrong; it holds all complaints, in the order of the file.
+    """
+    reading = Reading(name, environ, home, read_secret, is_file)
+    root = document.compose(text, reading.complain)
+    config = None
+    if isinstance(root, document.Mapping):
+        config, _ = Place(_with_moved(root, reading), "", 1, reading).attempt(ROOT)
+    elif root is not None or not reading.complaints:
+        reading.complain(1, "file", "holds no settings: expected keys and values, such as port: 8317")
+    complaints, warnings = _in_order(reading.complaints), _in_order(reading.warnings)
+    if complaints or config is None:
+        raise ConfigError(complaints, warnings)
+    result: Config = replace(config, warnings=warnings)
+    return result
+
+
+def _with_moved(root: document.Mapping, reading: Reading) -> document.Mapping:
+    """Put the values of deprecated keys where they belong now; a value under the new key wins."""
+    for old, (section, key) in MOVED.items():
+        entry, parent = root.get(old), root.get(section)
+        if entry is None:
+            continue
+        root = document.Mapping(root.line, tuple(other for other in root if other is not entry))
+        if parent is not None and isinstance(parent.node, document.Sequence):
+            continue  # the section is wrong as a whole, and says so itself
+        inside = (
+            parent.node.entries if parent is not None and isinstance(parent.node, document.Mapping) else ()
+        )
+        if any(other.key == key for other in inside):
+            reading.warn(entry.line, old, f"is deprecated and ignored, for {section}.{key} is set: remove it")
+            continue
+        reading.warn(entry.line, old, f"is deprecated: write it as {section}.{key}")
+        line = entry.line if parent is None else parent.line
+        moved = Entry(key, entry.line, entry.node, shown=old)
+        fresh = Entry(section, line, document.Mapping(line, (*inside, moved)))
+        root = document.Mapping(root.line, (*(other for other in root if other is not parent), fresh))
+    return root
+
+
+def _in_order(remarks: list[tuple[int, str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for _, text in sorted(remarks, key=lambda remark: remark[0])))

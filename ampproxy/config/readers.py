@@ -1,0 +1,344 @@
+"""Readers of single values: numbers, durations, sizes, URLs, hosts, headers, names.
+
+Each says in its type what it accepts. A complaint quotes what was written only where no secret can
+stand: never of URLs, headers or secrets, and never what an environment variable held.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from ampproxy.config.document import KINDS, Mapping, Scalar
+from ampproxy.config.reading import ListOf, Place, Reader, Reported, Wrong
+from ampproxy.config.secrets import expand_home
+from ampproxy.wire.redact import Secret
+
+_WHOLE = re.compile(r"[-+]?[0-9]{1,18}\Z")
+_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{0,9})?\Z")
+#: Go's time.ParseDuration: a sequence of decimal numbers, each with a unit.
+_GO_DURATION = re.compile(r"\+?(?:[0-9]{1,12}(?:\.[0-9]*)?(?:ns|us|µs|μs|ms|s|m|h))+\Z")
+_GO_PART = re.compile(r"([0-9.]+)(ns|us|µs|μs|ms|s|m|h)")
+_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]*)\Z")
+_BYTES = {
+    "": 1,
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+_TRUE = {"true", "yes", "on"}
+_FALSE = {"false", "no", "off"}
+_HOST = re.compile(r"(?!-)[A-Za-z0-9_.-]{1,253}\Z")
+#: RFC 9110, section 5.6.2: a field name is a token.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
+#: What a header's value must not hold: RFC 9110, section 5.5, and anything that is not ASCII.
+_NOT_IN_HEADER = re.compile(r"[^\x20-\x7e\t]")
+#: Headers that belong to the connection or to the body's framing, not to an account.
+_FRAMING = {
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+_PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+
+
+def _shown(scalar: Scalar) -> str:
+    """What was written, short and on one line, variables not filled in."""
+    text = scalar.text if len(scalar.text) <= 40 else scalar.text[:37] + "..."
+    return repr(text)
+
+
+def _plain_text(place: Place, expected: str) -> tuple[Scalar, str]:
+    """A value that must not be quoted, unless an environment variable gives it."""
+    scalar = place.scalar(expected)
+    if not scalar.plain and "${" not in scalar.text:
+        raise Wrong(f"expected {expected}, found text: remove the quotes")
+    return scalar, place.expanded(scalar)
+
+
+def whole(expected: str, low: int, high: int, *, clamp: bool = False) -> Reader:
+    """A whole number from ``low`` to ``high``; with ``clamp`` a smaller one counts as ``low``."""
+
+    def read(place: Place) -> int:
+        scalar, text = _plain_text(place, expected)
+        if not _WHOLE.match(text):
+            raise Wrong(f"expected {expected}, found {_shown(scalar)}")
+        value = int(text)
+        if value < low and clamp:
+            place.warn(f"is below {low} and counts as {low}")
+            return low
+        if not low <= value <= high:
+            raise Wrong(f"expected {expected}, found {_shown(scalar)}")
+        return value
+
+    return Reader(expected, read)
+
+
+def _flag(place: Place) -> bool:
+    scalar, text = _plain_text(place, "true or false")
+    word = text.lower()
+    if word not in _TRUE | _FALSE:
+        raise Wrong(f"expected true or false, found {_shown(scalar)}")
+    return word in _TRUE
+
+
+def choice(words: dict[str, str]) -> Reader:
+    """One of several words, in any case. ``words``: what may be written -> what it means."""
+    meant = list(dict.fromkeys(words.values()))
+    expected = " or ".join(meant)
+
+    def read(place: Place) -> str:
+        scalar = place.scalar(expected)
+        value = words.get(place.text(expected).lower())
+        if value is None:
+            raise Wrong(f"expected {expected}, found {_shown(scalar)}")
+        return value
+
+    return Reader(expected, read)
+
+
+def duration(*, zero: bool = False) -> Reader:
+    """A time span in seconds: a number of them, or a Go duration such as ``1h30m``."""
+    expected = "a duration: seconds, or such as 1h30m or 500ms"
+
+    def read(place: Place) -> float:
+        scalar = place.scalar(expected)
+        text = place.expanded(scalar)
+        if _NUMBER.match(text):
+            seconds = float(text)
+        elif _GO_DURATION.match(text):
+            try:
+                seconds = sum(float(n) * _SECONDS[unit] for n, unit in _GO_PART.findall(text))
+            except ValueError:  # "1..5s"
+                raise Wrong(f"expected {expected}, found {_shown(scalar)}") from None
+        else:
+            raise Wrong(f"expected {expected}, found {_shown(scalar)}")
+        if seconds == 0 and not zero:
+            raise Wrong(f"expected {expected}, longer than 0, found {_shown(scalar)}")
+        return seconds
+
+    return Reader("duration", read)
+
+
+def _size(place: Place) -> int:
+    expected = "a size above 0: bytes, or such as 512KiB or 64MiB"
+    scalar = place.scalar(expected)
+    match = _SIZE.match(place.expanded(scalar))
+    factor = _BYTES.get(match.group(2).lower()) if match else None
+    value = 0 if match is None or factor is None else int(float(match.group(1)) * factor)
+    if value <= 0:
+        raise Wrong(f"expected {expected}, found {_shown(scalar)}")
+    return value
+
+
+def _line_of_text(place: Place) -> str:
+    """Text without control characters."""
+    text = place.text()
+    if not text.isprintable():
+        raise Wrong("holds a line break or another control character: remove it")
+    return text
+
+
+def _name(place: Place) -> str:
+    text = _line_of_text(place)
+    if not text:
+        raise Wrong("is empty, expected text")
+    return text
+
+
+def _secret(place: Place) -> Secret:
+    text = place.secret_text()
+    if _NOT_IN_HEADER.search(text):
+        raise Wrong("holds a character that no HTTP header can carry: expected printable ASCII on one line")
+    return Secret(text)
+
+
+def _given_secret(place: Place) -> Secret:
+    secret = _secret(place)
+    if not secret:
+        raise Wrong("is empty, expected a secret: text, ${ENV_VAR} or file:/path")
+    return secret
+
+
+def _path(place: Place) -> Path:
+    text = place.text("a path")
+    if not text or "\0" in text:
+        raise Wrong("expected a path")
+    return expand_home(text, place.reading.home)
+
+
+def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
+    """Take a URL apart.
+
+    :raises Wrong: not one of these schemes, no host, or a bad port. The URL itself is not shown,
+        for it may hold a password.
+    """
+    listed = ", ".join(f"{scheme}://" for scheme in schemes)
+    try:
+        parts = urlsplit(text)
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        raise Wrong("is not a URL: its host or its port cannot be read") from None
+    if parts.scheme not in schemes or "://" not in text:
+        raise Wrong(f"is not a URL of a kind that works here: expected it to begin with {listed}")
+    if not host or not text.isascii() or any(c.isspace() for c in text) or not text.isprintable():
+        raise Wrong(
+            f"is not a whole URL: expected such as {schemes[-1]}://HOST/PATH, in ASCII, without spaces"
+        )
+    if port == 0:
+        raise Wrong("has port 0: expected 1 to 65535")
+    return parts
+
+
+def _origin(place: Place, *, query: bool) -> str:
+    text = place.text("a URL")
+    parts = _split(text, ("http", "https"))
+    if parts.username is not None or parts.password is not None:
+        raise Wrong("has a user name or a password in it: remove them, credentials have keys of their own")
+    if parts.fragment or (parts.query and not query):
+        raise Wrong("has a query or a fragment: expected it to end with the path")
+    return text.rstrip("/") if not parts.query else text
+
+
+def _upstream_url(place: Place) -> str:
+    return _origin(place, query=True) if place.text("a URL") else ""
+
+
+def _proxy(place: Place) -> str | None:
+    """``direct`` for no proxy at all, ``None`` for nothing said."""
+    text = place.text("a URL, or direct")
+    if text.lower() in {"direct", "none"}:
+        return "direct"
+    if not text:
+        return None
+    _split(text, _PROXY_SCHEMES)
+    return text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a listener bound to ``host`` can be reached from this machine only."""
+    if host.lower().rstrip(".") == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _host(place: Place) -> str:
+    """A host name or an address, without brackets; empty for every interface."""
+    text = place.text("a host name or an address").removeprefix("[").removesuffix("]")
+    if text == "*":
+        return ""
+    if not text:
+        return text
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        pass
+    if not _HOST.match(text):
+        scalar = place.scalar("a host name or an address")
+        raise Wrong(
+            f"expected a host name or an address without scheme, port or path, found {_shown(scalar)}"
+        )
+    return text
+
+
+def _allowed_host(place: Place) -> str:
+    host = _host(place)
+    if not host:
+        raise Wrong(
+            "expected the name of one host; any host would let web pages reach the gateway (DNS rebinding)"
+        )
+    return host.lower().rstrip(".")
+
+
+def _headers(place: Place) -> tuple[tuple[str, str], ...]:
+    """Header names and values, trimmed; a pair with an empty half is left out."""
+    if not isinstance(place.node, Mapping):
+        raise Wrong(f"expected header names and values, found {KINDS[type(place.node)]}")
+    headers: dict[str, tuple[str, str]] = {}
+    good = True
+    for entry in place.node:
+        at, name = place.child(entry), entry.key.strip()
+        value, read = ("", True) if _is_null(entry.node) else at.attempt(_HEADER_VALUE)
+        fault = _header_fault(name, headers)
+        if fault:
+            at.complain(fault)
+        good = good and read and not fault
+        if name and value:
+            headers[name.lower()] = (name, value)
+    if not good:
+        raise Reported
+    return tuple(headers.values())
+
+
+def _is_null(node: object) -> bool:
+    return isinstance(node, Scalar) and node.type == "null"
+
+
+def _header_fault(name: str, seen: dict[str, tuple[str, str]]) -> str:
+    if name and not _TOKEN.match(name):
+        return "is not a header name: expected letters, digits and hyphens"
+    if name.lower() in _FRAMING:
+        return "belongs to the connection and cannot be set here: remove it"
+    if name.lower() in seen:
+        return "stands twice, in another case: keep one of them"
+    return ""
+
+
+def _header_value(place: Place) -> str:
+    scalar = place.scalar("text")
+    text = place.expanded(scalar)
+    if _NOT_IN_HEADER.search(text):
+        raise Wrong("holds a character that no HTTP header can carry: expected printable ASCII on one line")
+    return text
+
+
+def _wildcards(place: Place) -> tuple[str, ...]:
+    """Lower-case patterns, each once, in order."""
+    return tuple(dict.fromkeys(text.lower() for text in _TEXTS(place) if text))
+
+
+def _prefix(place: Place) -> str:
+    text = _line_of_text(place).strip(" /")
+    if "/" in text:
+        place.warn("has a slash inside and is ignored: expected one word, as in WORD/model")
+        return ""
+    return text
+
+
+_HEADER_VALUE = Reader("text", _header_value)
+FLAG = Reader("true or false", _flag)
+PORT = whole("a port from 0 to 65535", 0, 65535)
+COUNT = whole("a whole number, 0 or more", 0, 10**9, clamp=True)
+POSITIVE = whole("a whole number, 1 or more", 1, 10**9)
+INTEGER = whole("a whole number", -(10**9), 10**9)
+SIZE = Reader("size", _size)
+TEXT = Reader("text", _line_of_text)
+NAME = Reader("text", _name)
+SECRET = Reader("secret", _secret)
+GIVEN_SECRET = Reader("secret", _given_secret)
+SECRETS = ListOf(SECRET, "a list of secrets")
+PATH = Reader("path", _path)
+BASE_URL = Reader("URL", lambda place: _origin(place, query=False))
+UPSTREAM_URL = Reader("URL", _upstream_url)
+PROXY = Reader("URL, or direct", _proxy)
+HOST = Reader("host", _host)
+ALLOWED_HOSTS = ListOf(Reader("host", _allowed_host), "a list of hosts")
+HEADERS = Reader("header names and values", _headers)
+PREFIX = Reader("text", _prefix)
+_TEXTS = ListOf(TEXT, "a list of patterns")
+WILDCARDS = Reader("a list of patterns", _wildcards)

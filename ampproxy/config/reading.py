@@ -1,0 +1,298 @@
+"""How a tree of nodes becomes values: places, readers, and tables of settings.
+
+A :class:`Setting` is one row: its key, the field it fills, how it is read, and one line of
+documentation. A :class:`Section` reads a mapping by its rows. Parsing, the check for unknown keys,
+its suggestions and the reference documentation all follow from the rows, so that adding a setting is adding
+one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from collections.abc import Mapping as MappingOf
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence
+from ampproxy.config.secrets import BadReference, expand, resolve
+
+
+class Wrong(Exception):
+    """A value is not what its key expects. The message is a complaint and never shows a secret."""
+
+
+class Reported(Wrong):
+    """Something inside was wrong and has been reported already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What reading one file needs from outside, and what it has found fault with so far."""
+
+    name: str
+    environ: MappingOf[str, str]
+    home: Path
+    read_secret: Callable[[Path], str]
+    is_file: Callable[[Path], bool]
+    complaints: list[tuple[int, str]] = field(default_factory=list)
+    warnings: list[tuple[int, str]] = field(default_factory=list)
+
+    def complain(self, line: int, key: str, message: str) -> None:
+        """Note what keeps the configuration from being used."""
+        self.complaints.append((line, f"{self.name}:{line}: {key}: {message}"))
+
+    def warn(self, line: int, key: str, message: str) -> None:
+        """Note what is odd but does no harm."""
+        self.warnings.append((line, f"{self.name}:{line}: {key}: {message}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A value in the file: its node, its whole key, and the line where a user would look for it."""
+
+    node: Node
+    key: str
+    line: int
+    reading: Reading
+
+    def complain(self, message: str) -> None:
+        """Report an error here."""
+        self.reading.complain(self.line, self.key, message)
+
+    def warn(self, message: str) -> None:
+        """Report a warning here."""
+        self.reading.warn(self.line, self.key, message)
+
+    def child(self, entry: Entry) -> Place:
+        """The place of a key of this mapping."""
+        key = entry.shown or (f"{self.key}.{entry.key}" if self.key else entry.key)
+        return Place(entry.node, key, entry.line, self.reading)
+
+    def items(self, expected: str) -> list[Place]:
+        """The places of this list's items.
+
+        :raises Wrong: it is no list.
+        """
+        if not isinstance(self.node, Sequence):
+            raise Wrong(f"expected {expected}, found {KINDS[type(self.node)]}")
+        return [
+            Place(node, f"{self.key}[{index}]", node.line, self.reading)
+            for index, node in enumerate(self.node.items)
+        ]
+
+    def scalar(self, expected: str) -> Scalar:
+        """The single value that stands here.
+
+        :raises Wrong: it is a list, a mapping, or nothing.
+        """
+        if not isinstance(self.node, Scalar):
+            raise Wrong(f"expected {expected}, found {KINDS[type(self.node)]}")
+        if self.node.type == "null":
+            raise Wrong(f"expected {expected}, found nothing")
+        return self.node
+
+    def text(self, expected: str = "text") -> str:
+        """The value as stripped text, environment variables filled in.
+
+        A plain number is its text; a plain ``yes`` or ``true`` is not, for it is rarely meant.
+
+        :raises Wrong: it is not text, or a variable is not set.
+        """
+        scalar = self.scalar(expected)
+        if scalar.type == "bool" and scalar.plain:
+            raise Wrong(
+                f"expected {expected}, found a true or false value: put it in quotes if it is meant as text"
+            )
+        return self.expanded(scalar)
+
+    def expanded(self, scalar: Scalar) -> str:
+        """``scalar`` with environment variables filled in.
+
+        :raises Wrong: one of them is not set.
+        """
+        try:
+            return expand(scalar.text, self.reading.environ).strip()
+        except BadReference as error:
+            raise Wrong(str(error)) from None
+
+    def secret_text(self) -> str:
+        """The value of a secret: written here, in a variable, or in the file that ``file:`` names.
+
+        :raises Wrong: it cannot be had.
+        """
+        try:
+            return resolve(self.text("a secret"), self.reading.home, self.reading.read_secret).strip()
+        except BadReference as error:
+            raise Wrong(str(error)) from None
+
+    def attempt(self, reader: Reads) -> tuple[Any, bool]:
+        """Read the value; what is wrong with it is reported.
+
+        :returns: the value, and whether there is one.
+        """
+        try:
+            return reader(self), True
+        except Reported:
+            return None, False
+        except Wrong as wrong:
+            self.complain(str(wrong))
+            return None, False
+
+
+class Reads(Protocol):
+    """A reader of one value. ``type`` is how the documentation names what it accepts."""
+
+    @property
+    def type(self) -> str:
+        """What it accepts, for people."""
+        ...
+
+    def __call__(self, place: Place) -> Any:
+        """Read it.
+
+        :raises Wrong: it is not what was expected.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """A reader made of a function."""
+
+    type: str
+    read: Callable[[Place], Any]
+
+    def __call__(self, place: Place) -> Any:
+        """Call the function."""
+        return self.read(place)
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A list whose items one reader reads; all are looked at, also after one that is wrong."""
+
+    item: Reads
+    type: str
+
+    def __call__(self, place: Place) -> tuple[Any, ...]:
+        """Read every item."""
+        results = [item.attempt(self.item) for item in place.items(self.type)]
+        if not all(good for _, good in results):
+            raise Reported
+        return tuple(value for value, _ in results)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of a table of settings.
+
+    :param name: the key, as written in its section.
+    :param field: what it fills in the section's result.
+    :param doc: one line for the documentation.
+    :param default: what absence means, for the documentation.
+    :param required: whether absence is wrong.
+    """
+
+    name: str
+    field: str
+    reader: Reads
+    doc: str
+    default: str = "none"
+    required: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a section of the file holds.
+
+    :ivar values: by field; what was absent or wrong is missing.
+    :ivar places: by field, of every known key that stands in the file, right or wrong.
+    """
+
+    place: Place
+    values: dict[str, Any]
+    places: dict[str, Place]
+
+    def at(self, field: str) -> Place:
+        """Where to complain about that field: its own key, else the section."""
+        return self.places.get(field, self.place)
+
+    def broken(self, field: str) -> bool:
+        """Whether the key stands there with a wrong value, so that nothing follows from its absence."""
+        return field in self.places and field not in self.values
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A mapping with known keys.
+
+    :param build: makes the section's value of what was found; may complain at its places.
+    :param unsupported: keys that mean something elsewhere and nothing here, with what to say of it.
+    """
+
+    build: Callable[[Found], Any]
+    rows: tuple[Setting, ...]
+    unsupported: MappingOf[str, str] = field(default_factory=dict)
+    type: str = "section"
+
+    def __call__(self, place: Place) -> Any:
+        """Read every key, then build.
+
+        :raises Reported: a required setting is missing or wrong.
+        """
+        if not isinstance(place.node, Mapping):
+            raise Wrong(f"expected keys and values, found {KINDS[type(place.node)]}")
+        found = self._find(place, place.node)
+        for row in self.rows:
+            if row.required and row.field not in found.places:
+                key = f"{place.key}.{row.name}" if place.key else row.name
+                place.reading.complain(place.line, key, f"is missing, expected {row.reader.type}: {row.doc}")
+        if any(row.required and row.field not in found.values for row in self.rows):
+            raise Reported
+        return self.build(found)
+
+    def _find(self, place: Place, node: Mapping) -> Found:
+        rows = {row.name: row for row in self.rows}
+        found = Found(place, {}, {})
+        for entry in node:
+            at = place.child(entry)
+            row = rows.get(entry.key)
+            if row is None:
+                at.warn(self._unknown(entry.key))
+            elif row.required or not (isinstance(entry.node, Scalar) and entry.node.type == "null"):
+                found.places[row.field] = at
+                value, good = at.attempt(row.reader)
+                if good:
+                    found.values[row.field] = value
+        return found
+
+    def _unknown(self, key: str) -> str:
+        why = self.unsupported.get(key)
+        if why is not None:
+            return f"is not supported by ampproxy and has no effect: {why}"
+        near = suggest(key, [row.name for row in self.rows])
+        return f"is not a known setting and has no effect{near}"
+
+
+def suggest(key: str, names: list[str]) -> str:
+    """``: did you mean X?`` if a name is near ``key``, else nothing."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(key.strip().lower().replace("_", "-"), names, n=1, cutoff=0.7)
+    return f": did you mean {near[0]}?" if near else ""
+
+
+def walk(section: Section, path: str = "") -> Iterator[tuple[str, Section, Setting]]:
+    """Every setting of a section and of those within: ``(path of its section, section, row)``.
+
+    A list's items are named by ``[]``: ``ampcode.model-mappings[]``.
+    """
+    for row in section.rows:
+        yield path, section, row
+        reader, below = row.reader, f"{path}.{row.name}" if path else row.name
+        item = getattr(reader, "item", None)
+        if isinstance(reader, Section):
+            yield from walk(reader, below)
+        elif isinstance(item, Section):
+            yield from walk(item, below + "[]")

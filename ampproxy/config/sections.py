@@ -1,0 +1,330 @@
+"""The table of every setting of the file, :data:`ROOT`, and what only several of them together say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ampproxy.config import readers
+from ampproxy.config.accounts import ACCOUNT_SETTINGS
+from ampproxy.config.ampcode import AMPCODE
+from ampproxy.config.document import Scalar
+from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting
+from ampproxy.config.schema import Config, Limits, Routing, Timeouts, Tls
+from ampproxy.wire.redact import Secret
+
+#: What CLIProxyAPI's example holds where the user's own keys belong: anybody knows them.
+_PLACEHOLDERS = {f"your-api-key-{number}" for number in (1, 2, 3)}
+
+
+def _fields(cls: Callable[..., Any]) -> Callable[[Found], Any]:
+    """Build ``cls`` from what was found; absent settings keep its defaults."""
+    return lambda found: cls(**found.values)
+
+
+def _tls(found: Found) -> Tls | None:
+    if not found.values.get("enable", False):
+        return None
+    good = True
+    for field in ("cert", "key"):
+        if field not in found.places:
+            found.place.complain(f"{field} is missing: with enable: true, cert and key must name PEM files")
+            good = False
+        elif field in found.values and not found.place.reading.is_file(found.values[field]):
+            found.at(field).complain("there is no such file: expected the path of a PEM file")
+            good = False
+    if not good or found.broken("cert") or found.broken("key"):
+        raise Reported
+    return Tls(cert=found.values["cert"], key=found.values["key"])
+
+
+def _client_keys(place: Place) -> tuple[Secret, ...]:
+    """The clients' keys, each once; blank ones are left out, and those of the example refused."""
+    kept: dict[Secret, None] = {}
+    good = True
+    for item in place.items("a list of keys"):
+        if isinstance(item.node, Scalar) and item.node.type == "null":
+            item.warn("is empty and ignored")
+            continue
+        secret, read = item.attempt(readers.SECRET)
+        good = good and read
+        if not read:
+            continue
+        if secret.reveal() in _PLACEHOLDERS:
+            item.complain(
+                "is the example's placeholder, which anybody can guess: expected a secret of your own"
+            )
+            good = False
+        elif not secret:
+            item.warn("is empty and ignored")
+        elif secret in kept:
+            item.warn("stands twice; the second is ignored")
+        else:
+            if isinstance(item.node, Scalar) and item.node.text != item.node.text.strip():
+                item.warn("has spaces around it, which are ignored")
+            kept[secret] = None
+    if not good:
+        raise Reported
+    return tuple(kept)
+
+
+_TLS = Section(
+    _tls,
+    (
+        Setting("enable", "enable", readers.FLAG, "Serve HTTPS.", "false"),
+        Setting("cert", "cert", readers.PATH, "Certificate chain, PEM."),
+        Setting("key", "key", readers.PATH, "Private key, PEM."),
+    ),
+)
+
+_STRATEGIES = {
+    "round-robin": "round-robin",
+    "roundrobin": "round-robin",
+    "rr": "round-robin",
+    "fill-first": "fill-first",
+    "fillfirst": "fill-first",
+    "ff": "fill-first",
+}
+
+_ROUTING = Section(
+    _fields(Routing),
+    (
+        Setting(
+            "strategy",
+            "strategy",
+            readers.choice(_STRATEGIES),
+            "Which of several accounts of one priority serves: each in turn, or the first that can.",
+            "round-robin",
+        ),
+        Setting(
+            "session-affinity",
+            "session_affinity",
+            readers.FLAG,
+            "Keep a conversation on one account, so that the vendor's prompt cache serves.",
+            "false",
+        ),
+        Setting(
+            "session-affinity-ttl",
+            "session_affinity_ttl",
+            readers.duration(),
+            "How long a silent conversation keeps its account.",
+            "1h",
+        ),
+    ),
+)
+
+_STREAMING = Section(
+    lambda found: found.values.get("keepalive_seconds"),
+    (
+        Setting(
+            "keepalive-seconds",
+            "keepalive_seconds",
+            readers.COUNT,
+            "Send a comment into a stream that is silent for so long; 0 for never.",
+            "15",
+        ),
+    ),
+    {"bootstrap-retries": "a stream is tried on the next account until its first byte"},
+)
+
+_LIMITS = Section(
+    _fields(Limits),
+    (
+        Setting("max-body", "max_body", readers.SIZE, "The largest request body.", "64MiB"),
+        Setting("max-headers", "max_headers", readers.POSITIVE, "The most header lines of a request.", "100"),
+        Setting(
+            "max-header-bytes", "max_header_bytes", readers.SIZE, "The size of a request's headers.", "64KiB"
+        ),
+        Setting("header-timeout", "header_timeout", readers.duration(), "How long headers may take.", "10s"),
+        Setting("body-timeout", "body_timeout", readers.duration(), "How long a body may pause.", "60s"),
+        Setting(
+            "idle-timeout", "idle_timeout", readers.duration(), "How long an idle connection is kept.", "75s"
+        ),
+        Setting(
+            "max-answer", "max_answer", readers.SIZE, "The largest whole (not streamed) answer.", "64MiB"
+        ),
+    ),
+)
+
+_TIMEOUTS = Section(
+    _fields(Timeouts),
+    (
+        Setting(
+            "connect", "connect", readers.duration(), "How long connecting to an upstream may take.", "10s"
+        ),
+        Setting(
+            "first-byte", "first_byte", readers.duration(), "How long its answer may take to begin.", "10m"
+        ),
+        Setting("idle", "idle", readers.duration(), "How long an answer may pause.", "5m"),
+        Setting(
+            "grace",
+            "grace",
+            readers.duration(zero=True),
+            "How long running exchanges may go on after SIGTERM.",
+            "30s",
+        ),
+    ),
+)
+
+_TRANSLATIONS = {"lenient": "lenient", "strict": "strict"}
+_NOT_LOGGED = "request and answer bodies are never written to files"
+_NO_DISGUISE = "requests carry ampproxy's own headers and are not disguised"
+_ELSEWHERE = "the service's log goes where twistd or systemd sends it"
+
+#: CLIProxyAPI's settings that mean nothing here.
+_UNSUPPORTED = {
+    "auth-auto-refresh-workers": "logins are refreshed as they need it",
+    "claude-header-defaults": _NO_DISGUISE,
+    "codex": _NO_DISGUISE,
+    "codex-header-defaults": _NO_DISGUISE,
+    "commercial-mode": "there is one mode only",
+    "disable-image-generation": "no tool is ever added to a request",
+    "error-logs-max-files": _NOT_LOGGED,
+    "generative-language-api-key": "list the keys under gemini-api-key, each as api-key",
+    "logging-to-file": _ELSEWHERE,
+    "logs-max-total-size-mb": _ELSEWHERE,
+    "nonstream-keepalive-interval": "blank bytes before a whole answer would spoil it",
+    "oauth-excluded-models": "exclusions belong to the accounts of this file",
+    "oauth-model-alias": "aliases belong to the accounts of this file, mappings to ampcode.model-mappings",
+    "passthrough-headers": "a fixed set of the vendor's headers is passed on",
+    "payload": "requests are not rewritten by rules",
+    "plugins": "there are none of CLIProxyAPI's kind",
+    "pprof": "that is a tool of the Go runtime",
+    "quota-exceeded": "another account is tried whenever one is exhausted",
+    "remote-management": "the service is managed by its file alone",
+    "request-log": _NOT_LOGGED,
+    "usage-statistics-enabled": "there is no usage queue",
+    "ws-auth": "client keys are asked for on every route",
+}
+
+
+def _config(found: Found) -> Config:
+    values = found.values
+    kinds = [row.field for row in ACCOUNT_SETTINGS]
+    accounts = [account for kind in kinds for account in values.pop(kind, ())]
+    accounts.sort(key=lambda account: account.line)
+    if values.get("disable_cooling", False):
+        accounts = [replace(account, disable_cooling=True) for account in accounts]
+    for absent in [field for field, value in values.items() if value is None]:
+        del values[absent]
+    if values.get("proxy_url") == "direct":
+        del values["proxy_url"]
+    values.setdefault("auth_dir", found.place.reading.home / ".cli-proxy-api")
+    config = Config(accounts=tuple(accounts), **values)
+    _check_reach(found, config)
+    _check_client_keys(found, config)
+    return config
+
+
+def _check_reach(found: Found, config: Config) -> None:
+    """Whoever can reach the listener spends the accounts: without keys, that is this machine only."""
+    if config.api_keys or found.broken("api_keys") or readers.is_loopback(config.host):
+        return
+    where = (
+        f"{config.host!r} can be reached"
+        if config.host
+        else "an empty host listens on every interface and can be reached"
+    )
+    found.at("host").complain(
+        f"{where} from other machines, and there are no api-keys, so that anybody could spend your "
+        "accounts: add api-keys, or set host to 127.0.0.1"
+    )
+
+
+def _check_client_keys(found: Found, config: Config) -> None:
+    """An upstream key for a client that cannot exist is likely a slip."""
+    if found.broken("api_keys"):
+        return
+    strangers = sum(client not in config.api_keys for client, _ in config.ampcode.per_client_keys)
+    if strangers:
+        found.at("ampcode").reading.warn(
+            found.at("ampcode").line,
+            "ampcode.upstream-api-keys",
+            f"{strangers} of its clients' keys are not among the top level's api-keys and thus useless",
+        )
+
+
+ROOT = Section(
+    _config,
+    (
+        Setting(
+            "host",
+            "host",
+            readers.HOST,
+            "Where to listen. Empty for every interface; anything but this machine needs `api-keys`.",
+            "127.0.0.1",
+        ),
+        Setting("port", "port", readers.PORT, "The port to listen on; 0 for any free one.", "8317"),
+        Setting("tls", "tls", _TLS, "HTTPS towards the clients."),
+        Setting(
+            "allowed-hosts",
+            "allowed_hosts",
+            readers.ALLOWED_HOSTS,
+            "Names under which clients may address the gateway, besides this machine's own loopback names.",
+        ),
+        Setting(
+            "api-keys",
+            "api_keys",
+            Reader("a list of secrets", _client_keys),
+            "The keys that clients must send one of. Without any, whoever reaches the port is served.",
+        ),
+        Setting("debug", "debug", readers.FLAG, "Log at debug level.", "false"),
+        Setting("auth-dir", "auth_dir", readers.PATH, "The folder of login files.", "~/.cli-proxy-api"),
+        Setting(
+            "proxy-url",
+            "proxy_url",
+            readers.PROXY,
+            "HTTP, HTTPS or SOCKS5 proxy on the way to all vendors and to Amp.",
+        ),
+        Setting(
+            "request-retry",
+            "request_retry",
+            readers.COUNT,
+            "How often to wait for a resting account and try again, within `max-retry-interval`.",
+            "0",
+        ),
+        Setting(
+            "max-retry-credentials",
+            "max_retry_credentials",
+            readers.COUNT,
+            "How many accounts one request may try; 0 for all.",
+            "0",
+        ),
+        Setting(
+            "max-retry-interval",
+            "max_retry_interval",
+            readers.COUNT,
+            "How many seconds a request may wait for a resting account; 0 for no waiting.",
+            "0",
+        ),
+        Setting(
+            "disable-cooling",
+            "disable_cooling",
+            readers.FLAG,
+            "Never rest an account after its vendor refused a request.",
+            "false",
+        ),
+        Setting(
+            "force-model-prefix",
+            "force_model_prefix",
+            readers.FLAG,
+            "Serve the models of an account with a `prefix` only as `PREFIX/model`.",
+            "false",
+        ),
+        Setting("routing", "routing", _ROUTING, "How one of several accounts is chosen."),
+        Setting("streaming", "keepalive_seconds", _STREAMING, "What happens during a streamed answer."),
+        Setting("ampcode", "ampcode", AMPCODE, "What concerns Amp: its upstream, its keys, model mappings."),
+        *ACCOUNT_SETTINGS,
+        Setting("limits", "limits", _LIMITS, "What a client may send, and how long it may take."),
+        Setting("timeouts", "timeouts", _TIMEOUTS, "How long an upstream may take."),
+        Setting(
+            "translation",
+            "translation",
+            readers.choice(_TRANSLATIONS),
+            "What becomes of a request that the vendor cannot be told whole: served in part, or refused.",
+            "lenient",
+        ),
+    ),
+    _UNSUPPORTED,
+)
