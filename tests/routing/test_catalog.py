@@ -1,0 +1,213 @@
+"""Which account serves which model."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from ampproxy.config.schema import Account, Config, ModelName
+from ampproxy.routing.catalog import Catalog, CatalogModel, matches_wildcard, owner
+from ampproxy.wire.redact import Secret
+
+DIALECTS = {
+    "claude": "anthropic",
+    "codex": "openai-responses",
+    "gemini": "gemini",
+    "vertex": "gemini",
+    "openai-compatibility": "openai-chat",
+}
+
+
+def account(label, kind="claude", models=(), **others):
+    """An account; ``models`` are names or (name, alias) pairs."""
+    pairs = [(model, "") if isinstance(model, str) else model for model in models]
+    return Account(
+        label=label,
+        kind=kind,
+        dialect=DIALECTS[kind],
+        base_url="https://vendor.test",
+        api_key=Secret("k"),
+        models=tuple(ModelName(name=name, alias=alias) for name, alias in pairs),
+        **others,
+    )
+
+
+def catalog(*accounts, **settings):
+    return Catalog(Config(accounts=accounts, **settings))
+
+
+def offers(found):
+    return [(offer.account.label, offer.upstream_model) for offer in found]
+
+
+def test_visible_id_is_the_alias():
+    """A model is asked for by its alias only, or by its name where it has none; case counts."""
+    served = catalog(account("a", models=[("claude-sonnet-4-5", "sonnet"), "claude-opus-4"]))
+    assert offers(served.find("sonnet")) == [("a", "claude-sonnet-4-5")]
+    assert offers(served.find("claude-opus-4")) == [("a", "claude-opus-4")]
+    for unknown in ("claude-sonnet-4-5", "Sonnet", "claude-haiku", "", "sonnet "):
+        assert served.find(unknown) == ()
+
+
+def test_alias_pool():
+    """A repeated alias is a pool of the vendor's models; a line written twice counts once."""
+    pool = account("a", "openai-compatibility", [("m1", "best"), ("m2", "best"), ("m1", "best")])
+    served = catalog(pool)
+    assert offers(served.find("best")) == [("a", "m1"), ("a", "m2")]
+    assert [model.id for model in served.models()] == ["best"]
+
+
+def test_priority_then_config_order():
+    """The highest priority comes first; within one, the order of the file. Families obey it, too."""
+    served = catalog(
+        account("low", priority=-1),
+        account("first", models=["claude-x"]),
+        account("second"),
+        account("high", models=["claude-x"], priority=5),
+        account("third", models=["claude-x"]),
+    )
+    assert [label for label, _ in offers(served.find("claude-x"))] == [
+        "high",
+        "first",
+        "second",
+        "third",
+        "low",
+    ]
+    assert [label for label, _ in offers(served.find("claude-y"))] == ["second", "low"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "serves", "not_serves"),
+    [
+        ("claude", ["claude-opus-4", "claude-"], ["claude", "Claude-opus", "my-claude-opus", "gpt-5"]),
+        (
+            "codex",
+            ["gpt-5", "o1", "o3-mini", "o4-mini", "codex-mini", "chatgpt-4o"],
+            ["o2", "claude-x", "gpt"],
+        ),
+        ("gemini", ["gemini-2.5-pro"], ["gemma-3", "gpt-5"]),
+        ("vertex", ["gemini-2.5-pro"], ["imagen"]),
+        ("openai-compatibility", [], ["gpt-5", "llama", ""]),
+    ],
+)
+def test_families(kind, serves, not_serves):
+    """An account that names no models serves its vendor's family under the plain name, and lists nothing."""
+    served = catalog(account("a", kind))
+    for id_ in serves:
+        assert offers(served.find(id_)) == [("a", id_)]
+    for id_ in not_serves:
+        assert served.find(id_) == ()
+    assert served.models() == ()
+
+
+def test_named_models_end_the_family():
+    """An account that names models serves those and no others, even if all of them are excluded."""
+    assert catalog(account("a", models=["claude-x"])).find("claude-y") == ()
+    none_left = account("a", models=["claude-x"], excluded_models=("claude-*",))
+    assert catalog(none_left).find("claude-x") == ()
+    assert catalog(none_left).find("claude-y") == ()
+
+
+@pytest.mark.parametrize("models", [["claude-x"], []])
+def test_prefix(models):
+    """``P/model`` is served by accounts with that prefix only and reaches the vendor without it; the
+    plain name is served by all, or, with force-model-prefix, by those without a prefix.
+    """
+    accounts = account("team", models=models, prefix="team"), account("own", models=models)
+    served = catalog(*accounts)
+    assert offers(served.find("team/claude-x")) == [("team", "claude-x")]
+    assert offers(served.find("claude-x")) == [("team", "claude-x"), ("own", "claude-x")]
+    assert served.find("other/claude-x") == ()
+    assert served.find("Team/claude-x") == ()
+    forced = catalog(*accounts, force_model_prefix=True)
+    assert offers(forced.find("team/claude-x")) == [("team", "claude-x")]
+    assert offers(forced.find("claude-x")) == [("own", "claude-x")]
+
+
+def test_slash_in_a_name_is_no_prefix():
+    """A vendor's own name may hold slashes."""
+    served = catalog(account("a", "openai-compatibility", ["openai/gpt-oss-120b"], prefix="p"))
+    assert offers(served.find("openai/gpt-oss-120b")) == [("a", "openai/gpt-oss-120b")]
+    assert offers(served.find("p/openai/gpt-oss-120b")) == [("a", "openai/gpt-oss-120b")]
+
+
+def test_exclusions():
+    """Patterns hold against the visible id, without its prefix, in any case of the id."""
+    served = catalog(
+        account(
+            "a",
+            models=[("claude-x", "Fast"), "claude-x-preview"],
+            excluded_models=("fast", "*-preview"),
+            prefix="p",
+        ),
+        account("b", excluded_models=("claude-*-old", "claude-3*")),
+    )
+    assert served.find("Fast") == ()
+    assert served.find("p/Fast") == ()
+    assert offers(served.find("claude-x-preview")) == [("b", "claude-x-preview")]
+    assert served.find("claude-3-haiku") == ()
+    assert served.find("claude-Very-OLD") == ()
+    assert served.find("claude-4") != ()
+
+
+def test_models_in_config_order():
+    """The list has every id once, in the order of the file whatever the priorities, prefixed ids next to
+    plain ones, each with its owner.
+    """
+    served = catalog(
+        account("claude-api-key[0]", models=[("claude-x", "x"), "claude-y"], prefix="p"),
+        account("openai-compatibility/groq[0]", "openai-compatibility", ["llama", "claude-y"], priority=9),
+        account("codex-api-key[0]", "codex", ["gpt-5"]),
+        account("gemini-api-key[0]", "gemini", ["gemini-3"]),
+    )
+    assert served.models() == (
+        CatalogModel("x", "anthropic"),
+        CatalogModel("p/x", "anthropic"),
+        CatalogModel("claude-y", "anthropic"),
+        CatalogModel("p/claude-y", "anthropic"),
+        CatalogModel("llama", "groq"),
+        CatalogModel("gpt-5", "openai"),
+        CatalogModel("gemini-3", "google"),
+    )
+    assert all(served.find(model.id) for model in served.models())
+
+
+def test_owner_of_a_compatible_account():
+    """A compatible provider's models are its own, or at least nobody else's."""
+    assert owner(account("openai-compatibility/my[odd]/name[3]", "openai-compatibility")) == "my[odd]/name"
+    assert owner(account("odd", "openai-compatibility")) == "openai-compatibility"
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "matches"),
+    [
+        ("abc", "abc", True),
+        ("abc", "abcd", False),
+        ("a*", "a", True),
+        ("*c", "abc", True),
+        ("*b*", "abc", True),
+        ("a*c", "ac", True),
+        ("a*a", "a", False),
+        ("ab*ba", "aba", False),
+        ("a*b*c", "a-b-b-c", True),
+        ("a*b*c", "a-c-b", False),
+        ("**", "", True),
+        ("*", "anything", True),
+        ("", "", True),
+        ("", "x", False),
+        ("a.c", "abc", False),
+        ("a?c", "abc", False),
+        ("[ab]", "a", False),
+    ],
+)
+def test_wildcards(pattern, text, matches):
+    """Only the star is special."""
+    assert matches_wildcard(pattern, text) is matches
+
+
+def test_hostile_wildcards_are_cheap():
+    """A pattern full of stars against a long name does not take long."""
+    begun = time.perf_counter()
+    assert not matches_wildcard("*a" * 50 + "*b", "a" * 100_000)
+    assert time.perf_counter() - begun < 1
