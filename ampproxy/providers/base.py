@@ -1,0 +1,203 @@
+"""What every vendor needs: where a request goes at an account, and which headers go with it.
+
+A provider is made once for an account and then says the call of each request. The origin comes from the
+account's ``base-url`` alone; of what a client sent, only what a short list names goes further, and never
+its credentials.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, TypeAlias
+from urllib.parse import quote
+
+from ampproxy import __version__
+from ampproxy.config.schema import Account
+from ampproxy.errors import GatewayFault
+from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
+from ampproxy.routing.endpoints import Endpoint, Operation
+
+Header: TypeAlias = tuple[bytes, bytes]
+#: What a vendor serves: (dialect, operation) -> path below the version segment.
+Paths: TypeAlias = Mapping[tuple[str, Operation], str]
+
+USER_AGENT = f"ampproxy/{__version__}".encode()
+
+#: What a client may tell a vendor in any dialect.
+_COMMON = frozenset((b"idempotency-key", b"x-request-id"))
+_OPENAI = _COMMON | {b"accept", b"openai-beta"}
+#: What it may tell a vendor of its own dialect.
+CLIENT_HEADERS: dict[str, frozenset[bytes]] = {
+    ANTHROPIC: _COMMON | {b"accept", b"anthropic-beta", b"anthropic-version"},
+    CHAT: _OPENAI,
+    COMPLETIONS: _OPENAI,
+    RESPONSES: _OPENAI,
+    GEMINI: _COMMON | {b"accept"},
+}
+#: Likewise of the query. Credentials travel there, too (``key``), so nothing else goes on.
+CLIENT_QUERY: dict[str, frozenset[bytes]] = {
+    ANTHROPIC: frozenset((b"beta",)),
+    GEMINI: frozenset((b"alt", b"$alt", b"fields", b"$fields", b"prettyPrint", b"$prettyPrint")),
+}
+#: RFC 3986's ``query``, without the semicolon, which some servers take for a second kind of ``&``.
+_QUERY_ITEM = re.compile(rb"[A-Za-z0-9._~!$'()*+,:@/?%=-]*")
+_VERSION_SEGMENT = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?")
+#: Of a URL, all but what cannot stand there.
+_URL_SAFE = "%/:@!$&'()*+,;=[]~"
+_TRANSLATED = (Operation.GENERATE, Operation.COUNT_TOKENS)
+
+
+class Call(Value, frozen=True):
+    """A request to a vendor, without its body. Shown without its headers' values and its query."""
+
+    method: bytes
+    url: bytes
+    headers: tuple[Header, ...]
+
+    def __repr__(self) -> str:
+        names = b", ".join(name for name, _ in self.headers).decode("latin-1")
+        target = self.url.partition(b"?")[0].decode("latin-1")
+        return f"<Call {self.method.decode()} {target} ({names})>"
+
+
+class Provider:
+    """A vendor, as one account reaches it.
+
+    A vendor's file sets the class variables and, where its paths hold the model, overrides :meth:`_path`.
+
+    :cvar PATHS: what it serves.
+    :cvar VERSION: the version segment of its paths, added unless ``base-url`` ends in one; may be empty.
+    :cvar CREDENTIAL: the credential's header.
+    :cvar SCHEME: what stands before the key there.
+    :cvar DEFAULTS: headers that are sent unless the client, in the same dialect, sent them.
+    """
+
+    PATHS: ClassVar[Paths]
+    VERSION: ClassVar[str] = ""
+    CREDENTIAL: ClassVar[bytes] = b"authorization"
+    SCHEME: ClassVar[bytes] = b"Bearer "
+    DEFAULTS: ClassVar[tuple[Header, ...]] = ()
+
+    def __init__(self, account: Account) -> None:
+        self.account = account
+        base, _, query = account.base_url.partition("#")[0].partition("?")
+        self._base = _versioned(base.rstrip("/"), self.VERSION)
+        self._query = quote(query, safe=_URL_SAFE + "?").encode()
+        own = tuple((name.lower().encode("latin-1"), value.encode()) for name, value in account.headers)
+        self._custom = frozenset(name for name, _ in own)
+        secret = self.SCHEME + account.api_key.reveal().encode()
+        fixed = (
+            (b"content-type", b"application/json"),
+            (b"user-agent", USER_AGENT),
+            (self.CREDENTIAL, secret),
+        )
+        self._fixed = (*(header for header in fixed if header[0] not in self._custom), *own)
+        self._forwarded = {
+            dialect: names - self._custom - {self.CREDENTIAL} for dialect, names in CLIENT_HEADERS.items()
+        }
+        self._defaults = tuple(header for header in self.DEFAULTS if header[0] not in self._custom)
+
+    def speaks(self, endpoint: Endpoint) -> str:
+        """The dialect in which the body must be said to serve ``endpoint``: the client's own where the
+        vendor has that call, else the account's.
+
+        :raises ampproxy.errors.GatewayFault: the vendor has no such call.
+        """
+        if self._serves(endpoint.dialect, endpoint.operation):
+            return endpoint.dialect
+        dialect = self.account.dialect
+        if endpoint.operation in _TRANSLATED and self._serves(dialect, endpoint.operation):
+            return dialect
+        name = endpoint.method or endpoint.operation.value
+        raise GatewayFault.of(
+            "not_implemented", f"{self.account.label} has no call for {name}; another account may have."
+        )
+
+    def call(
+        self,
+        endpoint: Endpoint,
+        model: str,
+        *,
+        stream: bool = False,
+        query: bytes = b"",
+        headers: Iterable[Header] = (),
+        extra: Mapping[str, str] | None = None,
+    ) -> Call:
+        """The request that serves ``endpoint`` with the vendor's ``model``.
+
+        :param stream: whether the answer is to be streamed.
+        :param query: the client's query, as it came.
+        :param headers: the client's headers, in any case.
+        :param extra: what a rendered body needs beside itself.
+        :raises ampproxy.errors.GatewayFault: the vendor has no such call.
+        """
+        dialect = self.speaks(endpoint)
+        native = dialect == endpoint.dialect
+        url = self._base + self._path(endpoint, dialect, model, stream)
+        items = _kept(query, CLIENT_QUERY.get(dialect)) if native and query else []
+        if stream and not native and dialect == GEMINI:
+            items.append(b"alt=sse")
+        if self._query:
+            items.insert(0, self._query)
+        target = url.encode()
+        if items:
+            target += b"?" + b"&".join(items)
+        return Call(b"POST", target, self._headers(dialect, native, stream, headers, extra))
+
+    def _serves(self, dialect: str, operation: Operation) -> bool:
+        return (dialect, operation) in self.PATHS
+
+    def _path(self, endpoint: Endpoint, dialect: str, model: str, stream: bool) -> str:
+        return self.PATHS[dialect, endpoint.operation]
+
+    def _headers(
+        self,
+        dialect: str,
+        native: bool,
+        stream: bool,
+        headers: Iterable[Header],
+        extra: Mapping[str, str] | None,
+    ) -> tuple[Header, ...]:
+        names = self._forwarded[dialect] if native else _COMMON - self._custom
+        sent = [
+            (lowered, value)
+            for name, value in headers
+            if (lowered := name.lower()) in names and _clean(value)
+        ]
+        if extra:
+            sent += self._extra(extra)
+        told = {name for name, _ in sent}
+        if b"accept" not in told and b"accept" not in self._custom:
+            sent.append((b"accept", b"text/event-stream" if stream else b"application/json"))
+        sent += [header for header in self._defaults if header[0] not in told]
+        return (*self._fixed, *sent)
+
+    def _extra(self, extra: Mapping[str, str]) -> list[Header]:
+        pairs = ((name.lower().encode(), value.encode()) for name, value in extra.items())
+        return [pair for pair in pairs if pair[0] not in self._custom]
+
+
+def path_segment(text: str) -> str:
+    """Text as one segment of a path, whatever it holds: no slash, query, fragment or escape of it is left."""
+    return quote(text, safe="", errors="replace")
+
+
+def _versioned(base: str, version: str) -> str:
+    """The base up to the slash before a path, its version segment added unless it has one."""
+    last = base.rpartition("/")[2]
+    quoted = quote(base, safe=_URL_SAFE)
+    if not version or _VERSION_SEGMENT.fullmatch(last):
+        return quoted + "/"
+    return f"{quoted}/{version}/"
+
+
+def _kept(query: bytes, names: frozenset[bytes] | None) -> list[bytes]:
+    if not names:
+        return []
+    items = query.split(b"&")
+    return [item for item in items if item.partition(b"=")[0] in names and _QUERY_ITEM.fullmatch(item)]
+
+
+def _clean(value: bytes) -> bool:
+    return b"\r" not in value and b"\n" not in value and b"\x00" not in value
