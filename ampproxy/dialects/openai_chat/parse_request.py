@@ -192,8 +192,7 @@ def _keep_odd_ones(asked: _Body, thinking: Thinking | None, extras: Members) -> 
     if asked.functions:
         # Only that they were used: the answer then has function_call in place of tool_calls.
         extras["functions"] = Json(b"true")
-    options: dict[str, Any] = {
-        k: raw for k, raw in (asked.stream_options or {}).items() if k != "include_usage"
-    }
+    options = dict(asked.stream_options or {})
+    options.pop("include_usage", None)
     if options:
         extras["stream_options"] = to_raw(options)
