@@ -86,6 +86,7 @@ class Audio(Value, frozen=True):
 
     source: Source
     transcript: str | None = None
+    extras: dict[str, Json] = {}  # noqa: RUF012
 
 
 class ToolCall(Value, frozen=True):
