@@ -45,6 +45,9 @@ _QUERY_ITEM = re.compile(rb"[A-Za-z0-9._~!$'()*+,:@/?%=-]*")
 _VERSION_SEGMENT = re.compile(r"v\d+(?:(?:alpha|beta)\d*)?")
 #: Of a URL, all but what cannot stand there.
 _URL_SAFE = "%/:@!$&'()*+,;=[]~"
+_BREAKS = re.compile(rb"[\r\n\0]")
+_ACCEPT_STREAM: Header = (b"accept", b"text/event-stream")
+_ACCEPT_JSON: Header = (b"accept", b"application/json")
 _TRANSLATED = (Operation.GENERATE, Operation.COUNT_TOKENS)
 
 
@@ -86,16 +89,15 @@ class Provider:
         self._query = quote(query, safe=_URL_SAFE + "?").encode()
         own = tuple((name.lower().encode("latin-1"), value.encode()) for name, value in account.headers)
         self._custom = frozenset(name for name, _ in own)
-        secret = self.SCHEME + account.api_key.reveal().encode()
-        fixed = (
-            (b"content-type", b"application/json"),
-            (b"user-agent", USER_AGENT),
-            (self.CREDENTIAL, secret),
-        )
+        key = account.api_key.reveal().encode()
+        # A local server without a key gets no header, not an empty one.
+        credential = ((self.CREDENTIAL, self.SCHEME + key),) if key else ()
+        fixed = ((b"content-type", b"application/json"), (b"user-agent", USER_AGENT), *credential)
         self._fixed = (*(header for header in fixed if header[0] not in self._custom), *own)
         self._forwarded = {
             dialect: names - self._custom - {self.CREDENTIAL} for dialect, names in CLIENT_HEADERS.items()
         }
+        self._anywhere = _COMMON - self._custom
         self._defaults = tuple(header for header in self.DEFAULTS if header[0] not in self._custom)
 
     def speaks(self, endpoint: Endpoint) -> str:
@@ -159,18 +161,17 @@ class Provider:
         headers: Iterable[Header],
         extra: Mapping[str, str] | None,
     ) -> tuple[Header, ...]:
-        names = self._forwarded[dialect] if native else _COMMON - self._custom
-        sent = [
-            (lowered, value)
-            for name, value in headers
-            if (lowered := name.lower()) in names and _clean(value)
-        ]
+        names = self._forwarded[dialect] if native else self._anywhere
+        picked = [header for header in headers if header[0].lower() in names]
+        sent = [(name.lower(), value) for name, value in picked if not _BREAKS.search(value)]
         if extra:
             sent += self._extra(extra)
-        told = {name for name, _ in sent}
+        told = [name for name, _ in sent]
         if b"accept" not in told and b"accept" not in self._custom:
-            sent.append((b"accept", b"text/event-stream" if stream else b"application/json"))
-        sent += [header for header in self._defaults if header[0] not in told]
+            sent.append(_ACCEPT_STREAM if stream else _ACCEPT_JSON)
+        for header in self._defaults:
+            if header[0] not in told:
+                sent.append(header)
         return (*self._fixed, *sent)
 
     def _extra(self, extra: Mapping[str, str]) -> list[Header]:
@@ -197,7 +198,3 @@ def _kept(query: bytes, names: frozenset[bytes] | None) -> list[bytes]:
         return []
     items = query.split(b"&")
     return [item for item in items if item.partition(b"=")[0] in names and _QUERY_ITEM.fullmatch(item)]
-
-
-def _clean(value: bytes) -> bool:
-    return b"\r" not in value and b"\n" not in value and b"\x00" not in value
