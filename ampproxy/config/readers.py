@@ -248,7 +248,7 @@ def _host(place: Place) -> str:
         return str(ip_address(text))
     except ValueError:
         pass
-    if not _HOST.match(text):
+    if not _HOST.match(text) or text.rsplit(".", 1)[-1].isdigit():
         scalar = place.scalar("a host name or an address")
         raise Wrong(
             f"expected a host name or an address without scheme, port or path, found {_shown(scalar)}"

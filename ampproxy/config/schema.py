@@ -48,7 +48,8 @@ class Account:
     :param base_url: without a trailing slash.
     :param models: empty: whatever the vendor's family pattern says.
     :param excluded_models: lower-case wildcard patterns against the visible id.
-    :param proxy_url: ``None``: the global one; ``direct``: none at all.
+    :param proxy_url: ``None``: the global one; ``direct``: none at all. It may hold a password and a
+        header may be a credential, so ``repr`` shows neither.
     :param line: where it stands in the file.
     """
 
@@ -59,8 +60,8 @@ class Account:
     api_key: Secret
     priority: int = 0
     prefix: str = ""
-    proxy_url: str | None = None
-    headers: tuple[tuple[str, str], ...] = ()
+    proxy_url: str | None = field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     models: tuple[ModelName, ...] = ()
     excluded_models: tuple[str, ...] = ()
     disable_cooling: bool = False
@@ -140,7 +141,7 @@ class Config:
     api_keys: tuple[Secret, ...] = ()
     debug: bool = False
     auth_dir: Path = Path("~/.cli-proxy-api")
-    proxy_url: str | None = None
+    proxy_url: str | None = field(default=None, repr=False)
     request_retry: int = 0
     max_retry_credentials: int = 0
     max_retry_interval: int = 0

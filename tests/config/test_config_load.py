@@ -1,0 +1,477 @@
+"""What a configuration file means: every setting, and where the file is looked for."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ampproxy.config import document
+from ampproxy.config.load import find, load, parse
+from ampproxy.config.reading import Section, walk
+from ampproxy.config.schema import AmpCode, Config, Limits, ModelName, Routing, Timeouts, Tls
+from ampproxy.config.sections import ROOT
+from ampproxy.errors import ConfigError
+from ampproxy.wire.redact import Secret
+
+HOME = Path("/home/anna")
+TREE = Path(__file__).parents[2]
+DEFAULT = Config(auth_dir=HOME / ".cli-proxy-api")
+
+
+def read(text: str, environ: dict[str, str] | None = None, files: dict[str, str] | None = None) -> Config:
+    def read_secret(path: Path) -> str:
+        try:
+            return (files or {})[str(path)]
+        except KeyError:
+            raise FileNotFoundError(2, "No such file or directory") from None
+
+    return parse(dedent(text), name="amp.yaml", environ=environ or {}, home=HOME, read_secret=read_secret)
+
+
+def test_defaults():
+    """A file that says nothing of note listens on this machine only, at CLIProxyAPI's port."""
+    config = read("debug: false")
+    assert config == DEFAULT
+    assert (config.host, config.port) == ("127.0.0.1", 8317)
+    assert config.ampcode.restrict_management_to_localhost
+
+
+@pytest.mark.parametrize("key", [row.name for row in ROOT.rows])
+def test_nothing_is_absence(key):
+    """A key without a value, as commented-out children leave it, means what its absence means."""
+    assert read(f"port: 8317\n{key}:" if key != "port" else "port:") == DEFAULT
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "default"),
+    [
+        (path, row.name, row.default)
+        for path, section, row in walk(ROOT)
+        if "[" not in path and re.fullmatch(r"[\w.~/-]+", row.default) and row.default != "none"
+    ],
+)
+def test_documented_default(path, name, default):
+    """Writing down a default changes nothing: what the documentation calls one is one."""
+    line = f"{name}: {default}"
+    assert read(f"{path}:\n  {line}" if path else line) == DEFAULT
+
+
+SCALARS = [
+    ("host: localhost", {"host": "localhost"}),
+    ("host: 127.8.9.1", {"host": "127.8.9.1"}),
+    ("host: '[::1]'", {"host": "::1"}),
+    ("port: 0", {"port": 0}),
+    ("port: 65535", {"port": 65535}),
+    ("debug: on", {"debug": True}),
+    ("auth-dir: ~/logins", {"auth_dir": HOME / "logins"}),
+    ("auth-dir: /srv/logins", {"auth_dir": Path("/srv/logins")}),
+    ("proxy-url: socks5://a:b@127.0.0.1:1080", {"proxy_url": "socks5://a:b@127.0.0.1:1080"}),
+    ("proxy-url: direct", {"proxy_url": None}),
+    ("proxy-url: ''", {"proxy_url": None}),
+    ("request-retry: 3", {"request_retry": 3}),
+    ("max-retry-credentials: 2", {"max_retry_credentials": 2}),
+    ("max-retry-interval: 30", {"max_retry_interval": 30}),
+    ("disable-cooling: true", {"disable_cooling": True}),
+    ("force-model-prefix: yes", {"force_model_prefix": True}),
+    ("translation: strict", {"translation": "strict"}),
+    ("streaming: {keepalive-seconds: 0}", {"keepalive_seconds": 0}),
+    ("allowed-hosts: [Amp.Example.com., 10.0.0.1]", {"allowed_hosts": ("amp.example.com", "10.0.0.1")}),
+    (
+        "tls: {enable: true, cert: ~/c.pem, key: /k.pem}",
+        {"tls": Tls(cert=HOME / "c.pem", key=Path("/k.pem"))},
+    ),
+    ("tls: {enable: false, cert: /c.pem}", {"tls": None}),
+    ("routing: {strategy: FF}", {"routing": Routing(strategy="fill-first")}),
+    ("routing: {strategy: fillfirst}", {"routing": Routing(strategy="fill-first")}),
+    ("routing: {strategy: Round-Robin}", {"routing": Routing(strategy="round-robin")}),
+    (
+        "routing: {session-affinity: true, session-affinity-ttl: 1h30m}",
+        {"routing": Routing(session_affinity=True, session_affinity_ttl=5400.0)},
+    ),
+    ("timeouts: {connect: 500ms, first-byte: 90}", {"timeouts": Timeouts(connect=0.5, first_byte=90.0)}),
+    ("timeouts: {idle: 1m0.5s, grace: 0}", {"timeouts": Timeouts(idle=60.5, grace=0.0)}),
+    ("limits: {max-body: 1MiB, max-answer: 10 MB}", {"limits": Limits(max_body=1 << 20, max_answer=10**7)}),
+    (
+        "limits: {max-header-bytes: 8192, max-headers: 7}",
+        {"limits": Limits(max_header_bytes=8192, max_headers=7)},
+    ),
+    (
+        "limits: {header-timeout: 1, body-timeout: 2, idle-timeout: 3s}",
+        {"limits": Limits(header_timeout=1.0, body_timeout=2.0, idle_timeout=3.0)},
+    ),
+    ("api-keys: [a, 12345]", {"api_keys": (Secret("a"), Secret("12345"))}),
+    ("host: ''\napi-keys: [a]", {"host": "", "api_keys": (Secret("a"),)}),
+    ("host: '*'\napi-keys: [a]", {"host": "", "api_keys": (Secret("a"),)}),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), SCALARS)
+def test_setting(text, expected):
+    """Each setting arrives as the value that it stands for."""
+    assert read(text) == replace(DEFAULT, **expected)
+
+
+def test_ampcode():
+    """The Amp section: upstream, its keys, the switch and the mappings in order."""
+    config = read(
+        """
+        api-keys: [anna, ben]
+        ampcode:
+          upstream-url: " https://ampcode.com/ "
+          upstream-api-key: " all "
+          upstream-api-keys:
+            - upstream-api-key: own
+              api-keys: [ben]
+          restrict-management-to-localhost: false
+          force-model-mappings: true
+          model-mappings:
+            - {from: " claude-x ", to: gpt-5(high)}
+            - from: ^gemini-(.*)$
+              to: b
+              regex: true
+        """
+    )
+    first, second = config.ampcode.mappings
+    assert config.warnings == ()
+    assert replace(config.ampcode, mappings=()) == AmpCode(
+        upstream_url="https://ampcode.com",
+        upstream_api_key=Secret("all"),
+        per_client_keys=((Secret("ben"), Secret("own")),),
+        restrict_management_to_localhost=False,
+        force_mappings=True,
+    )
+    assert (first.source, first.target, first.pattern, first.line) == ("claude-x", "gpt-5(high)", None, 12)
+    assert second.pattern is not None
+    assert second.pattern.search("GEMINI-3-pro")
+
+
+def test_last_mapping_wins():
+    """Of two exact mappings of one name the last applies; of two equal patterns the first."""
+    config = read(
+        """
+        ampcode:
+          model-mappings:
+            - {from: a, to: b}
+            - {from: A, to: c}
+            - {from: x+, to: d, regex: true}
+            - {from: x+, to: e, regex: true}
+        """
+    )
+    assert [m.target for m in config.ampcode.mappings] == ["c", "d"]
+
+
+def test_first_upstream_key_wins():
+    """A client key in two entries keeps the upstream key of the first."""
+    entries = "[{upstream-api-key: x, api-keys: [a, b]}, {upstream-api-key: y, api-keys: [b, c]}]"
+    pairs = read(f"api-keys: [a, b, c]\nampcode: {{upstream-api-keys: {entries}}}").ampcode.per_client_keys
+    assert [(client.reveal(), upstream.reveal()) for client, upstream in pairs] == [
+        ("a", "x"),
+        ("b", "x"),
+        ("c", "y"),
+    ]
+
+
+def test_blank_upstream_key_is_none():
+    """An empty Amp key is none, so that the next source of one is asked."""
+    assert read("ampcode: {upstream-api-key: '', upstream-url: ''}").ampcode == AmpCode()
+
+
+def test_flat_keys_of_old_files():
+    """The keys of older files still say what they said, beside a newer section, too."""
+    config = read(
+        """
+        amp-upstream-url: https://ampcode.com
+        amp-upstream-api-key: k
+        amp-restrict-management-to-localhost: false
+        amp-model-mappings: [{from: a, to: b}]
+        ampcode:
+          force-model-mappings: true
+          restrict-management-to-localhost: true
+        """
+    )
+    ampcode = config.ampcode
+    assert (ampcode.upstream_url, ampcode.upstream_api_key) == ("https://ampcode.com", Secret("k"))
+    assert [m.source for m in ampcode.mappings] == ["a"]
+    assert ampcode.force_mappings
+    assert ampcode.restrict_management_to_localhost, "the new key wins"
+    assert len(config.warnings) == 4
+
+
+def test_flat_keys_alone():
+    """An old file without the newer section keeps its meaning."""
+    ampcode = read("amp-restrict-management-to-localhost: false\nampcode:").ampcode
+    assert not ampcode.restrict_management_to_localhost
+
+
+VENDORS = [
+    ("claude-api-key", "claude", "anthropic", "https://api.anthropic.com"),
+    ("codex-api-key", "codex", "openai-responses", "https://api.openai.com/v1"),
+    ("gemini-api-key", "gemini", "gemini", "https://generativelanguage.googleapis.com"),
+    ("vertex-api-key", "vertex", "gemini", "https://aiplatform.googleapis.com"),
+]
+
+
+@pytest.mark.parametrize(("section", "kind", "dialect", "base_url"), VENDORS)
+def test_vendor_account(section, kind, dialect, base_url):
+    """An entry with nothing but its key is an account at the vendor itself."""
+    (account,) = read(f"port: 1\n{section}:\n  - api-key: k").accounts
+    assert (account.label, account.kind, account.dialect) == (f"{section}[0]", kind, dialect)
+    assert (account.base_url, account.api_key, account.line) == (base_url, Secret("k"), 3)
+    assert account.proxy_url is None
+
+
+def test_whole_account():
+    """All that an entry may say."""
+    (account,) = read(
+        """
+        claude-api-key:
+          - api-key: k
+            base-url: https://proxy.example/anthropic/
+            priority: -2
+            prefix: " /work/ "
+            proxy-url: none
+            headers: {X-Team: " tools ", "": x, X-None: ""}
+            models:
+              - {name: a-1, alias: a}
+              - b
+            excluded-models: [" Claude-3-* ", claude-3-*, ""]
+            disable-cooling: true
+        """
+    ).accounts
+    assert account.base_url == "https://proxy.example/anthropic"
+    assert (account.priority, account.prefix, account.proxy_url) == (-2, "work", "direct")
+    assert account.headers == (("X-Team", "tools"),)
+    assert account.models == (ModelName(name="a-1", alias="a"), ModelName(name="b", alias=""))
+    assert [m.visible for m in account.models] == ["a", "b"]
+    assert account.excluded_models == ("claude-3-*",)
+    assert account.disable_cooling
+
+
+def test_accounts_in_config_order():
+    """Accounts stand in the order of the file, whatever their sections; labels keep their places."""
+    config = read(
+        """
+        openai-compatibility:
+          - {name: local, base-url: "http://127.0.0.1:1/v1"}
+        gemini-api-key:
+          - {api-key: a, disabled: true}
+          - {api-key: b}
+        claude-api-key:
+          - {api-key: c}
+        """
+    )
+    assert [a.label for a in config.accounts] == [
+        "openai-compatibility/local[0]",
+        "gemini-api-key[1]",
+        "claude-api-key[0]",
+    ]
+
+
+def test_compatible_server():
+    """Each key of a server is an account; all share what the server says, but for a proxy of their own."""
+    config = read(
+        """
+        openai-compatibility:
+          - name: router
+            base-url: https://router.example/api/v1/
+            proxy-url: http://proxy.example
+            priority: 1
+            headers: {X-Title: amp}
+            models: [{name: k2, alias: pool}, {name: k3, alias: pool}]
+            excluded-models: [x*]
+            api-key-entries:
+              - api-key: a
+              - api-key: b
+                proxy-url: direct
+        """
+    )
+    first, second = config.accounts
+    assert (first.label, second.label) == ("openai-compatibility/router[0]", "openai-compatibility/router[1]")
+    assert {first.dialect, second.dialect} == {"openai-chat"}
+    assert (first.proxy_url, second.proxy_url) == ("http://proxy.example", "direct")
+    assert (first.api_key, second.api_key) == (Secret("a"), Secret("b"))
+    assert (first.line, second.line) == (11, 12)
+    assert (
+        first.models
+        == second.models
+        == (ModelName(name="k2", alias="pool"), ModelName(name="k3", alias="pool"))
+    )
+    assert {first.base_url, second.base_url} == {"https://router.example/api/v1"}
+
+
+@pytest.mark.parametrize("entries", ["", "    api-key-entries: []", "    api-key-entries: [{api-key: ''}]"])
+def test_keyless_server(entries):
+    """A server without keys is one account that sends none, as local servers want it."""
+    text = f"openai-compatibility:\n  - name: local\n    base-url: http://127.0.0.1:11434/v1\n{entries}\n"
+    (account,) = read(text).accounts
+    assert (account.label, bool(account.api_key)) == ("openai-compatibility/local[0]", False)
+
+
+def test_disabled_server():
+    """A server that is switched off gives no account."""
+    server = "{name: a, base-url: 'http://a', disabled: true, api-key-entries: [{api-key: b}]}"
+    assert read(f"openai-compatibility: [{server}]").accounts == ()
+
+
+def test_labels_are_unique():
+    """Two entries of one name share the count of their keys, so that logs can tell accounts apart."""
+    config = read("openai-compatibility: [{name: a, base-url: 'http://a'}, {name: a, base-url: 'http://b'}]")
+    assert [a.label for a in config.accounts] == ["openai-compatibility/a[0]", "openai-compatibility/a[1]"]
+
+
+def test_cooling_is_disabled_for_all():
+    """The global switch reaches every account."""
+    assert read("disable-cooling: true\nclaude-api-key: [{api-key: a}]").accounts[0].disable_cooling
+
+
+def test_repeated_account_is_one():
+    """A key that stands twice is one account, unless its models or prefix differ."""
+    text = "gemini-api-key: [{api-key: a}, {api-key: a}, {api-key: a, prefix: b}, {api-key: a, models: [c]}]"
+    assert [a.label for a in read(text).accounts] == [f"gemini-api-key[{n}]" for n in (0, 2, 3)]
+
+
+def test_environment():
+    """Variables are filled in anywhere in a value, numbers and switches too; $${ is a literal."""
+    config = read(
+        """
+        port: ${PORT}
+        debug: "${DEBUG}"
+        api-keys: ["${A}-${A}", "$${A}", "$A", "${TRICK}"]
+        timeouts: {connect: "${PORT}ms"}
+        """,
+        {"PORT": "900", "DEBUG": "true", "A": "x", "TRICK": "b${A}"},
+    )
+    assert (config.port, config.debug, config.timeouts.connect) == (900, True, 0.9)
+    assert [key.reveal() for key in config.api_keys] == ["x-x", "${A}", "$A", "b${A}"]
+
+
+def test_secret_files():
+    """A secret may stand in a file's first line; what a variable names may be such a file."""
+    config = read(
+        """
+        api-keys: ["file:/run/a", "${WHERE}"]
+        ampcode: {upstream-url: https://a, upstream-api-key: "file:~/key"}
+        claude-api-key: [{api-key: "file:/run/a"}]
+        """,
+        {"WHERE": "file:/run/b"},
+        {"/run/a": " a \nsecond\n", "/run/b": "b", "/home/anna/key": "c\r\n"},
+    )
+    assert [key.reveal() for key in config.api_keys] == ["a", "b"]
+    assert config.ampcode.upstream_api_key == Secret("c")
+    assert config.accounts[0].api_key == Secret("a")
+
+
+def test_anchors_and_merges():
+    """YAML's own ways not to repeat oneself work."""
+    config = read(
+        """
+        claude-api-key:
+          - &base
+            api-key: a
+            priority: 3
+            headers: &h {X-A: b}
+          - <<: *base
+            api-key: c
+            headers: *h
+        """
+    )
+    assert [(a.api_key.reveal(), a.priority, a.headers) for a in config.accounts] == [
+        ("a", 3, (("X-A", "b"),)),
+        ("c", 3, (("X-A", "b"),)),
+    ]
+
+
+def test_both_yaml_loaders_agree(monkeypatch):
+    """Without libyaml the same file means the same, and the same mistakes are found in the same lines."""
+    sample = "port: '1'\napi-keys: [a]\nport: 2\nclaude-api-key:\n  - api-key: &k 'x'\n  - {api-key: *k}\n"
+    said = []
+    for loader in (yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+        monkeypatch.setattr(document, "_LOADER", loader)
+        with pytest.raises(ConfigError) as caught:
+            read(sample)
+        said.append((caught.value.complaints, caught.value.warnings))
+    assert said[0] == said[1]
+
+
+@given(st.text(alphabet="ab:-[]{}&*!#|>'\"%@`,?\n\t \x00é$~<", max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_any_text_is_a_configuration_or_a_config_error(text):
+    """No text at all makes the reader fail in a way that its caller does not expect."""
+    try:
+        said = read(text).warnings
+    except ConfigError as error:
+        said = error.complaints or ("no complaint at all",)
+    assert all(re.match(r"amp\.yaml:\d+: .+: ", remark, re.DOTALL) for remark in said)
+
+
+def test_load(tmp_path):
+    """A file is read with a byte-order mark or without, its secrets come from real files, it names itself."""
+    (tmp_path / "key").write_text("secret\n")
+    file = tmp_path / "config.yaml"
+    file.write_text(f"api-keys: [file:{tmp_path}/key]\nhots: 1", encoding="utf-8-sig")
+    config = load(file, environ={}, home=HOME)
+    assert (config.api_keys, config.source) == ((Secret("secret"),), file)
+    assert config.warnings[0].startswith(f"{file}:2: hots: ")
+
+
+def test_load_missing_file(tmp_path):
+    """A file that is not there is a configuration error like any other."""
+    with pytest.raises(ConfigError, match=r"config\.yaml:1: file: cannot be read: No such file"):
+        load(tmp_path / "config.yaml", environ={}, home=HOME)
+
+
+def test_load_not_utf8(tmp_path):
+    """A file in another encoding is named with the line of the first bad byte."""
+    file = tmp_path / "config.yaml"
+    file.write_bytes(b"port: 1\n# caf\xe9\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml:2: file: is not UTF-8"):
+        load(file, environ={}, home=HOME)
+
+
+def test_load_checks_certificates(tmp_path):
+    """A certificate that is not on the disk is found at once."""
+    file = tmp_path / "config.yaml"
+    file.write_text(f"tls: {{enable: true, cert: {tmp_path}/c, key: {tmp_path}/k}}")
+    with pytest.raises(ConfigError) as caught:
+        load(file, environ={}, home=HOME)
+    assert [c.split(": ")[1] for c in caught.value.complaints] == ["tls.cert", "tls.key"]
+
+
+def test_find(tmp_path):
+    """The file of the working folder goes before the user's own."""
+    here, home = tmp_path / "here", tmp_path / "home"
+    own = home / ".config" / "ampproxy" / "config.yaml"
+    own.parent.mkdir(parents=True)
+    here.mkdir()
+    own.touch()
+    assert find(here, home) == own
+    (here / "config.yaml").touch()
+    assert find(here, home) == here / "config.yaml"
+
+
+def test_import_is_cheap():
+    """Reading a configuration does not start Twisted."""
+    code = "import sys, ampproxy.config.load; print([m for m in sys.modules if m in ('twisted', 'treq')])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TREE)
+    assert run.stdout.strip() == "[]"
+
+
+def test_table_is_sound():
+    """Every row has a key of its own in its section, a field of its own, and a sentence of documentation."""
+    for path, section, row in walk(ROOT):
+        assert isinstance(section, Section)
+        names = [other.name for other in section.rows]
+        fields = [other.field for other in section.rows]
+        assert len(set(names)) == len(names), path
+        assert len(set(fields)) == len(fields), path
+        assert row.doc.endswith("."), row.name
+        assert row.name not in section.unsupported
