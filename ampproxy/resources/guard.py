@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Protocol
@@ -17,7 +18,7 @@ from ampproxy.wire.redact import Secret
 class HasHeaders(Protocol):
     """What is looked at: ``twisted.web.http_headers.Headers``."""
 
-    def getRawHeaders(self, name: bytes) -> list[bytes] | None:
+    def getRawHeaders(self, name: bytes) -> Sequence[bytes] | None:
         """All values of a header."""
         ...
 
@@ -98,6 +99,10 @@ class Guard:
             if client is not None:
                 return client
         return None
+
+    def knows(self, credential: bytes) -> bool:
+        """Whether this is a client's key."""
+        return self._digest(credential) in self._clients
 
     def admit(self, headers: HasHeaders, query: bytes) -> Client:
         """The client, or a refusal.

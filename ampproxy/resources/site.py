@@ -210,6 +210,7 @@ class GatewayRequest(Request):
     site: GatewaySite
     query: bytes = b""
     body: GatheredBody | PipeProducer | None = None
+    client_key: Any = None
     _resource: Any = None
     _received = False
     defaultContentType = b"application/json"

@@ -1,0 +1,71 @@
+"""The key that the Amp upstream is given: whose, and from where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from ampproxy.config.schema import AmpCode
+from ampproxy.wire.redact import Secret
+
+#: The member of Amp's own secrets file that holds the key of its public service.
+SECRETS_MEMBER = "apiKey@https://ampcode.com/"
+
+#: Seconds for which the secrets file's content, or its absence, is believed.
+SECRETS_TTL = 300.0
+
+
+class AmpKeys:
+    """Finds the upstream key for a client: its own, else the configured one, else ``AMP_API_KEY``,
+    else what Amp's own login left in ``~/.local/share/amp/secrets.json``.
+
+    :param environ: where ``AMP_API_KEY`` may stand.
+    :param home: the user's home directory.
+    """
+
+    def __init__(self, config: AmpCode, *, environ: Mapping[str, str], home: Path) -> None:
+        self._own = dict(config.per_client_keys)
+        configured = config.upstream_api_key
+        if not configured:
+            from_environment = environ.get("AMP_API_KEY", "").strip()
+            configured = Secret(from_environment) if from_environment else None
+        self._configured = configured
+        self._path = home / ".local" / "share" / "amp" / "secrets.json"
+        self._read_at: float | None = None
+        self._from_file: Secret | None = None
+        self._complaint = ""
+
+    def find(self, client: Secret | None, now: float) -> Secret | None:
+        """The key for a client (``None``: no key of ours let it in), or ``None`` if there is none.
+
+        :param now: seconds, monotonic.
+        """
+        if client is not None:
+            own = self._own.get(client)
+            if own:
+                return own
+        if self._configured is not None:
+            return self._configured
+        if self._read_at is None or now - self._read_at >= SECRETS_TTL:
+            self._read_at = now
+            self._from_file, self._complaint = _read(self._path)
+        return self._from_file
+
+    @property
+    def complaint(self) -> str:
+        """Why the secrets file gave no key, if it is there and did not."""
+        return self._complaint
+
+
+def _read(path: Path) -> tuple[Secret | None, str]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None, ""
+    except (OSError, ValueError) as error:
+        return None, f"{path} cannot be read: {type(error).__name__}"
+    value = content.get(SECRETS_MEMBER) if isinstance(content, dict) else None
+    if not isinstance(value, str) or not value.strip():
+        return None, f"{path} has no key for https://ampcode.com/"
+    return Secret(value.strip()), ""

@@ -1,0 +1,81 @@
+"""What stands between a client's dialect and an account's: nothing much, or a translation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ampproxy.interfaces import StreamFilter
+from ampproxy.model.events import Usage, WireError
+from ampproxy.model.loss import Loss
+from ampproxy.routing.endpoints import Endpoint
+from ampproxy.routing.route import Offer, Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a client asks of a model.
+
+    :param body: as it came, but for what Amp's clients need cleaned.
+    :param asked: the model's name as asked, thinking suffix included: the name it sees in the answer.
+    :param stream: whether it wants a stream.
+    :param headers: the client's, credentials and all; a provider's allow-list picks from them.
+    :param query: the client's query without client keys.
+    """
+
+    endpoint: Endpoint
+    body: bytes
+    asked: str
+    stream: bool
+    headers: tuple[tuple[bytes, bytes], ...]
+    query: bytes
+    route: Route
+
+
+class Bridge(Protocol):
+    """One question to one account.
+
+    :ivar body: what the account is sent.
+    :ivar headers: request headers that this body needs beside the provider's.
+    :ivar losses: what its dialect could not say of the request.
+    """
+
+    body: bytes
+    headers: Mapping[str, str]
+    losses: tuple[Loss, ...]
+
+    def filter(self) -> StreamFilter:
+        """What the account's stream goes through on its way to the client."""
+        ...
+
+    def whole(self, body: bytes) -> bytes:
+        """The account's whole answer as the client gets it.
+
+        :raises ampproxy.errors.UpstreamFault: it is not an answer in the account's dialect.
+        """
+        ...
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+        """What an error response of the account says."""
+        ...
+
+    def error_body(self, error: WireError, original: bytes) -> bytes:
+        """The body of an error for the client: the vendor's own words where it understands them."""
+        ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """The tokens that the answer cost, once it has told."""
+        ...
+
+
+class Bridges(Protocol):
+    """Makes a bridge for a question and an account."""
+
+    def __call__(self, question: Question, offer: Offer) -> Bridge:
+        """The bridge.
+
+        :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
+        """
+        ...

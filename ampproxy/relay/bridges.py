@@ -1,0 +1,101 @@
+"""Makes the bridge between a question's dialect and an account's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ampproxy.amp import AnswerRewriter
+from ampproxy.dialects.base import ErrorDialect
+from ampproxy.dialects.registry import DIALECTS
+from ampproxy.errors import GatewayFault
+from ampproxy.interfaces import StreamFilter
+from ampproxy.model.base import ANTHROPIC, GEMINI
+from ampproxy.model.events import Usage, WireError
+from ampproxy.model.loss import Loss
+from ampproxy.providers import Provider
+from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.passthrough import PassthroughFilter, rewrite_whole
+from ampproxy.routing.endpoints import Operation
+from ampproxy.routing.route import Offer, RouteKind
+from ampproxy.wire.json import replace_model
+
+
+class BridgeMaker:
+    """Makes bridges for the accounts of one configuration.
+
+    :param providers: how each account is reached, by its label.
+    """
+
+    def __init__(self, providers: Mapping[str, Provider]) -> None:
+        self._providers = providers
+
+    def __call__(self, question: Question, offer: Offer) -> Bridge:
+        """The bridge for a question and an account.
+
+        :raises ampproxy.errors.GatewayFault: the account cannot be asked this.
+        """
+        spoken = self._providers[offer.account.label].speaks(question.endpoint)
+        asked = question.endpoint.dialect
+        if spoken == asked:
+            return PassthroughBridge(question, offer)
+        raise GatewayFault.of(
+            "not_implemented",
+            f"{offer.account.label} speaks {spoken}; {asked} is not translated to it yet."
+            f" An account that speaks {asked} would serve {question.route.served}.",
+        )
+
+
+class PassthroughBridge:
+    """The same dialect on both sides: bytes pass; the model's name changes where it must."""
+
+    headers: Mapping[str, str] = {}
+    losses: tuple[Loss, ...] = ()
+
+    def __init__(self, question: Question, offer: Offer) -> None:
+        endpoint = question.endpoint
+        self._dialect: ErrorDialect = DIALECTS[endpoint.dialect]
+        self._question = question
+        self._offer = offer
+        self._filter: PassthroughFilter | None = None
+        self._usage: Usage | None = None
+        if endpoint.dialect != GEMINI and question.asked != offer.upstream_model:
+            self.body = replace_model(question.body, offer.upstream_model)
+        else:
+            self.body = question.body
+
+    def filter(self) -> StreamFilter:
+        """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
+        self._filter = PassthroughFilter(self._question.endpoint.dialect, self._rewriter())
+        return self._filter
+
+    def whole(self, body: bytes) -> bytes:
+        """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""
+        if self._question.endpoint.operation is not Operation.GENERATE:
+            return body
+        out, self._usage = rewrite_whole(self._question.endpoint.dialect, body, self._rewriter())
+        return out
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+        """See :meth:`ampproxy.relay.bridge.Bridge.parse_error`."""
+        return self._dialect.parse_error(status, headers, body)
+
+    def error_body(self, error: WireError, original: bytes) -> bytes:
+        """The vendor's own, if it is JSON: its clients know how to read it."""
+        return original if original.lstrip()[:1] == b"{" else self._dialect.error_body(error)
+
+    @property
+    def usage(self) -> Usage | None:
+        """See :meth:`ampproxy.relay.bridge.Bridge.usage`."""
+        return self._usage if self._filter is None else self._filter.usage
+
+    def _rewriter(self) -> AnswerRewriter | None:
+        question, offer = self._question, self._offer
+        if not question.endpoint.amp and question.asked == offer.upstream_model:
+            return None
+        drop = question.route.kind is RouteKind.MAPPED or offer.account.dialect != ANTHROPIC
+        return AnswerRewriter(
+            question.endpoint.dialect,
+            question.asked,
+            question.body,
+            drop_thinking=drop and question.endpoint.amp,
+        )

@@ -1,0 +1,239 @@
+"""A question of a client, asked of one account after another until one answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.web.http_headers import Headers
+
+from ampproxy.config.schema import Timeouts
+from ampproxy.errors import ClientGone, ExchangeError, GatewayFault, UpstreamFault
+from ampproxy.model.events import WireError
+from ampproxy.providers import Call, Provider
+from ampproxy.relay.bridge import Bridge, Bridges, Question
+from ampproxy.relay.downstream import Downstream, SlicedBody
+from ampproxy.relay.forward import Departure
+from ampproxy.relay.record import ExchangeRecord
+from ampproxy.relay.stream import StreamRelay
+from ampproxy.routing.route import Offer
+from ampproxy.upstream.body import SLICE, BytesProducer, collect
+from ampproxy.upstream.client import UpstreamClient
+from ampproxy.upstream.failures import died_unanswered, explain
+
+#: Errors are sentences; what is longer is a page of somebody's load balancer.
+MAX_ERROR = 1024 * 1024
+
+#: Statuses by which an account says that the request itself is wrong: no other account would differ.
+CLIENTS_FAULT = frozenset((400, 405, 406, 409, 411, 413, 414, 415, 422, 431))
+
+#: Response headers of a vendor that a client can use.
+PASSED_ON = (
+    b"retry-after",
+    b"retry-after-ms",
+    b"request-id",
+    b"x-request-id",
+    b"x-should-retry",
+    b"openai-processing-ms",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What an exchange needs of its surroundings.
+
+    :param providers: how each account is reached, by its label.
+    :param keepalive: seconds of silence until a waiting client is sent a sign of life; 0 for never.
+    :param max_answer: the largest whole answer that is held, in bytes.
+    """
+
+    client: UpstreamClient
+    clock: IReactorTime
+    log: Logger
+    timeouts: Timeouts
+    providers: Mapping[str, Provider]
+    keepalive: float
+    max_answer: int
+    bridges: Bridges
+    error_event: Callable[[WireError], bytes]
+
+
+class AccountError(UpstreamFault):
+    """An account answered with an error status.
+
+    :ivar body: the error as the client gets it.
+    :ivar headers: those of the vendor's headers that it gets too.
+    """
+
+    def __init__(
+        self, error: WireError, *, retryable: bool, body: bytes, headers: Sequence[tuple[bytes, bytes]]
+    ) -> None:
+        super().__init__(error, retryable=retryable)
+        self.body = body
+        self.headers = headers
+
+
+class Exchange:
+    """One question, until it is answered or everybody has failed."""
+
+    def __init__(
+        self, question: Question, downstream: Downstream, record: ExchangeRecord, means: Means
+    ) -> None:
+        self._question = question
+        self._downstream = downstream
+        self._record = record
+        self._means = means
+        self._departure = Departure(downstream)
+
+    async def run(self, offers: Sequence[Offer]) -> None:
+        """Ask the offers in order; go on to the next only while nothing has been sent to the client.
+
+        :raises ExchangeError: nobody answered; the last failure.
+        :raises ClientGone: the client left; the upstream was closed.
+        """
+        failure: ExchangeError | None = None
+        for offer in offers:
+            label = offer.account.label
+            try:
+                await self._ask(offer)
+            except ExchangeError as error:
+                self._record.attempts.append(f"{label}: {error.error.status} {error.error.message}")
+                if not error.retryable or self._record.first_byte is not None:
+                    raise
+                failure = error
+                self._means.log.warn(
+                    "{account} failed for {model}: {status} {message}",
+                    account=label,
+                    model=self._question.asked,
+                    status=error.error.status,
+                    message=error.error.message,
+                )
+            else:
+                return
+        raise failure or GatewayFault.of("unavailable", "No account is there to be asked.", status=503)
+
+    async def _ask(self, offer: Offer) -> None:
+        bridge = self._means.bridges(self._question, offer)
+        self._record.account = offer.account.label
+        self._record.served = offer.upstream_model
+        question = self._question
+        call = self._means.providers[offer.account.label].call(
+            question.endpoint,
+            offer.upstream_model,
+            stream=question.stream,
+            query=question.query,
+            headers=question.headers,
+            extra=bridge.headers,
+        )
+        origin = f"{offer.account.label} ({offer.account.base_url})"
+        response = await self._send(call, bridge, origin)
+        if response.code >= 400:
+            raise await self._account_error(response, bridge)
+        if question.stream:
+            await self._stream(response, bridge)
+        else:
+            await self._whole(response, bridge)
+
+    async def _send(self, call: Call, bridge: Bridge, origin: str) -> Any:
+        """The answer's headers. A kept connection that the other side had closed is tried once more."""
+        headers = Headers()
+        for name, value in call.headers:
+            headers.addRawHeader(name, value)
+        method, url = call.method.decode(), call.url.decode()
+        means = self._means
+        for again in (False, True):
+            sending = means.client.send(method, url, headers, BytesProducer(bridge.body))
+            try:
+                return await self._departure.guard(sending.addTimeout(means.timeouts.first_byte, means.clock))
+            except (ClientGone, ExchangeError):
+                raise
+            except Exception as error:
+                if again or not died_unanswered(error):
+                    raise explain(error, origin) from None
+        raise AssertionError("unreachable")
+
+    async def _account_error(self, response: Any, bridge: Bridge) -> AccountError:
+        body = await self._collect(response, MAX_ERROR)
+        vendor = {
+            name.decode("ascii", "replace").lower(): values[-1].decode("latin-1")
+            for name, values in response.headers.getAllRawHeaders()
+        }
+        error = bridge.parse_error(response.code, vendor, body)
+        return AccountError(
+            error,
+            retryable=response.code not in CLIENTS_FAULT,
+            body=bridge.error_body(error, body),
+            headers=_passed_on(response.headers),
+        )
+
+    async def _stream(self, response: Any, bridge: Bridge) -> None:
+        means, record = self._means, self._record
+        stream_filter = bridge.filter()
+
+        def on_first() -> None:
+            record.first_byte = means.clock.seconds()
+
+        relay = StreamRelay(
+            self._downstream,
+            stream_filter,
+            means.clock,
+            error_event=means.error_event,
+            keepalive=means.keepalive,
+            on_first=on_first,
+        )
+        self._begin(response, b"text/event-stream")
+        self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])
+        self._departure.then(relay.client_left)
+        try:
+            await relay.start(response, means.timeouts.idle)
+        finally:
+            record.bytes_out = relay.bytes_out
+            record.usage = bridge.usage
+
+    async def _whole(self, response: Any, bridge: Bridge) -> None:
+        means, record = self._means, self._record
+        body = bridge.whole(await self._collect(response, means.max_answer))
+        record.first_byte = means.clock.seconds()
+        record.usage = bridge.usage
+        record.bytes_out = len(body)
+        self._begin(response, b"application/json")
+        self._downstream.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
+        if len(body) <= SLICE:
+            self._downstream.write(body)
+        else:
+            await SlicedBody(self._downstream, body).start()
+            if self._departure.left:
+                raise ClientGone()
+        self._downstream.finish()
+
+    def _begin(self, response: Any, content_type: bytes) -> None:
+        self._record.status = response.code
+        self._downstream.setResponseCode(response.code)
+        headers = self._downstream.responseHeaders
+        for name, value in _passed_on(response.headers):
+            headers.setRawHeaders(name, [value])
+        own = response.headers.getRawHeaders(b"content-type")
+        headers.setRawHeaders(b"Content-Type", own or [content_type])
+
+    async def _collect(self, response: Any, limit: int) -> bytes:
+        means = self._means
+        gathering = collect(response, limit=limit, clock=means.clock, idle=means.timeouts.idle)
+        try:
+            body: bytes = await self._departure.guard(gathering)
+        except (ClientGone, ExchangeError):
+            raise
+        except Exception as error:
+            raise explain(error, self._record.account) from None
+        return body
+
+
+def _passed_on(headers: Headers) -> list[tuple[bytes, bytes]]:
+    found = []
+    for name in PASSED_ON:
+        values = headers.getRawHeaders(name)
+        if values:
+            found.append((name, values[-1]))
+    return found

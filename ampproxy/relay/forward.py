@@ -1,0 +1,214 @@
+"""Requests handed on to the Amp upstream as they are, and its answers handed back as they are."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
+
+from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault
+from ampproxy.relay.downstream import Downstream
+from ampproxy.relay.record import ExchangeRecord
+from ampproxy.relay.stream import StreamRelay
+from ampproxy.upstream.client import UpstreamClient
+from ampproxy.upstream.failures import explain
+from ampproxy.wire.headers import response_headers
+
+#: What one read may grow to when an undeclared gzip body is inflated. Text does not compress by more
+#: than some twenty times; what does is meant to fill the memory.
+INFLATED_AT_ONCE = 16 * 1024 * 1024
+
+
+class IdentityFilter:
+    """Everything passes; only HTTP itself can tell whether it is whole."""
+
+    complete = False
+    changed = False
+
+    def feed(self, data: bytes) -> bytes:
+        """The same bytes."""
+        return data
+
+    def end(self) -> bytes:
+        """Nothing is left."""
+        return b""
+
+    def keepalive(self) -> bytes:
+        """Nothing: this is somebody else's answer."""
+        return b""
+
+
+class GunzipFilter(IdentityFilter):
+    """Inflates a body that is gzip without saying so; any other body passes.
+
+    ``changed`` tells, after the first bytes, which of the two it is.
+    """
+
+    def __init__(self) -> None:
+        self._inflate: Any = None
+        self._sniffed = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """The inflated bytes, or the same.
+
+        :raises UpstreamFault: it is not gzip after all, or grows beyond all measure.
+        """
+        if self._sniffed is not None:
+            self._sniffed += data
+            if len(self._sniffed) < 2:
+                return b""
+            data, self._sniffed = self._sniffed, None  # type: ignore[assignment]
+            if data.startswith(b"\x1f\x8b"):
+                self.changed = True
+                self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        if self._inflate is None:
+            return data
+        try:
+            out: bytes = self._inflate.decompress(data, INFLATED_AT_ONCE)
+        except zlib.error as error:
+            raise UpstreamFault.of("unavailable", f"The upstream's gzip body is broken: {error}.") from None
+        if self._inflate.unconsumed_tail:
+            raise UpstreamFault.of("unavailable", "The upstream's gzip body inflates beyond all measure.")
+        return out
+
+    def end(self) -> bytes:
+        """What is left.
+
+        :raises UpstreamFault: the gzip body is not whole.
+        """
+        if self._sniffed:
+            return self._sniffed
+        if self._inflate is not None and not self._inflate.eof:
+            raise UpstreamFault.of("unavailable", "The upstream's gzip body broke off.")
+        return b""
+
+
+@dataclass(slots=True)
+class Forward:
+    """One request to be handed on.
+
+    :param headers: as they are to be sent, credentials included.
+    :param url: with the query.
+    :param origin: how errors name the upstream.
+    """
+
+    method: str
+    url: str
+    headers: Headers
+    body: IBodyProducer | None
+    origin: str
+    record: ExchangeRecord
+
+
+async def forward(
+    what: Forward,
+    downstream: Downstream,
+    *,
+    client: UpstreamClient,
+    clock: IReactorTime,
+    first_byte: float,
+    idle: float,
+    mark: Callable[[Headers], None],
+) -> None:
+    """Send it, and pass the answer back with back-pressure, whatever its status.
+
+    :param mark: adds our own response headers.
+    :raises ExchangeError: no answer came; nothing was sent to the client.
+    :raises ClientGone: the client left; the upstream was closed.
+    """
+    gone = Departure(downstream)
+    try:
+        response = await gone.guard(
+            client.send(what.method, what.url, what.headers, what.body).addTimeout(first_byte, clock)
+        )
+    except (ClientGone, ExchangeError):
+        raise
+    except Exception as error:
+        raise explain(error, what.origin) from None
+    record = what.record
+    record.status = response.code
+    headers = downstream.responseHeaders
+    downstream.setResponseCode(response.code, response.phrase)
+    headers.removeHeader(b"Content-Type")
+    for name, value in response_headers(pairs(response.headers)):
+        headers.addRawHeader(name, value)
+    mark(headers)
+    sniffer = _filter_for(response)
+    length = response.length
+
+    def on_first() -> None:
+        record.first_byte = clock.seconds()
+        if length != UNKNOWN_LENGTH and not sniffer.changed:
+            headers.setRawHeaders(b"Content-Length", [b"%d" % length])
+
+    relay = StreamRelay(downstream, sniffer, clock, error_event=lambda _: b"", keepalive=0, on_first=on_first)
+    if length == 0:
+        on_first()
+    gone.then(relay.client_left)
+    try:
+        await relay.start(response, idle)
+    finally:
+        record.bytes_out = relay.bytes_out
+
+
+def pairs(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """Headers as pairs, in order; a name that comes several times stays several times."""
+    return [(name, value) for name, values in headers.getAllRawHeaders() for value in values]
+
+
+def _filter_for(response: IResponse) -> IdentityFilter:
+    if response.headers.hasHeader(b"content-encoding"):
+        return IdentityFilter()
+    kinds = response.headers.getRawHeaders(b"content-type") or ()
+    if any(kind.lower().startswith(b"text/event-stream") for kind in kinds):
+        return IdentityFilter()
+    return GunzipFilter()
+
+
+class Departure:
+    """Watches for the client's leaving, from the first moment on: asked for later, twisted.web may
+    never tell.
+    """
+
+    def __init__(self, downstream: Downstream) -> None:
+        self.left = False
+        self._on_leave: Callable[[], Any] | None = None
+        downstream.notifyFinish().addErrback(self._leave)
+
+    def _leave(self, _: Any) -> None:
+        self.left = True
+        on_leave, self._on_leave = self._on_leave, None
+        if on_leave is not None:
+            on_leave()
+
+    def then(self, on_leave: Callable[[], Any]) -> None:
+        """Call this when the client leaves; at once if it has left."""
+        if self.left:
+            on_leave()
+        else:
+            self._on_leave = on_leave
+
+    async def guard(self, waiting: Deferred[Any]) -> Any:
+        """Wait, but no longer than the client does: its leaving cancels ``waiting``.
+
+        :raises ClientGone: the client left.
+        """
+        self.then(waiting.cancel)
+        try:
+            return await waiting
+        except CancelledError:
+            if self.left:
+                raise ClientGone() from None
+            raise
+        except Exception:
+            if self.left:
+                raise ClientGone() from None
+            raise
+        finally:
+            self._on_leave = None

@@ -1,0 +1,114 @@
+"""What all our resources share."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from ampproxy.errors import ClientFault, ClientGone, ExchangeError
+from ampproxy.model.events import WireError
+from ampproxy.relay.record import ExchangeRecord, Outcome
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.site import GatewayRequest
+
+#: Tells the client where its request went: ``local``, ``mapped``, ``amp``, ``none`` or ``management``.
+ROUTE_HEADER = b"X-Ampproxy-Route"
+
+
+class GatewayResource(Resource):
+    """A leaf that admits a request by its headers and answers it in its own time.
+
+    :cvar streams_body: render as soon as the headers are there; ``request.body`` is then a pipe.
+    """
+
+    isLeaf = True
+    streams_body = False
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__()
+        self.gateway = gateway
+
+    def admit(self, request: GatewayRequest) -> None:
+        """Let the request in, by its headers alone.
+
+        :raises ExchangeError: it is refused.
+        """
+        self.gateway.guard.check_browser(request.requestHeaders)
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Answer it."""
+        raise NotImplementedError
+
+    def refuse(self, request: GatewayRequest, refusal: ExchangeError) -> None:
+        """Answer with an error, in the plain form that Amp's control plane reads."""
+        answer_error(request, refusal.error, error_body(refusal.error))
+
+    def run(self, request: GatewayRequest, record: ExchangeRecord, work: Any) -> object:
+        """Serve a request by a coroutine: whatever it raises becomes an answer, and one log line."""
+        gateway = self.gateway
+        running = gateway.around.running
+        running.begin()
+        done: Deferred[None] = Deferred.fromCoroutine(work)
+
+        def failed(failure: Failure) -> None:
+            error = failure.value
+            if isinstance(error, ClientGone):
+                record.close(gateway.log, gateway.clock.seconds(), Outcome.CLIENT_LEFT)
+                return
+            if not isinstance(error, ExchangeError):
+                request.processingFailed(failure)
+                record.status = 500
+                record.close(gateway.log, gateway.clock.seconds(), Outcome.FAILED, type(error).__name__)
+                return
+            if request.startedWriting:
+                outcome = Outcome.BROKEN_OFF
+                request.break_off()
+            else:
+                outcome = Outcome.UPSTREAM_ERROR if error.fault == "upstream" else Outcome.REFUSED
+                record.status = error.error.status
+                self.refuse(request, error)
+            record.close(gateway.log, gateway.clock.seconds(), outcome, error.error.message)
+
+        def succeeded(_: object) -> None:
+            record.close(gateway.log, gateway.clock.seconds(), Outcome.COMPLETED)
+
+        done.addCallbacks(succeeded, failed)
+        done.addErrback(lambda failure: gateway.log.failure("A defect met while ending an exchange", failure))
+        done.addBoth(lambda _: running.end())
+        return NOT_DONE_YET
+
+
+def error_body(error: WireError) -> bytes:
+    """An error for a client that speaks none of the dialects: ``error`` is a sentence, as Amp's
+    clients show it; ``code`` the kind.
+    """
+    return json.dumps({"error": error.message, "code": error.code or error.kind}).encode()
+
+
+def answer_error(request: GatewayRequest, error: WireError, body: bytes) -> None:
+    """Answer with an error's status, its ``Retry-After`` and a body."""
+    if error.retry_after is not None:
+        request.responseHeaders.setRawHeaders(b"Retry-After", [b"%d" % max(1, round(error.retry_after))])
+    if error.status == 401:
+        request.responseHeaders.setRawHeaders(b"WWW-Authenticate", [b"Bearer"])
+    request.answer(error.status, body)
+
+
+class NotFoundResource(GatewayResource):
+    """A path that nobody serves."""
+
+    def admit(self, request: GatewayRequest) -> None:
+        """Refuse."""
+        super().admit(request)
+        raise ClientFault.of(
+            "not_found", f"The gateway has no path {request.path.decode('ascii', 'replace')}."
+        )
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Never reached: :meth:`admit` refuses."""
+        raise AssertionError

@@ -1,0 +1,70 @@
+"""Request bodies that come compressed."""
+
+from __future__ import annotations
+
+import zlib
+
+from ampproxy.errors import ClientFault
+from ampproxy.resources.site import GatewayRequest, body_too_large
+
+_WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"x-gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
+
+
+def decoded_body(request: GatewayRequest, limit: int) -> bytes:
+    """The gathered body of a request, its ``Content-Encoding`` undone.
+
+    :param limit: the most that it may inflate to, in bytes.
+    :raises ClientFault: an encoding that is not known here (415), a broken body (400), or a too
+        large one (413).
+    """
+    body = request.body.take()  # type: ignore[union-attr]  # this resource gathers its bodies
+    codings = request.requestHeaders.getRawHeaders(b"content-encoding")
+    if not codings:
+        return body
+    names = [name.strip().lower() for value in codings for name in value.split(b",")]
+    for name in reversed(names):
+        if name not in (b"identity", b""):
+            body = _decode(body, name, limit)
+    return body
+
+
+def _decode(body: bytes, name: bytes, limit: int) -> bytes:
+    if name == b"zstd":
+        return _zstd(body, limit)
+    window = _WINDOWS.get(name)
+    if window is None:
+        raise _unknown(name)
+    inflate = zlib.decompressobj(window)
+    try:
+        out = inflate.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise ClientFault.of("invalid_request", f"The {name.decode()} body is broken: {error}.") from None
+    if len(out) > limit:
+        raise body_too_large(limit)
+    if not inflate.eof:
+        raise ClientFault.of("invalid_request", f"The {name.decode()} body is not whole.")
+    return out
+
+
+def _zstd(body: bytes, limit: int) -> bytes:
+    try:
+        from compression import zstd  # type: ignore[import-not-found]  # Python 3.14
+    except ImportError:
+        raise _unknown(b"zstd") from None
+    decompress = zstd.ZstdDecompressor()
+    try:
+        out: bytes = decompress.decompress(body, limit + 1)
+    except zstd.ZstdError as error:
+        raise ClientFault.of("invalid_request", f"The zstd body is broken: {error}.") from None
+    if len(out) > limit:
+        raise body_too_large(limit)
+    return out
+
+
+def _unknown(name: bytes) -> Exception:
+    known = "gzip, deflate or none (zstd with Python 3.14)"
+    return ClientFault.of(
+        "invalid_request",
+        f"The Content-Encoding {name.decode('ascii', 'replace')!r} is not understood here; send {known}.",
+        status=415,
+    )

@@ -1,0 +1,98 @@
+"""One generation of the service: everything that follows from one configuration.
+
+A reload builds a new one and swaps it in; what is under way keeps the one it began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ampproxy.config.schema import Config
+from ampproxy.credentials.amp import AmpKeys
+from ampproxy.credentials.pool import Pool
+from ampproxy.providers import PROVIDERS
+from ampproxy.relay.bridges import BridgeMaker
+from ampproxy.resources.guard import Guard
+from ampproxy.routing.decide import Router
+from ampproxy.upstream.client import UpstreamClient
+
+
+class Running:
+    """Counts the exchanges that are under way, and can wait for the last to end."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._waiting: Deferred[None] | None = None
+
+    def begin(self) -> None:
+        """One more."""
+        self.count += 1
+
+    def end(self) -> None:
+        """One less."""
+        self.count -= 1
+        if self.count == 0:
+            self.give_up()
+
+    def idle(self, clock: IReactorTime, within: float) -> Deferred[None]:
+        """Fires when none is left, or when ``within`` seconds have passed."""
+        waiting: Deferred[None] = Deferred()
+        if self.count == 0:
+            waiting.callback(None)
+            return waiting
+        self._waiting = waiting
+        timer = clock.callLater(within, self.give_up)
+        return waiting.addBoth(lambda _: timer.cancel() if timer.active() else None)
+
+    def give_up(self) -> None:
+        """Stop waiting."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What lives longer than a configuration.
+
+    :param clock: the reactor's, or a test's.
+    :param client: sends requests.
+    :param wall: seconds since the epoch.
+    :param new_id: makes an unguessable id for a prefix.
+    :param running: what is under way, under any configuration.
+    """
+
+    clock: IReactorTime
+    client: UpstreamClient
+    environ: Mapping[str, str]
+    home: Path
+    wall: Callable[[], float]
+    new_id: Callable[[str], str]
+    log: Logger
+    running: Running
+
+
+class Gateway:
+    """What the resources need to serve a request under one configuration."""
+
+    def __init__(self, config: Config, surroundings: Surroundings) -> None:
+        self.config = config
+        self.around = surroundings
+        self.clock = surroundings.clock
+        self.client = surroundings.client
+        self.log = surroundings.log
+        self.guard = Guard(config)
+        self.router = Router(config)
+        self.pool = Pool(config.routing)
+        self.providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
+        self.bridges = BridgeMaker(self.providers)
+        self.amp_keys = AmpKeys(config.ampcode, environ=surroundings.environ, home=surroundings.home)
+        self.amp_url = config.ampcode.upstream_url.rstrip("/")
+        self.amp_origin = f"the Amp upstream ({urlsplit(self.amp_url).netloc})" if self.amp_url else ""

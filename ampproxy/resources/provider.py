@@ -1,0 +1,213 @@
+"""The model routes: every provider alias below ``/api/provider/``, and the standard root routes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ampproxy.amp import clean_beta, clean_request
+from ampproxy.dialects.base import ErrorDialect, ModelInfo
+from ampproxy.dialects.registry import DIALECTS
+from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.model.base import ANTHROPIC
+from ampproxy.relay.bridge import Question
+from ampproxy.relay.exchange import AccountError, Exchange, Means
+from ampproxy.relay.forward import pairs
+from ampproxy.relay.record import ExchangeRecord
+from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
+from ampproxy.resources.decoding import decoded_body
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.guard import ANYBODY, Client
+from ampproxy.resources.management import client_keys_in, forward_to_amp
+from ampproxy.resources.site import GatewayRequest
+from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod
+from ampproxy.routing.route import Route, RouteKind
+from ampproxy.upstream.body import BytesProducer
+from ampproxy.wire.headers import strip_query
+from ampproxy.wire.json import Peek, peek
+
+
+class ModelResource(GatewayResource):
+    """One endpoint of one dialect, for the request that asked for it.
+
+    :param endpoint: what is asked; or the refusal of a wrong method, which is said in its dialect.
+    """
+
+    def __init__(self, gateway: Gateway, endpoint: Endpoint | WrongMethod) -> None:
+        super().__init__(gateway)
+        self._endpoint = endpoint
+        self._dialect: ErrorDialect = DIALECTS[endpoint.dialect]
+
+    def admit(self, request: GatewayRequest) -> None:
+        """Only with a client key, and with the right method."""
+        super().admit(request)
+        request.client_key = self.gateway.guard.admit(request.requestHeaders, request.query)
+        if isinstance(self._endpoint, WrongMethod):
+            request.responseHeaders.setRawHeaders(b"Allow", [self._endpoint.allow])
+            raise self._endpoint
+
+    def refuse(self, request: GatewayRequest, refusal: ExchangeError) -> None:
+        """Answer with an error in the dialect of the route."""
+        if isinstance(refusal, AccountError):
+            for name, value in refusal.headers:
+                request.responseHeaders.setRawHeaders(name, [value])
+            body = refusal.body
+        else:
+            body = self._dialect.error_body(refusal.error)
+        answer_error(request, refusal.error, body)
+
+    def record(self, request: GatewayRequest) -> ExchangeRecord:
+        """What will be told of this request."""
+        client: Client | None = request.client_key
+        return ExchangeRecord(
+            started=self.gateway.clock.seconds(),
+            method=request.method.decode("ascii", "replace"),
+            path=request.path.decode("ascii", "replace"),
+            client=(client or ANYBODY).label,
+        )
+
+
+class ModelListResource(ModelResource):
+    """The models that are there, in the format of the route's dialect."""
+
+    _endpoint: Endpoint
+
+    def render(self, request: GatewayRequest) -> Any:
+        """List them all, or tell of one."""
+        record = self.record(request)
+        record.kind = RouteKind.LOCAL.value
+        return self.run(request, record, self._list(request, record))
+
+    async def _list(self, request: GatewayRequest, record: ExchangeRecord) -> None:
+        models = [ModelInfo(model.id, model.owned_by) for model in self.gateway.router.catalog.models()]
+        wanted = self._endpoint.model
+        request.responseHeaders.setRawHeaders(ROUTE_HEADER, [b"local"])
+        if self._endpoint.operation is Operation.LIST_MODELS:
+            body = self._dialect.models_body(models)
+        else:
+            record.asked = wanted or ""
+            body = self._dialect.model_body(self._find(models, wanted or ""))
+        record.status = 200
+        record.bytes_out = len(body)
+        request.answer(200, body)
+
+    def _find(self, models: Sequence[ModelInfo], wanted: str) -> ModelInfo:
+        for model in models:
+            if model.id == wanted:
+                return model
+        if self.gateway.router.catalog.find(wanted):
+            return ModelInfo(wanted, "ampproxy")
+        raise unknown_model(self.gateway.router.route(wanted, amp=False))
+
+
+class GenerateResource(ModelResource):
+    """A question to a model: answered by a local account, by a mapping's, or by the Amp upstream."""
+
+    _endpoint: Endpoint
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Answer it."""
+        record = self.record(request)
+        return self.run(request, record, self._serve(request, record))
+
+    async def _serve(self, request: GatewayRequest, record: ExchangeRecord) -> None:
+        endpoint, gateway = self._endpoint, self.gateway
+        body = decoded_body(request, gateway.config.limits.max_body)
+        found = _peek(body)
+        asked = endpoint.model if endpoint.model is not None else found.model
+        route = gateway.router.route(asked, amp=endpoint.amp)
+        record.asked, record.kind = route.asked, route.kind.value
+        request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
+        self._tell(route, record)
+        if route.kind is RouteKind.NONE:
+            raise unknown_model(route)
+        if endpoint.amp:
+            body = clean_request(endpoint.dialect, body)
+        if route.kind is RouteKind.AMP:
+            await forward_to_amp(gateway, request, request.client_key, record, BytesProducer(body))
+            return
+        question = Question(
+            endpoint=endpoint,
+            body=body,
+            asked=route.asked,
+            stream=found.stream if endpoint.stream is None else endpoint.stream,
+            headers=self._headers(request),
+            query=self._query(request),
+            route=route,
+        )
+        exchange = Exchange(question, request, record, self._means())
+        await exchange.run(gateway.pool.order(route))
+
+    def _tell(self, route: Route, record: ExchangeRecord) -> None:
+        log = self.gateway.log
+        if route.kind is RouteKind.AMP:
+            log.warn(
+                "forwarding to ampcode.com (uses amp credits): {model}. To serve it locally:\n{remedy}",
+                model=route.asked,
+                path=record.path,
+                remedy=route.remedy,
+            )
+        elif self.gateway.config.debug:
+            log.debug("{steps}", model=route.asked, steps=" ".join(route.reasons))
+
+    def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
+        headers = pairs(request.requestHeaders)
+        if self._endpoint.amp and self._endpoint.dialect == ANTHROPIC:
+            return tuple(_without_foreign_betas(headers))
+        return tuple(headers)
+
+    def _query(self, request: GatewayRequest) -> bytes:
+        if not request.query:
+            return b""
+        return strip_query(request.query, client_keys_in(self.gateway, request))
+
+    def _means(self) -> Means:
+        gateway = self.gateway
+        return Means(
+            client=gateway.client,
+            clock=gateway.clock,
+            log=gateway.log,
+            timeouts=gateway.config.timeouts,
+            providers=gateway.providers,
+            keepalive=gateway.config.keepalive_seconds,
+            max_answer=gateway.config.limits.max_answer,
+            bridges=gateway.bridges,
+            error_event=self._dialect.error_event,
+        )
+
+
+def resource_for(gateway: Gateway, endpoint: Endpoint | WrongMethod) -> ModelResource:
+    """The resource that serves an endpoint."""
+    if isinstance(endpoint, WrongMethod):
+        return ModelResource(gateway, endpoint)
+    if endpoint.operation in (Operation.LIST_MODELS, Operation.GET_MODEL):
+        return ModelListResource(gateway, endpoint)
+    return GenerateResource(gateway, endpoint)
+
+
+def unknown_model(route: Route) -> ExchangeError:
+    """The refusal of a model that nobody serves: it says why, and what would serve it."""
+    if not route.asked:
+        return ClientFault.of("invalid_request", " ".join(route.reasons), param="model")
+    message = f"The model {route.asked!r} is not available here. {' '.join(route.reasons)}"
+    if route.remedy:
+        message += f" What would serve it:\n{route.remedy}"
+    return ClientFault.of("not_found", message, code="model_not_found", param="model")
+
+
+def _peek(body: bytes) -> Peek:
+    try:
+        return peek(body)
+    except ValueError as error:
+        raise ClientFault.of("invalid_request", str(error)) from None
+
+
+def _without_foreign_betas(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    kept = []
+    for name, value in headers:
+        if name.lower() == b"anthropic-beta":
+            value = clean_beta(value.decode("latin-1")).encode("latin-1")
+            if not value:
+                continue
+        kept.append((name, value))
+    return kept

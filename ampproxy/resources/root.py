@@ -1,0 +1,99 @@
+"""The tree: which path is whose.
+
+All of ``/api/`` but ``/api/provider/`` belongs to Amp, whose clients ask for new routes every month; so
+do a few paths at the root. What is ours is an explicit list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.web.resource import Resource
+
+from ampproxy.resources.base import GatewayResource, NotFoundResource
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.health import HealthResource
+from ampproxy.resources.management import ManagementResource
+from ampproxy.resources.provider import resource_for
+from ampproxy.resources.site import GatewayRequest
+from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementRoute:
+    """A path of Amp's, with everything below it.
+
+    :param keyless: a page that browsers open, without a client key.
+    """
+
+    segment: bytes
+    keyless: bool = False
+
+
+#: Amp's paths at the root. ``/api`` stands for all of it but ``/api/provider``.
+MANAGEMENT_ROUTES = (
+    ManagementRoute(b"api"),
+    ManagementRoute(b"auth", keyless=True),
+    ManagementRoute(b"threads", keyless=True),
+    ManagementRoute(b"docs", keyless=True),
+    ManagementRoute(b"settings", keyless=True),
+    ManagementRoute(b"threads.rss"),
+    ManagementRoute(b"news.rss"),
+)
+
+#: The standard routes of the vendors' SDKs.
+MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"backend-api")
+
+
+class ModelRoutes(Resource):
+    """Finds the endpoint that a path names. What is not one goes to ``otherwise``."""
+
+    isLeaf = False
+
+    def __init__(self, gateway: Gateway, otherwise: GatewayResource) -> None:
+        super().__init__()
+        self._gateway = gateway
+        self._otherwise = otherwise
+
+    def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
+        """The resource of the whole path."""
+        anthropic = request.requestHeaders.hasHeader(b"anthropic-version")
+        try:
+            endpoint = parse_endpoint(request.method, request.path, anthropic=anthropic)
+        except WrongMethod as wrong:
+            return resource_for(self._gateway, wrong)
+        if endpoint is None:
+            return self._otherwise
+        return resource_for(self._gateway, endpoint)
+
+
+class AmpRoutes(Resource):
+    """``/api``: the provider aliases are ours, everything else is Amp's."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__()
+        self._management = ManagementResource(gateway)
+        self.putChild(b"provider", ModelRoutes(gateway, self._management))
+
+    def getChild(self, path: bytes, request: Any) -> GatewayResource:
+        """Amp's."""
+        return self._management
+
+
+class Root(Resource):
+    """The root of the tree, for one generation of the configuration."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__()
+        self._not_found = NotFoundResource(gateway)
+        for route in MANAGEMENT_ROUTES:
+            self.putChild(route.segment, ManagementResource(gateway, keyless=route.keyless))
+        self.putChild(b"api", AmpRoutes(gateway))
+        self.putChild(b"healthz", HealthResource(gateway))
+        for segment in MODEL_ROUTES:
+            self.putChild(segment, ModelRoutes(gateway, self._not_found))
+
+    def getChild(self, path: bytes, request: Any) -> GatewayResource:
+        """Nobody's."""
+        return self._not_found

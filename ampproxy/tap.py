@@ -1,0 +1,130 @@
+"""``twistd ampproxy``: the composition root. Only here do the reactor, the environment and the arguments
+come in; everything else is handed what it needs.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from twisted.logger import ILogObserver, Logger, globalLogPublisher
+from twisted.python import usage
+from twisted.web.iweb import IPolicyForHTTPS
+
+from ampproxy import __version__
+from ampproxy.config.load import find, load
+from ampproxy.config.schema import Config
+from ampproxy.errors import ConfigError
+from ampproxy.listen import endpoints_for
+from ampproxy.resources.gateway import Gateway, Running, Surroundings
+from ampproxy.service import GatewayService
+from ampproxy.upstream.client import UpstreamClient
+
+
+class Options(usage.Options):
+    """What ``twistd ampproxy`` takes."""
+
+    longdesc = "Runs the Amp coding agent on the model accounts you already have."
+    optParameters: ClassVar[Sequence[Sequence[Any]]] = [
+        ["config", "c", None, "The configuration file [./config.yaml, ~/.config/ampproxy/, /etc/ampproxy/]"],
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self["listen"] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """A Twisted endpoint string to listen on, instead of the configured host and port; repeatable."""
+        self["listen"].append(endpoint)
+
+    def opt_version(self) -> None:
+        """Print the version and exit."""
+        print(f"ampproxy {__version__}")
+        raise SystemExit(0)
+
+    def postOptions(self) -> None:
+        """Read the configuration, so that a mistake in it is told before anything is started."""
+        home = Path.home()
+        named = self["config"]
+        path = Path(named).expanduser() if named else find(Path.cwd(), home)
+        if path is None:
+            raise usage.UsageError(
+                "There is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy;"
+                " name one with --config."
+            )
+        try:
+            self["parsed"] = load(path, environ=os.environ, home=home)
+        except ConfigError as error:
+            raise usage.UsageError("The configuration is wrong.\n" + str(error)) from None
+
+
+def makeService(options: Options) -> GatewayService:
+    """The service for ``twistd``."""
+    from twisted.internet import reactor
+
+    config: Config = options["parsed"]
+    try:
+        service = build(config, reactor, listen=tuple(options["listen"]))
+    except ConfigError as error:
+        raise usage.UsageError(str(error)) from None
+    for warning in config.warnings:
+        service.gateway.log.warn("{warning}", warning=warning)
+    _settle(service, reactor)
+    return service
+
+
+def build(
+    config: Config,
+    reactor: Any,
+    *,
+    listen: tuple[str, ...] = (),
+    environ: Mapping[str, str] | None = None,
+    home: Path | None = None,
+    policy: IPolicyForHTTPS | None = None,
+    observer: ILogObserver = globalLogPublisher,
+) -> GatewayService:
+    """Put a service together; it listens once it is started.
+
+    :param listen: endpoint strings that replace the configured address.
+    :param policy: verifies the upstreams' certificates; by default against the system's trust store.
+    :param observer: takes the log's events.
+    :raises ConfigError: an endpoint or a TLS file cannot be used.
+    """
+    log = Logger(namespace="ampproxy", observer=observer)
+    surroundings = Surroundings(
+        clock=reactor,
+        client=UpstreamClient(reactor, connect_timeout=config.timeouts.connect, policy=policy),
+        environ=os.environ if environ is None else environ,
+        home=Path.home() if home is None else home,
+        wall=time.time,
+        new_id=lambda prefix: prefix + uuid.uuid4().hex,
+        log=log,
+        running=Running(),
+    )
+    return GatewayService(Gateway(config, surroundings), endpoints_for(config, reactor, listen), reactor, log)
+
+
+def _settle(service: GatewayService, reactor: Any) -> None:
+    """What a process of our own wants when it has started."""
+
+    def started() -> None:
+        # twistd would end with the signal's own status; an orderly end is a success.
+        signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(terminate))
+        # What is there now lives as long as the process: a collection need not look at it again.
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 100)
+
+    def terminate() -> None:
+        if service.running:
+            reactor.stop()
+        else:
+            service.hurry()
+
+    reactor.callWhenRunning(started)
