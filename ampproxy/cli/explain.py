@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ampproxy.cli.configured import config_option, read_config
+from ampproxy.config.schema import Account
 from ampproxy.errors import GatewayFault
 from ampproxy.providers import PROVIDERS
 from ampproxy.routing.decide import Router, shown
@@ -20,33 +21,31 @@ _VERDICTS = {
     RouteKind.AMP: "forwarded to the Amp upstream (uses amp credits)",
     RouteKind.NONE: "not served: 404 model_not_found",
 }
-_ANY_AMP_PATH = "/api/provider/openai/v1/chat/completions"
 
 
 @click.command("explain")
 @click.argument("model")
 @click.option(
     "--path",
-    default=_ANY_AMP_PATH,
-    show_default=True,
-    help="The path that the request comes on. Mappings and Amp apply below /api/provider/ only.",
+    help="The path that the request comes on; without it, any that Amp's clients use. "
+    "Mappings and Amp apply below /api/provider/ only.",
 )
 @config_option
-def command(model: str, path: str, file: Path | None) -> None:
+def command(model: str, path: str | None, file: Path | None) -> None:
     """Say where a request for MODEL would go, and why, without sending anything.
 
     Exit status 0 if the request would be served, by an account or by the Amp upstream, else 1.
     """
-    endpoint = _endpoint(path)
-    route = Router(read_config(file)).route(model, amp=endpoint.amp)
+    endpoint = None if path is None else _endpoint(path)
+    route = Router(read_config(file)).route(model, amp=endpoint is None or endpoint.amp)
     for line in explanation(route, endpoint):
         click.echo(line)
     if route.kind is RouteKind.NONE:
         raise SystemExit(1)
 
 
-def explanation(route: Route, endpoint: Endpoint) -> list[str]:
-    """A route, told in lines."""
+def explanation(route: Route, endpoint: Endpoint | None) -> list[str]:
+    """A route, told in lines; with what each account does for ``endpoint``, if that is known."""
     lines = [f"{shown(route.asked) or '(no model)'}: {route.kind.value}: {_VERDICTS[route.kind]}"]
     lines += [f"  {number}. {reason}" for number, reason in enumerate(route.reasons, 1)]
     if route.suffix:
@@ -81,11 +80,15 @@ def _thinking(suffix: str) -> str:
     return str(wish.level or wish.mode)
 
 
-def _offer(offer: Offer, endpoint: Endpoint) -> str:
+def _offer(offer: Offer, endpoint: Endpoint | None) -> str:
     account = offer.account
+    spoken = account.dialect if endpoint is None else _spoken(account, endpoint)
+    return f"{account.label}: model {offer.upstream_model}, {spoken}, priority {account.priority}"
+
+
+def _spoken(account: Account, endpoint: Endpoint) -> str:
     try:
         dialect = PROVIDERS[account.kind](account).speaks(endpoint)
-        spoken = dialect if dialect == endpoint.dialect else f"{dialect}, translated from {endpoint.dialect}"
     except GatewayFault:
-        spoken = f"{account.dialect}, which has no call for {endpoint.operation.value}"
-    return f"{account.label}: model {offer.upstream_model}, {spoken}, priority {account.priority}"
+        return f"{account.dialect}, which has no call for {endpoint.operation.value}"
+    return dialect if dialect == endpoint.dialect else f"{dialect}, translated from {endpoint.dialect}"

@@ -28,7 +28,8 @@ def command(file: Path | None) -> None:
 
 
 def model_rows(config: Config) -> list[tuple[str, str, str]]:
-    """Model or pattern of models, dialects, account labels; named models first, all in config order."""
+    """Model or pattern of models, dialects, account labels; named models first, in config order, and the
+    accounts of each in the order in which they are tried."""
     catalog = Catalog(config)
     rows = [_row(model.id, (offer.account for offer in catalog.find(model.id))) for model in catalog.models()]
     families: dict[str, list[Account]] = {}
@@ -47,6 +48,7 @@ def _patterns(account: Account, *, force_prefix: bool) -> list[str]:
 
 
 def _row(model: str, accounts: Iterable[Account]) -> tuple[str, str, str]:
-    pairs = dict.fromkeys((account.label, account.dialect) for account in accounts)
+    ranked = sorted(accounts, key=lambda account: -account.priority)
+    pairs = dict.fromkeys((account.label, account.dialect) for account in ranked)
     dialects = ", ".join(dict.fromkeys(dialect for _, dialect in pairs))
     return model, dialects, ", ".join(label for label, _ in pairs)

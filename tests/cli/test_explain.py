@@ -58,6 +58,7 @@ def test_local(run):
     assert "qwen(8192): local" in result.output
     assert "openai-compatibility/local[0]: model qwen3:8b, openai-chat" in result.output
     assert "thinking: 8192 tokens" in result.output
+    assert "translated" not in result.output
 
 
 def test_mapped(run):
@@ -141,6 +142,13 @@ def test_models_with_forced_prefix(run):
     output = run(models.command, text=CONFIG + "force-model-prefix: true\n").output
     assert "team/claude-*" in output
     assert "\nclaude-*" not in output
+
+
+def test_models_by_priority(run):
+    """The account that is tried first is named first."""
+    keys = "claude-api-key: [{api-key: a}, {api-key: b, priority: 5}]"
+    output = run(models.command, text=keys).output
+    assert output.split() == ["claude-*", "anthropic", "claude-api-key[1],", "claude-api-key[0]"]
 
 
 def test_no_models(run):
