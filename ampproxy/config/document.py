@@ -89,6 +89,15 @@ KINDS: dict[type, str] = {
 }
 
 
+_WORD = re.compile(r"[\w.*-]{1,60}\Z")
+
+
+def below(path: str, key: str) -> str:
+    """The whole key of ``key`` in the mapping at ``path``, as complaints name it: on one line."""
+    word = key if _WORD.match(key) else repr(key[:40])
+    return f"{path}.{word}" if path else word
+
+
 def compose(text: str, report: Report) -> Node | None:
     """Turn YAML text into nodes.
 
@@ -166,7 +175,7 @@ class _Converter:
                 self._report(line, path or "syntax", "a key must be a single word, not a list or a mapping")
                 continue
             key = key_node.value
-            shown = f"{path}.{key}" if path else key
+            shown = below(path, key)
             first = entries.get(key)
             if first is not None:
                 self._report(line, shown, f"stands twice, first in line {first.line}: keep one of them")

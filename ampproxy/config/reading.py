@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence
+from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence, below
 from ampproxy.config.secrets import BadReference, expand, resolve
 
 
@@ -66,8 +66,7 @@ class Place:
 
     def child(self, entry: Entry) -> Place:
         """The place of a key of this mapping."""
-        key = entry.shown or (f"{self.key}.{entry.key}" if self.key else entry.key)
-        return Place(entry.node, key, entry.line, self.reading)
+        return Place(entry.node, entry.shown or below(self.key, entry.key), entry.line, self.reading)
 
     def items(self, expected: str) -> list[Place]:
         """The places of this list's items.
@@ -290,9 +289,9 @@ def walk(section: Section, path: str = "") -> Iterator[tuple[str, Section, Setti
     """
     for row in section.rows:
         yield path, section, row
-        reader, below = row.reader, f"{path}.{row.name}" if path else row.name
+        reader, inner = row.reader, f"{path}.{row.name}" if path else row.name
         item = getattr(reader, "item", None)
         if isinstance(reader, Section):
-            yield from walk(reader, below)
+            yield from walk(reader, inner)
         elif isinstance(item, Section):
-            yield from walk(item, below + "[]")
+            yield from walk(item, inner + "[]")

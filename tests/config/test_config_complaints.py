@@ -228,7 +228,7 @@ ERRORS = [
         "header name",
         "claude-api-key:\n  - api-key: a\n    headers:\n      X Y: z",
         4,
-        "claude-api-key[0].headers.X Y",
+        "claude-api-key[0].headers.'X Y'",
         "not a header name",
     ),
     (

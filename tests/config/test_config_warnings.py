@@ -55,8 +55,8 @@ WARNINGS = [
     ),
     (
         "model's thinking",
-        "openai-compatibility:\n  - name: a\n    base-url: http://a\n    models:\n      - {name: b, thinking: {}}",
-        5,
+        "openai-compatibility:\n  - name: a\n    base-url: http://a\n    models: [{name: b, thinking: {}}]",
+        4,
         "openai-compatibility[0].models[0].thinking",
         "passed on",
     ),
