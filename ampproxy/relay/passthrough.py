@@ -1,0 +1,262 @@
+"""The same dialect on both sides: bytes pass, and only what must change is taken apart.
+
+Sans-I/O, as every :class:`~ampproxy.interfaces.StreamFilter`: bytes in, bytes out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from ampproxy.amp.answer import AnswerRewriter
+from ampproxy.errors import STATUS, TruncatedStream, UpstreamFault
+from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
+from ampproxy.model.events import Usage, WireError
+from ampproxy.relay.lane import lane
+from ampproxy.relay.watch import WATCHES, whole_usage
+from ampproxy.wire.json import members, string
+from ampproxy.wire.redact import Redactor, printable
+from ampproxy.wire.sse import MAX_EVENT, EventCutter, EventTooLargeError, parse_block
+
+_KEEPALIVE = {
+    ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n',
+    CHAT: b": keep-alive\n\n",
+    COMPLETIONS: b": keep-alive\n\n",
+    RESPONSES: b": keep-alive\n\n",
+    # A comment is fatal to Gemini clients.
+    GEMINI: b"",
+}
+
+#: The end mark of the dialects that have one apart from their last event.
+_DONE = {CHAT: b"data: [DONE]\n\n", COMPLETIONS: b"data: [DONE]\n\n"}
+
+
+class PassthroughFilter:
+    """Forwards one stream of one dialect, whole events only.
+
+    :param dialect: of both sides (see :mod:`ampproxy.model.base`).
+    :param rewriter: what to change; ``None``: nothing at all.
+    :raises UpstreamFault: from :meth:`feed` and :meth:`end`: JSON came where events were promised, or
+        an event grew past all bounds.
+    """
+
+    def __init__(
+        self, dialect: str, rewriter: AnswerRewriter | None = None, *, limit: int = MAX_EVENT
+    ) -> None:
+        self._dialect = dialect
+        self._rewriter = rewriter
+        self._watch = WATCHES[dialect]()
+        self._lane = lane(dialect, rewriter.asked_model if rewriter is not None else "")
+        self._cutter = EventCutter(limit)
+        self._array: _JsonArray | None = None
+        self._limit = limit
+        self._begun = dialect != GEMINI
+        self._ended = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether the terminal event was seen; for chat the end mark, or the whole stream's end."""
+        return self._watch.terminal
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the stream told of its cost so far."""
+        return self._watch.usage
+
+    def keepalive(self) -> bytes:
+        """An event that means nothing. What was given so far always ends with a whole event."""
+        return b"" if self._ended else _KEEPALIVE[self._dialect]
+
+    def feed(self, data: bytes) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
+        if not self._begun:
+            self._begin(data)
+        try:
+            if self._array is not None:
+                return self._array.feed(data)
+            whole = self._cutter.feed(data)
+        except EventTooLargeError as error:
+            raise UpstreamFault.of("unavailable", f"The model's answer cannot be read: {error}") from error
+        if not whole:
+            return b""
+        if not self._watch.finished:
+            out = self._lane.forward(whole)
+            if out is not None:
+                return out
+        return self._each(whole)
+
+    def _begin(self, data: bytes) -> None:
+        """Gemini without ``alt=sse`` streams a JSON list."""
+        start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
+        if start:
+            self._begun = True
+            if start.startswith(b"["):
+                self._array = _JsonArray(self._element, self._limit)
+
+    def _element(self, data: bytes) -> bytes:
+        self._watch.see(b"", data)
+        return data if self._rewriter is None else self._rewriter.event(b"", data)[1]
+
+    def _each(self, whole: bytes) -> bytes:
+        """Every event by itself; most of them are ordinary even here."""
+        blocks = whole.split(b"\n\n")
+        blocks.pop()
+        several = len(blocks) > 1
+        out = []
+        for block in blocks:
+            event = block + b"\n\n"
+            fast = self._lane.forward(event) if several and not self._watch.finished else None
+            out.append(self._event(event) if fast is None else fast)
+        return b"".join(out)
+
+    def _event(self, event: bytes) -> bytes:
+        """One event with its blank line, which is looked at."""
+        block = event.strip(b"\n")
+        if not block:
+            return event
+        if self._dialect == GEMINI:
+            block = b"\n".join(line for line in block.split(b"\n") if not line.startswith(b":"))
+            if not block:
+                return b""
+        if block.startswith((b"{", b"[")):
+            raise _not_events(block)
+        name, data = parse_block(block)
+        if not data:
+            return block + b"\n\n"
+        readable = self._watch.see(name, data)
+        new_name, new_data = name, data
+        if self._rewriter is not None and readable:
+            new_name, new_data = self._rewriter.event(name, data)
+        out = block if new_data is data and new_name == name else _compose(block, new_name, new_data)
+        if readable and not self._watch.finished:
+            self._lane.learn(block, out)
+        return out + b"\n\n"
+
+    def end(self) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
+        self._ended = True
+        out = b""
+        if self._array is not None:
+            if not (self._array.closed and self._watch.finished):
+                raise TruncatedStream
+            return out
+        rest = self._cutter.rest.strip(b"\n")
+        if rest.startswith((b"{", b"[")):
+            raise _not_events(rest)
+        if rest and self._whole_event(rest):
+            # Some vendors' last event lacks its blank line.
+            out = self._event(rest + b"\n\n")
+        if self._watch.terminal:
+            return out
+        if self._watch.finished:
+            self._watch.terminal = True
+            return out + _DONE.get(self._dialect, b"")
+        raise TruncatedStream
+
+    def _whole_event(self, rest: bytes) -> bool:
+        data = parse_block(rest)[1]
+        return data.strip() == b"[DONE]" or members(data) is not None
+
+
+def _compose(block: bytes, name: bytes, data: bytes) -> bytes:
+    """The event with another name and data; its other fields (``id``, ``retry``) stay."""
+    lines = [line for line in block.split(b"\n") if line.startswith((b"id:", b"retry:", b":"))]
+    if name:
+        lines.append(b"event: " + name)
+    lines.extend(b"data: " + line for line in data.split(b"\n"))
+    return b"\n".join(lines)
+
+
+def _not_events(body: bytes) -> UpstreamFault:
+    """JSON, or something else that is no event, came where an event stream was promised."""
+    error = (members(body) or {}).get("error")
+    told = None
+    if error is not None:
+        told = string(error) or string((members(error) or {}).get("message", error))
+    message = "The model's server sent JSON where an event stream was expected."
+    if told:
+        message = f"{message} It says: {printable(Redactor().text(told[:500]))}"
+    return UpstreamFault(WireError("unavailable", message, STATUS["unavailable"]))
+
+
+class _JsonArray:
+    """A JSON list that is streamed: elements pass as they are complete, what is between them as it is.
+
+    :param element: gives an element's text as the client should see it.
+    :ivar closed: the list's own bracket was closed.
+    """
+
+    __slots__ = ("_depth", "_element", "_escaped", "_held", "_in_string", "_limit", "_size", "closed")
+
+    def __init__(self, element: Callable[[bytes], bytes], limit: int) -> None:
+        self._element = element
+        self._limit = limit
+        self._held: list[bytes] = []
+        self._size = 0
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+        self.closed = False
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes, split anywhere; give those that are not part of an unfinished element."""
+        out: list[bytes] = []
+        start = at = 0
+        while (found := self._next(data, at)) is not None:
+            at = found.end()
+            mark = found.group()
+            if mark in b"{[":
+                self._depth += 1
+                if self._depth == 2:
+                    out.append(data[start : at - 1])
+                    start = at - 1
+            elif mark in b"}]":
+                self._depth -= 1
+                if self._depth == 1:
+                    out.append(self._element(b"".join((*self._held, data[start:at]))))
+                    self._held, self._size, start = [], 0, at
+                elif self._depth == 0:
+                    self.closed = True
+        if self._depth < 2:
+            out.append(data[start:])
+        else:
+            self._hold(data[start:])
+        return b"".join(out)
+
+    def _next(self, data: bytes, at: int) -> re.Match[bytes] | None:
+        """The next bracket outside of strings."""
+        while True:
+            if self._escaped:
+                if at >= len(data):
+                    return None
+                self._escaped = False
+                at += 1
+            found = (_IN_STRING if self._in_string else _OUTSIDE).search(data, at)
+            if found is None:
+                return None
+            at = found.end()
+            mark = found.group()
+            if mark == b"\\":
+                self._escaped = True
+            elif mark == b'"':
+                self._in_string = not self._in_string
+            else:
+                return found
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > self._limit:
+            raise EventTooLargeError(f"An element of the list is larger than {self._limit} bytes.")
+
+
+_OUTSIDE = re.compile(rb'["{}\[\]]')
+_IN_STRING = re.compile(rb'["\\]')
+
+
+def rewrite_whole(
+    dialect: str, body: bytes, rewriter: AnswerRewriter | None = None
+) -> tuple[bytes, Usage | None]:
+    """A whole answer as the client should see it (the same object if nothing changes), and its usage."""
+    usage = whole_usage(dialect, body)
+    return (body if rewriter is None else rewriter.whole(body)), usage
