@@ -137,7 +137,9 @@ async def forward(
     downstream.setResponseCode(response.code, response.phrase)
     headers.removeHeader(b"Content-Type")
     for name, value in response_headers(pairs(response.headers)):
-        headers.addRawHeader(name, value)
+        # Twisted's decoder leaves an empty Content-Encoding behind.
+        if value or name.lower() != b"content-encoding":
+            headers.addRawHeader(name, value)
     mark(headers)
     sniffer = _filter_for(response)
     length = response.length
@@ -163,7 +165,7 @@ def pairs(headers: Headers) -> list[tuple[bytes, bytes]]:
 
 
 def _filter_for(response: IResponse) -> IdentityFilter:
-    if response.headers.hasHeader(b"content-encoding"):
+    if any(response.headers.getRawHeaders(b"content-encoding") or ()):
         return IdentityFilter()
     kinds = response.headers.getRawHeaders(b"content-type") or ()
     if any(kind.lower().startswith(b"text/event-stream") for kind in kinds):

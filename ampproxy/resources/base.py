@@ -30,7 +30,7 @@ class GatewayResource(Resource):
     streams_body = False
 
     def __init__(self, gateway: Gateway) -> None:
-        super().__init__()
+        Resource.__init__(self)  # not super(): a proxy resource has arguments of its own
         self.gateway = gateway
 
     def admit(self, request: GatewayRequest) -> None:

@@ -350,6 +350,7 @@ class GatewaySite(Site):
     """
 
     requestFactory = GatewayRequest
+    noisy = False
 
     def __init__(self, resource: IResource, limits: Limits, reactor: IReactorTime) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)

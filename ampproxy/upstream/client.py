@@ -9,7 +9,7 @@ from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import Agent, HTTPConnectionPool, _HTTP11ClientFactory
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 
@@ -22,6 +22,12 @@ POOL_SIZE = 128
 #: Seconds until an idle connection is closed: below what vendors' front ends allow, so that a request
 #: rarely meets a connection that is about to be closed by the other side.
 POOL_IDLE = 50
+
+
+class QuietFactory(_HTTP11ClientFactory):
+    """Connections come and go without a line in the log for each."""
+
+    noisy = False
 
 
 class PreparedURL(EncodedURL):
@@ -66,6 +72,7 @@ class UpstreamClient:
         self._pool = HTTPConnectionPool(reactor)
         self._pool.maxPersistentPerHost = POOL_SIZE
         self._pool.cachedConnectionTimeout = POOL_IDLE
+        self._pool._factory = QuietFactory
         # A retry of Twisted's own would not be counted or logged; ours is (see relay.failover).
         self._pool.retryAutomatically = False
         endpoints = OriginEndpoints(reactor, connect_timeout=connect_timeout, policy=policy)
