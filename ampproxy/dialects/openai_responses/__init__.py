@@ -1,0 +1,69 @@
+"""OpenAI Responses: ``POST /v1/responses``.
+
+:class:`ResponsesDialect` is the dialect. Beside it, for those who serve this dialect:
+
+- :func:`require_self_contained` refuses a request that refers to what the vendor stores, before it is
+  rendered to another dialect;
+- :func:`without_foreign_proofs` cleans a request that passes through untranslated;
+- :func:`ampproxy.dialects.openai_responses.codex.constrain` fits a body to the backend of Codex logins.
+"""
+
+from __future__ import annotations
+
+from ampproxy.dialects._openai import OpenAIErrors
+from ampproxy.dialects.base import AnswerContext, Rendered, StreamParser, StreamRenderer, Target
+from ampproxy.dialects.openai_responses import parse_request, render_request, stream_renderer
+from ampproxy.dialects.openai_responses import response as answers
+from ampproxy.dialects.openai_responses.passthrough import without_foreign_proofs
+from ampproxy.dialects.openai_responses.state import require_self_contained, stored_state
+from ampproxy.dialects.openai_responses.stream_parser import ResponsesStreamParser
+from ampproxy.dialects.openai_responses.stream_renderer import ResponsesStreamRenderer
+from ampproxy.model.base import RESPONSES
+from ampproxy.model.events import ChatResponse, WireError
+from ampproxy.model.request import ChatRequest
+
+__all__ = ["ResponsesDialect", "require_self_contained", "stored_state", "without_foreign_proofs"]
+
+
+class ResponsesDialect(OpenAIErrors):
+    """Provides :class:`~ampproxy.dialects.base.Dialect`, which documents the methods."""
+
+    name = RESPONSES
+
+    def parse_request(
+        self, body: bytes, *, model: str | None = None, stream: bool | None = None
+    ) -> ChatRequest:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return parse_request.parse_request(body, model, stream)
+
+    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return render_request.render_request(request, target)
+
+    def parse_response(self, body: bytes) -> ChatResponse:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return answers.parse_response(body)
+
+    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return answers.render_response(response, context)
+
+    def stream_parser(self) -> StreamParser:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return ResponsesStreamParser()
+
+    def stream_renderer(self, context: AnswerContext) -> StreamRenderer:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return ResponsesStreamRenderer(context)
+
+    def error_event(self, error: WireError) -> bytes:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return stream_renderer.error_event(error)
+
+    def parse_count(self, body: bytes) -> int:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return answers.parse_count(body)
+
+    def count_body(self, tokens: int) -> bytes:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return answers.count_body(tokens)

@@ -1,0 +1,120 @@
+"""The ``response`` object around the items of an answer, as every lifecycle event repeats it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ampproxy.dialects._common import encode, loads
+from ampproxy.dialects._openai import error_object
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.openai_responses.usage import usage_object
+from ampproxy.model.base import RESPONSES
+from ampproxy.model.events import FinishReason, Usage, WireError
+from ampproxy.model.request import ChatRequest
+
+#: Ends that are not ``completed``, and the reason in ``incomplete_details``.
+INCOMPLETE: dict[FinishReason, str] = {
+    "length": "max_output_tokens",
+    "context": "max_output_tokens",
+    "blocked": "content_filter",
+    "refusal": "content_filter",
+}
+#: Members of the request that an answer repeats as they came.
+_ECHOED = ("previous_response_id", "truncation", "background", "max_tool_calls", "conversation")
+
+
+class Frame:
+    """Writes the response object at any point of the answer's life.
+
+    :param id: the answer's id, the same in all events.
+    :param created: seconds since the epoch.
+    """
+
+    def __init__(self, context: AnswerContext, id: str, created: int) -> None:
+        self.id = id
+        head = {"id": id, "object": "response", "created_at": created}
+        self._head = encode(head)[:-1] + b',"status":'
+        self._tail = b"," + encode({"model": context.model, **_echo(context.request)})[1:]
+
+    def write(
+        self,
+        status: str,
+        output: Sequence[bytes] = (),
+        *,
+        usage: Usage | None = None,
+        incomplete: str | None = None,
+        error: WireError | None = None,
+    ) -> bytes:
+        """The object's JSON text.
+
+        :param output: the JSON text of each item.
+        :param incomplete: the reason, for status ``incomplete``.
+        """
+        details = {"reason": incomplete} if incomplete else None
+        return b"".join(
+            (
+                self._head,
+                encode(status),
+                b',"error":',
+                encode(_error(error)),
+                b',"incomplete_details":',
+                encode(details),
+                b',"output":[',
+                b",".join(output),
+                b'],"usage":',
+                encode(usage_object(usage) if usage is not None else None),
+                self._tail,
+            )
+        )
+
+
+def _error(error: WireError | None) -> dict[str, Any] | None:
+    """``ResponseError``: a code is required here."""
+    if error is None:
+        return None
+    code = error_object(error)["code"] or ("invalid_prompt" if error.status < 500 else "server_error")
+    return {"code": code, "message": error.message}
+
+
+def _echo(request: ChatRequest | None) -> dict[str, Any]:
+    """What the answer repeats of the request. Tools and instructions, which may be long and which every
+    event would repeat, are left empty: the client has them.
+    """
+    echo: dict[str, Any] = {
+        "instructions": None,
+        "metadata": {},
+        "parallel_tool_calls": True,
+        "temperature": None,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": None,
+        "max_output_tokens": None,
+        "previous_response_id": None,
+        "reasoning": {"effort": None, "summary": None},
+        "store": False,
+        "text": {"format": {"type": "text"}},
+        "truncation": "disabled",
+    }
+    if request is None:
+        return echo
+    sampling, thinking, choice = request.sampling, request.thinking, request.choice
+    echo |= {
+        "metadata": request.metadata,
+        "parallel_tool_calls": request.parallel is not False,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_output_tokens": sampling.max_tokens,
+    }
+    if choice is not None and choice.mode in ("none", "required"):
+        echo["tool_choice"] = choice.mode
+    elif choice is not None and choice.mode == "named":
+        echo["tool_choice"] = {"type": "function", "name": choice.name}
+    if thinking is not None:
+        effort = "none" if thinking.mode == "off" else thinking.level
+        echo["reasoning"] = {"effort": effort, "summary": thinking.summary}
+    if request.dialect == RESPONSES:
+        echo |= {name: request.extras[name] for name in _ECHOED if name in request.extras}
+        more = loads(request.extras.get("text", b"null"))
+        echo["text"] = {**echo["text"], **more} if isinstance(more, dict) else echo["text"]
+    return echo

@@ -1,0 +1,314 @@
+"""The items of a vendor's answer as events, whether they come in deltas, whole, or both.
+
+One object follows an item of ``output`` from ``output_item.added`` to ``output_item.done`` and knows
+how much of it was told already, so that whatever only the whole item says is told in the end: servers
+that send no deltas at all are valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import ClassVar
+
+import msgspec
+
+from ampproxy.dialects._common import to_raw
+from ampproxy.dialects.openai_responses.parse_items import reasoning_of
+from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.events import (
+    AnswerPart,
+    Delta,
+    Event,
+    PartClosed,
+    PartExtras,
+    PartOpened,
+    Proof,
+    SectionBreak,
+    TokenLogprob,
+)
+from ampproxy.model.parts import Opaque, Reasoning, Refusal, Text, ToolCall
+
+
+class _Alternative(msgspec.Struct):
+    token: str | None = ""
+    logprob: float | None = 0.0
+
+
+class WireLogprob(msgspec.Struct):
+    """A token's log probability as the wire has it."""
+
+    token: str
+    logprob: float
+    top_logprobs: list[_Alternative] | None = None
+
+
+def logprobs_from(entries: Sequence[WireLogprob] | None) -> tuple[TokenLogprob, ...]:
+    """The log probabilities of a delta or a part."""
+    return tuple(
+        TokenLogprob(
+            entry.token,
+            entry.logprob,
+            tuple((other.token or "", other.logprob or 0.0) for other in entry.top_logprobs or ()),
+        )
+        for entry in entries or ()
+    )
+
+
+class Content(msgspec.Struct):
+    """A part of a message or a paragraph of reasoning."""
+
+    type: str | None = None
+    text: str | None = None
+    refusal: str | None = None
+    annotations: list[Json] | None = None
+    logprobs: list[WireLogprob] | None = None
+
+
+class Head(msgspec.Struct):
+    """What tells items apart."""
+
+    type: str = ""
+    id: str | None = None
+    call_id: str | None = None
+
+
+class _Message(msgspec.Struct):
+    content: list[Content] | None = None
+    phase: Json | None = None
+
+
+class _Call(msgspec.Struct):
+    name: str = ""
+    id: str | None = None
+    call_id: str | None = None
+    arguments: str | None = None
+    input: str | None = None
+
+
+class _Reasoning(msgspec.Struct):
+    id: str | None = None
+    summary: list[Content] | None = None
+    content: list[Content] | None = None
+    encrypted_content: str | None = None
+
+
+_message = msgspec.json.Decoder(_Message)
+_call = msgspec.json.Decoder(_Call)
+_reasoning = msgspec.json.Decoder(_Reasoning)
+
+#: Gives the number of the next part of the answer.
+Numbers = Callable[[], int]
+
+
+class Part:
+    """A part that grows: its number, and how many characters of it were told."""
+
+    __slots__ = ("annotations", "closed", "index", "told")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.told = 0
+        self.closed = False
+        self.annotations: list[Json] = []
+
+    def rest(self, text: str | None, logprobs: tuple[TokenLogprob, ...] = ()) -> list[Event]:
+        """What of the whole text was not told."""
+        if text is None or len(text) <= self.told:
+            return []
+        event = Delta(self.index, text[self.told :], logprobs if self.told == 0 else ())
+        self.told = len(text)
+        return [event]
+
+
+class AnswerItem:
+    """An item that this dialect alone knows: told when it is whole."""
+
+    kind: ClassVar[str] = ""
+
+    def __init__(self, head: Head, numbers: Numbers) -> None:
+        self.head = head
+        self.done = False
+        self._numbers = numbers
+
+    def add(self, item: Json) -> list[Event]:
+        """``output_item.added``."""
+        return []
+
+    def finish(self, item: Json) -> list[Event]:
+        """``output_item.done``, or the item in the terminal event."""
+        self.done = True
+        index = self._numbers()
+        return [PartOpened(index, Opaque(RESPONSES, self.head.type, item)), PartClosed(index)]
+
+    def abandon(self) -> list[Event]:
+        """The answer ended without the whole item."""
+        self.done = True
+        return []
+
+
+class MessageItem(AnswerItem):
+    """Texts and refusals."""
+
+    kind = "message"
+
+    def __init__(self, head: Head, numbers: Numbers) -> None:
+        super().__init__(head, numbers)
+        self.refused = False
+        self._parts: dict[int, Part] = {}
+        self._phase: dict[str, Json] = {}
+
+    def add(self, item: Json) -> list[Event]:
+        """See :meth:`AnswerItem.add`."""
+        self._read_phase(_message.decode(item))
+        return []
+
+    def _read_phase(self, message: _Message) -> None:
+        if message.phase is not None and bytes(message.phase) != b"null":
+            self._phase = {"phase": message.phase}
+
+    def part(self, number: int, kind: str, events: list[Event]) -> Part:
+        """The content part of that number, opened if need be."""
+        part = self._parts.get(number)
+        if part is None:
+            part = self._parts[number] = Part(self._numbers())
+            self.refused = self.refused or kind == "refusal"
+            empty: AnswerPart = Refusal("") if kind == "refusal" else Text("", extras=self._phase)
+            events.append(PartOpened(part.index, empty))
+        return part
+
+    def finish_part(self, number: int, content: Content) -> list[Event]:
+        """``content_part.done``, or the part in the whole item."""
+        kind = "refusal" if content.type == "refusal" else "text"
+        events: list[Event] = []
+        part = self.part(number, kind, events)
+        if part.closed:
+            return events
+        words = content.refusal if kind == "refusal" else content.text
+        events += part.rest(words, logprobs_from(content.logprobs))
+        if notes := content.annotations or part.annotations:
+            events.append(PartExtras(part.index, {"annotations": to_raw(notes)}))
+        events.append(PartClosed(part.index))
+        part.closed = True
+        return events
+
+    def finish(self, item: Json) -> list[Event]:
+        """See :meth:`AnswerItem.finish`."""
+        message = _message.decode(item)
+        self._read_phase(message)
+        events: list[Event] = []
+        for number, content in enumerate(message.content or ()):
+            events += self.finish_part(number, content)
+        return [*events, *self.abandon()]
+
+    def abandon(self) -> list[Event]:
+        """See :meth:`AnswerItem.abandon`."""
+        self.done = True
+        events: list[Event] = []
+        for part in self._parts.values():
+            if not part.closed:
+                part.closed = True
+                if part.annotations:
+                    events.append(PartExtras(part.index, {"annotations": to_raw(part.annotations)}))
+                events.append(PartClosed(part.index))
+        return events
+
+
+class CallItem(AnswerItem):
+    """A call of a function or a custom tool."""
+
+    kind = "function_call"
+    freeform = False
+
+    def __init__(self, head: Head, numbers: Numbers) -> None:
+        super().__init__(head, numbers)
+        self.part: Part | None = None
+
+    def add(self, item: Json) -> list[Event]:
+        """See :meth:`AnswerItem.add`."""
+        call = _call.decode(item)
+        return self._open(call) if call.name else []
+
+    def _open(self, call: _Call) -> list[Event]:
+        self.part = Part(self._numbers())
+        id = call.call_id or call.id or f"call_{self.part.index}"
+        opened = ToolCall(id, call.name, "", freeform=self.freeform, item=call.id)
+        return [PartOpened(self.part.index, opened)]
+
+    def finish(self, item: Json) -> list[Event]:
+        """See :meth:`AnswerItem.finish`."""
+        call = _call.decode(item)
+        events = self._open(call) if self.part is None else []
+        assert self.part is not None
+        events += self.part.rest(call.input if self.freeform else call.arguments)
+        return [*events, *self.abandon()]
+
+    def abandon(self) -> list[Event]:
+        """See :meth:`AnswerItem.abandon`."""
+        self.done = True
+        return [PartClosed(self.part.index)] if self.part is not None else []
+
+
+class CustomCallItem(CallItem):
+    """A call of a custom tool."""
+
+    kind = "custom_tool_call"
+    freeform = True
+
+
+class ReasoningItem(AnswerItem):
+    """Thinking: a summary of it, or its text, and its proof, which comes with the whole item."""
+
+    kind = "reasoning"
+
+    def __init__(self, head: Head, numbers: Numbers) -> None:
+        super().__init__(head, numbers)
+        self._part: Part | None = None
+        self._told: dict[int, int] = {}
+        self._source: str | None = None
+
+    def delta(self, source: str, section: int, text: str) -> list[Event]:
+        """More of a paragraph. A server that tells both the text and a summary is heard once.
+
+        :param source: ``content`` or ``summary``.
+        """
+        if self._source is None:
+            self._source = source
+        if source != self._source or not text:
+            return []
+        events: list[Event] = []
+        if self._part is None:
+            self._part = Part(self._numbers())
+            events.append(PartOpened(self._part.index, Reasoning("")))
+        elif section not in self._told:
+            events.append(SectionBreak(self._part.index))
+        self._told[section] = self._told.get(section, 0) + len(text)
+        events.append(Delta(self._part.index, text))
+        return events
+
+    def finish(self, item: Json) -> list[Event]:
+        """See :meth:`AnswerItem.finish`."""
+        whole = _reasoning.decode(item)
+        source = self._source or ("content" if whole.content else "summary")
+        events: list[Event] = []
+        last = max(self._told, default=-1)
+        for number, section in enumerate((whole.content if source == "content" else whole.summary) or ()):
+            if number >= last and section.text:
+                events += self.delta(source, number, section.text[self._told.get(number, 0) :])
+        proof = whole.encrypted_content
+        sealed = reasoning_of([], proof, whole.id).sealed if proof else None
+        if self._part is None and sealed is not None:
+            self._part = Part(self._numbers())
+            events.append(PartOpened(self._part.index, Reasoning("", sealed, redacted=True)))
+        elif self._part is not None and sealed is not None:
+            events.append(Proof(self._part.index, sealed))
+        return [*events, *self.abandon()]
+
+    def abandon(self) -> list[Event]:
+        """See :meth:`AnswerItem.abandon`."""
+        self.done = True
+        return [PartClosed(self._part.index)] if self._part is not None else []
+
+
+ITEMS: dict[str, type[AnswerItem]] = {
+    item.kind: item for item in (MessageItem, CallItem, CustomCallItem, ReasoningItem)
+}

@@ -1,0 +1,101 @@
+"""What the backend of Codex *logins* demands of a Responses body, and nothing more.
+
+Accounts with an API key keep every parameter; a login's backend answers 400 to those it does not
+know. No tool, prompt or identity is added. Everything that is not named here keeps its exact text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ampproxy.dialects._common import NULL, Members, encode, items, loads, members, raw_text, to_raw
+from ampproxy.dialects.openai_responses.fields import is_string
+from ampproxy.dialects.openai_responses.parse_request import INCLUDE_PROOFS
+from ampproxy.model.base import Json
+from ampproxy.model.loss import Loss
+
+#: Members that the backend refuses.
+REFUSED = (
+    "max_output_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "truncation",
+    "user",
+    "context_management",
+    "previous_response_id",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "stream_options",
+)
+_TRUE, _FALSE = raw_text("true"), raw_text("false")
+
+
+def constrain(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
+    """Bring a body into the form that the login's backend takes.
+
+    Always streamed, never stored, with proofs of reasoning; ``instructions`` present; a string
+    ``input`` as a message; ``developer`` for ``system``; without the members in :data:`REFUSED` and
+    any service tier but ``priority``.
+
+    :returns: the body, and what was left out of it.
+    :raises ampproxy.errors.ClientFault: it is not a JSON object.
+    """
+    found = members(body)
+    losses = _refuse(found)
+    found["stream"] = _TRUE
+    found["store"] = _FALSE
+    found["include"] = _include(found.get("include"))
+    if found.get("instructions", NULL) == NULL:
+        found["instructions"] = raw_text('""')
+    if "input" in found:
+        found["input"] = _input(found["input"])
+    return encode(found), tuple(losses)
+
+
+def _refuse(found: Members) -> list[Loss]:
+    """Take out what is refused."""
+    losses = [_loss(name) for name in REFUSED if found.pop(name, NULL) != NULL]
+    if loads(found.get("service_tier", NULL)) != "priority" and found.pop("service_tier", NULL) != NULL:
+        losses.append(_loss("service_tier"))
+    return losses
+
+
+def _loss(name: str) -> Loss:
+    return Loss(name, name, f"The backend of Codex logins does not take {name}.")
+
+
+def _include(text: Json | None) -> Json:
+    asked = loads(text) if text is not None else None
+    names = asked if isinstance(asked, list) else []
+    return to_raw(names if INCLUDE_PROOFS in names else [*names, INCLUDE_PROOFS])
+
+
+class _Role(msgspec.Struct):
+    role: Any = None
+
+
+_role = msgspec.json.Decoder(_Role)
+
+
+def _input(text: Json) -> Json:
+    if is_string(text):
+        content: list[dict[str, Any]] = [{"type": "input_text", "text": text}]
+        return to_raw([{"type": "message", "role": "user", "content": content}])
+    if bytes(text[:1]) != b"[":
+        return text
+    return to_raw([_developer(item) for item in items(text, "input")])
+
+
+def _developer(item: Json) -> Json:
+    """The item, with ``developer`` for ``system``."""
+    try:
+        if _role.decode(item).role != "system":
+            return item
+    except msgspec.MsgspecError:
+        return item
+    found = members(item)
+    found["role"] = raw_text('"developer"')
+    return to_raw(found)

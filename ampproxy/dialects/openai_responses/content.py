@@ -1,0 +1,213 @@
+"""Content parts: ``input_text``, ``input_image``, ``input_file``, ``output_text``, ``refusal``, both ways.
+
+The type depends on the role: a user's and the system's text is ``input_text``, the assistant's
+``output_text``; the wrong one for the role is refused (``ResponseInputMessageContentList`` and
+``ResponseOutputMessage`` in the SDK's types).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from ampproxy.dialects._common import bad_request
+from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
+from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.loss import Loss
+from ampproxy.model.parts import (
+    Audio,
+    Document,
+    FileId,
+    Image,
+    Inline,
+    Link,
+    Opaque,
+    Part,
+    Refusal,
+    Source,
+    Text,
+)
+
+#: One service keeps the uploaded files of both its dialects.
+_OUR_FILES = (RESPONSES, CHAT)
+
+_FORMATS = {"wav": "audio/wav", "mp3": "audio/mpeg"}
+_SUFFIXES = {
+    "application/pdf": "pdf",
+    "text/plain": "txt",
+    "text/markdown": "md",
+    "text/html": "html",
+    "text/csv": "csv",
+    "application/json": "json",
+}
+
+
+def parse_content(content: Json, at: str, extras: dict[str, Json] | None = None) -> tuple[Part, ...]:
+    """A message's ``content``: a string or a list of parts.
+
+    :param at: where it stands in the request.
+    :param extras: what the message itself says beside its content; kept with each of its texts.
+    :raises ClientFault: it is neither.
+    """
+    if is_string(content):
+        return (Text(read(content, str, at) or "", extras=extras or {}),)
+    parts = read(content, list[Json], at) or []
+    return tuple(_parse_part(part, f"{at}[{n}]", extras or {}) for n, part in enumerate(parts))
+
+
+def _parse_part(part: Json, at: str, extras: dict[str, Json]) -> Part:
+    fields = Fields(part, at)
+    kind = fields.need("type", str)
+    if parse := _PARTS.get(kind):
+        return parse(fields, extras)
+    return Opaque(RESPONSES, kind, part)
+
+
+def _parse_text(fields: Fields, extras: dict[str, Json]) -> Part:
+    text = fields.need("text", str)
+    kept = {name: value for name, value in fields.left.items() if bytes(value) not in (b"[]", b"null")}
+    return Text(text, extras={**extras, **kept})
+
+
+def _parse_refusal(fields: Fields, extras: dict[str, Json]) -> Part:
+    return Refusal(fields.need("refusal", str))
+
+
+def _parse_image(fields: Fields, extras: dict[str, Json]) -> Part:
+    detail = fields.take("detail", str)
+    detail = None if detail == "auto" else detail  # the default, and the types want it said
+    url, file = fields.take("image_url", str), fields.take("file_id", str)
+    if url is None and file is None:
+        bad_request(fields.at, "It needs `image_url` or `file_id`.")
+    source = parse_url(url) if url is not None else FileId(RESPONSES, file or "")
+    return Image(source, detail, extras=fields.left)
+
+
+def _parse_file(fields: Fields, extras: dict[str, Json]) -> Part:
+    name = fields.take("filename", str)
+    data, url = fields.take("file_data", str), fields.take("file_url", str)
+    file = fields.take("file_id", str)
+    source: Source
+    if data is not None:
+        source = parse_url(data) if data.startswith("data:") else Inline("application/pdf", data)
+    elif url is not None:
+        source = parse_url(url)
+    elif file is not None:
+        source = FileId(RESPONSES, file)
+    else:
+        bad_request(fields.at, "It needs `file_data`, `file_url` or `file_id`.")
+    return Document(source, name=name, extras=fields.left)
+
+
+def _parse_audio(fields: Fields, extras: dict[str, Json]) -> Part:
+    audio = Fields(fields.take_raw("input_audio") or b"{}", fields.path("input_audio"))
+    data, kind = audio.need("data", str), audio.take("format", str) or "wav"
+    return Audio(Inline(_FORMATS.get(kind, f"audio/{kind}"), data))
+
+
+_PARTS: dict[str, Callable[[Fields, dict[str, Json]], Part]] = {
+    "input_text": _parse_text,
+    "output_text": _parse_text,
+    "text": _parse_text,
+    "refusal": _parse_refusal,
+    "input_image": _parse_image,
+    "input_file": _parse_file,
+    "input_audio": _parse_audio,
+}
+
+
+def parse_url(url: str) -> Source:
+    """A ``data:`` URL's bytes, or a link."""
+    head, comma, data = url.partition(",")
+    if not comma or not head.startswith("data:"):
+        return Link(url)
+    media, _, coding = head[5:].rpartition(";")
+    if coding.strip() != "base64":
+        return Link(url)
+    return Inline(media.partition(";")[0] or "application/octet-stream", data)
+
+
+#: A content part that could be said, or the reason why not.
+Said: TypeAlias = "dict[str, Any] | Json | Loss"
+
+
+def say_input(part: Part, path: str, *, native: bool) -> Said:
+    """A part of a user's or the system's message, or of a tool's output.
+
+    :param native: the request came in this dialect, so that extras and opaque parts are its own.
+    """
+    if isinstance(part, Text):
+        return {
+            "type": "input_text",
+            "text": part.text,
+            **_own(part.extras, native, ("id", "phase", "status")),
+        }
+    if say := _SAY.get(type(part)):
+        return say(part, path, native)
+    if isinstance(part, Opaque) and part.dialect == RESPONSES:
+        return part.raw
+    kind = "opaque" if isinstance(part, Opaque) else type(part).__name__.lower()
+    return Loss(kind, path, f"Responses has no place for this part here: {kind}.")
+
+
+def _own(extras: dict[str, Json], native: bool, without: Sequence[str] = ()) -> dict[str, Json]:
+    return {name: value for name, value in extras.items() if name not in without} if native else {}
+
+
+def _say_image(part: Image, path: str, native: bool) -> Said:
+    url = url_of(part.source)
+    said: dict[str, Any] = {"type": "input_image", "detail": part.detail or "auto"}
+    if url is not None:
+        said["image_url"] = url
+    elif isinstance(part.source, FileId) and part.source.vendor in _OUR_FILES:
+        said["file_id"] = part.source.id
+    else:
+        return Loss("file_id", path, "The image is a file that another vendor keeps.")
+    return {**said, **_own(part.extras, native)}
+
+
+def _say_document(part: Document, path: str, native: bool) -> Said:
+    source = part.source
+    if source is None:
+        return {"type": "input_text", "text": part.text or ""}
+    said: dict[str, Any] = {"type": "input_file"}
+    if isinstance(source, Inline):
+        said |= {"filename": part.name or invented_name(source), "file_data": url_of(source)}
+    elif isinstance(source, Link):
+        said["file_url"] = source.url
+        put(said, {"filename": part.name if native else None})
+    elif source.vendor in _OUR_FILES:
+        said["file_id"] = source.id
+    else:
+        return Loss("file_id", path, "The document is a file that another vendor keeps.")
+    return {**said, **_own(part.extras, native)}
+
+
+def _say_audio(part: Audio, path: str, native: bool) -> Said:
+    formats = {media: name for name, media in _FORMATS.items()}
+    if isinstance(part.source, Inline) and part.source.media_type in formats:
+        kind = formats[part.source.media_type]
+        return {"type": "input_audio", "input_audio": {"data": part.source.data, "format": kind}}
+    if part.transcript:
+        return {"type": "input_text", "text": part.transcript}
+    return Loss("audio", path, "Responses takes sound as wav or mp3 bytes only.")
+
+
+_SAY: dict[type, Callable[[Any, str, bool], Said]] = {
+    Image: _say_image,
+    Document: _say_document,
+    Audio: _say_audio,
+    Refusal: lambda part, path, native: {"type": "input_text", "text": part.text},
+}
+
+
+def url_of(source: Source) -> str | None:
+    """A link, or bytes as a ``data:`` URL; ``None`` for an uploaded file."""
+    if isinstance(source, Inline):
+        return f"data:{source.media_type};base64,{source.data}"
+    return source.url if isinstance(source, Link) else None
+
+
+def invented_name(source: Inline) -> str:
+    """A file name, which the service wants with a file's bytes."""
+    return f"document.{_SUFFIXES.get(source.media_type, 'pdf')}"

@@ -1,0 +1,227 @@
+"""A request in the words of Responses: the body of ``POST /v1/responses``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ampproxy.dialects._common import Losses, Names, encode, loads
+from ampproxy.dialects.base import Rendered, Target
+from ampproxy.dialects.openai_responses.fields import put
+from ampproxy.dialects.openai_responses.parse_request import INCLUDE_LOGPROBS, INCLUDE_PROOFS
+from ampproxy.dialects.openai_responses.render_items import Item, ItemWriter
+from ampproxy.dialects.openai_responses.tools import say_choice, say_tools
+from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.parts import ToolCall
+from ampproxy.model.request import ChatRequest, OutputFormat, Thinking
+from ampproxy.model.thinking import level_wanted, nearest_level
+
+#: The least that the service takes for ``max_output_tokens``.
+LEAST_OUTPUT = 16
+_ILLEGAL = r"[^a-zA-Z0-9_-]"
+_NAME_LIMIT = 64
+#: Members of the vocabulary's sampling that Responses does not have.
+_NO_PLACE = ("top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
+
+
+def render_request(request: ChatRequest, target: Target) -> Rendered:
+    """Say a request to ``target``. Never raises for a request that any dialect parsed."""
+    losses = Losses()
+    native = request.dialect == RESPONSES
+    names = Names(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
+    body: dict[str, Any] = {"model": target.model}
+    items = ItemWriter(request, target, names, losses).write()
+    _say_conversation(body, request, items, losses)
+    if tools := say_tools(request, names, losses):
+        body["tools"] = tools
+    put(body, {"tool_choice": say_choice(request, names, losses)})
+    if request.parallel is not None and (native or tools):
+        body["parallel_tool_calls"] = request.parallel
+    _say_sampling(body, request, target, losses)
+    _say_thinking(body, request, target, losses)
+    _say_text(body, request)
+    _say_rest(body, request, losses)
+    if native:
+        _say_extras(body, request)
+    return Rendered(encode(body), losses.told(), names.changed)
+
+
+def _tool_names(request: ChatRequest) -> list[str]:
+    called = [part.name for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)]
+    return [*(tool.name for tool in request.tools), *called]
+
+
+def _say_conversation(body: dict[str, Any], request: ChatRequest, items: list[Item], losses: Losses) -> None:
+    """The system's texts and the items. One text goes into ``instructions``; several keep their bounds
+    in a system message.
+    """
+    for number, text in enumerate(request.system):
+        if text.cache is not None:
+            losses("cache_control", f"system[{number}]", "Responses caches by itself; marks have no place.")
+    if len(request.system) == 1:
+        body["instructions"] = request.system[0].text
+    elif request.system:
+        content = [{"type": "input_text", "text": text.text} for text in request.system]
+        items = [{"type": "message", "role": "system", "content": content}, *items]
+    body["input"] = items
+
+
+def _say_sampling(body: dict[str, Any], request: ChatRequest, target: Target, losses: Losses) -> None:
+    sampling = request.sampling
+    if (tokens := sampling.max_tokens) is not None:
+        body["max_output_tokens"] = max(LEAST_OUTPUT, min(tokens, target.max_output or tokens))
+        if body["max_output_tokens"] != tokens:
+            why = f"The limit was moved from {tokens} to {body['max_output_tokens']}, which the model takes."
+            losses("max_tokens", "sampling.max_tokens", why)
+    for name in ("temperature", "top_p"):
+        value = getattr(sampling, name)
+        if value is not None and not target.sampling:
+            losses(name, f"sampling.{name}", f"The model takes no {name}.")
+        else:
+            put(body, {name: value})
+    put(body, {"top_logprobs": sampling.top_logprobs})
+    for name in _NO_PLACE:
+        if getattr(sampling, name) not in (None, ()):
+            losses(name, f"sampling.{name}", f"Responses has no {name}.")
+    if (sampling.candidates or 1) > 1:
+        losses("n", "sampling.candidates", "Responses gives one answer.")
+
+
+def _say_thinking(body: dict[str, Any], request: ChatRequest, target: Target, losses: Losses) -> None:
+    thinking = request.thinking
+    wish: dict[str, Any] = {}
+    if request.dialect == RESPONSES and isinstance(
+        more := loads(request.extras.get("reasoning", b"null")), dict
+    ):
+        wish |= more
+    if thinking is not None and target.thinking == "none":
+        if thinking.mode != "off":
+            losses("thinking", "thinking", "The model does not think.")
+        return
+    if thinking is not None:
+        put(wish, {"effort": _effort(thinking, target, losses)})
+        put(wish, {"summary": thinking.summary or ("auto" if thinking.show else None)})
+    if wish:
+        body["reasoning"] = wish
+
+
+def _effort(thinking: Thinking, target: Target, losses: Losses) -> str | None:
+    """The effort that a wish for thinking comes to; ``None`` leaves it to the model."""
+    if thinking.mode == "off":
+        if target.can_disable:
+            return "none"
+        losses("thinking", "thinking", "The model cannot go without thinking: it gets its least effort.")
+        return nearest_level("minimal", target.levels)
+    level = level_wanted(thinking)
+    if level is None:
+        return None
+    nearest = level if target.thinking == "unknown" else nearest_level(level, target.levels)
+    if thinking.mode == "budget":
+        losses(
+            "thinking_budget",
+            "thinking.budget",
+            f"A budget of {thinking.budget} tokens was told as {nearest}.",
+        )
+    elif nearest != level:
+        losses("thinking_level", "thinking.level", f"The model has no level {level}: it gets {nearest}.")
+    return nearest
+
+
+def _say_text(body: dict[str, Any], request: ChatRequest) -> None:
+    """Structured output and verbosity, which both stand in ``text``."""
+    text: dict[str, Any] = {}
+    if request.dialect == RESPONSES and isinstance(more := loads(request.extras.get("text", b"null")), dict):
+        text |= more
+    if request.dialect == CHAT and "verbosity" in request.extras:
+        text["verbosity"] = request.extras["verbosity"]
+    if request.output is not None:
+        text["format"] = _format(request.output, native=request.dialect == RESPONSES)
+    if text:
+        body["text"] = text
+
+
+def _format(output: OutputFormat, *, native: bool) -> dict[str, Any]:
+    if output.kind == "json" or output.schema is None:
+        return {"type": "json_object"}
+    said: dict[str, Any] = {"type": "json_schema", "name": output.name or "output", "schema": output.schema}
+    put(said, {"description": output.description})
+    strict = output.strict
+    if strict is None and not native:
+        strict = is_closed(loads(output.schema))
+    put(said, {"strict": strict})
+    return said
+
+
+def is_closed(schema: Any) -> bool:
+    """Whether every object in a JSON Schema is closed and requires all its members, as ``strict`` wants."""
+    if isinstance(schema, list):
+        return all(map(is_closed, schema))
+    if not isinstance(schema, dict):
+        return True
+    members = schema.get("properties")
+    if schema.get("type") == "object" or isinstance(members, dict):
+        members = members if isinstance(members, dict) else {}
+        if schema.get("additionalProperties") is not False:
+            return False
+        if set(members) != set(schema.get("required") or ()):
+            return False
+        if not all(map(is_closed, members.values())):
+            return False
+    rest = (
+        value for name, value in schema.items() if name not in ("properties", "required", "enum", "const")
+    )
+    return all(map(is_closed, rest))
+
+
+def _say_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
+    native = request.dialect == RESPONSES
+    if request.stream:
+        body["stream"] = True
+    if include := _include(body, request):
+        body["include"] = include
+    if not native:
+        stored = request.dialect == CHAT and bytes(request.extras.get("store", b"")) == b"true"
+        body["store"] = stored
+    put(
+        body,
+        {
+            "safety_identifier": request.user,
+            "metadata": request.metadata or None,
+            "prompt_cache_key": request.cache_key,
+            "service_tier": _tier(request, losses),
+        },
+    )
+    if request.modalities and set(request.modalities) != {"text"}:
+        losses("modalities", "modalities", "Responses answers in text only.")
+
+
+def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
+    native = request.dialect == RESPONSES
+    include = list(loads(request.extras.get("include", b"[]"), []) or []) if native else []
+    effort = (body.get("reasoning") or {}).get("effort")
+    thinks = "reasoning" in body and effort != "none"
+    if request.include_sealed and (native or thinks):
+        include.append(INCLUDE_PROOFS)
+    if request.sampling.logprobs or (request.sampling.top_logprobs and not native):
+        include.append(INCLUDE_LOGPROBS)
+    return include
+
+
+_TIERS = ("auto", "default", "flex", "priority", "scale")
+
+
+def _tier(request: ChatRequest, losses: Losses) -> str | None:
+    tier = request.service_tier
+    if tier is None or request.dialect in (RESPONSES, CHAT) or tier in _TIERS:
+        return tier
+    losses("service_tier", "service_tier", f"OpenAI has no service tier {tier[:40]}.")
+    return None
+
+
+def _say_extras(body: dict[str, Any], request: ChatRequest) -> None:
+    """The members that only this dialect knows, as they came; those said already stand."""
+    merged = ("reasoning", "text", "include")
+    extras: dict[str, Json] = {name: value for name, value in request.extras.items() if name not in merged}
+    body.update({name: value for name, value in extras.items() if name == "tool_choice" or name not in body})
+
+
+__all__ = ["LEAST_OUTPUT", "is_closed", "render_request"]

@@ -1,0 +1,69 @@
+"""Whole answers, both ways: the fold of the stream that would tell them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ampproxy.dialects._common import bad_answer
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.openai_responses.stream_parser import ResponsesStreamParser
+from ampproxy.dialects.openai_responses.stream_renderer import ResponsesStreamRenderer
+from ampproxy.model.events import ChatResponse, Event, PartOpened
+from ampproxy.model.fold import fold, unfold
+from ampproxy.model.parts import Reasoning, Sealed
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+_count = msgspec.json.Decoder(_Count)
+
+
+def parse_response(body: bytes) -> ChatResponse:
+    """Read an answer.
+
+    :raises ampproxy.errors.UpstreamFault: it is not one, or it says that the vendor failed.
+    """
+    try:
+        events = ResponsesStreamParser().whole(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise bad_answer(f"The vendor's answer could not be read: {error}") from None
+    return fold(events)
+
+
+def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
+    """Say an answer: the object that ends the stream of it."""
+    renderer = ResponsesStreamRenderer(context)
+    events = unfold(response)
+    proofs = {
+        number: part.sealed
+        for number, part in enumerate(part for candidate in response.candidates for part in candidate.parts)
+        if isinstance(part, Reasoning)
+    }
+    renderer.feed([_with_proof(event, proofs) for event in events])
+    assert renderer.final is not None  # unfold ends with Completed
+    return renderer.final
+
+
+def _with_proof(event: Event, proofs: dict[int, Sealed | None]) -> Event:
+    """Reasoning opened with its proof known, so that its item has the id which the proof belongs to."""
+    if isinstance(event, PartOpened) and (sealed := proofs.get(event.index)) is not None:
+        return msgspec.structs.replace(event, part=msgspec.structs.replace(event.part, sealed=sealed))
+    return event
+
+
+def parse_count(body: bytes) -> int:
+    """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
+
+    :raises ampproxy.errors.UpstreamFault: it is not one.
+    """
+    try:
+        return _count.decode(body).input_tokens
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise bad_answer(f"The vendor's count of tokens could not be read: {error}") from None
+
+
+def count_body(tokens: int) -> bytes:
+    """The answer to a client's counting request (``InputTokenCountResponse``)."""
+    return msgspec.json.encode({"object": "response.input_tokens", "input_tokens": tokens})

@@ -1,0 +1,62 @@
+"""State that the vendor keeps, and what must be refused when another vendor is to answer.
+
+A client of Responses may say "go on from there" instead of sending the conversation. Where the
+request is translated, the vendor that answers has never seen what it refers to; answering without it
+would look like an answer and be none. The members stay in ``ChatRequest.extras``.
+"""
+
+from __future__ import annotations
+
+from ampproxy.errors import ClientFault
+from ampproxy.model.base import RESPONSES
+from ampproxy.model.parts import Opaque
+from ampproxy.model.request import ChatRequest
+
+#: Members of the request that refer to what the vendor stores, and what the client can do instead.
+STATEFUL = {
+    "previous_response_id": "send the whole conversation in `input` (and `store: false`)",
+    "conversation": "send the whole conversation in `input` (and `store: false`)",
+    "prompt": "send the prompt's text in `instructions` or `input`",
+}
+#: Items of ``input`` that stand for what the vendor stores or what only it can read.
+STATEFUL_ITEMS = {
+    "item_reference": "send the item itself",
+    "compaction": "send the conversation that was compacted",
+}
+
+
+def stored_state(request: ChatRequest) -> tuple[str, str] | None:
+    """The first reference to stored state in a request that came in this dialect: the member's path and
+    what to send instead; ``None`` if the request says everything itself.
+    """
+    if request.dialect != RESPONSES:
+        return None
+    for member, instead in STATEFUL.items():
+        if member in request.extras:
+            return member, instead
+    if "background" in request.extras and bytes(request.extras["background"]) == b"true":
+        return "background", "leave it out: an answer made in the background is fetched from its vendor later"
+    for number, turn in enumerate(request.turns):
+        for part in turn.parts:
+            if isinstance(part, Opaque) and part.kind in STATEFUL_ITEMS:
+                return f"input ({part.kind}, turn {number})", STATEFUL_ITEMS[part.kind]
+    return None
+
+
+def require_self_contained(request: ChatRequest) -> None:
+    """Refuse a request that another vendor could only answer without part of its conversation.
+
+    To be asked before a request of this dialect is rendered to another one.
+
+    :raises ampproxy.errors.ClientFault: it refers to stored state.
+    """
+    if (found := stored_state(request)) is None:
+        return
+    member, instead = found
+    raise ClientFault.of(
+        "invalid_request",
+        f"`{member}` refers to what OpenAI stores, and this model is served by another API that has never "
+        f"seen it. Please {instead}.",
+        code="unsupported_parameter",
+        param=member.partition(" ")[0],
+    )

@@ -1,0 +1,278 @@
+"""The items of a streamed answer while they grow: one class a kind of part.
+
+Each gives the data of its events without ``sequence_number``, which the renderer adds; what is kept of
+an item is its pieces while it is open and its JSON text afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from ampproxy.dialects._common import encode
+from ampproxy.model.base import Json
+from ampproxy.model.events import TokenLogprob
+
+#: An event's name and data: a JSON object without its closing brace.
+Said = tuple[str, bytes]
+
+
+def said(name: str, /, **members: Any) -> Said:
+    """An event. ``Raw`` members are written as they are."""
+    return name, encode({"type": f"response.{name}", **members})[:-1]
+
+
+def logprob_objects(logprobs: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
+    """Log probabilities as ``output_text`` has them."""
+
+    def one(token: str, logprob: float) -> dict[str, Any]:
+        return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
+
+    return [
+        {**one(entry.token, entry.logprob), "top_logprobs": [one(*other) for other in entry.top]}
+        for entry in logprobs
+    ]
+
+
+class Item:
+    """An item of ``output``.
+
+    :ivar head: what a delta's data begins with, up to the text; ``None`` while deltas need more said
+        before them. With ``tail`` it is what the renderer needs for the common delta.
+    """
+
+    kind: ClassVar[str] = ""
+    tail = b',"sequence_number":'
+
+    def __init__(self, id: str, output_index: int) -> None:
+        self.id = id
+        self.output_index = output_index
+        self.head: bytes | None = None
+        self.pieces: list[str] = []
+        self.where: dict[str, Any] = {"item_id": id, "output_index": output_index}
+
+    def open(self) -> list[Said]:
+        """``output_item.added`` and what else comes before the first delta."""
+        item = Json(self.item(b"", "in_progress"))
+        return [said("output_item.added", output_index=self.output_index, item=item)]
+
+    def before_delta(self) -> list[Said]:
+        """What must be said before the next delta, where ``head`` is ``None``."""
+        return []
+
+    def close(self) -> list[Said]:
+        """What comes between the last delta and ``output_item.done``."""
+        return []
+
+    def item(self, content: bytes, status: str) -> bytes:
+        """The item's JSON text."""
+        raise NotImplementedError
+
+    def content(self) -> bytes:
+        """What :meth:`item` takes, of the whole item."""
+        return b""
+
+    def done(self, status: str) -> tuple[list[Said], bytes]:
+        """The last events, and the item's JSON text."""
+        events = self.close()
+        text = self.item(self.content(), status)
+        events.append(said("output_item.done", output_index=self.output_index, item=Json(text)))
+        return events, text
+
+    def _delta_head(self, name: str, /, **members: Any) -> bytes:
+        data = encode({"type": f"response.{name}", **self.where, **members})[:-1]
+        return b"event: response." + name.encode() + b"\ndata: " + data + b',"delta":'
+
+
+class Message(Item):
+    """Text, with its annotations and log probabilities."""
+
+    tail = b',"logprobs":[],"sequence_number":'
+
+    def __init__(self, id: str, output_index: int, phase: Json | None = None) -> None:
+        super().__init__(id, output_index)
+        self.annotations: list[Json] = []
+        self.logprobs: list[dict[str, Any]] = []
+        self._phase = b',"phase":' + bytes(phase) if phase is not None else b""
+
+    def open(self) -> list[Said]:
+        """See :meth:`Item.open`."""
+        self.head = self._delta_head("output_text.delta", content_index=0)
+        part = Json(self._part(b'""'))
+        return [*super().open(), said("content_part.added", **self.where, content_index=0, part=part)]
+
+    def with_logprobs(self, text: str, logprobs: Sequence[TokenLogprob]) -> Said:
+        """A delta with log probabilities."""
+        objects = logprob_objects(logprobs)
+        self.logprobs += objects
+        self.pieces.append(text)
+        return said("output_text.delta", **self.where, content_index=0, delta=text, logprobs=objects)
+
+    def annotate(self, annotations: Sequence[Json]) -> list[Said]:
+        """Add annotations."""
+        first = len(self.annotations)
+        self.annotations += annotations
+        return [
+            said(
+                "output_text.annotation.added",
+                **self.where,
+                content_index=0,
+                annotation_index=number,
+                annotation=annotation,
+            )
+            for number, annotation in enumerate(annotations, first)
+        ]
+
+    def close(self) -> list[Said]:
+        """See :meth:`Item.close`."""
+        text = Json(encode("".join(self.pieces)))
+        part = Json(self._part(bytes(text)))
+        where = {**self.where, "content_index": 0}
+        return [
+            said("output_text.done", **where, text=text, logprobs=self.logprobs),
+            said("content_part.done", **where, part=part),
+        ]
+
+    def content(self) -> bytes:
+        """See :meth:`Item.content`."""
+        return self._part(encode("".join(self.pieces)))
+
+    def _part(self, text: bytes) -> bytes:
+        return b"".join(
+            (
+                b'{"type":"output_text","text":',
+                text,
+                b',"annotations":',
+                encode(self.annotations),
+                b',"logprobs":',
+                encode(self.logprobs),
+                b"}",
+            )
+        )
+
+    def item(self, content: bytes, status: str) -> bytes:
+        """See :meth:`Item.item`."""
+        head = encode({"id": self.id, "type": "message", "status": status, "role": "assistant"})
+        return b"".join((head[:-1], self._phase, b',"content":[', content, b"]}"))
+
+
+class RefusalMessage(Message):
+    """Words of refusal."""
+
+    tail = Item.tail
+
+    def open(self) -> list[Said]:
+        """See :meth:`Item.open`."""
+        opened = super().open()
+        self.head = self._delta_head("refusal.delta", content_index=0)
+        return opened
+
+    def close(self) -> list[Said]:
+        """See :meth:`Item.close`."""
+        text = Json(encode("".join(self.pieces)))
+        where = {**self.where, "content_index": 0}
+        part = Json(self._part(bytes(text)))
+        return [said("refusal.done", **where, refusal=text), said("content_part.done", **where, part=part)]
+
+    def _part(self, text: bytes) -> bytes:
+        return b'{"type":"refusal","refusal":' + text + b"}"
+
+
+class Call(Item):
+    """A call of a function."""
+
+    kind = "function_call"
+    member = "arguments"
+    event = "function_call_arguments"
+
+    def __init__(self, id: str, output_index: int, call_id: str, name: str) -> None:
+        super().__init__(id, output_index)
+        self._members = {"call_id": call_id, "name": name}
+
+    def open(self) -> list[Said]:
+        """See :meth:`Item.open`."""
+        self.head = self._delta_head(f"{self.event}.delta")
+        return super().open()
+
+    def close(self) -> list[Said]:
+        """See :meth:`Item.close`."""
+        whole = {self.member: Json(self.content())}
+        if self.kind == "function_call":
+            whole["name"] = Json(encode(self._members["name"]))
+        return [said(f"{self.event}.done", **self.where, **whole)]
+
+    def content(self) -> bytes:
+        """See :meth:`Item.content`."""
+        return encode("".join(self.pieces))
+
+    def item(self, content: bytes, status: str) -> bytes:
+        """See :meth:`Item.item`."""
+        head = encode({"id": self.id, "type": self.kind, "status": status, **self._members})
+        return b"".join((head[:-1], b',"', self.member.encode(), b'":', content or b'""', b"}"))
+
+
+class CustomCall(Call):
+    """A call of a custom tool: its input is text."""
+
+    kind = "custom_tool_call"
+    member = "input"
+    event = "custom_tool_call_input"
+
+
+class Thought(Item):
+    """Reasoning: the paragraphs of its summary and its proof.
+
+    :ivar proof: ``encrypted_content``.
+    """
+
+    def __init__(self, id: str, output_index: int) -> None:
+        super().__init__(id, output_index)
+        self.proof: str | None = None
+        self._sections: list[bytes] = []
+
+    def before_delta(self) -> list[Said]:
+        """A paragraph begins."""
+        number = len(self._sections)
+        self.head = self._delta_head("reasoning_summary_text.delta", summary_index=number)
+        part = {"type": "summary_text", "text": ""}
+        return [said("reasoning_summary_part.added", **self.where, summary_index=number, part=part)]
+
+    def end_section(self) -> list[Said]:
+        """The paragraph that is open is whole; nothing if none is."""
+        if self.head is None:
+            return []
+        text = Json(encode("".join(self.pieces)))
+        part = b'{"type":"summary_text","text":' + bytes(text) + b"}"
+        where = {**self.where, "summary_index": len(self._sections)}
+        self._sections.append(part)
+        self.head, self.pieces = None, []
+        return [
+            said("reasoning_summary_text.done", **where, text=text),
+            said("reasoning_summary_part.done", **where, part=Json(part)),
+        ]
+
+    def close(self) -> list[Said]:
+        """See :meth:`Item.close`."""
+        return self.end_section()
+
+    def content(self) -> bytes:
+        """See :meth:`Item.content`."""
+        return b",".join(self._sections)
+
+    def item(self, content: bytes, status: str) -> bytes:
+        """See :meth:`Item.item`."""
+        head = encode({"id": self.id, "type": "reasoning", "status": status})
+        proof = b',"encrypted_content":' + encode(self.proof) if self.proof is not None else b""
+        return b"".join((head[:-1], b',"summary":[', content, b"]", proof, b"}"))
+
+
+class Whole(Item):
+    """An item that has no deltas: a picture, or one that this dialect alone knows."""
+
+    def __init__(self, text: bytes, output_index: int) -> None:
+        super().__init__("", output_index)
+        self._text = text
+
+    def item(self, content: bytes, status: str) -> bytes:
+        """See :meth:`Item.item`."""
+        return self._text

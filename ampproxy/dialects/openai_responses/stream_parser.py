@@ -1,0 +1,388 @@
+"""A vendor's stream, or its whole answer, as events.
+
+A whole answer is read as a stream that has nothing but its terminal event, so the two cannot differ.
+Sources: ``openai.types.responses.Response*Event``; what servers that follow OpenAI leave out
+(``event:`` lines, deltas, ids, the output in the terminal event).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ampproxy.dialects._common import encode, loads
+from ampproxy.dialects._openai import parse_error
+from ampproxy.dialects.openai_responses.answer_items import (
+    ITEMS,
+    AnswerItem,
+    CallItem,
+    Content,
+    Head,
+    MessageItem,
+    ReasoningItem,
+    WireLogprob,
+    logprobs_from,
+)
+from ampproxy.dialects.openai_responses.usage import WireUsage, usage_from
+from ampproxy.errors import TruncatedStream
+from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Started,
+    UsageReport,
+    WireError,
+)
+from ampproxy.wire.sse import EventReader, EventTooLargeError
+
+
+class _Delta(msgspec.Struct):
+    delta: str
+    output_index: int = 0
+    content_index: int = 0
+    summary_index: int = 0
+    logprobs: Json = msgspec.Raw(b"[]")
+
+
+class _ItemEvent(msgspec.Struct):
+    item: Json
+    output_index: int = 0
+
+
+class _PartEvent(msgspec.Struct):
+    part: Content
+    output_index: int = 0
+    content_index: int = 0
+
+
+class _Annotation(msgspec.Struct):
+    annotation: Json
+    output_index: int = 0
+    content_index: int = 0
+
+
+class _Incomplete(msgspec.Struct):
+    reason: str | None = None
+
+
+class _Response(msgspec.Struct):
+    id: str | None = None
+    model: str | None = None
+    created_at: float | None = None
+    status: str | None = None
+    output: list[Json] | None = None
+    usage: WireUsage | None = None
+    incomplete_details: _Incomplete | None = None
+    error: Json | None = None
+
+
+class _Lifecycle(msgspec.Struct):
+    response: _Response
+
+
+class _Type(msgspec.Struct):
+    type: str = ""
+
+
+_type = msgspec.json.Decoder(_Type)
+_head = msgspec.json.Decoder(Head)
+_logprobs = msgspec.json.Decoder(list[WireLogprob] | None)
+_response = msgspec.json.Decoder(_Response)
+
+_INCOMPLETE: dict[str | None, FinishReason] = {"content_filter": "blocked"}
+_FAILURES = {"failed": "The vendor's answer failed.", "cancelled": "The answer was cancelled."}
+
+
+class ResponsesStreamParser:
+    """A :class:`~ampproxy.dialects.base.StreamParser`."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader()
+        self._items: dict[int, AnswerItem] = {}
+        #: Text parts that grow, by output and content index: (part, kind).
+        self._texts: dict[tuple[int, int], Any] = {}
+        self._count = 0
+        self._started = False
+        self._called = False
+        self._refused = False
+        self._over = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`."""
+        if self._over:
+            return []
+        try:
+            return self._events(self._reader.feed(data))
+        except EventTooLargeError as error:
+            return self._broken(str(error))
+
+    def end(self) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`."""
+        events = self._events(self._reader.end()) if not self._over else []
+        if not self._over:
+            raise TruncatedStream
+        return events
+
+    def whole(self, body: bytes) -> list[Event]:
+        """The events of an answer that was not streamed.
+
+        :raises msgspec.MsgspecError: it is not one.
+        """
+        response = _response.decode(body)
+        events = self._start(response)
+        events += self._terminal(response, response.status or "completed")
+        return events
+
+    def _events(self, blocks: list[tuple[bytes, bytes]]) -> list[Event]:
+        out: list[Event] = []
+        texts = self._texts
+        for name, data in blocks:
+            if name == b"response.output_text.delta":
+                try:
+                    event = _text_delta(data)
+                except (msgspec.MsgspecError, ValueError):
+                    out += self._broken("The vendor's event response.output_text.delta could not be read.")
+                    break
+                part = texts.get((event.output_index, event.content_index))
+                if part is not None and event.logprobs == _NO_LOGPROBS:
+                    text = event.delta
+                    part.told += len(text)
+                    out.append(Delta(part.index, text))
+                    continue
+            out += self._one(name, data)
+            if self._over:
+                break
+        return out
+
+    def _one(self, name: bytes, data: bytes) -> list[Event]:
+        try:
+            if name not in _EVENTS:
+                name = _type.decode(data).type.encode() if data != b"[DONE]" else b""
+            if (known := _EVENTS.get(name)) is None:
+                return []
+            decode, step = known
+            events: list[Event] = step(self, decode(data), name)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            return self._broken(
+                f"The vendor's event {name.decode(errors='replace')[:60]} is not valid: {error}"
+            )
+        return events
+
+    def _broken(self, message: str) -> list[Event]:
+        self._over = True
+        return [Failed(WireError("unavailable", message, 502))]
+
+    def _number(self) -> int:
+        self._count += 1
+        return self._count - 1
+
+    # ---------------------------------------------------------------------------------- lifecycle
+
+    def _start(self, response: _Response) -> list[Event]:
+        if self._started:
+            return []
+        self._started = True
+        created = int(response.created_at) if response.created_at is not None else None
+        return [Started(response.id, response.model, created, RESPONSES)]
+
+    def _lifecycle(self, event: _Lifecycle, name: bytes) -> list[Event]:
+        return self._start(event.response)
+
+    def _end(self, event: _Lifecycle, name: bytes) -> list[Event]:
+        response = event.response
+        status = name.removeprefix(b"response.").decode()
+        if status == "completed" and response.status == "incomplete":
+            status = "incomplete"
+        return [*self._start(response), *self._terminal(response, status)]
+
+    def _terminal(self, response: _Response, status: str) -> list[Event]:
+        """What the terminal event says that nobody said yet, and the end."""
+        self._over = True
+        usage: list[Event] = [UsageReport(usage_from(response.usage))] if response.usage else []
+        if status not in ("completed", "incomplete"):
+            return [*usage, Failed(_failure(response, status))]
+        events = self._remaining(response.output or [])
+        return [*events, *usage, self._finished(response, status), Completed()]
+
+    def _remaining(self, output: list[Json]) -> list[Event]:
+        events: list[Event] = []
+        for position, item in enumerate(output):
+            head = _head.decode(item)
+            known = self._match(position, head)
+            if known is None:
+                index = position if position not in self._items else max(self._items) + 1
+                known = self._new(index, head)
+            if not known.done:
+                events += self._finish_item(known, item)
+        for known in self._items.values():
+            if not known.done:
+                events += known.abandon()
+        return events
+
+    def _match(self, position: int, head: Head) -> AnswerItem | None:
+        """The item that was seen before, by its id, its call's id, or its place."""
+        for known in self._items.values():
+            same = (head.id and known.head.id == head.id) or (
+                head.call_id and known.head.call_id == head.call_id
+            )
+            if same and known.head.type == head.type:
+                return known
+        there = self._items.get(position)
+        return there if there is not None and there.head.type == head.type else None
+
+    def _finished(self, response: _Response, status: str) -> Finished:
+        if status == "incomplete":
+            reason = response.incomplete_details.reason if response.incomplete_details else None
+            return Finished(_INCOMPLETE.get(reason, "length"), detail=reason)
+        if self._called:
+            return Finished("tool_calls")
+        return Finished("refusal" if self._refused else "stop")
+
+    def _error(self, event: dict[str, Any], name: bytes) -> list[Event]:
+        self._over = True
+        return [Failed(_wire_error({key: value for key, value in event.items() if key != "type"}))]
+
+    # -------------------------------------------------------------------------------------- items
+
+    def _new(self, index: int, head: Head) -> AnswerItem:
+        item = self._items[index] = ITEMS.get(head.type, AnswerItem)(head, self._number)
+        return item
+
+    def _item_added(self, event: _ItemEvent, name: bytes) -> list[Event]:
+        head = _head.decode(event.item)
+        if event.output_index in self._items:
+            return []
+        item = self._new(event.output_index, head)
+        self._called = self._called or isinstance(item, CallItem)
+        return [*self._start(_Response()), *item.add(event.item)]
+
+    def _item_done(self, event: _ItemEvent, name: bytes) -> list[Event]:
+        head = _head.decode(event.item)
+        item = self._items.get(event.output_index)
+        if item is None or item.head.type != head.type:
+            item = self._new(event.output_index, head)
+        if item.done:
+            return []
+        return [*self._start(_Response()), *self._finish_item(item, event.item)]
+
+    def _finish_item(self, item: AnswerItem, text: Json) -> list[Event]:
+        self._called = self._called or isinstance(item, CallItem)
+        events = item.finish(text)
+        if isinstance(item, MessageItem):
+            self._refused = self._refused or item.refused
+        return events
+
+    def _message(self, index: int) -> MessageItem | None:
+        """The message that a text belongs to; one that was never announced begins with it."""
+        item = self._items.get(index)
+        if item is None:
+            item = self._new(index, Head("message"))
+        return item if isinstance(item, MessageItem) and not item.done else None
+
+    def _text(self, event: _Delta, name: bytes) -> list[Event]:
+        message = self._message(event.output_index)
+        if message is None:
+            return []
+        events = self._start(_Response())
+        kind = "refusal" if b"refusal" in name else "text"
+        self._refused = self._refused or kind == "refusal"
+        part = message.part(event.content_index, kind, events)
+        if part.closed:
+            return events
+        self._texts[event.output_index, event.content_index] = part
+        part.told += len(event.delta)
+        events.append(Delta(part.index, event.delta, logprobs_from(_logprobs.decode(event.logprobs))))
+        return events
+
+    def _part_added(self, event: _PartEvent, name: bytes) -> list[Event]:
+        if event.part.type not in ("output_text", "text", "refusal"):
+            return []
+        message = self._message(event.output_index)
+        events = self._start(_Response())
+        if message is not None:
+            part = message.part(event.content_index, event.part.type, events)
+            self._refused = self._refused or event.part.type == "refusal"
+            if not part.closed:
+                self._texts[event.output_index, event.content_index] = part
+        return events
+
+    def _part_done(self, event: _PartEvent, name: bytes) -> list[Event]:
+        if event.part.type not in ("output_text", "text", "refusal"):
+            return []
+        message = self._message(event.output_index)
+        self._texts.pop((event.output_index, event.content_index), None)
+        return message.finish_part(event.content_index, event.part) if message is not None else []
+
+    def _annotation(self, event: _Annotation, name: bytes) -> list[Event]:
+        part = self._texts.get((event.output_index, event.content_index))
+        if part is not None:
+            part.annotations.append(event.annotation)
+        return []
+
+    def _arguments(self, event: _Delta, name: bytes) -> list[Event]:
+        item = self._items.get(event.output_index)
+        if not isinstance(item, CallItem) or item.part is None or item.done:
+            return []
+        item.part.told += len(event.delta)
+        return [Delta(item.part.index, event.delta)]
+
+    def _thought(self, event: _Delta, name: bytes) -> list[Event]:
+        item = self._items.get(event.output_index)
+        if item is None:
+            item = self._new(event.output_index, Head("reasoning"))
+        if not isinstance(item, ReasoningItem) or item.done:
+            return []
+        if b"summary" in name:
+            return [*self._start(_Response()), *item.delta("summary", event.summary_index, event.delta)]
+        return [*self._start(_Response()), *item.delta("content", event.content_index, event.delta)]
+
+
+def _failure(response: _Response, status: str) -> WireError:
+    value = loads(response.error) if response.error is not None else None
+    if isinstance(value, dict):
+        return _wire_error(value)
+    return WireError("unavailable", _FAILURES.get(status, f"The answer ended as {status[:40]}."), 502)
+
+
+def _wire_error(value: dict[str, Any]) -> WireError:
+    return parse_error(0, {}, encode(value))
+
+
+_NO_LOGPROBS = Json(b"[]")
+_text_delta = msgspec.json.Decoder(_Delta).decode
+_item = msgspec.json.Decoder(_ItemEvent).decode
+_part = msgspec.json.Decoder(_PartEvent).decode
+_life = msgspec.json.Decoder(_Lifecycle).decode
+
+_Step = Callable[[ResponsesStreamParser, Any, bytes], list[Event]]
+#: What is known: how the data is read, and what is done with it. All else is left alone.
+_EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
+    b"response.created": (_life, ResponsesStreamParser._lifecycle),
+    b"response.queued": (_life, ResponsesStreamParser._lifecycle),
+    b"response.in_progress": (_life, ResponsesStreamParser._lifecycle),
+    b"response.output_item.added": (_item, ResponsesStreamParser._item_added),
+    b"response.output_item.done": (_item, ResponsesStreamParser._item_done),
+    b"response.content_part.added": (_part, ResponsesStreamParser._part_added),
+    b"response.content_part.done": (_part, ResponsesStreamParser._part_done),
+    b"response.output_text.delta": (_text_delta, ResponsesStreamParser._text),
+    b"response.output_text.annotation.added": (
+        msgspec.json.Decoder(_Annotation).decode,
+        ResponsesStreamParser._annotation,
+    ),
+    b"response.refusal.delta": (_text_delta, ResponsesStreamParser._text),
+    b"response.function_call_arguments.delta": (_text_delta, ResponsesStreamParser._arguments),
+    b"response.custom_tool_call_input.delta": (_text_delta, ResponsesStreamParser._arguments),
+    b"response.reasoning_summary_text.delta": (_text_delta, ResponsesStreamParser._thought),
+    b"response.reasoning_text.delta": (_text_delta, ResponsesStreamParser._thought),
+    b"response.completed": (_life, ResponsesStreamParser._end),
+    b"response.incomplete": (_life, ResponsesStreamParser._end),
+    b"response.failed": (_life, ResponsesStreamParser._end),
+    b"response.cancelled": (_life, ResponsesStreamParser._end),
+    b"error": (msgspec.json.Decoder(dict[str, Any]).decode, ResponsesStreamParser._error),
+}

@@ -1,0 +1,190 @@
+"""Tools and the choice among them, both ways.
+
+Functions are flat here (``name`` and ``parameters`` stand beside ``type``), and ``strict`` is true
+unless it is said (``FunctionToolParam``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ampproxy.dialects._common import Losses, Names, bad_request, loads, to_raw
+from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
+from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
+
+#: Types of hosted tools that other vendors have too; dated variants follow a ``_preview_``.
+_KINDS = {
+    "web_search": "web_search",
+    "web_search_preview": "web_search",
+    "code_interpreter": "code_execution",
+}
+_DECLARED: dict[str, dict[str, Any]] = {
+    "web_search": {"type": "web_search"},
+    "code_execution": {"type": "code_interpreter", "container": {"type": "auto"}},
+}
+_EMPTY_SCHEMA = {"type": "object", "properties": {}}
+
+
+def parse_tools(text: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
+    """The client's functions and custom tools, and the tools that the vendor runs.
+
+    :raises ampproxy.errors.ClientFault: a declaration is not valid.
+    """
+    tools: list[Tool] = []
+    hosted: list[HostedTool] = []
+    declared = read(text, list[Json], "tools") if text is not None else None
+    for number, declaration in enumerate(declared or ()):
+        fields = Fields(declaration, f"tools[{number}]")
+        kind = fields.need("type", str)
+        if kind == "function":
+            tools.append(_parse_function(fields))
+        elif kind == "custom":
+            tools.append(_parse_custom(fields))
+        else:
+            hosted.append(HostedTool(_kind(kind), RESPONSES, declaration))
+    return tuple(tools), tuple(hosted)
+
+
+def _kind(name: str) -> str:
+    if name.startswith("web_search"):
+        return "web_search"
+    return _KINDS.get(name, name)
+
+
+def _parse_function(fields: Fields) -> Tool:
+    strict: bool | None = True
+    if "strict" in fields.left:
+        strict = fields.take("strict", bool)
+    return Tool(
+        fields.need("name", str),
+        fields.take("description", str),
+        fields.take_raw("parameters"),
+        strict,
+        extras=fields.said(),
+    )
+
+
+def _parse_custom(fields: Fields) -> Tool:
+    return Tool(
+        fields.need("name", str),
+        fields.take("description", str),
+        freeform=True,
+        grammar=fields.take_raw("format"),
+        extras=fields.said(),
+    )
+
+
+def parse_choice(text: Json | None) -> tuple[ToolChoice | None, bool]:
+    """The choice, and whether it was understood: one that forces a hosted tool is this dialect's alone.
+
+    :raises ampproxy.errors.ClientFault: it is neither a word nor an object.
+    """
+    if text is None:
+        return None, True
+    if is_string(text):
+        word: Any = read(text, str, "tool_choice")
+        if word not in ("auto", "none", "required"):
+            bad_request(
+                "tool_choice", f"It must be auto, none, required or an object, not {str(word)[:40]!r}."
+            )
+        return ToolChoice(word), True
+    fields = Fields(text, "tool_choice")
+    kind = fields.need("type", str)
+    if kind in ("function", "custom"):
+        return ToolChoice("named", fields.need("name", str)), True
+    if kind == "allowed_tools":
+        return _parse_allowed(fields)
+    return None, False
+
+
+def _parse_allowed(fields: Fields) -> tuple[ToolChoice, bool]:
+    mode = fields.take("mode", str)
+    entries = fields.take("tools", list[dict[str, Any]]) or []
+    names = tuple(
+        str(entry["name"])
+        for entry in entries
+        if entry.get("type") in ("function", "custom") and "name" in entry
+    )
+    return ToolChoice("required" if mode == "required" else "auto", allowed=names), len(names) == len(entries)
+
+
+# ------------------------------------------------------------------------------------- rendering
+
+
+def say_tools(request: ChatRequest, names: Names, losses: Losses) -> list[dict[str, Any] | Json]:
+    """The declarations of all tools.
+
+    :param names: gives the names to send.
+    """
+    native = request.dialect == RESPONSES
+    said: list[dict[str, Any] | Json] = []
+    for number, tool in enumerate(request.tools):
+        if tool.cache is not None:
+            losses("cache_control", f"tools[{number}]", "Responses caches by itself; marks have no place.")
+        said.append(_say_tool(tool, names(tool.name), native))
+    for number, hosted in enumerate(request.hosted):
+        if hosted.dialect == RESPONSES:
+            said.append(hosted.raw)
+        elif hosted.kind in _DECLARED:
+            said.append(_DECLARED[hosted.kind])
+            if set(loads(hosted.raw, {}) or {}) - {"type", "name", "cache_control"}:
+                why = f"The options of {hosted.kind} are spelled otherwise in Responses and were left out."
+                losses("hosted_tool_options", f"hosted[{number}]", why)
+        else:
+            losses("hosted_tool", f"hosted[{number}]", f"Responses has no tool like {hosted.kind}.")
+    return said
+
+
+def _say_tool(tool: Tool, name: str, native: bool) -> dict[str, Any]:
+    said: dict[str, Any] = {"type": "custom" if tool.freeform else "function", "name": name}
+    put(said, {"description": tool.description})
+    if tool.freeform:
+        put(said, {"format": _flat(tool.grammar)})
+    else:
+        said["parameters"] = tool.schema if tool.schema is not None else (None if native else _EMPTY_SCHEMA)
+        # Unsaid means true here and false everywhere else.
+        said["strict"] = tool.strict if native else bool(tool.strict)
+    return {**said, **(tool.extras if native else {})}
+
+
+def _flat(grammar: Json | None) -> Json | None:
+    """A custom tool's format, as Responses has it: chat has one level more."""
+    value = loads(grammar) if grammar is not None else None
+    if isinstance(value, dict) and isinstance(value.get("grammar"), dict):
+        return to_raw({"type": "grammar", **value["grammar"]})
+    return grammar
+
+
+def say_choice(request: ChatRequest, names: Names, losses: Losses) -> str | dict[str, Any] | None:
+    """The choice, or ``None`` for the vendor's default."""
+    choice = request.choice
+    if choice is None:
+        return None
+    if not (request.tools or request.hosted):
+        if choice.mode not in ("auto", "none"):
+            losses("tool_choice", "choice", "There is no tool that could be chosen.")
+        return None
+    reference = _Reference(request.tools, names)
+    if choice.mode == "named":
+        return reference(choice.name or "")
+    if choice.allowed:
+        tools = [reference(name) for name in choice.allowed]
+        return {
+            "type": "allowed_tools",
+            "mode": "auto" if choice.mode == "none" else choice.mode,
+            "tools": tools,
+        }
+    return choice.mode
+
+
+class _Reference:
+    """Names a tool in a choice, with its kind."""
+
+    def __init__(self, tools: Sequence[Tool], names: Callable[[str], str]) -> None:
+        self._custom = {tool.name for tool in tools if tool.freeform}
+        self._names = names
+
+    def __call__(self, name: str) -> dict[str, Any]:
+        return {"type": "custom" if name in self._custom else "function", "name": self._names(name)}
