@@ -17,6 +17,7 @@ from ampproxy import __version__
 VERBS: dict[str, str] = {
     "check": "Say everything that is wrong with a configuration file.",
     "explain": "Say where a request for a model would go, and why.",
+    "models": "List the models that clients see, and who serves them.",
     "demo": "Serve made-up models, to try clients without any account.",
     "translate": "Translate a request or an answer from one dialect to another.",
 }

@@ -49,6 +49,8 @@ _UNSUPPORTED = {
     "rebuild-mid-system-message": _NO_REWRITING,
     "websockets": "the provider is always asked over plain HTTP",
     "weight": "accounts of one priority share the load evenly",
+    "alpha-search": "searches are not served",
+    "request-scoped-errors": "what follows a failure is not a matter of settings",
     "request-retry": "it is one setting for all accounts, at the top of the file",
 }
 _UNSUPPORTED_COMPATIBLE = {
@@ -57,6 +59,9 @@ _UNSUPPORTED_COMPATIBLE = {
     "api-key": "list it under api-key-entries, as api-key",
 }
 _UNSUPPORTED_MODEL = {
+    "display-name": "models are listed by their names",
+    "is-compat": _NO_REWRITING,
+    "max-context-length": "limits are the vendor's to say",
     "image": "images are passed on to every model",
     "thinking": "the thinking that a client asks for is passed on as it is",
     "fork": "it belongs to oauth-model-alias",

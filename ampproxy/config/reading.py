@@ -191,6 +191,7 @@ class Setting:
     :param doc: one line for the documentation.
     :param default: what absence means, for the documentation.
     :param required: whether absence is wrong.
+    :param blank: whether empty text says something of its own; else it is the same as absence.
     """
 
     name: str
@@ -199,6 +200,7 @@ class Setting:
     doc: str
     default: str = "none"
     required: bool = False
+    blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +261,7 @@ class Section:
             row = rows.get(entry.key)
             if row is None:
                 at.warn(self._unknown(entry.key))
-            elif row.required or not (isinstance(entry.node, Scalar) and entry.node.type == "null"):
+            elif row.required or not _absent(entry.node, row):
                 found.places[row.field] = at
                 value, good = at.attempt(row.reader)
                 if good:
@@ -272,6 +274,13 @@ class Section:
             return f"is not supported by ampproxy and has no effect: {why}"
         near = suggest(key, [row.name for row in self.rows])
         return f"is not a known setting and has no effect{near}"
+
+
+def _absent(node: Node, row: Setting) -> bool:
+    """Whether the key stands there with nothing, as templates have it: ``key:`` or ``key: ""``."""
+    if not isinstance(node, Scalar):
+        return False
+    return node.type == "null" or (not row.blank and not node.text.strip())
 
 
 def suggest(key: str, names: list[str]) -> str:

@@ -112,6 +112,7 @@ _ROUTING = Section(
             "1h",
         ),
     ),
+    {"session-affinity-subagents": "each conversation is kept on an account of its own"},
 )
 
 _STREAMING = Section(
@@ -170,18 +171,29 @@ _TIMEOUTS = Section(
 _TRANSLATIONS = {"lenient": "lenient", "strict": "strict"}
 _NOT_LOGGED = "request and answer bodies are never written to files"
 _NO_DISGUISE = "requests carry ampproxy's own headers and are not disguised"
+_NO_VENDOR = "this kind of account is not served"
 _ELSEWHERE = "the service's log goes where twistd or systemd sends it"
 
 #: CLIProxyAPI's settings that mean nothing here.
 _UNSUPPORTED = {
+    "antigravity": _NO_DISGUISE,
+    "antigravity-signature-bypass-strict": _NO_VENDOR,
+    "antigravity-signature-cache-enabled": _NO_VENDOR,
     "auth-auto-refresh-workers": "logins are refreshed as they need it",
+    "claude-code": _NO_DISGUISE,
     "claude-header-defaults": _NO_DISGUISE,
     "codex": _NO_DISGUISE,
     "codex-header-defaults": _NO_DISGUISE,
     "commercial-mode": "there is one mode only",
+    "credential-concurrency": "it belongs to CLIProxyAPI's Home",
+    "credential-in-flight": "it belongs to CLIProxyAPI's Home",
+    "disable-claude-cloak-mode": _NO_DISGUISE,
     "disable-image-generation": "no tool is ever added to a request",
     "error-logs-max-files": _NOT_LOGGED,
     "generative-language-api-key": "list the keys under gemini-api-key, each as api-key",
+    "gpt-image-2-base-model": "no tool is ever added to a request",
+    "home": "it belongs to CLIProxyAPI's Home",
+    "interactions-api-key": _NO_VENDOR,
     "logging-to-file": _ELSEWHERE,
     "logs-max-total-size-mb": _ELSEWHERE,
     "nonstream-keepalive-interval": "blank bytes before a whole answer would spoil it",
@@ -192,10 +204,16 @@ _UNSUPPORTED = {
     "plugins": "there are none of CLIProxyAPI's kind",
     "pprof": "that is a tool of the Go runtime",
     "quota-exceeded": "another account is tried whenever one is exhausted",
+    "redis-usage-queue-retention-seconds": "there is no usage queue",
     "remote-management": "the service is managed by its file alone",
     "request-log": _NOT_LOGGED,
+    "save-cooldown-status": "rests are forgotten at a restart",
+    "transient-error-cooldown-seconds": "how long an account rests follows from the failure",
     "usage-statistics-enabled": "there is no usage queue",
+    "video-result-auth-cache-ttl": "videos are not served",
     "ws-auth": "client keys are asked for on every route",
+    "xai": _NO_VENDOR,
+    "xai-api-key": "list the keys under openai-compatibility, as one entry",
 }
 
 
@@ -252,8 +270,9 @@ ROOT = Section(
             "host",
             "host",
             readers.HOST,
-            "Where to listen. Empty for every interface; anything but this machine needs `api-keys`.",
+            "Where to listen. Empty text for every interface; anything but this machine needs `api-keys`.",
             "127.0.0.1",
+            blank=True,
         ),
         Setting("port", "port", readers.PORT, "The port to listen on; 0 for any free one.", "8317"),
         Setting("tls", "tls", _TLS, "HTTPS towards the clients."),

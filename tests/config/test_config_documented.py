@@ -113,4 +113,4 @@ def test_reference_has_deprecated_keys(old):
 )
 def test_reference_has_unsupported_keys(key):
     """The reference names each of CLIProxyAPI's settings that has no effect."""
-    assert re.search(rf"\| `(streaming\.)?{re.escape(key)}` \| ", REFERENCE)
+    assert re.search(rf"\| `((streaming|routing)\.)?{re.escape(key)}` \| ", REFERENCE)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from textwrap import dedent
@@ -15,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ampproxy.config import document
-from ampproxy.config.load import find, load, parse
+from ampproxy.config.load import parse
 from ampproxy.config.reading import Section, walk
-from ampproxy.config.schema import AmpCode, Config, Limits, ModelName, Routing, Timeouts, Tls
+from ampproxy.config.schema import AmpCode, Config, Limits, Routing, Timeouts, Tls
 from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret
@@ -212,133 +210,6 @@ def test_flat_keys_alone():
     assert not ampcode.restrict_management_to_localhost
 
 
-VENDORS = [
-    ("claude-api-key", "claude", "anthropic", "https://api.anthropic.com"),
-    ("codex-api-key", "codex", "openai-responses", "https://api.openai.com/v1"),
-    ("gemini-api-key", "gemini", "gemini", "https://generativelanguage.googleapis.com"),
-    ("vertex-api-key", "vertex", "gemini", "https://aiplatform.googleapis.com"),
-]
-
-
-@pytest.mark.parametrize(("section", "kind", "dialect", "base_url"), VENDORS)
-def test_vendor_account(section, kind, dialect, base_url):
-    """An entry with nothing but its key is an account at the vendor itself."""
-    (account,) = read(f"port: 1\n{section}:\n  - api-key: k").accounts
-    assert (account.label, account.kind, account.dialect) == (f"{section}[0]", kind, dialect)
-    assert (account.base_url, account.api_key, account.line) == (base_url, Secret("k"), 3)
-    assert account.proxy_url is None
-
-
-def test_whole_account():
-    """All that an entry may say."""
-    (account,) = read(
-        """
-        claude-api-key:
-          - api-key: k
-            base-url: https://proxy.example/anthropic/
-            priority: -2
-            prefix: " /work/ "
-            proxy-url: none
-            headers: {X-Team: " tools ", "": x, X-None: ""}
-            models:
-              - {name: a-1, alias: a}
-              - b
-            excluded-models: [" Claude-3-* ", claude-3-*, ""]
-            disable-cooling: true
-        """
-    ).accounts
-    assert account.base_url == "https://proxy.example/anthropic"
-    assert (account.priority, account.prefix, account.proxy_url) == (-2, "work", "direct")
-    assert account.headers == (("X-Team", "tools"),)
-    assert account.models == (ModelName(name="a-1", alias="a"), ModelName(name="b", alias=""))
-    assert [m.visible for m in account.models] == ["a", "b"]
-    assert account.excluded_models == ("claude-3-*",)
-    assert account.disable_cooling
-
-
-def test_accounts_in_config_order():
-    """Accounts stand in the order of the file, whatever their sections; labels keep their places."""
-    config = read(
-        """
-        openai-compatibility:
-          - {name: local, base-url: "http://127.0.0.1:1/v1"}
-        gemini-api-key:
-          - {api-key: a, disabled: true}
-          - {api-key: b}
-        claude-api-key:
-          - {api-key: c}
-        """
-    )
-    assert [a.label for a in config.accounts] == [
-        "openai-compatibility/local[0]",
-        "gemini-api-key[1]",
-        "claude-api-key[0]",
-    ]
-
-
-def test_compatible_server():
-    """Each key of a server is an account; all share what the server says, but for a proxy of their own."""
-    config = read(
-        """
-        openai-compatibility:
-          - name: router
-            base-url: https://router.example/api/v1/
-            proxy-url: http://proxy.example
-            priority: 1
-            headers: {X-Title: amp}
-            models: [{name: k2, alias: pool}, {name: k3, alias: pool}]
-            excluded-models: [x*]
-            api-key-entries:
-              - api-key: a
-              - api-key: b
-                proxy-url: direct
-        """
-    )
-    first, second = config.accounts
-    assert (first.label, second.label) == ("openai-compatibility/router[0]", "openai-compatibility/router[1]")
-    assert {first.dialect, second.dialect} == {"openai-chat"}
-    assert (first.proxy_url, second.proxy_url) == ("http://proxy.example", "direct")
-    assert (first.api_key, second.api_key) == (Secret("a"), Secret("b"))
-    assert (first.line, second.line) == (11, 12)
-    assert (
-        first.models
-        == second.models
-        == (ModelName(name="k2", alias="pool"), ModelName(name="k3", alias="pool"))
-    )
-    assert {first.base_url, second.base_url} == {"https://router.example/api/v1"}
-
-
-@pytest.mark.parametrize("entries", ["", "    api-key-entries: []", "    api-key-entries: [{api-key: ''}]"])
-def test_keyless_server(entries):
-    """A server without keys is one account that sends none, as local servers want it."""
-    text = f"openai-compatibility:\n  - name: local\n    base-url: http://127.0.0.1:11434/v1\n{entries}\n"
-    (account,) = read(text).accounts
-    assert (account.label, bool(account.api_key)) == ("openai-compatibility/local[0]", False)
-
-
-def test_disabled_server():
-    """A server that is switched off gives no account."""
-    server = "{name: a, base-url: 'http://a', disabled: true, api-key-entries: [{api-key: b}]}"
-    assert read(f"openai-compatibility: [{server}]").accounts == ()
-
-
-def test_labels_are_unique():
-    """Two entries of one name share the count of their keys, so that logs can tell accounts apart."""
-    config = read("openai-compatibility: [{name: a, base-url: 'http://a'}, {name: a, base-url: 'http://b'}]")
-    assert [a.label for a in config.accounts] == ["openai-compatibility/a[0]", "openai-compatibility/a[1]"]
-
-
-def test_cooling_is_disabled_for_all():
-    """The global switch reaches every account."""
-    assert read("disable-cooling: true\nclaude-api-key: [{api-key: a}]").accounts[0].disable_cooling
-
-
-def test_repeated_account_is_one():
-    """A key that stands twice is one account, unless its models or prefix differ."""
-    text = "gemini-api-key: [{api-key: a}, {api-key: a}, {api-key: a, prefix: b}, {api-key: a, models: [c]}]"
-    assert [a.label for a in read(text).accounts] == [f"gemini-api-key[{n}]" for n in (0, 2, 3)]
-
-
 def test_environment():
     """Variables are filled in anywhere in a value, numbers and switches too; $${ is a literal."""
     config = read(
@@ -390,6 +261,44 @@ def test_anchors_and_merges():
     ]
 
 
+def test_file_of_a_cliproxyapi_user():
+    """A file in the manner of CLIProxyAPI's template loads; only what has no effect is named."""
+    config = read(
+        """
+        host: ""
+        port: 8317
+        tls: {enable: false, cert: "", key: ""}
+        remote-management: {allow-remote: false, secret-key: ""}
+        auth-dir: ""
+        api-keys: [mine]
+        proxy-url: ""
+        request-retry: 3
+        max-retry-credentials: 0
+        max-retry-interval: 30
+        quota-exceeded: {switch-project: true}
+        routing: {strategy: "", session-affinity: false, session-affinity-ttl: ""}
+        ampcode:
+          upstream-url: ""
+          upstream-api-key: ""
+          restrict-management-to-localhost: false
+          model-mappings: []
+        claude-api-key:
+          - {api-key: a, base-url: "", proxy-url: "", prefix: "", models: [{name: b, alias: ""}]}
+        """
+    )
+    assert [w.split(": ")[1] for w in config.warnings] == ["remote-management", "quota-exceeded"]
+    assert replace(config, warnings=(), accounts=()) == replace(
+        DEFAULT,
+        host="",
+        api_keys=(Secret("mine"),),
+        request_retry=3,
+        max_retry_interval=30,
+        ampcode=AmpCode(restrict_management_to_localhost=False),
+    )
+    assert config.accounts[0].base_url == "https://api.anthropic.com"
+    assert config.accounts[0].proxy_url is None
+
+
 def test_both_yaml_loaders_agree(monkeypatch):
     """Without libyaml the same file means the same, and the same mistakes are found in the same lines."""
     sample = "port: '1'\napi-keys: [a]\nport: 2\nclaude-api-key:\n  - api-key: &k 'x'\n  - {api-key: *k}\n"
@@ -411,58 +320,6 @@ def test_any_text_is_a_configuration_or_a_config_error(text):
     except ConfigError as error:
         said = error.complaints or ("no complaint at all",)
     assert all(re.match(r"amp\.yaml:\d+: .+: ", remark, re.DOTALL) for remark in said)
-
-
-def test_load(tmp_path):
-    """A file is read with a byte-order mark or without, its secrets come from real files, it names itself."""
-    (tmp_path / "key").write_text("secret\n")
-    file = tmp_path / "config.yaml"
-    file.write_text(f"api-keys: [file:{tmp_path}/key]\nhots: 1", encoding="utf-8-sig")
-    config = load(file, environ={}, home=HOME)
-    assert (config.api_keys, config.source) == ((Secret("secret"),), file)
-    assert config.warnings[0].startswith(f"{file}:2: hots: ")
-
-
-def test_load_missing_file(tmp_path):
-    """A file that is not there is a configuration error like any other."""
-    with pytest.raises(ConfigError, match=r"config\.yaml:1: file: cannot be read: No such file"):
-        load(tmp_path / "config.yaml", environ={}, home=HOME)
-
-
-def test_load_not_utf8(tmp_path):
-    """A file in another encoding is named with the line of the first bad byte."""
-    file = tmp_path / "config.yaml"
-    file.write_bytes(b"port: 1\n# caf\xe9\n")
-    with pytest.raises(ConfigError, match=r"config\.yaml:2: file: is not UTF-8"):
-        load(file, environ={}, home=HOME)
-
-
-def test_load_checks_certificates(tmp_path):
-    """A certificate that is not on the disk is found at once."""
-    file = tmp_path / "config.yaml"
-    file.write_text(f"tls: {{enable: true, cert: {tmp_path}/c, key: {tmp_path}/k}}")
-    with pytest.raises(ConfigError) as caught:
-        load(file, environ={}, home=HOME)
-    assert [c.split(": ")[1] for c in caught.value.complaints] == ["tls.cert", "tls.key"]
-
-
-def test_find(tmp_path):
-    """The file of the working folder goes before the user's own."""
-    here, home = tmp_path / "here", tmp_path / "home"
-    own = home / ".config" / "ampproxy" / "config.yaml"
-    own.parent.mkdir(parents=True)
-    here.mkdir()
-    own.touch()
-    assert find(here, home) == own
-    (here / "config.yaml").touch()
-    assert find(here, home) == here / "config.yaml"
-
-
-def test_import_is_cheap():
-    """Reading a configuration does not start Twisted."""
-    code = "import sys, ampproxy.config.load; print([m for m in sys.modules if m in ('twisted', 'treq')])"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TREE)
-    assert run.stdout.strip() == "[]"
 
 
 def test_table_is_sound():
