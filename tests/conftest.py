@@ -1,0 +1,1 @@
+"""Makes the directory above importable, so that ``tests.reactor`` is found from every test."""
