@@ -19,11 +19,12 @@ from ampproxy.dialects._common import (
     loads,
     plain_message,
     retry_after,
+    to_raw,
 )
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.errors import STATUS
 from ampproxy.model.base import Json
-from ampproxy.model.events import ErrorKind, Usage, WireError
+from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError
 
 #: How each kind is told to a client: ``type`` and ``code``.
 WORDS: dict[ErrorKind, tuple[str, str | None]] = {
@@ -130,14 +131,25 @@ def error_from(value: object, status: int | None = None) -> WireError:
     if not message:
         said = f"answered with status {status}" if status else "reported an error"
         message = f"The server {said} and said nothing more."
+    if status is None or status < 400:
+        status = _status_in(value)
     kind = _kind(status, type_, code, message)
     return WireError(
         kind,
         message[:_MESSAGE_LIMIT],
-        STATUS[kind] if status is None or status < 400 else status,
+        STATUS[kind] if status is None else status,
         code or type_,
         param,
     )
+
+
+def _status_in(value: object) -> int | None:
+    """The HTTP status that many servers repeat as a number in ``code`` or ``status``."""
+    inner = value.get("error", value) if isinstance(value, dict) else None
+    if not isinstance(inner, dict):
+        return None
+    numbers = (inner.get("code"), inner.get("status"), inner.get("status_code"))
+    return next((n for n in numbers if isinstance(n, int) and 400 <= n < 600), None)
 
 
 def _words(value: object) -> tuple[str, str | None, str | None, str | None]:
@@ -187,7 +199,7 @@ def _kind(status: int | None, type_: str | None, code: str | None, message: str)
     for word in (code, type_):
         if word and word.lower() in KIND_BY_WORD:
             return KIND_BY_WORD[word.lower()]
-    if status is None or status < 400:
+    if status is None:
         broad = (code or "").lower(), (type_ or "").lower()
         kind = next((KIND_BY_BROAD_WORD[word] for word in broad if word in KIND_BY_BROAD_WORD), None)
         kind = kind or ("overloaded" if _OVERLOADED.search(message) else "internal")
@@ -247,6 +259,99 @@ def usage_of(
 def total_input(usage: Usage) -> int:
     """All tokens of the prompt, as OpenAI counts them."""
     return usage.input + usage.cache_read + usage.cache_write
+
+
+#: ``finish_reason`` of chat and completions -> ours; words that only one server knows are an end like any.
+FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "blocked",
+    "max_tokens": "length",
+    "model_length": "context",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "refusal": "refusal",
+    "sensitive": "blocked",
+}
+
+#: ``finish_reason`` of an answer that did not come to its end: OpenRouter, DeepSeek, Zhipu.
+BROKEN_ENDS: dict[str, ErrorKind] = {
+    "error": "internal",
+    "insufficient_system_resource": "overloaded",
+    "network_error": "unavailable",
+}
+
+#: Ours -> ``finish_reason``.
+FINISH_WORDS: dict[FinishReason, str] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "stop_sequence": "stop",
+    "refusal": "content_filter",
+    "blocked": "content_filter",
+    "context": "length",
+    "pause": "stop",
+}
+
+_DETAILS = ("prompt_tokens_details", "completion_tokens_details")
+_COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *_DETAILS})
+
+
+def chat_usage(body: dict[str, Any]) -> Usage:
+    """``usage`` of chat and completions, also as DeepSeek (``prompt_cache_hit_tokens``) and Kimi
+    (``cached_tokens``) tell what was cached. Counts that we have no place for are extras.
+    """
+    prompt_details, output_details = (_object(body.get(name)) for name in _DETAILS)
+    cached = _count(prompt_details.pop("cached_tokens", None))
+    written = _count(prompt_details.pop("cache_write_tokens", None))
+    reasoning = _count(output_details.pop("reasoning_tokens", None))
+    total = body.get("total_tokens")
+    extras = {
+        name: to_raw(value) for name, value in body.items() if name not in _COUNTED and value is not None
+    }
+    for name, details in zip(_DETAILS, (prompt_details, output_details), strict=True):
+        if any(details.values()):
+            extras[name] = to_raw(details)
+    return usage_of(
+        prompt=_count(body.get("prompt_tokens")),
+        cached=cached or _count(body.get("prompt_cache_hit_tokens")) or _count(body.get("cached_tokens")),
+        written=written,
+        output=_count(body.get("completion_tokens")),
+        reasoning=reasoning,
+        total=total if isinstance(total, int) else None,
+        extras=extras,
+    )
+
+
+def _count(value: object) -> int:
+    return max(0, int(value)) if isinstance(value, int | float) else 0
+
+
+def _object(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def chat_usage_body(usage: Usage, *, extras: bool = False) -> dict[str, Any]:
+    """``usage`` as chat and completions tell it; the prompt includes what was cached.
+
+    :param extras: whether the usage's extras are this dialect's own.
+    """
+    prompt = total_input(usage)
+    prompt_details: dict[str, Any] = {"cached_tokens": usage.cache_read}
+    if usage.cache_write:
+        prompt_details["cache_write_tokens"] = usage.cache_write
+    body: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": usage.output,
+        "total_tokens": prompt + usage.output,
+        "prompt_tokens_details": prompt_details,
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
+    for name, raw in usage.extras.items() if extras else ():
+        body[name] = {**_object(loads(raw)), **body[name]} if name in _DETAILS else raw
+    return body
 
 
 class OpenAIErrors:

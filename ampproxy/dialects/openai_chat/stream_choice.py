@@ -1,0 +1,291 @@
+"""One choice of a stream: its open parts and its calls."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import Final, Literal
+
+import msgspec
+
+from ampproxy.dialects._common import is_object, text_of, to_raw
+from ampproxy.dialects.openai_chat.parse_messages import arguments_text
+from ampproxy.dialects.openai_chat.parse_response import AudioWire, audio_part, image_part
+from ampproxy.dialects.openai_chat.wire import (
+    NULL,
+    CallIds,
+    LogprobsWire,
+    broken_end,
+    content_pieces,
+    finished,
+    reasoning_of,
+)
+from ampproxy.model.base import Json
+from ampproxy.model.events import (
+    AnswerPart,
+    Delta,
+    Event,
+    Finished,
+    PartClosed,
+    PartExtras,
+    PartOpened,
+    TokenLogprob,
+    WireError,
+)
+from ampproxy.model.parts import Reasoning, Refusal, Text, ToolCall
+
+Kind = Literal["text", "reasoning", "refusal"]
+_EMPTY: Final[dict[Kind, AnswerPart]] = {"text": Text(""), "reasoning": Reasoning(""), "refusal": Refusal("")}
+
+
+class FunctionDelta(msgspec.Struct):
+    """A piece of a function's call."""
+
+    name: str | None = None
+    arguments: Json = NULL
+
+
+class CustomDelta(msgspec.Struct):
+    """A piece of a custom tool's call."""
+
+    name: str | None = None
+    input: str | None = None
+
+
+class CallDelta(msgspec.Struct):
+    """A piece of one of ``tool_calls``."""
+
+    index: int | None = None
+    id: str | None = None
+    function: FunctionDelta | None = None
+    custom: CustomDelta | None = None
+
+
+class DeltaWire(msgspec.Struct):
+    """What a chunk adds to a choice."""
+
+    content: str | list[Json] | None = None
+    reasoning_content: str | None = None
+    reasoning: Json = NULL
+    refusal: str | None = None
+    tool_calls: list[CallDelta] | None = None
+    function_call: FunctionDelta | None = None
+    audio: AudioWire | None = None
+    annotations: list[Json] | None = None
+    images: list[Json] | None = None
+
+
+class ChoiceWire(msgspec.Struct):
+    """A choice in a chunk."""
+
+    delta: DeltaWire | None = None
+    index: int | None = None
+    finish_reason: str | None = None
+    logprobs: LogprobsWire | None = None
+
+
+class _Call:
+    """A call while it comes.
+
+    :ivar part: its part's number; below zero until its name is known.
+    :ivar given: the id that the server gave.
+    :ivar pieces: the arguments so far: to see whether they came, and whether they are whole.
+    """
+
+    __slots__ = ("closed", "freeform", "given", "name", "number", "part", "pieces")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.part = -1
+        self.given: str | None = None
+        self.name = ""
+        self.freeform = False
+        self.closed = False
+        self.pieces: list[str] = []
+
+
+class Choice:
+    """The parts of one choice.
+
+    :ivar open_kind: what kind of words is open, if any; ``open_index`` its part's number.
+    :ivar ended: whether its ``finish_reason`` came.
+    """
+
+    def __init__(self, number: int, new_part: Callable[[], int], ids: CallIds) -> None:
+        self.number = number
+        self.open_kind: Kind | None = None
+        self.open_index = -1
+        self.ended = False
+        self._new_part = new_part
+        self._ids = ids
+        self._word: str | None = None
+        self._refused = False
+        self._text_index = -1
+        #: By the index that the server gave, or a made one below zero.
+        self._calls: dict[int, _Call] = {}
+        self._all_calls: list[_Call] = []
+        self._sound: list[AudioWire] = []
+
+    def take(self, wire: ChoiceWire, out: list[Event]) -> WireError | None:
+        """What a chunk says of this choice; gives the error that it tells of, if it does."""
+        delta = wire.delta
+        if delta is not None:
+            self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
+        if wire.finish_reason:
+            if error := broken_end(wire.finish_reason):
+                return error
+            self.ended = True
+            self._word = self._word or wire.finish_reason
+            self._close_all(out)
+        return None
+
+    def finish(self, out: list[Event]) -> Finished:
+        """Close what is open; gives how the choice ended."""
+        self._close_all(out)
+        return finished(self._word, self.number, called=bool(self._all_calls), refused=self._refused)
+
+    def arguments_of(self, part: int) -> list[str] | None:
+        """Where the arguments of the call with that part's number are gathered."""
+        return next((call.pieces for call in self._all_calls if call.part == part), None)
+
+    def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
+        if thought := reasoning_of(delta.reasoning_content, delta.reasoning):
+            self._say("reasoning", thought, (), out)
+        for kind, words in content_pieces(delta.content):
+            self._say("text" if kind == "text" else "reasoning", words, logprobs, out)
+            logprobs = ()
+        if delta.refusal:
+            self._refused = True
+            self._say("refusal", delta.refusal, logprobs, out)
+            logprobs = ()
+        if logprobs and self.open_kind is not None:
+            out.append(Delta(self.open_index, "", logprobs))
+        if delta.annotations:
+            self._annotate(delta.annotations, out)
+        for raw in delta.images or ():
+            if image := image_part(raw):
+                index = self._new_part()
+                out += (PartOpened(index, image, self.number), PartClosed(index))
+        if delta.audio is not None:
+            self._sound.append(delta.audio)
+        for call in delta.tool_calls or ():
+            self._call_delta(call, out)
+        if delta.function_call is not None:
+            self._call_delta(CallDelta(0, None, delta.function_call), out)
+
+    def _say(self, kind: Kind, words: str, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
+        if self.open_kind != kind:
+            self._close_words(out)
+            self.open_kind, self.open_index = kind, self._new_part()
+            if kind == "text":
+                self._text_index = self.open_index
+            out.append(PartOpened(self.open_index, _EMPTY[kind], self.number))
+        out.append(Delta(self.open_index, words, logprobs))
+
+    def _annotate(self, annotations: list[Json], out: list[Event]) -> None:
+        if self._text_index >= 0:
+            out.append(PartExtras(self._text_index, {"annotations": to_raw(annotations)}))
+
+    def _call_delta(self, wire: CallDelta, out: list[Event]) -> None:
+        named = wire.function or wire.custom
+        name = named.name if named else None
+        call = self._call_of(wire, name)
+        call.given = call.given or wire.id
+        if call.closed:
+            return
+        piece = _arguments(wire)
+        if piece:
+            call.pieces.append(piece)
+        if call.part >= 0:
+            if piece:
+                out.append(Delta(call.part, piece))
+        elif name:
+            call.freeform = wire.custom is not None
+            self._open_call(call, name, out)
+
+    def _open_call(self, call: _Call, name: str, out: list[Event]) -> None:
+        self._close_words(out)
+        call.name = name
+        call.part = self._new_part()
+        id_ = self._ids.take(call.given, self.number, call.number, name)
+        out.append(PartOpened(call.part, ToolCall(id_, name, "", freeform=call.freeform), self.number))
+        if call.pieces:
+            out.append(Delta(call.part, "".join(call.pieces)))
+
+    def _call_of(self, wire: CallDelta, name: str | None) -> _Call:
+        """The call that a piece belongs to: by index, else by id, else the last one; a new one where
+        the piece begins another.
+        """
+        if wire.index is not None:
+            call = self._calls.get(wire.index)
+        elif wire.id:
+            call = next((call for call in reversed(self._all_calls) if call.given == wire.id), None)
+        else:
+            call = self._all_calls[-1] if self._all_calls else None
+        if call is None or _begins_another(call, wire.id, name):
+            call = _Call(len(self._all_calls))
+            self._all_calls.append(call)
+            self._calls[wire.index if wire.index is not None else -len(self._all_calls)] = call
+        return call
+
+    def _close_words(self, out: list[Event]) -> None:
+        if self.open_kind is not None:
+            out.append(PartClosed(self.open_index))
+            self.open_kind = None
+
+    def _close_all(self, out: list[Event]) -> None:
+        self._close_words(out)
+        for call in self._all_calls:
+            if call.part >= 0 and not call.closed:
+                if not call.freeform and not "".join(call.pieces).strip():
+                    out.append(Delta(call.part, "{}"))
+                out.append(PartClosed(call.part))
+            call.closed = True
+        self._close_sound(out)
+
+    def _close_sound(self, out: list[Event]) -> None:
+        """Sound has no deltas in the vocabulary: it is told when it is whole."""
+        if not self._sound:
+            return
+        pieces, self._sound = self._sound, []
+        whole = AudioWire(
+            next((piece.id for piece in pieces if piece.id), None),
+            _joined_base64([piece.data for piece in pieces if piece.data]),
+            next((piece.expires_at for piece in pieces if piece.expires_at), None),
+            "".join(piece.transcript or "" for piece in pieces) or None,
+        )
+        index = self._new_part()
+        out += (PartOpened(index, audio_part(whole), self.number), PartClosed(index))
+
+
+def _arguments(wire: CallDelta) -> str:
+    """What a piece adds to the arguments; some servers write them as an object."""
+    if wire.custom is not None:
+        return wire.custom.input or ""
+    if wire.function is None or wire.function.arguments is NULL:
+        return ""
+    raw = wire.function.arguments
+    text = text_of(raw)
+    if text is not None:
+        return text
+    return "" if bytes(raw) == b"null" else arguments_text(raw)
+
+
+def _begins_another(call: _Call, id_: str | None, name: str | None) -> bool:
+    """Whether a piece under a known call's index is another call: it has another id, or it repeats
+    a name after arguments that are whole (servers that leave the index at 0 for every call).
+    """
+    if not name or not call.name:
+        return False
+    if id_ and call.given:
+        return id_ != call.given
+    return is_object("".join(call.pieces))
+
+
+def _joined_base64(pieces: list[str]) -> str:
+    """One base64 text of several, each of which may have its own padding."""
+    try:
+        return base64.b64encode(b"".join(base64.b64decode(piece) for piece in pieces)).decode()
+    except (binascii.Error, ValueError):
+        return "".join(pieces)

@@ -1,0 +1,193 @@
+"""A vendor's stream: from Chat Completions' chunks to events.
+
+What open servers do differently is taken as it is meant: calls without index or id, several calls
+under one index, whole calls in one chunk, reasoning under two names, usage in the last chunk of a
+choice, no ``[DONE]``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from ampproxy.dialects._common import loads, read_answer
+from ampproxy.dialects._openai import chat_usage, error_from
+from ampproxy.dialects.openai_chat.repeat import Repeat
+from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
+from ampproxy.dialects.openai_chat.wire import NULL, CallIds
+from ampproxy.errors import TruncatedStream, UpstreamFault
+from ampproxy.model.base import CHAT, Json
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Started,
+    UsageReport,
+    WireError,
+)
+from ampproxy.wire.sse import BlockSplitter, EventTooLargeError, parse_block
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[ChoiceWire] | None = None
+    usage: dict[str, Any] | None = None
+    error: Json = NULL
+
+
+class _Head(msgspec.Struct):
+    """What is the same in all chunks, read once."""
+
+    id: str | None = None
+    model: str | None = None
+    created: float | None = None
+
+
+_CHUNK: Final = msgspec.json.Decoder(_Chunk)
+_HEAD: Final = msgspec.json.Decoder(_Head)
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, Json])
+_NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
+_NOTHING: Final = WireError("unavailable", "The vendor ended its stream without an answer.", 502)
+
+
+class ChatStreamParser:
+    """See :class:`~ampproxy.dialects.base.StreamParser`."""
+
+    def __init__(self) -> None:
+        self._splitter = BlockSplitter()
+        self._choices: dict[int, Choice] = {}
+        self._ids = CallIds()
+        self._repeat = Repeat()
+        self._parts = 0
+        self._started = False
+        self._over = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`."""
+        if self._over:
+            return []
+        try:
+            return self._read(self._splitter.feed(data))
+        except EventTooLargeError as problem:
+            return self._fail(WireError("unavailable", str(problem), 502))
+
+    def end(self) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`.
+
+        A stream in which every choice has its ``finish_reason`` is whole without ``[DONE]``.
+        """
+        out = [] if self._over else self._read([self._splitter.rest.strip(b"\n")])
+        if not self._over:
+            if not self._choices or not all(choice.ended for choice in self._choices.values()):
+                raise TruncatedStream
+            self._complete(out)
+        return out
+
+    def _read(self, blocks: list[bytes]) -> list[Event]:
+        out: list[Event] = []
+        repeat = self._repeat
+        for block in blocks:
+            words = repeat.words(block)
+            if words is not None:
+                if words:
+                    out.append(Delta(repeat.index, words))
+                    if repeat.sink is not None:
+                        repeat.sink.append(words)
+                continue
+            if self._over:
+                break
+            before = len(out)
+            self._block(block, out)
+            self._learn(block, out[before:])
+        return out
+
+    def _learn(self, block: bytes, given: list[Event]) -> None:
+        """What one chunk gave: one delta may be the first of many of its kind."""
+        if len(given) == 1 and type(delta := given[0]) is Delta:
+            sinks = (choice.arguments_of(delta.index) for choice in self._choices.values())
+            self._repeat.learn(block, delta, next(filter(None, sinks), None))
+        elif given:
+            self._repeat.forget()
+
+    def _new_part(self) -> int:
+        number, self._parts = self._parts, self._parts + 1
+        return number
+
+    def _block(self, block: bytes, out: list[Event]) -> None:
+        name, data = parse_block(block)
+        if not data:
+            # A server that answers with bare JSON in place of a stream tells of an error.
+            if block.lstrip()[:1] == b"{":
+                out += self._fail(error_from(loads(block, {})))
+        elif name == b"error":
+            out += self._fail(error_from(loads(data, data.decode("utf-8", "replace"))))
+        elif data.strip() == b"[DONE]":
+            self._complete(out)
+        else:
+            self._data(data, out)
+
+    def _data(self, data: bytes, out: list[Event]) -> None:
+        try:
+            chunk = _CHUNK.decode(data)
+        except ValueError:
+            try:
+                chunk = read_answer(_CHUNK, data, "event")
+            except UpstreamFault as fault:
+                out += self._fail(fault.error)
+                return
+        self._chunk(chunk, data, out)
+
+    def _chunk(self, chunk: _Chunk, data: bytes, out: list[Event]) -> None:
+        if chunk.error is not NULL and bytes(chunk.error) != b"null":
+            out += self._fail(error_from(loads(data)))
+            return
+        if not self._started and not self._start(chunk, data, out):
+            return
+        for wire in chunk.choices or ():
+            number = wire.index or 0
+            choice = self._choices.get(number)
+            if choice is None:
+                choice = self._choices[number] = Choice(number, self._new_part, self._ids)
+            if error := choice.take(wire, out):
+                out += self._fail(error)
+                return
+        if chunk.usage is not None:
+            out.append(UsageReport(chat_usage(chunk.usage)))
+
+    def _start(self, chunk: _Chunk, data: bytes, out: list[Event]) -> bool:
+        """The first chunk that says who answers; Azure's very first only tells of its filters."""
+        try:
+            head = read_answer(_HEAD, data, "event")
+            members = _MEMBERS.decode(data)
+        except (UpstreamFault, ValueError):
+            head, members = _Head(), {}
+        if chunk.choices is None and chunk.usage is None and head.id is None:
+            if members.keys() & {"message", "detail", "msg"}:
+                out += self._fail(error_from(loads(data)))
+            return False
+        if not chunk.choices and chunk.usage is None and not head.id:
+            return False
+        self._started = True
+        self._ids.answer(head.id, head.created)
+        extras = {
+            name: raw for name, raw in members.items() if name not in _NOT_EXTRAS and bytes(raw) != b"null"
+        }
+        created = None if head.created is None else int(head.created)
+        out.append(Started(head.id, head.model, created, CHAT, extras))
+        return True
+
+    def _complete(self, out: list[Event]) -> None:
+        if not self._started or not self._choices:
+            out += self._fail(_NOTHING)
+            return
+        ends: list[Event] = []
+        for choice in sorted(self._choices.values(), key=lambda choice: choice.number):
+            ends.append(choice.finish(out))
+        out += ends
+        out.append(Completed())
+        self._over = True
+
+    def _fail(self, error: WireError) -> list[Event]:
+        self._over = True
+        return [Failed(error)]

@@ -1,0 +1,165 @@
+"""What whole answers and chunks of a stream have in common, as Chat Completions writes it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ampproxy.dialects._common import text_of
+from ampproxy.dialects._openai import BROKEN_ENDS, FINISH, FINISH_WORDS
+from ampproxy.errors import STATUS
+from ampproxy.model.base import Json
+from ampproxy.model.events import Finished, TokenLogprob, WireError
+
+NULL: Final = Json(b"null")
+
+
+class TopWire(msgspec.Struct):
+    """One of the likeliest tokens in a place."""
+
+    token: str
+    logprob: float = 0.0
+
+
+class TokenWire(msgspec.Struct):
+    """A token's log probability."""
+
+    token: str
+    logprob: float = 0.0
+    top_logprobs: list[TopWire] | None = None
+
+    def told(self) -> TokenLogprob:
+        """As the vocabulary has it."""
+        top = tuple((other.token, other.logprob) for other in self.top_logprobs or ())
+        return TokenLogprob(self.token, self.logprob, top)
+
+
+class LogprobsWire(msgspec.Struct):
+    """Log probabilities of the answer's words, or of a refusal's."""
+
+    content: list[TokenWire] | None = None
+    refusal: list[TokenWire] | None = None
+
+    def tokens(self) -> tuple[TokenLogprob, ...]:
+        """As the vocabulary has them."""
+        return tuple(map(TokenWire.told, self.content or self.refusal or ()))
+
+
+def logprobs_body(tokens: Sequence[TokenLogprob], member: str = "content") -> dict[str, Any]:
+    """``logprobs`` of a choice; ``bytes`` are the token's own."""
+    said = [
+        {
+            **_token_body(token.token, token.logprob),
+            "top_logprobs": [_token_body(other, logprob) for other, logprob in token.top],
+        }
+        for token in tokens
+    ]
+    return {"content": None, "refusal": None, member: said}
+
+
+def _token_body(token: str, logprob: float) -> dict[str, Any]:
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode("utf-8", "replace"))}
+
+
+class CallIds:
+    """Ids for the calls of one answer: the vendor's, or one made from what identifies the answer.
+
+    Some servers send none, or the same for every call. A made one is the same however the answer was
+    cut into chunks, and differs from answer to answer as its id and time do.
+    """
+
+    def __init__(self) -> None:
+        self._answer = ""
+        self._used: set[tuple[int, str]] = set()
+
+    def answer(self, id_: object, created: object) -> None:
+        """The answer's own id and time."""
+        self._answer = f"{id_}|{created}"
+
+    def take(self, given: str | None, choice: int, number: int, name: str) -> str:
+        """The id of a choice's call number ``number``."""
+        if given and (choice, given) not in self._used:
+            self._used.add((choice, given))
+            return given
+        seed = f"{self._answer}|{choice}|{number}|{name}"
+        made = f"call_{hashlib.sha256(seed.encode('utf-8', 'replace')).hexdigest()[:24]}"
+        self._used.add((choice, made))
+        return made
+
+
+def reasoning_of(content: str | None, other: Json) -> str:
+    """``reasoning_content`` (DeepSeek, Kimi, vLLM), or ``reasoning`` (OpenRouter, Groq, Ollama)."""
+    if content:
+        return content
+    return (text_of(other) or "") if other is not NULL else ""
+
+
+def content_pieces(content: str | list[Json] | None) -> list[tuple[str, str]]:
+    """``("text" | "reasoning", words)``: the content, which Mistral's thinking models send as parts."""
+    if not content:
+        return []
+    if isinstance(content, str):
+        return [("text", content)]
+    pieces: list[tuple[str, str]] = []
+    for raw in content:
+        piece = _piece(raw)
+        if piece.type == "thinking":
+            pieces.append(("reasoning", "".join(inner.text or "" for inner in piece.thinking or ())))
+        elif piece.text:
+            pieces.append(("text", piece.text))
+    return [piece for piece in pieces if piece[1]]
+
+
+class _Piece(msgspec.Struct):
+    type: str = "text"
+    text: str | None = None
+    thinking: list[_Piece] | None = None
+
+
+_PIECE: Final = msgspec.json.Decoder(_Piece)
+
+
+def _piece(raw: Json) -> _Piece:
+    try:
+        return _PIECE.decode(raw)
+    except (msgspec.DecodeError, ValueError):
+        return _Piece()
+
+
+def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> Finished:
+    """The end of a choice.
+
+    Several servers say ``stop`` though the answer has calls (OpenAI itself does for a forced one):
+    whether one was seen decides. ``None``: the stream was ended without a word.
+    """
+    reason = FINISH.get(word or "stop", "stop")
+    if reason == "stop" and called:
+        reason = "tool_calls"
+    elif reason == "stop" and refused:
+        reason = "refusal"
+    return Finished(reason, detail=word, choice=choice)
+
+
+def finish_word(end: Finished | None, *, called: bool, refused: bool, legacy: bool = False) -> str:
+    """``finish_reason`` for a client. A call that is not told by it is never run."""
+    if end is None:
+        return "tool_calls" if called else "stop"
+    word = FINISH_WORDS[end.reason]
+    if word == "stop" and called:
+        word = "tool_calls"
+    elif end.reason == "refusal" and refused:
+        word = "stop"
+    if word == "tool_calls":
+        return "stop" if not called else "function_call" if legacy else word
+    return word
+
+
+def broken_end(word: str | None) -> WireError | None:
+    """The error that a ``finish_reason`` tells of."""
+    kind = BROKEN_ENDS.get(word or "")
+    if kind is None:
+        return None
+    return WireError(kind, f"The vendor broke off its answer: {word}.", STATUS[kind], word)
