@@ -245,7 +245,10 @@ class CallItem(AnswerItem):
     def abandon(self) -> list[Event]:
         """See :meth:`AnswerItem.abandon`."""
         self.done = True
-        return [PartClosed(self.part.index)] if self.part is not None else []
+        if self.part is None:
+            return []
+        self.part.closed = True
+        return [PartClosed(self.part.index)]
 
 
 class CustomCallItem(CallItem):
@@ -263,10 +266,14 @@ class ReasoningItem(AnswerItem):
     def __init__(self, head: Head, numbers: Numbers) -> None:
         super().__init__(head, numbers)
         self._part: Part | None = None
-        self._told: dict[int, int] = {}
+        self._sections: dict[int, Part] = {}
         self._source: str | None = None
 
-    def delta(self, source: str, section: int, text: str) -> list[Event]:
+    def section(self, number: int) -> Part | None:
+        """The paragraph of that number, once it began."""
+        return self._sections.get(number)
+
+    def delta(self, source: str, number: int, text: str) -> list[Event]:
         """More of a paragraph. A server that tells both the text and a summary is heard once.
 
         :param source: ``content`` or ``summary``.
@@ -279,9 +286,10 @@ class ReasoningItem(AnswerItem):
         if self._part is None:
             self._part = Part(self._numbers())
             events.append(PartOpened(self._part.index, Reasoning("")))
-        elif section not in self._told:
+        elif number not in self._sections:
             events.append(SectionBreak(self._part.index))
-        self._told[section] = self._told.get(section, 0) + len(text)
+        section = self._sections.setdefault(number, Part(self._part.index))
+        section.told += len(text)
         events.append(Delta(self._part.index, text))
         return events
 
@@ -290,10 +298,11 @@ class ReasoningItem(AnswerItem):
         whole = _reasoning.decode(item)
         source = self._source or ("content" if whole.content else "summary")
         events: list[Event] = []
-        last = max(self._told, default=-1)
+        last = max(self._sections, default=-1)
         for number, section in enumerate((whole.content if source == "content" else whole.summary) or ()):
             if number >= last and section.text:
-                events += self.delta(source, number, section.text[self._told.get(number, 0) :])
+                told = self._sections[number].told if number in self._sections else 0
+                events += self.delta(source, number, section.text[told:])
         proof = whole.encrypted_content
         sealed = reasoning_of([], proof, whole.id).sealed if proof else None
         if self._part is None and sealed is not None:
@@ -306,6 +315,8 @@ class ReasoningItem(AnswerItem):
     def abandon(self) -> list[Event]:
         """See :meth:`AnswerItem.abandon`."""
         self.done = True
+        for section in self._sections.values():
+            section.closed = True
         return [PartClosed(self._part.index)] if self._part is not None else []
 
 

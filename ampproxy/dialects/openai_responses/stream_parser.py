@@ -21,6 +21,7 @@ from ampproxy.dialects.openai_responses.answer_items import (
     Content,
     Head,
     MessageItem,
+    Part,
     ReasoningItem,
     WireLogprob,
     logprobs_from,
@@ -95,6 +96,23 @@ _head = msgspec.json.Decoder(Head)
 _logprobs = msgspec.json.Decoder(list[WireLogprob] | None)
 _response = msgspec.json.Decoder(_Response)
 
+_TEXT = b"response.output_text.delta"
+_REFUSAL = b"response.refusal.delta"
+_SUMMARY = b"response.reasoning_summary_text.delta"
+#: The events that may be most of a stream.
+_DELTAS = frozenset(
+    (
+        _TEXT,
+        _REFUSAL,
+        _SUMMARY,
+        b"response.reasoning_text.delta",
+        b"response.function_call_arguments.delta",
+        b"response.custom_tool_call_input.delta",
+    )
+)
+#: A message's content parts.
+_WORDS = {"output_text": "text", "text": "text", "refusal": "refusal"}
+
 _INCOMPLETE: dict[str | None, FinishReason] = {"content_filter": "blocked"}
 _FAILURES = {"failed": "The vendor's answer failed.", "cancelled": "The answer was cancelled."}
 
@@ -105,12 +123,10 @@ class ResponsesStreamParser:
     def __init__(self) -> None:
         self._reader = EventReader()
         self._items: dict[int, AnswerItem] = {}
-        #: Text parts that grow, by output and content index: (part, kind).
-        self._texts: dict[tuple[int, int], Any] = {}
+        #: What grows by deltas, by the event's name, output index and content or summary index.
+        self._growing: dict[tuple[bytes, int, int], Part] = {}
         self._count = 0
         self._started = False
-        self._called = False
-        self._refused = False
         self._over = False
 
     def feed(self, data: bytes) -> list[Event]:
@@ -141,16 +157,16 @@ class ResponsesStreamParser:
 
     def _events(self, blocks: list[tuple[bytes, bytes]]) -> list[Event]:
         out: list[Event] = []
-        texts = self._texts
+        growing = self._growing
         for name, data in blocks:
-            if name == b"response.output_text.delta":
+            if name in _DELTAS:
                 try:
-                    event = _text_delta(data)
+                    event = _delta(data)
                 except (msgspec.MsgspecError, ValueError):
-                    out += self._broken("The vendor's event response.output_text.delta could not be read.")
-                    break
-                part = texts.get((event.output_index, event.content_index))
-                if part is not None and event.logprobs == _NO_LOGPROBS:
+                    return [*out, *self._broken(f"The vendor's event {name.decode()} could not be read.")]
+                # Only one of the two numbers is ever said.
+                part = growing.get((name, event.output_index, event.content_index + event.summary_index))
+                if part is not None and not part.closed and event.logprobs == _NO_LOGPROBS:
                     text = event.delta
                     part.told += len(text)
                     out.append(Delta(part.index, text))
@@ -219,7 +235,7 @@ class ResponsesStreamParser:
                 index = position if position not in self._items else max(self._items) + 1
                 known = self._new(index, head)
             if not known.done:
-                events += self._finish_item(known, item)
+                events += known.finish(item)
         for known in self._items.values():
             if not known.done:
                 events += known.abandon()
@@ -240,9 +256,11 @@ class ResponsesStreamParser:
         if status == "incomplete":
             reason = response.incomplete_details.reason if response.incomplete_details else None
             return Finished(_INCOMPLETE.get(reason, "length"), detail=reason)
-        if self._called:
+        items = self._items.values()
+        if any(isinstance(item, CallItem) for item in items):
             return Finished("tool_calls")
-        return Finished("refusal" if self._refused else "stop")
+        refused = any(isinstance(item, MessageItem) and item.refused for item in items)
+        return Finished("refusal" if refused else "stop")
 
     def _error(self, event: dict[str, Any], name: bytes) -> list[Event]:
         self._over = True
@@ -259,7 +277,6 @@ class ResponsesStreamParser:
         if event.output_index in self._items:
             return []
         item = self._new(event.output_index, head)
-        self._called = self._called or isinstance(item, CallItem)
         return [*self._start(_Response()), *item.add(event.item)]
 
     def _item_done(self, event: _ItemEvent, name: bytes) -> list[Event]:
@@ -269,14 +286,7 @@ class ResponsesStreamParser:
             item = self._new(event.output_index, head)
         if item.done:
             return []
-        return [*self._start(_Response()), *self._finish_item(item, event.item)]
-
-    def _finish_item(self, item: AnswerItem, text: Json) -> list[Event]:
-        self._called = self._called or isinstance(item, CallItem)
-        events = item.finish(text)
-        if isinstance(item, MessageItem):
-            self._refused = self._refused or item.refused
-        return events
+        return [*self._start(_Response()), *item.finish(event.item)]
 
     def _message(self, index: int) -> MessageItem | None:
         """The message that a text belongs to; one that was never announced begins with it."""
@@ -290,37 +300,33 @@ class ResponsesStreamParser:
         if message is None:
             return []
         events = self._start(_Response())
-        kind = "refusal" if b"refusal" in name else "text"
-        self._refused = self._refused or kind == "refusal"
+        kind = "refusal" if name == _REFUSAL else "text"
         part = message.part(event.content_index, kind, events)
         if part.closed:
             return events
-        self._texts[event.output_index, event.content_index] = part
+        self._growing[name, event.output_index, event.content_index] = part
         part.told += len(event.delta)
         events.append(Delta(part.index, event.delta, logprobs_from(_logprobs.decode(event.logprobs))))
         return events
 
     def _part_added(self, event: _PartEvent, name: bytes) -> list[Event]:
-        if event.part.type not in ("output_text", "text", "refusal"):
-            return []
-        message = self._message(event.output_index)
+        kind = _WORDS.get(event.part.type or "")
+        message = self._message(event.output_index) if kind else None
         events = self._start(_Response())
-        if message is not None:
-            part = message.part(event.content_index, event.part.type, events)
-            self._refused = self._refused or event.part.type == "refusal"
-            if not part.closed:
-                self._texts[event.output_index, event.content_index] = part
+        if message is not None and kind is not None:
+            delta = _REFUSAL if kind == "refusal" else _TEXT
+            part = message.part(event.content_index, kind, events)
+            self._growing[delta, event.output_index, event.content_index] = part
         return events
 
     def _part_done(self, event: _PartEvent, name: bytes) -> list[Event]:
-        if event.part.type not in ("output_text", "text", "refusal"):
+        if event.part.type not in _WORDS:
             return []
         message = self._message(event.output_index)
-        self._texts.pop((event.output_index, event.content_index), None)
         return message.finish_part(event.content_index, event.part) if message is not None else []
 
     def _annotation(self, event: _Annotation, name: bytes) -> list[Event]:
-        part = self._texts.get((event.output_index, event.content_index))
+        part = self._growing.get((_TEXT, event.output_index, event.content_index))
         if part is not None:
             part.annotations.append(event.annotation)
         return []
@@ -329,6 +335,7 @@ class ResponsesStreamParser:
         item = self._items.get(event.output_index)
         if not isinstance(item, CallItem) or item.part is None or item.done:
             return []
+        self._growing[name, event.output_index, 0] = item.part
         item.part.told += len(event.delta)
         return [Delta(item.part.index, event.delta)]
 
@@ -338,9 +345,13 @@ class ResponsesStreamParser:
             item = self._new(event.output_index, Head("reasoning"))
         if not isinstance(item, ReasoningItem) or item.done:
             return []
-        if b"summary" in name:
-            return [*self._start(_Response()), *item.delta("summary", event.summary_index, event.delta)]
-        return [*self._start(_Response()), *item.delta("content", event.content_index, event.delta)]
+        summary = name == _SUMMARY
+        section = event.summary_index if summary else event.content_index
+        events = self._start(_Response())
+        events += item.delta("summary" if summary else "content", section, event.delta)
+        if (part := item.section(section)) is not None and events:
+            self._growing[name, event.output_index, section] = part
+        return events
 
 
 def _failure(response: _Response, status: str) -> WireError:
@@ -355,7 +366,7 @@ def _wire_error(value: dict[str, Any]) -> WireError:
 
 
 _NO_LOGPROBS = Json(b"[]")
-_text_delta = msgspec.json.Decoder(_Delta).decode
+_delta = msgspec.json.Decoder(_Delta).decode
 _item = msgspec.json.Decoder(_ItemEvent).decode
 _part = msgspec.json.Decoder(_PartEvent).decode
 _life = msgspec.json.Decoder(_Lifecycle).decode
@@ -370,16 +381,16 @@ _EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
     b"response.output_item.done": (_item, ResponsesStreamParser._item_done),
     b"response.content_part.added": (_part, ResponsesStreamParser._part_added),
     b"response.content_part.done": (_part, ResponsesStreamParser._part_done),
-    b"response.output_text.delta": (_text_delta, ResponsesStreamParser._text),
+    _TEXT: (_delta, ResponsesStreamParser._text),
     b"response.output_text.annotation.added": (
         msgspec.json.Decoder(_Annotation).decode,
         ResponsesStreamParser._annotation,
     ),
-    b"response.refusal.delta": (_text_delta, ResponsesStreamParser._text),
-    b"response.function_call_arguments.delta": (_text_delta, ResponsesStreamParser._arguments),
-    b"response.custom_tool_call_input.delta": (_text_delta, ResponsesStreamParser._arguments),
-    b"response.reasoning_summary_text.delta": (_text_delta, ResponsesStreamParser._thought),
-    b"response.reasoning_text.delta": (_text_delta, ResponsesStreamParser._thought),
+    _REFUSAL: (_delta, ResponsesStreamParser._text),
+    b"response.function_call_arguments.delta": (_delta, ResponsesStreamParser._arguments),
+    b"response.custom_tool_call_input.delta": (_delta, ResponsesStreamParser._arguments),
+    _SUMMARY: (_delta, ResponsesStreamParser._thought),
+    b"response.reasoning_text.delta": (_delta, ResponsesStreamParser._thought),
     b"response.completed": (_life, ResponsesStreamParser._end),
     b"response.incomplete": (_life, ResponsesStreamParser._end),
     b"response.failed": (_life, ResponsesStreamParser._end),
