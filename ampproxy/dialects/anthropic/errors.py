@@ -1,0 +1,143 @@
+"""Errors, model lists and token counts of Messages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any, Final
+
+import msgspec
+
+from ampproxy.dialects._common import (
+    encode,
+    is_context_length,
+    kind_of_status,
+    loads,
+    plain_message,
+    read_answer,
+    retry_after,
+)
+from ampproxy.dialects.base import ModelInfo
+from ampproxy.model.events import ErrorKind, WireError
+
+#: ``error.type`` -> kind and the HTTP status that goes with it (the SDK's error classes).
+TYPES: Final[dict[str, tuple[ErrorKind, int]]] = {
+    "invalid_request_error": ("invalid_request", 400),
+    "authentication_error": ("authentication", 401),
+    "billing_error": ("billing", 402),
+    "permission_error": ("permission", 403),
+    "not_found_error": ("not_found", 404),
+    "request_too_large": ("too_large", 413),
+    "rate_limit_error": ("rate_limit", 429),
+    "api_error": ("internal", 500),
+    "timeout_error": ("timeout", 504),
+    "overloaded_error": ("overloaded", 529),
+}
+
+_TYPE_OF: Final[dict[ErrorKind, str]] = {
+    "context_length": "invalid_request_error",
+    "not_implemented": "api_error",
+    "unavailable": "api_error",
+    **{kind: name for name, (kind, _) in TYPES.items()},
+}
+
+
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+_COUNT: Final = msgspec.json.Decoder(_Count)
+
+
+def error_body(error: WireError) -> bytes:
+    """The body of an error response."""
+    kind = error.code if error.code in TYPES else _TYPE_OF[error.kind]
+    told: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": error.message}}
+    if error.request_id is not None:
+        told["request_id"] = error.request_id
+    return encode(told)
+
+
+def error_event(error: WireError) -> bytes:
+    """The event that tells of an error after the stream began."""
+    return b"event: error\ndata: " + error_body(error) + b"\n\n"
+
+
+def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+    """What a vendor's error response says. Never raises.
+
+    The message is the vendor's own sentence. A status of 400 is kept whatever the type says; a
+    type that is known decides the kind.
+    """
+    found = read_error(body)
+    if found is None:
+        kind = kind_of_status(status)
+        found = WireError(kind, plain_message(status, body), status)
+    known = TYPES.get(found.code or "")
+    kind = found.kind if known or found.kind == "context_length" else kind_of_status(status)
+    return msgspec.structs.replace(
+        found,
+        kind=kind,
+        status=status,
+        retry_after=retry_after(headers),
+        request_id=headers.get("request-id") or found.request_id,
+    )
+
+
+def read_error(body: bytes) -> WireError | None:
+    """The error in an error body or an ``error`` event; ``None``: there is none. Never raises."""
+    whole = loads(body)
+    told = whole.get("error") if isinstance(whole, dict) else None
+    if not isinstance(told, dict) or not isinstance(message := told.get("message"), str):
+        return None
+    code = told.get("type")
+    kind, status = TYPES.get(code, ("internal", 500)) if isinstance(code, str) else ("internal", 500)
+    if kind == "invalid_request" and is_context_length(message):
+        kind = "context_length"
+    request = whole.get("request_id")
+    return WireError(
+        kind,
+        message,
+        status,
+        code if isinstance(code, str) else None,
+        request_id=request if isinstance(request, str) else None,
+    )
+
+
+def model_members(model: ModelInfo) -> dict[str, Any]:
+    """A model as the list shows it."""
+    created = datetime.fromtimestamp(max(0, min(model.created, 253402300799)), timezone.utc)
+    return {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.display_name or model.id,
+        "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "lifecycle": "active",
+        "object": "model",
+        "owned_by": model.owned_by,
+    }
+
+
+def models_body(models: Sequence[ModelInfo]) -> bytes:
+    """The list of models, as one page."""
+    return encode(
+        {
+            "data": [model_members(model) for model in models],
+            "has_more": False,
+            "first_id": models[0].id if models else None,
+            "last_id": models[-1].id if models else None,
+        }
+    )
+
+
+def parse_count(body: bytes) -> int:
+    """Input tokens, from the answer to ``count_tokens``.
+
+    :raises ampproxy.errors.UpstreamFault: it is not one.
+    """
+    return read_answer(_COUNT, body, "token count").input_tokens
+
+
+def count_body(tokens: int) -> bytes:
+    """The answer to ``count_tokens``."""
+    return encode({"input_tokens": tokens})

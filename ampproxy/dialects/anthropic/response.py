@@ -1,0 +1,169 @@
+"""A whole answer of Messages, both ways."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from ampproxy.dialects._common import (
+    Members,
+    bad_answer,
+    encode,
+    loads,
+    object_or_empty,
+    read_answer,
+    without_nulls,
+)
+from ampproxy.dialects._freeform import wrap
+from ampproxy.dialects._proof import Place, seal
+from ampproxy.dialects.anthropic.blocks import parse_block
+from ampproxy.dialects.anthropic.usage import (
+    NO_USAGE,
+    ends,
+    read_finish,
+    read_usage,
+    stop_members,
+    usage_members,
+)
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.errors import ClientFault
+from ampproxy.model.base import ANTHROPIC, Json
+from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started
+from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+
+_MEMBERS: Final = msgspec.json.Decoder(Members)
+_ITEMS: Final = msgspec.json.Decoder(list[Json])
+
+#: Members of an answer that every answer has or that are told elsewhere.
+_PLAIN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage")
+
+
+def parse_response(body: bytes) -> ChatResponse:
+    """Read a vendor's whole answer.
+
+    :raises ampproxy.errors.UpstreamFault: it is not one.
+    """
+    message = without_nulls(read_answer(_MEMBERS, body))
+    if loads(message.get("type", b"null")) != "message" or "content" not in message:
+        raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
+    parts = tuple(answer_part(block) for block in read_answer(_ITEMS, bytes(message["content"])))
+    usage = read_answer(_MEMBERS, bytes(message["usage"])) if "usage" in message else None
+    reason, sequence = _text(message, "stop_reason"), _text(message, "stop_sequence")
+    finish = read_finish(reason, sequence, ends(message))
+    started = start_of(message)
+    return ChatResponse(
+        id=started.id,
+        model=started.model,
+        candidates=(Candidate(parts, finish),),
+        usage=None if usage is None else read_usage(usage),
+        dialect=ANTHROPIC,
+        extras=started.extras,
+    )
+
+
+def start_of(message: Members) -> Started:
+    """What an answer says of itself, and the members that only this dialect knows."""
+    extras = {name: raw for name, raw in message.items() if name not in _PLAIN}
+    ends(extras)
+    return Started(_text(message, "id"), _text(message, "model"), None, ANTHROPIC, extras)
+
+
+def _text(message: Members, name: str) -> str | None:
+    value = loads(message.get(name, b"null"))
+    return value if isinstance(value, str) else None
+
+
+def answer_part(raw: Json) -> AnswerPart:
+    """One content block of an answer.
+
+    :raises ampproxy.errors.UpstreamFault: it is not a valid block.
+    """
+    try:
+        part = parse_block(raw, "content")
+    except ClientFault as fault:
+        raise bad_answer(f"The vendor's answer could not be read: {fault.error.message}") from None
+    if isinstance(part, Text | Reasoning | ToolCall | Opaque):
+        return part
+    return Opaque(ANTHROPIC, "unknown", raw)
+
+
+# -------------------------------------------------------------------------------------- rendering
+
+
+def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
+    """Say a whole answer to a client: its first candidate, the only one that this dialect has."""
+    candidate = response.candidates[0] if response.candidates else Candidate()
+    own = response.dialect == ANTHROPIC
+    blocks = [block for part in candidate.parts for block in part_blocks(part, own=own)]
+    called = any(isinstance(part, ToolCall) for part in candidate.parts)
+    return encode(
+        {
+            "id": message_id(response.id, context, own=own),
+            "type": "message",
+            "role": "assistant",
+            "model": context.model,
+            "content": blocks,
+            **stop_members(candidate.finish, called=called, own=own),
+            "usage": usage_members(response.usage or NO_USAGE, own=own),
+            **(response.extras if own else {}),
+        }
+    )
+
+
+def message_id(given: str | None, context: AnswerContext, *, own: bool) -> str:
+    """The answer's id: the vendor's own, else a new one."""
+    return given if own and given else context.new_id("msg_")
+
+
+def part_blocks(part: AnswerPart, *, own: bool) -> list[dict[str, Any] | Json]:
+    """The blocks that say a part; none for what this dialect cannot say."""
+    if isinstance(part, Reasoning):
+        return [reasoning_block(part)]
+    if isinstance(part, ToolCall):
+        return [*carrier(part.sealed, "call"), call_block(part, own=own)]
+    if isinstance(part, Text):
+        extras = part.extras if own else {}
+        block = {"type": "text", "text": part.text, **extras}
+        return [block, *carrier(part.sealed, "text")] if part.text or extras else carrier(part.sealed, "text")
+    if isinstance(part, Refusal):
+        return [{"type": "text", "text": part.text}] if part.text else []
+    if isinstance(part, Opaque):
+        return [part.raw] if part.dialect == ANTHROPIC else []
+    if isinstance(part, Audio):
+        return [{"type": "text", "text": part.transcript}] if part.transcript else []
+    return []
+
+
+def reasoning_block(part: Reasoning) -> dict[str, Any]:
+    """Thinking; without a text to show it is redacted, unless this vendor itself left the text out.
+
+    ``signature`` is always there: clients fail without it.
+    """
+    sealed = part.sealed
+    if sealed and not part.text and (part.redacted or sealed.vendor != ANTHROPIC):
+        return {"type": "redacted_thinking", "data": seal(ANTHROPIC, sealed)}
+    signature = seal(ANTHROPIC, sealed) if sealed else ""
+    return {"type": "thinking", "thinking": part.text, "signature": signature}
+
+
+def carrier(sealed: Sealed | None, place: Place) -> list[dict[str, Any] | Json]:
+    """A block for a proof that sits on a call or a text: right before the call, right after the text.
+
+    The client gives it back and :func:`~ampproxy.dialects.anthropic.blocks.settle` puts it in its place.
+    """
+    if sealed is None:
+        return []
+    return [{"type": "redacted_thinking", "data": seal(ANTHROPIC, sealed, place)}]
+
+
+def call_block(part: ToolCall, *, own: bool) -> dict[str, Any]:
+    """A tool call, whole."""
+    arguments = wrap(part.arguments) if part.freeform else part.arguments
+    return {
+        "type": "tool_use",
+        "id": part.id,
+        "name": part.name,
+        "input": object_or_empty(arguments),
+        **(part.extras if own else {}),
+    }

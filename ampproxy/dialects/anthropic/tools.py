@@ -1,0 +1,160 @@
+"""Tools and the choice among them, said to Messages."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ampproxy.dialects._common import Losses, Names
+from ampproxy.dialects._freeform import SCHEMA
+from ampproxy.dialects._schema import lower
+from ampproxy.model.base import ANTHROPIC, Json
+from ampproxy.model.parts import ToolCall
+from ampproxy.model.request import ChatRequest, Tool
+
+#: https://docs.anthropic.com/en/docs/agents-and-tools/tool-use: ``^[a-zA-Z0-9_-]{1,128}$``.
+ILLEGAL: Final = r"[^a-zA-Z0-9_-]"
+MAX_NAME: Final = 128
+
+_EMPTY: Final = Json(b'{"type":"object","properties":{}}')
+
+#: A hosted tool as this vendor has it, and the beta feature that it needs.
+_HOSTED: Final[dict[str, tuple[dict[str, str], str | None]]] = {
+    "web_search": ({"type": "web_search_20250305", "name": "web_search"}, None),
+    "code_execution": (
+        {"type": "code_execution_20250825", "name": "code_execution"},
+        "code-execution-2025-08-25",
+    ),
+    "url_context": ({"type": "web_fetch_20250910", "name": "web_fetch"}, "web-fetch-2025-09-10"),
+}
+_CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
+
+
+def tool_names(request: ChatRequest) -> Names:
+    """Legal names for all tools of a request, those in its history included."""
+    called = [part.name for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)]
+    return Names(ILLEGAL, MAX_NAME, [*(tool.name for tool in request.tools), *called])
+
+
+class Tools:
+    """The tools of one request, rendered.
+
+    :ivar declared: the ``tools`` member.
+    :ivar betas: beta features that they need.
+    :ivar freeform: names, as sent, of functions that stand for freeform tools.
+    """
+
+    def __init__(self, request: ChatRequest, names: Names, losses: Losses) -> None:
+        self._request = request
+        self._names = names
+        self._losses = losses
+        self._own = request.dialect == ANTHROPIC
+        self.declared: list[Any] = []
+        self.betas: list[str] = []
+        allowed = request.choice.allowed if request.choice else ()
+        for number, tool in enumerate(request.tools):
+            # A choice restricted to some tools: the others are not offered.
+            if not allowed or tool.name in allowed:
+                self.declared.append(self._tool(tool, f"tools[{number}]"))
+        for number, hosted in enumerate(request.hosted):
+            self._hosted(
+                hosted.kind, hosted.raw if hosted.dialect == ANTHROPIC else None, f"hosted[{number}]"
+            )
+        self.freeform = frozenset(names(tool.name) for tool in request.tools if tool.freeform)
+        self._stubs_only = self._stub()
+
+    def _tool(self, tool: Tool, at: str) -> dict[str, Any]:
+        told: dict[str, Any] = {"name": self._names(tool.name)}
+        if tool.description:
+            told["description"] = tool.description
+        told["input_schema"] = self._schema(tool, at)
+        if tool.strict is not None and self._own:
+            told["strict"] = tool.strict
+        elif tool.strict:
+            self._losses(
+                "strict", f"{at}.strict", "Whether arguments are held to the schema is the model's here."
+            )
+        if tool.cache is not None:
+            told["cache_control"] = tool.cache
+        if self._own:
+            told.update(tool.extras)
+        else:
+            for name in tool.extras:
+                self._losses(
+                    "extras", f"{at}.extras.{name}", "Only the client's own dialect knows this member."
+                )
+        return told
+
+    def _schema(self, tool: Tool, at: str) -> Json:
+        if tool.freeform:
+            if tool.grammar is not None:
+                self._losses(
+                    "grammar", f"{at}.grammar", "The input of a tool cannot be held to a grammar here."
+                )
+            return SCHEMA
+        if tool.schema is None:
+            return _EMPTY
+        text, lost = lower(tool.schema, "anthropic", f"{at}.schema")
+        for loss in lost:
+            self._losses(loss.kind, loss.path, loss.why)
+        return Json(text)
+
+    def _hosted(self, kind: str, raw: Json | None, at: str) -> None:
+        if raw is not None:
+            self.declared.append(raw)
+            return
+        if kind not in _HOSTED:
+            self._losses("hosted_tool", at, f"Anthropic has no tool of its own like {kind}.")
+            return
+        declaration, beta = _HOSTED[kind]
+        self._losses(
+            "hosted_settings", at, "The tool's settings are its own vendor's; the defaults are used."
+        )
+        self.declared.append(declaration)
+        self.betas += [beta] if beta else []
+
+    def _stub(self) -> bool:
+        """A history with calls needs tools declared; a client that left them out wants no more calls."""
+        if self.declared or self._own:
+            return False
+        calls = {
+            self._names(part.name): None
+            for turn in self._request.turns
+            for part in turn.parts
+            if isinstance(part, ToolCall)
+        }
+        self.declared += [{"name": name, "input_schema": _EMPTY} for name in calls]
+        if calls:
+            self._losses(
+                "tools", "tools", "The calls in the history were declared as tools that must not be used."
+            )
+        return bool(calls)
+
+    def forced(self) -> bool:
+        """Whether the request demands a call."""
+        choice = self._request.choice
+        return (
+            bool(self.declared and choice and choice.mode in ("required", "named")) and not self._stubs_only
+        )
+
+    def choice(self, *, give_up_force: bool) -> dict[str, Any] | None:
+        """The ``tool_choice`` member.
+
+        :param give_up_force: a demanded call must become a possible one.
+        """
+        if not self.declared:
+            return None
+        if self._stubs_only:
+            return {"type": "none"}
+        choice, single = self._request.choice, self._request.parallel is False
+        if choice is None:
+            return {"type": "auto", "disable_parallel_tool_use": True} if single else None
+        mode = _CHOICES[choice.mode]
+        if give_up_force and self.forced():
+            self._losses("tool_choice", "choice", "A call cannot be demanded of a model that thinks.")
+            mode = "auto"
+        told: dict[str, Any] = {"type": mode}
+        if mode == "tool":
+            told["name"] = self._names(choice.name or "")
+        if mode != "none" and self._request.parallel is not None and (single or self._own):
+            told["disable_parallel_tool_use"] = single
+        return told
