@@ -24,6 +24,9 @@ _MERGE = _STANDARD_TAG + "merge"
 #: token names such as '<block end>' and single characters cannot.
 _QUOTED = re.compile(r"'(?!<)[^']{2,}'|\"[^\"]{2,}\"")
 
+#: No setting lies deeper than six collections.
+_MAX_DEPTH = 50
+
 #: ``(line, key, message)``: how a complaint is reported.
 Report = Callable[[int, str, str], None]
 
@@ -110,6 +113,10 @@ def compose(text: str, report: Report) -> Node | None:
         report(line, "syntax", f"the character U+{ord(bad.group()):04X} is not allowed in YAML: remove it")
         return None
     try:
+        line = _too_deep(text)
+        if line:
+            report(line, "syntax", f"nested more than {_MAX_DEPTH} levels deep")
+            return None
         root = yaml.compose(text, Loader=_LOADER)
         return None if root is None else _Converter(report).convert(root, "")
     except yaml.MarkedYAMLError as error:
@@ -117,9 +124,22 @@ def compose(text: str, report: Report) -> Node | None:
         report(1 if mark is None else mark.line + 1, "syntax", f"not valid YAML: {_problem(error)}")
     except yaml.YAMLError:
         report(1, "syntax", "not valid YAML")
-    except RecursionError:
-        report(1, "syntax", "nested too deeply")
     return None
+
+
+def _too_deep(text: str) -> int:
+    """The line where collections are nested too deeply, else 0: composing recurses, and libyaml's
+    composer ends the process where the stack does.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _MAX_DEPTH:
+                return event.start_mark.line + 1 if event.start_mark else 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return 0
 
 
 def _problem(error: yaml.MarkedYAMLError) -> str:

@@ -55,9 +55,8 @@ _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def _shown(scalar: Scalar) -> str:
-    """What was written, short and on one line, variables not filled in."""
-    text = scalar.text if len(scalar.text) <= 40 else scalar.text[:37] + "..."
-    return repr(text)
+    """What was written, variables not filled in; not if it could be a key that stands in the wrong place."""
+    return "other text" if len(scalar.text) > 16 or "@" in scalar.text else repr(scalar.text)
 
 
 def _plain_text(place: Place, expected: str) -> tuple[Scalar, str]:

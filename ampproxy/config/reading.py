@@ -272,8 +272,15 @@ class Section:
         why = self.unsupported.get(key)
         if why is not None:
             return f"is not supported by ampproxy and has no effect: {why}"
-        near = suggest(key, [row.name for row in self.rows])
+        near = suggest(key, [row.name for row in self.rows]) or self._elsewhere(key)
         return f"is not a known setting and has no effect{near}"
+
+    def _elsewhere(self, key: str) -> str:
+        """``: did you mean SECTION.KEY?`` if a section within has that key, else nothing."""
+        for path, _, row in walk(self):
+            if path and "[" not in path and row.name == key:
+                return f": did you mean {path}.{key}?"
+        return ""
 
 
 def _absent(node: Node, row: Setting) -> bool:

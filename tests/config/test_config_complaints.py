@@ -39,6 +39,8 @@ ERRORS = [
     ("unclosed list", "port: 1\napi-keys: [a\nb: c", 3, "syntax", "not valid YAML"),
     ("tab", "a:\n\tb: 1", 2, "syntax", "not valid YAML"),
     ("control character", "port: 1\ndebug: \x01", 2, "syntax", "U+0001"),
+    ("nested without end", "port: 1\na: " + "[" * 30000, 2, "syntax", "nested more than"),
+    ("nested in blocks", "port: 1\na:\n  " + "- " * 3000 + "b", 3, "syntax", "nested more than"),
     ("two documents", "port: 1\n---\nport: 2", 2, "syntax", "not valid YAML"),
     ("custom tag", "port: 1\ndebug: !yes true", 2, "debug", "tags"),
     ("self alias", "ampcode: &a\n  model-mappings: *a", 1, "ampcode.model-mappings", "alias"),

@@ -24,6 +24,7 @@ def read(text: str, environ: dict[str, str] | None = None) -> Config:
 
 
 WARNINGS = [
+    ("in another section", "upstream-url: http://a", 1, "upstream-url", "did you mean ampcode.upstream-url?"),
     ("unknown", "prot: 1", 1, "prot", "did you mean port?"),
     ("unknown, far off", "zzzz: 1", 1, "zzzz", "is not a known setting and has no effect"),
     ("underscores", "api_keys: [a]", 1, "api_keys", "did you mean api-keys?"),
@@ -158,6 +159,8 @@ def test_warning(text, line, key, words):
 
 
 LEAKS = [
+    "port: {c}\ndebug: {c}\ntranslation: {c}\nhost: {c}/x",
+    "debug: https://u:{c}@a\nlimits: {{max-body: a@{c}}}\ntimeouts: {{idle: {c}}}",
     "api-keys: {c}",
     "api-keys: [[{c}]]",
     "api-keys: ['{c}\u00e9']",
