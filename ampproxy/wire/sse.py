@@ -89,6 +89,11 @@ class EventCutter:
             self._skip_lf = False
         if data.endswith(b"\r"):
             self._skip_lf = True
+        # The usual case first, in one pass: blank lines are the only line ends of a bare data event.
+        # (Where a lone CR stands before them one of several blank lines is lost, which means nothing.)
+        data = data.replace(b"\r\n\r\n", b"\n\n")
+        if b"\r" not in data:
+            return data
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
     @property

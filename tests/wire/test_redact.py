@@ -1,0 +1,64 @@
+"""Secrets that cannot be shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from ampproxy.wire.redact import Redactor, Secret, printable
+
+CANARY = "canary-4711/plus+x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "it was canary-4711/plus+x!",
+        "GET /?q=canary-4711%2Fplus%2Bx",
+        "Authorization: Bearer canary9",
+        "{'authorization': 'Bearer canary9'}",
+        '{"Authorization":"canary9"}',
+        "proxy-authorization: Basic canary9",
+        "x-api-key: canary9",
+        "X-Goog-Api-Key=canary9",
+        "GET /v1beta/models?alt=sse&key=canary9&x=1",
+        '{\\"api_key\\":\\"canary9\\"}',
+        "refresh_token=canary9",
+        "sent bearer canary9 to it",
+        "Incorrect API key provided: sk-ant-canary9.",
+        "sk-proj-canary9",
+        "AIzaSycanary9canary9",
+    ],
+)
+def test_no_secret_stands_in_a_text(text: str) -> None:
+    """A log line or an error never shows a key, known or of a known shape."""
+    shown = Redactor([Secret(CANARY)]).text(text)
+    assert "canary" not in shown
+    assert "***" in shown
+
+
+@pytest.mark.parametrize(
+    "text", ["invalid x-api-key", "monkey=banana", "model claude-x is unknown", "a risk-averse ask-me", ""]
+)
+def test_ordinary_words_stay(text: str) -> None:
+    """What is no secret stays readable; a secret of a few letters does not blot out words."""
+    assert Redactor([Secret("claude"[:3]), Secret("")]).text(text) == text
+
+
+def test_longest_secret_first() -> None:
+    """Nothing is left over of a secret that begins with another."""
+    assert Redactor([Secret("abcdef"), Secret("abcdefghij")]).text("abcdefghij abcdef") == "*** ***"
+
+
+def test_printable() -> None:
+    """A text from others cannot forge log lines or steer a terminal."""
+    assert (
+        printable("a\r\nb\x1b[2J\u202e\u2028\x85z\u00e9") == "a\\x0d\\x0ab\\x1b[2J\\u202e\\u2028\\x85z\u00e9"
+    )
+
+
+def test_secret_never_shows() -> None:
+    """Formatting a secret shows no part of it."""
+    secret = Secret(CANARY)
+    assert "canary" not in f"{secret!r} {secret} {[secret]}"
+    assert secret.matches(CANARY.encode())
+    assert not Secret("")
