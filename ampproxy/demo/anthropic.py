@@ -89,7 +89,7 @@ class Anthropic(Vendor):
         self.seal = Seal()
 
     def authenticate(self, request: Recorded) -> str:
-        """A key in ``x-api-key``, or a login's token as bearer."""
+        """A key in ``x-api-key`` or as bearer (the SDK does so since 2.x), or a login's token as bearer."""
         key, token = request.headers.get("x-api-key"), request.bearer()
         if key is None and token is None:
             raise VendorError(401, "x-api-key header is required")
@@ -98,7 +98,7 @@ class Anthropic(Vendor):
             raise VendorError(401, f"unexpected credential in {stranger}")
         if key is not None and key not in self.keys:
             raise VendorError(401, "invalid x-api-key")
-        if token is not None and token not in self.tokens:
+        if token is not None and token not in (*self.keys, *self.tokens):
             raise VendorError(401, "Invalid bearer token")
         return key or token or ""
 

@@ -134,7 +134,7 @@ def test_required(claude, missing):
         {"x-api-key": "wrong"},
         {"x-api-key": "vendor-key", "authorization": "Bearer client-key"},
         {"x-api-key": "vendor-key", "x-goog-api-key": "placeholder"},
-        {"authorization": "Bearer vendor-key"},
+        {"authorization": "Bearer another"},
     ],
 )
 def test_credentials(claude, headers):
