@@ -46,7 +46,7 @@ def plain(value: Any) -> Any:
     """A value of the vocabulary as data to compare: JSON by what it means, not by its blanks."""
     if isinstance(value, ToolCall):
         fields = {name: plain(getattr(value, name)) for name in value.__struct_fields__}
-        if not value.freeform:
+        if value.arguments and not value.freeform:
             fields["arguments"] = json.loads(value.arguments)
         return {"": "ToolCall", **fields}
     if isinstance(value, msgspec.Struct):

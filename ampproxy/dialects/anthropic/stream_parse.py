@@ -7,7 +7,16 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects._common import Members, encode, is_object, loads, read_answer, to_raw, without_nulls
+from ampproxy.dialects._common import (
+    NULL,
+    Members,
+    encode,
+    is_object,
+    loads,
+    read_answer,
+    to_raw,
+    without_nulls,
+)
 from ampproxy.dialects._proof import unseal
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.response import answer_part, start_of
@@ -38,7 +47,7 @@ class _Delta(msgspec.Struct):
     partial_json: str | None = None
     thinking: str | None = None
     signature: str | None = None
-    citation: Json | None = None
+    citation: Json = NULL
 
 
 class _Block(msgspec.Struct):
@@ -54,10 +63,11 @@ class _Wire(msgspec.Struct):
 
     type: str
     index: int = -1
-    delta: Json | None = None
-    content_block: Json | None = None
-    message: Json | None = None
-    usage: Json | None = None
+    # Not optional: msgspec reads a union with Raw as ``null`` alone.
+    delta: Json = NULL
+    content_block: Json = NULL
+    message: Json = NULL
+    usage: Json = NULL
 
 
 _BLOCK: Final = msgspec.json.Decoder(_Block)
@@ -84,7 +94,6 @@ class AnthropicStreamParser:
     def __init__(self) -> None:
         self._reader = EventReader()
         self._open: dict[int, _Open] = {}
-        #: The block whose deltas are plain text of a part.
         self._usage: Members = {}
         self._finished = False
         self._over = False
@@ -147,7 +156,7 @@ class AnthropicStreamParser:
                 out.append(Delta(index, delta.thinking))
         elif delta.signature is not None:
             block.signature.append(delta.signature)
-        elif delta.citation is not None:
+        elif delta.citation != NULL:
             block.citations.append(Json(bytes(delta.citation)))
 
     def _other(self, data: bytes, out: list[Event]) -> None:
@@ -157,13 +166,13 @@ class AnthropicStreamParser:
 
     def _started(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         message = _members(event.message)
-        self._usage = _members(message.pop("usage", None))
+        self._usage = _members(message.pop("usage", NULL))
         out.append(start_of(message))
         if self._usage:
             out.append(UsageReport(read_usage(self._usage)))
 
     def _block_started(self, event: _Wire, data: bytes, out: list[Event]) -> None:
-        if event.content_block is None:
+        if event.content_block == NULL:
             return
         part = answer_part(Json(bytes(event.content_block)))
         if isinstance(part, Opaque):
@@ -202,7 +211,7 @@ class AnthropicStreamParser:
     def _message_delta(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         for index in list(self._open):
             self._close(index, out)
-        if event.usage is not None:
+        if event.usage != NULL:
             self._usage = merged(self._usage, _members(event.usage))
             out.append(UsageReport(read_usage(self._usage)))
         delta = _members(event.delta)
@@ -240,12 +249,12 @@ _STEPS: Final[dict[str, _Step]] = {
 }
 
 
-def _members(raw: Json | None) -> Members:
+def _members(raw: Json) -> Members:
     """The members of an object of an event, detached from its bytes.
 
     :raises ampproxy.errors.UpstreamFault: it is not an object.
     """
-    if raw is None:
+    if raw == NULL:
         return {}
     return without_nulls(read_answer(_MEMBERS, bytes(raw), "event"))
 
