@@ -1,1 +1,62 @@
 """OpenAI Chat Completions, for clients and for accounts: OpenAI's own and the many servers that follow it."""
+
+from __future__ import annotations
+
+from ampproxy.dialects._common import bad_answer, encode, loads
+from ampproxy.dialects._openai import OpenAIErrors
+from ampproxy.dialects.base import AnswerContext, Rendered, Target
+from ampproxy.dialects.openai_chat.parse_request import parse_request
+from ampproxy.dialects.openai_chat.parse_response import parse_response
+from ampproxy.dialects.openai_chat.render_request import render_request
+from ampproxy.dialects.openai_chat.render_response import render_response
+from ampproxy.dialects.openai_chat.stream_parser import ChatStreamParser
+from ampproxy.dialects.openai_chat.stream_renderer import ChatStreamRenderer
+from ampproxy.model.base import CHAT
+from ampproxy.model.events import ChatResponse
+from ampproxy.model.request import ChatRequest
+
+__all__ = ["ChatDialect"]
+
+
+class ChatDialect(OpenAIErrors):
+    """See :class:`~ampproxy.dialects.base.Dialect`."""
+
+    name = CHAT
+
+    def parse_request(
+        self, body: bytes, *, model: str | None = None, stream: bool | None = None
+    ) -> ChatRequest:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return parse_request(body, model=model, stream=stream)
+
+    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return render_request(request, target)
+
+    def parse_response(self, body: bytes) -> ChatResponse:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return parse_response(body)
+
+    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return render_response(response, context)
+
+    def stream_parser(self) -> ChatStreamParser:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return ChatStreamParser()
+
+    def stream_renderer(self, context: AnswerContext) -> ChatStreamRenderer:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return ChatStreamRenderer(context)
+
+    def parse_count(self, body: bytes) -> int:
+        """OpenAI has no call that counts for this dialect; ``{"input_tokens": N}`` is what its other has."""
+        value = loads(body)
+        count = value.get("input_tokens") if isinstance(value, dict) else None
+        if not isinstance(count, int):
+            raise bad_answer("The vendor's answer has no 'input_tokens'.")
+        return count
+
+    def count_body(self, tokens: int) -> bytes:
+        """``{"input_tokens": N}``: see :meth:`parse_count`."""
+        return encode({"object": "chat.completion.input_tokens", "input_tokens": tokens})

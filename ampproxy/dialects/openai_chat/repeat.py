@@ -11,9 +11,12 @@ from typing import Final
 
 import msgspec
 
+from ampproxy.dialects._common import encode
 from ampproxy.model.events import Delta
 
-_STRING: Final = msgspec.json.Decoder(str)
+_decode_string: Final = msgspec.json.Decoder(str).decode
+#: The beginning of a block that never comes: blocks are cut at blank lines.
+_NO_BLOCK: Final = b"\n\n"
 #: The members that hold a chunk's words. A key with its quotes cannot stand inside a JSON string.
 _KEYS: Final = (b'"content":', b'"reasoning_content":', b'"reasoning":', b'"arguments":', b'"refusal":')
 #: So many beginnings are learned in vain (a server whose chunks all differ) before it is left alone.
@@ -27,41 +30,35 @@ class Repeat:
     :ivar sink: where else its words are kept.
     """
 
-    __slots__ = ("_head", "_patience", "_tail", "index", "sink")
+    __slots__ = ("_from", "_head", "_patience", "_tail", "_to", "index", "sink")
 
     def __init__(self) -> None:
-        self._head: bytes | None = None
-        self._tail = b""
         self._patience = _PATIENCE
         self.index = -1
         self.sink: list[str] | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """What comes next is no repetition."""
+        self._head, self._tail, self._from, self._to = _NO_BLOCK, b"", 0, 0
 
     def words(self, block: bytes) -> str | None:
         """The words of a block in the known frame; ``None`` for any other block."""
-        head, tail = self._head, self._tail
-        if head is None or not block.startswith(head) or not block.endswith(tail):
+        if not (block.startswith(self._head) and block.endswith(self._tail)):
             return None
-        if len(head) + len(tail) > len(block):
-            return None
-        inner = block[len(head) : -len(tail)]
         try:
-            plain = b'"' not in inner and b"\\" not in inner
-            words = inner.decode() if plain else _STRING.decode(b'"%b"' % inner)
+            words = _decode_string(block[self._from : self._to])
         except ValueError:
             return None
         self._patience = _PATIENCE
         return words
 
-    def forget(self) -> None:
-        """What comes next is no repetition."""
-        self._head = None
-
     def learn(self, block: bytes, delta: Delta, sink: list[str] | None) -> None:
         """Keep the frame of a block that gave this delta and nothing else."""
-        self._head = None
+        self.forget()
         if self._patience <= 0 or delta.logprobs:
             return
-        said = delta.text.encode("utf-8", "replace")
+        said = encode(delta.text)[1:-1]
         for key in _KEYS:
             at = block.find(key)
             if at < 0:
@@ -71,6 +68,8 @@ class Repeat:
             end = at + 1 + len(said)
             if block.find(key, at) < 0 and block[at : end + 1] == b'"%b"' % said:
                 self._head, self._tail = block[: at + 1], block[end:]
+                # The string with its quotes.
+                self._from, self._to = at, 1 - len(self._tail)
                 self._patience -= 1
                 self.index, self.sink = delta.index, sink
                 return

@@ -1,0 +1,62 @@
+"""Parts of an answer that are not mere words, as Chat Completions writes them: for both kinds of answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ampproxy.dialects._common import loads
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.model.base import CHAT, Json
+from ampproxy.model.parts import Audio, FileId, Image, Inline, Link
+
+
+def answer_id(id_: str | None, dialect: str | None, context: AnswerContext) -> str:
+    """The answer's id: the vendor's where it spoke this dialect, else a new one of OpenAI's form."""
+    return id_ if id_ and dialect == CHAT else context.new_id("chatcmpl-")
+
+
+def image_body(image: Image) -> dict[str, Any] | None:
+    """An entry of ``images``, the member that routers use for pictures that a model made."""
+    source = image.source
+    if isinstance(source, Inline):
+        url = f"data:{source.media_type};base64,{source.data}"
+    elif isinstance(source, Link):
+        url = source.url
+    else:
+        return None
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def audio_body(audio: Audio, context: AnswerContext) -> dict[str, Any]:
+    """``audio`` of a message; all four members are required by the SDK's type."""
+    source = audio.source
+    if isinstance(source, FileId):
+        return {"id": source.id, "data": "", "expires_at": 0, "transcript": audio.transcript or ""}
+    known = {name: loads(raw) for name, raw in audio.extras.items()}
+    return {
+        "id": known.get("id") or context.new_id("audio_"),
+        "data": source.data if isinstance(source, Inline) else "",
+        "expires_at": known.get("expires_at") or context.created + 3600,
+        "transcript": audio.transcript or "",
+    }
+
+
+def annotations_body(extras: dict[str, Json]) -> list[Any]:
+    """Citations of pages: chat's own, or Responses' flat ones put into chat's shape."""
+    found = loads(extras["annotations"], []) if "annotations" in extras else []
+    told: list[Any] = []
+    for entry in found if isinstance(found, list) else []:
+        if not isinstance(entry, dict):
+            continue
+        if "url_citation" in entry:
+            told.append(entry)
+        elif entry.get("type") == "url_citation":
+            flat = {name: entry.get(name) for name in ("url", "title", "start_index", "end_index")}
+            told.append({"type": "url_citation", "url_citation": flat})
+    return told
+
+
+def legacy_functions(context: AnswerContext) -> bool:
+    """Whether the client declared ``functions`` and so expects ``function_call``."""
+    request = context.request
+    return request is not None and request.dialect == CHAT and "functions" in request.extras
