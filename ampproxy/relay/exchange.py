@@ -23,6 +23,7 @@ from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import SLICE, BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
+from ampproxy.wire.redact import Redactor
 
 #: Errors are sentences; what is longer is a page of somebody's load balancer.
 MAX_ERROR = 1024 * 1024
@@ -47,6 +48,7 @@ class Means:
 
     :param providers: how each account is reached, by its label.
     :param keepalive: seconds of silence until a waiting client is sent a sign of life; 0 for never.
+    :param redactor: knows the secrets that must not come back in a vendor's error.
     :param max_answer: the largest whole answer that is held, in bytes.
     """
 
@@ -59,6 +61,7 @@ class Means:
     max_answer: int
     bridges: Bridges
     error_event: Callable[[WireError], bytes]
+    redactor: Redactor
 
 
 class AccountError(UpstreamFault):
@@ -156,7 +159,9 @@ class Exchange:
         raise AssertionError("unreachable")
 
     async def _account_error(self, response: Any, bridge: Bridge) -> AccountError:
-        body = await self._collect(response, MAX_ERROR)
+        told = await self._collect(response, MAX_ERROR)
+        # Some servers repeat the key that they refuse.
+        body = self._means.redactor.known(told.decode("utf-8", "replace")).encode()
         vendor = {
             name.decode("ascii", "replace").lower(): values[-1].decode("latin-1")
             for name, values in response.headers.getAllRawHeaders()

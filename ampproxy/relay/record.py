@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from twisted.logger import Logger
 
 from ampproxy.model.events import Usage
+from ampproxy.wire.redact import printable
 
 
 class Outcome(enum.Enum):
@@ -50,7 +51,7 @@ class ExchangeRecord:
         if self.outcome is not None:
             return
         self.outcome = outcome
-        self.why = why
+        self.why = why = printable(why.partition("\n")[0])
         log.info(
             "{kind} {method} {path} {asked} -> {served} {account} client={client} status={status}"
             " bytes={bytes} first={first_ms}ms total={total_ms}ms tokens={tokens} {outcome}{why}",
@@ -58,7 +59,7 @@ class ExchangeRecord:
             kind=self.kind,
             method=self.method,
             path=self.path,
-            asked=self.asked or "-",
+            asked=printable(self.asked) or "-",
             served=self.served or "-",
             account=self.account or "-",
             client=self.client,

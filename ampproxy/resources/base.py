@@ -14,7 +14,9 @@ from ampproxy.errors import ClientFault, ClientGone, ExchangeError
 from ampproxy.model.events import WireError
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.guard import ANYBODY
 from ampproxy.resources.site import GatewayRequest
+from ampproxy.wire.redact import printable
 
 #: Tells the client where its request went: ``local``, ``mapped``, ``amp``, ``none`` or ``management``.
 ROUTE_HEADER = b"X-Ampproxy-Route"
@@ -43,6 +45,22 @@ class GatewayResource(Resource):
     def render(self, request: GatewayRequest) -> Any:
         """Answer it."""
         raise NotImplementedError
+
+    def record(self, request: GatewayRequest) -> ExchangeRecord:
+        """What will be told of this request."""
+        return ExchangeRecord(
+            started=self.gateway.clock.seconds(),
+            method=printable(request.method.decode("latin-1")),
+            path=printable(request.path.decode("latin-1")),
+            client=(request.client_key or ANYBODY).label,
+        )
+
+    def turn_away(self, request: GatewayRequest, refusal: ExchangeError) -> None:
+        """Refuse a request before it was served, and say so in the log."""
+        record = self.record(request)
+        record.status = refusal.error.status
+        record.close(self.gateway.log, self.gateway.clock.seconds(), Outcome.REFUSED, refusal.error.message)
+        self.refuse(request, refusal)
 
     def refuse(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Answer with an error, in the plain form that Amp's control plane reads."""

@@ -22,6 +22,7 @@ from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.resources.guard import Guard
 from ampproxy.routing.decide import Router
 from ampproxy.upstream.client import UpstreamClient
+from ampproxy.wire.redact import Redactor, Secret
 
 
 class Running:
@@ -79,6 +80,16 @@ class Surroundings:
     running: Running
 
 
+def secrets_of(config: Config) -> list[Secret]:
+    """Every secret of a configuration."""
+    amp = config.ampcode
+    found = [*config.api_keys, *(account.api_key for account in config.accounts)]
+    found += [secret for pair in amp.per_client_keys for secret in pair]
+    if amp.upstream_api_key is not None:
+        found.append(amp.upstream_api_key)
+    return found
+
+
 class Gateway:
     """What the resources need to serve a request under one configuration."""
 
@@ -93,6 +104,7 @@ class Gateway:
         self.pool = Pool(config.routing)
         self.providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
         self.bridges = BridgeMaker(self.providers)
+        self.redactor = Redactor(secrets_of(config))
         self.amp_keys = AmpKeys(config.ampcode, environ=surroundings.environ, home=surroundings.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
         self.amp_origin = f"the Amp upstream ({urlsplit(self.amp_url).netloc})" if self.amp_url else ""

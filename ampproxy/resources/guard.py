@@ -53,7 +53,8 @@ class Guard:
             self._digest(key.reveal().encode()): Client(f"key{index}", key)
             for index, key in enumerate(config.api_keys)
         }
-        self._hosts = frozenset(host.lower() for host in (*config.allowed_hosts, config.host) if host)
+        self._listed = frozenset(host.lower() for host in config.allowed_hosts)
+        self._own = config.host.lower()
         self._seen_hosts: set[bytes] = set()
 
     @property
@@ -122,14 +123,17 @@ class Guard:
     def _is_own(self, host: bytes) -> bool:
         name = _name(host)
         return bool(name) and (
-            name in self._hosts or name == "localhost" or name.endswith(".localhost") or _is_address(name)
+            name in self._listed
+            or name in ("localhost", self._own)
+            or name.endswith(".localhost")
+            or _is_address(name)
         )
 
     def _same_site(self, origin: bytes, host: bytes) -> bool:
         _, _, authority = origin.partition(b"://")
         if not authority:
             return False
-        return authority.lower() == host.lower() or _name(authority) in self._hosts
+        return authority.lower() == host.lower() or _name(authority) in self._listed
 
 
 def credentials(headers: HasHeaders, query: bytes) -> list[bytes]:

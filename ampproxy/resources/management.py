@@ -14,7 +14,7 @@ from ampproxy.relay.forward import Forward, forward, pairs
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource
 from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.guard import ANYBODY, Client, credentials
+from ampproxy.resources.guard import Client, credentials
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.upstream.body import PipeProducer
 from ampproxy.wire.headers import amp_request_headers, strip_query
@@ -70,13 +70,8 @@ class ManagementResource(GatewayResource, ReverseProxyResource):
     def render(self, request: GatewayRequest) -> Any:
         """Forward it."""
         client: Client | None = request.client_key
-        record = ExchangeRecord(
-            started=self.gateway.clock.seconds(),
-            method=request.method.decode("ascii", "replace"),
-            path=request.path.decode("ascii", "replace"),
-            client=(client or ANYBODY).label,
-            kind="management",
-        )
+        record = self.record(request)
+        record.kind = "management"
         return self.run(request, record, self._forward(request, client, record))
 
     async def _forward(self, request: GatewayRequest, client: Client | None, record: ExchangeRecord) -> None:

@@ -17,7 +17,6 @@ from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.decoding import decoded_body
 from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.guard import ANYBODY, Client
 from ampproxy.resources.management import client_keys_in, forward_to_amp
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod
@@ -55,16 +54,6 @@ class ModelResource(GatewayResource):
         else:
             body = self._dialect.error_body(refusal.error)
         answer_error(request, refusal.error, body)
-
-    def record(self, request: GatewayRequest) -> ExchangeRecord:
-        """What will be told of this request."""
-        client: Client | None = request.client_key
-        return ExchangeRecord(
-            started=self.gateway.clock.seconds(),
-            method=request.method.decode("ascii", "replace"),
-            path=request.path.decode("ascii", "replace"),
-            client=(client or ANYBODY).label,
-        )
 
 
 class ModelListResource(ModelResource):
@@ -136,7 +125,9 @@ class GenerateResource(ModelResource):
             route=route,
         )
         exchange = Exchange(question, request, record, self._means())
-        await exchange.run(gateway.pool.order(route))
+        offers = gateway.pool.order(route)
+        most = gateway.config.max_retry_credentials
+        await exchange.run(offers[:most] if most > 0 else offers)
 
     def _tell(self, route: Route, record: ExchangeRecord) -> None:
         log = self.gateway.log
@@ -173,6 +164,7 @@ class GenerateResource(ModelResource):
             max_answer=gateway.config.limits.max_answer,
             bridges=gateway.bridges,
             error_event=self._dialect.error_event,
+            redactor=gateway.redactor,
         )
 
 

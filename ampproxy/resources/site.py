@@ -79,7 +79,7 @@ class GatewayChannel(HTTPChannel):
     transport: Any
     timeOut: Any
     _in_headers = False
-    _body_began = 0.0
+    _body_began: float | None = None
     _body_bytes = 0
     lingering = False
 
@@ -103,6 +103,8 @@ class GatewayChannel(HTTPChannel):
         elif not self.line_mode:
             self._in_headers = False
             self._watch_body(len(data))
+        elif not (self.requests or self._buffer):
+            self._in_headers = False
         elif not self._in_headers:
             self._in_headers = True
             self.setTimeout(self.site.limits.header_timeout)
@@ -110,7 +112,7 @@ class GatewayChannel(HTTPChannel):
     def _watch_body(self, size: int) -> None:
         now = self.site.reactor.seconds()
         limit = self.site.limits.body_timeout
-        if not self._body_began:
+        if self._body_began is None:
             self._body_began, self._body_bytes = now, 0
         self._body_bytes += size
         elapsed = now - self._body_began
@@ -121,7 +123,7 @@ class GatewayChannel(HTTPChannel):
 
     def allContentReceived(self) -> None:
         """The body is whole."""
-        self._body_began = 0.0
+        self._body_began = None
         super().allContentReceived()
 
     def requestDone(self, request: Any) -> None:
@@ -139,7 +141,7 @@ class GatewayChannel(HTTPChannel):
     def go_on_with_body(self) -> None:
         """Read the body again."""
         if self.transport is not None and not self._handlingRequest:
-            self._body_began = 0.0
+            self._body_began = None
             self.setTimeout(LINGER if self.lingering else self.site.limits.body_timeout)
             self.transport.resumeProducing()
 
@@ -189,6 +191,7 @@ class GatewayChannel(HTTPChannel):
         """Answer a request that is not one, and close."""
         if self.transport.disconnecting:
             return
+        self._log.info("Refused {peer}: {status} {why}", peer=self.getPeer(), status=status, why=message)
         body = json.dumps({"error": {"type": "invalid_request_error", "message": message}}).encode()
         self.transport.write(
             b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
@@ -271,7 +274,7 @@ class GatewayRequest(Request):
         try:
             resrc.render(self)
         except ExchangeError as refusal:
-            self._resource.refuse(self, refusal)
+            self._resource.turn_away(self, refusal)
         except Exception:
             self.processingFailed(Failure())
 
@@ -332,7 +335,7 @@ class GatewayRequest(Request):
         if self.channel.length != 0:
             self.channel.persistent = False
             self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        self._resource.refuse(self, refusal)
+        self._resource.turn_away(self, refusal)
 
 
 class _NoContent:
