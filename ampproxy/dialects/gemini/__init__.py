@@ -1,0 +1,105 @@
+"""Google's ``generateContent``, as the Gemini API and Vertex AI speak it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ampproxy.dialects._common import bad_answer, encode, loads, read_answer
+from ampproxy.dialects.base import AnswerContext, ModelInfo, Rendered, Target
+from ampproxy.dialects.gemini import errors
+from ampproxy.dialects.gemini.answer import Answer
+from ampproxy.dialects.gemini.parse_request import parse_request
+from ampproxy.dialects.gemini.render_answer import render_response
+from ampproxy.dialects.gemini.render_request import render_request
+from ampproxy.dialects.gemini.stream_parser import GeminiStreamParser
+from ampproxy.dialects.gemini.stream_renderer import Framing, GeminiStreamRenderer
+from ampproxy.dialects.gemini.wire import CHUNK, given
+from ampproxy.model.base import GEMINI
+from ampproxy.model.events import ChatResponse, Event, WireError
+from ampproxy.model.fold import fold
+from ampproxy.model.request import ChatRequest
+
+__all__ = ["GeminiDialect", "GeminiStreamParser", "GeminiStreamRenderer"]
+
+
+class GeminiDialect:
+    """See :class:`ampproxy.dialects.base.Dialect`. The model and whether to stream are in the path."""
+
+    name = GEMINI
+
+    def error_body(self, error: WireError) -> bytes:
+        """The JSON body of an error response."""
+        return errors.error_body(error)
+
+    def error_event(self, error: WireError) -> bytes:
+        """The wire event that tells of an error after the stream began."""
+        return errors.error_event(error)
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+        """What a vendor's error response says. ``headers`` have lower-case names. Never raises."""
+        return errors.error_of(body, status, headers)
+
+    def models_body(self, models: Sequence[ModelInfo]) -> bytes:
+        """The answer of the dialect's list of models."""
+        return errors.models_body(models)
+
+    def model_body(self, model: ModelInfo) -> bytes:
+        """The answer for one model."""
+        return encode(errors.model_members(model))
+
+    def parse_request(
+        self, body: bytes, *, model: str | None = None, stream: bool | None = None
+    ) -> ChatRequest:
+        """Read a client's request, or one to count its tokens.
+
+        :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
+        """
+        return parse_request(body, model, stream)
+
+    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
+        """Say a request to ``target``. What cannot be said is a loss."""
+        return render_request(request, target)
+
+    def parse_response(self, body: bytes) -> ChatResponse:
+        """Read a vendor's whole answer.
+
+        :raises ampproxy.errors.UpstreamFault: it is not one, or it tells of an error.
+        """
+        answer, events = Answer(), list[Event]()
+        chunk = read_answer(CHUNK, body)
+        if chunk.candidates is None and not given(chunk.prompt_feedback) and not given(chunk.error):
+            raise bad_answer("The vendor's answer has neither candidates nor a reason why there are none.")
+        answer.take(chunk, body, events)
+        if not answer.over:
+            answer.finish(events)
+        return fold(events)
+
+    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
+        """Say a whole answer to a client."""
+        return render_response(response, context)
+
+    def stream_parser(self) -> GeminiStreamParser:
+        """A parser for one stream, in either framing."""
+        return GeminiStreamParser()
+
+    def stream_renderer(self, context: AnswerContext, framing: Framing = "sse") -> GeminiStreamRenderer:
+        """A renderer for one stream.
+
+        :param framing: ``array`` for a client that did not ask for ``alt=sse``.
+        """
+        return GeminiStreamRenderer(context, framing)
+
+    def parse_count(self, body: bytes) -> int:
+        """Input tokens, from a vendor's answer to a counting request.
+
+        :raises ampproxy.errors.UpstreamFault: it is not one.
+        """
+        found = loads(body)
+        total = found.get("totalTokens") if isinstance(found, dict) else None
+        if not isinstance(total, int) or isinstance(total, bool) or total < 0:
+            raise bad_answer("The vendor's answer has no number in totalTokens.")
+        return total
+
+    def count_body(self, tokens: int) -> bytes:
+        """The answer to a client's counting request."""
+        return encode({"totalTokens": tokens})

@@ -1,0 +1,338 @@
+"""Gemini's answer as events: the one truth behind its streams and its whole answers."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from ampproxy.dialects._common import loads, read_answer, to_raw
+from ampproxy.dialects._proof import unseal
+from ampproxy.dialects.gemini.errors import error_of
+from ampproxy.dialects.gemini.wire import (
+    ABSENT,
+    BROKEN,
+    CANDIDATE_EXTRAS,
+    MADE,
+    RAW_CHUNK,
+    SKIP_SIGNATURE,
+    Candidate,
+    Chunk,
+    FunctionCall,
+    Part,
+    QuickChunk,
+    args_text,
+    finish_of,
+    given,
+    standard_base64,
+    usage_of,
+)
+from ampproxy.model.base import GEMINI, Json
+from ampproxy.model.events import (
+    AnswerPart,
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    PartClosed,
+    PartOpened,
+    Proof,
+    Started,
+    TokenLogprob,
+    UsageReport,
+    WireError,
+)
+from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Sealed, Text, ToolCall
+
+_UNSPECIFIED = (None, "", "FINISH_REASON_UNSPECIFIED")
+_TOP_EXTRAS = {
+    "create_time": "createTime",
+    "model_status": "modelStatus",
+    "prompt_feedback": "promptFeedback",
+}
+
+
+class _Choice:
+    """One candidate while it grows.
+
+    :ivar open: the number of the part that grows, or -1; ``thought``: whether it is one.
+    """
+
+    __slots__ = ("called", "detail", "extras", "number", "open", "said", "thought")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.open = -1
+        self.thought = False
+        self.called = False
+        self.said = False
+        self.detail: str | None = None
+        self.extras: dict[str, Json] = {}
+
+
+class Answer:
+    """Takes chunks, gives events.
+
+    :ivar over: an error was told; nothing follows.
+    """
+
+    def __init__(self) -> None:
+        self.over = False
+        self._started = False
+        self._blocked: str | None = None
+        self._choices: dict[int, _Choice] = {}
+        self._parts = 0
+        self._usage: Json = ABSENT
+        self._seed = b""
+        self._current: _Choice | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether every candidate told its end, or the prompt was blocked."""
+        if self._blocked is not None:
+            return True
+        return bool(self._choices) and all(choice.detail is not None for choice in self._choices.values())
+
+    @property
+    def growing(self) -> bool:
+        """Whether the next chunk may just bring more words, so that :meth:`grow` is worth a try."""
+        return self._current is not None
+
+    def grow(self, chunk: QuickChunk) -> Delta | None:
+        """The event of a chunk that only brings more words of the open part; ``None`` for any other.
+
+        The common case of a stream, apart because it is the one whose speed counts.
+        """
+        current = self._current
+        candidates = chunk.candidates
+        if current is None or not candidates or len(candidates) != 1:
+            return None
+        candidate = candidates[0]
+        content = candidate.content
+        if (
+            content is None
+            or candidate.index != current.number
+            or candidate.finish_reason is not None
+            or candidate.grounding_metadata is not ABSENT
+            or candidate.citation_metadata is not ABSENT
+            or candidate.logprobs_result is not ABSENT
+        ):
+            return None
+        parts = content.parts
+        if not parts or len(parts) != 1:
+            return None
+        part = parts[0]
+        if not part.text or part.thought_signature is not None or part.thought is not current.thought:
+            return None
+        if chunk.usage_metadata is not ABSENT:
+            self._usage = chunk.usage_metadata
+        return Delta(current.open, part.text)
+
+    def take(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
+        """Add the events of a chunk.
+
+        :param payload: the chunk as it came, for what its record does not hold.
+        """
+        if given(chunk.error):
+            self._fail(error_of(payload, 0, {}), out)
+            return
+        if not self._started:
+            self._start(chunk, payload, out)
+        if chunk.usage_metadata is not ABSENT:
+            self._usage = chunk.usage_metadata
+        if given(chunk.prompt_feedback):
+            feedback = loads(chunk.prompt_feedback)
+            reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
+            if isinstance(reason, str):
+                self._blocked = reason
+        for place, candidate in enumerate(chunk.candidates or ()):
+            self._candidate(candidate, place, payload, out)
+            if self.over:
+                return
+
+    def finish(self, out: list[Event]) -> None:
+        """The answer is whole: close what is open, and tell usage and ends."""
+        choices = [self._choices[number] for number in sorted(self._choices)]
+        for choice in choices:
+            self._close(choice, out)
+        self._report(out)
+        if not choices:
+            detail = self._blocked
+            out.append(Finished("blocked", detail=detail))
+        for choice in choices:
+            reason = finish_of(choice.detail or "", called=choice.called, said=choice.said)
+            out.append(Finished(reason, None, choice.detail, choice.number, choice.extras))
+        out.append(Completed())
+        self.over = True
+
+    def fail(self, error: WireError, out: list[Event]) -> None:
+        """The answer cannot be read any further."""
+        self._fail(error, out)
+
+    # -- chunks
+
+    def _start(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
+        self._started = True
+        self._seed = (chunk.response_id or "").encode() or payload
+        extras = {
+            name: value
+            for attribute, name in _TOP_EXTRAS.items()
+            if given(value := getattr(chunk, attribute))
+        }
+        out.append(Started(chunk.response_id, chunk.model_version, None, GEMINI, extras))
+        if chunk.usage_metadata is not ABSENT:
+            self._usage = chunk.usage_metadata
+            self._report(out)
+
+    def _candidate(self, candidate: Candidate, place: int, payload: bytes, out: list[Event]) -> None:
+        choice = self._choices.get(candidate.index)
+        if choice is None:
+            choice = self._choices[candidate.index] = _Choice(candidate.index)
+        for attribute, name in CANDIDATE_EXTRAS.items():
+            value = getattr(candidate, attribute)
+            if isinstance(value, str):
+                choice.extras[name] = to_raw(value)
+            elif value is not None and given(value):
+                choice.extras[name] = value
+        before = len(out)
+        parts = candidate.content.parts if candidate.content is not None else None
+        for number, part in enumerate(parts or ()):
+            self._part(choice, part, (place, number), payload, out)
+        if given(candidate.logprobs_result):
+            _attach(_logprobs(candidate.logprobs_result), out, before)
+        if candidate.finish_reason in BROKEN:
+            why = f": {candidate.finish_message}" if candidate.finish_message else "."
+            message = f"The model's output could not be used ({candidate.finish_reason}){why}"
+            self._fail(WireError("unavailable", message, 502, candidate.finish_reason), out)
+        elif candidate.finish_reason not in _UNSPECIFIED:
+            choice.detail = candidate.finish_reason
+        self._current = choice if choice.open >= 0 else None
+
+    def _part(
+        self, choice: _Choice, part: Part, place: tuple[int, int], payload: bytes, out: list[Event]
+    ) -> None:
+        if part.function_call is not None:
+            self._call(choice, part.function_call, _sealed(part), out)
+        elif part.inline_data is not None:
+            media, data = part.inline_data.mime_type, standard_base64(part.inline_data.data)
+            if media.startswith("image/"):
+                self._whole(choice, Image(Inline(media, data), sealed=_sealed(part)), out)
+            elif media.startswith("audio/"):
+                self._whole(choice, Audio(Inline(media, data)), out)
+            else:
+                self._other(choice, place, payload, out)
+        elif part.text is not None or part.thought_signature is not None:
+            self._words(choice, part, out)
+        else:
+            self._other(choice, place, payload, out)
+
+    def _words(self, choice: _Choice, part: Part, out: list[Event]) -> None:
+        """Text or thought. A signature ends its part; on an empty text it belongs to what came before."""
+        thought = part.thought is True
+        sealed = _sealed(part)
+        text = part.text or ""
+        if choice.open >= 0 and choice.thought is not thought:
+            self._close(choice, out)
+        if choice.open < 0:
+            if not text and sealed is None:
+                return
+            redacted = thought and not text
+            empty = Reasoning("", sealed if redacted else None, redacted=redacted) if thought else Text("")
+            choice.open = self._open(choice, empty, out)
+            choice.thought = thought
+        if text:
+            choice.said = True
+            out.append(Delta(choice.open, text))
+        if sealed is not None:
+            out.append(Proof(choice.open, sealed))
+            self._close(choice, out)
+
+    def _call(self, choice: _Choice, call: FunctionCall, sealed: Sealed | None, out: list[Event]) -> None:
+        if given(call.partial_args) or call.will_continue:
+            message = "Streamed function call arguments cannot be told to this client."
+            self._fail(WireError("not_implemented", message, 501), out)
+            return
+        self._close(choice, out)
+        made = call.id or self._made(call.name)
+        choice.called = choice.said = True
+        number = self._open(choice, ToolCall(made, call.name, "", sealed=sealed), out)
+        out += (Delta(number, args_text(call.args)), PartClosed(number))
+
+    def _other(self, choice: _Choice, place: tuple[int, int], payload: bytes, out: list[Event]) -> None:
+        raw = _raw_part(payload, place)
+        found = loads(raw) if raw is not None else None
+        kinds = [name for name in found if name != "thought"] if isinstance(found, dict) else []
+        if raw is not None and kinds:
+            self._whole(choice, Opaque(GEMINI, kinds[0], raw), out)
+
+    def _whole(self, choice: _Choice, part: AnswerPart, out: list[Event]) -> None:
+        self._close(choice, out)
+        choice.said = True
+        out.append(PartClosed(self._open(choice, part, out)))
+
+    # -- pieces
+
+    def _open(self, choice: _Choice, part: AnswerPart, out: list[Event]) -> int:
+        number = self._parts
+        self._parts += 1
+        out.append(PartOpened(number, part, choice.number))
+        return number
+
+    def _close(self, choice: _Choice, out: list[Event]) -> None:
+        if choice.open >= 0:
+            out.append(PartClosed(choice.open))
+            choice.open = -1
+        if self._current is choice:
+            self._current = None
+
+    def _report(self, out: list[Event]) -> None:
+        usage = usage_of(self._usage) if given(self._usage) else None
+        if usage is not None:
+            out.append(UsageReport(usage))
+
+    def _fail(self, error: WireError, out: list[Event]) -> None:
+        self._report(out)
+        out.append(Failed(error))
+        self.over = True
+
+    def _made(self, name: str) -> str:
+        """An id for a call that has none: unique in the thread, the same however the stream is cut."""
+        seed = b"%s|%d|%s" % (self._seed, self._parts, name.encode("utf-8", "replace"))
+        return MADE + hashlib.sha256(seed).hexdigest()[:24]
+
+
+def _sealed(part: Part) -> Sealed | None:
+    signature = part.thought_signature
+    return unseal(signature, GEMINI) if signature and signature != SKIP_SIGNATURE else None
+
+
+def _raw_part(payload: bytes, place: tuple[int, int]) -> Json | None:
+    candidates = read_answer(RAW_CHUNK, payload).candidates or []
+    content = candidates[place[0]].content
+    parts = content.parts if content is not None else None
+    return parts[place[1]] if parts else None
+
+
+def _logprobs(raw: Json) -> tuple[TokenLogprob, ...]:
+    found = loads(raw)
+    if not isinstance(found, dict):
+        return ()
+    chosen = found.get("chosenCandidates") or []
+    tops = found.get("topCandidates") or []
+    return tuple(
+        TokenLogprob(*_pair(token), tuple(_pair(one) for one in (top or {}).get("candidates") or ()))
+        for token, top in zip(chosen, [*tops, *([None] * len(chosen))], strict=False)
+    )
+
+
+def _pair(token: dict[str, Any]) -> tuple[str, float]:
+    return str(token.get("token", "")), float(token.get("logProbability", 0.0))
+
+
+def _attach(logprobs: tuple[TokenLogprob, ...], out: list[Event], start: int) -> None:
+    """Put logprobs on the last words of a chunk."""
+    for place in range(len(out) - 1, start - 1, -1):
+        event = out[place]
+        if isinstance(event, Delta):
+            out[place] = Delta(event.index, event.text, logprobs)
+            return

@@ -1,0 +1,159 @@
+"""Gemini's errors and lists of models: ``google.rpc.Status`` as JSON."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ampproxy.dialects._common import encode, is_context_length, kind_of_status, loads, plain_message
+from ampproxy.dialects._common import retry_after as header_retry_after
+from ampproxy.dialects.base import ModelInfo
+from ampproxy.model.events import ErrorKind, WireError
+
+#: Google's codes (google.rpc.Code) and what they mean.
+KINDS: dict[str, ErrorKind] = {
+    "INVALID_ARGUMENT": "invalid_request",
+    "FAILED_PRECONDITION": "invalid_request",
+    "OUT_OF_RANGE": "invalid_request",
+    "ALREADY_EXISTS": "invalid_request",
+    "UNAUTHENTICATED": "authentication",
+    "PERMISSION_DENIED": "permission",
+    "NOT_FOUND": "not_found",
+    "RESOURCE_EXHAUSTED": "rate_limit",
+    "INTERNAL": "internal",
+    "UNKNOWN": "internal",
+    "DATA_LOSS": "internal",
+    "ABORTED": "unavailable",
+    "CANCELLED": "unavailable",
+    "UNAVAILABLE": "overloaded",
+    "DEADLINE_EXCEEDED": "timeout",
+    "UNIMPLEMENTED": "not_implemented",
+}
+#: The other way round.
+CODES: dict[ErrorKind, str] = {
+    "invalid_request": "INVALID_ARGUMENT",
+    "context_length": "INVALID_ARGUMENT",
+    "too_large": "INVALID_ARGUMENT",
+    "authentication": "UNAUTHENTICATED",
+    "billing": "FAILED_PRECONDITION",
+    "permission": "PERMISSION_DENIED",
+    "not_found": "NOT_FOUND",
+    "rate_limit": "RESOURCE_EXHAUSTED",
+    "internal": "INTERNAL",
+    "not_implemented": "UNIMPLEMENTED",
+    "unavailable": "UNAVAILABLE",
+    "overloaded": "UNAVAILABLE",
+    "timeout": "DEADLINE_EXCEEDED",
+}
+_RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+_DELAY = re.compile(r"(\d{1,9}(?:\.\d+)?)s")
+#: Reasons of ErrorInfo that say more than the status: a bad key is a 400 at Google.
+_REASONS: dict[str, ErrorKind] = {
+    "API_KEY_INVALID": "authentication",
+    "ACCESS_TOKEN_EXPIRED": "authentication",
+    "BILLING_DISABLED": "billing",
+}
+#: Google quotes the key itself in some refusals (``Consumer 'api_key:AIza...' has been suspended``).
+_KEY = re.compile(r"AIza[0-9A-Za-z_-]{10,}|api_key:[0-9A-Za-z_-]{10,}")
+
+
+def error_members(error: WireError) -> dict[str, Any]:
+    """An error as the API says it. ``code`` is a number: the SDK breaks on anything else."""
+    found: dict[str, Any] = {
+        "code": error.status,
+        "message": error.message,
+        "status": error.code if error.code in KINDS else CODES[error.kind],
+    }
+    if error.retry_after is not None:
+        delay = f"{error.retry_after:.3f}".rstrip("0").rstrip(".")
+        found["details"] = [{"@type": _RETRY_INFO, "retryDelay": f"{delay}s"}]
+    # The SDK knows an error in mid-stream by its being the first member.
+    return {"error": found}
+
+
+def error_body(error: WireError) -> bytes:
+    """The JSON body of an error."""
+    return encode(error_members(error))
+
+
+def error_event(error: WireError, end: bytes = b"\r\n\r\n") -> bytes:
+    """The event of an error in mid-stream."""
+    return b"data: " + error_body(error) + end
+
+
+def error_of(body: bytes, status: int, headers: Mapping[str, str]) -> WireError:
+    """What an error of Google's says. Never raises.
+
+    :param status: the HTTP status; 0 for an error in mid-stream, which has its code inside.
+    """
+    found = loads(body)
+    if isinstance(found, list) and found:
+        found = found[0]
+    error = found.get("error") if isinstance(found, dict) else None
+    if isinstance(error, str):
+        error = {"message": error}
+    if not isinstance(error, dict):
+        code = status or 502
+        message = _KEY.sub("(key)", plain_message(code, body))
+        return WireError(kind_of_status(code), message, code, None, None, header_retry_after(headers))
+    number = error.get("code")
+    if not status:
+        status = number if isinstance(number, int) and 400 <= number < 600 else 500
+    word = error.get("status") if isinstance(error.get("status"), str) else None
+    message = _KEY.sub("(key)", str(error.get("message") or "")) or plain_message(status, b"")
+    details = [entry for entry in _list(error.get("details")) if isinstance(entry, dict)]
+    delay = _delay(details)
+    return WireError(
+        _kind(status, word, details, message),
+        message,
+        status,
+        word,
+        None,
+        header_retry_after(headers) if delay is None else delay,
+    )
+
+
+def _kind(status: int, word: str | None, details: list[dict[str, Any]], message: str) -> ErrorKind:
+    for entry in details:
+        reason = entry.get("reason")
+        if isinstance(reason, str) and reason in _REASONS:
+            return _REASONS[reason]
+    by_status = kind_of_status(status)
+    if by_status == "invalid_request":
+        if is_context_length(message):
+            return "context_length"
+        return KINDS.get(word or "", by_status) if status == 400 else by_status
+    return by_status
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _delay(details: list[dict[str, Any]]) -> float | None:
+    for entry in details:
+        delay = entry.get("retryDelay")
+        if isinstance(delay, str) and (match := _DELAY.fullmatch(delay.strip())):
+            return float(match.group(1))
+    return None
+
+
+# -- models
+
+
+def model_members(model: ModelInfo) -> dict[str, Any]:
+    """A model as the API's list shows it."""
+    return {
+        "name": f"models/{model.id}",
+        "baseModelId": model.id,
+        "version": model.id,
+        "displayName": model.display_name or model.id,
+        "description": f"{model.display_name or model.id} ({model.owned_by})",
+        "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+    }
+
+
+def models_body(models: Sequence[ModelInfo]) -> bytes:
+    """The list of models."""
+    return encode({"models": [model_members(model) for model in models]})

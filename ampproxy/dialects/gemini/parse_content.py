@@ -1,0 +1,305 @@
+"""Reads the contents of a request: turns, parts, calls and their results.
+
+Gemini's calls may come without ids, and results are then paired by their place. Here each call gets an
+id that is unique in the conversation and depends on nothing but its place in it, so that a history
+that grows parses the same each time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ampproxy.dialects._common import (
+    Members,
+    bad_request,
+    encode,
+    items,
+    loads,
+    members,
+    raw_str,
+    raw_text,
+    text_of,
+    to_raw,
+    without_nulls,
+)
+from ampproxy.dialects._proof import unseal
+from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, args_text, camel, standard_base64
+from ampproxy.model.base import GEMINI, Json
+from ampproxy.model.parts import (
+    Audio,
+    Document,
+    FileId,
+    Image,
+    Inline,
+    Link,
+    Opaque,
+    Part,
+    Reasoning,
+    Sealed,
+    Source,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from ampproxy.model.request import Role, Turn
+
+_ROLES: dict[str, Role] = {"user": "user", "model": "assistant", "function": "user", "assistant": "assistant"}
+#: The members that make a part what it is, in the order in which they are looked for.
+_KINDS = ("functionCall", "functionResponse", "inlineData", "fileData", "text")
+#: The members of a lone result object that stand for the tool's words.
+_WORDS = ("result", "output", "content")
+
+
+def object_members(raw: Json, at: str) -> Members:
+    """The members of an object, by their camelCase names, without those that are null.
+
+    :raises ampproxy.errors.ClientFault: it is not an object.
+    """
+    return {camel(name): value for name, value in without_nulls(members(raw, at)).items()}
+
+
+def string(found: Members, name: str, at: str) -> str | None:
+    """A member that must be a string.
+
+    :raises ampproxy.errors.ClientFault: it is something else.
+    """
+    raw = found.get(name)
+    if raw is None:
+        return None
+    text = text_of(raw)
+    if text is None:
+        bad_request(f"{at}.{name}" if at else name, "Expected a string.")
+    return text
+
+
+def plain_texts(raw: Json, at: str) -> tuple[tuple[Text, ...], bool]:
+    """The texts of a system instruction: a content, or a plain string.
+
+    :returns: the texts, and whether there was anything else in it.
+    """
+    if (text := text_of(raw)) is not None:
+        return (Text(text),), False
+    parts = History().parts(object_members(raw, at).get("parts"), at, "user")
+    texts = tuple(part for part in parts if isinstance(part, Text))
+    return texts, len(texts) != len(parts)
+
+
+class History:
+    """Reads contents one after the other, and remembers which calls wait for their results."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._count = 0
+        #: (id, name) of the calls of the newest model turn that have no result yet.
+        self._waiting: list[tuple[str, str]] = []
+
+    def turns(self, raw: Json, at: str = "contents") -> tuple[Turn, ...]:
+        """All turns.
+
+        :raises ampproxy.errors.ClientFault: something is not as the API wants it; named by its path.
+        """
+        found = [object_members(content, f"{at}[{n}]") for n, content in enumerate(items(raw, at))]
+        self._ids = set(_ids_in(found))
+        return tuple(self._turn(content, f"{at}[{n}]") for n, content in enumerate(found))
+
+    def _turn(self, content: Members, at: str) -> Turn:
+        name = string(content, "role", at) or "user"
+        role = _ROLES.get(name)
+        if role is None:
+            bad_request(f"{at}.role", f"Expected 'user' or 'model', got '{name}'.")
+        if role == "assistant" and "parts" in content and b"unction" in bytes(content["parts"]):
+            self._waiting = []
+        extras = {name: value for name, value in content.items() if name not in ("role", "parts")}
+        return Turn(role, tuple(self.parts(content.get("parts"), f"{at}.parts", role)), extras)
+
+    def parts(self, raw: Json | None, at: str, role: Role) -> list[Part]:
+        """The parts of a content. Thoughts that follow each other are one, up to the proof: that is
+        how they come in a stream.
+        """
+        found: list[Part] = []
+        for n, text in enumerate(items(raw, at) if raw is not None else ()):
+            part = self._part(text, f"{at}[{n}]", role)
+            last = found[-1] if found else None
+            if isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.sealed is None:
+                text_ = last.text + part.text
+                found[-1] = Reasoning(text_, part.sealed, redacted=not text_ and part.sealed is not None)
+            elif part is not None:
+                found.append(part)
+        return found
+
+    def _part(self, raw: Json, at: str, role: Role) -> Part | None:
+        found = object_members(raw, at)
+        kind = next((name for name in _KINDS if name in found), None)
+        if kind is None:
+            own = next((name for name in found if name not in ("thought", "thoughtSignature")), None)
+            if own is None and "thoughtSignature" not in found:
+                return None
+            return Opaque(GEMINI, own or "thoughtSignature", raw)
+        value = found.pop(kind)
+        thought = loads(found.pop("thought", b"false")) is True
+        sealed = _sealed(string(found, "thoughtSignature", at))
+        found.pop("thoughtSignature", None)
+        return _READ[kind](self, value, f"{at}.{kind}", _Around(raw, found, sealed, thought))
+
+    # -- one kind of part each
+
+    def _text(self, value: Json, at: str, around: _Around) -> Part:
+        text = text_of(value)
+        if text is None:
+            bad_request(at, "Expected a string.")
+        if around.thought:
+            sealed = around.sealed
+            return Reasoning(text, sealed, redacted=not text and sealed is not None)
+        return Text(text, sealed=around.sealed, extras=around.rest)
+
+    def _inline(self, value: Json, at: str, around: _Around) -> Part:
+        found = object_members(value, at)
+        data = string(found, "data", at)
+        media = string(found, "mimeType", at)
+        if data is None or media is None:
+            bad_request(at, "mimeType and data are required.")
+        name = string(found, "displayName", at)
+        return _media(Inline(media, standard_base64(data)), media, name, around)
+
+    def _file(self, value: Json, at: str, around: _Around) -> Part:
+        found = object_members(value, at)
+        uri = string(found, "fileUri", at)
+        if uri is None:
+            bad_request(f"{at}.fileUri", "It is required.")
+        media = string(found, "mimeType", at)
+        own = uri.startswith("gs://") or ("generativelanguage" in uri and "/files/" in uri)
+        source: Source = FileId(GEMINI, uri, media) if own else Link(uri, media)
+        return _media(source, media or "", string(found, "displayName", at), around)
+
+    def _call(self, value: Json, at: str, around: _Around) -> Part:
+        found = object_members(value, at)
+        name = string(found, "name", at)
+        if not name:
+            bad_request(f"{at}.name", "It is required.")
+        arguments = found.pop("args", None)
+        if arguments is not None:
+            members(arguments, f"{at}.args")
+        call = string(found, "id", at) or self._made()
+        self._waiting.append((call, name))
+        rest = {key: raw for key, raw in found.items() if key not in ("id", "name")}
+        extras = {"functionCall": to_raw(rest)} if rest else {}
+        return ToolCall(
+            call, name, args_text(arguments), sealed=around.sealed, extras={**extras, **around.rest}
+        )
+
+    def _result(self, value: Json, at: str, around: _Around) -> Part:
+        found = object_members(value, at)
+        name = string(found, "name", at)
+        response = found.pop("response", None)
+        call = self._answered(string(found, "id", at), name)
+        texts, is_error = _words(response)
+        media: list[Text | Image | Document] = []
+        for n, raw in enumerate(items(found.pop("parts"), f"{at}.parts") if "parts" in found else ()):
+            part = self._part(raw, f"{at}.parts[{n}]", "user")
+            if isinstance(part, (Text, Image, Document)):
+                media.append(part)
+        rest = {key: raw for key, raw in found.items() if key not in ("id", "name")}
+        extras = {"functionResponse": to_raw(rest)} if rest else {}
+        return ToolResult(
+            call,
+            (*texts, *media),
+            is_error=is_error,
+            name=name,
+            structured=response,
+            extras={**extras, **around.rest},
+        )
+
+    # -- ids
+
+    def _made(self) -> str:
+        while True:
+            self._count += 1
+            made = f"{MADE}{self._count}"
+            if made not in self._ids:
+                self._ids.add(made)
+                return made
+
+    def _answered(self, call: str | None, name: str | None) -> str:
+        """The call that a result belongs to: by id, else by name in order, else by place."""
+        waiting = self._waiting
+        tests: Sequence[Callable[[tuple[str, str]], bool]] = (
+            lambda known: known[0] == call,
+            lambda known: known[1] == name,
+            lambda known: not name,
+        )
+        if call is not None:
+            tests = tests[:1]
+        for test in tests:
+            for known in waiting:
+                if test(known):
+                    waiting.remove(known)
+                    return known[0]
+        return call or self._made()
+
+
+class _Around:
+    """What stands beside a part's own member."""
+
+    __slots__ = ("raw", "rest", "sealed", "thought")
+
+    def __init__(self, raw: Json, rest: Members, sealed: Sealed | None, thought: bool) -> None:
+        self.raw = raw
+        self.rest = rest
+        self.sealed = sealed
+        self.thought = thought
+
+
+_READ: dict[str, Callable[[History, Json, str, _Around], Part]] = {
+    "text": History._text,
+    "inlineData": History._inline,
+    "fileData": History._file,
+    "functionCall": History._call,
+    "functionResponse": History._result,
+}
+
+
+def _sealed(signature: str | None) -> Sealed | None:
+    if not signature or signature == SKIP_SIGNATURE:
+        return None
+    return unseal(signature, GEMINI)
+
+
+def _media(source: Source, media: str, name: str | None, around: _Around) -> Part:
+    if media.startswith("image/"):
+        extras = around.rest if name is None else {**around.rest, "displayName": to_raw(name)}
+        return Image(source, sealed=around.sealed, extras=extras)
+    if around.sealed is not None or (media.startswith("audio/") and (around.rest or name)):
+        return Opaque(GEMINI, "media", around.raw)
+    if media.startswith("audio/"):
+        return Audio(source)
+    return Document(source, name=name, extras=around.rest)
+
+
+def _words(response: Json | None) -> tuple[tuple[Text, ...], bool]:
+    """The words of a result object and whether they tell of an error: a lone ``result``, ``output``,
+    ``content`` or ``error`` is opened, anything else is told as the JSON that it is.
+    """
+    if response is None:
+        return (), False
+    found: Any = loads(response)
+    if isinstance(found, dict) and len(found) == 1:
+        [(key, value)] = found.items()
+        if key == "error" or key in _WORDS:
+            text = value if isinstance(value, str) else encode(value).decode()
+            return (Text(text),) if text else (), key == "error"
+    return (Text(raw_str(response)),) if found else (), False
+
+
+def _ids_in(contents: list[Members]) -> list[str]:
+    """Ids that the client gave, so that none is made twice."""
+    found = []
+    for content in contents:
+        text = bytes(content.get("parts", raw_text("[]")))
+        if MADE.encode() not in text:
+            continue
+        for part in loads(text, []):
+            call = part.get("functionCall") or part.get("function_call") if isinstance(part, dict) else None
+            if isinstance(call, dict) and isinstance(call.get("id"), str):
+                found.append(call["id"])
+    return found

@@ -1,0 +1,319 @@
+"""Gemini's answers as typed records, its tables of reasons, and its way of counting.
+
+Sources: the reference of ``GenerateContentResponse`` of the Gemini API and of Vertex AI, and the types
+of the ``google-genai`` SDK.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ampproxy.dialects._common import loads, raw_text, to_raw
+from ampproxy.model.base import Json
+from ampproxy.model.events import FinishReason, Usage
+
+#: Stands for a member that is not there.
+ABSENT: Final = Json()
+
+
+def given(raw: Json) -> bool:
+    """Whether a member is there and not null."""
+    return raw is not ABSENT and bytes(raw) not in (b"", b"null")
+
+
+class FunctionCall(msgspec.Struct, rename="camel"):
+    """The model's wish to call a function."""
+
+    name: str = ""
+    id: str | None = None
+    args: Json = ABSENT
+    partial_args: Json = ABSENT
+    will_continue: bool | None = None
+
+
+class Blob(msgspec.Struct, rename="camel"):
+    """Bytes in base64."""
+
+    mime_type: str = ""
+    data: str = ""
+
+
+class Part(msgspec.Struct, rename="camel"):
+    """A part of an answer. One with none of these members is looked at again, as it came."""
+
+    text: str | None = None
+    thought: bool | None = None
+    thought_signature: str | None = None
+    function_call: FunctionCall | None = None
+    inline_data: Blob | None = None
+
+
+class Content(msgspec.Struct):
+    """What a candidate says in one chunk."""
+
+    parts: list[Part] | None = None
+
+
+class QuickPart(msgspec.Struct, rename="camel", gc=False):
+    """What of a part the common event of a stream has."""
+
+    text: str | None = None
+    thought: bool = False
+    thought_signature: str | None = None
+
+
+class QuickContent(msgspec.Struct, gc=False):
+    """Its content."""
+
+    parts: list[QuickPart] | None = None
+
+
+class QuickCandidate(msgspec.Struct, rename="camel", gc=False):
+    """Its candidate."""
+
+    content: QuickContent | None = None
+    index: int = 0
+    finish_reason: str | None = None
+    logprobs_result: Json = ABSENT
+    citation_metadata: Json = ABSENT
+    grounding_metadata: Json = ABSENT
+
+
+class QuickChunk(msgspec.Struct, rename="camel", gc=False):
+    """The common event of a stream: more words of the same part. Less is read of it, so it is read fast."""
+
+    candidates: list[QuickCandidate] | None = None
+    usage_metadata: Json = ABSENT
+
+
+class RawContent(msgspec.Struct):
+    """The same, with its parts as they came."""
+
+    parts: list[Json] | None = None
+
+
+class Candidate(msgspec.Struct, rename="camel"):
+    """One of the answers. What is not interpreted is kept for the end of the candidate."""
+
+    content: Content | None = None
+    finish_reason: str | None = None
+    index: int = 0
+    finish_message: str | None = None
+    logprobs_result: Json = ABSENT
+    citation_metadata: Json = ABSENT
+    grounding_metadata: Json = ABSENT
+    url_context_metadata: Json = ABSENT
+    safety_ratings: Json = ABSENT
+    avg_logprobs: Json = ABSENT
+    token_count: Json = ABSENT
+
+
+#: Members of a candidate that belong to Gemini alone: attribute -> wire name.
+CANDIDATE_EXTRAS: Final = {
+    "finish_message": "finishMessage",
+    "citation_metadata": "citationMetadata",
+    "grounding_metadata": "groundingMetadata",
+    "url_context_metadata": "urlContextMetadata",
+    "safety_ratings": "safetyRatings",
+    "avg_logprobs": "avgLogprobs",
+    "token_count": "tokenCount",
+}
+
+
+class RawCandidate(msgspec.Struct):
+    """A candidate of which only the parts matter, as they came."""
+
+    content: RawContent | None = None
+
+
+class Chunk(msgspec.Struct, rename="camel"):
+    """One event of a stream, or a whole answer."""
+
+    candidates: list[Candidate] | None = None
+    usage_metadata: Json = ABSENT
+    model_version: str | None = None
+    response_id: str | None = None
+    prompt_feedback: Json = ABSENT
+    create_time: Json = ABSENT
+    model_status: Json = ABSENT
+    error: Json = ABSENT
+
+
+class RawChunk(msgspec.Struct):
+    """The same, with its parts as they came."""
+
+    candidates: list[RawCandidate] | None = None
+
+
+CHUNK: Final = msgspec.json.Decoder(Chunk)
+QUICK_CHUNK: Final = msgspec.json.Decoder(QuickChunk)
+RAW_CHUNK: Final = msgspec.json.Decoder(RawChunk)
+
+# ---------------------------------------------------------------------------------- ends
+
+#: Gemini's reasons, but for ``STOP``, which may also mean that a tool is wanted.
+FINISH: Final[dict[str, FinishReason]] = {
+    "MAX_TOKENS": "length",
+    "CONTINUATION": "pause",
+    "SAFETY": "blocked",
+    "RECITATION": "blocked",
+    "LANGUAGE": "blocked",
+    "BLOCKLIST": "blocked",
+    "PROHIBITED_CONTENT": "blocked",
+    "SPII": "blocked",
+    "MODEL_ARMOR": "blocked",
+    "ESCALATION": "blocked",
+    "IMAGE_SAFETY": "blocked",
+    "IMAGE_PROHIBITED_CONTENT": "blocked",
+    "IMAGE_RECITATION": "blocked",
+}
+
+#: Reasons that mean: the model's output could not be used. No other dialect has a word for it, and
+#: a clean end would make an agent act on half an answer.
+BROKEN: Final = frozenset(
+    (
+        "MALFORMED_FUNCTION_CALL",
+        "MALFORMED_RESPONSE",
+        "MISSING_THOUGHT_SIGNATURE",
+        "TOO_MANY_TOOL_CALLS",
+        "UNEXPECTED_TOOL_CALL",
+    )
+)
+
+#: The other way round.
+REASONS: Final[dict[FinishReason, str]] = {
+    "stop": "STOP",
+    "tool_calls": "STOP",
+    "stop_sequence": "STOP",
+    "pause": "STOP",
+    "length": "MAX_TOKENS",
+    "context": "MAX_TOKENS",
+    "refusal": "SAFETY",
+    "blocked": "SAFETY",
+}
+
+#: What ``promptFeedback.blockReason`` may say.
+BLOCK_REASONS: Final = frozenset(
+    ("SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", "MODEL_ARMOR", "JAILBREAK")
+)
+
+
+def finish_of(word: str, *, called: bool, said: bool) -> FinishReason:
+    """What Gemini's reason means.
+
+    :param called: a function call was seen, which Gemini does not tell in its reason.
+    :param said: anything at all was said; an unknown reason without content is not a success.
+    """
+    if word == "STOP":
+        return "tool_calls" if called else "stop"
+    if word in FINISH:
+        return FINISH[word]
+    if called:
+        return "tool_calls"
+    return "stop" if said else "blocked"
+
+
+def reason_of(reason: FinishReason, detail: str | None) -> str:
+    """Gemini's word for an end: the vendor's own where it was Gemini's and means the same."""
+    if detail is not None and FINISH.get(detail) == reason:
+        return detail
+    return REASONS[reason]
+
+
+# --------------------------------------------------------------------------------- usage
+
+_COUNTS: Final = (
+    "promptTokenCount",
+    "cachedContentTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "toolUsePromptTokenCount",
+    "totalTokenCount",
+)
+_TOOL_USE: Final = "toolUsePromptTokenCount"
+
+
+def usage_of(raw: Json) -> Usage | None:
+    """Read ``usageMetadata``. ``promptTokenCount`` includes what came from the cache, and
+    ``candidatesTokenCount`` excludes the thoughts; tokens of the vendor's own tools are input.
+
+    ``None``: it is no object.
+    """
+    found = loads(raw)
+    if not isinstance(found, dict):
+        return None
+    prompt, cached, said, thought, tools = (_count(found.get(name)) for name in _COUNTS[:5])
+    extras = {name: to_raw(value) for name, value in found.items() if name not in _COUNTS}
+    if tools:
+        extras[_TOOL_USE] = to_raw(tools)
+    return Usage(
+        input=max(0, prompt - cached) + tools,
+        cache_read=cached,
+        output=said + thought,
+        reasoning=thought,
+        extras=extras,
+    )
+
+
+def usage_members(usage: Usage, *, own: bool) -> dict[str, object]:
+    """Say usage as ``usageMetadata``.
+
+    :param own: the usage is Gemini's own, so its ``extras`` are said again.
+    """
+    tools = _count(loads(usage.extras.get(_TOOL_USE, b"0"))) if own else 0
+    total = usage.input + usage.cache_read + usage.cache_write
+    thought = min(usage.reasoning, usage.output)
+    found: dict[str, object] = {
+        "promptTokenCount": max(0, total - tools),
+        "candidatesTokenCount": usage.output - thought,
+        "totalTokenCount": total + usage.output,
+    }
+    if usage.cache_read:
+        found["cachedContentTokenCount"] = usage.cache_read
+    if thought:
+        found["thoughtsTokenCount"] = thought
+    if own:
+        found.update(usage.extras)
+    return found
+
+
+def _count(value: object) -> int:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return max(0, int(value)) if abs(value) < 1e15 else 0
+    return int(value) if isinstance(value, str) and value.isdecimal() and len(value) < 16 else 0
+
+
+# --------------------------------------------------------------------------------- names
+
+#: Google's documented value for a function call that has no signature because another model made it
+#: ("Thought signatures" in the Gemini API's guide): the check of signatures is skipped for that call.
+SKIP_SIGNATURE: Final = "skip_thought_signature_validator"
+
+#: What ids that were made here begin with: Gemini's own calls may have none.
+MADE: Final = "call_g"
+
+_TO_STANDARD = str.maketrans("-_", "+/")
+
+
+def standard_base64(text: str) -> str:
+    """Base64 in the standard alphabet: Google's own SDK writes the URL-safe one, others read only this."""
+    return text.translate(_TO_STANDARD) if "-" in text or "_" in text else text
+
+
+def camel(name: str) -> str:
+    """The JSON name of a proto field; the API takes both spellings."""
+    if "_" not in name:
+        return name
+    first, *rest = name.split("_")
+    return first + "".join(word[:1].upper() + word[1:] for word in rest)
+
+
+def args_text(raw: Json | None) -> str:
+    """A call's arguments as JSON text."""
+    text = bytes(raw or b"").decode("utf-8", "replace")
+    return text if text and text != "null" else "{}"
+
+
+EMPTY: Final = raw_text("{}")
