@@ -77,7 +77,7 @@ class AnswerRewriter:
         """One event of the stream: its name (empty if it has none) and its data.
 
         Events must come in order. ``data`` that needs no change comes back as the same object; what
-        is not a JSON object (``[DONE]``) always does.
+        is not a JSON object (``[DONE]``) always does. Empty ``data``: the event is to be left out.
         """
         return self._rules.event(name, data)
 

@@ -1,5 +1,8 @@
-"""Responses, as Amp's clients need them: they take the answer from ``response.completed`` alone, so it must
-hold the whole ``output``; a backend that leaves it empty said it in its ``output_item.done`` events.
+"""Responses, as Amp's clients need them.
+
+* They take the answer from ``response.completed`` alone, so it must hold the whole ``output``; a backend
+  that leaves it empty said it in its ``output_item.done`` events.
+* An event of an unknown kind before ``response.created`` is fatal to them, and is left out.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ class ResponsesRules:
         self._exchange = exchange
         self._items: dict[int, bytes] | None = {}
         self._size = 0
+        self._begun = False
 
     def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
         """One event; see :meth:`ampproxy.amp.answer.Rules.event`."""
@@ -30,6 +34,10 @@ class ResponsesRules:
         if values is None:
             return name, data
         kind = string(values.get("type", NULL)) or name.decode("utf-8", "replace")
+        if not self._begun:
+            self._begun = kind.startswith("response.") or kind == "error"
+            if not self._begun:
+                return name, b""
         changes: Changes = {}
         if kind in _ITEM:
             put(changes, "item", edit_object(values.get("item"), self._item))

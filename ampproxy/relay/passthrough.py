@@ -52,6 +52,8 @@ class PassthroughFilter:
         self._limit = limit
         self._begun = dialect != GEMINI
         self._ended = False
+        #: The last events that went by without being looked at, if no others came since.
+        self._ordinary = b""
 
     @property
     def complete(self) -> bool:
@@ -61,6 +63,11 @@ class PassthroughFilter:
     @property
     def usage(self) -> Usage | None:
         """What the stream told of its cost so far."""
+        if self._ordinary:
+            # Some backends repeat it in every event; the last of those that were not looked at tells it.
+            block = self._ordinary[:-2].rpartition(b"\n\n")[2]
+            self._ordinary = b""
+            self._watch.see(*parse_block(block.strip(b"\n")))
         return self._watch.usage
 
     def keepalive(self) -> bytes:
@@ -82,6 +89,7 @@ class PassthroughFilter:
         if not self._watch.finished:
             out = self._lane.forward(whole)
             if out is not None:
+                self._ordinary = whole
                 return out
         return self._each(whole)
 
@@ -106,6 +114,7 @@ class PassthroughFilter:
         for block in blocks:
             event = block + b"\n\n"
             fast = self._lane.forward(event) if several and not self._watch.finished else None
+            self._ordinary = b"" if fast is None else event
             out.append(self._event(event) if fast is None else fast)
         return b"".join(out)
 
@@ -127,6 +136,8 @@ class PassthroughFilter:
         new_name, new_data = name, data
         if self._rewriter is not None and readable:
             new_name, new_data = self._rewriter.event(name, data)
+            if not new_data:
+                return b""
         out = block if new_data is data and new_name == name else _compose(block, new_name, new_data)
         if readable and not self._watch.finished:
             self._lane.learn(block, out)
