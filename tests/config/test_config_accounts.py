@@ -46,7 +46,7 @@ def test_whole_account():
             priority: -2
             prefix: " /work/ "
             proxy-url: none
-            headers: {X-Team: " tools ", "": x, X-None: ""}
+            headers: {" X-Team ": " tools ", "": x, X-None: "", X-Null: }
             models:
               - {name: a-1, alias: a}
               - b
@@ -137,7 +137,9 @@ def test_labels_are_unique():
 
 def test_cooling_is_disabled_for_all():
     """The global switch reaches every account."""
-    assert read("disable-cooling: true\nclaude-api-key: [{api-key: a}]").accounts[0].disable_cooling
+    accounts = "claude-api-key: [{api-key: a}, {api-key: b, disable-cooling: true}]"
+    assert [a.disable_cooling for a in read(accounts).accounts] == [False, True]
+    assert [a.disable_cooling for a in read("disable-cooling: true\n" + accounts).accounts] == [True, True]
 
 
 def test_repeated_account_is_one():

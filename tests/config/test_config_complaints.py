@@ -329,4 +329,4 @@ def test_file_of_bytes():
 
 def test_empty_secret_file():
     """A secret's file with an empty first line is named, not taken for an empty key."""
-    assert "first line" in complaints("api-keys: [file:/k]", read_secret=lambda path: "\nabc")[0]
+    assert "first line" in complaints("api-keys: [file:/k]", read_secret=lambda path: " \nabc")[0]
