@@ -1,0 +1,41 @@
+"""``ampproxy demo``: the gateway with made-up vendors behind it, on this machine alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+
+@click.command("demo")
+@click.option("--once", is_flag=True, help="End after the table: 0 if every row is right, else 1.")
+@click.option("--port", default=8317, show_default=True, help="Where the gateway listens; 0 takes any.")
+def command(once: bool, port: int) -> None:
+    """Serve made-up models, to try clients without any account.
+
+    Starts stand-ins of four vendors and of the Amp upstream on 127.0.0.1, and the gateway before them; asks
+    one request of each kind and prints what came of it; then waits for yours until Ctrl-C.
+    """
+    from twisted.internet.task import react
+
+    react(lambda reactor: _main(reactor, once, port))
+
+
+async def _main(reactor: Any, once: bool, port: int) -> None:
+    from twisted.internet.defer import Deferred
+
+    from ampproxy.demo.run import Demo
+    from ampproxy.tap import build
+
+    demo = Demo(reactor, build, click.echo, lambda text, colour: click.style(text, fg=colour))
+    await demo.start(port)
+    click.echo("The configuration of this demonstration:\n")
+    click.echo("\n".join(f"  {line}" for line in demo.config_text.splitlines()) + "\n")
+    right = await demo.run()
+    if once:
+        await demo.stop()
+        raise SystemExit(0 if right else 1)
+    click.echo("\n" + demo.hints())
+    click.echo("\nA line for each request follows; Ctrl-C ends it.")
+    demo.watch()
+    await Deferred()

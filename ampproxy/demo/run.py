@@ -1,0 +1,292 @@
+"""The demonstration: five stand-ins, the gateway between, one request of each kind, and a verdict on each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import formatEvent
+
+from ampproxy.config.load import parse
+from ampproxy.config.schema import Config
+from ampproxy.demo import amp, anthropic, gemini, openai_chat, openai_responses
+from ampproxy.demo.cases import AMP_KEY, CASES, CLIENT_KEY, VENDOR_KEYS, Case
+from ampproxy.demo.client import Answered, Client
+from ampproxy.demo.stand_in import StandIn
+from ampproxy.wire.sse import EventReader
+
+#: Nothing of the user's own is read: neither the environment nor a home directory.
+NOWHERE = Path("/nonexistent/ampproxy-demo")
+
+_CONFIG = """\
+host: 127.0.0.1
+port: {port}
+api-keys: [{client_key}]
+ampcode:
+{amp}claude-api-key:
+  - api-key: {keys[anthropic]}
+    base-url: "{urls[anthropic]}"
+    models: [{{name: claude-sonnet-4-6}}, {{name: claude-haiku-4-5-20251001}}]
+codex-api-key:
+  - {{api-key: {keys[openai-responses]}, base-url: "{urls[openai-responses]}/v1"}}
+gemini-api-key:
+  - {{api-key: {keys[gemini]}, base-url: "{urls[gemini]}"}}
+openai-compatibility:
+  - name: local
+    base-url: "{urls[openai-chat]}/v1"
+    api-key-entries: [{{api-key: {keys[openai-chat]}}}]
+    models: [{{name: demo-model-1, alias: demo-chat}}]
+"""
+_AMP = """\
+  upstream-url: "{url}"
+  upstream-api-key: {key}
+  model-mappings:
+    - {{from: claude-opus-4-6, to: claude-sonnet-4-6}}
+    - {{from: "^claude-opus-", to: claude-sonnet-4-6, regex: true}}
+"""
+_FORCED = """\
+  force-model-mappings: true
+  model-mappings:
+    - {from: claude-sonnet-4-6, to: claude-haiku-4-5-20251001}
+"""
+
+
+class Service(Protocol):
+    """What the demonstration needs of the gateway's service."""
+
+    ports: list[Any]
+
+    async def listen(self) -> None:
+        """Open the ports."""
+        ...
+
+    def stopService(self) -> Deferred[None]:
+        """Close them."""
+        ...
+
+
+#: Makes a service: configuration, reactor, endpoint strings, environment, home, log observer.
+Build = Callable[..., Service]
+Echo = Callable[..., None]
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of a case. ``faults`` says what was not as expected; empty: all was right."""
+
+    case: Case
+    answered: Answered | None = None
+    by: str = ""
+    served: str = ""
+    faults: list[str] = field(default_factory=list)
+
+    def cells(self) -> tuple[str, ...]:
+        """The row of the table."""
+        answered = self.answered or Answered(0)
+        return (
+            self.case.what,
+            answered.headers.get("x-ampproxy-route", "-"),
+            self.case.asked or "-",
+            " ".join(filter(None, (self.by, self.served))) or "-",
+            str(answered.status or "-"),
+            f"{answered.first_byte * 1000:.1f}",
+            f"{answered.total * 1000:.1f}",
+            "WRONG" if self.faults else "ok",
+        )
+
+
+HEADINGS = ("what", "route", "asked model", "served by", "status", "first ms", "total ms", "")
+
+
+class Demo:
+    """Runs it.
+
+    :param build: makes the gateway's service (:func:`ampproxy.tap.build`).
+    :param echo: prints a line, or with ``nl=False`` a part of one.
+    :param colour: paints a text; gives it back as it is where there is no terminal.
+    """
+
+    def __init__(self, reactor: Any, build: Build, echo: Echo, colour: Callable[[str, str], str]) -> None:
+        self.outcomes: list[Outcome] = []
+        self.stand_ins: dict[str, StandIn] = {}
+        self.clients: dict[str, Client] = {}
+        self.config_text = ""
+        self._services: list[Service] = []
+        self._reactor = reactor
+        self._build = build
+        self._echo = echo
+        self._colour = colour
+        self._live = False
+
+    async def start(self, port: int) -> None:
+        """Start the stand-ins and both gateways; the first one on ``port`` if it is free.
+
+        :raises CannotListenError: nothing at all can be listened on.
+        """
+        starts = {
+            "anthropic": (anthropic.start, {}),
+            "openai-responses": (openai_responses.start, {}),
+            "gemini": (gemini.start, {}),
+            "openai-chat": (openai_chat.start, {"flavour": "compatible"}),
+        }
+        secrets = {CLIENT_KEY, AMP_KEY, *VENDOR_KEYS.values()}
+        for name, (start, settings) in starts.items():
+            key = VENDOR_KEYS[name]
+            self.stand_ins[name] = await start(
+                self._reactor, keys=[key], forbidden=secrets - {key}, **settings
+            )
+        self.stand_ins["amp"] = await amp.start(self._reactor, keys=[AMP_KEY], forbidden=secrets - {AMP_KEY})
+        upstream = _AMP.format(url=self.stand_ins["amp"].url, key=AMP_KEY)
+        self.config_text = self._config_text(port, upstream)
+        try:
+            service = await self._serve(self.config_text, port)
+        except CannotListenError:
+            self._echo(f"Port {port} is taken, so another one is used (choose one with --port).")
+            self.config_text = self._config_text(0, upstream)
+            service = await self._serve(self.config_text, 0)
+        self.config_text = self._config_text(_port(service), upstream)
+        forced = await self._serve(self._config_text(0, _FORCED), 0)
+        for name, one in (("main", service), ("forced", forced)):
+            self.clients[name] = Client(self._reactor, f"http://127.0.0.1:{_port(one)}")
+
+    def _config_text(self, port: int, section: str) -> str:
+        urls = {name: one.url for name, one in self.stand_ins.items()}
+        return _CONFIG.format(port=port, client_key=CLIENT_KEY, keys=VENDOR_KEYS, urls=urls, amp=section)
+
+    async def _serve(self, text: str, port: int) -> Service:
+        config = self._parse(text.replace("port: 0\n", ""))
+        service = self._build(
+            config,
+            self._reactor,
+            listen=(f"tcp:{port}:interface=127.0.0.1",),
+            environ={},
+            home=NOWHERE,
+            observer=self._observe,
+        )
+        await service.listen()
+        self._services.append(service)
+        return service
+
+    def _parse(self, text: str) -> Config:
+        return parse(text, name="demo.yaml", environ={}, home=NOWHERE, read_secret=_no_file)
+
+    def _observe(self, event: Mapping[str, Any]) -> None:
+        """The gateway's log, once the demonstration only waits for requests."""
+        if self._live:
+            self._echo(formatEvent(dict(event)))
+
+    async def run(self) -> bool:
+        """Ask everything, print the table, and say whether all was right."""
+        for case in CASES:
+            self.outcomes.append(await self._try(case))
+        self._table()
+        wrong = [outcome for outcome in self.outcomes if outcome.faults]
+        for outcome in wrong:
+            for fault in outcome.faults:
+                self._echo(self._colour(f"WRONG  {outcome.case.what}: {fault}", "red"))
+        return not wrong
+
+    async def _try(self, case: Case) -> Outcome:
+        outcome = Outcome(case)
+        before = {name: (len(one.requests), len(one.leaks)) for name, one in self.stand_ins.items()}
+        if case.script is not None:
+            self.stand_ins[case.by].script(case.script)
+        arrived = self._shown(case) if case.shown else lambda data: None
+        try:
+            outcome.answered = await self.clients[case.proxy].ask(
+                case.method, case.path, case.body, case.headers, arrived
+            )
+        except Exception as error:
+            outcome.faults.append(f"no answer: {type(error).__name__}: {error}")
+            return outcome
+        if case.shown:
+            self._echo("\n")
+        self._judge(outcome, outcome.answered, before)
+        return outcome
+
+    def _judge(self, outcome: Outcome, answered: Answered, before: dict[str, tuple[int, int]]) -> None:
+        case = outcome.case
+        got: list[str] = []
+        for name, one in self.stand_ins.items():
+            count, leaks = before[name]
+            for recorded in one.requests[count:]:
+                got.append(name)
+                outcome.by, outcome.served = name, recorded.model
+            outcome.faults += one.leaks[leaks:]
+        route = answered.headers.get("x-ampproxy-route", "")
+        text = answered.body.decode("utf-8", "replace").replace('": "', '":"')
+        expected: tuple[tuple[str, Any, Any], ...] = (
+            ("the status", case.status, answered.status),
+            ("the route", case.route, route),
+            ("the stand-ins asked", [case.by] if case.by else [], got),
+            ("the model asked of it", case.served if case.by else "", outcome.served),
+            ("a whole body", True, answered.whole),
+        )
+        outcome.faults += [
+            f"{what}: expected {right!r}, got {real!r}" for what, right, real in expected if right != real
+        ]
+        outcome.faults += [
+            f"{words!r} is not in the answer: {text[:300]}" for words in case.sees if words not in text
+        ]
+
+    def _shown(self, case: Case) -> Callable[[bytes], None]:
+        reader = EventReader()
+        self._echo(f"{case.what}: ", nl=False)
+
+        def arrived(data: bytes) -> None:
+            for _, event in reader.feed(data):
+                delta = json.loads(event).get("delta", {})
+                self._echo(self._colour(delta.get("text", ""), "cyan"), nl=False)
+
+        return arrived
+
+    def _table(self) -> None:
+        rows = [HEADINGS, *(outcome.cells() for outcome in self.outcomes)]
+        widths = [max(len(row[at]) for row in rows) for at in range(len(HEADINGS))]
+        for row in rows:
+            cells = [
+                cell.rjust(width) if heading.endswith("ms") else cell.ljust(width)
+                for cell, width, heading in zip(row, widths, HEADINGS, strict=True)
+            ]
+            verdict = {"ok": "green", "WRONG": "red"}.get(row[-1])
+            cells[-1] = self._colour(row[-1], verdict) if verdict else row[-1]
+            self._echo("  ".join(cells).rstrip())
+
+    def hints(self) -> str:
+        """What to try next."""
+        url = self.clients["main"].url
+        body = {"model": "claude-sonnet-4-6", "max_tokens": 99, "stream": True}
+        body["messages"] = [{"role": "user", "content": "Hello"}]
+        return (
+            "Try it:\n"
+            f"  curl -N {url}/v1/messages -H 'x-api-key: {CLIENT_KEY}' \\\n"
+            "    -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \\\n"
+            f"    -d '{json.dumps(body)}'\n"
+            f"  AMP_URL={url} AMP_API_KEY={CLIENT_KEY} amp -x 'Hello'"
+        )
+
+    def watch(self) -> None:
+        """From now on print a line for each request that the gateway ends."""
+        self._live = True
+
+    async def stop(self) -> None:
+        """Close everything."""
+        self._live = False
+        for service in self._services:
+            await service.stopService()
+        for stand_in in self.stand_ins.values():
+            await stand_in.stop()
+
+
+def _port(service: Service) -> int:
+    port: int = service.ports[0].getHost().port
+    return port
+
+
+def _no_file(path: Path) -> str:
+    raise FileNotFoundError(path)
