@@ -96,7 +96,14 @@ seals = st.builds(
     st.sampled_from([None, "rs_1"]),
 )
 sources = st.one_of(
-    st.builds(Inline, st.sampled_from(["image/png", "application/pdf", "text/plain"]), st.just("aGk=")),
+    st.sampled_from(
+        [
+            Inline("image/png", "iVBORw0KGgo="),
+            Inline("application/pdf", "JVBERi0="),
+            Inline("text/plain", "aGk="),
+            Inline("application/zip", "UEsDBA=="),
+        ]
+    ),
     st.builds(Link, st.sampled_from(["https://example.com/a.png", "gs://bucket/x"])),
     st.builds(FileId, st.sampled_from(VENDORS), st.just("file_1")),
 )
@@ -113,7 +120,7 @@ opaques = st.builds(
     Opaque,
     st.sampled_from(VENDORS),
     st.just("server_tool_use"),
-    st.just(Json(b'{"type":"server_tool_use","id":"s"}')),
+    st.just(Json(b'{"type":"server_tool_use","id":"s","name":"web_search","input":{}}')),
 )
 user_parts = st.one_of(
     st.builds(Text, texts),

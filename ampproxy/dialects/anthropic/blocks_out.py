@@ -36,6 +36,8 @@ RAW: Final = "\0raw"
 
 _FOREIGN: Final = "Only the vendor that issued a proof of reasoning takes it back."
 _NOT_HERE: Final = "Messages cannot say this in a turn of this role."
+_PICTURES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
+_PICTURES_SAID: Final = "JPEG, PNG, GIF and WebP pictures"
 #: Inline documents that are words, whatever they are called.
 _WORDS: Final = ("text/", "application/json", "application/xml", "application/yaml", "application/x-yaml")
 
@@ -81,6 +83,9 @@ class BlockWriter:
             return []
         if part.detail not in (None, "auto"):
             self._losses("detail", f"{at}.detail", "Messages has no hint for a picture's resolution.")
+        if isinstance(part.source, Inline) and part.source.media_type not in _PICTURES and not self._own:
+            self._losses("image", at, f"Messages takes {_PICTURES_SAID}, not {part.source.media_type}.")
+            return []
         source = self._source(part.source, at)
         if source is None:
             return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.dialects._common import Losses, Members, Names, encode, loads, members, to_raw
+from ampproxy.dialects._common import Losses, Members, Names, encode, loads, members, shorten, to_raw
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
 from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_names
@@ -37,6 +37,7 @@ _UNSAID: Final[dict[str, Any]] = {
 
 #: What other dialects call the tiers.
 _TIERS: Final = {"auto": "auto", "default": "standard_only"}
+_MAX_USER: Final = 256
 #: Members of a body that a counting request may have.
 _COUNTED: Final = frozenset(
     ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
@@ -119,7 +120,7 @@ class _Rendering:
         if not self.target.sampling:
             return self._drop(told, "This model refuses sampling parameters.")
         if thinking.on:
-            kept = {name: value for name, value in told.items() if (name, value) == ("temperature", 1)}
+            kept = {name: value for name, value in told.items() if self._with_thinking(name, value)}
             self._drop({name: 0 for name in told if name not in kept}, "A model that thinks refuses it.")
             told = kept
         if (heat := told.get("temperature")) is not None and not 0 <= heat <= 1:
@@ -131,6 +132,10 @@ class _Rendering:
         if stop := self._stop():
             told["stop_sequences"] = stop
         return told
+
+    def _with_thinking(self, name: str, value: float) -> bool:
+        """Whether a model that thinks takes it: nothing but what changes next to nothing."""
+        return (name == "temperature" and value == 1) or (name == "top_p" and self.own and value >= 0.95)
 
     def _drop(self, told: dict[str, Any], why: str) -> dict[str, Any]:
         for name in told:
@@ -198,9 +203,9 @@ class _Rendering:
 
     def _metadata(self) -> dict[str, str]:
         request = self.request
-        told = {} if request.user is None else {"user_id": request.user}
         if self.own:
-            return {**told, **request.metadata}
+            return {**({} if request.user is None else {"user_id": request.user}), **request.metadata}
+        told = {} if request.user is None else {"user_id": shorten(request.user, _MAX_USER)}
         for name in request.metadata:
             self.losses("metadata", f"metadata.{name}", "Messages takes a user id and nothing else.")
         return told

@@ -50,17 +50,25 @@ class Tools:
         self._own = request.dialect == ANTHROPIC
         self.declared: list[Any] = []
         self.betas: list[str] = []
+        self._offered: set[str] = set()
         allowed = request.choice.allowed if request.choice else ()
         for number, tool in enumerate(request.tools):
             # A choice restricted to some tools: the others are not offered.
             if not allowed or tool.name in allowed:
-                self.declared.append(self._tool(tool, f"tools[{number}]"))
+                self._declare(tool, f"tools[{number}]")
         for number, hosted in enumerate(request.hosted):
             self._hosted(
                 hosted.kind, hosted.raw if hosted.dialect == ANTHROPIC else None, f"hosted[{number}]"
             )
         self.freeform = frozenset(names(tool.name) for tool in request.tools if tool.freeform)
         self._stubs_only = self._stub()
+
+    def _declare(self, tool: Tool, at: str) -> None:
+        if tool.name in self._offered and not self._own:
+            self._losses("tools", at, f"A tool {tool.name} was declared before; names are unique here.")
+            return
+        self._offered.add(tool.name)
+        self.declared.append(self._tool(tool, at))
 
     def _tool(self, tool: Tool, at: str) -> dict[str, Any]:
         told: dict[str, Any] = {"name": self._names(tool.name)}
@@ -149,6 +157,9 @@ class Tools:
         if choice is None:
             return {"type": "auto", "disable_parallel_tool_use": True} if single else None
         mode = _CHOICES[choice.mode]
+        if mode == "tool" and choice.name not in self._offered and not self._own:
+            self._losses("tool_choice", "choice.name", f"No tool {choice.name} is declared.")
+            mode = "auto"
         if give_up_force and self.forced():
             self._losses("tool_choice", "choice", "A call cannot be demanded of a model that thinks.")
             mode = "auto"

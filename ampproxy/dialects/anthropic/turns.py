@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.dialects._common import Losses, items
+from ampproxy.dialects._common import Losses, items, unique
 from ampproxy.dialects.anthropic.blocks_out import RAW, Block, BlockWriter
+from ampproxy.dialects.anthropic.tools import MAX_NAME
 from ampproxy.model.base import Json, Value
 from ampproxy.model.request import ChatRequest
 
@@ -81,23 +82,35 @@ def _merged(messages: list[Message]) -> list[Message]:
 def _paired(messages: list[Message], losses: Losses) -> list[Message]:
     """Every call answered once, in the user message after it, before anything else there."""
     results = _Results(messages)
+    seen: set[str] = set()
     paired: list[Message] = []
     for number, message in enumerate(messages):
-        calls = [block["id"] for block in message.blocks if block["type"] == "tool_use"]
-        if message.role != "assistant":
-            paired.append(message)
-            continue
         paired.append(message)
-        if not calls:
-            continue
-        answers = [results.take(call, number) or _interrupted(call, number, losses) for call in calls]
-        results.settled(answers)
-        paired.append(Message("user", answers))
+        calls = [block for block in message.blocks if block["type"] == "tool_use"]
+        if message.role == "assistant" and calls:
+            answers = [_answer(call, number, results, losses) for call in calls]
+            for call, answer in zip(calls, answers, strict=True):
+                _distinguish(call, answer, seen, losses, f"messages[{number}]")
+            results.settled(answers)
+            paired.append(Message("user", answers))
     results.taken_out()
     for number, message in enumerate(paired):
         if message.role != "assistant":
             _as_text(message, results, losses, f"messages[{number}]")
     return _merged([message for message in paired if message.blocks])
+
+
+def _answer(call: Block, number: int, results: _Results, losses: Losses) -> Block:
+    return results.take(call["id"], number) or _interrupted(call["id"], number, losses)
+
+
+def _distinguish(call: Block, answer: Block, seen: set[str], losses: Losses, at: str) -> None:
+    """No id twice in a thread: vendors without ids of their own leave that to others."""
+    wanted = call["id"]
+    if wanted in seen:
+        call["id"] = answer["tool_use_id"] = unique(wanted, seen, MAX_NAME)
+        losses("call_id", at, f"The id {wanted} was there before; this call got another.")
+    seen.add(call["id"])
 
 
 class _Results:
