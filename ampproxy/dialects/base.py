@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ampproxy.model.base import Value
 from ampproxy.model.events import ChatResponse, Event, WireError
@@ -66,12 +66,15 @@ class AnswerContext(Value, frozen=True):
     :param created: seconds since the epoch, for answers that carry no time.
     :param new_id: makes an unguessable unique id, for a given prefix (``msg_``, ``chatcmpl-``).
     :param request: what the client asked; ``None`` where nobody parsed it.
+    :param framing: ``array`` for a Gemini client that did not ask for ``alt=sse``: its stream is a
+        JSON list.
     """
 
     model: str
     created: int
     new_id: Callable[[str], str]
     request: ChatRequest | None = None
+    framing: Literal["sse", "array"] = "sse"
 
 
 class StreamParser(Protocol):
@@ -175,6 +178,10 @@ class Dialect(ErrorDialect, Protocol):
 
     def stream_renderer(self, context: AnswerContext) -> StreamRenderer:
         """A renderer for one stream."""
+        ...
+
+    def count_request(self, body: bytes) -> bytes:
+        """A rendered request as a counting request: without what only an answer needs."""
         ...
 
     def parse_count(self, body: bytes) -> int:

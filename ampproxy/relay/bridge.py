@@ -38,12 +38,14 @@ class Bridge(Protocol):
 
     :ivar body: what the account is sent.
     :ivar headers: request headers that this body needs beside the provider's.
+    :ivar content_type: of the answer to the client; ``None``: the account's own.
     :ivar losses: what its dialect could not say of the request.
     """
 
     body: bytes
     headers: Mapping[str, str]
     losses: tuple[Loss, ...]
+    content_type: bytes | None
 
     def filter(self) -> StreamFilter:
         """What the account's stream goes through on its way to the client."""

@@ -15,7 +15,8 @@ from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.passthrough import PassthroughFilter, rewrite_whole
-from ampproxy.routing.endpoints import Operation
+from ampproxy.relay.translate import Origin, TranslateBridge
+from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, RouteKind
 from ampproxy.wire.json import replace_model
 
@@ -24,24 +25,33 @@ class BridgeMaker:
     """Makes bridges for the accounts of one configuration.
 
     :param providers: how each account is reached, by its label.
+    :param strict: refuse what cannot be translated without loss.
     """
 
-    def __init__(self, providers: Mapping[str, Provider]) -> None:
+    def __init__(self, providers: Mapping[str, Provider], origin: Origin, *, strict: bool) -> None:
         self._providers = providers
+        self._origin = origin
+        self._strict = strict
+
+    def can(self, endpoint: Endpoint, offer: Offer) -> bool:
+        """Whether the offer's account has a call for what is asked at all."""
+        try:
+            self._providers[offer.account.label].speaks(endpoint)
+        except GatewayFault:
+            return False
+        return True
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
         """The bridge for a question and an account.
 
-        :raises ampproxy.errors.GatewayFault: the account cannot be asked this.
+        :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
         """
         spoken = self._providers[offer.account.label].speaks(question.endpoint)
         asked = question.endpoint.dialect
         if spoken == asked:
             return PassthroughBridge(question, offer)
-        raise GatewayFault.of(
-            "not_implemented",
-            f"{offer.account.label} speaks {spoken}; {asked} is not translated to it yet."
-            f" An account that speaks {asked} would serve {question.route.served}.",
+        return TranslateBridge(
+            question, offer, DIALECTS[asked], DIALECTS[spoken], self._origin, strict=self._strict
         )
 
 
@@ -50,6 +60,7 @@ class PassthroughBridge:
 
     headers: Mapping[str, str] = {}
     losses: tuple[Loss, ...] = ()
+    content_type: bytes | None = None
 
     def __init__(self, question: Question, offer: Offer) -> None:
         endpoint = question.endpoint

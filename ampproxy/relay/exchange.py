@@ -189,7 +189,7 @@ class Exchange:
             keepalive=means.keepalive,
             on_first=on_first,
         )
-        self._begin(response, b"text/event-stream")
+        self._begin(response, bridge.content_type or _kind(response) or b"text/event-stream")
         self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])
         self._departure.then(relay.client_left)
         try:
@@ -204,7 +204,7 @@ class Exchange:
         record.first_byte = means.clock.seconds()
         record.usage = bridge.usage
         record.bytes_out = len(body)
-        self._begin(response, b"application/json")
+        self._begin(response, bridge.content_type or _kind(response) or b"application/json")
         self._downstream.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
         if len(body) <= SLICE:
             self._downstream.write(body)
@@ -220,8 +220,7 @@ class Exchange:
         headers = self._downstream.responseHeaders
         for name, value in _passed_on(response.headers):
             headers.setRawHeaders(name, [value])
-        own = response.headers.getRawHeaders(b"content-type")
-        headers.setRawHeaders(b"Content-Type", own or [content_type])
+        headers.setRawHeaders(b"Content-Type", [content_type])
 
     async def _collect(self, response: Any, limit: int) -> bytes:
         means = self._means
@@ -233,6 +232,12 @@ class Exchange:
         except Exception as error:
             raise explain(error, self._record.account) from None
         return body
+
+
+def _kind(response: Any) -> bytes | None:
+    """The account's own content type."""
+    values = response.headers.getRawHeaders(b"content-type")
+    return values[-1] if values else None
 
 
 def _passed_on(headers: Headers) -> list[tuple[bytes, bytes]]:

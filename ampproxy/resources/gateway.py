@@ -19,6 +19,7 @@ from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.pool import Pool
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridges import BridgeMaker
+from ampproxy.relay.translate import Origin
 from ampproxy.resources.guard import Guard
 from ampproxy.routing.decide import Router
 from ampproxy.upstream.client import UpstreamClient
@@ -103,7 +104,11 @@ class Gateway:
         self.router = Router(config)
         self.pool = Pool(config.routing)
         self.providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
-        self.bridges = BridgeMaker(self.providers)
+        self.bridges = BridgeMaker(
+            self.providers,
+            Origin(surroundings.wall, surroundings.new_id),
+            strict=config.translation == "strict",
+        )
         self.redactor = Redactor(secrets_of(config))
         self.amp_keys = AmpKeys(config.ampcode, environ=surroundings.environ, home=surroundings.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")

@@ -11,6 +11,7 @@ from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.relay.bridge import Question
+from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange, Means
 from ampproxy.relay.forward import pairs
 from ampproxy.relay.record import ExchangeRecord
@@ -24,6 +25,9 @@ from ampproxy.routing.route import Route, RouteKind
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import Peek, peek
+
+#: Says that a number in the answer is an estimate.
+ESTIMATE_HEADER = b"X-Ampproxy-Estimate"
 
 
 class ModelResource(GatewayResource):
@@ -124,10 +128,23 @@ class GenerateResource(ModelResource):
             query=self._query(request),
             route=route,
         )
-        exchange = Exchange(question, request, record, self._means())
-        offers = gateway.pool.order(route)
+        offers = [offer for offer in gateway.pool.order(route) if gateway.bridges.can(endpoint, offer)]
+        if not offers and endpoint.operation is Operation.COUNT_TOKENS:
+            self._estimate(request, question, record)
+            return
         most = gateway.config.max_retry_credentials
-        await exchange.run(offers[:most] if most > 0 else offers)
+        exchange = Exchange(question, request, record, self._means())
+        await exchange.run((offers[:most] if most > 0 else offers) or route.offers)
+
+    def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
+        """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts."""
+        dialect = DIALECTS[self._endpoint.dialect]
+        asked = dialect.parse_request(question.body, model=self._endpoint.model, stream=False)
+        record.account, record.served = question.route.offers[0].account.label, question.route.served
+        request.responseHeaders.setRawHeaders(ESTIMATE_HEADER, [b"tokens"])
+        body = dialect.count_body(estimate_tokens(asked))
+        record.status, record.bytes_out = 200, len(body)
+        request.answer(200, body)
 
     def _tell(self, route: Route, record: ExchangeRecord) -> None:
         log = self.gateway.log

@@ -216,7 +216,8 @@ class GatewayRequest(Request):
     client_key: Any = None
     _resource: Any = None
     _received = False
-    defaultContentType = b"application/json"
+    _broken_off = False
+    defaultContentType = None
 
     def parseCookies(self) -> None:
         """Cookies are none of our business: they are passed on as they are."""
@@ -292,7 +293,8 @@ class GatewayRequest(Request):
 
     def break_off(self) -> None:
         """Close the connection in mid-answer, so that the client sees that it is not whole."""
-        if self.channel is not None:
+        if self.channel is not None and not self._broken_off:
+            self._broken_off = True
             self.channel.persistent = False
             self.channel.loseConnection()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError
+from twisted.internet.defer import TimeoutError as DeferredTimeoutError
 from twisted.internet.error import (
     ConnectError,
     ConnectingCancelledError,
@@ -56,7 +57,7 @@ def explain(error: BaseException, origin: str) -> ExchangeError:
         return Unreachable.of("unavailable", f"The name of {origin} could not be resolved.", retryable=True)
     if isinstance(cause, ConnectionRefusedError):
         return Unreachable.of("unavailable", f"{origin} refused the connection.", retryable=True)
-    if isinstance(cause, (TimeoutError, ConnectingCancelledError, CancelledError)):
+    if isinstance(cause, (TimeoutError, DeferredTimeoutError, ConnectingCancelledError, CancelledError)):
         return UpstreamTimeout.of("timeout", f"{origin} did not answer in time.", retryable=True)
     if isinstance(cause, VerificationError):
         return Unreachable.of(
