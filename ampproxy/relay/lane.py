@@ -60,7 +60,7 @@ _NEXT_DATA = b"\n\ndata: {"
 
 #: The beginning of an event up to its model, at depth one: no bracket lies between. An unescaped quote
 #: before ``model`` can only open a member's name, so this cannot lie within a string.
-_HEAD = re.compile(rb'data: \{[^{}\[\]\n]*?(?P<member>"model": ?(?P<value>"[^"\\\n]*"))')
+_HEAD = re.compile(rb'data: \{[^{}\[\]\n]*?(?P<name>"model": ?)(?P<value>"[^"\\\n]*")')
 
 
 class ChatLane:
@@ -72,15 +72,14 @@ class ChatLane:
     :param model: the asked name, or empty if nothing is rewritten.
     """
 
-    __slots__ = ("_anchor", "_head", "_model", "_new", "_new_member", "_old_member")
+    __slots__ = ("_anchor", "_head", "_model", "_new", "_old")
 
     def __init__(self, model: str) -> None:
         self._model = msgspec.json.encode(model) if model else b""
         self._anchor = b""
         self._head = b""
+        self._old = b""
         self._new = b""
-        self._old_member = b""
-        self._new_member = b""
 
     def forward(self, whole: bytes) -> bytes | None:
         """See :meth:`Lane.forward`."""
@@ -96,13 +95,17 @@ class ChatLane:
             return None
         if not self._model:
             return whole if 2 * whole.count(_NEXT_DATA) == lines - 2 else None
-        pieces = whole.split(self._head)
-        if 2 * len(pieces) == lines + 2:
-            return self._new.join(pieces)
-        pieces = (b"\n\n" + whole).split(self._old_member)
-        if 2 * len(pieces) == lines + 2 and all(map(_at_top, pieces[:-1])):
-            return self._new_member.join(pieces)[2:]
-        return None
+        if self._new == self._old:
+            return whole if 2 * whole.count(self._old) == lines else None
+        # One such member an event, and each within a beginning that is known, or else shown to be one.
+        pieces = whole.split(self._old)
+        if 2 * len(pieces) != lines + 2:
+            return None
+        if 2 * whole.count(self._head) != lines and not (
+            _at_top(b"\n\n" + pieces[0]) and all(map(_at_top, pieces[1:-1]))
+        ):
+            return None
+        return self._new.join(pieces)
 
     def learn(self, block: bytes, out: bytes) -> None:
         """See :meth:`Lane.learn`."""
@@ -113,13 +116,10 @@ class ChatLane:
             head = _HEAD.match(block)
             if head is None:
                 return
-            old = head.group()
-            new = old[: head.start("value")] + self._model
-            if new + block[len(old) :] != out:
+            new = head["name"] + self._model
+            if block[: head.start("name")] + new + block[head.end() :] != out:
                 return
-            self._head, self._new = old, new
-            self._old_member = old[head.start("member") :]
-            self._new_member = old[head.start("member") : head.start("value")] + self._model
+            self._head, self._old, self._new = head.group(), head["name"] + head["value"], new
         self._anchor = anchor.group()
 
 
@@ -144,13 +144,14 @@ class GeminiLane:
     :param model: the asked name, or empty if nothing is rewritten.
     """
 
-    __slots__ = ("_model", "_new", "_old", "_ready", "_stops")
+    __slots__ = ("_model", "_new", "_old", "_ready", "_stops", "_tail")
 
     def __init__(self, model: str) -> None:
         self._model = msgspec.json.encode(model) if model else b""
         self._stops = _CALLS if model else _ENDS
         self._old = b""
         self._new = b""
+        self._tail = b""
         self._ready = False
 
     def forward(self, whole: bytes) -> bytes | None:
@@ -163,8 +164,11 @@ class GeminiLane:
                 return None
         if not self._model:
             return whole if 2 * whole.count(_NEXT_DATA) == lines - 2 else None
+        if self._new == self._old:
+            return whole if 2 * whole.count(self._old) == lines else None
+        # One such member an event, and each within an end that is known.
         pieces = whole.split(self._old)
-        if 2 * len(pieces) != lines + 2 or pieces[-1]:
+        if 2 * len(pieces) != lines + 2 or 2 * whole.count(self._tail) != lines:
             return None
         return self._new.join(pieces)
 
@@ -177,14 +181,14 @@ class GeminiLane:
             match = _VERSION.search(tail)
             if match is None:
                 return
-            new = tail[: match.start(1)] + self._model + tail[match.end(1) :]
-            if block[: -len(tail)] + new != out:
+            new = match["name"] + self._model
+            if block[: -len(tail)] + tail[: match.start()] + new + tail[match.end() :] != out:
                 return
-            self._old, self._new = tail + b"\n\n", new + b"\n\n"
+            self._tail, self._old, self._new = tail + b"\n\n", match.group(), new
         self._ready = True
 
 
-_VERSION = re.compile(rb'(?<!\\)"modelVersion": ?("[^"\\\n]*")')
+_VERSION = re.compile(rb'(?<!\\)(?P<name>"modelVersion": ?)"[^"\\\n]*"')
 
 
 class NoLane:

@@ -323,6 +323,17 @@ def test_usage_of_a_stream_that_was_left() -> None:
     assert not stream.complete
 
 
+@pytest.mark.parametrize("dialect", [CHAT, GEMINI])
+def test_an_echo_of_the_asked_name(dialect: str) -> None:
+    """When the vendor's name is the asked one, chunks pass untouched until another name comes."""
+    wire = b"".join(STREAMS[dialect][1:5])
+    stream = PassthroughFilter(dialect, AnswerRewriter(dialect, "vendor"))
+    stream.feed(wire)
+    assert stream.feed(wire) is wire
+    other = wire + STREAMS[dialect][1].replace(b'"vendor"', b'"other"')
+    assert stream.feed(other) == wire + STREAMS[dialect][1]
+
+
 # The fast lane never lets anything by that needs attention.
 
 SURPRISES = {
