@@ -44,10 +44,11 @@ class MessageWriter:
             if message.role == "assistant":
                 out.append(self._assistant(message))
                 out += self._results(message.results)
-            else:
-                body = {"role": message.role, "content": self._content(message)}
+            elif (content := self._content(message)) or message.role == "user" or message.extras:
+                body = {"role": message.role, "content": content}
                 out.append(self._parts.extras(body, message.extras, message.path))
-        return out
+        # No messages at all are refused.
+        return out or [{"role": "user", "content": ""}]
 
     def _content(self, message: Message) -> str | list[Any]:
         if message.role == "user":

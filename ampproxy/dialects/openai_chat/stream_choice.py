@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -83,6 +83,8 @@ class ChoiceWire(msgspec.Struct):
     index: int | None = None
     finish_reason: str | None = None
     logprobs: LogprobsWire | None = None
+    #: Where Kimi tells the usage.
+    usage: dict[str, Any] | None = None
 
 
 class _Call:

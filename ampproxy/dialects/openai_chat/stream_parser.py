@@ -34,6 +34,16 @@ class _Chunk(msgspec.Struct):
     choices: list[ChoiceWire] | None = None
     usage: dict[str, Any] | None = None
     error: Json = NULL
+    #: Where Groq tells the usage.
+    x_groq: dict[str, Any] | None = None
+
+    def counted(self) -> dict[str, Any] | None:
+        """The usage, wherever it is told."""
+        if self.usage is not None:
+            return self.usage
+        if self.x_groq is not None and isinstance(found := self.x_groq.get("usage"), dict):
+            return found
+        return next((choice.usage for choice in self.choices or () if choice.usage), None)
 
 
 class _Head(msgspec.Struct):
@@ -152,8 +162,8 @@ class ChatStreamParser:
             if error := choice.take(wire, out):
                 out += self._fail(error)
                 return
-        if chunk.usage is not None:
-            out.append(UsageReport(chat_usage(chunk.usage)))
+        if (usage := chunk.counted()) is not None:
+            out.append(UsageReport(chat_usage(usage)))
 
     def _start(self, chunk: _Chunk, data: bytes, out: list[Event]) -> bool:
         """The first chunk that says who answers; Azure's very first only tells of its filters."""

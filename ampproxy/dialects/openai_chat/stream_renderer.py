@@ -23,6 +23,7 @@ from ampproxy.model.events import (
     Event,
     Failed,
     Finished,
+    PartClosed,
     PartExtras,
     PartOpened,
     Ping,
@@ -49,7 +50,7 @@ _KEEPALIVE = b": keep-alive\n\n"
 class _Words:
     """A part whose deltas are told: the bytes before and after each piece."""
 
-    __slots__ = ("after", "before", "choice", "gap", "refusal", "said")
+    __slots__ = ("after", "before", "choice", "closed", "gap", "held", "refusal", "said")
 
     def __init__(self, before: bytes, after: bytes, choice: int, *, refusal: bool) -> None:
         self.before = before
@@ -59,6 +60,9 @@ class _Words:
         #: Whether words were told, and whether a paragraph ended: its gap comes before the next words.
         self.said = False
         self.gap = False
+        #: Words that wait until an earlier part of their kind is closed; ``None``: they need not.
+        self.held: list[Delta | SectionBreak] | None = None
+        self.closed = False
 
 
 class _Choice:
@@ -86,6 +90,9 @@ class ChatStreamRenderer:
         )
         self._same = False
         self._words: dict[int, _Words] = {}
+        #: Open parts that share a member of the message, which tells one after the other: the first
+        #: one talks, the others wait.
+        self._queues: dict[bytes, list[int]] = {}
         #: The frames of parts in which the next words need nothing but a frame.
         self._frames: dict[int, tuple[bytes, bytes]] = {}
         self._choices: dict[int, _Choice] = {}
@@ -180,6 +187,10 @@ class ChatStreamRenderer:
 
     def _open_words(self, index: int, words: _Words, text: str, out: list[bytes]) -> None:
         self._words[index] = words
+        queue = self._queues.setdefault(words.before, [])
+        if queue:
+            words.held = []
+        queue.append(index)
         if text:
             self._delta(Delta(index, text), out)
 
@@ -211,6 +222,9 @@ class ChatStreamRenderer:
         words = self._words.get(event.index)
         if words is None:
             return
+        if words.held is not None:
+            words.held.append(event)
+            return
         text = event.text
         if text:
             # From here on a frame is enough.
@@ -224,9 +238,30 @@ class ChatStreamRenderer:
         elif text:
             out += (words.before, encode(text), words.after)
 
+    def _closed(self, event: PartClosed, out: list[bytes]) -> None:
+        words = self._words.get(event.index)
+        if words is None:
+            return
+        words.closed = True
+        queue = self._queues[words.before]
+        while queue and self._words[queue[0]].closed:
+            queue.pop(0)
+            if queue:
+                self._let_talk(self._words[queue[0]], out)
+
+    def _let_talk(self, words: _Words, out: list[bytes]) -> None:
+        held, words.held = words.held or [], None
+        for event in held:
+            if isinstance(event, Delta):
+                self._delta(event, out)
+            else:
+                self._section(event, out)
+
     def _section(self, event: SectionBreak, out: list[bytes]) -> None:
         words = self._words.get(event.index)
-        if words is not None and words.said:
+        if words is not None and words.held is not None:
+            words.held.append(event)
+        elif words is not None and words.said:
             words.gap = True
             self._frames.pop(event.index, None)
 
@@ -254,6 +289,9 @@ class ChatStreamRenderer:
         if choice.finished:
             return
         choice.finished = True
+        for index, words in self._words.items():
+            if words.choice == number and not words.closed:
+                self._closed(PartClosed(index), out)
         word = finish_word(end, called=choice.calls > 0, refused=choice.refused, legacy=self._legacy)
         tail = self._tail.replace(b'"finish_reason":null', b'"finish_reason":' + encode(word))
         out.append(self._before(number) + b"{}" + tail)
@@ -286,6 +324,7 @@ class ChatStreamRenderer:
         PartOpened: _opened,
         Delta: _delta,
         SectionBreak: _section,
+        PartClosed: _closed,
         Proof: _proof,
         PartExtras: _part_extras,
         UsageReport: _report,
