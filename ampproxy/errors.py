@@ -109,7 +109,7 @@ class TruncatedStream(UpstreamFault):
     """The upstream's stream ended without its dialect's own terminal event."""
 
     def __init__(self, message: str = "The model's answer broke off before its end.") -> None:
-        super().__init__(WireError("unavailable", message, 502))
+        super().__init__(WireError("unavailable", message, 502), retryable=True)
 
 
 class Unreachable(UpstreamFault):

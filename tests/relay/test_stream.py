@@ -1,0 +1,239 @@
+"""One stream on its way: when its bytes leave, who waits for whom, and how it ends."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone, ResponseFailed
+
+from ampproxy.errors import ClientGone, TruncatedStream, UpstreamFault, UpstreamTimeout
+from ampproxy.relay.stream import StreamRelay
+
+
+class Filter:
+    """Passes everything; whole once it has seen ``END``."""
+
+    def __init__(self) -> None:
+        self.complete = False
+        self.fed: list[bytes] = []
+        self.error: Exception | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        self.fed.append(data)
+        if self.error is not None:
+            raise self.error
+        self.complete = self.complete or b"END" in data
+        return data
+
+    def end(self) -> bytes:
+        if not self.complete:
+            raise TruncatedStream
+        return b""
+
+    def keepalive(self) -> bytes:
+        return b":ping"
+
+
+class Client:
+    """The client's side."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+        self.finished = self.broken = False
+        self.producer: Any = None
+
+    def write(self, data: bytes) -> None:
+        assert not self.finished
+        self.written.append(data)
+
+    def finish(self) -> None:
+        assert self.producer is None, "twisted.web wants the producer gone first"
+        self.finished = True
+
+    def break_off(self) -> None:
+        self.broken = True
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        assert streaming
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        self.producer = None
+
+
+class Upstream:
+    """The upstream's side: a response and its transport."""
+
+    state = "producing"
+    protocol: Any = None
+
+    def deliverBody(self, protocol: Any) -> None:
+        self.protocol = protocol
+        protocol.makeConnection(self)
+
+    def pauseProducing(self) -> None:
+        self.state = "paused"
+
+    def resumeProducing(self) -> None:
+        self.state = "producing"
+
+    def stopProducing(self) -> None:
+        self.state = "stopped"
+
+    def done(self) -> None:
+        self.protocol.connectionLost(Failure(ResponseDone()))
+
+    def lose(self) -> None:
+        self.protocol.connectionLost(Failure(ResponseFailed([Failure(ConnectionLost())])))
+
+
+class Streams(unittest.TestCase):
+    def setUp(self) -> None:
+        self.clock, self.filter, self.client, self.upstream = Clock(), Filter(), Client(), Upstream()
+        self.firsts = 0
+        self.relay = StreamRelay(
+            self.client,  # type: ignore[arg-type]
+            self.filter,
+            self.clock,
+            error_event=lambda error: f"error: {error.message}".encode(),
+            keepalive=15,
+            on_first=self.first,
+        )
+        self.results: list[Any] = []
+        done: Deferred[None] = self.relay.start(self.upstream, 60)  # type: ignore[arg-type]
+        done.addBoth(self.results.append)
+
+    def first(self) -> None:
+        self.firsts += 1
+
+    def data(self, *pieces: bytes) -> None:
+        for piece in pieces:
+            self.upstream.protocol.dataReceived(piece)
+
+    def failure(self) -> Exception:
+        (result,) = self.results
+        return result.value  # type: ignore[no-any-return]
+
+    def test_one_write_a_turn(self) -> None:
+        """All that one read brought leaves in one write, in the same turn."""
+        self.data(b"a", b"b", b"c")
+        self.assertEqual(self.client.written, [])
+        self.clock.advance(0)
+        self.assertEqual(self.client.written, [b"abc"])
+        self.assertEqual(self.firsts, 1)
+
+    def test_first_event_before_the_second(self) -> None:
+        """An event does not wait for the next."""
+        for piece in (b"a", b"b"):
+            self.data(piece)
+            self.clock.advance(0)
+        self.assertEqual(self.client.written, [b"a", b"b"])
+
+    def test_whole(self) -> None:
+        """A stream with its terminal event ends cleanly; nothing is left running."""
+        self.data(b"a", b"END")
+        self.upstream.done()
+        self.assertEqual(b"".join(self.client.written), b"aEND")
+        self.assertTrue(self.client.finished)
+        self.assertEqual(self.results, [None])
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_terminal_event_then_a_reset(self) -> None:
+        """Once the terminal event is there, how the connection ends does not matter."""
+        self.data(b"END")
+        self.upstream.lose()
+        self.assertTrue(self.client.finished)
+
+    def test_truncated(self) -> None:
+        """A tidy end without the terminal event is an error for the client, and no clean end."""
+        self.data(b"a")
+        self.upstream.done()
+        self.assertEqual(self.client.written[0], b"a")
+        self.assertTrue(self.client.written[1].startswith(b"error: "))
+        self.assertTrue(self.client.broken)
+        self.assertFalse(self.client.finished)
+        self.assertIsInstance(self.failure(), TruncatedStream)
+
+    def test_broken_off(self) -> None:
+        """So is a connection that breaks."""
+        self.data(b"a")
+        self.upstream.lose()
+        self.assertTrue(self.client.broken)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_nothing_came(self) -> None:
+        """A stream that ends before its first byte leaves the client unanswered, for another to answer."""
+        self.upstream.done()
+        self.assertEqual((self.client.written, self.client.broken), ([], False))
+        self.assertFalse(self.relay.began)
+        self.assertIsInstance(self.failure(), TruncatedStream)
+
+    def test_bad_event(self) -> None:
+        """An event that cannot be read stops the upstream and is told."""
+        self.data(b"a")
+        self.clock.advance(0)
+        self.filter.error = UpstreamFault.of("unavailable", "unreadable")
+        self.data(b"b")
+        self.clock.advance(0)
+        self.assertEqual(self.client.written, [b"a", b"error: unreadable"])
+        self.assertEqual(self.upstream.state, "stopped")
+
+    def test_silence(self) -> None:
+        """An upstream that sends nothing for too long is closed and the client told."""
+        self.data(b"a")
+        self.clock.advance(0)
+        self.clock.pump([10] * 6)
+        self.assertEqual(self.upstream.state, "stopped")
+        self.assertIsInstance(self.failure(), UpstreamTimeout)
+        self.assertTrue(self.client.broken)
+
+    def test_signs_of_life(self) -> None:
+        """A silent upstream's client hears something every keepalive interval, not sooner."""
+        self.data(b"a")
+        self.clock.pump([0, 14])
+        self.assertEqual(self.client.written, [b"a"])
+        self.clock.advance(1)
+        self.assertEqual(self.client.written, [b"a", b":ping"])
+        self.data(b"b")
+        self.clock.pump([0, 14])
+        self.assertEqual(self.client.written[2:], [b"b"])
+
+    def test_no_signs_of_life_to_a_stalled_client(self) -> None:
+        """A client that does not read is not written to."""
+        self.data(b"a")
+        self.clock.advance(0)
+        self.client.producer.pauseProducing()
+        self.clock.advance(40)
+        self.assertEqual(self.client.written, [b"a"])
+
+    def test_pressure(self) -> None:
+        """A client that does not read holds the upstream, however long, and frees it again."""
+        self.client.producer.pauseProducing()
+        self.assertEqual(self.upstream.state, "paused")
+        self.clock.pump([30] * 10)
+        self.assertEqual(self.results, [])
+        self.client.producer.resumeProducing()
+        self.assertEqual(self.upstream.state, "producing")
+        self.clock.advance(59)
+        self.assertEqual(self.results, [])
+
+    def test_client_leaves(self) -> None:
+        """The upstream is closed at once; nothing is written any more."""
+        self.data(b"a")
+        self.relay.client_left()
+        self.assertEqual(self.upstream.state, "stopped")
+        self.clock.advance(100)
+        self.assertEqual(self.client.written, [])
+        self.assertIsInstance(self.failure(), ClientGone)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_client_leaves_while_it_does_not_read(self) -> None:
+        """The upstream is closed even while it is held."""
+        self.client.producer.pauseProducing()
+        self.client.producer.stopProducing()
+        self.assertEqual(self.upstream.state, "stopped")
