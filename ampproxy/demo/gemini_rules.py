@@ -112,7 +112,7 @@ _BUILT_IN = (
     "googleMaps",
     "fileSearch",
 )
-_THINKING = s.fields(
+THINKING = s.fields(
     {},
     includeThoughts=s.BOOL,
     thinkingBudget=s.INT,
@@ -135,7 +135,7 @@ GENERATION = s.fields(
     responseLogprobs=s.BOOL,
     logprobs=s.between(0, 20, s.INT),
     responseModalities=s.items(s.choice("TEXT", "IMAGE", "AUDIO")),
-    thinkingConfig=_THINKING,
+    thinkingConfig=THINKING,
     **s.same(("speechConfig", "mediaResolution", "imageConfig", "audioTimestamp", "routingConfig"), s.ANY),
 )
 _CALLING = s.fields(

@@ -145,8 +145,9 @@ class Demo:
         self.config_text = self._config_text(port, upstream)
         try:
             service = await self._serve(self.config_text, port)
-        except CannotListenError:
-            self._echo(f"Port {port} is taken, so another one is used (choose one with --port).")
+        except CannotListenError as error:
+            why = getattr(error.socketError, "strerror", None) or error.socketError
+            self._echo(f"Port {port} can not be used ({why}), so another one is (choose one with --port).")
             self.config_text = self._config_text(0, upstream)
             service = await self._serve(self.config_text, 0)
         self.config_text = self._config_text(_port(service), upstream)
@@ -227,6 +228,8 @@ class Demo:
             ("the model asked of it", case.served if case.by else "", outcome.served),
             ("a whole body", True, answered.whole),
         )
+        if case.shown and answered.first_byte > answered.total / 2:
+            outcome.faults.append("the stream was held back: its first byte came with the last ones")
         outcome.faults += [
             f"{what}: expected {right!r}, got {real!r}" for what, right, real in expected if right != real
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import hashlib
 import itertools
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -17,6 +18,9 @@ from zope.interface import implementer
 
 from ampproxy.demo.script import Script
 from ampproxy.demo.vendor import Recorded, Reply, Scripts, Vendor
+
+#: A larger body is counted and hashed, not kept.
+KEPT = 64 * 1024 * 1024
 
 
 class Ending(enum.Enum):
@@ -262,13 +266,15 @@ class StandIn:
         for name, value in pairs:
             lowered = name.lower()
             joined[lowered] = f"{joined[lowered]}, {value}" if lowered in joined else value
-        content = request.content
+        body, size, digest = _read(request)
         return Recorded(
             method=request.method.decode("ascii"),
             uri=request.uri.decode("latin-1"),
             headers=joined,
             header_list=pairs,
-            body=content.read() if content is not None else b"",
+            body=body,
+            size=size,
+            sha256=digest,
             received_at=self._reactor.seconds(),
         )
 
@@ -286,6 +292,17 @@ class StandIn:
             recorded.closed_at = self._reactor.seconds()
         if self.on_request is not None:
             self.on_request(recorded)
+
+
+def _read(request: Request) -> tuple[bytes, int, str]:
+    """The body if it is not too large to be kept, its length and its SHA-256."""
+    digest, size, kept = hashlib.sha256(), 0, []
+    while piece := request.content.read(1 << 20) if request.content is not None else b"":
+        digest.update(piece)
+        size += len(piece)
+        if size <= KEPT:
+            kept.append(piece)
+    return b"".join(kept) if size <= KEPT else b"", size, digest.hexdigest()
 
 
 async def _maybe(result: Any) -> None:

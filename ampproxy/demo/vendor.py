@@ -55,6 +55,7 @@ class Recorded:
 
     :param path: percent-decoded, without the query.
     :param headers: lower-case names; repeated ones joined by a comma.
+    :param body: empty if it is larger than what is kept; ``size`` and ``sha256`` are always the whole's.
     :param key: the credential it was let in with.
     :param model: the model it asked for, once that is known.
     :param sent: bytes of the answer's body handed to the transport.
@@ -66,6 +67,8 @@ class Recorded:
     uri: str
     headers: dict[str, str]
     body: bytes = b""
+    size: int = 0
+    sha256: str = ""
     received_at: float = 0.0
     header_list: list[tuple[str, str]] = field(default_factory=list)
     key: str = ""
