@@ -1,0 +1,108 @@
+"""``python -m benchmarks``: measure, print tables of ratios, and fail when a limit does."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import json
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import measure, report
+from benchmarks.contenders import Bench, bench, nginx_path
+from benchmarks.results import Results
+from benchmarks.scenarios import SIDE_BY_SIDE, Scenario, chosen
+
+
+def main() -> int:
+    """Run what the command line asks for; 1 if a limit does not hold."""
+    options = _options()
+    _allow_many_files()
+    scenarios = [] if options.only == ["footprint"] else chosen(options.only)
+    footprint = not options.only or "footprint" in options.only
+    if not scenarios and not footprint:
+        print("No scenario's name begins so. There are:", *(each.name for each in chosen([])), "footprint")
+        return 2
+    began = time.monotonic()
+    gc.disable()
+    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, bench(Path(folder)) as place:
+        if place.core is None:
+            print("Only one core: clients and contenders share it, so the wall clock says little.")
+        results = asyncio.run(_run(place, scenarios, footprint, options))
+    _print(results, scenarios, footprint)
+    if options.json:
+        options.json.write_text(json.dumps(results.to_json(), indent=1))
+    lines, good = report.verdicts(results)
+    print("\n".join(lines))
+    print(f"\n{time.monotonic() - began:.0f} s")
+    return 0 if good and not _failures(results, scenarios) else 1
+
+
+async def _run(
+    place: Bench, scenarios: list[Scenario], footprint: bool, options: argparse.Namespace
+) -> Results:
+    results = Results()
+    if footprint:
+        for name in ("plain", "ampproxy"):
+            _say(f"footprint of {name}")
+            results.footprints[name] = await measure.footprint(place, name, 2 if options.quick else 5)
+    if not scenarios:
+        return results
+    names = [name for name in SIDE_BY_SIDE if name != "nginx" or nginx_path()]
+    with contextlib.ExitStack() as stack:
+        running = {name: stack.enter_context(place.running(name)) for name in names}
+        for scenario in scenarios:
+            _say(scenario.title)
+            await measure.scenario(scenario, running, results, options.rounds, 0.3 if options.quick else 1.0)
+    return results
+
+
+def _print(results: Results, scenarios: list[Scenario], footprint: bool) -> None:
+    _say("")
+    if scenarios:
+        print(report.cpu_table(results, scenarios) + "\n")
+        print(report.wall_table(results, scenarios) + "\n")
+    if footprint:
+        print(report.footprint_table(results) + "\n")
+
+
+def _failures(results: Results, scenarios: list[Scenario]) -> list[str]:
+    """What could not be measured and has to work."""
+    return [each.name for each in scenarios if each.name in results.missing and not each.base]
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="scenarios whose name begins so, or 'footprint'; repeatable",
+    )
+    parser.add_argument("--rounds", type=int, help="how often each is measured [3; 1 with --quick]")
+    parser.add_argument("--quick", action="store_true", help="short rounds: rough figures in half a minute")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there, too")
+    options = parser.parse_args()
+    if options.rounds is None:
+        options.rounds = 1 if options.quick else 3
+    return options
+
+
+def _allow_many_files() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _say(what: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{what}", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,259 @@
+"""The processes that are compared, each pinned to the core under test."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.meter import cpu_ns
+
+#: The key that clients of the gateway send.
+CLIENT_KEY = "benchmark-client-key"
+
+#: Seconds that a process has to become ready.
+_PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account of the gateway's configuration.
+
+    :param section: of the configuration file.
+    :param version: what of the path belongs to the base URL.
+    :param behaviour: of the vendor, see :mod:`benchmarks.vendor`.
+    """
+
+    section: str
+    version: str
+    behaviour: str
+
+    @property
+    def label(self) -> str:
+        """Names the account's model."""
+        return f"{self.section.partition('-')[0]}-{self.behaviour}"
+
+    @property
+    def asked(self) -> str:
+        """The model that clients ask for, and that is mapped to the account's."""
+        return f"claude-opus-4-5-{self.label}"
+
+
+#: Where a vendor's dialect is spoken: the section of the configuration and the version in its base URL.
+_SECTIONS = {
+    "anthropic": ("claude-api-key", ""),
+    "openai-chat": ("openai-compatibility", "/v1"),
+    "openai-responses": ("codex-api-key", "/v1"),
+    "gemini": ("gemini-api-key", ""),
+}
+
+
+def account(dialect: str, behaviour: str) -> Account:
+    """The account whose vendor speaks a dialect and behaves so."""
+    return Account(*_SECTIONS[dialect], behaviour)
+
+
+ACCOUNTS = (
+    *(account("anthropic", behaviour) for behaviour in ("json", "bulk", "paced", "held")),
+    *(account(dialect, "bulk") for dialect in ("openai-chat", "openai-responses", "gemini")),
+)
+
+
+def gateway_config(port: int, vendor: int) -> str:
+    """The gateway's configuration: keys, accounts, mappings, the Amp upstream."""
+    origin = f"http://127.0.0.1:{vendor}"
+    lines = [f"port: {port}", f"api-keys: [{CLIENT_KEY}]"]
+    for section in dict.fromkeys(each.section for each in ACCOUNTS):
+        lines.append(f"{section}:")
+        for each in ACCOUNTS:
+            if each.section == section:
+                lines += _entry(each, f"{origin}/{each.behaviour}{each.version}")
+    lines += ["ampcode:", f"  upstream-url: {origin}", "  upstream-api-key: benchmark-amp-key"]
+    lines += ["  model-mappings:"]
+    for each in ACCOUNTS:
+        lines += [f"    - from: {each.asked}", f"      to: alias-{each.label}"]
+    return "\n".join(lines) + "\n"
+
+
+def _entry(each: Account, base: str) -> list[str]:
+    models = f"    models: [{{name: vendor-{each.label}, alias: alias-{each.label}}}]"
+    if each.section == "openai-compatibility":
+        keys = f"    api-key-entries: [{{api-key: benchmark-{each.label}}}]"
+        return [f"  - name: {each.label}", f"    base-url: {base}", keys, models]
+    return [f"  - api-key: benchmark-{each.label}", f"    base-url: {base}", models]
+
+
+_NGINX = """
+daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log stderr error;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; client_max_body_size 0; client_body_temp_path {folder}; proxy_temp_path {folder};
+  fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  keepalive_requests 100000000;
+  upstream vendor {{ server 127.0.0.1:{vendor}; keepalive 512; keepalive_requests 100000000; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=1024;
+    location / {{
+      proxy_pass http://vendor; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_buffering off; proxy_request_buffering off;
+    }}
+  }}
+}}
+"""
+
+
+@dataclass
+class Contender:
+    """A running process.
+
+    :ivar ready: seconds from its start to its first answer.
+    :ivar ready_cpu: seconds of CPU until then.
+    """
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+    ready: float
+    ready_cpu: float
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        return self.process.pid
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where everything runs.
+
+    :param folder: for generated configurations and logs.
+    :param vendor: the vendor's port.
+    :param load_core: where clients and vendor run; ``None`` where nothing can be pinned.
+    :param core: where the contenders run.
+    """
+
+    folder: Path
+    vendor: int
+    load_core: int | None
+    core: int | None
+
+    def start(self, name: str) -> Contender:
+        """Start a contender and wait until it answers.
+
+        :raises RuntimeError: it ended, or does not answer; the message holds the end of its log.
+        """
+        port = free_port()
+        command = _COMMANDS[name](self, port)
+        log = self.folder / f"{name}-{port}.log"
+        begin = time.perf_counter()
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                command, stdout=out, stderr=out, cwd=self.folder, env=_environment(), preexec_fn=self._pin
+            )
+        while not _answers(port):
+            if process.poll() is not None or time.perf_counter() - begin > _PATIENCE:
+                stop(process)
+                raise RuntimeError(f"{name} does not start:\n{log.read_text()[-2000:]}")
+            time.sleep(0.002)
+        ready = time.perf_counter() - begin
+        return Contender(name, port, process, ready, cpu_ns(process.pid) / 1e9)
+
+    @contextlib.contextmanager
+    def running(self, name: str) -> Iterator[Contender]:
+        """A contender that is stopped at the end."""
+        contender = self.start(name)
+        try:
+            yield contender
+        finally:
+            stop(contender.process)
+
+    def _pin(self) -> None:
+        if self.core is not None:
+            os.sched_setaffinity(0, {self.core})
+
+
+def _gateway(bench: Bench, port: int) -> list[str]:
+    config = bench.folder / f"ampproxy-{port}.yaml"
+    config.write_text(gateway_config(port, bench.vendor))
+    twistd = Path(sys.executable).parent / "twistd"
+    return [str(twistd), "-n", "--pidfile=", "ampproxy", "--config", str(config)]
+
+
+def _plain(bench: Bench, port: int) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.plain", str(port), f"http://127.0.0.1:{bench.vendor}"]
+
+
+def _nginx(bench: Bench, port: int) -> list[str]:
+    config = bench.folder / f"nginx-{port}.conf"
+    config.write_text(_NGINX.format(folder=bench.folder, vendor=bench.vendor, port=port))
+    return [str(nginx_path()), "-p", str(bench.folder), "-c", str(config)]
+
+
+_COMMANDS = {"ampproxy": _gateway, "plain": _plain, "nginx": _nginx}
+
+
+def nginx_path() -> str | None:
+    """Where nginx is, if it is installed."""
+    return shutil.which("nginx", path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin")
+
+
+def cores() -> tuple[int, int] | tuple[None, None]:
+    """A core for the load, and one for the contenders; nothing where there is only one."""
+    usable = sorted(os.sched_getaffinity(0))
+    return (usable[0], usable[-1]) if len(usable) > 1 else (None, None)
+
+
+@contextlib.contextmanager
+def bench(folder: Path) -> Iterator[Bench]:
+    """Pin this process to the load's core and start the vendor beside it."""
+    load, core = cores()
+    if load is not None:
+        os.sched_setaffinity(0, {load})
+    vendor = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.vendor"], stdout=subprocess.PIPE, env=_environment()
+    )
+    try:
+        assert vendor.stdout is not None
+        yield Bench(folder, int(vendor.stdout.readline()), load, core)
+    finally:
+        stop(vendor)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process; by force if it does not hear."""
+    process.terminate()
+    try:
+        process.wait(3)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+def _environment() -> Mapping[str, str]:
+    root = str(Path(__file__).resolve().parent.parent)
+    return {**os.environ, "PYTHONPATH": root}
+
+
+def _answers(port: int) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), 1) as sock:
+            sock.settimeout(5)
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            return sock.recv(64).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False

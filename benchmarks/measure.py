@@ -1,0 +1,139 @@
+"""Measures a scenario, or a footprint."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from statistics import quantiles
+
+from benchmarks.contenders import Bench, Contender
+from benchmarks.load import Ask, BadAnswer, Client, Clients, ask_once
+from benchmarks.meter import cpu_ns, rss_bytes
+from benchmarks.payloads import MARK
+from benchmarks.results import Footprint, Results, Sample
+from benchmarks.scenarios import Scenario, held_stream
+
+#: Seconds of the same load before each round that are not measured.
+_WARM_UP = 0.15
+
+#: Streams that are held open, after some that are not counted.
+_HELD = 500
+_HELD_BEFORE = 20
+
+
+async def scenario(
+    what: Scenario, running: Mapping[str, Contender], results: Results, rounds: int, scale: float
+) -> None:
+    """Measure a scenario with each of its contenders in turn, round after round.
+
+    A contender whose first answer is not right is not measured; the results say why.
+
+    :param scale: how long rounds are, of their full length.
+    """
+    contenders = [running[name] for name in what.contenders if name in running]
+    for contender in contenders:
+        complaint = await _complaint(contender, what)
+        if complaint:
+            results.missing[what.name] = f"not available with {contender.name}: {complaint}"
+            return
+    once = _paced if what.paced else _closed_loop
+    for _ in range(rounds):
+        for contender in contenders:
+            results.add(what.name, contender.name, await once(contender, what, scale))
+
+
+async def footprint(place: Bench, name: str, starts: int) -> Footprint:
+    """Start a contender some times; look at its memory the last time."""
+    ready, ready_cpu = [], []
+    for left in reversed(range(starts)):
+        with place.running(name) as contender:
+            ready.append(contender.ready)
+            ready_cpu.append(contender.ready_cpu)
+            if left:
+                continue
+            await asyncio.sleep(0.5)
+            idle = rss_bytes(contender.pid)
+            stream = await _memory_of_streams(contender)
+    return Footprint(ready, ready_cpu, idle, stream)
+
+
+async def _complaint(contender: Contender, what: Scenario) -> str:
+    """What is wrong with an answer; nothing if it is right."""
+    try:
+        status, answer = await ask_once(contender.port, what.ask(contender.name))
+    except (BadAnswer, OSError, asyncio.TimeoutError) as error:
+        return str(error) or type(error).__name__
+    if status != 200:
+        return f"status {status}: {answer[:150].decode(errors='replace')}"
+    marks = answer.count(MARK.encode())
+    if marks != what.marks:
+        return f"{marks} of {what.marks} pieces of text arrived"
+    return ""
+
+
+async def _closed_loop(contender: Contender, what: Scenario, scale: float) -> Sample:
+    ask = what.ask(contender.name)
+    async with Clients(contender.port, what.connections) as clients:
+        await clients.drive(ask, _WARM_UP)
+        before = cpu_ns(contender.pid)
+        tally = await clients.drive(ask, what.seconds * scale)
+        cpu = (cpu_ns(contender.pid) - before) / 1e9
+    return _sample(cpu, tally.wall, len(tally.latencies) * what.units, tally.latencies)
+
+
+async def _paced(contender: Contender, what: Scenario, scale: float) -> Sample:
+    """Look at a part of the time in which all streams run."""
+    ask = what.ask(contender.name)
+    delays: list[float] = []
+    over: list[asyncio.Future[None]] = []
+    async with Clients(contender.port, what.connections) as clients:
+        for client in clients.clients:
+            over.append(_start(client, ask))
+            await asyncio.sleep(0.001)
+        await asyncio.wait_for(asyncio.gather(*(client.began.wait() for client in clients.clients)), 10)
+        await asyncio.sleep(0.3)
+        for client in clients.clients:
+            client.delays = delays
+        begin, before = time.perf_counter(), cpu_ns(contender.pid)
+        await asyncio.sleep(what.seconds)
+        cpu, wall = (cpu_ns(contender.pid) - before) / 1e9, time.perf_counter() - begin
+        events = len(delays)
+        await asyncio.wait_for(asyncio.gather(*over), 60)
+    return _sample(cpu, wall, events, delays[:events])
+
+
+async def _memory_of_streams(contender: Contender) -> float:
+    ask = held_stream(contender.name)
+    async with Clients(contender.port, _HELD_BEFORE) as first, Clients(contender.port, _HELD) as rest:
+        await _hold(first, ask)
+        before = rss_bytes(contender.pid)
+        await _hold(rest, ask)
+        return (rss_bytes(contender.pid) - before) / _HELD
+
+
+async def _hold(clients: Clients, ask: Ask) -> None:
+    for client in clients.clients:
+        _start(client, ask)
+    await asyncio.wait_for(asyncio.gather(*(client.began.wait() for client in clients.clients)), 30)
+    await asyncio.sleep(0.3)
+
+
+def _start(client: Client, ask: Ask) -> asyncio.Future[None]:
+    over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(error: Exception | None) -> None:
+        if error is None:
+            over.set_result(None)
+        else:
+            over.set_exception(error)
+
+    client.send(ask.head(), ask.body, done)
+    return over
+
+
+def _sample(cpu: float, wall: float, units: float, times: list[float]) -> Sample:
+    if not units:
+        raise BadAnswer("nothing arrived in time")
+    cuts = quantiles(times, n=100) if len(times) > 1 else times * 99
+    return Sample(cpu=cpu / units, rate=units / wall, busy=cpu / wall, p50=cuts[49], p99=cuts[98])

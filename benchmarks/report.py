@@ -1,0 +1,91 @@
+"""What was measured, as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from statistics import median
+
+from benchmarks.results import LIMITS, Results
+from benchmarks.scenarios import Scenario
+
+_NAMES = ("plain", "ampproxy", "nginx")
+
+
+def cpu_table(results: Results, scenarios: Iterable[Scenario]) -> str:
+    """CPU a unit, and its ratio to plain's, or to pass-through's for a translation."""
+    rows = [["CPU in us", "a", "plain", "ampproxy", "ratio", "nginx", "ratio"]]
+    for each in scenarios:
+        if each.name in results.missing:
+            rows.append([each.title, each.unit, results.missing[each.name]])
+            continue
+        base = (each.base, "ampproxy") if each.base else (each.name, "plain")
+        cells = [_number(results.median(each.name, name, "cpu"), 1e6) for name in _NAMES]
+        ours = _number(results.ratio((each.name, "ampproxy"), base), 1)
+        nginx = _number(results.ratio((each.name, "nginx"), base), 1)
+        note = f" x {each.base}" if each.base else ""
+        rows.append([each.title, each.unit, cells[0], cells[1], ours + note, cells[2], nginx])
+    return _align(rows)
+
+
+def wall_table(results: Results, scenarios: Iterable[Scenario]) -> str:
+    """What clients see: units a second, how long an answer (or a paced event's way) takes, and how busy
+    the contender's core was.
+    """
+    rows = [["wall clock", "with", "units/s", "p50 ms", "p99 ms", "core busy"]]
+    for each in scenarios:
+        for name in _NAMES:
+
+            def take(what: str, times: float, scenario: str = each.name, name: str = name) -> str:
+                return _number(results.median(scenario, name, what), times)
+
+            if (each.name, name) in results.samples:
+                figures = [take("rate", 1), take("p50", 1e3), take("p99", 1e3), take("busy", 100) + "%"]
+                rows.append([each.title, name, *figures])
+    return _align(rows)
+
+
+def footprint_table(results: Results) -> str:
+    """Start and memory."""
+    rows = [["footprint", "ready s", "CPU s until then", "idle MB", "KB a stream"]]
+    for name, each in results.footprints.items():
+        figures = (median(each.ready), median(each.ready_cpu), each.idle / 1e6, each.stream / 1e3)
+        rows.append([name, *(_number(figure, 1) for figure in figures)])
+    return _align(rows)
+
+
+def verdicts(results: Results) -> tuple[list[str], bool]:
+    """A line for each limit whose value was measured, and whether all hold."""
+    lines, good = [], True
+    for limit in LIMITS:
+        value = limit.value(results)
+        if value is None:
+            continue
+        holds = value <= limit.most
+        good &= holds
+        word = "PASS" if holds else "FAIL"
+        lines.append(f"{word}  {limit.what} {value:.3g} {limit.unit} (at most {limit.most:g})")
+    return lines, good
+
+
+def _number(value: float | None, times: float) -> str:
+    if value is None:
+        return "-"
+    value *= times
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _align(rows: list[list[str]]) -> str:
+    columns = max(map(len, rows))
+    whole = [row for row in rows if len(row) == columns]
+    widths = [max(len(row[column]) for row in whole) for column in range(columns)]
+    widths[0] = max(len(row[0]) for row in rows)
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if column < 2 else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=False))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
