@@ -217,6 +217,16 @@ def test_an_empty_asked_name_leaves_names_alone() -> None:
     assert AnswerRewriter(CHAT, "").event(b"", data)[1] is data
 
 
+@pytest.mark.parametrize("dialect", WHOLE)
+def test_other_clients_get_the_model_name_only(dialect: str) -> None:
+    """A client that is not Amp's gets the vendor's answer as it is, under the name it asked for."""
+    plain = AnswerRewriter(dialect, "asked", REQUESTS[dialect], repairs=False)
+    wire = WHOLE[dialect].replace(b',"signature":""', b"").replace(b"NAME", b"bash")
+    assert plain.whole(wire) == wire.replace(b"MODEL", b"asked")
+    for data in (*CALLS[dialect], b'{"usage":{}}', b'{"type":"message_delta"}'):
+        assert plain.event(b"", data) == (b"", data)
+
+
 # Repairs.
 
 

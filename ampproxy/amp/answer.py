@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from ampproxy.amp.anthropic import AnthropicRules
@@ -26,7 +27,7 @@ class Rules(Protocol):
 
 
 class _ModelOnly:
-    """A dialect of which nothing but the model's name matters."""
+    """For an answer of which nothing but the model's name matters."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -40,7 +41,7 @@ class _ModelOnly:
         return replace_members(body, changes) if changes else body
 
 
-_RULES: dict[str, type[Rules]] = {
+_RULES: dict[str, Callable[[Exchange], Rules]] = {
     ANTHROPIC: AnthropicRules,
     CHAT: ChatRules,
     COMPLETIONS: _ModelOnly,
@@ -61,15 +62,23 @@ class AnswerRewriter:
     :param request_body: the client's request, read for its tools only when the answer calls one.
     :param drop_thinking: whole Anthropic answers with a tool call lose their thinking: for a request
         that was mapped or is served by an account of another vendor, whose proofs would not hold.
+    :param repairs: ``False``: only the model's name changes, for clients that are not Amp's.
     """
 
     __slots__ = ("_rules", "asked_model", "dialect")
 
     def __init__(
-        self, dialect: str, asked_model: str, request_body: bytes = b"", drop_thinking: bool = False
+        self,
+        dialect: str,
+        asked_model: str,
+        request_body: bytes = b"",
+        drop_thinking: bool = False,
+        *,
+        repairs: bool = True,
     ) -> None:
         exchange = Exchange(dialect, asked_model, request_body, drop_thinking=drop_thinking)
-        self._rules: Rules = _RULES.get(dialect, _ModelOnly)(exchange)  # type: ignore[call-arg]
+        rules = _RULES.get(dialect, _ModelOnly) if repairs else _ModelOnly
+        self._rules = rules(exchange)
         self.dialect = dialect
         self.asked_model = asked_model
 

@@ -145,8 +145,8 @@ def replace_members(raw: bytes | msgspec.Raw, changes: Mapping[str, bytes]) -> b
         values[name] = msgspec.Raw(value)
         if old is None:
             text = _append(text, name, value)
-        elif bytes(old) != value:
-            text = _splice(text, name, bytes(old), value, values)
+        elif (exact := bytes(old)) != value:
+            text = _splice(text, name, exact, value, values)
     return text
 
 
@@ -160,7 +160,8 @@ def _splice(text: bytes, name: str, old: bytes, new: bytes, wanted: dict[str, ms
     match = _key(name).search(text)
     if match is not None and text.startswith(old, match.end()):
         at = match.end()
-        spliced = text[:at] + new + text[at + len(old) :]
+        view = memoryview(text)
+        spliced = b"".join((view[:at], new, view[at + len(old) :]))
         if members(spliced) == wanted:
             return spliced
     return _encode(wanted)

@@ -93,10 +93,12 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         ),
         (rf"\b(bearer\s+){_VALUE}", rf"\1{_CUT}"),
         (
-            r"\b((?:x-goog-|x-)?api[-_]?key|x-goog-api-key|(?:access|refresh|auth|id)[-_]?token|client[-_]?secret|key)"
+            r"\b((?:x-goog-|x-)?api[-_]?key|x-goog-api-key|(?:access|refresh|auth|id)[-_]?token|client[-_]?secret)"
             rf"(\\?[\"']?\s*[:=]\s*\\?[\"']?){_VALUE}",
             rf"\1\2{_CUT}",
         ),
+        # Without a telling name only where it looks like a query: "unknown key: x" is no secret.
+        (rf"\b(key=){_VALUE}", rf"\1{_CUT}"),
         (r"\bsk-[a-z0-9_-]{6,}", _CUT),
         (r"\bAIza[a-z0-9_-]{10,}", _CUT),
         (r"\bya29\.[a-z0-9_.-]{6,}", _CUT),

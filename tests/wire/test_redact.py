@@ -37,7 +37,15 @@ def test_no_secret_stands_in_a_text(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["invalid x-api-key", "monkey=banana", "model claude-x is unknown", "a risk-averse ask-me", ""]
+    "text",
+    [
+        "invalid x-api-key",
+        "unknown key: strategy",
+        "monkey=banana",
+        "model claude-x is unknown",
+        "a risk-averse ask-me",
+        "",
+    ],
 )
 def test_ordinary_words_stay(text: str) -> None:
     """What is no secret stays readable; a secret of a few letters does not blot out words."""
