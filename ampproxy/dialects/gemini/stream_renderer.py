@@ -85,6 +85,10 @@ class GeminiStreamRenderer:
         self._extras: dict[str, Json] = {}
         self._usage: Usage | None = None
         self._open: dict[int, _Open] = {}
+        #: The part that is being written, of each candidate that has one.
+        self._current: dict[int, int] = {}
+        #: Parts that opened while another was being written, with what came of them since.
+        self._held: dict[int, list[Event]] = {}
         self._finished: dict[int, Finished] = {}
         self._said: set[int] = set()
 
@@ -99,7 +103,9 @@ class GeminiStreamRenderer:
                     if self._array:
                         self._separate(out, 3)
                     continue
-            if not self._over and (step := _STEPS.get(type(event))) is not None:
+            if self._held and (held := self._held.get(getattr(event, "index", -1))) is not None:
+                held.append(event)
+            elif not self._over and (step := _STEPS.get(type(event))) is not None:
                 step(self, event, out)
         return b"".join(out)
 
@@ -124,12 +130,16 @@ class GeminiStreamRenderer:
 
     def _opened(self, event: PartOpened, out: list[bytes]) -> None:
         part = event.part
+        if event.choice in self._current:
+            self._held[event.index] = [event]
+            return
         self._said.add(event.choice)
         if isinstance(part, (Image, Audio, Opaque)):
             for wire in answer_part(part, self.losses):
                 self._chunk(event.choice, wire, out)
             return
         grown = self._open[event.index] = _Open(part, event.choice)
+        self._current[event.choice] = event.index
         if isinstance(part, ToolCall):
             grown.arguments.append(part.arguments)
             return
@@ -169,9 +179,29 @@ class GeminiStreamRenderer:
         self.losses.append(Loss("extras", "", "Citations and annotations of a text were left out."))
 
     def _closed_part(self, event: PartClosed, out: list[bytes]) -> None:
-        part = self._open.pop(event.index, None)
+        self._end_part(event.index, out)
+        self._release(out)
+
+    def _end_part(self, index: int, out: list[bytes]) -> None:
+        part = self._open.pop(index, None)
         if part is not None:
+            del self._current[part.choice]
             self._close(part, out)
+
+    def _release(self, out: list[bytes]) -> None:
+        """Write the parts that were held back, in the order in which they opened."""
+        for index in list(self._held):
+            opened, *rest = self._held[index]
+            assert isinstance(opened, PartOpened)  # what _opened put there
+            if opened.choice in self._current:
+                continue
+            del self._held[index]
+            self._opened(opened, out)
+            for event in rest:
+                if isinstance(event, PartClosed):
+                    self._end_part(index, out)
+                else:
+                    _STEPS[type(event)](self, event, out)
 
     def _close(self, part: _Open, out: list[bytes]) -> None:
         whole = part.part
@@ -191,9 +221,10 @@ class GeminiStreamRenderer:
         self._finished[event.choice] = event
 
     def _complete(self, event: Completed, out: list[bytes]) -> None:
-        for part in self._open.values():
-            self._close(part, out)
-        self._open.clear()
+        while self._open or self._held:
+            for index in list(self._open):
+                self._end_part(index, out)
+            self._release(out)
         first = next(iter(self._finished.values()), None)
         if first is not None and first.reason == "blocked" and not self._said:
             found: Wire = blocked_members(first, self._extras)
@@ -218,7 +249,9 @@ class GeminiStreamRenderer:
     # -- writing
 
     def _identity(self) -> bytes:
-        identity = encode({"modelVersion": self._context.model, "responseId": self._answer_id()})
+        extras = {name: raw for name, raw in self._extras.items() if name != "promptFeedback"}
+        names = {"modelVersion": self._context.model, "responseId": self._answer_id()}
+        identity = encode({**extras, **names})
         return identity[1:-1]
 
     def _answer_id(self) -> str:
@@ -232,6 +265,9 @@ class GeminiStreamRenderer:
         self._emit(head[:-1] + b"," + self._identity() + b"}", out)
 
     def _emit(self, payload: bytes, out: list[bytes]) -> None:
+        if b"\n" in payload or b"\r" in payload:
+            # Blanks between the tokens of JSON that somebody else wrote; inside texts they are escaped.
+            payload = payload.replace(b"\n", b" ").replace(b"\r", b" ")
         out += (self._before, payload, self._after)
         if self._array:
             self._separate(out, 3)
@@ -243,6 +279,7 @@ class GeminiStreamRenderer:
     def _closed(self, out: list[bytes]) -> list[bytes]:
         self._over = True
         self._open.clear()
+        self._held.clear()
         if self._array:
             out.append(b"]" if self._wrote else b"[]")
         return out
