@@ -71,7 +71,6 @@ def understand(body: dict[str, Any], size: int) -> Asked:
         thinking=body.get("thinking", {"type": "disabled"})["type"] != "disabled",
         size=size,
         cached=b'"cache_control"' in dump(body),
-        limit=body.get("max_tokens"),
     )
 
 

@@ -101,7 +101,6 @@ class Asked:
     :param schema: the answer must be JSON of this schema.
     :param size: characters of the request, from which its tokens follow.
     :param cached: the request has cache hints.
-    :param limit: the largest number of output tokens, if one was given.
     """
 
     model: str
@@ -115,7 +114,6 @@ class Asked:
     thinking: bool = False
     size: int = 0
     cached: bool = False
-    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,6 +131,7 @@ class Delivery:
             self._reactor.callLater(0.02, self._abort)
 
     def _abort(self) -> None:
+        self._recorded.cut = True
         channel = self._request.channel
         transport: Any = getattr(channel, "transport", None)
         if transport is not None:
@@ -213,6 +214,8 @@ class StandIn:
         if self._listening is not None:
             await _maybe(self._listening.stopListening())
             self._listening = None
+        for recorded in self.requests:
+            recorded.cut = recorded.cut or not (recorded.finished or recorded.closed_by_client)
         for protocol in list(self._site.open):
             transport = getattr(protocol, "transport", None)
             if transport is not None:
@@ -287,7 +290,7 @@ class StandIn:
             self.leaks += [f"{what} {place}" for place in places]
 
     def _ended(self, result: Any, recorded: Recorded) -> None:
-        if isinstance(result, Failure) and not recorded.finished:
+        if isinstance(result, Failure) and not recorded.finished and not recorded.cut:
             recorded.closed_by_client = True
             recorded.closed_at = self._reactor.seconds()
         if self.on_request is not None:

@@ -60,6 +60,7 @@ class Recorded:
     :param model: the model it asked for, once that is known.
     :param sent: bytes of the answer's body handed to the transport.
     :param finished: the answer was sent whole.
+    :param cut: the connection was closed by the stand-in, because a script asked for it or at its own end.
     :param closed_by_client: the client closed the connection before that, at ``closed_at``.
     """
 
@@ -76,6 +77,7 @@ class Recorded:
     status: int = 0
     sent: int = 0
     finished: bool = False
+    cut: bool = False
     closed_by_client: bool = False
     closed_at: float | None = None
 
@@ -253,7 +255,7 @@ class Vendor:
         if not request.headers.get("content-type", "").startswith("application/json"):
             raise VendorError(400, "Content-Type must be application/json.")
         try:
-            value = json.loads(request.body)
+            value = json.loads(request.body.decode(), parse_constant=_no_constant)
         except ValueError as error:
             raise VendorError(400, f"We could not parse the JSON body of your request: {error}") from None
         if not isinstance(value, dict):
@@ -280,6 +282,10 @@ class Vendor:
         """An id of the vendor's form, unique in this instance."""
         self._count += 1
         return f"{prefix}{self._count:0{length}d}"
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
 
 
 def only_credential(request: Recorded, *allowed: str) -> str | None:

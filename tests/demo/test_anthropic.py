@@ -145,6 +145,13 @@ def test_credentials(claude, headers):
     assert bool(claude.stand_in.leaks) == ("client-key" in str(headers))
 
 
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"a": NaN}', b"\xff", b'{"model": "x"} x'])
+def test_broken_json(claude, body):
+    """What is no JSON object is a 400, whatever else it is."""
+    answered = claude("POST", PATH, body)
+    assert (answered.status, answered.json["error"]["type"]) == (400, "invalid_request_error")
+
+
 def test_version_is_required(claude):
     """Without ``anthropic-version`` nothing is answered."""
     assert claude("POST", PATH, ask(), {"x-api-key": "vendor-key"}).status == 400

@@ -66,6 +66,8 @@ def test_cut(claude):
     assert received.count(b"event: ") == 4
     assert b"RESET" in received or not received.endswith(b"0\r\n\r\n")
     assert b"message_stop" not in received
+    recorded = claude.stand_in.requests[-1]
+    assert (recorded.cut, recorded.closed_by_client, recorded.finished) == (True, False, False)
 
 
 def test_tidy_end(claude):
