@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import msgspec
 
-from ampproxy.dialects._common import to_raw
+from ampproxy.dialects._common import NULL, to_raw
 from ampproxy.dialects.openai_responses.parse_items import reasoning_of
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
@@ -74,7 +74,7 @@ class Head(msgspec.Struct):
 
 class _Message(msgspec.Struct):
     content: list[Content] | None = None
-    phase: Json | None = None
+    phase: Json = NULL
 
 
 class _Call(msgspec.Struct):
@@ -134,6 +134,10 @@ class AnswerItem:
         """``output_item.added``."""
         return []
 
+    def overtaken(self) -> list[Event]:
+        """Another item was announced while this one is open: its place is before that."""
+        return []
+
     def finish(self, item: Json) -> list[Event]:
         """``output_item.done``, or the item in the terminal event."""
         self.done = True
@@ -163,7 +167,7 @@ class MessageItem(AnswerItem):
         return []
 
     def _read_phase(self, message: _Message) -> None:
-        if message.phase is not None and bytes(message.phase) != b"null":
+        if message.phase != NULL:
             self._phase = {"phase": message.phase}
 
     def part(self, number: int, kind: str, events: list[Event]) -> Part:
@@ -286,12 +290,19 @@ class ReasoningItem(AnswerItem):
         if self._part is None:
             self._part = Part(self._numbers())
             events.append(PartOpened(self._part.index, Reasoning("")))
-        elif number not in self._sections:
+        elif self._sections and number not in self._sections:
             events.append(SectionBreak(self._part.index))
         section = self._sections.setdefault(number, Part(self._part.index))
         section.told += len(text)
         events.append(Delta(self._part.index, text))
         return events
+
+    def overtaken(self) -> list[Event]:
+        """See :meth:`AnswerItem.overtaken`."""
+        if self._part is not None or self.done:
+            return []
+        self._part = Part(self._numbers())
+        return [PartOpened(self._part.index, Reasoning(""))]
 
     def finish(self, item: Json) -> list[Event]:
         """See :meth:`AnswerItem.finish`."""

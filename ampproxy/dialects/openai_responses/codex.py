@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.dialects._common import NULL, Members, encode, items, loads, members, raw_text, to_raw
-from ampproxy.dialects.openai_responses.fields import is_string
+from ampproxy.dialects.openai_responses.fields import first, is_string
 from ampproxy.dialects.openai_responses.parse_request import INCLUDE_PROOFS
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
@@ -84,7 +84,7 @@ def _input(text: Json) -> Json:
     if is_string(text):
         content: list[dict[str, Any]] = [{"type": "input_text", "text": text}]
         return to_raw([{"type": "message", "role": "user", "content": content}])
-    if bytes(text[:1]) != b"[":
+    if first(text) != b"[":
         return text
     return to_raw([_developer(item) for item in items(text, "input")])
 

@@ -26,7 +26,13 @@ def is_null(value: Json) -> bool:
 
 def is_string(value: Json) -> bool:
     """Whether the JSON text is a string."""
-    return bytes(value[:1]) == b'"'
+    return first(value) == b'"'
+
+
+def first(value: Json) -> bytes:
+    """The first character of JSON text: what kind of value it is. Nothing is copied."""
+    view: Any = value
+    return bytes(memoryview(view)[:1])
 
 
 class Fields:

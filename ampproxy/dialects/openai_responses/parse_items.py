@@ -1,8 +1,8 @@
 """The ``input`` of a request: items in, turns out.
 
-Items that the model wrote (reasoning, messages, calls) and that follow each other are one assistant
+Items that the model wrote (reasoning, a message, calls) and that follow each other are one assistant
 turn. Outputs of calls that follow each other are one user turn, with the user's message right after
-them; any other message is a turn of its own.
+them. A message right after another one begins a turn, so that their bounds are kept.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from ampproxy.model.parts import (
     Opaque,
     Part,
     Reasoning,
+    Refusal,
     Sealed,
     Text,
     ToolCall,
@@ -59,6 +60,13 @@ class _Turns:
     def ends_with_result(self) -> bool:
         return self._role == "user" and bool(self._parts) and isinstance(self._parts[-1], ToolResult)
 
+    def takes_message(self, role: Role) -> bool:
+        """Whether a message may join the turn: its words must not run into another message's."""
+        last = self._parts[-1] if self._parts else None
+        if role == "user":
+            return isinstance(last, ToolResult)
+        return role == "assistant" and not isinstance(last, Text | Refusal)
+
     def close(self) -> None:
         if self._role is not None and self._parts:
             self.done.append(Turn(self._role, tuple(self._parts)))
@@ -87,7 +95,7 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
     kind = fields.take("type", str) or ("message" if "role" in fields.left else "item_reference")
     if kind == "message":
         role, parts = _parse_message(fields)
-        turns.add(role, parts, joins=role == "assistant" or (role == "user" and turns.ends_with_result))
+        turns.add(role, parts, joins=turns.takes_message(role))
     elif kind in _RESULTS:
         turns.add("user", (_parse_result(fields, freeform=_RESULTS[kind]),), joins=turns.ends_with_result)
     elif parse := _ASSISTANT.get(kind):
@@ -198,8 +206,8 @@ def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reaso
     sealed: Sealed | None = None
     if proof:
         sealed = _proof.unseal(proof, RESPONSES)
-        if sealed.vendor == RESPONSES and sealed.item is None:
-            sealed = Sealed(RESPONSES, sealed.value, item)
+        if not proof.startswith(_proof.MARK):
+            sealed = Sealed(RESPONSES, proof, item)
     elif item is not None:
         sealed = Sealed(RESPONSES, "", item)
     return Reasoning(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ampproxy.dialects import _proof
 from ampproxy.dialects._common import Members, encode, items, loads, members, to_raw
+from ampproxy.dialects.openai_responses.fields import first
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.loss import Loss
 
@@ -25,7 +26,7 @@ def without_foreign_proofs(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
         return body, ()
     found = members(body)
     text = found.get("input")
-    if text is None or bytes(text[:1]) != b"[":
+    if text is None or first(text) != b"[":
         return body, ()
     losses: list[Loss] = []
     kept: list[Json] = []
@@ -40,7 +41,7 @@ def without_foreign_proofs(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
 
 def _own(item: Json, path: str, losses: list[Loss]) -> Json | None:
     """The item as this vendor may see it."""
-    if bytes(item[:1]) != b"{":
+    if first(item) != b"{":
         return item
     fields: Members = members(item, path)
     proof = loads(fields.get("encrypted_content", Json(b"null")))

@@ -157,12 +157,10 @@ class ItemWriter:
             )
 
     def _into(self, message: dict[str, Any] | None, part: Text | Refusal) -> dict[str, Any]:
-        """Add words to the open message, or to a new one if they belong to another."""
+        """Add words to the open message, or to a new one."""
         mine = part.extras if isinstance(part, Text) and self._native else {}
-        head = {name: mine[name] for name in _OWN_MESSAGE if name in mine}
-        if message is None or (
-            isinstance(part, Text) and any(message.get(n) != head.get(n) for n in _OWN_MESSAGE)
-        ):
+        if message is None:
+            head = {name: mine[name] for name in _OWN_MESSAGE if name in mine}
             message = {"type": "message", "role": "assistant", **head, "content": []}
             if "id" in head:
                 message["status"] = "completed"

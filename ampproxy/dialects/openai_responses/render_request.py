@@ -33,7 +33,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     _say_conversation(body, request, items, losses)
     if tools := say_tools(request, names, losses):
         body["tools"] = tools
-    put(body, {"tool_choice": say_choice(request, names, losses)})
+    put(body, {"tool_choice": say_choice(request, names, losses, tools=bool(tools))})
     if request.parallel is not None and (native or tools):
         body["parallel_tool_calls"] = request.parallel
     _say_sampling(body, request, target, losses)
@@ -57,10 +57,11 @@ def _say_conversation(body: dict[str, Any], request: ChatRequest, items: list[It
     for number, text in enumerate(request.system):
         if text.cache is not None:
             losses("cache_control", f"system[{number}]", "Responses caches by itself; marks have no place.")
-    if len(request.system) == 1:
-        body["instructions"] = request.system[0].text
-    elif request.system:
-        content = [{"type": "input_text", "text": text.text} for text in request.system]
+    texts = [text.text for text in request.system if text.text]
+    if len(texts) == 1:
+        body["instructions"] = texts[0]
+    elif texts:
+        content = [{"type": "input_text", "text": text} for text in texts]
         items = [{"type": "message", "role": "system", "content": content}, *items]
     body["input"] = items
 

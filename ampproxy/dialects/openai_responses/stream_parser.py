@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects._common import encode, loads
+from ampproxy.dialects._common import encode
 from ampproxy.dialects._openai import parse_error
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
@@ -80,7 +80,7 @@ class _Response(msgspec.Struct):
     output: list[Json] | None = None
     usage: WireUsage | None = None
     incomplete_details: _Incomplete | None = None
-    error: Json | None = None
+    error: Any = None
 
 
 class _Lifecycle(msgspec.Struct):
@@ -276,8 +276,10 @@ class ResponsesStreamParser:
         head = _head.decode(event.item)
         if event.output_index in self._items:
             return []
-        item = self._new(event.output_index, head)
-        return [*self._start(_Response()), *item.add(event.item)]
+        events = self._start(_Response())
+        for open_item in self._items.values():
+            events += open_item.overtaken()
+        return [*events, *self._new(event.output_index, head).add(event.item)]
 
     def _item_done(self, event: _ItemEvent, name: bytes) -> list[Event]:
         head = _head.decode(event.item)
@@ -355,9 +357,8 @@ class ResponsesStreamParser:
 
 
 def _failure(response: _Response, status: str) -> WireError:
-    value = loads(response.error) if response.error is not None else None
-    if isinstance(value, dict):
-        return _wire_error(value)
+    if isinstance(response.error, dict):
+        return _wire_error(response.error)
     return WireError("unavailable", _FAILURES.get(status, f"The answer ended as {status[:40]}."), 502)
 
 

@@ -92,6 +92,8 @@ class ResponsesStreamRenderer:
         self._usage: Usage | None = None
         self._finished: Finished | None = None
         self._refused = False
+        #: Ids of reasoning items, which no two items may share.
+        self._proven: set[str] = set()
         self._over = False
         self._proofs = context.request is None or context.request.include_sealed
 
@@ -190,10 +192,6 @@ class ResponsesStreamRenderer:
         self._open[event.index] = opened = _Open(part)
         if isinstance(part, ToolCall | Reasoning):
             self._pending = event.index
-            for number, text in enumerate(_texts(part)):
-                if number:
-                    self._section(SectionBreak(event.index), out)
-                self._delta(Delta(event.index, text), out)
         elif isinstance(part, Text | Refusal):
             self._say_item(event.index, self._message(part), out)
             if isinstance(part, Text):
@@ -245,21 +243,27 @@ class ResponsesStreamRenderer:
         self._write(out, item.open())
 
     def _settle(self, out: list[bytes]) -> None:
-        """Say the item that waited for its proof."""
+        """Say the item that waited for its proof, and what it had from its beginning."""
         if self._pending is None:
             return
         index, self._pending = self._pending, None
         opened = self._open[index]
-        part = opened.part
+        part, sealed = opened.part, opened.sealed
         if isinstance(part, Reasoning):
-            own = opened.sealed.item if opened.sealed and opened.sealed.vendor == RESPONSES else None
-            self._say_item(index, Thought(own or self._context.new_id("rs_"), self._next_index()), out)
-            return
-        if opened.sealed is not None:
-            self._say_proof(opened.sealed, "call", out)
-        id = part.item or self._context.new_id("ctc_" if part.freeform else "fc_")
-        kind = CustomCall if part.freeform else Call
-        self._say_item(index, kind(id, self._next_index(), part.id, part.name), out)
+            own = sealed.item if sealed and sealed.vendor == RESPONSES else None
+            id = own if own and own not in self._proven else self._context.new_id("rs_")
+            self._proven.add(id)
+            self._say_item(index, Thought(id, self._next_index()), out)
+        else:
+            if sealed is not None:
+                self._say_proof(sealed, "call", out)
+            id = part.item or self._context.new_id("ctc_" if part.freeform else "fc_")
+            kind = CustomCall if part.freeform else Call
+            self._say_item(index, kind(id, self._next_index(), part.id, part.name), out)
+        for number, text in enumerate(_texts(part)):
+            if number:
+                self._section(SectionBreak(index), out)
+            self._delta(Delta(index, text), out)
 
     def _say_proof(self, sealed: Sealed, place: _proof.Place, out: list[bytes]) -> None:
         """A reasoning item that has nothing but the proof of another part."""
@@ -326,7 +330,8 @@ class ResponsesStreamRenderer:
             return
         part, sealed = opened.part, opened.sealed
         if index == self._pending:
-            if isinstance(part, Reasoning) and (sealed is None or not self._proofs):
+            keeps = sealed is not None and self._proofs
+            if isinstance(part, Reasoning) and not keeps and not part.text:
                 self._pending = None  # thinking with nothing to show and nothing to keep
             else:
                 self._settle(out)

@@ -157,12 +157,17 @@ def _flat(grammar: Json | None) -> Json | None:
     return grammar
 
 
-def say_choice(request: ChatRequest, names: Names, losses: Losses) -> str | dict[str, Any] | None:
-    """The choice, or ``None`` for the vendor's default."""
+def say_choice(
+    request: ChatRequest, names: Names, losses: Losses, *, tools: bool
+) -> str | dict[str, Any] | None:
+    """The choice, or ``None`` for the vendor's default.
+
+    :param tools: whether any tool was declared.
+    """
     choice = request.choice
     if choice is None:
         return None
-    if not (request.tools or request.hosted):
+    if not tools and request.dialect != RESPONSES:
         if choice.mode not in ("auto", "none"):
             losses("tool_choice", "choice", "There is no tool that could be chosen.")
         return None
@@ -170,11 +175,11 @@ def say_choice(request: ChatRequest, names: Names, losses: Losses) -> str | dict
     if choice.mode == "named":
         return reference(choice.name or "")
     if choice.allowed:
-        tools = [reference(name) for name in choice.allowed]
+        allowed = [reference(name) for name in choice.allowed]
         return {
             "type": "allowed_tools",
             "mode": "auto" if choice.mode == "none" else choice.mode,
-            "tools": tools,
+            "tools": allowed,
         }
     return choice.mode
 
