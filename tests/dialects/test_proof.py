@@ -1,0 +1,62 @@
+"""Proofs of reasoning on their way through another dialect."""
+
+from __future__ import annotations
+
+import base64
+import unittest
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ampproxy.dialects._proof import MARK, PLACES, UNKNOWN, VENDORS, Place, place_of, seal, unseal
+from ampproxy.model.base import ANTHROPIC, GEMINI
+from ampproxy.model.parts import Sealed
+
+values = st.one_of(
+    st.binary(max_size=60).map(lambda data: base64.b64encode(data).decode()),
+    st.binary(max_size=60).map(lambda data: base64.urlsafe_b64encode(data).decode().rstrip("=")),
+    st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
+)
+
+
+class ProofTests(unittest.TestCase):
+    def test_own_proof_is_bare(self) -> None:
+        """A vendor's own proof reaches it byte for byte, as nothing of ours."""
+        self.assertEqual(seal(ANTHROPIC, Sealed(ANTHROPIC, "EqoBCkgI+/==")), "EqoBCkgI+/==")
+        self.assertEqual(unseal("EqoBCkgI+/==", ANTHROPIC), Sealed(ANTHROPIC, "EqoBCkgI+/=="))
+        self.assertEqual(place_of("EqoBCkgI+/=="), "reasoning")
+
+    @settings(max_examples=100, deadline=None)
+    @given(
+        st.sampled_from([vendor for vendor in VENDORS if vendor != ANTHROPIC]),
+        values,
+        st.sampled_from([None, "rs_0123", "ä"]),
+        st.sampled_from(PLACES),
+    )
+    def test_foreign_proof_comes_back_equal(
+        self, vendor: str, value: str, item: str | None, place: Place
+    ) -> None:
+        """Vendor, value, item and place survive the journey, a URL-safe recoding by an SDK included."""
+        proof = Sealed(vendor, value, item)
+        carried = seal(ANTHROPIC, proof, place)
+        self.assertTrue(carried.isascii())
+        recoded = base64.urlsafe_b64encode(base64.b64decode(carried, validate=True)).decode()
+        for text in (carried, recoded):
+            self.assertEqual(unseal(text, ANTHROPIC), proof)
+            self.assertEqual(place_of(text), place)
+
+    def test_marked_value_is_hardly_longer(self) -> None:
+        """Proofs of many kilobytes are not blown up on every turn."""
+        value = base64.b64encode(bytes(range(256)) * 20).decode()
+        self.assertLess(len(seal(ANTHROPIC, Sealed(GEMINI, value))), len(value) + 24)
+
+    def test_damaged_value_belongs_to_nobody(self) -> None:
+        """A marked value that a client cut short is given to no vendor, and breaks nothing."""
+        whole = seal(ANTHROPIC, Sealed(GEMINI, "c2VhbA==", "item"))
+        for damaged in (MARK, MARK + "!!", whole[:14], MARK + "AgAA" + whole[12:], whole + "é"):
+            with self.subTest(damaged):
+                self.assertEqual(unseal(damaged, ANTHROPIC).vendor, UNKNOWN)
+
+    def test_vendor_that_nobody_knows(self) -> None:
+        """A proof of a vendor without a number is carried as nobody's."""
+        self.assertEqual(unseal(seal(ANTHROPIC, Sealed("new", "x")), ANTHROPIC).vendor, UNKNOWN)
