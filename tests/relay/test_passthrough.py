@@ -48,7 +48,7 @@ GEMINI_EVENTS = [
 
 STREAMS = {
     ANTHROPIC: named(
-        '{"type":"message_start","message":{"id":"m","model":"vendor","usage":{"input_tokens":5,"cache_read_input_tokens":7,"output_tokens":1}}}',
+        '{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","content":[],"model":"vendor","usage":{"input_tokens":5,"cache_read_input_tokens":7,"output_tokens":1}}}',
         '{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}',
         '{"type":"ping"}',
         *(
