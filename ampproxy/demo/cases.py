@@ -69,7 +69,8 @@ def _messages(model: str, stream: bool = False, **more: Any) -> dict[str, Any]:
 
 def _anthropic(what: str, model: str, served: str = "", stream: bool = False, **more: Any) -> Case:
     served = served or model
-    end = ("message_stop",) if stream else ('"end_turn"',)
+    script = more.get("script")
+    end = ("message_stop" if stream else '"end_turn"', script.text if script else _HELLO)
     row: dict[str, Any] = {
         "path": "/api/provider/anthropic/v1/messages",
         "body": _messages(model, stream),
@@ -90,13 +91,13 @@ def _chat(what: str, model: str, stream: bool, **more: Any) -> Case:
         "headers": _BEARER,
         "by": "openai-chat",
         "served": "demo-model-1",
-        "sees": ("[DONE]",) if stream else (_HELLO,),
+        "sees": (_HELLO, "[DONE]") if stream else (_HELLO,),
         **more,
     }
     return Case(what=what, asked=model, **row)
 
 
-def _responses(what: str, model: str, stream: bool) -> Case:
+def _responses(what: str, model: str, stream: bool, by: str = "openai-responses") -> Case:
     body = {"model": model, "input": [{"role": "user", "content": _HELLO}], "store": False}
     return Case(
         what=what,
@@ -104,22 +105,22 @@ def _responses(what: str, model: str, stream: bool) -> Case:
         path="/api/provider/openai/v1/responses",
         body={**body, "stream": True} if stream else body,
         headers=_BEARER,
-        by="openai-responses",
+        by=by,
         served=model,
         sees=(_HELLO, "response.completed" if stream else '"completed"'),
     )
 
 
-def _gemini(what: str, model: str, method: str) -> Case:
+def _gemini(what: str, model: str, method: str, by: str = "gemini", served: str = "") -> Case:
     return Case(
         what=what,
         asked=model,
         path=f"/api/provider/google/v1beta1/publishers/google/models/{model}:{method}",
         body={"contents": [{"role": "user", "parts": [{"text": _HELLO}]}]},
         headers=_GOOGLE,
-        by="gemini",
-        served=model,
-        sees=("STOP",) if "stream" in method else (_HELLO,),
+        by=by,
+        served=served or model,
+        sees=(_HELLO, "STOP"),
     )
 
 
@@ -136,6 +137,10 @@ CASES: tuple[Case, ...] = (
     _responses("Responses, streamed", "gpt-5.4", True),
     _gemini("Gemini", "gemini-3-flash-preview", "generateContent"),
     _gemini("Gemini, streamed", "gemini-3-flash-preview", "streamGenerateContent?alt=sse"),
+    _anthropic("Anthropic, from Responses", "gpt-5.4", stream=True, by="openai-responses"),
+    _chat("Chat, from Gemini", "gemini-2.5-flash", False, by="gemini", served="gemini-2.5-flash"),
+    _responses("Responses, from Anthropic", "claude-sonnet-4-6", True, by="anthropic"),
+    _gemini("Gemini, from Chat", "demo-chat", "generateContent", by="openai-chat", served="demo-model-1"),
     Case(
         what="count tokens",
         asked="claude-sonnet-4-6",

@@ -221,6 +221,7 @@ class Demo:
             outcome.faults += one.leaks[leaks:]
         route = answered.headers.get("x-ampproxy-route", "")
         text = answered.body.decode("utf-8", "replace").replace('": "', '":"')
+        told = streamed_text(answered.body)
         expected: tuple[tuple[str, Any, Any], ...] = (
             ("the status", case.status, answered.status),
             ("the route", case.route, route),
@@ -234,7 +235,7 @@ class Demo:
             f"{what}: expected {right!r}, got {real!r}" for what, right, real in expected if right != real
         ]
         outcome.faults += [
-            f"{words!r} is not in the answer: {text[:300]}" for words in case.sees if words not in text
+            f"{words!r} is not in the answer: {text[:300]}" for words in case.sees if words not in text + told
         ]
 
     def _shown(self, case: Case) -> Callable[[bytes], None]:
@@ -243,8 +244,7 @@ class Demo:
 
         def arrived(data: bytes) -> None:
             for _, event in reader.feed(data):
-                delta = json.loads(event).get("delta", {})
-                self._echo(self._colour(delta.get("text", ""), "cyan"), nl=False)
+                self._echo(self._colour(text_of(event), "cyan"), nl=False)
 
         return arrived
 
@@ -284,6 +284,38 @@ class Demo:
             await service.stopService()
         for stand_in in self.stand_ins.values():
             await stand_in.stop()
+
+
+#: Where the text of an event stands, in each of the dialects.
+_PLACES: tuple[tuple[str | int, ...], ...] = (
+    ("delta", "text"),
+    ("choices", 0, "delta", "content"),
+    ("delta",),
+    ("candidates", 0, "content", "parts", 0, "text"),
+)
+
+
+def text_of(event: bytes) -> str:
+    """The text that an event of any dialect adds to the answer; empty if it adds none."""
+    if not event.startswith(b"{"):
+        return ""
+    whole = json.loads(event)
+    for place in _PLACES:
+        value = whole
+        try:
+            for step in place:
+                value = value[step]
+        except (KeyError, IndexError, TypeError):
+            continue
+        if isinstance(value, str):
+            return value
+    return ""
+
+
+def streamed_text(body: bytes) -> str:
+    """The whole text of an event stream; empty for anything else."""
+    reader = EventReader()
+    return "".join(text_of(event) for _, event in [*reader.feed(body), *reader.end()])
 
 
 def _port(service: Service) -> int:
