@@ -51,10 +51,14 @@ class ItemWriter:
         self._names = names
         self._losses = losses
         self._items: list[Item] = []
-        self._calls = {part.id for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)}
-        self._results = {
-            part.call for turn in request.turns for part in turn.parts if isinstance(part, ToolResult)
+        #: The turn in which each call's last result stands.
+        self._answered = {
+            part.call: number
+            for number, turn in enumerate(request.turns)
+            for part in turn.parts
+            if isinstance(part, ToolResult)
         }
+        self._called: set[str] = set()
         self._open: list[ToolCall] = []
 
     def write(self) -> list[Item]:
@@ -64,7 +68,7 @@ class ItemWriter:
             if turn.role == "assistant":
                 self._assistant(turn, path)
             else:
-                self._answer_open_calls(path)
+                self._answer_open_calls(number)
                 self._said(turn, path)
         return list(self._without_orphans())
 
@@ -76,13 +80,11 @@ class ItemWriter:
         for number, part in enumerate(turn.parts):
             at = f"{path}.parts[{number}]"
             self._mark(part, at)
-            if isinstance(part, ToolResult) and (self._native or part.call in self._calls):
+            if isinstance(part, ToolResult) and (self._native or part.call in self._called):
                 content = self._message(turn, content)
                 self._items.append(self._result(part, at))
             elif isinstance(part, ToolResult):
-                self._losses(
-                    "orphan_result", at, "The result's call is not in the conversation: told as text."
-                )
+                self._losses("orphan_result", at, "The result's call does not stand before it: told as text.")
                 content += self._content(part.parts, at)
             elif isinstance(part, Opaque) and part.dialect == RESPONSES and not _is_content(part):
                 content = self._message(turn, content)
@@ -127,12 +129,13 @@ class ItemWriter:
             return part.parts[0].text
         return self._content(part.parts, path) or ""
 
-    def _answer_open_calls(self, path: str) -> None:
-        """The conversation goes on, so calls that nobody ever answered were interrupted."""
+    def _answer_open_calls(self, turn: int) -> None:
+        """The conversation goes on, so calls that nobody answers from here on were interrupted."""
         for call in self._open:
-            if call.id in self._results or self._native:
+            if self._native or self._answered.get(call.id, -1) >= turn:
                 continue
-            self._losses("orphan_call", path, "A call without a result was answered: it was interrupted.")
+            path = f"turns[{turn}]"
+            self._losses("orphan_call", path, f"No result followed the call {call.id}: told as interrupted.")
             kind = "custom_tool_call_output" if call.freeform else "function_call_output"
             self._items.append({"type": kind, "call_id": call_id(call.id), "output": INTERRUPTED})
         self._open = []
@@ -174,6 +177,7 @@ class ItemWriter:
 
     def _call(self, part: ToolCall, path: str) -> Item:
         self._open.append(part)
+        self._called.add(part.id)
         item: dict[str, Any] = {"type": "custom_tool_call" if part.freeform else "function_call"}
         put(item, {"id": part.item if self._native else None})
         item |= {"call_id": call_id(part.id), "name": self._names(part.name)}

@@ -1,0 +1,95 @@
+"""What the backend of Codex logins is sent, and what passes through untranslated."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ampproxy.dialects import _proof
+from ampproxy.dialects.openai_responses import without_foreign_proofs
+from ampproxy.dialects.openai_responses.codex import REFUSED, constrain
+from ampproxy.errors import ClientFault
+from ampproxy.model.parts import Sealed
+
+
+def test_what_is_demanded():
+    """A login's request is streamed, not stored, with proofs and instructions; a string is a message."""
+    body, losses = constrain(b'{"model":"gpt-5","input":"hi \\u00e9","stream":false,"store":true}')
+    assert json.loads(body) == {
+        "model": "gpt-5",
+        "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hi é"}]}],
+        "stream": True,
+        "store": False,
+        "include": ["reasoning.encrypted_content"],
+        "instructions": "",
+    }
+    assert losses == ()
+
+
+def test_what_is_refused_is_left_out_and_said():
+    """Parameters that the backend answers with 400 are taken out, each named."""
+    members = dict.fromkeys(REFUSED, 1)
+    body, losses = constrain(json.dumps({"model": "m", "service_tier": "flex", **members}).encode())
+    assert set(json.loads(body)) == {"model", "stream", "store", "include", "instructions"}
+    assert [loss.kind for loss in losses] == [*REFUSED, "service_tier"]
+    body, losses = constrain(b'{"model":"m","service_tier":"priority","user":null}')
+    assert json.loads(body)["service_tier"] == "priority"
+    assert "user" not in json.loads(body)
+    assert losses == ()
+
+
+def test_the_rest_keeps_its_text():
+    """No tool, prompt or identity is added; numbers and blanks stay as the client wrote them."""
+    tools = b'[{"type":"function", "name":"f","parameters":{"maximum":1.50e400},"strict":false}]'
+    items = b'{"role":"user","content":"a  b","n":12345678901234567890.10}'
+    source = (
+        b'{"model":"m","instructions":"mine","include":["x","reasoning.encrypted_content"],"tools":'
+        + tools
+        + b',"input":[{"role":"system","content":"S"}, '
+        + items
+        + b"]}"
+    )
+    body, _ = constrain(source)
+    assert tools in body
+    assert items in body
+    assert b'"instructions":"mine"' in body
+    assert b'"include":["x","reasoning.encrypted_content"]' in body
+    assert [item["role"] for item in json.loads(body)["input"]] == ["developer", "user"]
+
+
+def test_twice_is_once():
+    """A body that fits already stays as it is."""
+    once, _ = constrain(b'{"model":"m","input":[{"role":"system","content":"S"}],"user":"u"}')
+    assert constrain(once) == (once, ())
+
+
+def test_not_an_object():
+    """What is no request is the client's fault."""
+    with pytest.raises(ClientFault):
+        constrain(b"[]")
+
+
+def reasoning(proof: str) -> str:
+    return json.dumps({"type": "reasoning", "id": "rs_shown", "summary": [], "encrypted_content": proof})
+
+
+def test_foreign_proofs_do_not_pass():
+    """A thread that another vendor answered before goes on here without that vendor's proofs."""
+    foreign = _proof.seal("", Sealed("anthropic", "c2ln"))
+    own = _proof.seal("", Sealed("openai-responses", "gAAAA", "rs_real"))
+    call = '{"type":"function_call","call_id":"c","name":"f","arguments":"{\\"n\\": 1.0}"}'
+    source = f'{{"model":"m","input":[{reasoning(foreign)},{call},{reasoning(own)},{reasoning("gBBB")}]}}'
+    body, losses = without_foreign_proofs(source.encode())
+    first, second, third = json.loads(body)["input"]
+    assert first["type"] == "function_call"
+    assert call.encode() in body
+    assert (second["id"], second["encrypted_content"]) == ("rs_real", "gAAAA")
+    assert third["encrypted_content"] == "gBBB"
+    assert [(loss.kind, loss.path) for loss in losses] == [("foreign_proof", "input[0]")]
+
+
+@pytest.mark.parametrize("body", [b'{"model":"m","input":[]}', b'{"model":"m","input":"ampproxy"}'])
+def test_nothing_to_take_out(body: bytes):
+    """A body without such proofs passes byte for byte."""
+    assert without_foreign_proofs(body) == (body, ())

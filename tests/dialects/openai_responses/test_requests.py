@@ -1,0 +1,451 @@
+"""Requests of OpenAI Responses: read, and said by the rules that the service checks."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+from ampproxy.dialects import _proof
+from ampproxy.dialects.base import Target
+from ampproxy.dialects.openai_responses import ResponsesDialect, require_self_contained
+from ampproxy.errors import ClientFault
+from ampproxy.model.base import Json
+from ampproxy.model.parts import (
+    Audio,
+    Document,
+    FileId,
+    Image,
+    Inline,
+    Link,
+    Opaque,
+    Reasoning,
+    Refusal,
+    Sealed,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from ampproxy.model.request import (
+    ChatRequest,
+    HostedTool,
+    OutputFormat,
+    Sampling,
+    Thinking,
+    Tool,
+    ToolChoice,
+    Turn,
+)
+from tests import strategies
+
+DIALECT = ResponsesDialect()
+VECTORS = Path(__file__).parents[2] / "vectors" / "openai-responses" / "requests"
+TARGET = Target("gpt-5.1", thinking="level", levels=("low", "medium", "high"))
+OWN = Sealed("openai-responses", "gAAAA", "rs_1")
+
+
+def parse(**members: Any) -> ChatRequest:
+    return DIALECT.parse_request(json.dumps({"model": "m", **members}).encode())
+
+
+def chat(*turns: Turn, **members: Any) -> ChatRequest:
+    return ChatRequest(dialect="anthropic", model="m", turns=turns, **members)
+
+
+def user(*parts) -> Turn:
+    return Turn("user", parts)
+
+
+def assistant(*parts) -> Turn:
+    return Turn("assistant", parts)
+
+
+def say(request: ChatRequest, target: Target = TARGET) -> tuple[dict[str, Any], set[str]]:
+    """The body, and the kinds of what was lost."""
+    rendered = DIALECT.render_request(request, target)
+    return json.loads(rendered.body), {loss.kind for loss in rendered.losses}
+
+
+# ----------------------------------------------------------------------------------------- reading
+
+
+def test_what_amp_sends():
+    """The coding agent's thread is read with its calls, results, proofs and wishes."""
+    request = DIALECT.parse_request((VECTORS / "amp.json").read_bytes())
+    assert request.system == (Text("You are a coding agent."),)
+    first, thought, results = request.turns
+    assert first.parts == (Text("List the files"), Image(Inline("image/png", "iVBORw0KGgo="), "high"))
+    reasoning = Reasoning(
+        "Plan\n\nAct", Sealed("openai-responses", "gAAAAA-proof", "rs_1"), sections=("Plan", "Act")
+    )
+    assert thought.parts == (
+        reasoning,
+        ToolCall("call_1", "Bash", '{"cmd":"ls"}'),
+        ToolCall("call_2", "Read", '{"path":"a"}'),
+    )
+    assert results.parts == (
+        ToolResult("call_1", (Text('{"output":"a b","exitCode":0}'),)),
+        ToolResult("call_2", (Text("text of a"), Image(Inline("image/png", "iVBORw0KGgo=")))),
+        Text("Thanks"),
+    )
+    assert request.thinking == Thinking("level", level="high", show=True, summary="auto")
+    assert (request.stream, request.include_sealed, request.parallel) == (True, True, True)
+    assert (request.cache_key, request.service_tier) == ("T-1", "priority")
+    assert request.sampling.max_tokens == 128_000
+    assert request.tools[0].strict is False
+    assert set(request.extras) == {"store", "stream_options"}
+
+
+def test_everything_else():
+    """Every kind of item, tool and member has its place, and what nobody knows keeps its text."""
+    request = DIALECT.parse_request((VECTORS / "everything.json").read_bytes())
+    assert request.system == (Text("Be brief."), Text("Prefer tables."))
+    assert request.turns[0] == user(Text("Read this"))
+    assert request.turns[1].parts == (
+        Document(Inline("application/pdf", "JVBERi0="), name="a.pdf"),
+        Document(Link("https://example.org/b.pdf")),
+        Document(FileId("openai-responses", "file-1")),
+        Image(FileId("openai-responses", "file-2")),
+        Audio(Inline("audio/wav", "UklGRg==")),
+    )
+    words, search, refusal, call = request.turns[2].parts
+    assert isinstance(words, Text)
+    assert set(words.extras) == {"id", "phase", "annotations"}
+    assert isinstance(search, Opaque)
+    assert refusal == Refusal("No.")
+    assert call == ToolCall("call_9", "apply_patch", "*** Begin", freeform=True, item="ctc_9")
+    assert request.turns[3] == user(ToolResult("call_9", (Text("ok"),), freeform=True))
+    assert request.turns[4] == Turn("system", (Text("From now on, French."),))
+    assert [tool.freeform for tool in request.tools] == [False, True]
+    assert request.tools[0].strict is True
+    assert [tool.kind for tool in request.hosted] == [
+        "web_search", "code_execution", "file_search", "mcp", "image_generation", "local_shell",
+    ]  # fmt: skip
+    assert request.choice == ToolChoice("required", allowed=("f", "apply_patch"))
+    assert request.output is not None
+    assert request.output.strict is True
+    assert b"12345678901234567890" in bytes(request.output.schema or b"")
+    assert request.thinking == Thinking("off")
+    assert request.sampling == Sampling(
+        max_tokens=500, temperature=0.5, top_p=0.9, top_logprobs=3, logprobs=True
+    )
+    assert request.user == "u-1"
+    assert b"1.50e400" in bytes(request.extras["x_new_member"])
+    assert b"1.50e400" in DIALECT.render_request(request, TARGET).body
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"{", None),
+        (b"[]", None),
+        (b'{"input":"x"}', "model"),
+        (b'{"model":"m","input":5}', "input"),
+        (b'{"model":"m","input":[5]}', "input[0]"),
+        (b'{"model":"m","input":[{"role":"tool","content":"x"}]}', "input[0].role"),
+        (b'{"model":"m","input":[{"type":"function_call","call_id":"c"}]}', "input[0].name"),
+        (b'{"model":"m","input":[{"type":"function_call_output","output":"x"}]}', "input[0].call_id"),
+        (b'{"model":"m","input":[{"role":"user","content":[{"text":"x"}]}]}', "input[0].content[0].type"),
+        (b'{"model":"m","max_output_tokens":"many"}', "max_output_tokens"),
+        (b'{"model":"m","reasoning":{"effort":"huge"}}', "reasoning.effort"),
+        (b'{"model":"m","text":{"format":{"type":"xml"}}}', "text.format.type"),
+        (b'{"model":"m","tools":[{"type":"function"}]}', "tools[0].name"),
+        (b'{"model":"m","tool_choice":"perhaps"}', "tool_choice"),
+    ],
+)
+def test_faults_name_the_member(body: bytes, param: str | None):
+    """A client that sends something wrong is told where."""
+    with pytest.raises(ClientFault) as caught:
+        DIALECT.parse_request(body)
+    assert caught.value.error.param == param
+    assert caught.value.error.status == 400
+    assert (param or "The request body is not valid") in caught.value.error.message
+
+
+def test_choices():
+    """All forms of ``tool_choice`` are understood; one for a hosted tool stays this dialect's own."""
+    tool = {"type": "function", "name": "f", "parameters": {}}
+    assert parse(tool_choice="required", tools=[tool]).choice == ToolChoice("required")
+    assert parse(tool_choice={"type": "function", "name": "f"}).choice == ToolChoice("named", "f")
+    assert parse(tool_choice={"type": "custom", "name": "f"}).choice == ToolChoice("named", "f")
+    hosted = parse(tool_choice={"type": "web_search"}, tools=[{"type": "web_search"}])
+    assert hosted.choice is None
+    assert say(hosted)[0]["tool_choice"] == {"type": "web_search"}
+
+
+def test_proofs_of_others_are_told_apart():
+    """A proof that we marked is its vendor's again, whatever item it came in."""
+    foreign = Sealed("anthropic", "c2ln")
+    item = {"type": "reasoning", "id": "rs_9", "summary": [], "encrypted_content": _proof.seal("", foreign)}
+    request = parse(input=[item, {"role": "assistant", "content": "x"}])
+    assert request.turns[0].parts[0] == Reasoning("", foreign, redacted=True)
+
+
+@pytest.mark.parametrize(
+    ("members", "param"),
+    [
+        ({"previous_response_id": "resp_1"}, "previous_response_id"),
+        ({"conversation": {"id": "c"}}, "conversation"),
+        ({"prompt": {"id": "p"}}, "prompt"),
+        ({"background": True}, "background"),
+        ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input"),
+        ({"input": [{"id": "msg_1"}]}, "input"),
+        ({"input": [{"type": "compaction", "encrypted_content": "x"}]}, "input"),
+    ],
+)
+def test_stored_state_is_refused_elsewhere(members: dict[str, Any], param: str):
+    """What only OpenAI remembers cannot be answered by another vendor, and the client is told what to do."""
+    with pytest.raises(ClientFault) as caught:
+        require_self_contained(parse(**members))
+    assert caught.value.error.param == param
+    assert "lease" in caught.value.error.message
+
+
+def test_what_is_self_contained_passes():
+    """A whole conversation is nobody's memory."""
+    require_self_contained(parse(input="hi", background=False, previous_response_id=None, store=True))
+
+
+# ------------------------------------------------------------------------------------------ saying
+
+
+def test_system_texts():
+    """One system text is ``instructions``; several keep their bounds and stand first."""
+    assert say(chat(user(Text("hi")), system=(Text("A"),)))[0]["instructions"] == "A"
+    body, _ = say(chat(user(Text("hi")), system=(Text("A"), Text("B"))))
+    assert [part["text"] for part in body["input"][0]["content"]] == ["A", "B"]
+    assert body["input"][0]["role"] == "system"
+    body, _ = say(chat(user(Text("hi")), Turn("system", (Text("C"),))))
+    assert body["input"][1]["role"] == "system"
+
+
+def test_a_turn_with_everything():
+    """Words come before the calls they announce, results before the words after them; types fit roles."""
+    body, losses = say(
+        chat(
+            user(Text("go"), Image(Inline("image/png", "aGk="))),
+            assistant(Text("Looking"), ToolCall("c" * 90, "Bash", "")),
+            user(
+                ToolResult("c" * 90, (Text("no"), Image(Link("https://example.org/a.png"))), is_error=True),
+                Text("and?"),
+                Document(Inline("application/pdf", "JVBERi0=")),
+                Document(None, "plain"),
+            ),
+        )
+    )
+    first, words, call, result, after = body["input"]
+    assert first["content"][1] == {
+        "type": "input_image",
+        "detail": "auto",
+        "image_url": "data:image/png;base64,aGk=",
+    }
+    assert words["content"] == [{"type": "output_text", "text": "Looking"}]
+    assert call["arguments"] == "{}"
+    assert len(call["call_id"]) <= 64
+    assert result["call_id"] == call["call_id"]
+    assert [part["type"] for part in result["output"]] == ["input_text", "input_image"]
+    assert [part["type"] for part in after["content"]] == ["input_text", "input_file", "input_text"]
+    assert after["content"][1]["filename"] == "document.pdf"
+    assert losses == {"is_error"}
+
+
+def test_thinking_goes_back_only_with_its_own_proof():
+    """Reasoning returns under the id it was issued with; all other thinking stays out, and that is said."""
+    body, losses = say(
+        chat(
+            user(Text("a")),
+            assistant(
+                Reasoning("mine", OWN),
+                Reasoning("theirs", Sealed("anthropic", "x")),
+                Reasoning("nobody's"),
+                ToolCall("c", "f", "{}", sealed=Sealed("gemini", "y")),
+            ),
+            user(ToolResult("c", (Text("r"),))),
+            assistant(Reasoning("last", Sealed("openai-responses", "z", "rs_2"))),
+            user(Text("b")),
+        )
+    )
+    reasoning = [item for item in body["input"] if item["type"] == "reasoning"]
+    assert reasoning == [
+        {
+            "type": "reasoning",
+            "id": "rs_1",
+            "summary": [{"type": "summary_text", "text": "mine"}],
+            "encrypted_content": "gAAAA",
+        }
+    ]
+    assert losses == {"foreign_proof", "reasoning", "orphan_reasoning"}
+    plain, losses = say(
+        chat(user(Text("a")), assistant(Reasoning("x", OWN), Text("y"))), Target("gpt-4.1", thinking="none")
+    )
+    assert [item["type"] for item in plain["input"]] == ["message", "message"]
+    assert losses == {"reasoning"}
+
+
+def test_the_vendors_memory_of_thinking():
+    """A reasoning item known by its id alone is sent where the vendor stores answers, and only there."""
+    items = [{"type": "reasoning", "id": "rs_1", "summary": []}, {"role": "assistant", "content": "x"}]
+    assert say(parse(input=items))[0]["input"][0] == {"type": "reasoning", "id": "rs_1", "summary": []}
+    body, losses = say(parse(input=items, store=False))
+    assert [item["type"] for item in body["input"]] == ["message"]
+    assert losses == {"reasoning"}
+
+
+def test_interrupted_calls():
+    """A call that was never answered is answered as interrupted; a result without its call becomes text."""
+    body, losses = say(
+        chat(
+            user(ToolResult("gone", (Text("result"),))),
+            assistant(ToolCall("c", "f", "{}")),
+            user(Text("never mind")),
+        )
+    )
+    message, call, output, after = body["input"]
+    assert message["content"] == [{"type": "input_text", "text": "result"}]
+    assert (output["type"], output["call_id"]) == ("function_call_output", call["call_id"])
+    assert after["content"][0]["text"] == "never mind"
+    assert losses == {"orphan_call", "orphan_result"}
+    untouched, losses = say(parse(input=[{"type": "function_call_output", "call_id": "c", "output": "r"}]))
+    assert untouched["input"][0]["type"] == "function_call_output"
+    assert losses == set()
+
+
+def test_tools():
+    """Functions from elsewhere are not strict unless asked; names the vendor refuses are changed and told."""
+    rendered = DIALECT.render_request(
+        chat(
+            user(Text("x")),
+            tools=(
+                Tool("get.weather", schema=Json(b'{"type":"object","properties":{}}'), cache=Json(b"{}")),
+                Tool("get_weather", strict=True),
+                Tool("n" * 80),
+            ),
+            hosted=(
+                HostedTool("web_search", "anthropic", Json(b'{"type":"web_search_20250305","max_uses":3}')),
+                HostedTool("computer", "anthropic", Json(b"{}")),
+            ),
+            choice=ToolChoice("named", "get.weather"),
+            parallel=False,
+        ),
+        TARGET,
+    )
+    body = json.loads(rendered.body)
+    first, second, third, search = body["tools"]
+    assert (first["strict"], second["strict"]) == (False, True)
+    assert second["name"] == "get_weather"
+    assert rendered.names == {first["name"]: "get.weather", third["name"]: "n" * 80}
+    assert second["parameters"] == {"type": "object", "properties": {}}
+    assert body["tool_choice"] == {"type": "function", "name": first["name"]}
+    assert body["parallel_tool_calls"] is False
+    assert search == {"type": "web_search"}
+    kinds = [loss.kind for loss in rendered.losses]
+    assert kinds == ["cache_control", "hosted_tool_options", "hosted_tool"]
+
+
+def test_limits_and_what_has_no_place():
+    """The output limit is kept above the service's least; what cannot be said is said to be lost."""
+    sampling = Sampling(max_tokens=1, temperature=0.5, top_p=0.9, top_k=5, stop=("x",), seed=1, candidates=2)
+    body, losses = say(chat(user(Text("x")), sampling=sampling))
+    assert (body["max_output_tokens"], body["temperature"], body["top_p"]) == (16, 0.5, 0.9)
+    assert losses == {"max_tokens", "top_k", "stop", "seed", "n"}
+    body, losses = say(chat(user(Text("x")), sampling=sampling), Target("gpt-5", sampling=False))
+    assert not {"temperature", "top_p"} & set(body)
+    assert {"temperature", "top_p"} <= losses
+
+
+@pytest.mark.parametrize(
+    ("thinking", "said"),
+    [
+        (None, None),
+        (Thinking("off"), {"effort": "none"}),
+        (Thinking("auto", show=True), {"summary": "auto"}),
+        (Thinking("budget", budget=4000, show=True), {"effort": "medium", "summary": "auto"}),
+        (Thinking("level", level="max"), {"effort": "high"}),
+        (Thinking("level", level="low", summary="detailed"), {"effort": "low", "summary": "detailed"}),
+    ],
+)
+def test_thinking(thinking: Thinking | None, said: Any):
+    """A wish for thinking comes to the nearest effort; who wants to read it gets a summary."""
+    body, _ = say(chat(user(Text("x")), thinking=thinking))
+    assert body.get("reasoning") == said
+    thinks = said is not None and said.get("effort") != "none"
+    assert body.get("include", []) == (["reasoning.encrypted_content"] if thinks else [])
+
+
+def test_thinking_that_cannot_be_done():
+    """A model that cannot stop thinking thinks least; one that cannot think is not asked to."""
+    cannot = Target("gpt-5", thinking="level", levels=("minimal", "low"), can_disable=False)
+    body, losses = say(chat(user(Text("x")), thinking=Thinking("off")), cannot)
+    assert body["reasoning"] == {"effort": "minimal"}
+    assert losses == {"thinking"}
+    body, losses = say(
+        chat(user(Text("x")), thinking=Thinking("budget", budget=5000)), Target("g", thinking="none")
+    )
+    assert "reasoning" not in body
+    assert "include" not in body
+    assert losses == {"thinking"}
+
+
+def test_structured_output():
+    """A schema goes along, strict only where it may be."""
+    closed = b'{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":false}'
+    for schema, strict in ((closed, True), (b'{"type":"object","properties":{"a":{}}}', False)):
+        body, _ = say(chat(user(Text("x")), output=OutputFormat("schema", Json(schema))))
+        form = body["text"]["format"]
+        assert (form["type"], form["name"], form["strict"]) == ("json_schema", "output", strict)
+        assert form["schema"] == json.loads(schema)
+    assert say(chat(user(Text("x")), output=OutputFormat("json")))[0]["text"]["format"] == {
+        "type": "json_object"
+    }
+
+
+def test_nothing_is_stored_for_those_who_do_not_know_of_it():
+    """A client without a notion of stored answers does not leave its thread with the vendor."""
+    body, _ = say(chat(user(Text("x")), user="u", cache_key="k", metadata={"a": "b"}, stream=True))
+    assert body["store"] is False
+    assert body["stream"] is True
+    assert (body["safety_identifier"], body["prompt_cache_key"]) == ("u", "k")
+    assert "store" not in say(parse(input="x"))[0]
+
+
+MEMBERS = {
+    "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens",
+    "temperature", "top_p", "top_logprobs", "reasoning", "text", "stream", "store", "include",
+    "safety_identifier", "metadata", "prompt_cache_key", "service_tier",
+}  # fmt: skip
+CONTENT = {
+    "user": {"input_text", "input_image", "input_file", "input_audio"},
+    "system": {"input_text"},
+    "assistant": {"output_text", "refusal"},
+}
+
+
+@settings(max_examples=100, deadline=None)
+@given(strategies.requests())
+def test_the_services_own_rules(request: ChatRequest):
+    """Whatever is asked, the body is one that the service's documented checks let pass."""
+    body, _ = say(request)
+    assert set(body) <= MEMBERS
+    names = [tool["name"] for tool in body.get("tools", ()) if "name" in tool]
+    assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name) for name in names)
+    assert len(set(names)) == len(names)
+    called: set[str] = set()
+    for item, following in zip(body["input"], [*body["input"], None][1:], strict=True):
+        kind = item.get("type")
+        if kind == "message":
+            assert {part["type"] for part in item["content"]} <= CONTENT[item["role"]]
+        elif kind in ("function_call", "custom_tool_call"):
+            called.add(item["call_id"])
+            assert 1 <= len(item["call_id"]) <= 64
+            assert kind == "custom_tool_call" or isinstance(json.loads(item["arguments"]), dict)
+        elif kind in ("function_call_output", "custom_tool_call_output"):
+            assert item["call_id"] in called
+        elif kind == "reasoning":
+            assert item["encrypted_content"]
+            assert following is not None
+            assert following.get("role", "assistant") == "assistant"
+            assert not following["type"].endswith("_output")
