@@ -95,7 +95,9 @@ def test_listed_host() -> None:
 
 def test_two_hosts() -> None:
     """A request with two Host headers is nobody's."""
-    connection = World().connect().send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+    connection = (
+        World().connect().send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+    )
     assert connection.status == 403
 
 

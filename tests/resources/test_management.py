@@ -38,7 +38,9 @@ class Forwarding(unittest.TestCase):
 
     def test_the_key_is_swapped(self) -> None:
         """The client's credentials stay here; the owner's key goes, in both of its headers."""
-        sent = self.forwarded("GET", f"/api/user?key={CLIENT_KEY}&x=1&auth_token=other", {"X-Goog-Api-Key": "decoy"})
+        sent = self.forwarded(
+            "GET", f"/api/user?key={CLIENT_KEY}&x=1&auth_token=other", {"X-Goog-Api-Key": "decoy"}
+        )
         self.assertEqual(sent.header("authorization"), [f"Bearer {AMP_KEY}"])
         self.assertEqual(sent.header("x-api-key"), [AMP_KEY])
         self.assertEqual(sent.header("x-goog-api-key"), [])
