@@ -59,4 +59,4 @@ class ChatDialect(OpenAIErrors):
 
     def count_body(self, tokens: int) -> bytes:
         """``{"input_tokens": N}``: see :meth:`parse_count`."""
-        return encode({"object": "chat.completion.input_tokens", "input_tokens": tokens})
+        return encode({"input_tokens": tokens})

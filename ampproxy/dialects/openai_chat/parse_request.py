@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from ampproxy.dialects._common import Members, bad_request, members, read_request, to_raw, without_nulls
+from ampproxy.dialects._openai_sampling import SamplingBody
 from ampproxy.dialects.openai_chat.parse_messages import parse_messages
 from ampproxy.dialects.openai_chat.parse_tools import (
     parse_choice,
@@ -24,47 +25,12 @@ from ampproxy.model.request import (
     ChatRequest,
     HostedTool,
     OutputFormat,
-    Sampling,
     Thinking,
     Tool,
     ToolChoice,
 )
 
 _NULL: Final = Json(b"null")
-
-
-class SamplingBody(msgspec.Struct):
-    """The members that say how tokens are drawn."""
-
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    stop: str | list[str] | None = None
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    logit_bias: Json = _NULL
-    n: int | None = None
-
-    def sampling(self, logprobs: bool | None, top_logprobs: int | None) -> Sampling:
-        """As the vocabulary has it."""
-        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        return Sampling(
-            max_tokens=self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens,
-            temperature=self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            stop=stop,
-            seed=self.seed,
-            presence_penalty=self.presence_penalty,
-            frequency_penalty=self.frequency_penalty,
-            logit_bias=None if bytes(self.logit_bias) == b"null" else self.logit_bias,
-            logprobs=logprobs,
-            top_logprobs=top_logprobs,
-            candidates=self.n,
-        )
 
 
 class _Schema(msgspec.Struct):

@@ -1,0 +1,61 @@
+"""OpenAI's old completions, for clients that still speak them: a prompt in, text out."""
+
+from __future__ import annotations
+
+from ampproxy.dialects._common import bad_answer, encode, loads
+from ampproxy.dialects._openai import OpenAIErrors
+from ampproxy.dialects.base import AnswerContext, Rendered, Target
+from ampproxy.dialects.openai_completions.parse_request import parse_request
+from ampproxy.dialects.openai_completions.render_request import render_request
+from ampproxy.dialects.openai_completions.response import parse_response, render_response
+from ampproxy.dialects.openai_completions.stream_parser import CompletionsStreamParser
+from ampproxy.dialects.openai_completions.stream_renderer import CompletionsStreamRenderer
+from ampproxy.model.base import COMPLETIONS
+from ampproxy.model.events import ChatResponse
+from ampproxy.model.request import ChatRequest
+
+__all__ = ["CompletionsDialect"]
+
+
+class CompletionsDialect(OpenAIErrors):
+    """See :class:`~ampproxy.dialects.base.Dialect`."""
+
+    name = COMPLETIONS
+
+    def parse_request(
+        self, body: bytes, *, model: str | None = None, stream: bool | None = None
+    ) -> ChatRequest:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return parse_request(body, model=model, stream=stream)
+
+    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return render_request(request, target)
+
+    def parse_response(self, body: bytes) -> ChatResponse:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return parse_response(body)
+
+    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return render_response(response, context)
+
+    def stream_parser(self) -> CompletionsStreamParser:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return CompletionsStreamParser()
+
+    def stream_renderer(self, context: AnswerContext) -> CompletionsStreamRenderer:
+        """See :class:`~ampproxy.dialects.base.Dialect`."""
+        return CompletionsStreamRenderer(context)
+
+    def parse_count(self, body: bytes) -> int:
+        """Completions have no call that counts; ``{"input_tokens": N}`` is the form of Responses."""
+        value = loads(body)
+        count = value.get("input_tokens") if isinstance(value, dict) else None
+        if not isinstance(count, int):
+            raise bad_answer("The vendor's answer has no 'input_tokens'.")
+        return count
+
+    def count_body(self, tokens: int) -> bytes:
+        """``{"input_tokens": N}``: see :meth:`parse_count`."""
+        return encode({"input_tokens": tokens})
