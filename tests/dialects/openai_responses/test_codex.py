@@ -93,3 +93,14 @@ def test_foreign_proofs_do_not_pass():
 def test_nothing_to_take_out(body: bytes):
     """A body without such proofs passes byte for byte."""
     assert without_foreign_proofs(body) == (body, ())
+
+
+def test_thinking_without_proof_does_not_pass():
+    """Thinking that the vendor can neither check nor have stored would be answered with 404."""
+    bare = '{"type":"reasoning","id":"rs_1","summary":[]}'
+    source = f'{{"model":"m","store":false,"input":[{bare},{{"role":"user","content":"hi"}}]}}'.encode()
+    body, losses = without_foreign_proofs(source)
+    assert json.loads(body)["input"] == [{"role": "user", "content": "hi"}]
+    assert [loss.kind for loss in losses] == ["reasoning"]
+    stored = source.replace(b"false", b"true")
+    assert without_foreign_proofs(stored) == (stored, ())
