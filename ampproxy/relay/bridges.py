@@ -109,4 +109,5 @@ class PassthroughBridge:
             question.asked,
             question.body,
             drop_thinking=drop and question.endpoint.amp,
+            repairs=question.endpoint.amp,
         )
