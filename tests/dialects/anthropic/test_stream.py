@@ -1,0 +1,339 @@
+"""Streams of Messages, both ways."""
+
+from __future__ import annotations
+
+import json
+import unittest
+from typing import Any
+
+from ampproxy.dialects._proof import unseal
+from ampproxy.dialects.anthropic import AnthropicDialect, AnthropicStreamParser, AnthropicStreamRenderer
+from ampproxy.errors import TruncatedStream
+from ampproxy.model.base import ANTHROPIC, Json
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    PartClosed,
+    PartExtras,
+    PartOpened,
+    Ping,
+    Proof,
+    SectionBreak,
+    Started,
+    Usage,
+    UsageReport,
+    WireError,
+)
+from ampproxy.model.parts import Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from tests.dialects.laws import VECTORS, context_for
+
+GEMINI = Sealed("gemini", "Zm9vYmFy")
+
+
+def renderer() -> AnthropicStreamRenderer:
+    return AnthropicDialect().stream_renderer(context_for("asked"))
+
+
+def wire(data: bytes) -> list[dict[str, Any]]:
+    """The events of a stream; each with its name on the event line."""
+    found = []
+    for block in data.decode().split("\n\n")[:-1]:
+        name, _, text = block.partition("\n")
+        event = json.loads(text.removeprefix("data: "))
+        assert name == f"event: {event['type']}", name
+        found.append(event)
+    return found
+
+
+def said(*events: Event) -> list[dict[str, Any]]:
+    return wire(renderer().feed([Started("id"), *events, Finished("stop"), Completed()]))
+
+
+def blocks(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each content block as it started; their order checked."""
+    found: list[dict[str, Any]] = []
+    current = None
+    for event in events:
+        if event["type"] == "content_block_start":
+            assert (current, event["index"]) == (None, len(found)), event
+            current = event["index"]
+            found.append(event["content_block"])
+        elif event["type"] == "content_block_delta":
+            assert event["index"] == current, event
+        elif event["type"] == "content_block_stop":
+            assert event["index"] == current, event
+            current = None
+    return found
+
+
+def parsed(*events: dict[str, Any]) -> list[Event]:
+    parser = AnthropicStreamParser()
+    data = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+    return parser.feed(data.encode())
+
+
+class RenderTests(unittest.TestCase):
+    def test_order_of_a_whole_stream(self) -> None:
+        """Clients get the vendor's own order, names and members."""
+        events = said(
+            UsageReport(Usage(10, 20, 30)),
+            PartOpened(0, Reasoning("")),
+            Delta(0, "hm"),
+            Proof(0, Sealed(ANTHROPIC, "EqoB")),
+            PartClosed(0),
+            PartOpened(1, Text("")),
+            Delta(1, "a\u2028"),
+            Delta(1, "b"),
+            PartClosed(1),
+            PartOpened(2, ToolCall("c1", "Bash", "")),
+            Delta(2, '{"cmd":'),
+            Delta(2, '"ls"}'),
+            PartClosed(2),
+            UsageReport(Usage(10, 20, 30, 40, 5)),
+        )
+        start, *middle, delta, stop = events
+        message = start["message"]
+        self.assertEqual((message["model"], message["content"], message["stop_reason"]), ("asked", [], None))
+        self.assertTrue(message["id"].startswith("msg_"))
+        counts = {"input_tokens": 10, "cache_creation_input_tokens": 30, "cache_read_input_tokens": 20}
+        self.assertEqual(message["usage"], {**counts, "output_tokens": 0})
+        self.assertEqual(
+            blocks(middle),
+            [
+                {"type": "thinking", "thinking": "", "signature": ""},
+                {"type": "text", "text": ""},
+                {"type": "tool_use", "id": "c1", "name": "Bash", "input": {}},
+            ],
+        )
+        deltas = [event["delta"] for event in middle if event["type"] == "content_block_delta"]
+        self.assertEqual(
+            deltas,
+            [
+                {"type": "thinking_delta", "thinking": "hm"},
+                {"type": "signature_delta", "signature": "EqoB"},
+                {"type": "text_delta", "text": "a\u2028"},
+                {"type": "text_delta", "text": "b"},
+                {"type": "input_json_delta", "partial_json": '{"cmd":'},
+                {"type": "input_json_delta", "partial_json": '"ls"}'},
+            ],
+        )
+        # A vendor that ends a call like any other answer: tools run at tool_use only.
+        self.assertEqual(delta["delta"], {"stop_reason": "tool_use", "stop_sequence": None})
+        self.assertEqual(
+            delta["usage"], {**counts, "output_tokens": 40, "output_tokens_details": {"thinking_tokens": 5}}
+        )
+        self.assertEqual(stop, {"type": "message_stop"})
+
+    def test_first_bytes_do_not_wait(self) -> None:
+        """A client sees that the answer began as soon as the vendor says so."""
+        self.assertEqual([one["type"] for one in wire(renderer().feed([Started("x")]))], ["message_start"])
+
+    def test_foreign_proof_of_thinking(self) -> None:
+        """Another vendor's proof goes into the signature and can be told from Anthropic's."""
+        openai = Sealed("openai-responses", "gAAAA", "rs_1")
+        events = said(PartOpened(0, Reasoning("")), Delta(0, "hm"), Proof(0, openai), PartClosed(0))
+        signature = events[3]["delta"]["signature"]
+        self.assertEqual(unseal(signature, ANTHROPIC), openai)
+
+    def test_proof_on_a_call_and_on_a_text(self) -> None:
+        """Gemini's proof stands in a block of its own: before its call, after its text; numbers agree."""
+        events = said(
+            PartOpened(0, Text("")),
+            Delta(0, "hi"),
+            Proof(0, GEMINI),
+            PartClosed(0),
+            PartOpened(1, ToolCall("a", "A", "", sealed=GEMINI)),
+            Delta(1, "{}"),
+            PartClosed(1),
+            PartOpened(2, ToolCall("b", "B", "")),
+            PartClosed(2),
+        )
+        kinds = [block["type"] for block in blocks(events)]
+        self.assertEqual(kinds, ["text", "redacted_thinking", "redacted_thinking", "tool_use", "tool_use"])
+
+    def test_proof_that_comes_too_late_for_its_block(self) -> None:
+        """It waits for the open block and is not lost."""
+        events = said(
+            PartOpened(0, Text("")),
+            Delta(0, "hi"),
+            PartClosed(0),
+            PartOpened(1, Text("")),
+            Delta(1, "a"),
+            Proof(0, GEMINI),
+            Delta(1, "b"),
+        )
+        self.assertEqual([block["type"] for block in blocks(events)], ["text", "text", "redacted_thinking"])
+
+    def test_interleaved_calls(self) -> None:
+        """Parallel calls whose fragments come mixed reach the client one after the other."""
+        events = said(
+            PartOpened(0, ToolCall("a", "A", "")),
+            PartOpened(1, ToolCall("b", "B", "")),
+            Delta(0, '{"x"'),
+            Delta(1, '{"y"'),
+            Delta(0, ":1}"),
+            Delta(1, ":2}"),
+        )
+        self.assertEqual([block["id"] for block in blocks(events)], ["a", "b"])
+        texts = ["", ""]
+        for event in events:
+            if event["type"] == "content_block_delta":
+                texts[event["index"]] += event["delta"]["partial_json"]
+        self.assertEqual(texts, ['{"x":1}', '{"y":2}'])
+
+    def test_empty_text_is_no_block(self) -> None:
+        """An empty text block, which the vendor would refuse in the next request, is not handed out."""
+        events = said(
+            PartOpened(0, Text("")), PartClosed(0), PartOpened(1, Text("")), Delta(1, ""), Delta(1, "x")
+        )
+        self.assertEqual(len(blocks(events)), 1)
+
+    def test_paragraphs_refusal_and_freeform(self) -> None:
+        """Sections are paragraphs, a refusal is text, a freeform call is JSON that parses."""
+        events = said(
+            PartOpened(0, Reasoning("")),
+            Delta(0, "a"),
+            SectionBreak(0),
+            Delta(0, "b"),
+            PartClosed(0),
+            PartOpened(1, Refusal("")),
+            Delta(1, "no"),
+            PartClosed(1),
+            PartOpened(2, ToolCall("c", "patch", "", freeform=True)),
+            Delta(2, 'say "x'),
+            Delta(2, '"\n'),
+            PartClosed(2),
+        )
+        deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
+        self.assertEqual("".join(one.get("thinking", "") for one in deltas), "a\n\nb")
+        self.assertEqual("".join(one.get("text", "") for one in deltas), "no")
+        arguments = "".join(one.get("partial_json", "") for one in deltas)
+        self.assertEqual(json.loads(arguments), {"input": 'say "x"\n'})
+
+    def test_what_cannot_be_said_is_told(self) -> None:
+        """Pictures in an answer, foreign parts and further candidates are losses, not silence."""
+        stream = renderer()
+        stream.feed(
+            [
+                PartOpened(0, Image(Inline("image/png", "aGk="))),
+                PartClosed(0),
+                PartOpened(1, Opaque("gemini", "executableCode", Json(b"{}"))),
+                PartClosed(1),
+                PartOpened(2, Text(""), 1),
+                PartOpened(3, Text("")),
+                PartExtras(3, {"annotations": Json(b"[]")}),
+                Finished("stop"),
+                Completed(),
+            ]
+        )
+        self.assertEqual([loss.kind for loss in stream.losses], ["image", "opaque", "extras", "candidates"])
+
+    def test_error_ends_the_stream(self) -> None:
+        """An error is the vendor's event, and no clean end follows it."""
+        for ended in (
+            renderer().feed([Started(), Failed(WireError("overloaded", "Busy.")), Completed()]),
+            renderer().error(WireError("overloaded", "Busy.")),
+        ):
+            told = wire(ended)[-1]
+            self.assertEqual(
+                told, {"type": "error", "error": {"type": "overloaded_error", "message": "Busy."}}
+            )
+        stream = renderer()
+        stream.error(WireError("internal", "x"))
+        self.assertEqual((stream.feed([Completed()]), stream.keepalive()), (b"", b""))
+
+    def test_keepalive_is_a_ping(self) -> None:
+        """Amp's stall timer counts pings, not comments."""
+        self.assertEqual(wire(renderer().keepalive()), [{"type": "ping"}])
+        self.assertEqual(said(Ping())[1], {"type": "ping"})
+
+    def test_ends(self) -> None:
+        """Each way to end has the vendor's word."""
+        for finish, word in [
+            (Finished("length"), "max_tokens"),
+            (Finished("stop_sequence", "END"), "stop_sequence"),
+            (Finished("blocked", detail="SAFETY"), "refusal"),
+            (Finished("context"), "model_context_window_exceeded"),
+            (Finished("pause"), "pause_turn"),
+        ]:
+            delta = wire(renderer().feed([Started(), finish, Completed()]))[-2]["delta"]
+            self.assertEqual((delta["stop_reason"], delta["stop_sequence"]), (word, finish.stop_sequence))
+
+
+class ParseTests(unittest.TestCase):
+    def test_missing_event_lines(self) -> None:
+        """A server that leaves out the event lines is understood."""
+        data = (VECTORS / "anthropic/tools.sse").read_bytes()
+        bare = b"\n".join(line for line in data.split(b"\n") if not line.startswith(b"event:"))
+        self.assertEqual(AnthropicStreamParser().feed(bare)[2:9], AnthropicStreamParser().feed(data)[2:9])
+
+    def test_whole_input_at_the_start(self) -> None:
+        """A server that sends a call's input at once, without deltas, is understood."""
+        block = {"type": "tool_use", "id": "a", "name": "A", "input": {"x": 1}}
+        events = parsed(
+            {"type": "content_block_start", "index": 0, "content_block": block},
+            {"type": "content_block_stop", "index": 0},
+        )
+        self.assertEqual(events, [PartOpened(0, ToolCall("a", "A", "")), Delta(0, '{"x": 1}'), PartClosed(0)])
+
+    def test_missing_stop(self) -> None:
+        """Blocks that were never closed are closed before the end."""
+        events = parsed(
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "hi"}},
+            {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 3}},
+            {"type": "message_stop"},
+        )
+        self.assertEqual(
+            events,
+            [
+                PartOpened(0, Text("")),
+                Delta(0, "hi"),
+                PartClosed(0),
+                UsageReport(Usage(output=3)),
+                Finished("stop"),
+                Completed(),
+            ],
+        )
+
+    def test_usage_is_cumulative(self) -> None:
+        """Later counts overwrite, and what is not told again stays."""
+        data = (VECTORS / "anthropic/hosted.sse").read_bytes()
+        reports = [e.usage for e in AnthropicStreamParser().feed(data) if isinstance(e, UsageReport)]
+        self.assertEqual([(usage.input, usage.output) for usage in reports], [(25, 1), (400, 60)])
+        self.assertEqual(reports[-1].cache_read, 2000)
+        self.assertEqual(json.loads(bytes(reports[-1].extras["server_tool_use"])), {"web_search_requests": 1})
+
+    def test_vendors_error(self) -> None:
+        """An error in mid-stream is told as what it is, once, and ends the stream."""
+        parser = AnthropicStreamParser()
+        events = parser.feed((VECTORS / "anthropic/error_overloaded.sse").read_bytes())
+        failed = events[-1]
+        assert isinstance(failed, Failed)
+        self.assertEqual((failed.error.kind, failed.error.status), ("overloaded", 529))
+        self.assertEqual((failed.error.message, failed.error.request_id), ("Overloaded", "req_011"))
+        self.assertEqual((parser.feed(b"event: x\n\n"), parser.end()), ([], []))
+
+    def test_unknown_events_and_deltas_pass_by(self) -> None:
+        """What the vendor adds one day breaks nothing."""
+        text = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}}
+        events = parsed(
+            {"type": "new_event", "x": 1},
+            text,
+            {"type": "content_block_delta", "index": 0, "delta": {"type": "new_delta", "x": 1}},
+            {"type": "content_block_delta", "index": 9, "delta": {"type": "text_delta", "text": "lost"}},
+        )
+        self.assertEqual(events, [PartOpened(0, Text(""))])
+
+    def test_end_without_a_stop(self) -> None:
+        """A body that ends early is an error even when it ends tidily; a last event without its blank
+        line counts.
+        """
+        data = (VECTORS / "anthropic/text.sse").read_bytes()
+        parser = AnthropicStreamParser()
+        parser.feed(data.rstrip(b"\n"))
+        self.assertEqual(parser.end(), [Completed()])
+        with self.assertRaises(TruncatedStream):
+            AnthropicStreamParser().end()
