@@ -52,6 +52,8 @@ setup(
         # the command line; one module per verb
         "click >= 8.1",
         "zope.interface >= 6.0",
+        # SOCKS5's messages for proxy-url, without I/O: Twisted has no SOCKS5 client
+        "socksio >= 1.0",
     ],
     extras_require={
         "test": [

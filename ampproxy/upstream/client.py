@@ -8,12 +8,14 @@ from typing import Any
 from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.web.client import Agent, HTTPConnectionPool, _HTTP11ClientFactory
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 
+from ampproxy.errors import GatewayFault
 from ampproxy.upstream.endpoints import OriginEndpoints
+from ampproxy.upstream.proxy import Proxy
 
 #: Idle connections kept to each origin. Twisted's two cost a new connection for nearly every request
 #: of a busy client.
@@ -69,28 +71,37 @@ class UpstreamClient:
     def __init__(
         self, reactor: Any, *, connect_timeout: float, policy: IPolicyForHTTPS | None = None
     ) -> None:
-        self._pool = HTTPConnectionPool(reactor)
-        self._pool.maxPersistentPerHost = POOL_SIZE
-        self._pool.cachedConnectionTimeout = POOL_IDLE
-        self._pool._factory = QuietFactory
-        # A retry of Twisted's own would not be counted or logged; ours is (see relay.failover).
-        self._pool.retryAutomatically = False
-        endpoints = OriginEndpoints(reactor, connect_timeout=connect_timeout, policy=policy)
-        agent = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
-        self._cookies: CookieJar = NoCookies()
-        self._treq = HTTPClient(agent, NoCookies())
         self._reactor = reactor
+        self._timeout = connect_timeout
+        self._policy = policy
+        self._cookies: CookieJar = NoCookies()
+        self._pools: list[HTTPConnectionPool] = []
+        # Twisted's pool knows connections by their origin alone: each proxy gets a pool of its own.
+        self._proxied: dict[str, HTTPClient] = {}
+        self._direct = self._make(None)
 
     def send(
-        self, method: str, url: str, headers: Headers, body: IBodyProducer | None = None
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: IBodyProducer | None = None,
+        proxy: str | None = None,
     ) -> Deferred[Any]:
         """Send a request; the result is an ``IResponse``, and fires when the answer's
         headers are there.
 
         The body of the answer waits until somebody asks for it with ``deliverBody``. A gzip-encoded
         answer is decoded on the way.
+
+        :param proxy: ``proxy-url`` as it is configured; ``None``, ``direct`` and ``none`` mean none at all.
+        :raises ampproxy.errors.GatewayFault: ``proxy`` is no URL of a proxy that we know (by the Deferred).
         """
-        return self._treq.request(
+        try:
+            client = self._direct if proxy is None else self._through(proxy)
+        except ValueError as error:
+            return fail(GatewayFault.of("internal", f"{error}."))
+        return client.request(
             method,
             PreparedURL(url),
             headers=headers,
@@ -103,5 +114,25 @@ class UpstreamClient:
 
     def close(self) -> Deferred[None]:
         """Close the idle connections; those in use are closed when their exchange ends."""
-        closing: Deferred[None] = self._pool.closeCachedConnections()
-        return closing
+        closing = gatherResults([pool.closeCachedConnections() for pool in self._pools])
+        return closing.addCallback(lambda _: None)
+
+    def _through(self, proxy: str) -> HTTPClient:
+        client = self._proxied.get(proxy)
+        if client is None:
+            known = Proxy.of(proxy)
+            client = self._proxied[proxy] = self._direct if known is None else self._make(known)
+        return client
+
+    def _make(self, proxy: Proxy | None) -> HTTPClient:
+        pool = HTTPConnectionPool(self._reactor)
+        pool.maxPersistentPerHost = POOL_SIZE
+        pool.cachedConnectionTimeout = POOL_IDLE
+        pool._factory = QuietFactory
+        # A retry of Twisted's own would not be counted or logged; ours is (see relay.failover).
+        pool.retryAutomatically = False
+        self._pools.append(pool)
+        endpoints = OriginEndpoints(
+            self._reactor, connect_timeout=self._timeout, policy=self._policy, proxy=proxy
+        )
+        return HTTPClient(Agent.usingEndpointFactory(self._reactor, endpoints, pool), NoCookies())

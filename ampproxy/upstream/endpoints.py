@@ -18,6 +18,8 @@ from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
+from ampproxy.upstream.proxy import Proxy, TunnelEndpoint
+
 
 @implementer(IAgentEndpointFactory)
 class OriginEndpoints:
@@ -27,15 +29,23 @@ class OriginEndpoints:
     for one, which costs most of a millisecond on each new connection.
 
     :param connect_timeout: seconds until a connection must stand, its TLS handshake not counted.
-    :param policy: verifies certificates; by default against the system's trust store.
+    :param policy: verifies certificates; by default against the system's trust store. That of an
+        ``https://`` proxy is verified by it too.
+    :param proxy: what every connection goes through.
     """
 
     def __init__(
-        self, reactor: Any, *, connect_timeout: float, policy: IPolicyForHTTPS | None = None
+        self,
+        reactor: Any,
+        *,
+        connect_timeout: float,
+        policy: IPolicyForHTTPS | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
         self._reactor = reactor
         self._timeout = connect_timeout
         self._policy: Any = BrowserLikePolicyForHTTPS() if policy is None else policy
+        self._proxy = proxy
         self._known: dict[tuple[bytes, bytes, int], IStreamClientEndpoint] = {}
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
@@ -50,7 +60,13 @@ class OriginEndpoints:
         return found
 
     def _make(self, scheme: bytes, host: bytes, port: int) -> IStreamClientEndpoint:
+        if scheme not in (b"http", b"https"):
+            raise SchemeNotSupported(f"{scheme.decode('ascii', 'replace')!r} is neither http nor https")
         name = host.decode("ascii")
+        plain = self._direct(name, port) if self._proxy is None else self._tunnel(self._proxy, name, port)
+        return self._under_tls(plain, host, port) if scheme == b"https" else plain
+
+    def _direct(self, name: str, port: int) -> IStreamClientEndpoint:
         make: Callable[..., IStreamClientEndpoint]
         if isIPAddress(name):
             make = TCP4ClientEndpoint
@@ -58,9 +74,13 @@ class OriginEndpoints:
             make = TCP6ClientEndpoint
         else:
             make = HostnameEndpoint
-        plain = make(self._reactor, name, port, self._timeout)
-        if scheme == b"http":
-            return plain
-        if scheme == b"https":
-            return wrapClientTLS(self._policy.creatorForNetloc(host, port), plain)
-        raise SchemeNotSupported(f"{scheme.decode('ascii', 'replace')!r} is neither http nor https")
+        return make(self._reactor, name, port, self._timeout)
+
+    def _tunnel(self, proxy: Proxy, name: str, port: int) -> IStreamClientEndpoint:
+        way = self._direct(proxy.host, proxy.port)
+        if proxy.scheme == "https":
+            way = self._under_tls(way, proxy.host.encode("ascii"), proxy.port)
+        return TunnelEndpoint(self._reactor, way, proxy, name, port, self._timeout)
+
+    def _under_tls(self, plain: IStreamClientEndpoint, host: bytes, port: int) -> IStreamClientEndpoint:
+        return wrapClientTLS(self._policy.creatorForNetloc(host, port), plain)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
 from twisted.internet.defer import CancelledError
@@ -21,6 +23,9 @@ from twisted.web.client import ResponseNeverReceived
 from twisted.web.error import SchemeNotSupported
 
 from ampproxy.errors import ExchangeError, Unreachable, UpstreamFault, UpstreamTimeout
+from ampproxy.model.events import ErrorKind
+from ampproxy.upstream.handshake import HandshakeRefused
+from ampproxy.upstream.proxy import ProxyFailed
 
 
 def root_cause(error: BaseException) -> BaseException:
@@ -53,31 +58,21 @@ def explain(error: BaseException, origin: str) -> ExchangeError:
     cause = root_cause(error)
     if isinstance(cause, ExchangeError):
         return cause
-    if isinstance(cause, DNSLookupError):
-        return Unreachable.of("unavailable", f"The name of {origin} could not be resolved.", retryable=True)
-    if isinstance(cause, ConnectionRefusedError):
-        return Unreachable.of("unavailable", f"{origin} refused the connection.", retryable=True)
-    if isinstance(cause, (TimeoutError, DeferredTimeoutError, ConnectingCancelledError, CancelledError)):
-        return UpstreamTimeout.of("timeout", f"{origin} did not answer in time.", retryable=True)
-    if isinstance(cause, VerificationError):
-        return Unreachable.of(
-            "unavailable", f"The certificate of {origin} is for another name.", retryable=True
-        )
-    if isinstance(cause, TLSError):
-        return Unreachable.of(
-            "unavailable", f"No trusted TLS connection to {origin}: {_tls_words(cause)}.", retryable=True
-        )
-    if isinstance(cause, (ConnectionDone, ConnectionLost)):
-        return Unreachable.of("unavailable", f"{origin} closed the connection unanswered.", retryable=True)
-    if isinstance(cause, ConnectError):
-        return Unreachable.of(
-            "unavailable", f"No connection to {origin}: {type(cause).__name__}.", retryable=True
-        )
-    if isinstance(cause, SchemeNotSupported):
-        return Unreachable.of("unavailable", f"{origin}: {cause}.")
-    return UpstreamFault.of(
-        "unavailable", f"{origin} answered what is not HTTP: {type(cause).__name__}.", retryable=True
-    )
+    if isinstance(cause, ProxyFailed):
+        # Of the proxy only host and port are said: its URL may hold a password.
+        return explain(cause.reason, f"the proxy {cause.proxy} (setting proxy-url)")
+    fault, kind, sentence = next((told for kinds, told in _SENTENCES if isinstance(cause, kinds)), _NOT_HTTP)
+    message = sentence.format(origin=origin, words=_words(cause))
+    # A scheme that we cannot speak is wrong for every account of the vendor alike.
+    retryable = not isinstance(cause, SchemeNotSupported)
+    return fault.of(kind, _BEGINNING.sub("The ", message), retryable=retryable)
+
+
+def _words(error: BaseException) -> str:
+    """What an error says for itself, where that helps and is ours to show; else its name."""
+    if isinstance(error, TLSError):
+        return _tls_words(error)
+    return str(error) if isinstance(error, (HandshakeRefused, SchemeNotSupported)) else type(error).__name__
 
 
 def _tls_words(error: TLSError) -> str:
@@ -88,3 +83,30 @@ def _tls_words(error: TLSError) -> str:
         if words:
             return ", ".join(words)
     return "handshake failed"
+
+
+_BEGINNING = re.compile(r"\Athe ")
+_Told = tuple[type[ExchangeError], ErrorKind, str]
+_NOT_HTTP: _Told = (UpstreamFault, "unavailable", "{origin} answered what is not HTTP: {words}.")
+
+#: What happened, whose fault that is, and how it is told; the first row that fits counts.
+_SENTENCES: tuple[tuple[tuple[type[BaseException], ...], _Told], ...] = (
+    ((DNSLookupError,), (Unreachable, "unavailable", "The name of {origin} could not be resolved.")),
+    ((ConnectionRefusedError,), (Unreachable, "unavailable", "{origin} refused the connection.")),
+    (
+        (TimeoutError, DeferredTimeoutError, ConnectingCancelledError, CancelledError),
+        (UpstreamTimeout, "timeout", "{origin} did not answer in time."),
+    ),
+    (
+        (VerificationError,),
+        (Unreachable, "unavailable", "The certificate of {origin} is for another name."),
+    ),
+    ((TLSError,), (Unreachable, "unavailable", "No trusted TLS connection to {origin}: {words}.")),
+    ((HandshakeRefused,), (Unreachable, "unavailable", "{origin} {words}.")),
+    (
+        (ConnectionDone, ConnectionLost),
+        (Unreachable, "unavailable", "{origin} closed the connection unanswered."),
+    ),
+    ((ConnectError,), (Unreachable, "unavailable", "No connection to {origin}: {words}.")),
+    ((SchemeNotSupported,), (Unreachable, "unavailable", "{origin}: {words}.")),
+)

@@ -1,0 +1,251 @@
+"""What is said to a proxy before a tunnel stands: HTTP CONNECT and SOCKS5, without I/O."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Protocol
+
+from socksio import (
+    ProtocolError,
+    SOCKS5AuthMethod,
+    SOCKS5AuthMethodsRequest,
+    SOCKS5AuthReply,
+    SOCKS5Command,
+    SOCKS5CommandRequest,
+    SOCKS5Connection,
+    SOCKS5ReplyCode,
+    SOCKS5UsernamePasswordRequest,
+)
+from socksio.socks5 import SOCKS5State
+
+#: Bytes that a proxy may say before its answer to CONNECT has ended.
+MAX_HEAD = 16 * 1024
+
+
+class HandshakeRefused(Exception):
+    """The proxy makes no tunnel.
+
+    :param words: why, as the rest of a sentence that begins with the proxy; public.
+    """
+
+
+class Handshake(Protocol):
+    """One side of a conversation that ends with a tunnel.
+
+    :ivar rest: ``None`` until the tunnel stands; then what has come through it already.
+    """
+
+    rest: bytes | None
+
+    def start(self) -> bytes:
+        """What is to be sent first."""
+        ...
+
+    def feed(self, data: bytes) -> bytes:
+        """The proxy's next bytes, split anywhere; gives what is to be sent now.
+
+        :raises HandshakeRefused: there will be no tunnel.
+        """
+        ...
+
+
+def join(host: str, port: int) -> str:
+    """``host:port``, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class ConnectHandshake:
+    """HTTP's CONNECT (RFC 9110, section 9.3.6), with Basic authentication (RFC 7617).
+
+    :param host: a name, which the proxy resolves, or an address.
+    :param credentials: user name and password.
+    """
+
+    def __init__(self, host: str, port: int, credentials: tuple[str, str] | None = None) -> None:
+        self.rest: bytes | None = None
+        self._target = join(host, port)
+        self._credentials = credentials
+        self._said = bytearray()
+
+    def start(self) -> bytes:
+        """The request."""
+        lines = [f"CONNECT {self._target} HTTP/1.1", f"Host: {self._target}"]
+        if self._credentials is not None:
+            basic = b64encode(":".join(self._credentials).encode()).decode("ascii")
+            lines.append(f"Proxy-Authorization: Basic {basic}")
+        return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii")
+
+    def feed(self, data: bytes) -> bytes:
+        """More of the answer."""
+        self._said += data
+        while self.rest is None:
+            end = _HEAD_END.search(self._said)
+            if end is None or end.end() > MAX_HEAD:
+                if len(self._said) > MAX_HEAD:
+                    raise HandshakeRefused(f"answered CONNECT with more than {MAX_HEAD} bytes of headers")
+                if not _MAY_BE_HTTP.match(self._said):
+                    raise HandshakeRefused("answered CONNECT with what is not HTTP")
+                return b""
+            head = bytes(self._said[: end.start()])
+            del self._said[: end.end()]
+            self._answered(head)
+        return b""
+
+    def _answered(self, head: bytes) -> None:
+        status_line, *fields = _LINE_END.split(head)
+        line = _STATUS_LINE.match(status_line)
+        if line is None:
+            raise HandshakeRefused("answered CONNECT with what is not HTTP")
+        status = int(line[1])
+        if 200 <= status < 300:
+            # A length or a coding that such an answer names means nothing: the tunnel begins here.
+            self.rest = bytes(self._said)
+        elif status >= 200:
+            raise HandshakeRefused(self._why(status, fields))
+
+    def _why(self, status: int, fields: list[bytes]) -> str:
+        if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+            return f"{self._why_unauthenticated(fields)} (status 407)"
+        what = _STATUS_WORDS.get(status, "made no tunnel to {target}").format(target=self._target)
+        return f"{what} (status {status})"
+
+    def _why_unauthenticated(self, fields: list[bytes]) -> str:
+        offers = [
+            value.split(None, 1)[0].lower()
+            for name, _, value in (field.partition(b":") for field in fields)
+            if name.lower() == b"proxy-authenticate" and value.strip()
+        ]
+        if offers and not any(b"basic" in offer for offer in offers):
+            return "asks for another authentication than Basic, the only one that ampproxy knows"
+        if self._credentials is None:
+            return "asks for a user name and a password: write them into its URL"
+        return "did not accept the user name and the password of its URL"
+
+
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_LINE_END = re.compile(rb"\r?\n")
+_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9][0-9])(?: |\Z)")
+_MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
+_STATUS_WORDS = {
+    400: "did not understand CONNECT",
+    403: "forbids tunnels to {target}",
+    404: "is an HTTP server that knows no CONNECT",
+    405: "is an HTTP server that allows no CONNECT",
+    501: "is an HTTP server that knows no CONNECT",
+    502: "could not reach {target}",
+    503: "could not reach {target}",
+    504: "could not reach {target} in time",
+}
+
+
+class SocksHandshake:
+    """SOCKS5 (RFC 1928), with user name and password (RFC 1929).
+
+    :param host: an address, or a name, which the proxy resolves.
+    :param credentials: user name and password, up to 255 bytes each.
+    """
+
+    def __init__(self, host: str, port: int, credentials: tuple[str, str] | None = None) -> None:
+        self.rest: bytes | None = None
+        self._target = (host, port)
+        self._credentials = credentials
+        self._said = bytearray()
+        self._socks = SOCKS5Connection()
+
+    def start(self) -> bytes:
+        """The ways of authentication that we offer."""
+        methods = [SOCKS5AuthMethod.NO_AUTH_REQUIRED]
+        if self._credentials is not None:
+            methods.append(SOCKS5AuthMethod.USERNAME_PASSWORD)
+        self._socks.send(SOCKS5AuthMethodsRequest(methods))
+        return self._socks.data_to_send()
+
+    def feed(self, data: bytes) -> bytes:
+        """More of what the proxy says. The library wants its replies whole and one by one."""
+        self._said += data
+        try:
+            while self.rest is None and self._STEPS[self._socks.state](self):
+                pass
+        except ProtocolError:
+            raise HandshakeRefused("sent a SOCKS5 reply that cannot be read") from None
+        return self._socks.data_to_send()
+
+    def _take(self, length: int) -> bytes:
+        taken = bytes(self._said[:length])
+        del self._said[:length]
+        return taken
+
+    def _chose_method(self) -> bool:
+        if self._said and self._said[0] != 5:
+            hint = ", perhaps HTTP" if self._said[:1] == b"H" else ""
+            raise HandshakeRefused(f"does not speak SOCKS5 but something else{hint}")
+        if len(self._said) < 2:
+            return False
+        reply = self._socks.receive_data(self._take(2))
+        method = reply.method if isinstance(reply, SOCKS5AuthReply) else None
+        if method is SOCKS5AuthMethod.NO_AUTH_REQUIRED:
+            self._ask()
+        elif method is SOCKS5AuthMethod.USERNAME_PASSWORD and self._credentials is not None:
+            user, password = self._credentials
+            self._socks.send(SOCKS5UsernamePasswordRequest(user.encode(), password.encode()))
+        elif self._credentials is None:
+            raise HandshakeRefused("asks for a user name and a password: write them into its URL")
+        else:
+            raise HandshakeRefused("accepts no authentication by user name and password")
+        return True
+
+    def _checked_password(self) -> bool:
+        if len(self._said) < 2:
+            return False
+        # Some servers put SOCKS's version where that of the authentication belongs.
+        self._socks.receive_data(b"\x01" + self._take(2)[1:])
+        if self._socks.state is not SOCKS5State.CLIENT_AUTHENTICATED:
+            raise HandshakeRefused("did not accept the user name and the password of its URL")
+        self._ask()
+        return True
+
+    def _ask(self) -> None:
+        self._socks.send(SOCKS5CommandRequest.from_address(SOCKS5Command.CONNECT, self._target))
+
+    def _connected(self) -> bool:
+        if len(self._said) < 2:
+            return False
+        # A refusal is told at once: some servers close without the rest of the reply.
+        if self._said[0] == 5 and self._said[1]:
+            code = self._said[1]
+            words = _REPLY_WORDS.get(bytes([code]), "answered with a reply code that SOCKS5 does not know")
+            raise HandshakeRefused(f"{words.format(target=join(*self._target))} (SOCKS5 reply {code})")
+        if len(self._said) < 5:
+            return False
+        # VER, REP, RSV and ATYP, then the address that the proxy uses, and its port.
+        length = {1: 4, 3: 1 + self._said[4], 4: 16}.get(self._said[3])
+        if length is None:
+            raise ProtocolError
+        if len(self._said) < 4 + length + 2:
+            return False
+        head = self._take(4 + length + 2)[:3]
+        # That address is of no use to us, and the library takes no long names for it.
+        self._socks.receive_data(head + b"\x01" + bytes(6))
+        self.rest = bytes(self._said)
+        return True
+
+    _STEPS: dict[SOCKS5State, Callable[[SocksHandshake], bool]] = {  # noqa: RUF012
+        SOCKS5State.SERVER_AUTH_REPLY: _chose_method,
+        SOCKS5State.SERVER_VERIFY_USERNAME_PASSWORD: _checked_password,
+        SOCKS5State.CLIENT_AUTHENTICATED: _connected,
+    }
+
+
+_REPLY_WORDS: dict[bytes, str] = {
+    SOCKS5ReplyCode.GENERAL_SERVER_FAILURE: "failed in general on the way to {target}",
+    SOCKS5ReplyCode.CONNECTION_NOT_ALLOWED_BY_RULESET: "forbids connections to {target}",
+    SOCKS5ReplyCode.NETWORK_UNREACHABLE: "could not reach the network of {target}",
+    SOCKS5ReplyCode.HOST_UNREACHABLE: "could not reach {target}",
+    SOCKS5ReplyCode.CONNECTION_REFUSED: "was refused the connection by {target}",
+    SOCKS5ReplyCode.TTL_EXPIRED: "lost its way to {target}: a time to live expired",
+    SOCKS5ReplyCode.COMMAND_NOT_SUPPORTED: "does not make connections",
+    SOCKS5ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED: "does not know the kind of address of {target}",
+}

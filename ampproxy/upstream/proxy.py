@@ -1,0 +1,274 @@
+"""The way out through a proxy (``proxy-url``): HTTP CONNECT or SOCKS5, as endpoints around endpoints.
+
+Every connection is a tunnel, those to ``http://`` origins too: a proxy that only passes single HTTP
+requests on would be another way of speaking HTTP, and would read what it passes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
+
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.error import (
+    ConnectingCancelledError,
+    ConnectionDone,
+    DNSLookupError,
+    NoProtocol,
+    TimeoutError,
+)
+from twisted.internet.interfaces import (
+    IAddress,
+    IHostResolution,
+    IProtocol,
+    IProtocolFactory,
+    IResolutionReceiver,
+    IStreamClientEndpoint,
+)
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ampproxy.upstream.handshake import ConnectHandshake, Handshake, HandshakeRefused, SocksHandshake, join
+
+_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+_NO_PROXY = ("", "direct", "none")
+
+
+class ProxyFailed(Exception):
+    """No tunnel through the proxy.
+
+    :ivar proxy: how errors name it: ``host:port``, without credentials.
+    :ivar reason: what happened on the way to it or in the handshake with it.
+    """
+
+    def __init__(self, proxy: str, reason: BaseException) -> None:
+        super().__init__(proxy, reason)
+        self.proxy = proxy
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A proxy's URL, taken apart.
+
+    :param credentials: user name and password.
+    """
+
+    scheme: Literal["http", "https", "socks5", "socks5h"]
+    host: str
+    port: int
+    credentials: tuple[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def address(self) -> str:
+        """How logs and errors name it."""
+        return join(self.host, self.port)
+
+    @classmethod
+    def of(cls, url: str | None) -> Proxy | None:
+        """Read ``proxy-url``; ``None`` where it means no proxy (absent, ``direct`` or ``none``).
+
+        :raises ValueError: it names no proxy that we know; the message does not show it.
+        """
+        if url is None or url.strip().lower() in _NO_PROXY:
+            return None
+        parts = urlsplit(url.strip())
+        scheme: Any = parts.scheme
+        if scheme not in _PORTS or not parts.hostname or not url.isascii():
+            raise ValueError(f"proxy-url: expected a URL that begins with {'://, '.join(_PORTS)}://")
+        credentials = None
+        if parts.username or parts.password:
+            credentials = unquote(parts.username or ""), unquote(parts.password or "")
+            _check(scheme, credentials)
+        return cls(scheme, parts.hostname, parts.port or _PORTS[scheme], credentials)
+
+
+def _check(scheme: str, credentials: tuple[str, str]) -> None:
+    if scheme.startswith("http"):
+        if ":" in credentials[0]:
+            raise ValueError(
+                "proxy-url: the user name may hold no colon, which Basic authentication cannot say"
+            )
+    elif any(len(text.encode()) > 255 for text in credentials):
+        raise ValueError("proxy-url: SOCKS5 takes user names and passwords of up to 255 bytes")
+
+
+class _Tunnel(Protocol):
+    """A connection to the proxy; after the handshake, the one to the origin."""
+
+    def __init__(self, factory: IProtocolFactory, peer: IAddress) -> None:
+        self._factory = factory
+        self._peer = peer
+        self._handshake: Handshake | None = None
+        self._opened: Deferred[IProtocol] | None = None
+        self._inner: IProtocol | None = None
+
+    def open(self, handshake: Handshake) -> Deferred[IProtocol]:
+        """Ask for the tunnel. Cancelling the result closes the connection."""
+        self._handshake = handshake
+        opened = self._opened = Deferred(lambda _: self._fail(Failure(ConnectingCancelledError(self._peer))))
+        self._send(handshake.start())
+        return opened
+
+    def dataReceived(self, data: bytes) -> None:
+        """From the proxy, or through it."""
+        if self._inner is not None:
+            self._inner.dataReceived(data)
+        elif self._handshake is not None:
+            try:
+                self._send(self._handshake.feed(data))
+            except HandshakeRefused:
+                self._fail(Failure())
+                return
+            rest = self._handshake.rest
+            if rest is not None:
+                self._stand(rest)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The proxy, or the origin behind it, closed the connection."""
+        if self._inner is not None:
+            self._inner.connectionLost(reason)
+        elif reason.check(ConnectionDone):
+            self._fail(Failure(HandshakeRefused("closed the connection before the tunnel stood")))
+        else:
+            self._fail(reason)
+
+    def _send(self, data: bytes) -> None:
+        if data and self.transport is not None:
+            self.transport.write(data)
+
+    def _stand(self, rest: bytes) -> None:
+        opened, self._opened, self._handshake = self._opened, None, None
+        inner = self._inner = self._factory.buildProtocol(self._peer)
+        if opened is None or inner is None or self.transport is None:
+            self._opened = opened
+            self._fail(Failure(NoProtocol()))
+            return
+        inner.makeConnection(self.transport)
+        # Whoever waits for the connection uses it first; then it meets what has come already.
+        opened.callback(inner)
+        if rest:
+            inner.dataReceived(rest)
+
+    def _fail(self, reason: Failure) -> None:
+        opened, self._opened, self._handshake = self._opened, None, None
+        if opened is not None:
+            if self.transport is not None:
+                self.transport.abortConnection()  # type: ignore[attr-defined]
+            opened.errback(reason)
+
+
+class _TunnelFactory(Factory):
+    noisy = False
+
+    def __init__(self, factory: IProtocolFactory) -> None:
+        self._factory = factory
+
+    def doStart(self) -> None:
+        """Begins with the factory of what goes through the tunnel."""
+        self._factory.doStart()
+
+    def doStop(self) -> None:
+        """Ends with it."""
+        self._factory.doStop()
+
+    def buildProtocol(self, addr: IAddress | None) -> Any:
+        """A connection without a tunnel yet."""
+        assert addr is not None
+        return _Tunnel(self._factory, addr)
+
+
+@implementer(IStreamClientEndpoint)
+class TunnelEndpoint:
+    """Connects to an origin through a proxy.
+
+    :param way: the endpoint of the proxy itself, under TLS where its URL is ``https://``.
+    :param timeout: seconds until the tunnel must stand: the connection to the proxy, a TLS handshake
+        with it, and the one of the tunnel, all together.
+    """
+
+    def __init__(
+        self, reactor: Any, way: IStreamClientEndpoint, proxy: Proxy, host: str, port: int, timeout: float
+    ) -> None:
+        self._reactor = reactor
+        self._way = way
+        self._proxy = proxy
+        self._host = host
+        self._port = port
+        self._timeout = timeout
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect.
+
+        :raises ProxyFailed: there is no tunnel; its reason says why.
+        :raises DNSLookupError: the name of the origin is unknown here, and the proxy is to get an address.
+        """
+        connecting: Deferred[Any] = self._handshake()
+        connecting.addCallback(self._through, protocolFactory)
+        return connecting.addTimeout(self._timeout, self._reactor, self._late)
+
+    def _through(self, handshake: Handshake, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        connecting: Deferred[Any] = self._way.connect(_TunnelFactory(factory))
+        connecting.addCallback(_Tunnel.open, handshake)
+        return connecting.addErrback(self._blame)
+
+    def _late(self, _: Any, __: float) -> Any:
+        raise ProxyFailed(self._proxy.address, TimeoutError())
+
+    def _blame(self, failure: Failure) -> Failure:
+        """The proxy's name on what went wrong with it; a cancelled attempt is nobody's fault."""
+        if failure.check(CancelledError, ConnectingCancelledError, NoProtocol) or failure.value is None:
+            return failure
+        return Failure(ProxyFailed(self._proxy.address, failure.value))
+
+    def _handshake(self) -> Deferred[Handshake]:
+        make: Callable[[str, int, tuple[str, str] | None], Handshake] = (
+            ConnectHandshake if self._proxy.scheme.startswith("http") else SocksHandshake
+        )
+        host: Deferred[str] = (
+            resolve(self._reactor, self._host) if self._proxy.scheme == "socks5" else succeed(self._host)
+        )
+        return host.addCallback(make, self._port, self._proxy.credentials)
+
+
+@implementer(IResolutionReceiver)
+class _Addresses:
+    """Waits for the addresses of a name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._found: list[IPv4Address | IPv6Address] = []
+        self.done: Deferred[str] = Deferred()
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        """Nothing to do yet."""
+
+    def addressResolved(self, address: IAddress) -> None:
+        """One of them."""
+        if isinstance(address, (IPv4Address, IPv6Address)):
+            self._found.append(address)
+
+    def resolutionComplete(self) -> None:
+        """No more. IPv4 goes first: more proxies have no way to IPv6 than none to IPv4."""
+        self._found.sort(key=lambda address: isinstance(address, IPv6Address))
+        if self._found:
+            self.done.callback(self._found[0].host)
+        else:
+            self.done.errback(DNSLookupError(f"no address of {self._name}"))
+
+
+def resolve(reactor: Any, name: str) -> Deferred[str]:
+    """An address of ``name``, by the reactor's resolver; an address is its own.
+
+    :raises DNSLookupError: there is none.
+    """
+    if isIPAddress(name) or isIPv6Address(name):
+        return succeed(name)
+    addresses = _Addresses(name)
+    reactor.nameResolver.resolveHostName(addresses, name)
+    return addresses.done
