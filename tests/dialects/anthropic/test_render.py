@@ -412,5 +412,5 @@ class RestTests(RenderCase):
         """What is counted is what would be sent, without the members of an answer."""
         dialect = AnthropicDialect()
         body = dialect.render_request(request(system=(Text("s"),), stream=True, tools=(BASH,)), BUDGET).body
-        told = json.loads(dialect.count_request(body))
+        told = json.loads(dialect.count_request(body, "m"))
         self.assertEqual(set(told), {"model", "system", "messages", "tools"})
