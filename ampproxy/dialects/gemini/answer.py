@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import msgspec
+
 from ampproxy.dialects._common import loads, read_answer, to_raw
 from ampproxy.dialects._proof import unseal
 from ampproxy.dialects.gemini.errors import error_of
@@ -13,6 +15,7 @@ from ampproxy.dialects.gemini.wire import (
     BROKEN,
     CANDIDATE_EXTRAS,
     MADE,
+    QUICK_CHUNK,
     RAW_CHUNK,
     SKIP_SIGNATURE,
     Candidate,
@@ -83,6 +86,7 @@ class Answer:
         self._choices: dict[int, _Choice] = {}
         self._parts = 0
         self._usage: Json = ABSENT
+        self._counts: bytes | None = None
         self._seed = b""
         self._current: _Choice | None = None
 
@@ -126,7 +130,18 @@ class Answer:
             return None
         if chunk.usage_metadata is not ABSENT:
             self._usage = chunk.usage_metadata
+            self._counts = None
         return Delta(current.open, part.text)
+
+    def grown(self, words: str, counts: bytes | None) -> Delta:
+        """The event of a chunk that is known to bring these words of the open part and nothing else.
+
+        :param counts: the chunk, if it has usage, which is read when it is asked for.
+        """
+        assert self._current is not None  # nothing is known of a chunk before a part is open
+        if counts is not None:
+            self._counts = counts
+        return Delta(self._current.open, words)
 
     def take(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
         """Add the events of a chunk.
@@ -140,6 +155,7 @@ class Answer:
             self._start(chunk, payload, out)
         if chunk.usage_metadata is not ABSENT:
             self._usage = chunk.usage_metadata
+            self._counts = None
         if given(chunk.prompt_feedback):
             feedback = loads(chunk.prompt_feedback)
             reason = feedback.get("blockReason") if isinstance(feedback, dict) else None
@@ -182,6 +198,7 @@ class Answer:
         out.append(Started(chunk.response_id, chunk.model_version, None, GEMINI, extras))
         if chunk.usage_metadata is not ABSENT:
             self._usage = chunk.usage_metadata
+            self._counts = None
             self._report(out)
 
     def _candidate(self, candidate: Candidate, place: int, payload: bytes, out: list[Event]) -> None:
@@ -286,6 +303,9 @@ class Answer:
             self._current = None
 
     def _report(self, out: list[Event]) -> None:
+        if self._counts is not None:
+            self._usage = _usage_in(self._counts, self._usage)
+            self._counts = None
         usage = usage_of(self._usage) if given(self._usage) else None
         if usage is not None:
             out.append(UsageReport(usage))
@@ -299,6 +319,14 @@ class Answer:
         """An id for a call that has none: unique in the thread, the same however the stream is cut."""
         seed = b"%s|%d|%s" % (self._seed, self._parts, name.encode("utf-8", "replace"))
         return MADE + hashlib.sha256(seed).hexdigest()[:24]
+
+
+def _usage_in(payload: bytes, known: Json) -> Json:
+    """The usage in a chunk of which only the words were read."""
+    try:
+        return QUICK_CHUNK.decode(payload).usage_metadata
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return known
 
 
 def _sealed(part: Part) -> Sealed | None:

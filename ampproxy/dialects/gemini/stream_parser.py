@@ -8,9 +8,10 @@ import msgspec
 
 from ampproxy.dialects._common import bad_answer, read_answer
 from ampproxy.dialects.gemini.answer import Answer
+from ampproxy.dialects.gemini.template import Template
 from ampproxy.dialects.gemini.wire import CHUNK, QUICK_CHUNK
 from ampproxy.errors import TruncatedStream, UpstreamFault
-from ampproxy.model.events import Event
+from ampproxy.model.events import Delta, Event
 from ampproxy.wire.sse import MAX_EVENT, EventReader, EventTooLargeError
 
 _quick = QUICK_CHUNK.decode
@@ -90,10 +91,11 @@ class GeminiStreamParser:
     ``finishReason``, or the prompt was blocked, and the body ended; ``Completed`` is given then.
     """
 
-    __slots__ = ("_answer", "_array", "_sse")
+    __slots__ = ("_answer", "_array", "_sse", "_template")
 
     def __init__(self) -> None:
         self._answer = Answer()
+        self._template = Template()
         self._sse: EventReader | None = None
         self._array: ArrayReader | None = None
 
@@ -107,16 +109,18 @@ class GeminiStreamParser:
         except EventTooLargeError as problem:
             self._answer.fail(bad_answer(str(problem)).error, out)
             return out
-        answer = self._answer
+        answer, template = self._answer, self._template
         for payload in payloads:
-            if answer.growing:
-                try:
-                    delta = answer.grow(_quick(payload))
-                except _BAD:
-                    delta = None
-                if delta is not None:
-                    out.append(delta)
-                    continue
+            words = template.words(payload)
+            if words is not None:
+                out.append(answer.grown(words, payload if template.counts else None))
+                continue
+            template.forget()
+            delta = self._quick(payload) if answer.growing else None
+            if delta is not None:
+                out.append(delta)
+                template.learn(payload)
+                continue
             self._slow(payload, out)
             if answer.over:
                 break
@@ -153,6 +157,12 @@ class GeminiStreamParser:
         else:
             self._sse = EventReader()
         return self._payloads(data)
+
+    def _quick(self, payload: bytes) -> Delta | None:
+        try:
+            return self._answer.grow(_quick(payload))
+        except _BAD:
+            return None
 
     def _slow(self, payload: bytes, out: list[Event]) -> None:
         """A payload that is more than some words: a part that begins, an end, an error."""

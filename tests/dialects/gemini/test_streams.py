@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
+from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.gemini import GeminiDialect
 from ampproxy.dialects.gemini.stream_parser import ArrayReader
 from ampproxy.errors import TruncatedStream, UpstreamFault
@@ -222,6 +225,10 @@ def test_streamed_arguments_are_refused() -> None:
 # -- rendering
 
 
+def framed(framing: Any, model: str = "m") -> AnswerContext:
+    return msgspec.structs.replace(context_for(model), framing=framing)
+
+
 def rendered(*events: Event) -> list[dict[str, Any]]:
     data = DIALECT.stream_renderer(context_for("asked")).feed([Started("id1"), *events, Completed()])
     assert data.endswith(b"\r\n\r\n")
@@ -305,7 +312,7 @@ def test_both_framings_are_read_again(framing: Any) -> None:
     for path in sorted((VECTORS / "gemini").glob("*.json")):
         whole = DIALECT.parse_response(path.read_bytes())
         data = b""
-        renderer = DIALECT.stream_renderer(context_for(whole.model or ""), framing)
+        renderer = DIALECT.stream_renderer(replace(context_for(whole.model or ""), framing=framing))
         for event in unfold(whole):
             data += renderer.feed([event])
         assert plain(fold(read(data)).candidates) == plain(whole.candidates), path.stem
@@ -316,7 +323,7 @@ def test_both_framings_are_read_again(framing: Any) -> None:
 def test_array_errors_close_the_array() -> None:
     """A failed array is still JSON, with the error last."""
     for before in ([], [PartOpened(0, Text("")), Delta(0, "a")]):
-        renderer = DIALECT.stream_renderer(context_for(), "array")
+        renderer = DIALECT.stream_renderer(replace(context_for(), framing="array"))
         data = renderer.feed([Started(), *before]) + renderer.error(WireError("timeout", "Late", 504))
         *_, last = json.loads(data)
         assert last["error"]["status"] == "DEADLINE_EXCEEDED"
@@ -334,3 +341,58 @@ def test_failed_event_ends_the_stream() -> None:
     data = renderer.feed([Started(), Failed(WireError("overloaded", "Busy", 503)), Completed()])
     assert data.startswith(b'data: {"error":{"code":503')
     assert renderer.feed([Completed()]) == b""
+
+
+# -- the short way of common events
+
+TRICKY = [
+    'a "quoted" word',
+    '"}],"role": "model"}, "index": 0}], "usageMetadata"',
+    "back\\slash\\",
+    "\u2028 \x00 \ud83d\ude00".encode("utf-16", "surrogatepass").decode("utf-16"),
+    '\\"}]',
+    "plain",
+]
+
+
+@pytest.mark.parametrize("thought", [False, True])
+@pytest.mark.parametrize("gap", [None, (",", ":")])
+@pytest.mark.parametrize("counted", [True, False])
+def test_the_short_way_reads_the_same(thought: bool, gap: Any, counted: bool) -> None:
+    """Events of one form are read by comparing; whatever the words, it gives what decoding gives."""
+    thinks = {"thought": True} if thought else {}
+    chunks = []
+    for number, words in enumerate(TRICKY * 2):
+        usage = {"usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": number}} if counted else {}
+        one = chunk({"text": words, **thinks})
+        chunks.append({"candidates": one["candidates"], **usage, "modelVersion": "m", "responseId": "r"})
+    chunks.append(chunk(end="STOP"))
+    data = b"".join(b"data: " + json.dumps(one, separators=gap).encode() + b"\r\n\r\n" for one in chunks)
+    events = read(data)
+    assert [event.text for event in events if isinstance(event, Delta)] == TRICKY * 2
+    reports = [event.usage.output for event in events if isinstance(event, UsageReport)]
+    assert reports == ([0, len(TRICKY) * 2 - 1] if counted else [])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        chunk({"text": "x", "thoughtSignature": "YWJj"}, usageMetadata={}),
+        chunk({"text": "x"}, {"text": "y"}, usageMetadata={}),
+        chunk({"text": "x", "thought": True}, usageMetadata={}),
+        chunk({"text": "x"}, {"functionCall": {"name": "f"}}, usageMetadata={}),
+        chunk({"text": "x"}, end="MAX_TOKENS", usageMetadata={}),
+    ],
+)
+def test_the_short_way_is_left_for_anything_else(other: Any) -> None:
+    """An event that looks alike at first and brings more is decoded."""
+    words = [chunk({"text": text}, usageMetadata={}) for text in "abc"]
+    end = chunk(end="STOP", usageMetadata={})
+    after = chunk({"text": "z"}, usageMetadata={})
+    short = fold(read(sse(*words, other, after, end)))
+    parser = DIALECT.stream_parser()
+    slow: list[Event] = []
+    for one in (*words, other, after, end):
+        parser._template.forget()
+        slow += parser.feed(sse(one))
+    assert plain(fold(slow + parser.end())) == plain(short)
