@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from ampproxy.dialects._common import Losses, raw_str
 from ampproxy.dialects._freeform import wrap
@@ -17,6 +17,7 @@ from ampproxy.model.parts import (
     FileId,
     Image,
     Opaque,
+    Part,
     Reasoning,
     Refusal,
     Text,
@@ -24,6 +25,9 @@ from ampproxy.model.parts import (
     ToolResult,
 )
 from ampproxy.model.request import Turn
+
+#: ``role`` and ``content``.
+_EMPTY_MEMBERS: Final = 2
 
 
 class MessageWriter:
@@ -42,7 +46,10 @@ class MessageWriter:
             out.append({"role": "system", "content": content})
         for message in arrange(turns, self._losses):
             if message.role == "assistant":
-                out.append(self._assistant(message))
+                body = self._assistant(message)
+                # A turn of which nothing could be said is no message; an empty one would be refused.
+                if self._rules.same or len(body) > _EMPTY_MEMBERS or body["content"]:
+                    out.append(body)
                 out += self._results(message.results)
             elif (content := self._content(message)) or message.role == "user" or message.extras:
                 body = {"role": message.role, "content": content}
@@ -60,8 +67,13 @@ class MessageWriter:
         body: dict[str, Any] = {"role": "assistant"}
         self._tell_order(message.parts)
         thought = "".join(self._thought(placed) for placed in message.parts)
-        spoken = [p for p in message.parts if not isinstance(p.part, Reasoning | ToolCall | Refusal | Audio)]
-        refusal = "".join(p.part.text for p in message.parts if isinstance(p.part, Refusal))
+        apart: tuple[type[Part], ...] = (Reasoning, ToolCall, Audio)
+        refusal = ""
+        if self._rules.openai or self._rules.same:
+            # Other servers may not know the member; there its words are told as text.
+            apart = (*apart, Refusal)
+            refusal = "".join(p.part.text for p in message.parts if isinstance(p.part, Refusal))
+        spoken = [p for p in message.parts if not isinstance(p.part, apart)]
         calls = [self._call(p.part, p.path) for p in message.parts if isinstance(p.part, ToolCall)]
         audio = self._spoken_audio(message)
         content = self._parts.content(_words_only(spoken, self._losses, "An assistant's message"))

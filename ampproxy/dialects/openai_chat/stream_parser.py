@@ -61,6 +61,11 @@ _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_field
 _NOTHING: Final = WireError("unavailable", "The vendor ended its stream without an answer.", 502)
 
 
+def _is_whole(block: bytes) -> bool:
+    data = parse_block(block)[1] or block
+    return data.strip() == b"[DONE]" or loads(data) is not None
+
+
 class ChatStreamParser:
     """See :class:`~ampproxy.dialects.base.StreamParser`."""
 
@@ -87,7 +92,9 @@ class ChatStreamParser:
 
         A stream in which every choice has its ``finish_reason`` is whole without ``[DONE]``.
         """
-        out = [] if self._over else self._read([self._splitter.rest.strip(b"\n")])
+        rest = self._splitter.rest.strip(b"\n")
+        # An event that was cut off tells nothing; one that only lacks its blank line does.
+        out = [] if self._over or not _is_whole(rest) else self._read([rest])
         if not self._over:
             if not self._choices or not all(choice.ended for choice in self._choices.values()):
                 raise TruncatedStream

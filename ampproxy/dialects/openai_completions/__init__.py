@@ -48,6 +48,10 @@ class CompletionsDialect(OpenAIErrors):
         """See :class:`~ampproxy.dialects.base.Dialect`."""
         return CompletionsStreamRenderer(context)
 
+    def count_request(self, body: bytes, model: str) -> bytes:
+        """OpenAI has no call that counts for this dialect, so nobody asks for this."""
+        return body
+
     def parse_count(self, body: bytes) -> int:
         """Completions have no call that counts; ``{"input_tokens": N}`` is the form of Responses."""
         value = loads(body)

@@ -60,7 +60,9 @@ class CompletionsStreamParser:
 
     def end(self) -> list[Event]:
         """See :class:`~ampproxy.dialects.base.StreamParser`."""
-        out = [] if self._over else self._read([data for _, data in self._reader.end()])
+        # An event that was cut off tells nothing; one that only lacks its blank line does.
+        rest = [data for _, data in self._reader.end() if data == b"[DONE]" or loads(data) is not None]
+        out = [] if self._over else self._read(rest)
         if not self._over:
             if not self._words or self._open.keys() - self._words.keys():
                 raise TruncatedStream
