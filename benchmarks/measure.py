@@ -12,7 +12,7 @@ from benchmarks.load import Ask, BadAnswer, Client, Clients, ask_once
 from benchmarks.meter import cpu_ns, rss_bytes
 from benchmarks.payloads import MARK
 from benchmarks.results import Footprint, Results, Sample
-from benchmarks.scenarios import Scenario, held_stream
+from benchmarks.scenarios import Scenario, held_stream, large_question
 
 #: Seconds of the same load before each round that are not measured.
 _WARM_UP = 0.15
@@ -20,6 +20,9 @@ _WARM_UP = 0.15
 #: Streams that are held open, after some that are not counted.
 _HELD = 500
 _HELD_BEFORE = 20
+
+#: Large requests, one after another, after which memory must be about what it was.
+_LARGE = 50
 
 
 async def scenario(
@@ -55,7 +58,8 @@ async def footprint(place: Bench, name: str, starts: int) -> Footprint:
             await asyncio.sleep(0.5)
             idle = rss_bytes(contender.pid)
             stream = await _memory_of_streams(contender)
-    return Footprint(ready, ready_cpu, idle, stream)
+            kept = await _memory_kept(contender)
+    return Footprint(ready, ready_cpu, idle, stream, kept)
 
 
 async def _complaint(contender: Contender, what: Scenario) -> str:
@@ -110,6 +114,15 @@ async def _memory_of_streams(contender: Contender) -> float:
         before = rss_bytes(contender.pid)
         await _hold(rest, ask)
         return (rss_bytes(contender.pid) - before) / _HELD
+
+
+async def _memory_kept(contender: Contender) -> float:
+    ask = large_question(contender.name)
+    await ask_once(contender.port, ask)
+    before = rss_bytes(contender.pid)
+    for _ in range(_LARGE):
+        await ask_once(contender.port, ask)
+    return rss_bytes(contender.pid) - before
 
 
 async def _hold(clients: Clients, ask: Ask) -> None:

@@ -46,9 +46,15 @@ def wall_table(results: Results, scenarios: Iterable[Scenario]) -> str:
 
 def footprint_table(results: Results) -> str:
     """Start and memory."""
-    rows = [["footprint", "ready s", "CPU s until then", "idle MB", "KB a stream"]]
+    rows = [["footprint", "ready s", "CPU s until then", "idle MB", "KB a stream", "MB kept"]]
     for name, each in results.footprints.items():
-        figures = (median(each.ready), median(each.ready_cpu), each.idle / 1e6, each.stream / 1e3)
+        figures = (
+            median(each.ready),
+            median(each.ready_cpu),
+            each.idle / 1e6,
+            each.stream / 1e3,
+            each.kept / 1e6,
+        )
         rows.append([name, *(_number(figure, 1) for figure in figures)])
     return _align(rows)
 

@@ -32,12 +32,15 @@ class Footprint:
     :ivar ready: seconds until its first answer; ``ready_cpu``: of CPU.
     :ivar idle: bytes of resident memory.
     :ivar stream: bytes of it that each open stream takes.
+    :ivar kept: by how many bytes it grows over some large requests one after another: what of them is
+        not given back.
     """
 
     ready: list[float]
     ready_cpu: list[float]
     idle: float
     stream: float
+    kept: float
 
 
 @dataclass
@@ -121,6 +124,7 @@ LIMITS = (
     Limit("ready after", _footprint(lambda each: median(each.ready)), 0.6, "s"),
     Limit("idle memory", _footprint(lambda each: each.idle / 1e6), 70.0, "MB"),
     Limit("memory of an open stream", _footprint(lambda each: each.stream / 1e3), 60.0, "KB"),
+    Limit("memory after 50 bodies of 4 MB: growth", _footprint(lambda each: each.kept / 1e6), 40.0, "MB"),
     *(
         Limit(f"{name}: CPU", of_base(name, base), 2.5, "times pass-through's")
         for name, base in (

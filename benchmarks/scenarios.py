@@ -85,6 +85,9 @@ def _question(dialect: str, behaviour: str, size: int = 2048, *, vendor: str = "
 #: A stream that stays open and says nothing.
 held_stream = _question("anthropic", "held")
 
+#: As large as a conversation with images.
+large_question = _question("anthropic", "json", 4_000_000)
+
 
 def _transfer(method: str, answer: int, body: int = 0) -> Callable[[str], Ask]:
     """A request of Amp's own, handed on to the Amp upstream."""
@@ -99,8 +102,8 @@ def _json(connections: int) -> Scenario:
 
 
 def _body(label: str, size: int) -> Scenario:
-    ask = _question("anthropic", "json", size)
-    return Scenario(f"body-{label}", f"body of {label[:-1]} {label[-1].upper()}B", "request", 1, ask, 1)
+    title = f"body of {label.upper()}B"
+    return Scenario(f"body-{label}", title, "request", 1, _question("anthropic", "json", size), 1)
 
 
 def _bulk(name: str, title: str, dialect: str, vendor: str = "") -> Scenario:
