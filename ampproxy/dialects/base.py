@@ -180,8 +180,11 @@ class Dialect(ErrorDialect, Protocol):
         """A renderer for one stream."""
         ...
 
-    def count_request(self, body: bytes) -> bytes:
-        """A rendered request as a counting request: without what only an answer needs."""
+    def count_request(self, body: bytes, model: str) -> bytes:
+        """A rendered request as a counting request: without what only an answer needs.
+
+        :param model: whose tokens are counted, for a dialect that has it in the path elsewhere.
+        """
         ...
 
     def parse_count(self, body: bytes) -> int:

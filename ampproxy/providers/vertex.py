@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from ampproxy.errors import GatewayFault
 from ampproxy.model.base import GEMINI
 from ampproxy.providers.base import Paths
 from ampproxy.providers.gemini import Gemini
-from ampproxy.routing.endpoints import Operation
+from ampproxy.routing.endpoints import Endpoint, Operation
 
 
 class Vertex(Gemini):
@@ -18,3 +19,13 @@ class Vertex(Gemini):
         for operation in (Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBED, Operation.OTHER)
     }
     VERSION = "v1"
+
+    def speaks(self, endpoint: Endpoint) -> str:
+        """As every provider; but its counting call takes another form than the Gemini API's, into which
+        requests of other dialects are translated.
+        """
+        if endpoint.operation is Operation.COUNT_TOKENS and endpoint.dialect != GEMINI:
+            raise GatewayFault.of(
+                "not_implemented", f"{self.account.label} counts only requests in Gemini's own dialect."
+            )
+        return super().speaks(endpoint)

@@ -58,6 +58,10 @@ class Bridge(Protocol):
         """
         ...
 
+    def error_event(self, error: WireError) -> bytes:
+        """What ends the client's stream when it breaks off: an error, never a clean end."""
+        ...
+
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
         """What an error response of the account says."""
         ...

@@ -86,6 +86,11 @@ class PassthroughBridge:
         out, self._usage = rewrite_whole(self._question.endpoint.dialect, body, self._rewriter())
         return out
 
+    def error_event(self, error: WireError) -> bytes:
+        """See :meth:`ampproxy.relay.bridge.Bridge.error_event`."""
+        event = self._dialect.error_event(error)
+        return event if self._filter is None else self._filter.framed(event, self._dialect.error_body(error))
+
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
         """See :meth:`ampproxy.relay.bridge.Bridge.parse_error`."""
         return self._dialect.parse_error(status, headers, body)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +60,6 @@ class Means:
     keepalive: float
     max_answer: int
     bridges: Bridges
-    error_event: Callable[[WireError], bytes]
     redactor: Redactor
 
 
@@ -185,7 +184,7 @@ class Exchange:
             self._downstream,
             stream_filter,
             means.clock,
-            error_event=means.error_event,
+            error_event=bridge.error_event,
             keepalive=means.keepalive,
             on_first=on_first,
         )

@@ -74,6 +74,15 @@ class PassthroughFilter:
         """An event that means nothing. What was given so far always ends with a whole event."""
         return b"" if self._ended else _KEEPALIVE[self._dialect]
 
+    def framed(self, event: bytes, body: bytes) -> bytes:
+        """What ends the stream with an error: the event, or in a JSON list its last element.
+
+        :param event: the error as an event of the dialect.
+        :param body: the error as a JSON object.
+        """
+        self._ended = True
+        return event if self._array is None else self._array.last(body)
+
     def feed(self, data: bytes) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
         if not self._begun:
@@ -197,7 +206,17 @@ class _JsonArray:
     :ivar closed: the list's own bracket was closed.
     """
 
-    __slots__ = ("_depth", "_element", "_escaped", "_held", "_in_string", "_limit", "_size", "closed")
+    __slots__ = (
+        "_depth",
+        "_element",
+        "_escaped",
+        "_held",
+        "_in_string",
+        "_limit",
+        "_size",
+        "_some",
+        "closed",
+    )
 
     def __init__(self, element: Callable[[bytes], bytes], limit: int) -> None:
         self._element = element
@@ -207,6 +226,7 @@ class _JsonArray:
         self._depth = 0
         self._in_string = False
         self._escaped = False
+        self._some = False
         self.closed = False
 
     def feed(self, data: bytes) -> bytes:
@@ -224,6 +244,7 @@ class _JsonArray:
             elif mark in b"}]":
                 self._depth -= 1
                 if self._depth == 1:
+                    self._some = True
                     out.append(self._element(b"".join((*self._held, data[start:at]))))
                     self._held, self._size, start = [], 0, at
                 elif self._depth == 0:
@@ -233,6 +254,13 @@ class _JsonArray:
         else:
             self._hold(data[start:])
         return b"".join(out)
+
+    def last(self, element: bytes) -> bytes:
+        """One more element, and the end of the list; what was held of another is dropped."""
+        if self.closed:
+            return b""
+        self.closed = True
+        return (b",\n" if self._some else b"") + element + b"]"
 
     def _next(self, data: bytes, at: int) -> re.Match[bytes] | None:
         """The next bracket outside of strings."""

@@ -88,6 +88,10 @@ class TranslatedStream:
         """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
         return self._render(self._parser.end())
 
+    def error(self, error: WireError) -> bytes:
+        """An error that ends the stream, in the client's dialect."""
+        return self._renderer.error(error)
+
     def keepalive(self) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
         return b"" if self.complete else self._renderer.keepalive()
@@ -145,7 +149,9 @@ class TranslateBridge:
         rendered = spoken.render_request(_directed(asked, question, offer), target)
         if strict and rendered.losses:
             raise _strict_refusal(rendered.losses, spoken.name)
-        self.body = spoken.count_request(rendered.body) if self._counts else rendered.body
+        self.body = (
+            spoken.count_request(rendered.body, offer.upstream_model) if self._counts else rendered.body
+        )
         self.headers: Mapping[str, str] = rendered.headers
         self.losses = rendered.losses
         self._names = Names(rendered.names, asked, rendered.freeform)
@@ -174,6 +180,10 @@ class TranslateBridge:
         self._usage = response.usage
         response = fold(self._names.restore(unfold(response)))
         return self._client.render_response(response, self._context)
+
+    def error_event(self, error: WireError) -> bytes:
+        """See :meth:`ampproxy.relay.bridge.Bridge.error_event`."""
+        return self._client.error_event(error) if self._stream is None else self._stream.error(error)
 
     def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
         """See :meth:`ampproxy.relay.bridge.Bridge.parse_error`."""

@@ -180,7 +180,6 @@ class GenerateResource(ModelResource):
             keepalive=gateway.config.keepalive_seconds,
             max_answer=gateway.config.limits.max_answer,
             bridges=gateway.bridges,
-            error_event=self._dialect.error_event,
             redactor=gateway.redactor,
         )
 

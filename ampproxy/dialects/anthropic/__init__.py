@@ -73,7 +73,7 @@ class AnthropicDialect:
         """One model."""
         return encode(errors.model_members(model))
 
-    def count_request(self, body: bytes) -> bytes:
+    def count_request(self, body: bytes, model: str) -> bytes:
         """The counting request of a rendered body: without what belongs to an answer."""
         return for_counting(body)
 

@@ -12,7 +12,7 @@ from ampproxy.dialects.gemini.parse_request import parse_request
 from ampproxy.dialects.gemini.render_answer import render_response
 from ampproxy.dialects.gemini.render_request import render_request
 from ampproxy.dialects.gemini.stream_parser import GeminiStreamParser
-from ampproxy.dialects.gemini.stream_renderer import Framing, GeminiStreamRenderer
+from ampproxy.dialects.gemini.stream_renderer import GeminiStreamRenderer
 from ampproxy.dialects.gemini.wire import CHUNK, given
 from ampproxy.model.base import GEMINI
 from ampproxy.model.events import ChatResponse, Event, WireError
@@ -82,12 +82,14 @@ class GeminiDialect:
         """A parser for one stream, in either framing."""
         return GeminiStreamParser()
 
-    def stream_renderer(self, context: AnswerContext, framing: Framing = "sse") -> GeminiStreamRenderer:
-        """A renderer for one stream.
+    def stream_renderer(self, context: AnswerContext) -> GeminiStreamRenderer:
+        """A renderer for one stream, in the framing that the context names."""
+        return GeminiStreamRenderer(context, context.framing)
 
-        :param framing: ``array`` for a client that did not ask for ``alt=sse``.
-        """
-        return GeminiStreamRenderer(context, framing)
+    def count_request(self, body: bytes, model: str) -> bytes:
+        """The whole request, wrapped: alone, ``contents`` would be counted without system and tools."""
+        rest = body.lstrip()[1:]
+        return b'{"generateContentRequest":{"model":' + encode(f"models/{model}") + b"," + rest + b"}"
 
     def parse_count(self, body: bytes) -> int:
         """Input tokens, from a vendor's answer to a counting request.

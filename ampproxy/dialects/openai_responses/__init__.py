@@ -2,8 +2,8 @@
 
 :class:`ResponsesDialect` is the dialect. Beside it, for those who serve this dialect:
 
-- :func:`require_self_contained` refuses a request that refers to what the vendor stores, before it is
-  rendered to another dialect;
+- :func:`self_contained` gives a request as another dialect may be asked it, and refuses one that refers
+  to what the vendor stores (:func:`require_self_contained` only refuses);
 - :func:`without_foreign_proofs` cleans a request that passes through untranslated;
 - :func:`ampproxy.dialects.openai_responses.codex.constrain` fits a body to the backend of Codex logins.
 """
@@ -15,14 +15,39 @@ from ampproxy.dialects.base import AnswerContext, Rendered, StreamParser, Stream
 from ampproxy.dialects.openai_responses import parse_request, render_request, stream_renderer
 from ampproxy.dialects.openai_responses import response as answers
 from ampproxy.dialects.openai_responses.passthrough import without_foreign_proofs
-from ampproxy.dialects.openai_responses.state import require_self_contained, stored_state
+from ampproxy.dialects.openai_responses.state import require_self_contained, self_contained, stored_state
 from ampproxy.dialects.openai_responses.stream_parser import ResponsesStreamParser
 from ampproxy.dialects.openai_responses.stream_renderer import ResponsesStreamRenderer
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.events import ChatResponse, WireError
 from ampproxy.model.request import ChatRequest
+from ampproxy.wire.json import members, remove_members
 
-__all__ = ["ResponsesDialect", "require_self_contained", "stored_state", "without_foreign_proofs"]
+__all__ = [
+    "ResponsesDialect",
+    "require_self_contained",
+    "self_contained",
+    "stored_state",
+    "without_foreign_proofs",
+]
+
+
+#: The members of a counting request.
+COUNTED = frozenset(
+    (
+        "conversation",
+        "input",
+        "instructions",
+        "model",
+        "parallel_tool_calls",
+        "previous_response_id",
+        "reasoning",
+        "text",
+        "tool_choice",
+        "tools",
+        "truncation",
+    )
+)
 
 
 class ResponsesDialect(OpenAIErrors):
@@ -59,6 +84,11 @@ class ResponsesDialect(OpenAIErrors):
     def error_event(self, error: WireError) -> bytes:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
         return stream_renderer.error_event(error)
+
+    def count_request(self, body: bytes, model: str) -> bytes:
+        """See :class:`~ampproxy.dialects.base.Dialect`: what ``POST /responses/input_tokens`` takes."""
+        unwanted = (members(body) or {}).keys() - COUNTED
+        return remove_members(body, frozenset(unwanted))
 
     def parse_count(self, body: bytes) -> int:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
