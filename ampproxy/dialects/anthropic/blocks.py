@@ -47,7 +47,8 @@ _STR: Final = msgspec.json.Decoder(str)
 _BOOL: Final = msgspec.json.Decoder(bool)
 _OBJECT: Final = msgspec.json.Decoder(Members)
 
-#: A member's value stands for itself unless it is missing; ``at`` is the block's place.
+#: Reads a block: its members without nulls (what the reader leaves becomes ``extras``), its whole JSON,
+#: its place in the request.
 Reader = Callable[[Members, Json, str], Part]
 
 
@@ -214,7 +215,7 @@ class _Carrier:
         self.place = place
 
 
-#: Where a carried proof belongs, and whether that part stands after its carrier (see blocks_out).
+#: Where a carried proof belongs, and whether that part stands after its carrier (see response.carrier).
 _PLACES: Final[dict[str, tuple[type[ToolCall | Text | Image], bool]]] = {
     "call": (ToolCall, True),
     "text": (Text, False),

@@ -75,6 +75,17 @@ _WIRE: Final = msgspec.json.Decoder(_Wire)
 _MEMBERS: Final = msgspec.json.Decoder(Members)
 
 
+def _block(data: bytes) -> _Block:
+    """A delta, by the short way if it is in order.
+
+    :raises ampproxy.errors.UpstreamFault: it is not valid.
+    """
+    try:
+        return _BLOCK.decode(data)
+    except (ValueError, RecursionError):
+        return read_answer(_BLOCK, data, "event")
+
+
 class _Open:
     """A block while it grows: what must wait for its end."""
 
@@ -125,7 +136,7 @@ class AnthropicStreamParser:
                 break
             try:
                 if name == b"content_block_delta":
-                    self._delta(read_answer(_BLOCK, data, "event"), out)
+                    self._delta(_block(data), out)
                 else:
                     self._other(data, out)
             except UpstreamFault as fault:
@@ -140,10 +151,13 @@ class AnthropicStreamParser:
         delta = event.delta
         if delta is None:
             return
+        block = self._open.get(event.index)
+        if block is None:
+            return
         if delta.text is not None:
-            if event.index in self._open:
+            if block.opaque is None:
                 out.append(Delta(event.index, delta.text))
-        elif block := self._open.get(event.index):
+        else:
             self._rarer_delta(block, event.index, delta, out)
 
     def _rarer_delta(self, block: _Open, index: int, delta: _Delta, out: list[Event]) -> None:
@@ -189,7 +203,7 @@ class AnthropicStreamParser:
 
     def _any_delta(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         """A delta whose ``event:`` line was missing."""
-        self._delta(read_answer(_BLOCK, data, "event"), out)
+        self._delta(_block(data), out)
 
     def _block_stopped(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         self._close(event.index, out)

@@ -327,6 +327,23 @@ class ParseTests(unittest.TestCase):
         )
         self.assertEqual(events, [PartOpened(0, Text(""))])
 
+    def test_bad_events_of_every_kind(self) -> None:
+        """Nested without end, not JSON, not UTF-8, of the wrong type: a failure, never a crash."""
+        for kind in ("content_block_delta", "content_block_start", "message_start", "message_delta", "error"):
+            for member in ("delta", "content_block", "message", "usage", "index", "error"):
+                for value in (
+                    b'{"citation":' + b"[" * 90_000,
+                    b"\xff",
+                    b"7",
+                    b'"x"',
+                    b"[]",
+                    b'{"text":1,"type":2}',
+                ):
+                    data = b'event: %s\ndata: {"type":"%s","%s":%s}\n\n'
+                    name = kind.encode()
+                    events = AnthropicStreamParser().feed(data % (name, name, member.encode(), value))
+                    self.assertNotIn(Completed(), events)
+
     def test_end_without_a_stop(self) -> None:
         """A body that ends early is an error even when it ends tidily; a last event without its blank
         line counts.
