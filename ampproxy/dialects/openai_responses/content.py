@@ -185,12 +185,12 @@ def _say_document(part: Document, path: str, native: bool) -> Said:
 
 def _say_audio(part: Audio, path: str, native: bool) -> Said:
     formats = {media: name for name, media in _FORMATS.items()}
-    if isinstance(part.source, Inline) and part.source.media_type in formats:
+    if native and isinstance(part.source, Inline) and part.source.media_type in formats:
         kind = formats[part.source.media_type]
         return {"type": "input_audio", "input_audio": {"data": part.source.data, "format": kind}}
     if part.transcript:
         return {"type": "input_text", "text": part.transcript}
-    return Loss("audio", path, "Responses takes sound as wav or mp3 bytes only.")
+    return Loss("audio", path, "Responses takes no sound (ResponseInputMessageContentList).")
 
 
 _SAY: dict[type, Callable[[Any, str, bool], Said]] = {

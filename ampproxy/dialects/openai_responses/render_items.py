@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from ampproxy.dialects._common import Losses, Names, raw_str, shorten
+from ampproxy.dialects._common import Losses, Names, raw_str, unique
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.openai_responses.content import say_input
 from ampproxy.dialects.openai_responses.fields import put
@@ -31,9 +31,33 @@ _CACHE = "Responses caches by itself; marks have no place."
 _OWN_MESSAGE = ("id", "phase")
 
 
-def call_id(name: str) -> str:
-    """A call's id as it is sent: the same for the call and its result, whatever the request."""
-    return shorten(name, CALL_ID_LIMIT)
+class CallIds:
+    """Ids of calls as they are sent: short enough, and no two calls with the same.
+
+    Servers without ids of their own count their calls anew in each turn, so an id may come again; a
+    result belongs to the first call of its id that has none.
+    """
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._open: dict[str, list[str]] = {}
+
+    def call(self, id: str) -> str:
+        """The id of a new call."""
+        sent = unique(id, self._taken, CALL_ID_LIMIT)
+        self._taken.add(sent)
+        self._open.setdefault(id, []).append(sent)
+        return sent
+
+    def result(self, id: str) -> str | None:
+        """The id of the call that a result belongs to; ``None`` if there is none."""
+        waiting = self._open.get(id)
+        return waiting.pop(0) if waiting else None
+
+    def forget(self, id: str, sent: str) -> None:
+        """No result will come any more."""
+        if sent in self._open.get(id, ()):
+            self._open[id].remove(sent)
 
 
 class ItemWriter:
@@ -58,8 +82,9 @@ class ItemWriter:
             for part in turn.parts
             if isinstance(part, ToolResult)
         }
-        self._called: set[str] = set()
-        self._open: list[ToolCall] = []
+        self._ids = CallIds()
+        #: Calls of the turn before: as the client knows them, and the id that was sent.
+        self._open: list[tuple[ToolCall, str]] = []
 
     def write(self) -> list[Item]:
         """All items, in order."""
@@ -80,9 +105,9 @@ class ItemWriter:
         for number, part in enumerate(turn.parts):
             at = f"{path}.parts[{number}]"
             self._mark(part, at)
-            if isinstance(part, ToolResult) and (self._native or part.call in self._called):
+            if isinstance(part, ToolResult) and (id := self._call_of(part)) is not None:
                 content = self._message(turn, content)
-                self._items.append(self._result(part, at))
+                self._items.append(self._result(part, id, at))
             elif isinstance(part, ToolResult):
                 self._losses("orphan_result", at, "The result's call does not stand before it: told as text.")
                 content += self._content(part.parts, at)
@@ -109,7 +134,10 @@ class ItemWriter:
                 said.append(one)
         return said
 
-    def _result(self, part: ToolResult, path: str) -> Item:
+    def _call_of(self, part: ToolResult) -> str | None:
+        return part.call if self._native else self._ids.result(part.call)
+
+    def _result(self, part: ToolResult, id: str, path: str) -> Item:
         if part.is_error:
             self._losses(
                 "is_error", path, "Responses has no flag for a failed call; the text stands for itself."
@@ -117,7 +145,7 @@ class ItemWriter:
         kind = "custom_tool_call_output" if part.freeform else "function_call_output"
         item: dict[str, Any] = {
             "type": kind,
-            "call_id": call_id(part.call),
+            "call_id": id,
             "output": self._output(part, path),
         }
         return {**item, **(part.extras if self._native else {})}
@@ -131,13 +159,14 @@ class ItemWriter:
 
     def _answer_open_calls(self, turn: int) -> None:
         """The conversation goes on, so calls that nobody answers from here on were interrupted."""
-        for call in self._open:
+        for call, sent in self._open:
             if self._native or self._answered.get(call.id, -1) >= turn:
                 continue
             path = f"turns[{turn}]"
             self._losses("orphan_call", path, f"No result followed the call {call.id}: told as interrupted.")
             kind = "custom_tool_call_output" if call.freeform else "function_call_output"
-            self._items.append({"type": kind, "call_id": call_id(call.id), "output": INTERRUPTED})
+            self._items.append({"type": kind, "call_id": sent, "output": INTERRUPTED})
+            self._ids.forget(call.id, sent)
         self._open = []
 
     # ---------------------------------------------------------------------------------- assistant
@@ -176,11 +205,11 @@ class ItemWriter:
         return message
 
     def _call(self, part: ToolCall, path: str) -> Item:
-        self._open.append(part)
-        self._called.add(part.id)
+        id = part.id if self._native else self._ids.call(part.id)
+        self._open.append((part, id))
         item: dict[str, Any] = {"type": "custom_tool_call" if part.freeform else "function_call"}
         put(item, {"id": part.item if self._native else None})
-        item |= {"call_id": call_id(part.id), "name": self._names(part.name)}
+        item |= {"call_id": id, "name": self._names(part.name)}
         if part.freeform:
             item["input"] = part.arguments
         else:

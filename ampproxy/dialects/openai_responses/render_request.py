@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from ampproxy.dialects._common import Losses, Names, encode, loads
+from ampproxy.dialects._common import Losses, Names, encode, loads, shorten
+from ampproxy.dialects._schema import is_strict
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.openai_responses.fields import put
 from ampproxy.dialects.openai_responses.parse_request import INCLUDE_LOGPROBS, INCLUDE_PROOFS
@@ -18,7 +20,9 @@ from ampproxy.model.thinking import level_wanted, nearest_level
 #: The least that the service takes for ``max_output_tokens``.
 LEAST_OUTPUT = 16
 _ILLEGAL = r"[^a-zA-Z0-9_-]"
+_ILLEGAL_NAME = re.compile(_ILLEGAL)
 _NAME_LIMIT = 64
+_ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
 #: Members of the vocabulary's sampling that Responses does not have.
 _NO_PLACE = ("top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
 
@@ -38,7 +42,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         body["parallel_tool_calls"] = request.parallel
     _say_sampling(body, request, target, losses)
     _say_thinking(body, request, target, losses)
-    _say_text(body, request)
+    _say_text(body, request, losses)
     _say_rest(body, request, losses)
     if native:
         _say_extras(body, request)
@@ -127,50 +131,40 @@ def _effort(thinking: Thinking, target: Target, losses: Losses) -> str | None:
     return nearest
 
 
-def _say_text(body: dict[str, Any], request: ChatRequest) -> None:
+def _say_text(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
     """Structured output and verbosity, which both stand in ``text``."""
+    native = request.dialect == RESPONSES
     text: dict[str, Any] = {}
-    if request.dialect == RESPONSES and isinstance(more := loads(request.extras.get("text", b"null")), dict):
+    if native and isinstance(more := loads(request.extras.get("text", b"null")), dict):
         text |= more
     if request.dialect == CHAT and "verbosity" in request.extras:
         text["verbosity"] = request.extras["verbosity"]
     if request.output is not None:
-        text["format"] = _format(request.output, native=request.dialect == RESPONSES)
+        text["format"] = _format(request.output, body, losses, native=native)
     if text:
         body["text"] = text
 
 
-def _format(output: OutputFormat, *, native: bool) -> dict[str, Any]:
-    if output.kind == "json" or output.schema is None:
-        return {"type": "json_object"}
-    said: dict[str, Any] = {"type": "json_schema", "name": output.name or "output", "schema": output.schema}
+def _format(output: OutputFormat, body: dict[str, Any], losses: Losses, *, native: bool) -> dict[str, Any]:
+    schema = output.schema
+    if output.kind == "json" or schema is None:
+        # json_object is taken only where the prompt has the word; a schema of any object says the same.
+        said_so = native or b"json" in encode([body["input"], body.get("instructions")]).lower()
+        return {"type": "json_object"} if said_so else dict(_ANY_OBJECT)
+    name = output.name or "output"
+    said: dict[str, Any] = {
+        "type": "json_schema",
+        "name": name if native else shorten(_ILLEGAL_NAME.sub("_", name), _NAME_LIMIT),
+        "schema": schema,
+    }
     put(said, {"description": output.description})
     strict = output.strict
-    if strict is None and not native:
-        strict = is_closed(loads(output.schema))
+    if not native:
+        if strict and not is_strict(schema):
+            losses("strict", "output", "A strict schema must be closed and require all its members.")
+        strict = strict is not False and is_strict(schema)
     put(said, {"strict": strict})
     return said
-
-
-def is_closed(schema: Any) -> bool:
-    """Whether every object in a JSON Schema is closed and requires all its members, as ``strict`` wants."""
-    if isinstance(schema, list):
-        return all(map(is_closed, schema))
-    if not isinstance(schema, dict):
-        return True
-    members = schema.get("properties")
-    if schema.get("type") == "object" or isinstance(members, dict):
-        members = members if isinstance(members, dict) else {}
-        if schema.get("additionalProperties") is not False:
-            return False
-        if set(members) != set(schema.get("required") or ()):
-            return False
-        if not all(map(is_closed, members.values())):
-            return False
-    rest = (
-        value for name, value in schema.items() if name not in ("properties", "required", "enum", "const")
-    )
-    return all(map(is_closed, rest))
 
 
 def _say_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
@@ -223,6 +217,3 @@ def _say_extras(body: dict[str, Any], request: ChatRequest) -> None:
     merged = ("reasoning", "text", "include")
     extras: dict[str, Json] = {name: value for name, value in request.extras.items() if name not in merged}
     body.update({name: value for name, value in extras.items() if name == "tool_choice" or name not in body})
-
-
-__all__ = ["LEAST_OUTPUT", "is_closed", "render_request"]

@@ -7,10 +7,12 @@ would look like an answer and be none. The members stay in ``ChatRequest.extras`
 
 from __future__ import annotations
 
+import msgspec
+
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import RESPONSES
-from ampproxy.model.parts import Opaque
-from ampproxy.model.request import ChatRequest
+from ampproxy.model.parts import Opaque, Part, Text
+from ampproxy.model.request import ChatRequest, Turn
 
 #: Members of the request that refer to what the vendor stores, and what the client can do instead.
 STATEFUL = {
@@ -60,3 +62,40 @@ def require_self_contained(request: ChatRequest) -> None:
         code="unsupported_parameter",
         param=member.partition(" ")[0],
     )
+
+
+#: Members that ask for nothing which another API would not do anyway, by their JSON text.
+_USUAL = {
+    "store": (b"false",),
+    "background": (b"false",),
+    "truncation": (b'"disabled"', b'"auto"'),
+    "prompt_cache_retention": (),
+    "stream_options": (),
+}
+
+
+def self_contained(request: ChatRequest) -> ChatRequest:
+    """A request of this dialect as another dialect may be asked it.
+
+    Without what means nothing anywhere else, so that no loss is told of it: ids of messages, ``store:
+    false``, how the stream is padded.
+
+    :raises ampproxy.errors.ClientFault: it refers to stored state.
+    """
+    require_self_contained(request)
+    if request.dialect != RESPONSES:
+        return request
+    extras = {name: value for name, value in request.extras.items() if not _is_usual(name, bytes(value))}
+    turns = tuple(Turn(turn.role, tuple(map(_without_id, turn.parts)), turn.extras) for turn in request.turns)
+    return msgspec.structs.replace(request, turns=turns, extras=extras)
+
+
+def _is_usual(name: str, value: bytes) -> bool:
+    return name in _USUAL and (not _USUAL[name] or value in _USUAL[name])
+
+
+def _without_id(part: Part) -> Part:
+    if not isinstance(part, Text) or "id" not in part.extras:
+        return part
+    extras = {name: value for name, value in part.extras.items() if name != "id"}
+    return msgspec.structs.replace(part, extras=extras)

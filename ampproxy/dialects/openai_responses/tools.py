@@ -1,7 +1,7 @@
 """Tools and the choice among them, both ways.
 
 Functions are flat here (``name`` and ``parameters`` stand beside ``type``), and ``strict`` is true
-unless it is said (``FunctionToolParam``).
+where it is not said (``FunctionToolParam``).
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ampproxy.dialects._common import Losses, Names, bad_request, loads, to_raw
+from ampproxy.dialects._common import Losses, Names, bad_request, loads, members, to_raw
+from ampproxy.dialects._schema import is_strict
 from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
@@ -54,16 +55,16 @@ def _kind(name: str) -> str:
 
 
 def _parse_function(fields: Fields) -> Tool:
-    strict: bool | None = True
-    if "strict" in fields.left:
-        strict = fields.take("strict", bool)
-    return Tool(
-        fields.need("name", str),
-        fields.take("description", str),
-        fields.take_raw("parameters"),
-        strict,
-        extras=fields.said(),
-    )
+    """A function. Where ``strict`` is not said it is true, and the service closes the schema itself;
+    elsewhere that comes to strict only if the schema is closed as it stands.
+    """
+    said = "strict" in fields.left
+    strict = fields.take("strict", bool)
+    name, description = fields.need("name", str), fields.take("description", str)
+    schema = fields.take_raw("parameters")
+    if not said and schema is not None and is_strict(schema):
+        strict = True
+    return Tool(name, description, schema, strict, extras=fields.said())
 
 
 def _parse_custom(fields: Fields) -> Tool:
@@ -123,7 +124,7 @@ def say_tools(request: ChatRequest, names: Names, losses: Losses) -> list[dict[s
     for number, tool in enumerate(request.tools):
         if tool.cache is not None:
             losses("cache_control", f"tools[{number}]", "Responses caches by itself; marks have no place.")
-        said.append(_say_tool(tool, names(tool.name), native))
+        said.append(_say_tool(tool, names(tool.name), f"tools[{number}]", losses, native=native))
     for number, hosted in enumerate(request.hosted):
         if hosted.dialect == RESPONSES:
             said.append(hosted.raw)
@@ -137,16 +138,31 @@ def say_tools(request: ChatRequest, names: Names, losses: Losses) -> list[dict[s
     return said
 
 
-def _say_tool(tool: Tool, name: str, native: bool) -> dict[str, Any]:
+def _say_tool(tool: Tool, name: str, path: str, losses: Losses, *, native: bool) -> dict[str, Any]:
     said: dict[str, Any] = {"type": "custom" if tool.freeform else "function", "name": name}
     put(said, {"description": tool.description})
     if tool.freeform:
         put(said, {"format": _flat(tool.grammar)})
+    elif native:
+        said["parameters"] = tool.schema
+        put(said, {"strict": tool.strict})
     else:
-        said["parameters"] = tool.schema if tool.schema is not None else (None if native else _EMPTY_SCHEMA)
+        schema = _object_schema(tool.schema)
+        said["parameters"] = schema
         # Unsaid means true here and false everywhere else.
-        said["strict"] = tool.strict if native else bool(tool.strict)
+        said["strict"] = bool(tool.strict) and is_strict(schema)
+        if tool.strict and not said["strict"]:
+            losses("strict", path, "A strict schema must be closed and require all its members.")
     return {**said, **(tool.extras if native else {})}
+
+
+def _object_schema(schema: Json | None) -> Json:
+    """The schema with what the service wants of every function's: ``type: object``, ``properties``."""
+    found = loads(schema) if schema is not None else {}
+    if not isinstance(found, dict) or (schema is not None and {"type", "properties"} <= found.keys()):
+        return schema if schema is not None else to_raw(_EMPTY_SCHEMA)
+    exact = members(schema) if schema is not None else {}
+    return to_raw({**_EMPTY_SCHEMA, **exact})
 
 
 def _flat(grammar: Json | None) -> Json | None:
@@ -173,6 +189,9 @@ def say_choice(
         return None
     reference = _Reference(request.tools, names)
     if choice.mode == "named":
+        if request.dialect != RESPONSES and all(tool.name != choice.name for tool in request.tools):
+            losses("tool_choice", "choice", "The tool that was chosen is not among the tools.")
+            return None
         return reference(choice.name or "")
     if choice.allowed:
         allowed = [reference(name) for name in choice.allowed]

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 
 from ampproxy.dialects import _proof
+from ampproxy.dialects._schema import is_strict
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.openai_responses import ResponsesDialect, require_self_contained
+from ampproxy.dialects.openai_responses import ResponsesDialect, require_self_contained, self_contained
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (
@@ -45,6 +46,7 @@ from tests import strategies
 DIALECT = ResponsesDialect()
 VECTORS = Path(__file__).parents[2] / "vectors" / "openai-responses" / "requests"
 TARGET = Target("gpt-5.1", thinking="level", levels=("low", "medium", "high"))
+CLOSED = b'{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":false}'
 OWN = Sealed("openai-responses", "gAAAA", "rs_1")
 
 
@@ -121,7 +123,7 @@ def test_everything_else():
     assert request.turns[3] == user(ToolResult("call_9", (Text("ok"),), freeform=True))
     assert request.turns[4] == Turn("system", (Text("From now on, French."),))
     assert [tool.freeform for tool in request.tools] == [False, True]
-    assert request.tools[0].strict is True
+    assert request.tools[0].strict is None
     assert [tool.kind for tool in request.hosted] == [
         "web_search", "code_execution", "file_search", "mcp", "image_generation", "local_shell",
     ]  # fmt: skip
@@ -177,6 +179,19 @@ def test_choices():
     assert say(hosted)[0]["tool_choice"] == {"type": "web_search"}
 
 
+def test_strict_is_the_default():
+    """A function that does not say is strict where its schema lets it be, and is not made so elsewhere."""
+    tools = [
+        {"type": "function", "name": "a", "parameters": json.loads(CLOSED)},
+        {"type": "function", "name": "b", "parameters": {"type": "object", "properties": {"x": {}}}},
+        {"type": "function", "name": "c", "parameters": json.loads(CLOSED), "strict": False},
+        {"type": "function", "name": "d", "parameters": json.loads(CLOSED), "strict": None},
+    ]
+    request = parse(tools=tools)
+    assert [tool.strict for tool in request.tools] == [True, None, False, None]
+    assert [tool.get("strict") for tool in say(request)[0]["tools"]] == [True, None, False, None]
+
+
 def test_proofs_of_others_are_told_apart():
     """A proof that we marked is its vendor's again, whatever item it came in."""
     foreign = Sealed("anthropic", "c2ln")
@@ -208,6 +223,17 @@ def test_stored_state_is_refused_elsewhere(members: dict[str, Any], param: str):
 def test_what_is_self_contained_passes():
     """A whole conversation is nobody's memory."""
     require_self_contained(parse(input="hi", background=False, previous_response_id=None, store=True))
+
+
+def test_what_means_nothing_elsewhere():
+    """That nothing is stored, how a stream is padded and what a message is called are no loss elsewhere."""
+    message = {"role": "assistant", "id": "msg_1", "content": "x"}
+    request = parse(input=[message], store=False, stream_options={"include_obfuscation": False})
+    assert self_contained(request).extras == {}
+    assert self_contained(request).turns[0].parts == (Text("x"),)
+    assert set(self_contained(parse(input="x", store=True, top="x")).extras) == {"store", "top"}
+    with pytest.raises(ClientFault):
+        self_contained(parse(previous_response_id="resp_1"))
 
 
 # ------------------------------------------------------------------------------------------ saying
@@ -321,8 +347,8 @@ def test_tools():
             user(Text("x")),
             tools=(
                 Tool("get.weather", schema=Json(b'{"type":"object","properties":{}}'), cache=Json(b"{}")),
-                Tool("get_weather", strict=True),
-                Tool("n" * 80),
+                Tool("get_weather", schema=Json(CLOSED), strict=True),
+                Tool("n" * 80, strict=True),
             ),
             hosted=(
                 HostedTool("web_search", "anthropic", Json(b'{"type":"web_search_20250305","max_uses":3}')),
@@ -338,12 +364,13 @@ def test_tools():
     assert (first["strict"], second["strict"]) == (False, True)
     assert second["name"] == "get_weather"
     assert rendered.names == {first["name"]: "get.weather", third["name"]: "n" * 80}
-    assert second["parameters"] == {"type": "object", "properties": {}}
+    assert third["strict"] is False
+    assert third["parameters"] == {"type": "object", "properties": {}}
     assert body["tool_choice"] == {"type": "function", "name": first["name"]}
     assert body["parallel_tool_calls"] is False
     assert search == {"type": "web_search"}
     kinds = [loss.kind for loss in rendered.losses]
-    assert kinds == ["cache_control", "hosted_tool_options", "hosted_tool"]
+    assert kinds == ["cache_control", "strict", "hosted_tool_options", "hosted_tool"]
 
 
 def test_limits_and_what_has_no_place():
@@ -392,15 +419,15 @@ def test_thinking_that_cannot_be_done():
 
 def test_structured_output():
     """A schema goes along, strict only where it may be."""
-    closed = b'{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":false}'
-    for schema, strict in ((closed, True), (b'{"type":"object","properties":{"a":{}}}', False)):
+    for schema, strict in ((CLOSED, True), (b'{"type":"object","properties":{"a":{}}}', False)):
         body, _ = say(chat(user(Text("x")), output=OutputFormat("schema", Json(schema))))
         form = body["text"]["format"]
         assert (form["type"], form["name"], form["strict"]) == ("json_schema", "output", strict)
         assert form["schema"] == json.loads(schema)
-    assert say(chat(user(Text("x")), output=OutputFormat("json")))[0]["text"]["format"] == {
-        "type": "json_object"
-    }
+    body, _ = say(chat(user(Text("Give JSON")), output=OutputFormat("json")))
+    assert body["text"]["format"] == {"type": "json_object"}
+    body, _ = say(chat(user(Text("the prompt lacks the word")), output=OutputFormat("json")))
+    assert body["text"]["format"]["schema"] == {"type": "object"}
 
 
 def test_nothing_is_stored_for_those_who_do_not_know_of_it():
@@ -412,13 +439,34 @@ def test_nothing_is_stored_for_those_who_do_not_know_of_it():
     assert "store" not in say(parse(input="x"))[0]
 
 
+def test_ids_that_come_again():
+    """Servers that count their calls anew in each turn do not confuse one call with another."""
+    body, losses = say(
+        chat(
+            *[
+                turn
+                for word in ("one", "two")
+                for turn in (
+                    assistant(ToolCall("call_0", "f", "{}"), ToolCall("call_0", "f", "{}")),
+                    user(ToolResult("call_0", (Text(word),)), ToolResult("call_0", (Text(word),))),
+                )
+            ]
+        )
+    )
+    calls = [item["call_id"] for item in body["input"] if item["type"] == "function_call"]
+    outputs = [item["call_id"] for item in body["input"] if item["type"] == "function_call_output"]
+    assert len(set(calls)) == 4
+    assert calls == outputs
+    assert losses == set()
+
+
 MEMBERS = {
     "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens",
     "temperature", "top_p", "top_logprobs", "reasoning", "text", "stream", "store", "include",
     "safety_identifier", "metadata", "prompt_cache_key", "service_tier",
 }  # fmt: skip
 CONTENT = {
-    "user": {"input_text", "input_image", "input_file", "input_audio"},
+    "user": {"input_text", "input_image", "input_file"},
     "system": {"input_text"},
     "assistant": {"output_text", "refusal"},
 }
@@ -430,6 +478,10 @@ def test_the_services_own_rules(request: ChatRequest):
     """Whatever is asked, the body is one that the service's documented checks let pass."""
     body, _ = say(request)
     assert set(body) <= MEMBERS
+    for tool in body.get("tools", ()):
+        if tool["type"] == "function":
+            assert not tool["strict"] or is_strict(Json(json.dumps(tool["parameters"]).encode()))
+            assert tool["parameters"].get("type") == "object"
     names = [tool["name"] for tool in body.get("tools", ()) if "name" in tool]
     assert all(re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name) for name in names)
     assert len(set(names)) == len(names)
@@ -439,6 +491,7 @@ def test_the_services_own_rules(request: ChatRequest):
         if kind == "message":
             assert {part["type"] for part in item["content"]} <= CONTENT[item["role"]]
         elif kind in ("function_call", "custom_tool_call"):
+            assert item["call_id"] not in called
             called.add(item["call_id"])
             assert 1 <= len(item["call_id"]) <= 64
             assert kind == "custom_tool_call" or isinstance(json.loads(item["arguments"]), dict)
