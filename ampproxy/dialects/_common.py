@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -368,7 +368,3 @@ class Losses:
     def told(self) -> tuple[Loss, ...]:
         """All of them, in the order in which they were found."""
         return tuple(self._found)
-
-
-#: Turns a tool name as sent back into the client's (for :class:`StreamRenderer` authors).
-Rename = Callable[[str], str]
