@@ -85,7 +85,7 @@ def with_suffix(thinking: Thinking | None, suffix: str) -> Thinking | None:
     """Apply the thinking suffix of a model's name, ``model(SUFFIX)``; it beats what the body says.
 
     :param thinking: the body's wish; whether thinking is to be shown is kept from it.
-    :param suffix: ``none``, ``auto`` (or ``-1``), a level, or a number of tokens (0 is ``none``), in
+    :param suffix: ``none``, ``auto`` (or ``-1``, which is the budget of the result), a level, or a number of tokens (0 is ``none``), in
         any case; anything else is ignored and ``thinking`` is given back.
     """
     asked = _read_suffix(suffix.strip().lower())
@@ -98,7 +98,7 @@ def _read_suffix(word: str) -> Thinking | None:
     if word in ("none", "0"):
         return Thinking("off")
     if word in ("auto", "-1"):
-        return Thinking("auto")
+        return Thinking("auto", budget=-1)
     for level in LEVELS:
         if word == level:
             return Thinking("level", level=level)

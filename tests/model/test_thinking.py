@@ -73,8 +73,8 @@ def test_clamp_budget():
         ("none", Thinking("off")),
         ("0", Thinking("off")),
         ("00", Thinking("off")),
-        ("auto", Thinking("auto")),
-        ("-1", Thinking("auto")),
+        ("auto", Thinking("auto", budget=-1)),
+        ("-1", Thinking("auto", budget=-1)),
         ("HIGH", Thinking("level", level="high")),
         (" xhigh ", Thinking("level", level="xhigh")),
         ("16000", Thinking("budget", budget=16000)),
@@ -102,5 +102,5 @@ def test_wanted():
     """A wish in either form can be read in the other."""
     assert budget_wanted(Thinking("level", level="high")) == 24576
     assert level_wanted(Thinking("budget", budget=2000)) == "medium"
-    assert budget_wanted(Thinking("auto")) is None
+    assert budget_wanted(Thinking("auto", budget=-1)) is None
     assert level_wanted(Thinking("off")) is None

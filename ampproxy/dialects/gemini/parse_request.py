@@ -35,6 +35,9 @@ import msgspec  # isort: skip
 _RAW = msgspec.json.Decoder(Json)
 _EMPTY = raw_text("{}")
 
+#: The budget that leaves the amount to the model: said, where a mere ``auto`` says nothing.
+DYNAMIC = -1
+
 #: Tools that the vendor runs and that other vendors have too.
 HOSTED: dict[str, str] = {
     "googleSearch": "web_search",
@@ -76,8 +79,6 @@ def parse_request(body: bytes, model: str | None, stream: bool | None) -> ChatRe
     for name, value in (("generationConfig", settings), ("toolConfig", rest)):
         if value:
             extras[name] = to_raw(value)
-    if "serviceTier" in found:
-        extras["serviceTier"] = found["serviceTier"]
     return ChatRequest(
         dialect=GEMINI,
         model=model or string(found, "model", "") or "",
@@ -91,6 +92,7 @@ def parse_request(body: bytes, model: str | None, stream: bool | None) -> ChatRe
         output=output,
         modalities=tuple(word.lower() for word in _strings(config, "responseModalities")),
         stream=bool(stream),
+        service_tier=string(found, "serviceTier", ""),
         extras=extras,
     )
 
@@ -117,9 +119,9 @@ def _tool(raw: Json, at: str) -> Tool:
     if not name:
         bad_request(f"{at}.name", "It is required.")
     schema = found.pop("parametersJsonSchema", None)
-    if schema is None and "parameters" in found:
-        # The original stays among the extras, and goes back to Gemini as it came.
-        schema = raw_text(raise_gemini(found["parameters"]))
+    proto = found.pop("parameters", None)
+    if schema is None and proto is not None:
+        schema = raw_text(raise_gemini(proto))
     return Tool(
         name,
         string(found, "description", at),
@@ -169,12 +171,8 @@ _JSON_TYPE = "application/json"
 
 
 def _keeps(name: str, config: Members) -> bool:
-    """Whether a known member is also kept as it came, because the vocabulary says less than it."""
-    if name == "thinkingConfig":
-        return not object_members(config[name], name).keys() & {"thinkingBudget", "thinkingLevel"}
-    if name == "responseMimeType":
-        return text_of(config[name]) != _JSON_TYPE
-    return name == "responseSchema"
+    """Whether a known member is also kept as it came, because the vocabulary cannot say it."""
+    return name == "responseMimeType" and text_of(config[name]) != _JSON_TYPE
 
 
 def _sampling(config: Members) -> Sampling:
@@ -206,8 +204,10 @@ def _thinking(config: Members) -> Thinking | None:
                 return Thinking("level", level=known, show=show)
         bad_request(f"{at}.thinkingLevel", f"Expected one of {', '.join(LEVELS)}, got '{level}'.")
     budget = _number(found, "thinkingBudget", int, at)
-    if budget is None or budget < 0:
+    if budget is None:
         return Thinking("auto", show=show)
+    if budget < 0:
+        return Thinking("auto", budget=DYNAMIC, show=show)
     return Thinking("budget", budget=budget, show=show) if budget else Thinking("off", show=show)
 
 

@@ -57,6 +57,8 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         body["toolConfig"] = config
     if config := _generation_config(request, target, losses, _members(extras.pop("generationConfig", None))):
         body["generationConfig"] = config
+    if own and request.service_tier is not None:
+        body["serviceTier"] = request.service_tier
     _unsaid(request, losses, own)
     return Rendered(
         encode({**body, **extras}),
@@ -87,7 +89,9 @@ def _unsaid(request: ChatRequest, losses: Losses, own: bool) -> None:
             losses(kind, attribute, why)
     if request.parallel is False and request.tools:
         losses("parallel", "parallel", "Gemini cannot be asked for one call at a time.")
-    if request.service_tier not in (None, "auto", "default") and not own:
+    if own:
+        return
+    if request.service_tier not in (None, "auto", "default"):
         losses("service_tier", "service_tier", "The other vendor's service tier was left out.")
 
 
@@ -131,7 +135,7 @@ def _declaration(tool: Tool, names: Names, losses: Losses, path: str, own: bool)
     elif tool.extras:
         losses("extras", path, "Members that only the client's dialect knows were left out.")
     schema = SCHEMA if tool.freeform else tool.schema
-    if schema is not None and "parameters" not in found:
+    if schema is not None:
         found["parametersJsonSchema"] = schema
     return found
 
@@ -165,11 +169,9 @@ def _generation_config(
     request: ChatRequest, target: Target, losses: Losses, found: dict[str, Any]
 ) -> dict[str, Any]:
     config = _sampling(request, target, losses)
-    bare_auto = "thinkingConfig" in found
-    found.pop("thinkingConfig", None)
-    if thinking := thinking_config(request, target, losses, bare_auto=bare_auto):
+    if thinking := thinking_config(request, target, losses):
         config["thinkingConfig"] = thinking
-    config |= _output(request, target, losses, found)
+    config |= _output(request, target, losses)
     if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):
         config["responseModalities"] = [word.upper() for word in request.modalities]
     return config | found
@@ -207,7 +209,7 @@ def _sampling(request: ChatRequest, target: Target, losses: Losses) -> dict[str,
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _output(request: ChatRequest, target: Target, losses: Losses, found: dict[str, Any]) -> dict[str, Any]:
+def _output(request: ChatRequest, target: Target, losses: Losses) -> dict[str, Any]:
     output = request.output
     if output is None:
         return {}
@@ -215,6 +217,6 @@ def _output(request: ChatRequest, target: Target, losses: Losses, found: dict[st
         losses("output_format", "output", "This model refuses a response format beside functions.")
         return {}
     said: dict[str, Any] = {"responseMimeType": "application/json"}
-    if output.kind == "schema" and output.schema is not None and "responseSchema" not in found:
+    if output.kind == "schema" and output.schema is not None:
         said["responseJsonSchema"] = output.schema
     return said

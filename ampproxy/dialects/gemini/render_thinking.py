@@ -16,13 +16,8 @@ _PATH = "thinking"
 _DYNAMIC = -1
 
 
-def thinking_config(
-    request: ChatRequest, target: Target, losses: Losses, *, bare_auto: bool
-) -> dict[str, Any]:
-    """The members of ``thinkingConfig``; none where there is nothing to say.
-
-    :param bare_auto: the client named no amount at all, so none is named for it.
-    """
+def thinking_config(request: ChatRequest, target: Target, losses: Losses) -> dict[str, Any]:
+    """The members of ``thinkingConfig``; none where there is nothing to say."""
     wish = request.thinking
     if wish is None:
         return {}
@@ -33,7 +28,8 @@ def thinking_config(
     own_level = wish.mode == "level" and request.dialect == GEMINI and target.thinking == "unknown"
     if own_level and wish.level is not None:
         found: dict[str, Any] = {"thinkingLevel": wish.level.upper()}
-    elif bare_auto and wish.mode == "auto":
+    elif wish.mode == "auto" and wish.budget is None and request.dialect == GEMINI:
+        # The client of a Gemini model named no amount at all, so none is named for it.
         found = {}
     else:
         by_level = target.thinking in ("level", "both")

@@ -7,6 +7,7 @@ import re
 import unittest
 from typing import Any
 
+from ampproxy.dialects._schema import raise_gemini
 from ampproxy.dialects.gemini import GeminiDialect
 from ampproxy.model.base import Json
 from ampproxy.model.events import ChatResponse
@@ -25,6 +26,11 @@ def camel(value: Any) -> Any:
             if keys
         }
     return [camel(item) for item in value] if isinstance(value, list) else value
+
+
+def raised(schema: Any) -> Any:
+    """Gemini's own kind of schema as the JSON Schema that means the same, which is what is sent."""
+    return json.loads(raise_gemini(json.dumps(schema).encode()))
 
 
 _SPELLED = {
@@ -53,6 +59,13 @@ class GeminiLaws(DialectLaws, unittest.TestCase):
         body = camel(body)
         if "systemInstruction" in body:
             body["systemInstruction"].pop("role", None)
+        for tool in body.get("tools", ()):
+            for one in tool.get("functionDeclarations", ()):
+                if "parameters" in one:
+                    one["parametersJsonSchema"] = raised(one.pop("parameters"))
+        config = body.get("generationConfig", {})
+        if "responseSchema" in config:
+            config["responseJsonSchema"] = raised(config.pop("responseSchema"))
         merged: list[Any] = []
         for content in body["contents"]:
             content.setdefault("role", "user")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.targets import target_for
 from ampproxy.errors import ClientFault
 from ampproxy.model.parts import (
     Audio,
@@ -202,7 +203,7 @@ def test_tool_choice(config: Any, choice: ToolChoice) -> None:
     ("config", "thinking"),
     [
         ({"thinkingBudget": 0}, Thinking("off")),
-        ({"thinkingBudget": -1, "includeThoughts": True}, Thinking("auto", show=True)),
+        ({"thinkingBudget": -1, "includeThoughts": True}, Thinking("auto", budget=-1, show=True)),
         ({"thinkingBudget": 2048}, Thinking("budget", budget=2048)),
         ({"thinkingLevel": "HIGH"}, Thinking("level", level="high")),
         (
@@ -290,3 +291,39 @@ def test_numbers_as_the_api_takes_them() -> None:
     """40.0 is 40, and a text of digits is a number."""
     sampling = read(user(), generationConfig={"topK": 40.0, "maxOutputTokens": "100"}).sampling
     assert (sampling.top_k, sampling.max_tokens) == (40, 100)
+
+
+def test_an_agents_request_holds_nothing_that_only_gemini_knows() -> None:
+    """The common request goes to another vendor without a loss: no member is left uninterpreted."""
+    declared = [{"name": "f", "description": "d", "parameters": {"type": "OBJECT", "properties": {}}}]
+    request = read(
+        user({"text": "q"}),
+        model({"text": "hm", "thought": True}, call("f")),
+        user(result("f", "x")),
+        systemInstruction={"role": "user", "parts": [{"text": "s"}]},
+        tools=[{"functionDeclarations": declared}],
+        toolConfig={"functionCallingConfig": {"mode": "AUTO"}},
+        generationConfig={
+            "temperature": 1,
+            "maxOutputTokens": 65535,
+            "seed": 1,
+            "responseMimeType": "application/json",
+            "responseSchema": {"type": "OBJECT"},
+            "thinkingConfig": {"includeThoughts": True},
+        },
+        serviceTier="priority",
+    )
+    assert request.extras == {}
+    assert request.service_tier == "priority"
+    assert all(not tool.extras for tool in request.tools)
+    assert all(not getattr(part, "extras", {}) for turn in request.turns for part in turn.parts)
+
+
+def test_a_mere_wish_to_see_thoughts_names_no_amount() -> None:
+    """It must not switch thinking on at a model that does not think unless told."""
+    target = target_for("gemini", "gemini-2.5-flash-lite")
+    for config in ({"includeThoughts": True}, {"thinkingBudget": -1}):
+        sent = json.loads(
+            DIALECT.render_request(read(generationConfig={"thinkingConfig": config}), target).body
+        )
+        assert sent["generationConfig"]["thinkingConfig"] == config
