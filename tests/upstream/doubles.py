@@ -1,4 +1,4 @@
-"""Servers on this machine for the tests of the way out: an origin, an HTTP proxy, a SOCKS5 proxy; all strict."""
+"""Servers on this machine for the tests of the way out: an origin, an HTTP and a SOCKS5 proxy; all strict."""
 
 from __future__ import annotations
 

@@ -193,7 +193,8 @@ def test_proxy_with_a_wrong_certificate(authority: trustme.CA) -> None:
             way = f"https://{WRITTEN}127.0.0.1:{proxy.port}"
             error = await refused(client_for(authority), "https://origin.test/", way)
             assert error.error.message == (
-                f"The certificate of the proxy 127.0.0.1:{proxy.port} (setting proxy-url) is for another name."
+                f"The certificate of the proxy 127.0.0.1:{proxy.port} (setting proxy-url)"
+                " is for another name."
             )
             assert proxy.asked == []
 
