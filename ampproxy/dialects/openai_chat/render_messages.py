@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from ampproxy.dialects._common import Losses, raw_str
+from ampproxy.dialects._common import Losses, object_or_empty, raw_str
 from ampproxy.dialects._freeform import wrap
 from ampproxy.dialects.openai_chat.arrange import Message, Placed, arrange
 from ampproxy.dialects.openai_chat.render_parts import PartWriter
@@ -128,10 +128,18 @@ class MessageWriter:
         if part.freeform and self._rules.custom_tools:
             body = {"id": id_, "type": "custom", "custom": {"name": name, "input": part.arguments}}
         else:
-            arguments = wrap(part.arguments) if part.freeform else part.arguments or "{}"
+            arguments = wrap(part.arguments) if part.freeform else self._arguments(part.arguments)
             body = {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
         self._parts.cache(body, part.cache, path)
         return self._parts.extras(body, part.extras, path)
+
+    def _arguments(self, text: str) -> str:
+        """The arguments' text as it is for OpenAI, which takes any; other servers parse it, so that what
+        is no object (a call cut off by a limit) is put into one.
+        """
+        if self._rules.openai or self._rules.same:
+            return text or "{}"
+        return raw_str(object_or_empty(text))
 
     def _results(self, results: Sequence[Placed]) -> Iterator[dict[str, Any]]:
         """One message a result; what is not text follows in a user's message, after all of them."""
