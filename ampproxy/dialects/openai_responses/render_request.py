@@ -22,6 +22,7 @@ LEAST_OUTPUT = 16
 _ILLEGAL = r"[^a-zA-Z0-9_-]"
 _ILLEGAL_NAME = re.compile(_ILLEGAL)
 _NAME_LIMIT = 64
+_IDENTIFIER_LIMIT = 64
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
 #: Members of the vocabulary's sampling that Responses does not have.
 _NO_PLACE = ("top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
@@ -179,7 +180,7 @@ def _say_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> Non
     put(
         body,
         {
-            "safety_identifier": request.user,
+            "safety_identifier": _identifier(request.user, native=native),
             "metadata": request.metadata or None,
             "prompt_cache_key": request.cache_key,
             "service_tier": _tier(request, losses),
@@ -187,6 +188,11 @@ def _say_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> Non
     )
     if request.modalities and set(request.modalities) != {"text"}:
         losses("modalities", "modalities", "Responses answers in text only.")
+
+
+def _identifier(user: str | None, *, native: bool) -> str | None:
+    """The end user's id, no longer than the service takes; a long one keeps its beginning and a hash."""
+    return user if native or user is None else shorten(user, _IDENTIFIER_LIMIT)
 
 
 def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:

@@ -183,23 +183,20 @@ def say_choice(
     choice = request.choice
     if choice is None:
         return None
-    if not tools and request.dialect != RESPONSES:
+    native, known = request.dialect == RESPONSES, {tool.name for tool in request.tools}
+    if not tools and not native:
         if choice.mode not in ("auto", "none"):
             losses("tool_choice", "choice", "There is no tool that could be chosen.")
         return None
     reference = _Reference(request.tools, names)
     if choice.mode == "named":
-        if request.dialect != RESPONSES and all(tool.name != choice.name for tool in request.tools):
+        if not native and choice.name not in known:
             losses("tool_choice", "choice", "The tool that was chosen is not among the tools.")
             return None
         return reference(choice.name or "")
-    if choice.allowed:
-        allowed = [reference(name) for name in choice.allowed]
-        return {
-            "type": "allowed_tools",
-            "mode": "auto" if choice.mode == "none" else choice.mode,
-            "tools": allowed,
-        }
+    if allowed := [reference(name) for name in choice.allowed if native or name in known]:
+        mode = "auto" if choice.mode == "none" else choice.mode
+        return {"type": "allowed_tools", "mode": mode, "tools": allowed}
     return choice.mode
 
 

@@ -460,6 +460,35 @@ def test_ids_that_come_again():
     assert losses == set()
 
 
+def test_choices_that_cannot_be_made():
+    """A choice among tools that are not there is left out and said; one that fits is made."""
+    tool = Tool("f")
+    body, losses = say(chat(user(Text("x")), tools=(tool,), choice=ToolChoice("named", "g")))
+    assert ("tool_choice" in body, losses) == (False, {"tool_choice"})
+    body, losses = say(chat(user(Text("x")), choice=ToolChoice("required")))
+    assert ("tool_choice" in body, losses) == (False, {"tool_choice"})
+    choice = ToolChoice("required", allowed=("f", "gone"))
+    body, _ = say(chat(user(Text("x")), tools=(tool,), choice=choice))
+    allowed = [{"type": "function", "name": "f"}]
+    assert body["tool_choice"] == {"type": "allowed_tools", "mode": "required", "tools": allowed}
+
+
+def test_long_ids_of_users():
+    """An end user's id is shortened to what the service takes, always in the same way."""
+    first, second = (say(chat(user(Text("x")), user="u" * 200))[0]["safety_identifier"] for _ in "ab")
+    assert first == second
+    assert len(first) == 64
+
+
+def test_counting():
+    """Counting sends what is counted and nothing that only an answer needs."""
+    rendered = DIALECT.render_request(
+        chat(user(Text("x")), system=(Text("S"),), stream=True, sampling=Sampling(max_tokens=99)), TARGET
+    )
+    counted = json.loads(DIALECT.count_request(rendered.body, "gpt-5.1"))
+    assert set(counted) == {"model", "input", "instructions"}
+
+
 MEMBERS = {
     "model", "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens",
     "temperature", "top_p", "top_logprobs", "reasoning", "text", "stream", "store", "include",
