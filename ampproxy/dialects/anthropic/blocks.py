@@ -24,6 +24,7 @@ from ampproxy.dialects._common import (
     without_nulls,
 )
 from ampproxy.dialects._proof import place_of, unseal
+from ampproxy.dialects.anthropic.blocks_fast import parse_plain
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
     Document,
@@ -79,7 +80,10 @@ def parse_content(raw: Json, at: str) -> list[Part]:
     """
     text = text_of(raw)
     if text is not None:
-        return [Text(text)]
+        return [Text(text)] if text else []
+    plain = parse_plain(raw)
+    if plain is not None:
+        return plain
     return settle([parse_block(block, f"{at}[{number}]") for number, block in enumerate(items(raw, at))])
 
 

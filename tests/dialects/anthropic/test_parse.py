@@ -8,8 +8,9 @@ from typing import Any
 
 from ampproxy.dialects._proof import seal
 from ampproxy.dialects.anthropic import AnthropicDialect
+from ampproxy.dialects.anthropic.blocks import parse_block, parse_content, settle
 from ampproxy.errors import ClientFault
-from ampproxy.model.base import ANTHROPIC
+from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
     Document,
     FileId,
@@ -118,6 +119,47 @@ class ContentTests(unittest.TestCase):
             content = [{"type": "thinking", **block}]
             request = parsed(messages=[{"role": "assistant", "content": content}])
             self.assertEqual(request.turns[0].parts, (Reasoning("x"),))
+
+
+class ShortWayTests(unittest.TestCase):
+    def test_both_ways_give_the_same(self) -> None:
+        """How common a message's blocks are changes nothing but the time that they take."""
+        signed = {"type": "thinking", "thinking": "hm", "signature": "EqoB"}
+        mark = {"type": "ephemeral"}
+        for block in [
+            {"type": "text", "text": "é\u2028", "cache_control": mark},
+            {"type": "text", "text": "", "cache_control": None},
+            {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}},
+            {"type": "image", "source": {"type": "url", "url": "https://example.com/"}},
+            signed,
+            {"type": "redacted_thinking", "data": "Emw="},
+            {"type": "redacted_thinking", "data": seal(ANTHROPIC, Sealed("gemini", "Zm9v"))},
+            {**signed, "signature": ""},
+            {**signed, "signature": seal(ANTHROPIC, Sealed("gemini", "Zm9v"))},
+            {"type": "tool_use", "id": "a", "name": "A", "input": {"n": 10**30}, "cache_control": mark},
+            {"type": "tool_use", "id": "a", "name": "A", "input": None},
+            {"type": "tool_result", "tool_use_id": "a"},
+            {"type": "tool_result", "tool_use_id": "a", "content": ""},
+            {
+                "type": "tool_result",
+                "tool_use_id": "a",
+                "content": [],
+                "is_error": True,
+                "cache_control": mark,
+            },
+            {"type": "tool_result", "tool_use_id": "a", "content": [{"type": "text", "text": "x"}]},
+        ]:
+            with self.subTest(block):
+                raw = json.dumps([block]).encode()
+                long_way = settle([parse_block(Json(json.dumps(block).encode()), "")])
+                self.assertEqual(parse_content(Json(raw), ""), long_way)
+
+    def test_wrong_blocks_are_refused_on_both_ways(self) -> None:
+        """A call whose input is no object is a complaint, not a call."""
+        content = [{"type": "tool_use", "id": "a", "name": "A", "input": [1]}]
+        with self.assertRaises(ClientFault) as caught:
+            parsed(messages=[{"role": "assistant", "content": content}])
+        self.assertEqual(caught.exception.error.param, "messages[0].content[0].input")
 
 
 class WishTests(unittest.TestCase):
