@@ -23,6 +23,16 @@ _KEYS: Final = (b'"content":', b'"reasoning_content":', b'"reasoning":', b'"argu
 _PATIENCE: Final = 8
 
 
+#: The member by which OpenAI hides the length of the words; it is the last one.
+_PADDING: Final = b',"obfuscation":"'
+
+
+def _unpadded(block: bytes) -> bytes:
+    """The block without its padding, if that is its last member."""
+    head, found, rest = block.rpartition(_PADDING)
+    return head if found and rest.find(b'"') == len(rest) - 2 and rest[-1:] == b"}" else block
+
+
 class Repeat:
     """Knows the last chunk's frame.
 
@@ -30,12 +40,13 @@ class Repeat:
     :ivar sink: where else its words are kept.
     """
 
-    __slots__ = ("_from", "_head", "_patience", "_tail", "_to", "index", "sink")
+    __slots__ = ("_from", "_head", "_padded", "_patience", "_tail", "_to", "index", "sink")
 
     def __init__(self) -> None:
         self._patience = _PATIENCE
         self.index = -1
         self.sink: list[str] | None = None
+        self._padded = False
         self.forget()
 
     def forget(self) -> None:
@@ -44,6 +55,8 @@ class Repeat:
 
     def words(self, block: bytes) -> str | None:
         """The words of a block in the known frame; ``None`` for any other block."""
+        if self._padded:
+            block = _unpadded(block)
         if not (block.startswith(self._head) and block.endswith(self._tail)):
             return None
         try:
@@ -56,6 +69,9 @@ class Repeat:
     def learn(self, block: bytes, delta: Delta, sink: list[str] | None) -> None:
         """Keep the frame of a block that gave this delta and nothing else."""
         self.forget()
+        self._padded = _PADDING in block
+        if self._padded:
+            block = _unpadded(block)
         if self._patience <= 0 or delta.logprobs:
             return
         said = encode(delta.text)[1:-1]

@@ -163,6 +163,21 @@ class Words(unittest.TestCase):
         self.assertEqual(answer.candidates[1].parts, (Text("f"),))
         self.assertEqual([c.finish.reason for c in answer.candidates if c.finish], ["length", "stop"])
 
+    def test_padded_chunks(self) -> None:
+        """OpenAI pads its chunks to one length; the words come out right, and so does a late error."""
+        chunks = [
+            b'data: {"choices":[{"index":0,"delta":{"content":"%b"}}],"obfuscation":"%b"}\n\n' % (word, pad)
+            for word, pad in [
+                (b"a", b"xyz"),
+                (b"b", b"x"),
+                (b'\\",\\"obfuscation\\":\\"', b""),
+                (b"c", b"xyzw"),
+            ]
+        ]
+        self.assertEqual(parts(*chunks, chunk({}, "stop")), [Text('ab","obfuscation":"c')])
+        late = chunks[0].replace(b'"xyz"', b'"xyz","error":{"message":"m"}')
+        self.assertIsInstance(read(*chunks, late)[-1], Failed)
+
     def test_half_a_surrogate_pair(self) -> None:
         """Half an emoji, as some servers send it, does not end the answer."""
         data = b'data: {"choices":[{"index":0,"delta":{"content":"x\\ud83d"}}]}\n\n' + chunk({}, "stop")
