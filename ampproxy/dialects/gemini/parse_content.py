@@ -270,7 +270,7 @@ def _media(source: Source, media: str, name: str | None, around: _Around) -> Par
         extras = around.rest if name is None else {**around.rest, "displayName": to_raw(name)}
         return Image(source, sealed=around.sealed, extras=extras)
     if around.sealed is not None or (media.startswith("audio/") and (around.rest or name)):
-        return Opaque(GEMINI, "media", around.raw)
+        return Opaque(GEMINI, "inlineData" if isinstance(source, Inline) else "fileData", around.raw)
     if media.startswith("audio/"):
         return Audio(source)
     return Document(source, name=name, extras=around.rest)

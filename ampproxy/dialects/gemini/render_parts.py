@@ -9,7 +9,7 @@ from typing import Any
 from ampproxy.dialects._common import Losses, Names, loads, object_or_empty
 from ampproxy.dialects._freeform import wrap
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.gemini.wire import EMPTY, MADE, SKIP_SIGNATURE
+from ampproxy.dialects.gemini.wire import EMPTY, MADE, SKIP_SIGNATURE, camel
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,
@@ -181,11 +181,11 @@ class PartRenderer:
     # -- the rest
 
     def _opaque(self, part: Opaque, path: str) -> list[Wire]:
-        if part.dialect != GEMINI:
-            self._losses("opaque", path, f"A part of the kind {part.kind} has no like at Gemini.")
-            return []
-        found = loads(part.raw)
-        return [part.raw] if isinstance(found, dict) else []  # type: ignore[list-item]
+        found = loads(part.raw) if part.dialect == GEMINI else None
+        if isinstance(found, dict) and any(camel(name) == part.kind for name in found):
+            return [part.raw]  # type: ignore[list-item]
+        self._losses("opaque", path, f"A part of the kind {part.kind} has no like at Gemini.")
+        return []
 
     def _signature(self, sealed: Sealed | None, path: str) -> dict[str, Any]:
         if sealed is None:

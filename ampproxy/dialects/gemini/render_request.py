@@ -143,23 +143,26 @@ def _declaration(tool: Tool, names: Names, losses: Losses, path: str, own: bool)
 def _tool_config(request: ChatRequest, names: Names, losses: Losses, found: dict[str, Any]) -> dict[str, Any]:
     choice = request.choice
     if choice is not None and request.tools:
-        config = _calling(choice, names) | found.get("functionCallingConfig", {})
-        found["functionCallingConfig"] = config
+        declared = {tool.name for tool in request.tools}
+        config = _calling(choice, declared, names, losses)
+        found["functionCallingConfig"] = config | found.get("functionCallingConfig", {})
     elif choice is not None and choice.mode in ("required", "named"):
         losses("tool_choice", "choice", "A tool is required, but there is none.")
     return found
 
 
-def _calling(choice: ToolChoice, names: Names) -> dict[str, Any]:
-    allowed = [choice.name] if choice.mode == "named" and choice.name else list(choice.allowed)
+def _calling(choice: ToolChoice, declared: set[str], names: Names, losses: Losses) -> dict[str, Any]:
+    """The mode, with names only where they are taken (ANY and VALIDATED) and only of declared functions."""
+    wanted = [choice.name] if choice.mode == "named" and choice.name else list(choice.allowed)
+    allowed = [names(name) for name in wanted if name in declared]
     mode = _MODES[choice.mode]
+    if len(allowed) < len(wanted):
+        losses("tool_choice", "choice", "A tool was chosen that is not declared.")
+        mode = mode if allowed else "AUTO"
     if not allowed or mode == "NONE":
         return {"mode": mode}
-    # Names are taken with ANY and VALIDATED only; VALIDATED leaves the model free to answer in words.
-    return {
-        "mode": "VALIDATED" if mode == "AUTO" else mode,
-        "allowedFunctionNames": [names(name) for name in allowed],
-    }
+    # VALIDATED leaves the model free to answer in words.
+    return {"mode": "VALIDATED" if mode == "AUTO" else mode, "allowedFunctionNames": allowed}
 
 
 # -- generationConfig
