@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ ACCOUNT_KEYS = {
     "openai-chat": "canary-chat-key-b92d",
     "openai-responses": "canary-responses-key-c03e",
     "gemini": "canary-gemini-key-d14f",
+    "compatible": "canary-compatible-key-f361",
 }
 AMP_KEY = "canary-amp-key-e250"
 SECRETS = (CLIENT_KEY, *ACCOUNT_KEYS.values(), AMP_KEY)
@@ -32,12 +34,15 @@ MODELS = {
     "openai-responses": "gpt-5.4",
     "gemini": "gemini-2.5-pro",
 }
+#: One more: a server that speaks chat completions and tells its thoughts beside the text.
+COMPATIBLE = "deepseek-reasoner"
 
 _STARTERS = {
     "anthropic": anthropic.start,
     "openai-chat": openai_chat.start,
     "openai-responses": openai_responses.start,
     "gemini": gemini.start,
+    "compatible": partial(openai_chat.start, flavour="compatible"),
 }
 
 
@@ -45,7 +50,7 @@ _STARTERS = {
 class World:
     """What is running, and what it was told.
 
-    :ivar vendors: the stand-ins by dialect; ``amp`` is the Amp upstream's.
+    :ivar vendors: the stand-ins by dialect, and ``compatible``; ``amp`` is the Amp upstream's.
     :ivar log: every line that the gateway logged.
     """
 
@@ -74,7 +79,7 @@ def config_text(vendors: dict[str, Any], amp_url: str, more: str = "") -> str:
 
     def models(dialect: str) -> str:
         # A model whose name ends in "+..." asks the stand-in to misbehave.
-        name = MODELS[dialect]
+        name = MODELS.get(dialect, COMPATIBLE)
         odd = "".join(f", {{name: '{name}+{wish}'}}" for wish in MISBEHAVIOURS)
         return f"[{{name: '{name}'}}{odd}]"
 
@@ -93,6 +98,10 @@ openai-compatibility:
     base-url: "{vendors["openai-chat"].url}/v1"
     api-key-entries: [{{api-key: "{ACCOUNT_KEYS["openai-chat"]}"}}]
     models: {models("openai-chat")}
+  - name: compatible
+    base-url: "{vendors["compatible"].url}/v1"
+    api-key-entries: [{{api-key: "{ACCOUNT_KEYS["compatible"]}"}}]
+    models: {models("compatible")}
 ampcode:
   upstream-url: "{amp_url}"
   upstream-api-key: "{AMP_KEY}"
@@ -101,6 +110,7 @@ ampcode:
     - {{from: wanted-openai-chat, to: {MODELS["openai-chat"]}}}
     - {{from: wanted-openai-responses, to: {MODELS["openai-responses"]}}}
     - {{from: wanted-gemini, to: {MODELS["gemini"]}}}
+    - {{from: wanted-compatible, to: {COMPATIBLE}}}
 {more}"""
 
 

@@ -52,6 +52,7 @@ def _messages(flavour: Flavour) -> s.Check:
             refusal=s.nullable(s.STR),
             name=s.STR,
             audio=s.nullable(s.OBJECT),
+            annotations=s.ARRAY,
             tool_calls=s.items(_CALL, most=128, least=1),
             **thoughts,
         ),
