@@ -7,9 +7,10 @@ a call; content is never empty; the last block of an assistant's message is not 
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any, Final
 
-from ampproxy.dialects._common import Losses, items, unique
+from ampproxy.dialects._common import Losses, items, shorten
 from ampproxy.dialects.anthropic.blocks_out import RAW, Block, BlockWriter
 from ampproxy.dialects.anthropic.tools import MAX_NAME
 from ampproxy.model.base import Json, Value
@@ -82,7 +83,7 @@ def _merged(messages: list[Message]) -> list[Message]:
 def _paired(messages: list[Message], losses: Losses) -> list[Message]:
     """Every call answered once, in the user message after it, before anything else there."""
     results = _Results(messages)
-    seen: set[str] = set()
+    seen: dict[str, int] = {}
     paired: list[Message] = []
     for number, message in enumerate(messages):
         paired.append(message)
@@ -104,13 +105,20 @@ def _answer(call: Block, number: int, results: _Results, losses: Losses) -> Bloc
     return results.take(call["id"], number) or _interrupted(call["id"], number, losses)
 
 
-def _distinguish(call: Block, answer: Block, seen: set[str], losses: Losses, at: str) -> None:
-    """No id twice in a thread: vendors without ids of their own leave that to others."""
+def _distinguish(call: Block, answer: Block, seen: dict[str, int], losses: Losses, at: str) -> None:
+    """No id twice in a thread: vendors without ids of their own leave that to others.
+
+    :param seen: the ids so far, each with the number that its next namesake gets.
+    """
     wanted = call["id"]
     if wanted in seen:
-        call["id"] = answer["tool_use_id"] = unique(wanted, seen, MAX_NAME)
+        stem, number = shorten(wanted, MAX_NAME - 10), seen[wanted]
+        while (fresh := f"{stem}_{number}") in seen:
+            number += 1
+        seen[wanted] = number + 1
+        call["id"] = answer["tool_use_id"] = fresh
         losses("call_id", at, f"The id {wanted} was there before; this call got another.")
-    seen.add(call["id"])
+    seen.setdefault(call["id"], 2)
 
 
 class _Results:
@@ -118,17 +126,22 @@ class _Results:
 
     def __init__(self, messages: list[Message]) -> None:
         self._messages = messages
-        self._found: dict[str, list[tuple[int, Block]]] = {}
+        self._found: dict[str, deque[tuple[int, Block]]] = {}
         self._taken: set[int] = set()
         for number, message in enumerate(messages):
             for block in message.blocks:
                 if block["type"] == "tool_result" and message.role == "user":
-                    self._found.setdefault(block["tool_use_id"], []).append((number, block))
+                    self._found.setdefault(block["tool_use_id"], deque()).append((number, block))
 
     def take(self, call: str, after: int) -> Block | None:
-        """The first result of a call that stands after its message and is not taken yet."""
-        for number, block in self._found.get(call, ()):
-            if number > after and not self.is_taken(block):
+        """The first result of a call that stands after its message and is not taken yet.
+
+        Calls are asked for in their order, so a result that stands before one is nobody's any more.
+        """
+        found = self._found.get(call, deque())
+        while found:
+            number, block = found.popleft()
+            if number > after:
                 self._taken.add(id(block))
                 return block
         return None

@@ -114,6 +114,18 @@ class TurnTests(RenderCase):
         self.assertEqual([result["content"][0]["text"] for result in results], ["a", "b"])
         self.assertEqual(lost, {"call_id"})
 
+    def test_one_id_for_everything(self) -> None:
+        """A long thread of a server that gives one id to all calls neither mixes results nor takes long."""
+        rounds = [
+            turn
+            for number in range(2000)
+            for turn in (assistant(CALL), user(ToolResult("c1", (Text(str(number)),))))
+        ]
+        body, _ = self.render(request(user("go"), *rounds, tools=(BASH,)))
+        results = [one["content"][0] for one in body["messages"][2::2]]
+        self.assertEqual([result["content"][0]["text"] for result in results], [str(n) for n in range(2000)])
+        self.assertEqual(len({result["tool_use_id"] for result in results}), 2000)
+
     def test_ids_that_the_vendor_refuses(self) -> None:
         """Ids of servers with dots and colons in them still pair."""
         odd = ToolCall("functions.Bash:0", "Bash", "{}")
