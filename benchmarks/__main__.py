@@ -53,7 +53,8 @@ async def _run(
             results.footprints[name] = await measure.footprint(place, name, 2 if options.quick else 5)
     if not scenarios:
         return results
-    names = [name for name in SIDE_BY_SIDE if name != "nginx" or nginx_path()]
+    with_nginx = nginx_path() and not options.quick
+    names = [name for name in SIDE_BY_SIDE if name != "nginx" or with_nginx]
     with contextlib.ExitStack() as stack:
         running = {name: stack.enter_context(place.running(name)) for name in names}
         for scenario in scenarios:
@@ -86,7 +87,9 @@ def _options() -> argparse.Namespace:
         help="scenarios whose name begins so, or 'footprint'; repeatable",
     )
     parser.add_argument("--rounds", type=int, help="how often each is measured [3; 1 with --quick]")
-    parser.add_argument("--quick", action="store_true", help="short rounds: rough figures in half a minute")
+    parser.add_argument(
+        "--quick", action="store_true", help="one short round without nginx: rough figures in half a minute"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there, too")
     options = parser.parse_args()
     if options.rounds is None:

@@ -30,7 +30,7 @@ class Plain(Resource):
     isLeaf = True
 
     def __init__(self, upstream: str) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._upstream = upstream
         pool = HTTPConnectionPool(reactor)
         # The default of two would have every other request open a connection.

@@ -133,7 +133,7 @@ SCENARIOS = (
         1,
         _question("anthropic", "paced"),
         150,
-        seconds=2.2,
+        seconds=2.0,
         paced=True,
     ),
     _body("200k", 200_000),

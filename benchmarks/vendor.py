@@ -21,7 +21,7 @@ from benchmarks.payloads import MARK, chunk, stream_events, stream_parts, whole_
 
 BULK_EVENTS = 200
 PACE = 50
-PACED_EVENTS = 200
+PACED_EVENTS = 160
 
 #: Each piece of text in a bulk stream: as much as a vendor sends at a time.
 BULK_TEXT = f" {MARK} ipsum dolor"

@@ -1,0 +1,176 @@
+"""The parts of the benchmarks that need no process: payloads, the rows, ratios, verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+
+from ampproxy.config.load import parse
+from benchmarks.contenders import ACCOUNTS, CLIENT_KEY, gateway_config
+from benchmarks.load import Ask, BadAnswer, Client
+from benchmarks.payloads import MARK, chunk, request_body, stream_events, text_deltas, whole_answer
+from benchmarks.report import cpu_table, verdicts
+from benchmarks.results import Footprint, Results, Sample
+from benchmarks.scenarios import SCENARIOS, chosen
+from benchmarks.vendor import Vendor
+
+STREAMING = ("anthropic", "openai-chat", "openai-responses", "gemini")
+SAMPLE = Sample(cpu=0.001, rate=100, busy=0.5, p50=0.001, p99=0.002)
+
+
+@pytest.mark.parametrize("dialect", STREAMING)
+def test_streams_have_as_many_events_and_texts_as_they_say(dialect: str) -> None:
+    """CPU an event is CPU divided by the number of events that the vendor really sends."""
+    events = stream_events(dialect, 200, f" {MARK} ipsum")
+    joined = b"".join(events)
+    assert len(events) == 200
+    assert joined.count(MARK.encode()) == text_deltas(dialect, 200) > 180
+    for event in events:
+        data = event.rpartition(b"data: ")[2].strip()
+        assert data == b"[DONE]" or isinstance(json.loads(data), dict)
+
+
+@pytest.mark.parametrize("dialect", ["anthropic", "openai-chat"])
+@pytest.mark.parametrize("size", [2048, 200_000])
+def test_requests_and_answers_have_their_size(dialect: str, size: int) -> None:
+    """A body of 200 KB is one, within a line of text."""
+    body = request_body(dialect, "m", stream=True, size=size)
+    assert size - 200 < len(body) <= size
+    members = list(json.loads(body))
+    assert (members[0], members[-1]) == ("model", "stream")
+    assert len(whole_answer(dialect)) == 1024
+
+
+def test_the_configuration_is_one_that_the_gateway_takes() -> None:
+    """Every account that a scenario asks for is configured, and reached by a mapping."""
+    text = gateway_config(8317, 9999)
+    config = parse(text, name="c", environ={}, home=Path("/"), read_secret=lambda path: "")
+    assert [key.reveal() for key in config.api_keys] == [CLIENT_KEY]
+    assert len(config.accounts) == len(ACCOUNTS)
+    named = {mapping.source for mapping in config.ampcode.mappings}
+    for scenario in SCENARIOS:
+        ask = scenario.ask("ampproxy")
+        if ask.path.startswith("/api/provider/"):
+            assert json.loads(ask.body)["model"] in named
+
+
+def test_a_chosen_scenario_brings_what_it_is_compared_with() -> None:
+    """``--only translated-chat`` also measures the pass-through that its limit names."""
+    assert [each.name for each in chosen(["translated-chat"])] == ["bulk-anthropic", "translated-chat"]
+    assert chosen([]) == list(SCENARIOS)
+    assert chosen(["no such"]) == []
+
+
+def test_ratios_compare_rounds_with_their_neighbours() -> None:
+    """A machine that becomes twice as slow between two rounds changes no ratio."""
+    results = Results()
+    for slowness in (1, 2, 2):
+        results.add("json-32", "plain", replace(SAMPLE, cpu=0.001 * slowness))
+        results.add("json-32", "ampproxy", replace(SAMPLE, cpu=0.0008 * slowness))
+    assert results.ratio(("json-32", "ampproxy"), ("json-32", "plain")) == pytest.approx(0.8)
+    assert results.ratio(("json-32", "ampproxy"), ("json-1", "plain")) is None
+
+
+@pytest.mark.parametrize(("cpu", "good"), [(0.0008, True), (0.0009, False)])
+def test_a_limit_that_does_not_hold_is_told(cpu: float, good: bool) -> None:
+    """JSON may cost 0.85 of plain's CPU: 0.8 passes, 0.9 fails; what was not measured is not told."""
+    results = Results()
+    results.add("json-32", "plain", SAMPLE)
+    results.add("json-32", "ampproxy", replace(SAMPLE, cpu=cpu))
+    lines, verdict = verdicts(results)
+    assert verdict is good
+    assert [line.split()[0] for line in lines] == ["PASS" if good else "FAIL"]
+
+
+def test_memory_that_is_kept_fails() -> None:
+    """Each limit of the footprint is told once it was measured."""
+    results = Results(footprints={"ampproxy": Footprint([0.5], [0.3], 60e6, 40e3, 400e6)})
+    lines, good = verdicts(results)
+    assert not good
+    assert [line[:4] for line in lines] == ["PASS", "PASS", "PASS", "FAIL"]
+    assert "400 MB" in lines[-1]
+
+
+def test_the_table_shows_what_is_missing() -> None:
+    """A scenario that cannot be measured says why in its row."""
+    results = Results(missing={"json-1": "not available with ampproxy: status 501"})
+    results.add("json-32", "plain", SAMPLE)
+    results.add("json-32", "ampproxy", SAMPLE)
+    table = cpu_table(results, [each for each in SCENARIOS if each.name in ("json-1", "json-32")])
+    assert "status 501" in table
+    assert "1.00" in table.splitlines()[2]
+
+
+class _Pipe:
+    """A transport that writes into a list."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.written.append(bytes(data))
+
+
+def _talk(what: Any) -> Any:
+    async def run() -> Any:
+        return what()
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("split", [1, 7, 100_000])
+def test_vendor_and_client_understand_each_other(split: int) -> None:
+    """However the bytes are cut, the client gets the vendor's whole stream, then the next answer."""
+
+    def exchange() -> list[tuple[int, bytes, Exception | None]]:
+        vendor, client = Vendor(), Client()
+        up, down = _Pipe(), _Pipe()
+        vendor.transport, client.transport = down, up  # type: ignore[assignment]
+        client.keep = True
+        met: list[tuple[int, bytes, Exception | None]] = []
+        for path in ("/bulk/v1/messages", "/json/v1/messages"):
+            ask = Ask("POST", path, (), b"{}")
+            client.send(ask.head(), ask.body, lambda error: met.append((client.status, client.answer, error)))
+            for source, sink in ((up, vendor), (down, client)):
+                data = b"".join(source.written)
+                source.written.clear()
+                for at in range(0, len(data), split):
+                    sink.data_received(data[at : at + split])
+        return met
+
+    (status, stream, error), (_, whole, _) = _talk(exchange)
+    assert (status, error) == (200, None)
+    assert stream.count(MARK.encode()) == text_deltas("anthropic", 200)
+    assert stream.endswith(b"\r\n0\r\n\r\n")
+    assert msgspec.json.decode(whole)["role"] == "assistant"
+
+
+def test_a_broken_answer_is_no_answer() -> None:
+    """A connection that closes in mid-answer, and a status other than 200, are told as such."""
+
+    def exchange() -> list[Exception | None]:
+        met: list[Exception | None] = []
+        for answer in (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk(b"x"),
+            b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 1\r\n\r\nx",
+        ):
+            client = Client()
+            client.transport = _Pipe()  # type: ignore[assignment]
+            client.send(b"", b"", met.append)
+            client.data_received(answer)
+            client.connection_lost(None)
+        return met
+
+    assert [type(error) for error in _talk(exchange)] == [BadAnswer, BadAnswer]
+
+
+def test_the_generated_file_is_yaml() -> None:
+    """A person can read what the gateway was started with."""
+    assert yaml.safe_load(gateway_config(1, 2))["port"] == 1
