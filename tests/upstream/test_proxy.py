@@ -276,7 +276,7 @@ def test_factory_without_a_protocol() -> None:
 
 
 def test_socks5_asks_the_local_resolver() -> None:
-    """With ``socks5://`` the name is resolved first, IPv4 before IPv6; the origin is blamed if it is unknown."""
+    """With ``socks5://`` the name is resolved first, IPv4 first; the origin is blamed if it is unknown."""
     attempt = Attempt("socks5://p")
     assert attempt.way.factory is None
     attempt.reactor.nameResolver.answer(
