@@ -66,14 +66,14 @@ class Repeat:
         self._patience = _PATIENCE
         return words
 
-    def learn(self, block: bytes, delta: Delta, sink: list[str] | None) -> None:
-        """Keep the frame of a block that gave this delta and nothing else."""
+    def learn(self, block: bytes, delta: Delta) -> bool:
+        """Keep the frame of a block that gave this delta and nothing else; say whether it has one."""
         self.forget()
         self._padded = _PADDING in block
         if self._padded:
             block = _unpadded(block)
         if self._patience <= 0 or delta.logprobs:
-            return
+            return False
         said = encode(delta.text)[1:-1]
         for key in _KEYS:
             at = block.find(key)
@@ -87,5 +87,6 @@ class Repeat:
                 # The string with its quotes.
                 self._from, self._to = at, 1 - len(self._tail)
                 self._patience -= 1
-                self.index, self.sink = delta.index, sink
-                return
+                self.index = delta.index
+                return True
+        return False

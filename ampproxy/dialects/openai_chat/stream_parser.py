@@ -121,11 +121,13 @@ class ChatStreamParser:
 
     def _learn(self, block: bytes, given: list[Event]) -> None:
         """What one chunk gave: one delta may be the first of many of its kind."""
+        repeat = self._repeat
         if len(given) == 1 and type(delta := given[0]) is Delta:
-            sinks = (choice.arguments_of(delta.index) for choice in self._choices.values())
-            self._repeat.learn(block, delta, next(filter(None, sinks), None))
+            if repeat.learn(block, delta):
+                sinks = (choice.arguments_of(delta.index) for choice in self._choices.values())
+                repeat.sink = next((sink for sink in sinks if sink is not None), None)
         elif given:
-            self._repeat.forget()
+            repeat.forget()
 
     def _new_part(self) -> int:
         number, self._parts = self._parts, self._parts + 1
