@@ -8,6 +8,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
 from ampproxy.amp.edit import NULL, Changes, Exchange, Members, Raw, edit_list, edit_object, items, join, put
 from ampproxy.wire.json import members, replace_members, string
 
@@ -22,11 +25,6 @@ class AnthropicRules:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._tool_seen = False
-        self._rules = {
-            "message_start": exchange.model_changes,
-            "content_block_start": self._block_start,
-            "message_delta": self._message_delta,
-        }
 
     def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
         """One event; see :meth:`ampproxy.amp.answer.Rules.event`."""
@@ -34,9 +32,12 @@ class AnthropicRules:
         if values is None:
             return name, data
         kind = string(values.get("type", NULL)) or name.decode("utf-8", "replace")
-        rule = self._rules.get(kind)
-        changes = rule(values) if rule is not None else None
+        rule = self._RULES.get(kind)
+        changes = rule(self, values) if rule is not None else None
         return name or kind.encode(), replace_members(data, changes) if changes else data
+
+    def _message_start(self, values: Members) -> Changes:
+        return self._exchange.model_changes(values)
 
     def _block_start(self, values: Members) -> Changes:
         changes: Changes = {}
@@ -69,6 +70,14 @@ class AnthropicRules:
         if self._tool_seen and bytes(values.get("stop_reason", NULL)) == _END_TURN:
             return {"stop_reason": _TOOL_USE}
         return {}
+
+    #: The kinds of events that may need a change. No table of bound methods: that would be a cycle, and
+    #: the request's body would live until the next collection.
+    _RULES: ClassVar[Mapping[str, Callable[[AnthropicRules, Members], Changes]]] = {
+        "message_start": _message_start,
+        "content_block_start": _block_start,
+        "message_delta": _message_delta,
+    }
 
     def whole(self, body: bytes) -> bytes:
         """A whole answer; see :meth:`ampproxy.amp.answer.Rules.whole`."""

@@ -34,8 +34,10 @@ from ampproxy.model.parts import Sealed
 
 Place = Literal["reasoning", "call", "text", "image"]
 
-#: What every marked value begins with. Eight base64 characters: the record after it stays aligned.
-MARK = "ampproxy"
+#: What every marked value begins with. Sixteen base64 characters: the record after it stays aligned.
+#: Capitals, because every request is searched for it, and letters that are rare in prose are what makes
+#: that search skip.
+MARK = "AMPPROXYSEALEDBY"
 #: New vendors and places are appended; the numbers are in clients' stored threads.
 VENDORS = (ANTHROPIC, RESPONSES, GEMINI, CHAT, COMPLETIONS)
 PLACES: tuple[Place, ...] = get_args(Place)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ampproxy.amp import AnswerRewriter
+from ampproxy.dialects._proof import MARK as PROOF_MARK
 from ampproxy.dialects.base import ErrorDialect
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import GatewayFault
 from ampproxy.interfaces import StreamFilter
-from ampproxy.model.base import ANTHROPIC, GEMINI
+from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES
 from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
@@ -19,6 +20,12 @@ from ampproxy.relay.translate import Origin, TranslateBridge
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, RouteKind
 from ampproxy.wire.json import replace_model
+
+#: What can be parsed at all.
+_PARSED = (Operation.GENERATE, Operation.COUNT_TOKENS)
+#: Dialects whose messages carry proofs of reasoning.
+_SEALING = (ANTHROPIC, GEMINI, RESPONSES)
+MARK = PROOF_MARK.encode()
 
 
 class BridgeMaker:
@@ -48,11 +55,20 @@ class BridgeMaker:
         """
         spoken = self._providers[offer.account.label].speaks(question.endpoint)
         asked = question.endpoint.dialect
-        if spoken == asked:
+        if spoken == asked and not _must_be_parsed(question):
             return PassthroughBridge(question, offer)
         return TranslateBridge(
             question, offer, DIALECTS[asked], DIALECTS[spoken], self._origin, strict=self._strict
         )
+
+
+def _must_be_parsed(question: Question) -> bool:
+    """Whether a request has to be understood although both sides speak its dialect: to set the thinking
+    that the model's name asks for, or to take out proofs that another vendor issued.
+    """
+    return question.endpoint.operation in _PARSED and bool(
+        question.route.suffix or (question.endpoint.dialect in _SEALING and MARK in question.body)
+    )
 
 
 class PassthroughBridge:

@@ -10,9 +10,10 @@ import msgspec
 from ampproxy.amp import ToolNames
 from ampproxy.dialects._freeform import FreeformCalls
 from ampproxy.dialects.base import AnswerContext, Dialect, StreamParser, StreamRenderer
+from ampproxy.dialects.openai_responses.state import self_contained
 from ampproxy.dialects.targets import target_for
 from ampproxy.errors import ClientFault, ExchangeError, UpstreamFault
-from ampproxy.model.base import GEMINI
+from ampproxy.model.base import GEMINI, RESPONSES
 from ampproxy.model.events import Completed, Event, Failed, PartOpened, Usage, UsageReport, WireError
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.loss import Loss
@@ -145,6 +146,8 @@ class TranslateBridge:
         self._client = client
         self._spoken = spoken
         asked = client.parse_request(question.body, model=endpoint.model, stream=question.stream)
+        if client.name == RESPONSES and spoken.name != RESPONSES:
+            asked = self_contained(asked)
         target = target_for(spoken.name, offer.upstream_model)
         rendered = spoken.render_request(_directed(asked, question, offer), target)
         if strict and rendered.losses:

@@ -17,9 +17,9 @@ from zope.interface import implementer
 
 from ampproxy.errors import UpstreamFault, UpstreamTimeout
 
-#: Written to a socket at a time. Larger pieces make Twisted's transport copy what is left of them
-#: after every partial send.
-SLICE = 64 * 1024
+#: Written to a socket at a time: what Twisted's transport hands to the kernel in one call. Of larger
+#: pieces it copies what is left after every call.
+SLICE = 128 * 1024
 
 
 @implementer(IBodyProducer)
@@ -28,7 +28,7 @@ class BytesProducer:
 
     def __init__(self, body: bytes) -> None:
         self.length = len(body)
-        self._body = memoryview(body)
+        self._body = body
         self._at = 0
         self._paused = False
         self._writing = False
@@ -54,7 +54,7 @@ class BytesProducer:
     def stopProducing(self) -> None:
         """The connection is gone; its own failure tells everybody."""
         self._consumer = None
-        self._body = memoryview(b"")
+        self._body = b""
 
     def _write(self) -> None:
         # The consumer may pause and resume us from inside write().
@@ -65,12 +65,12 @@ class BytesProducer:
             while self._consumer is not None and not self._paused and self._at < self.length:
                 piece = self._body[self._at : self._at + SLICE]
                 self._at += len(piece)
-                self._consumer.write(piece if len(piece) < self.length else self._body.obj)  # type: ignore[arg-type]
+                self._consumer.write(piece)
         finally:
             self._writing = False
         if self._consumer is not None and self._at >= self.length and self._done is not None:
             done, self._done, self._consumer = self._done, None, None
-            self._body = memoryview(b"")
+            self._body = b""
             done.callback(None)
 
 

@@ -18,7 +18,7 @@ from twisted.internet.error import (
     TimeoutError,
 )
 from twisted.python.failure import Failure
-from twisted.web._newclient import _WrapperException
+from twisted.web._newclient import RequestGenerationFailed, _WrapperException
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.error import SchemeNotSupported
 
@@ -55,6 +55,9 @@ def explain(error: BaseException, origin: str) -> ExchangeError:
     ``CancelledError`` means that one of our deadlines passed; a client's departure must be told apart
     before.
     """
+    if isinstance(error, RequestGenerationFailed):
+        # Our own body could not be produced: a defect, to be seen as one.
+        raise error
     cause = root_cause(error)
     if isinstance(cause, ExchangeError):
         return cause

@@ -7,6 +7,7 @@ import unittest
 from collections.abc import Iterator
 from typing import Any
 
+from ampproxy.dialects._proof import MARK
 from ampproxy.dialects.anthropic import AnthropicDialect
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.gemini import GeminiDialect
@@ -102,7 +103,7 @@ class CrossTests(unittest.TestCase):
                 request = ANTHROPIC.parse_request(follow_up(fold(events)))
                 rendered = ANTHROPIC.render_request(request, target_for("anthropic", "claude-opus-4-5"))
                 with self.subTest(name):
-                    self.assertNotIn(b"ampproxy", rendered.body)
+                    self.assertNotIn(MARK.encode(), rendered.body)
                     self.assertNotIn(b'"thinking"', rendered.body)
 
     def test_claudes_thinking_stays_out_of_foreign_text(self) -> None:
