@@ -8,7 +8,7 @@ that grows parses the same each time.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from ampproxy.dialects._common import (
     Members,
@@ -101,32 +101,32 @@ class History:
         """
         found = [object_members(content, f"{at}[{n}]") for n, content in enumerate(items(raw, at))]
         self._ids = set(_ids_in(found))
-        return tuple(self._turn(content, f"{at}[{n}]") for n, content in enumerate(found))
+        turns: list[Turn] = []
+        for n, content in enumerate(found):
+            turn = self._turn(content, f"{at}[{n}]", turns[-1].role if turns else None)
+            if turns and turn.role == "assistant" == turns[-1].role:
+                # Google's SDK keeps a streamed answer as one content for each chunk.
+                parts = _joined([*turns[-1].parts, *turn.parts], "assistant")
+                turns[-1] = Turn("assistant", tuple(parts), {**turns[-1].extras, **turn.extras})
+            else:
+                turns.append(turn)
+        return tuple(turns)
 
-    def _turn(self, content: Members, at: str) -> Turn:
+    def _turn(self, content: Members, at: str, before: Role | None) -> Turn:
         name = string(content, "role", at) or "user"
         role = _ROLES.get(name)
         if role is None:
             bad_request(f"{at}.role", f"Expected 'user' or 'model', got '{name}'.")
-        if role == "assistant" and "parts" in content and b"unction" in bytes(content["parts"]):
+        if role == "assistant" != before and b"unction" in bytes(content.get("parts", b"")):
             self._waiting = []
         extras = {name: value for name, value in content.items() if name not in ("role", "parts")}
         return Turn(role, tuple(self.parts(content.get("parts"), f"{at}.parts", role)), extras)
 
     def parts(self, raw: Json | None, at: str, role: Role) -> list[Part]:
-        """The parts of a content. Thoughts that follow each other are one, up to the proof: that is
-        how they come in a stream.
-        """
-        found: list[Part] = []
-        for n, text in enumerate(items(raw, at) if raw is not None else ()):
-            part = self._part(text, f"{at}[{n}]", role)
-            last = found[-1] if found else None
-            if isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.sealed is None:
-                text_ = last.text + part.text
-                found[-1] = Reasoning(text_, part.sealed, redacted=not text_ and part.sealed is not None)
-            elif part is not None:
-                found.append(part)
-        return found
+        """The parts of a content."""
+        texts = items(raw, at) if raw is not None else ()
+        parts = [self._part(text, f"{at}[{n}]", role) for n, text in enumerate(texts)]
+        return _joined([part for part in parts if part is not None], role)
 
     def _part(self, raw: Json, at: str, role: Role) -> Part | None:
         found = object_members(raw, at)
@@ -257,6 +257,32 @@ _READ: dict[str, Callable[[History, Json, str, _Around], Part]] = {
     "functionCall": History._call,
     "functionResponse": History._result,
 }
+
+
+def _joined(parts: list[Part], role: Role) -> list[Part]:
+    """The parts with what came in pieces made whole: that is how an answer's stream is kept.
+
+    Thoughts that follow each other are one, up to their proof; so are the model's plain texts. The
+    last chunk of a stream often has an empty text, which says nothing.
+    """
+    found: list[Part] = []
+    for part in parts:
+        last = found[-1] if found else None
+        if isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.sealed is None:
+            text = last.text + part.text
+            found[-1] = Reasoning(text, part.sealed, redacted=not text and part.sealed is not None)
+        elif role == "assistant" and _is_plain(part):
+            if last is not None and _is_plain(last):
+                found[-1] = Text(last.text + part.text)
+            elif part.text:
+                found.append(part)
+        else:
+            found.append(part)
+    return found
+
+
+def _is_plain(part: Part) -> TypeGuard[Text]:
+    return isinstance(part, Text) and part.sealed is None and not part.extras
 
 
 def _sealed(signature: str | None) -> Sealed | None:

@@ -161,7 +161,8 @@ _ENDS_OF_ANSWER = (
 
 def _candidate(number: int, candidate: Candidate, own: bool, losses: list[Loss]) -> Wire:
     parts = [wire for part in candidate.parts for wire in answer_part(part, losses)]
-    found: Wire = {"content": {"parts": parts, "role": "model"}}
+    # A content without parts makes Google's SDK leave the whole turn out of its chat's history.
+    found: Wire = {"content": {"parts": parts or [{"text": ""}], "role": "model"}}
     if candidate.finish is not None:
         found |= end_members(candidate.finish, own=own)
     found["index"] = number

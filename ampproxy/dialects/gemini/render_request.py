@@ -135,7 +135,7 @@ def _declaration(tool: Tool, names: Names, losses: Losses, path: str, own: bool)
     elif tool.extras:
         losses("extras", path, "Members that only the client's dialect knows were left out.")
     schema = SCHEMA if tool.freeform else tool.schema
-    if schema is not None:
+    if schema is not None and bytes(schema).lstrip()[:1] == b"{":
         found["parametersJsonSchema"] = schema
     return found
 

@@ -14,13 +14,15 @@ from ampproxy.model.thinking import budget_wanted, clamp_budget, level_wanted, n
 _PATH = "thinking"
 #: The budget that leaves the amount to the model.
 _DYNAMIC = -1
+#: An answer of fewer tokens leaves no room for thinking.
+_SMALL = 1024
 
 
 def thinking_config(request: ChatRequest, target: Target, losses: Losses) -> dict[str, Any]:
     """The members of ``thinkingConfig``; none where there is nothing to say."""
     wish = request.thinking
     if wish is None:
-        return {}
+        return _small_answer(request, target)
     if target.thinking == "none":
         if wish.mode != "off":
             losses("thinking", _PATH, "The model does not think.")
@@ -37,6 +39,20 @@ def thinking_config(request: ChatRequest, target: Target, losses: Losses) -> dic
     if wish.show is not None and found.get("thinkingBudget") != 0:
         found["includeThoughts"] = wish.show
     return found
+
+
+def _small_answer(request: ChatRequest, target: Target) -> dict[str, Any]:
+    """A model that thinks unless told otherwise would spend the whole of a small answer on it, and a
+    client of another dialect that did not ask for thinking does not expect that.
+    """
+    limit = request.sampling.max_tokens
+    if request.dialect == GEMINI or limit is None or limit >= _SMALL:
+        return {}
+    if target.thinking == "budget":
+        return {"thinkingBudget": 0 if target.can_disable else target.budget[0]}
+    if target.thinking == "level":
+        return {"thinkingLevel": nearest_level("minimal", target.levels).upper()}
+    return {}
 
 
 def _moved(losses: Losses, why: str) -> None:

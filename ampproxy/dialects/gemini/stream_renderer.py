@@ -239,8 +239,8 @@ class GeminiStreamRenderer:
         self._closed(out)
 
     def _end(self, number: int, finish: Finished) -> Wire:
-        parts: list[Any] = [] if number in self._said else [{"text": ""}]
-        content: Wire = {"role": "model"} if not parts else {"parts": parts, "role": "model"}
+        # A content without parts makes Google's SDK leave the whole turn out of its chat's history.
+        content = {"parts": [{"text": ""}], "role": "model"}
         return {"content": content, **end_members(finish, own=self._own), "index": number}
 
     def _failed(self, event: Failed, out: list[bytes]) -> None:

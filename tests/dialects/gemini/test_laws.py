@@ -28,6 +28,17 @@ def camel(value: Any) -> Any:
     return [camel(item) for item in value] if isinstance(value, list) else value
 
 
+def joined(parts: list[Any]) -> list[Any]:
+    """The parts of a model's content with plain texts that follow each other as one."""
+    found: list[Any] = []
+    for part in parts:
+        if found and part.keys() == found[-1].keys() == {"text"}:
+            found[-1] = {"text": found[-1]["text"] + part["text"]}
+        else:
+            found.append(part)
+    return found
+
+
 def raised(schema: Any) -> Any:
     """Gemini's own kind of schema as the JSON Schema that means the same, which is what is sent."""
     return json.loads(raise_gemini(json.dumps(schema).encode()))
@@ -73,12 +84,14 @@ class GeminiLaws(DialectLaws, unittest.TestCase):
                 merged[-1]["parts"] += content["parts"]
             else:
                 merged.append(content)
+        for content in merged:
+            content["parts"] = joined(content["parts"]) if content["role"] == "model" else content["parts"]
         body["contents"] = merged
         return body
 
     def normal_response(self, body: Any) -> Any:
         for candidate in body.get("candidates", ()):
-            candidate["content"].setdefault("parts", [])
+            candidate["content"].setdefault("parts", [{"text": ""}])
         body["usageMetadata"].setdefault("candidatesTokenCount", 0)
         return body
 

@@ -327,3 +327,24 @@ def test_a_mere_wish_to_see_thoughts_names_no_amount() -> None:
             DIALECT.render_request(read(generationConfig={"thinkingConfig": config}), target).body
         )
         assert sent["generationConfig"]["thinkingConfig"] == config
+
+
+def test_a_streamed_answer_kept_in_chunks_is_one_turn() -> None:
+    """Google's SDK keeps each chunk of a stream as a content; the calls in them are answered together."""
+    request = read(
+        user({"text": "q"}),
+        model({"text": "hm", "thought": True}),
+        model({"text": "!", "thought": True, "thoughtSignature": "YWJj"}),
+        model({"text": "Hel"}),
+        model({"text": "lo"}),
+        model(call("f")),
+        model(call("f")),
+        model({"text": ""}),
+        user(result("f", "1"), result("f", "2")),
+    )
+    assert [turn.role for turn in request.turns] == ["user", "assistant", "user"]
+    thought, text, *_ = request.turns[1].parts
+    assert isinstance(thought, Reasoning)
+    assert (thought.text, thought.sealed is not None) == ("hm!", True)
+    assert text == Text("Hello")
+    assert pairs(request) == list(zip(calls(request), ["1", "2"], strict=True))

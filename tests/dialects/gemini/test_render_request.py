@@ -463,3 +463,23 @@ def test_a_suffix_beats_the_body() -> None:
     changed = msgspec.structs.replace(request, thinking=Thinking("budget", budget=1024, show=True))
     sent = json.loads(DIALECT.render_request(changed, OLD).body)
     assert sent["generationConfig"]["thinkingConfig"] == {"thinkingBudget": 1024, "includeThoughts": True}
+
+
+@pytest.mark.parametrize(
+    ("target", "limit", "dialect", "expected"),
+    [
+        (OLD, 60, "anthropic", {"thinkingBudget": 0}),
+        (NEW, 60, "anthropic", {"thinkingLevel": "MINIMAL"}),
+        (PRO, 60, "anthropic", {"thinkingBudget": 128}),
+        (OLD, 4000, "anthropic", None),
+        (OLD, 60, "gemini", None),
+        (NONE, 60, "anthropic", None),
+    ],
+)
+def test_small_answers_are_not_spent_on_thinking(
+    target: Target, limit: int, dialect: str, expected: Any
+) -> None:
+    """A title of sixty tokens comes back as a title."""
+    body, losses = ask(user("q"), target=target, dialect=dialect, sampling=Sampling(max_tokens=limit))
+    assert body["generationConfig"].get("thinkingConfig") == expected
+    assert losses == []

@@ -191,3 +191,27 @@ def test_request_of_the_sdk_is_read() -> None:
     assert (request.choice.mode, request.choice.name) == ("named", "f")
     assert request.thinking is not None
     assert (request.thinking.level, request.thinking.show) == ("low", True)
+
+
+def test_chat_of_the_sdk_keeps_the_turn() -> None:
+    """The SDK's chat remembers a streamed answer, and its history is read as one turn."""
+    bodies: list[bytes] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        bodies.append(request.content)
+        stream = DIALECT.stream_renderer(context_for()).feed(unfold(FOREIGN))
+        return httpx.Response(200, headers={"content-type": "text/event-stream"}, content=stream)
+
+    chat = client(answer).chats.create(model="g")
+    list(chat.send_message_stream("hi"))
+    result = types.Part.from_function_response(name="Bash", response={"output": "a"})
+    list(chat.send_message_stream(result))
+    request = DIALECT.parse_request(bodies[1], model="g")
+    assert [turn.role for turn in request.turns] == ["user", "assistant", "user"]
+    reasoning, text, called, *_ = request.turns[1].parts
+    assert reasoning == Reasoning("I should look.", Sealed("anthropic", "EqoBCkgIARAB+/=="))
+    assert text == Text("Looking \u2028 now.")
+    answered = request.turns[2].parts[0]
+    assert isinstance(called, ToolCall)
+    assert isinstance(answered, ToolResult)
+    assert (called.id, answered.call) == ("toolu_01", "toolu_01")

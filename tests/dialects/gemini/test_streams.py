@@ -245,7 +245,7 @@ def test_calls_are_told_whole() -> None:
         UsageReport(Usage(input=1)),
         Finished("tool_calls"),
     )
-    assert [len(one["candidates"][0]["content"].get("parts", ())) for one in chunks] == [1, 0]
+    assert [one["candidates"][0]["content"]["parts"] for one in chunks[1:]] == [[{"text": ""}]]
     part = chunks[0]["candidates"][0]["content"]["parts"][0]
     assert part == {"functionCall": {"id": "t1", "name": "f", "args": {"a": 1}}}
     assert chunks[1]["candidates"][0]["finishReason"] == "STOP"
