@@ -15,6 +15,7 @@ from twisted.internet.error import (
     ConnectionLost,
     ConnectionRefusedError,
     DNSLookupError,
+    TCPTimedOutError,
     TimeoutError,
 )
 from twisted.python.failure import Failure
@@ -97,7 +98,7 @@ _SENTENCES: tuple[tuple[tuple[type[BaseException], ...], _Told], ...] = (
     ((DNSLookupError,), (Unreachable, "unavailable", "The name of {origin} could not be resolved.")),
     ((ConnectionRefusedError,), (Unreachable, "unavailable", "{origin} refused the connection.")),
     (
-        (TimeoutError, DeferredTimeoutError, ConnectingCancelledError, CancelledError),
+        (TimeoutError, TCPTimedOutError, DeferredTimeoutError, ConnectingCancelledError, CancelledError),
         (UpstreamTimeout, "timeout", "{origin} did not answer in time."),
     ),
     (
