@@ -113,7 +113,8 @@ def _image(raw: Json, at: str) -> Part:
 
 def _audio(raw: Json, at: str) -> Part:
     audio = read_request(_AUDIO, bytes(raw), at).input_audio
-    return Audio(Inline(AUDIO_TYPES.get(audio.format, f"audio/{audio.format}"), audio.data))
+    extras = _extras(raw, at, "input_audio")[1]
+    return Audio(Inline(AUDIO_TYPES.get(audio.format, f"audio/{audio.format}"), audio.data), extras=extras)
 
 
 def _file(raw: Json, at: str) -> Part:

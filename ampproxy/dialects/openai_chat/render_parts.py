@@ -92,7 +92,8 @@ class PartWriter:
             or (self.rules.same and source.media_type.removeprefix("audio/"))
         )
         if known and isinstance(source, Inline):
-            return {"type": "input_audio", "input_audio": {"data": source.data, "format": known}}
+            body = {"type": "input_audio", "input_audio": {"data": source.data, "format": known}}
+            return self.extras(body, part.extras, path)
         self.losses("audio_format", path, "Only wav and mp3 sound, inline, can be sent.")
         return {"type": "text", "text": part.transcript} if part.transcript else None
 

@@ -15,6 +15,7 @@ from ampproxy.dialects.openai_chat.rules import (
     NAME_LIMIT,
     SERVICE_TIERS,
     STOP_LIMIT,
+    USER_LIMIT,
     Rules,
 )
 from ampproxy.model.base import CHAT
@@ -153,7 +154,9 @@ def _write_account(request: ChatRequest, rules: Rules, losses: Losses, body: dic
     """What concerns the account more than the answer."""
     known = rules.same or rules.openai
     if request.user is not None and loads(request.extras.get("safety_identifier", b"")) != request.user:
-        body["user"] = request.user
+        body["user"] = request.user if rules.same else shorten(request.user, USER_LIMIT)
+        if body["user"] != request.user:
+            losses("user", "user", f"It was shortened to {USER_LIMIT} characters, always in the same way.")
     if request.metadata and known:
         _write_metadata(request.metadata, losses, body)
     elif request.metadata:

@@ -24,6 +24,8 @@ _ID: Final = re.compile(r"[!-~]{1,40}")
 STOP_LIMIT: Final = 4
 #: ``metadata``: so many pairs, so long keys and values.
 METADATA_LIMITS: Final = (16, 64, 512)
+#: ``user``: at most 64 characters ("string too long"); Anthropic's ids of users are longer.
+USER_LIMIT: Final = 64
 SERVICE_TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
 _OPENAI: Final = re.compile(r"(o[1-9](?![a-z\d])|gpt-(4o|4\.[15]|[5-9])|chatgpt-|codex-)")

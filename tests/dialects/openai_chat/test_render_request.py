@@ -381,6 +381,13 @@ class Members(Rendering):
             body.keys() - {"model", "messages"}, {"user", "metadata", "service_tier", "prompt_cache_key"}
         )
 
+    def test_long_users_are_short_and_stay_apart(self) -> None:
+        """Anthropic's long ids of users are not refused, and two users stay two."""
+        ids = [self.render(user(Text("x")), user="user_" + "a" * 90 + end)["user"] for end in "112"]
+        self.assertEqual([len(id_) for id_ in ids], [64] * 3)
+        self.assertEqual((ids[0] == ids[1], ids[0] == ids[2]), (True, False))
+        self.assertEqual(self.lost, ["user"])
+
     def test_metadata_keeps_openais_limits(self) -> None:
         """Sixteen pairs of limited length; the rest is a loss and not a refusal."""
         metadata = {f"k{n}": "v" for n in range(20)} | {"long": "x" * 600}
