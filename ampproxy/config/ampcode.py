@@ -192,5 +192,12 @@ AMPCODE = Section(
             "Apply mappings also where an account serves the model that was asked for.",
             "false",
         ),
+        Setting(
+            "fallback-when-exhausted",
+            "fallback_when_exhausted",
+            readers.FLAG,
+            "Serve a model whose accounts all rest by its mapping, else from Amp, which spends Amp credits.",
+            "false",
+        ),
     ),
 )

@@ -94,15 +94,17 @@ class AmpCode:
     restrict_management_to_localhost: bool = True
     mappings: tuple[Mapping, ...] = ()
     force_mappings: bool = False
+    fallback_when_exhausted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
-    """How one of several accounts is chosen."""
+    """How one of several accounts is chosen. ``max_cooldown``: the longest rest, whatever the vendor says."""
 
     strategy: Literal["round-robin", "fill-first"] = "round-robin"
-    session_affinity: bool = False
+    session_affinity: bool = True
     session_affinity_ttl: float = 3600.0
+    max_cooldown: float = 1800.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

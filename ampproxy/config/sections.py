@@ -102,7 +102,7 @@ _ROUTING = Section(
             "session_affinity",
             readers.FLAG,
             "Keep a conversation on one account, so that the vendor's prompt cache serves.",
-            "false",
+            "true",
         ),
         Setting(
             "session-affinity-ttl",
@@ -110,6 +110,13 @@ _ROUTING = Section(
             readers.duration(),
             "How long a silent conversation keeps its account.",
             "1h",
+        ),
+        Setting(
+            "max-cooldown",
+            "max_cooldown",
+            readers.duration(),
+            "The longest that an account rests before it is tried again, whatever its vendor says.",
+            "30m",
         ),
     ),
     {"session-affinity-subagents": "each conversation is kept on an account of its own"},

@@ -95,8 +95,8 @@ SCALARS = [
     ("routing: {strategy: fillfirst}", {"routing": Routing(strategy="fill-first")}),
     ("routing: {strategy: Round-Robin}", {"routing": Routing(strategy="round-robin")}),
     (
-        "routing: {session-affinity: true, session-affinity-ttl: 1h30m}",
-        {"routing": Routing(session_affinity=True, session_affinity_ttl=5400.0)},
+        "routing: {session-affinity: false, session-affinity-ttl: 1h30m, max-cooldown: 90}",
+        {"routing": Routing(session_affinity=False, session_affinity_ttl=5400.0, max_cooldown=90.0)},
     ),
     ("timeouts: {connect: 500ms, first-byte: 90}", {"timeouts": Timeouts(connect=0.5, first_byte=90.0)}),
     ("timeouts: {idle: 1m0.5s, grace: 0}", {"timeouts": Timeouts(idle=60.5, grace=0.0)}),
@@ -296,6 +296,7 @@ def test_file_of_a_cliproxyapi_user():
         api_keys=(Secret("mine"),),
         request_retry=3,
         max_retry_interval=30,
+        routing=Routing(session_affinity=False),
         ampcode=AmpCode(restrict_management_to_localhost=False),
     )
     assert config.accounts[0].base_url == "https://api.anthropic.com"
