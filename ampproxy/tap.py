@@ -20,6 +20,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 from ampproxy import __version__
 from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
+from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ConfigError
 from ampproxy.listen import endpoints_for
 from ampproxy.resources.gateway import Gateway, Running, Surroundings
@@ -116,10 +117,18 @@ def _settle(service: GatewayService, reactor: Any) -> None:
     def started() -> None:
         # twistd would end with the signal's own status; an orderly end is a success.
         signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(terminate))
+        gc.set_threshold(50_000, 20, 100)
+        load_dialects(list(DIALECTS))
+
+    def load_dialects(names: list[str]) -> None:
+        """The service listens already; what is left to load comes a piece at a time, between requests."""
+        if names:
+            DIALECTS[names.pop()]
+            reactor.callLater(0.1, load_dialects, names)
+            return
         # What is there now lives as long as the process: a collection need not look at it again.
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 100)
 
     def terminate() -> None:
         if service.running:

@@ -10,7 +10,6 @@ import msgspec
 from ampproxy.amp import ToolNames
 from ampproxy.dialects._freeform import FreeformCalls
 from ampproxy.dialects.base import AnswerContext, Dialect, StreamParser, StreamRenderer
-from ampproxy.dialects.openai_responses.state import self_contained
 from ampproxy.dialects.targets import target_for
 from ampproxy.errors import ClientFault, ExchangeError, UpstreamFault
 from ampproxy.model.base import GEMINI, RESPONSES
@@ -147,6 +146,9 @@ class TranslateBridge:
         self._spoken = spoken
         asked = client.parse_request(question.body, model=endpoint.model, stream=question.stream)
         if client.name == RESPONSES and spoken.name != RESPONSES:
+            # Not at the top: a dialect is loaded when it is first asked for.
+            from ampproxy.dialects.openai_responses.state import self_contained
+
             asked = self_contained(asked)
         target = target_for(spoken.name, offer.upstream_model)
         rendered = spoken.render_request(_directed(asked, question, offer), target)
