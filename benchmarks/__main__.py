@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import gc
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -17,6 +18,9 @@ from benchmarks import measure, report
 from benchmarks.contenders import Bench, bench, nginx_path
 from benchmarks.results import Results
 from benchmarks.scenarios import SIDE_BY_SIDE, Scenario, chosen
+
+#: The load average up to which a machine counts as idle.
+_QUIET = 0.7
 
 
 def main() -> int:
@@ -29,6 +33,9 @@ def main() -> int:
         print("No scenario's name begins so. There are:", *(each.name for each in chosen([])), "footprint")
         return 2
     began = time.monotonic()
+    load = os.getloadavg()[0]
+    if load > _QUIET:
+        print(f"The machine is busy (load {load:.1f}): ratios hold roughly, absolute figures are too high.\n")
     gc.disable()
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, bench(Path(folder)) as place:
         if place.core is None:

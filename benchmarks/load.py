@@ -222,5 +222,5 @@ async def ask_once(port: int, ask: Ask) -> tuple[int, bytes]:
                 over.set_result(None)
 
         client.send(ask.head(), ask.body, done)
-        await asyncio.wait_for(over, 60)
+        await asyncio.wait_for(over, 20)
         return client.status, client.answer
