@@ -19,7 +19,7 @@ from twisted.internet.error import (
     TimeoutError,
 )
 from twisted.python.failure import Failure
-from twisted.web._newclient import ParseError
+from twisted.web._newclient import ParseError, RequestGenerationFailed
 from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
 from twisted.web.error import SchemeNotSupported
 
@@ -93,6 +93,12 @@ def test_our_own_pass() -> None:
     own = GatewayFault.of("internal", "no")
     assert explain(own, "the vendor") is own
     assert explain(ResponseFailed([Failure(own)]), "the vendor") is own
+
+
+def test_our_own_defects() -> None:
+    """A body that we could not produce is a defect of ours, and no upstream is blamed for it."""
+    with pytest.raises(RequestGenerationFailed):
+        explain(RequestGenerationFailed([Failure(ValueError())]), "the vendor")
 
 
 @pytest.mark.parametrize(
