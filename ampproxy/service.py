@@ -39,7 +39,7 @@ class GatewayService(Service):
         self._log = log
 
     async def listen(self) -> None:
-        """Open the ports.
+        """Open the ports. Whoever calls this stops the service if it fails.
 
         :raises ConfigError: one is reachable from elsewhere and there are no client keys.
         :raises twisted.internet.error.CannotListenError: one is taken.
@@ -48,7 +48,6 @@ class GatewayService(Service):
             port = await endpoint.listen(self.site)
             self.ports.append(port)
             if is_reachable_from_elsewhere(port) and self.gateway.guard.open:
-                await self.stopService()
                 raise ConfigError(
                     (
                         f"{describe(port)} can be reached from other machines, and api-keys is empty:"

@@ -1,0 +1,78 @@
+"""The service as its users run it: a process of its own, started by ``twistd``."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def twistd(*arguments: str) -> list[str]:
+    """The command that starts ``twistd`` with these arguments, in the interpreter of the tests."""
+    code = "from twisted.scripts.twistd import run; run()"
+    return [sys.executable, "-c", code, *arguments]
+
+
+class Service:
+    """A running ``twistd ampproxy``; ready when made.
+
+    :ivar log: where its log is.
+    """
+
+    def __init__(self, directory: Path, config: str, *more: str) -> None:
+        path = directory / "config.yaml"
+        path.write_text(config)
+        self.log = directory / "log"
+        with self.log.open("wb") as log:
+            command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(path), *more)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd=directory, env={**os.environ, "HOME": str(directory)}
+            )
+        try:
+            self.port = self._wait()
+        except BaseException:
+            self.process.kill()
+            raise
+
+    def _wait(self) -> int:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            text = self.log_text
+            if "Listening on 127.0.0.1:" in text:
+                return int(text.partition("Listening on 127.0.0.1:")[2].split()[0])
+            if self.process.poll() is not None:
+                break
+            time.sleep(0.02)
+        raise RuntimeError(f"twistd did not start:\n{self.log_text}")
+
+    @property
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self, timeout: float = 20) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+
+    def rss(self) -> int:
+        """Resident memory, in bytes."""
+        for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise RuntimeError("no VmRSS")
+
+    def stop(self) -> int:
+        """End it as an init system does; gives its exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            return self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
