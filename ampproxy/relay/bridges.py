@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from ampproxy.amp import AnswerRewriter
 from ampproxy.dialects._proof import MARK as PROOF_MARK
 from ampproxy.dialects.base import ErrorDialect
+from ampproxy.dialects.openai_chat.passthrough import without_reasoning
+from ampproxy.dialects.openai_responses import without_foreign_proofs
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import GatewayFault
 from ampproxy.interfaces import StreamFilter
-from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES
+from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
@@ -26,6 +28,13 @@ _PARSED = (Operation.GENERATE, Operation.COUNT_TOKENS)
 #: Dialects whose messages carry proofs of reasoning.
 _SEALING = (ANTHROPIC, GEMINI, RESPONSES)
 MARK = PROOF_MARK.encode()
+
+#: What another vendor's answers left in a thread without any proof, and this dialect's vendor refuses:
+#: from a body and the model's name, the body as it may pass.
+_OWN: Mapping[str, Callable[[bytes, str], tuple[bytes, tuple[Loss, ...]]]] = {
+    CHAT: without_reasoning,
+    RESPONSES: lambda body, model: without_foreign_proofs(body),
+}
 
 
 class BridgeMaker:
@@ -75,7 +84,6 @@ class PassthroughBridge:
     """The same dialect on both sides: bytes pass; the model's name changes where it must."""
 
     headers: Mapping[str, str] = {}
-    losses: tuple[Loss, ...] = ()
     content_type: bytes | None = None
 
     def __init__(self, question: Question, offer: Offer) -> None:
@@ -85,10 +93,12 @@ class PassthroughBridge:
         self._offer = offer
         self._filter: PassthroughFilter | None = None
         self._usage: Usage | None = None
+        self.body = question.body
+        self.losses: tuple[Loss, ...] = ()
+        if endpoint.dialect in _OWN and endpoint.operation in _PARSED:
+            self.body, self.losses = _OWN[endpoint.dialect](self.body, offer.upstream_model)
         if endpoint.dialect != GEMINI and question.asked != offer.upstream_model:
-            self.body = replace_model(question.body, offer.upstream_model)
-        else:
-            self.body = question.body
+            self.body = replace_model(self.body, offer.upstream_model)
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""

@@ -35,6 +35,15 @@ _READS_REASONING: Final = re.compile(r"deepseek|kimi|glm-|minimax|mimo", re.I)
 _SEARCHES: Final = re.compile(r"search")
 
 
+def is_openai(model: str) -> bool:
+    """Whether a model's name is one of OpenAI's own."""
+    return _OPENAI.match(_bare(model)) is not None
+
+
+def _bare(model: str) -> str:
+    return model.rpartition("/")[2].lower()
+
+
 class Rules:
     """What may be said to one target for one request.
 
@@ -45,9 +54,9 @@ class Rules:
     """
 
     def __init__(self, request: ChatRequest, target: Target, own: str) -> None:
-        bare = target.model.rpartition("/")[2].lower()
+        bare = _bare(target.model)
         self.same = request.dialect == own
-        self.openai = _OPENAI.match(bare) is not None
+        self.openai = is_openai(target.model)
         self.searches = self.openai and _SEARCHES.search(bare) is not None
         self.reads_reasoning = self.same or _READS_REASONING.search(target.model) is not None
         self.custom_tools = self.openai or self.same

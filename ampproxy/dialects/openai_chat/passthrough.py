@@ -1,0 +1,42 @@
+"""Thinking in the history of a request that passes through untranslated.
+
+Servers that think tell it as ``reasoning_content``, and clients give messages back as they got them.
+OpenAI's own API takes no such member (400 "Unknown parameter"): for its models it is taken out. Other
+servers need it in the middle of a tool loop, and get it.
+"""
+
+from __future__ import annotations
+
+from ampproxy.dialects._common import items, members
+from ampproxy.dialects.openai_chat.rules import is_openai
+from ampproxy.model.loss import Loss
+from ampproxy.wire.json import remove_members, replace_members
+
+_MEMBER = b'"reasoning_content"'
+_NAMES = frozenset(("reasoning_content",))
+
+
+def without_reasoning(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
+    """The body as ``model`` takes it; the same object where nothing is to be taken out.
+
+    :returns: the body, and what was left out.
+    :raises ampproxy.errors.ClientFault: the body is not a JSON object, or its messages are no list.
+    """
+    if _MEMBER not in body or not is_openai(model):
+        return body, ()
+    text = members(body).get("messages")
+    if text is None:
+        return body, ()
+    losses: list[Loss] = []
+    kept: list[bytes] = []
+    for number, message in enumerate(items(text, "messages")):
+        raw = bytes(message)
+        if _MEMBER in raw and "reasoning_content" in members(message, f"messages[{number}]"):
+            raw = remove_members(raw, _NAMES)
+            losses.append(
+                Loss("reasoning", f"messages[{number}]", "This vendor takes no thinking in the history.")
+            )
+        kept.append(raw)
+    if not losses:
+        return body, ()
+    return replace_members(body, {"messages": b"[" + b",".join(kept) + b"]"}), tuple(losses)
