@@ -71,10 +71,12 @@ def _anthropic(body: Any) -> list[Row]:
 def _chat(body: Any) -> list[Row]:
     given = {m["tool_call_id"]: m for m in body["messages"] if m["role"] == "tool"}
     calls = [call for m in body["messages"] for call in m.get("tool_calls", ())]
-    return [
-        (c["function"]["name"], json.loads(c["function"]["arguments"]), _text(given[c["id"]]["content"]), given[c["id"]])
-        for c in calls
-    ]  # fmt: skip
+    rows: list[Row] = []
+    for call in calls:
+        function, result = call["function"], given[call["id"]]
+        arguments = json.loads(function["arguments"])
+        rows.append((function["name"], arguments, _text(result["content"]), result))
+    return rows
 
 
 def _responses(body: Any) -> list[Row]:

@@ -89,9 +89,9 @@ ODD = {
 
 
 def test_odd(talk, world, client, backend, stream):
-    """Empty arguments, integers beyond 2**53, and names that the vendor does not take, come back as they were."""
+    """Empty arguments, integers beyond 2**53, names that the vendor does not take: all as they were."""
     person = talk(client)
-    tools = {name: NUMBER for name in ODD[client]} | {"Nothing": NOTHING}
+    tools = dict.fromkeys(ODD[client], NUMBER) | {"Nothing": NOTHING}
     ask = Ask(model="wanted-" + backend, stream=stream, tools=tools)
     for name in ODD[client]:
         person.user(f"use the tool {name} with {json.dumps({'id': BIG})}")

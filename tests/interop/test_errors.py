@@ -1,0 +1,129 @@
+"""What goes wrong at the vendor is an exception of the client's own SDK, never a clean end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anthropic
+import httpx2
+import openai
+import pytest
+from google.genai import errors
+
+from ampproxy.demo.script import Script
+from tests.interop.backends import BACKENDS, PAIRS, speaks
+from tests.interop.clients import CLIENTS, Ask
+from tests.running import SECRETS
+
+pytestmark = [pytest.mark.loopback, pytest.mark.parametrize(("client", "backend"), PAIRS)]
+
+EACH_WAY = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+
+_OPENAI = {
+    400: openai.BadRequestError,
+    401: openai.AuthenticationError,
+    429: openai.RateLimitError,
+    500: openai.InternalServerError,
+    529: openai.InternalServerError,
+}
+#: client -> the vendor's status -> the SDK's class.
+CLASSES: dict[str, dict[int, type[Exception]]] = {
+    "anthropic": {
+        400: anthropic.BadRequestError,
+        401: anthropic.AuthenticationError,
+        429: anthropic.RateLimitError,
+        500: anthropic.InternalServerError,
+        529: anthropic.InternalServerError,
+    },
+    "openai-chat": _OPENAI,
+    "openai-responses": _OPENAI,
+    "gemini": {
+        400: errors.ClientError,
+        401: errors.ClientError,
+        429: errors.ClientError,
+        500: errors.ServerError,
+        529: errors.ServerError,
+    },
+}
+#: Every error that an SDK raises.
+ANY = (anthropic.APIError, openai.APIError, errors.APIError, httpx2.HTTPError)
+
+
+def _code(error: Any) -> int:
+    return error.code if isinstance(error, errors.APIError) else error.status_code
+
+
+@EACH_WAY
+@pytest.mark.parametrize("status", [400, 401, 429, 500, 529])
+def test_status(talk, world, client, backend, stream, status):
+    """The class that the SDK has for it, with the vendor's own words, and its wish to wait."""
+    words = f"No {status} for you, says {backend}."
+    vendor = 503 if status == 529 and backend != "anthropic" else status
+    wait = 7.0 if status == 429 else None
+    world.vendors[backend].script(Script(status=vendor, message=words, retry_after=wait))
+    with pytest.raises(CLASSES[client][status]) as caught:
+        talk(client).user("hi").ask(Ask(model="wanted-" + backend, stream=stream))
+    told = str(caught.value)
+    assert words in told
+    assert not [secret for secret in SECRETS if secret in told]
+    assert _code(caught.value) in ((status,) if status != 529 else (503, 529))
+    if status == 429:
+        response = caught.value.response
+        headers = getattr(response, "headers", {})
+        assert headers.get("retry-after") == "7"
+
+
+@pytest.mark.parametrize("ending", ["error", "cut", "end"])
+@pytest.mark.parametrize("after", [1, 4])
+def test_broken_stream(talk, world, client, backend, ending, after):
+    """An error told in the stream, a cut connection, an end without the last event: the SDK raises."""
+    world.vendors[backend].script(Script(text="one two three four five six", **{ending: after}))
+    with pytest.raises(ANY) as caught:
+        talk(client).user("hi").ask(Ask(model=BACKENDS[backend], stream=True))
+    told = str(caught.value)
+    assert not [secret for secret in SECRETS if secret in told]
+
+
+def test_hung_up(talk, world, client, backend):
+    """A vendor that hangs up before it says anything is asked once more; after that the SDK raises."""
+    world.vendors[backend].script(Script(cut=0), Script(text="here I am"), Script(cut=0), Script(cut=0))
+    ask = Ask(model=BACKENDS[backend], stream=True)
+    assert talk(client).user("hi").ask(ask).text == "here I am"
+    with pytest.raises(CLASSES[client][500]):
+        talk(client).user("hi").ask(ask)
+
+
+@pytest.mark.parametrize("after", [2, 4])
+def test_broken_call(talk, world, client, backend, after):
+    """The same in the middle of a tool call: half a call is never run."""
+    world.vendors[backend].script(Script(calls=(("Read", '{"path":"' + "x" * 200 + '"}'),), cut=after))
+    tools = {"Read": {"type": "object", "properties": {"path": {"type": "string"}}}}
+    if speaks(backend) == "gemini":
+        world.vendors[backend].vendor.scripts._queues.clear()
+        world.vendors[backend].script(Script(calls=(("Read", '{"path":"x"}'),) * 5, cut=after))
+    with pytest.raises(ANY):
+        talk(client).user("hi").ask(Ask(model=BACKENDS[backend], stream=True, tools=tools))
+
+
+def test_broken_whole(talk, world, client, backend):
+    """A whole answer whose connection is cut in the middle."""
+    world.vendors[backend].script(Script(text="one two three", cut=1))
+    with pytest.raises(CLASSES[client][500]):
+        talk(client).user("hi").ask(Ask(model=BACKENDS[backend]))
+
+
+def test_splits(talk, client, backend):
+    """An answer that arrives in pieces of seven bytes is the same answer."""
+    answer = talk(client).user("grüß dich ✓").ask(Ask(model=BACKENDS[backend] + "+split=7", stream=True))
+    assert answer.text.endswith("says: grüß dich ✓")
+
+
+@pytest.mark.parametrize("kind", list(CLIENTS))
+def test_unknown_model(talk, client, backend, kind):
+    """A name that nobody serves, at the root: an honest 404 in the client's own words."""
+    if client != kind or backend != "gemini":
+        pytest.skip("once for each client")
+    with pytest.raises(ANY) as caught:
+        talk(client, root=True).user("hi").ask(Ask(model="nobody-has-this"))
+    assert _code(caught.value) == 404
+    assert "nobody-has-this" in str(caught.value)
