@@ -26,6 +26,7 @@ from ampproxy.listen import endpoints_for
 from ampproxy.resources.gateway import Gateway, Running, Surroundings
 from ampproxy.service import GatewayService
 from ampproxy.upstream.client import UpstreamClient
+from ampproxy.upstream.proxy import Proxy
 
 
 class Options(usage.Options):
@@ -97,6 +98,7 @@ def build(
     :param observer: takes the log's events.
     :raises ConfigError: an endpoint or a TLS file cannot be used.
     """
+    _check_proxies(config)
     log = Logger(namespace="ampproxy", observer=observer)
     surroundings = Surroundings(
         clock=reactor,
@@ -109,6 +111,20 @@ def build(
         running=Running(),
     )
     return GatewayService(Gateway(config, surroundings), endpoints_for(config, reactor, listen), reactor, log)
+
+
+def _check_proxies(config: Config) -> None:
+    """Find out at the start, not at the first request, that a proxy's URL cannot be used."""
+    places = [("proxy-url", config.proxy_url)]
+    places += [(f"{account.label}: proxy-url", account.proxy_url) for account in config.accounts]
+    complaints = []
+    for place, url in places:
+        try:
+            Proxy.of(url or "")
+        except ValueError as error:
+            complaints.append(f"{place}: {error}")
+    if complaints:
+        raise ConfigError(tuple(complaints))
 
 
 def _settle(service: GatewayService, reactor: Any) -> None:

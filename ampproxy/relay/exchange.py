@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 
-from ampproxy.config.schema import Timeouts
+from ampproxy.config.schema import Account, Timeouts
 from ampproxy.errors import ClientGone, ExchangeError, GatewayFault, UpstreamFault
 from ampproxy.model.events import WireError
 from ampproxy.providers import Call, Provider
@@ -48,6 +48,7 @@ class Means:
 
     :param providers: how each account is reached, by its label.
     :param keepalive: seconds of silence until a waiting client is sent a sign of life; 0 for never.
+    :param proxy_url: the proxy of accounts that name none of their own.
     :param redactor: knows the secrets that must not come back in a vendor's error.
     :param max_answer: the largest whole answer that is held, in bytes.
     """
@@ -61,6 +62,7 @@ class Means:
     max_answer: int
     bridges: Bridges
     redactor: Redactor
+    proxy_url: str | None = field(default=None, repr=False)
 
 
 class AccountError(UpstreamFault):
@@ -131,7 +133,7 @@ class Exchange:
             extra=bridge.headers,
         )
         origin = f"{offer.account.label} ({offer.account.base_url})"
-        response = await self._send(call, bridge, origin)
+        response = await self._send(call, bridge, offer.account, origin)
         if response.code >= 400:
             raise await self._account_error(response, bridge)
         if question.stream:
@@ -139,15 +141,16 @@ class Exchange:
         else:
             await self._whole(response, bridge)
 
-    async def _send(self, call: Call, bridge: Bridge, origin: str) -> Any:
+    async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
         """The answer's headers. A kept connection that the other side had closed is tried once more."""
         headers = Headers()
         for name, value in call.headers:
             headers.addRawHeader(name, value)
         method, url = call.method.decode(), call.url.decode()
         means = self._means
+        proxy = account.proxy_url or means.proxy_url
         for again in (False, True):
-            sending = means.client.send(method, url, headers, BytesProducer(bridge.body))
+            sending = means.client.send(method, url, headers, BytesProducer(bridge.body), proxy)
             try:
                 return await self._departure.guard(sending.addTimeout(means.timeouts.first_byte, means.clock))
             except (ClientGone, ExchangeError):

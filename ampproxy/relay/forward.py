@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -96,6 +96,7 @@ class Forward:
     :param headers: as they are to be sent, credentials included.
     :param url: with the query.
     :param origin: how errors name the upstream.
+    :param proxy: the URL of the proxy to go through; it may hold a password.
     """
 
     method: str
@@ -104,6 +105,7 @@ class Forward:
     body: IBodyProducer | None
     origin: str
     record: ExchangeRecord
+    proxy: str | None = field(default=None, repr=False)
 
 
 async def forward(
@@ -125,7 +127,9 @@ async def forward(
     gone = Departure(downstream)
     try:
         response = await gone.guard(
-            client.send(what.method, what.url, what.headers, what.body).addTimeout(first_byte, clock)
+            client.send(what.method, what.url, what.headers, what.body, what.proxy).addTimeout(
+                first_byte, clock
+            )
         )
     except (ClientGone, ExchangeError):
         raise

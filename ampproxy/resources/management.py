@@ -111,6 +111,7 @@ async def forward_to_amp(
             body=body,
             origin=gateway.amp_origin,
             record=record,
+            proxy=gateway.config.proxy_url,
         ),
         request,
         client=gateway.client,

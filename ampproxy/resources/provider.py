@@ -181,6 +181,7 @@ class GenerateResource(ModelResource):
             max_answer=gateway.config.limits.max_answer,
             bridges=gateway.bridges,
             redactor=gateway.redactor,
+            proxy_url=gateway.config.proxy_url,
         )
 
 

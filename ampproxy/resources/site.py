@@ -140,10 +140,12 @@ class GatewayChannel(HTTPChannel):
 
     def go_on_with_body(self) -> None:
         """Read the body again."""
-        if self.transport is not None and not self._handlingRequest:
+        if self.transport is None:
+            return
+        if not self._handlingRequest:
             self._body_began = None
             self.setTimeout(LINGER if self.lingering else self.site.limits.body_timeout)
-            self.transport.resumeProducing()
+        self.transport.resumeProducing()
 
     def linger(self) -> None:
         """The answer is out though the body is not in: drop what still comes, but not for ever."""

@@ -162,12 +162,12 @@ class PipeProducer:
             self._consumer.write(data)
         if self._waiting or self._consumer is None or self._paused:
             return
+        if self._held:
+            self._held = False
+            self._resume()
         if self._ended and self._done is not None:
             done, self._done, self._consumer = self._done, None, None
             done.callback(None)
-        elif self._held:
-            self._held = False
-            self._resume()
 
 
 class Sink(TypingProtocol):

@@ -90,6 +90,7 @@ class Sent:
     def __init__(self, method: str, url: str, headers: Headers, producer: Any) -> None:
         self.method, self.url, self.headers, self.producer = method, url, headers, producer
         self.cancelled = False
+        self.proxy: str | None = None
         self.answer: Deferred[Any] = Deferred(self._cancel)
         self.body = b""
         self.body_done = False
@@ -130,8 +131,11 @@ class FakeClient:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
-    def send(self, method: str, url: str, headers: Headers, body: Any = None) -> Deferred[Any]:
+    def send(
+        self, method: str, url: str, headers: Headers, body: Any = None, proxy: str | None = None
+    ) -> Deferred[Any]:
         sent = Sent(method, url, headers.copy(), body)
+        sent.proxy = proxy
         self.sent.append(sent)
         return sent.answer
 

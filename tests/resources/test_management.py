@@ -357,3 +357,28 @@ class Pressure(unittest.TestCase):
         connection.leave()
         self.assertEqual(body.state, "stopped")
         self.assertEqual([event["outcome"] for event in self.world.exchanges], ["client-left"] * 2)
+
+
+def test_proxies() -> None:
+    """The Amp upstream is reached through the global proxy, an account through its own where it has one."""
+    world = World(CONFIG + "proxy-url: http://user:word@proxy.test:3128\n")
+    world.request("GET", "/api/user")
+    world.request("POST", "/v1/messages", body=b'{"model":"claude-local"}')
+    assert [sent.proxy for sent in world.client.sent] == ["http://user:word@proxy.test:3128"] * 2
+    own = CONFIG.replace("base-url: http://claude.test", "base-url: http://claude.test\n    proxy-url: direct")
+    world = World(own + "proxy-url: http://user:word@proxy.test:3128\n")
+    world.request("POST", "/v1/messages", body=b'{"model":"claude-local"}')
+    assert world.client.sent[0].proxy == "direct"
+
+
+def test_upload_that_the_upstream_paused_at_its_end() -> None:
+    """The client's connection is read again, or its leaving would go unnoticed."""
+    world = World()
+    head = f"POST /api/threads HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {CLIENT_KEY}\r\n"
+    connection = world.connect().send(f"{head}Content-Length: 4\r\n\r\n".encode())
+    producer = world.client.sent[0].producer
+    producer.pauseProducing()
+    connection.channel.dataReceived(b"1234")
+    producer.resumeProducing()
+    assert connection.transport.producerState == "producing"
+    assert world.client.sent[0].body_done
