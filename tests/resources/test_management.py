@@ -365,7 +365,8 @@ def test_proxies() -> None:
     world.request("GET", "/api/user")
     world.request("POST", "/v1/messages", body=b'{"model":"claude-local"}')
     assert [sent.proxy for sent in world.client.sent] == ["http://user:word@proxy.test:3128"] * 2
-    own = CONFIG.replace("base-url: http://claude.test", "base-url: http://claude.test\n    proxy-url: direct")
+    account = "base-url: http://claude.test"
+    own = CONFIG.replace(account, f"{account}\n    proxy-url: direct")
     world = World(own + "proxy-url: http://user:word@proxy.test:3128\n")
     world.request("POST", "/v1/messages", body=b'{"model":"claude-local"}')
     assert world.client.sent[0].proxy == "direct"
