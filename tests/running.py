@@ -74,8 +74,11 @@ class World:
             in_reactor(stand_in.stop)
 
 
-def config_text(vendors: dict[str, Any], amp_url: str, more: str = "") -> str:
-    """The configuration of a gateway with one account for each dialect."""
+def config_text(vendors: dict[str, Any], amp_url: str, more: str = "", *, cooling: bool = False) -> str:
+    """The configuration of a gateway with one account for each dialect.
+
+    :param cooling: whether an account that failed rests: one test would see what another did.
+    """
 
     def models(dialect: str) -> str:
         # A model whose name ends in "+..." asks the stand-in to misbehave.
@@ -85,6 +88,7 @@ def config_text(vendors: dict[str, Any], amp_url: str, more: str = "") -> str:
 
     return f"""
 port: 0
+disable-cooling: {str(not cooling).lower()}
 api-keys: ["{CLIENT_KEY}"]
 claude-api-key:
   - {{api-key: "{ACCOUNT_KEYS["anthropic"]}", base-url: "{vendors["anthropic"].url}", models: {models("anthropic")}}}
@@ -120,7 +124,7 @@ MISBEHAVIOURS = (
 )  # fmt: skip
 
 
-def start_world(more: str = "", home: Path = Path("/nonexistent")) -> World:
+def start_world(more: str = "", home: Path = Path("/nonexistent"), *, cooling: bool = False) -> World:
     """Start everything; the test's own thread may then use any blocking client."""
 
     async def start() -> World:
@@ -136,7 +140,7 @@ def start_world(more: str = "", home: Path = Path("/nonexistent")) -> World:
             reactor, keys=[AMP_KEY], forbidden=[secret for secret in SECRETS if secret != AMP_KEY]
         )
         world = World(vendors, upstream)
-        text = config_text(vendors, upstream.url, more)
+        text = config_text(vendors, upstream.url, more, cooling=cooling)
         config = parse(
             text, name="test.yaml", environ={}, home=home, read_secret=lambda path: path.read_text()
         )

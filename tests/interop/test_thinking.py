@@ -34,7 +34,7 @@ def asked(client: str, model: str, stream: bool, way: str) -> Ask:
 @pytest.mark.parametrize("backend", THINKERS)
 @pytest.mark.parametrize("way", ["budget", "level"])
 def test_shown_and_proved(talk, world, client, backend, stream, way):
-    """The thoughts are shown; what proves them comes back to whoever thought them, in a tool loop and after."""
+    """The thoughts are shown; their proofs come back to whoever thought them, in a tool loop and after."""
     person = talk(client)
     ask = asked(client, BACKENDS[backend], stream, way)
     world.vendors[backend].script(
