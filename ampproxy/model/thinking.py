@@ -85,8 +85,9 @@ def with_suffix(thinking: Thinking | None, suffix: str) -> Thinking | None:
     """Apply the thinking suffix of a model's name, ``model(SUFFIX)``; it beats what the body says.
 
     :param thinking: the body's wish; whether thinking is to be shown is kept from it.
-    :param suffix: ``none``, ``auto`` (or ``-1``, which is the budget of the result), a level, or a number of tokens (0 is ``none``), in
-        any case; anything else is ignored and ``thinking`` is given back.
+    :param suffix: ``none``, ``auto`` (or ``-1``, which is the budget of the result), a level, or a
+        number of tokens (0 is ``none``), in any case; anything else is ignored and ``thinking`` is
+        given back.
     """
     asked = _read_suffix(suffix.strip().lower())
     if asked is None or thinking is None:

@@ -126,11 +126,8 @@ async def forward(
     """
     gone = Departure(downstream)
     try:
-        response = await gone.guard(
-            client.send(what.method, what.url, what.headers, what.body, what.proxy).addTimeout(
-                first_byte, clock
-            )
-        )
+        sending = client.send(what.method, what.url, what.headers, what.body, what.proxy)
+        response = await gone.guard(sending.addTimeout(first_byte, clock))
     except (ClientGone, ExchangeError):
         raise
     except Exception as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -259,13 +260,14 @@ def test_installed_from_a_wheel(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     code = "import sys; from twisted.scripts.twistd import run; sys.argv[0] = 'twistd'; run()"
+    environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     ended = subprocess.run(
         [str(bare / "bin" / "python"), "-c", code, "ampproxy", "--help"],
-        capture_output=True, text=True, cwd=empty, timeout=60,
+        capture_output=True, text=True, cwd=empty, timeout=60, env=environ,
     )  # fmt: skip
     assert "--listen=" in ended.stdout, ended.stdout + ended.stderr
     where = subprocess.run(
         [str(bare / "bin" / "python"), "-c", "import ampproxy.tap; print(ampproxy.__file__)"],
-        capture_output=True, text=True, cwd=empty, timeout=60,
+        capture_output=True, text=True, cwd=empty, timeout=60, env=environ,
     )  # fmt: skip
     assert str(site) in where.stdout, where.stderr
