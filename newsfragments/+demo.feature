@@ -1,0 +1,1 @@
+`make run` (`ampproxy demo`) shows everything at work with stand-ins on this machine.

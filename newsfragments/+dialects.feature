@@ -1,0 +1,1 @@
+Requests in Anthropic Messages, OpenAI Chat Completions, OpenAI Responses and Gemini generateContent are served by accounts of any of these dialects, streamed or whole; what cannot be translated is declared.
