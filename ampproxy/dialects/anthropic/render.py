@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ampproxy.dialects._common import Losses, Members, Names, encode, loads, members, shorten, to_raw
+from ampproxy.dialects._unsaid import is_usual, tell_lost_extras
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
 from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_names
@@ -121,14 +122,17 @@ class _Rendering:
             return self._drop(told, "This model refuses sampling parameters.")
         if thinking.on:
             kept = {name: value for name, value in told.items() if self._with_thinking(name, value)}
-            self._drop({name: 0 for name in told if name not in kept}, "A model that thinks refuses it.")
+            left = {name: value for name, value in told.items() if name not in kept}
+            self._drop(left, "A model that thinks refuses it.")
             told = kept
         if (heat := told.get("temperature")) is not None and not 0 <= heat <= 1:
             told["temperature"] = 1 if heat > 1 else 0
             self.losses("temperature", "sampling.temperature", f"{heat} is not within 0 to 1.")
         if not self.own and "temperature" in told and "top_p" in told:
-            del told["top_p"]
-            self._drop({"top_p": 0}, "Current models refuse it beside a temperature.")
+            # Current models refuse the two together; one of them may say nothing.
+            usual = is_usual("temperature", told["temperature"])
+            name = "temperature" if usual else "top_p"
+            self._drop({name: told.pop(name)}, "Current models refuse it beside a temperature.")
         if stop := self._stop():
             told["stop_sequences"] = stop
         return told
@@ -138,8 +142,9 @@ class _Rendering:
         return (name == "temperature" and value == 1) or (name == "top_p" and self.own and value >= 0.95)
 
     def _drop(self, told: dict[str, Any], why: str) -> dict[str, Any]:
-        for name in told:
-            self.losses(name, f"sampling.{name}", why)
+        for name, value in told.items():
+            if not is_usual(name, value):
+                self.losses(name, f"sampling.{name}", why)
         stop = self._stop()
         return {"stop_sequences": stop} if stop else {}
 
@@ -166,9 +171,7 @@ class _Rendering:
             done = {"thinking", "output_config", "betas"}
             body |= {name: raw for name, raw in request.extras.items() if name not in done}
         else:
-            for name in request.extras:
-                why = f"Only {request.dialect} knows this member."
-                self.losses("extras", f"extras.{name}", why)
+            tell_lost_extras(request, self.losses)
         return body
 
     def _unsaid(self) -> None:

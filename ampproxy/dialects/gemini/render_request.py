@@ -9,6 +9,7 @@ import msgspec
 
 from ampproxy.dialects._common import Losses, Names, encode, loads
 from ampproxy.dialects._freeform import SCHEMA
+from ampproxy.dialects._unsaid import tell_lost_extras
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.gemini.render_contents import contents
 from ampproxy.dialects.gemini.render_parts import PartRenderer
@@ -46,8 +47,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     renderer = PartRenderer(request, target, names, losses)
     extras: dict[str, Any] = dict(request.extras) if own else {}
     if not own:
-        for name in request.extras:
-            losses("extras", name, f"{name} is known to the client's dialect alone.")
+        tell_lost_extras(request, losses)
     body: dict[str, Any] = {"contents": contents(request.turns, renderer, losses, own=own)}
     if system := _system(request, renderer):
         body["systemInstruction"] = {"parts": system}

@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from ampproxy.dialects._common import Losses, encode, loads, shorten
+from ampproxy.dialects._unsaid import is_harmless, is_usual
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.openai_chat.render_messages import MessageWriter
 from ampproxy.dialects.openai_chat.render_tools import ToolWriter
@@ -73,7 +74,7 @@ def _write_sampling(
             continue
         if target.sampling:
             body[member] = value
-        else:
+        elif not is_usual(field, value):
             losses(field, f"sampling.{field}", f"{target.model} does not take it.")
     if body.get("temperature", 0) > _MAX_TEMPERATURE:
         body["temperature"] = _MAX_TEMPERATURE
@@ -196,5 +197,5 @@ def _write_extras(request: ChatRequest, rules: Rules, losses: Losses, body: dict
             continue
         if rules.same:
             body[name] = raw
-        else:
+        elif not is_harmless(request.dialect, name, raw):
             losses("extras", f"extras.{name}", f"Only {request.dialect} knows '{name}'.")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from ampproxy.dialects._common import Losses, encode
+from ampproxy.dialects._unsaid import tell_lost_extras
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.parts import Text
@@ -67,8 +68,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     if request.dialect == COMPLETIONS:
         body.update(request.extras)
     else:
-        for name in request.extras:
-            losses("extras", f"extras.{name}", f"Only {request.dialect} knows '{name}'.")
+        tell_lost_extras(request, losses)
     return Rendered(encode(body), losses.told())
 
 

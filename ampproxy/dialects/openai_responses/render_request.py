@@ -7,6 +7,7 @@ from typing import Any
 
 from ampproxy.dialects._common import Losses, Names, encode, loads, shorten
 from ampproxy.dialects._schema import is_strict
+from ampproxy.dialects._unsaid import is_usual, tell_lost_extras
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.openai_responses.fields import put
 from ampproxy.dialects.openai_responses.parse_request import INCLUDE_LOGPROBS, INCLUDE_PROOFS
@@ -26,6 +27,8 @@ _IDENTIFIER_LIMIT = 64
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
 #: Members of the vocabulary's sampling that Responses does not have.
 _NO_PLACE = ("top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
+#: Chat's own members that Responses has as well.
+_OF_CHAT = ("verbosity", "store")
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
@@ -47,6 +50,8 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     _say_rest(body, request, losses)
     if native:
         _say_extras(body, request)
+    else:
+        tell_lost_extras(request, losses, _OF_CHAT if request.dialect == CHAT else ())
     return Rendered(encode(body), losses.told(), names.changed)
 
 
@@ -81,12 +86,15 @@ def _say_sampling(body: dict[str, Any], request: ChatRequest, target: Target, lo
     for name in ("temperature", "top_p"):
         value = getattr(sampling, name)
         if value is not None and not target.sampling:
+            if is_usual(name, value):
+                continue
             losses(name, f"sampling.{name}", f"The model takes no {name}.")
         else:
             put(body, {name: value})
     put(body, {"top_logprobs": sampling.top_logprobs})
     for name in _NO_PLACE:
-        if getattr(sampling, name) not in (None, ()):
+        value = getattr(sampling, name)
+        if value not in (None, ()) and not is_usual(name, value):
             losses(name, f"sampling.{name}", f"Responses has no {name}.")
     if (sampling.candidates or 1) > 1:
         losses("n", "sampling.candidates", "Responses gives one answer.")

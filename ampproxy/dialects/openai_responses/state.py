@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ampproxy.dialects._unsaid import is_harmless
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.parts import Opaque, Part, Text
@@ -64,16 +65,6 @@ def require_self_contained(request: ChatRequest) -> None:
     )
 
 
-#: Members that ask for nothing which another API would not do anyway, by their JSON text.
-_USUAL = {
-    "store": (b"false",),
-    "background": (b"false",),
-    "truncation": (b'"disabled"', b'"auto"'),
-    "prompt_cache_retention": (),
-    "stream_options": (),
-}
-
-
 def self_contained(request: ChatRequest) -> ChatRequest:
     """A request of this dialect as another dialect may be asked it.
 
@@ -85,13 +76,11 @@ def self_contained(request: ChatRequest) -> ChatRequest:
     require_self_contained(request)
     if request.dialect != RESPONSES:
         return request
-    extras = {name: value for name, value in request.extras.items() if not _is_usual(name, bytes(value))}
+    extras = {
+        name: value for name, value in request.extras.items() if not is_harmless(RESPONSES, name, value)
+    }
     turns = tuple(Turn(turn.role, tuple(map(_without_id, turn.parts)), turn.extras) for turn in request.turns)
     return msgspec.structs.replace(request, turns=turns, extras=extras)
-
-
-def _is_usual(name: str, value: bytes) -> bool:
-    return name in _USUAL and (not _USUAL[name] or value in _USUAL[name])
 
 
 def _without_id(part: Part) -> Part:
