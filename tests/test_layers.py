@@ -1,0 +1,121 @@
+"""Which room may know which: imports point down only. See docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TREE = Path(__file__).parents[1]
+PACKAGE = TREE / "ampproxy"
+
+#: Rooms from the top down; members of one row do not import each other.
+ROWS: tuple[tuple[str, ...], ...] = (
+    ("cli",),
+    ("tap",),
+    ("service",),
+    ("listen", "demo"),
+    ("resources",),
+    ("relay",),
+    ("providers",),
+    ("upstream", "credentials"),
+    ("dialects", "amp", "routing", "config"),
+    ("config.schema",),
+)
+#: What everybody may import, and which imports nothing above itself.
+FOUNDATION = ("wire", "model", "errors", "interfaces", "__init__")
+#: Rooms that run without Twisted.
+PURE = ("dialects", "amp", "routing", "config", "config.schema", *FOUNDATION)
+#: A third party's package -> the only rooms that may import it.
+ALONE = {
+    "treq": ("upstream",),
+    "twisted.web.server": ("resources", "demo"),
+    "twisted.internet.reactor": ("tap", "cli"),
+}
+
+
+def room_of(module: str) -> str:
+    """The room of a dotted module name below ``ampproxy``."""
+    if module == "config.schema" or module.startswith("config.schema."):
+        return "config.schema"
+    return module.partition(".")[0] or "__init__"
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module that a file imports, also inside functions, with the line."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((name.name, node.lineno) for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module, node.lineno
+            yield from ((f"{node.module}.{name.name}", node.lineno) for name in node.names)
+
+
+def sources() -> list[tuple[str, Path]]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        dotted = ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix(".__init__")
+        found.append((dotted, path))
+    return found
+
+
+def rank(room: str) -> int:
+    """The number of the row, counted from the bottom; the foundation is 0."""
+    if room in FOUNDATION:
+        return 0
+    for index, row in enumerate(reversed(ROWS), 1):
+        if room in row:
+            return index
+    raise AssertionError(f"{room} is in no row of the architecture")
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_imports_point_down(module: str, path: Path) -> None:
+    """A room imports itself, what is below it, and nothing beside it."""
+    room = room_of(module)
+    for name, line in imports(path):
+        if name != "ampproxy" and not name.startswith("ampproxy."):
+            continue
+        target = room_of(name.removeprefix("ampproxy").removeprefix("."))
+        if target in (room, "__version__") or (target in FOUNDATION and room in FOUNDATION):
+            continue
+        assert rank(target) < rank(room), f"{path}:{line}: {room} imports {target}"
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_others_packages(module: str, path: Path) -> None:
+    """Pure rooms know no Twisted; treq, the web server and the reactor have one room each."""
+    room = room_of(module)
+    for name, line in imports(path):
+        if room in PURE:
+            assert not name.startswith(("twisted", "treq")), f"{path}:{line}: {room} imports {name}"
+        for package, rooms in ALONE.items():
+            if name == package or name.startswith(package + "."):
+                assert room in rooms, f"{path}:{line}: {room} imports {name}"
+
+
+@pytest.mark.parametrize(
+    ("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_no_dialect_knows_another(module: str, path: Path) -> None:
+    """Dialects share ``base`` and the underscored helpers only; the registry knows them all."""
+    parts = module.split(".")
+    if parts[0] != "dialects" or len(parts) < 2 or module == "dialects.registry":
+        return
+    for name, line in imports(path):
+        inner = name.split(".")
+        if inner[:2] == ["ampproxy", "dialects"] and len(inner) > 2:
+            shared = inner[2].startswith("_") or inner[2] in ("base", "targets", parts[1])
+            assert shared, f"{path}:{line}: {module} imports {name}"
+
+
+def test_files_stay_small() -> None:
+    """A file that grows past some 500 lines hides an idea that has no name yet."""
+    large = {str(path): count for _, path in sources() if (count := len(path.read_text().splitlines())) > 500}
+    assert large == {}
