@@ -66,7 +66,7 @@ async def _run(
         running = {name: stack.enter_context(place.running(name)) for name in names}
         for scenario in scenarios:
             _say(scenario.title)
-            await measure.scenario(scenario, running, results, options.rounds, 0.3 if options.quick else 1.0)
+            await measure.scenario(scenario, running, results, options.rounds, 0.4 if options.quick else 1.0)
     return results
 
 
@@ -93,14 +93,14 @@ def _options() -> argparse.Namespace:
         metavar="NAME",
         help="scenarios whose name begins so, or 'footprint'; repeatable",
     )
-    parser.add_argument("--rounds", type=int, help="how often each is measured [3; 1 with --quick]")
+    parser.add_argument("--rounds", type=int, help="how often each is measured [6; 2 with --quick]")
     parser.add_argument(
-        "--quick", action="store_true", help="one short round without nginx: rough figures in half a minute"
+        "--quick", action="store_true", help="two short rounds without nginx: rough figures in half a minute"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there, too")
     options = parser.parse_args()
     if options.rounds is None:
-        options.rounds = 1 if options.quick else 3
+        options.rounds = 2 if options.quick else 6
     return options
 
 

@@ -41,7 +41,7 @@ async def scenario(
             results.missing[what.name] = f"not available with {contender.name}: {complaint}"
             return
     once = _paced if what.paced else _closed_loop
-    for _ in range(rounds):
+    for _ in range(max(1, rounds // 2) if what.paced else rounds):
         for contender in contenders:
             results.add(what.name, contender.name, await once(contender, what, scale))
 

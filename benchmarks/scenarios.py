@@ -28,6 +28,7 @@ class Scenario:
     :param marks: how many pieces of text must arrive; 0 where there are none.
     :param seconds: how long a round lasts.
     :param paced: whether the answers come slowly; then all ask once, and a part of that time is measured.
+        There are half as many rounds of it.
     :param base: the scenario that this one is compared with, where it is not a contender that it is
         compared with.
     """
@@ -39,7 +40,7 @@ class Scenario:
     ask: Callable[[str], Ask]
     connections: int
     marks: int = 0
-    seconds: float = 1.0
+    seconds: float = 0.5
     paced: bool = False
     contenders: tuple[str, ...] = SIDE_BY_SIDE
     base: str = ""
