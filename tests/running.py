@@ -36,6 +36,8 @@ MODELS = {
 }
 #: One more: a server that speaks chat completions and tells its thoughts beside the text.
 COMPATIBLE = "deepseek-reasoner"
+#: Newer models of two vendors, which have rules of their own for thinking.
+NEWER = {"anthropic": "claude-opus-4-6", "gemini": "gemini-3-pro-preview"}
 
 _STARTERS = {
     "anthropic": anthropic.start,
@@ -84,7 +86,8 @@ def config_text(vendors: dict[str, Any], amp_url: str, more: str = "", *, coolin
         # A model whose name ends in "+..." asks the stand-in to misbehave.
         name = MODELS.get(dialect, COMPATIBLE)
         odd = "".join(f", {{name: '{name}+{wish}'}}" for wish in MISBEHAVIOURS)
-        return f"[{{name: '{name}'}}{odd}]"
+        newer = f", {{name: '{NEWER[dialect]}'}}" if dialect in NEWER else ""
+        return f"[{{name: '{name}'}}{newer}{odd}]"
 
     return f"""
 port: 0
@@ -139,6 +142,9 @@ def start_world(more: str = "", home: Path = Path("/nonexistent"), *, cooling: b
         upstream = await amp.start(
             reactor, keys=[AMP_KEY], forbidden=[secret for secret in SECRETS if secret != AMP_KEY]
         )
+        for number, stand_in in enumerate(vendors.values()):
+            # Ids are unique among vendors too, as those of real ones are.
+            stand_in.vendor._count = number * 1_000_000
         world = World(vendors, upstream)
         text = config_text(vendors, upstream.url, more, cooling=cooling)
         config = parse(

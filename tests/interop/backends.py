@@ -61,32 +61,41 @@ def _text(content: Any) -> str:
     return "\n".join(part["text"] for part in content or () if "text" in part)
 
 
+def _by_id(results: list[Any], name: str) -> dict[str, list[Any]]:
+    """Results by the id of their call; vendors that know nothing of each other may issue an id twice."""
+    found: dict[str, list[Any]] = {}
+    for one in results:
+        found.setdefault(one[name], []).append(one)
+    return found
+
+
 def _anthropic(body: Any) -> list[Row]:
     blocks = [b for m in body["messages"] if isinstance(m["content"], list) for b in m["content"]]
-    given = {b["tool_use_id"]: b for b in blocks if b["type"] == "tool_result"}
-    calls = [b for b in blocks if b["type"] == "tool_use"]
-    return [(c["name"], c["input"], _text(given[c["id"]].get("content")), given[c["id"]]) for c in calls]
+    given = _by_id([b for b in blocks if b["type"] == "tool_result"], "tool_use_id")
+    rows: list[Row] = []
+    for call in (b for b in blocks if b["type"] == "tool_use"):
+        result = given[call["id"]].pop(0)
+        rows.append((call["name"], call["input"], _text(result.get("content")), result))
+    return rows
 
 
 def _chat(body: Any) -> list[Row]:
-    given = {m["tool_call_id"]: m for m in body["messages"] if m["role"] == "tool"}
-    calls = [call for m in body["messages"] for call in m.get("tool_calls", ())]
+    given = _by_id([m for m in body["messages"] if m["role"] == "tool"], "tool_call_id")
     rows: list[Row] = []
-    for call in calls:
-        function, result = call["function"], given[call["id"]]
-        arguments = json.loads(function["arguments"])
-        rows.append((function["name"], arguments, _text(result["content"]), result))
+    for call in (call for m in body["messages"] for call in m.get("tool_calls", ())):
+        function, result = call["function"], given[call["id"]].pop(0)
+        rows.append((function["name"], json.loads(function["arguments"]), _text(result["content"]), result))
     return rows
 
 
 def _responses(body: Any) -> list[Row]:
     items = [i for i in body["input"] if isinstance(i, dict)]
-    given = {i["call_id"]: i for i in items if i.get("type") == "function_call_output"}
-    calls = [i for i in items if i.get("type") == "function_call"]
-    return [
-        (c["name"], json.loads(c["arguments"]), _text(given[c["call_id"]]["output"]), given[c["call_id"]])
-        for c in calls
-    ]
+    given = _by_id([i for i in items if i.get("type") == "function_call_output"], "call_id")
+    rows: list[Row] = []
+    for call in (i for i in items if i.get("type") == "function_call"):
+        result = given[call["call_id"]].pop(0)
+        rows.append((call["name"], json.loads(call["arguments"]), _text(result["output"]), result))
+    return rows
 
 
 def _gemini(body: Any) -> list[Row]:
