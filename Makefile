@@ -8,7 +8,7 @@ run: .venv
 	$(BIN)/ampproxy demo $(ARGS)
 
 test: .venv
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n auto $(ARGS)
 
 lint: .venv
 	$(BIN)/ruff check .
