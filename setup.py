@@ -52,6 +52,8 @@ setup(
         # the command line; one module per verb
         "click >= 8.1",
         "zope.interface >= 6.0",
+        # OAuth's messages for logins, without I/O: PKCE, authorization requests, answers with tokens
+        "oauthlib >= 3.2",
         # SOCKS5's messages for proxy-url, without I/O: Twisted has no SOCKS5 client
         "socksio >= 1.0",
     ],
@@ -70,6 +72,7 @@ setup(
             "mypy >= 1.13",
             "mypy-zope >= 1.0.9",
             "types-PyYAML",
+            "types-oauthlib",
             "towncrier >= 24.8",
         ],
     },

@@ -8,12 +8,34 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 from ampproxy.wire.redact import Secret
 
 #: What an account is, by the section of the file that names it.
-AccountKind = Literal["claude", "codex", "gemini", "vertex", "openai-compatibility"]
+AccountKind = Literal[
+    "claude",
+    "codex",
+    "gemini",
+    "vertex",
+    "openai-compatibility",
+    # Logins: files of auth-dir instead of a section.
+    "claude-login",
+    "codex-login",
+    "gemini-login",
+    "gemini-api-login",
+]
+
+
+class TokenSource(Protocol):
+    """Where a login's access token comes from. It is asked for each request, for tokens are renewed."""
+
+    def current(self) -> Secret:
+        """The token as it is now.
+
+        :raises ampproxy.errors.UpstreamFault: there is none that could serve; says what would help.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +73,8 @@ class Account:
     :param proxy_url: ``None``: the global one; ``direct``: none at all. It may hold a password and a
         header may be a credential, so ``repr`` shows neither.
     :param line: where it stands in the file.
+    :param token: of a login, in place of ``api_key``.
+    :param tenant: of a login, who pays at the vendor: the ChatGPT account's id, the Google project.
     """
 
     label: str
@@ -66,6 +90,8 @@ class Account:
     excluded_models: tuple[str, ...] = ()
     disable_cooling: bool = False
     line: int = 0
+    token: TokenSource | None = field(default=None, repr=False)
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +159,87 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OAuthClient:
+    """How logins at one vendor are made and used (our own section ``oauth``).
+
+    :param redirect_url: where the vendor sends the browser back to: a loopback address.
+    :param base_url: where the models are; the access token goes there alone.
+    :param beta: Claude: the value of ``anthropic-beta`` that logins need.
+    :param device_url: Codex: the device flow's two calls are below it.
+    :param device_page: Codex: where the user types the device flow's code.
+    :param userinfo_url: Gemini: tells the e-mail address.
+    :param api_url: Gemini: the public API, used instead of ``base_url`` where ``backend`` is ``api``.
+    :param project: Gemini: the Google Cloud project that is used instead of the one that is found.
+    """
+
+    authorize_url: str
+    token_url: str
+    client_id: str
+    scopes: tuple[str, ...]
+    redirect_url: str
+    base_url: str
+    client_secret: Secret | None = None
+    beta: str = ""
+    device_url: str = ""
+    device_page: str = ""
+    userinfo_url: str = ""
+    api_url: str = ""
+    backend: Literal["code-assist", "api"] = "code-assist"
+    project: str = ""
+
+
+CLAUDE_OAUTH = OAuthClient(
+    authorize_url="https://claude.ai/oauth/authorize",
+    token_url="https://api.anthropic.com/v1/oauth/token",  # noqa: S106  an address
+    client_id="9d1c250a-e61b-44d9-88ed-5944d1962f5e",
+    scopes=(
+        "user:profile",
+        "user:inference",
+        "user:sessions:claude_code",
+        "user:mcp_servers",
+        "user:file_upload",
+    ),
+    redirect_url="http://localhost:54545/callback",
+    base_url="https://api.anthropic.com",
+    beta="oauth-2025-04-20",
+)
+CODEX_OAUTH = OAuthClient(
+    authorize_url="https://auth.openai.com/oauth/authorize",
+    token_url="https://auth.openai.com/oauth/token",  # noqa: S106  an address
+    client_id="app_EMoamEEZ73f0CkXaXp7hrann",
+    scopes=("openid", "email", "profile", "offline_access"),
+    redirect_url="http://localhost:1455/auth/callback",
+    base_url="https://chatgpt.com/backend-api/codex",
+    device_url="https://auth.openai.com/api/accounts/deviceauth",
+    device_page="https://auth.openai.com/codex/device",
+)
+#: A secret is not among the defaults: the one that belongs to this client id is its publisher's to give.
+GEMINI_OAUTH = OAuthClient(
+    authorize_url="https://accounts.google.com/o/oauth2/v2/auth",
+    token_url="https://oauth2.googleapis.com/token",  # noqa: S106  an address
+    client_id="681255809395-oo8ft2oprdrnp9e3aqf6av3hmdib135j.apps.googleusercontent.com",
+    scopes=(
+        "https://www.googleapis.com/auth/cloud-platform",
+        "https://www.googleapis.com/auth/userinfo.email",
+        "https://www.googleapis.com/auth/userinfo.profile",
+    ),
+    redirect_url="http://localhost:8085/oauth2callback",
+    base_url="https://cloudcode-pa.googleapis.com",
+    userinfo_url="https://www.googleapis.com/oauth2/v2/userinfo",
+    api_url="https://generativelanguage.googleapis.com",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OAuth:
+    """The section ``oauth``: how logins at each vendor are made and used."""
+
+    claude: OAuthClient = CLAUDE_OAUTH
+    codex: OAuthClient = CODEX_OAUTH
+    gemini: OAuthClient = GEMINI_OAUTH
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything that the service is told."""
 
@@ -156,5 +263,6 @@ class Config:
     accounts: tuple[Account, ...] = ()
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    oauth: OAuth = field(default_factory=OAuth)
     warnings: tuple[str, ...] = ()
     source: Path | None = None

@@ -10,6 +10,7 @@ from ampproxy.config import readers
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.ampcode import AMPCODE
 from ampproxy.config.document import Scalar
+from ampproxy.config.oauth import OAUTH
 from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting
 from ampproxy.config.schema import Config, Limits, Routing, Timeouts, Tls
 from ampproxy.wire.redact import Secret
@@ -342,6 +343,7 @@ ROOT = Section(
         Setting("streaming", "keepalive_seconds", _STREAMING, "What happens during a streamed answer."),
         Setting("ampcode", "ampcode", AMPCODE, "What concerns Amp: its upstream, its keys, model mappings."),
         *ACCOUNT_SETTINGS,
+        Setting("oauth", "oauth", OAUTH, "How logins are made and used."),
         Setting("limits", "limits", _LIMITS, "What a client may send, and how long it may take."),
         Setting("timeouts", "timeouts", _TIMEOUTS, "How long an upstream may take."),
         Setting(

@@ -15,12 +15,20 @@ FAMILIES: dict[AccountKind, tuple[str, ...]] = {
     "gemini": ("gemini-*",),
     "vertex": ("gemini-*",),
     "openai-compatibility": (),
+    "claude-login": ("claude-*",),
+    "codex-login": ("gpt-*", "codex-*"),
+    "gemini-login": ("gemini-*",),
+    "gemini-api-login": ("gemini-*",),
 }
 _OWNERS: dict[AccountKind, str] = {
     "claude": "anthropic",
     "codex": "openai",
     "gemini": "google",
     "vertex": "google",
+    "claude-login": "anthropic",
+    "codex-login": "openai",
+    "gemini-login": "google",
+    "gemini-api-login": "google",
 }
 
 

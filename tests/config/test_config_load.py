@@ -59,8 +59,9 @@ def test_nothing_is_absence(key):
 )
 def test_documented_default(path, name, default):
     """Writing down a default changes nothing: what the documentation calls one is one."""
-    line = f"{name}: {default}"
-    assert read(f"{path}:\n  {line}" if path else line) == DEFAULT
+    keys = [*path.split("."), name] if path else [name]
+    lines = [f"{'  ' * depth}{key}:" for depth, key in enumerate(keys)]
+    assert read("\n".join(lines) + f" {default}") == DEFAULT
 
 
 SCALARS = [

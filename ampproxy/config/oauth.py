@@ -1,0 +1,152 @@
+"""The section ``oauth``: how logins at each vendor are made and used. Every value has a default."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from ampproxy.config import readers
+from ampproxy.config.reading import Found, ListOf, Place, Reader, Section, Setting, Wrong
+from ampproxy.config.schema import CLAUDE_OAUTH, CODEX_OAUTH, GEMINI_OAUTH, OAuth, OAuthClient
+
+
+def _private_url(place: Place) -> str:
+    """A URL that tokens are sent to: on another machine under TLS only."""
+    url: str = readers.BASE_URL(place)
+    parts = urlsplit(url)
+    if parts.scheme == "http" and not readers.is_loopback(parts.hostname or ""):
+        raise Wrong("would send tokens over the network unencrypted: expected https://")
+    return url
+
+
+def _redirect_url(place: Place) -> str:
+    url: str = readers.BASE_URL(place)
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not readers.is_loopback(parts.hostname or ""):
+        raise Wrong("must lead back to this machine: expected such as http://localhost:1455/callback")
+    return url
+
+
+_URL = Reader("URL", _private_url)
+_REDIRECT = Reader("URL on this machine", _redirect_url)
+_SCOPES = ListOf(readers.NAME, "a list of scopes")
+_BACKENDS = {"code-assist": "code-assist", "api": "api"}
+
+
+def _rows(client: OAuthClient, *more: Setting) -> tuple[Setting, ...]:
+    """What every vendor has, with its own defaults, and what only it has."""
+    table: tuple[tuple[str, Any, str], ...] = (
+        ("authorize-url", _URL, "The page on which the user allows the login."),
+        ("token-url", _URL, "Gives and renews tokens; refresh tokens go there alone."),
+        (
+            "client-id",
+            readers.NAME,
+            "The OAuth client. The default is the one of the vendor's own command line.",
+        ),
+        ("scopes", _SCOPES, "What the login is allowed to do."),
+        (
+            "redirect-url",
+            _REDIRECT,
+            "Where the browser is sent back to; its port is listened on for that time.",
+        ),
+        ("base-url", _URL, "Where the models are; access tokens go there alone."),
+    )
+    rows = []
+    for name, reader, doc in table:
+        field = name.replace("-", "_")
+        value = getattr(client, field)
+        default = ", ".join(value) if isinstance(value, tuple) else value
+        rows.append(Setting(name, field, reader, doc, default))
+    return (*rows, *more)
+
+
+def _of(client: OAuthClient) -> Any:
+    def build(found: Found) -> OAuthClient:
+        return replace(client, **found.values)
+
+    return build
+
+
+_CLAUDE = Section(
+    _of(CLAUDE_OAUTH),
+    _rows(
+        CLAUDE_OAUTH,
+        Setting(
+            "beta",
+            "beta",
+            readers.TEXT,
+            "What is added to `anthropic-beta`: without it the vendor takes no login.",
+            CLAUDE_OAUTH.beta,
+        ),
+    ),
+)
+_CODEX = Section(
+    _of(CODEX_OAUTH),
+    _rows(
+        CODEX_OAUTH,
+        Setting(
+            "device-url",
+            "device_url",
+            _URL,
+            "The device flow's calls are `usercode` and `token` below it.",
+            CODEX_OAUTH.device_url,
+        ),
+        Setting(
+            "device-page",
+            "device_page",
+            _URL,
+            "Where the user types the device flow's code.",
+            CODEX_OAUTH.device_page,
+        ),
+    ),
+)
+_GEMINI = Section(
+    _of(GEMINI_OAUTH),
+    _rows(
+        GEMINI_OAUTH,
+        Setting(
+            "client-secret",
+            "client_secret",
+            readers.GIVEN_SECRET,
+            "The client's secret; Google wants one of every client. Login files may hold their own.",
+        ),
+        Setting(
+            "userinfo-url",
+            "userinfo_url",
+            _URL,
+            "Tells the e-mail address of a new login.",
+            GEMINI_OAUTH.userinfo_url,
+        ),
+        Setting(
+            "backend",
+            "backend",
+            readers.choice(_BACKENDS),
+            "Where new logins serve: at Code Assist, or at the public Gemini API (needs a client of your own).",
+            "code-assist",
+        ),
+        Setting(
+            "api-url",
+            "api_url",
+            _URL,
+            "The public Gemini API, for `backend: api`.",
+            GEMINI_OAUTH.api_url,
+        ),
+        Setting(
+            "project",
+            "project",
+            readers.NAME,
+            "The Google Cloud project of new logins.",
+            "the one that Code Assist names",
+        ),
+    ),
+)
+
+OAUTH = Section(
+    lambda found: OAuth(**found.values),
+    (
+        Setting("claude", "claude", _CLAUDE, "Logins at Anthropic."),
+        Setting("codex", "codex", _CODEX, "Logins at OpenAI."),
+        Setting("gemini", "gemini", _GEMINI, "Logins at Google."),
+    ),
+)
