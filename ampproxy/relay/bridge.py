@@ -75,6 +75,11 @@ class Bridge(Protocol):
         """The tokens that the answer cost, once it has told."""
         ...
 
+    @property
+    def answer_losses(self) -> tuple[Loss, ...]:
+        """What of the answer so far the client's dialect could not say."""
+        ...
+
 
 class Bridges(Protocol):
     """Makes a bridge for a question and an account."""

@@ -85,6 +85,7 @@ class PassthroughBridge:
 
     headers: Mapping[str, str] = {}
     content_type: bytes | None = None
+    answer_losses: tuple[Loss, ...] = ()
 
     def __init__(self, question: Question, offer: Offer) -> None:
         endpoint = question.endpoint

@@ -17,6 +17,7 @@ from ampproxy.providers import Call, Provider
 from ampproxy.relay.bridge import Bridge, Bridges, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.forward import Departure
+from ampproxy.relay.losses import answer_header
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.routing.route import Offer
@@ -123,6 +124,8 @@ class Exchange:
         bridge = self._means.bridges(self._question, offer)
         self._record.account = offer.account.label
         self._record.served = offer.upstream_model
+        self._record.losses = bridge.losses
+        answer_header(self._question.headers, self._downstream.responseHeaders, bridge.losses)
         question = self._question
         call = self._means.providers[offer.account.label].call(
             question.endpoint,
@@ -199,12 +202,14 @@ class Exchange:
         finally:
             record.bytes_out = relay.bytes_out
             record.usage = bridge.usage
+            record.losses = (*bridge.losses, *bridge.answer_losses)
 
     async def _whole(self, response: Any, bridge: Bridge) -> None:
         means, record = self._means, self._record
         body = bridge.whole(await self._collect(response, means.max_answer))
         record.first_byte = means.clock.seconds()
         record.usage = bridge.usage
+        record.losses = (*bridge.losses, *bridge.answer_losses)
         record.bytes_out = len(body)
         self._begin(response, bridge.content_type or _kind(response) or b"application/json")
         self._downstream.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])

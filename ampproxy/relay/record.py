@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from twisted.logger import Logger
 
 from ampproxy.model.events import Usage
+from ampproxy.model.loss import Loss
+from ampproxy.relay.losses import counted, listed, told
 from ampproxy.wire.redact import printable
 
 
@@ -28,6 +30,8 @@ class ExchangeRecord:
 
     :param kind: the route: ``local``, ``mapped``, ``amp``, ``none`` or ``management``.
     :param client: a label of the client's key; never the key.
+    :param losses: what a translation could not say of the question and of the answer.
+    :param show_losses: tell of them in the text of the log too, not in its fields alone.
     """
 
     started: float
@@ -45,6 +49,8 @@ class ExchangeRecord:
     why: str = ""
     usage: Usage | None = None
     attempts: list[str] = field(default_factory=list)
+    losses: tuple[Loss, ...] = ()
+    show_losses: bool = False
 
     def close(self, log: Logger, now: float, outcome: Outcome, why: str = "") -> None:
         """End the exchange and say so. A second call does nothing: the first outcome is the true one."""
@@ -54,7 +60,7 @@ class ExchangeRecord:
         self.why = why = printable(why.partition("\n")[0])
         log.info(
             "{kind} {method} {path} {asked} -> {served} {account} client={client} status={status}"
-            " bytes={bytes} first={first_ms}ms total={total_ms}ms tokens={tokens} {outcome}{why}",
+            " bytes={bytes} first={first_ms}ms total={total_ms}ms tokens={tokens} {outcome}{why}{lost}",
             log_kind="exchange",
             kind=self.kind,
             method=self.method,
@@ -71,7 +77,13 @@ class ExchangeRecord:
             outcome=outcome.value,
             why=f" ({why})" if why else "",
             attempts=self.attempts,
+            losses=counted(self.losses),
+            lost=f" losses={told(self.losses)}" if self.losses and self.show_losses else "",
         )
+        if self.losses and self.show_losses:
+            log.debug(
+                "not said to {account}:\n{lines}", account=self.account, lines="\n".join(listed(self.losses))
+            )
 
 
 def _tokens(usage: Usage | None) -> str:

@@ -9,19 +9,32 @@ import msgspec
 
 from ampproxy.amp import ToolNames
 from ampproxy.dialects._freeform import FreeformCalls
-from ampproxy.dialects.base import AnswerContext, Dialect, StreamParser, StreamRenderer
+from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer
 from ampproxy.dialects.targets import target_for
-from ampproxy.errors import ClientFault, ExchangeError, UpstreamFault
+from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import GEMINI, RESPONSES
-from ampproxy.model.events import Completed, Event, Failed, PartOpened, Usage, UsageReport, WireError
+from ampproxy.model.events import (
+    ChatResponse,
+    Completed,
+    Event,
+    Failed,
+    PartOpened,
+    Usage,
+    UsageReport,
+    WireError,
+)
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.loss import Loss
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest
 from ampproxy.model.thinking import with_suffix
 from ampproxy.relay.bridge import Question
+from ampproxy.relay.losses import of_answer, refusing, strict_refusal
 from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.route import Offer
+
+#: The largest whole answer that is gone through again for what its client's dialect could not say.
+_MOST_TO_REVIEW = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +157,10 @@ class TranslateBridge:
         self._counts = endpoint.operation is Operation.COUNT_TOKENS
         self._client = client
         self._spoken = spoken
-        asked = client.parse_request(question.body, model=endpoint.model, stream=question.stream)
-        if client.name == RESPONSES and spoken.name != RESPONSES:
-            # Not at the top: a dialect is loaded when it is first asked for.
-            from ampproxy.dialects.openai_responses.state import self_contained
-
-            asked = self_contained(asked)
-        target = target_for(spoken.name, offer.upstream_model)
-        rendered = spoken.render_request(_directed(asked, question, offer), target)
-        if strict and rendered.losses:
-            raise _strict_refusal(rendered.losses, spoken.name)
+        asked = read_question(question.body, client, spoken, model=endpoint.model, stream=question.stream)
+        rendered = said_to(asked, spoken, offer.upstream_model, question.route.suffix)
+        if strict and (lost := refusing(rendered.losses)):
+            raise strict_refusal(lost, spoken.name)
         self.body = (
             spoken.count_request(rendered.body, offer.upstream_model) if self._counts else rendered.body
         )
@@ -170,6 +177,7 @@ class TranslateBridge:
         )
         self._stream: TranslatedStream | None = None
         self._usage: Usage | None = None
+        self._answer: ChatResponse | None = None
 
     def filter(self) -> TranslatedStream:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
@@ -184,6 +192,7 @@ class TranslateBridge:
         response = self._spoken.parse_response(body)
         self._usage = response.usage
         response = fold(self._names.restore(unfold(response)))
+        self._answer = response if len(body) <= _MOST_TO_REVIEW else None
         return self._client.render_response(response, self._context)
 
     def error_event(self, error: WireError) -> bytes:
@@ -203,18 +212,37 @@ class TranslateBridge:
         """See :meth:`ampproxy.relay.bridge.Bridge.usage`."""
         return self._usage if self._stream is None else self._stream.usage
 
+    @property
+    def answer_losses(self) -> tuple[Loss, ...]:
+        """See :meth:`ampproxy.relay.bridge.Bridge.answer_losses`."""
+        if self._stream is not None:
+            return self._stream.losses
+        return () if self._answer is None else of_answer(self._answer, self._client, self._context)
 
-def _directed(asked: ChatRequest, question: Question, offer: Offer) -> ChatRequest:
-    """The request as it goes to one account: the vendor's name of the model, the thinking suffix in force."""
-    suffix = question.route.suffix
+
+def read_question(
+    body: bytes, client: Dialect, spoken: Dialect, *, model: str | None, stream: bool | None
+) -> ChatRequest:
+    """A client's request, as another dialect may be asked it.
+
+    :param model: from the path, as is ``stream``.
+    :raises ampproxy.errors.ClientFault: it is not valid, or refers to what only its own vendor stores.
+    """
+    asked = client.parse_request(body, model=model, stream=stream)
+    if client.name == RESPONSES and spoken.name != RESPONSES:
+        # Not at the top: a dialect is loaded when it is first asked for.
+        from ampproxy.dialects.openai_responses.state import self_contained
+
+        return self_contained(asked)
+    return asked
+
+
+def said_to(asked: ChatRequest, spoken: Dialect, model: str, suffix: str | None) -> Rendered:
+    """A request as it goes to one account.
+
+    :param model: the vendor's name of it.
+    :param suffix: the thinking suffix in force, if any.
+    """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
-    return msgspec.structs.replace(asked, model=offer.upstream_model, thinking=thinking)
-
-
-def _strict_refusal(losses: tuple[Loss, ...], dialect: str) -> ExchangeError:
-    lines = "; ".join(f"{loss.path}: {loss.why} ({loss.kind})" for loss in losses)
-    return ClientFault.of(
-        "invalid_request",
-        f"With translation: strict, this request cannot be said in {dialect}: {lines}",
-        code="translation_loss",
-    )
+    directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
+    return spoken.render_request(directed, target_for(spoken.name, model))

@@ -101,6 +101,7 @@ class GenerateResource(ModelResource):
     def render(self, request: GatewayRequest) -> Any:
         """Answer it."""
         record = self.record(request)
+        record.show_losses = self.gateway.config.debug
         return self.run(request, record, self._serve(request, record))
 
     async def _serve(self, request: GatewayRequest, record: ExchangeRecord) -> None:
