@@ -1,90 +1,295 @@
-"""In which order a route's accounts are tried."""
+"""Choosing among the accounts that offer a model, and remembering how each of them did.
+
+Accounts of a higher priority come first. Within one priority ``round-robin`` begins with the next account at
+each request, ``fill-first`` with the first of the file. Accounts that rest are passed over; one whose rest is
+over is given one request to prove itself. A conversation stays where it is as long as it is served there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import groupby
-from typing import TypeVar
-from zlib import crc32
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+from datetime import datetime, timezone
 
-from ampproxy.config.schema import Routing
+from twisted.logger import Logger
+
+from ampproxy.config.schema import Account, Routing
+from ampproxy.credentials.health import Binding, PoolState, Rest, SeenHeaders
+from ampproxy.credentials.outcomes import RESTS, Verdict
+from ampproxy.credentials.quota import HasHeader, tells_limits
+from ampproxy.credentials.wheel import Entry, Wheel, model_of
 from ampproxy.routing.route import Offer, Route
 from ampproxy.routing.suffix import split_suffix
 
-T = TypeVar("T")
+#: Clients may invent names that a vendor's family covers; so many models keep their turn.
+_MAX_WHEELS = 4096
+#: So many equal tuples of offers are known by their identity: a route for each thinking suffix.
+_MAX_KNOWN = 8
 
-#: Clients may invent names that a vendor's family covers; so many models keep their place.
-_MAX_MODELS = 4096
+
+class AnswerHeaders(SeenHeaders, HasHeader):
+    """The headers of an answer."""
+
+
+def _anything(_: Offer) -> bool:
+    return True
 
 
 class Pool:
-    """Chooses among accounts that offer the same model.
+    """Chooses among the accounts of one configuration.
 
-    ``fill-first`` always begins with the first account of the highest priority. ``round-robin`` begins with
-    the next one at each request, counted for each visible model, thinking suffix ignored. Lower
-    priorities always come after higher ones. An account that offers a model under several of the vendor's
-    names (an alias pool) tries them in turn before the next account is tried, and begins with another name
-    at each round.
+    :param state: what was learnt of accounts and conversations; a reload hands it on.
+    :param log: is told when an account begins to rest, is tried again, and is well again.
     """
 
-    def __init__(self, routing: Routing) -> None:
+    def __init__(
+        self, routing: Routing, accounts: Iterable[Account], state: PoolState, log: Logger | None = None
+    ) -> None:
+        self.state = state
+        self.routing = routing
+        self.log = Logger(namespace="ampproxy") if log is None else log
         self._rotates = routing.strategy == "round-robin"
-        self._sticks = routing.session_affinity
-        self._wheels: dict[str, _Wheel] = {}
+        self._wheels: OrderedDict[tuple[str, Hashable], tuple[Wheel, list[tuple[Offer, ...]]]] = OrderedDict()
+        state.keep(state.identity(account) for account in accounts)
 
-    def order(self, route: Route, key: str | None = None) -> Sequence[Offer]:
-        """The offers of a route, in the order in which to try them.
+    def select(
+        self,
+        route: Route,
+        *,
+        key: Callable[[], str | None] | None = None,
+        most: int = 0,
+        scope: Hashable = None,
+        can: Callable[[Offer], bool] = _anything,
+    ) -> Selection:
+        """One request's way through the accounts of a route.
 
-        :param key: what names the conversation; with ``routing.session-affinity`` the same key gets the
-            same order as long as the offers are the same, and does not move the others' turn.
+        :param key: gives what names the conversation; asked only where there is a choice.
+        :param most: how many accounts may be tried; 0 for all.
+        :param scope: what kind of request it is; each has its turn.
+        :param can: whether an account can serve this kind at all.
         """
-        offers = route.offers
-        if len(offers) < 2 or not self._rotates:
-            return offers
-        wheel = self._wheel(split_suffix(route.served)[0], offers)
-        if key is not None and self._sticks:
-            return wheel.at(crc32(key.encode("utf-8", "surrogatepass")))
-        wheel.turn += 1
-        return wheel.at(wheel.turn - 1)
+        model = split_suffix(route.served)[0]
+        wheel = self._wheel(model, scope, route.offers, can)
+        sticks = key is not None and self.routing.session_affinity and wheel.count > 1
+        return Selection(self, wheel, model, key() if sticks and key is not None else None, most)
 
-    def _wheel(self, model: str, offers: tuple[Offer, ...]) -> _Wheel:
-        wheel = self._wheels.get(model)
-        if wheel is not None and wheel.offers == offers:
-            return wheel
-        if len(self._wheels) >= _MAX_MODELS:
-            del self._wheels[next(iter(self._wheels))]
-        wheel = self._wheels[model] = _Wheel(offers)
+    def rests(
+        self, route: Route, now: float, *, scope: Hashable = None, can: Callable[[Offer], bool] = _anything
+    ) -> bool:
+        """Whether all accounts of a route rest, so that none may be asked now."""
+        wheel = self._wheel(split_suffix(route.served)[0], scope, route.offers, can)
+        return wheel.count > 0 and wheel.closed_until(now) > now
+
+    def _wheel(
+        self, model: str, scope: Hashable, offers: tuple[Offer, ...], can: Callable[[Offer], bool]
+    ) -> Wheel:
+        found = self._wheels.get((model, scope))
+        if found is not None:
+            wheel, known = found
+            if any(offers is other for other in known):
+                return wheel
+            if offers == known[0]:
+                known[1:] = [offers, *known[1 : _MAX_KNOWN - 1]]
+                return wheel
+        elif len(self._wheels) >= _MAX_WHEELS:
+            self._wheels.popitem(last=False)
+        wheel = Wheel(offers, self.state, rotates=self._rotates, can=can)
+        self._wheels[model, scope] = wheel, [offers]
         return wheel
 
 
-class _Wheel:
-    """The offers of one model: priorities, in each its accounts, of each its names."""
+class Selection:
+    """One request's way through accounts: ask for the next, and say how it did.
 
-    __slots__ = ("_tiers", "offers", "turn")
+    :ivar count: how many accounts there are.
+    """
 
-    def __init__(self, offers: tuple[Offer, ...]) -> None:
-        self.offers = offers
-        self.turn = 0
-        self._tiers = tuple(
-            _grouped(tier, lambda offer: offer.account.label)
-            for tier in _grouped(offers, lambda offer: offer.account.priority)
+    __slots__ = (
+        "_began",
+        "_entry",
+        "_held",
+        "_key",
+        "_model",
+        "_most",
+        "_names",
+        "_offer",
+        "_pool",
+        "_tried",
+        "_wheel",
+        "count",
+    )
+
+    def __init__(self, pool: Pool, wheel: Wheel, model: str, key: str | None, most: int) -> None:
+        self._pool = pool
+        self._wheel = wheel
+        self._model = model
+        self._key = key
+        self._most = most
+        self._tried: list[Entry] = []
+        self._names: list[Offer] = []
+        self._entry: Entry | None = None
+        self._offer: Offer | None = None
+        self._began = 0.0
+        self._held: list[Rest] = []
+        self.count = wheel.count
+
+    def next(self, now: float) -> Offer | None:
+        """The account to ask now, and under which of the vendor's names; ``None``: there is none.
+
+        Each call must be followed by one of :meth:`succeeded`, :meth:`failed` and :meth:`abandoned`.
+        """
+        offer = self._another_name(now) or self._another_account(now)
+        self._offer, self._began = offer, now
+        if offer is None or self._entry is None:
+            return None
+        self._names.append(offer)
+        entry = self._entry
+        if entry.health.rests:
+            self._probe(entry, offer)
+        if self._key is not None:
+            until = now + self._pool.routing.session_affinity_ttl
+            binding = Binding(entry.identity, offer.upstream_model, until)
+            self._pool.state.bind(self._model, self._key, binding)
+        return offer
+
+    def again(self) -> None:
+        """Begin anew: everybody may be asked once more."""
+        self._tried.clear()
+        self._names.clear()
+        self._entry = None
+
+    def saw(self, headers: AnswerHeaders, wall: float) -> None:
+        """The account answered with these headers: what they tell of limits is kept for display."""
+        entry = self._entry
+        if entry is not None and tells_limits(entry.account.dialect, headers):
+            entry.health.seen, entry.health.seen_at = headers, wall
+
+    def succeeded(self) -> None:
+        """The account serves: whatever rest it had is over."""
+        entry, offer = self._entry, self._offer
+        if entry is None or offer is None or not entry.health.rests:
+            return
+        if entry.health.succeeded(model_of(offer), self._began):
+            state = self._pool.state
+            state.version += 1
+            state.opened += 1
+            self._pool.log.info(
+                "{account} serves {model} again", account=entry.account.label, model=offer.upstream_model
+            )
+
+    def failed(self, verdict: Verdict, now: float, wall: float) -> float:
+        """The account failed; gives in how many seconds it may be asked again (0: at once).
+
+        :param wall: seconds since the epoch, for the log.
+        """
+        entry, offer = self._entry, self._offer
+        if entry is None or offer is None:
+            return 0.0
+        if verdict.action not in RESTS or (entry.account.disable_cooling and not verdict.always):
+            self.abandoned()
+            return 0.0
+        state = self._pool.state
+        rest, news = entry.health.failed(
+            model_of(offer), verdict, self._began, now, self._pool.routing.max_cooldown
+        )
+        self._release()
+        state.version += 1
+        if news:
+            self._tell(entry, offer, rest, now, wall)
+        return max(0.0, rest.until - now)
+
+    def abandoned(self) -> None:
+        """Nothing was learnt of the account: the client left, or its request was at fault."""
+        if self._release():
+            self._pool.state.version += 1
+            self._pool.state.opened += 1
+
+    def wait(self, now: float) -> float | None:
+        """In how many seconds somebody may be asked; ``None``: nobody ever."""
+        until = self._wheel.closed_until(now)
+        return None if self.count == 0 else max(0.0, until - now)
+
+    def resting(self, now: float) -> list[tuple[Account, Rest]]:
+        """The accounts that rest, and why; those that are back first come first."""
+        found = []
+        for entry in self._wheel.entries():
+            rests = [rest for model in entry.models for rest in entry.health.rests_for(model)]
+            if rests:
+                found.append((entry.account, max(rests, key=lambda rest: rest.until)))
+        found.sort(key=lambda pair: pair[1].until)
+        return found
+
+    def _another_name(self, now: float) -> Offer | None:
+        """Another of the vendor's names at the same account, where an alias is a pool of them."""
+        entry = self._entry
+        if entry is None or len(entry.offers) == 1:
+            return None
+        return entry.offer(now, but=self._names)
+
+    def _another_account(self, now: float) -> Offer | None:
+        tried = self._tried
+        if self._most and len(tried) >= self._most:
+            return None
+        wheel = self._wheel
+        if self._key is not None and not tried:
+            offer = self._at_home(now)
+            if offer is not None:
+                return offer
+        early = False
+        entry = wheel.pick(now, tried)
+        if entry is None:
+            early = True
+            entry = wheel.pick_early(now, tried)
+        if entry is None:
+            return None
+        self._entry = entry
+        tried.append(entry)
+        return entry.offer(now, early=early)
+
+    def _at_home(self, now: float) -> Offer | None:
+        assert self._key is not None
+        binding = self._pool.state.bound(self._model, self._key, now)
+        entry = None if binding is None else self._wheel.find(binding.identity, now)
+        if binding is None or entry is None or entry.open_at(now) > now:
+            return None
+        self._entry = entry
+        self._tried.append(entry)
+        return entry.named(binding.model, now) or entry.offer(now)
+
+    def _probe(self, entry: Entry, offer: Offer) -> None:
+        self._held = entry.health.rests_for(model_of(offer))
+        for rest in self._held:
+            rest.probing = True
+        self._pool.state.version += 1
+        self._pool.log.info(
+            "{account} is tried again for {model} after its rest",
+            account=entry.account.label,
+            model=offer.upstream_model,
         )
 
-    def at(self, turn: int) -> tuple[Offer, ...]:
-        """The order at one turn: the accounts move by one each time, an account's names once a round."""
-        ordered: list[Offer] = []
-        for accounts in self._tiers:
-            rounds = turn // len(accounts)
-            for names in _rotated(accounts, turn):
-                ordered += _rotated(names, rounds)
-        return tuple(ordered)
+    def _release(self) -> bool:
+        """End what :meth:`_probe` began; says whether it had."""
+        held, self._held = self._held, []
+        for rest in held:
+            rest.probing = False
+        return bool(held)
+
+    def _tell(self, entry: Entry, offer: Offer, rest: Rest, now: float, wall: float) -> None:
+        verdict, seconds = rest.verdict, rest.until - now
+        self._pool.log.warn(
+            "{account} {reason} for {model}: it rests until {until} ({seconds:.0f} s),"
+            " failure {failures} in a row{hint}{remedy}",
+            account=entry.account.label,
+            model=offer.upstream_model,
+            reason=verdict.reason,
+            until=clock_time(wall + seconds),
+            seconds=seconds,
+            failures=rest.failures,
+            hint="" if verdict.hint is None else f"; its vendor says {verdict.hint:.0f} s",
+            remedy=f". To do: {verdict.remedy}" if verdict.remedy else "",
+        )
 
 
-def _rotated(items: tuple[T, ...], turn: int) -> tuple[T, ...]:
-    start = turn % len(items)
-    return items[start:] + items[:start] if start else items
-
-
-def _grouped(offers: tuple[Offer, ...], by: Callable[[Offer], object]) -> tuple[tuple[Offer, ...], ...]:
-    """Neighbours that are equal in ``by``, together: a route's offers come sorted."""
-    return tuple(tuple(group) for _, group in groupby(offers, by))
+def clock_time(wall: float) -> str:
+    """A time as logs and reports show it: UTC, to the second."""
+    return datetime.fromtimestamp(wall, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 
 from ampproxy.config.schema import Account, Timeouts
-from ampproxy.errors import ClientGone, ExchangeError, GatewayFault, UpstreamFault
+from ampproxy.credentials.outcomes import Verdict, classify, classify_fault
+from ampproxy.credentials.pool import Selection
+from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault
 from ampproxy.model.events import WireError
 from ampproxy.providers import Call, Provider
 from ampproxy.relay.bridge import Bridge, Bridges, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
+from ampproxy.relay.exhausted import Attempt, exhausted
 from ampproxy.relay.forward import Departure
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.record import ExchangeRecord
@@ -24,13 +29,13 @@ from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import SLICE, BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
-from ampproxy.wire.redact import Redactor
+from ampproxy.wire.redact import Redactor, printable
 
 #: Errors are sentences; what is longer is a page of somebody's load balancer.
 MAX_ERROR = 1024 * 1024
 
-#: Statuses by which an account says that the request itself is wrong: no other account would differ.
-CLIENTS_FAULT = frozenset((400, 405, 406, 409, 411, 413, 414, 415, 422, 431))
+#: Seconds before the second round over all accounts; doubles with each.
+FIRST_PAUSE = 0.5
 
 #: Response headers of a vendor that a client can use.
 PASSED_ON = (
@@ -52,6 +57,9 @@ class Means:
     :param proxy_url: the proxy of accounts that name none of their own.
     :param redactor: knows the secrets that must not come back in a vendor's error.
     :param max_answer: the largest whole answer that is held, in bytes.
+    :param wall: seconds since the epoch.
+    :param rounds: how often all accounts may be tried once more, after a pause.
+    :param patience: seconds that such a pause may take.
     """
 
     client: UpstreamClient
@@ -63,6 +71,9 @@ class Means:
     max_answer: int
     bridges: Bridges
     redactor: Redactor
+    wall: Callable[[], float]
+    rounds: int = 0
+    patience: float = 0.0
     proxy_url: str | None = field(default=None, repr=False)
 
 
@@ -71,12 +82,14 @@ class AccountError(UpstreamFault):
 
     :ivar body: the error as the client gets it.
     :ivar headers: those of the vendor's headers that it gets too.
+    :ivar verdict: what the error means for the account.
     """
 
     def __init__(
-        self, error: WireError, *, retryable: bool, body: bytes, headers: Sequence[tuple[bytes, bytes]]
+        self, error: WireError, *, verdict: Verdict, body: bytes, headers: Sequence[tuple[bytes, bytes]]
     ) -> None:
-        super().__init__(error, retryable=retryable)
+        super().__init__(error, retryable=verdict.goes_on)
+        self.verdict = verdict
         self.body = body
         self.headers = headers
 
@@ -92,35 +105,97 @@ class Exchange:
         self._record = record
         self._means = means
         self._departure = Departure(downstream)
+        self._attempts: list[Attempt] = []
+        self._failure: ExchangeError | None = None
 
-    async def run(self, offers: Sequence[Offer]) -> None:
-        """Ask the offers in order; go on to the next only while nothing has been sent to the client.
+    async def run(self, tries: Selection) -> None:
+        """Ask one account after the other, as long as nothing has been sent to the client; where all fail,
+        wait for the first to be back, if that is allowed and worth it, and begin anew.
 
-        :raises ExchangeError: nobody answered; the last failure.
+        :raises ExchangeError: nobody answered: the failure of the only account that was asked, as its
+            vendor tells it, or one error that tells of them all.
         :raises ClientGone: the client left; the upstream was closed.
         """
-        failure: ExchangeError | None = None
-        for offer in offers:
-            label = offer.account.label
-            try:
-                await self._ask(offer)
-            except ExchangeError as error:
-                self._record.attempts.append(f"{label}: {error.error.status} {error.error.message}")
-                if not error.retryable or self._record.first_byte is not None:
-                    raise
-                failure = error
-                self._means.log.warn(
-                    "{account} failed for {model}: {status} {message}",
-                    account=label,
-                    model=self._question.asked,
-                    status=error.error.status,
-                    message=error.error.message,
-                )
-            else:
-                return
-        raise failure or GatewayFault.of("unavailable", "No account is there to be asked.", status=503)
+        for number in range(self._means.rounds + 1):
+            if number and not await self._paused(tries, number):
+                break
+            while (offer := tries.next(self._means.clock.seconds())) is not None:
+                if await self._served(offer, tries):
+                    return
+        raise self._nobody(tries)
 
-    async def _ask(self, offer: Offer) -> None:
+    async def _served(self, offer: Offer, tries: Selection) -> bool:
+        """Whether this account answered; if not, another may.
+
+        :raises ExchangeError: no other account could help.
+        """
+        try:
+            await self._ask(offer, tries)
+        except ExchangeError as error:
+            if not error.retryable or self._record.first_byte is not None:
+                tries.abandoned()
+                raise
+            self._note(offer, error, tries)
+            return False
+        except BaseException:
+            tries.abandoned()
+            raise
+        return True
+
+    def _note(self, offer: Offer, failure: ExchangeError, tries: Selection) -> None:
+        """An account failed: tell the pool and the log."""
+        means, error, label = self._means, failure.error, offer.account.label
+        verdict = failure.verdict if isinstance(failure, AccountError) else classify_fault(failure)
+        back = tries.failed(verdict, means.clock.seconds(), means.wall())
+        self._attempts.append(Attempt(label, verdict, back, error))
+        self._record.attempts.append(f"{label}: {error.status} {error.message}")
+        self._failure = failure
+        means.log.warn(
+            "{account} failed for {model}: {status} {message}",
+            account=label,
+            model=self._question.asked,
+            status=error.status,
+            message=printable(error.message),
+        )
+
+    async def _paused(self, tries: Selection, number: int) -> bool:
+        """Wait until an account may be asked again; says whether it is worth it.
+
+        :raises ClientGone: the client left meanwhile.
+        """
+        means = self._means
+        wait = tries.wait(means.clock.seconds())
+        if wait is None:
+            return False
+        wait = max(wait, FIRST_PAUSE * 2.0 ** (number - 1))
+        if wait > means.patience:
+            return False
+        means.log.info(
+            "No account serves {model} now; the request waits {seconds:.1f} s and tries again",
+            model=self._question.asked,
+            seconds=wait,
+        )
+        await self._departure.guard(deferLater(means.clock, wait))
+        tries.again()
+        return True
+
+    def _nobody(self, tries: Selection) -> ExchangeError:
+        """What the client is told when nobody served."""
+        now = self._means.clock.seconds()
+        wait, failure = tries.wait(now), self._failure
+        if failure is not None and len(self._attempts) == 1:
+            if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
+                failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
+            return failure
+        asked = {attempt.label for attempt in self._attempts}
+        resting = [
+            Attempt(account.label, rest.verdict, max(0.0, rest.until - now))
+            for account, rest in tries.resting(now)
+            if account.label not in asked
+        ]
+        return exhausted(self._question.asked, self._attempts, resting, count=tries.count, wait=wait)
+
+    async def _ask(self, offer: Offer, tries: Selection) -> None:
         bridge = self._means.bridges(self._question, offer)
         self._record.account = offer.account.label
         self._record.served = offer.upstream_model
@@ -137,12 +212,13 @@ class Exchange:
         )
         origin = f"{offer.account.label} ({offer.account.base_url})"
         response = await self._send(call, bridge, offer.account, origin)
+        tries.saw(response.headers, self._means.wall())
         if response.code >= 400:
             raise await self._account_error(response, bridge)
         if question.stream:
-            await self._stream(response, bridge)
+            await self._stream(response, bridge, tries)
         else:
-            await self._whole(response, bridge)
+            await self._whole(response, bridge, tries)
 
     async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
         """The answer's headers. A kept connection that the other side had closed is tried once more."""
@@ -174,17 +250,18 @@ class Exchange:
         error = bridge.parse_error(response.code, vendor, body)
         return AccountError(
             error,
-            retryable=response.code not in CLIENTS_FAULT,
+            verdict=classify(response.code, error, vendor, body, wall=self._means.wall()),
             body=bridge.error_body(error, body),
             headers=_passed_on(response.headers),
         )
 
-    async def _stream(self, response: Any, bridge: Bridge) -> None:
+    async def _stream(self, response: Any, bridge: Bridge, tries: Selection) -> None:
         means, record = self._means, self._record
         stream_filter = bridge.filter()
 
         def on_first() -> None:
             record.first_byte = means.clock.seconds()
+            tries.succeeded()
 
         relay = StreamRelay(
             self._downstream,
@@ -204,10 +281,11 @@ class Exchange:
             record.usage = bridge.usage
             record.losses = (*bridge.losses, *bridge.answer_losses)
 
-    async def _whole(self, response: Any, bridge: Bridge) -> None:
+    async def _whole(self, response: Any, bridge: Bridge, tries: Selection) -> None:
         means, record = self._means, self._record
         body = bridge.whole(await self._collect(response, means.max_answer))
         record.first_byte = means.clock.seconds()
+        tries.succeeded()
         record.usage = bridge.usage
         record.losses = (*bridge.losses, *bridge.answer_losses)
         record.bytes_out = len(body)

@@ -6,7 +6,7 @@ A reload builds a new one and swaps it in; what is under way keeps the one it be
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from ampproxy.config.schema import Config
 from ampproxy.credentials.amp import AmpKeys
+from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.pool import Pool
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridges import BridgeMaker
@@ -69,6 +70,7 @@ class Surroundings:
     :param wall: seconds since the epoch.
     :param new_id: makes an unguessable id for a prefix.
     :param running: what is under way, under any configuration.
+    :param pool_state: which accounts rest, and where conversations are at home.
     """
 
     clock: IReactorTime
@@ -79,6 +81,7 @@ class Surroundings:
     new_id: Callable[[str], str]
     log: Logger
     running: Running
+    pool_state: PoolState = field(default_factory=PoolState)
 
 
 def secrets_of(config: Config) -> list[Secret]:
@@ -102,7 +105,7 @@ class Gateway:
         self.log = surroundings.log
         self.guard = Guard(config)
         self.router = Router(config)
-        self.pool = Pool(config.routing)
+        self.pool = Pool(config.routing, config.accounts, surroundings.pool_state, surroundings.log)
         self.providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
         self.bridges = BridgeMaker(
             self.providers,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ampproxy.amp import clean_beta, clean_request
+from ampproxy.credentials.affinity import session_key
 from ampproxy.dialects.base import ErrorDialect, ModelInfo
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
@@ -21,7 +22,8 @@ from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.management import client_keys_in, forward_to_amp
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod
-from ampproxy.routing.route import Route, RouteKind
+from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.suffix import split_suffix
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import Peek, peek
@@ -109,33 +111,76 @@ class GenerateResource(ModelResource):
         body = decoded_body(request, gateway.config.limits.max_body)
         found = _peek(body)
         asked = endpoint.model if endpoint.model is not None else found.model
-        route = gateway.router.route(asked, amp=endpoint.amp)
-        record.asked, record.kind = route.asked, route.kind.value
-        request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
-        self._tell(route, record)
+        stream = found.stream if endpoint.stream is None else endpoint.stream
+        route = self._take(gateway.router.route(asked, amp=endpoint.amp), request, record)
         if route.kind is RouteKind.NONE:
             raise unknown_model(route)
         if endpoint.amp:
             body = clean_request(endpoint.dialect, body)
-        if route.kind is RouteKind.AMP:
-            await forward_to_amp(gateway, request, request.client_key, record, BytesProducer(body))
-            return
+        exhausted: frozenset[str] = frozenset()
+        while route.kind is not RouteKind.AMP:
+            try:
+                await self._answer(request, record, route, body, stream)
+                return
+            except ExchangeError as failure:
+                if not self._falls_back(route, record, failure):
+                    raise
+                exhausted |= {split_suffix(route.served)[0]}
+                route = gateway.router.route(asked, amp=endpoint.amp, exhausted=exhausted)
+                if route.kind is RouteKind.NONE:
+                    raise
+                self._take(route, request, record)
+        await forward_to_amp(gateway, request, request.client_key, record, BytesProducer(body))
+
+    def _take(self, route: Route, request: GatewayRequest, record: ExchangeRecord) -> Route:
+        """Go this way, and say so."""
+        record.asked, record.kind = route.asked, route.kind.value
+        request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
+        self._tell(route, record)
+        return route
+
+    async def _answer(
+        self, request: GatewayRequest, record: ExchangeRecord, route: Route, body: bytes, stream: bool
+    ) -> None:
+        """Have one of a route's accounts answer."""
+        endpoint, gateway = self._endpoint, self.gateway
         question = Question(
             endpoint=endpoint,
             body=body,
             asked=route.asked,
-            stream=found.stream if endpoint.stream is None else endpoint.stream,
+            stream=stream,
             headers=self._headers(request),
             query=self._query(request),
             route=route,
         )
-        offers = [offer for offer in gateway.pool.order(route) if gateway.bridges.can(endpoint, offer)]
-        if not offers and endpoint.operation is Operation.COUNT_TOKENS:
-            self._estimate(request, question, record)
-            return
-        most = gateway.config.max_retry_credentials
-        exchange = Exchange(question, request, record, self._means())
-        await exchange.run((offers[:most] if most > 0 else offers) or route.offers)
+        tries = gateway.pool.select(
+            route,
+            key=lambda: session_key(request.requestHeaders, body),
+            most=gateway.config.max_retry_credentials,
+            scope=(endpoint.dialect, endpoint.operation),
+            can=self._can,
+        )
+        if not tries.count:
+            if endpoint.operation is Operation.COUNT_TOKENS:
+                self._estimate(request, question, record)
+                return
+            gateway.providers[route.offers[0].account.label].speaks(endpoint)
+        await Exchange(question, request, record, self._means()).run(tries)
+
+    def _can(self, offer: Offer) -> bool:
+        return self.gateway.bridges.can(self._endpoint, offer)
+
+    def _falls_back(self, route: Route, record: ExchangeRecord, failure: ExchangeError) -> bool:
+        """Whether a failure is to be hidden by the next route: all accounts of this one rest, nothing was
+        sent, and the owner wants it so, for it may spend Amp credits.
+        """
+        gateway, endpoint = self.gateway, self._endpoint
+        if not (gateway.config.ampcode.fallback_when_exhausted and endpoint.amp and failure.retryable):
+            return False
+        if record.first_byte is not None:
+            return False
+        scope = (endpoint.dialect, endpoint.operation)
+        return gateway.pool.rests(route, gateway.clock.seconds(), scope=scope, can=self._can)
 
     def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
         """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts."""
@@ -183,6 +228,9 @@ class GenerateResource(ModelResource):
             bridges=gateway.bridges,
             redactor=gateway.redactor,
             proxy_url=gateway.config.proxy_url,
+            wall=gateway.around.wall,
+            rounds=gateway.config.request_retry,
+            patience=gateway.config.max_retry_interval,
         )
 
 

@@ -28,6 +28,7 @@ from ampproxy.routing.suffix import join_suffix, split_suffix
 #: No model's name comes near this. A longer one is refused before any pattern of the user's sees it.
 MAX_NAME = 512
 _CACHED_ROUTES = 1024
+_NONE_EXHAUSTED: frozenset[str] = frozenset()
 
 
 class Router:
@@ -42,11 +43,15 @@ class Router:
         mappings = Mappings(config.ampcode.mappings)
         self._decide = lru_cache(_CACHED_ROUTES)(partial(_decide, config, self.catalog, mappings))
 
-    def route(self, asked: str | None, *, amp: bool) -> Route:
-        """Where a request for ``asked`` goes; see :func:`decide`."""
+    def route(self, asked: str | None, *, amp: bool, exhausted: frozenset[str] = _NONE_EXHAUSTED) -> Route:
+        """Where a request for ``asked`` goes; see :func:`decide`.
+
+        :param exhausted: models, without suffix, that count as not available although accounts offer
+            them: all of those rest.
+        """
         if asked is None or len(asked) > MAX_NAME:
             return _unnamed(asked)
-        return self._decide(asked, amp)
+        return self._decide(asked, amp, exhausted)
 
 
 def decide(config: Config, catalog: Catalog, asked: str | None, *, amp: bool) -> Route:
@@ -64,10 +69,12 @@ def shown(name: str) -> str:
     return short if short.isprintable() else ascii(short)[1:-1]
 
 
-def _decide(config: Config, catalog: Catalog, mappings: Mappings, asked: str, amp: bool) -> Route:
+def _decide(
+    config: Config, catalog: Catalog, mappings: Mappings, asked: str, amp: bool, exhausted: frozenset[str]
+) -> Route:
     if not asked:
         return _unnamed(asked)
-    return _Decision(config, catalog, mappings, asked, amp).route()
+    return _Decision(config, catalog, mappings, asked, amp, exhausted).route()
 
 
 def _unnamed(asked: str | None) -> Route:
@@ -80,12 +87,21 @@ def _unnamed(asked: str | None) -> Route:
 class _Decision:
     """One decision on its way: each step gives a route or leaves a reason why it does not."""
 
-    def __init__(self, config: Config, catalog: Catalog, mappings: Mappings, asked: str, amp: bool) -> None:
+    def __init__(
+        self,
+        config: Config,
+        catalog: Catalog,
+        mappings: Mappings,
+        asked: str,
+        amp: bool,
+        exhausted: frozenset[str],
+    ) -> None:
         self.config = config
         self.catalog = catalog
         self.mappings = mappings
         self.asked = asked
         self.amp = amp
+        self.exhausted = exhausted
         self.base, self.suffix = split_suffix(asked)
         self.reasons: list[str] = []
         #: The target of a mapping that matched and that no account offers.
@@ -111,6 +127,8 @@ class _Decision:
         if not offers:
             self.reasons.append(f"No account offers {shown(self.base)}.")
             return None
+        if self._rests(self.base):
+            return None
         self.reasons.append(f"{shown(self.base)} is offered by {_accounts(offers)}.")
         return self._served(RouteKind.LOCAL, self.base, self.suffix, offers)
 
@@ -130,12 +148,21 @@ class _Decision:
                 "and no later one is tried."
             )
             return None
+        if self._rests(base):
+            return None
         target = join_suffix(base, suffix)
         self.reasons.append(
             f"amp model mapping: request {shown(self.asked)} -> {shown(target)} "
             f"({_describe(mapping)}); {base} is offered by {_accounts(offers)}."
         )
         return self._served(RouteKind.MAPPED, base, suffix, offers)
+
+    def _rests(self, base: str) -> bool:
+        if base in self.exhausted:
+            self.reasons.append(
+                f"All accounts that offer {shown(base)} rest; ampcode.fallback-when-exhausted is set."
+            )
+        return base in self.exhausted
 
     def _served(self, kind: RouteKind, base: str, suffix: str | None, offers: tuple[Offer, ...]) -> Route:
         return Route(
@@ -153,10 +180,10 @@ class _Decision:
             self.reasons.append("Model mappings and the Amp upstream serve only paths below /api/provider/.")
         elif self.config.ampcode.upstream_url:
             kind = RouteKind.AMP
-            self.reasons.append(
-                "forwarding to ampcode.com (uses amp credits): "
-                f"{shown(self.base)} is neither local nor mapped."
-            )
+            why = "neither local nor mapped"
+            if self.exhausted:
+                why = "served by no account or mapping at the moment"
+            self.reasons.append(f"forwarding to ampcode.com (uses amp credits): {shown(self.base)} is {why}.")
         else:
             self.reasons.append("ampcode.upstream-url is not set: there is nothing to fall back to.")
         return Route(
@@ -170,6 +197,8 @@ class _Decision:
     def _remedy(self) -> str:
         if self.dead is not None:
             return account_for(self.dead)
+        if self.exhausted:
+            return account_for(self.base)
         return remedy_for(self.base, [model.id for model in self.catalog.models()], mappable=self.amp)
 
 

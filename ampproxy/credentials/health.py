@@ -1,0 +1,193 @@
+"""Which accounts rest, for which models, why and until when. All times are handed in."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import NamedTuple, Protocol
+
+from ampproxy.config.schema import Account, AccountKind
+from ampproxy.credentials.outcomes import WHOLE_ACCOUNT, Verdict
+
+#: The shortest rest, and the first after which one without a vendor's word may be broken off.
+SHORTEST = 1.0
+#: How soon a request looks again for an account that another one is just trying.
+RECHECK = 1.0
+#: No rest is counted up further than this; the interval has long reached its bound.
+_MOST_FAILURES = 40
+#: So many conversations are remembered; the one that was silent longest goes first.
+MAX_BINDINGS = 100_000
+
+
+class Identity(NamedTuple):
+    """What makes an account the same one in two configurations. The key itself is not in it."""
+
+    kind: AccountKind
+    base_url: str
+    digest: bytes
+
+
+class Rest:
+    """A pause of one account, for one model or for all.
+
+    A rest does not end by itself: when its time is over, one request tries the account (it is half
+    open), and only a success ends it.
+
+    :ivar until: when the account may be tried; monotonic seconds.
+    :ivar early: when it may be tried if no other account is there: before ``until`` where the vendor
+        has named no time.
+    :ivar since: when the last failure was counted.
+    """
+
+    __slots__ = ("early", "failures", "probing", "since", "until", "verdict")
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        self.failures = 0
+        self.since = self.until = self.early = 0.0
+        self.probing = False
+
+    def failed(self, verdict: Verdict, began: float, now: float, longest: float) -> bool:
+        """Count a failure; says whether it was news.
+
+        :param began: when the request that failed was sent. What was under way before the rest began
+            says nothing new, so that ten requests that fail together count as one.
+        """
+        if self.failures and began <= self.since:
+            return False
+        self.verdict, self.since, self.probing = verdict, now, False
+        self.failures = min(self.failures + 1, _MOST_FAILURES)
+        doubled = 2.0 ** (self.failures - 1)
+        if verdict.hint is None:
+            rest = min(verdict.rest * doubled, verdict.longest)
+            early = SHORTEST * doubled
+        else:
+            rest = early = max(verdict.hint, SHORTEST)
+        rest = min(max(rest, SHORTEST), longest)
+        self.until, self.early = now + rest, now + min(early, rest)
+        return True
+
+    def open_at(self, now: float) -> float:
+        """When this no longer stands in the way; not later than ``now`` if it does not."""
+        return now + RECHECK if self.probing else self.until
+
+    def early_at(self, now: float) -> float:
+        """Likewise if there is no other account."""
+        return now + RECHECK if self.probing else self.early
+
+
+class SeenHeaders(Protocol):
+    """Response headers: ``twisted.web.http_headers.Headers``."""
+
+    def getAllRawHeaders(self) -> Iterable[tuple[bytes, list[bytes]]]:
+        """All of them."""
+        ...
+
+
+class Health:
+    """How one account is.
+
+    :ivar rests: by the vendor's model name; under ``None`` the rest of the whole account.
+    :ivar seen: headers of the last answer that told of limits, and when it came (wall time).
+    """
+
+    __slots__ = ("rests", "seen", "seen_at")
+
+    def __init__(self) -> None:
+        self.rests: dict[str | None, Rest] = {}
+        self.seen: SeenHeaders | None = None
+        self.seen_at = 0.0
+
+    def rests_for(self, model: str) -> list[Rest]:
+        """The rests that stand between a request and this model."""
+        return [rest for scope in (None, model) if (rest := self.rests.get(scope)) is not None]
+
+    def open_at(self, model: str, now: float) -> float:
+        """When the account may be asked for a model; not later than ``now``: now."""
+        return max((rest.open_at(now) for rest in self.rests_for(model)), default=0.0)
+
+    def early_at(self, model: str, now: float) -> float:
+        """When it may be asked if there is no other."""
+        return max((rest.early_at(now) for rest in self.rests_for(model)), default=0.0)
+
+    def failed(
+        self, model: str, verdict: Verdict, began: float, now: float, longest: float
+    ) -> tuple[Rest, bool]:
+        """Let it rest; gives the rest, and whether the failure was news."""
+        scope = None if verdict.action in WHOLE_ACCOUNT else model
+        rest = self.rests.get(scope)
+        if rest is None:
+            rest = self.rests[scope] = Rest(verdict)
+        return rest, rest.failed(verdict, began, now, longest)
+
+    def succeeded(self, model: str, began: float) -> bool:
+        """End the rests that the success disproves; says whether there was one. A request that was under way
+        when a rest began proves nothing.
+        """
+        over = [
+            scope
+            for scope in (None, model)
+            if (rest := self.rests.get(scope)) is not None and began > rest.since
+        ]
+        for scope in over:
+            del self.rests[scope]
+        return bool(over)
+
+
+class Binding(NamedTuple):
+    """Where a conversation is at home: an account, the vendor's model there, until when."""
+
+    identity: Identity
+    model: str
+    until: float
+
+
+class PoolState:
+    """What is known of accounts and conversations; lives longer than a configuration.
+
+    :ivar version: changes whenever the state of any account does.
+    :ivar opened: changes whenever an account is well again earlier than was foreseen.
+    """
+
+    def __init__(self) -> None:
+        self._salt = os.urandom(16)
+        self._health: dict[Identity, Health] = {}
+        self._bindings: OrderedDict[tuple[str, str], Binding] = OrderedDict()
+        self.version = 0
+        self.opened = 0
+
+    def identity(self, account: Account) -> Identity:
+        """What an account is known by."""
+        key = account.api_key.reveal().encode("utf-8", "surrogatepass")
+        digest = blake2b(key, key=self._salt, digest_size=16).digest()
+        return Identity(account.kind, account.base_url, digest)
+
+    def health(self, identity: Identity) -> Health:
+        """An account's health: good, if nothing is known."""
+        health = self._health.get(identity)
+        if health is None:
+            health = self._health[identity] = Health()
+        return health
+
+    def keep(self, identities: Iterable[Identity]) -> None:
+        """Forget all accounts but these: the others are no longer configured."""
+        kept = set(identities)
+        self._health = {identity: health for identity, health in self._health.items() if identity in kept}
+
+    def bound(self, model: str, key: str, now: float) -> Binding | None:
+        """Where a conversation is at home."""
+        binding = self._bindings.get((model, key))
+        if binding is not None and binding.until < now:
+            del self._bindings[model, key]
+            return None
+        return binding
+
+    def bind(self, model: str, key: str, binding: Binding) -> None:
+        """Give a conversation a home, or renew it."""
+        bindings = self._bindings
+        bindings[model, key] = binding
+        bindings.move_to_end((model, key))
+        if len(bindings) > MAX_BINDINGS:
+            bindings.popitem(last=False)

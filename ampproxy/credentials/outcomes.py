@@ -1,0 +1,266 @@
+"""What a failure means for the account that it came from: the one table, :data:`RULES`.
+
+A failure is known by its HTTP status, by the kind that the dialect's reader gave it, and by the vendor's
+words. The first row that fits counts. How long an account rests is the vendor's to say, within the bounds
+of the pool; where it says nothing, the row's own time doubles with each failure in a row.
+
+A kept connection that dies unanswered is no failure of the account: the exchange asks once more, there.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from ampproxy.credentials.quota import exhausted_until, seconds_until, windows
+from ampproxy.errors import ExchangeError, Unreachable
+from ampproxy.model.events import ErrorKind, WireError
+
+
+class Action(enum.Enum):
+    """What to do about a failure. The values are words for the log."""
+
+    ELSEWHERE = "another account is asked"
+    REST_MODEL = "the account rests for this model"
+    REST_ACCOUNT = "the account rests"
+    LOGIN = "the account needs a new key or login"
+    OVERLOADED = "the vendor is overloaded"
+    CLIENT = "the request itself is at fault"
+
+
+#: Actions that concern all models of an account.
+WHOLE_ACCOUNT = frozenset((Action.REST_ACCOUNT, Action.LOGIN))
+#: Actions that make an account rest.
+RESTS = WHOLE_ACCOUNT | {Action.REST_MODEL, Action.OVERLOADED}
+
+MINUTE = 60.0
+#: The longest that any row names: CLIProxyAPI's twelve hours outlive what they were meant for.
+HALF_AN_HOUR = 30 * MINUTE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a failure means.
+
+    :param reason: in words, after the account's name: "is rate limited".
+    :param rest: the first rest, in seconds; doubles with each failure in a row, up to ``longest``.
+    :param hint: how long the vendor says; ``None``: it does not.
+    :param remedy: what the owner can do about it; empty if only time helps.
+    :param always: rest even where cooling is disabled.
+    """
+
+    action: Action
+    reason: str
+    rest: float = 0.0
+    longest: float = HALF_AN_HOUR
+    hint: float | None = None
+    remedy: str = ""
+    always: bool = False
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether another account may do better."""
+        return self.action is not Action.CLIENT
+
+    @property
+    def is_temporary(self) -> bool:
+        """Whether time alone will help, so that the client should try again."""
+        return self.action in RESTS and not self.remedy
+
+    @property
+    def is_quota(self) -> bool:
+        """Whether the account has used up something that comes back by itself."""
+        return self.action in RESTS and self.reason in _QUOTA_REASONS
+
+
+_LIMITED = "is rate limited"
+_USED_UP = "has used up its plan's limit"
+_FULL = "says that the model is at capacity"
+_QUOTA_REASONS = frozenset((_LIMITED, _USED_UP, _FULL))
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A row: the failures that it fits, all of what it names, and the verdict on them.
+
+    :param statuses: any of these; empty: whatever the status.
+    :param kinds: any of these; empty: whatever the kind.
+    :param words: found in the error's code, message or body.
+    """
+
+    verdict: Verdict
+    statuses: frozenset[int] = frozenset()
+    kinds: frozenset[ErrorKind] = frozenset()
+    words: re.Pattern[str] | None = None
+
+    def fits(self, status: int, kind: ErrorKind, text: str) -> bool:
+        """Whether a failure is this row's."""
+        if self.statuses and status not in self.statuses:
+            return False
+        if self.kinds and kind not in self.kinds:
+            return False
+        return self.words is None or self.words.search(text) is not None
+
+
+def _words(*alternatives: str) -> re.Pattern[str]:
+    return re.compile("|".join(alternatives), re.IGNORECASE)
+
+
+def _verdict(
+    action: Action, reason: str, rest: float = 0.0, remedy: str = "", *, longest: float = HALF_AN_HOUR
+) -> Verdict:
+    return Verdict(action=action, reason=reason, rest=rest, remedy=remedy, longest=longest)
+
+
+_CHALLENGE = _words(
+    r"<title>\s*just a moment", r"cf[-_]chl", r"cf-mitigated: challenge", r"attention required! \|"
+)
+_NOT_FOR_THIS_ACCOUNT = _words(
+    r"\bmodel_not_(?:found|supported|available)\b",
+    r"\busage_not_included\b",
+    # "model X is not supported", but not "X is not supported with this model".
+    r"\bmodels?\b[:/]?\s*(?:[`'\"]?[\w./:@-]+[`'\"]?\s+)?(?:is\s+|was\s+)?(?:currently\s+)?"
+    r"(?:not\s+(?:supported|available|found|enabled|accessible)|unsupported|unavailable|does\s+not\s+exist)",
+    r"\b(?:unsupported|unknown|invalid) model\b",
+    r"\bnot (?:available|supported|included|allowed) (?:on|in|with|for|by|under) (?:this|your) (?:current )?"
+    r"(?:plan|subscription|account|tier|api key|organization)",
+    r"\bnot have access to (?:the |this )?model",
+)
+_NOT_PERSISTED = _words(
+    r"store.{0,20}\bfalse\b", r"not persisted", r"previous_response", r"previous response", r"item with id"
+)
+_NO_MONEY = _words(
+    r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"
+)
+_CLOSED = _words(r"\bsuspended\b", r"\bdeactivated\b", r"\bbanned\b", r"organization has been disabled")
+_PLAN_LIMIT = _words(r"\busage_limit_reached\b", r"usage limit")
+_AT_CAPACITY = _words(r"model is at capacity")
+_BAD_KEY = _words(r"api[_ ]key[_ ](?:is )?(?:invalid|not valid|expired)", r"invalid_api_key")
+
+_NEW_KEY = "put a valid key into the configuration"
+_TOP_UP = "add credit or raise the spending limit at the vendor"
+_ASK = "look at the account's page at the vendor"
+_MODELS = "see which models the account may use, and name them in its models or excluded-models"
+
+_CLIENT = _verdict(Action.CLIENT, "says that the request is wrong")
+
+#: Sources: the vendors' error pages; CLIProxyAPI's table of rests, bounded to half an hour.
+RULES: tuple[Rule, ...] = (
+    Rule(
+        _verdict(Action.REST_MODEL, "answers with a challenge page instead of serving", 10, _ASK),
+        frozenset((403, 429, 503)),
+        words=_CHALLENGE,
+    ),
+    Rule(_CLIENT, kinds=frozenset(("context_length", "too_large"))),
+    Rule(
+        replace(_verdict(Action.REST_MODEL, "does not serve this model", HALF_AN_HOUR, _MODELS), always=True),
+        frozenset((400, 403, 404, 422)),
+        words=_NOT_FOR_THIS_ACCOUNT,
+    ),
+    Rule(_CLIENT, frozenset((404,)), words=_NOT_PERSISTED),
+    Rule(
+        _verdict(Action.REST_ACCOUNT, "is out of credit", HALF_AN_HOUR, _TOP_UP),
+        kinds=frozenset(("billing",)),
+    ),
+    Rule(_verdict(Action.REST_ACCOUNT, "is out of credit", HALF_AN_HOUR, _TOP_UP), frozenset((402,))),
+    Rule(
+        _verdict(Action.REST_ACCOUNT, "is out of credit", HALF_AN_HOUR, _TOP_UP),
+        frozenset((400, 403)),
+        words=_NO_MONEY,
+    ),
+    Rule(
+        _verdict(Action.LOGIN, "is closed by its vendor", HALF_AN_HOUR, _ASK),
+        frozenset((400, 401, 403)),
+        words=_CLOSED,
+    ),
+    Rule(
+        _verdict(Action.LOGIN, "has a key that its vendor refuses", HALF_AN_HOUR, _NEW_KEY),
+        kinds=frozenset(("authentication",)),
+    ),
+    Rule(
+        _verdict(Action.LOGIN, "has a key that its vendor refuses", HALF_AN_HOUR, _NEW_KEY),
+        frozenset((401,)),
+    ),
+    Rule(
+        _verdict(Action.LOGIN, "has a key that its vendor refuses", HALF_AN_HOUR, _NEW_KEY),
+        frozenset((400, 403)),
+        words=_BAD_KEY,
+    ),
+    Rule(_verdict(Action.REST_ACCOUNT, _USED_UP, 1), frozenset((429,)), words=_PLAN_LIMIT),
+    Rule(_verdict(Action.OVERLOADED, _FULL, 1), words=_AT_CAPACITY),
+    Rule(_verdict(Action.REST_MODEL, _LIMITED, 1), frozenset((429,))),
+    Rule(_CLIENT, frozenset((500,)), words=re.compile(r"\bUNKNOWN\b")),
+    Rule(_verdict(Action.OVERLOADED, "is overloaded", 10, longest=10 * MINUTE), frozenset((529,))),
+    Rule(_verdict(Action.OVERLOADED, "is overloaded", MINUTE, longest=10 * MINUTE), frozenset((503,))),
+    Rule(
+        _verdict(Action.REST_MODEL, "does not permit this", HALF_AN_HOUR, _MODELS),
+        frozenset((403,)),
+    ),
+    Rule(
+        _verdict(Action.REST_MODEL, "does not know this model or path", HALF_AN_HOUR, _MODELS),
+        frozenset((404,)),
+    ),
+    Rule(_verdict(Action.REST_MODEL, "did not answer in time", MINUTE), frozenset((408, 504, 524))),
+    Rule(_verdict(Action.ELSEWHERE, "cannot do this"), frozenset((501,))),
+    Rule(_CLIENT, frozenset((400, 405, 406, 409, 411, 413, 414, 415, 422, 431))),
+    Rule(
+        _verdict(Action.REST_MODEL, "failed", MINUTE),
+        frozenset(range(500, 600)),
+    ),
+    Rule(_verdict(Action.ELSEWHERE, "failed")),
+)
+
+_UNREACHABLE = _verdict(Action.REST_ACCOUNT, "cannot be reached", 10, longest=5 * MINUTE)
+
+#: How much of an error's body is searched for words.
+_SEARCHED = 4096
+
+
+def classify(
+    status: int, error: WireError, headers: Mapping[str, str], body: bytes = b"", *, wall: float = 0.0
+) -> Verdict:
+    """What an error answer of an account means.
+
+    :param status: of the response.
+    :param error: as the dialect's reader understood it.
+    :param headers: with lower-case names.
+    :param wall: seconds since the epoch, for hints that are times.
+    """
+    told = body[:_SEARCHED].decode("utf-8", "replace")
+    mitigated = headers.get("cf-mitigated", "")
+    text = f"{error.code or ''}\n{error.message}\n{told}\ncf-mitigated: {mitigated}"
+    verdict = next(rule.verdict for rule in RULES if rule.fits(status, error.kind, text))
+    if verdict.action not in RESTS:
+        return verdict
+    hint = _hint(error, headers, told, wall)
+    return verdict if hint is None else replace(verdict, hint=hint)
+
+
+def classify_fault(fault: ExchangeError) -> Verdict:
+    """What a failure without an error answer means: no connection, a deadline, a broken answer."""
+    if isinstance(fault, Unreachable):
+        return _UNREACHABLE
+    return classify(fault.error.status, fault.error, {})
+
+
+def _hint(error: WireError, headers: Mapping[str, str], body: str, wall: float) -> float | None:
+    """How long the vendor says to wait; its body knows better than a general header."""
+    for pattern, read in _IN_BODY:
+        if (found := pattern.search(body)) and (seconds := read(found[1], wall)) is not None:
+            return seconds
+    if error.retry_after is not None:
+        return error.retry_after
+    until = exhausted_until(windows(headers, wall))
+    return None if until is None else max(0.0, until - wall)
+
+
+#: Codex's usage limits, Google's quota details, and a sentence that several vendors use.
+_IN_BODY: tuple[tuple[re.Pattern[str], Callable[[str, float], float | None]], ...] = (
+    (re.compile(r'"resets_in_seconds"\s*:\s*(\d{1,9})'), seconds_until),
+    (re.compile(r'"resets_at"\s*:\s*"?([\w.:+-]{1,40})'), seconds_until),
+    (re.compile(r'"retryDelay"\s*:\s*"([\d.]{1,16}s)"'), seconds_until),
+    (re.compile(r'"quotaResetDelay"\s*:\s*"([\w.]{1,24})"'), seconds_until),
+    (re.compile(r"\bafter (\d{1,9}(?:\.\d+)?s)\b"), seconds_until),
+)

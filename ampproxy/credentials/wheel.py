@@ -1,0 +1,209 @@
+"""The accounts of one model, and whose turn it is.
+
+A choice costs the same for three accounts and for a thousand: who rests is taken out of the ring when it
+is met there, and comes back when its time is over; each of these happens once a rest.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Callable, Collection, Iterable
+from heapq import heappop, heappush
+from itertools import groupby
+
+from ampproxy.config.schema import Account
+from ampproxy.credentials.health import Health, Identity, PoolState
+from ampproxy.routing.route import Offer
+from ampproxy.routing.suffix import split_suffix
+
+_NEVER = float("inf")
+
+
+def model_of(offer: Offer) -> str:
+    """The name under which an offer's rests are kept: a thinking suffix makes no other model of it."""
+    return split_suffix(offer.upstream_model)[0]
+
+
+class Entry:
+    """An account as one model has it.
+
+    :ivar offers: the vendor's names that serve the model there: several where an alias is a pool.
+    """
+
+    __slots__ = ("_turn", "account", "health", "identity", "models", "offers", "tier")
+
+    def __init__(self, account: Account, offers: tuple[Offer, ...], state: PoolState) -> None:
+        self.account = account
+        self.offers = offers
+        self.models = tuple(model_of(offer) for offer in offers)
+        self.identity: Identity = state.identity(account)
+        self.health: Health = state.health(self.identity)
+        self.tier = 0
+        self._turn = 0
+
+    def open_at(self, now: float) -> float:
+        """When it may be asked; not later than ``now``: now."""
+        health = self.health
+        if not health.rests:
+            return 0.0
+        return min(health.open_at(model, now) for model in self.models)
+
+    def early_at(self, now: float) -> float:
+        """When it may be asked if there is no other account."""
+        return min(self.health.early_at(model, now) for model in self.models)
+
+    def offer(self, now: float, *, early: bool = False, but: Collection[Offer] = ()) -> Offer | None:
+        """The name whose turn it is among those that may be asked for; ``None``: none may."""
+        offers, models, health = self.offers, self.models, self.health
+        if len(offers) == 1 and not health.rests:
+            return None if but else offers[0]
+        at = health.early_at if early else health.open_at
+        for step in range(len(offers)):
+            index = (self._turn + step) % len(offers)
+            if offers[index] not in but and at(models[index], now) <= now:
+                self._turn = index + 1
+                return offers[index]
+        return None
+
+    def named(self, model: str, now: float) -> Offer | None:
+        """The offer of one of the vendor's names, if it may be asked for."""
+        for offer, name in zip(self.offers, self.models, strict=True):
+            if offer.upstream_model == model and self.health.open_at(name, now) <= now:
+                return offer
+        return None
+
+
+class Tier:
+    """The accounts of one priority, those that may be asked in a ring.
+
+    :param rotates: begin behind the last choice; else at the first account.
+    """
+
+    __slots__ = ("_next", "_ready", "_rotates", "_waiting", "entries")
+
+    def __init__(self, entries: tuple[Entry, ...], *, rotates: bool) -> None:
+        self.entries = entries
+        self._rotates = rotates
+        self._next = 0
+        self.refill()
+
+    def refill(self) -> None:
+        """Look at everybody anew."""
+        self._ready = list(range(len(self.entries)))
+        self._waiting: list[tuple[float, int]] = []
+
+    def wake(self, now: float) -> None:
+        """Put those back whose time is over."""
+        waiting = self._waiting
+        while waiting and waiting[0][0] <= now:
+            insort(self._ready, heappop(waiting)[1])
+
+    def pick(self, now: float, tried: Collection[Entry]) -> Entry | None:
+        """The next account that may be asked and was not; ``None``: there is none."""
+        self.wake(now)
+        ready, entries = self._ready, self.entries
+        at, left = bisect_left(ready, self._next), len(ready)
+        while left:
+            left -= 1
+            at = at if at < len(ready) else 0
+            entry = entries[ready[at]]
+            open_at = entry.open_at(now)
+            if open_at > now:
+                heappush(self._waiting, (open_at, ready.pop(at)))
+            elif entry in tried:
+                at += 1
+            else:
+                if self._rotates:
+                    self._next = ready[at] + 1
+                return entry
+        return None
+
+    def is_open(self, now: float) -> bool:
+        """Whether anybody here may be asked."""
+        self.wake(now)
+        ready = self._ready
+        while ready:
+            open_at = self.entries[ready[-1]].open_at(now)
+            if open_at <= now:
+                return True
+            heappush(self._waiting, (open_at, ready.pop()))
+        return False
+
+    def has_well(self, now: float) -> bool:
+        """Whether anybody here may be asked who does not rest at all."""
+        return self.is_open(now) and any(not self.entries[place].health.rests for place in self._ready)
+
+
+class Wheel:
+    """All accounts that serve one model, by priority.
+
+    :param offers: as a route has them: best priority first.
+    :param can: whether an offer's account has a call for what is asked at all.
+    """
+
+    def __init__(
+        self, offers: Iterable[Offer], state: PoolState, *, rotates: bool, can: Callable[[Offer], bool]
+    ) -> None:
+        self._state = state
+        self._opened = state.opened
+        tiers = []
+        able = [offer for offer in offers if can(offer)]
+        for _, tier in groupby(able, lambda offer: offer.account.priority):
+            grouped = (tuple(names) for _, names in groupby(tier, lambda offer: offer.account.label))
+            entries = tuple(Entry(names[0].account, names, state) for names in grouped)
+            tiers.append(Tier(entries, rotates=rotates))
+        self.tiers = tuple(tiers)
+        self.count = sum(len(tier.entries) for tier in tiers)
+        self._by_identity: dict[Identity, Entry] = {}
+        for number, tier_ in enumerate(tiers):
+            for entry in tier_.entries:
+                entry.tier = number
+                self._by_identity.setdefault(entry.identity, entry)
+        #: The version of the state that was looked at, and when somebody may be asked at the earliest.
+        self._closed: tuple[int, float] = (-1, 0.0)
+
+    def entries(self) -> Iterable[Entry]:
+        """All accounts, in the order in which they come without rests."""
+        return (entry for tier in self.tiers for entry in tier.entries)
+
+    def pick(self, now: float, tried: Collection[Entry]) -> Entry | None:
+        """The account whose turn it is, of the best priority that has any that may be asked."""
+        for tier in self._fresh():
+            entry = tier.pick(now, tried)
+            if entry is not None:
+                return entry
+        return None
+
+    def pick_early(self, now: float, tried: Collection[Entry]) -> Entry | None:
+        """Where nobody may be asked: the first whose rest may be broken off, in order of priority."""
+        if self._early_until(now) > now:
+            return None
+        return next(
+            (entry for entry in self.entries() if entry not in tried and entry.early_at(now) <= now), None
+        )
+
+    def closed_until(self, now: float) -> float:
+        """When the first of them may be asked, early if need be; not later than ``now``: now."""
+        return now if any(tier.is_open(now) for tier in self._fresh()) else self._early_until(now)
+
+    def _fresh(self) -> tuple[Tier, ...]:
+        """The tiers, refilled if somebody is well again earlier than was foreseen."""
+        if self._opened != self._state.opened:
+            self._opened = self._state.opened
+            for tier in self.tiers:
+                tier.refill()
+        return self.tiers
+
+    def _early_until(self, now: float) -> float:
+        version, until = self._closed
+        if version != self._state.version or until <= now:
+            until = min((entry.early_at(now) for entry in self.entries()), default=_NEVER)
+            self._closed = self._state.version, until
+        return until
+
+    def find(self, identity: Identity, now: float) -> Entry | None:
+        """An account where a conversation is at home, unless a better priority serves again."""
+        entry = self._by_identity.get(identity)
+        if entry is None or any(tier.has_well(now) for tier in self._fresh()[: entry.tier]):
+            return None
+        return entry

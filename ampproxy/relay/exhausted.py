@@ -1,0 +1,88 @@
+"""The one error that a client gets when none of several accounts served: who was asked, what each of them
+said, when it is back and what would help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ampproxy.credentials.outcomes import Verdict
+from ampproxy.errors import UpstreamFault
+from ampproxy.model.events import ErrorKind, WireError
+
+#: So many accounts are told of; of a thousand nobody reads more.
+MOST_TOLD = 10
+_WORDS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An account that did not serve.
+
+    :param label: its name.
+    :param verdict: what is the matter with it.
+    :param back: in how many seconds it is tried again; 0: at once.
+    :param error: what it answered; ``None``: it rests and was not asked.
+    """
+
+    label: str
+    verdict: Verdict
+    back: float
+    error: WireError | None = None
+
+    def told(self) -> str:
+        """In one line."""
+        line = f"{self.label} {self.verdict.reason}"
+        if self.error is not None:
+            words = " ".join(self.error.message.split())
+            words = words if len(words) <= _WORDS else words[:_WORDS] + "..."
+            line += f" ({self.error.status}: {words})"
+        line += f"; it is tried again in {span(self.back)}" if self.back > 0 else ""
+        return line + (f". To do: {self.verdict.remedy}." if self.verdict.remedy else ".")
+
+
+class AccountsExhausted(UpstreamFault):
+    """No account served: each has failed, or rests."""
+
+
+def exhausted(
+    model: str, attempts: Sequence[Attempt], resting: Sequence[Attempt], *, count: int, wait: float | None
+) -> AccountsExhausted:
+    """The error for the client.
+
+    :param attempts: who was asked, in order.
+    :param resting: who rests and was not asked.
+    :param count: how many accounts there are in all.
+    :param wait: in how many seconds another try makes sense.
+    """
+    everybody = [*attempts, *resting]
+    asked = len({attempt.label for attempt in attempts})
+    head = f"No account could serve {model}: {asked} of {count} asked and failed"
+    head += f", {len(resting)} resting." if resting else "."
+    if wait:
+        head += f" Try again in {span(wait)}."
+    lines = [f"- {attempt.told()}" for attempt in everybody[:MOST_TOLD]]
+    more = len(everybody) - MOST_TOLD
+    if more > 0:
+        lines.append(f"- and {more} more")
+    status, kind = _status(everybody)
+    error = WireError(kind, "\n".join([head, *lines]), status, "model_cooldown", None, wait or None)
+    return AccountsExhausted(error, retryable=True)
+
+
+def _status(everybody: Sequence[Attempt]) -> tuple[int, ErrorKind]:
+    """429 where all of them have used something up; what all of them said, if they agree; else 503."""
+    if everybody and all(attempt.verdict.is_quota for attempt in everybody):
+        return 429, "rate_limit"
+    said = {(attempt.error.status, attempt.error.kind) for attempt in everybody if attempt.error is not None}
+    if len(said) == 1 and all(attempt.error is not None for attempt in everybody):
+        return next(iter(said))
+    return 503, "overloaded"
+
+
+def span(seconds: float) -> str:
+    """A span of time in words: ``40 s``, ``12 min``, ``3 h``."""
+    if seconds < 100:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 100 * 60 else f"{round(seconds / 3600)} h"
