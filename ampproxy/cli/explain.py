@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
+from ampproxy.amp import clean_request
 from ampproxy.cli.configured import config_option, read_config
 from ampproxy.config.schema import Account
-from ampproxy.errors import GatewayFault
+from ampproxy.errors import ExchangeError, GatewayFault
+from ampproxy.model.loss import Loss
 from ampproxy.providers import PROVIDERS
+from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridges import BridgeMaker
+from ampproxy.relay.losses import counted, listed, refusing
+from ampproxy.relay.translate import Origin
 from ampproxy.routing.decide import Router, shown
 from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod, parse_endpoint
 from ampproxy.routing.route import Offer, Route, RouteKind
@@ -30,15 +37,28 @@ _VERDICTS = {
     help="The path that the request comes on; without it, any that Amp's clients use. "
     "Mappings and Amp apply below /api/provider/ only.",
 )
+@click.option(
+    "--body",
+    metavar="FILE",
+    type=click.File("rb"),
+    help="A request's body (- for standard input): says what the account that would be asked first could"
+    " not be told of it. Needs --path.",
+)
 @config_option
-def command(model: str, path: str | None, file: Path | None) -> None:
+def command(model: str, path: str | None, body: BinaryIO | None, file: Path | None) -> None:
     """Say where a request for MODEL would go, and why, without sending anything.
 
     Exit status 0 if the request would be served, by an account or by the Amp upstream, else 1.
     """
     endpoint = None if path is None else _endpoint(path)
-    route = Router(read_config(file)).route(model, amp=endpoint is None or endpoint.amp)
-    for line in explanation(route, endpoint):
+    if body is not None and endpoint is None:
+        raise click.BadParameter("only the --path of a request tells what its body says", param_hint="--body")
+    config = read_config(file)
+    route = Router(config).route(model, amp=endpoint is None or endpoint.amp)
+    lines = explanation(route, endpoint)
+    if body is not None and endpoint is not None:
+        lines += translation(route, endpoint, body.read(), strict=config.translation == "strict")
+    for line in lines:
         click.echo(line)
     if route.kind is RouteKind.NONE:
         raise SystemExit(1)
@@ -57,6 +77,49 @@ def explanation(route: Route, endpoint: Endpoint | None) -> list[str]:
         lines += ["to serve it from an account of yours, add to the configuration:", ""]
         lines += [f"  {line}" for line in route.remedy.rstrip("\n").split("\n")]
     return lines
+
+
+def translation(route: Route, endpoint: Endpoint, body: bytes, *, strict: bool) -> list[str]:
+    """What of a request the first account of its route could not be told, in lines.
+
+    :param strict: whether a request is refused for it.
+    """
+    if not route.offers:
+        return ["the body: nothing is translated, since no account of yours serves it"]
+    offer = route.offers[0]
+    label = offer.account.label
+    try:
+        spoken = PROVIDERS[offer.account.kind](offer.account).speaks(endpoint)
+        losses = _losses(route, endpoint, offer, body)
+    except ExchangeError as refusal:
+        return [f"the body: {label} would not be asked: {shown(refusal.error.message)}"]
+    if not losses:
+        same = spoken == endpoint.dialect
+        return [f"the body: {label} is told " + ("as it is" if same else "all of it")]
+    lost = [f"the body: what {label} cannot be told in {spoken}:"]
+    lost += [f"  {line}" for line in listed(losses)]
+    if strict and (counting := refusing(losses)):
+        lost.append(f"translation: strict refuses it for {', '.join(counted(counting))}")
+    return lost
+
+
+def _losses(route: Route, endpoint: Endpoint, offer: Offer, body: bytes) -> tuple[Loss, ...]:
+    """As the service would translate it for this account.
+
+    :raises ExchangeError: the request is not valid, or the account has no call for it.
+    """
+    provider = PROVIDERS[offer.account.kind](offer.account)
+    question = Question(
+        endpoint=endpoint,
+        body=clean_request(endpoint.dialect, body) if endpoint.amp else body,
+        asked=route.asked,
+        stream=bool(endpoint.stream),
+        headers=(),
+        query=b"",
+        route=route,
+    )
+    origin = Origin(wall=lambda: 0.0, new_id=lambda prefix: prefix)
+    return BridgeMaker({offer.account.label: provider}, origin, strict=False)(question, offer).losses
 
 
 def _endpoint(path: str) -> Endpoint:
