@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from ampproxy.amp import AnswerRewriter
 from ampproxy.dialects._proof import MARK as PROOF_MARK
 from ampproxy.dialects.base import ErrorDialect
-from ampproxy.dialects.openai_chat.passthrough import without_reasoning
-from ampproxy.dialects.openai_responses import without_foreign_proofs
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import GatewayFault
 from ampproxy.interfaces import StreamFilter
@@ -29,11 +27,24 @@ _PARSED = (Operation.GENERATE, Operation.COUNT_TOKENS)
 _SEALING = (ANTHROPIC, GEMINI, RESPONSES)
 MARK = PROOF_MARK.encode()
 
-#: What another vendor's answers left in a thread without any proof, and this dialect's vendor refuses:
-#: from a body and the model's name, the body as it may pass.
+
+def _own_chat(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
+    from ampproxy.dialects.openai_chat.passthrough import without_reasoning
+
+    return without_reasoning(body, model)
+
+
+def _own_responses(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
+    from ampproxy.dialects.openai_responses import without_foreign_proofs
+
+    return without_foreign_proofs(body)
+
+
+#: Takes out what other vendors' answers left in a thread without any proof, and this dialect's vendor
+#: refuses: from a body and the model's name, the body as it may pass, and what it lost.
 _OWN: Mapping[str, Callable[[bytes, str], tuple[bytes, tuple[Loss, ...]]]] = {
-    CHAT: without_reasoning,
-    RESPONSES: lambda body, model: without_foreign_proofs(body),
+    CHAT: _own_chat,
+    RESPONSES: _own_responses,
 }
 
 

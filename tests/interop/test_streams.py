@@ -1,0 +1,84 @@
+"""Long streams and slow ones: what arrives is passed on at once, and nothing is kept."""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+import time
+import tracemalloc
+from collections.abc import Iterator
+from itertools import pairwise
+
+import pytest
+
+from ampproxy.demo.script import Script
+from tests.interop.agents import AGENTS
+from tests.interop.backends import BACKENDS
+from tests.running import MODELS
+
+pytestmark = pytest.mark.loopback
+
+EVENTS, SIZE = 10_000, 400
+#: Each dialect to itself, and to another.
+PAIRS = [*zip(MODELS, MODELS, strict=True), *zip(MODELS, [*list(MODELS)[1:], "anthropic"], strict=True)]
+
+
+#: What every delta of the text holds, and nothing else does.
+_TEXT = re.compile(r"tok\d|0123456789abcde ")
+#: What this test does not ask for.
+_LEFT_OUT = ("tools", "thinking", "reasoning", "reasoning_effort", "generationConfig", "include")
+
+
+def deltas(world, client: str, backend: str) -> Iterator[str]:
+    """The text's deltas of a streamed answer, one by one; nothing of them is kept."""
+    agent = AGENTS[client](world.url, world.key, BACKENDS[backend], {})
+    agent.user("Tell me a lot.")
+    body = {name: value for name, value in agent.body().items() if name not in _LEFT_OUT}
+    agent.body = lambda: body
+    agent.take = lambda events: events
+    for event in agent.ask():
+        said = json.dumps({name: value for name, value in event.items() if name != "response"})
+        if _TEXT.search(said) and not event.get("type", "").endswith(".done"):
+            yield said
+    agent.close()
+
+
+@pytest.mark.parametrize(("client", "backend"), PAIRS)
+def test_each_event_at_once(world, client, backend):
+    """An event goes to the client when it arrives, not when the next one does."""
+    stand_in = world.vendors[backend]
+    stand_in.script(Script(events=4, interval=0.06))
+    times = []
+    for _ in deltas(world, client, backend):
+        if not times:
+            assert not stand_in.requests[-1].finished
+        times.append(time.monotonic())
+    gaps = [later - sooner for sooner, later in pairwise(times)]
+    assert len(gaps) == 3
+    assert min(gaps) > 0.03
+
+
+@pytest.mark.parametrize(("client", "backend"), [("anthropic", "anthropic"), ("anthropic", "openai-chat")])
+def test_memory_is_flat(world, client, backend):
+    """Ten thousand events pass through no more memory than ten, and a client that stalls holds the vendor."""
+    world.vendors[backend].script(Script(events=EVENTS, size=EVENTS * SIZE))
+    gc.collect()
+    tracemalloc.start()
+    try:
+        marks, seen, longest = [], 0, 0
+        for line in deltas(world, client, backend):
+            seen += 1
+            longest = max(longest, len(line))
+            if seen in (1000, 3000, 9000):
+                time.sleep(0.3)  # the vendor goes on as far as it is let
+                marks.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert seen == EVENTS
+    assert longest < 4 * SIZE
+    # 2.4 MB of text passed between the two last marks; what is in flight is at most a few buffers
+    assert marks[2] - marks[1] < 700_000
+    recorded = world.vendors[backend].requests[-1]
+    assert recorded.finished
+    assert recorded.sent > EVENTS * SIZE
