@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from typing import Any, Final, Protocol
 
@@ -46,14 +47,12 @@ class _Body(msgspec.Struct):
     input: _Raw = _NONE
 
 
-class _Turn(msgspec.Struct):
-    role: _Raw = _NONE
-    content: _Raw = _NONE
-    parts: _Raw = _NONE
-
-
 _BODY: Final = msgspec.json.Decoder(_Body)
-_TURNS: Final = msgspec.json.Decoder(list[_Turn])
+_ITEMS: Final = msgspec.json.Decoder(list[_Raw])
+_STEPWISE: Final = json.JSONDecoder()
+_BETWEEN: Final = re.compile(r"[\s,]*(?=\{)")
+#: The first turns are looked for in so many bytes before all of them are read.
+_HEAD = 16 * 1024
 _ANY: Final = msgspec.json.Decoder()
 _BAD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
 
@@ -142,22 +141,18 @@ def _first_words(told: _Body) -> str | None:
     first, spoken = _first_turns(turns)
     if not first:
         return None
-    return f"words#{_digest(_words(system) + chr(0) + spoken + chr(0) + first)}"
+    return f"words#{_digest(_words(_value(system)) + chr(0) + spoken + chr(0) + first)}"
 
 
 def _first_turns(raw: _Raw) -> tuple[str, str]:
     """The first words of the user, and of a system turn before them."""
     if _is_string(raw):
         return _text(raw)[:_FIRST], ""
-    try:
-        turns = _TURNS.decode(raw)
-    except _BAD:
-        return "", ""
     spoken = ""
-    for turn in turns:
-        said = turn.content if turn.content != _NONE else turn.parts
+    for turn in _turns(raw):
+        said = turn.get("content", turn.get("parts"))
         # Gemini's turns may leave the user's role out.
-        role = _text(turn.role) or "user"
+        role = turn.get("role", "user")
         if role == "user":
             return _words(said), spoken
         if role in ("system", "developer") and not spoken:
@@ -165,9 +160,30 @@ def _first_turns(raw: _Raw) -> tuple[str, str]:
     return "", spoken
 
 
-def _words(raw: _Raw) -> str:
+def _turns(raw: _Raw) -> Iterator[dict[str, Any]]:
+    """The turns, one by one: the first are enough, and the rest may be megabytes."""
+    head = memoryview(raw)[:_HEAD].tobytes()
+    text = head.decode("utf-8", "ignore")
+    at, count = 1, 0
+    while found := _BETWEEN.match(text, at):
+        try:
+            turn, at = _STEPWISE.raw_decode(text, found.end())
+        except (ValueError, RecursionError):
+            break
+        count += 1
+        if isinstance(turn, dict):
+            yield turn
+    if len(head) == len(raw):
+        return
+    try:
+        rest = _ITEMS.decode(raw)[count:]
+    except _BAD:
+        return
+    yield from (turn for turn in map(_value, rest) if isinstance(turn, dict))
+
+
+def _words(value: Any) -> str:
     """The beginning of whatever holds text: a string, parts, an object with parts."""
-    value = _value(raw)
     for _ in range(4):
         if isinstance(value, str):
             return value[:_FIRST]
