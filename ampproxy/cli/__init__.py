@@ -18,6 +18,7 @@ VERBS: dict[str, str] = {
     "check": "Say everything that is wrong with a configuration file.",
     "explain": "Say where a request for a model would go, and why.",
     "models": "List the models that clients see, and who serves them.",
+    "accounts": "List the accounts, and how they are: who rests, why, and until when.",
     "demo": "Serve made-up models, to try clients without any account.",
     "translate": "Translate a request or an answer from one dialect to another.",
 }

@@ -49,6 +49,7 @@ class Verdict:
     :param hint: how long the vendor says; ``None``: it does not.
     :param remedy: what the owner can do about it; empty if only time helps.
     :param always: rest even where cooling is disabled.
+    :param said: what the vendor answered: its status and the beginning of its words.
     """
 
     action: Action
@@ -58,6 +59,7 @@ class Verdict:
     hint: float | None = None
     remedy: str = ""
     always: bool = False
+    said: str = ""
 
     @property
     def goes_on(self) -> bool:
@@ -216,6 +218,8 @@ _UNREACHABLE = _verdict(Action.REST_ACCOUNT, "cannot be reached", 10, longest=5 
 
 #: How much of an error's body is searched for words.
 _SEARCHED = 4096
+#: How much of a vendor's words is kept.
+_SAID = 200
 
 
 def classify(
@@ -234,8 +238,8 @@ def classify(
     verdict = next(rule.verdict for rule in RULES if rule.fits(status, error.kind, text))
     if verdict.action not in RESTS:
         return verdict
-    hint = _hint(error, headers, told, wall)
-    return verdict if hint is None else replace(verdict, hint=hint)
+    said = f"{status}: {' '.join(error.message.split())[:_SAID]}"
+    return replace(verdict, hint=_hint(error, headers, told, wall), said=said)
 
 
 def classify_fault(fault: ExchangeError) -> Verdict:

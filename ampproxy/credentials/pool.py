@@ -20,6 +20,7 @@ from ampproxy.credentials.quota import HasHeader, tells_limits
 from ampproxy.credentials.wheel import Entry, Wheel, model_of
 from ampproxy.routing.route import Offer, Route
 from ampproxy.routing.suffix import split_suffix
+from ampproxy.wire.redact import printable
 
 #: Clients may invent names that a vendor's family covers; so many models keep their turn.
 _MAX_WHEELS = 4096
@@ -277,11 +278,12 @@ class Selection:
     def _tell(self, entry: Entry, offer: Offer, rest: Rest, now: float, wall: float) -> None:
         verdict, seconds = rest.verdict, rest.until - now
         self._pool.log.warn(
-            "{account} {reason} for {model}: it rests until {until} ({seconds:.0f} s),"
+            "{account} {reason} for {model}{said}: it rests until {until} ({seconds:.0f} s),"
             " failure {failures} in a row{hint}{remedy}",
             account=entry.account.label,
             model=offer.upstream_model,
             reason=verdict.reason,
+            said=f" ({printable(verdict.said)})" if verdict.said else "",
             until=clock_time(wall + seconds),
             seconds=seconds,
             failures=rest.failures,

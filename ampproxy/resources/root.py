@@ -11,6 +11,7 @@ from typing import Any
 
 from twisted.web.resource import Resource
 
+from ampproxy.resources.accounts import AccountsResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.health import HealthResource
@@ -81,6 +82,20 @@ class AmpRoutes(Resource):
         return self._management
 
 
+class OwnRoutes(NotFoundResource):
+    """``/ampproxy``: what the gateway tells of itself."""
+
+    isLeaf = False
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(gateway)
+        self.putChild(b"accounts", AccountsResource(gateway))
+
+    def getChild(self, path: bytes, request: Any) -> GatewayResource:
+        """Nothing else."""
+        return self
+
+
 class Root(Resource):
     """The root of the tree, for one generation of the configuration."""
 
@@ -91,6 +106,7 @@ class Root(Resource):
             self.putChild(route.segment, ManagementResource(gateway, keyless=route.keyless))
         self.putChild(b"api", AmpRoutes(gateway))
         self.putChild(b"healthz", HealthResource(gateway))
+        self.putChild(b"ampproxy", OwnRoutes(gateway))
         for segment in MODEL_ROUTES:
             self.putChild(segment, ModelRoutes(gateway, self._not_found))
 

@@ -1,0 +1,132 @@
+"""``ampproxy accounts``: the accounts, and how they are if the service runs."""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from ampproxy.cli.configured import config_option, read_config
+from ampproxy.config.schema import Account, Config
+from ampproxy.credentials.report import AccountReport, Report, RestReport, WindowReport, at_rest
+from ampproxy.routing.catalog import FAMILIES
+from ampproxy.wire.redact import printable
+
+#: Where a running service tells.
+PATH = "/ampproxy/accounts"
+_PATIENCE = 3.0
+_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+@click.command("accounts")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def command(file: Path | None, as_json: bool) -> None:
+    """List the accounts: label, kind, state, models; below each, who rests and why, and what is left.
+
+    The state is asked of the service at its configured address. If it does not run, the list is the
+    configuration's.
+    """
+    config = read_config(file)
+    told, why = ask(config)
+    if told is None:
+        click.echo(f"The state of the accounts is not known: {why}", err=True)
+        told = Report(tuple(at_rest(account) for account in config.accounts))
+    if as_json:
+        click.echo(msgspec.json.encode(told).decode())
+        return
+    if not told.accounts:
+        click.echo("There are no accounts: add one to the configuration.")
+    for line in lines(told.accounts, config.accounts):
+        click.echo(line)
+
+
+def ask(config: Config) -> tuple[Report | None, str]:
+    """What the running service tells, or ``None`` and why it does not."""
+    host = _ANYWHERE.get(config.host, config.host)
+    where = f"{host}:{config.port}"
+    if not config.port:
+        return None, "with port: 0 the service has no address of its own."
+    headers = {"Host": "localhost"}
+    if config.api_keys:
+        headers["Authorization"] = f"Bearer {config.api_keys[0].reveal()}"
+    connection = _connection(config, host)
+    try:
+        connection.request("GET", PATH, headers=headers)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException) as error:
+        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        return None, f"nobody answers at {where} ({words})."
+    finally:
+        connection.close()
+    if answer.status != 200:
+        return (
+            None,
+            f"{where} answered with status {answer.status}: does another program or version run there?",
+        )
+    try:
+        return msgspec.json.decode(body, type=Report), ""
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None, f"what {where} answered is not a list of accounts."
+
+
+def _connection(config: Config, host: str) -> http.client.HTTPConnection:
+    if config.tls is None:
+        return http.client.HTTPConnection(host, config.port, timeout=_PATIENCE)
+    # Exactly this service's certificate is trusted; its name is not that of the loopback address.
+    context = ssl.create_default_context(cafile=str(config.tls.cert))
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return http.client.HTTPSConnection(host, config.port, timeout=_PATIENCE, context=context)
+
+
+def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iterator[str]:
+    """The table, with indented lines below an account that has more to tell."""
+    known = {account.label: account for account in accounts}
+    rows = [(told, _models(told, known.get(told.label))) for told in reports]
+    label = max((len(told.label) for told, _ in rows), default=0)
+    kind = max((len(told.kind) for told, _ in rows), default=0)
+    for told, models in rows:
+        yield f"{told.label:<{label}}  {told.kind:<{kind}}  {told.state or '?':<11}  {models}"
+        for rest in told.rests:
+            yield f"    {_rest(rest)}"
+        for window in told.windows:
+            yield f"    {_window(window)}"
+
+
+def _models(told: AccountReport, account: Account | None) -> str:
+    if told.models or account is None:
+        return ", ".join(told.models)
+    return ", ".join(FAMILIES[account.kind])
+
+
+def _rest(rest: RestReport) -> str:
+    scope = f"for {rest.model} it" if rest.model else "it"
+    line = f"{scope} {rest.reason}" + (f" ({printable(rest.said)})" if rest.said else "")
+    if rest.probing:
+        line += "; one request is trying it now"
+    elif rest.seconds > 0:
+        line += f"; it is tried again at {_time(rest.until)} (in {rest.seconds:.0f} s)"
+    else:
+        line += "; the next request tries it"
+    if rest.vendor_says is not None:
+        line += f"; the vendor said {rest.vendor_says:.0f} s"
+    return f"{line}. To do: {rest.remedy}." if rest.remedy else f"{line}."
+
+
+def _window(window: WindowReport) -> str:
+    left = "?" if window.remaining is None else f"{window.remaining:g}"
+    limit = "" if window.limit is None else f" of {window.limit:g}"
+    resets = "" if window.resets_at is None else f", resets at {_time(window.resets_at)}"
+    return f"{window.name}: {left}{limit} left{resets}."
+
+
+def _time(wall: float) -> str:
+    """A time of day as the user's own clock shows it."""
+    return datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S")

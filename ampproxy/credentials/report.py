@@ -1,0 +1,130 @@
+"""How the accounts are, for people: who serves, who rests, why, until when, and what is left of limits.
+
+Nothing of a key is in it, nor of a base URL's query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ampproxy.config.schema import Account
+from ampproxy.credentials.health import Health, PoolState, Rest
+from ampproxy.credentials.outcomes import Action
+from ampproxy.credentials.quota import windows
+
+
+class RestReport(msgspec.Struct, frozen=True):
+    """A rest. ``model`` is ``None`` where it is the whole account's; times are seconds since the epoch."""
+
+    model: str | None
+    reason: str
+    failures: int
+    until: float
+    seconds: float
+    probing: bool
+    remedy: str = ""
+    vendor_says: float | None = None
+    said: str = ""
+
+
+class WindowReport(msgspec.Struct, frozen=True):
+    """A limit, as the account's last answer told it."""
+
+    name: str
+    limit: float | None
+    remaining: float | None
+    resets_at: float | None
+    told_at: float
+
+
+class AccountReport(msgspec.Struct, frozen=True):
+    """One account.
+
+    :param state: ``ready``, ``resting`` (perhaps for some models only), ``probing`` or ``needs login``.
+    """
+
+    label: str
+    kind: str
+    origin: str
+    priority: int
+    models: tuple[str, ...]
+    state: str
+    rests: tuple[RestReport, ...] = ()
+    windows: tuple[WindowReport, ...] = ()
+
+
+class Report(msgspec.Struct, frozen=True):
+    """All accounts, in config order."""
+
+    accounts: tuple[AccountReport, ...]
+
+
+def report(accounts: Iterable[Account], state: PoolState, now: float, wall: float) -> Report:
+    """How they are.
+
+    :param now: monotonic seconds.
+    :param wall: seconds since the epoch.
+    """
+    return Report(
+        tuple(_account(account, state.health(state.identity(account)), now, wall) for account in accounts)
+    )
+
+
+def at_rest(account: Account) -> AccountReport:
+    """What the configuration alone tells of an account."""
+    parts = urlsplit(account.base_url)
+    return AccountReport(
+        label=account.label,
+        kind=account.kind,
+        origin=f"{parts.scheme}://{parts.hostname or ''}{f':{parts.port}' if parts.port else ''}",
+        priority=account.priority,
+        models=tuple(dict.fromkeys(model.visible for model in account.models)),
+        state="",
+    )
+
+
+def _account(account: Account, health: Health, now: float, wall: float) -> AccountReport:
+    rests = [_rest(model, rest, now, wall) for model, rest in health.rests.items()]
+    return msgspec.structs.replace(
+        at_rest(account), state=_state(health.rests), rests=tuple(rests), windows=_windows(health)
+    )
+
+
+def _state(rests: dict[str | None, Rest]) -> str:
+    if any(rest.verdict.action is Action.LOGIN for rest in rests.values()):
+        return "needs login"
+    if not rests:
+        return "ready"
+    return "probing" if any(rest.probing for rest in rests.values()) else "resting"
+
+
+def _rest(model: str | None, rest: Rest, now: float, wall: float) -> RestReport:
+    seconds = max(0.0, rest.until - now)
+    verdict = rest.verdict
+    return RestReport(
+        model,
+        verdict.reason,
+        rest.failures,
+        wall + seconds,
+        seconds,
+        rest.probing,
+        verdict.remedy,
+        verdict.hint,
+        verdict.said,
+    )
+
+
+def _windows(health: Health) -> tuple[WindowReport, ...]:
+    if health.seen is None:
+        return ()
+    headers = {
+        name.decode("latin-1").lower(): values[-1].decode("latin-1")
+        for name, values in health.seen.getAllRawHeaders()
+    }
+    return tuple(
+        WindowReport(window.name, window.limit, window.remaining, window.resets_at, health.seen_at)
+        for window in windows(headers, health.seen_at)
+    )
