@@ -66,13 +66,18 @@ def clean_request(dialect: str, body: bytes) -> bytes:
 
 def _suspicious(body: bytes) -> bool:
     """Whether ``"thinking"`` stands as a value (a block's type) or ``"signature"`` anywhere."""
+    # Whether at all is asked from the end: in large bodies that search is several times faster.
+    if body.rfind(b'"signature"') >= 0:
+        return True
+    if body.rfind(b'"thinking"') < 0:
+        return False
     at = body.find(b'"thinking"')
     while at >= 0:
         end = at + 10
         if body[end : end + 16].lstrip()[:1] != b":":
             return True
         at = body.find(b'"thinking"', end)
-    return b'"signature"' in body
+    return False
 
 
 def _clean_message(raw: _Raw) -> _Raw | None:

@@ -87,7 +87,7 @@ def _must_be_parsed(question: Question) -> bool:
     that the model's name asks for, or to take out proofs that another vendor issued.
     """
     return question.endpoint.operation in _PARSED and bool(
-        question.route.suffix or (question.endpoint.dialect in _SEALING and MARK in question.body)
+        question.route.suffix or (question.endpoint.dialect in _SEALING and question.body.rfind(MARK) >= 0)
     )
 
 

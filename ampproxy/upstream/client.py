@@ -9,11 +9,12 @@ from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred, fail, gatherResults
-from twisted.web.client import Agent, HTTPConnectionPool, _HTTP11ClientFactory
+from twisted.web.client import Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 
 from ampproxy.errors import GatewayFault
+from ampproxy.upstream.chunks import ConnectionFactory
 from ampproxy.upstream.endpoints import OriginEndpoints
 from ampproxy.upstream.proxy import Proxy
 
@@ -24,12 +25,6 @@ POOL_SIZE = 128
 #: Seconds until an idle connection is closed: below what vendors' front ends allow, so that a request
 #: rarely meets a connection that is about to be closed by the other side.
 POOL_IDLE = 50
-
-
-class QuietFactory(_HTTP11ClientFactory):
-    """Connections come and go without a line in the log for each."""
-
-    noisy = False
 
 
 class PreparedURL(EncodedURL):
@@ -128,7 +123,7 @@ class UpstreamClient:
         pool = HTTPConnectionPool(self._reactor)
         pool.maxPersistentPerHost = POOL_SIZE
         pool.cachedConnectionTimeout = POOL_IDLE
-        pool._factory = QuietFactory
+        pool._factory = ConnectionFactory
         # A retry of Twisted's own would not be counted or logged; ours is (see relay.failover).
         pool.retryAutomatically = False
         self._pools.append(pool)
