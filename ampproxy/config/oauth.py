@@ -122,7 +122,7 @@ _GEMINI = Section(
             "backend",
             "backend",
             readers.choice(_BACKENDS),
-            "Where new logins serve: at Code Assist, or at the public Gemini API (needs a client of your own).",
+            "Where new logins serve: Code Assist, or the public Gemini API (with a client of your own).",
             "code-assist",
         ),
         Setting(

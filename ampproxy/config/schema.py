@@ -75,6 +75,7 @@ class Account:
     :param line: where it stands in the file.
     :param token: of a login, in place of ``api_key``.
     :param tenant: of a login, who pays at the vendor: the ChatGPT account's id, the Google project.
+    :param beta: of a login at Anthropic: what is added to ``anthropic-beta``.
     """
 
     label: str
@@ -92,6 +93,7 @@ class Account:
     line: int = 0
     token: TokenSource | None = field(default=None, repr=False)
     tenant: str = ""
+    beta: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,101 @@
+"""Logins as accounts of the configuration."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from ampproxy.config.schema import Account, AccountKind, OAuth
+from ampproxy.credentials.oauth.credential import Credential
+from ampproxy.credentials.oauth.formats import Kind
+from ampproxy.credentials.oauth.vendors import VENDORS
+from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES
+from ampproxy.wire.redact import Secret
+
+#: A login serves after the API keys, whose priority is 0, unless its file says otherwise: keys are
+#: what the vendors mean for other programs.
+PRIORITY = -1
+_DIALECTS = {"claude": ANTHROPIC, "codex": RESPONSES, "gemini": GEMINI}
+_KINDS: dict[Kind, AccountKind] = {
+    "claude": "claude-login",
+    "codex": "codex-login",
+    "gemini": "gemini-login",
+}
+
+
+def logins_to_accounts(credentials: Iterable[Credential], settings: OAuth) -> tuple[Account, ...]:
+    """The accounts of the logins that are switched on, in the order given.
+
+    They hold the credentials themselves, so their tokens need no new accounts. A Google login with several
+    projects is an account for each. Labels are unique: a second login of one address is told by its file.
+    """
+    shown = [credential for credential in credentials if not credential.login.disabled]
+    count = Counter(credential.label for credential in shown)
+    accounts: list[Account] = []
+    for credential in shown:
+        label = credential.label
+        if count[label] > 1:
+            label = f"{label} ({credential.login.name.removesuffix('.json')})"
+        accounts += _accounts(credential, label, settings)
+    return tuple(accounts)
+
+
+def _accounts(credential: Credential, label: str, settings: OAuth) -> Iterable[Account]:
+    login = credential.login
+    client = VENDORS[login.kind].client(settings)
+    kind = _KINDS[login.kind]
+    base_url = client.base_url
+    if login.kind == "gemini" and (login.backend or client.backend) == "api":
+        kind, base_url = "gemini-api-login", client.api_url
+    tenants: tuple[str, ...] = (login.account_id,)
+    if login.kind == "gemini":
+        tenants = login.projects or (client.project,)
+    for tenant in tenants:
+        yield Account(
+            label=f"{label}/{tenant}" if len(tenants) > 1 else label,
+            kind=kind,
+            dialect=_DIALECTS[login.kind],
+            base_url=base_url,
+            api_key=Secret(""),
+            token=credential,
+            tenant=tenant,
+            beta=client.beta,
+            **_own(login.document),
+        )
+
+
+def _own(document: dict[str, Any]) -> dict[str, Any]:
+    """What CLIProxyAPI lets a file say of its account. What is not as it should be is left out."""
+    prefix = _text(document.get("prefix")).strip(" /")
+    return {
+        "priority": _whole(document.get("priority")),
+        "prefix": "" if "/" in prefix else prefix,
+        "proxy_url": _text(document.get("proxy_url")) or None,
+        "disable_cooling": document.get("disable_cooling") is True,
+        "excluded_models": tuple(_text(item).lower() for item in _list(document.get("excluded_models"))),
+        "headers": _headers(document.get("headers")),
+    }
+
+
+def _whole(value: object) -> int:
+    try:
+        return int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else PRIORITY
+    except ValueError:
+        return PRIORITY
+
+
+def _text(value: object) -> str:
+    return value.strip() if isinstance(value, str) and value.isprintable() else ""
+
+
+def _list(value: object) -> list[object]:
+    return [item for item in value if _text(item)] if isinstance(value, list) else []
+
+
+def _headers(value: object) -> tuple[tuple[str, str], ...]:
+    """Never the credential's own: a file's headers go where the account's base URL says, like its token."""
+    if not isinstance(value, dict):
+        return ()
+    pairs = ((_text(name), _text(text)) for name, text in value.items())
+    return tuple((name, text) for name, text in pairs if name and text and (name + text).isascii())

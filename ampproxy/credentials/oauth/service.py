@@ -1,0 +1,315 @@
+"""All logins of the running gateway: read, watched, renewed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from ampproxy.config.schema import Account, Config
+from ampproxy.credentials.oauth.accounts import logins_to_accounts
+from ampproxy.credentials.oauth.credential import Credential, State
+from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused, Unavailable
+from ampproxy.credentials.oauth.formats import Document, Login
+from ampproxy.credentials.oauth.http import Fetch, Send, drive
+from ampproxy.credentials.oauth.refresh import Renewed, renewal
+from ampproxy.credentials.oauth.store import Store
+from ampproxy.credentials.oauth.vendors import VENDORS
+from ampproxy.credentials.oauth.watch import INTERVAL, Changes, Watcher
+from ampproxy.wire.redact import Secret
+
+#: Renewals that run at a time: a start with a thousand logins should not be a flood.
+_AT_ONCE = 8
+#: What of a file does not concern the account that it makes.
+_TOKENS = frozenset(
+    ("access_token", "refresh_token", "id_token", "token", "expired", "last_refresh", "checked", "note")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginStatus:
+    """A login, for ``ampproxy accounts`` and the status page. Holds no secret.
+
+    :param ends_at: when its token ends, in seconds since the epoch; ``None``: nobody knows.
+    :param remedy: the command that helps, or empty.
+    """
+
+    label: str
+    kind: str
+    file: str
+    state: State
+    disabled: bool
+    ends_at: float | None
+    error: str
+    remedy: str
+
+
+class Logins:
+    """The logins of ``auth-dir``.
+
+    :param clock: for the looks at the folder and the pauses.
+    :param send: as :meth:`ampproxy.upstream.client.UpstreamClient.send`.
+    :param wall: seconds since the epoch.
+    :param random: a number from 0 to 1.
+    :param changed: called when :meth:`accounts` has others than before; not when tokens are renewed.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        clock: IReactorTime,
+        send: Send,
+        log: Logger,
+        *,
+        wall: Callable[[], float],
+        random: Callable[[], float],
+        changed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.changed = changed
+        self._settings = config.oauth
+        self._clock = clock
+        self._log = log
+        self._wall = wall
+        self._random = random
+        self._fetch = Fetch(send, clock)
+        self._store = Store(config.auth_dir)
+        self._watcher = Watcher(config.auth_dir)
+        self._credentials: dict[str, Credential] = {}
+        self._running: dict[str, Deferred[None]] = {}
+        self._loop: Any = None
+        self._complaint = ""
+
+    def load(self) -> None:
+        """Read the folder now, so that :meth:`accounts` is right before :meth:`start`."""
+        self._look()
+
+    def start(self) -> None:
+        """Watch the folder and renew what is due, from now on."""
+        exposed = self._store.exposed()
+        if exposed and self._credentials:
+            self._log.warn("{complaint}", complaint=exposed)
+        loop = LoopingCall(self._tick)
+        loop.clock = self._clock
+        self._loop = loop
+        loop.start(INTERVAL)
+
+    def stop(self) -> Deferred[None]:
+        """Stop; fires when the renewals that run have ended: one that is cut off may lose a login."""
+        loop, self._loop = self._loop, None
+        if loop is not None and loop.running:
+            loop.stop()
+        waiting = DeferredList(list(self._running.values()), consumeErrors=True)
+        return waiting.addCallback(lambda _: None)
+
+    def configure(self, config: Config) -> None:
+        """Other settings from now on, after a reload. ``auth-dir`` stays until a restart."""
+        self._settings = config.oauth
+
+    def accounts(self) -> tuple[Account, ...]:
+        """The accounts of the logins that are switched on, by file name."""
+        ordered = (self._credentials[name] for name in sorted(self._credentials))
+        return logins_to_accounts(ordered, self._settings)
+
+    def statuses(self) -> tuple[LoginStatus, ...]:
+        """How each login is doing, by file name."""
+        now = self._wall()
+        return tuple(
+            LoginStatus(
+                credential.label,
+                credential.kind,
+                name,
+                credential.state,
+                credential.login.disabled,
+                credential.ends_at(now),
+                credential.error,
+                credential.remedy,
+            )
+            for name, credential in sorted(self._credentials.items())
+        )
+
+    def secrets(self) -> list[Secret]:
+        """Every token of this moment, for a redactor."""
+        logins = [credential.login for credential in self._credentials.values()]
+        texts = [
+            text for login in logins for text in (login.access_token, login.refresh_token, login.client[1])
+        ]
+        return [Secret(text) for text in texts if text]
+
+    def refused(self, account: Account, token: Secret) -> None:
+        """The vendor answered 401 to a request with this token: it is renewed at the next tick."""
+        if isinstance(account.token, Credential):
+            account.token.refused(token, self._wall())
+
+    def _tick(self) -> None:
+        self._look()
+        now = self._wall()
+        for name, credential in self._credentials.items():
+            if len(self._running) >= _AT_ONCE:
+                break
+            idle = name not in self._running and not credential.login.disabled
+            if idle and (credential.due <= now or credential.unsaved):
+                self._begin(name, credential)
+
+    def _look(self) -> None:
+        try:
+            changes = self._watcher.look(self._wall())
+        except OSError as error:
+            self._complain(f"auth-dir {self._store.folder} cannot be read: {error.strerror}")
+            return
+        self._complain("")
+        if changes and self._apply(changes):
+            self.changed()
+
+    def _complain(self, complaint: str) -> None:
+        """Log a trouble once, not with every look."""
+        if complaint and complaint != self._complaint:
+            self._log.error("{complaint}", complaint=complaint)
+        self._complaint = complaint
+
+    def _apply(self, changes: Changes) -> bool:
+        """Take changes of the folder; whether the accounts are others now."""
+        different = False
+        for name in changes.vanished:
+            gone = self._credentials.pop(name, None)
+            if gone is not None:
+                different = True
+                self._log.info("{account} is gone: its file was removed", account=gone.label)
+        for name in (*changes.appeared, *changes.changed):
+            try:
+                login = self._store.read(name)
+            except BadFile as error:
+                # Perhaps half written: what is known stays, and the next change is looked at.
+                self._log.warn("{problem}; it is not used", problem=str(error))
+                continue
+            different = self._took(name, login) or different
+        return different
+
+    def _took(self, name: str, login: Login | None) -> bool:
+        known = self._credentials.get(name)
+        if login is None:
+            return self._credentials.pop(name, None) is not None
+        if known is None:
+            credential = Credential(login, self._random(), self._wall())
+            self._credentials[name] = credential
+            self._log.info("{account} is there ({file})", account=credential.label, file=name)
+            return True
+        if known.login.digest == login.digest:
+            return False
+        different = known.kind != login.kind or _account_part(known.login.document) != _account_part(
+            login.document
+        )
+        if different:
+            # A new object: a change of who it is must not reach accounts that were made before it.
+            self._credentials[name] = credential = Credential(login, known.jitter, self._wall())
+            credential.unsaved = known.unsaved
+            return True
+        known.take(login, self._wall())
+        return False
+
+    def _begin(self, name: str, credential: Credential) -> None:
+        credential.renewing = True
+        running = Deferred.fromCoroutine(self._renew(name, credential))
+        self._running[name] = running
+
+        def ended(result: Any) -> None:
+            credential.renewing = False
+            self._running.pop(name, None)
+            if result is not None:
+                self._log.failure("Renewing {account} failed", result, account=credential.label)
+                credential.failed("an error of ampproxy's own; see the log", self._wall(), None)
+
+        running.addBoth(ended)
+
+    async def _renew(self, name: str, credential: Credential) -> None:
+        try:
+            if credential.unsaved is not None and not self._save(credential):
+                return
+            ended = await self._run(credential)
+        except Refused as refusal:
+            self._lost(credential, refusal)
+        except (LoginError, OSError) as error:
+            retry_after = error.retry_after if isinstance(error, Unavailable) else None
+            credential.failed(str(error), self._wall(), retry_after)
+            self._log.warn(
+                "{account}: its token could not be renewed: {error}",
+                account=credential.label,
+                error=str(error),
+            )
+        else:
+            self._ended(credential, ended)
+
+    async def _run(self, credential: Credential) -> Renewed:
+        vendor = VENDORS[credential.kind]
+        flow = renewal(
+            self._store,
+            credential.login,
+            vendor.client(self._settings),
+            vendor.renew,
+            now=self._wall,
+            force=credential.forced,
+            jitter=credential.jitter,
+        )
+        return await drive(flow, self._fetch, self._clock)
+
+    def _ended(self, credential: Credential, ended: Renewed) -> None:
+        if ended.login is None:
+            # Logged out; the next looks at the folder tell everybody.
+            credential.failed("its file is gone", self._wall(), None)
+            return
+        credential.renewed(ended.login, self._wall())
+        credential.unsaved = ended.unsaved
+        if ended.unsaved is not None:
+            credential.error = f"its new tokens cannot be written: {ended.unsaved[2]}"
+            self._log.critical(
+                "{account}: {error}. They are kept in memory; make room in {folder}",
+                account=credential.label,
+                error=credential.error,
+                folder=str(self._store.folder),
+            )
+        elif ended.ours:
+            self._log.info("{account}: its token was renewed", account=credential.label)
+
+    def _save(self, credential: Credential) -> bool:
+        """Write tokens that the disk would not take before."""
+        assert credential.unsaved is not None
+        login, tokens, _ = credential.unsaved
+        lock = self._store.lock(login.name)
+        if lock is None:
+            return False
+        with lock:
+            try:
+                written = self._store.update(login, tokens, self._wall())
+            except OSError:
+                return False
+        credential.unsaved = None
+        credential.error = ""
+        if written is not None:
+            credential.take(written, self._wall())
+        return True
+
+    def _lost(self, credential: Credential, refusal: Refused) -> None:
+        if refusal.spent:
+            credential.lost(str(refusal))
+            self._log.error(
+                "{account} needs a new login: {error} Run: {command}",
+                account=credential.label,
+                error=str(refusal),
+                command=credential.remedy,
+            )
+            return
+        # Wrong settings, perhaps: to be tried again, seldom.
+        credential.failed(str(refusal), self._wall(), _SELDOM)
+        self._log.error("{account}: {error}", account=credential.label, error=str(refusal))
+
+
+_SELDOM = 300.0
+
+
+def _account_part(document: Document) -> Document:
+    """What of a file makes its account, and not its tokens."""
+    return {name: value for name, value in document.items() if name not in _TOKENS}

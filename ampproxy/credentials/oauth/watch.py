@@ -1,0 +1,79 @@
+"""What has changed in the folder of logins since the last look. Without a clock of its own."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+#: Seconds between two looks: what disappears counts as gone when two looks in a row miss it (programs
+#: that replace a file by removing it first should not log anybody out), and that within 2 s.
+INTERVAL = 0.9
+#: A file that was written so short a time before a look may have been written again since without its
+#: times telling: some file systems count in seconds.
+_COARSE = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Names of login files."""
+
+    appeared: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.appeared or self.changed or self.vanished)
+
+
+@dataclass(slots=True)
+class Watcher:
+    """Compares the folder with what it was at the last look.
+
+    :param folder: need not exist.
+    """
+
+    folder: Path
+    _seen: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    _missing: set[str] = field(default_factory=set)
+    _young: set[str] = field(default_factory=set)
+
+    def look(self, now: float) -> Changes:
+        """What has changed.
+
+        :param now: seconds since the epoch.
+        :raises OSError: the folder cannot be read; nothing counts as changed.
+        """
+        there, young = self._scan(now)
+        appeared = [name for name in there if name not in self._seen]
+        changed = [
+            name
+            for name, stamp in there.items()
+            if name in self._seen and (self._seen[name] != stamp or name in self._young)
+        ]
+        missing = {name for name in self._seen if name not in there}
+        vanished = missing & self._missing
+        self._missing = missing - vanished
+        self._seen = {**{name: self._seen[name] for name in self._missing}, **there}
+        self._young = young
+        return Changes(tuple(sorted(appeared)), tuple(sorted(changed)), tuple(sorted(vanished)))
+
+    def _scan(self, now: float) -> tuple[dict[str, tuple[int, ...]], set[str]]:
+        there: dict[str, tuple[int, ...]] = {}
+        young: set[str] = set()
+        try:
+            entries = os.scandir(self.folder)
+        except FileNotFoundError:
+            return there, young
+        with entries:
+            for entry in entries:
+                if not entry.name.endswith(".json") or entry.name.startswith("."):
+                    continue
+                try:
+                    found = entry.stat()
+                except OSError:
+                    continue
+                there[entry.name] = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+                if abs(now - found.st_mtime) < _COARSE:
+                    young.add(entry.name)
+        return there, young
