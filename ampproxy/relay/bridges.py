@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ampproxy.amp import AnswerRewriter
+from ampproxy.amp import AnswerRewriter, clean_request
 from ampproxy.dialects._proof import MARK as PROOF_MARK
 from ampproxy.dialects.base import ErrorDialect
 from ampproxy.dialects.registry import DIALECTS
@@ -28,6 +28,14 @@ _SEALING = (ANTHROPIC, GEMINI, RESPONSES)
 MARK = PROOF_MARK.encode()
 
 
+def _own_anthropic(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
+    # Other servers that speak this dialect issue thinking without proofs, and may want it back.
+    cleaned = clean_request(ANTHROPIC, body) if "claude" in model.lower() else body
+    if cleaned is body:
+        return body, ()
+    return cleaned, (Loss("reasoning", "messages", "Thinking without its proof was left out."),)
+
+
 def _own_chat(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
     from ampproxy.dialects.openai_chat.passthrough import without_reasoning
 
@@ -43,6 +51,7 @@ def _own_responses(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
 #: Takes out what other vendors' answers left in a thread without any proof, and this dialect's vendor
 #: refuses: from a body and the model's name, the body as it may pass, and what it lost.
 _OWN: Mapping[str, Callable[[bytes, str], tuple[bytes, tuple[Loss, ...]]]] = {
+    ANTHROPIC: _own_anthropic,
     CHAT: _own_chat,
     RESPONSES: _own_responses,
 }

@@ -48,20 +48,27 @@ class Agent:
 
         :raises AssertionError: the answer is an error.
         """
+        return self.take(_events(self.lines()))
+
+    def lines(self) -> Iterator[bytes]:
+        """The stream's lines.
+
+        :raises AssertionError: the answer is an error.
+        """
         headers = {"content-type": "application/json", "authorization": f"Bearer {self._key}", **self.headers}
         path = self.path.format(model=self.model)
         self._connection.request("POST", path, json.dumps(self.body()).encode(), headers)
         response = self._connection.getresponse()
         if response.status != 200:
             raise AssertionError(f"{response.status}: {response.read().decode()}")
-        return self.take(_events(response))
+        return iter(response.readline, b"")
 
     def close(self) -> None:
         self._connection.close()
 
 
-def _events(response: Any) -> Iterator[Any]:
-    for line in iter(response.readline, b""):
+def _events(lines: Iterator[bytes]) -> Iterator[Any]:
+    for line in lines:
         if line.startswith(b"data: {"):
             event = json.loads(line[6:])
             assert "error" not in event or event["error"] is None, event

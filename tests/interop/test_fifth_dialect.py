@@ -159,7 +159,13 @@ def bridge(monkeypatch: pytest.MonkeyPatch) -> Making:
 
     def make(client: str, backend: str, body: bytes, *, stream: bool = False) -> Bridge:
         origin = Origin(lambda: 0.0, lambda prefix: prefix + "1")
-        account = Account("vendor[0]", "claude-api-key", backend, "http://127.0.0.1", Secret("k"))
+        account = Account(
+            label="vendor[0]",
+            kind="claude-api-key",
+            dialect=backend,
+            base_url="http://127.0.0.1",
+            api_key=Secret("k"),
+        )
         maker = BridgeMaker({"vendor[0]": Speaks(backend)}, origin, strict=False)  # type: ignore[dict-item]
         question = Question(
             endpoint=Endpoint(client, Operation.GENERATE),
@@ -204,7 +210,8 @@ def test_to_the_new_one(bridge: Making, client: str) -> None:
 def test_from_the_new_one(bridge: Making, backend: str) -> None:
     """A client of the new dialect is served by every vendor."""
     body = json.dumps({"model": "asked", "lines": [["user", "hello"]]}).encode()
-    asked = DIALECTS[backend].parse_request(bridge("telegram", backend, body).body, model="m", stream=False)
+    sent = bridge("telegram", backend, body, stream=True).body
+    asked = DIALECTS[backend].parse_request(sent, model="m", stream=True)
     assert [(turn.role, turn.parts) for turn in asked.turns] == [("user", (Text("hello"),))]
     events: list[Event] = [Started(id="x1", model="m"), PartOpened(0, Text("")), Delta(0, "good day")]
     events += [PartClosed(0), UsageReport(Usage(input=3, output=2)), Finished("stop"), Completed()]

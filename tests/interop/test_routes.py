@@ -6,8 +6,10 @@ import json
 from http.client import HTTPConnection, IncompleteRead
 from urllib.parse import urlsplit
 
+import anthropic
 import openai
 import pytest
+from google.genai import errors
 
 from ampproxy.demo.script import Script
 from tests.interop.backends import BACKENDS
@@ -109,6 +111,16 @@ def test_lists(talk, client):
     person = talk(client, root=client != "gemini")
     found = {getattr(one, "id", None) or one.name for one in person.sdk.models.list()}
     assert {name.removeprefix("models/") for name in found} >= set(BACKENDS.values())
+
+
+@pytest.mark.parametrize("client", list(MODELS))
+def test_unknown_model(talk, client):
+    """A name that nobody serves, at the root: an honest 404 in the client's own words."""
+    kinds = (anthropic.NotFoundError, openai.NotFoundError, errors.ClientError)
+    with pytest.raises(kinds) as caught:
+        talk(client, root=True).user("hi").ask(Ask(model="nobody-has-this"))
+    assert 404 in (getattr(caught.value, "status_code", 0), getattr(caught.value, "code", 0))
+    assert "nobody-has-this" in str(caught.value)
 
 
 def test_wrong_key(world):

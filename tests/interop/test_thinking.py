@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ampproxy.demo.script import Script
 from tests.interop.backends import BACKENDS, PROVERS, THINKERS, answered, last, proofs
 from tests.interop.clients import CLIENTS, Ask, Result
-from tests.running import COMPATIBLE, MODELS
+from tests.running import MODELS
 
-pytestmark = [
-    pytest.mark.loopback,
-    pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"]),
-]
+pytestmark = pytest.mark.loopback
 
 TOOLS = {"Read": {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}}
+EACH_WAY = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 EACH = pytest.mark.parametrize("client", list(CLIENTS))
 
 
@@ -31,6 +31,7 @@ def asked(client: str, model: str, stream: bool, way: str) -> Ask:
 
 
 @EACH
+@EACH_WAY
 @pytest.mark.parametrize("backend", THINKERS)
 @pytest.mark.parametrize("way", ["budget", "level"])
 def test_shown_and_proved(talk, world, client, backend, stream, way):
@@ -59,11 +60,10 @@ def test_shown_and_proved(talk, world, client, backend, stream, way):
     assert len(answered(backend, last(world, backend))) == 2
 
 
-@EACH
+@pytest.mark.parametrize("client", ["anthropic", "openai-responses", "gemini"])
+@EACH_WAY
 def test_not_thinking(talk, world, client, stream):
     """A model that does not think is not asked to, whatever the client wants."""
-    if client == "openai-chat":
-        pytest.skip("the client's own words pass as they are")
     backend = "openai-chat"
     answer = talk(client).user("hi").ask(asked(client, MODELS[backend], stream, "budget"))
     assert answer.thinking == ""
@@ -83,15 +83,14 @@ def _turn(person, world, backend, stream, text):
     return last(world, backend)
 
 
-CROSS = [(one, other) for one in BACKENDS for other in BACKENDS if one != other]
+CROSS = [(one, other, True) for one in BACKENDS for other in BACKENDS if one != other]
+CROSS += [(one, other, False) for one in PROVERS for other in PROVERS if one != other]
 
 
 @EACH
-@pytest.mark.parametrize(("one", "other"), CROSS)
+@pytest.mark.parametrize(("one", "other", "stream"), CROSS)
 def test_there_and_back(talk, world, client, one, other, stream):
     """A conversation goes from one vendor to another and back: own proofs return, foreign ones stay out."""
-    if not stream and not {one, other} <= set(PROVERS):
-        pytest.skip("streamed is enough")
     person = talk(client)
     _turn(person, world, one, stream, "first")
     middle = _turn(person, world, other, stream, "second")
@@ -114,6 +113,7 @@ def test_there_and_back(talk, world, client, one, other, stream):
 
 
 @EACH
+@EACH_WAY
 @pytest.mark.parametrize("backend", [*PROVERS, "compatible"])
 def test_switched_on_and_off(talk, world, client, backend, stream):
     """Thinking that begins in the middle of a conversation, and ends there, is no reason to refuse."""
@@ -123,5 +123,27 @@ def test_switched_on_and_off(talk, world, client, backend, stream):
     for turn, ask in enumerate((plain, thinking, plain, thinking)):
         answer = person.user(f"use the tool Read ({turn})").ask(ask)
         person.results([Result(answer.calls[0], "x")]).ask(ask)
-    assert COMPATIBLE not in MODELS.values()
     assert len(answered(backend, last(world, backend))) == 4
+
+
+@EACH
+@pytest.mark.parametrize("backend", PROVERS)
+def test_at_the_root(talk, world, client, backend):
+    """Thoughts without a proof, of a server that has none, stay out where clients are not Amp's too."""
+    person = talk(client, root=True)
+    _turn(person, world, "compatible", True, "first")
+    body = _turn(person, world, backend, True, "second")
+    assert len(answered(backend, body)) == 4
+
+
+def test_redacted(talk, world):
+    """Thinking that Anthropic keeps to itself goes back as it came, and is shown to nobody else."""
+    seal = world.vendors["anthropic"].vendor.seal.issue("redacted")
+    person = talk("anthropic")
+    blocks = [{"type": "redacted_thinking", "data": seal}, {"type": "text", "text": "Hm."}]
+    person.user("hi").history.append({"role": "assistant", "content": blocks})
+    for backend in ("openai-responses", "gemini", "compatible", "anthropic"):
+        person.user(f"to {backend}").ask(asked("anthropic", BACKENDS[backend], True, "budget"))
+        sent = json.dumps(last(world, backend))
+        assert (seal in sent) == (backend == "anthropic")
+        assert "Hm." in sent
