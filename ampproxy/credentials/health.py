@@ -11,8 +11,10 @@ from typing import NamedTuple, Protocol
 from ampproxy.config.schema import Account, AccountKind
 from ampproxy.credentials.outcomes import WHOLE_ACCOUNT, Verdict
 
-#: The shortest rest, and the first after which one without a vendor's word may be broken off.
+#: The shortest rest.
 SHORTEST = 1.0
+#: The longest that an account is left alone if there is no other, unless its vendor asked for more.
+LONGEST_ALONE = 60.0
 #: How soon a request looks again for an account that another one is just trying.
 RECHECK = 1.0
 #: No rest is counted up further than this; the interval has long reached its bound.
@@ -35,18 +37,20 @@ class Rest:
     A rest does not end by itself: when its time is over, one request tries the account (it is half
     open), and only a success ends it.
 
+    A *soft* rest is our own precaution: no limit of the vendor's. If there is no other account, it is
+    broken off early: at once after a first failure, which need not mean anything, then with growing
+    pauses. Without this a single failure would shut out the owner of a single account.
+
     :ivar until: when the account may be tried; monotonic seconds.
-    :ivar early: when it may be tried if no other account is there: before ``until`` where the vendor
-        has named no time.
     :ivar since: when the last failure was counted.
     """
 
-    __slots__ = ("early", "failures", "probing", "since", "until", "verdict")
+    __slots__ = ("_early", "failures", "probing", "since", "until", "verdict")
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
         self.failures = 0
-        self.since = self.until = self.early = 0.0
+        self.since = self.until = self._early = 0.0
         self.probing = False
 
     def failed(self, verdict: Verdict, began: float, now: float, longest: float) -> bool:
@@ -59,15 +63,20 @@ class Rest:
             return False
         self.verdict, self.since, self.probing = verdict, now, False
         self.failures = min(self.failures + 1, _MOST_FAILURES)
-        doubled = 2.0 ** (self.failures - 1)
-        if verdict.hint is None:
-            rest = min(verdict.rest * doubled, verdict.longest)
-            early = SHORTEST * doubled
-        else:
-            rest = early = max(verdict.hint, SHORTEST)
-        rest = min(max(rest, SHORTEST), longest)
-        self.until, self.early = now + rest, now + min(early, rest)
+        rest = verdict.hint
+        if rest is None:
+            rest = min(verdict.rest * 2.0 ** (self.failures - 1), verdict.longest)
+        self.until = now + min(max(rest, SHORTEST), longest)
+        self._early = min(now + self._pause(), self.until)
         return True
+
+    def claim(self, now: float) -> None:
+        """A request tries the account."""
+        self.probing = True
+        self._early = now + self._pause()
+
+    def _pause(self) -> float:
+        return 0.0 if self.failures < 2 else min(2.0 ** (self.failures - 2), LONGEST_ALONE)
 
     def open_at(self, now: float) -> float:
         """When this no longer stands in the way; not later than ``now`` if it does not."""
@@ -75,7 +84,9 @@ class Rest:
 
     def early_at(self, now: float) -> float:
         """Likewise if there is no other account."""
-        return now + RECHECK if self.probing else self.early
+        verdict = self.verdict
+        soft = verdict.hint is None and verdict.rest > SHORTEST
+        return self._early if soft else self.open_at(now)
 
 
 class SeenHeaders(Protocol):

@@ -146,7 +146,7 @@ class Selection:
         self._names.append(offer)
         entry = self._entry
         if entry.health.rests:
-            self._probe(entry, offer)
+            self._probe(entry, offer, now)
         if self._key is not None:
             until = now + self._pool.routing.session_affinity_ttl
             binding = Binding(entry.identity, offer.upstream_model, until)
@@ -257,10 +257,10 @@ class Selection:
         self._tried.append(entry)
         return entry.named(binding.model, now) or entry.offer(now)
 
-    def _probe(self, entry: Entry, offer: Offer) -> None:
+    def _probe(self, entry: Entry, offer: Offer, now: float) -> None:
         self._held = entry.health.rests_for(model_of(offer))
         for rest in self._held:
-            rest.probing = True
+            rest.claim(now)
         self._pool.state.version += 1
         self._pool.log.info(
             "{account} is tried again for {model} after its rest",

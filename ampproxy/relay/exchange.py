@@ -193,6 +193,7 @@ class Exchange:
             for account, rest in tries.resting(now)
             if account.label not in asked
         ]
+        wait = None if wait is None else max(wait, 1.0)
         return exhausted(self._question.asked, self._attempts, resting, count=tries.count, wait=wait)
 
     async def _ask(self, offer: Offer, tries: Selection) -> None:
