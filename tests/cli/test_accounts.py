@@ -1,0 +1,143 @@
+"""``ampproxy accounts``: with the service running, and without."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from twisted.internet import reactor
+from twisted.logger import formatEvent
+
+from ampproxy.cli import main
+from ampproxy.config.load import load
+from ampproxy.demo import anthropic
+from ampproxy.demo.script import Script
+from ampproxy.tap import build
+from tests.reactor import in_reactor
+
+CLIENT_KEY = "canary-client-key-7c1b"
+KEYS = [f"canary-account-key-{name}" for name in "abc"]
+
+
+def run(file: Path, *more: str):
+    return CliRunner().invoke(main, ["accounts", "--config", str(file), *more])
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def write(file: Path, port: int, url: str, more: str = "") -> None:
+    accounts = "".join(f"  - {{api-key: {key}, base-url: '{url}', models: [m]}}\n" for key in KEYS)
+    file.write_text(
+        f"port: {port}\napi-keys: [{CLIENT_KEY}]\nclaude-api-key:\n{accounts}{more}", encoding="utf-8"
+    )
+
+
+class Service:
+    """A gateway on loopback with three accounts at one stand-in."""
+
+    def __init__(self, file: Path) -> None:
+        self.lines: list[str] = []
+        self.vendor = in_reactor(anthropic.start, reactor, keys=KEYS, forbidden=[CLIENT_KEY])
+        self.port = free_port()
+        write(file, self.port, self.vendor.url)
+        config = load(file, environ={}, home=Path("/nonexistent"))
+        self.gateway = in_reactor(
+            build, config, reactor, environ={}, home=Path("/nonexistent"),
+            observer=lambda event: self.lines.append(formatEvent(event)),
+        )  # fmt: skip
+        in_reactor(self.gateway.listen)
+
+    def ask(self) -> int:
+        body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/v1/messages",
+            json.dumps(body).encode(),
+            {
+                "x-api-key": CLIENT_KEY,
+                "content-type": "application/json",
+                "anthropic-version": "2023-06-01",
+                "x-session-id": f"s{len(self.vendor.requests)}",
+            },
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            json.load(answer)
+            return answer.status
+
+    def stop(self) -> None:
+        in_reactor(self.gateway.stopService)
+        in_reactor(self.vendor.stop)
+
+
+@pytest.fixture
+def service(tmp_path):
+    running = Service(tmp_path / "amp.yaml")
+    yield running
+    running.stop()
+
+
+@pytest.mark.loopback
+def test_a_bad_day(service, tmp_path):
+    """One account limited for an hour, one broken, one well: every request is served, the bad ones are left
+    alone, and the command says who rests and why, without a key of anybody.
+    """
+    service.vendor.script(*[Script(status=429, retry_after=3600)] * 9, key=KEYS[0])
+    service.vendor.script(*[Script(status=500)] * 9, key=KEYS[1])
+    assert {service.ask() for _ in range(20)} == {200}
+    asked = [request.key for request in service.vendor.requests]
+    assert [asked.count(key) for key in KEYS] == [1, 1, 20]
+    result = run(tmp_path / "amp.yaml")
+    assert result.exit_code == 0, result.output
+    first, limited, second, broken, third = result.stdout.splitlines()
+    assert first.split() == ["claude-api-key[0]", "claude", "resting", "m"]
+    assert limited.strip().startswith("for m it is rate limited (429: Rate limit reached.")
+    assert limited.endswith("; the vendor said 3600 s.")
+    assert second.split()[2] == "resting"
+    assert "for m it failed (500: Internal server error.)" in broken
+    assert third.split() == ["claude-api-key[2]", "claude", "ready", "m"]
+    told = json.loads(run(tmp_path / "amp.yaml", "--json").stdout)
+    assert [account["state"] for account in told["accounts"]] == ["resting", "resting", "ready"]
+    assert not [line for line in [*service.lines, result.output] if "canary" in line]
+    assert [line for line in service.lines if line.startswith("claude-api-key[0] is rate limited for m")]
+
+
+def test_not_running(tmp_path):
+    """Without a service the accounts are listed from the file, and why their state is unknown is said."""
+    file = tmp_path / "amp.yaml"
+    write(file, free_port(), "https://a.test", "gemini-api-key: [{api-key: canary-g}]\n")
+    result = run(file)
+    assert result.exit_code == 0
+    assert "nobody answers at 127.0.0.1:" in result.stderr
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["claude-api-key[0]", "claude", "?", "m"]
+    assert lines[3].split() == ["gemini-api-key[0]", "gemini", "?", "gemini-*"]
+    assert "canary" not in result.output
+
+
+def test_any_port(tmp_path):
+    """With port: 0 there is nowhere to ask."""
+    file = tmp_path / "amp.yaml"
+    write(file, 0, "https://a.test")
+    assert "port: 0" in run(file).stderr
+
+
+@pytest.mark.loopback
+def test_something_else_runs_there(tmp_path, service):
+    """A program that is no gateway is told from one."""
+    file = tmp_path / "other.yaml"
+    write(file, service.vendor.port, "https://a.test")
+    assert "does another program or version run there?" in run(file).stderr
+
+
+def test_no_accounts(tmp_path):
+    """An empty configuration says what to do."""
+    file = tmp_path / "amp.yaml"
+    file.write_text("port: 0\n")
+    assert "add one" in run(file).output
