@@ -303,6 +303,24 @@ def test_router_remembers():
     assert router.catalog.find("local")
 
 
+def test_exhausted():
+    """A model whose accounts all rest, where the owner wants a fallback: its mapping serves; if those rest
+    too, Amp; at the root and without an upstream nobody.
+    """
+    router = Router(make(exact("local", "other")))
+    local, both = frozenset({"local"}), frozenset({"local", "other"})
+    route = router.route("local(high)", amp=True, exhausted=local)
+    assert (route.kind, route.served) == (MAPPED, "other(high)")
+    assert "All accounts that offer local rest" in route.reasons[0]
+    route = router.route("local", amp=True, exhausted=both)
+    assert route.kind is AMP
+    assert "served by no account or mapping at the moment" in route.reasons[-1]
+    assert "local" in route.remedy
+    assert router.route("local", amp=False, exhausted=local).kind is NONE
+    assert Router(make(upstream="")).route("local", amp=True, exhausted=local).kind is NONE
+    assert router.route("local", amp=True).kind is LOCAL
+
+
 def test_router_forgets():
     """A client that invents names does not fill the memory."""
     router = Router(make())
