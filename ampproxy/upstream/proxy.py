@@ -33,7 +33,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ampproxy.upstream.handshake import ConnectHandshake, Handshake, HandshakeRefused, SocksHandshake, join
+from ampproxy.upstream.handshake import ConnectHandshake, Handshake, HandshakeRefused, join
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _NO_PROXY = ("", "direct", "none")
@@ -227,9 +227,11 @@ class TunnelEndpoint:
         return Failure(ProxyFailed(self._proxy.address, failure.value))
 
     def _handshake(self) -> Deferred[Handshake]:
-        make: Callable[[str, int, tuple[str, str] | None], Handshake] = (
-            ConnectHandshake if self._proxy.scheme.startswith("http") else SocksHandshake
-        )
+        make: Callable[[str, int, tuple[str, str] | None], Handshake] = ConnectHandshake
+        if not self._proxy.scheme.startswith("http"):
+            from ampproxy.upstream.socks import SocksHandshake
+
+            make = SocksHandshake
         host: Deferred[str] = (
             resolve(self._reactor, self._host) if self._proxy.scheme == "socks5" else succeed(self._host)
         )

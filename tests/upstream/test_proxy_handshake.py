@@ -12,8 +12,8 @@ from ampproxy.upstream.handshake import (
     ConnectHandshake,
     Handshake,
     HandshakeRefused,
-    SocksHandshake,
 )
+from ampproxy.upstream.socks import SocksHandshake
 
 GRANTED = b"HTTP/1.1 200 Connection established\r\nVia: 1.1 proxy\r\n\r\n"
 #: What a SOCKS5 server says when it takes no credentials, and when it takes them.
