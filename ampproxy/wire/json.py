@@ -42,6 +42,9 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _string = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
 
+#: What reading bad JSON raises: malformed or mistyped, not UTF-8, nested without end.
+BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
 
 def peek(body: bytes) -> Peek:
     """Find ``model`` and ``stream`` in a JSON object.
@@ -52,7 +55,9 @@ def peek(body: bytes) -> Peek:
         found = _found.decode(body)
     except msgspec.ValidationError as error:
         raise ValueError("The body is JSON, but not an object.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ValueError("The body is nested too deeply.") from error
+    except BAD_JSON as error:
         raise ValueError(f"The body is not valid JSON: {error}.") from error
     return Peek(string(found.model), bytes(found.stream) == b"true")
 
@@ -61,7 +66,7 @@ def string(raw: msgspec.Raw) -> str | None:
     """The text of a JSON string; ``None`` for any other value."""
     try:
         return _string.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BAD_JSON:
         return None
 
 
@@ -69,7 +74,7 @@ def members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
     """The members of a JSON object, values as their exact text; ``None`` for any other value."""
     try:
         return _members.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BAD_JSON:
         return None
 
 
@@ -92,7 +97,7 @@ def replace_model(body: bytes, new: str) -> bytes:
             if _only(body, span[0]) or bytes(_model.decode(spliced).model) == value:
                 return body if len(spliced) == len(body) and spliced == body else spliced
         return _rewritten(body, value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except BAD_JSON as error:
         raise ValueError(f"The body is not a JSON object: {error}.") from error
 
 
@@ -149,7 +154,7 @@ def replace_members(raw: bytes | msgspec.Raw, changes: Mapping[str, bytes]) -> b
     text = bytes(raw)
     try:
         values = _members.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except BAD_JSON as error:
         raise ValueError(f"Not a JSON object: {error}.") from error
     for name, value in changes.items():
         old = values.get(name)

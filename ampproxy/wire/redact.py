@@ -6,6 +6,7 @@ import hmac
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import quote
 
 
@@ -73,7 +74,7 @@ class Redactor:
         lower = text.lower()
         if not any(hint in lower for hint in _HINTS):
             return text
-        for pattern, kept in _SHAPES:
+        for pattern, kept in _shapes():
             text = pattern.sub(kept, text)
         return text
 
@@ -92,28 +93,31 @@ _HINTS = ("authorization", "bearer", "key", "token", "secret", "sk-", "aiza", "y
 
 #: A value behind a name, with or without quotes: ends at white space, a quote, a comma or the like.
 _VALUE = r"[^\s\"'\\,;&<>]+"
-_SHAPES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
-    (re.compile(pattern, re.IGNORECASE), kept)
-    for pattern, kept in (
-        (
-            rf"\b((?:proxy-)?authorization)(\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:(bearer|basic)\s+)?{_VALUE}",
-            rf"\1\2{_CUT}",
-        ),
-        (rf"\b(bearer\s+){_VALUE}", rf"\1{_CUT}"),
-        (
-            r"\b((?:x-goog-|x-)?api[-_]?key|x-goog-api-key|(?:access|refresh|auth|id)[-_]?token|client[-_]?secret)"
-            rf"(\\?[\"']?\s*[:=]\s*\\?[\"']?){_VALUE}",
-            rf"\1\2{_CUT}",
-        ),
-        # Without a telling name only where it looks like a query: "unknown key: x" is no secret.
-        (rf"\b(key=){_VALUE}", rf"\1{_CUT}"),
-        (r"\bsk-[a-z0-9_-]{6,}", _CUT),
-        (r"\bAIza[a-z0-9_-]{10,}", _CUT),
-        (r"\bya29\.[a-z0-9_.-]{6,}", _CUT),
-        (r"\bsgamp_[a-z0-9_-]{6,}", _CUT),
-        (r"\beyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{4,}(?:\.[a-z0-9_-]*)?", _CUT),
-    )
+_SHAPES: tuple[tuple[str, str], ...] = (
+    (
+        rf"\b((?:proxy-)?authorization)(\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:(bearer|basic)\s+)?{_VALUE}",
+        rf"\1\2{_CUT}",
+    ),
+    (rf"\b(bearer\s+){_VALUE}", rf"\1{_CUT}"),
+    (
+        r"\b((?:x-goog-|x-)?api[-_]?key|x-goog-api-key|(?:access|refresh|auth|id)[-_]?token|client[-_]?secret)"
+        rf"(\\?[\"']?\s*[:=]\s*\\?[\"']?){_VALUE}",
+        rf"\1\2{_CUT}",
+    ),
+    # Without a telling name only where it looks like a query: "unknown key: x" is no secret.
+    (rf"\b(key=){_VALUE}", rf"\1{_CUT}"),
+    (r"\bsk-[a-z0-9_-]{6,}", _CUT),
+    (r"\bAIza[a-z0-9_-]{10,}", _CUT),
+    (r"\bya29\.[a-z0-9_.-]{6,}", _CUT),
+    (r"\bsgamp_[a-z0-9_-]{6,}", _CUT),
+    (r"\beyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{4,}(?:\.[a-z0-9_-]*)?", _CUT),
 )
+
+
+@lru_cache(maxsize=1)
+def _shapes() -> tuple[tuple[re.Pattern[str], str], ...]:
+    """Compiled when a text has to be looked through for the first time."""
+    return tuple((re.compile(pattern, re.IGNORECASE), kept) for pattern, kept in _SHAPES)
 
 
 def printable(text: str) -> str:

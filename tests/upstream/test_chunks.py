@@ -59,7 +59,6 @@ def test_one_call_a_read() -> None:
         b"+3\r\nabc\r\n",
         b"x\r\n",
         b"3 \r\nabc\r\n",
-        b"3\nabc\n",
         b"f" * 2000,
     ],
 )
