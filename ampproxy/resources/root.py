@@ -59,9 +59,14 @@ class ModelRoutes(Resource):
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
         """The resource of the whole path."""
-        anthropic = request.requestHeaders.hasHeader(b"anthropic-version")
+        has = request.requestHeaders.hasHeader
         try:
-            endpoint = parse_endpoint(request.method, request.path, anthropic=anthropic)
+            endpoint = parse_endpoint(
+                request.method,
+                request.path,
+                anthropic=has(b"anthropic-version"),
+                google=has(b"x-goog-api-key"),
+            )
         except WrongMethod as wrong:
             return resource_for(self._gateway, wrong)
         if endpoint is None:

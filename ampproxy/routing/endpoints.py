@@ -93,35 +93,39 @@ _MODELS = re.compile(rb"(?:(v1beta1|v1beta|v1)/)?(publishers/google/)?models(?:/
 _LIST_DIALECTS = {"anthropic": ANTHROPIC, "google": GEMINI}
 
 
-def parse_endpoint(method: bytes, path: bytes, *, anthropic: bool = False) -> Endpoint | None:
+def parse_endpoint(
+    method: bytes, path: bytes, *, anthropic: bool = False, google: bool = False
+) -> Endpoint | None:
     """Tell what a request asks for.
 
     :param path: without its query.
     :param anthropic: whether an ``anthropic-version`` header came along: then a list of models at the
         root is in Anthropic's format.
+    :param google: likewise an ``x-goog-api-key`` header, for Google's format: its SDK asks below ``/v1``.
     :return: ``None`` for a path that is not ours (below ``/api/provider/``: the Amp upstream's).
     :raises WrongMethod: the path is ours, but not with this method.
     """
+    listed = ANTHROPIC if anthropic else GEMINI if google else CHAT
     endpoint = _ROOT_BODIES.get(path)
     if endpoint is not None:
         if method != b"POST":
             raise WrongMethod(method, b"POST", endpoint.dialect)
         return endpoint
     if not path.startswith(AMP_PREFIX):
-        return _models_endpoint(method, path[1:], None, anthropic)
+        return _models_endpoint(method, path[1:], None, listed)
     name, _, tail = path[len(AMP_PREFIX) :].partition(b"/")
     if not name:
         return None
     provider = _text(name)
     row = _AMP_BODIES.get(tail)
     if row is None:
-        return _models_endpoint(method, tail, provider, anthropic)
+        return _models_endpoint(method, tail, provider, listed)
     if method != b"POST":
         raise WrongMethod(method, b"POST", row[0])
     return Endpoint(row[0], row[1], None, None, None, provider, True)
 
 
-def _models_endpoint(method: bytes, tail: bytes, provider: str | None, anthropic: bool) -> Endpoint | None:
+def _models_endpoint(method: bytes, tail: bytes, provider: str | None, listed: str) -> Endpoint | None:
     match = _MODELS.fullmatch(tail)
     if match is None:
         return None
@@ -129,14 +133,15 @@ def _models_endpoint(method: bytes, tail: bytes, provider: str | None, anthropic
     amp = provider is not None
     if version is None and not amp:
         return None
-    dialect = (
-        GEMINI if publisher or version in (b"v1beta", b"v1beta1") else _list_dialect(provider, anthropic)
-    )
+    if publisher or version in (b"v1beta", b"v1beta1"):
+        listed = GEMINI
+    elif provider is not None:
+        listed = _LIST_DIALECTS.get(provider.lower(), CHAT)
     if name is None:
         if method not in _READ:
-            raise WrongMethod(method, b"GET, HEAD", dialect)
-        return Endpoint(dialect, Operation.LIST_MODELS, None, None, None, provider, amp)
-    return _model_endpoint(method, _text(name), dialect, provider, amp)
+            raise WrongMethod(method, b"GET, HEAD", listed)
+        return Endpoint(listed, Operation.LIST_MODELS, None, None, None, provider, amp)
+    return _model_endpoint(method, _text(name), listed, provider, amp)
 
 
 def _model_endpoint(method: bytes, name: str, dialect: str, provider: str | None, amp: bool) -> Endpoint:
@@ -151,12 +156,6 @@ def _model_endpoint(method: bytes, name: str, dialect: str, provider: str | None
     if method not in _READ:
         raise WrongMethod(method, b"GET, HEAD", dialect)
     return Endpoint(dialect, Operation.GET_MODEL, name, None, None, provider, amp)
-
-
-def _list_dialect(provider: str | None, anthropic: bool) -> str:
-    if provider is not None:
-        return _LIST_DIALECTS.get(provider.lower(), CHAT)
-    return ANTHROPIC if anthropic else CHAT
 
 
 def _text(raw: bytes) -> str:

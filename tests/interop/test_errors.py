@@ -73,8 +73,7 @@ def test_status(talk, world, client, backend, stream, status):
         assert headers.get("retry-after") == "7"
 
 
-@pytest.mark.parametrize("ending", ["error", "cut", "end"])
-@pytest.mark.parametrize("after", [1, 4])
+@pytest.mark.parametrize(("ending", "after"), [("error", 1), ("error", 4), ("cut", 4), ("end", 4)])
 def test_broken_stream(talk, world, client, backend, ending, after):
     """An error told in the stream, a cut connection, an end without the last event: the SDK raises."""
     world.vendors[backend].script(Script(text="one two three four five six", **{ending: after}))

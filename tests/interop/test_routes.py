@@ -108,7 +108,7 @@ def test_growing_list_breaks(world, backend):
 @pytest.mark.parametrize("client", list(MODELS))
 def test_lists(talk, client):
     """Each SDK lists the models that the configuration names."""
-    person = talk(client, root=client != "gemini")
+    person = talk(client, root=True)
     found = {getattr(one, "id", None) or one.name for one in person.sdk.models.list()}
     assert {name.removeprefix("models/") for name in found} >= set(BACKENDS.values())
 

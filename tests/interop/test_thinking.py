@@ -113,13 +113,12 @@ def test_there_and_back(talk, world, client, one, other, stream):
 
 
 @EACH
-@EACH_WAY
 @pytest.mark.parametrize("backend", [*PROVERS, "compatible"])
-def test_switched_on_and_off(talk, world, client, backend, stream):
+def test_switched_on_and_off(talk, world, client, backend):
     """Thinking that begins in the middle of a conversation, and ends there, is no reason to refuse."""
     person = talk(client)
-    plain = Ask(model=BACKENDS[backend], stream=stream, tools=TOOLS, limit=8000)
-    thinking = asked(client, BACKENDS[backend], stream, "budget")
+    plain = Ask(model=BACKENDS[backend], stream=True, tools=TOOLS, limit=8000)
+    thinking = asked(client, BACKENDS[backend], True, "budget")
     for turn, ask in enumerate((plain, thinking, plain, thinking)):
         answer = person.user(f"use the tool Read ({turn})").ask(ask)
         person.results([Result(answer.calls[0], "x")]).ask(ask)

@@ -145,6 +145,16 @@ def test_lists(path, anthropic, dialect, method):
     assert (one.dialect, one.operation, one.model) == (dialect, Operation.GET_MODEL, "some-model")
 
 
+def test_googles_sdk_lists_below_v1():
+    """Google's SDK asks ``/v1/models`` with its own kind of key, and reads only its own kind of list."""
+    listed = parse_endpoint(b"GET", b"/v1/models", google=True)
+    assert listed is not None
+    assert listed.dialect == GEMINI
+    generating = parse_endpoint(b"POST", b"/v1/chat/completions", google=True)
+    assert generating is not None
+    assert generating.dialect == CHAT
+
+
 @pytest.mark.parametrize(
     "path",
     [
