@@ -7,6 +7,7 @@ from ampproxy.providers.anthropic import Anthropic
 from ampproxy.providers.base import Call, Provider
 from ampproxy.providers.compatible import Compatible
 from ampproxy.providers.gemini import Gemini
+from ampproxy.providers.logins import ClaudeLogin, CodexLogin, GeminiApiLogin, GeminiLogin
 from ampproxy.providers.openai import OpenAI
 from ampproxy.providers.vertex import Vertex
 
@@ -19,4 +20,8 @@ PROVIDERS: dict[AccountKind, type[Provider]] = {
     "gemini": Gemini,
     "vertex": Vertex,
     "openai-compatibility": Compatible,
+    "claude-login": ClaudeLogin,
+    "codex-login": CodexLogin,
+    "gemini-login": GeminiLogin,
+    "gemini-api-login": GeminiApiLogin,
 }

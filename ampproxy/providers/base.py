@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 from urllib.parse import quote
 
 from ampproxy import __version__
 from ampproxy.config.schema import Account
 from ampproxy.errors import GatewayFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
+from ampproxy.model.loss import Loss
 from ampproxy.routing.endpoints import Endpoint, Operation
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -62,6 +63,34 @@ class Call(Value, frozen=True):
         names = b", ".join(name for name, _ in self.headers).decode("latin-1")
         target = self.url.partition(b"?")[0].decode("latin-1")
         return f"<Call {self.method.decode()} {target} ({names})>"
+
+
+class Packed(Protocol):
+    """A request and its answer in a vendor's wrapping around the dialect.
+
+    :ivar body: what the vendor is sent.
+    :ivar losses: what it cannot be told.
+    :ivar content_type: of a streamed answer once it is unwrapped; ``None``: the vendor's own.
+    """
+
+    body: bytes
+    losses: tuple[Loss, ...]
+    content_type: bytes | None
+
+    def feed(self, data: bytes) -> bytes:
+        """Bytes of a streamed answer, split anywhere; those of the dialect that are complete."""
+        ...
+
+    def end(self) -> bytes:
+        """The rest of a streamed answer."""
+        ...
+
+    def whole(self, body: bytes) -> bytes:
+        """A whole answer, in the dialect.
+
+        :raises ampproxy.errors.UpstreamFault: it is no answer.
+        """
+        ...
 
 
 class Provider:
@@ -146,6 +175,18 @@ class Provider:
         if items:
             target += b"?" + b"&".join(items)
         return Call(b"POST", target, self._headers(dialect, native, stream, headers, extra))
+
+    def packed(
+        self, endpoint: Endpoint, model: str, body: bytes, *, stream: bool, query: bytes = b""
+    ) -> Packed | None:
+        """What the vendor takes instead of a body in its dialect, and how its answers become such ones
+        again; ``None``: the body as it is.
+
+        :param body: in the dialect that :meth:`speaks` gave.
+        :param query: the client's query, as it came.
+        :raises ampproxy.errors.ExchangeError: it cannot be said to this vendor.
+        """
+        return None
 
     def _serves(self, dialect: str, operation: Operation) -> bool:
         return (dialect, operation) in self.PATHS

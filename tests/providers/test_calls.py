@@ -23,6 +23,10 @@ DIALECTS = {
     "gemini": GEMINI,
     "vertex": GEMINI,
     "openai-compatibility": CHAT,
+    "claude-login": ANTHROPIC,
+    "codex-login": RESPONSES,
+    "gemini-login": GEMINI,
+    "gemini-api-login": GEMINI,
 }
 KEY = "account-key-canary"
 BASES = {
@@ -31,6 +35,10 @@ BASES = {
     "gemini": "https://generativelanguage.googleapis.com",
     "vertex": "https://aiplatform.googleapis.com",
     "openai-compatibility": "http://127.0.0.1:11434/v1",
+    "claude-login": "https://api.anthropic.com",
+    "codex-login": "https://chatgpt.com/backend-api/codex",
+    "gemini-login": "https://cloudcode-pa.googleapis.com",
+    "gemini-api-login": "https://generativelanguage.googleapis.com",
 }
 CREDENTIALS = {
     "claude": (b"x-api-key", KEY.encode()),
@@ -38,7 +46,21 @@ CREDENTIALS = {
     "gemini": (b"x-goog-api-key", KEY.encode()),
     "vertex": (b"x-goog-api-key", KEY.encode()),
     "openai-compatibility": (b"authorization", b"Bearer " + KEY.encode()),
+    "claude-login": (b"authorization", b"Bearer " + KEY.encode()),
+    "codex-login": (b"authorization", b"Bearer " + KEY.encode()),
+    "gemini-login": (b"authorization", b"Bearer " + KEY.encode()),
+    "gemini-api-login": (b"authorization", b"Bearer " + KEY.encode()),
 }
+
+
+class Token:
+    """The token of a login."""
+
+    def __init__(self, text=KEY):
+        self.text = text
+
+    def current(self):
+        return Secret(self.text)
 
 
 def provider(kind, base=None, headers=(), key=KEY):
@@ -48,8 +70,9 @@ def provider(kind, base=None, headers=(), key=KEY):
             kind=kind,
             dialect=DIALECTS[kind],
             base_url=BASES[kind] if base is None else base,
-            api_key=Secret(key),
+            api_key=Secret("" if kind.endswith("-login") else key),
             headers=headers,
+            token=Token(key) if kind.endswith("-login") else None,
         )
     )
 
@@ -112,6 +135,19 @@ URLS = [
         "vertex",
         GENERATE[GEMINI],
         "https://aiplatform.googleapis.com/v1/publishers/google/models/M-1:generateContent",
+    ),
+    ("claude-login", GENERATE[ANTHROPIC], "https://api.anthropic.com/v1/messages"),
+    ("codex-login", GENERATE[CHAT], "https://chatgpt.com/backend-api/codex/responses"),
+    (
+        "gemini-login",
+        GENERATE[GEMINI],
+        "https://cloudcode-pa.googleapis.com/v1internal:generateContent",
+    ),
+    ("gemini-login", COUNT[GEMINI], "https://cloudcode-pa.googleapis.com/v1internal:countTokens"),
+    (
+        "gemini-api-login",
+        GENERATE[GEMINI],
+        "https://generativelanguage.googleapis.com/v1beta/models/M-1:generateContent",
     ),
     (
         "vertex",

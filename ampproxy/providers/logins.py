@@ -1,0 +1,170 @@
+"""The backends of logins: the vendors' APIs as an access token reaches them.
+
+The token is asked for at each call, for it is renewed now and then. We say who we are: no header or body
+pretends to be the vendor's own program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+from ampproxy.config.schema import Account
+from ampproxy.errors import GatewayFault
+from ampproxy.model.base import GEMINI, RESPONSES
+from ampproxy.providers.anthropic import Anthropic
+from ampproxy.providers.base import Call, Header, Packed, Paths, Provider
+from ampproxy.providers.gemini import Gemini
+from ampproxy.providers.openai import OpenAI
+from ampproxy.providers.origin import Scope
+from ampproxy.providers.packed import CodeAssistPacked, CodexPacked
+from ampproxy.routing.endpoints import Endpoint, Operation
+from ampproxy.wire.redact import Secret
+
+_BETA = b"anthropic-beta"
+
+
+class LoginProvider(Provider):
+    """A vendor behind a login: its account's ``token`` goes as a bearer, and only below ``base_url``."""
+
+    CREDENTIAL = b"authorization"
+    SCHEME = b"Bearer "
+
+    def __init__(self, account: Account) -> None:
+        # A key would be put into the fixed headers; a login has none.
+        super().__init__(replace(account, api_key=Secret("")))
+        self.account = account
+        self._scope = Scope(account.base_url)
+
+    def call(
+        self,
+        endpoint: Endpoint,
+        model: str,
+        *,
+        stream: bool = False,
+        query: bytes = b"",
+        headers: Iterable[Header] = (),
+        extra: Mapping[str, str] | None = None,
+    ) -> Call:
+        """As every provider; with the token of this moment.
+
+        :raises ampproxy.errors.UpstreamFault: only a new login helps.
+        :raises ampproxy.errors.GatewayFault: the vendor has no such call.
+        """
+        call = super().call(endpoint, model, stream=stream, query=query, headers=headers, extra=extra)
+        if self.account.token is None:
+            raise GatewayFault.of("internal", f"{self.account.label} has no token.")
+        self._scope.check(call.url.decode("ascii"))
+        token = self.account.token.current().reveal().encode()
+        return Call(
+            call.method, call.url, ((self.CREDENTIAL, self.SCHEME + token), *self._told(call.headers))
+        )
+
+    def _told(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+        """The headers, with what the backend wants of logins."""
+        return headers
+
+
+class ClaudeLogin(LoginProvider, Anthropic):
+    """Anthropic's Messages; a beta header says that the bearer is a login's."""
+
+    CREDENTIAL = b"authorization"
+    SCHEME = b"Bearer "
+
+    def _told(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+        if _BETA in self._custom:
+            return headers
+        rest = [header for header in headers if header[0] != _BETA]
+        asked = [value for name, value in headers if name == _BETA]
+        values = [item.strip() for value in asked for item in value.split(b",")]
+        names = dict.fromkeys((self.account.beta.encode(), *values))
+        told = b",".join(name for name in names if name)
+        return (*rest, (_BETA, told)) if told else tuple(rest)
+
+
+class CodexLogin(LoginProvider, OpenAI):
+    """ChatGPT's Responses backend: streams only, and takes fewer parameters than OpenAI's API."""
+
+    PATHS: ClassVar[Paths] = {(RESPONSES, Operation.GENERATE): "responses"}
+
+    def call(
+        self,
+        endpoint: Endpoint,
+        model: str,
+        *,
+        stream: bool = False,
+        query: bytes = b"",
+        headers: Iterable[Header] = (),
+        extra: Mapping[str, str] | None = None,
+    ) -> Call:
+        """As every provider; always asks for a stream."""
+        without = [header for header in headers if header[0].lower() != b"accept"]
+        return super().call(endpoint, model, stream=True, query=query, headers=without, extra=extra)
+
+    def packed(
+        self, endpoint: Endpoint, model: str, body: bytes, *, stream: bool, query: bytes = b""
+    ) -> Packed:
+        """The body within the backend's constraints; a whole answer is gathered from its stream."""
+        return CodexPacked(body)
+
+    def _told(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+        more: tuple[Header, ...] = ((b"originator", b"ampproxy"),)
+        if self.account.tenant:
+            more = (*more, (b"chatgpt-account-id", self.account.tenant.encode()))
+        given = {name for name, _ in headers}
+        return (*headers, *(header for header in more if header[0] not in given))
+
+
+class GeminiLogin(LoginProvider):
+    """Google's Code Assist: Gemini's requests and answers, each within an envelope."""
+
+    PATHS: ClassVar[Paths] = {
+        (GEMINI, operation): "v1internal:" for operation in (Operation.GENERATE, Operation.COUNT_TOKENS)
+    }
+
+    def call(
+        self,
+        endpoint: Endpoint,
+        model: str,
+        *,
+        stream: bool = False,
+        query: bytes = b"",
+        headers: Iterable[Header] = (),
+        extra: Mapping[str, str] | None = None,
+    ) -> Call:
+        """As every provider; streams come as events, whatever the client wants of them."""
+        call = super().call(endpoint, model, stream=stream, query=b"", headers=headers, extra=extra)
+        return Call(call.method, call.url + b"?alt=sse", call.headers) if _streams(call) else call
+
+    def packed(
+        self, endpoint: Endpoint, model: str, body: bytes, *, stream: bool, query: bytes = b""
+    ) -> Packed:
+        """The body in its envelope."""
+        # Without alt=sse a client of Gemini's own dialect is streamed a JSON list.
+        native = endpoint.dialect == GEMINI
+        listed = stream and native and b"alt=sse" not in query.replace(b"$", b"").split(b"&")
+        counts = endpoint.operation is Operation.COUNT_TOKENS
+        return CodeAssistPacked(body, model, self.account.tenant, counts=counts, listed=listed)
+
+    def _path(self, endpoint: Endpoint, dialect: str, model: str, stream: bool) -> str:
+        if endpoint.operation is Operation.COUNT_TOKENS:
+            return "v1internal:countTokens"
+        return "v1internal:streamGenerateContent" if stream else "v1internal:generateContent"
+
+
+class GeminiApiLogin(LoginProvider, Gemini):
+    """The public Gemini API with a token of the user's own OAuth client; the project pays."""
+
+    CREDENTIAL = b"authorization"
+    SCHEME = b"Bearer "
+
+    def _told(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+        if not self.account.tenant or any(name == b"x-goog-user-project" for name, _ in headers):
+            return headers
+        return (*headers, (b"x-goog-user-project", self.account.tenant.encode()))
+
+
+def _streams(call: Call) -> bool:
+    # Behind a translation the base class has asked for events already.
+    return call.url.endswith(b":streamGenerateContent")

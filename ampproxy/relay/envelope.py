@@ -1,0 +1,100 @@
+"""A bridge to an account whose vendor puts something around its dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ampproxy.errors import ClientFault
+from ampproxy.interfaces import StreamFilter
+from ampproxy.model.events import Usage, WireError
+from ampproxy.model.loss import Loss
+from ampproxy.providers import Provider
+from ampproxy.providers.base import Packed
+from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.routing.route import Offer
+
+
+def enveloped(
+    bridge: Bridge, provider: Provider, question: Question, offer: Offer, *, strict: bool = False
+) -> Bridge:
+    """The same bridge, or where the vendor wants it one within the vendor's wrapping.
+
+    :param strict: refuse what the wrapping cannot say.
+    :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
+    """
+    packed = provider.packed(
+        question.endpoint, offer.upstream_model, bridge.body, stream=question.stream, query=question.query
+    )
+    if packed is None:
+        return bridge
+    if strict and packed.losses:
+        loss = packed.losses[0]
+        raise ClientFault.of("invalid_request", f"{loss.why} (translation: strict)", param=loss.path)
+    return EnvelopedBridge(bridge, packed)
+
+
+class EnvelopedBridge:
+    """A bridge whose body is wrapped on the way out, and whose answers are unwrapped first."""
+
+    def __init__(self, bridge: Bridge, packed: Packed) -> None:
+        self._bridge = bridge
+        self._packed = packed
+        self.body = packed.body
+        self.headers: Mapping[str, str] = bridge.headers
+        self.losses: tuple[Loss, ...] = (*bridge.losses, *packed.losses)
+        self.content_type = bridge.content_type or packed.content_type
+
+    def filter(self) -> StreamFilter:
+        """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
+        return _Chain(self._packed, self._bridge.filter())
+
+    def whole(self, body: bytes) -> bytes:
+        """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""
+        # What the wrapping said of a streamed list does not hold for a whole answer.
+        self.content_type = self._bridge.content_type or b"application/json"
+        return self._bridge.whole(self._packed.whole(body))
+
+    def error_event(self, error: WireError) -> bytes:
+        """See :meth:`ampproxy.relay.bridge.Bridge.error_event`."""
+        return self._bridge.error_event(error)
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+        """See :meth:`ampproxy.relay.bridge.Bridge.parse_error`."""
+        return self._bridge.parse_error(status, headers, body)
+
+    def error_body(self, error: WireError, original: bytes) -> bytes:
+        """See :meth:`ampproxy.relay.bridge.Bridge.error_body`."""
+        return self._bridge.error_body(error, original)
+
+    @property
+    def usage(self) -> Usage | None:
+        """See :meth:`ampproxy.relay.bridge.Bridge.usage`."""
+        return self._bridge.usage
+
+    @property
+    def answer_losses(self) -> tuple[Loss, ...]:
+        """See :attr:`ampproxy.relay.bridge.Bridge.answer_losses`."""
+        return self._bridge.answer_losses
+
+
+class _Chain:
+    """The vendor's wrapping off, then what the bridge does."""
+
+    def __init__(self, packed: Packed, inner: StreamFilter) -> None:
+        self._packed = packed
+        self._inner = inner
+
+    def feed(self, data: bytes) -> bytes:
+        unwrapped = self._packed.feed(data)
+        return self._inner.feed(unwrapped) if unwrapped else b""
+
+    def end(self) -> bytes:
+        rest = self._packed.end()
+        return (self._inner.feed(rest) if rest else b"") + self._inner.end()
+
+    @property
+    def complete(self) -> bool:
+        return self._inner.complete
+
+    def keepalive(self) -> bytes:
+        return self._inner.keepalive()
