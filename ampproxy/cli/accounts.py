@@ -107,7 +107,7 @@ def _models(told: AccountReport, account: Account | None) -> str:
 
 
 def _rest(rest: RestReport) -> str:
-    scope = f"for {rest.model} it" if rest.model else "it"
+    scope = f"for {rest.model}{f' ({rest.call})' if rest.call else ''} it" if rest.model else "it"
     line = f"{scope} {rest.reason}" + (f" ({printable(rest.said)})" if rest.said else "")
     if rest.probing:
         line += "; one request is trying it now"

@@ -31,8 +31,24 @@ class Identity(NamedTuple):
     digest: bytes
 
 
+class Scope(NamedTuple):
+    """What rests of an account: one kind of call of a model, the whole model, or (both empty) everything."""
+
+    model: str = ""
+    call: str = ""
+
+
+#: The scopes that concern one request, the widest first: the account, the model, this kind of call.
+Scopes = tuple[Scope, Scope, Scope]
+
+
+def scopes(model: str, call: str) -> Scopes:
+    """The scopes of a request."""
+    return Scope(), Scope(model), Scope(model, call)
+
+
 class Rest:
-    """A pause of one account, for one model or for all.
+    """A pause of one account, for all that a scope covers.
 
     A rest does not end by itself: when its time is over, one request tries the account (it is half
     open), and only a success ends it.
@@ -100,47 +116,46 @@ class SeenHeaders(Protocol):
 class Health:
     """How one account is.
 
-    :ivar rests: by the vendor's model name; under ``None`` the rest of the whole account.
+    :ivar rests: what rests of it.
     :ivar seen: headers of the last answer that told of limits, and when it came (wall time).
     """
 
     __slots__ = ("rests", "seen", "seen_at")
 
     def __init__(self) -> None:
-        self.rests: dict[str | None, Rest] = {}
+        self.rests: dict[Scope, Rest] = {}
         self.seen: SeenHeaders | None = None
         self.seen_at = 0.0
 
-    def rests_for(self, model: str) -> list[Rest]:
-        """The rests that stand between a request and this model."""
-        return [rest for scope in (None, model) if (rest := self.rests.get(scope)) is not None]
+    def rests_for(self, asked: Scopes) -> list[Rest]:
+        """The rests that stand in the way of a request."""
+        return [rest for scope in asked if (rest := self.rests.get(scope)) is not None]
 
-    def open_at(self, model: str, now: float) -> float:
-        """When the account may be asked for a model; not later than ``now``: now."""
-        return max((rest.open_at(now) for rest in self.rests_for(model)), default=0.0)
+    def open_at(self, asked: Scopes, now: float) -> float:
+        """When the account may be asked; not later than ``now``: now."""
+        return max((rest.open_at(now) for rest in self.rests_for(asked)), default=0.0)
 
-    def early_at(self, model: str, now: float) -> float:
+    def early_at(self, asked: Scopes, now: float) -> float:
         """When it may be asked if there is no other."""
-        return max((rest.early_at(now) for rest in self.rests_for(model)), default=0.0)
+        return max((rest.early_at(now) for rest in self.rests_for(asked)), default=0.0)
 
     def failed(
-        self, model: str, verdict: Verdict, began: float, now: float, longest: float
+        self, asked: Scopes, verdict: Verdict, began: float, now: float, longest: float
     ) -> tuple[Rest, bool]:
         """Let it rest; gives the rest, and whether the failure was news."""
-        scope = None if verdict.action in WHOLE_ACCOUNT else model
+        account, model, call = asked
+        scope = account if verdict.action in WHOLE_ACCOUNT else call if verdict.narrow else model
         rest = self.rests.get(scope)
         if rest is None:
             rest = self.rests[scope] = Rest(verdict)
         return rest, rest.failed(verdict, began, now, longest)
 
-    def succeeded(self, model: str, began: float) -> bool:
+    def succeeded(self, asked: Scopes, began: float) -> bool:
         """End the rests that the success disproves; says whether there was one. A request that was under way
         when a rest began proves nothing.
         """
         over = [
-            scope
-            for scope in (None, model)
-            if (rest := self.rests.get(scope)) is not None and began > rest.since
+            scope for scope in asked if (rest := self.rests.get(scope)) is not None and began > rest.since
         ]
         for scope in over:
             del self.rests[scope]

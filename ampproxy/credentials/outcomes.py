@@ -49,6 +49,8 @@ class Verdict:
     :param hint: how long the vendor says; ``None``: it does not.
     :param remedy: what the owner can do about it; empty if only time helps.
     :param always: rest even where cooling is disabled.
+    :param narrow: only this kind of call rests: a vendor that cannot count a model's tokens may well
+        serve it.
     :param said: what the vendor answered: its status and the beginning of its words.
     """
 
@@ -59,6 +61,7 @@ class Verdict:
     hint: float | None = None
     remedy: str = ""
     always: bool = False
+    narrow: bool = False
     said: str = ""
 
     @property
@@ -133,6 +136,12 @@ _NOT_FOR_THIS_ACCOUNT = _words(
 _NOT_PERSISTED = _words(
     r"store.{0,20}\bfalse\b", r"not persisted", r"previous_response", r"previous response", r"item with id"
 )
+_THING = "(?:file|item|container|vector store|conversation|response|prompt|skill|cached ?content)"
+#: A file or the like that a request names is the client's to have; which account has it, nobody knows.
+_THING_OF_THE_CLIENT = _words(
+    rf"\b(?:no such|unknown|access the) {_THING}\b",
+    rf"\b{_THING}\b[^.]{{0,80}}\bnot (?:be )?(?:found|exist)",
+)
 _NO_MONEY = _words(
     r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"
 )
@@ -157,11 +166,16 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(_CLIENT, kinds=frozenset(("context_length", "too_large"))),
     Rule(
-        replace(_verdict(Action.REST_MODEL, "does not serve this model", HALF_AN_HOUR, _MODELS), always=True),
+        replace(
+            _verdict(Action.REST_MODEL, "does not serve this model", HALF_AN_HOUR, _MODELS),
+            always=True,
+            narrow=True,
+        ),
         frozenset((400, 403, 404, 422)),
         words=_NOT_FOR_THIS_ACCOUNT,
     ),
     Rule(_CLIENT, frozenset((404,)), words=_NOT_PERSISTED),
+    Rule(_CLIENT, frozenset((403, 404)), words=_THING_OF_THE_CLIENT),
     Rule(
         _verdict(Action.REST_ACCOUNT, "is out of credit", HALF_AN_HOUR, _TOP_UP),
         kinds=frozenset(("billing",)),
@@ -197,11 +211,14 @@ RULES: tuple[Rule, ...] = (
     Rule(_verdict(Action.OVERLOADED, "is overloaded", 10, longest=10 * MINUTE), frozenset((529,))),
     Rule(_verdict(Action.OVERLOADED, "is overloaded", MINUTE, longest=10 * MINUTE), frozenset((503,))),
     Rule(
-        _verdict(Action.REST_MODEL, "does not permit this", HALF_AN_HOUR, _MODELS),
+        replace(_verdict(Action.REST_MODEL, "does not permit this", HALF_AN_HOUR, _MODELS), narrow=True),
         frozenset((403,)),
     ),
     Rule(
-        _verdict(Action.REST_MODEL, "does not know this model or path", HALF_AN_HOUR, _MODELS),
+        replace(
+            _verdict(Action.REST_MODEL, "does not know this model or path", HALF_AN_HOUR, _MODELS),
+            narrow=True,
+        ),
         frozenset((404,)),
     ),
     Rule(_verdict(Action.REST_MODEL, "did not answer in time", MINUTE), frozenset((408, 504, 524))),

@@ -8,7 +8,7 @@ over is given one request to prove itself. A conversation stays where it is as l
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 
 from twisted.logger import Logger
@@ -17,7 +17,7 @@ from ampproxy.config.schema import Account, Routing
 from ampproxy.credentials.health import Binding, PoolState, Rest, SeenHeaders
 from ampproxy.credentials.outcomes import RESTS, Verdict
 from ampproxy.credentials.quota import HasHeader, tells_limits
-from ampproxy.credentials.wheel import Entry, Wheel, model_of
+from ampproxy.credentials.wheel import Entry, Wheel
 from ampproxy.routing.route import Offer, Route
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
@@ -50,7 +50,7 @@ class Pool:
         self.routing = routing
         self.log = Logger(namespace="ampproxy") if log is None else log
         self._rotates = routing.strategy == "round-robin"
-        self._wheels: OrderedDict[tuple[str, Hashable], tuple[Wheel, list[tuple[Offer, ...]]]] = OrderedDict()
+        self._wheels: OrderedDict[tuple[str, str], tuple[Wheel, list[tuple[Offer, ...]]]] = OrderedDict()
         state.keep(state.identity(account) for account in accounts)
 
     def select(
@@ -59,32 +59,30 @@ class Pool:
         *,
         key: Callable[[], str | None] | None = None,
         most: int = 0,
-        scope: Hashable = None,
+        call: str = "any",
         can: Callable[[Offer], bool] = _anything,
     ) -> Selection:
         """One request's way through the accounts of a route.
 
         :param key: gives what names the conversation; asked only where there is a choice.
         :param most: how many accounts may be tried; 0 for all.
-        :param scope: what kind of request it is; each has its turn.
+        :param call: what kind of call it is; each has its turn.
         :param can: whether an account can serve this kind at all.
         """
         model = split_suffix(route.served)[0]
-        wheel = self._wheel(model, scope, route.offers, can)
+        wheel = self._wheel(model, call, route.offers, can)
         sticks = key is not None and self.routing.session_affinity and wheel.count > 1
         return Selection(self, wheel, model, key() if sticks and key is not None else None, most)
 
     def rests(
-        self, route: Route, now: float, *, scope: Hashable = None, can: Callable[[Offer], bool] = _anything
+        self, route: Route, now: float, *, call: str = "any", can: Callable[[Offer], bool] = _anything
     ) -> bool:
         """Whether all accounts of a route rest, so that none may be asked now."""
-        wheel = self._wheel(split_suffix(route.served)[0], scope, route.offers, can)
+        wheel = self._wheel(split_suffix(route.served)[0], call, route.offers, can)
         return wheel.count > 0 and wheel.closed_until(now) > now
 
-    def _wheel(
-        self, model: str, scope: Hashable, offers: tuple[Offer, ...], can: Callable[[Offer], bool]
-    ) -> Wheel:
-        found = self._wheels.get((model, scope))
+    def _wheel(self, model: str, call: str, offers: tuple[Offer, ...], can: Callable[[Offer], bool]) -> Wheel:
+        found = self._wheels.get((model, call))
         if found is not None:
             wheel, known = found
             if any(offers is other for other in known):
@@ -94,8 +92,8 @@ class Pool:
                 return wheel
         elif len(self._wheels) >= _MAX_WHEELS:
             self._wheels.popitem(last=False)
-        wheel = Wheel(offers, self.state, rotates=self._rotates, can=can)
-        self._wheels[model, scope] = wheel, [offers]
+        wheel = Wheel(offers, self.state, rotates=self._rotates, call=call, can=can)
+        self._wheels[model, call] = wheel, [offers]
         return wheel
 
 
@@ -170,7 +168,7 @@ class Selection:
         entry, offer = self._entry, self._offer
         if entry is None or offer is None or not entry.health.rests:
             return
-        if entry.health.succeeded(model_of(offer), self._began):
+        if entry.health.succeeded(entry.scopes_of(offer), self._began):
             state = self._pool.state
             state.version += 1
             state.opened += 1
@@ -191,7 +189,7 @@ class Selection:
             return 0.0
         state = self._pool.state
         rest, news = entry.health.failed(
-            model_of(offer), verdict, self._began, now, self._pool.routing.max_cooldown
+            entry.scopes_of(offer), verdict, self._began, now, self._pool.routing.max_cooldown
         )
         self._release()
         state.version += 1
@@ -214,7 +212,7 @@ class Selection:
         """The accounts that rest, and why; those that are back first come first."""
         found = []
         for entry in self._wheel.entries():
-            rests = [rest for model in entry.models for rest in entry.health.rests_for(model)]
+            rests = [rest for asked in entry.scopes for rest in entry.health.rests_for(asked)]
             if rests:
                 found.append((entry.account, max(rests, key=lambda rest: rest.until)))
         found.sort(key=lambda pair: pair[1].until)
@@ -258,7 +256,7 @@ class Selection:
         return entry.named(binding.model, now) or entry.offer(now)
 
     def _probe(self, entry: Entry, offer: Offer, now: float) -> None:
-        self._held = entry.health.rests_for(model_of(offer))
+        self._held = entry.health.rests_for(entry.scopes_of(offer))
         for rest in self._held:
             rest.claim(now)
         self._pool.state.version += 1

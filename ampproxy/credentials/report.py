@@ -11,15 +11,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ampproxy.config.schema import Account
-from ampproxy.credentials.health import Health, PoolState, Rest
+from ampproxy.credentials.health import Health, PoolState, Rest, Scope
 from ampproxy.credentials.outcomes import Action
 from ampproxy.credentials.quota import windows
 
 
 class RestReport(msgspec.Struct, frozen=True):
-    """A rest. ``model`` is ``None`` where it is the whole account's; times are seconds since the epoch."""
+    """A rest. ``model`` is ``None`` where it is the whole account's, ``call`` where it is the whole model's;
+    times are seconds since the epoch.
+    """
 
     model: str | None
+    call: str | None
     reason: str
     failures: int
     until: float
@@ -87,13 +90,13 @@ def at_rest(account: Account) -> AccountReport:
 
 
 def _account(account: Account, health: Health, now: float, wall: float) -> AccountReport:
-    rests = [_rest(model, rest, now, wall) for model, rest in health.rests.items()]
+    rests = [_rest(scope, rest, now, wall) for scope, rest in health.rests.items()]
     return msgspec.structs.replace(
         at_rest(account), state=_state(health.rests), rests=tuple(rests), windows=_windows(health)
     )
 
 
-def _state(rests: dict[str | None, Rest]) -> str:
+def _state(rests: dict[Scope, Rest]) -> str:
     if any(rest.verdict.action is Action.LOGIN for rest in rests.values()):
         return "needs login"
     if not rests:
@@ -101,11 +104,12 @@ def _state(rests: dict[str | None, Rest]) -> str:
     return "probing" if any(rest.probing for rest in rests.values()) else "resting"
 
 
-def _rest(model: str | None, rest: Rest, now: float, wall: float) -> RestReport:
+def _rest(scope: Scope, rest: Rest, now: float, wall: float) -> RestReport:
     seconds = max(0.0, rest.until - now)
     verdict = rest.verdict
     return RestReport(
-        model,
+        scope.model or None,
+        scope.call or None,
         verdict.reason,
         rest.failures,
         wall + seconds,

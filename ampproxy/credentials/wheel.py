@@ -12,30 +12,26 @@ from heapq import heappop, heappush
 from itertools import groupby
 
 from ampproxy.config.schema import Account
-from ampproxy.credentials.health import Health, Identity, PoolState
+from ampproxy.credentials.health import Health, Identity, PoolState, Scopes, scopes
 from ampproxy.routing.route import Offer
 from ampproxy.routing.suffix import split_suffix
 
 _NEVER = float("inf")
 
 
-def model_of(offer: Offer) -> str:
-    """The name under which an offer's rests are kept: a thinking suffix makes no other model of it."""
-    return split_suffix(offer.upstream_model)[0]
-
-
 class Entry:
     """An account as one model has it.
 
     :ivar offers: the vendor's names that serve the model there: several where an alias is a pool.
+    :ivar scopes: of each of them, what may rest. A thinking suffix makes no other model of it.
     """
 
-    __slots__ = ("_turn", "account", "health", "identity", "models", "offers", "tier")
+    __slots__ = ("_turn", "account", "health", "identity", "offers", "scopes", "tier")
 
-    def __init__(self, account: Account, offers: tuple[Offer, ...], state: PoolState) -> None:
+    def __init__(self, account: Account, offers: tuple[Offer, ...], state: PoolState, call: str) -> None:
         self.account = account
         self.offers = offers
-        self.models = tuple(model_of(offer) for offer in offers)
+        self.scopes = tuple(scopes(split_suffix(offer.upstream_model)[0], call) for offer in offers)
         self.identity: Identity = state.identity(account)
         self.health: Health = state.health(self.identity)
         self.tier = 0
@@ -46,29 +42,33 @@ class Entry:
         health = self.health
         if not health.rests:
             return 0.0
-        return min(health.open_at(model, now) for model in self.models)
+        return min(health.open_at(asked, now) for asked in self.scopes)
 
     def early_at(self, now: float) -> float:
         """When it may be asked if there is no other account."""
-        return min(self.health.early_at(model, now) for model in self.models)
+        return min(self.health.early_at(asked, now) for asked in self.scopes)
 
     def offer(self, now: float, *, early: bool = False, but: Collection[Offer] = ()) -> Offer | None:
         """The name whose turn it is among those that may be asked for; ``None``: none may."""
-        offers, models, health = self.offers, self.models, self.health
+        offers, scopes_, health = self.offers, self.scopes, self.health
         if len(offers) == 1 and not health.rests:
             return None if but else offers[0]
         at = health.early_at if early else health.open_at
         for step in range(len(offers)):
             index = (self._turn + step) % len(offers)
-            if offers[index] not in but and at(models[index], now) <= now:
+            if offers[index] not in but and at(scopes_[index], now) <= now:
                 self._turn = index + 1
                 return offers[index]
         return None
 
+    def scopes_of(self, offer: Offer) -> Scopes:
+        """What of the account a request by this offer concerns."""
+        return self.scopes[self.offers.index(offer)]
+
     def named(self, model: str, now: float) -> Offer | None:
         """The offer of one of the vendor's names, if it may be asked for."""
-        for offer, name in zip(self.offers, self.models, strict=True):
-            if offer.upstream_model == model and self.health.open_at(name, now) <= now:
+        for offer, asked in zip(self.offers, self.scopes, strict=True):
+            if offer.upstream_model == model and self.health.open_at(asked, now) <= now:
                 return offer
         return None
 
@@ -138,11 +138,18 @@ class Wheel:
     """All accounts that serve one model, by priority.
 
     :param offers: as a route has them: best priority first.
-    :param can: whether an offer's account has a call for what is asked at all.
+    :param call: what kind of call is asked for.
+    :param can: whether an offer's account has such a call at all.
     """
 
     def __init__(
-        self, offers: Iterable[Offer], state: PoolState, *, rotates: bool, can: Callable[[Offer], bool]
+        self,
+        offers: Iterable[Offer],
+        state: PoolState,
+        *,
+        rotates: bool,
+        call: str,
+        can: Callable[[Offer], bool],
     ) -> None:
         self._state = state
         self._opened = state.opened
@@ -150,7 +157,7 @@ class Wheel:
         able = [offer for offer in offers if can(offer)]
         for _, tier in groupby(able, lambda offer: offer.account.priority):
             grouped = (tuple(names) for _, names in groupby(tier, lambda offer: offer.account.label))
-            entries = tuple(Entry(names[0].account, names, state) for names in grouped)
+            entries = tuple(Entry(names[0].account, names, state, call) for names in grouped)
             tiers.append(Tier(entries, rotates=rotates))
         self.tiers = tuple(tiers)
         self.count = sum(len(tier.entries) for tier in tiers)

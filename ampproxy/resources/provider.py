@@ -157,7 +157,7 @@ class GenerateResource(ModelResource):
             route,
             key=lambda: session_key(request.requestHeaders, body),
             most=gateway.config.max_retry_credentials,
-            scope=(endpoint.dialect, endpoint.operation),
+            call=self._call,
             can=self._can,
         )
         if not tries.count:
@@ -166,6 +166,10 @@ class GenerateResource(ModelResource):
                 return
             gateway.providers[route.offers[0].account.label].speaks(endpoint)
         await Exchange(question, request, record, self._means()).run(tries)
+
+    @property
+    def _call(self) -> str:
+        return f"{self._endpoint.dialect} {self._endpoint.operation.value}"
 
     def _can(self, offer: Offer) -> bool:
         return self.gateway.bridges.can(self._endpoint, offer)
@@ -179,8 +183,7 @@ class GenerateResource(ModelResource):
             return False
         if record.first_byte is not None:
             return False
-        scope = (endpoint.dialect, endpoint.operation)
-        return gateway.pool.rests(route, gateway.clock.seconds(), scope=scope, can=self._can)
+        return gateway.pool.rests(route, gateway.clock.seconds(), call=self._call, can=self._can)
 
     def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
         """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts."""

@@ -53,6 +53,8 @@ CASES = [
     (G, 400, gemini(400, "INVALID_ARGUMENT", "Invalid JSON payload"), CLIENT, 0),
     (G, 400, gemini(400, "FAILED_PRECONDITION", "Function calls must be followed"), CLIENT, 0),
     (G, 500, gemini(500, "UNKNOWN", "odd"), CLIENT, 0),
+    (A, 404, anthropic("not_found_error", "File not found: file_01"), CLIENT, 0),
+    (G, 403, gemini(403, "PERMISSION_DENIED", "You do not have permission to access the File x"), CLIENT, 0),
     # The account has not got the model: another may.
     (R, 400, openai("The 'gpt-5.3-codex' model is not supported when using Codex with a ChatGPT account."),
      MODEL, 30 * MINUTES),

@@ -10,7 +10,7 @@ import pytest
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Routing
-from ampproxy.credentials.health import PoolState
+from ampproxy.credentials.health import PoolState, scopes
 from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.credentials.pool import Pool
 from ampproxy.routing.route import Offer, Route, RouteKind
@@ -135,7 +135,7 @@ def test_accounts_that_cannot_are_not_asked():
     """An account whose vendor has no such call is left out."""
     world = World()
     for _ in range(3):
-        tries = world.pool.select(world.asked, scope="count", can=lambda offer: offer.account.label == "b")
+        tries = world.pool.select(world.asked, call="count", can=lambda offer: offer.account.label == "b")
         assert tries.count == 1
         assert tries.next(0.0).account.label == "b"
 
@@ -301,6 +301,22 @@ def test_a_model_rests_not_the_account():
     assert world.serve(asked=route(("a", "z"), served="o")) == ""
 
 
+def test_one_kind_of_call_rests():
+    """A vendor that cannot count tokens of a model still serves it; one that limits it does neither."""
+    world = World(route(("a", "1")))
+
+    def asked(call, verdict=None):
+        tries = world.pool.select(world.asked, call=call)
+        found = tries.next(world.now) is not None
+        if verdict is not None:
+            tries.failed(verdict, world.now, 0.0)
+        return found
+
+    assert asked("count", replace(hinted(60), narrow=True))
+    assert [asked("count"), asked("generate", hinted(60))] == [False, True]
+    assert [asked("count"), asked("generate")] == [False, False]
+
+
 def test_suffix_makes_no_other_model():
     """A rest earned by model(high) counts for model."""
     world = World(route(("a", "x(high)"), served="m(high)"))
@@ -428,7 +444,7 @@ def test_a_thousand_accounts():
     world = World(route(*((f"a{number}", "1") for number in range(count))))
     for number in range(0, count, 2):
         world.state.health(world.state.identity(account(f"a{number}"))).failed(
-            "1", hinted(9999), 0, 999, 9999
+            scopes("1", "any"), hinted(9999), 0, 999, 9999
         )
     asked = Counter(world.serve() for _ in range(count))
     assert len(asked) == count // 2

@@ -382,6 +382,7 @@ class Shown(unittest.TestCase):
         a, b, c = json.loads(connection.body)["accounts"]
         self.assertEqual([a["state"], b["state"], c["state"]], ["resting", "needs login", "ready"])
         (rest,) = a["rests"]
+        self.assertIsNone(rest["call"])
         self.assertEqual((rest["model"], rest["reason"], rest["seconds"]), ("m", "is rate limited", 1800))
         self.assertEqual((rest["vendor_says"], rest["until"]), (3600, 1_700_000_000 + 1800))
         self.assertIsNone(b["rests"][0]["model"])
