@@ -16,7 +16,7 @@ from ampproxy.relay.lane import lane
 from ampproxy.relay.watch import WATCHES, whole_usage
 from ampproxy.wire.json import members, string
 from ampproxy.wire.redact import Redactor, printable
-from ampproxy.wire.sse import MAX_EVENT, EventCutter, EventTooLargeError, parse_block
+from ampproxy.wire.sse import MAX_EVENT, EventCutter, EventTooLargeError, escape_separators, parse_block
 
 _KEEPALIVE = {
     ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n',
@@ -93,18 +93,14 @@ class PassthroughFilter:
             self._begin(data)
         try:
             if self._array is not None:
-                return self._array.feed(data)
+                return escape_separators(self._array.feed(data))
             whole = self._cutter.feed(data)
         except EventTooLargeError as error:
             raise UpstreamFault.of("unavailable", f"The model's answer cannot be read: {error}") from error
         if not whole:
             return b""
-        if not self._watch.finished:
-            out = self._lane.forward(whole)
-            if out is not None:
-                self._ordinary = whole
-                return out
-        return self._each(whole)
+        out = self._some(whole)
+        return escape_separators(out) if self._dialect == GEMINI else out
 
     def _begin(self, data: bytes) -> None:
         """Gemini without ``alt=sse`` streams a JSON list."""
@@ -138,7 +134,10 @@ class PassthroughFilter:
     def _some(self, whole: bytes) -> bytes:
         """Some events of a read: all at once if they are all ordinary."""
         fast = None if self._watch.finished else self._lane.forward(whole)
-        return self._each(whole) if fast is None else fast
+        if fast is None:
+            return self._each(whole)
+        self._ordinary = whole
+        return fast
 
     def _event(self, event: bytes) -> bytes:
         """One event with its blank line, which is looked at."""

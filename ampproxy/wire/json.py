@@ -94,11 +94,19 @@ def replace_model(body: bytes, new: str) -> bytes:
             view = memoryview(body)
             spliced = b"".join((view[: span[0]], value, view[span[1] :]))
             # The last of several members counts: then a parse has to prove that it was this one.
-            if _only(body, span[0]) or bytes(_model.decode(spliced).model) == value:
+            if _only(body, span[0]) or _is_model(spliced, value):
                 return body if len(spliced) == len(body) and spliced == body else spliced
         return _rewritten(body, value)
     except BAD_JSON as error:
         raise ValueError(f"The body is not a JSON object: {error}.") from error
+
+
+def _is_model(body: bytes, value: bytes) -> bool:
+    """Whether this is JSON whose ``model`` is ``value``; not if the wrong bytes were replaced."""
+    try:
+        return bytes(_model.decode(body).model) == value
+    except BAD_JSON:
+        return False
 
 
 def _only(body: bytes, value: int) -> bool:
@@ -131,8 +139,10 @@ def _near_span(body: bytes) -> tuple[int, int] | None:
     """
     start = body.find(b'"model"', 0, _NEAR)
     if start >= 0:
-        match = _HEAD.match(body, 0, min(len(body), start + _NEAR))
-        if match is not None:
+        end = min(len(body), start + _NEAR)
+        match = _HEAD.match(body, 0, end)
+        # What reaches the end of what was looked at may go on behind it.
+        if match is not None and match.end() < end:
             return match.span(1)
     base = max(0, len(body) - _NEAR)
     start = body.rfind(b'"model"', base)

@@ -204,3 +204,14 @@ class EventReader:
         rest, self._cutter = self._cutter.rest, EventCutter()
         event = parse_block(rest.strip(b"\n"))
         return [event] if event[1] else []
+
+
+def escape_separators(data: bytes) -> bytes:
+    """JSON text without the characters at which careless readers of lines cut: U+0085, U+2028, U+2029.
+
+    They can stand only within strings, where their escapes mean the same. Google's SDK for Python up to
+    2.x reads a stream by ``str.splitlines`` and fails on them.
+    """
+    if b"\xe2\x80" in data:
+        data = data.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
+    return data.replace(b"\xc2\x85", b"\\u0085")

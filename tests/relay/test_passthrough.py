@@ -42,7 +42,8 @@ def gemini(parts: str, more: str = "") -> str:
 
 
 GEMINI_EVENTS = [
-    *(gemini(f'{{"text": "{text}"}}') for text in TEXTS),
+    # Of all dialects' clients only Gemini's get line separators escaped; see the test of it.
+    *(gemini(f'{{"text": "{text}"}}'.replace("\u2028", "\\u2028")) for text in TEXTS),
     gemini('{"functionCall": {"name": "bash","args": {}}}', ',"finishReason": "STOP"'),
 ]
 
@@ -458,3 +459,18 @@ def test_whole_answers_and_their_usage() -> None:
     )
     assert rewrite_whole(CHAT, body)[0] is body
     assert rewrite_whole(GEMINI, b"nonsense") == (b"nonsense", None)
+
+
+@pytest.mark.parametrize("framing", ["sse", "array"])
+def test_gemini_clients_get_no_line_separators(framing: str) -> None:
+    """Google's older SDKs cut a stream at U+2028, U+2029 and U+0085: these come as escapes, all else as it is."""
+    told = "one\u2028two\u2029three\u0085four\u201cfive\u00e9"
+    event = gemini(f'{{"text": "{told}"}}', ',"finishReason": "STOP"').encode()
+    wire = b"data: " + event + b"\n\n" if framing == "sse" else b"[" + event + b"]"
+    for size in (1, 7, len(wire)):
+        stream = PassthroughFilter(GEMINI)
+        out = b"".join(stream.feed(wire[at : at + size]) for at in range(0, len(wire), size)) + stream.end()
+        text = out.decode()
+        assert not set(text) & set("\u2028\u2029\u0085")
+        body = text.removeprefix("data: ").strip("[]\n")
+        assert json.loads(body)["candidates"][0]["content"]["parts"][0]["text"] == told

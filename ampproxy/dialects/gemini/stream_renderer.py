@@ -40,6 +40,7 @@ from ampproxy.model.events import (
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.loss import Loss
 from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.wire.sse import escape_separators
 
 Framing = Literal["sse", "array"]
 
@@ -107,7 +108,7 @@ class GeminiStreamRenderer:
                 held.append(event)
             elif not self._over and (step := _STEPS.get(type(event))) is not None:
                 step(self, event, out)
-        return b"".join(out)
+        return escape_separators(b"".join(out))
 
     def error(self, error: WireError) -> bytes:
         """The dialect's own error event, ending the stream."""
@@ -115,7 +116,7 @@ class GeminiStreamRenderer:
             return b""
         out: list[bytes] = []
         self._emit(error_body(error), out)
-        return b"".join(self._closed(out))
+        return escape_separators(b"".join(self._closed(out)))
 
     def keepalive(self) -> bytes:
         """Nothing: a comment line breaks Google's SDK."""
