@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import anthropic
-import httpx2
 import openai
 import pytest
-from google.genai import errors
+from google.genai import _api_client, errors
 
 from ampproxy.demo.script import Script
 from tests.interop.backends import BACKENDS, PAIRS, speaks
@@ -43,8 +42,11 @@ CLASSES: dict[str, dict[int, type[Exception]]] = {
         529: errors.ServerError,
     },
 }
+#: The HTTP libraries that the SDKs use: which one depends on their versions.
+_HTTP = [getattr(_api_client, name, None) for name in ("httpx", "httpx2")]
+HTTP_ERRORS = tuple(library.HTTPError for library in _HTTP if library is not None)
 #: Every error that an SDK raises.
-ANY = (anthropic.APIError, openai.APIError, errors.APIError, httpx2.HTTPError)
+ANY = (anthropic.APIError, openai.APIError, errors.APIError, *HTTP_ERRORS)
 
 
 def _code(error: Any) -> int:

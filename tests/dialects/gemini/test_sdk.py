@@ -6,10 +6,9 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-import httpx2 as httpx
 import pytest
 from google import genai
-from google.genai import errors, types
+from google.genai import _api_client, errors, types
 
 from ampproxy.dialects._proof import unseal
 from ampproxy.dialects.base import ModelInfo
@@ -18,6 +17,9 @@ from ampproxy.model.events import Candidate, ChatResponse, Finished, Usage, Wire
 from ampproxy.model.fold import unfold
 from ampproxy.model.parts import Image, Inline, Reasoning, Sealed, Text, ToolCall, ToolResult
 from tests.dialects.laws import context_for
+
+#: The HTTP library that this SDK uses: httpx2, and httpx in the last versions for Python 3.10.
+httpx: Any = _api_client.httpx or _api_client.httpx2
 
 DIALECT = GeminiDialect()
 #: What a vendor of another dialect answered.
