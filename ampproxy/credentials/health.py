@@ -141,14 +141,18 @@ class Health:
 
     def failed(
         self, asked: Scopes, verdict: Verdict, began: float, now: float, longest: float
-    ) -> tuple[Rest, bool]:
-        """Let it rest; gives the rest, and whether the failure was news."""
+    ) -> tuple[Rest, bool, bool]:
+        """Let it rest; gives the rest, whether the failure was news, and whether the account is back
+        earlier than it was.
+        """
         account, model, call = asked
         scope = account if verdict.action in WHOLE_ACCOUNT else call if verdict.narrow else model
         rest = self.rests.get(scope)
         if rest is None:
             rest = self.rests[scope] = Rest(verdict)
-        return rest, rest.failed(verdict, began, now, longest)
+        before = rest.until
+        news = rest.failed(verdict, began, now, longest)
+        return rest, news, rest.until < before
 
     def succeeded(self, asked: Scopes, began: float) -> bool:
         """End the rests that the success disproves; says whether there was one. A request that was under way

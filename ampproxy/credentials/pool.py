@@ -188,11 +188,12 @@ class Selection:
             self.abandoned()
             return 0.0
         state = self._pool.state
-        rest, news = entry.health.failed(
+        rest, news, sooner = entry.health.failed(
             entry.scopes_of(offer), verdict, self._began, now, self._pool.routing.max_cooldown
         )
         self._release()
         state.version += 1
+        state.opened += sooner
         if news:
             self._tell(entry, offer, rest, now, wall)
         return max(0.0, rest.until - now)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
@@ -459,3 +460,51 @@ def test_a_thousand_accounts():
     finally:
         kind.open_at = open_at
     assert len(looked) == count
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("strategy", ["round-robin", "fill-first"])
+def test_nobody_is_forgotten(seed, strategy):
+    """Whatever happens, a request gets an account of the best priority that has any that may be asked; none
+    only if none may; and who does not rest is found.
+    """
+    chance = random.Random(seed)
+    offers = [(name, "1", 1 if name in "abc" else 0) for name in "abcdef"]
+    world = World(route(*offers), strategy=strategy)
+    other = route(*offers, served="n")
+    under_way = []
+    for _ in range(400):
+        world.now += chance.choice([0, 0.1, 1, 5, 40])
+        asked = chance.choice([world.asked, other])
+        tries = world.select(chance.choice([None, "T", "U"]), asked)
+        tiers = tries._wheel.tiers
+        open_now = [[entry.open_at(world.now) <= world.now for entry in tier.entries] for tier in tiers]
+        early = [entry.early_at(world.now) <= world.now for tier in tiers for entry in tier.entries]
+        offer = tries.next(world.now)
+        if offer is None:
+            assert not any(map(any, open_now))
+            assert not any(early)
+            continue
+        if any(map(any, open_now)):
+            best = next(number for number, tier in enumerate(open_now) if any(tier))
+            place = [entry.account.label for entry in tiers[tries._entry.tier].entries].index(
+                offer.account.label
+            )
+            assert open_now[tries._entry.tier][place], "somebody who rests was asked"
+            well = [any(not entry.health.rests for entry in tier.entries) for tier in tiers]
+            assert tries._entry.tier == best or not any(well[: tries._entry.tier])
+        under_way.append(tries)
+        while under_way and chance.random() < 0.7:
+            done = under_way.pop(chance.randrange(len(under_way)))
+            ending = chance.randrange(5)
+            if ending == 0:
+                done.abandoned()
+            elif ending == 1:
+                done.succeeded()
+            else:
+                verdict = chance.choice([LIMITED, FAILED, REFUSED, hinted(300), hinted(3)])
+                done.failed(verdict, world.now, 0.0)
+    for tries in under_way:
+        tries.abandoned()
+    world.now += 10_000
+    assert {world.serve() for _ in range(12)} == ({"a1", "b1", "c1"} if strategy == "round-robin" else {"a1"})
