@@ -70,9 +70,9 @@ def test_not_thinking(talk, world, client, stream):
     assert "reasoning_effort" not in last(world, backend)
 
 
-def _turn(person, world, backend, stream, text):
-    """A turn with thinking, a call and its result; what the backend was sent at its end."""
-    ask = asked(person.dialect, BACKENDS[backend], stream, "budget")
+def _turn(person, world, backend, text):
+    """A streamed turn with thinking, a call and its result; what the backend was sent at its end."""
+    ask = asked(person.dialect, BACKENDS[backend], True, "budget")
     world.vendors[backend].script(
         Script(thinking=f"{text} thought", calls=(("Read", '{"path":"a"}'), ("Read", '{"path":"b"}')))
     )
@@ -83,18 +83,17 @@ def _turn(person, world, backend, stream, text):
     return last(world, backend)
 
 
-CROSS = [(one, other, True) for one in BACKENDS for other in BACKENDS if one != other]
-CROSS += [(one, other, False) for one in PROVERS for other in PROVERS if one != other]
+CROSS = [(one, other) for one in BACKENDS for other in BACKENDS if one != other]
 
 
 @EACH
-@pytest.mark.parametrize(("one", "other", "stream"), CROSS)
-def test_there_and_back(talk, world, client, one, other, stream):
+@pytest.mark.parametrize(("one", "other"), CROSS)
+def test_there_and_back(talk, world, client, one, other):
     """A conversation goes from one vendor to another and back: own proofs return, foreign ones stay out."""
     person = talk(client)
-    _turn(person, world, one, stream, "first")
-    middle = _turn(person, world, other, stream, "second")
-    end = _turn(person, world, one, stream, "third")
+    _turn(person, world, one, "first")
+    middle = _turn(person, world, other, "second")
+    end = _turn(person, world, one, "third")
     for backend, body, turns in (
         (other, middle, ["first", "second"]),
         (one, end, ["first", "second", "third"]),
@@ -130,8 +129,8 @@ def test_switched_on_and_off(talk, world, client, backend):
 def test_at_the_root(talk, world, client, backend):
     """Thoughts without a proof, of a server that has none, stay out where clients are not Amp's too."""
     person = talk(client, root=True)
-    _turn(person, world, "compatible", True, "first")
-    body = _turn(person, world, backend, True, "second")
+    _turn(person, world, "compatible", "first")
+    body = _turn(person, world, backend, "second")
     assert len(answered(backend, body)) == 4
 
 
