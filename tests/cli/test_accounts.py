@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import trustme
 from click.testing import CliRunner
 from twisted.internet import reactor
 from twisted.logger import formatEvent
@@ -34,6 +35,7 @@ def free_port() -> int:
 
 
 def write(file: Path, port: int, url: str, more: str = "") -> None:
+    """A configuration with three accounts at ``url``."""
     accounts = "".join(f"  - {{api-key: {key}, base-url: '{url}', models: [m]}}\n" for key in KEYS)
     file.write_text(
         f"port: {port}\napi-keys: [{CLIENT_KEY}]\nclaude-api-key:\n{accounts}{more}", encoding="utf-8"
@@ -43,11 +45,11 @@ def write(file: Path, port: int, url: str, more: str = "") -> None:
 class Service:
     """A gateway on loopback with three accounts at one stand-in."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, more: str = "") -> None:
         self.lines: list[str] = []
         self.vendor = in_reactor(anthropic.start, reactor, keys=KEYS, forbidden=[CLIENT_KEY])
         self.port = free_port()
-        write(file, self.port, self.vendor.url)
+        write(file, self.port, self.vendor.url, more)
         config = load(file, environ={}, home=Path("/nonexistent"))
         self.gateway = in_reactor(
             build, config, reactor, environ={}, home=Path("/nonexistent"),
@@ -141,3 +143,20 @@ def test_no_accounts(tmp_path):
     file = tmp_path / "amp.yaml"
     file.write_text("port: 0\n")
     assert "add one" in run(file).output
+
+
+@pytest.mark.loopback
+def test_over_tls(tmp_path):
+    """Over HTTPS the service's own certificate is trusted, whatever name it is for, and no other."""
+    for name in ("own", "foreign"):
+        certificate = trustme.CA().issue_cert("amp.example.com")
+        certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / f"{name}.pem")
+    tls = "tls: {{enable: true, cert: '{0}.pem', key: '{0}.pem'}}\n"
+    running = Service(tmp_path / "amp.yaml", tls.format(tmp_path / "own"))
+    try:
+        result = run(tmp_path / "amp.yaml")
+        assert (result.stderr, result.stdout.split()[2]) == ("", "ready")
+        write(tmp_path / "other.yaml", running.port, "https://a.test", tls.format(tmp_path / "foreign"))
+        assert "nobody answers" in run(tmp_path / "other.yaml").stderr
+    finally:
+        running.stop()
