@@ -8,7 +8,7 @@ from typing import TypeAlias
 import msgspec
 
 from ampproxy.amp.tools import ToolNames, declared_tools
-from ampproxy.wire.json import members, replace_members, string
+from ampproxy.wire.json import BAD_JSON, members, replace_members, string
 
 Raw = msgspec.Raw
 #: An object's members: name -> exact text of the value.
@@ -28,7 +28,7 @@ def items(raw: bytes | Raw | None) -> list[Raw]:
         return []
     try:
         return _list.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BAD_JSON:
         return []
 
 

@@ -60,7 +60,7 @@ def clean_request(dialect: str, body: bytes) -> bytes:
             return body
         kept = b",".join(message for message in cleaned if message is not None)
         return replace_members(body, {"messages": b"[" + kept + b"]"})
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return body
 
 

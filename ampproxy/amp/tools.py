@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
+from ampproxy.wire.json import BAD_JSON
 
 #: Amp's own tools, for a model that calls one by another casing although the request names none such.
 _CANONICAL = {name.lower(): name for name in ("Bash", "Read", "Grep", "glob", "Task", "Check")}
@@ -54,7 +55,7 @@ def declared_tools(dialect: str, body: bytes) -> ToolNames:
         return ToolNames()
     try:
         request = _request.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BAD_JSON:
         return ToolNames()
     return ToolNames(name for name in names(request) if isinstance(name, str) and name)
 

@@ -47,6 +47,9 @@ def read_request(decoder: msgspec.json.Decoder[T], body: bytes, at: str = "") ->
         the message name it.
     """
     try:
+        if not at and not body.isascii():
+            # What is not interpreted here would otherwise fail later, or reach a vendor as it is.
+            body.decode()
         return decoder.decode(body)
     except _BAD_JSON as problem:
         if fixed := _whole_surrogates(body):
@@ -71,11 +74,14 @@ def read_answer(decoder: msgspec.json.Decoder[T], body: bytes, what: str = "answ
     raise bad_answer(f"The vendor's {what} could not be read{where}: {why}")
 
 
-#: An escape, whole: a backslash and what belongs to it. Pairs of surrogates are one.
-_ESCAPE = re.compile(
-    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|[^u])", re.DOTALL
+#: Backslashes that escape one another, a pair of surrogates, or half of one: in this order, so that a
+#: half is one only where nothing else began.
+_HALVES = re.compile(
+    rb"(?:\\\\)+|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})"
 )
-_LONE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_INSTEAD: Final = rb"\ufffd"
 
 
 def _whole_surrogates(body: bytes) -> bytes | None:
@@ -84,8 +90,15 @@ def _whole_surrogates(body: bytes) -> bytes | None:
     JavaScript cuts strings in the middle of a character and writes the halves as escapes. The decoder
     refuses them, and a whole thread must not fail for half an emoji.
     """
-    fixed = _ESCAPE.sub(lambda found: b"\\ufffd" if _LONE.fullmatch(found[0]) else found[0], body)
-    return fixed if fixed != body else None
+    first = _HALF.search(body)
+    if first is None:
+        return None
+    # In place, one escape for another of its length: bodies are large, and may be made of nothing else.
+    fixed = bytearray(body)
+    for found in _HALVES.finditer(body):
+        if found[1]:
+            fixed[found.start() : found.end()] = _INSTEAD
+    return bytes(fixed) if fixed != body else None
 
 
 def bad_request(path: str, why: str) -> NoReturn:

@@ -102,7 +102,7 @@ def is_strict(schema: bytes | Json) -> bool:
     """
     try:
         tree = msgspec.json.decode(bytes(schema))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     return isinstance(tree, dict) and tree.get("type") == "object" and _closed(tree, 0)
 

@@ -28,7 +28,7 @@ def node_of(text: bytes | Json | None) -> Node | None:
         return {}
     try:
         return _NODE.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -38,7 +38,7 @@ def array_of(text: bytes | Json | None) -> list[Json] | None:
         return None
     try:
         return _ARRAY.decode(bytes(text))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 
@@ -48,7 +48,7 @@ def value_of(text: bytes | Json | None) -> Any:
         return None
     try:
         return msgspec.json.decode(bytes(text))
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
 
 

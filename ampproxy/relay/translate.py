@@ -11,7 +11,7 @@ from ampproxy.amp import ToolNames
 from ampproxy.dialects._freeform import FreeformCalls
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer
 from ampproxy.dialects.targets import target_for
-from ampproxy.errors import UpstreamFault
+from ampproxy.errors import ClientFault, ExchangeError, UpstreamFault
 from ampproxy.model.base import GEMINI, RESPONSES
 from ampproxy.model.events import (
     ChatResponse,
@@ -95,11 +95,17 @@ class TranslatedStream:
 
     def feed(self, data: bytes) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
-        return self._render(self._parser.feed(data))
+        try:
+            return self._render(self._parser.feed(data))
+        except RecursionError:
+            raise _unreadable() from None
 
     def end(self) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
-        return self._render(self._parser.end())
+        try:
+            return self._render(self._parser.end())
+        except RecursionError:
+            raise _unreadable() from None
 
     def error(self, error: WireError) -> bytes:
         """An error that ends the stream, in the client's dialect."""
@@ -189,6 +195,12 @@ class TranslateBridge:
         """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""
         if self._counts:
             return self._client.count_body(self._spoken.parse_count(body))
+        try:
+            return self._whole(body)
+        except RecursionError:
+            raise _unreadable() from None
+
+    def _whole(self, body: bytes) -> bytes:
         response = self._spoken.parse_response(body)
         self._usage = response.usage
         response = fold(self._names.restore(unfold(response)))
@@ -228,7 +240,10 @@ def read_question(
     :param model: from the path, as is ``stream``.
     :raises ampproxy.errors.ClientFault: it is not valid, or refers to what only its own vendor stores.
     """
-    asked = client.parse_request(body, model=model, stream=stream)
+    try:
+        asked = client.parse_request(body, model=model, stream=stream)
+    except RecursionError:
+        raise _too_deep() from None
     if client.name == RESPONSES and spoken.name != RESPONSES:
         # Not at the top: a dialect is loaded when it is first asked for.
         from ampproxy.dialects.openai_responses.state import self_contained
@@ -242,7 +257,23 @@ def said_to(asked: ChatRequest, spoken: Dialect, model: str, suffix: str | None)
 
     :param model: the vendor's name of it.
     :param suffix: the thinking suffix in force, if any.
+    :raises ampproxy.errors.ClientFault: it is nested too deeply.
     """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
-    return spoken.render_request(directed, target_for(spoken.name, model))
+    try:
+        return spoken.render_request(directed, target_for(spoken.name, model))
+    except RecursionError:
+        raise _too_deep() from None
+
+
+def _unreadable() -> UpstreamFault:
+    """An answer on the verge, likewise."""
+    return UpstreamFault(
+        WireError("unavailable", "The vendor's answer is nested too deeply.", 502), retryable=True
+    )
+
+
+def _too_deep() -> ExchangeError:
+    """A request whose reading went well, but not all that is done with it: it is on the verge."""
+    return ClientFault.of("invalid_request", "The request body is nested too deeply.")

@@ -8,7 +8,7 @@ import msgspec
 
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.model.events import Usage
-from ampproxy.wire.json import members, string
+from ampproxy.wire.json import BAD_JSON, members, string
 
 _Raw = msgspec.Raw
 _Members = Mapping[str, _Raw]
@@ -23,7 +23,7 @@ def _inner(values: _Members, name: str) -> _Members:
 def _items(values: _Members, name: str) -> list[_Raw]:
     try:
         return _list.decode(values.get(name, _NULL))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except BAD_JSON:
         return []
 
 

@@ -68,5 +68,5 @@ class Template:
             return None
         try:
             return _decode(payload[self._start - 1 : close + 1])
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None

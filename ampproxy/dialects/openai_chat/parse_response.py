@@ -149,7 +149,7 @@ def image_part(raw: Json) -> Image | None:
     """One of ``images``, where routers put the pictures that a model made."""
     try:
         return Image(source_of(_IMAGE.decode(raw).image_url.url))
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return None
 
 

@@ -114,7 +114,7 @@ def _object_schema(schema: Json) -> Json:
     """The schema with what OpenAI demands of every function's: ``type: object`` and ``properties``."""
     try:
         found = _MEMBERS.decode(schema)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return schema
     if "type" in found and "properties" in found:
         return schema

@@ -149,7 +149,7 @@ class ChatStreamParser:
     def _data(self, data: bytes, out: list[Event]) -> None:
         try:
             chunk = _CHUNK.decode(data)
-        except ValueError:
+        except (ValueError, RecursionError):
             try:
                 chunk = read_answer(_CHUNK, data, "event")
             except UpstreamFault as fault:
@@ -179,7 +179,7 @@ class ChatStreamParser:
         try:
             head = read_answer(_HEAD, data, "event")
             members = _MEMBERS.decode(data)
-        except (UpstreamFault, ValueError):
+        except (UpstreamFault, ValueError, RecursionError):
             head, members = _Head(), {}
         if chunk.choices is None and chunk.usage is None and head.id is None:
             if members.keys() & {"message", "detail", "msg"}:

@@ -125,7 +125,7 @@ _PIECE: Final = msgspec.json.Decoder(_Piece)
 def _piece(raw: Json) -> _Piece:
     try:
         return _PIECE.decode(raw)
-    except (msgspec.DecodeError, ValueError):
+    except (msgspec.DecodeError, ValueError, RecursionError):
         return _Piece()
 
 

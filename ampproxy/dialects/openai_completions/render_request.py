@@ -11,6 +11,7 @@ from typing import Any, Final
 from ampproxy.dialects._common import Losses, encode
 from ampproxy.dialects._unsaid import tell_lost_extras
 from ampproxy.dialects.base import Rendered, Target
+from ampproxy.dialects.openai_completions.parse_request import MOST_LOGPROBS
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.parts import Text
 from ampproxy.model.request import ChatRequest
@@ -51,7 +52,9 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         if (value := getattr(sampling, field)) is not None:
             body[member] = value
     if sampling.logprobs:
-        body["logprobs"] = sampling.top_logprobs or 0
+        body["logprobs"] = min(sampling.top_logprobs or 0, MOST_LOGPROBS)
+        if body["logprobs"] != (sampling.top_logprobs or 0):
+            losses("logprobs", "sampling.top_logprobs", f"At most {MOST_LOGPROBS} can be had.")
     if sampling.stop:
         body["stop"] = [word for word in sampling.stop if word][:_STOP_LIMIT]
     if len(sampling.stop) > _STOP_LIMIT:

@@ -94,7 +94,7 @@ def _developer(item: Json) -> Json:
     try:
         if _role.decode(item).role != "system":
             return item
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         return item
     found = members(item)
     found["role"] = raw_text('"developer"')

@@ -60,7 +60,7 @@ def parse_count(body: bytes) -> int:
     """
     try:
         return _count.decode(body).input_tokens
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise bad_answer(f"The vendor's count of tokens could not be read: {error}") from None
 
 

@@ -162,7 +162,7 @@ class ResponsesStreamParser:
             if name in _DELTAS:
                 try:
                     event = _delta(data)
-                except (msgspec.MsgspecError, ValueError):
+                except (msgspec.MsgspecError, ValueError, RecursionError):
                     return [*out, *self._broken(f"The vendor's event {name.decode()} could not be read.")]
                 # Only one of the two numbers is ever said.
                 part = growing.get((name, event.output_index, event.content_index + event.summary_index))
