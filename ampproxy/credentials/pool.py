@@ -85,7 +85,7 @@ class Pool:
         found = self._wheels.get((model, call))
         if found is not None:
             wheel, known = found
-            if any(offers is other for other in known):
+            if offers is known[0] or any(offers is other for other in known):
                 return wheel
             if offers == known[0]:
                 known[1:] = [offers, *known[1 : _MAX_KNOWN - 1]]

@@ -144,8 +144,14 @@ class Exchange:
 
     def _note(self, offer: Offer, failure: ExchangeError, tries: Selection) -> None:
         """An account failed: tell the pool and the log."""
-        means, error, label = self._means, failure.error, offer.account.label
-        verdict = failure.verdict if isinstance(failure, AccountError) else classify_fault(failure)
+        means, label = self._means, offer.account.label
+        if isinstance(failure, AccountError):
+            verdict = failure.verdict
+        else:
+            words = means.redactor.known(failure.error.message)
+            failure.error = msgspec.structs.replace(failure.error, message=words)
+            verdict = classify_fault(failure)
+        error = failure.error
         back = tries.failed(verdict, means.clock.seconds(), means.wall())
         self._attempts.append(Attempt(label, verdict, back, error))
         self._record.attempts.append(f"{label}: {error.status} {error.message}")

@@ -432,3 +432,26 @@ def test_translated_failures(stream: bool) -> None:
     assert told["error"]["type"] == "rate_limit_error"
     assert "openai-compatibility/x[1] is rate limited" in told["error"]["message"]
     assert b"Retry-After: 20\r\n" in connection.answer
+
+
+def test_a_key_in_the_first_event() -> None:
+    """An error that comes as the first event of a stream is a failure like any other: it fails over, and a
+    key that the vendor repeats in it is shown to nobody.
+    """
+    world = World(
+        f"api-keys: [{CLIENT_KEY}]\nopenai-compatibility:\n"
+        "  - {name: x, base-url: 'http://x.test/v1', models: [{name: m}],"
+        " api-key-entries: [{api-key: canary-x1}, {api-key: canary-x2}]}\n"
+    )
+    asked = body(messages=[{"role": "user", "content": "hi"}], stream=True)
+    connection = world.request("POST", AMP, body=asked)
+    for number in (1, 2):
+        stream = world.client.sent.pop(0).respond(200, {"Content-Type": ["text/event-stream"]})
+        event = {"error": {"message": f"bad key canary-x{number}", "code": "invalid_api_key"}}
+        stream.data(b"data: " + json.dumps(event).encode() + b"\n\n")
+        world.turn()
+    assert connection.status == 401
+    assert b"has a key that its vendor refuses" in connection.body
+    assert b"canary" not in connection.answer
+    assert "canary" not in repr(world.events)
+    assert "canary" not in world.request("GET", "/ampproxy/accounts").body.decode()
