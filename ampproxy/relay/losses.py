@@ -21,9 +21,21 @@ _MORE = b"..."
 _WANTED = (b"1", b"true", b"yes")
 
 #: Kinds that take nothing from what the model is told or asked: hints for a cache that the other
-#: vendor keeps by itself, and proofs that it never issued and does not miss. They are told, but
-#: ``translation: strict`` does not refuse for them.
-HINTS = frozenset(("cache_control", "cache_key", "missing_signature"))
+#: vendor keeps by itself, proofs that it never issued and does not miss, what is said in another form
+#: and turned back in the answer, blanks. They are told, but ``translation: strict`` does not refuse
+#: for them.
+HINTS = frozenset(
+    (
+        "blank_text",
+        "cache_control",
+        "cache_key",
+        "call_id",
+        "freeform",
+        "missing_signature",
+        "result_order",
+        "trailing_blanks",
+    )
+)
 
 
 def refusing(losses: Iterable[Loss]) -> tuple[Loss, ...]:

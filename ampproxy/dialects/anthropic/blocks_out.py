@@ -137,7 +137,7 @@ class BlockWriter:
     def _opaque(self, part: Opaque, role: str, at: str) -> list[Block]:
         if part.dialect == ANTHROPIC:
             return [{"type": part.kind, RAW: part.raw}]
-        self._losses(part.kind, at, f"Only {part.dialect} knows this part.")
+        self._losses("opaque", at, f"Only {part.dialect} knows this part ({part.kind}).")
         return []
 
     def _reasoning(self, part: Reasoning, role: str, at: str) -> list[Block]:
