@@ -103,7 +103,7 @@ def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iter
 def _models(told: AccountReport, account: Account | None) -> str:
     if told.models or account is None:
         return ", ".join(told.models)
-    return ", ".join(FAMILIES[account.kind])
+    return ", ".join(FAMILIES.get(account.kind, ()))
 
 
 def _rest(rest: RestReport) -> str:

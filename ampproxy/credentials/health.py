@@ -189,9 +189,15 @@ class PoolState:
         self.opened = 0
 
     def identity(self, account: Account) -> Identity:
-        """What an account is known by."""
-        key = account.api_key.reveal().encode("utf-8", "surrogatepass")
-        digest = blake2b(key, key=self._salt, digest_size=16).digest()
+        """What an account is known by: its key and its own headers, which may name an organisation; without
+        a key its label.
+        """
+        told = [
+            account.api_key.reveal() or f" {account.label}",
+            *(part for pair in account.headers for part in pair),
+        ]
+        whole = "\0".join(told).encode("utf-8", "surrogatepass")
+        digest = blake2b(whole, key=self._salt, digest_size=16).digest()
         return Identity(account.kind, account.base_url, digest)
 
     def health(self, identity: Identity) -> Health:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from ampproxy.config.schema import Account
 from ampproxy.credentials.quota import exhausted_until, seconds_until, windows
 from ampproxy.errors import ExchangeError, Unreachable
 from ampproxy.model.events import ErrorKind, WireError
@@ -257,6 +258,16 @@ def classify(
         return verdict
     said = f"{status}: {' '.join(error.message.split())[:_SAID]}"
     return replace(verdict, hint=_hint(error, headers, told, wall), said=said)
+
+
+def said_of(verdict: Verdict, account: Account) -> Verdict:
+    """The verdict in words that fit the account: a login is renewed, where a key is replaced."""
+    if verdict.action is not Action.LOGIN or account.token is None:
+        return verdict
+    vendor = account.kind.partition("-")[0]
+    return replace(
+        verdict, reason="has a login that its vendor refuses", remedy=f"run: ampproxy login {vendor}"
+    )
 
 
 def classify_fault(fault: ExchangeError) -> Verdict:

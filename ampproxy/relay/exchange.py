@@ -13,7 +13,7 @@ from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 
 from ampproxy.config.schema import Account, Timeouts
-from ampproxy.credentials.outcomes import Verdict, classify, classify_fault
+from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault
 from ampproxy.model.events import WireError
@@ -133,6 +133,7 @@ class Exchange:
             await self._ask(offer, tries)
         except ExchangeError as error:
             if not error.retryable or self._record.first_byte is not None:
+                self._record.attempts.append(_told(offer, error))
                 tries.abandoned()
                 raise
             self._note(offer, error, tries)
@@ -151,10 +152,10 @@ class Exchange:
             words = means.redactor.known(failure.error.message)
             failure.error = msgspec.structs.replace(failure.error, message=words)
             verdict = classify_fault(failure)
-        error = failure.error
+        error, verdict = failure.error, said_of(verdict, offer.account)
         back = tries.failed(verdict, means.clock.seconds(), means.wall())
         self._attempts.append(Attempt(label, verdict, back, error))
-        self._record.attempts.append(f"{label}: {error.status} {error.message}")
+        self._record.attempts.append(_told(offer, failure))
         self._failure = failure
         means.log.warn(
             "{account} failed for {model}: {status} {message}",
@@ -324,6 +325,10 @@ class Exchange:
         except Exception as error:
             raise explain(error, self._record.account) from None
         return body
+
+
+def _told(offer: Offer, failure: ExchangeError) -> str:
+    return f"{offer.account.label}: {failure.error.status} {failure.error.message}"
 
 
 def _kind(response: Any) -> bytes | None:

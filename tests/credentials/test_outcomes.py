@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from ampproxy.credentials.outcomes import RESTS, RULES, Action, classify, classify_fault
+from ampproxy.config.schema import Account
+from ampproxy.credentials.outcomes import RESTS, RULES, Action, classify, classify_fault, said_of
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import TruncatedStream, Unreachable, UpstreamTimeout
+from ampproxy.wire.redact import Secret
 
 WALL = 1_700_000_000.0
 MINUTES = 60.0
@@ -162,3 +165,14 @@ def test_no_answer():
     assert classify_fault(Unreachable.of("unavailable", "x")).action is ACCOUNT
     assert classify_fault(UpstreamTimeout.of("timeout", "x")).reason == "did not answer in time"
     assert classify_fault(TruncatedStream()).action in RESTS
+
+
+def test_logins_are_renewed():
+    """A refused login names the command that renews it; a refused key is to be replaced."""
+    key = Account(label="a", kind="claude", dialect=A, base_url="https://a.test", api_key=Secret("k"))
+    login = replace(key, kind="claude-login", token=object())
+    refused = verdict(A, 401, anthropic("authentication_error", "expired"))
+    assert said_of(refused, key) == refused
+    assert said_of(refused, login).remedy == "run: ampproxy login claude"
+    limited = verdict(A, 429, anthropic("rate_limit_error", "slow"))
+    assert said_of(limited, login) == limited

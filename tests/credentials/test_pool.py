@@ -361,6 +361,21 @@ def test_a_reload_forgets_nothing():
     assert World(route(("b", "1")), world.state).serve() == "b1"
 
 
+def test_what_makes_an_account():
+    """Two entries with one key are one account, unless their headers differ; those without a key differ by
+    their labels; nothing tells the key.
+    """
+    state = PoolState()
+
+    def identity(label="a", key="secret-key", **more):
+        return state.identity(replace(account(label, **more), api_key=Secret(key)))
+
+    assert identity("a") == identity("b", priority=7)
+    assert identity("a") != identity("a", headers=(("X-Org", "1"),))
+    assert identity("a", "") != identity("b", "")
+    assert "secret" not in repr(identity())
+
+
 # -- conversations
 
 
