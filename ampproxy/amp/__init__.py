@@ -8,7 +8,14 @@ and what is not interpreted keeps its exact text.
 from __future__ import annotations
 
 from ampproxy.amp.answer import AnswerRewriter
-from ampproxy.amp.request import clean_beta, clean_request
+from ampproxy.amp.request import clean_beta, clean_request, may_hold_thinking
 from ampproxy.amp.tools import ToolNames, declared_tools
 
-__all__ = ["AnswerRewriter", "ToolNames", "clean_beta", "clean_request", "declared_tools"]
+__all__ = [
+    "AnswerRewriter",
+    "ToolNames",
+    "clean_beta",
+    "clean_request",
+    "declared_tools",
+    "may_hold_thinking",
+]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ampproxy.model.base import ANTHROPIC
+from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.wire.json import remove_members, replace_members, string
 
 #: A feature that an account of the user's own rarely has; Amp's own accounts do, so its clients ask.
@@ -32,6 +32,21 @@ _body = msgspec.json.Decoder(_Body)
 _message = msgspec.json.Decoder(_Message)
 _block = msgspec.json.Decoder(_Block)
 _list = msgspec.json.Decoder(list[_Raw])
+
+
+#: Without any of these texts no message of the dialect holds thinking or a proof of it.
+_TRACES: dict[str, tuple[bytes, ...]] = {
+    ANTHROPIC: (b'thinking"', b'"signature"'),
+    CHAT: (b'"reasoning_content"',),
+    GEMINI: (b'houghtSignature"', b'hought_signature"'),
+    RESPONSES: (b'"reasoning"',),
+}
+
+
+def may_hold_thinking(dialect: str, body: bytes) -> bool:
+    """Whether a request's history may hold thinking, so that it is worth a closer look."""
+    # From the end: in large bodies that search is several times faster.
+    return any(body.rfind(trace) >= 0 for trace in _TRACES.get(dialect, ()))
 
 
 def clean_beta(value: str) -> str:

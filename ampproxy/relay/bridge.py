@@ -22,6 +22,7 @@ class Question:
     :param stream: whether it wants a stream.
     :param headers: the client's, credentials and all; a provider's allow-list picks from them.
     :param query: the client's query without client keys.
+    :param thinks: whether its history may hold thinking.
     """
 
     endpoint: Endpoint
@@ -31,6 +32,7 @@ class Question:
     headers: tuple[tuple[bytes, bytes], ...]
     query: bytes
     route: Route
+    thinks: bool = True
 
 
 class Bridge(Protocol):

@@ -23,8 +23,6 @@ from ampproxy.wire.json import replace_model
 
 #: What can be parsed at all.
 _PARSED = (Operation.GENERATE, Operation.COUNT_TOKENS)
-#: Dialects whose messages carry proofs of reasoning.
-_SEALING = (ANTHROPIC, GEMINI, RESPONSES)
 MARK = PROOF_MARK.encode()
 
 
@@ -95,9 +93,9 @@ def _must_be_parsed(question: Question) -> bool:
     """Whether a request has to be understood although both sides speak its dialect: to set the thinking
     that the model's name asks for, or to take out proofs that another vendor issued.
     """
-    return question.endpoint.operation in _PARSED and bool(
-        question.route.suffix or (question.endpoint.dialect in _SEALING and question.body.rfind(MARK) >= 0)
-    )
+    if question.endpoint.operation not in _PARSED:
+        return False
+    return bool(question.route.suffix) or (question.thinks and question.body.rfind(MARK) >= 0)
 
 
 class PassthroughBridge:
@@ -116,10 +114,10 @@ class PassthroughBridge:
         self._usage: Usage | None = None
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
-        if endpoint.dialect in _OWN and endpoint.operation in _PARSED:
+        if question.thinks and endpoint.dialect in _OWN and endpoint.operation in _PARSED:
             self.body, self.losses = _OWN[endpoint.dialect](self.body, offer.upstream_model)
         if endpoint.dialect != GEMINI and question.asked != offer.upstream_model:
-            self.body = replace_model(self.body, offer.upstream_model)
+            self.body = replace_model(self.body, offer.upstream_model, question.asked)
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ampproxy.amp import clean_beta, clean_request
+from ampproxy.amp import clean_beta, clean_request, may_hold_thinking
 from ampproxy.credentials.affinity import session_key
 from ampproxy.dialects.base import ErrorDialect, ModelInfo
 from ampproxy.dialects.registry import DIALECTS
@@ -115,12 +115,13 @@ class GenerateResource(ModelResource):
         route = self._take(gateway.router.route(asked, amp=endpoint.amp), request, record)
         if route.kind is RouteKind.NONE:
             raise unknown_model(route)
-        if endpoint.amp:
+        thinks = may_hold_thinking(endpoint.dialect, body)
+        if endpoint.amp and thinks:
             body = clean_request(endpoint.dialect, body)
         exhausted: frozenset[str] = frozenset()
         while route.kind is not RouteKind.AMP:
             try:
-                await self._answer(request, record, route, body, stream)
+                await self._answer(request, record, route, body, stream, thinks)
                 return
             except ExchangeError as failure:
                 if not self._falls_back(route, record, failure):
@@ -140,7 +141,13 @@ class GenerateResource(ModelResource):
         return route
 
     async def _answer(
-        self, request: GatewayRequest, record: ExchangeRecord, route: Route, body: bytes, stream: bool
+        self,
+        request: GatewayRequest,
+        record: ExchangeRecord,
+        route: Route,
+        body: bytes,
+        stream: bool,
+        thinks: bool,
     ) -> None:
         """Have one of a route's accounts answer."""
         endpoint, gateway = self._endpoint, self.gateway
@@ -152,6 +159,7 @@ class GenerateResource(ModelResource):
             headers=self._headers(request),
             query=self._query(request),
             route=route,
+            thinks=thinks,
         )
         tries = gateway.pool.select(
             route,

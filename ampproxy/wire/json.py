@@ -78,13 +78,14 @@ def members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
         return None
 
 
-def replace_model(body: bytes, new: str) -> bytes:
+def replace_model(body: bytes, new: str, old: str | None = None) -> bytes:
     """Give the top-level ``model`` another value; every other byte stays.
 
     Without such a member the same object comes back. Where the member is not near either end, or
     stands there twice, the body is written anew: one ``model``, every value's text exact.
 
     :param body: JSON that has been found valid.
+    :param old: the value that it was found to have; then it need not be searched or read once more.
     :raises ValueError: it is not a JSON object.
     """
     value = _encode(new)
@@ -94,7 +95,8 @@ def replace_model(body: bytes, new: str) -> bytes:
             view = memoryview(body)
             spliced = b"".join((view[: span[0]], value, view[span[1] :]))
             # The last of several members counts: then a parse has to prove that it was this one.
-            if _only(body, span[0]) or _is_model(spliced, value):
+            known = old is not None and body[span[0] : span[1]] == _encode(old)
+            if known or _only(body, span[0]) or _is_model(spliced, value):
                 return body if len(spliced) == len(body) and spliced == body else spliced
         return _rewritten(body, value)
     except BAD_JSON as error:
