@@ -106,6 +106,7 @@ class AuthorizationServer(Vendor):
         self.reused = 0
         self.onboarding = 1
         self.device_pending = 2
+        self.interval = 5
         self._codes: dict[str, _Code] = {}
         self._devices: dict[str, tuple[str, str]] = {}
 
@@ -242,7 +243,7 @@ class AuthorizationServer(Vendor):
         self._client(fields.get("client_id", ""))
         device, typed = secrets.token_urlsafe(12), "ABCD-1234"
         self._devices[device] = (typed, secrets.token_urlsafe(48))
-        return Reply(body=dump({"device_auth_id": device, "user_code": typed, "interval": "5"}))
+        return Reply(body=dump({"device_auth_id": device, "user_code": typed, "interval": str(self.interval)}))
 
     def device_token(self, request: Recorded, _: dict[str, str]) -> Reply:
         """``POST /deviceauth/token``: a code to exchange, once the user has typed."""

@@ -42,7 +42,7 @@ class World:
             raise Unavailable("no connection")
         parts = urlsplit(ask.url)
         uri = parts.path + (f"?{parts.query}" if parts.query else "")
-        headers = {name: value for name, value in ask.headers}
+        headers = dict(ask.headers)
         reply = self.server.respond(Recorded(ask.method, uri, headers, ask.body))
         return Answer(reply.status, dict(reply.headers), reply.body)
 

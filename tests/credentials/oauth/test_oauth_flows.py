@@ -103,7 +103,7 @@ def test_pasted(how):
     ],
 )
 def test_wrong_things_brought(brought, words):
-    """A redirect of another attempt, a refusal and an empty paste are told apart, and nothing is exchanged."""
+    """A redirect of another attempt, a refusal and an empty paste are told apart; nothing is exchanged."""
     world = World()
     world.bring = lambda browse, url: brought
     with pytest.raises(Refused, match=words):
@@ -113,7 +113,7 @@ def test_wrong_things_brought(brought, words):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_default_pages(kind):
-    """With the documented defaults the browser is sent to the vendor's own page, with PKCE and a random state."""
+    """With the defaults the browser is sent to the vendor's own page, with PKCE and a random state."""
     settings = replace(
         {"claude": CLAUDE_OAUTH, "codex": CODEX_OAUTH, "gemini": GEMINI_OAUTH}[kind], client_secret=None
     )

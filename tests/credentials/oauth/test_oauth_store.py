@@ -306,7 +306,7 @@ def test_full_disk_is_met_before_the_token_is_spent(tmp_path):
         def write(self, file, data):
             raise OSError(28, "No space left on device")
 
-    world, folder, name, known, ended = renew_until(tmp_path, Full(), "full")
+    world, *_, ended = renew_until(tmp_path, Full(), "full")
     assert not ended
     assert world.asked == []
 

@@ -1,0 +1,266 @@
+"""``ampproxy login``: use a subscription at Anthropic, OpenAI or Google."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import threading
+import time
+import webbrowser
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ampproxy.cli.configured import config_option, read_config
+from ampproxy.config.load import find
+from ampproxy.config.schema import Config
+from ampproxy.credentials.oauth.credential import label_of
+from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused
+from ampproxy.credentials.oauth.formats import FOREIGN, KINDS, Document, Kind, Login, file_name, imported
+from ampproxy.credentials.oauth.steps import Browse, Flow
+from ampproxy.credentials.oauth.store import Lock, Store
+from ampproxy.credentials.oauth.vendors import VENDORS
+
+#: Seconds that the user may take on the vendor's page.
+PATIENCE = 300.0
+#: Seconds to wait for a renewal of the same login to end.
+_LOCK_WAIT = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """The user, as far as a login needs one.
+
+    :param tell: prints a line.
+    :param lines: called with a function; calls it with each line that the user types, then with ``None``.
+    :param browser: opens an address; absent where there is no browser to be opened.
+    """
+
+    tell: Callable[[str], object]
+    lines: Callable[[Callable[[str | None], None]], None]
+    browser: Callable[[str], object] | None
+
+
+@click.command("login")
+@click.argument("vendor", required=False, type=click.Choice(KINDS))
+@click.option("--no-browser", is_flag=True, help="Print the address instead of opening it.")
+@click.option("--device", is_flag=True, help="Type a code on the vendor's page, on any machine (codex).")
+@click.option(
+    "--import",
+    "importing",
+    is_flag=True,
+    help="Copy the login of the vendor's own command line; without VENDOR, of all that are there.",
+)
+@config_option
+def command(vendor: Kind | None, no_browser: bool, device: bool, importing: bool, file: Path | None) -> None:
+    """Log in at VENDOR and keep the login in auth-dir, where the running service finds it.
+
+    Without a browser on this machine the address is printed; open it anywhere, and paste the address that the
+    browser ends at. Read what is said about the vendor's terms.
+    """
+    config = settings(file)
+    if importing:
+        import_logins(config, (vendor,) if vendor else KINDS, Path.home(), click.echo)
+        return
+    if vendor is None:
+        raise click.UsageError(f"name a vendor: {', '.join(KINDS)}")
+    if device and VENDORS[vendor].by_device is None:
+        raise click.ClickException(VENDORS[vendor].no_device)
+    from twisted.internet.task import react
+
+    browser = None if no_browser or not has_display(os.environ, sys.platform) else webbrowser.open
+    terminal = Terminal(click.echo, typed_lines, browser)
+    react(lambda reactor: _main(reactor, config, vendor, device, terminal))
+
+
+async def _main(reactor: Any, config: Config, vendor: Kind, device: bool, terminal: Terminal) -> None:
+    try:
+        await sign_in(reactor, config, vendor, terminal, device=device)
+    except LoginError as error:
+        click.echo(f"Error: {error}", err=True)
+        raise SystemExit(1) from None
+    except OSError as error:
+        click.echo(f"Error: {config.auth_dir} cannot be written: {error.strerror}", err=True)
+        raise SystemExit(1) from None
+
+
+def settings(file: Path | None) -> Config:
+    """The configuration; where there is none, its defaults: a login needs no file."""
+    home = Path.home()
+    if file is None and find(Path.cwd(), home) is None:
+        return Config(auth_dir=home / ".cli-proxy-api")
+    return read_config(file)
+
+
+async def sign_in(
+    reactor: Any, config: Config, kind: Kind, terminal: Terminal, *, device: bool = False
+) -> Login:
+    """One login from its beginning to the file.
+
+    :raises LoginError: there is none.
+    :raises OSError: the file cannot be written.
+    """
+    from ampproxy.credentials.oauth.http import Fetch, drive
+    from ampproxy.upstream.client import UpstreamClient
+
+    vendor = VENDORS[kind]
+    terminal.tell(vendor.terms)
+    client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect)
+    fetch = Fetch(partial(client.send, proxy=config.proxy_url), reactor)
+    oauth = vendor.client(config.oauth)
+    flow: Flow[Document]
+    if device and vendor.by_device is not None:
+        flow = vendor.by_device(oauth, secrets.token_urlsafe, time.time)
+    else:
+        flow = vendor.sign_in(oauth, oauth.redirect_url, secrets.token_urlsafe, time.time)
+    try:
+        document = await drive(
+            flow,
+            fetch,
+            reactor,
+            browse=lambda step: _browse(reactor, step, terminal),
+            show=terminal.tell,
+        )
+    finally:
+        await client.close()
+    return save(Store(config.auth_dir), kind, document, terminal.tell)
+
+
+async def _browse(reactor: Any, browse: Browse, terminal: Terminal) -> str:
+    """Have the user open the page; what the browser brings back, or the user pastes."""
+    from twisted.internet.defer import Deferred
+    from twisted.internet.defer import TimeoutError as DeferredTimeout
+
+    from ampproxy.cli.callback import listen
+
+    back: Deferred[str] = Deferred()
+    listener = listen(reactor, browse, terminal.tell)
+
+    def came(url: str) -> None:
+        if not back.called:
+            back.callback(url)
+
+    if listener is not None:
+        listener.came.addCallback(came)
+
+    def typed(line: str | None) -> None:
+        if line is not None and line.strip() and not back.called:
+            back.callback(line)
+        elif line is None and listener is None and not back.called:
+            back.errback(Refused("Nothing was pasted."))
+
+    _ask(reactor, browse, terminal, typed)
+    try:
+        return await back.addTimeout(PATIENCE, reactor)
+    except DeferredTimeout:
+        raise Refused(_LATE) from None
+    finally:
+        if listener is not None:
+            await listener.close()
+
+
+_LATE = f"Nobody came back within {PATIENCE / 60:.0f} minutes: start again."
+
+
+def _ask(reactor: Any, browse: Browse, terminal: Terminal, typed: Callable[[str | None], None]) -> None:
+    """Open the page, or say its address, and take what is typed."""
+    if terminal.browser is not None:
+        reactor.callInThread(terminal.browser, browse.url)
+        terminal.tell("The browser opens this address; if it does not, open it yourself:")
+    else:
+        terminal.tell("Open this address in a browser:")
+    terminal.tell(f"\n  {browse.url}\n")
+    terminal.tell(
+        "If the browser runs on another machine, it will end at an address that it cannot reach"
+        f" ({browse.redirect_url}?...): paste that address here."
+    )
+    terminal.lines(lambda line: reactor.callFromThread(typed, line))
+
+
+def save(store: Store, kind: Kind, document: Document, tell: Callable[[str], object]) -> Login:
+    """Write a login to its file and say where.
+
+    :raises LoginError: a renewal of the same login does not end.
+    :raises OSError: it cannot be written.
+    """
+    name = file_name(kind, document)
+    with locked(store, name):
+        login = store.add(name, document)
+    tell(f"{label_of(login)} is logged in: {store.folder / name}")
+    exposed = store.exposed()
+    if exposed:
+        tell(f"Warning: {exposed}")
+    return login
+
+
+def locked(store: Store, name: str) -> Lock:
+    """The lock of a login, waited for.
+
+    :raises LoginError: somebody else has it for too long.
+    """
+    until = time.monotonic() + _LOCK_WAIT
+    while (lock := store.lock(name)) is None:
+        if time.monotonic() > until:
+            raise LoginError(f"{name} is being renewed by another process: try again in a minute")
+        time.sleep(0.05)
+    return lock
+
+
+def import_logins(
+    config: Config, kinds: tuple[Kind, ...], home: Path, tell: Callable[[str], object]
+) -> list[Login]:
+    """Copy the logins of the vendors' own command lines.
+
+    :raises click.ClickException: there is nothing to copy, or what was asked for is no login.
+    """
+    store, done = Store(config.auth_dir), []
+    for kind in kinds:
+        path = home / FOREIGN[kind]
+        try:
+            document = imported(kind, path.read_bytes())
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise click.ClickException(f"{path} cannot be read: {error.strerror}") from None
+        except BadFile as error:
+            raise click.ClickException(f"{path}: {error}") from None
+        if kind == "gemini" and config.oauth.gemini.project:
+            document["project_id"] = config.oauth.gemini.project
+        tell(VENDORS[kind].terms)
+        done.append(save(store, kind, document, tell))
+        tell(_SHARED.format(path=path, vendor=VENDORS[kind].name))
+        if kind == "gemini" and config.oauth.gemini.client_secret is None:
+            tell("Its token cannot be renewed until oauth.gemini.client-secret is set: see docs/logins.md.")
+    if not done:
+        looked = ", ".join(str(home / FOREIGN[kind]) for kind in kinds)
+        raise click.ClickException(f"there is no login to import: looked for {looked}")
+    return done
+
+
+_SHARED = (
+    "{path} now shares this login. Whichever program renews it first may log the other one out: {vendor}"
+    " can revoke a login whose old refresh token is used again. A login of its own is safer."
+)
+
+
+def has_display(environ: Mapping[str, str], platform: str) -> bool:
+    """Whether a browser with a window can be opened: one in the terminal would fight with us for it."""
+    if platform == "darwin":
+        return True
+    return bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY") or environ.get("BROWSER"))
+
+
+def typed_lines(take: Callable[[str | None], None]) -> None:
+    """Read lines in a thread that does not keep the program from ending."""
+
+    def read() -> None:
+        for line in sys.stdin:
+            take(line)
+        take(None)
+
+    threading.Thread(target=read, name="typed", daemon=True).start()
