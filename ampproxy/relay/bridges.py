@@ -8,7 +8,7 @@ from ampproxy.amp import AnswerRewriter, clean_request
 from ampproxy.dialects._proof import MARK as PROOF_MARK
 from ampproxy.dialects.base import ErrorDialect
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.errors import GatewayFault
+from ampproxy.errors import ClientFault, GatewayFault
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.events import Usage, WireError
@@ -98,6 +98,17 @@ def _must_be_parsed(question: Question) -> bool:
     return bool(question.route.suffix) or (question.thinks and question.body.rfind(MARK) >= 0)
 
 
+def _named(body: bytes, model: str, asked: str) -> bytes:
+    """The body with another model's name.
+
+    :raises ampproxy.errors.ClientFault: its members' names are not even UTF-8.
+    """
+    try:
+        return replace_model(body, model, asked)
+    except ValueError as problem:
+        raise ClientFault.of("invalid_request", str(problem)) from None
+
+
 class PassthroughBridge:
     """The same dialect on both sides: bytes pass; the model's name changes where it must."""
 
@@ -117,7 +128,7 @@ class PassthroughBridge:
         if question.thinks and endpoint.dialect in _OWN and endpoint.operation in _PARSED:
             self.body, self.losses = _OWN[endpoint.dialect](self.body, offer.upstream_model)
         if endpoint.dialect != GEMINI and question.asked != offer.upstream_model:
-            self.body = replace_model(self.body, offer.upstream_model, question.asked)
+            self.body = _named(self.body, offer.upstream_model, question.asked)
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""

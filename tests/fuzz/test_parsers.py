@@ -88,7 +88,8 @@ def pass_request(dialect: str, body: bytes) -> None:
     except ValueError as problem:
         assert str(problem)
     else:
-        replace_model(body, "other")
+        with suppress(ValueError):
+            replace_model(body, "other")
     try:
         replace_members(body, {"a": b"1", "model": b"2"})
         remove_members(body, frozenset(("messages",)))

@@ -7,7 +7,7 @@ servers need it in the middle of a tool loop, and get it.
 
 from __future__ import annotations
 
-from ampproxy.dialects._common import items, members
+from ampproxy.dialects._common import bad_request, items, members
 from ampproxy.dialects.openai_chat.rules import is_openai
 from ampproxy.model.loss import Loss
 from ampproxy.wire.json import remove_members, replace_members
@@ -39,4 +39,7 @@ def without_reasoning(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]
         kept.append(raw)
     if not losses:
         return body, ()
-    return replace_members(body, {"messages": b"[" + b",".join(kept) + b"]"}), tuple(losses)
+    try:
+        return replace_members(body, {"messages": b"[" + b",".join(kept) + b"]"}), tuple(losses)
+    except ValueError as problem:
+        return bad_request("", str(problem))
