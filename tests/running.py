@@ -94,7 +94,8 @@ port: 0
 disable-cooling: {str(not cooling).lower()}
 api-keys: ["{CLIENT_KEY}"]
 claude-api-key:
-  - {{api-key: "{ACCOUNT_KEYS["anthropic"]}", base-url: "{vendors["anthropic"].url}", models: {models("anthropic")}}}
+  - {{api-key: "{ACCOUNT_KEYS["anthropic"]}", base-url: "{vendors["anthropic"].url}",
+     models: {models("anthropic")}}}
 codex-api-key:
   - {{api-key: "{ACCOUNT_KEYS["openai-responses"]}", base-url: "{vendors["openai-responses"].url}/v1",
      models: {models("openai-responses")}}}
