@@ -32,7 +32,7 @@ from ampproxy.wire.sse import BlockSplitter, EventReader, EventTooLargeError
 from tests.fuzz import damage
 
 #: How many damaged copies of each vector's dialect are tried in each test.
-EXAMPLES = int(os.environ.get("AMPPROXY_FUZZ", "60"))
+EXAMPLES = int(os.environ.get("AMPPROXY_FUZZ", "40"))
 few = settings(
     max_examples=EXAMPLES,
     # Far more than any example takes; a machine that is busy must not fail the test.
