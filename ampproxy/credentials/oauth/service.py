@@ -16,7 +16,7 @@ from ampproxy.credentials.oauth.accounts import logins_to_accounts
 from ampproxy.credentials.oauth.credential import Credential, State
 from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused, Unavailable
 from ampproxy.credentials.oauth.formats import Document, Login
-from ampproxy.credentials.oauth.http import Fetch, Send, drive
+from ampproxy.credentials.oauth.http import TIMEOUT, Fetch, Send, drive
 from ampproxy.credentials.oauth.refresh import Renewed, renewal
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
@@ -99,12 +99,22 @@ class Logins:
         loop.start(INTERVAL)
 
     def stop(self) -> Deferred[None]:
-        """Stop; fires when the renewals that run have ended: one that is cut off may lose a login."""
+        """Stop; fires when the renewals that run have ended, or have had the time that one may take: one
+        that is cut off may lose a login.
+        """
         loop, self._loop = self._loop, None
         if loop is not None and loop.running:
             loop.stop()
-        waiting = DeferredList(list(self._running.values()), consumeErrors=True)
-        return waiting.addCallback(lambda _: None)
+        done: Deferred[None] = Deferred()
+        late = self._clock.callLater(TIMEOUT, done.callback, None)
+
+        def ended(_: Any) -> None:
+            if late.active():
+                late.cancel()
+                done.callback(None)
+
+        DeferredList(list(self._running.values())).addCallback(ended)
+        return done
 
     def configure(self, config: Config) -> None:
         """Other settings from now on, after a reload. ``auth-dir`` stays until a restart."""

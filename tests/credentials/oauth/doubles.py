@@ -93,7 +93,7 @@ def login_file(world: World, folder, kind="claude", **more):
     granted = world.server.grant(kind)
     flat = {"access_token": granted["access_token"], "refresh_token": granted["refresh_token"]}
     ends = format_time(world.time + world.server.lifetime)
-    document = {"type": kind, "email": world.server.email, "strange": {"kept": [1, 2.5, "ü"]}, **more}
+    document = {"type": kind, "email": world.server.email, "strange": {"kept": [1, 2.5, "ü"]}}
     if kind == "gemini":
         registered = CLIENTS["gemini"]
         document |= {"project_id": "p-1"}
@@ -104,6 +104,7 @@ def login_file(world: World, folder, kind="claude", **more):
         }
     else:
         document |= flat | {"expired": ends, "last_refresh": format_time(world.time)}
+    document |= more
     folder.mkdir(mode=0o700, exist_ok=True)
     name = f"{kind}-{world.server.email}.json"
     (folder / name).write_bytes(dump(document))
