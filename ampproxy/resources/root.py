@@ -47,15 +47,29 @@ MANAGEMENT_ROUTES = (
 MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"backend-api")
 
 
-class ModelRoutes(Resource):
-    """Finds the endpoint that a path names. What is not one goes to ``otherwise``."""
+class Branch(Resource):
+    """A path that leads to others.
+
+    :ivar itself: what answers for the path alone, without anything behind it.
+    """
 
     isLeaf = False
 
-    def __init__(self, gateway: Gateway, otherwise: GatewayResource) -> None:
+    def __init__(self, itself: GatewayResource) -> None:
         super().__init__()
+        self.itself = itself
+
+    def getChild(self, path: bytes, request: Any) -> GatewayResource:
+        """What has no child of its own is served as the path itself."""
+        return self.itself
+
+
+class ModelRoutes(Branch):
+    """Finds the endpoint that a path names. What is not one goes to ``otherwise``."""
+
+    def __init__(self, gateway: Gateway, otherwise: GatewayResource) -> None:
+        super().__init__(otherwise)
         self._gateway = gateway
-        self._otherwise = otherwise
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
         """The resource of the whole path."""
@@ -70,51 +84,28 @@ class ModelRoutes(Resource):
         except WrongMethod as wrong:
             return resource_for(self._gateway, wrong)
         if endpoint is None:
-            return self._otherwise
+            return self.itself
         return resource_for(self._gateway, endpoint)
 
 
-class AmpRoutes(Resource):
-    """``/api``: the provider aliases are ours, everything else is Amp's."""
+class Root(Branch):
+    """The root of the tree, for one generation of the configuration.
+
+    ``/api`` is Amp's but for the provider aliases; ``/ampproxy`` is what the gateway tells of itself.
+    """
 
     def __init__(self, gateway: Gateway) -> None:
-        super().__init__()
-        self._management = ManagementResource(gateway)
-        self.putChild(b"provider", ModelRoutes(gateway, self._management))
-
-    def getChild(self, path: bytes, request: Any) -> GatewayResource:
-        """Amp's."""
-        return self._management
-
-
-class OwnRoutes(NotFoundResource):
-    """``/ampproxy``: what the gateway tells of itself."""
-
-    isLeaf = False
-
-    def __init__(self, gateway: Gateway) -> None:
-        super().__init__(gateway)
-        self.putChild(b"accounts", AccountsResource(gateway))
-
-    def getChild(self, path: bytes, request: Any) -> GatewayResource:
-        """Nothing else."""
-        return self
-
-
-class Root(Resource):
-    """The root of the tree, for one generation of the configuration."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        super().__init__()
-        self._not_found = NotFoundResource(gateway)
+        nobody = NotFoundResource(gateway)
+        super().__init__(nobody)
         for route in MANAGEMENT_ROUTES:
             self.putChild(route.segment, ManagementResource(gateway, keyless=route.keyless))
-        self.putChild(b"api", AmpRoutes(gateway))
+        amp = ManagementResource(gateway)
+        api = Branch(amp)
+        api.putChild(b"provider", ModelRoutes(gateway, amp))
+        self.putChild(b"api", api)
+        own = Branch(nobody)
+        own.putChild(b"accounts", AccountsResource(gateway))
+        self.putChild(b"ampproxy", own)
         self.putChild(b"healthz", HealthResource(gateway))
-        self.putChild(b"ampproxy", OwnRoutes(gateway))
         for segment in MODEL_ROUTES:
-            self.putChild(segment, ModelRoutes(gateway, self._not_found))
-
-    def getChild(self, path: bytes, request: Any) -> GatewayResource:
-        """Nobody's."""
-        return self._not_found
+            self.putChild(segment, ModelRoutes(gateway, nobody))

@@ -237,7 +237,8 @@ class GatewayRequest(Request):
         self.postpath = list(map(unquote_to_bytes, self.path[1:].split(b"/")))
         self.responseHeaders.setRawHeaders(b"Date", [self.site.date()])
         try:
-            self._resource = resource = getChildForRequest(self.site.resource, self)
+            found = getChildForRequest(self.site.resource, self)
+            self._resource = resource = getattr(found, "itself", found)
             resource.admit(self)
             if resource.streams_body:
                 self.body = PipeProducer(length, pause=channel.hold_body, resume=channel.go_on_with_body)

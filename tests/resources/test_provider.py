@@ -278,7 +278,7 @@ class Failover(unittest.TestCase):
         )
 
     def test_all_fail(self) -> None:
-        """The last failure is told, in the vendor's own words, with its Retry-After."""
+        """Every attempt is told, with the soonest Retry-After."""
         for index in range(2):
             self.world.client.sent[index].respond_whole(
                 529,
@@ -410,3 +410,19 @@ def test_count_tokens_by_estimate() -> None:
     assert b"X-Ampproxy-Estimate: tokens" in connection.answer
     assert 600 < json.loads(connection.body)["input_tokens"] < 1400
     assert world.client.sent == []
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("/", 404), ("/v1", 404), ("/v1/", 404), ("/v1beta", 404), ("/ampproxy", 404), ("/ampproxy/x", 404),
+     ("/api", "/api"), ("/api/", "/api/"), ("/api/provider", "/api/provider"),
+     ("/api/provider/", "/api/provider/"), ("/api/provider/x", "/api/provider/x")],
+)  # fmt: skip
+def test_paths_that_lead_to_others(path: str, expected: int | str) -> None:
+    """A path that is only the beginning of ours is unknown, or Amp's; it is never a defect."""
+    world = World()
+    connection = world.request("GET", path)
+    if isinstance(expected, int):
+        assert connection.status == expected
+    else:
+        assert world.client.sent[0].url == "https://amp.test" + expected
