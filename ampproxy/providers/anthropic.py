@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.providers.base import Paths, Provider
+from ampproxy.providers.listing import Listing, anthropic_page
 from ampproxy.routing.endpoints import Operation
 
 
@@ -20,3 +21,4 @@ class Anthropic(Provider):
     CREDENTIAL = b"x-api-key"
     SCHEME = b""
     DEFAULTS = ((b"anthropic-version", b"2023-06-01"),)
+    LISTING = Listing(anthropic_page, "limit=1000", "after_id")

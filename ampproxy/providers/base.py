@@ -17,6 +17,7 @@ from ampproxy.config.schema import Account
 from ampproxy.errors import GatewayFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
 from ampproxy.model.loss import Loss
+from ampproxy.providers.listing import Listing, Page
 from ampproxy.routing.endpoints import Endpoint, Operation
 
 Header: TypeAlias = tuple[bytes, bytes]
@@ -103,6 +104,7 @@ class Provider:
     :cvar CREDENTIAL: the credential's header.
     :cvar SCHEME: what stands before the key there.
     :cvar DEFAULTS: headers that are sent unless the client, in the same dialect, sent them.
+    :cvar LISTING: how it lists its models, if it does.
     """
 
     PATHS: ClassVar[Paths]
@@ -110,6 +112,7 @@ class Provider:
     CREDENTIAL: ClassVar[bytes] = b"authorization"
     SCHEME: ClassVar[bytes] = b"Bearer "
     DEFAULTS: ClassVar[tuple[Header, ...]] = ()
+    LISTING: ClassVar[Listing | None] = None
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -175,6 +178,33 @@ class Provider:
         if items:
             target += b"?" + b"&".join(items)
         return Call(b"POST", target, self._headers(dialect, native, stream, headers, extra))
+
+    def models_call(self, after: str = "") -> Call | None:
+        """The request for the vendor's list of models, or for its next part; ``None``: it has none.
+
+        :param after: what the part before it said.
+        :raises ampproxy.errors.ExchangeError: there is no credential for it at the moment.
+        """
+        listing = self.LISTING
+        if listing is None:
+            return None
+        items = [self._query.decode("ascii"), listing.query]
+        if after:
+            items.append(f"{listing.cursor}={quote(after, safe='')}")
+        query = "&".join(item for item in items if item)
+        url = f"{self._base}models" + (f"?{query}" if query else "")
+        headers = self._headers(self.account.dialect, False, False, (), None)
+        kept = (header for header in headers if header[0] != b"content-type" or header[0] in self._custom)
+        return Call(b"GET", url.encode(), tuple(kept))
+
+    def models_page(self, body: bytes) -> Page:
+        """The models that such a list names, as far as this account's calls can use them.
+
+        :raises ValueError: the body is no list of models.
+        """
+        if self.LISTING is None:
+            raise ValueError("no list of models is known here")
+        return self.LISTING.read(body)
 
     def packed(
         self, endpoint: Endpoint, model: str, body: bytes, *, stream: bool, query: bytes = b""

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ampproxy.model.base import CHAT, COMPLETIONS
 from ampproxy.providers.base import Paths, Provider
+from ampproxy.providers.listing import Listing, openai_page
 from ampproxy.routing.endpoints import Operation
 
 
@@ -17,3 +18,4 @@ class Compatible(Provider):
         (COMPLETIONS, Operation.GENERATE): "completions",
         (CHAT, Operation.EMBED): "embeddings",
     }
+    LISTING = Listing(openai_page)

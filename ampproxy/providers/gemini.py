@@ -6,6 +6,7 @@ from typing import ClassVar
 
 from ampproxy.model.base import GEMINI
 from ampproxy.providers.base import Paths, Provider, path_segment
+from ampproxy.providers.listing import Listing, gemini_page
 from ampproxy.routing.endpoints import Endpoint, Operation
 
 
@@ -21,6 +22,7 @@ class Gemini(Provider):
     VERSION = "v1beta"
     CREDENTIAL = b"x-goog-api-key"
     SCHEME = b""
+    LISTING: ClassVar[Listing | None] = Listing(gemini_page, "pageSize=1000", "pageToken")
 
     def _path(self, endpoint: Endpoint, dialect: str, model: str, stream: bool) -> str:
         method = endpoint.method or _method(endpoint.operation, stream)

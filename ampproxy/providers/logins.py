@@ -53,6 +53,14 @@ class LoginProvider(Provider):
         :raises ampproxy.errors.GatewayFault: the vendor has no such call.
         """
         call = super().call(endpoint, model, stream=stream, query=query, headers=headers, extra=extra)
+        return self._signed(call)
+
+    def models_call(self, after: str = "") -> Call | None:
+        """As every provider; with the token of this moment."""
+        call = super().models_call(after)
+        return None if call is None else self._signed(call)
+
+    def _signed(self, call: Call) -> Call:
         if self.account.token is None:
             raise GatewayFault.of("internal", f"{self.account.label} has no token.")
         self._scope.check(call.url.decode("ascii"))
@@ -87,6 +95,8 @@ class CodexLogin(LoginProvider, OpenAI):
     """ChatGPT's Responses backend: streams only, and takes fewer parameters than OpenAI's API."""
 
     PATHS: ClassVar[Paths] = {(RESPONSES, Operation.GENERATE): "responses"}
+    #: Its list is for the vendor's own program, which has to say its version.
+    LISTING = None
 
     def call(
         self,

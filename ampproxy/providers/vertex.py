@@ -19,6 +19,7 @@ class Vertex(Gemini):
         for operation in (Operation.GENERATE, Operation.COUNT_TOKENS, Operation.EMBED, Operation.OTHER)
     }
     VERSION = "v1"
+    LISTING = None
 
     def speaks(self, endpoint: Endpoint) -> str:
         """As every provider; but its counting call takes another form than the Gemini API's, into which
