@@ -1,9 +1,22 @@
-"""Which account serves which model: the models that clients see, and what is behind each."""
+"""Which account serves which model: the models that clients see, and what is behind each.
+
+An account serves
+
+1. the models that its configuration names, and no others;
+2. else those that its vendor told us of (:mod:`ampproxy.relay.discovery`), without ``excluded-models``;
+3. else, or beside those, any name of its vendor's family. A list can be an hour old, and vendors take
+   names that they do not list; so what a list lacks is still tried, unless the same vendor lists it
+   for another account: then this one does not have it.
+
+Clients are shown the models of 1 and 2.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal, TypeAlias
 
 from ampproxy.config.schema import Account, AccountKind, Config
 from ampproxy.routing.route import Offer
@@ -30,6 +43,11 @@ _OWNERS: dict[AccountKind, str] = {
     "gemini-login": "google",
     "gemini-api-login": "google",
 }
+
+
+#: How it is known that an account serves a model: the three rules above.
+Source: TypeAlias = Literal["config", "vendor", "pattern"]
+_NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,35 +87,72 @@ class Catalog:
     A model is known by its visible id only: the alias, or the name where there is none. An account with
     a prefix offers it as ``prefix/id``, and also as ``id`` unless ``force-model-prefix`` is set. Ids are
     case-sensitive. The offers of one id come by ``priority``, highest first, then in config order.
+
+    :param discovered: the models of accounts' vendors, by the account's label; what an account that
+        names models of its own has here does not count.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, discovered: Mapping[str, tuple[str, ...]] = _NOTHING) -> None:
         self._force_prefix = config.force_model_prefix
+        self._discovered = {
+            account.label: discovered[account.label]
+            for account in config.accounts
+            if not account.models and account.label in discovered
+        }
+        # Accounts of one vendor mostly have the same list; at a thousand of them it is kept once.
+        self._shared: dict[object, _Shelf] = {}
+        shelves = [(account, self._shelf(account)) for account in config.accounts]
         # A stable sort: config order stays within one priority.
-        ranked = sorted(config.accounts, key=lambda account: -account.priority)
-        self._shelves = tuple((account, self._shelf(account)) for account in ranked)
-        self._exact = {id_: tuple(self._offers(id_)) for _, shelf in self._shelves for id_ in shelf}
-        self._models = self._listed(config.accounts)
+        self._shelves = sorted(shelves, key=lambda shelf: -shelf[0].priority)
+        self._elsewhere = self._told(config.accounts)
+        self._models = _listed(shelves)
+        self._exact: dict[str, tuple[Offer, ...] | None] = dict.fromkeys(model.id for model in self._models)
 
     def find(self, base: str) -> tuple[Offer, ...]:
         """Who serves this id (without a thinking suffix); empty if nobody does."""
         offers = self._exact.get(base)
-        return tuple(self._offers(base)) if offers is None else offers
+        if offers is None:
+            offers = tuple(offer for offer, _ in self._offers(base))
+            if base in self._exact:
+                self._exact[base] = offers
+        return offers
+
+    def sourced(self, base: str) -> tuple[tuple[Offer, Source], ...]:
+        """As :meth:`find`, with how each is known."""
+        return tuple(self._offers(base))
 
     def models(self) -> tuple[CatalogModel, ...]:
         """The models whose names are known, each once, in config order."""
         return self._models
 
-    def _shelf(self, account: Account) -> dict[str, list[str]]:
+    def patterns(self, account: Account) -> tuple[str, ...]:
+        """What stands for an account's models as long as those are not known, as clients name them."""
+        if account.models or account.label in self._discovered:
+            return ()
+        plain = FAMILIES[account.kind]
+        prefixed = tuple(f"{account.prefix}/{pattern}" for pattern in plain if account.prefix)
+        return prefixed if account.prefix and self._force_prefix else plain + prefixed
+
+    def _shelf(self, account: Account) -> _Shelf:
         """Ids that clients use -> the vendor's names; a repeated alias is a pool of several."""
-        shelf: dict[str, list[str]] = {}
-        for model in account.models:
-            if _excluded(account, model.visible):
+        if account.models:
+            return self._filled(account, [(model.visible, model.name) for model in account.models])
+        names = self._discovered.get(account.label, ())
+        key = (names, account.prefix, account.excluded_models)
+        shelf = self._shared.get(key)
+        if shelf is None:
+            shelf = self._shared[key] = self._filled(account, [(name, name) for name in names])
+        return shelf
+
+    def _filled(self, account: Account, pairs: list[tuple[str, str]]) -> _Shelf:
+        shelf: _Shelf = {}
+        for visible, name in pairs:
+            if _excluded(account, visible):
                 continue
-            for id_ in self._ids(account, model.visible):
+            for id_ in self._ids(account, visible):
                 names = shelf.setdefault(id_, [])
-                if model.name not in names:
-                    names.append(model.name)
+                if name not in names:
+                    names.append(name)
         return shelf
 
     def _ids(self, account: Account, visible: str) -> tuple[str, ...]:
@@ -106,22 +161,24 @@ class Catalog:
         prefixed = f"{account.prefix}/{visible}"
         return (prefixed,) if self._force_prefix else (visible, prefixed)
 
-    def _listed(self, accounts: tuple[Account, ...]) -> tuple[CatalogModel, ...]:
-        models: dict[str, CatalogModel] = {}
+    def _told(self, accounts: tuple[Account, ...]) -> dict[str, set[str]]:
+        """What each vendor, known by its address, listed for any account."""
+        told: dict[str, set[str]] = {}
         for account in accounts:
-            for id_ in self._shelf(account):
-                models.setdefault(id_, CatalogModel(id_, owner(account)))
-        return tuple(models.values())
+            told.setdefault(account.base_url, set()).update(self._discovered.get(account.label, ()))
+        return told
 
-    def _offers(self, id_: str) -> Iterator[Offer]:
+    def _offers(self, id_: str) -> Iterator[tuple[Offer, Source]]:
         for account, shelf in self._shelves:
-            if account.models:
-                for name in shelf.get(id_, ()):
-                    yield Offer(account, name)
-            else:
+            names = shelf.get(id_)
+            if names is not None:
+                source: Source = "config" if account.models else "vendor"
+                for name in names:
+                    yield Offer(account, name), source
+            elif not account.models:
                 yield from self._by_family(account, id_)
 
-    def _by_family(self, account: Account, id_: str) -> Iterator[Offer]:
+    def _by_family(self, account: Account, id_: str) -> Iterator[tuple[Offer, Source]]:
         name = id_
         if account.prefix:
             inner = id_.removeprefix(account.prefix + "/")
@@ -129,8 +186,24 @@ class Catalog:
                 return
             name = inner
         named = any(matches_wildcard(pattern, name) for pattern in FAMILIES[account.kind])
-        if named and not _excluded(account, name):
-            yield Offer(account, name)
+        if not named or _excluded(account, name):
+            return
+        if account.label in self._discovered and name in self._elsewhere[account.base_url]:
+            return
+        yield Offer(account, name), "pattern"
+
+
+#: Ids that clients use -> the vendor's names of each.
+_Shelf: TypeAlias = dict[str, list[str]]
+
+
+def _listed(shelves: Iterable[tuple[Account, _Shelf]]) -> tuple[CatalogModel, ...]:
+    models: dict[str, CatalogModel] = {}
+    for account, shelf in shelves:
+        for id_ in shelf:
+            if id_ not in models:
+                models[id_] = CatalogModel(id_, owner(account))
+    return tuple(models.values())
 
 
 def _excluded(account: Account, visible: str) -> bool:

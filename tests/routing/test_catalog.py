@@ -33,8 +33,8 @@ def account(label, kind="claude", models=(), **others):
     )
 
 
-def catalog(*accounts, **settings):
-    return Catalog(Config(accounts=accounts, **settings))
+def catalog(*accounts, discovered=None, **settings):
+    return Catalog(Config(accounts=accounts, **settings), discovered or {})
 
 
 def offers(found):
@@ -211,3 +211,75 @@ def test_hostile_wildcards_are_cheap():
     begun = time.perf_counter()
     assert not matches_wildcard("*a" * 50 + "*b", "a" * 100_000)
     assert time.perf_counter() - begun < 1
+
+
+def sourced(found):
+    return [(offer.account.label, source) for offer, source in found]
+
+
+def ids(served):
+    return [model.id for model in served.models()]
+
+
+def test_vendors_list():
+    """An account that names no models serves and shows what its vendor lists."""
+    served = catalog(
+        account("local", "openai-compatibility"),
+        account("named", models=["claude-mine"]),
+        discovered={"local": ("qwen3", "llama"), "named": ("claude-listed",)},
+    )
+    assert ids(served) == ["qwen3", "llama", "claude-mine"]
+    assert sourced(served.sourced("qwen3")) == [("local", "vendor")]
+    assert sourced(served.sourced("claude-mine")) == [("named", "config")]
+    for unknown in ("claude-listed", "qwen2", "claude-x"):
+        assert served.find(unknown) == ()
+
+
+def test_vendors_list_without_what_is_excluded():
+    """``excluded-models`` holds for what the vendor lists, and the family does not bring it back."""
+    served = catalog(
+        account("a", excluded_models=("claude-*-old",)), discovered={"a": ("claude-new", "claude-very-old")}
+    )
+    assert ids(served) == ["claude-new"]
+    assert served.find("claude-very-old") == ()
+
+
+def test_prefix_of_vendors_list():
+    """Listed models have the account's prefix as named ones do."""
+    accounts, told = account("a", prefix="team"), {"a": ("claude-x",)}
+    assert ids(catalog(accounts, discovered=told)) == ["claude-x", "team/claude-x"]
+    forced = catalog(accounts, discovered=told, force_model_prefix=True)
+    assert ids(forced) == ["team/claude-x"]
+    assert offers(forced.find("team/claude-x")) == [("a", "claude-x")]
+    assert offers(forced.find("team/claude-y")) == [("a", "claude-y")]
+    assert forced.find("claude-x") == ()
+
+
+def test_model_newer_than_the_list():
+    """A model that the vendor does not list (yet) is tried if its name is one of the family's, but not
+    shown; nor is it tried where the same vendor lists it for another account only."""
+    served = catalog(
+        account("a"), account("b"), discovered={"a": ("claude-x",), "b": ("claude-x", "claude-z")}
+    )
+    assert ids(served) == ["claude-x", "claude-z"]
+    assert sourced(served.sourced("claude-new")) == [("a", "pattern"), ("b", "pattern")]
+    assert sourced(served.sourced("claude-z")) == [("b", "vendor")]
+    assert served.find("gpt-5") == ()
+
+
+def test_list_not_known_yet():
+    """Beside an account whose list is known, one whose list is not serves its family."""
+    served = catalog(account("a"), account("b"), discovered={"a": ("claude-x",)})
+    assert sourced(served.sourced("claude-x")) == [("a", "vendor"), ("b", "pattern")]
+    assert served.patterns(account("b")) == ("claude-*",)
+    assert served.patterns(account("a")) == served.patterns(account("c", models=["m"])) == ()
+
+
+def test_lists_of_a_thousand_accounts():
+    """A new list at a thousand accounts does not stop the service for long."""
+    accounts = [account(str(number)) for number in range(1000)]
+    names = tuple(f"claude-{number}" for number in range(100))
+    began = time.perf_counter()
+    served = catalog(*accounts, discovered={each.label: tuple(names) for each in accounts})
+    assert len(served.find("claude-7")) == 1000
+    assert time.perf_counter() - began < 0.5
