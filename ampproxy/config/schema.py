@@ -37,6 +37,10 @@ class TokenSource(Protocol):
         """
         ...
 
+    def refused(self, token: Secret) -> None:
+        """The vendor answered 401 to a request with this token: it should be renewed."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:

@@ -126,11 +126,11 @@ class Credential:
         self._needs_login = True
         self._due = float("inf")
 
-    def refused(self, token: Secret, now: float) -> None:
-        """The vendor answered 401 to a request with this token: renew it, once for each token."""
+    def refused(self, token: Secret) -> None:
+        """The vendor answered 401 to a request with this token: renew it soon, once for each token."""
         if token == self._secret and self._suspect != token.reveal() and not self._needs_login:
             self._suspect = token.reveal()
-            self._due = min(self._due, now)
+            self._due = 0.0
 
 
 #: Seconds between the end of a renewal that went well and the next.

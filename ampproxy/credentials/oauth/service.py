@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from ampproxy.config.schema import Account, Config
+from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.oauth.accounts import logins_to_accounts
 from ampproxy.credentials.oauth.credential import Credential, State
 from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused, Unavailable
@@ -57,6 +57,8 @@ class Logins:
     :param wall: seconds since the epoch.
     :param random: a number from 0 to 1.
     :param changed: called when :meth:`accounts` has others than before; not when tokens are renewed.
+    :param renewed: called with the token of an account when it has become another, by a renewal or in the
+        file: what was held against the account because of the old one is void.
     """
 
     def __init__(
@@ -69,8 +71,10 @@ class Logins:
         wall: Callable[[], float],
         random: Callable[[], float],
         changed: Callable[[], None] = lambda: None,
+        renewed: Callable[[TokenSource], None] = lambda token: None,
     ) -> None:
         self.changed = changed
+        self.renewed = renewed
         self._settings = config.oauth
         self._clock = clock
         self._log = log
@@ -150,11 +154,6 @@ class Logins:
         ]
         return [Secret(text) for text in texts if text]
 
-    def refused(self, account: Account, token: Secret) -> None:
-        """The vendor answered 401 to a request with this token: it is renewed at the next tick."""
-        if isinstance(account.token, Credential):
-            account.token.refused(token, self._wall())
-
     def _tick(self) -> None:
         self._look()
         now = self._wall()
@@ -219,6 +218,7 @@ class Logins:
             credential.unsaved = known.unsaved
             return True
         known.take(login, self._wall())
+        self.renewed(known)
         return False
 
     def _begin(self, name: str, credential: Credential) -> None:
@@ -271,7 +271,10 @@ class Logins:
             # Logged out; the next looks at the folder tell everybody.
             credential.failed("its file is gone", self._wall(), None)
             return
+        before = credential.login.access_token
         credential.renewed(ended.login, self._wall())
+        if ended.login.access_token != before:
+            self.renewed(credential)
         credential.unsaved = ended.unsaved
         if ended.unsaved is not None:
             credential.error = f"its new tokens cannot be written: {ended.unsaved[2]}"

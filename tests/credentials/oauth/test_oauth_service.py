@@ -44,6 +44,7 @@ class House:
         self.world.now = self.clock.seconds
         self.world.server._clock = self.clock.seconds
         self.changes = 0
+        self.renewed = []
         self.lines = []
         self.sent = []
         self.mode = "well"
@@ -59,6 +60,7 @@ class House:
             wall=self.clock.seconds,
             random=lambda: 0.5,
             changed=self.changed,
+            renewed=lambda token: self.renewed.append(token),
         )
 
     def changed(self):
@@ -222,12 +224,13 @@ def test_refused_by_the_vendor(house):
     house.logins.start()
     account = house.logins.accounts()[0]
     token = account.token.current()
-    house.logins.refused(account, token)
+    account.token.refused(token)
     house.pass_(2)
     assert account.token.current() != token
-    house.logins.refused(account, token)
+    account.token.refused(token)
     house.pass_(20)
     assert len(house.sent) == 1
+    assert house.renewed == [account.token]
 
 
 def test_slow_server_and_stop(house):
