@@ -1,20 +1,21 @@
-"""The running service: its ports, its site, and an orderly end."""
+"""The running service: its ports, its site, the configuration in force, and an orderly end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
-from twisted.logger import Logger
+from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
 
+from ampproxy.config.schema import Account, Config
 from ampproxy.errors import ConfigError
-from ampproxy.listen import describe, is_reachable_from_elsewhere
-from ampproxy.resources.gateway import Gateway
+from ampproxy.listen import describe, endpoints_for, is_reachable_from_elsewhere
+from ampproxy.relay.discovery import Discovery
+from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
 from ampproxy.resources.site import GatewaySite
 
@@ -22,21 +23,84 @@ from ampproxy.resources.site import GatewaySite
 class GatewayService(Service):
     """Listens, serves, and at its end lets what is under way finish.
 
-    :param endpoints: where to listen.
+    :param config: as the file says it; logins add accounts to it.
+    :param around: what outlives a configuration.
+    :param listen: Twisted endpoint strings that replace the configured address.
+    :param discovery: asks vendors for their models, as long as the service runs.
     :ivar ports: what it listens on, once it does.
+    :ivar generation: how often the configuration was put in force, the first time included.
     """
 
     name = "ampproxy"
 
     def __init__(
-        self, gateway: Gateway, endpoints: Sequence[IStreamServerEndpoint], reactor: Any, log: Logger
+        self,
+        config: Config,
+        around: Surroundings,
+        reactor: Any,
+        listen: tuple[str, ...] = (),
+        discovery: Discovery | None = None,
     ) -> None:
-        self.gateway = gateway
-        self.site = GatewaySite(Root(gateway), gateway.config.limits, reactor)
-        self.ports: list[IListeningPort] = []
-        self._endpoints = endpoints
+        self._config = config
+        self._around = around
+        self._logins: tuple[Account, ...] = ()
+        self._listen = listen
+        self._discovery = discovery
+        self._endpoints = endpoints_for(config, reactor, listen)
         self._reactor = reactor
-        self._log = log
+        self._log = around.log
+        self.generation = 1
+        self.gateway = self._build()
+        self.site = GatewaySite(Root(self.gateway), config.limits, reactor)
+        self.ports: list[IListeningPort] = []
+
+    def _build(self) -> Gateway:
+        accounts = (*self._config.accounts, *self._logins)
+        return Gateway(replace(self._config, accounts=accounts), self._around)
+
+    def use(self, config: Config) -> None:
+        """Serve by another configuration, from the next request on. What is under way keeps its own; a
+        changed address is opened before the old one is closed.
+        """
+        old, self._config = self._config, config
+        self._swap()
+        if not self._listen and (config.host, config.port, config.tls) != (old.host, old.port, old.tls):
+            moving = Deferred.fromCoroutine(self._move())
+            moving.addErrback(lambda failure: self._log.failure("A defect met while moving", failure))
+
+    def use_logins(self, accounts: tuple[Account, ...]) -> None:
+        """Serve with these accounts beside the configured ones."""
+        if accounts != self._logins:
+            self._logins = accounts
+            self._swap()
+
+    def _swap(self) -> None:
+        gateway = self._build()
+        self.generation += 1
+        self.gateway = gateway
+        self.site.limits = gateway.config.limits
+        self.site.resource = Root(gateway)
+        if self.running:
+            self._discover()
+        self._log.info(
+            "Configuration {generation} is in force: {accounts} accounts, {mappings} model mappings",
+            generation=self.generation,
+            accounts=len(gateway.config.accounts),
+            mappings=len(gateway.config.ampcode.mappings),
+        )
+
+    async def _move(self) -> None:
+        """Listen where the configuration says now, and then no longer where it said before."""
+        old, self.ports = self.ports, []
+        try:
+            self._endpoints = endpoints_for(self._config, self._reactor)
+            await self.listen()
+        except (ConfigError, CannotListenError) as error:
+            opened, self.ports = self.ports, old
+            self._log.error("The address stays as it was: {error}", error=str(error))
+            old = opened
+        for port in old:
+            await maybeDeferred(port.stopListening)
 
     async def listen(self) -> None:
         """Open the ports. Whoever calls this stops the service if it fails.
@@ -66,6 +130,16 @@ class GatewayService(Service):
                 raise SystemExit(f"ampproxy: {failure.value}")
             failure.raiseException()
 
+    def startService(self) -> None:
+        """It listens already; from now on vendors are asked for their models."""
+        super().startService()
+        self._discover()
+
+    def _discover(self) -> None:
+        if self._discovery is not None:
+            gateway = self.gateway
+            self._discovery.watch(gateway.config, gateway.providers, gateway.find_models)
+
     def hurry(self) -> None:
         """Do not wait any longer for what is under way."""
         self.gateway.around.running.give_up()
@@ -73,6 +147,8 @@ class GatewayService(Service):
     def stopService(self) -> Deferred[None]:
         """Accept nothing more; wait for what is under way, no longer than the grace period."""
         super().stopService()
+        if self._discovery is not None:
+            self._discovery.stop()
         return Deferred.fromCoroutine(self._drain())
 
     async def _drain(self) -> None:

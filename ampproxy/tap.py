@@ -7,6 +7,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
+import random
 import signal
 import time
 import uuid
@@ -23,8 +24,10 @@ from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ConfigError
-from ampproxy.listen import endpoints_for
-from ampproxy.resources.gateway import Gateway, Running, Surroundings
+from ampproxy.relay.discovery import Discovery
+from ampproxy.relay.model_cache import ModelCache, cache_folder
+from ampproxy.reload import ConfigWatch
+from ampproxy.resources.gateway import Running, Surroundings
 from ampproxy.service import GatewayService
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import Proxy
@@ -73,13 +76,29 @@ def makeService(options: Options) -> GatewayService:
 
     config: Config = options["parsed"]
     try:
-        service = build(config, reactor, listen=tuple(options["listen"]))
+        cache = cache_folder(os.environ, Path.home())
+        service = build(config, reactor, listen=tuple(options["listen"]), cache=cache, discover=True)
     except ConfigError as error:
         raise usage.UsageError(str(error)) from None
     for warning in config.warnings:
         service.gateway.log.warn("{warning}", warning=warning)
-    _settle(service, reactor)
+    watch = None
+    if config.source is not None:
+        watch = ConfigWatch(
+            config.source,
+            lambda: _load(config.source or Path()),
+            service.use,
+            clock=reactor,
+            log=service.gateway.log,
+        )
+    _settle(service, watch, reactor)
     return service
+
+
+def _load(path: Path) -> Config:
+    config = load(path, environ=os.environ, home=Path.home())
+    _check_proxies(config)
+    return config
 
 
 def build(
@@ -91,27 +110,36 @@ def build(
     home: Path | None = None,
     policy: IPolicyForHTTPS | None = None,
     observer: ILogObserver = globalLogPublisher,
+    cache: Path | None = None,
+    discover: bool = False,
 ) -> GatewayService:
     """Put a service together; it listens once it is started.
 
     :param listen: endpoint strings that replace the configured address.
     :param policy: verifies the upstreams' certificates; by default against the system's trust store.
     :param observer: takes the log's events.
+    :param cache: the folder of what may be forgotten; ``None``: nothing of it is kept.
+    :param discover: ask the vendors for the models of accounts that name none, as long as it runs.
     :raises ConfigError: an endpoint or a TLS file cannot be used.
     """
     _check_proxies(config)
     log = Logger(namespace="ampproxy", observer=observer)
+    client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect, policy=policy)
+    discovery = Discovery(
+        client, reactor, ModelCache(cache), log, wall=time.time, random=random.SystemRandom().random
+    )
     surroundings = Surroundings(
         clock=reactor,
-        client=UpstreamClient(reactor, connect_timeout=config.timeouts.connect, policy=policy),
+        client=client,
         environ=os.environ if environ is None else environ,
         home=Path.home() if home is None else home,
         wall=time.time,
         new_id=lambda prefix: prefix + uuid.uuid4().hex,
         log=log,
         running=Running(),
+        known_models=discovery.models,
     )
-    return GatewayService(Gateway(config, surroundings), endpoints_for(config, reactor, listen), reactor, log)
+    return GatewayService(config, surroundings, reactor, listen, discovery if discover else None)
 
 
 def _keep_freed_memory() -> None:
@@ -140,12 +168,15 @@ def _check_proxies(config: Config) -> None:
         raise ConfigError(tuple(complaints))
 
 
-def _settle(service: GatewayService, reactor: Any) -> None:
+def _settle(service: GatewayService, watch: ConfigWatch | None, reactor: Any) -> None:
     """What a process of our own wants when it has started."""
 
     def started() -> None:
         # twistd would end with the signal's own status; an orderly end is a success.
         signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(terminate))
+        if watch is not None:
+            signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(watch.load))
+            watch.start()
         gc.set_threshold(50_000, 20, 100)
         _keep_freed_memory()
         load_dialects(list(DIALECTS))

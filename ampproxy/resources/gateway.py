@@ -5,7 +5,7 @@ A reload builds a new one and swaps it in; what is under way keeps the one it be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ampproxy.config.schema import Config
+from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.pool import Pool
@@ -22,6 +22,7 @@ from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.translate import Origin
 from ampproxy.resources.guard import Guard
+from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.wire.redact import Redactor, Secret
@@ -71,6 +72,7 @@ class Surroundings:
     :param new_id: makes an unguessable id for a prefix.
     :param running: what is under way, under any configuration.
     :param pool_state: which accounts rest, and where conversations are at home.
+    :param known_models: what the vendors of accounts listed when they were asked, by label.
     """
 
     clock: IReactorTime
@@ -82,6 +84,7 @@ class Surroundings:
     log: Logger
     running: Running
     pool_state: PoolState = field(default_factory=PoolState)
+    known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
 
 
 def secrets_of(config: Config) -> list[Secret]:
@@ -104,7 +107,7 @@ class Gateway:
         self.client = surroundings.client
         self.log = surroundings.log
         self.guard = Guard(config)
-        self.router = Router(config)
+        self.find_models()
         self.pool = Pool(config.routing, config.accounts, surroundings.pool_state, surroundings.log)
         self.providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
         self.bridges = BridgeMaker(
@@ -116,3 +119,8 @@ class Gateway:
         self.amp_keys = AmpKeys(config.ampcode, environ=surroundings.environ, home=surroundings.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
         self.amp_origin = f"the Amp upstream ({urlsplit(self.amp_url).netloc})" if self.amp_url else ""
+
+    def find_models(self) -> None:
+        """Decide by what is now known of the vendors' models. What is under way keeps its decision."""
+        known = self.around.known_models(self.config.accounts)
+        self.router = Router(self.config, Catalog(self.config, known))

@@ -1,0 +1,300 @@
+"""Asks vendors which models they serve, for accounts whose configuration names none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http_headers import Headers
+
+from ampproxy.config.schema import Account, Config
+from ampproxy.errors import UpstreamFault
+from ampproxy.providers import Call, Provider
+from ampproxy.relay.model_cache import ModelCache
+from ampproxy.routing.discovered import MAX_MODELS, Found, cleaned
+from ampproxy.upstream.body import collect
+from ampproxy.upstream.failures import explain
+
+#: Seconds between two questions to one vendor; up to a tenth more or less, so that they spread.
+INTERVAL = 3600.0
+#: Seconds after a first failure; doubles with each, up to the interval: a local server may start later.
+FIRST_RETRY = 60.0
+#: Seconds for a whole list.
+PATIENCE = 15.0
+AT_ONCE = 4
+MAX_LIST = 8 * 1024 * 1024
+MAX_PAGES = 20
+#: Seconds in which answers are gathered before the catalog is made anew.
+_SETTLE = 0.2
+
+
+class Sends(Protocol):
+    """As :class:`ampproxy.upstream.client.UpstreamClient`."""
+
+    def send(
+        self, method: str, url: str, headers: Headers, body: Any = None, proxy: str | None = None
+    ) -> Deferred[Any]:
+        """Send a request."""
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class _Asked:
+    """An account that is asked again and again.
+
+    :ivar said: the failure that the log knows of already.
+    """
+
+    account: Account
+    provider: Provider
+    proxy: str | None
+    timer: IDelayedCall | None = None
+    asking: Deferred[None] | None = None
+    failures: int = 0
+    said: str = ""
+
+    def stop(self) -> None:
+        timer, self.timer = self.timer, None
+        if timer is not None and timer.active():
+            timer.cancel()
+        asking, self.asking = self.asking, None
+        if asking is not None:
+            asking.cancel()
+
+
+class Discovery:
+    """The models of accounts that name none, as their vendors tell them.
+
+    What is known is kept on disk and there at once at the next start. A failure changes nothing.
+
+    :param clock: for the pauses.
+    :param wall: seconds since the epoch.
+    :param random: a number from 0 to 1.
+    """
+
+    def __init__(
+        self,
+        client: Sends,
+        clock: IReactorTime,
+        cache: ModelCache,
+        log: Logger,
+        *,
+        wall: Callable[[], float],
+        random: Callable[[], float],
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._cache = cache
+        self._log = log
+        self._wall = wall
+        self._random = random
+        self._book = cache.read(wall())
+        self._asked: dict[str, _Asked] = {}
+        self._gate = DeferredSemaphore(AT_ONCE)
+        self._changed: Callable[[], None] = lambda: None
+        self._telling: IDelayedCall | None = None
+        self._news = False
+        self._unwritable = ""
+
+    def models(self, accounts: Iterable[Account]) -> dict[str, tuple[str, ...]]:
+        """Of those accounts whose vendor has answered at any time: label -> models."""
+        return self._book.models(accounts)
+
+    def failures(self) -> Iterator[tuple[str, str]]:
+        """The accounts whose vendor did not answer when it was asked last, and why."""
+        return ((asked.account.label, asked.said) for asked in self._asked.values() if asked.said)
+
+    def watch(
+        self,
+        config: Config,
+        providers: Mapping[str, Provider],
+        changed: Callable[[], None],
+        *,
+        again: bool = False,
+    ) -> None:
+        """Ask for these accounts from now on, and for no others: those at once of which nothing is known
+        or only something old.
+
+        :param changed: called when :meth:`models` gives others than before.
+        :param again: ask for all of them at once.
+        """
+        self._changed = changed
+        before, self._asked = self._asked, {}
+        for account in config.accounts:
+            provider = providers[account.label]
+            if account.models or provider.LISTING is None:
+                continue
+            identity = self._book.identity(account)
+            asked = before.pop(identity, None) or self._asked.get(identity)
+            proxy = account.proxy_url or config.proxy_url
+            if asked is None:
+                asked = _Asked(account, provider, proxy)
+            elif identity not in self._asked:
+                asked.account, asked.provider, asked.proxy = account, provider, proxy
+            self._asked[identity] = asked
+        for left in before.values():
+            left.stop()
+        for identity, asked in self._asked.items():
+            self._begin(identity, asked, again)
+
+    def settled(self) -> Deferred[Any]:
+        """Fires when all that is being asked now has been answered or given up."""
+        waiting = []
+        for asked in self._asked.values():
+            if asked.asking is not None:
+                done: Deferred[None] = Deferred()
+                asked.asking.addCallback(_after, done)
+                waiting.append(done)
+        return DeferredList(waiting)
+
+    def stop(self) -> None:
+        """Ask nobody any more; what is known is on the disk after this."""
+        watched, self._asked = self._asked, {}
+        for asked in watched.values():
+            asked.stop()
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+            self._write()
+
+    def _begin(self, identity: str, asked: _Asked, again: bool) -> None:
+        if asked.asking is not None:
+            return
+        if asked.timer is not None and not again:
+            return
+        found = self._book.accounts.get(identity)
+        age = INTERVAL if found is None else self._wall() - found.at
+        if again or age >= INTERVAL:
+            asked.stop()
+            self._ask(identity, asked)
+        else:
+            self._later(identity, asked, INTERVAL - age)
+
+    def _later(self, identity: str, asked: _Asked, seconds: float) -> None:
+        spread = seconds * (0.9 + 0.2 * self._random())
+        asked.timer = self._clock.callLater(spread, self._ask, identity, asked)
+
+    def _ask(self, identity: str, asked: _Asked) -> None:
+        asked.timer = None
+
+        def begin() -> Deferred[tuple[str, ...]]:
+            # Not before its turn: waiting in the queue does not count.
+            return Deferred.fromCoroutine(self._list(asked)).addTimeout(PATIENCE, self._clock)
+
+        asking: Deferred[Any] = self._gate.run(begin)
+        asked.asking = asking
+        asking.addCallbacks(
+            self._found, self._failed, callbackArgs=(identity, asked), errbackArgs=(identity, asked)
+        )
+        asking.addErrback(self._defect, asked)
+
+    def _found(self, models: tuple[str, ...], identity: str, asked: _Asked) -> None:
+        asked.asking, asked.failures, asked.said = None, 0, ""
+        if self._asked.get(identity) is not asked:
+            return
+        before = self._book.accounts.get(identity)
+        self._book = self._book.having({identity: Found(models, self._wall())})
+        if before is None or before.models != models:
+            self._news = True
+            self._log.info(
+                "{account}: its vendor lists {count} models", account=asked.account.label, count=len(models)
+            )
+        if self._telling is None:
+            self._telling = self._clock.callLater(_SETTLE, self._tell)
+        self._later(identity, asked, INTERVAL)
+
+    def _failed(self, failure: Failure, identity: str, asked: _Asked) -> None:
+        asked.asking = None
+        if self._asked.get(identity) is not asked:
+            return
+        account, error = asked.account, failure.value
+        assert error is not None
+        reason = str(explain(error, urlsplit(account.base_url).netloc))
+        if asked.said != reason:
+            asked.said = reason
+            known = identity in self._book.accounts
+            self._log.warn(
+                "{account}: its vendor could not be asked for its models: {reason} {instead}",
+                account=account.label,
+                reason=reason,
+                instead="The last list stays." if known else "They can be named in the account's models.",
+            )
+        self._later(identity, asked, min(INTERVAL, FIRST_RETRY * 2.0 ** min(asked.failures, 10)))
+        asked.failures += 1
+
+    def _defect(self, failure: Failure, asked: _Asked) -> None:
+        self._log.failure("{account}: asking for its models failed", failure, account=asked.account.label)
+
+    def _tell(self) -> None:
+        self._telling = None
+        self._write()
+        news, self._news = self._news, False
+        if news:
+            self._changed()
+
+    def _write(self) -> None:
+        try:
+            self._cache.write(self._book, self._wall())
+            self._unwritable = ""
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            if self._unwritable != reason:
+                self._unwritable = reason
+                self._log.warn(
+                    "The vendors' lists of models cannot be kept in {path}: {reason}",
+                    path=str(self._cache.path),
+                    reason=reason,
+                )
+
+    async def _list(self, asked: _Asked) -> tuple[str, ...]:
+        """All parts of a vendor's list.
+
+        :raises UpstreamFault: it gives none.
+        """
+        names: list[str] = []
+        after = ""
+        for _ in range(MAX_PAGES):
+            call = asked.provider.models_call(after)
+            if call is None:
+                break
+            body = await self._get(call, asked)
+            try:
+                page = asked.provider.models_page(body)
+            except ValueError:
+                raise UpstreamFault.of(
+                    "unavailable", f"What {_place(call)} answered is no list of models."
+                ) from None
+            names += page.names
+            if page.after in ("", after) or len(names) > MAX_MODELS:
+                break
+            after = page.after
+        return cleaned(names)
+
+    async def _get(self, call: Call, asked: _Asked) -> bytes:
+        headers = Headers()
+        for name, value in call.headers:
+            headers.addRawHeader(name, value)
+        response = await self._client.send(
+            call.method.decode(), call.url.decode(), headers, None, asked.proxy
+        )
+        # Also of an error, so that the connection can be used again.
+        body = await collect(response, limit=MAX_LIST, clock=self._clock, idle=PATIENCE)
+        if response.code != 200:
+            raise UpstreamFault.of("unavailable", f"{_place(call)} answered with status {response.code}.")
+        return body
+
+
+def _after(result: Any, done: Deferred[None]) -> Any:
+    done.callback(None)
+    return result
+
+
+def _place(call: Call) -> str:
+    """Where a call goes, as a log may show it: the query may hold a key."""
+    return call.url.partition(b"?")[0].decode("ascii", "replace")

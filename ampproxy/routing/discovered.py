@@ -1,0 +1,94 @@
+"""What vendors said they serve, and the file that keeps it between two runs.
+
+The file is JSON. It names an account by a salted digest: neither a credential nor a label can be read
+out of it, and an account keeps its list when others are added before it in the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from ampproxy.config.schema import Account
+
+#: Vendors with more models than this are not known; a list with more is cut.
+MAX_MODELS = 5000
+#: As long as any name that is looked at (see :mod:`ampproxy.routing.decide`).
+_MAX_NAME = 512
+#: Seconds after which an account that nobody asked for is forgotten.
+_KEPT = 30 * 86400.0
+_VERSION = 1
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A vendor's answer. ``at``: seconds since the epoch."""
+
+    models: tuple[str, ...]
+    at: float
+
+
+class Book(msgspec.Struct, frozen=True):
+    """All answers, by :meth:`identity`.
+
+    :param salt: any text that is nobody else's.
+    """
+
+    salt: str
+    accounts: dict[str, Found] = msgspec.field(default_factory=dict)
+    version: int = _VERSION
+
+    def identity(self, account: Account) -> str:
+        """What an account is known by here: where it is and whose it is."""
+        who = account.label if account.token is not None else account.api_key.reveal()
+        parts = (account.kind, account.base_url, account.tenant, who, *map("=".join, account.headers))
+        text = "\0".join(parts).encode("utf-8", "surrogatepass")
+        return blake2b(text, key=self.salt.encode()[:64], digest_size=16).hexdigest()
+
+    def models(self, accounts: Iterable[Account]) -> dict[str, tuple[str, ...]]:
+        """Of those accounts whose vendor has answered: label -> models."""
+        known = ((account.label, self.accounts.get(self.identity(account))) for account in accounts)
+        return {label: found.models for label, found in known if found is not None}
+
+    def having(self, accounts: Mapping[str, Found]) -> Book:
+        """The same with these answers; of two of one account the later one stays."""
+        merged = dict(self.accounts)
+        for identity, found in accounts.items():
+            if identity not in merged or merged[identity].at <= found.at:
+                merged[identity] = found
+        return msgspec.structs.replace(self, accounts=merged)
+
+
+_decoder = msgspec.json.Decoder(Book)
+
+
+def load(data: bytes, now: float) -> Book:
+    """The book of a file.
+
+    :param now: seconds since the epoch. What is older than a month or comes from the future is left out.
+    :raises ValueError: it is none, or one of another version.
+    """
+    try:
+        book = _decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise ValueError("no list of models that this version can read") from None
+    if book.version != _VERSION or not book.salt:
+        raise ValueError("written by another version")
+    fresh = {
+        identity: Found(cleaned(found.models), found.at)
+        for identity, found in book.accounts.items()
+        if now - _KEPT <= found.at <= now
+    }
+    return msgspec.structs.replace(book, accounts=fresh)
+
+
+def dump(book: Book) -> bytes:
+    """The book as a file."""
+    return msgspec.json.format(msgspec.json.encode(book), indent=1) + b"\n"
+
+
+def cleaned(names: Iterable[str]) -> tuple[str, ...]:
+    """Each name once; without those that could be no model's: empty, endless, with control characters."""
+    kept = dict.fromkeys(name for name in names if 0 < len(name) <= _MAX_NAME and name.isprintable())
+    return tuple(kept)[:MAX_MODELS]
