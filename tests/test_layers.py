@@ -16,7 +16,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cli",),
     ("tap",),
     ("service",),
-    ("listen", "demo"),
+    ("listen", "reload", "demo"),
     ("resources",),
     ("relay",),
     ("providers",),
@@ -31,7 +31,7 @@ PURE = ("dialects", "amp", "routing", "config", "config.schema", *FOUNDATION)
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("resources", "demo"),
+    "twisted.web.server": ("resources", "demo", "cli"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 

@@ -1,0 +1,1 @@
+The configuration file is watched: whatever changes in it takes effect within two seconds, without a restart and without cutting a stream; a wrong file changes nothing and is told with its line. SIGHUP reads it at once.
