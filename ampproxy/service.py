@@ -63,7 +63,7 @@ class GatewayService(Service):
         changed address is opened before the old one is closed.
         """
         old, self._config = self._config, config
-        self._swap()
+        self._swap(ask_again=True)
         if not self._listen and (config.host, config.port, config.tls) != (old.host, old.port, old.tls):
             moving = Deferred.fromCoroutine(self._move())
             moving.addErrback(lambda failure: self._log.failure("A defect met while moving", failure))
@@ -74,14 +74,14 @@ class GatewayService(Service):
             self._logins = accounts
             self._swap()
 
-    def _swap(self) -> None:
+    def _swap(self, *, ask_again: bool = False) -> None:
         gateway = self._build()
         self.generation += 1
         self.gateway = gateway
         self.site.limits = gateway.config.limits
         self.site.resource = Root(gateway)
         if self.running:
-            self._discover()
+            self._discover(again=ask_again)
         self._log.info(
             "Configuration {generation} is in force: {accounts} accounts, {mappings} model mappings",
             generation=self.generation,
@@ -135,10 +135,10 @@ class GatewayService(Service):
         super().startService()
         self._discover()
 
-    def _discover(self) -> None:
+    def _discover(self, *, again: bool = False) -> None:
         if self._discovery is not None:
             gateway = self.gateway
-            self._discovery.watch(gateway.config, gateway.providers, gateway.find_models)
+            self._discovery.watch(gateway.config, gateway.providers, gateway.find_models, again=again)
 
     def hurry(self) -> None:
         """Do not wait any longer for what is under way."""
