@@ -10,7 +10,6 @@ import time
 import webbrowser
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +110,7 @@ async def sign_in(
     vendor = VENDORS[kind]
     terminal.tell(vendor.terms)
     client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect)
-    fetch = Fetch(partial(client.send, proxy=config.proxy_url), reactor)
+    fetch = Fetch(client.send, reactor, proxy=config.proxy_url)
     oauth = vendor.client(config.oauth)
     flow: Flow[Document]
     if device and vendor.by_device is not None:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from ampproxy.config.schema import Account, AccountKind, OAuth
 from ampproxy.credentials.oauth.credential import Credential
+from ampproxy.credentials.oauth.failures import BadFile
 from ampproxy.credentials.oauth.formats import Kind
+from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
 from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES
 from ampproxy.wire.redact import Secret
@@ -65,13 +68,37 @@ def _accounts(credential: Credential, label: str, settings: OAuth) -> Iterable[A
         )
 
 
+def accounts_in(folder: Path, settings: OAuth, now: float) -> tuple[Account, ...]:
+    """The accounts of the logins in a folder as it is now, for commands that only look.
+
+    A file that cannot be read is left out.
+
+    :raises OSError: the folder cannot be read.
+    """
+    store = Store(folder)
+    found = []
+    for name in store.names():
+        try:
+            login = store.read(name)
+        except BadFile:
+            continue
+        if login is not None:
+            found.append(Credential(login, 0.0, now))
+    return logins_to_accounts(found, settings)
+
+
+def own_proxy(document: dict[str, Any]) -> str | None:
+    """The proxy that a login's file names, or ``None``."""
+    return _text(document.get("proxy_url")) or None
+
+
 def _own(document: dict[str, Any]) -> dict[str, Any]:
     """What CLIProxyAPI lets a file say of its account. What is not as it should be is left out."""
     prefix = _text(document.get("prefix")).strip(" /")
     return {
         "priority": _whole(document.get("priority")),
         "prefix": "" if "/" in prefix else prefix,
-        "proxy_url": _text(document.get("proxy_url")) or None,
+        "proxy_url": own_proxy(document),
         "disable_cooling": document.get("disable_cooling") is True,
         "excluded_models": tuple(_text(item).lower() for item in _list(document.get("excluded_models"))),
         "headers": _headers(document.get("headers")),

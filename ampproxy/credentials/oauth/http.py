@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
+from typing import Protocol as TypingProtocol
 
 from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.interfaces import IConsumer, IReactorTime
@@ -21,8 +22,23 @@ from ampproxy.credentials.oauth.failures import Unavailable
 from ampproxy.credentials.oauth.steps import Answer, Ask, Browse, Flow, Pause, Show
 
 T = TypeVar("T")
-#: ``UpstreamClient.send`` without the proxy.
-Send = Callable[[str, str, Headers, IBodyProducer | None], Deferred[Any]]
+
+
+class Send(TypingProtocol):
+    """What sends a request: :meth:`ampproxy.upstream.client.UpstreamClient.send`."""
+
+    def __call__(
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: IBodyProducer | None = None,
+        proxy: str | None = None,
+    ) -> Deferred[Any]:
+        """The ``IResponse``, once its headers are there; redirects are not followed."""
+        ...
+
+
 #: Seconds that a login server may take. Long: an answer that comes after we gave up may have held the
 #: only refresh token that is still good.
 TIMEOUT = 60.0
@@ -79,10 +95,14 @@ class Fetch:
     """Sends a flow's requests; follows no redirect, for a refresh token must not leave its origin.
 
     :param send: sends one; follows no redirect either.
+    :param proxy: ``proxy-url`` as it is configured.
     """
 
-    def __init__(self, send: Send, clock: IReactorTime, timeout: float = TIMEOUT) -> None:
+    def __init__(
+        self, send: Send, clock: IReactorTime, *, proxy: str | None = None, timeout: float = TIMEOUT
+    ) -> None:
         self._send = send
+        self._proxy = proxy
         self._clock = clock
         self._timeout = timeout
 
@@ -107,7 +127,7 @@ class Fetch:
             raise Unavailable(f"The login server cannot be reached: {type(error).__name__}.") from None
 
     async def _exchange(self, ask: Ask, headers: Headers, body: _Body | None) -> Answer:
-        response = await self._send(ask.method, ask.url, headers, body)
+        response = await self._send(ask.method, ask.url, headers, body, self._proxy)
         done: Deferred[bytes] = Deferred()
         response.deliverBody(_Collector(done))
         told = {

@@ -12,7 +12,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Config, TokenSource
-from ampproxy.credentials.oauth.accounts import logins_to_accounts
+from ampproxy.credentials.oauth.accounts import logins_to_accounts, own_proxy
 from ampproxy.credentials.oauth.credential import Credential, State
 from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused, Unavailable
 from ampproxy.credentials.oauth.formats import Document, Login
@@ -80,7 +80,8 @@ class Logins:
         self._log = log
         self._wall = wall
         self._random = random
-        self._fetch = Fetch(send, clock)
+        self._send = send
+        self._proxy = config.proxy_url
         self._store = Store(config.auth_dir)
         self._watcher = Watcher(config.auth_dir)
         self._credentials: dict[str, Credential] = {}
@@ -123,6 +124,7 @@ class Logins:
     def configure(self, config: Config) -> None:
         """Other settings from now on, after a reload. ``auth-dir`` stays until a restart."""
         self._settings = config.oauth
+        self._proxy = config.proxy_url
 
     def accounts(self) -> tuple[Account, ...]:
         """The accounts of the logins that are switched on, by file name."""
@@ -264,7 +266,8 @@ class Logins:
             force=credential.forced,
             jitter=credential.jitter,
         )
-        return await drive(flow, self._fetch, self._clock)
+        proxy = own_proxy(credential.login.document) or self._proxy
+        return await drive(flow, Fetch(self._send, self._clock, proxy=proxy), self._clock)
 
     def _ended(self, credential: Credential, ended: Renewed) -> None:
         if ended.login is None:

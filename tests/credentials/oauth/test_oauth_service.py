@@ -14,6 +14,7 @@ from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
 
 from ampproxy.config.schema import Config, OAuth
+from ampproxy.credentials.oauth.accounts import accounts_in
 from ampproxy.credentials.oauth.formats import dump
 from ampproxy.credentials.oauth.service import Logins
 from ampproxy.credentials.oauth.store import Store
@@ -47,13 +48,14 @@ class House:
         self.renewed = []
         self.lines = []
         self.sent = []
+        self.proxies = []
         self.mode = "well"
         self.hanging = []
         folder.mkdir(mode=0o700, exist_ok=True)
         oauth = OAuth(claude=client("claude"), codex=client("codex"), gemini=client("gemini"))
         log = Logger(namespace="test", observer=lambda event: self.lines.append(formatEvent(event)))
         self.logins = Logins(
-            Config(auth_dir=folder, oauth=oauth),
+            Config(auth_dir=folder, oauth=oauth, proxy_url="http://proxy:1"),
             self.clock,
             self.send,
             log,
@@ -66,7 +68,8 @@ class House:
     def changed(self):
         self.changes += 1
 
-    def send(self, method, url, headers, body):
+    def send(self, method, url, headers, body=None, proxy=None):
+        self.proxies.append(proxy)
         written = []
         body.startProducing(type("Consumer", (), {"write": written.append}))
         told = {name.decode().lower(): values[-1].decode() for name, values in headers.getAllRawHeaders()}
@@ -315,3 +318,23 @@ def test_stop_has_an_end(house):
     house.logins.stop().addCallback(stopped.append)
     house.pass_(60, 10)
     assert stopped
+
+
+def test_proxies(house):
+    """A login is renewed through its own proxy, else through the one for all."""
+    login_file(
+        house.world, house.folder, "claude", proxy_url="socks5://own:2", expired="2020-01-01T00:00:00Z"
+    )
+    login_file(house.world, house.folder, "codex", expired="2020-01-01T00:00:00Z")
+    house.logins.start()
+    assert house.proxies == ["socks5://own:2", "http://proxy:1"]
+
+
+def test_folder_as_commands_see_it(house):
+    """A command that only looks sees the same accounts, and is not disturbed by a broken file."""
+    login_file(house.world, house.folder)
+    (house.folder / "broken.json").write_bytes(b"{")
+    house.logins.load()
+    seen = accounts_in(house.folder, OAuth(claude=client("claude")), EPOCH)
+    assert [account.label for account in seen] == [account.label for account in house.logins.accounts()]
+    assert accounts_in(house.folder / "absent", OAuth(), EPOCH) == ()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -207,6 +210,26 @@ def test_lock(tmp_path):
         again = store.lock("a.json")
         assert again is not None
         assert store.lock("a.json") is None
+
+
+def test_lock_of_a_killed_process(tmp_path):
+    """A process that is killed while it holds the lock leaves it free at once."""
+    code = (
+        "import sys, time, pathlib\n"
+        "from ampproxy.credentials.oauth.store import Store\n"
+        "lock = Store(pathlib.Path(sys.argv[1])).lock('a.json')\n"
+        "print('held', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, env=environ
+    ) as process:
+        assert process.stdout.readline() == b"held\n"
+        assert Store(tmp_path).lock("a.json") is None
+        process.kill()
+        process.wait(10)
+        assert Store(tmp_path).lock("a.json") is not None
 
 
 class Killed(BaseException):
