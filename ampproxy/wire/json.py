@@ -85,7 +85,8 @@ def replace_model(body: bytes, new: str, old: str | None = None) -> bytes:
     stands there twice, the body is written anew: one ``model``, every value's text exact.
 
     :param body: JSON that has been found valid.
-    :param old: the value that it was found to have; then it need not be searched or read once more.
+    :param old: the value that it was found to have. A large body is then not searched for another
+        ``model`` that would count instead: no client writes two, and the search costs more than the rest.
     :raises ValueError: it is not a JSON object.
     """
     value = _encode(new)
@@ -95,7 +96,7 @@ def replace_model(body: bytes, new: str, old: str | None = None) -> bytes:
             view = memoryview(body)
             spliced = b"".join((view[: span[0]], value, view[span[1] :]))
             # The last of several members counts: then a parse has to prove that it was this one.
-            known = old is not None and body[span[0] : span[1]] == _encode(old)
+            known = old is not None and len(body) > _LARGE and body[span[0] : span[1]] == _encode(old)
             if known or _only(body, span[0]) or _is_model(spliced, value):
                 return body if len(spliced) == len(body) and spliced == body else spliced
         return _rewritten(body, value)
@@ -132,6 +133,8 @@ _TAIL = re.compile(rb'(?<!\\)"model"\s*:\s*' + _SCALAR + rb"\s*(?:," + _FLAT + r
 
 
 _MODEL = b'"model"'
+#: From this size on a search through a body is worth avoiding. Bytes.
+_LARGE = 64 * 1024
 
 
 def _near_span(body: bytes) -> tuple[int, int] | None:
