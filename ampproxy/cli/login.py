@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,28 +64,33 @@ def command(vendor: Kind | None, no_browser: bool, device: bool, importing: bool
     """
     config = settings(file)
     if importing:
-        import_logins(config, (vendor,) if vendor else KINDS, Path.home(), click.echo)
+        found = find_imports((vendor,) if vendor else KINDS, Path.home())
+        _react(config, lambda reactor: import_logins(reactor, config, found, click.echo))
         return
     if vendor is None:
         raise click.UsageError(f"name a vendor: {', '.join(KINDS)}")
     if device and VENDORS[vendor].by_device is None:
         raise click.ClickException(VENDORS[vendor].no_device)
-    from twisted.internet.task import react
-
     browser = None if no_browser or not has_display(os.environ, sys.platform) else webbrowser.open
     terminal = Terminal(click.echo, typed_lines, browser)
-    react(lambda reactor: _main(reactor, config, vendor, device, terminal))
+    _react(config, lambda reactor: sign_in(reactor, config, vendor, terminal, device=device))
 
 
-async def _main(reactor: Any, config: Config, vendor: Kind, device: bool, terminal: Terminal) -> None:
-    try:
-        await sign_in(reactor, config, vendor, terminal, device=device)
-    except LoginError as error:
-        click.echo(f"Error: {error}", err=True)
-        raise SystemExit(1) from None
-    except OSError as error:
-        click.echo(f"Error: {config.auth_dir} cannot be written: {error.strerror}", err=True)
-        raise SystemExit(1) from None
+def _react(config: Config, act: Callable[[Any], Coroutine[Any, Any, object]]) -> None:
+    """Run it to its end, and the process with it; a failure is a sentence and the exit status 1."""
+    from twisted.internet.task import react
+
+    async def main(reactor: Any) -> None:
+        try:
+            await act(reactor)
+        except LoginError as error:
+            click.echo(f"Error: {error}", err=True)
+            raise SystemExit(1) from None
+        except OSError as error:
+            click.echo(f"Error: {config.auth_dir} cannot be written: {error.strerror}", err=True)
+            raise SystemExit(1) from None
+
+    react(main)
 
 
 def settings(file: Path | None) -> Config:
@@ -104,30 +109,39 @@ async def sign_in(
     :raises LoginError: there is none.
     :raises OSError: the file cannot be written.
     """
-    from ampproxy.credentials.oauth.http import Fetch, drive
-    from ampproxy.upstream.client import UpstreamClient
-
     vendor = VENDORS[kind]
     terminal.tell(vendor.terms)
-    client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect)
-    fetch = Fetch(client.send, reactor, proxy=config.proxy_url)
     oauth = vendor.client(config.oauth)
     flow: Flow[Document]
     if device and vendor.by_device is not None:
         flow = vendor.by_device(oauth, secrets.token_urlsafe, time.time)
     else:
         flow = vendor.sign_in(oauth, oauth.redirect_url, secrets.token_urlsafe, time.time)
+    document = await run(reactor, config, flow, terminal)
+    return save(Store(config.auth_dir), kind, document, terminal.tell)
+
+
+async def run(
+    reactor: Any, config: Config, flow: Flow[Document], terminal: Terminal | None = None
+) -> Document:
+    """Run a flow, with a user if it needs one.
+
+    :raises LoginError: what the flow raises.
+    """
+    from ampproxy.credentials.oauth.http import Fetch, drive
+    from ampproxy.upstream.client import UpstreamClient
+
+    client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect)
+    fetch = Fetch(client.send, reactor, proxy=config.proxy_url)
     try:
-        document = await drive(
-            flow,
-            fetch,
-            reactor,
-            browse=lambda step: _browse(reactor, step, terminal),
-            show=terminal.tell,
+        if terminal is None:
+            return await drive(flow, fetch, reactor)
+        user = terminal
+        return await drive(
+            flow, fetch, reactor, browse=lambda step: _browse(reactor, step, user), show=user.tell
         )
     finally:
         await client.close()
-    return save(Store(config.auth_dir), kind, document, terminal.tell)
 
 
 async def _browse(reactor: Any, browse: Browse, terminal: Terminal) -> str:
@@ -210,35 +224,69 @@ def locked(store: Store, name: str) -> Lock:
     return lock
 
 
-def import_logins(
-    config: Config, kinds: tuple[Kind, ...], home: Path, tell: Callable[[str], object]
-) -> list[Login]:
-    """Copy the logins of the vendors' own command lines.
+@dataclass(frozen=True, slots=True)
+class Import:
+    """A login of a vendor's own command line, and where it was found."""
 
-    :raises click.ClickException: there is nothing to copy, or what was asked for is no login.
+    kind: Kind
+    path: Path
+    document: Document
+
+
+def find_imports(kinds: tuple[Kind, ...], home: Path) -> list[Import]:
+    """The logins of the vendors' own command lines.
+
+    :raises click.ClickException: there is none, or one cannot be read.
     """
-    store, done = Store(config.auth_dir), []
+    found = []
     for kind in kinds:
         path = home / FOREIGN[kind]
         try:
-            document = imported(kind, path.read_bytes())
+            found.append(Import(kind, path, imported(kind, path.read_bytes())))
         except FileNotFoundError:
             continue
         except OSError as error:
             raise click.ClickException(f"{path} cannot be read: {error.strerror}") from None
         except BadFile as error:
             raise click.ClickException(f"{path}: {error}") from None
-        if kind == "gemini" and config.oauth.gemini.project:
-            document["project_id"] = config.oauth.gemini.project
-        tell(VENDORS[kind].terms)
-        done.append(save(store, kind, document, tell))
-        tell(_SHARED.format(path=path, vendor=VENDORS[kind].name))
-        if kind == "gemini" and config.oauth.gemini.client_secret is None:
-            tell("Its token cannot be renewed until oauth.gemini.client-secret is set: see docs/logins.md.")
-    if not done:
+    if not found:
         looked = ", ".join(str(home / FOREIGN[kind]) for kind in kinds)
         raise click.ClickException(f"there is no login to import: looked for {looked}")
+    return found
+
+
+async def import_logins(
+    reactor: Any, config: Config, found: list[Import], tell: Callable[[str], object]
+) -> list[Login]:
+    """Copy logins into auth-dir; one at Google is asked for the project that it serves under.
+
+    :raises LoginError: a renewal of the same login does not end.
+    :raises OSError: a file cannot be written.
+    """
+    done = []
+    for one in found:
+        tell(VENDORS[one.kind].terms)
+        document = one.document
+        if one.kind == "gemini":
+            document = await _completed(reactor, config, document, tell)
+        done.append(save(Store(config.auth_dir), one.kind, document, tell))
+        tell(_SHARED.format(path=one.path, vendor=VENDORS[one.kind].name))
     return done
+
+
+async def _completed(
+    reactor: Any, config: Config, document: Document, tell: Callable[[str], object]
+) -> Document:
+    """A login at Google with its address and its project, as far as they can be had."""
+    from ampproxy.credentials.oauth.gemini import complete
+
+    try:
+        return await run(reactor, config, complete(config.oauth.gemini, document, time.time))
+    except LoginError as error:
+        tell(
+            f"Warning: its project is not known and its token cannot be renewed until this is mended: {error}"
+        )
+        return document
 
 
 _SHARED = (

@@ -15,11 +15,12 @@ from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 from twisted.internet import reactor, threads
 
 from ampproxy.cli import main
-from ampproxy.cli.login import Terminal, has_display, import_logins, sign_in
+from ampproxy.cli.login import Terminal, find_imports, has_display, import_logins, sign_in
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
 from ampproxy.credentials.oauth.failures import LoginError
@@ -244,13 +245,34 @@ def test_import(tmp_path):
     tokens = {"access_token": "a-secret", "refresh_token": "r-secret", "account_id": "acc"}
     (home / ".codex" / "auth.json").write_text(json.dumps({"tokens": tokens}))
     config = Config(auth_dir=tmp_path / "auth")
-    logins = import_logins(config, KINDS, home, told.append)
+    logins = in_reactor(import_logins, reactor, config, find_imports(KINDS, home), told.append)
     assert [login.refresh_token for login in logins] == ["r-secret"]
     assert Store(config.auth_dir).names() == ["codex-imported.json"]
     assert any("shares this login" in line for line in told)
     assert not any("-secret" in line for line in told)
-    with pytest.raises(Exception, match="no login to import"):
-        import_logins(config, ("claude",), home, told.append)
+    with pytest.raises(ClickException, match="no login to import"):
+        find_imports(("claude",), home)
+    (home / ".codex" / "auth.json").write_text("{}")
+    with pytest.raises(ClickException, match="holds no login"):
+        find_imports(("codex",), home)
+
+
+def test_import_from_gemini_cli(world):
+    """An imported login at Google learns its address and its project; without a network it is kept as is."""
+    home, told = world.folder / "home", []
+    (home / ".gemini").mkdir(parents=True)
+    granted = world.server.grant("gemini")
+    (home / ".gemini" / "oauth_creds.json").write_text(json.dumps(granted))
+    found = find_imports(("gemini",), home)
+    (login,) = in_reactor(import_logins, reactor, world.config, found, told.append)
+    assert (login.name, login.projects) == ("gemini-anna@example.org-made-project.json", ("made-project",))
+    assert world.server.knows(login.access_token)
+    again = world.server.grant("gemini")
+    (home / ".gemini" / "oauth_creds.json").write_text(json.dumps(again))
+    world.server.failing = [(503, None)]
+    (login,) = in_reactor(import_logins, reactor, world.config, find_imports(KINDS, home), told.append)
+    assert login.refresh_token == again["refresh_token"]
+    assert any("503" in line for line in told)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -54,7 +55,7 @@ def _accounts(credential: Credential, label: str, settings: OAuth) -> Iterable[A
     tenants: tuple[str, ...] = (login.account_id,)
     if login.kind == "gemini":
         tenants = login.projects or (client.project,)
-    for tenant in tenants:
+    for tenant in map(_header_value, tenants):
         yield Account(
             label=f"{label}/{tenant}" if len(tenants) > 1 else label,
             kind=kind,
@@ -125,4 +126,12 @@ def _headers(value: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict):
         return ()
     pairs = ((_text(name), _text(text)) for name, text in value.items())
-    return tuple((name, text) for name, text in pairs if name and text and (name + text).isascii())
+    return tuple((name, text) for name, text in pairs if _HEADER.fullmatch(name) and _header_value(text))
+
+
+def _header_value(text: str) -> str:
+    return text if text.isascii() and text.isprintable() else ""
+
+
+#: RFC 9110, section 5.6.2: a field name is a token.
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Literal
 
 from ampproxy.credentials.oauth.formats import Kind, Login
-from ampproxy.credentials.oauth.protocol import Tokens
+from ampproxy.credentials.oauth.protocol import Tokens, is_token
 from ampproxy.credentials.oauth.refresh import due_at, ends_at
 from ampproxy.errors import UpstreamFault
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Secret, printable
 
 State = Literal["ok", "renewing", "failing", "needs login"]
 
@@ -34,7 +34,7 @@ class Credential:
         self._jitter = jitter
         self._needs_login = False
         self._failures = 0
-        self._secret = Secret(login.access_token)
+        self._secret = Secret("")
         self._due = 0.0
         self._suspect = ""
         self.take(login, now)
@@ -99,7 +99,7 @@ class Credential:
             self._failures = 0
             self.error = ""
         self.login = login
-        self._secret = Secret(login.access_token)
+        self._secret = Secret(login.access_token if is_token(login.access_token) else "")
         if not self._needs_login:
             self._due = due_at(login, now, self._jitter)
 
@@ -142,4 +142,4 @@ _PAUSE, _LONGEST_PAUSE = 15.0, 300.0
 def label_of(login: Login) -> str:
     """How logs and errors name a login; the address, or what the file is called."""
     stem = login.name.removesuffix(".json").removeprefix(f"{login.kind}-")
-    return f"{login.kind}:{login.email or stem}"
+    return printable(f"{login.kind}:{login.email or stem}")

@@ -11,7 +11,7 @@ from typing import Any
 
 from ampproxy.config.schema import OAuthClient
 from ampproxy.credentials.oauth.failures import LoginError, Refused, Unavailable
-from ampproxy.credentials.oauth.formats import Document, Login, format_time
+from ampproxy.credentials.oauth.formats import Document, Login, format_time, with_tokens
 from ampproxy.credentials.oauth.protocol import CodeGrant, Tokens, check, renewal, tokens_of
 from ampproxy.credentials.oauth.steps import Browse, Flow, Pause, form, get, post
 from ampproxy.wire.redact import Secret
@@ -84,6 +84,27 @@ def renew(client: OAuthClient, login: Login, now: Callable[[], float]) -> Flow[T
         raise Refused(NEEDS_A_CLIENT, "no_client_secret")
     answer = yield form(client.token_url, renewal(client, login.refresh_token))
     return tokens_of(answer, now())
+
+
+def complete(client: OAuthClient, document: Document, now: Callable[[], float]) -> Flow[Document]:
+    """A login that was made elsewhere, with a new token, its e-mail address and its project.
+
+    :raises LoginError: they cannot be had.
+    """
+    login = Login("", "gemini", document)
+    tokens = yield from renew(client, login, now)
+    answer = yield get(client.userinfo_url, tokens.access)
+    email = answer.json().get("email") if answer.ok else None
+    project = client.project
+    if not project and client.backend == "code-assist":
+        project = yield from find_project(client, tokens.access)
+    return {
+        **with_tokens(login, tokens, now()),
+        "email": email if isinstance(email, str) else login.email,
+        "project_id": project,
+        "checked": True,
+        **({"backend": "api"} if client.backend == "api" else {}),
+    }
 
 
 def find_project(client: OAuthClient, access_token: str) -> Flow[str]:

@@ -130,7 +130,7 @@ def tokens_of(answer: Answer, now: float) -> Tokens:
     if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or lifetime <= 0:
         lifetime = DEFAULT_LIFETIME
     access, refresh, identity = (raw.get(name) for name in ("access_token", "refresh_token", "id_token"))
-    if not _is_token(access):
+    if not is_token(access):
         raise Unavailable("The login server's answer holds a token that no HTTP header can carry.")
     return Tokens(
         access=str(access),
@@ -188,7 +188,8 @@ _CODE = re.compile(r"[\x21-\x7e]{4,4096}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,32768}")
 
 
-def _is_token(value: object) -> bool:
+def is_token(value: object) -> bool:
+    """Whether a header can carry it."""
     return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
 
 

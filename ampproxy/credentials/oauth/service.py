@@ -21,7 +21,7 @@ from ampproxy.credentials.oauth.refresh import Renewed, renewal
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
 from ampproxy.credentials.oauth.watch import INTERVAL, Changes, Watcher
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Secret, printable
 
 #: Renewals that run at a time: a start with a thousand logins should not be a flood.
 _AT_ONCE = 8
@@ -157,7 +157,14 @@ class Logins:
         return [Secret(text) for text in texts if text]
 
     def _tick(self) -> None:
-        self._look()
+        try:
+            self._look()
+            self._renew_what_is_due()
+        except Exception:
+            # One that escaped would end the loop, and with it all renewals.
+            self._log.failure("Looking after the logins failed")
+
+    def _renew_what_is_due(self) -> None:
         now = self._wall()
         for name, credential in self._credentials.items():
             if len(self._running) >= _AT_ONCE:
@@ -195,7 +202,7 @@ class Logins:
                 login = self._store.read(name)
             except BadFile as error:
                 # Perhaps half written: what is known stays, and the next change is looked at.
-                self._log.warn("{problem}; it is not used", problem=str(error))
+                self._log.warn("{problem}; it is not used", problem=printable(str(error)))
                 continue
             different = self._took(name, login) or different
         return different

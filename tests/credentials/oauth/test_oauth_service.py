@@ -338,3 +338,35 @@ def test_folder_as_commands_see_it(house):
     seen = accounts_in(house.folder, OAuth(claude=client("claude")), EPOCH)
     assert [account.label for account in seen] == [account.label for account in house.logins.accounts()]
     assert accounts_in(house.folder / "absent", OAuth(), EPOCH) == ()
+
+
+def test_malicious_file(house):
+    """What a file holds cannot break a header, a log line or a label."""
+    login_file(
+        house.world,
+        house.folder,
+        "codex",
+        account_id="a\r\nX-Evil: 1",
+        access_token="a\r\nb",
+        headers={"X Evil": "1", "X-Good": "1", "X-Bad": "1\r\n2", "X-Ü": "1"},
+    )
+    document = Store(house.folder).read("codex-anna@example.org.json").document
+    (house.folder / "codex-anna@example.org.json").write_bytes(dump({**document, "email": "a\nb@x"}))
+    house.logins.load()
+    (account,) = house.logins.accounts()
+    assert (account.label, account.tenant, account.headers) == ("codex:a\\x0ab@x", "", (("X-Good", "1"),))
+    with pytest.raises(UpstreamFault):
+        account.token.current()
+    assert not any("\n" in line for line in house.lines)
+
+
+def test_own_defect_does_not_end_renewals(house, monkeypatch):
+    """A defect in one look is logged, and the next look comes all the same."""
+    name = login_file(house.world, house.folder)
+    monkeypatch.setattr(house.logins, "_look", lambda: 1 / 0)
+    house.logins.start()
+    house.pass_(2)
+    monkeypatch.undo()
+    house.pass_(2)
+    assert [status.file for status in house.logins.statuses()] == [name]
+    assert any("failed" in line for line in house.lines)
