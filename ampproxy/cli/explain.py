@@ -9,6 +9,7 @@ import click
 
 from ampproxy.amp import clean_request
 from ampproxy.cli.configured import config_option, read_config
+from ampproxy.cli.models import kept_models
 from ampproxy.config.schema import Account
 from ampproxy.errors import ExchangeError, GatewayFault
 from ampproxy.model.loss import Loss
@@ -17,6 +18,7 @@ from ampproxy.relay.bridge import Question
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.losses import counted, listed, refusing
 from ampproxy.relay.translate import Origin
+from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router, shown
 from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod, parse_endpoint
 from ampproxy.routing.route import Offer, Route, RouteKind
@@ -54,7 +56,8 @@ def command(model: str, path: str | None, body: BinaryIO | None, file: Path | No
     if body is not None and endpoint is None:
         raise click.BadParameter("only the --path of a request tells what its body says", param_hint="--body")
     config = read_config(file)
-    route = Router(config).route(model, amp=endpoint is None or endpoint.amp)
+    router = Router(config, Catalog(config, kept_models(config)))
+    route = router.route(model, amp=endpoint is None or endpoint.amp)
     lines = explanation(route, endpoint)
     if body is not None and endpoint is not None:
         lines += translation(route, endpoint, body.read(), strict=config.translation == "strict")

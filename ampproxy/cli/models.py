@@ -2,53 +2,206 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import click
+import msgspec
 
+from ampproxy.cli.accounts import ask
 from ampproxy.cli.configured import config_option, read_config
-from ampproxy.config.schema import Account, Config
-from ampproxy.routing.catalog import FAMILIES, Catalog
+from ampproxy.config.schema import Config
+from ampproxy.credentials.report import AccountReport
+from ampproxy.relay.model_cache import ModelCache, cache_folder
+from ampproxy.routing.catalog import Catalog, Source
+from ampproxy.routing.route import Offer
+from ampproxy.routing.suffix import split_suffix
+from ampproxy.wire.redact import printable
+
+Known = Mapping[str, tuple[str, ...]]
+_HEADINGS = ("MODEL", "DIALECT", "SOURCE", "STATE", "ACCOUNTS")
+
+
+class Server(msgspec.Struct, frozen=True):
+    """An account that serves a model.
+
+    :param name: the vendor's name of the model.
+    :param source: how that is known: ``config``, ``vendor`` (its list) or ``pattern`` (its family of names).
+    :param state: ``ready``, ``resting``, ``needs login``; empty: the service does not run.
+    """
+
+    account: str
+    dialect: str
+    name: str
+    source: Source
+    state: str = ""
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A model, or a pattern of names, and who serves it, in the order in which they are tried."""
+
+    model: str
+    servers: tuple[Server, ...]
 
 
 @click.command("models")
 @config_option
-def command(file: Path | None) -> None:
+@click.option("--refresh", is_flag=True, help="Ask the vendors now, and keep their lists for the service.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def command(file: Path | None, refresh: bool, as_json: bool) -> None:
     """List the models that clients see, each with the accounts that serve it and what those speak.
 
-    An account without a list of models serves its vendor's family of names, which is shown as a pattern.
+    SOURCE tells how that is known: config (the account names its models), vendor (the vendor's own list,
+    which the running service asks for every hour and at a reload) or pattern (that list is not known:
+    any name of the vendor's family is tried).
     """
-    rows = model_rows(read_config(file))
-    if not rows:
+    config = read_config(file)
+    known = _refreshed(config) if refresh else kept_models(config)
+    told, _ = ask(config)
+    found = rows(config, known, () if told is None else told.accounts)
+    if as_json:
+        click.echo(msgspec.json.encode(found).decode())
+        return
+    for line in table(found):
+        click.echo(line)
+    for label in silent(config, known):
+        click.echo(
+            f"{label}: serves nothing yet, for its vendor's list is not known: start the service, use"
+            " --refresh, or name its models.",
+            err=True,
+        )
+    if not found:
         click.echo("No account serves any model: add one to the configuration.")
-    widths = [max(len(row[column]) for row in rows) for column in range(2)] if rows else []
-    for model, dialects, accounts in rows:
-        click.echo(f"{model:<{widths[0]}}  {dialects:<{widths[1]}}  {accounts}")
 
 
-def model_rows(config: Config) -> list[tuple[str, str, str]]:
-    """Model or pattern of models, dialects, account labels; named models first, in config order, and the
-    accounts of each in the order in which they are tried."""
-    catalog = Catalog(config)
-    rows = [_row(model.id, (offer.account for offer in catalog.find(model.id))) for model in catalog.models()]
-    families: dict[str, list[Account]] = {}
-    for account in config.accounts:
-        for pattern in _patterns(account, force_prefix=config.force_model_prefix):
-            families.setdefault(pattern, []).append(account)
-    return rows + [_row(pattern, accounts) for pattern, accounts in families.items()]
+def kept_models(config: Config) -> dict[str, tuple[str, ...]]:
+    """What the vendors of a configuration's accounts listed when they were asked last."""
+    cache = ModelCache(cache_folder(os.environ, Path.home()))
+    return cache.read(time.time()).models(config.accounts)
 
 
-def _patterns(account: Account, *, force_prefix: bool) -> list[str]:
-    if account.models:
-        return []
-    plain = list(FAMILIES[account.kind])
-    prefixed = [f"{account.prefix}/{pattern}" for pattern in plain if account.prefix]
-    return prefixed if account.prefix and force_prefix else plain + prefixed
+def rows(config: Config, known: Known, reports: Iterable[AccountReport] = ()) -> list[Row]:
+    """Models in config order, then the patterns of accounts whose models are not known.
+
+    :param known: what vendors listed, by account label.
+    :param reports: what the running service tells of its accounts.
+    """
+    catalog = Catalog(config, known)
+    states = {report.label: report for report in reports}
+
+    def server(offer: Offer, source: Source) -> Server:
+        account = offer.account
+        state = _state(states.get(account.label), offer.upstream_model)
+        return Server(account.label, account.dialect, offer.upstream_model, source, state)
+
+    found = [
+        Row(model.id, tuple(server(*sourced) for sourced in catalog.sourced(model.id)))
+        for model in catalog.models()
+    ]
+    families: dict[str, list[Server]] = {}
+    for account in sorted(config.accounts, key=lambda account: -account.priority):
+        for pattern in catalog.patterns(account):
+            families.setdefault(pattern, []).append(server(Offer(account, pattern), "pattern"))
+    return found + [Row(pattern, tuple(servers)) for pattern, servers in families.items()]
 
 
-def _row(model: str, accounts: Iterable[Account]) -> tuple[str, str, str]:
-    ranked = sorted(accounts, key=lambda account: -account.priority)
-    pairs = dict.fromkeys((account.label, account.dialect) for account in ranked)
-    dialects = ", ".join(dict.fromkeys(dialect for _, dialect in pairs))
-    return model, dialects, ", ".join(label for label, _ in pairs)
+def silent(config: Config, known: Known) -> list[str]:
+    """The accounts that serve nothing until their vendors' lists are known."""
+    catalog = Catalog(config, known)
+    return [
+        account.label
+        for account in config.accounts
+        if not account.models and account.label not in known and not catalog.patterns(account)
+    ]
+
+
+def _state(report: AccountReport | None, model: str) -> str:
+    if report is None:
+        return ""
+    if report.state == "needs login":
+        return report.state
+    # A rest for one kind of call leaves the others.
+    model, _ = split_suffix(model)
+    rests = any(rest.model in (None, model) and rest.call is None for rest in report.rests)
+    return "resting" if rests else "ready"
+
+
+def table(found: Iterable[Row]) -> Iterator[str]:
+    """The rows, each a line, below a line of headings."""
+    cells = [_cells(row) for row in found]
+    if not cells:
+        return
+    cells.insert(0, _HEADINGS)
+    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADINGS) - 1)]
+    for *first, last in cells:
+        padded = [f"{cell:<{width}}" for cell, width in zip(first, widths, strict=True)]
+        yield "  ".join((*padded, last)).rstrip()
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    def each(member: Callable[[Server], str]) -> str:
+        return ", ".join(dict.fromkeys(map(member, row.servers)))
+
+    return (
+        printable(row.model),
+        each(lambda server: server.dialect),
+        each(lambda server: server.source),
+        _joined([server.state for server in row.servers]),
+        each(lambda server: server.account),
+    )
+
+
+def _joined(states: list[str]) -> str:
+    """One word for all, or how many are well."""
+    known = [state for state in states if state]
+    if not known:
+        return "-"
+    if len(set(known)) == 1:
+        return known[0]
+    return f"{known.count('ready')} of {len(known)} ready"
+
+
+def _refreshed(config: Config) -> dict[str, tuple[str, ...]]:
+    """Ask all vendors; those that do not answer are told on the standard error."""
+    from twisted.internet import reactor
+    from twisted.internet.defer import Deferred
+
+    results: list[Any] = []
+
+    def begin() -> None:
+        asking = Deferred.fromCoroutine(_ask_vendors(config, reactor))
+        asking.addBoth(results.append).addBoth(lambda _: reactor.stop())
+
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    if not results:
+        raise click.Abort()
+    if not isinstance(results[0], dict):
+        results[0].raiseException()
+    known: dict[str, tuple[str, ...]] = results[0]
+    return known
+
+
+async def _ask_vendors(config: Config, reactor: Any) -> dict[str, tuple[str, ...]]:
+    from twisted.logger import Logger, LogPublisher
+
+    from ampproxy.providers import PROVIDERS
+    from ampproxy.relay.discovery import Discovery
+    from ampproxy.upstream.client import UpstreamClient
+
+    client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect)
+    cache = ModelCache(cache_folder(os.environ, Path.home()))
+    log = Logger(namespace="ampproxy", observer=LogPublisher())
+    discovery = Discovery(client, reactor, cache, log, wall=time.time, random=random.random)
+    providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
+    discovery.watch(config, providers, lambda: None, again=True)
+    await discovery.settled()
+    for label, reason in discovery.failures():
+        click.echo(f"{label}: its vendor could not be asked for its models: {reason}", err=True)
+    discovery.stop()
+    await client.close()
+    return discovery.models(config.accounts)

@@ -131,9 +131,10 @@ def test_models(run):
     result = run(models.command)
     assert result.exit_code == 0, result.output
     assert [line.split() for line in result.output.splitlines()] == [
-        ["qwen", "openai-chat", "openai-compatibility/local[0]"],
-        ["claude-*", "anthropic", "claude-api-key[0]"],
-        ["team/claude-*", "anthropic", "claude-api-key[0]"],
+        ["MODEL", "DIALECT", "SOURCE", "STATE", "ACCOUNTS"],
+        ["qwen", "openai-chat", "config", "-", "openai-compatibility/local[0]"],
+        ["claude-*", "anthropic", "pattern", "-", "claude-api-key[0]"],
+        ["team/claude-*", "anthropic", "pattern", "-", "claude-api-key[0]"],
     ]
 
 
@@ -147,8 +148,8 @@ def test_models_with_forced_prefix(run):
 def test_models_by_priority(run):
     """The account that is tried first is named first."""
     keys = "claude-api-key: [{api-key: a}, {api-key: b, priority: 5}]"
-    output = run(models.command, text=keys).output
-    assert output.split() == ["claude-*", "anthropic", "claude-api-key[1],", "claude-api-key[0]"]
+    _, row = run(models.command, text=keys).output.splitlines()
+    assert row.split() == ["claude-*", "anthropic", "pattern", "-", "claude-api-key[1],", "claude-api-key[0]"]
 
 
 def test_no_models(run):

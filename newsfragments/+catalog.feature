@@ -1,0 +1,1 @@
+Accounts without `models` serve and list what their vendor's own model list says (asked hourly and at each reload, kept on disk); `ampproxy models` shows where each model is known from, and `--refresh` asks now.

@@ -1,0 +1,177 @@
+"""``ampproxy models``: what clients see, who serves it, and how that is known."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from twisted.internet import reactor
+
+from ampproxy.cli import main
+from ampproxy.cli.models import rows, table
+from ampproxy.config.load import load
+from ampproxy.credentials.report import AccountReport, RestReport
+from ampproxy.demo import anthropic, openai_chat
+from ampproxy.relay.model_cache import ModelCache, cache_folder
+from ampproxy.routing.discovered import Book, Found
+from tests.reactor import in_reactor
+
+KEY = "canary-models-key-11"
+CONFIG = f"""
+port: 0
+claude-api-key:
+  - {{api-key: {KEY}, base-url: "http://127.0.0.1:9", prefix: team}}
+  - {{api-key: {KEY}2, base-url: "http://127.0.0.1:9", models: [{{name: claude-real, alias: mine}}]}}
+openai-compatibility:
+  - {{name: local, base-url: "http://127.0.0.1:9/v1", api-key-entries: [{{api-key: {KEY}3}}]}}
+"""
+FIRST, SECOND, LOCAL = "claude-api-key[0]", "claude-api-key[1]", "openai-compatibility/local[0]"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """A home of the test's own."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def file(home):
+    path = home / "config.yaml"
+    path.write_text(CONFIG)
+    return path
+
+
+def run(file, *more):
+    result = CliRunner().invoke(main, ["models", "--config", str(file), *more])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def keep(file, **lists):
+    """Put lists into the cache as a service would have."""
+    book = Book("salt")
+    for account in load(file, environ={}, home=Path("/nonexistent")).accounts:
+        for part, names in lists.items():
+            if part in account.label:
+                book = book.having({book.identity(account): Found(names, time.time())})
+    ModelCache(cache_folder({}, file.parent)).write(book, time.time())
+
+
+def test_nothing_is_known_yet(file):
+    """Before a vendor was asked its family stands for its models; an account that serves nothing is told."""
+    result = run(file)
+    assert result.stdout.splitlines() == [
+        "MODEL          DIALECT    SOURCE   STATE  ACCOUNTS",
+        f"mine           anthropic  config   -      {SECOND}",
+        f"claude-*       anthropic  pattern  -      {FIRST}",
+        f"team/claude-*  anthropic  pattern  -      {FIRST}",
+    ]
+    assert result.stderr.startswith(f"{LOCAL}: serves nothing yet")
+    assert KEY not in result.output
+
+
+def test_kept_lists(file):
+    """What the service learned of vendors is shown, and ``explain`` decides by it, too."""
+    keep(file, local=("qwen3",), claude=("claude-x",))
+    result = run(file)
+    assert [line.split() for line in result.stdout.splitlines()[1:]] == [
+        ["claude-x", "anthropic", "vendor", "-", FIRST],
+        ["team/claude-x", "anthropic", "vendor", "-", FIRST],
+        ["mine", "anthropic", "config", "-", SECOND],
+        ["qwen3", "openai-chat", "vendor", "-", LOCAL],
+    ]
+    assert result.stderr == ""
+    explained = CliRunner().invoke(main, ["explain", "qwen3", "--config", str(file)])
+    assert explained.exit_code == 0
+    assert LOCAL in explained.output
+
+
+def test_json(file):
+    """The same for programs."""
+    keep(file, local=("qwen3",))
+    found = json.loads(run(file, "--json").stdout)
+    assert found[1] == {
+        "model": "qwen3",
+        "servers": [
+            {"account": LOCAL, "dialect": "openai-chat", "name": "qwen3", "source": "vendor", "state": ""}
+        ],
+    }
+
+
+def test_no_account(home):
+    """Without accounts the way out is told."""
+    (home / "config.yaml").write_text("port: 0\n")
+    assert run(home / "config.yaml").stdout == "No account serves any model: add one to the configuration.\n"
+
+
+def report(label, state="ready", *rests):
+    return AccountReport(label, "claude", "http://h", 0, (), state, rests)
+
+
+def rest(model, call=None):
+    return RestReport(model, call, "limited", 1, 0.0, 9.0, False)
+
+
+def test_states(home):
+    """With the service running each model says whether its accounts are well."""
+    (home / "c.yaml").write_text(
+        "claude-api-key:\n"
+        "  - {api-key: a, models: [{name: m(high), alias: one}, {name: n}]}\n"
+        "  - {api-key: b, models: [{name: m, alias: one}]}\n"
+    )
+    config = load(home / "c.yaml", environ={}, home=home)
+
+    def states(*reports):
+        return {row.model: [server.state for server in row.servers] for row in rows(config, {}, reports)}
+
+    well = report(SECOND)
+    assert states(report(FIRST), well) == {"one": ["ready", "ready"], "n": ["ready"]}
+    assert states(report(FIRST, "resting", rest("m")), well) == {"one": ["resting", "ready"], "n": ["ready"]}
+    assert states(report(FIRST, "resting", rest(None)), well)["n"] == ["resting"]
+    assert states(report(FIRST, "resting", rest("m", "embed")), well)["one"] == ["ready", "ready"]
+    assert states(report(FIRST, "needs login"), well)["one"] == ["needs login", "ready"]
+    lines = list(table(rows(config, {}, (report(FIRST, "resting", rest(None)), well))))
+    assert "1 of 2 ready" in lines[1]
+    assert "resting" in lines[2]
+
+
+@pytest.mark.loopback
+def test_refresh(home):
+    """``--refresh`` asks the vendors now, says who did not answer, and keeps the rest for the service."""
+    vendors = [
+        in_reactor(starter, reactor, keys=[KEY], forbidden=[])
+        for starter in (anthropic.start, openai_chat.start)
+    ]
+    (home / "config.yaml").write_text(f"""
+port: 0
+claude-api-key:
+  - {{api-key: {KEY}, base-url: "{vendors[0].url}"}}
+  - {{api-key: {KEY}-wrong, base-url: "{vendors[0].url}"}}
+openai-compatibility:
+  - {{name: local, base-url: "{vendors[1].url}/v1", api-key-entries: [{{api-key: {KEY}}}]}}
+""")
+    command = [sys.executable, "-c", "from ampproxy.cli import main; main()"]
+    command += ["models", "--config", str(home / "config.yaml"), "--refresh"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    finally:
+        for vendor in vendors:
+            in_reactor(vendor.stop)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == (
+        f"{SECOND}: its vendor could not be asked for its models:"
+        f" {vendors[0].url}/v1/models answered with status 401.\n"
+    )
+    assert KEY not in done.stdout + done.stderr
+    listed = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()[1:]}
+    assert listed[anthropic.MODELS[0]][:2] == ["anthropic", "vendor,"]
+    assert listed[openai_chat.MODELS[0]] == ["openai-chat", "vendor", "-", LOCAL]
+    assert listed["claude-*"] == ["anthropic", "pattern", "-", SECOND]
+    assert run(home / "config.yaml").stdout == done.stdout
