@@ -205,7 +205,7 @@ _UNSUPPORTED = {
     "logging-to-file": _ELSEWHERE,
     "logs-max-total-size-mb": _ELSEWHERE,
     "nonstream-keepalive-interval": "blank bytes before a whole answer would spoil it",
-    "oauth-excluded-models": "exclusions belong to the accounts of this file",
+    "oauth-excluded-models": "a login's own file has excluded_models",
     "oauth-model-alias": "aliases belong to the accounts of this file, mappings to ampcode.model-mappings",
     "passthrough-headers": "a fixed set of the vendor's headers is passed on",
     "payload": "requests are not rewritten by rules",

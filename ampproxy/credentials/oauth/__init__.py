@@ -16,6 +16,6 @@
 ``service``    all of it together, for the running gateway
 =============  =====================================================================================
 
-Everything but ``http``, ``service`` and ``loopback`` is without Twisted; everything but those and
-``store`` without I/O.
+``vendors`` has a row for each vendor, ``failures`` what can go wrong. Everything but ``http`` and
+``service`` is without Twisted; everything but those, ``store`` and ``watch`` without I/O.
 """
