@@ -225,35 +225,80 @@ def test_tokens_go_to_the_settings_endpoint_only(tmp_path):
 ROUNDS = 100
 
 
-def test_two_processes(tmp_path):
+def renewers(folder, name, url, count):
+    """Processes that share a login, ready."""
+    command = [sys.executable, str(Path(__file__).with_name("renewer.py")), str(folder), name]
+    command += [f"{url}/token", oauth.CLIENTS["claude"].id]
+    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    pipe = subprocess.PIPE
+    started = [
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environ) for _ in range(count)
+    ]
+    assert [process.stdout.readline() for process in started] == ["ready\n"] * count
+    return started
+
+
+def end(processes):
+    for process in processes:
+        process.stdin.close()
+        process.wait(10)
+        process.stdout.close()
+
+
+def go(process):
+    process.stdin.write("go\n")
+    process.stdin.flush()
+
+
+@pytest.fixture
+def shared(tmp_path):
+    """A real server, and the file of a login at it."""
+    stand_in = in_reactor(oauth.start, reactor, clock=time.time)
+    world = World()
+    world.server, world.time = stand_in.vendor, time.time()
+    yield stand_in, login_file(world, tmp_path)
+    in_reactor(stand_in.stop)
+
+
+def test_two_processes(tmp_path, shared):
     """Two processes share a login whose server revokes it when a refresh token comes twice: after a hundred
     ends of its token both have the same token, it serves, and each was renewed once.
     """
-    stand_in = in_reactor(oauth.start, reactor, clock=time.time)
+    stand_in, name = shared
     server = stand_in.vendor
-    world = World()
-    world.server, world.time = server, time.time()
-    name = login_file(world, tmp_path)
-    command = [sys.executable, str(Path(__file__).with_name("renewer.py")), str(tmp_path), name]
-    command += [f"{stand_in.url}/token", oauth.CLIENTS["claude"].id]
-    environ = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    pipe = subprocess.PIPE
-    processes = [subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environ) for _ in "ab"]
+    processes = renewers(tmp_path, name, stand_in.url, 2)
     try:
-        assert [process.stdout.readline() for process in processes] == ["ready\n", "ready\n"]
         for number in range(ROUNDS):
             for process in processes:
-                process.stdin.write("go\n")
-                process.stdin.flush()
+                go(process)
             told = [process.stdout.readline().split() for process in processes]
             assert len({token for token, _ in told}) == 1, (number, told)
             assert sorted(who for _, who in told) == ["ours", "theirs"]
             assert server.knows(told[0][0])
     finally:
-        for process in processes:
-            process.stdin.close()
-            process.wait(10)
-            process.stdout.close()
-        in_reactor(stand_in.stop)
+        end(processes)
     assert (server.grants[0].renewals, server.reused) == (ROUNDS, 0)
     assert Store(tmp_path).read(name).refresh_token == server.grants[0].refresh
+
+
+def test_killed_in_the_middle(tmp_path, shared):
+    """A process that is killed at any moment of a renewal leaves a whole file, and the lock free."""
+    stand_in, name = shared
+    stand_in.vendor.rotates = False
+    for number, process in enumerate(processes := renewers(tmp_path, name, stand_in.url, 8)):
+        go(process)
+        time.sleep(0.002 * number)
+        process.kill()
+        process.wait(10)
+        process.stdin.close()
+        process.stdout.close()
+        assert Store(tmp_path).read(name).refresh_token == stand_in.vendor.grants[0].refresh
+        assert stand_in.vendor.knows(Store(tmp_path).read(name).access_token)
+        with Store(tmp_path).lock(name) as lock:
+            assert lock is not None
+    last = renewers(tmp_path, name, stand_in.url, 1)
+    go(last[0])
+    assert last[0].stdout.readline().split()[1] == "ours"
+    end(last)
+    assert len(processes) == 8
+    assert [left.name for left in tmp_path.iterdir() if left.name.endswith(".tmp")] == []
