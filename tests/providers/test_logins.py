@@ -263,3 +263,12 @@ def test_code_assist_whole():
     assert found.whole(b'{"response": {"a": 1.0}, "traceId": "t"}') == b'{"a": 1.0}'
     for other in (b'{"totalTokens": 3}', b'{"error": {"code": 500}}', b"oops"):
         assert found.whole(other) == other
+
+
+@pytest.mark.parametrize("kind", BASES)
+def test_defect_cannot_send_a_token_elsewhere(kind):
+    """Should a URL ever be put together wrongly, the request is held back, not sent with the token."""
+    reached = provider(kind)
+    reached._base = "https://elsewhere.example/"
+    with pytest.raises(GatewayFault, match="another place"):
+        reached.call(OWN[kind], "m")
