@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +40,15 @@ def read_config(file: Path | None) -> Config:
         return load(found, environ=os.environ, home=home)
     except ConfigError as error:
         raise click.ClickException("\n".join(error.complaints)) from None
+
+
+def with_logins(config: Config) -> Config:
+    """The same with the accounts of the logins in ``auth-dir``, as the service has them."""
+    from ampproxy.credentials.oauth.accounts import accounts_in
+
+    try:
+        logins = accounts_in(config.auth_dir, config.oauth, time.time())
+    except OSError as error:
+        click.echo(f"The logins in {config.auth_dir} cannot be read: {error.strerror}", err=True)
+        return config
+    return replace(config, accounts=(*config.accounts, *logins))

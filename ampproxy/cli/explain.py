@@ -8,7 +8,7 @@ from typing import BinaryIO
 import click
 
 from ampproxy.amp import clean_request
-from ampproxy.cli.configured import config_option, read_config
+from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.models import kept_models
 from ampproxy.config.schema import Account
 from ampproxy.errors import ExchangeError, GatewayFault
@@ -55,7 +55,7 @@ def command(model: str, path: str | None, body: BinaryIO | None, file: Path | No
     endpoint = None if path is None else _endpoint(path)
     if body is not None and endpoint is None:
         raise click.BadParameter("only the --path of a request tells what its body says", param_hint="--body")
-    config = read_config(file)
+    config = with_logins(read_config(file))
     router = Router(config, Catalog(config, kept_models(config)))
     route = router.route(model, amp=endpoint is None or endpoint.amp)
     lines = explanation(route, endpoint)

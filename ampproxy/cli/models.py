@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from ampproxy.cli.accounts import ask
-from ampproxy.cli.configured import config_option, read_config
+from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
 from ampproxy.relay.model_cache import ModelCache, cache_folder
@@ -59,7 +59,7 @@ def command(file: Path | None, refresh: bool, as_json: bool) -> None:
     which the running service asks for every hour and at a reload) or pattern (that list is not known:
     any name of the vendor's family is tried).
     """
-    config = read_config(file)
+    config = with_logins(read_config(file))
     known = _refreshed(config) if refresh else kept_models(config)
     told, _ = ask(config)
     found = rows(config, known, () if told is None else told.accounts)

@@ -35,7 +35,10 @@ ampcode:
 
 
 @pytest.fixture
-def run(tmp_path):
+def run(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
     def run(command, *args, text=CONFIG):
         file = tmp_path / "config.yaml"
         file.write_text(text)

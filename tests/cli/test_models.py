@@ -111,6 +111,30 @@ def test_no_account(home):
     assert run(home / "config.yaml").stdout == "No account serves any model: add one to the configuration.\n"
 
 
+def test_logins(home, file):
+    """Logins are accounts as any other, here and in ``explain``; no token is shown."""
+    folder = home / "logins"
+    folder.mkdir(mode=0o700)
+    (folder / "claude-a.json").write_text(
+        json.dumps({"type": "claude", "access_token": "canary-token", "email": "a@mail.test"})
+    )
+    file.write_text(CONFIG + f"auth-dir: {folder}\n")
+    result = run(file)
+    (row,) = [line for line in result.stdout.splitlines() if line.startswith("claude-*")]
+    assert "a@mail.test" in row
+    assert "canary" not in result.output
+    explained = CliRunner().invoke(main, ["explain", "claude-new", "--config", str(file)])
+    assert "a@mail.test" in explained.output
+
+
+def test_logins_cannot_be_read(home, file):
+    """A folder that cannot be read is told, and the rest is shown."""
+    file.write_text(CONFIG + f"auth-dir: {file}\n")
+    result = run(file)
+    assert f"The logins in {file} cannot be read" in result.stderr
+    assert "mine" in result.stdout
+
+
 def report(label, state="ready", *rests):
     return AccountReport(label, "claude", "http://h", 0, (), state, rests)
 

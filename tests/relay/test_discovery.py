@@ -273,10 +273,13 @@ def test_reload():
 
 def test_stop():
     """After the end nobody is asked, and nothing is left on the clock."""
-    world = begun(ONE[:-1] + ", {api-key: k2, base-url: 'http://b.test'}]")
-    world.open[0].respond_whole(200, anthropic("claude-x"))
+    world = begun(
+        ONE[:-1] + ", {api-key: k2, base-url: 'http://b.test'}, {api-key: k3, base-url: 'http://c.test'}]"
+    )
+    for sent in world.open[:2]:
+        sent.respond_whole(200, anthropic("claude-x"))
     world.discovery.stop()
-    assert world.client.sent[1].cancelled
+    assert world.client.sent[2].cancelled
     assert world.clock.getDelayedCalls() == []
     assert not any("fail" in line or "could not" in line for line in world.log)
 
