@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -11,13 +11,17 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.python.failure import Failure
 
-from ampproxy.config.schema import Account, Config
+from ampproxy.config.schema import Account, Config, TokenSource
+from ampproxy.credentials.report import LoginStatus
 from ampproxy.errors import ConfigError
 from ampproxy.listen import describe, endpoints_for, is_reachable_from_elsewhere
 from ampproxy.relay.discovery import Discovery
 from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
 from ampproxy.resources.site import GatewaySite
+
+if TYPE_CHECKING:
+    from ampproxy.credentials.oauth.service import Logins
 
 
 class GatewayService(Service):
@@ -42,8 +46,9 @@ class GatewayService(Service):
         discovery: Discovery | None = None,
     ) -> None:
         self._config = config
-        self._around = around
+        self._around = replace(around, login_statuses=self.login_statuses)
         self._logins: tuple[Account, ...] = ()
+        self._source: Logins | None = None
         self._listen = listen
         self._discovery = discovery
         self._endpoints = endpoints_for(config, reactor, listen)
@@ -63,10 +68,38 @@ class GatewayService(Service):
         changed address is opened before the old one is closed.
         """
         old, self._config = self._config, config
+        if self._source is not None:
+            self._source.configure(config)
+            self._logins = self._source.accounts()
         self._swap(ask_again=True)
         if not self._listen and (config.host, config.port, config.tls) != (old.host, old.port, old.tls):
             moving = Deferred.fromCoroutine(self._move())
             moving.addErrback(lambda failure: self._log.failure("A defect met while moving", failure))
+
+    def attach(self, logins: Logins) -> None:
+        """Serve with the logins' accounts, too: now, and whenever they change."""
+        self._source = logins
+        logins.changed = lambda: self.use_logins(logins.accounts())
+        logins.renewed = self._forgive
+        logins.load()
+        self.use_logins(logins.accounts())
+        if self.running:
+            logins.start()
+
+    @property
+    def has_logins(self) -> bool:
+        """Whether logins are attached."""
+        return self._source is not None
+
+    def login_statuses(self) -> tuple[LoginStatus, ...]:
+        """How each login is."""
+        return () if self._source is None else self._source.statuses()
+
+    def _forgive(self, token: TokenSource) -> None:
+        """A login has another token: what its old one was refused for is void."""
+        for account in self.gateway.config.accounts:
+            if account.token is token:
+                self._around.pool_state.forgive(account)
 
     def use_logins(self, accounts: tuple[Account, ...]) -> None:
         """Serve with these accounts beside the configured ones."""
@@ -134,6 +167,8 @@ class GatewayService(Service):
         """It listens already; from now on vendors are asked for their models."""
         super().startService()
         self._discover()
+        if self._source is not None:
+            self._source.start()
 
     def _discover(self, *, again: bool = False) -> None:
         if self._discovery is not None:
@@ -164,4 +199,6 @@ class GatewayService(Service):
             await running.idle(self._reactor, grace)
         if running.count:
             self._log.warn("{count} exchanges are cut off", count=running.count)
+        if self._source is not None:
+            await self._source.stop()
         await self.gateway.client.close()

@@ -78,6 +78,8 @@ def makeService(options: Options) -> GatewayService:
     try:
         cache = cache_folder(os.environ, Path.home())
         service = build(config, reactor, listen=tuple(options["listen"]), cache=cache, discover=True)
+        if any(config.auth_dir.glob("*.json")):
+            attach_logins(service, config, reactor)
     except ConfigError as error:
         raise usage.UsageError(str(error)) from None
     for warning in config.warnings:
@@ -99,6 +101,19 @@ def _load(path: Path) -> Config:
     config = load(path, environ=os.environ, home=Path.home())
     _check_proxies(config)
     return config
+
+
+def attach_logins(service: GatewayService, config: Config, reactor: Any) -> None:
+    """Serve with the logins in ``auth-dir``, and with those that come there later."""
+    if service.has_logins:
+        return
+    # Not at the top: most users have no login, and its libraries are slow to load.
+    from ampproxy.credentials.oauth.service import Logins
+
+    around = service.gateway.around
+    chance = random.SystemRandom().random
+    logins = Logins(config, reactor, around.client.send, around.log, wall=around.wall, random=chance)
+    service.attach(logins)
 
 
 def build(
@@ -187,6 +202,7 @@ def _settle(service: GatewayService, watch: ConfigWatch | None, reactor: Any) ->
             DIALECTS[names.pop()]
             reactor.callLater(0.1, load_dialects, names)
             return
+        attach_logins(service, service.gateway.config, reactor)
         # What is there now lives as long as the process: a collection need not look at it again.
         gc.collect()
         gc.freeze()

@@ -94,6 +94,10 @@ def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iter
     kind = max((len(told.kind) for told, _ in rows), default=0)
     for told, models in rows:
         yield f"{told.label:<{label}}  {told.kind:<{kind}}  {told.state or '?':<11}  {models}"
+        if told.expires_at is not None:
+            yield f"    its token ends at {_time(told.expires_at)}; it is renewed before."
+        if told.error:
+            yield f"    {printable(told.error)}{f' To do: {told.remedy}.' if told.remedy else ''}"
         for rest in told.rests:
             yield f"    {_rest(rest)}"
         for window in told.windows:

@@ -207,6 +207,14 @@ class PoolState:
             health = self._health[identity] = Health()
         return health
 
+    def forgive(self, account: Account) -> None:
+        """End all rests of an account: what was held against it has gone."""
+        health = self._health.get(self.identity(account))
+        if health is not None and health.rests:
+            health.rests.clear()
+            self.version += 1
+            self.opened += 1
+
     def keep(self, identities: Iterable[Identity]) -> None:
         """Forget all accounts but these: the others are no longer configured."""
         kept = set(identities)

@@ -43,10 +43,31 @@ class WindowReport(msgspec.Struct, frozen=True):
     told_at: float
 
 
+class LoginStatus(msgspec.Struct, frozen=True):
+    """A login, for ``ampproxy accounts`` and the status page. Holds no secret.
+
+    :param state: ``ok``, ``renewing``, ``failing`` or ``needs login``.
+    :param ends_at: when its token ends, in seconds since the epoch; ``None``: nobody knows.
+    :param remedy: the command that helps, or empty.
+    """
+
+    label: str
+    kind: str
+    file: str
+    state: str
+    disabled: bool
+    ends_at: float | None
+    error: str
+    remedy: str
+
+
 class AccountReport(msgspec.Struct, frozen=True):
     """One account.
 
-    :param state: ``ready``, ``resting`` (perhaps for some models only), ``probing`` or ``needs login``.
+    :param state: ``ready``, ``resting`` (perhaps for some models only), ``probing`` or ``needs login``; of a
+        login that is not well what its renewal says.
+    :param expires_at: when a login's token ends, in seconds since the epoch.
+    :param error: what went wrong with a login last; ``remedy``: the command that helps.
     """
 
     label: str
@@ -57,6 +78,9 @@ class AccountReport(msgspec.Struct, frozen=True):
     state: str
     rests: tuple[RestReport, ...] = ()
     windows: tuple[WindowReport, ...] = ()
+    expires_at: float | None = None
+    error: str = ""
+    remedy: str = ""
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.passthrough import PassthroughFilter, rewrite_whole
 from ampproxy.relay.translate import Origin, TranslateBridge
 from ampproxy.routing.endpoints import Endpoint, Operation
@@ -82,11 +83,15 @@ class BridgeMaker:
         """
         spoken = self._providers[offer.account.label].speaks(question.endpoint)
         asked = question.endpoint.dialect
+        provider = self._providers[offer.account.label]
+        bridge: Bridge
         if spoken == asked and not _must_be_parsed(question):
-            return PassthroughBridge(question, offer)
-        return TranslateBridge(
-            question, offer, DIALECTS[asked], DIALECTS[spoken], self._origin, strict=self._strict
-        )
+            bridge = PassthroughBridge(question, offer)
+        else:
+            bridge = TranslateBridge(
+                question, offer, DIALECTS[asked], DIALECTS[spoken], self._origin, strict=self._strict
+            )
+        return enveloped(bridge, provider, question, offer, strict=self._strict)
 
 
 def _must_be_parsed(question: Question) -> bool:

@@ -29,7 +29,7 @@ from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import SLICE, BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
-from ampproxy.wire.redact import Redactor, printable
+from ampproxy.wire.redact import Redactor, Secret, printable
 
 #: Errors are sentences; what is longer is a page of somebody's load balancer.
 MAX_ERROR = 1024 * 1024
@@ -222,7 +222,7 @@ class Exchange:
         response = await self._send(call, bridge, offer.account, origin)
         tries.saw(response.headers, self._means.wall())
         if response.code >= 400:
-            raise await self._account_error(response, bridge)
+            raise await self._account_error(response, bridge, self._token_of(call, offer, response.code))
         if question.stream:
             await self._stream(response, bridge, tries)
         else:
@@ -247,10 +247,24 @@ class Exchange:
                     raise explain(error, origin) from None
         raise AssertionError("unreachable")
 
-    async def _account_error(self, response: Any, bridge: Bridge) -> AccountError:
+    def _token_of(self, call: Call, offer: Offer, status: int) -> Secret | None:
+        """The login's token that the call carried; one that was refused is renewed."""
+        source = offer.account.token
+        if source is None:
+            return None
+        sent = dict(call.headers).get(b"authorization", b"").decode("latin-1")
+        token = Secret(sent.removeprefix("Bearer "))
+        if status == 401:
+            source.refused(token)
+        return token
+
+    async def _account_error(self, response: Any, bridge: Bridge, token: Secret | None) -> AccountError:
         told = await self._collect(response, MAX_ERROR)
         # Some servers repeat the key that they refuse.
-        body = self._means.redactor.known(told.decode("utf-8", "replace")).encode()
+        text = self._means.redactor.known(told.decode("utf-8", "replace"))
+        if token:
+            text = Redactor((token,)).known(text)
+        body = text.encode()
         vendor = {
             name.decode("ascii", "replace").lower(): values[-1].decode("latin-1")
             for name, values in response.headers.getAllRawHeaders()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,7 +16,6 @@ from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stream import StreamRelay
-from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import explain
 from ampproxy.wire.headers import response_headers
 
@@ -89,6 +88,21 @@ class GunzipFilter(IdentityFilter):
         return b""
 
 
+class Sends(Protocol):
+    """What sends a request: ``UpstreamClient``."""
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: IBodyProducer | None = None,
+        proxy: str | None = None,
+    ) -> Deferred[Any]:
+        """Send it; the result is an ``IResponse``."""
+        ...
+
+
 @dataclass(slots=True)
 class Forward:
     """One request to be handed on.
@@ -112,7 +126,7 @@ async def forward(
     what: Forward,
     downstream: Downstream,
     *,
-    client: UpstreamClient,
+    client: Sends,
     clock: IReactorTime,
     first_byte: float,
     idle: float,

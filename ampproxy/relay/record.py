@@ -28,8 +28,9 @@ class Outcome(enum.Enum):
 class ExchangeRecord:
     """One exchange as the log shows it. Times are seconds of one monotonic clock.
 
-    :param kind: the route: ``local``, ``mapped``, ``amp``, ``none`` or ``management``.
+    :param kind: the route: ``local``, ``mapped``, ``amp``, ``none``, ``management`` or ``tunnel``.
     :param client: a label of the client's key; never the key.
+    :param bytes_in: what a client sent through a tunnel; of other exchanges only the answer is counted.
     :param losses: what a translation could not say of the question and of the answer.
     :param show_losses: tell of them in the text of the log too, not in its fields alone.
     """
@@ -44,6 +45,7 @@ class ExchangeRecord:
     account: str = ""
     status: int = 0
     bytes_out: int = 0
+    bytes_in: int = 0
     first_byte: float | None = None
     outcome: Outcome | None = None
     why: str = ""
@@ -60,7 +62,7 @@ class ExchangeRecord:
         self.why = why = printable(why.partition("\n")[0])
         log.info(
             "{kind} {method} {path} {asked} -> {served} {account} client={client} status={status}"
-            " bytes={bytes} first={first_ms}ms total={total_ms}ms tokens={tokens} {outcome}{why}{lost}",
+            " bytes={bytes}{inward} first={first_ms}ms total={total_ms}ms tokens={tokens} {outcome}{why}{lost}",
             log_kind="exchange",
             kind=self.kind,
             method=self.method,
@@ -71,6 +73,8 @@ class ExchangeRecord:
             client=self.client,
             status=self.status,
             bytes=self.bytes_out,
+            bytes_in=self.bytes_in,
+            inward=f" in={self.bytes_in}" if self.bytes_in else "",
             first_ms="-" if self.first_byte is None else round((self.first_byte - self.started) * 1000),
             total_ms=round((now - self.started) * 1000),
             tokens=_tokens(self.usage),

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.credentials.report import report
+from ampproxy.credentials.report import AccountReport, LoginStatus, Report, report
 from ampproxy.errors import ClientFault
 from ampproxy.resources.base import GatewayResource
 from ampproxy.resources.site import GatewayRequest
@@ -33,4 +33,18 @@ class AccountsResource(GatewayResource):
         told = report(
             gateway.config.accounts, gateway.pool.state, gateway.clock.seconds(), gateway.around.wall()
         )
-        request.answer(200, msgspec.json.encode(told))
+        logins = {status.label: status for status in gateway.around.login_statuses()}
+        accounts = [_with_login(account, logins.get(account.label)) for account in told.accounts]
+        request.answer(200, msgspec.json.encode(Report(tuple(accounts))))
+
+
+def _with_login(account: AccountReport, login: LoginStatus | None) -> AccountReport:
+    if login is None:
+        return account
+    return msgspec.structs.replace(
+        account,
+        state=account.state if login.state == "ok" else login.state,
+        expires_at=login.ends_at,
+        error=login.error,
+        remedy=login.remedy,
+    )

@@ -18,6 +18,7 @@ from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.pool import Pool
+from ampproxy.credentials.report import LoginStatus
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.translate import Origin
@@ -72,6 +73,7 @@ class Surroundings:
     :param new_id: makes an unguessable id for a prefix.
     :param running: what is under way, under any configuration.
     :param pool_state: which accounts rest, and where conversations are at home.
+    :param login_statuses: how each login is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
     """
 
@@ -84,6 +86,7 @@ class Surroundings:
     log: Logger
     running: Running
     pool_state: PoolState = field(default_factory=PoolState)
+    login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
 
 
@@ -94,6 +97,8 @@ def secrets_of(config: Config) -> list[Secret]:
     found += [secret for pair in amp.per_client_keys for secret in pair]
     if amp.upstream_api_key is not None:
         found.append(amp.upstream_api_key)
+    if config.oauth.gemini.client_secret:
+        found.append(config.oauth.gemini.client_secret)
     return found
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from types import SimpleNamespace
 
 import anthropic
@@ -11,16 +10,13 @@ import openai
 import pytest
 from google import genai
 from twisted.internet import reactor
-from twisted.logger import Logger, formatEventAsClassicLogText
+from twisted.logger import formatEventAsClassicLogText
 
 from ampproxy.config.load import parse
 from ampproxy.credentials.oauth.service import Logins
 from ampproxy.demo import logins as backends
 from ampproxy.demo.oauth import settings_for
-from ampproxy.relay import bridges
-from ampproxy.relay.envelope import EnvelopedBridge, enveloped
 from ampproxy.tap import build
-from ampproxy.upstream.client import UpstreamClient
 from tests.credentials.oauth.doubles import World, login_file
 from tests.reactor import in_reactor
 
@@ -31,16 +27,6 @@ MODELS = {"claude": "claude-sonnet-4-5", "codex": "gpt-5.4", "gemini": "gemini-2
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("auth")
-    patch = pytest.MonkeyPatch()
-    make = bridges.BridgeMaker.__call__
-
-    def wrapping(self, question, offer):
-        made = make(self, question, offer)
-        if isinstance(made, EnvelopedBridge):
-            return made
-        return enveloped(made, self._providers[offer.account.label], question, offer, strict=self._strict)
-
-    patch.setattr(bridges.BridgeMaker, "__call__", wrapping)
 
     async def start():
         stand_in = await backends.start(reactor, clock=time.time)
@@ -51,22 +37,21 @@ def world(tmp_path_factory):
         login_file(granting, folder, "gemini")
         text = f"port: 0\napi-keys: [{KEY}]\nauth-dir: {folder}\n{settings_for(stand_in.url)}"
         config = parse(text, name="c", environ={}, home=folder, read_secret=lambda path: "")
-        client = UpstreamClient(reactor, connect_timeout=5)
-        log = Logger(observer=lambda event: lines.append(formatEventAsClassicLogText(event) or ""))
-        found = Logins(config, reactor, client.send, log, wall=time.time, random=lambda: 0.5)
-        found.load()
-        found.start()
         service = build(
-            replace(config, accounts=(*config.accounts, *found.accounts())),
+            config,
             reactor,
             environ={},
             home=folder,
             observer=lambda event: lines.append(formatEventAsClassicLogText(event) or ""),
         )
+        around = service.gateway.around
+        found = Logins(config, reactor, around.client.send, around.log, wall=time.time, random=lambda: 0.5)
+        service.attach(found)
+        found.start()
         await service.listen()
         url = f"http://127.0.0.1:{service.ports[0].getHost().port}"
         return SimpleNamespace(
-            stand_in=stand_in, server=stand_in.vendor, logins=found, service=service, url=url, client=client
+            stand_in=stand_in, server=stand_in.vendor, logins=found, service=service, url=url
         )
 
     lines = []
@@ -74,10 +59,7 @@ def world(tmp_path_factory):
     running.lines = lines
     yield running
     in_reactor(running.service.stopService)
-    in_reactor(running.logins.stop)
-    in_reactor(running.client.close)
     in_reactor(running.stand_in.stop)
-    patch.undo()
 
 
 def by_anthropic(world, model, stream):

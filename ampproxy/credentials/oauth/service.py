@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.defer import Deferred, DeferredList
@@ -13,7 +12,7 @@ from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.oauth.accounts import logins_to_accounts, own_proxy
-from ampproxy.credentials.oauth.credential import Credential, State
+from ampproxy.credentials.oauth.credential import Credential
 from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused, Unavailable
 from ampproxy.credentials.oauth.formats import Document, Login
 from ampproxy.credentials.oauth.http import TIMEOUT, Fetch, Send, drive
@@ -21,6 +20,7 @@ from ampproxy.credentials.oauth.refresh import Renewed, renewal
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
 from ampproxy.credentials.oauth.watch import INTERVAL, Changes, Watcher
+from ampproxy.credentials.report import LoginStatus
 from ampproxy.wire.redact import Secret, printable
 
 #: Renewals that run at a time: a start with a thousand logins should not be a flood.
@@ -29,24 +29,6 @@ _AT_ONCE = 8
 _TOKENS = frozenset(
     ("access_token", "refresh_token", "id_token", "token", "expired", "last_refresh", "checked", "note")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class LoginStatus:
-    """A login, for ``ampproxy accounts`` and the status page. Holds no secret.
-
-    :param ends_at: when its token ends, in seconds since the epoch; ``None``: nobody knows.
-    :param remedy: the command that helps, or empty.
-    """
-
-    label: str
-    kind: str
-    file: str
-    state: State
-    disabled: bool
-    ends_at: float | None
-    error: str
-    remedy: str
 
 
 class Logins:
