@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from ampproxy.cli.configured import config_option, read_config
+from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import AccountReport, Report, RestReport, WindowReport, at_rest
 from ampproxy.routing.catalog import FAMILIES
@@ -32,7 +32,7 @@ def command(file: Path | None, as_json: bool) -> None:
     The state is asked of the service at its configured address. If it does not run, the list is the
     configuration's.
     """
-    config = read_config(file)
+    config = with_logins(read_config(file))
     told, why = ask(config)
     if told is None:
         click.echo(f"The state of the accounts is not known: {why}", err=True)

@@ -221,6 +221,14 @@ class Exchange:
         origin = f"{offer.account.label} ({offer.account.base_url})"
         response = await self._send(call, bridge, offer.account, origin)
         tries.saw(response.headers, self._means.wall())
+        if 300 <= response.code < 400:
+            await self._collect(response, MAX_ERROR)
+            raise UpstreamFault.of(
+                "unavailable",
+                f"{origin} redirects to another address, which is not followed: the key belongs to its own"
+                " origin. Check the base-url of the account.",
+                retryable=True,
+            )
         if response.code >= 400:
             raise await self._account_error(response, bridge, self._token_of(call, offer, response.code))
         if question.stream:

@@ -146,6 +146,9 @@ class Speaks:
     def speaks(self, endpoint: Endpoint) -> str:
         return self._dialect
 
+    def packed(self, *_: object, **__: object) -> None:
+        """This vendor puts nothing around its dialect."""
+
 
 Making = Callable[..., Bridge]
 
