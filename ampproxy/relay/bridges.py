@@ -11,7 +11,7 @@ from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, GatewayFault
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
-from ampproxy.model.events import Usage, WireError
+from ampproxy.model.events import Failed, Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, Question
@@ -137,8 +137,14 @@ class PassthroughBridge:
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
-        self._filter = PassthroughFilter(self._question.endpoint.dialect, self._rewriter())
+        dialect = self._question.endpoint.dialect
+        self._filter = PassthroughFilter(dialect, self._rewriter(), failure=self._failure)
         return self._filter
+
+    def _failure(self, event: bytes) -> WireError | None:
+        """The error that an event of the account tells, if it tells one."""
+        parser = DIALECTS[self._question.endpoint.dialect].stream_parser()
+        return next((found.error for found in parser.feed(event) if isinstance(found, Failed)), None)
 
     def whole(self, body: bytes) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""

@@ -40,12 +40,19 @@ class PassthroughFilter:
 
     :param dialect: of both sides (see :mod:`ampproxy.model.base`).
     :param rewriter: what to change; ``None``: nothing at all.
+    :param failure: reads an event that ends the stream: its error, if it is one. A stream that begins with
+        an error is then raised as one.
     :raises UpstreamFault: from :meth:`feed` and :meth:`end`: JSON came where events were promised, or
         an event grew past all bounds.
     """
 
     def __init__(
-        self, dialect: str, rewriter: AnswerRewriter | None = None, *, limit: int = MAX_EVENT
+        self,
+        dialect: str,
+        rewriter: AnswerRewriter | None = None,
+        *,
+        limit: int = MAX_EVENT,
+        failure: Callable[[bytes], WireError | None] = lambda event: None,
     ) -> None:
         self._dialect = dialect
         self._rewriter = rewriter
@@ -56,6 +63,8 @@ class PassthroughFilter:
         self._limit = limit
         self._begun = dialect != GEMINI
         self._ended = False
+        self._failure = failure
+        self._told = False
         #: The last events that went by without being looked at, if no others came since.
         self._ordinary = b""
 
@@ -154,6 +163,8 @@ class PassthroughFilter:
         if not data:
             return block + b"\n\n"
         readable = self._watch.see(name, data)
+        if not self._told:
+            self._first(event)
         new_name, new_data = name, data
         if self._rewriter is not None and readable:
             new_name, new_data = self._rewriter.event(name, data)
@@ -163,6 +174,13 @@ class PassthroughFilter:
         if readable and not self._watch.finished:
             self._lane.learn(block, out)
         return out + b"\n\n"
+
+    def _first(self, event: bytes) -> None:
+        """Until something has been told, an error can still have a status, or another account be asked."""
+        self._told = True
+        error = self._failure(event) if self._watch.terminal else None
+        if error is not None:
+            raise UpstreamFault(error, retryable=True)
 
     def end(self) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.end`."""

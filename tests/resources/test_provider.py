@@ -426,3 +426,25 @@ def test_paths_that_lead_to_others(path: str, expected: int | str) -> None:
         assert connection.status == expected
     else:
         assert world.client.sent[0].url == "https://amp.test" + expected
+
+
+def test_stream_that_begins_with_an_error() -> None:
+    """A 200 whose first event is an error is a failure: another account answers, or an honest status does."""
+    error = b'event: error\ndata: {"type":"error","error":{"type":"overloaded_error","message":"busy"}}\n\n'
+    world = World(TWO)
+    connection = world.request("POST", AMP, body=body(stream=True))
+    stream = world.client.sent[0].respond(200, SSE)
+    stream.data(error)
+    world.turn()
+    assert len(world.client.sent) == 2
+    stream = world.client.sent[1].respond(200, SSE)
+    stream.data(START + STOP)
+    stream.done()
+    assert connection.status == 200
+    assert b"busy" not in connection.answer
+    world = World()
+    connection = world.request("POST", AMP, body=body(stream=True))
+    world.client.sent[0].respond(200, SSE).data(error)
+    world.turn()
+    assert connection.status in (503, 529)
+    assert b"busy" in connection.body
