@@ -66,6 +66,8 @@ setup(
             "anthropic >= 0.40",
             "openai >= 1.60",
             "google-genai >= 1.0",
+            # a client and a server for the tunnel; the tests' alone
+            "websockets >= 15.0",
             # drives a real browser through a login, where Debian's chromium is installed
             "selenium >= 4.20",
         ],

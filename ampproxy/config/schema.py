@@ -155,12 +155,13 @@ class Limits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """How long an upstream may take (our own section ``timeouts``). ``grace``: how long running
-    exchanges may go on after SIGTERM.
+    exchanges may go on after SIGTERM. ``tunnel_idle``: how long both sides of a tunnel may be silent.
     """
 
     connect: float = 10.0
     first_byte: float = 600.0
     idle: float = 300.0
+    tunnel_idle: float = 3600.0
     grace: float = 30.0
 
 

@@ -167,6 +167,13 @@ _TIMEOUTS = Section(
         ),
         Setting("idle", "idle", readers.duration(), "How long an answer may pause.", "5m"),
         Setting(
+            "tunnel-idle",
+            "tunnel_idle",
+            readers.duration(),
+            "How long both sides of a WebSocket may be silent.",
+            "1h",
+        ),
+        Setting(
             "grace",
             "grace",
             readers.duration(zero=True),

@@ -62,7 +62,8 @@ class ExchangeRecord:
         self.why = why = printable(why.partition("\n")[0])
         log.info(
             "{kind} {method} {path} {asked} -> {served} {account} client={client} status={status}"
-            " bytes={bytes}{inward} first={first_ms}ms total={total_ms}ms tokens={tokens} {outcome}{why}{lost}",
+            " bytes={bytes}{inward} first={first_ms}ms total={total_ms}ms tokens={tokens}"
+            " {outcome}{why}{lost}",
             log_kind="exchange",
             kind=self.kind,
             method=self.method,

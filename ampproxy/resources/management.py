@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from twisted.python.failure import Failure
@@ -86,20 +87,14 @@ async def forward_to_amp(
     client: Client | None,
     record: ExchangeRecord,
     body: IBodyProducer | PipeProducer | None,
+    keep: Collection[bytes] = (),
 ) -> None:
     """Hand a request on to the Amp upstream, path and query as they came but for client keys.
 
-    :param client: whose upstream key is to be used; ``None``: a keyless browser page, which gets none.
+    :param client: whose upstream key is to be used; ``None``: a path that needs no key, and gets none.
+    :param keep: see :func:`amp_request`.
     """
-    query = strip_query(request.query, client_keys_in(gateway, request)) if request.query else b""
-    url = gateway.amp_url + request.path.decode("ascii", "backslashreplace")
-    if query:
-        url += "?" + query.decode("ascii", "backslashreplace")
-    headers = Headers()
-    for name, value in amp_request_headers(pairs(request.requestHeaders)):
-        headers.addRawHeader(name, value)
-    if client is not None:
-        _credential(headers, gateway.amp_keys.find(client.key, gateway.clock.seconds()), gateway)
+    url, headers = amp_request(gateway, request, client, keep)
     if isinstance(body, PipeProducer):
         pipe = body
         request.notifyFinish().addErrback(lambda _: pipe.abandon(Failure(ConnectionAbortedError())))
@@ -120,6 +115,26 @@ async def forward_to_amp(
         idle=gateway.config.timeouts.idle,
         mark=lambda headers: headers.setRawHeaders(ROUTE_HEADER, [record.kind.encode()]),
     )
+
+
+def amp_request(
+    gateway: Gateway, request: GatewayRequest, client: Client | None, keep: Collection[bytes] = ()
+) -> tuple[str, Headers]:
+    """The URL and the headers of a request as it goes to the Amp upstream.
+
+    :param client: whose upstream key is to be used; ``None``: none.
+    :param keep: lower-case names of the client's headers that pass although such headers do not.
+    """
+    query = strip_query(request.query, client_keys_in(gateway, request)) if request.query else b""
+    url = gateway.amp_url + request.path.decode("ascii", "backslashreplace")
+    if query:
+        url += "?" + query.decode("ascii", "backslashreplace")
+    headers = Headers()
+    for name, value in amp_request_headers(pairs(request.requestHeaders), keep=keep):
+        headers.addRawHeader(name, value)
+    if client is not None:
+        _credential(headers, gateway.amp_keys.find(client.key, gateway.clock.seconds()), gateway)
+    return url, headers
 
 
 def client_keys_in(gateway: Gateway, request: GatewayRequest) -> list[bytes]:

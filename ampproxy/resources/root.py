@@ -15,9 +15,9 @@ from ampproxy.resources.accounts import AccountsResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.health import HealthResource
-from ampproxy.resources.management import ManagementResource
 from ampproxy.resources.provider import resource_for
 from ampproxy.resources.site import GatewayRequest
+from ampproxy.resources.tunnel import AmpResource
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
 
 
@@ -35,6 +35,7 @@ class ManagementRoute:
 #: Amp's paths at the root. ``/api`` stands for all of it but ``/api/provider``.
 MANAGEMENT_ROUTES = (
     ManagementRoute(b"api"),
+    ManagementRoute(b"actors"),
     ManagementRoute(b"auth", keyless=True),
     ManagementRoute(b"threads", keyless=True),
     ManagementRoute(b"docs", keyless=True),
@@ -98,8 +99,8 @@ class Root(Branch):
         nobody = NotFoundResource(gateway)
         super().__init__(nobody)
         for route in MANAGEMENT_ROUTES:
-            self.putChild(route.segment, ManagementResource(gateway, keyless=route.keyless))
-        amp = ManagementResource(gateway)
+            self.putChild(route.segment, AmpResource(gateway, keyless=route.keyless))
+        amp = AmpResource(gateway)
         api = Branch(amp)
         api.putChild(b"provider", ModelRoutes(gateway, amp))
         self.putChild(b"api", api)

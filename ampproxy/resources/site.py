@@ -12,13 +12,16 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel, datetimeToString
+from twisted.web.http import SWITCHING, HTTPChannel, datetimeToString
+from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, getChildForRequest
 from twisted.web.server import Request, Site
+from zope.interface import alsoProvides
 
 from ampproxy.config.schema import Limits
 from ampproxy.errors import ClientFault, ExchangeError
@@ -78,9 +81,11 @@ class GatewayChannel(HTTPChannel):
     site: GatewaySite
     transport: Any
     timeOut: Any
+    _networkProducer: Any
     _in_headers = False
     _body_began: float | None = None
     _body_bytes = 0
+    _taken: Any = None
     lingering = False
 
     def connectionMade(self) -> None:
@@ -97,6 +102,9 @@ class GatewayChannel(HTTPChannel):
         The base class lets every byte put the time limit off; here the headers have one deadline
         in all, and a body must keep a pace.
         """
+        if self._taken is not None:
+            self._taken.dataReceived(data)
+            return
         LineReceiver.dataReceived(self, data)
         if self._handlingRequest or self.lingering or self.transport.disconnecting:
             self._in_headers = False
@@ -151,6 +159,41 @@ class GatewayChannel(HTTPChannel):
         """The answer is out though the body is not in: drop what still comes, but not for ever."""
         self.lingering = True
         self.setTimeout(LINGER)
+
+    def hand_over(self, protocol: Any) -> bytes:
+        """Connect ``protocol`` to the client from now on: HTTP has ended here, its time limits too.
+
+        The transport is the protocol's alone; it is told of a half-closed connection as well.
+
+        :param protocol: an ``IHalfCloseableProtocol``.
+        :return: what the client has said to it already.
+        """
+        self._taken = protocol
+        self.timeOut = self._savedTimeOut = None
+        self.setTimeout(None)
+        early: bytes = b"".join(self._dataBuffer) + self.clearLineBuffer()
+        self._dataBuffer = []
+        self._networkProducer.unregisterProducer()
+        self._networkProducer.resumeProducing()
+        # Only from now on: in HTTP, a client that closes its half has left.
+        alsoProvides(self, IHalfCloseableProtocol)
+        protocol.makeConnection(self.transport)
+        return early
+
+    def readConnectionLost(self) -> None:
+        """The client will say nothing more. Called once the connection is handed over, not before."""
+        self._taken.readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """The client will hear nothing more, as we wished."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection ended."""
+        if self._taken is None:
+            super().connectionLost(reason)
+            return
+        self.requests.clear()
+        self._taken.connectionLost(reason)
 
     def timeoutConnection(self) -> None:
         """A time limit passed: say which, unless an answer has begun or nothing was asked."""
@@ -300,6 +343,16 @@ class GatewayRequest(Request):
             self._broken_off = True
             self.channel.persistent = False
             self.channel.loseConnection()
+
+    def switch_protocols(self, headers: Headers, protocol: Any) -> bytes:
+        """Answer with status 101 and give the connection away (see :meth:`GatewayChannel.hand_over`)."""
+        self.setResponseCode(SWITCHING)
+        self.startedWriting = 1
+        self.channel.writeHeaders(self.clientproto, b"%d" % self.code, self.code_message, headers)
+        # The connection may live for days, and with it this request.
+        self.requestHeaders = self.responseHeaders = Headers()
+        self.body = None
+        return self.channel.hand_over(protocol)
 
     def answer(self, status: int, body: bytes, content_type: bytes = b"application/json") -> None:
         """Answer with a whole body."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from http.cookiejar import CookieJar
-from typing import Any
+from typing import Any, NamedTuple
 
 from hyperlink import EncodedURL
 from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred, fail, gatherResults
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 
@@ -55,6 +56,13 @@ class NoCookies(IndexableCookieJar):
         """Keep none."""
 
 
+class _Way(NamedTuple):
+    """A way out: straight, or through one proxy."""
+
+    client: HTTPClient
+    endpoints: OriginEndpoints
+
+
 class UpstreamClient:
     """Sends requests over kept connections. Verifies TLS, follows no redirect, keeps no cookie.
 
@@ -72,7 +80,7 @@ class UpstreamClient:
         self._cookies: CookieJar = NoCookies()
         self._pools: list[HTTPConnectionPool] = []
         # Twisted's pool knows connections by their origin alone: each proxy gets a pool of its own.
-        self._proxied: dict[str, HTTPClient] = {}
+        self._proxied: dict[str, _Way] = {}
         self._direct = self._make(None)
 
     def send(
@@ -93,10 +101,10 @@ class UpstreamClient:
         :raises ampproxy.errors.GatewayFault: ``proxy`` is no URL of a proxy that we know (by the Deferred).
         """
         try:
-            client = self._direct if proxy is None else self._through(proxy)
+            way = self._direct if proxy is None else self._through(proxy)
         except ValueError as error:
             return fail(GatewayFault.of("internal", f"{error}."))
-        return client.request(
+        return way.client.request(
             method,
             PreparedURL(url),
             headers=headers,
@@ -107,19 +115,31 @@ class UpstreamClient:
             reactor=self._reactor,
         )
 
+    def endpoint(self, url: str, proxy: str | None = None) -> IStreamClientEndpoint:
+        """How the origin of ``url`` is reached, for what is not one request and one answer.
+
+        :param proxy: as for :meth:`send`.
+        :raises ampproxy.errors.GatewayFault: ``proxy`` is no URL of a proxy that we know.
+        """
+        try:
+            way = self._direct if proxy is None else self._through(proxy)
+        except ValueError as error:
+            raise GatewayFault.of("internal", f"{error}.") from None
+        return way.endpoints.endpointForURI(URI.fromBytes(url.encode("ascii")))
+
     def close(self) -> Deferred[None]:
         """Close the idle connections; those in use are closed when their exchange ends."""
         closing = gatherResults([pool.closeCachedConnections() for pool in self._pools])
         return closing.addCallback(lambda _: None)
 
-    def _through(self, proxy: str) -> HTTPClient:
-        client = self._proxied.get(proxy)
-        if client is None:
+    def _through(self, proxy: str) -> _Way:
+        way = self._proxied.get(proxy)
+        if way is None:
             known = Proxy.of(proxy)
-            client = self._proxied[proxy] = self._direct if known is None else self._make(known)
-        return client
+            way = self._proxied[proxy] = self._direct if known is None else self._make(known)
+        return way
 
-    def _make(self, proxy: Proxy | None) -> HTTPClient:
+    def _make(self, proxy: Proxy | None) -> _Way:
         pool = HTTPConnectionPool(self._reactor)
         pool.maxPersistentPerHost = POOL_SIZE
         pool.cachedConnectionTimeout = POOL_IDLE
@@ -130,4 +150,5 @@ class UpstreamClient:
         endpoints = OriginEndpoints(
             self._reactor, connect_timeout=self._timeout, policy=self._policy, proxy=proxy
         )
-        return HTTPClient(Agent.usingEndpointFactory(self._reactor, endpoints, pool), NoCookies())
+        agent = Agent.usingEndpointFactory(self._reactor, endpoints, pool)
+        return _Way(HTTPClient(agent, NoCookies()), endpoints)
