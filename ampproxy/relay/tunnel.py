@@ -12,7 +12,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime, ITCPTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
@@ -20,6 +20,10 @@ from zope.interface import implementer
 
 #: Seconds that a closing side has to take what is still on its way to it.
 FLUSH = 10.0
+
+#: Bytes read at a time. OpenSSL keeps, for as long as a connection lasts, buffers of the largest piece that
+#: it was ever given.
+PIECE = 16 * 1024
 
 #: Seconds of silence after which a tunnel ends that one side has closed for its part: most programs that
 #: do this are gone.
@@ -57,6 +61,16 @@ class Leg(Protocol):
         self._closing = False
         self._fed = False
         self._flush_call: IDelayedCall | None = None
+
+    def connectionMade(self) -> None:
+        """Connected: read smaller pieces than an exchange does, and send each at once."""
+        below = self.transport
+        while isinstance(below, TLSMemoryBIOProtocol):
+            below = below.transport
+        if hasattr(below, "bufferSize"):
+            below.bufferSize = PIECE
+        if ITCPTransport.providedBy(below):
+            below.setTcpNoDelay(True)
 
     def feed_from(self, producer: Any) -> None:
         """Have ``producer`` pause while this side does not read."""

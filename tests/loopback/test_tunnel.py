@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -347,3 +348,47 @@ def test_many(world: World) -> None:
     opened: list[int] = []
     everybody = asyncio.Event()
     run(work)
+
+
+class Counter:
+    """An upstream without TLS that listens to the end before it speaks."""
+
+    def __init__(self) -> None:
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        connection, _ = self._socket.accept()
+        said = b""
+        while not said.endswith(b"\r\n\r\n"):
+            said += connection.recv(1)
+        connection.sendall(b"HTTP/1.1 101 OK\r\nUpgrade: counting\r\nConnection: upgrade\r\n\r\n")
+        count = 0
+        while data := connection.recv(65536):
+            count += len(data)
+        connection.sendall(b"%d bytes" % count)
+        connection.close()
+        self._socket.close()
+
+
+def test_half_closed(tmp_path: Path) -> None:
+    """Without TLS, a client that has said all still gets its answer."""
+    upstream = Counter()
+    text = f"port: 0\nampcode: {{upstream-url: 'http://127.0.0.1:{upstream.port}', upstream-api-key: a}}"
+    config = parse(text, name="c", environ={}, home=tmp_path, read_secret=lambda path: path.read_text())
+    service = build(config, reactor, environ={}, observer=lambda _: None)
+    in_reactor(service.listen)
+    port = service.ports[0].getHost().port
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+        client.sendall(
+            b"GET /api/x HTTP/1.1\r\nHost: localhost\r\nUpgrade: counting\r\nConnection: upgrade\r\n\r\n"
+            + bytes(1_000_000)
+        )
+        client.shutdown(socket.SHUT_WR)
+        answer = b""
+        while data := client.recv(65536):
+            answer += data
+    assert answer.partition(b"\r\n\r\n")[2] == b"1000000 bytes"
+    in_reactor(service.stopService)
+    assert service.gateway.around.running.count == 0

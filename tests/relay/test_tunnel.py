@@ -6,21 +6,29 @@ import unittest
 from typing import Any
 
 from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.interfaces import ITCPTransport
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
-from ampproxy.relay.tunnel import FLUSH, HALF_IDLE, Ending, Tunnel
+from ampproxy.relay.tunnel import FLUSH, HALF_IDLE, PIECE, Ending, Tunnel
 
 IDLE = 100.0
 
 
+@implementer(ITCPTransport)
 class Wire(StringTransport):
     """A connection that can be closed by halves."""
 
     half_closed = False
     aborted = False
+    nodelay = False
+    bufferSize = 65536
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        self.nodelay = enabled
 
     def loseWriteConnection(self) -> None:
         self.half_closed = True
@@ -70,6 +78,11 @@ class Bytes(Joined):
         self.assertEqual((self.upstream.producerState, self.client.producerState), ("producing", "paused"))
         self.assertTrue(self.client.streaming)
         self.assertTrue(self.upstream.streaming)
+
+    def test_small_pieces_at_once(self) -> None:
+        """A socket's small frames do not wait for each other; its buffers stay small."""
+        for wire in (self.client, self.upstream):
+            self.assertEqual((wire.bufferSize, wire.nodelay), (PIECE, True))
 
 
 class Ends(Joined):
