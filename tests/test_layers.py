@@ -13,7 +13,7 @@ PACKAGE = TREE / "ampproxy"
 
 #: Rooms from the top down; members of one row do not import each other.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("cli",),
+    ("cli", "start"),
     ("tap",),
     ("service",),
     ("listen", "reload", "demo"),

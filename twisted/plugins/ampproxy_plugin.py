@@ -4,7 +4,7 @@ from twisted.application.service import ServiceMaker
 
 serviceMaker = ServiceMaker(
     "ampproxy",
-    "ampproxy.tap",
+    "ampproxy.start",
     "Runs the Amp coding agent on the model accounts you already have.",
     "ampproxy",
 )
