@@ -170,7 +170,7 @@ def test_stored_state_is_refused() -> None:
     assert caught.value.error.param == "previous_response_id"
 
 
-@pytest.mark.parametrize("depth", [300, 700, 900, 950, 990, 5000])
+@pytest.mark.parametrize("depth", [300, 700, 900, 950, 990, 5000, 100_000])
 def test_nesting(depth: int) -> None:
     """However deep a request is nested, on the verge too, it is translated or refused with 400."""
     deep = b'{"a":' * depth + b"1" + b"}" * depth
@@ -188,7 +188,8 @@ def test_nesting(depth: int) -> None:
             assert refused.status == 400
             assert "nested too deeply" in refused.message
         else:
-            assert depth < 1000
+            # How deep Python goes depends on its version; nowhere so deep.
+            assert depth < 100_000
             assert made.body
 
 
