@@ -1,1 +1,1 @@
-The configuration file is watched: whatever changes in it takes effect within two seconds, without a restart and without cutting a stream; a wrong file changes nothing and is told with its line. SIGHUP reads it at once.
+The configuration file is watched: what changes in it takes effect within two seconds (`auth-dir` and `timeouts.connect` at a restart), without a restart and without cutting a stream; a wrong file changes nothing and is told with its line. SIGHUP reads it at once.

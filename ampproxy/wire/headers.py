@@ -84,11 +84,6 @@ def amp_request_headers(headers: Iterable[Header], *, keep: Collection[bytes] = 
     return _without(headers, banned, _REQUEST_PREFIXES, keep)
 
 
-def request_headers(headers: Iterable[Header], banned: Collection[bytes] = ()) -> list[Header]:
-    """A client's headers without hop-by-hop ones, its credentials, and those in ``banned`` (lower case)."""
-    return _without(headers, (HOP_BY_HOP | CREDENTIALS | REFRAMED).union(banned), _REQUEST_PREFIXES)
-
-
 def response_headers(headers: Iterable[Header], *, body_changes: bool = False) -> list[Header]:
     """An upstream's headers as they may go to the client: no hop-by-hop, no CORS, no ``Server``, ``Date``.
 

@@ -13,8 +13,8 @@ from urllib.parse import quote
 class Secret:
     """A credential. ``repr``, ``str`` and formatting never show it; only :meth:`reveal` does.
 
-    Compared and hashed by value, so that it can be looked up; :meth:`matches` compares in constant
-    time and is what authentication uses.
+    Compared by value in constant time, and hashed by it, so that it can be looked up. Clients' keys are not
+    compared at all: the guard looks them up by a keyed digest.
     """
 
     __slots__ = ("_value",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ampproxy.wire.headers import amp_request_headers, request_headers, response_headers, strip_query
+from ampproxy.wire.headers import amp_request_headers, response_headers, strip_query
 
 
 def names(headers: list[tuple[bytes, bytes]]) -> set[bytes]:
@@ -38,7 +38,7 @@ def test_what_connection_names_goes_too() -> None:
         (b"X-Other", b"2"),
         (b"A", b"3"),
     ]
-    assert request_headers(headers) == [(b"A", b"3")]
+    assert amp_request_headers(headers) == [(b"A", b"3")]
     assert response_headers(headers) == [(b"A", b"3")]
 
 
