@@ -37,12 +37,14 @@ class Sockets:
     """A WebSocket server under TLS, in a thread of its own.
 
     :ivar requests: the handshakes, as they came.
+    :ivar begun: connections so far.
     :ivar ended: how each connection ended: its close code.
     :ivar flood: bytes sent to whoever asked for a flood.
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self.requests: list[Request] = []
+        self.begun = 0
         self.ended: list[int | None] = []
         self.flood = 0
         self._context = context
@@ -73,6 +75,7 @@ class Sockets:
         return connection.respond(402, "out of credits") if "refuse" in request.path else None
 
     async def _serve(self, socket: ServerConnection) -> None:
+        self.begun += 1
         try:
             async for message in socket:
                 if message == "close":
@@ -130,6 +133,10 @@ ampcode: {{upstream-url: "https://localhost:{self.upstream.port}", upstream-api-
     @property
     def running(self) -> int:
         return int(self.service.gateway.around.running.count)
+
+    async def quiet(self) -> None:
+        """Wait until every connection has ended, at the gateway and at the upstream."""
+        await until(lambda: self.running == 0 and len(self.upstream.ended) == self.upstream.begun)
 
     def settle(self) -> None:
         """Wait until nothing is under way."""
@@ -228,11 +235,12 @@ def test_both_may_close(world: World) -> None:
             with pytest.raises(ConnectionClosed):
                 await socket.recv()
             assert (socket.close_code, socket.close_reason) == (4001, "as you wish")
-        world.upstream.ended.clear()
+        await world.quiet()
+        assert world.upstream.ended[-1] == 4001
         async with connect(world.url + SOCKET, proxy=None) as socket:
             await socket.close(4002)
-        await until(lambda: world.upstream.ended == [4002])
-        await until(lambda: world.running == 0)
+        await world.quiet()
+        assert world.upstream.ended[-1] == 4002
 
     run(work)
 
@@ -245,14 +253,13 @@ def test_both_may_vanish(world: World) -> None:
             await socket.send("abort")
             with pytest.raises(ConnectionClosed):
                 await socket.recv()
-        await until(lambda: world.running == 0)
-        world.upstream.ended.clear()
+        await world.quiet()
         async with connect(world.url + SOCKET, proxy=None) as socket:
             await socket.send("x")
             await socket.recv()
             socket.transport.abort()
-        await until(lambda: world.upstream.ended == [1006])
-        await until(lambda: world.running == 0)
+        await world.quiet()
+        assert world.upstream.ended[-1] == 1006
 
     run(work)
 
@@ -261,7 +268,6 @@ def test_slow_reader(world: World) -> None:
     """A client that does not read stops the upstream; its leaving ends the flood."""
 
     async def work() -> None:
-        world.upstream.ended.clear()
         async with connect(world.url + SOCKET, compression=None, proxy=None, ping_interval=None) as socket:
             await socket.send("flood")
             await until(lambda: world.upstream.flood > 0)
@@ -272,8 +278,7 @@ def test_slow_reader(world: World) -> None:
                 await asyncio.sleep(0.3)
             assert sent < 64 * 1024 * 1024
             socket.transport.abort()
-        await until(lambda: len(world.upstream.ended) == 1)
-        await until(lambda: world.running == 0)
+        await world.quiet()
 
     run(work)
 
