@@ -77,7 +77,14 @@ def makeService(options: Options) -> GatewayService:
     config: Config = options["parsed"]
     try:
         cache = cache_folder(os.environ, Path.home())
-        service = build(config, reactor, listen=tuple(options["listen"]), cache=cache, discover=True)
+        service = build(
+            config,
+            reactor,
+            listen=tuple(options["listen"]),
+            cache=cache,
+            state=config.state_dir,
+            discover=True,
+        )
         if any(config.auth_dir.glob("*.json")):
             attach_logins(service, config, reactor)
     except ConfigError as error:
@@ -126,6 +133,7 @@ def build(
     policy: IPolicyForHTTPS | None = None,
     observer: ILogObserver = globalLogPublisher,
     cache: Path | None = None,
+    state: Path | None = None,
     discover: bool = False,
 ) -> GatewayService:
     """Put a service together; it listens once it is started.
@@ -134,6 +142,7 @@ def build(
     :param policy: verifies the upstreams' certificates; by default against the system's trust store.
     :param observer: takes the log's events.
     :param cache: the folder of what may be forgotten; ``None``: nothing of it is kept.
+    :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param discover: ask the vendors for the models of accounts that name none, as long as it runs.
     :raises ConfigError: an endpoint or a TLS file cannot be used.
     """
@@ -152,6 +161,7 @@ def build(
         new_id=lambda prefix: prefix + uuid.uuid4().hex,
         log=log,
         running=Running(),
+        state=state,
         known_models=discovery.models,
     )
     return GatewayService(config, surroundings, reactor, listen, discovery if discover else None)

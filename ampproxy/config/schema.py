@@ -257,6 +257,7 @@ class Config:
     api_keys: tuple[Secret, ...] = ()
     debug: bool = False
     auth_dir: Path = Path("~/.cli-proxy-api")
+    state_dir: Path = Path("~/.local/state/ampproxy")
     proxy_url: str | None = field(default=None, repr=False)
     request_retry: int = 0
     max_retry_credentials: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from ampproxy.config import readers
@@ -11,7 +12,7 @@ from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.ampcode import AMPCODE
 from ampproxy.config.document import Scalar
 from ampproxy.config.oauth import OAUTH
-from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting
+from ampproxy.config.reading import Found, Place, Reader, Reading, Reported, Section, Setting
 from ampproxy.config.schema import Config, Limits, Routing, Timeouts, Tls
 from ampproxy.wire.redact import Secret
 
@@ -244,10 +245,22 @@ def _config(found: Found) -> Config:
     if values.get("proxy_url") == "direct":
         del values["proxy_url"]
     values.setdefault("auth_dir", found.place.reading.home / ".cli-proxy-api")
+    values.setdefault("state_dir", _state_dir(found.place.reading))
     config = Config(accounts=tuple(accounts), **values)
     _check_reach(found, config)
     _check_client_keys(found, config)
     return config
+
+
+def _state_dir(reading: Reading) -> Path:
+    """Where state of ours belongs: systemd says it, else the XDG Base Directory Specification, by which a
+    relative ``XDG_STATE_HOME`` does not count.
+    """
+    given = reading.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
+    named = Path(reading.environ.get("XDG_STATE_HOME", ""))
+    return (named if named.is_absolute() else reading.home / ".local" / "state") / "ampproxy"
 
 
 def _check_reach(found: Found, config: Config) -> None:
@@ -305,6 +318,13 @@ ROOT = Section(
         ),
         Setting("debug", "debug", readers.FLAG, "Log at debug level.", "false"),
         Setting("auth-dir", "auth_dir", readers.PATH, "The folder of login files.", "~/.cli-proxy-api"),
+        Setting(
+            "state-dir",
+            "state_dir",
+            readers.PATH,
+            "The folder of what is kept across restarts. A change waits for a restart.",
+            "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/ampproxy`, else `~/.local/state/ampproxy`",
+        ),
         Setting(
             "proxy-url",
             "proxy_url",

@@ -53,13 +53,14 @@ class GatewayResource(Resource):
             method=printable(request.method.decode("latin-1")),
             path=printable(request.path.decode("latin-1")),
             client=(request.client_key or ANYBODY).label,
+            thread=_thread(request),
         )
 
     def turn_away(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Refuse a request before it was served, and say so in the log."""
         record = self.record(request)
         record.status = refusal.error.status
-        record.close(self.gateway.log, self.gateway.clock.seconds(), Outcome.REFUSED, refusal.error.message)
+        self.gateway.end(record, Outcome.REFUSED, refusal.error.message)
         self.refuse(request, refusal)
 
     def refuse(self, request: GatewayRequest, refusal: ExchangeError) -> None:
@@ -76,12 +77,12 @@ class GatewayResource(Resource):
         def failed(failure: Failure) -> None:
             error = failure.value
             if isinstance(error, ClientGone):
-                record.close(gateway.log, gateway.clock.seconds(), Outcome.CLIENT_LEFT)
+                gateway.end(record, Outcome.CLIENT_LEFT)
                 return
             if not isinstance(error, ExchangeError):
                 request.processingFailed(failure)
                 record.status = 500
-                record.close(gateway.log, gateway.clock.seconds(), Outcome.FAILED, type(error).__name__)
+                gateway.end(record, Outcome.FAILED, type(error).__name__)
                 return
             if request.startedWriting:
                 outcome = Outcome.BROKEN_OFF
@@ -90,15 +91,21 @@ class GatewayResource(Resource):
                 outcome = Outcome.UPSTREAM_ERROR if error.fault == "upstream" else Outcome.REFUSED
                 record.status = error.error.status
                 self.refuse(request, error)
-            record.close(gateway.log, gateway.clock.seconds(), outcome, error.error.message)
+            gateway.end(record, outcome, error.error.message)
 
         def succeeded(_: object) -> None:
-            record.close(gateway.log, gateway.clock.seconds(), Outcome.COMPLETED)
+            gateway.end(record, Outcome.COMPLETED)
 
         done.addCallbacks(succeeded, failed)
         done.addErrback(lambda failure: gateway.log.failure("A defect met while ending an exchange", failure))
         done.addBoth(lambda _: running.end())
         return NOT_DONE_YET
+
+
+def _thread(request: GatewayRequest) -> str:
+    """The Amp thread that a request says it is of; Amp's own ids are some 40 characters long."""
+    values = request.requestHeaders.getRawHeaders(b"x-amp-thread-id")
+    return printable(values[0][:100].decode("latin-1")) if values else ""
 
 
 def error_body(error: WireError) -> bytes:

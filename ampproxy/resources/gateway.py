@@ -21,6 +21,7 @@ from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridges import BridgeMaker
+from ampproxy.relay.record import ExchangeRecord, Observer, Outcome
 from ampproxy.relay.translate import Origin
 from ampproxy.resources.guard import Guard
 from ampproxy.routing.catalog import Catalog
@@ -74,6 +75,8 @@ class Surroundings:
     :param running: what is under way, under any configuration.
     :param pool_state: which accounts rest, and where conversations are at home.
     :param login_statuses: how each login is.
+    :param observers: who hears of each exchange that has ended, beside the log.
+    :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
     """
 
@@ -85,6 +88,8 @@ class Surroundings:
     new_id: Callable[[str], str]
     log: Logger
     running: Running
+    observers: tuple[Observer, ...] = ()
+    state: Path | None = None
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
@@ -124,6 +129,13 @@ class Gateway:
         self.amp_keys = AmpKeys(config.ampcode, environ=surroundings.environ, home=surroundings.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
         self.amp_origin = f"the Amp upstream ({urlsplit(self.amp_url).netloc})" if self.amp_url else ""
+
+    def end(self, record: ExchangeRecord, outcome: Outcome, why: str = "") -> None:
+        """An exchange has ended: tell the log and all observers, once."""
+        if record.close(self.clock.seconds(), outcome, why):
+            record.tell(self.log)
+            for observer in self.around.observers:
+                observer(record)
 
     def find_models(self) -> None:
         """Decide by what is now known of the vendors' models. What is under way keeps its decision."""

@@ -106,7 +106,7 @@ class AmpResource(ManagementResource):
         ending = await tunnel.start(early, answer.hand_over(tunnel.upstream))
         record.bytes_in, record.bytes_out = tunnel.client.received, tunnel.upstream.received
         outcome, why = _told(ending, idle)
-        record.close(gateway.log, gateway.clock.seconds(), outcome, why)
+        gateway.end(record, outcome, why)
 
     async def _ask(self, request: GatewayRequest, client: Client | None) -> UpgradeConnection | IResponse:
         gateway = self.gateway

@@ -22,7 +22,7 @@ from ampproxy.wire.redact import Secret
 
 HOME = Path("/home/anna")
 TREE = Path(__file__).parents[2]
-DEFAULT = Config(auth_dir=HOME / ".cli-proxy-api")
+DEFAULT = Config(auth_dir=HOME / ".cli-proxy-api", state_dir=HOME / ".local/state/ampproxy")
 
 
 def read(text: str, environ: dict[str, str] | None = None, files: dict[str, str] | None = None) -> Config:
@@ -75,6 +75,7 @@ SCALARS = [
     ("debug: No", {"debug": False}),
     ("auth-dir: ' '", {}),
     ("auth-dir: ~/logins", {"auth_dir": HOME / "logins"}),
+    ("state-dir: /srv/state", {"state_dir": Path("/srv/state")}),
     ("auth-dir: /srv/logins", {"auth_dir": Path("/srv/logins")}),
     ("proxy-url: socks5://a:b@127.0.0.1:1080", {"proxy_url": "socks5://a:b@127.0.0.1:1080"}),
     ("proxy-url: direct", {"proxy_url": None}),
