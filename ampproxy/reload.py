@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from twisted.internet.interfaces import IReactorTime
@@ -29,6 +30,7 @@ class ConfigWatch:
 
     :param read: gives the file's configuration; raises ``ConfigError``.
     :param changed: puts a new configuration in force.
+    :param announce: surrounds each reading of the file, so that a service manager can be told.
     """
 
     def __init__(
@@ -39,11 +41,13 @@ class ConfigWatch:
         *,
         clock: IReactorTime,
         log: Logger,
+        announce: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._path = path
         self._read = read
         self._changed = changed
         self._log = log
+        self._announce = announce
         self._settled = self._pending = self._signature()
         self._digest = self._content()
         self._loop = LoopingCall(self.look)
@@ -79,6 +83,10 @@ class ConfigWatch:
 
     def load(self) -> bool:
         """Read the file and put it in force; whether it was right. A wrong one changes nothing."""
+        with self._announce():
+            return self._load()
+
+    def _load(self) -> bool:
         self._settled = self._pending = self._signature()
         self._digest = self._content()
         try:

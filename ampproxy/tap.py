@@ -24,6 +24,8 @@ from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ConfigError
+from ampproxy.listen import describe
+from ampproxy.notify import Notifier
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.reload import ConfigWatch
@@ -74,6 +76,7 @@ def makeService(options: Options) -> GatewayService:
     """The service for ``twistd``."""
     from twisted.internet import reactor
 
+    keep_steady(reactor)
     config: Config = options["parsed"]
     try:
         cache = cache_folder(os.environ, Path.home())
@@ -91,6 +94,7 @@ def makeService(options: Options) -> GatewayService:
         raise usage.UsageError(str(error)) from None
     for warning in config.warnings:
         service.gateway.log.warn("{warning}", warning=warning)
+    notifier = Notifier.of(os.environ, os.getpid(), reactor, service.gateway.log)
     watch = None
     if config.source is not None:
         watch = ConfigWatch(
@@ -99,9 +103,25 @@ def makeService(options: Options) -> GatewayService:
             service.use,
             clock=reactor,
             log=service.gateway.log,
+            announce=lambda: notifier.reloading(lambda: _state_of(service)),
         )
-    _settle(service, watch, reactor)
+    _settle(service, watch, notifier, reactor)
     return service
+
+
+def keep_steady(reactor: Any) -> None:
+    """Have the reactor count time by the monotonic clock.
+
+    Twisted's own counts by the wall clock: when that is set an hour forward, every time limit passes at
+    once and all streams are cut; set back, nothing that was to happen later happens for an hour.
+    """
+    reactor.seconds = time.monotonic
+
+
+def _state_of(service: GatewayService) -> str:
+    """What a service manager shows."""
+    where = ", ".join(describe(port) for port in service.ports)
+    return f"Serves on {where}; configuration {service.generation}"
 
 
 def _load(path: Path) -> Config:
@@ -193,7 +213,7 @@ def _check_proxies(config: Config) -> None:
         raise ConfigError(tuple(complaints))
 
 
-def _settle(service: GatewayService, watch: ConfigWatch | None, reactor: Any) -> None:
+def _settle(service: GatewayService, watch: ConfigWatch | None, notifier: Notifier, reactor: Any) -> None:
     """What a process of our own wants when it has started."""
 
     def started() -> None:
@@ -202,6 +222,7 @@ def _settle(service: GatewayService, watch: ConfigWatch | None, reactor: Any) ->
         if watch is not None:
             signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(watch.load))
             watch.start()
+        notifier.ready(_state_of(service))
         gc.set_threshold(50_000, 20, 100)
         _keep_freed_memory()
         load_dialects(list(DIALECTS))
@@ -223,4 +244,8 @@ def _settle(service: GatewayService, watch: ConfigWatch | None, reactor: Any) ->
         else:
             service.hurry()
 
+    def stopping() -> None:
+        notifier.stopping(service.gateway.config.timeouts.grace, "Lets what is under way end")
+
     reactor.callWhenRunning(started)
+    reactor.addSystemEventTrigger("before", "shutdown", stopping)

@@ -16,7 +16,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cli", "start"),
     ("tap",),
     ("service",),
-    ("listen", "reload", "demo"),
+    ("listen", "reload", "notify", "demo"),
     ("resources",),
     ("relay",),
     ("providers",),

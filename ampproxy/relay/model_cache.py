@@ -15,9 +15,12 @@ _MAX_FILE = 64 * 1024 * 1024
 
 
 def cache_folder(environ: Mapping[str, str], home: Path) -> Path:
-    """Where caches of ours belong, by the XDG Base Directory Specification: a relative
-    ``XDG_CACHE_HOME`` does not count.
+    """Where caches of ours belong: systemd says it, else the XDG Base Directory Specification, by which a
+    relative ``XDG_CACHE_HOME`` does not count.
     """
+    given = environ.get("CACHE_DIRECTORY", "").partition(":")[0]
+    if given:
+        return Path(given)
     named = Path(environ.get("XDG_CACHE_HOME", ""))
     return (named if named.is_absolute() else home / ".cache") / "ampproxy"
 

@@ -26,6 +26,17 @@ def test_load(tmp_path):
     assert config.warnings[0].startswith(f"{file}:2: hots: ")
 
 
+def test_load_credentials(tmp_path):
+    """systemd's ``LoadCredential`` names its folder in a variable; a secret may lie in a file there."""
+    (tmp_path / "anthropic").write_text("secret\n")
+    file = tmp_path / "config.yaml"
+    file.write_text('api-keys: ["file:${CREDENTIALS_DIRECTORY}/anthropic"]')
+    config = load(file, environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}, home=HOME)
+    assert config.api_keys == (Secret("secret"),)
+    with pytest.raises(ConfigError, match="CREDENTIALS_DIRECTORY is not set"):
+        load(file, environ={}, home=HOME)
+
+
 def test_load_missing_file(tmp_path):
     """A file that is not there is a configuration error like any other."""
     with pytest.raises(ConfigError, match=r"config\.yaml:1: file: cannot be read: No such file"):

@@ -8,29 +8,46 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 
-def twistd(*arguments: str) -> list[str]:
-    """The command that starts ``twistd`` with these arguments, in the interpreter of the tests."""
-    code = "from twisted.scripts.twistd import run; run()"
+def twistd(*arguments: str, first: str = "") -> list[str]:
+    """The command that starts ``twistd`` with these arguments, in the interpreter of the tests.
+
+    :param first: Python statements that run before anything of Twisted is loaded: they bring a fault in.
+    """
+    code = f"{first}\nfrom twisted.scripts.twistd import run; run()"
     return [sys.executable, "-c", code, *arguments]
 
 
 class Service:
     """A running ``twistd ampproxy``; ready when made.
 
+    :param first: see :func:`twistd`.
+    :param environ: more environment variables.
     :ivar log: where its log is.
     """
 
-    def __init__(self, directory: Path, config: str, *more: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: str,
+        *more: str,
+        first: str = "",
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
         path = directory / "config.yaml"
         path.write_text(config)
         self.log = directory / "log"
         with self.log.open("wb") as log:
-            command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(path), *more)
+            command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(path), *more, first=first)
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, cwd=directory, env={**os.environ, "HOME": str(directory)}
+                command,
+                stdout=log,
+                stderr=log,
+                cwd=directory,
+                env={**os.environ, "HOME": str(directory), **(environ or {})},
             )
         try:
             self.port = self._wait()
@@ -48,6 +65,17 @@ class Service:
                 break
             time.sleep(0.02)
         raise RuntimeError(f"twistd did not start:\n{self.log_text}")
+
+    def wait_for(self, condition: Callable[[], object], timeout: float = 20) -> None:
+        """Wait until a condition holds; the log is shown if it does not."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {timeout} s:\n{self.log_text}"
+            time.sleep(0.02)
+
+    def wait_for_log(self, text: str, count: int = 1, timeout: float = 20) -> None:
+        """Wait until the log has this text so many times."""
+        self.wait_for(lambda: self.log_text.count(text) >= count, timeout)
 
     @property
     def log_text(self) -> str:

@@ -374,8 +374,10 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_cache_folder():
-    """``XDG_CACHE_HOME``, or ``~/.cache``; a relative one does not count."""
+    """systemd's, ``XDG_CACHE_HOME``, or ``~/.cache``; a relative one does not count."""
     home = Path("/home/u")
     assert cache_folder({}, home) == Path("/home/u/.cache/ampproxy")
     assert cache_folder({"XDG_CACHE_HOME": "/var/c"}, home) == Path("/var/c/ampproxy")
     assert cache_folder({"XDG_CACHE_HOME": "c"}, home) == Path("/home/u/.cache/ampproxy")
+    systemd = {"CACHE_DIRECTORY": "/var/cache/ampproxy:/var/cache/other", "XDG_CACHE_HOME": "/var/c"}
+    assert cache_folder(systemd, home) == Path("/var/cache/ampproxy")
