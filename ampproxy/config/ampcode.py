@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ampproxy.config import readers
+from ampproxy.config.fallback import ROLE, Fallback
 from ampproxy.config.reading import Found, ListOf, Place, Reader, Reported, Section, Setting
 from ampproxy.config.schema import AmpCode, Mapping
 from ampproxy.wire.redact import Secret
@@ -20,8 +21,13 @@ MOVED = {
 
 
 def _mapping(found: Found) -> Mapping:
-    source, pattern = found.values["source"], None
-    if found.values.get("regex", False):
+    source, pattern = found.values.get("source", ""), None
+    if not source:
+        if not (found.values.get("roles") or found.broken("source") or found.broken("roles")):
+            found.place.complain("is for nothing: expected from, role, or both")
+        if found.broken("source") or not found.values.get("roles"):
+            raise Reported
+    elif found.values.get("regex", False):
         if "[[:" in source:
             found.at("source").complain("has a POSIX class such as [[:alpha:]]: write it out, as in [A-Za-z]")
             raise Reported
@@ -32,7 +38,13 @@ def _mapping(found: Found) -> Mapping:
                 f"is not a regular expression: {error}: correct it, or leave out regex"
             )
             raise Reported from None
-    return Mapping(source=source, target=found.values["target"], pattern=pattern, line=found.place.line)
+    return Mapping(
+        source=source,
+        target=found.values["target"],
+        pattern=pattern,
+        roles=found.values.get("roles", ()),
+        line=found.place.line,
+    )
 
 
 _MAPPING = Section(
@@ -43,7 +55,15 @@ _MAPPING = Section(
             "source",
             readers.NAME,
             "The model that is asked for, or a pattern of names.",
-            required=True,
+            "all",
+            blank=True,
+        ),
+        Setting(
+            "role",
+            "roles",
+            ROLE,
+            "What Amp asks for it for, instead of `from` or beside it: `oracle`, `[finder, title]`.",
+            "all",
         ),
         Setting(
             "to",
@@ -66,22 +86,24 @@ _MAPPING = Section(
 def _mappings(place: Place) -> tuple[Mapping, ...]:
     """The mappings in order, without those that can never apply."""
     mappings: tuple[Mapping, ...] = ListOf(_MAPPING, "a list of mappings")(place)
-    last = {m.source.lower(): m for m in mappings if m.pattern is None}
-    first: dict[str, Mapping] = {}
+    last = {(m.source.lower(), m.roles): m for m in mappings if m.source and m.pattern is None}
+    first: dict[tuple[str, tuple[str, ...]], Mapping] = {}
     kept = []
     for index, mapping in enumerate(mappings):
         key, name = f"{place.key}[{index}].from", mapping.source
-        if mapping.pattern is None:
-            winner = last[name.lower()]
+        same = name.lower(), mapping.roles
+        if name and mapping.pattern is None:
+            winner = last[same]
             if winner is not mapping:
                 place.reading.warn(
                     mapping.line, key, f"{name!r} is mapped again in line {winner.line}, which wins"
                 )
                 continue
         else:
-            winner = first.setdefault(name.lower(), mapping)
+            winner = first.setdefault(same, mapping)
             if winner is not mapping:
-                message = f"the pattern {name!r} is hidden behind the same one in line {winner.line}"
+                what = f"the pattern {name!r}" if name else f"the role {', '.join(mapping.roles)}"
+                message = f"{what} is hidden behind the same one in line {winner.line}"
                 place.reading.warn(mapping.line, key, f"{message} and never applies")
                 continue
         kept.append(mapping)
@@ -198,6 +220,13 @@ AMPCODE = Section(
             readers.FLAG,
             "Serve a model whose accounts all rest by its mapping, else from Amp, which spends Amp credits.",
             "false",
+        ),
+        Setting(
+            "fallback",
+            "fallback",
+            Fallback(),
+            "Whether models that are neither local nor mapped may be asked of Amp, which spends Amp credits.",
+            "allow",
         ),
     ),
 )

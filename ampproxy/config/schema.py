@@ -104,21 +104,51 @@ class Account:
 class Mapping:
     """``model-mappings``: a model name, or a pattern of names, stands for another model.
 
-    :param source: the name, or the pattern's text.
+    :param source: the name, or the pattern's text; empty if it is for every model.
     :param pattern: compiled, case-insensitive, searched unanchored; ``None`` for an exact name
         (compared case-insensitively).
     :param target: a model name, perhaps with a thinking suffix.
+    :param roles: what Amp must use the model for (see :mod:`ampproxy.model.roles`); empty: anything.
     """
 
     source: str
     target: str
     pattern: re.Pattern[str] | None = None
+    roles: tuple[str, ...] = ()
     line: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackRule:
+    """``ampcode.fallback``: whether some requests may go to the Amp upstream's models.
+
+    :param action: ``limit``: as long as the day's limits are not reached.
+    :param models: lower-case wildcard patterns; empty: every model.
+    :param roles: empty: every role, and requests of none.
+    :param requests: the limit a day, if any; likewise ``tokens``, in and out together.
+    :param per_client: whether each client key has limits of its own.
+    """
+
+    action: Literal["allow", "never", "limit"]
+    models: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    requests: int | None = None
+    tokens: int | None = None
+    per_client: bool = False
+    line: int = 0
+
+
+#: Everything may go to Amp.
+ALLOW = (FallbackRule(action="allow"),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AmpCode:
-    """The ``ampcode`` section. ``per_client_keys``: client key -> Amp upstream key."""
+    """The ``ampcode`` section.
+
+    :param per_client_keys: client key -> Amp upstream key.
+    :param fallback: the first rule that is for a request counts; what none is for never goes.
+    """
 
     upstream_url: str = ""
     upstream_api_key: Secret | None = None
@@ -127,6 +157,7 @@ class AmpCode:
     mappings: tuple[Mapping, ...] = ()
     force_mappings: bool = False
     fallback_when_exhausted: bool = False
+    fallback: tuple[FallbackRule, ...] = ALLOW
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ The rules are CLIProxyAPI 7.1's, as its users' configurations expect them:
    with a later pattern, and a target is not mapped again. The target's own suffix counts, else the
    request's goes with it.
 4. Local comes before mapped; with ``force-model-mappings`` mapped comes before local.
-5. Else the Amp upstream, if ``upstream-url`` is set; else nobody.
+5. Else the Amp upstream, if ``upstream-url`` is set and ``fallback`` lets it; else nobody.
 
 Mappings and the Amp upstream serve Amp's paths only; at the root a model is local or unknown.
 """
@@ -18,10 +18,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache, partial
 
-from ampproxy.config.schema import Config, Mapping
+from ampproxy.config.schema import Config, FallbackRule, Mapping
 from ampproxy.routing.catalog import Catalog
+from ampproxy.routing.fallback import limits_of, place_of, rule_for
 from ampproxy.routing.mappings import Mappings
-from ampproxy.routing.remedy import account_for, remedy_for
+from ampproxy.routing.remedy import account_for, nearest, remedy_for
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import join_suffix, split_suffix
 
@@ -43,24 +44,27 @@ class Router:
         mappings = Mappings(config.ampcode.mappings)
         self._decide = lru_cache(_CACHED_ROUTES)(partial(_decide, config, self.catalog, mappings))
 
-    def route(self, asked: str | None, *, amp: bool, exhausted: frozenset[str] = _NONE_EXHAUSTED) -> Route:
+    def route(
+        self, asked: str | None, *, amp: bool, role: str = "", exhausted: frozenset[str] = _NONE_EXHAUSTED
+    ) -> Route:
         """Where a request for ``asked`` goes; see :func:`decide`.
 
+        :param role: what Amp uses it for, one of :data:`ampproxy.model.roles.ROLES`; empty if nothing tells.
         :param exhausted: models, without suffix, that count as not available although accounts offer
             them: all of those rest.
         """
         if asked is None or len(asked) > MAX_NAME:
             return _unnamed(asked)
-        return self._decide(asked, amp, exhausted)
+        return self._decide(asked, amp, role, exhausted)
 
 
-def decide(config: Config, catalog: Catalog, asked: str | None, *, amp: bool) -> Route:
+def decide(config: Config, catalog: Catalog, asked: str | None, *, amp: bool, role: str = "") -> Route:
     """Decide once, without memory.
 
     :param asked: the model as the client named it; ``None`` if it named none.
     :param amp: whether it came on one of Amp's paths.
     """
-    return Router(config, catalog).route(asked, amp=amp)
+    return Router(config, catalog).route(asked, amp=amp, role=role)
 
 
 def shown(name: str) -> str:
@@ -70,11 +74,17 @@ def shown(name: str) -> str:
 
 
 def _decide(
-    config: Config, catalog: Catalog, mappings: Mappings, asked: str, amp: bool, exhausted: frozenset[str]
+    config: Config,
+    catalog: Catalog,
+    mappings: Mappings,
+    asked: str,
+    amp: bool,
+    role: str,
+    exhausted: frozenset[str],
 ) -> Route:
     if not asked:
         return _unnamed(asked)
-    return _Decision(config, catalog, mappings, asked, amp, exhausted).route()
+    return _Decision(config, catalog, mappings, asked, amp, role, exhausted).route()
 
 
 def _unnamed(asked: str | None) -> Route:
@@ -94,6 +104,7 @@ class _Decision:
         mappings: Mappings,
         asked: str,
         amp: bool,
+        role: str,
         exhausted: frozenset[str],
     ) -> None:
         self.config = config
@@ -101,6 +112,7 @@ class _Decision:
         self.mappings = mappings
         self.asked = asked
         self.amp = amp
+        self.role = role
         self.exhausted = exhausted
         self.base, self.suffix = split_suffix(asked)
         self.reasons: list[str] = []
@@ -133,9 +145,10 @@ class _Decision:
         return self._served(RouteKind.LOCAL, self.base, self.suffix, offers)
 
     def _mapped(self) -> Route | None:
-        mapping = self.mappings.find(self.base)
+        mapping = self.mappings.find(self.base, self.role)
         if mapping is None:
-            self.reasons.append(f"No model mapping matches {shown(self.base)}.")
+            role = f" or its role {self.role}" if self.role else ""
+            self.reasons.append(f"No model mapping matches {shown(self.base)}{role}.")
             return None
         base, suffix = split_suffix(mapping.target)
         if suffix is None:
@@ -172,34 +185,49 @@ class _Decision:
             suffix=suffix or None,
             offers=offers,
             reasons=tuple(self.reasons),
+            role=self.role,
         )
 
     def _unserved(self) -> Route:
-        kind = RouteKind.NONE
+        kind, rule = RouteKind.NONE, None
         if not self.amp:
             self.reasons.append("Model mappings and the Amp upstream serve only paths below /api/provider/.")
         elif self.config.ampcode.upstream_url:
-            kind = RouteKind.AMP
-            why = "neither local nor mapped"
-            if self.exhausted:
-                why = "served by no account or mapping at the moment"
-            self.reasons.append(f"forwarding to ampcode.com (uses amp credits): {shown(self.base)} is {why}.")
+            rule = rule_for(self.config.ampcode.fallback, self.base, self.role)
+            kind = self._fallback(rule)
         else:
             self.reasons.append("ampcode.upstream-url is not set: there is nothing to fall back to.")
+        served = [model.id for model in self.catalog.models()]
         return Route(
             kind=kind,
             asked=self.asked,
             suffix=self.suffix or None,
             reasons=tuple(self.reasons),
-            remedy=self._remedy(),
+            remedy=self._remedy(served),
+            role=self.role,
+            fallback=rule,
+            nearest=nearest(self.base, served),
         )
 
-    def _remedy(self) -> str:
+    def _fallback(self, rule: FallbackRule) -> RouteKind:
+        if rule.action == "never":
+            self.reasons.append(f"It is not sent to Amp, where it would cost credits: {place_of(rule)}.")
+            return RouteKind.NONE
+        why = "neither local nor mapped"
+        if self.exhausted:
+            why = "served by no account or mapping at the moment"
+        limit = f", up to {limits_of(rule)} ({place_of(rule)})" if rule.action == "limit" else ""
+        self.reasons.append(
+            f"forwarding to ampcode.com (uses amp credits{limit}): {shown(self.base)} is {why}."
+        )
+        return RouteKind.AMP
+
+    def _remedy(self, served: list[str]) -> str:
         if self.dead is not None:
             return account_for(self.dead)
         if self.exhausted:
             return account_for(self.base)
-        return remedy_for(self.base, [model.id for model in self.catalog.models()], mappable=self.amp)
+        return remedy_for(self.base, served, mappable=self.amp, role=self.role)
 
 
 def _accounts(offers: tuple[Offer, ...]) -> str:
@@ -209,4 +237,5 @@ def _accounts(offers: tuple[Offer, ...]) -> str:
 def _describe(mapping: Mapping) -> str:
     kind = "model mapping" if mapping.pattern is None else "regex model mapping"
     place = f", line {mapping.line}" if mapping.line else ""
-    return f"{kind} {mapping.source} -> {mapping.target}{place}"
+    role = f"role {'/'.join(mapping.roles)}" if mapping.roles else ""
+    return f"{kind} {' '.join(filter(None, (mapping.source, role)))} -> {mapping.target}{place}"

@@ -11,6 +11,8 @@ from ampproxy.routing.catalog import FAMILIES, matches_wildcard
 
 #: The least likeness, by difflib's measure, that makes a model worth naming instead of another.
 _LIKENESS = 0.6
+#: So many models are named instead of one that nobody serves.
+_NAMED = 3
 #: Comparing costs time for each pair; a name that nobody serves may come from anybody.
 _MOST_COMPARED = 300
 _LONGEST_COMPARED = 100
@@ -27,16 +29,23 @@ _COMPATIBLE = (
 )
 
 
-def remedy_for(base: str, served: Sequence[str], *, mappable: bool) -> str:
+def remedy_for(base: str, served: Sequence[str], *, mappable: bool, role: str = "") -> str:
     """YAML that would serve ``base``: a mapping to the served model that is most like it, if one is, and
     else an account.
 
     :param mappable: whether mappings apply to where the request came in.
+    :param role: what Amp uses it for; a mapping by role outlives the model's name.
     """
-    nearest = _nearest(base, served) if mappable else None
-    if nearest is None:
+    target = _most_like(base, served, 1, _LIKENESS) if mappable else []
+    if not target:
         return account_for(base)
-    return f"ampcode:\n  model-mappings:\n    - from: {_quoted(base)}\n      to: {_quoted(nearest)}\n"
+    source = f"role: {role}  # or from: {_quoted(base)}" if role else f"from: {_quoted(base)}"
+    return f"ampcode:\n  model-mappings:\n    - {source}\n      to: {_quoted(target[0])}\n"
+
+
+def nearest(base: str, served: Sequence[str]) -> tuple[str, ...]:
+    """The served models that are most like ``base``, the most alike first, whether or not they are much."""
+    return tuple(_most_like(base, served, _NAMED, 0.0))
 
 
 def account_for(base: str) -> str:
@@ -47,12 +56,12 @@ def account_for(base: str) -> str:
     return _COMPATIBLE.format(model=_quoted(base))
 
 
-def _nearest(base: str, served: Sequence[str]) -> str | None:
+def _most_like(base: str, served: Sequence[str], count: int, likeness: float) -> list[str]:
     if len(base) > _LONGEST_COMPARED:
-        return None
+        return []
     by_lower = {id_.lower(): id_ for id_ in served[:_MOST_COMPARED]}
-    found = difflib.get_close_matches(base.lower(), by_lower, 1, _LIKENESS)
-    return by_lower[found[0]] if found else None
+    found = difflib.get_close_matches(base.lower(), by_lower, count, likeness)
+    return [by_lower[name] for name in found]
 
 
 def _quoted(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from ampproxy.config.schema import Account
+from ampproxy.config.schema import Account, FallbackRule
 
 
 class RouteKind(enum.Enum):
@@ -37,6 +37,9 @@ class Route:
         one account where an alias is a pool.
     :param reasons: the steps of the decision, in order, each a sentence.
     :param remedy: for ``AMP`` and ``NONE``: the YAML that would serve the model locally.
+    :param role: what Amp uses the model for; empty if nothing tells.
+    :param fallback: for ``AMP``: the rule that lets it go there; for ``NONE``: the one that keeps it from it.
+    :param nearest: for ``AMP`` and ``NONE``: the models served here whose names are most like it.
     """
 
     kind: RouteKind
@@ -46,3 +49,6 @@ class Route:
     offers: tuple[Offer, ...] = ()
     reasons: tuple[str, ...] = ()
     remedy: str = ""
+    role: str = ""
+    fallback: FallbackRule | None = None
+    nearest: tuple[str, ...] = ()

@@ -20,16 +20,32 @@ _NEAR = 8192
 _FLAT = rb'(?:[^{}\[\]"\\]|"[^"\\]*")*'
 
 
+_NULL = msgspec.Raw(b"null")
+
+
 class Peek(msgspec.Struct, frozen=True):
-    """What routing must know of a body. ``model`` is ``None`` if it is missing or not a string."""
+    """What routing must know of a body.
+
+    :param model: ``None`` if it is missing or not a string.
+    :param tools: the JSON text of ``tools``, as it is; ``null`` if it is missing. So are the others.
+    :param choice: of ``tool_choice``, which Gemini calls ``toolConfig``.
+    :param generation: of Gemini's ``generationConfig``.
+    """
 
     model: str | None = None
     stream: bool = False
+    tools: msgspec.Raw = _NULL
+    choice: msgspec.Raw = _NULL
+    generation: msgspec.Raw = _NULL
 
 
 class _Found(msgspec.Struct):
-    model: msgspec.Raw = msgspec.Raw(b"null")
+    model: msgspec.Raw = _NULL
     stream: msgspec.Raw = msgspec.Raw(b"false")
+    tools: msgspec.Raw = _NULL
+    tool_choice: msgspec.Raw = _NULL
+    toolConfig: msgspec.Raw = _NULL
+    generationConfig: msgspec.Raw = _NULL
 
 
 class _Model(msgspec.Struct):
@@ -59,7 +75,10 @@ def peek(body: bytes) -> Peek:
         raise ValueError("The body is nested too deeply.") from error
     except BAD_JSON as error:
         raise ValueError(f"The body is not valid JSON: {error}.") from error
-    return Peek(string(found.model), bytes(found.stream) == b"true")
+    choice = found.toolConfig if found.tool_choice is _NULL else found.tool_choice
+    return Peek(
+        string(found.model), bytes(found.stream) == b"true", found.tools, choice, found.generationConfig
+    )
 
 
 def string(raw: msgspec.Raw) -> str | None:

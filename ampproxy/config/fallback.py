@@ -1,0 +1,130 @@
+"""``ampcode.fallback``: which requests may go to the Amp upstream's models, where they cost credits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ampproxy.config import readers
+from ampproxy.config.document import Scalar, Sequence
+from ampproxy.config.reading import Found, ListOf, Place, Reader, Reported, Section, Setting, Wrong, suggest
+from ampproxy.config.schema import ALLOW, FallbackRule
+from ampproxy.model.roles import ROLES
+
+_ACTIONS = {"allow": "allow", "never": "never"}
+
+
+def _one_or_several(place: Place) -> tuple[str, ...]:
+    """A name, or a list of names."""
+    if isinstance(place.node, Sequence):
+        names: tuple[str, ...] = ListOf(readers.NAME, "a name or a list of names")(place)
+        return names
+    return (readers.NAME(place),)
+
+
+def _models(place: Place) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.lower() for name in _one_or_several(place)))
+
+
+def _roles(place: Place) -> tuple[str, ...]:
+    names = tuple(dict.fromkeys(name.lower() for name in _one_or_several(place)))
+    for name in names:
+        if name not in ROLES:
+            near = suggest(name, list(ROLES)) or f": expected one of {', '.join(ROLES)}"
+            raise Wrong(f"{name!r} is no role of Amp's{near}")
+    return names
+
+
+#: Roles of Amp's, by name.
+ROLE = Reader("a role, or a list of roles", _roles)
+
+
+def _rule(found: Found) -> FallbackRule:
+    values = found.values
+    requests, tokens = values.get("requests"), values.get("tokens")
+    limited = requests is not None or tokens is not None
+    if "action" in values and limited:
+        found.at("action").complain("stands beside a daily limit: expected one of the two")
+        raise Reported
+    if not limited and "action" not in values:
+        if not any(map(found.broken, ("action", "requests", "tokens"))):
+            found.place.complain("says nothing: expected action, daily-requests or daily-tokens")
+        raise Reported
+    if "per_client" in values and not limited:
+        found.at("per_client").warn("has no effect without a daily limit")
+    return FallbackRule(
+        action="limit" if limited else values["action"],
+        models=values.get("models", ()),
+        roles=values.get("roles", ()),
+        requests=requests,
+        tokens=tokens,
+        per_client=values.get("per_client", "all") == "client",
+        line=found.place.line,
+    )
+
+
+_RULE = Section(
+    _rule,
+    (
+        Setting(
+            "model",
+            "models",
+            Reader("a pattern, or a list of patterns", _models),
+            "The models that it is for, in any case: `gpt-*`.",
+            "all",
+        ),
+        Setting("role", "roles", ROLE, "The roles that it is for (docs/credits.md names them).", "all"),
+        Setting(
+            "action",
+            "action",
+            readers.choice(_ACTIONS),
+            "Whether such a request goes to Amp.",
+        ),
+        Setting(
+            "daily-requests",
+            "requests",
+            readers.COUNT,
+            "In place of `action`: so many requests a day go to Amp.",
+        ),
+        Setting(
+            "daily-tokens",
+            "tokens",
+            readers.COUNT,
+            "In place of `action`: so many tokens a day, in and out, go to Amp.",
+        ),
+        Setting(
+            "per",
+            "per_client",
+            readers.choice({"client": "client", "all": "all"}),
+            "Whether the limit is for each client key, or for all together.",
+            "all",
+        ),
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """``allow``, ``never``, or rules; ``item`` is what the documentation walks into."""
+
+    item: Section = _RULE
+    type: str = "allow, never, or a list of rules"
+
+    def __call__(self, place: Place) -> tuple[FallbackRule, ...]:
+        """The rules; what none of them names is never sent.
+
+        :raises Wrong: it is none of these.
+        """
+        if isinstance(place.node, Scalar):
+            word: Any = readers.choice(_ACTIONS)(place)
+            return ALLOW if word == "allow" else (FallbackRule(action="never", line=place.line),)
+        rules: tuple[FallbackRule, ...] = ListOf(self.item, self.type)(place)
+        for number, rule in enumerate(rules[:-1]):
+            if not (rule.models or rule.roles or rule.action == "limit"):
+                place.reading.warn(
+                    rules[number + 1].line,
+                    f"{place.key}[{number + 1}]",
+                    f"never applies: the rule in line {rule.line} is for everything",
+                )
+                break
+        return rules

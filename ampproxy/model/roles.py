@@ -1,0 +1,24 @@
+"""What Amp uses a model for: the roles of its main conversations, subagents and side calls."""
+
+from __future__ import annotations
+
+#: Every role, with what it is. The first five are modes of the main conversation.
+ROLES: dict[str, str] = {
+    "smart": "the main conversation in the mode smart",
+    "rush": "the main conversation in the mode rush",
+    "free": "the main conversation in the mode free",
+    "large": "the main conversation in the mode large",
+    "deep": "the main conversation in the mode deep",
+    "main": "the main conversation in a mode that nothing tells",
+    "oracle": "the subagent for second opinions",
+    "finder": "the subagent that searches the code",
+    "librarian": "the subagent that reads other repositories",
+    "task": "a subagent that does a part of the work",
+    "title": "the thread's title",
+    "handoff": "the summary that a new thread begins with",
+    "review": "code review",
+    "painter": "images that are made",
+    "look_at": "files and images that are looked at",
+    "read_thread": "what another thread says",
+    "analyze": "where a thread's context went",
+}
