@@ -202,3 +202,4 @@ class GatewayService(Service):
         if self._source is not None:
             await self._source.stop()
         await self.gateway.client.close()
+        self._around.allowance.close()

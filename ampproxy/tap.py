@@ -22,6 +22,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 from ampproxy import __version__
 from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
+from ampproxy.credits.allowance import Allowance
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ConfigError
 from ampproxy.listen import describe
@@ -182,6 +183,7 @@ def build(
         log=log,
         running=Running(),
         state=state,
+        allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
     )
     return GatewayService(config, surroundings, reactor, listen, discovery if discover else None)

@@ -20,7 +20,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("resources",),
     ("relay",),
     ("providers",),
-    ("upstream", "credentials"),
+    ("upstream", "credentials", "credits"),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
 )

@@ -8,11 +8,13 @@ from typing import BinaryIO
 import click
 
 from ampproxy.amp import clean_request
+from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.models import kept_models
 from ampproxy.config.schema import Account
 from ampproxy.errors import ExchangeError, GatewayFault
 from ampproxy.model.loss import Loss
+from ampproxy.model.roles import ROLES
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.bridges import BridgeMaker
@@ -22,7 +24,8 @@ from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router, shown
 from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod, parse_endpoint
 from ampproxy.routing.route import Offer, Route, RouteKind
-from ampproxy.routing.suffix import parse_suffix
+from ampproxy.routing.suffix import parse_suffix, split_suffix
+from ampproxy.wire.json import Peek, peek
 
 _VERDICTS = {
     RouteKind.LOCAL: "served by your own accounts",
@@ -39,15 +42,30 @@ _VERDICTS = {
     help="The path that the request comes on; without it, any that Amp's clients use. "
     "Mappings and Amp apply below /api/provider/ only.",
 )
+@click.option("--role", type=click.Choice(list(ROLES)), help="What Amp uses the model for.")
+@click.option(
+    "--header",
+    "headers",
+    metavar="NAME:VALUE",
+    multiple=True,
+    help="A header of the request, such as x-amp-mode:smart, from which the role follows; repeatable.",
+)
 @click.option(
     "--body",
     metavar="FILE",
     type=click.File("rb"),
     help="A request's body (- for standard input): says what the account that would be asked first could"
-    " not be told of it. Needs --path.",
+    " not be told of it; the role follows from it, too. Needs --path.",
 )
 @config_option
-def command(model: str, path: str | None, body: BinaryIO | None, file: Path | None) -> None:
+def command(
+    model: str,
+    path: str | None,
+    role: str | None,
+    headers: tuple[str, ...],
+    body: BinaryIO | None,
+    file: Path | None,
+) -> None:
     """Say where a request for MODEL would go, and why, without sending anything.
 
     Exit status 0 if the request would be served, by an account or by the Amp upstream, else 1.
@@ -57,10 +75,14 @@ def command(model: str, path: str | None, body: BinaryIO | None, file: Path | No
         raise click.BadParameter("only the --path of a request tells what its body says", param_hint="--body")
     config = with_logins(read_config(file))
     router = Router(config, Catalog(config, kept_models(config)))
-    route = router.route(model, amp=endpoint is None or endpoint.amp)
+    said = b"" if body is None else body.read()
+    amp = endpoint is None or endpoint.amp
+    if role is None and amp:
+        role = _inferred(endpoint, model, headers, said)
+    route = router.route(model, amp=amp, role=role or "")
     lines = explanation(route, endpoint)
     if body is not None and endpoint is not None:
-        lines += translation(route, endpoint, body.read(), strict=config.translation == "strict")
+        lines += translation(route, endpoint, said, strict=config.translation == "strict")
     for line in lines:
         click.echo(line)
     if route.kind is RouteKind.NONE:
@@ -71,6 +93,8 @@ def explanation(route: Route, endpoint: Endpoint | None) -> list[str]:
     """A route, told in lines; with what each account does for ``endpoint``, if that is known."""
     lines = [f"{shown(route.asked) or '(no model)'}: {route.kind.value}: {_VERDICTS[route.kind]}"]
     lines += [f"  {number}. {reason}" for number, reason in enumerate(route.reasons, 1)]
+    if route.role:
+        lines.append(f"role: {route.role}: {ROLES[route.role]}")
     if route.suffix:
         lines.append(f"thinking: {_thinking(route.suffix)}")
     if route.offers:
@@ -123,6 +147,22 @@ def _losses(route: Route, endpoint: Endpoint, offer: Offer, body: bytes) -> tupl
     )
     origin = Origin(wall=lambda: 0.0, new_id=lambda prefix: prefix)
     return BridgeMaker({offer.account.label: provider}, origin, strict=False)(question, offer).losses
+
+
+def _inferred(endpoint: Endpoint | None, model: str, headers: tuple[str, ...], body: bytes) -> str:
+    """The role that a request shows by its headers and its body."""
+    pairs = []
+    for header in headers:
+        name, colon, value = header.partition(":")
+        if not colon:
+            raise click.BadParameter(f"{header!r} is not NAME:VALUE", param_hint="--header")
+        pairs.append((name.strip().lower(), value.strip()))
+    try:
+        found = peek(body) if body else Peek()
+    except ValueError:
+        found = Peek()
+    dialect = "" if endpoint is None else endpoint.dialect
+    return role_of(signs_of(dialect, split_suffix(model)[0], pairs, found, body))
 
 
 def _endpoint(path: str) -> Endpoint:

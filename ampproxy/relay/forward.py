@@ -88,6 +88,38 @@ class GunzipFilter(IdentityFilter):
         return b""
 
 
+class Meter(Protocol):
+    """What sees an answer go by."""
+
+    def feed(self, data: bytes) -> None:
+        """More of it."""
+        ...
+
+
+class _Metered:
+    """A filter whose output a meter sees."""
+
+    complete = False
+
+    def __init__(self, inner: IdentityFilter, meter: Meter) -> None:
+        self._inner = inner
+        self._meter = meter
+
+    def feed(self, data: bytes) -> bytes:
+        return self._seen(self._inner.feed(data))
+
+    def end(self) -> bytes:
+        return self._seen(self._inner.end())
+
+    def keepalive(self) -> bytes:
+        return b""
+
+    def _seen(self, out: bytes) -> bytes:
+        if out:
+            self._meter.feed(out)
+        return out
+
+
 class Sends(Protocol):
     """What sends a request: ``UpstreamClient``."""
 
@@ -111,6 +143,7 @@ class Forward:
     :param url: with the query.
     :param origin: how errors name the upstream.
     :param proxy: the URL of the proxy to go through; it may hold a password.
+    :param meter: sees the body of an answer that is no error.
     """
 
     method: str
@@ -120,6 +153,7 @@ class Forward:
     origin: str
     record: ExchangeRecord
     proxy: str | None = field(default=None, repr=False)
+    meter: Meter | None = None
 
 
 async def forward(
@@ -164,7 +198,8 @@ async def forward(
         if length != UNKNOWN_LENGTH and not sniffer.changed:
             headers.setRawHeaders(b"Content-Length", [b"%d" % length])
 
-    relay = StreamRelay(downstream, sniffer, clock, error_event=lambda _: b"", keepalive=0, on_first=on_first)
+    metered = sniffer if what.meter is None or response.code >= 400 else _Metered(sniffer, what.meter)
+    relay = StreamRelay(downstream, metered, clock, error_event=lambda _: b"", keepalive=0, on_first=on_first)
     if length == 0:
         on_first()
     gone.then(relay.client_left)

@@ -75,7 +75,7 @@ class ExchangeRecord:
         assert self.outcome is not None
         assert self.ended is not None
         log.info(
-            "{kind} {method} {path} {asked} -> {served} {account} client={client} status={status}"
+            "{kind} {method} {path} {asked} -> {served} {account} client={client}{for_role} status={status}"
             " bytes={bytes}{inward} first={first_ms}ms total={total_ms}ms tokens={tokens}"
             " {outcome}{why}{lost}",
             log_kind="exchange",
@@ -86,6 +86,9 @@ class ExchangeRecord:
             served=self.served or "-",
             account=self.account or "-",
             client=self.client,
+            thread=self.thread,
+            role=self.role,
+            for_role=f" role={self.role}" if self.role else "",
             status=self.status,
             bytes=self.bytes_out,
             bytes_in=self.bytes_in,

@@ -25,6 +25,8 @@ def decoded_body(request: GatewayRequest, limit: int) -> bytes:
     for name in reversed(names):
         if name not in (b"identity", b""):
             body = _decode(body, name, limit)
+    # Whoever is handed this body gets it plain.
+    request.requestHeaders.removeHeader(b"content-encoding")
     return body
 
 

@@ -19,6 +19,7 @@ from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.report import LoginStatus
+from ampproxy.credits.allowance import Allowance
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.record import ExchangeRecord, Observer, Outcome
@@ -76,6 +77,7 @@ class Surroundings:
     :param pool_state: which accounts rest, and where conversations are at home.
     :param login_statuses: how each login is.
     :param observers: who hears of each exchange that has ended, beside the log.
+    :param allowance: counts what goes to Amp under daily limits.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
     """
@@ -90,6 +92,7 @@ class Surroundings:
     running: Running
     observers: tuple[Observer, ...] = ()
     state: Path | None = None
+    allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}

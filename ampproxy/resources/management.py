@@ -11,12 +11,13 @@ from twisted.web.iweb import IBodyProducer
 from twisted.web.proxy import ReverseProxyResource
 
 from ampproxy.errors import ClientFault, GatewayFault
-from ampproxy.relay.forward import Forward, forward, pairs
+from ampproxy.relay.forward import Forward, Meter, forward, pairs
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import Client, credentials
 from ampproxy.resources.site import GatewayRequest
+from ampproxy.routing.endpoints import disguises_models
 from ampproxy.upstream.body import PipeProducer
 from ampproxy.wire.headers import amp_request_headers, strip_query
 from ampproxy.wire.redact import Secret
@@ -47,6 +48,13 @@ class ManagementResource(GatewayResource, ReverseProxyResource):
     def admit(self, request: GatewayRequest) -> None:
         """Only with an upstream, from this machine unless configured otherwise, and with a key."""
         super().admit(request)
+        if disguises_models(request.path):
+            # Another server may read it as a model route, where it would cost credits that nobody counts.
+            raise ClientFault.of(
+                "invalid_request",
+                "This path can be read as one below /api/provider/: write it without percent-encodings, dots"
+                " and doubled slashes.",
+            )
         config = self.gateway.config.ampcode
         if not config.upstream_url:
             raise GatewayFault.of(
@@ -88,11 +96,13 @@ async def forward_to_amp(
     record: ExchangeRecord,
     body: IBodyProducer | PipeProducer | None,
     keep: Collection[bytes] = (),
+    meter: Meter | None = None,
 ) -> None:
     """Hand a request on to the Amp upstream, path and query as they came but for client keys.
 
     :param client: whose upstream key is to be used; ``None``: a path that needs no key, and gets none.
     :param keep: see :func:`amp_request`.
+    :param meter: sees the answer go by.
     """
     url, headers = amp_request(gateway, request, client, keep)
     if isinstance(body, PipeProducer):
@@ -107,6 +117,7 @@ async def forward_to_amp(
             origin=gateway.amp_origin,
             record=record,
             proxy=gateway.config.proxy_url,
+            meter=meter,
         ),
         request,
         client=gateway.client,

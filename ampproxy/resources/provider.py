@@ -15,16 +15,17 @@ from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange, Means
 from ampproxy.relay.forward import pairs
+from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
+from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.decoding import decoded_body
 from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.management import client_keys_in, forward_to_amp
+from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
-from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import Peek, peek
 
@@ -92,7 +93,7 @@ class ModelListResource(ModelResource):
                 return model
         if self.gateway.router.catalog.find(wanted):
             return ModelInfo(wanted, "ampproxy")
-        raise unknown_model(self.gateway.router.route(wanted, amp=False))
+        raise refusal_of(self.gateway.router.route(wanted, amp=False))
 
 
 class GenerateResource(ModelResource):
@@ -112,9 +113,11 @@ class GenerateResource(ModelResource):
         found = _peek(body)
         asked = endpoint.model if endpoint.model is not None else found.model
         stream = found.stream if endpoint.stream is None else endpoint.stream
-        route = self._take(gateway.router.route(asked, amp=endpoint.amp), request, record)
+        if endpoint.amp:
+            record.role = inferred_role(request, endpoint.dialect, asked or "", found, body)
+        route = self._take(gateway.router.route(asked, amp=endpoint.amp, role=record.role), request, record)
         if route.kind is RouteKind.NONE:
-            raise unknown_model(route)
+            raise refusal_of(route)
         thinks = may_hold_thinking(endpoint.dialect, body)
         if endpoint.amp and thinks:
             body = clean_request(endpoint.dialect, body)
@@ -127,17 +130,21 @@ class GenerateResource(ModelResource):
                 if not self._falls_back(route, record, failure):
                     raise
                 exhausted |= {split_suffix(route.served)[0]}
-                route = gateway.router.route(asked, amp=endpoint.amp, exhausted=exhausted)
+                route = gateway.router.route(asked, amp=endpoint.amp, role=record.role, exhausted=exhausted)
                 if route.kind is RouteKind.NONE:
                     raise
                 self._take(route, request, record)
-        await forward_to_amp(gateway, request, request.client_key, record, BytesProducer(body))
+        meter = None
+        if endpoint.operation in (Operation.GENERATE, Operation.EMBED):
+            meter = AnswerMeter(endpoint.dialect, stream=stream)
+        free = endpoint.operation is Operation.COUNT_TOKENS
+        await spend(gateway, request, record, route, body, meter, free=free)
 
     def _take(self, route: Route, request: GatewayRequest, record: ExchangeRecord) -> Route:
         """Go this way, and say so."""
         record.asked, record.kind = route.asked, route.kind.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
-        self._tell(route, record)
+        self._tell(route)
         return route
 
     async def _answer(
@@ -203,17 +210,9 @@ class GenerateResource(ModelResource):
         record.status, record.bytes_out = 200, len(body)
         request.answer(200, body)
 
-    def _tell(self, route: Route, record: ExchangeRecord) -> None:
-        log = self.gateway.log
-        if route.kind is RouteKind.AMP:
-            log.warn(
-                "forwarding to ampcode.com (uses amp credits): {model}. To serve it locally:\n{remedy}",
-                model=route.asked,
-                path=record.path,
-                remedy=route.remedy,
-            )
-        elif self.gateway.config.debug:
-            log.debug("{steps}", model=route.asked, steps=" ".join(route.reasons))
+    def _tell(self, route: Route) -> None:
+        if self.gateway.config.debug:
+            self.gateway.log.debug("{steps}", model=route.asked, steps=" ".join(route.reasons))
 
     def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
         headers = pairs(request.requestHeaders)
@@ -252,16 +251,6 @@ def resource_for(gateway: Gateway, endpoint: Endpoint | WrongMethod) -> ModelRes
     if endpoint.operation in (Operation.LIST_MODELS, Operation.GET_MODEL):
         return ModelListResource(gateway, endpoint)
     return GenerateResource(gateway, endpoint)
-
-
-def unknown_model(route: Route) -> ExchangeError:
-    """The refusal of a model that nobody serves: it says why, and what would serve it."""
-    if not route.asked:
-        return ClientFault.of("invalid_request", " ".join(route.reasons), param="model")
-    message = f"The model {route.asked!r} is not available here. {' '.join(route.reasons)}"
-    if route.remedy:
-        message += f" What would serve it:\n{route.remedy}"
-    return ClientFault.of("not_found", message, code="model_not_found", param="model")
 
 
 def _peek(body: bytes) -> Peek:

@@ -13,6 +13,7 @@ from twisted.web.resource import Resource
 
 from ampproxy.resources.accounts import AccountsResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
+from ampproxy.resources.credits import ProviderPathResource
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.health import HealthResource
 from ampproxy.resources.provider import resource_for
@@ -102,7 +103,7 @@ class Root(Branch):
             self.putChild(route.segment, AmpResource(gateway, keyless=route.keyless))
         amp = AmpResource(gateway)
         api = Branch(amp)
-        api.putChild(b"provider", ModelRoutes(gateway, amp))
+        api.putChild(b"provider", ModelRoutes(gateway, ProviderPathResource(gateway)))
         self.putChild(b"api", api)
         own = Branch(nobody)
         own.putChild(b"accounts", AccountsResource(gateway))

@@ -41,8 +41,9 @@ class Router:
 
     def __init__(self, config: Config, catalog: Catalog | None = None) -> None:
         self.catalog = Catalog(config) if catalog is None else catalog
-        mappings = Mappings(config.ampcode.mappings)
-        self._decide = lru_cache(_CACHED_ROUTES)(partial(_decide, config, self.catalog, mappings))
+        self._config = config
+        self._mappings = Mappings(config.ampcode.mappings)
+        self._decide = lru_cache(_CACHED_ROUTES)(partial(_decide, config, self.catalog, self._mappings))
 
     def route(
         self, asked: str | None, *, amp: bool, role: str = "", exhausted: frozenset[str] = _NONE_EXHAUSTED
@@ -56,6 +57,16 @@ class Router:
         if asked is None or len(asked) > MAX_NAME:
             return _unnamed(asked)
         return self._decide(asked, amp, role, exhausted)
+
+    def unknown(self, model: str, role: str) -> Route:
+        """Where a request on a path below ``/api/provider/`` goes that only the Amp upstream may know.
+
+        :param model: the one in its body, if there is one; else empty.
+        """
+        rule = rule_for(self._config.ampcode.fallback, split_suffix(model)[0], role)
+        decision = _Decision(self._config, self.catalog, self._mappings, model, True, role, _NONE_EXHAUSTED)
+        kind = decision.fallback(rule)
+        return Route(kind=kind, asked=shown(model), reasons=tuple(decision.reasons), role=role, fallback=rule)
 
 
 def decide(config: Config, catalog: Catalog, asked: str | None, *, amp: bool, role: str = "") -> Route:
@@ -194,7 +205,7 @@ class _Decision:
             self.reasons.append("Model mappings and the Amp upstream serve only paths below /api/provider/.")
         elif self.config.ampcode.upstream_url:
             rule = rule_for(self.config.ampcode.fallback, self.base, self.role)
-            kind = self._fallback(rule)
+            kind = self.fallback(rule)
         else:
             self.reasons.append("ampcode.upstream-url is not set: there is nothing to fall back to.")
         served = [model.id for model in self.catalog.models()]
@@ -209,7 +220,8 @@ class _Decision:
             nearest=nearest(self.base, served),
         )
 
-    def _fallback(self, rule: FallbackRule) -> RouteKind:
+    def fallback(self, rule: FallbackRule) -> RouteKind:
+        """Whether this rule lets it go to Amp."""
         if rule.action == "never":
             self.reasons.append(f"It is not sent to Amp, where it would cost credits: {place_of(rule)}.")
             return RouteKind.NONE
@@ -218,7 +230,7 @@ class _Decision:
             why = "served by no account or mapping at the moment"
         limit = f", up to {limits_of(rule)} ({place_of(rule)})" if rule.action == "limit" else ""
         self.reasons.append(
-            f"forwarding to ampcode.com (uses amp credits{limit}): {shown(self.base)} is {why}."
+            f"forwarding to ampcode.com (uses amp credits{limit}): {shown(self.base) or 'it'} is {why}."
         )
         return RouteKind.AMP
 

@@ -158,6 +158,43 @@ def _model_endpoint(method: bytes, name: str, dialect: str, provider: str | None
     return Endpoint(dialect, Operation.GET_MODEL, name, None, None, provider, amp)
 
 
+def normal_path(path: bytes) -> bytes:
+    """A path as a lenient server may read it: percent-encodings undone (twice over, too), backslashes as
+    slashes, dot segments, empty ones and ``;parameters`` taken out (RFC 3986, section 5.2.4), lower case.
+    """
+    for _ in range(3):
+        decoded = unquote_to_bytes(path)
+        if decoded == path:
+            break
+        path = decoded
+    kept: list[bytes] = []
+    for segment in path.replace(b"\\", b"/").lower().split(b"/"):
+        segment = segment.partition(b";")[0].strip()
+        if segment == b"..":
+            del kept[-1:]
+        elif segment not in (b"", b"."):
+            kept.append(segment)
+    return b"/" + b"/".join(kept)
+
+
+def disguises_models(path: bytes) -> bool:
+    """Whether a path that is none of the model routes could be read as one of them by a lenient server."""
+    normal = normal_path(path)
+    if not (normal + b"/").startswith(AMP_PREFIX):
+        return False
+    if not (path + b"/").startswith(AMP_PREFIX):
+        return True
+    if normal == path.lower().rstrip(b"/"):
+        return False
+    for method in (b"POST", b"GET"):
+        try:
+            if parse_endpoint(method, normal) is not None:
+                return True
+        except WrongMethod:
+            return True
+    return False
+
+
 def _text(raw: bytes) -> str:
     """A piece of a path; what is not UTF-8 becomes U+FFFD, which no model's name holds."""
     return (unquote_to_bytes(raw) if b"%" in raw else raw).decode("utf-8", "replace")

@@ -169,3 +169,27 @@ def test_broken_or_missing_file(run, command, args, tmp_path):
     missing = CliRunner().invoke(command, [*args, "--config", str(tmp_path / "none.yaml")])
     assert missing.exit_code == 1
     assert "none.yaml" in missing.output
+
+
+def test_role(run, tmp_path):
+    """The role comes from its option, from headers, or from the body; it decides as in the service."""
+    config = CONFIG + "    - {role: oracle, to: qwen}\n"
+    assert (
+        "role: oracle: the subagent for second opinions"
+        in run(explain.command, "gpt-9", "--role", "oracle", text=config).output
+    )
+    body = tmp_path / "body.json"
+    body.write_text(
+        '{"model": "gpt-9", "tools": [{"type": "function", "name": "web_search"}], "input": "hi"}'
+    )
+    path = "/api/provider/openai/v1/responses"
+    arguments = ("gpt-9", "--path", path, "--body", str(body), "--header", "x-amp-thread-id: T-1")
+    assert "gpt-9: mapped" in run(explain.command, *arguments, text=config).output
+    assert "gpt-9: amp" in run(explain.command, *arguments[:-2], text=config).output
+    assert run(explain.command, "gpt-9", "--header", "nonsense").exit_code == 2
+
+
+def test_firewall(run):
+    told = run(explain.command, "gpt-9", text=CONFIG + "  fallback: never\n")
+    assert told.exit_code == 1
+    assert "It is not sent to Amp, where it would cost credits: ampcode.fallback, line" in told.output

@@ -321,6 +321,39 @@ def test_exhausted():
     assert router.route("local", amp=True).kind is LOCAL
 
 
+def by_role(target, *roles, source="", pattern=None):
+    return Mapping(source=source, target=target, roles=roles, pattern=pattern)
+
+
+ROLES = [
+    # (mappings, asked, role, served)
+    ((by_role("local", "oracle"),), "new", "oracle", "local"),
+    ((by_role("local", "oracle"),), "new", "finder", ""),
+    ((by_role("local", "oracle"),), "new", "", ""),
+    ((by_role("local(low)", "oracle", "title"),), "new(high)", "title", "local(low)"),
+    ((exact("new", "other"), by_role("local", "oracle")), "new", "oracle", "local"),
+    ((exact("new", "other"), by_role("local", "oracle")), "new", "title", "other"),
+    ((by_role("local", "oracle"), by_role("other", "oracle", source="NEW")), "new", "oracle", "other"),
+    ((by_role("local", "oracle", source="a"), exact("new", "other")), "new", "oracle", "other"),
+    ((by_role("local", "oracle", source="^n", pattern=re.compile("^n")),), "new", "oracle", "local"),
+    ((by_role("local", "oracle", source="^x", pattern=re.compile("^x")),), "new", "oracle", ""),
+]
+
+
+@pytest.mark.parametrize(("mappings", "asked", "role", "served"), ROLES)
+def test_roles(mappings, asked, role, served):
+    """What names a role goes before what does not, and an exact name before the bare role."""
+    route = Router(make(*mappings)).route(asked, amp=True, role=role)
+    assert (route.served, route.role) == (served, role)
+    assert route.kind is (MAPPED if served else AMP)
+
+
+def test_roles_are_told():
+    router = Router(make(by_role("local", "oracle")))
+    assert "model mapping role oracle -> local" in router.route("new", amp=True, role="oracle").reasons[-1]
+    assert "or its role title" in " ".join(router.route("new", amp=True, role="title").reasons)
+
+
 def test_router_forgets():
     """A client that invents names does not fill the memory."""
     router = Router(make())

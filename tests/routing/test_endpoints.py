@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
-from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod, parse_endpoint
+from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod, disguises_models, parse_endpoint
 
 BODIES = [
     (b"chat/completions", CHAT, Operation.GENERATE),
@@ -213,3 +213,28 @@ def test_wrong_methods(method, path, allow, dialect):
     assert (caught.value.allow, caught.value.dialect) == (allow, dialect)
     assert caught.value.error.status == 405
     assert method.decode() in caught.value.error.message
+
+
+@pytest.mark.parametrize(
+    ("path", "disguised"),
+    [
+        (b"/api/provider/openai/v1/responses", False),
+        (b"/api/provider/openai/v1/unknown%20thing", False),
+        (b"/api/provider", False),
+        (b"/api/provider/", False),
+        (b"/api/providers/x", False),
+        (b"/api/internal", False),
+        (b"/api/threads/a%2Fb", False),
+        (b"/api/threads/../threads", False),
+        (b"/api//provider/x", True),
+        (b"/api/%2e/provider/x", True),
+        (b"/api/threads/../provider/x", True),
+        (b"/api/%25%37%30rovider/x", True),
+        (b"/API/PROVIDER/x", True),
+        (b"/api/provider/openai/v1/%72esponses", True),
+        (b"/api/provider/openai/x/../v1/responses", True),
+    ],
+)
+def test_disguises(path, disguised):
+    """Paths that a lenient server could read as model routes."""
+    assert disguises_models(path) is disguised

@@ -1,0 +1,1 @@
+"""What may be spent of Amp's credits, counted."""

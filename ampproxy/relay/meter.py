@@ -1,0 +1,60 @@
+"""Reading off what an answer costs while it goes by, changing nothing."""
+
+from __future__ import annotations
+
+from ampproxy.errors import ExchangeError
+from ampproxy.model.events import Usage
+from ampproxy.relay.passthrough import PassthroughFilter
+from ampproxy.relay.watch import whole_usage
+
+#: A whole answer is held up to this size to be read at its end. Bytes.
+MOST_HELD = 8 * 1024 * 1024
+
+
+class AnswerMeter:
+    """Sees the bytes of one answer.
+
+    :param dialect: which the answer is in.
+    :param stream: whether it comes in events.
+    """
+
+    def __init__(self, dialect: str, *, stream: bool) -> None:
+        self._dialect = dialect
+        self._events = PassthroughFilter(dialect) if stream else None
+        self._held: list[bytes] = []
+        self._size = 0
+        self._lost = False
+
+    def feed(self, data: bytes) -> None:
+        """More of it, split anywhere. What cannot be read is not counted, and passes all the same."""
+        if self._lost:
+            return
+        try:
+            if self._events is not None:
+                self._events.feed(data)
+                return
+        except ExchangeError:
+            self._lose()
+            return
+        self._size += len(data)
+        self._held.append(data)
+        if self._size > MOST_HELD:
+            self._lose()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the answer came to its own end, so that what it told of its cost is final."""
+        return not self._lost and (self._events is None or self._events.complete)
+
+    def usage(self) -> Usage | None:
+        """What it cost, as far as it told; ``None`` if it did not. To be asked once, at the end."""
+        if self._events is not None:
+            return self._events.usage
+        if not self._held:
+            return None
+        body, self._held = b"".join(self._held), []
+        return whole_usage(self._dialect, body)
+
+    def _lose(self) -> None:
+        self._lost = True
+        self._held = []

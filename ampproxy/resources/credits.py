@@ -1,0 +1,251 @@
+"""Requests for models that go to the Amp upstream, where they cost credits: let through, counted, refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ampproxy.amp.roles import HEADERS as ROLE_HEADERS
+from ampproxy.amp.roles import role_of, signs_of
+from ampproxy.config.schema import ALLOW
+from ampproxy.credits.allowance import LimitReached, Taken
+from ampproxy.errors import ClientFault, ExchangeError, Unreachable
+from ampproxy.model.events import Usage
+from ampproxy.relay.meter import AnswerMeter
+from ampproxy.relay.record import ExchangeRecord
+from ampproxy.resources.base import ROUTE_HEADER
+from ampproxy.resources.decoding import decoded_body
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.guard import Client
+from ampproxy.resources.management import forward_to_amp
+from ampproxy.resources.site import GatewayRequest
+from ampproxy.resources.tunnel import AmpResource, wants_upgrade
+from ampproxy.routing.decide import shown
+from ampproxy.routing.fallback import place_of
+from ampproxy.routing.route import Route, RouteKind
+from ampproxy.routing.suffix import split_suffix
+from ampproxy.upstream.body import BytesProducer
+from ampproxy.wire.json import BAD_JSON, Peek, peek
+from ampproxy.wire.redact import printable
+
+#: The tokens that an answer may have whose request says nothing of it.
+MOST_OUTPUT = 32_768
+
+#: No tokenizer makes more tokens of text that people or programs write. Bytes.
+LEAST_PER_TOKEN = 2
+
+
+class _Generation(msgspec.Struct):
+    maxOutputTokens: Any = None
+
+
+class _Bounds(msgspec.Struct):
+    max_tokens: Any = None
+    max_completion_tokens: Any = None
+    max_output_tokens: Any = None
+    generationConfig: _Generation | None = None
+
+
+_bounds = msgspec.json.Decoder(_Bounds)
+
+
+def most_tokens(body: bytes) -> int:
+    """What a request may cost at most, in and out: by its size, and by the bound that it sets itself."""
+    try:
+        said = _bounds.decode(body)
+    except BAD_JSON:
+        said = _Bounds()
+    inner = said.generationConfig.maxOutputTokens if said.generationConfig is not None else None
+    named = [said.max_tokens, said.max_completion_tokens, said.max_output_tokens, inner]
+    bounds = [bound for bound in named if type(bound) is int and bound > 0]
+    return len(body) // LEAST_PER_TOKEN + (max(bounds) if bounds else MOST_OUTPUT)
+
+
+class Spending:
+    """One request to the Amp upstream's models, from the moment it is let through.
+
+    :param route: of kind ``AMP``.
+    :param most: the tokens that it may cost at most; asked for only where there is a limit.
+    :raises ClientFault: status 402: a daily limit is reached; names the model, the rule and what would help.
+    :raises ampproxy.errors.GatewayFault: nobody can tell, because the counters cannot be read.
+    """
+
+    def __init__(self, gateway: Gateway, route: Route, client: Client | None, most: int) -> None:
+        self._gateway = gateway
+        self._taken: Taken | None = None
+        rule = route.fallback
+        if rule is None or rule.action != "limit":
+            return
+        key = None if client is None else client.key
+        try:
+            self._taken = gateway.around.allowance.take(rule, key, most)
+        except LimitReached as reached:
+            raise limit_reached(route, reached) from None
+
+    def settle(self, record: ExchangeRecord, usage: Usage | None, failure: BaseException | None) -> None:
+        """Give back what was not used.
+
+        :param usage: what the answer told, if it came to its end.
+        :param failure: what it ended with instead.
+        """
+        if self._taken is None:
+            return
+        # What was refused cost nothing; what nobody answered may have.
+        sent = record.status < 400 and not isinstance(failure, Unreachable)
+        tokens = None if usage is None else total(usage)
+        try:
+            self._gateway.around.allowance.settle(self._taken, tokens=tokens, sent=sent)
+        except ExchangeError as error:
+            self._gateway.log.error("{message}", message=error.error.message)
+
+
+def total(usage: Usage) -> int:
+    """All tokens, in and out."""
+    return usage.input + usage.cache_read + usage.cache_write + usage.output
+
+
+async def spend(
+    gateway: Gateway,
+    request: GatewayRequest,
+    record: ExchangeRecord,
+    route: Route,
+    body: bytes,
+    meter: AnswerMeter | None = None,
+    *,
+    free: bool = False,
+) -> None:
+    """Have the Amp upstream answer, within what ``ampcode.fallback`` allows, and count it.
+
+    :param meter: reads what the answer costs; ``None``: nothing can.
+    :param free: it costs no tokens.
+    :raises ExchangeError: it was not let through, or no answer came.
+    """
+    limited = route.fallback is not None and route.fallback.tokens is not None and not free
+    try:
+        spending = Spending(gateway, route, request.client_key, most_tokens(body) if limited else 0)
+    except ExchangeError:
+        request.responseHeaders.setRawHeaders(ROUTE_HEADER, [RouteKind.NONE.value.encode()])
+        raise
+    _tell(gateway, route, record)
+    failure: BaseException | None = None
+    try:
+        producer = BytesProducer(body) if body or request.method == b"POST" else None
+        await forward_to_amp(gateway, request, request.client_key, record, producer, meter=meter)
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        final = Usage() if free else None
+        if meter is not None:
+            record.usage = meter.usage()
+            final = record.usage if meter.complete else None
+        spending.settle(record, final, failure)
+
+
+def _tell(gateway: Gateway, route: Route, record: ExchangeRecord) -> None:
+    """Every request that costs credits is a warning, with what would avoid it."""
+    gateway.log.warn(
+        "forwarding to ampcode.com (uses amp credits): {model}{role}. To serve it locally:\n{remedy}",
+        model=shown(route.asked) or record.path,
+        role=f" for {route.role}" if route.role else "",
+        path=record.path,
+        remedy=route.remedy,
+    )
+
+
+def refusal_of(route: Route) -> ExchangeError:
+    """The refusal of a model that nobody serves: it says why, and what would serve it."""
+    if not route.asked:
+        return ClientFault.of("invalid_request", " ".join(route.reasons), param="model")
+    message = f"The model {route.asked!r}{_for(route)} is not available here. {' '.join(route.reasons)}"
+    return ClientFault.of("not_found", message + _help(route), code="model_not_found", param="model")
+
+
+def limit_reached(route: Route, reached: LimitReached) -> ExchangeError:
+    """The refusal of a request that a daily limit keeps from the Amp upstream."""
+    rule, used = route.fallback, reached.used
+    assert rule is not None
+    counts = []
+    if rule.requests is not None:
+        counts.append(f"{used.requests} of {rule.requests} requests")
+    if rule.tokens is not None:
+        counts.append(f"{used.tokens} of {rule.tokens} tokens (this request may cost up to {reached.wanted})")
+    message = (
+        f"The model {route.asked!r}{_for(route)} is not served here, and a limit keeps it from Amp, where it"
+        f" costs credits: today {' and '.join(counts)} are used{' by this client' if rule.per_client else ''}"
+        f" ({place_of(rule)}). The count begins anew at midnight."
+    )
+    return ClientFault.of("billing", message + _help(route), code="amp_limit_reached", param="model")
+
+
+def _for(route: Route) -> str:
+    return f" (role {route.role})" if route.role else ""
+
+
+def _help(route: Route) -> str:
+    text = f" Models that are here: {', '.join(route.nearest)}." if route.nearest else ""
+    return text + (f" What would serve it:\n{route.remedy}" if route.remedy else "")
+
+
+def inferred_role(request: GatewayRequest, dialect: str, model: str, found: Peek, body: bytes) -> str:
+    """What Amp uses a request's model for; empty if nothing tells.
+
+    :param model: as asked, thinking suffix included.
+    """
+    get = request.requestHeaders.getRawHeaders
+    headers = [(name, values[0].decode("latin-1")) for name in ROLE_HEADERS if (values := get(name.encode()))]
+    return role_of(signs_of(dialect, split_suffix(model)[0], headers, found, body))
+
+
+class ProviderPathResource(AmpResource):
+    """What is below ``/api/provider/`` and none of the model routes that we know: only the Amp upstream can
+    serve it, and it may cost credits. So ``ampcode.fallback`` decides on it as on every other model request:
+    by the model in its body, if there is one.
+    """
+
+    @property
+    def streams_body(self) -> bool:  # type: ignore[override]
+        """Where everything may pass, nobody needs to look into the body."""
+        return self.gateway.config.ampcode.fallback == ALLOW
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Hand it on, if it may be."""
+        if self.streams_body:
+            if request.method not in (b"GET", b"HEAD"):
+                self.gateway.log.warn(
+                    "forwarding to ampcode.com (may use amp credits): {path} is none of the model routes that"
+                    " are known here",
+                    path=printable(request.path.decode("latin-1")),
+                )
+            return super().render(request)
+        record = self.record(request)
+        record.kind = "management"
+        return self.run(request, record, self._decide(request, record))
+
+    async def _decide(self, request: GatewayRequest, record: ExchangeRecord) -> None:
+        gateway = self.gateway
+        if wants_upgrade(request):
+            raise ClientFault.of(
+                "permission",
+                "A socket to Amp's models cannot be counted, so ampcode.fallback does not let it through.",
+            )
+        body = decoded_body(request, gateway.config.limits.max_body)
+        found = _peek(body)
+        record.role = role = inferred_role(request, "", found.model or "", found, body)
+        route = gateway.router.unknown(found.model or "", role)
+        record.asked, record.kind = route.asked, route.kind.value
+        if route.kind is RouteKind.NONE:
+            raise ClientFault.of(
+                "not_found",
+                f"The gateway does not know {record.path}, and Amp is not asked. {' '.join(route.reasons)}",
+                code="model_not_found",
+            )
+        await spend(gateway, request, record, route, body)
+
+
+def _peek(body: bytes) -> Peek:
+    try:
+        return peek(body)
+    except ValueError:
+        return Peek()

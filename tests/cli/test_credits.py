@@ -1,0 +1,68 @@
+"""``ampproxy credits``."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from click.testing import CliRunner
+
+from ampproxy.cli.credits import command
+from ampproxy.config.schema import FallbackRule
+from ampproxy.credits.allowance import NAME, Allowance
+from ampproxy.wire.redact import Secret
+
+
+@pytest.fixture
+def run(tmp_path):
+    def run(ampcode: str):
+        file = tmp_path / "config.yaml"
+        file.write_text(f"state-dir: {tmp_path / 'state'}\n{ampcode}")
+        return CliRunner().invoke(command, ["--config", str(file)])
+
+    return run
+
+
+RULES = """ampcode:
+  upstream-url: https://amp.test
+  fallback:
+    - {model: [gpt-*, o1], role: oracle, daily-requests: 5}
+    - {daily-tokens: 70, per: client}
+"""
+
+
+def test_without_upstream(run):
+    assert run("ampcode: {}").output == "Nothing goes to Amp: ampcode.upstream-url is not set.\n"
+
+
+def test_words(run):
+    on = "ampcode: {upstream-url: 'https://amp.test', fallback: "
+    assert run(on + "allow}").output == "1. every model: goes to Amp\n"
+    assert run(on + "never}").output == "1. every model: never goes to Amp\n"
+    told = run(on + "[{model: gpt-*, action: allow}]}").output
+    assert told == "1. gpt-*: goes to Amp\n2. anything else: never goes to Amp\n"
+
+
+def test_counts(run, tmp_path):
+    assert run(RULES).output == (
+        "1. gpt-*, o1 for oracle: up to 5 requests a day\n   today: nothing\n"
+        "2. every model: up to 70 tokens a day for each client\n   today: nothing\n"
+    )
+    allowance = Allowance(tmp_path / "state", lambda: time.strftime("%Y-%m-%d"))
+    allowance.take(
+        FallbackRule(action="limit", models=("gpt-*", "o1"), roles=("oracle",), requests=5), None, 9
+    )
+    each = FallbackRule(action="limit", tokens=70, per_client=True)
+    for client in ("a", "b", "b"):
+        allowance.take(each, Secret(client), 10)
+    told = run(RULES).output
+    assert "   today: 1 requests, 9 tokens\n" in told
+    assert "   client 1: 2 requests, 20 tokens\n   client 2: 1 requests, 10 tokens\n" in told
+
+
+def test_broken_file(run, tmp_path):
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / NAME).write_bytes(b"no database" * 100)
+    told = run(RULES)
+    assert told.exit_code == 1
+    assert "cannot be read: file is not a database" in told.output

@@ -1,0 +1,277 @@
+"""The credit firewall: what ``ampcode.fallback`` does not let through reaches Amp on no path."""
+
+from __future__ import annotations
+
+import gzip
+import json
+
+import pytest
+
+from tests.resources.harness import AMP_KEY, CLIENT_KEY, World
+
+JSON = {"content-type": ["application/json"]}
+BASE = f"""
+api-keys: ["{CLIENT_KEY}", "second-client-key"]
+claude-api-key:
+  - {{api-key: account-key-0123456789, base-url: "http://claude.test", models: [{{name: claude-local}}]}}
+ampcode:
+  upstream-url: https://amp.test
+  upstream-api-key: {AMP_KEY}
+"""
+NEVER = World, BASE + "  fallback: never\n"
+
+
+def world(fallback: str) -> World:
+    return World(BASE + "  fallback:" + fallback)
+
+
+def ask(on: World, model: str = "gpt-9", path: str = "/api/provider/openai/v1/responses", **more):
+    headers = more.pop("headers", None)
+    key = more.pop("key", CLIENT_KEY)
+    body = json.dumps({"model": model, "input": "hi", **more}).encode()
+    return on.request("POST", path, headers=headers, body=body, key=key)
+
+
+BODY = json.dumps({"model": "m-9", "messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}).encode()
+STREAM = BODY[:-1] + b', "stream": true}'
+CONTENTS = b'{"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}'
+UPGRADE = {"Upgrade": "websocket", "Connection": "Upgrade"}
+PROVIDER = "/api/provider"
+EVERY_PATH = [
+    ("POST", f"{PROVIDER}/anthropic/v1/messages", BODY),
+    ("POST", f"{PROVIDER}/anthropic/v1/messages", STREAM),
+    ("POST", f"{PROVIDER}/anthropic/v1/messages/count_tokens", BODY),
+    ("POST", f"{PROVIDER}/openai/v1/chat/completions", BODY),
+    ("POST", f"{PROVIDER}/openai/v1/chat/completions", STREAM),
+    ("POST", f"{PROVIDER}/groq/chat/completions", BODY),
+    ("POST", f"{PROVIDER}/openai/v1/completions", b'{"model": "m-9", "prompt": "hi"}'),
+    ("POST", f"{PROVIDER}/openai/v1/responses", b'{"model": "m-9", "input": "hi"}'),
+    ("POST", f"{PROVIDER}/openai/v1/responses", b'{"model": "m-9", "input": "hi", "stream": true}'),
+    ("POST", f"{PROVIDER}/openai/v1/responses/input_tokens", b'{"model": "m-9", "input": "hi"}'),
+    ("POST", f"{PROVIDER}/openai/v1/embeddings", b'{"model": "m-9", "input": "hi"}'),
+    ("POST", f"{PROVIDER}/google/v1beta/models/m-9:generateContent", CONTENTS),
+    ("POST", f"{PROVIDER}/google/v1beta/models/m-9:streamGenerateContent?alt=sse", CONTENTS),
+    ("POST", f"{PROVIDER}/google/v1beta/models/m-9:countTokens", CONTENTS),
+    ("POST", f"{PROVIDER}/google/v1beta/models/m-9:predictLongRunning", CONTENTS),
+    ("POST", f"{PROVIDER}/google/v1beta1/publishers/google/models/m-9:generateContent", CONTENTS),
+    ("POST", f"{PROVIDER}/google/v1beta1/publishers/google/models/m-9:streamGenerateContent", CONTENTS),
+    ("POST", f"{PROVIDER}/google/v1beta1/projects/p/locations/l/publishers/google/models/m:x", CONTENTS),
+    ("POST", f"{PROVIDER}/openai/v1/images/generations", BODY),
+    ("POST", f"{PROVIDER}/openai/v1/audio/speech", b"not json"),
+    ("POST", f"{PROVIDER}/new-vendor/v9/whatever", BODY),
+    ("GET", f"{PROVIDER}/cerebras/v1/tcp_warming", None),
+    ("GET", f"{PROVIDER}/openai/v1/responses/resp_1", None),
+    ("DELETE", f"{PROVIDER}/openai/v1/files/1", None),
+    ("PUT", f"{PROVIDER}/x", BODY),
+    ("POST", f"{PROVIDER}", BODY),
+    ("POST", f"{PROVIDER}/", BODY),
+    # A lenient server would read these as model routes.
+    ("POST", "/api//provider/openai/v1/responses", BODY),
+    ("POST", "/api/./provider/openai/v1/responses", BODY),
+    ("POST", "/api/x/../provider/openai/v1/responses", BODY),
+    ("POST", "/api/%70rovider/openai/v1/responses", BODY),
+    ("POST", "/api/%2570rovider/openai/v1/responses", BODY),
+    ("POST", "/api/provider%2Fopenai/v1/responses", BODY),
+    ("POST", "/api/Provider/openai/v1/responses", BODY),
+    ("POST", "/api/provider;x=1/openai/v1/responses", BODY),
+    ("POST", "/api\\provider\\openai\\v1\\responses", BODY),
+    ("POST", "/auth/../api/provider/openai/v1/responses", BODY),
+    ("POST", "/threads/%2e%2e/api/provider/openai/v1/responses", BODY),
+    ("POST", f"{PROVIDER}/openai/v1/%72esponses", BODY),
+    ("POST", f"{PROVIDER}/openai//v1/responses", BODY),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body"), EVERY_PATH)
+@pytest.mark.parametrize("fallback", [" never\n", "\n    - {model: 'other-*', action: allow}\n"])
+def test_nothing_passes(method, path, body, fallback):
+    """With ``never``, and where no rule is for it: refused here, and Amp is asked nothing at all."""
+    on = world(fallback)
+    connection = on.request(method, path, body=body)
+    assert connection.status in (400, 403, 404)
+    assert on.client.sent == []
+    assert b"X-Ampproxy-Route: amp" not in connection.answer
+
+
+@pytest.mark.parametrize("path", [f"{PROVIDER}/openai/v1/realtime", f"{PROVIDER}/openai/v1/responses"])
+def test_no_socket_passes(path):
+    on = world(" never\n")
+    connection = on.request("GET", path, headers=UPGRADE)
+    assert connection.status in (403, 405)
+    assert on.client.sent == []
+
+
+def test_management_still_passes():
+    on = world(" never\n")
+    on.request("POST", "/api/internal?getUserInfo", body=b"{}")
+    assert [sent.url for sent in on.client.sent] == ["https://amp.test/api/internal?getUserInfo"]
+
+
+def test_refusal_tells_all():
+    """The model, its role, what is there, why, and the YAML that would serve it; and nothing secret."""
+    on = world(" never\n")
+    headers = {"x-amp-feature": "amp.chat", "x-amp-message-id": "0", "x-amp-mode": "smart"}
+    connection = ask(on, "claude-loca", headers=headers)
+    assert connection.status == 404
+    error = json.loads(connection.body)["error"]
+    assert error["code"] == "model_not_found"
+    for words in (
+        "'claude-loca'",
+        "role smart",
+        "Models that are here: claude-local",
+        "ampcode.fallback, line",
+        'role: smart  # or from: "claude-loca"\n      to: "claude-local"',
+    ):
+        assert words in error["message"]
+    assert on.exchanges[-1]["role"] == "smart"
+
+
+RULES = """
+    - {model: ["claude-h*", "x-*"], role: title, action: allow}
+    - {role: [oracle, finder], action: never}
+    - {model: "GPT-*", action: allow}
+"""
+TITLE = {"tool_choice": {"type": "function", "name": "set_title"}}
+ORACLE = {"tools": [{"type": "function", "name": "Read"}, {"type": "function", "name": "web_search"}]}
+OF_AMP = {"x-amp-thread-id": "T-1"}
+
+
+@pytest.mark.parametrize(
+    ("model", "more", "headers", "passes"),
+    [
+        ("claude-haiku-9", TITLE, {}, True),
+        ("claude-haiku-9(high)", TITLE, {}, True),
+        ("claude-haiku-9", {}, {}, False),
+        ("claude-opus-9", TITLE, {}, False),
+        ("gpt-9", {}, {}, True),
+        ("gpt-9", ORACLE, OF_AMP, False),
+        ("gpt-9", ORACLE, {}, True),
+        ("other", {}, {}, False),
+    ],
+)
+def test_first_rule_counts(model, more, headers, passes):
+    on = world(RULES)
+    ask(on, model, headers=headers, **more)
+    assert bool(on.client.sent) is passes
+
+
+def test_unknown_paths_by_the_model_in_their_body():
+    on = world(RULES)
+    path = f"{PROVIDER}/openai/v1/images/generations"
+    assert ask(on, "dall-e", path).status == 404
+    ask(on, "gpt-image-2", path, prompt="a cat")
+    (sent,) = on.client.sent
+    assert (sent.url, json.loads(sent.body)["prompt"]) == (f"https://amp.test{path}", "a cat")
+    assert sent.header("authorization") == [f"Bearer {AMP_KEY}"]
+
+
+def test_compressed_bodies():
+    """A rule sees through them; and what is sent plain is not called compressed."""
+    on = world(RULES)
+    path = f"{PROVIDER}/openai/v1/responses"
+    for model in ("gpt-9", "other"):
+        body = gzip.compress(json.dumps({"model": model, "input": "hi"}).encode())
+        on.request("POST", path, headers={"Content-Encoding": "gzip"}, body=body)
+    (sent,) = on.client.sent
+    assert json.loads(sent.body)["model"] == "gpt-9"
+    assert sent.header("content-encoding") == []
+
+
+LIMITED = """
+    - {daily-requests: 2, per: client}
+"""
+
+
+def test_requests_a_day():
+    on = world(LIMITED)
+    for _ in range(2):
+        ask(on)
+        on.client.sent[-1].respond_whole(200, b"{}", JSON)
+    connection = ask(on)
+    assert (connection.status, len(on.client.sent)) == (402, 2)
+    error = json.loads(connection.body)["error"]
+    assert error["code"] == "amp_limit_reached"
+    assert "'gpt-9'" in error["message"]
+    assert "2 of 2 requests are used by this client (ampcode.fallback, line" in error["message"]
+    assert b"X-Ampproxy-Route: none" in connection.answer
+    assert sum("forwarding to ampcode.com" in event["log_format"] for event in on.events) == 2
+    assert ask(on, key="second-client-key").transport.disconnecting is False
+    assert len(on.client.sent) == 3
+
+
+def test_what_amp_refuses_is_not_counted():
+    on = world(LIMITED)
+    for _ in range(5):
+        connection = ask(on)
+        on.client.sent[-1].respond_whole(402, b'{"error": "no credits"}', JSON)
+        on.turn()
+        assert connection.body == b'{"error": "no credits"}'
+    assert len(on.client.sent) == 5
+
+
+USAGE = {"input_tokens": 100, "output_tokens": 50, "input_tokens_details": {"cached_tokens": 40}}
+ANSWER = json.dumps({"object": "response", "usage": USAGE}).encode()
+EVENTS = (
+    b"event: response.created\ndata: {}\n\n"
+    b'event: response.completed\ndata: {"type": "response.completed", "response": %b}\n\n' % ANSWER
+)
+TOKENS = """
+    - {daily-tokens: 1000}
+"""
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_tokens_a_day(stream):
+    """Counted by what the answer says: six times 150 fit below 1000 where each may cost some 130 at most."""
+    on = world(TOKENS)
+    served = 0
+    while True:
+        connection = ask(on, stream=stream, max_output_tokens=90)
+        if len(on.client.sent) == served:
+            break
+        served += 1
+        kind = {"content-type": ["text/event-stream"]} if stream else JSON
+        on.client.sent[-1].respond_whole(200, EVENTS if stream else ANSWER, kind)
+        on.turn()
+        assert on.exchanges[-1]["tokens"] == "100+50"
+    assert served == 6
+    assert connection.status == 402
+    assert (
+        "900 of 1000 tokens (this request may cost up to" in json.loads(connection.body)["error"]["message"]
+    )
+
+
+def test_a_crowd_takes_no_more_tokens_than_there_are():
+    """Of fifty that nobody has answered yet, as many went as may cost the limit together."""
+    on = world("\n    - {daily-tokens: 10000}\n")
+    for _ in range(50):
+        ask(on, max_output_tokens=460)
+    used = on.gateway.around.allowance.used(on.config.ampcode.fallback[0])
+    assert used.requests == len(on.client.sent) == 10000 // (used.tokens // used.requests)
+    assert used.tokens <= 10000
+
+
+def test_what_nobody_counted_stays_taken():
+    """A stream that broke off may have cost all that it could."""
+    on = world(TOKENS)
+    ask(on, stream=True, max_output_tokens=800)
+    stream = on.client.sent[-1].respond(200, {"content-type": ["text/event-stream"]})
+    stream.data(b"event: response.created\ndata: {}\n\n")
+    on.turn()
+    stream.lose()
+    assert ask(on, max_output_tokens=500).status == 402
+    ask(on, max_output_tokens=10)
+    assert len(on.client.sent) == 2
+
+
+def test_bound_that_is_not_named_is_high():
+    on = world(TOKENS)
+    connection = ask(on)
+    assert connection.status == 402
+    assert on.client.sent == []
+
+
+def test_counting_costs_no_tokens():
+    on = world("\n    - {daily-tokens: 0}\n")
+    ask(on, path=f"{PROVIDER}/openai/v1/responses/input_tokens")
+    assert len(on.client.sent) == 1
