@@ -228,5 +228,25 @@ AMPCODE = Section(
             "Whether models that are neither local nor mapped may be asked of Amp, which spends Amp credits.",
             "allow",
         ),
+        Setting(
+            "browser-pages",
+            "browser_pages",
+            readers.choice({"proxy": "proxy", "redirect": "redirect"}),
+            "What a browser gets that opens a page of Amp's: the page, or a redirect to the real site.",
+            "proxy",
+        ),
+        Setting(
+            "rewrite-client-endpoint",
+            "rewrite_client_endpoint",
+            readers.FLAG,
+            "Keep Amp's newer clients here where the upstream would have them go past the gateway.",
+            "true",
+        ),
+        Setting(
+            "actor-token",
+            "actor_token",
+            Reader("secret", _secret_or_none),
+            "The public token that goes with requests to `/actors` which bring none.",
+        ),
     ),
 )

@@ -148,6 +148,9 @@ class AmpCode:
 
     :param per_client_keys: client key -> Amp upstream key.
     :param fallback: the first rule that is for a request counts; what none is for never goes.
+    :param browser_pages: what becomes of pages that a browser opens.
+    :param rewrite_client_endpoint: keep clients here that the actors' description would lead elsewhere.
+    :param actor_token: a public token for actors, where a client brings none.
     """
 
     upstream_url: str = ""
@@ -158,6 +161,9 @@ class AmpCode:
     force_mappings: bool = False
     fallback_when_exhausted: bool = False
     fallback: tuple[FallbackRule, ...] = ALLOW
+    browser_pages: Literal["proxy", "redirect"] = "proxy"
+    rewrite_client_endpoint: bool = True
+    actor_token: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,80 +11,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 
-from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault
+from ampproxy.errors import ClientGone, ExchangeError
 from ampproxy.relay.downstream import Downstream
+from ampproxy.relay.filters import Chain, Filter, GunzipFilter, IdentityFilter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.upstream.failures import explain
-from ampproxy.wire.headers import response_headers
-
-#: What one read may grow to when an undeclared gzip body is inflated. Text does not compress by more
-#: than some twenty times; what does is meant to fill the memory.
-INFLATED_AT_ONCE = 16 * 1024 * 1024
-
-
-class IdentityFilter:
-    """Everything passes; only HTTP itself can tell whether it is whole."""
-
-    complete = False
-    changed = False
-
-    def feed(self, data: bytes) -> bytes:
-        """The same bytes."""
-        return data
-
-    def end(self) -> bytes:
-        """Nothing is left."""
-        return b""
-
-    def keepalive(self) -> bytes:
-        """Nothing: this is somebody else's answer."""
-        return b""
-
-
-class GunzipFilter(IdentityFilter):
-    """Inflates a body that is gzip without saying so; any other body passes.
-
-    ``changed`` tells, after the first bytes, which of the two it is.
-    """
-
-    def __init__(self) -> None:
-        self._inflate: Any = None
-        self._sniffed = b""
-
-    def feed(self, data: bytes) -> bytes:
-        """The inflated bytes, or the same.
-
-        :raises UpstreamFault: it is not gzip after all, or grows beyond all measure.
-        """
-        if self._sniffed is not None:
-            self._sniffed += data
-            if len(self._sniffed) < 2:
-                return b""
-            data, self._sniffed = self._sniffed, None  # type: ignore[assignment]
-            if data.startswith(b"\x1f\x8b"):
-                self.changed = True
-                self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        if self._inflate is None:
-            return data
-        try:
-            out: bytes = self._inflate.decompress(data, INFLATED_AT_ONCE)
-        except zlib.error as error:
-            raise UpstreamFault.of("unavailable", f"The upstream's gzip body is broken: {error}.") from None
-        if self._inflate.unconsumed_tail:
-            raise UpstreamFault.of("unavailable", "The upstream's gzip body inflates beyond all measure.")
-        return out
-
-    def end(self) -> bytes:
-        """What is left.
-
-        :raises UpstreamFault: the gzip body is not whole.
-        """
-        if self._sniffed:
-            return self._sniffed
-        if self._inflate is not None and not self._inflate.eof:
-            raise UpstreamFault.of("unavailable", "The upstream's gzip body broke off.")
-        return b""
+from ampproxy.wire.headers import Header, response_headers
 
 
 class Meter(Protocol):
@@ -101,7 +33,7 @@ class _Metered:
 
     complete = False
 
-    def __init__(self, inner: IdentityFilter, meter: Meter) -> None:
+    def __init__(self, inner: Filter, meter: Meter) -> None:
         self._inner = inner
         self._meter = meter
 
@@ -135,6 +67,21 @@ class Sends(Protocol):
         ...
 
 
+class Change(Protocol):
+    """What becomes of an answer on its way back."""
+
+    def headers(self, headers: list[Header]) -> list[Header]:
+        """Its headers, as the client gets them."""
+        ...
+
+    def body(self, status: int, headers: Headers) -> Filter | None:
+        """What changes its body, in plain text; ``None``: nothing does.
+
+        :param headers: as the upstream sent them.
+        """
+        ...
+
+
 @dataclass(slots=True)
 class Forward:
     """One request to be handed on.
@@ -144,6 +91,7 @@ class Forward:
     :param origin: how errors name the upstream.
     :param proxy: the URL of the proxy to go through; it may hold a password.
     :param meter: sees the body of an answer that is no error.
+    :param change: what is changed of the answer.
     """
 
     method: str
@@ -154,6 +102,7 @@ class Forward:
     record: ExchangeRecord
     proxy: str | None = field(default=None, repr=False)
     meter: Meter | None = None
+    change: Change | None = None
 
 
 async def forward(
@@ -166,7 +115,8 @@ async def forward(
     idle: float,
     mark: Callable[[Headers], None],
 ) -> None:
-    """Send it, and pass the answer back with back-pressure, whatever its status.
+    """Send it, and pass the answer back with back-pressure, whatever its status. An answer that is to be
+    changed comes back without a length; one in a coding that we cannot undo is not changed.
 
     :param mark: adds our own response headers.
     :raises ExchangeError: no answer came; nothing was sent to the client.
@@ -185,12 +135,15 @@ async def forward(
     headers = downstream.responseHeaders
     downstream.setResponseCode(response.code, response.phrase)
     headers.removeHeader(b"Content-Type")
-    for name, value in response_headers(pairs(response.headers)):
+    sniffer = _filter_for(response)
+    change = None if what.change is None else what.change.body(response.code, response.headers)
+    if change is not None and not _is_coded(response):
+        sniffer = Chain(sniffer, change)
+    for name, value in _passing(response, what.change, changes=sniffer.changed):
         # Twisted's decoder leaves an empty Content-Encoding behind.
         if value or name.lower() != b"content-encoding":
             headers.addRawHeader(name, value)
     mark(headers)
-    sniffer = _filter_for(response)
     length = response.length
 
     def on_first() -> None:
@@ -214,8 +167,17 @@ def pairs(headers: Headers) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, values in headers.getAllRawHeaders() for value in values]
 
 
+def _passing(response: IResponse, change: Change | None, *, changes: bool) -> list[Header]:
+    kept = response_headers(pairs(response.headers), body_changes=changes)
+    return kept if change is None else change.headers(kept)
+
+
+def _is_coded(response: IResponse) -> bool:
+    return any(response.headers.getRawHeaders(b"content-encoding") or ())
+
+
 def _filter_for(response: IResponse) -> IdentityFilter:
-    if any(response.headers.getRawHeaders(b"content-encoding") or ()):
+    if _is_coded(response):
         return IdentityFilter()
     kinds = response.headers.getRawHeaders(b"content-type") or ()
     if any(kind.lower().startswith(b"text/event-stream") for kind in kinds):

@@ -14,13 +14,14 @@ from ampproxy.errors import ClientFault, ExchangeError, Unreachable
 from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
+from ampproxy.resources.amp import AmpResource
 from ampproxy.resources.base import ROUTE_HEADER
 from ampproxy.resources.decoding import decoded_body
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import Client
 from ampproxy.resources.management import forward_to_amp
 from ampproxy.resources.site import GatewayRequest
-from ampproxy.resources.tunnel import AmpResource, wants_upgrade
+from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.decide import shown
 from ampproxy.routing.fallback import place_of
 from ampproxy.routing.route import Route, RouteKind

@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ampproxy.amp.site import Site
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.health import PoolState
@@ -29,6 +30,9 @@ from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.wire.redact import Redactor, Secret
+
+#: By how many names one gateway may be called at a time. There are few; a client could make some up.
+_SITES = 64
 
 
 class Running:
@@ -103,8 +107,7 @@ def secrets_of(config: Config) -> list[Secret]:
     amp = config.ampcode
     found = [*config.api_keys, *(account.api_key for account in config.accounts)]
     found += [secret for pair in amp.per_client_keys for secret in pair]
-    if amp.upstream_api_key is not None:
-        found.append(amp.upstream_api_key)
+    found += [secret for secret in (amp.upstream_api_key, amp.actor_token) if secret is not None]
     if config.oauth.gemini.client_secret:
         found.append(config.oauth.gemini.client_secret)
     return found
@@ -131,7 +134,22 @@ class Gateway:
         self.redactor = Redactor(secrets_of(config))
         self.amp_keys = AmpKeys(config.ampcode, environ=surroundings.environ, home=surroundings.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
+        self._sites: dict[str, Site | None] = {}
         self.amp_origin = f"the Amp upstream ({urlsplit(self.amp_url).netloc})" if self.amp_url else ""
+
+    def site(self, here: str) -> Site | None:
+        """Amp's site as it looks from an address of ours; ``None`` if that is not one, or there is no site.
+
+        :param here: the origin that a client used.
+        """
+        if here not in self._sites:
+            if len(self._sites) >= _SITES:
+                self._sites.clear()
+            try:
+                self._sites[here] = Site(self.amp_url, here) if self.amp_url else None
+            except ValueError:
+                return None
+        return self._sites[here]
 
     def end(self, record: ExchangeRecord, outcome: Outcome, why: str = "") -> None:
         """An exchange has ended: tell the log and all observers, once."""

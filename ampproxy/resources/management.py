@@ -1,92 +1,22 @@
-"""Amp's own routes, handed on to the Amp upstream with the owner's key."""
+"""How a request is handed on to the Amp upstream: what of it, and with which key."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
-from twisted.web.proxy import ReverseProxyResource
 
-from ampproxy.errors import ClientFault, GatewayFault
-from ampproxy.relay.forward import Forward, Meter, forward, pairs
+from ampproxy.relay.forward import Change, Forward, Meter, forward, pairs
 from ampproxy.relay.record import ExchangeRecord
-from ampproxy.resources.base import ROUTE_HEADER, GatewayResource
+from ampproxy.resources.base import ROUTE_HEADER
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import Client, credentials
 from ampproxy.resources.site import GatewayRequest
-from ampproxy.routing.endpoints import disguises_models
 from ampproxy.upstream.body import PipeProducer
 from ampproxy.wire.headers import amp_request_headers, strip_query
 from ampproxy.wire.redact import Secret
-
-
-class ManagementResource(GatewayResource, ReverseProxyResource):
-    """Everything at and below one path, proxied to the Amp upstream.
-
-    Keeps the base class's rule that a child is the same proxy with a longer path; the request itself
-    goes through treq with verified TLS, streaming both ways, where the base class speaks HTTP/1.0 over
-    plain TCP and holds whole bodies.
-
-    :param keyless: a browser page: it passes without a client key, but then without the owner's key
-        too, or whoever reaches the port would read the owner's threads.
-    """
-
-    streams_body = True
-
-    def __init__(self, gateway: Gateway, *, keyless: bool = False) -> None:
-        ReverseProxyResource.__init__(self, gateway.amp_origin, 443, b"", gateway.clock)
-        GatewayResource.__init__(self, gateway)
-        self._keyless = keyless
-
-    def getChild(self, path: bytes, request: Any) -> ManagementResource:
-        """Itself: the whole path is forwarded as the client sent it."""
-        return self
-
-    def admit(self, request: GatewayRequest) -> None:
-        """Only with an upstream, from this machine unless configured otherwise, and with a key."""
-        super().admit(request)
-        if disguises_models(request.path):
-            # Another server may read it as a model route, where it would cost credits that nobody counts.
-            raise ClientFault.of(
-                "invalid_request",
-                "This path can be read as one below /api/provider/: write it without percent-encodings, dots"
-                " and doubled slashes.",
-            )
-        config = self.gateway.config.ampcode
-        if not config.upstream_url:
-            raise GatewayFault.of(
-                "unavailable",
-                "There is no Amp upstream to forward this to (setting: ampcode.upstream-url).",
-                status=503,
-            )
-        if config.restrict_management_to_localhost and not request.is_local():
-            raise ClientFault.of(
-                "permission",
-                "Access denied: management routes are restricted to localhost"
-                " (setting: ampcode.restrict-management-to-localhost).",
-            )
-        request.client_key = self._identify(request)
-
-    def _identify(self, request: GatewayRequest) -> Client | None:
-        guard = self.gateway.guard
-        if self._keyless and not guard.open:
-            return guard.identify(request.requestHeaders, request.query)
-        return guard.admit(request.requestHeaders, request.query)
-
-    def render(self, request: GatewayRequest) -> Any:
-        """Forward it."""
-        client: Client | None = request.client_key
-        record = self.record(request)
-        record.kind = "management"
-        return self.run(request, record, self._forward(request, client, record))
-
-    async def _forward(self, request: GatewayRequest, client: Client | None, record: ExchangeRecord) -> None:
-        body = request.body if request.channel.length != 0 else None
-        assert body is None or isinstance(body, PipeProducer)
-        await forward_to_amp(self.gateway, request, client, record, body)
 
 
 async def forward_to_amp(
@@ -95,16 +25,32 @@ async def forward_to_amp(
     client: Client | None,
     record: ExchangeRecord,
     body: IBodyProducer | PipeProducer | None,
-    keep: Collection[bytes] = (),
     meter: Meter | None = None,
 ) -> None:
     """Hand a request on to the Amp upstream, path and query as they came but for client keys.
 
     :param client: whose upstream key is to be used; ``None``: a path that needs no key, and gets none.
-    :param keep: see :func:`amp_request`.
     :param meter: sees the answer go by.
     """
-    url, headers = amp_request(gateway, request, client, keep)
+    url, headers = amp_request(gateway, request, client)
+    await hand_on(gateway, request, record, url, headers, body, meter=meter)
+
+
+async def hand_on(
+    gateway: Gateway,
+    request: GatewayRequest,
+    record: ExchangeRecord,
+    url: str,
+    headers: Headers,
+    body: IBodyProducer | PipeProducer | None,
+    change: Change | None = None,
+    meter: Meter | None = None,
+) -> None:
+    """Hand a request on with this URL and these headers.
+
+    :param change: what is changed of the answer.
+    :param meter: sees the answer go by.
+    """
     if isinstance(body, PipeProducer):
         pipe = body
         request.notifyFinish().addErrback(lambda _: pipe.abandon(Failure(ConnectionAbortedError())))
@@ -117,6 +63,7 @@ async def forward_to_amp(
             origin=gateway.amp_origin,
             record=record,
             proxy=gateway.config.proxy_url,
+            change=change,
             meter=meter,
         ),
         request,
@@ -136,24 +83,32 @@ def amp_request(
     :param client: whose upstream key is to be used; ``None``: none.
     :param keep: lower-case names of the client's headers that pass although such headers do not.
     """
-    query = strip_query(request.query, client_keys_in(gateway, request)) if request.query else b""
-    url = gateway.amp_url + request.path.decode("ascii", "backslashreplace")
-    if query:
-        url += "?" + query.decode("ascii", "backslashreplace")
     headers = Headers()
     for name, value in amp_request_headers(pairs(request.requestHeaders), keep=keep):
         headers.addRawHeader(name, value)
     if client is not None:
         _credential(headers, gateway.amp_keys.find(client.key, gateway.clock.seconds()), gateway)
-    return url, headers
+    return amp_url(gateway, request), headers
 
 
-def client_keys_in(gateway: Gateway, request: GatewayRequest) -> list[bytes]:
-    """The values in the query that are client keys: the ones that must not travel on."""
+def amp_url(gateway: Gateway, request: GatewayRequest) -> str:
+    """Where a request goes at the Amp upstream: path and query as they came, but for client keys."""
+    query = strip_query(request.query, client_keys_in(gateway, request)) if request.query else b""
+    url = gateway.amp_url + request.path.decode("ascii", "backslashreplace")
+    if query:
+        url += "?" + query.decode("ascii", "backslashreplace")
+    return url
+
+
+def client_keys_in(gateway: Gateway, request: GatewayRequest, query: bytes | None = None) -> list[bytes]:
+    """The values in a query that are client keys: the ones that must not travel on.
+
+    :param query: the request's own where it is not given.
+    """
     guard = gateway.guard
     if guard.open:
         return []
-    return [value for value in credentials(Headers(), request.query) if guard.knows(value)]
+    return [v for v in credentials(Headers(), request.query if query is None else query) if guard.knows(v)]
 
 
 def _credential(headers: Headers, key: Secret | None, gateway: Gateway) -> None:

@@ -12,13 +12,13 @@ from typing import Any
 from twisted.web.resource import Resource
 
 from ampproxy.resources.accounts import AccountsResource
+from ampproxy.resources.amp import AmpResource, OtherPage
 from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.credits import ProviderPathResource
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.health import HealthResource
 from ampproxy.resources.provider import resource_for
 from ampproxy.resources.site import GatewayRequest
-from ampproxy.resources.tunnel import AmpResource
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
 
 
@@ -41,6 +41,8 @@ MANAGEMENT_ROUTES = (
     ManagementRoute(b"threads", keyless=True),
     ManagementRoute(b"docs", keyless=True),
     ManagementRoute(b"settings", keyless=True),
+    ManagementRoute(b"pay", keyless=True),
+    ManagementRoute(b"install", keyless=True),
     ManagementRoute(b"threads.rss"),
     ManagementRoute(b"news.rss"),
 )
@@ -98,7 +100,7 @@ class Root(Branch):
 
     def __init__(self, gateway: Gateway) -> None:
         nobody = NotFoundResource(gateway)
-        super().__init__(nobody)
+        super().__init__(OtherPage(gateway))
         for route in MANAGEMENT_ROUTES:
             self.putChild(route.segment, AmpResource(gateway, keyless=route.keyless))
         amp = AmpResource(gateway)

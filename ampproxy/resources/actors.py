@@ -1,0 +1,87 @@
+"""Amp's actors: what their paths need that no other path does.
+
+Amp's newer clients send no key to the actors' description and sockets. Where the gateway's address is not
+loopback they send a public token there; where it is, they leave that out, too.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from urllib.parse import quote
+
+from twisted.web.http_headers import Headers
+
+from ampproxy.amp import metadata
+from ampproxy.amp.site import Site
+from ampproxy.relay.filters import Filter, WholeFilter
+from ampproxy.resources.browser import SiteChange
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.site import GatewayRequest
+from ampproxy.wire.redact import Secret
+
+_METADATA = b"/actors/metadata"
+_SOCKET = re.compile(rb"/actors/gateway/[^/]+/websocket(?:/|\Z)")
+_REQUEST = re.compile(rb"/actors/gateway/[^/]+/request(?:/|\Z)")
+#: Where a public token may stand: a query's member, a header.
+_MEMBER, _HEADER = "rvt-token", b"X-Rivet-Token"
+
+
+def is_metadata(request: GatewayRequest) -> bool:
+    """Whether the actors' description is asked for."""
+    return request.path == _METADATA
+
+
+def needs_no_key(request: GatewayRequest, *, upgrade: bool) -> bool:
+    """Whether this is a path that the CLI sends no key to.
+
+    :param upgrade: whether the request asks for one.
+    """
+    return is_metadata(request) or (upgrade and _SOCKET.match(request.path) is not None)
+
+
+def with_token(request: GatewayRequest, url: str, headers: Headers, token: Secret, *, upgrade: bool) -> str:
+    """Add the public token to a request for an actor that brings none.
+
+    :param url: where the request goes; the token of a socket stands in its query.
+    :param headers: that go with it; other tokens stand there.
+    :return: the URL.
+    """
+    if is_metadata(request):
+        if not headers.hasHeader(b"authorization"):
+            headers.setRawHeaders(b"Authorization", [b"Bearer " + token.reveal().encode()])
+        return url
+    if headers.hasHeader(_HEADER) or _brings_member(request.query):
+        return url
+    if upgrade and _SOCKET.match(request.path):
+        return f"{url}{'&' if '?' in url else '?'}{_MEMBER}={quote(token.reveal(), safe='')}"
+    if _REQUEST.match(request.path):
+        headers.setRawHeaders(_HEADER, [token.reveal().encode()])
+    return url
+
+
+def _brings_member(query: bytes) -> bool:
+    name = _MEMBER.encode() + b"="
+    return any(pair.startswith(name) and pair != name for pair in query.split(b"&"))
+
+
+class MetadataChange(SiteChange):
+    """Keeps the clients here that the actors' description would lead elsewhere."""
+
+    def __init__(self, gateway: Gateway, site: Site) -> None:
+        super().__init__(site, page=False)
+        self._gateway = gateway
+        self._here = site.here.decode()
+
+    def body(self, status: int, headers: Headers) -> Filter | None:
+        """The description, with its endpoint at the client's address."""
+        if status != 200:
+            return None
+        return WholeFilter(partial(metadata.keep_here, here=self._here), metadata.LARGEST, self._complain)
+
+    def _complain(self) -> None:
+        self._gateway.log.warn(
+            "The actors' description is larger than {largest} bytes and passes unread: a clientEndpoint in it"
+            " may lead the client past the gateway (setting: ampcode.rewrite-client-endpoint)",
+            largest=metadata.LARGEST,
+        )

@@ -1,0 +1,188 @@
+"""Amp's own routes: forwarded, tunnelled, or, where a browser opens a page, perhaps sent to the real site."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from twisted.web.http_headers import Headers
+from twisted.web.proxy import ReverseProxyResource
+
+from ampproxy.errors import ClientFault, GatewayFault
+from ampproxy.relay.forward import Change
+from ampproxy.relay.record import ExchangeRecord
+from ampproxy.resources.actors import MetadataChange, is_metadata, needs_no_key, with_token
+from ampproxy.resources.base import ROUTE_HEADER, GatewayResource
+from ampproxy.resources.browser import (
+    SiteChange,
+    as_from_the_site,
+    fetch_site,
+    has_credentials,
+    is_part,
+    site_for,
+)
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.guard import Client, credentials
+from ampproxy.resources.management import amp_request, amp_url, hand_on
+from ampproxy.resources.site import GatewayRequest
+from ampproxy.resources.tunnel import tunnel, wants_upgrade
+from ampproxy.routing.endpoints import AMP_PREFIX, disguises_models
+from ampproxy.upstream.body import PipeProducer
+
+
+class AmpResource(GatewayResource, ReverseProxyResource):
+    """Everything at and below one path, proxied to the Amp upstream, upgrades included.
+
+    Keeps the base class's rule that a child is the same proxy with a longer path; the request itself
+    goes through treq with verified TLS, streaming both ways, where the base class speaks HTTP/1.0 over
+    plain TCP and holds whole bodies.
+
+    :param keyless: a page that browsers open: it passes without a client key.
+    """
+
+    streams_body = True
+
+    def __init__(self, gateway: Gateway, *, keyless: bool = False) -> None:
+        ReverseProxyResource.__init__(self, gateway.amp_origin, 443, b"", gateway.clock)
+        GatewayResource.__init__(self, gateway)
+        self._keyless = keyless
+
+    def getChild(self, path: bytes, request: Any) -> AmpResource:
+        """Itself: the whole path is forwarded as the client sent it."""
+        return self
+
+    def admit(self, request: GatewayRequest) -> None:
+        """Only with an upstream, from this machine unless configured otherwise, and with a key."""
+        super().admit(request)
+        if disguises_models(request.path):
+            # Another server may read it as a model route, where it would cost credits that nobody counts.
+            raise ClientFault.of(
+                "invalid_request",
+                "This path can be read as one below /api/provider/: write it without percent-encodings, dots"
+                " and doubled slashes.",
+            )
+        config = self.gateway.config.ampcode
+        if not config.upstream_url:
+            raise GatewayFault.of(
+                "unavailable",
+                "There is no Amp upstream to forward this to (setting: ampcode.upstream-url).",
+                status=503,
+            )
+        if config.restrict_management_to_localhost and not request.is_local():
+            raise ClientFault.of(
+                "permission",
+                "Access denied: management routes are restricted to localhost"
+                " (setting: ampcode.restrict-management-to-localhost).",
+            )
+        request.client_key = self._identify(request)
+
+    def _identify(self, request: GatewayRequest) -> Client | None:
+        upgrade = wants_upgrade(request)
+        if needs_no_key(request, upgrade=upgrade):
+            return None
+        guard = self.gateway.guard
+        if self._is_page(request) and not upgrade:
+            # Open to everybody who reaches the port, and therefore without the owner's key, or whoever does
+            # would read the owner's threads. What talks on behind an upgrade is not a page.
+            return guard.identify(request.requestHeaders, request.query)
+        return guard.admit(request.requestHeaders, request.query)
+
+    def _is_page(self, request: GatewayRequest) -> bool:
+        """Whether a browser asks: for a page, or for what a page of the site needs to be one."""
+        if self._keyless:
+            return True
+        path = request.path + b"/"
+        if not path.startswith(b"/api/") or path.startswith(AMP_PREFIX):
+            return False
+        return fetch_site(request) == b"same-origin" and not has_credentials(request)
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Forward it, open a tunnel, or send the browser to the real site."""
+        upgrade = wants_upgrade(request)
+        record = self.record(request)
+        record.kind = "tunnel" if upgrade else "management"
+        if self._leads_away(request, upgrade):
+            return self.run(request, record, self._redirect(request, record))
+        return self.run(request, record, self._hand_on(request, record, upgrade))
+
+    def _leads_away(self, request: GatewayRequest, upgrade: bool) -> bool:
+        return (
+            self._keyless
+            and not upgrade
+            and self.gateway.config.ampcode.browser_pages == "redirect"
+            and request.method in (b"GET", b"HEAD")
+            and not has_credentials(request)
+        )
+
+    async def _redirect(self, request: GatewayRequest, record: ExchangeRecord) -> None:
+        headers = request.responseHeaders
+        headers.setRawHeaders(b"Location", [amp_url(self.gateway, request).encode("ascii")])
+        headers.setRawHeaders(b"Cache-Control", [b"no-store"])
+        headers.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
+        record.status = 302
+        request.answer(302, b"This page is at Amp's own site.\n", b"text/plain")
+
+    async def _hand_on(self, request: GatewayRequest, record: ExchangeRecord, upgrade: bool) -> None:
+        gateway = self.gateway
+        url, headers = self._outgoing(request, upgrade)
+        change = self._change(request)
+        if upgrade:
+            await tunnel(gateway, request, record, url, headers, change)
+            return
+        body = request.body if request.channel.length != 0 else None
+        assert body is None or isinstance(body, PipeProducer)
+        await hand_on(gateway, request, record, url, headers, body, change)
+
+    def _outgoing(self, request: GatewayRequest, upgrade: bool) -> tuple[str, Headers]:
+        gateway = self.gateway
+        keep = (*self._kept(request, upgrade), *((b"upgrade",) if upgrade else ()))
+        url, headers = amp_request(gateway, request, request.client_key, keep)
+        token = gateway.config.ampcode.actor_token
+        if token is not None and request.path.startswith(b"/actors/"):
+            url = with_token(request, url, headers, token, upgrade=upgrade)
+        site = site_for(gateway, request)
+        if site is not None:
+            as_from_the_site(gateway, request, headers, site, page=self._is_page(request))
+        return url, headers
+
+    def _kept(self, request: GatewayRequest, upgrade: bool) -> Collection[bytes]:
+        """The client's own headers that pass although they are credentials: the public token that the CLI
+        has for the actors goes in ``Authorization``. A key of the gateway's does not pass.
+        """
+        if not needs_no_key(request, upgrade=upgrade):
+            return ()
+        knows = self.gateway.guard.knows
+        if any(knows(credential) for credential in credentials(request.requestHeaders, b"")):
+            return ()
+        return (b"authorization",)
+
+    def _change(self, request: GatewayRequest) -> Change | None:
+        site = site_for(self.gateway, request)
+        if site is None:
+            return None
+        if is_metadata(request) and self.gateway.config.ampcode.rewrite_client_endpoint:
+            return MetadataChange(self.gateway, site)
+        return SiteChange(site, page=self._keyless and not is_part(request))
+
+
+class OtherPage(AmpResource):
+    """What is nobody's else at the root. A browser that came here by a page of Amp's may ask for it: scripts,
+    pictures, the next page of a sign-in. For everybody else it is not there.
+    """
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(gateway, keyless=True)
+
+    def admit(self, request: GatewayRequest) -> None:
+        """Only a browser that shows Amp's pages, or whose user opens one."""
+        config = self.gateway.config.ampcode
+        shown = config.upstream_url and config.browser_pages == "proxy"
+        by = fetch_site(request)
+        opened = by == b"none" and request.requestHeaders.hasHeader(b"cookie")
+        if shown and (by == b"same-origin" or opened) and not has_credentials(request):
+            super().admit(request)
+            return
+        GatewayResource.admit(self, request)
+        raise ClientFault.of(
+            "not_found", f"The gateway has no path {request.path.decode('ascii', 'replace')}."
+        )

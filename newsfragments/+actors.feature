@@ -1,0 +1,1 @@
+Amp's newer clients stay at the gateway where the description of their actors names another address (`ampcode.rewrite-client-endpoint`); `ampcode.actor-token` is the public token that they leave out on loopback.

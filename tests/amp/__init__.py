@@ -1,0 +1,1 @@
+"""What Amp's clients and pages need."""
