@@ -56,7 +56,7 @@ class GatewayService(Service):
         self._log = around.log
         self.generation = 1
         self.gateway = self._build()
-        self.site = GatewaySite(Root(self.gateway), config.limits, reactor)
+        self.site = GatewaySite(Root(self.gateway), config.limits, reactor, around.new_id, around.log)
         self.ports: list[IListeningPort] = []
 
     def _build(self) -> Gateway:

@@ -246,6 +246,8 @@ class Exchange:
         proxy = account.proxy_url or means.proxy_url
         for again in (False, True):
             sending = means.client.send(method, url, headers, BytesProducer(bridge.body), proxy)
+            if self._record.sent is None:
+                self._record.sent = means.clock.seconds()
             try:
                 return await self._departure.guard(sending.addTimeout(means.timeouts.first_byte, means.clock))
             except (ClientGone, ExchangeError):
@@ -307,14 +309,17 @@ class Exchange:
         try:
             await relay.start(response, means.timeouts.idle)
         finally:
-            record.bytes_out = relay.bytes_out
+            record.bytes_out, record.busy, record.gaps = relay.bytes_out, relay.busy, relay.gaps
             record.usage = bridge.usage
             record.losses = (*bridge.losses, *bridge.answer_losses)
 
     async def _whole(self, response: Any, bridge: Bridge, tries: Selection) -> None:
         means, record = self._means, self._record
-        body = bridge.whole(await self._collect(response, means.max_answer))
+        told = await self._collect(response, means.max_answer)
+        came = means.clock.seconds()
+        body = bridge.whole(told)
         record.first_byte = means.clock.seconds()
+        record.busy = record.first_byte - came
         tries.succeeded()
         record.usage = bridge.usage
         record.losses = (*bridge.losses, *bridge.answer_losses)

@@ -123,14 +123,16 @@ async def forward(
     :raises ClientGone: the client left; the upstream was closed.
     """
     gone = Departure(downstream)
+    record = what.record
     try:
         sending = client.send(what.method, what.url, what.headers, what.body, what.proxy)
+        if record.sent is None:
+            record.sent = clock.seconds()
         response = await gone.guard(sending.addTimeout(first_byte, clock))
     except (ClientGone, ExchangeError):
         raise
     except Exception as error:
         raise explain(error, what.origin) from None
-    record = what.record
     record.status = response.code
     headers = downstream.responseHeaders
     downstream.setResponseCode(response.code, response.phrase)
@@ -141,9 +143,10 @@ async def forward(
         sniffer = Chain(sniffer, change)
     for name, value in _passing(response, what.change, changes=sniffer.changed):
         # Twisted's decoder leaves an empty Content-Encoding behind.
-        if value or name.lower() != b"content-encoding":
+        if (value or name.lower() != b"content-encoding") and not _ours(name, headers):
             headers.addRawHeader(name, value)
     mark(headers)
+    record.stream = record.stream or _is_stream(response)
     length = response.length
 
     def on_first() -> None:
@@ -159,7 +162,9 @@ async def forward(
     try:
         await relay.start(response, idle)
     finally:
-        record.bytes_out = relay.bytes_out
+        record.bytes_out, record.busy = relay.bytes_out, relay.busy
+        if record.stream:
+            record.gaps = relay.gaps
 
 
 def pairs(headers: Headers) -> list[tuple[bytes, bytes]]:
@@ -179,10 +184,17 @@ def _is_coded(response: IResponse) -> bool:
 def _filter_for(response: IResponse) -> IdentityFilter:
     if _is_coded(response):
         return IdentityFilter()
+    return IdentityFilter() if _is_stream(response) else GunzipFilter()
+
+
+def _is_stream(response: IResponse) -> bool:
     kinds = response.headers.getRawHeaders(b"content-type") or ()
-    if any(kind.lower().startswith(b"text/event-stream") for kind in kinds):
-        return IdentityFilter()
-    return GunzipFilter()
+    return any(kind.lower().startswith(b"text/event-stream") for kind in kinds)
+
+
+def _ours(name: bytes, headers: Headers) -> bool:
+    """Whether an upstream's header is one that we have set: the upstream is a gateway like this one."""
+    return name.lower().startswith(b"x-ampproxy-") and headers.hasHeader(name)
 
 
 class Departure:

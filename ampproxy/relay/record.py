@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from twisted.logger import Logger
 
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
-from ampproxy.relay.losses import counted, listed, told
+from ampproxy.relay.fields import ExchangeLine, fields_of
+from ampproxy.relay.gaps import Gaps
+from ampproxy.relay.losses import listed, told
 from ampproxy.wire.redact import printable
+
+#: The id of the request that is being served, for every log line that is written meanwhile; empty where
+#: none is. A coroutine keeps what was set when it began.
+SERVING: ContextVar[str] = ContextVar("ampproxy_serving", default="")
 
 
 class Outcome(enum.Enum):
@@ -29,11 +36,19 @@ class Outcome(enum.Enum):
 class ExchangeRecord:
     """One exchange as the log shows it. Times are seconds of one monotonic clock.
 
+    What of it is shown, and under which name, says :data:`ampproxy.relay.fields.FIELDS`.
+
+    :param request: the id that every log line of this exchange has; the client's own, if it sent one.
     :param kind: the route: ``local``, ``mapped``, ``amp``, ``none``, ``management`` or ``tunnel``.
     :param client: a label of the client's key; never the key.
     :param thread: the Amp thread that it belongs to; empty where the client names none.
     :param role: what Amp uses the model for: ``smart``, ``oracle``, ``title``; empty where nothing tells.
+    :param stream: whether the answer is a stream.
+    :param sent: when the first request to an account or to Amp was on its way; ``None``: none was.
+    :param busy: seconds that the answer's pieces spent in the gateway, on their way to the client.
+    :param gaps: the pauses of an answer's stream.
     :param ended: when it ended; ``None`` as long as it is under way.
+    :param code: of an exchange that failed, the error's code, or its kind.
     :param bytes_in: what a client sent through a tunnel; of other exchanges only the answer is counted.
     :param losses: what a translation could not say of the question and of the answer.
     :param show_losses: tell of them in the text of the log too, not in its fields alone.
@@ -42,6 +57,7 @@ class ExchangeRecord:
     started: float
     method: str
     path: str
+    request: str = ""
     client: str = "-"
     thread: str = ""
     role: str = ""
@@ -50,12 +66,17 @@ class ExchangeRecord:
     served: str = ""
     account: str = ""
     status: int = 0
+    stream: bool = False
     bytes_out: int = 0
     bytes_in: int = 0
+    sent: float | None = None
     first_byte: float | None = None
+    busy: float = 0.0
+    gaps: Gaps | None = None
     ended: float | None = None
     outcome: Outcome | None = None
     why: str = ""
+    code: str = ""
     usage: Usage | None = None
     attempts: list[str] = field(default_factory=list)
     losses: tuple[Loss, ...] = ()
@@ -72,47 +93,18 @@ class ExchangeRecord:
 
     def tell(self, log: Logger) -> None:
         """Say how it ended, in one line."""
-        assert self.outcome is not None
-        assert self.ended is not None
-        log.info(
-            "{kind} {method} {path} {asked} -> {served} {account} client={client}{for_role} status={status}"
-            " bytes={bytes}{inward} first={first_ms}ms total={total_ms}ms tokens={tokens}"
-            " {outcome}{why}{lost}",
-            log_kind="exchange",
-            kind=self.kind,
-            method=self.method,
-            path=self.path,
-            asked=printable(self.asked) or "-",
-            served=self.served or "-",
-            account=self.account or "-",
-            client=self.client,
-            thread=self.thread,
-            role=self.role,
-            for_role=f" role={self.role}" if self.role else "",
-            status=self.status,
-            bytes=self.bytes_out,
-            bytes_in=self.bytes_in,
-            inward=f" in={self.bytes_in}" if self.bytes_in else "",
-            first_ms="-" if self.first_byte is None else round((self.first_byte - self.started) * 1000),
-            total_ms=round((self.ended - self.started) * 1000),
-            tokens=_tokens(self.usage),
-            outcome=self.outcome.value,
-            why=f" ({self.why})" if self.why else "",
-            attempts=self.attempts,
-            losses=counted(self.losses),
-            lost=f" losses={told(self.losses)}" if self.losses and self.show_losses else "",
-        )
-        if self.losses and self.show_losses:
+        fields = fields_of(self)
+        shown = self.losses and self.show_losses
+        more = f" losses={told(self.losses)}" if shown else ""
+        log.info("{line}", log_kind="exchange", line=ExchangeLine(fields, more), **fields)
+        if shown:
             log.debug(
-                "not said to {account}:\n{lines}", account=self.account, lines="\n".join(listed(self.losses))
+                "not said to {account}:\n{lines}",
+                request=self.request,
+                account=self.account,
+                lines="\n".join(listed(self.losses)),
             )
 
 
 #: Hears of every exchange when it has ended. It must neither raise nor wait.
 Observer = Callable[[ExchangeRecord], None]
-
-
-def _tokens(usage: Usage | None) -> str:
-    if usage is None:
-        return "-"
-    return f"{usage.input + usage.cache_read + usage.cache_write}+{usage.output}"

@@ -13,6 +13,7 @@ from ampproxy.errors import ClientGone, ExchangeError, TruncatedStream
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import WireError
 from ampproxy.relay.downstream import Downstream
+from ampproxy.relay.gaps import Gaps
 from ampproxy.upstream.body import BodyReader
 
 
@@ -27,6 +28,8 @@ class StreamRelay:
     :param error_event: says an error in the client's dialect after the stream began.
     :param keepalive: seconds of silence until the client is sent a sign of life; 0 for never.
     :param on_first: called once, when the first bytes go to the client.
+    :ivar busy: seconds that its pieces spent here, from the turn of their arrival to the write.
+    :ivar gaps: how long the upstream paused between two pieces.
     """
 
     def __init__(
@@ -51,7 +54,10 @@ class StreamRelay:
         self._written_at = clock.seconds()
         self._reader: BodyReader | None = None
         self._paused = False
+        self._arrived = 0.0
         self.bytes_out = 0
+        self.busy = 0.0
+        self.gaps = Gaps()
         self.done: Deferred[None] = Deferred()
 
     def start(self, response: IResponse, idle: float) -> Deferred[None]:
@@ -111,6 +117,8 @@ class StreamRelay:
         self._paused = False
         if self._reader is not None:
             self._reader.resume()
+            # That nothing came meanwhile was the client's doing.
+            self._arrived = self._reader.seen
 
     def stopProducing(self) -> None:
         """The client left."""
@@ -131,12 +139,19 @@ class StreamRelay:
             return
         data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
         self._pending.clear()
+        assert self._reader is not None
+        came, before = self._reader.seen, self._arrived
+        self._arrived = came
+        if before:
+            self.gaps.add(came - before)
         try:
             out = self._filter.feed(data)
         except ExchangeError as error:
             self._fail(error)
             return
-        self._write(out)
+        if out:
+            self._write(out)
+            self.busy += self._written_at - came
 
     def _write(self, out: bytes) -> None:
         if not out:

@@ -12,7 +12,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from ampproxy.errors import ClientFault, ClientGone, ExchangeError
 from ampproxy.model.events import WireError
-from ampproxy.relay.record import ExchangeRecord, Outcome
+from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import ANYBODY
 from ampproxy.resources.site import GatewayRequest
@@ -52,6 +52,7 @@ class GatewayResource(Resource):
             started=self.gateway.clock.seconds(),
             method=printable(request.method.decode("latin-1")),
             path=printable(request.path.decode("latin-1")),
+            request=request.request_id,
             client=(request.client_key or ANYBODY).label,
             thread=_thread(request),
         )
@@ -59,20 +60,25 @@ class GatewayResource(Resource):
     def turn_away(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Refuse a request before it was served, and say so in the log."""
         record = self.record(request)
-        record.status = refusal.error.status
+        record.status, record.code = refusal.error.status, refusal.error.code or refusal.error.kind
         self.gateway.end(record, Outcome.REFUSED, refusal.error.message)
         self.refuse(request, refusal)
 
     def refuse(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Answer with an error, in the plain form that Amp's control plane reads."""
-        answer_error(request, refusal.error, error_body(refusal.error))
+        answer_error(request, refusal.error, error_body(refusal.error, request.request_id))
 
     def run(self, request: GatewayRequest, record: ExchangeRecord, work: Any) -> object:
         """Serve a request by a coroutine: whatever it raises becomes an answer, and one log line."""
         gateway = self.gateway
         running = gateway.around.running
         running.begin()
-        done: Deferred[None] = Deferred.fromCoroutine(work)
+        # The coroutine keeps the context in which it begins, through all that it waits for.
+        outside = SERVING.set(record.request)
+        try:
+            done: Deferred[None] = Deferred.fromCoroutine(work)
+        finally:
+            SERVING.reset(outside)
 
         def failed(failure: Failure) -> None:
             error = failure.value
@@ -81,9 +87,10 @@ class GatewayResource(Resource):
                 return
             if not isinstance(error, ExchangeError):
                 request.processingFailed(failure)
-                record.status = 500
+                record.status, record.code = 500, "internal"
                 gateway.end(record, Outcome.FAILED, type(error).__name__)
                 return
+            record.code = error.error.code or error.error.kind
             if request.startedWriting:
                 outcome = Outcome.BROKEN_OFF
                 request.break_off()
@@ -97,7 +104,11 @@ class GatewayResource(Resource):
             gateway.end(record, Outcome.COMPLETED)
 
         done.addCallbacks(succeeded, failed)
-        done.addErrback(lambda failure: gateway.log.failure("A defect met while ending an exchange", failure))
+        done.addErrback(
+            lambda failure: gateway.log.failure(
+                "A defect met while ending an exchange", failure, request=record.request
+            )
+        )
         done.addBoth(lambda _: running.end())
         return NOT_DONE_YET
 
@@ -108,11 +119,12 @@ def _thread(request: GatewayRequest) -> str:
     return printable(values[0][:100].decode("latin-1")) if values else ""
 
 
-def error_body(error: WireError) -> bytes:
+def error_body(error: WireError, request_id: str) -> bytes:
     """An error for a client that speaks none of the dialects: ``error`` is a sentence, as Amp's
-    clients show it; ``code`` the kind.
+    clients show it; ``code`` the kind; ``request_id`` what the log's lines about it have.
     """
-    return json.dumps({"error": error.message, "code": error.code or error.kind}).encode()
+    told = {"error": error.message, "code": error.code or error.kind, "request_id": request_id}
+    return json.dumps(told).encode()
 
 
 def answer_error(request: GatewayRequest, error: WireError, body: bytes) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from ampproxy.amp import clean_beta, clean_request, may_hold_thinking
 from ampproxy.credentials.affinity import session_key
 from ampproxy.dialects.base import ErrorDialect, ModelInfo
@@ -59,7 +61,9 @@ class ModelResource(GatewayResource):
                 request.responseHeaders.setRawHeaders(name, [value])
             body = refusal.body
         else:
-            body = self._dialect.error_body(refusal.error)
+            # A dialect that has a place for it tells which request it was.
+            error = msgspec.structs.replace(refusal.error, request_id=request.request_id)
+            body = self._dialect.error_body(error)
         answer_error(request, refusal.error, body)
 
 
@@ -113,6 +117,7 @@ class GenerateResource(ModelResource):
         found = _peek(body)
         asked = endpoint.model if endpoint.model is not None else found.model
         stream = found.stream if endpoint.stream is None else endpoint.stream
+        record.stream = stream
         if endpoint.amp:
             record.role = inferred_role(request, endpoint.dialect, asked or "", found, body)
         route = self._take(gateway.router.route(asked, amp=endpoint.amp, role=record.role), request, record)

@@ -8,6 +8,8 @@ it arrives. twisted.web itself decides the first after the body, and spools ever
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -34,9 +36,16 @@ LINGER = 5.0
 #: Slower than this, over more than ``body-timeout`` seconds, a body counts as an attack. Bytes a second.
 SLOWEST_BODY = 1024
 
-_INTERNAL_ERROR = (
-    b'{"error":{"type":"server_error","message":"An internal error; the log of the gateway has more."}}'
-)
+#: Tells the client which id the log's lines about its request have.
+REQUEST_ID_HEADER = b"X-Ampproxy-Request-Id"
+
+#: An id that a client may give its request: what needs no quoting anywhere, and no more than a line of it.
+_GOOD_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}\Z")
+
+#: So long is an id of our own: that two of a million are the same has a probability of one in 37 million.
+_ID_LENGTH = 16
+
+_INTERNAL_ERROR = "An internal error; the log of the gateway has more."
 
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
 
@@ -236,7 +245,9 @@ class GatewayChannel(HTTPChannel):
         """Answer a request that is not one, and close."""
         if self.transport.disconnecting:
             return
-        self._log.info("Refused {peer}: {status} {why}", peer=self.getPeer(), status=status, why=message)
+        self.site.logger.info(
+            "Refused {peer}: {status} {why}", peer=self.getPeer(), status=status, why=message
+        )
         body = json.dumps({"error": {"type": "invalid_request_error", "message": message}}).encode()
         self.transport.write(
             b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
@@ -259,6 +270,7 @@ class GatewayRequest(Request):
     query: bytes = b""
     body: GatheredBody | PipeProducer | None = None
     client_key: Any = None
+    request_id: str = ""
     _resource: Any = None
     _received = False
     _broken_off = False
@@ -278,7 +290,9 @@ class GatewayRequest(Request):
         self.path, _, self.query = self.uri.partition(b"?")
         self.prepath = []
         self.postpath = list(map(unquote_to_bytes, self.path[1:].split(b"/")))
+        self.request_id = taken_id(self.requestHeaders.getRawHeaders(b"x-request-id")) or self.site.new_id()
         self.responseHeaders.setRawHeaders(b"Date", [self.site.date()])
+        self.responseHeaders.setRawHeaders(REQUEST_ID_HEADER, [self.request_id.encode("ascii")])
         try:
             found = getChildForRequest(self.site.resource, self)
             self._resource = resource = getattr(found, "itself", found)
@@ -365,14 +379,23 @@ class GatewayRequest(Request):
 
     def processingFailed(self, reason: Failure) -> Failure:
         """A defect of ours: the log gets the traceback, the client only a status."""
-        Logger().failure(
-            "A defect met while serving {method} {path}", reason, method=self.method, path=self.path
+        self.site.logger.failure(
+            "A defect met while serving {method} {path}",
+            reason,
+            request=self.request_id,
+            method=self.method.decode("latin-1"),
+            path=self.path.decode("latin-1"),
         )
         if self.startedWriting:
             self.break_off()
         elif not self._disconnected:
             self.body = None
-            self.answer(500, _INTERNAL_ERROR)
+            error = {
+                "type": "server_error",
+                "message": _INTERNAL_ERROR,
+                "request_id": self.request_id,
+            }
+            self.answer(500, json.dumps({"error": error}).encode())
         return reason
 
     def is_local(self) -> bool:
@@ -396,6 +419,15 @@ class GatewayRequest(Request):
         self._resource.turn_away(self, refusal)
 
 
+def taken_id(values: Sequence[bytes] | None) -> str:
+    """The id that a client gave its request; empty if it gave none, several, or one that is not fit to be
+    repeated in headers and log lines.
+    """
+    if not values or len(values) != 1 or not _GOOD_ID.match(values[0]):
+        return ""
+    return values[0].decode("ascii")
+
+
 class _NoContent:
     """Stands where the base class would keep the body in a file, and closes it."""
 
@@ -408,14 +440,25 @@ class GatewaySite(Site):
     """The factory of client connections.
 
     :param limits: what a client may send, and how long it may take.
+    :param new_id: makes an unguessable id for a prefix.
+    :param logger: told of what is wrong before there is an exchange.
     """
 
     requestFactory = GatewayRequest
     noisy = False
 
-    def __init__(self, resource: IResource, limits: Limits, reactor: IReactorTime) -> None:
+    def __init__(
+        self,
+        resource: IResource,
+        limits: Limits,
+        reactor: IReactorTime,
+        new_id: Callable[[str], str],
+        logger: Logger,
+    ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
         self.limits = limits
+        self.logger = logger
+        self._new_id = new_id
         self.protocol = GatewayChannel  # type: ignore[assignment]  # without the detour for HTTP/2
         self._date = b""
         self._date_at = -1.0
@@ -427,6 +470,10 @@ class GatewaySite(Site):
             self._date_at = now
             self._date = datetimeToString()
         return self._date
+
+    def new_id(self) -> str:
+        """An id for a request whose client gave it none."""
+        return self._new_id("")[:_ID_LENGTH]
 
     def startFactory(self) -> None:
         """No access log: every exchange is told once, by its own line."""

@@ -18,7 +18,7 @@ from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.tunnel import Ending, Tunnel
 from ampproxy.resources.base import ROUTE_HEADER
 from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.resources.site import REQUEST_ID_HEADER, GatewayRequest
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.upgrade import AnswerHead, UpgradeConnection, ask_for_upgrade
 from ampproxy.wire.headers import response_headers
@@ -52,14 +52,14 @@ async def tunnel(
     :param change: what is changed of the answer's headers.
     """
     idle = gateway.config.timeouts.tunnel_idle
-    answer = await _ask(gateway, request, url, headers)
+    answer = await _ask(gateway, request, record, url, headers)
     if not isinstance(answer, UpgradeConnection):
         await _hand_back(gateway, request, answer, record, change)
         return
     record.status = answer.head.status
     record.first_byte = gateway.clock.seconds()
     joined = Tunnel(gateway.clock, idle)
-    early = request.switch_protocols(_switching(answer.head, change), joined.client)
+    early = request.switch_protocols(_switching(answer.head, change, request.request_id), joined.client)
     ending = await joined.start(early, answer.hand_over(joined.upstream))
     record.bytes_in, record.bytes_out = joined.client.received, joined.upstream.received
     outcome, why = _told(ending, idle)
@@ -67,13 +67,14 @@ async def tunnel(
 
 
 async def _ask(
-    gateway: Gateway, request: GatewayRequest, url: str, headers: Headers
+    gateway: Gateway, request: GatewayRequest, record: ExchangeRecord, url: str, headers: Headers
 ) -> UpgradeConnection | IResponse:
     config = gateway.config
     gone = Departure(request)
     try:
         way = gateway.client.endpoint(url, config.proxy_url)
         asking = ask_for_upgrade(way, request.method, url, headers)
+        record.sent = gateway.clock.seconds()
         answer: UpgradeConnection | IResponse = await gone.guard(
             asking.addTimeout(config.timeouts.first_byte, gateway.clock)
         )
@@ -125,7 +126,7 @@ class _Answered:
         return succeed(self._answer)
 
 
-def _switching(head: AnswerHead, change: Change | None) -> Headers:
+def _switching(head: AnswerHead, change: Change | None, request_id: str) -> Headers:
     """The headers of our status 101: the upstream's, but for what belongs to its connection."""
     headers = Headers()
     passing = response_headers(head.headers)
@@ -136,6 +137,7 @@ def _switching(head: AnswerHead, change: Change | None) -> Headers:
     chosen = [value for name, value in head.headers if name.lower() == b"upgrade"]
     headers.setRawHeaders(b"Upgrade", chosen)
     headers.setRawHeaders(ROUTE_HEADER, [b"tunnel"])
+    headers.setRawHeaders(REQUEST_ID_HEADER, [request_id.encode("ascii")])
     return headers
 
 

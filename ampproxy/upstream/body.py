@@ -189,19 +189,20 @@ class BodyReader(Protocol):
     """Hands an answer's body to a sink, and watches that it does not fall silent.
 
     :param idle: seconds without a byte until the upstream counts as dead, while it is not paused.
+    :ivar seen: when the last bytes came.
     """
 
     def __init__(self, sink: Sink, clock: IReactorTime, idle: float) -> None:
         self._sink: Sink | None = sink
         self._clock = clock
         self._idle = idle
-        self._seen = clock.seconds()
+        self.seen = clock.seconds()
         self._paused = False
         self._timer: IDelayedCall | None = clock.callLater(idle, self._check)
 
     def dataReceived(self, data: bytes) -> None:
         """More of the body."""
-        self._seen = self._clock.seconds()
+        self.seen = self._clock.seconds()
         if self._sink is not None:
             self._sink.received(data)
 
@@ -221,7 +222,7 @@ class BodyReader(Protocol):
         """The client takes more."""
         if self._paused and self.transport is not None:
             self._paused = False
-            self._seen = self._clock.seconds()
+            self.seen = self._clock.seconds()
             self.transport.resumeProducing()  # type: ignore[attr-defined]
 
     def stop(self) -> None:
@@ -233,7 +234,7 @@ class BodyReader(Protocol):
             self.transport.stopProducing()  # type: ignore[attr-defined]
 
     def _check(self) -> None:
-        quiet = self._clock.seconds() - self._seen
+        quiet = self._clock.seconds() - self.seen
         if quiet >= self._idle and not self._paused:
             self._timer = None
             sink = self._sink

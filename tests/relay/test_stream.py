@@ -134,6 +134,35 @@ class Streams(unittest.TestCase):
             self.clock.advance(0)
         self.assertEqual(self.client.written, [b"a", b"b"])
 
+    def test_pauses_are_the_upstreams(self) -> None:
+        """The pause between two pieces is the upstream's; what the filter takes is the gateway's own."""
+
+        def feed(data: bytes) -> bytes:
+            self.clock.rightNow += 0.002
+            return data
+
+        self.filter.feed = feed  # type: ignore[method-assign]
+        for pause in (5.0, 0.5, 0.05):
+            self.clock.advance(pause)
+            self.data(b"x")
+            self.clock.advance(0)
+        self.assertEqual(sum(self.relay.gaps.counts), 2)
+        self.assertAlmostEqual(self.relay.gaps.longest, 0.502)
+        self.assertAlmostEqual(self.relay.busy, 0.006)
+
+    def test_a_pause_of_the_client(self) -> None:
+        """That nothing came while the client did not read is not the upstream's doing."""
+        self.clock.advance(1)
+        self.data(b"x")
+        self.clock.advance(0)
+        self.relay.pauseProducing()
+        self.clock.advance(50)
+        self.relay.resumeProducing()
+        self.clock.advance(0.3)
+        self.data(b"y")
+        self.clock.advance(0)
+        self.assertAlmostEqual(self.relay.gaps.longest, 0.3)
+
     def test_whole(self) -> None:
         """A stream with its terminal event ends cleanly; nothing is left running."""
         self.data(b"a", b"END")

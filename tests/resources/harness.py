@@ -221,7 +221,8 @@ class World:
                 running=Running(),
             ),
         )
-        self.site = GatewaySite(Root(self.gateway), self.config.limits, self.clock)
+        around = self.gateway.around
+        self.site = GatewaySite(Root(self.gateway), self.config.limits, self.clock, around.new_id, around.log)
 
     def connect(self, peer: str = "127.0.0.1") -> Connection:
         return Connection(self, peer)

@@ -122,6 +122,7 @@ class Tunnelling(unittest.TestCase):
                     b"Upgrade: websocket",
                     b"Sec-Websocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
                     b"Sec-Websocket-Protocol: rivet",
+                    b"X-Ampproxy-Request-Id: test",
                     b"X-Ampproxy-Route: tunnel",
                 ]
             ),

@@ -1,0 +1,1 @@
+Every request has an id: the client's own `X-Request-Id`, or one that it is given. It is in the `X-Ampproxy-Request-Id` header of the answer, in every log line of the exchange, and in errors whose format has a place for it.
