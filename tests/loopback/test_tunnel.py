@@ -182,9 +182,9 @@ def test_echo(world: World) -> None:
 
     run(work)
     world.settle()
-    (line,) = (line for line in world.lines if "tunnel GET" in line)
-    assert "status=101" in line
-    assert "completed (closed by the " in line
+    (line,) = (line for line in world.lines if " GET /actors/" in line)
+    assert "tunnel     101 completed " in line
+    assert "(closed by the " in line
     counted = dict(word.split("=") for word in line.split() if "=" in word)
     # Both counts are of bytes of a WebSocket, compressed where that helps.
     assert 1_000_000 < int(counted["in"]) < 1_200_000
