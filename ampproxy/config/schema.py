@@ -64,6 +64,18 @@ class ModelName:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelAlias:
+    """``oauth-model-alias``: another name of a model of a login's.
+
+    :param fork: whether it keeps its own name beside that.
+    """
+
+    name: str
+    alias: str
+    fork: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """One credential at one vendor.
 
@@ -73,6 +85,7 @@ class Account:
     :param dialect: what its backend speaks (see :mod:`ampproxy.model.base`).
     :param base_url: without a trailing slash.
     :param models: empty: whatever the vendor's family pattern says.
+    :param aliases: of a login: other names of models that ``models`` does not list.
     :param excluded_models: lower-case wildcard patterns against the visible id.
     :param proxy_url: ``None``: the global one; ``direct``: none at all. It may hold a password and a
         header may be a credential, so ``repr`` shows neither.
@@ -92,6 +105,7 @@ class Account:
     proxy_url: str | None = field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     models: tuple[ModelName, ...] = ()
+    aliases: tuple[ModelAlias, ...] = ()
     excluded_models: tuple[str, ...] = ()
     disable_cooling: bool = False
     line: int = 0
@@ -214,6 +228,7 @@ class OAuthClient:
     :param userinfo_url: Gemini: tells the e-mail address.
     :param api_url: Gemini: the public API, used instead of ``base_url`` where ``backend`` is ``api``.
     :param project: Gemini: the Google Cloud project that is used instead of the one that is found.
+    :param aliases: other names of models, for all logins at this vendor; likewise ``excluded_models``.
     """
 
     authorize_url: str
@@ -230,6 +245,8 @@ class OAuthClient:
     api_url: str = ""
     backend: Literal["code-assist", "api"] = "code-assist"
     project: str = ""
+    aliases: tuple[ModelAlias, ...] = ()
+    excluded_models: tuple[str, ...] = ()
 
 
 CLAUDE_OAUTH = OAuthClient(

@@ -12,8 +12,9 @@ from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.ampcode import AMPCODE
 from ampproxy.config.document import Scalar
 from ampproxy.config.oauth import OAUTH
+from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.reading import Found, Place, Reader, Reading, Reported, Section, Setting
-from ampproxy.config.schema import Config, Limits, Routing, Timeouts, Tls
+from ampproxy.config.schema import Config, Limits, OAuth, Routing, Timeouts, Tls
 from ampproxy.wire.redact import Secret
 
 #: What CLIProxyAPI's example holds where the user's own keys belong: anybody knows them.
@@ -213,8 +214,6 @@ _UNSUPPORTED = {
     "logging-to-file": _ELSEWHERE,
     "logs-max-total-size-mb": _ELSEWHERE,
     "nonstream-keepalive-interval": "blank bytes before a whole answer would spoil it",
-    "oauth-excluded-models": "a login's own file has excluded_models",
-    "oauth-model-alias": "aliases belong to the accounts of this file, mappings to ampcode.model-mappings",
     "passthrough-headers": "a fixed set of the vendor's headers is passed on",
     "payload": "requests are not rewritten by rules",
     "plugins": "there are none of CLIProxyAPI's kind",
@@ -244,6 +243,9 @@ def _config(found: Found) -> Config:
         del values[absent]
     if values.get("proxy_url") == "direct":
         del values["proxy_url"]
+    values["oauth"] = with_models(
+        values.get("oauth", OAuth()), values.pop("aliases", {}), values.pop("exclusions", {})
+    )
     values.setdefault("auth_dir", found.place.reading.home / ".cli-proxy-api")
     values.setdefault("state_dir", _state_dir(found.place.reading))
     config = Config(accounts=tuple(accounts), **values)
@@ -371,6 +373,8 @@ ROOT = Section(
         Setting("ampcode", "ampcode", AMPCODE, "What concerns Amp: its upstream, its keys, model mappings."),
         *ACCOUNT_SETTINGS,
         Setting("oauth", "oauth", OAUTH, "How logins are made and used."),
+        Setting("oauth-model-alias", "aliases", ALIASES, "Other names of models that logins serve."),
+        Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that no login serves."),
         Setting("limits", "limits", _LIMITS, "What a client may send, and how long it may take."),
         Setting("timeouts", "timeouts", _TIMEOUTS, "How long an upstream may take."),
         Setting(

@@ -138,10 +138,11 @@ class Catalog:
         if account.models:
             return self._filled(account, [(model.visible, model.name) for model in account.models])
         names = self._discovered.get(account.label, ())
-        key = (names, account.prefix, account.excluded_models)
+        key = (names, account.prefix, account.excluded_models, account.aliases)
         shelf = self._shared.get(key)
         if shelf is None:
-            shelf = self._shared[key] = self._filled(account, [(name, name) for name in names])
+            pairs = [(visible, name) for name in names for visible in _visible(account, name)]
+            shelf = self._shared[key] = self._filled(account, pairs)
         return shelf
 
     def _filled(self, account: Account, pairs: list[tuple[str, str]]) -> _Shelf:
@@ -185,12 +186,14 @@ class Catalog:
             if inner == id_ and self._force_prefix:
                 return
             name = inner
-        named = any(matches_wildcard(pattern, name) for pattern in FAMILIES[account.kind])
-        if not named or _excluded(account, name):
+        if _excluded(account, name):
             return
-        if account.label in self._discovered and name in self._elsewhere[account.base_url]:
-            return
-        yield Offer(account, name), "pattern"
+        real = [alias.name for alias in account.aliases if alias.alias == name]
+        for model in real or [name] * (name in _visible(account, name)):
+            if not any(matches_wildcard(pattern, model) for pattern in FAMILIES[account.kind]):
+                continue
+            if account.label not in self._discovered or model not in self._elsewhere[account.base_url]:
+                yield Offer(account, model), "pattern"
 
 
 #: Ids that clients use -> the vendor's names of each.
@@ -204,6 +207,13 @@ def _listed(shelves: Iterable[tuple[Account, _Shelf]]) -> tuple[CatalogModel, ..
             if id_ not in models:
                 models[id_] = CatalogModel(id_, owner(account))
     return tuple(models.values())
+
+
+def _visible(account: Account, name: str) -> list[str]:
+    """The names under which clients see a model that the account does not name itself."""
+    aliases = [alias for alias in account.aliases if alias.name == name]
+    kept = not aliases or any(alias.fork for alias in aliases)
+    return [name] * kept + [alias.alias for alias in aliases]
 
 
 def _excluded(account: Account, visible: str) -> bool:

@@ -38,7 +38,7 @@ WARNINGS = [
     ),
     ("request-log", "port: 1\nrequest-log: true", 2, "request-log", "has no effect: "),
     ("payload", "payload: {}", 1, "payload", "not supported by ampproxy and has no effect: "),
-    ("oauth-model-alias", "oauth-model-alias: {}", 1, "oauth-model-alias", "not supported by ampproxy"),
+    ("channel", "oauth-model-alias: {qwen: []}", 1, "oauth-model-alias.qwen", "is not served"),
     ("bootstrap", "streaming:\n  bootstrap-retries: 1", 2, "streaming.bootstrap-retries", "not supported"),
     (
         "cloak",

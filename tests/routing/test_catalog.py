@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from ampproxy.config.schema import Account, Config, ModelName
+from ampproxy.config.schema import Account, Config, ModelAlias, ModelName
 from ampproxy.routing.catalog import Catalog, CatalogModel, matches_wildcard, owner
 from ampproxy.wire.redact import Secret
 
@@ -283,3 +283,48 @@ def test_lists_of_a_thousand_accounts():
     served = catalog(*accounts, discovered={each.label: tuple(names) for each in accounts})
     assert len(served.find("claude-7")) == 1000
     assert time.perf_counter() - began < 0.5
+
+
+def login(*aliases, excluded=()):
+    return Account(
+        label="claude:a@b",
+        kind="claude-login",
+        dialect="anthropic",
+        base_url="https://a.test",
+        api_key=Secret(""),
+        aliases=aliases,
+        excluded_models=excluded,
+    )
+
+
+BIG, FORKED = ModelAlias(name="claude-a", alias="big"), ModelAlias(name="claude-a", alias="large", fork=True)
+
+
+def served(catalog, id_):
+    return [offer.upstream_model for offer in catalog.find(id_)]
+
+
+@pytest.mark.parametrize("known", [{}, {"claude:a@b": ("claude-a", "claude-b")}])
+def test_aliases_of_logins(known):
+    """The alias takes the name's place, whether the vendor has listed the model or its family tells it."""
+    catalog = Catalog(Config(accounts=(login(BIG),)), known)
+    assert (served(catalog, "big"), served(catalog, "claude-a")) == (["claude-a"], [])
+    assert served(catalog, "claude-b") == ["claude-b"]
+    forked = Catalog(Config(accounts=(login(BIG, FORKED),)), known)
+    for name in ("big", "large", "claude-a"):
+        assert served(forked, name) == ["claude-a"]
+
+
+def test_aliases_are_listed():
+    catalog = Catalog(Config(accounts=(login(BIG),)), {"claude:a@b": ("claude-a", "claude-b")})
+    assert [model.id for model in catalog.models()] == ["big", "claude-b"]
+
+
+def test_alias_of_another_vendors_model():
+    """A login cannot be made to serve what its vendor does not have."""
+    assert served(Catalog(Config(accounts=(login(ModelAlias(name="gpt-5", alias="x")),))), "x") == []
+
+
+def test_excluded_alias():
+    catalog = Catalog(Config(accounts=(login(BIG, excluded=("b*",)),)), {"claude:a@b": ("claude-a",)})
+    assert (served(catalog, "big"), served(catalog, "claude-a")) == ([], [])

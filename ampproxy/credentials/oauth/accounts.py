@@ -65,7 +65,8 @@ def _accounts(credential: Credential, label: str, settings: OAuth) -> Iterable[A
             token=credential,
             tenant=tenant,
             beta=client.beta,
-            **_own(login.document),
+            aliases=client.aliases,
+            **_own(login.document, client.excluded_models),
         )
 
 
@@ -93,15 +94,19 @@ def own_proxy(document: dict[str, Any]) -> str | None:
     return _text(document.get("proxy_url")) or None
 
 
-def _own(document: dict[str, Any]) -> dict[str, Any]:
-    """What CLIProxyAPI lets a file say of its account. What is not as it should be is left out."""
+def _own(document: dict[str, Any], excluded: tuple[str, ...]) -> dict[str, Any]:
+    """What CLIProxyAPI lets a file say of its account. What is not as it should be is left out.
+
+    :param excluded: the models that no login at this vendor serves.
+    """
     prefix = _text(document.get("prefix")).strip(" /")
+    own = (_text(item).lower() for item in _list(document.get("excluded_models")))
     return {
         "priority": _whole(document.get("priority")),
         "prefix": "" if "/" in prefix else prefix,
         "proxy_url": own_proxy(document),
         "disable_cooling": document.get("disable_cooling") is True,
-        "excluded_models": tuple(_text(item).lower() for item in _list(document.get("excluded_models"))),
+        "excluded_models": (*excluded, *own),
         "headers": _headers(document.get("headers")),
     }
 

@@ -1,0 +1,66 @@
+"""``oauth-model-alias`` and ``oauth-excluded-models``: the models of logins, by the vendor they are at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from ampproxy.config import readers
+from ampproxy.config.reading import Found, ListOf, Reads, Section, Setting
+from ampproxy.config.schema import ModelAlias, OAuth
+
+#: What CLIProxyAPI calls the kinds of login, and who serves them here.
+_CHANNELS = {"claude": "claude", "codex": "codex", "gemini": "gemini", "gemini-cli": "gemini"}
+_NOT_SERVED = "this kind of login is not served"
+_ELSEWHERE = dict.fromkeys(("aistudio", "antigravity", "iflow", "kimi", "qwen", "vertex", "xai"), _NOT_SERVED)
+
+
+def _alias(found: Found) -> ModelAlias:
+    return ModelAlias(**found.values)
+
+
+_ALIAS = Section(
+    _alias,
+    (
+        Setting("name", "name", readers.NAME, "The vendor's name of the model.", required=True),
+        Setting("alias", "alias", readers.NAME, "The name that clients see and ask for.", required=True),
+        Setting("fork", "fork", readers.FLAG, "Serve it under its own name, too.", "false"),
+    ),
+)
+
+
+def _by_vendor(found: Found) -> dict[str, tuple[Any, ...]]:
+    values: dict[str, tuple[Any, ...]] = {}
+    for channel, items in found.values.items():
+        vendor = _CHANNELS[channel.replace("_", "-")]
+        values[vendor] = (*values.get(vendor, ()), *items)
+    return values
+
+
+def _section(reader: Reads, doc: str) -> Section:
+    rows = tuple(
+        Setting(channel, channel.replace("-", "_"), reader, doc.format(vendor.capitalize()))
+        for channel, vendor in _CHANNELS.items()
+    )
+    return Section(_by_vendor, rows, _ELSEWHERE)
+
+
+ALIASES = _section(ListOf(_ALIAS, "a list of aliases"), "Other names of models that logins at {} serve.")
+EXCLUSIONS = _section(readers.WILDCARDS, "Models that no login at {} serves; * stands for anything.")
+
+
+def with_models(
+    oauth: OAuth,
+    aliases: Mapping[str, tuple[ModelAlias, ...]],
+    exclusions: Mapping[str, tuple[str, ...]],
+) -> OAuth:
+    """The section ``oauth`` with what is said elsewhere of each vendor's models."""
+    for vendor in {*aliases, *exclusions}:
+        client = replace(
+            getattr(oauth, vendor),
+            aliases=aliases.get(vendor, ()),
+            excluded_models=exclusions.get(vendor, ()),
+        )
+        oauth = replace(oauth, **{vendor: client})
+    return oauth
