@@ -16,6 +16,7 @@ from ampproxy.credentials.report import LoginStatus
 from ampproxy.errors import ConfigError
 from ampproxy.listen import describe, endpoints_for, is_reachable_from_elsewhere
 from ampproxy.relay.discovery import Discovery
+from ampproxy.resources.descriptors import Descriptors
 from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
 from ampproxy.resources.site import GatewaySite
@@ -56,7 +57,10 @@ class GatewayService(Service):
         self._log = around.log
         self.generation = 1
         self.gateway = self._build()
-        self.site = GatewaySite(Root(self.gateway), config.limits, reactor, around.new_id, around.log)
+        self._descriptors = Descriptors(reactor, around.log)
+        self.site = GatewaySite(
+            Root(self.gateway), config.limits, reactor, around.new_id, around.log, self._descriptors
+        )
         self.ports: list[IListeningPort] = []
 
     def _build(self) -> Gateway:
@@ -85,6 +89,11 @@ class GatewayService(Service):
         self.use_logins(logins.accounts())
         if self.running:
             logins.start()
+
+    def clock_set(self) -> None:
+        """The wall clock is another one."""
+        if self._source is not None:
+            self._source.clock_set()
 
     @property
     def has_logins(self) -> bool:
@@ -144,6 +153,7 @@ class GatewayService(Service):
         for endpoint in self._endpoints:
             port = await endpoint.listen(self.site)
             self.ports.append(port)
+            self._descriptors.watch(port)
             if is_reachable_from_elsewhere(port) and self.gateway.guard.open:
                 raise ConfigError(
                     (

@@ -20,6 +20,7 @@ from twisted.python import usage
 from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy import __version__
+from ampproxy.clock import ClockWatch, keep_steady
 from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
 from ampproxy.credits.allowance import Allowance
@@ -30,6 +31,7 @@ from ampproxy.notify import Notifier
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.reload import ConfigWatch
+from ampproxy.resources.descriptors import raise_limit
 from ampproxy.resources.gateway import Running, Surroundings
 from ampproxy.service import GatewayService
 from ampproxy.upstream.client import UpstreamClient
@@ -78,6 +80,7 @@ def makeService(options: Options) -> GatewayService:
     from twisted.internet import reactor
 
     keep_steady(reactor)
+    raise_limit()
     config: Config = options["parsed"]
     try:
         cache = cache_folder(os.environ, Path.home())
@@ -108,15 +111,6 @@ def makeService(options: Options) -> GatewayService:
         )
     _settle(service, watch, notifier, reactor)
     return service
-
-
-def keep_steady(reactor: Any) -> None:
-    """Have the reactor count time by the monotonic clock.
-
-    Twisted's own counts by the wall clock: when that is set an hour forward, every time limit passes at
-    once and all streams are cut; set back, nothing that was to happen later happens for an hour.
-    """
-    reactor.seconds = time.monotonic
 
 
 def _state_of(service: GatewayService) -> str:
@@ -169,7 +163,7 @@ def build(
     """
     _check_proxies(config)
     log = Logger(namespace="ampproxy", observer=observer)
-    client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect, policy=policy)
+    client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect, policy=policy, log=log)
     discovery = Discovery(
         client, reactor, ModelCache(cache), log, wall=time.time, random=random.SystemRandom().random
     )
@@ -224,6 +218,7 @@ def _settle(service: GatewayService, watch: ConfigWatch | None, notifier: Notifi
         if watch is not None:
             signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(watch.load))
             watch.start()
+        ClockWatch(reactor, time.time, service.gateway.log, service.clock_set).start()
         notifier.ready(_state_of(service))
         gc.set_threshold(50_000, 20, 100)
         _keep_freed_memory()

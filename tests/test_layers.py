@@ -16,7 +16,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cli", "start"),
     ("tap",),
     ("service",),
-    ("listen", "reload", "notify", "demo"),
+    ("listen", "reload", "notify", "clock", "demo"),
     ("resources",),
     ("relay",),
     ("providers",),

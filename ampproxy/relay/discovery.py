@@ -169,7 +169,8 @@ class Discovery:
         if asked.timer is not None and not again:
             return
         found = self._book.accounts.get(identity)
-        age = INTERVAL if found is None else self._wall() - found.at
+        # A clock that was set back does not put the question off.
+        age = INTERVAL if found is None else max(0.0, self._wall() - found.at)
         if again or age >= INTERVAL:
             asked.stop()
             self._ask(identity, asked)

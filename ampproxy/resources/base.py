@@ -40,7 +40,15 @@ class GatewayResource(Resource):
 
         :raises ExchangeError: it is refused.
         """
-        self.gateway.guard.check_browser(request.requestHeaders)
+        guard = self.gateway.guard
+        guard.check_browser(request.requestHeaders)
+        if guard.open and not request.is_local():
+            # The service does not listen like that; a proxy on this machine or a reload can bring it about.
+            raise ClientFault.of(
+                "permission",
+                "Without keys the gateway serves its own machine only, and this request comes from elsewhere"
+                " (setting: api-keys).",
+            )
 
     def render(self, request: GatewayRequest) -> Any:
         """Answer it."""

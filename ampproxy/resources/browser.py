@@ -23,7 +23,7 @@ def site_for(gateway: Gateway, request: GatewayRequest) -> Site | None:
     """
     host = request.requestHeaders.getRawHeaders(b"host") or [b""]
     tls = request.isSecure() or (
-        request.is_local() and request.requestHeaders.getRawHeaders(b"x-forwarded-proto") == [b"https"]
+        request.has_local_peer() and request.requestHeaders.getRawHeaders(b"x-forwarded-proto") == [b"https"]
     )
     return gateway.site(f"{'https' if tls else 'http'}://{host[0].decode('ascii', 'replace')}")
 

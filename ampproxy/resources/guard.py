@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -153,6 +154,53 @@ def credentials(headers: HasHeaders, query: bytes) -> list[bytes]:
             if name in (b"key", b"auth_token"):
                 found.append(unquote_to_bytes(value.replace(b"+", b" ")))
     return [credential for credential in found if credential]
+
+
+#: In which headers a proxy says for whom it asks.
+_FORWARDED_FOR = (b"x-forwarded-for", b"x-real-ip")
+#: What a proxy says beside that. One that says only this asks for nobody knows whom.
+_FORWARDED = (b"forwarded", b"via", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto")
+
+
+def forwarded_from_elsewhere(headers: HasHeaders) -> bool:
+    """Whether a proxy asks for a client that is not on this machine, or does not say for which.
+
+    Anybody can send such headers, so they can only take a privilege away, never give one: a proxy adds the
+    true address behind what its client sent.
+    """
+    addresses = [
+        part.decode("ascii", "replace").strip()
+        for name in _FORWARDED_FOR
+        for value in headers.getRawHeaders(name) or ()
+        for part in value.split(b",")
+    ]
+    for value in headers.getRawHeaders(b"forwarded") or ():
+        found = _FOR.findall(value.decode("ascii", "replace"))
+        addresses += found or ["unknown"]
+    if addresses:
+        return not all(map(_is_loopback, addresses))
+    return any(headers.getRawHeaders(name) for name in _FORWARDED)
+
+
+#: The client of one hop (RFC 7239, section 5.2).
+_FOR = re.compile(r"""(?i)(?:^|[;,\s])for\s*=\s*"?([^";,]*)""")
+
+
+def _is_loopback(address: str) -> bool:
+    """Whether this is an address of this machine, with or without a port; nginx calls a local socket
+    ``unix:``.
+    """
+    if address == "unix:":
+        return True
+    bare = address[1:].partition("]")[0] if address.startswith("[") else address
+    if bare.count(":") == 1:
+        bare = bare.partition(":")[0]
+    try:
+        ip = ip_address(bare)
+    except ValueError:
+        return False
+    mapped = getattr(ip, "ipv4_mapped", None)
+    return ip.is_loopback if mapped is None else bool(mapped.is_loopback)
 
 
 def _refusal(came_along: bool) -> ExchangeError:

@@ -27,6 +27,8 @@ from zope.interface import alsoProvides
 
 from ampproxy.config.schema import Limits
 from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.resources.descriptors import Descriptors, Refusal
+from ampproxy.resources.guard import forwarded_from_elsewhere
 from ampproxy.upstream.body import PipeProducer
 
 #: How long a client that was answered before it had sent its whole body may go on sending it, so that
@@ -399,12 +401,16 @@ class GatewayRequest(Request):
         return reason
 
     def is_local(self) -> bool:
-        """Whether the peer of the socket is this machine. No header can change that."""
+        """Whether the client is on this machine: the peer is, and if that is a proxy it does not say that it
+        asks for somebody elsewhere. No header can make a client local.
+        """
+        return self.has_local_peer() and not forwarded_from_elsewhere(self.requestHeaders)
+
+    def has_local_peer(self) -> bool:
+        """Whether the peer of the socket is this machine: the client, or a proxy in front of us."""
         peer = self.client
-        if isinstance(peer, UNIXAddress):
-            return True
         host: str = getattr(peer, "host", "")
-        return host == "::1" or host.startswith(("127.", "::ffff:127."))
+        return isinstance(peer, UNIXAddress) or host == "::1" or host.startswith(("127.", "::ffff:127."))
 
     def _refuse_early(self, refusal: ExchangeError) -> None:
         self.body = None
@@ -442,6 +448,7 @@ class GatewaySite(Site):
     :param limits: what a client may send, and how long it may take.
     :param new_id: makes an unguessable id for a prefix.
     :param logger: told of what is wrong before there is an exchange.
+    :param descriptors: whether another client may be let in; ``None``: always.
     """
 
     requestFactory = GatewayRequest
@@ -454,14 +461,22 @@ class GatewaySite(Site):
         reactor: IReactorTime,
         new_id: Callable[[str], str],
         logger: Logger,
+        descriptors: Descriptors | None = None,
     ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
         self.limits = limits
         self.logger = logger
         self._new_id = new_id
+        self._descriptors = descriptors
         self.protocol = GatewayChannel  # type: ignore[assignment]  # without the detour for HTTP/2
         self._date = b""
         self._date_at = -1.0
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """One more client, or one too many."""
+        if self._descriptors is not None and not self._descriptors.suffice():
+            return Refusal()
+        return super().buildProtocol(addr)
 
     def date(self) -> bytes:
         """The value of a ``Date`` header, made once a second."""

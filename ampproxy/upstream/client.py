@@ -10,6 +10,7 @@ from treq.client import HTTPClient
 from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.interfaces import IStreamClientEndpoint
+from twisted.logger import Logger
 from twisted.web.client import URI, Agent, HTTPConnectionPool
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
@@ -17,6 +18,7 @@ from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 from ampproxy.errors import GatewayFault
 from ampproxy.upstream.chunks import ConnectionFactory
 from ampproxy.upstream.endpoints import OriginEndpoints
+from ampproxy.upstream.names import Names
 from ampproxy.upstream.proxy import Proxy
 
 #: Idle connections kept to each origin. Twisted's two cost a new connection for nearly every request
@@ -69,11 +71,18 @@ class UpstreamClient:
     :param reactor: for connections and timers.
     :param connect_timeout: seconds.
     :param policy: verifies certificates; by default against the system's trust store.
+    :param log: is told of names that cannot be resolved.
     """
 
     def __init__(
-        self, reactor: Any, *, connect_timeout: float, policy: IPolicyForHTTPS | None = None
+        self,
+        reactor: Any,
+        *,
+        connect_timeout: float,
+        policy: IPolicyForHTTPS | None = None,
+        log: Logger | None = None,
     ) -> None:
+        self._names = Names(log)
         self._reactor = reactor
         self._timeout = connect_timeout
         self._policy = policy
@@ -148,7 +157,11 @@ class UpstreamClient:
         pool.retryAutomatically = False
         self._pools.append(pool)
         endpoints = OriginEndpoints(
-            self._reactor, connect_timeout=self._timeout, policy=self._policy, proxy=proxy
+            self._reactor,
+            connect_timeout=self._timeout,
+            policy=self._policy,
+            proxy=proxy,
+            names=self._names,
         )
         agent = Agent.usingEndpointFactory(self._reactor, endpoints, pool)
         return _Way(HTTPClient(agent, NoCookies()), endpoints)

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.endpoints import (
-    HostnameEndpoint,
-    TCP4ClientEndpoint,
-    TCP6ClientEndpoint,
-    wrapClientTLS,
-)
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
+from ampproxy.upstream.names import NamedEndpoint, Names
 from ampproxy.upstream.proxy import Proxy, TunnelEndpoint
 
 
@@ -32,6 +27,7 @@ class OriginEndpoints:
     :param policy: verifies certificates; by default against the system's trust store. That of an
         ``https://`` proxy is verified by it too.
     :param proxy: what every connection goes through.
+    :param names: hears which names cannot be resolved.
     """
 
     def __init__(
@@ -41,7 +37,9 @@ class OriginEndpoints:
         connect_timeout: float,
         policy: IPolicyForHTTPS | None = None,
         proxy: Proxy | None = None,
+        names: Names | None = None,
     ) -> None:
+        self._names = names or Names()
         self._reactor = reactor
         self._timeout = connect_timeout
         self._policy: Any = BrowserLikePolicyForHTTPS() if policy is None else policy
@@ -67,14 +65,11 @@ class OriginEndpoints:
         return self._under_tls(plain, host, port) if scheme == b"https" else plain
 
     def _direct(self, name: str, port: int) -> IStreamClientEndpoint:
-        make: Callable[..., IStreamClientEndpoint]
         if isIPAddress(name):
-            make = TCP4ClientEndpoint
-        elif isIPv6Address(name):
-            make = TCP6ClientEndpoint
-        else:
-            make = HostnameEndpoint
-        return make(self._reactor, name, port, self._timeout)
+            return TCP4ClientEndpoint(self._reactor, name, port, self._timeout)
+        if isIPv6Address(name):
+            return TCP6ClientEndpoint(self._reactor, name, port, self._timeout)
+        return NamedEndpoint(self._reactor, name, port, self._timeout, self._names)
 
     def _tunnel(self, proxy: Proxy, name: str, port: int) -> IStreamClientEndpoint:
         way = self._direct(proxy.host, proxy.port)

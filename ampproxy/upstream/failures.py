@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 
 from OpenSSL.SSL import Error as TLSError
@@ -23,7 +24,7 @@ from twisted.web._newclient import RequestGenerationFailed, _WrapperException
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.error import SchemeNotSupported
 
-from ampproxy.errors import ExchangeError, Unreachable, UpstreamFault, UpstreamTimeout
+from ampproxy.errors import ExchangeError, GatewayFault, Unreachable, UpstreamFault, UpstreamTimeout
 from ampproxy.model.events import ErrorKind
 from ampproxy.upstream.handshake import HandshakeRefused
 from ampproxy.upstream.proxy import ProxyFailed
@@ -65,6 +66,13 @@ def explain(error: BaseException, origin: str) -> ExchangeError:
     if isinstance(cause, ProxyFailed):
         # Of the proxy only host and port are said: its URL may hold a password.
         return explain(cause.reason, f"the proxy {cause.proxy} (setting proxy-url)")
+    if isinstance(cause, ConnectError) and cause.osError in _OUT_OF_DESCRIPTORS:
+        # Our own lack, and no account could do better.
+        return GatewayFault.of(
+            "overloaded",
+            f"The gateway has no file descriptor left for a connection to {origin}: its limit is to be raised"
+            " (LimitNOFILE= in the unit, or ulimit -n).",
+        )
     fault, kind, sentence = next((told for kinds, told in _SENTENCES if isinstance(cause, kinds)), _NOT_HTTP)
     message = sentence.format(origin=origin, words=_words(cause))
     # A scheme that we cannot speak is wrong for every account of the vendor alike.
@@ -89,6 +97,7 @@ def _tls_words(error: TLSError) -> str:
     return "handshake failed"
 
 
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _BEGINNING = re.compile(r"\Athe ")
 _Told = tuple[type[ExchangeError], ErrorKind, str]
 _NOT_HTTP: _Told = (UpstreamFault, "unavailable", "{origin} answered what is not HTTP: {words}.")

@@ -64,8 +64,10 @@ def test_clock_set(tmp_path: Path, vendor: Any, jump: int) -> None:
         values["api-keys"] = ["k", "another"]
         (tmp_path / "config.yaml").write_text(json.dumps(values))
         service.wait_for_log("Configuration 2 is in force")
+        service.wait_for_log("The system's clock went")
     finally:
         assert service.stop() == 0
+    assert service.log_text.count("The system's clock went") == 1
     assert "Traceback" not in service.log_text
 
 

@@ -123,6 +123,54 @@ def test_without_keys_everybody_is_let_in() -> None:
     assert world.request("GET", "/v1/models", key="anything").status == 200
 
 
+@pytest.mark.parametrize("path", ["/v1/models", "/healthz", "/api/user", "/ampproxy/accounts"])
+def test_without_keys_nobody_from_elsewhere(path: str) -> None:
+    """Such a service listens on loopback only; behind a proxy, or after a reload, it is safe as well."""
+    world = World("port: 1\n")
+    for answer in (
+        world.request("GET", path, {"X-Forwarded-For": "203.0.113.9"}, key=None),
+        world.request("GET", path, key=None, peer="203.0.113.9"),
+    ):
+        assert answer.status == 403
+        assert b"api-keys" in answer.body
+
+
+@pytest.mark.parametrize(
+    ("headers", "local"),
+    [
+        ({}, True),
+        ({"X-Forwarded-For": "127.0.0.1"}, True),
+        ({"X-Forwarded-For": "::1, 127.0.0.1", "X-Forwarded-Proto": "https"}, True),
+        ({"X-Forwarded-For": "[::1]:5000"}, True),
+        ({"X-Forwarded-For": "127.0.0.1:5000"}, True),
+        ({"X-Forwarded-For": "::ffff:127.0.0.1"}, True),
+        ({"X-Real-Ip": "unix:"}, True),
+        ({"Forwarded": 'for=127.0.0.1;proto=https, For="[::1]:80"'}, True),
+        ({"X-Forwarded-For": "203.0.113.9"}, False),
+        # A client's own header, and behind it what the proxy saw.
+        ({"X-Forwarded-For": "127.0.0.1, 203.0.113.9"}, False),
+        ({"X-Forwarded-For": "203.0.113.9, 127.0.0.1"}, False),
+        ({"X-Forwarded-For": "127.0.0.1", "X-Real-Ip": "203.0.113.9"}, False),
+        ({"X-Forwarded-For": "localhost"}, False),
+        ({"X-Forwarded-For": ","}, False),
+        ({"X-Forwarded-For": "::ffff:203.0.113.9"}, False),
+        ({"X-Real-Ip": "2001:db8::1"}, False),
+        ({"Forwarded": "for=203.0.113.9"}, False),
+        ({"Forwarded": 'for=127.0.0.1, for="[2001:db8::1]:4711"'}, False),
+        ({"Forwarded": "for=_hidden"}, False),
+        ({"Forwarded": "proto=https"}, False),
+        ({"Via": "1.1 somewhere"}, False),
+        ({"X-Forwarded-Host": "amp.example.com"}, False),
+    ],
+)
+def test_local_behind_a_proxy(headers: dict[str, str], local: bool) -> None:
+    """A proxy on this machine makes nobody local: what it says of its client can only take that away."""
+    world = World()
+    assert world.request("GET", "/ampproxy/accounts", headers).status == (200 if local else 403)
+    remote = world.request("GET", "/ampproxy/accounts", headers, peer="203.0.113.9")
+    assert remote.status == 403
+
+
 def test_credentials_are_found_in_order() -> None:
     """Blank values are no credentials."""
     headers = Headers({b"Authorization": [b"Bearer a", b""], b"X-Api-Key": [b"b", b"c"]})

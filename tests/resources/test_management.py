@@ -59,7 +59,7 @@ class Forwarding(unittest.TestCase):
             {
                 "Cookie": "a=b",
                 "X-Amp-Thread-Id": "T-1",
-                "X-Forwarded-For": "1.2.3.4",
+                "X-Forwarded-For": "127.0.0.1",
                 "Referer": "http://x",
                 "X-Stainless-Lang": "js",
                 "Connection": "keep-alive, X-Hop",

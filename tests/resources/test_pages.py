@@ -50,7 +50,7 @@ class Proxied(unittest.TestCase):
 
     def test_page_behind_https(self) -> None:
         """A proxy on this machine that speaks HTTPS in front of us says so; nobody else is believed."""
-        proxied = {"X-Forwarded-Proto": "https"}
+        proxied = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "127.0.0.1"}
         connection = self.ask("/docs", proxied)
         self.answer(200, b"https://amp.test", HTML)
         self.assertEqual(connection.body, b"https://127.0.0.1:8317")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from twisted.internet.endpoints import HostnameEndpoint, TCP4ClientEndpoint, TCP6ClientEndpoint
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.protocol import Factory
 from twisted.internet.testing import MemoryReactorClock
@@ -16,6 +16,7 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from ampproxy.upstream.endpoints import OriginEndpoints
+from ampproxy.upstream.names import NamedEndpoint
 from ampproxy.upstream.proxy import Proxy, TunnelEndpoint
 
 
@@ -58,7 +59,7 @@ def test_one_for_each_origin() -> None:
     [
         (b"http://127.0.0.1:8080/", TCP4ClientEndpoint),
         (b"http://[::1]:8080/", TCP6ClientEndpoint),
-        (b"http://localhost:8080/", HostnameEndpoint),
+        (b"http://localhost:8080/", NamedEndpoint),
     ],
 )
 def test_kinds(uri: bytes, kind: type) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from OpenSSL.SSL import Error as TLSError
 from service_identity import VerificationError
@@ -145,3 +147,12 @@ def test_telling_cause() -> None:
 def test_died_unanswered(error: Exception, died: bool) -> None:
     """Only where nothing was begun may the same request be sent again."""
     assert died_unanswered(error) is died
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_out_of_descriptors(number: int) -> None:
+    """Our own lack is no account's fault: none rests for it, and the client is told what helps."""
+    told = explain(ConnectBindError(number, "Too many open files"), "the vendor")
+    assert type(told) is GatewayFault
+    assert (told.error.status, told.retryable) == (503, False)
+    assert "LimitNOFILE" in told.error.message

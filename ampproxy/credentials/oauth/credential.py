@@ -103,6 +103,11 @@ class Credential:
         if not self._needs_login:
             self._due = due_at(login, now, self._jitter)
 
+    def clock_set(self, now: float) -> None:
+        """The wall clock is another one: a pause that was reckoned by the old one would be too long."""
+        if not self._needs_login and not self.forced:
+            self._due = due_at(self.login, now, self._jitter)
+
     def renewed(self, login: Login, now: float) -> None:
         """A renewal went well."""
         self._failures = 0

@@ -10,7 +10,7 @@ from ampproxy.credentials.oauth.failures import Refused, Unavailable
 from ampproxy.credentials.oauth.formats import Kind, Login, with_tokens
 from ampproxy.credentials.oauth.protocol import DEFAULT_LIFETIME, Tokens
 from ampproxy.credentials.oauth.steps import Flow, Pause
-from ampproxy.credentials.oauth.store import Store
+from ampproxy.credentials.oauth.store import Lock, Store
 
 #: Seconds before its end at which a vendor's token is renewed.
 LEAD: dict[Kind, float] = {"claude": 4 * 3600.0, "codex": 5 * 86400.0, "gemini": 300.0}
@@ -98,11 +98,15 @@ def renewal(
     :raises Unavailable: it cannot be asked now, or another process takes too long.
     :raises OSError: the folder cannot be written; no token was spent.
     """
-    began = now()
-    while (lock := store.lock(known.name)) is None:
-        if now() - began > _LOCK_WAIT:
+    # Counted, not measured: the clock may be set meanwhile.
+    waited = 0.0
+    while (lock := _lock(store, known.name)) is None:
+        if waited > _LOCK_WAIT:
             raise Unavailable("another process has been renewing this login for too long")
         yield Pause(_LOCK_STEP)
+        waited += _LOCK_STEP
+    if isinstance(lock, Renewed):
+        return lock
     with lock:
         login = store.read(known.name)
         if login is None:
@@ -117,6 +121,13 @@ def renewal(
         if tokens is None:
             return Renewed(login)
         return (yield from _write(store, login, tokens, now))
+
+
+def _lock(store: Store, name: str) -> Lock | Renewed | None:
+    try:
+        return store.lock(name, make=False)
+    except FileNotFoundError:
+        return Renewed(None)
 
 
 def _ask(

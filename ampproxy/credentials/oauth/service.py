@@ -108,6 +108,12 @@ class Logins:
         self._settings = config.oauth
         self._proxy = config.proxy_url
 
+    def clock_set(self) -> None:
+        """The wall clock is another one: what was to be done at a time of the old one is planned anew."""
+        now = self._wall()
+        for credential in self._credentials.values():
+            credential.clock_set(now)
+
     def accounts(self) -> tuple[Account, ...]:
         """The accounts of the logins that are switched on, by file name."""
         ordered = (self._credentials[name] for name in sorted(self._credentials))
@@ -159,7 +165,9 @@ class Logins:
         try:
             changes = self._watcher.look(self._wall())
         except OSError as error:
-            self._complain(f"auth-dir {self._store.folder} cannot be read: {error.strerror}")
+            self._complain(
+                f"auth-dir {self._store.folder} cannot be read: {error.strerror}; the logins stay as they are"
+            )
             return
         self._complain("")
         if changes and self._apply(changes):
@@ -173,12 +181,7 @@ class Logins:
 
     def _apply(self, changes: Changes) -> bool:
         """Take changes of the folder; whether the accounts are others now."""
-        different = False
-        for name in changes.vanished:
-            gone = self._credentials.pop(name, None)
-            if gone is not None:
-                different = True
-                self._log.info("{account} is gone: its file was removed", account=gone.label)
+        different = self._forget(changes.vanished)
         for name in (*changes.appeared, *changes.changed):
             try:
                 login = self._store.read(name)
@@ -188,6 +191,22 @@ class Logins:
                 continue
             different = self._took(name, login) or different
         return different
+
+    def _forget(self, names: tuple[str, ...]) -> bool:
+        """Do without these logins; whether there were any."""
+        gone = [self._credentials.pop(name) for name in names if name in self._credentials]
+        if gone and not self._store.folder.is_dir():
+            self._log.error(
+                "auth-dir {folder} is gone, and with it {count} logins: {accounts}. They serve again once it"
+                " is back",
+                folder=str(self._store.folder),
+                count=len(gone),
+                accounts=", ".join(credential.label for credential in gone),
+            )
+            return True
+        for credential in gone:
+            self._log.info("{account} is gone: its file was removed", account=credential.label)
+        return bool(gone)
 
     def _took(self, name: str, login: Login | None) -> bool:
         known = self._credentials.get(name)
@@ -234,15 +253,23 @@ class Logins:
         except Refused as refusal:
             self._lost(credential, refusal)
         except (LoginError, OSError) as error:
-            retry_after = error.retry_after if isinstance(error, Unavailable) else None
-            credential.failed(str(error), self._wall(), retry_after)
-            self._log.warn(
-                "{account}: its token could not be renewed: {error}",
-                account=credential.label,
-                error=str(error),
-            )
+            self._failed(credential, error)
         else:
             self._ended(credential, ended)
+
+    def _failed(self, credential: Credential, error: LoginError | OSError) -> None:
+        """A renewal failed, for now: told once, however often it fails for that reason."""
+        retry_after = error.retry_after if isinstance(error, Unavailable) else None
+        words = str(error)
+        if isinstance(error, OSError):
+            words = f"{self._store.folder} cannot be written: {error.strerror or error}"
+        if words != credential.error:
+            self._log.warn(
+                "{account}: its token could not be renewed: {error}. It is tried again until it can be",
+                account=credential.label,
+                error=words.removesuffix("."),
+            )
+        credential.failed(words, self._wall(), retry_after)
 
     async def _run(self, credential: Credential) -> Renewed:
         vendor = VENDORS[credential.kind]
@@ -283,7 +310,7 @@ class Logins:
         """Write tokens that the disk would not take before."""
         assert credential.unsaved is not None
         login, tokens, _ = credential.unsaved
-        lock = self._store.lock(login.name)
+        lock = self._store.lock(login.name, make=False)
         if lock is None:
             return False
         with lock:
@@ -295,6 +322,7 @@ class Logins:
         credential.error = ""
         if written is not None:
             credential.take(written, self._wall())
+            self._log.info("{account}: its new tokens are written now", account=credential.label)
         return True
 
     def _lost(self, credential: Credential, refusal: Refused) -> None:

@@ -124,14 +124,17 @@ class Store:
             raise BadFile(f"{name} is too large for a login")
         return parse(name, data)
 
-    def lock(self, name: str) -> Lock | None:
+    def lock(self, name: str, *, make: bool = True) -> Lock | None:
         """The lock of one login; ``None``: somebody else has it.
 
         Its own file, for the login's is replaced again and again; that file is left where it is.
 
+        :param make: make the folder if it is not there. One that was removed under a running service, or is
+            a disk that is not mounted just now, is not for it to make.
         :raises OSError: there can be no lock.
         """
-        self._ensure_folder()
+        if make:
+            self._ensure_folder()
         path = self.folder / f".{name}.lock"
         while True:
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
