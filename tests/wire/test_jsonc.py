@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ampproxy.wire.jsonc import MAX_DEPTH, BadJsonc, is_bare, put, quoted, read, remove, string
@@ -56,6 +56,7 @@ def files(draw, least=0):
     return f"{mark}{draw(trivia)}{draw(objects(values, least))}{draw(trivia)}".encode()
 
 
+@settings(deadline=None)
 @given(files())
 def test_added_members_leave_every_byte(data):
     """What is added is added: taking it out of the bytes gives the old ones, in their order."""
@@ -66,12 +67,14 @@ def test_added_members_leave_every_byte(data):
     assert put(changed, NAME, VALUE) == changed
 
 
+@settings(deadline=None)
 @given(files(least=1))
 def test_taking_back(data):
     """What was added to an object with members is taken back without a trace."""
     assert remove(put(data, NAME, VALUE), NAME) == data
 
 
+@settings(deadline=None)
 @given(files(), st.sampled_from(["1", "null", '"x"', '{"a": [1, 2,],}', "[ /* , */ ]"]).map(str.encode))
 def test_replaced_values_leave_every_other_byte(data, other):
     """A member that is there gets its new value in its place."""
@@ -82,6 +85,7 @@ def test_replaced_values_leave_every_other_byte(data, other):
     assert put(after, NAME, other) == before
 
 
+@settings(deadline=None)
 @given(files(least=1), st.data())
 def test_removal_leaves_comments_and_neighbours(data, draw):
     """Any member can be taken out; the others keep their text, and every comment outside it stays."""
@@ -91,6 +95,7 @@ def test_removal_leaves_comments_and_neighbours(data, draw):
     assert remove(after, name) == after
 
 
+@settings(deadline=None)
 @given(files())
 def test_accepts_what_json_accepts(data):
     """Without comments and trailing commas it is JSON, with the same members."""
@@ -98,6 +103,7 @@ def test_accepts_what_json_accepts(data):
     assert {name: json.loads(_strict(value)) for name, value in members.items()} == json.loads(_strict(data))
 
 
+@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=60), st.text('{}[]":,/*\\ \n-1.eu0tnl', max_size=40).map(str.encode)))
 def test_anything_else_is_refused(data):
     """Whatever the bytes are, they are read or refused; what is read, JSON reads too."""
