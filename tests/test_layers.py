@@ -20,14 +20,14 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("resources",),
     ("relay",),
     ("providers",),
-    ("upstream", "credentials", "credits"),
+    ("upstream", "credentials", "credits", "clients"),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
 )
 #: What everybody may import, and which imports nothing above itself.
 FOUNDATION = ("wire", "model", "errors", "interfaces", "__init__")
 #: Rooms that run without Twisted.
-PURE = ("dialects", "amp", "routing", "config", "config.schema", *FOUNDATION)
+PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", *FOUNDATION)
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ampproxy.config import readers
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.ampcode import AMPCODE
 from ampproxy.config.document import Scalar
+from ampproxy.config.folders import default_state_dir
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
-from ampproxy.config.reading import Found, Place, Reader, Reading, Reported, Section, Setting
+from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting
 from ampproxy.config.schema import Config, Limits, OAuth, Routing, Timeouts, Tls
 from ampproxy.wire.redact import Secret
 
@@ -247,22 +247,11 @@ def _config(found: Found) -> Config:
         values.get("oauth", OAuth()), values.pop("aliases", {}), values.pop("exclusions", {})
     )
     values.setdefault("auth_dir", found.place.reading.home / ".cli-proxy-api")
-    values.setdefault("state_dir", _state_dir(found.place.reading))
+    values.setdefault("state_dir", default_state_dir(found.place.reading.environ, found.place.reading.home))
     config = Config(accounts=tuple(accounts), **values)
     _check_reach(found, config)
     _check_client_keys(found, config)
     return config
-
-
-def _state_dir(reading: Reading) -> Path:
-    """Where state of ours belongs: systemd says it, else the XDG Base Directory Specification, by which a
-    relative ``XDG_STATE_HOME`` does not count.
-    """
-    given = reading.environ.get("STATE_DIRECTORY", "").partition(":")[0]
-    if given:
-        return Path(given)
-    named = Path(reading.environ.get("XDG_STATE_HOME", ""))
-    return (named if named.is_absolute() else reading.home / ".local" / "state") / "ampproxy"
 
 
 def _check_reach(found: Found, config: Config) -> None:

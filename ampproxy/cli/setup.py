@@ -1,0 +1,325 @@
+"""``ampproxy setup``: have Amp's clients on this machine use the gateway, and take that back."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from ampproxy.cli.configured import config_option, read_config
+from ampproxy.clients.forms import CLIENT_KEYS
+from ampproxy.clients.gateway import Seen, look, loopback_url
+from ampproxy.clients.journal import Journal
+from ampproxy.clients.places import (
+    KEY_VARIABLE,
+    URL,
+    URL_VARIABLE,
+    Editor,
+    Machine,
+    cli_secrets,
+    cli_settings,
+    editors,
+    secret_member,
+)
+from ampproxy.clients.scan import same_address, shown_url
+from ampproxy.clients.setup import (
+    Change,
+    Refused,
+    Text,
+    Undone,
+    Wanted,
+    apply,
+    look_back,
+    new_key,
+    plan,
+    take_back,
+)
+from ampproxy.config.folders import default_state_dir
+from ampproxy.config.load import find, load
+from ampproxy.config.schema import Config
+from ampproxy.errors import ConfigError
+from ampproxy.wire.redact import Secret, printable
+
+#: Seconds within which a running service has read its changed configuration, with room to spare.
+_RELOADED = 10.0
+_FOLDER = "setup"
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Which clients are set up, for which gateway.
+
+    :param fresh: whether the key is a new one, which the configuration is still to hold.
+    """
+
+    url: str
+    key: str
+    fresh: bool
+    cli: bool
+    editors: tuple[Editor, ...]
+
+
+@click.command("setup")
+@click.option("--cli", is_flag=True, help="Set up Amp's command line.")
+@click.option("--vscode", is_flag=True, help="Set up VS Code and its relatives that have Amp's extension.")
+@click.option("--undo", is_flag=True, help="Take back everything that setup has changed.")
+@click.option("--url", help="The gateway's address, where it is not the configured one on this machine.")
+@click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--no-check", is_flag=True, help="Do not ask the gateway whether it takes the key.")
+@config_option
+def command(
+    cli: bool,
+    vscode: bool,
+    undo: bool,
+    url: str | None,
+    dry_run: bool,
+    yes: bool,
+    no_check: bool,
+    file: Path | None,
+) -> None:
+    """Have Amp's clients on this machine use the gateway: writes its address and a client key into their
+    settings.
+
+    Without --cli and --vscode it is the command line, and each editor that has Amp's extension. A client key
+    is made, and written into the configuration, where that has none. All other content of the files
+    stays as it is, comments included. --undo takes everything back.
+
+    Exit status 0 if all is set up and the gateway takes the key, else 1.
+    """
+    machine = Machine(Path.home(), os.environ, sys.platform)
+    if undo:
+        if cli or vscode or url:
+            raise click.UsageError("--undo takes everything back: leave out --cli, --vscode and --url")
+        _undo(machine, file, dry_run, yes)
+        return
+    config = read_config(file)
+    target = _target(config, machine, cli, vscode, url)
+    _set_up(config, machine, target, dry_run, yes)
+    if dry_run:
+        return
+    for line in _overridden(machine, target):
+        click.echo(line)
+    for line in (*_exposed(config, target), *_by_hand(target)):
+        click.echo(line)
+    if not no_check:
+        _check(config, target, own=url is None)
+
+
+def _target(config: Config, machine: Machine, cli: bool, vscode: bool, url: str | None) -> _Target:
+    found = tuple(editors(machine))
+    if vscode and not found:
+        raise click.ClickException(
+            "no editor with Amp's extension was found: install it (sourcegraph.amp), then try again"
+        )
+    key = config.api_keys[0].reveal() if config.api_keys else new_key()
+    neither = not cli and not vscode
+    return _Target(
+        _address(config, url),
+        key,
+        not config.api_keys,
+        cli or neither,
+        found if vscode or neither else (),
+    )
+
+
+def _address(config: Config, url: str | None) -> str:
+    if url is None:
+        own = loopback_url(config.host, config.port, config.tls is not None)
+        if not own:
+            raise click.UsageError("with port: 0 the gateway has no address of its own: say it with --url")
+        return own
+    try:
+        parts = urlsplit(url)
+        good = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+    except ValueError:
+        good = False
+    if (
+        not good
+        or parts.path.strip("/")
+        or parts.query
+        or parts.fragment
+        or parts.username
+        or not url.isascii()
+    ):
+        raise click.BadParameter(
+            "expected http:// or https:// with a host, perhaps a port, and nothing behind it",
+            param_hint="--url",
+        )
+    return url.rstrip("/")
+
+
+def _wanted(config: Config, machine: Machine, target: _Target) -> Iterator[Wanted]:
+    # The key goes into the configuration last: a service that reads it at once then asks for a key
+    # that the clients have already.
+    address = Text(URL, target.url)
+    if target.cli:
+        yield Wanted(cli_settings(machine), "the CLI's settings", (address,))
+        key = Text(secret_member(target.url), target.key, secret=True)
+        yield Wanted(cli_secrets(machine), "the CLI's keys", (key,))
+    for editor in target.editors:
+        for path in (editor.settings(machine), *editor.profiles(machine)):
+            yield Wanted(path, f"the settings of {editor.name}", (address,))
+    if target.fresh and config.source is not None:
+        key = Text(CLIENT_KEYS, target.key, secret=True)
+        yield Wanted(config.source.absolute(), "the gateway's configuration", (key,), "config")
+
+
+def _set_up(config: Config, machine: Machine, target: _Target, dry_run: bool, yes: bool) -> None:
+    journal = Journal(config.state_dir / _FOLDER)
+    try:
+        changes = plan(_wanted(config, machine, target), journal)
+        if not changes:
+            click.echo("Nothing has to be changed: all is set up.")
+            return
+        for line in _shown(changes):
+            click.echo(line)
+        if dry_run:
+            click.echo("Nothing was changed.")
+            return
+        if not yes:
+            click.confirm("Change these files?", abort=True)
+        apply(changes, journal)
+    except Refused as refused:
+        raise click.ClickException(_refusal(refused)) from None
+    click.echo(f"Done; ampproxy setup --undo takes it back (copies: {journal.folder}).")
+
+
+def _refusal(refused: Refused) -> str:
+    return f"{printable(str(refused))}. Nothing was changed."
+
+
+def _shown(changes: list[Change]) -> Iterator[str]:
+    for change in changes:
+        made = " (will be made)" if change.now is None else ""
+        yield f"{printable(str(change.wanted.path))}{made}: {change.wanted.what}"
+        for text in change.wanted.texts:
+            was = change.was(text)
+            if text.name == CLIENT_KEYS:
+                yield f"    {text.name}: a new client key, without which nobody will be served any more"
+            elif text.secret:
+                before = "is not there yet" if was is None else "is there and will be another"
+                yield f"    {text.name}: a client key of the gateway ({before})"
+            else:
+                before = "is not set" if was is None else f"is {shown_url(was)}"
+                yield f"    {text.name}: {text.text} ({before})"
+
+
+def _overridden(machine: Machine, target: _Target) -> Iterator[str]:
+    """What goes before the files in this environment."""
+    url, key = machine.environ.get(URL_VARIABLE, ""), machine.environ.get(KEY_VARIABLE, "")
+    before = "in this environment, which goes before the file: unset it."
+    if url and not same_address(url, target.url):
+        yield f"Note: {URL_VARIABLE} is set to {shown_url(url)} {before}"
+    if key and key != target.key:
+        yield f"Note: {KEY_VARIABLE} is set to another key {before}"
+
+
+def _exposed(config: Config, target: _Target) -> Iterator[str]:
+    """A new key is no secret in a file that others can read."""
+    path = config.source
+    if target.fresh and path is not None and path.exists() and path.stat().st_mode & 0o077:
+        yield f"Note: {path} can be read by others, and the new key with it: chmod 600 {path}"
+
+
+def _by_hand(target: _Target) -> Iterator[str]:
+    """What no program can do for the user."""
+    if not target.editors:
+        return
+    names = ", ".join(editor.name for editor in target.editors)
+    yield (
+        f"{names}: the editor keeps Amp's key in its own encrypted storage, where no other program can put"
+        " one. Open Amp there, sign in, and where it asks for an access token or API key, paste this:"
+    )
+    yield f"\n    {target.key}\n"
+
+
+def _check(config: Config, target: _Target, own: bool) -> None:
+    """Ask the gateway as a client would.
+
+    :raises SystemExit: with 1: it does not serve this key.
+    """
+    key = Secret(target.key)
+    seen = look(target.url, key)
+    until = time.monotonic() + _RELOADED
+    while seen.state == "refused" and target.fresh and time.monotonic() < until:
+        time.sleep(0.2)
+        seen = look(target.url, key)
+    if seen.state == "ready":
+        models = f"{seen.models or 'no'} model{'' if seen.models == 1 else 's'}"
+        click.echo(f"The gateway at {target.url} takes the key and lists {models}.")
+        return
+    click.echo(f"Error: {_trouble(config, target, own, seen)}", err=True)
+    raise SystemExit(1)
+
+
+def _trouble(config: Config, target: _Target, own: bool, seen: Seen) -> str:
+    """What is wrong, and what helps."""
+    url = target.url
+    if seen.state == "down":
+        start = f"start it: twistd -n ampproxy --config {config.source}" if own else "start it there"
+        return f"The clients are set up, but nobody answers at {url} ({seen.why}): {start}"
+    if seen.state == "refused":
+        return (
+            f"The gateway at {url} does not take the key ({seen.why}): was it started with another"
+            f" configuration than {config.source}?"
+        )
+    if seen.state == "untrusted":
+        return (
+            f"The certificate at {url} is not trusted ({seen.why}), and Amp's clients will not trust it:"
+            " name the gateway as its certificate does (--url), and if that is your own, set"
+            " NODE_EXTRA_CA_CERTS for the clients"
+        )
+    return f"Something else than ampproxy answers at {url} ({seen.why}): stop it, or set another port"
+
+
+def _undo(machine: Machine, file: Path | None, dry_run: bool, yes: bool) -> None:
+    journal = _journal(machine, file)
+    try:
+        seen = look_back(journal)
+        if not seen.files and not seen.failed:
+            click.echo(f"There is nothing to take back ({journal.folder}).")
+            return
+        _tell(seen)
+        if dry_run:
+            click.echo("Nothing was changed.")
+            return
+        if not yes:
+            click.confirm("Take this back?", abort=True)
+        done = take_back(journal)
+    except Refused as refused:
+        raise click.ClickException(_refusal(refused)) from None
+    if done.failed:
+        for failure in done.failed:
+            click.echo(f"Error: {printable(str(failure))}", err=True)
+        click.echo("What could be taken back has been; mend the rest and try again.", err=True)
+        raise SystemExit(1)
+    click.echo("Taken back.")
+
+
+def _tell(seen: Undone) -> None:
+    for back in seen.files:
+        click.echo(f"{printable(str(back.path))}: {back.how}")
+        for name in back.left:
+            click.echo(f"    {printable(name)} has been changed since, and stays")
+    for refused in seen.failed:
+        click.echo(f"{printable(str(refused.path))}: left as it is: {printable(refused.why)}")
+
+
+def _journal(machine: Machine, file: Path | None) -> Journal:
+    """Where the changes are remembered, also if the configuration is broken or gone by now."""
+    usual = Journal(default_state_dir(machine.environ, machine.home) / _FOLDER)
+    found = file or find(Path.cwd(), machine.home)
+    if found is None:
+        return usual
+    try:
+        own = Journal(load(found, environ=machine.environ, home=machine.home).state_dir / _FOLDER)
+    except ConfigError:
+        return usual
+    return own if own.folder.is_dir() or not usual.folder.is_dir() else usual

@@ -1,0 +1,114 @@
+"""The gateway as a client meets it: whether it answers, whether it is ours, and whether it takes a key."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import msgspec
+
+from ampproxy.wire.redact import Secret
+
+#: What is there: nothing; something that takes connections and does not speak HTTP (or whose certificate
+#: is not trusted); another program; ours, which refuses the key; ours, which takes it.
+State = Literal["down", "mute", "untrusted", "foreign", "refused", "ready"]
+
+#: Seconds for each answer.
+_PATIENCE = 5.0
+_HEALTHY = b'{"status":"ok"}'
+_MOST = 8 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was found at an address.
+
+    :param why: the system's or the server's words, for people; holds no secret.
+    :param models: how many it lists for this key.
+    """
+
+    state: State
+    why: str = ""
+    models: int = 0
+
+
+class _Entry(msgspec.Struct):
+    id: str
+
+
+class _Models(msgspec.Struct):
+    data: list[_Entry]
+
+
+def look(url: str, key: Secret | None, certificate: Path | None = None) -> Seen:
+    """Ask a gateway as a client does, with a key: is it up, is it ours, which models are there for me?
+
+    :param url: ``http://`` or ``https://``, without a path.
+    :param certificate: a PEM file that is trusted instead of the system's authorities, for any name.
+    """
+    try:
+        status, body = _get(url, "/healthz", None, certificate)
+        if status != 200 or body.strip() != _HEALTHY:
+            return Seen("foreign", f"/healthz is answered with {status}")
+        # Other gateways have a /healthz like ours; this path is ours alone.
+        status, body = _get(url, "/ampproxy/accounts", None, certificate)
+        if status == 404:
+            return Seen("foreign", "it is another gateway")
+        status, body = _get(url, "/v1/models", key, certificate)
+    except ssl.SSLCertVerificationError as error:
+        return Seen("untrusted", error.verify_message)
+    except (ConnectionRefusedError, socket.gaierror, TimeoutError) as error:
+        return Seen("down", error.strerror or "no answer in time")
+    except ssl.SSLError as error:
+        return Seen("mute", f"no TLS: {error.reason or 'handshake failed'}")
+    except (OSError, http.client.HTTPException) as error:
+        return Seen("mute", getattr(error, "strerror", None) or type(error).__name__)
+    if status != 200:
+        return Seen("refused", f"/v1/models is answered with {status}")
+    try:
+        return Seen("ready", models=len(msgspec.json.decode(body, type=_Models).data))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return Seen("foreign", "what it lists are no models")
+
+
+def _get(url: str, path: str, key: Secret | None, certificate: Path | None) -> tuple[int, bytes]:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    connection: http.client.HTTPConnection
+    if parts.scheme == "https":
+        context = trusting(certificate)
+        connection = http.client.HTTPSConnection(host, parts.port or 443, timeout=_PATIENCE, context=context)
+    else:
+        connection = http.client.HTTPConnection(host, parts.port or 80, timeout=_PATIENCE)
+    headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read(_MOST)
+    finally:
+        connection.close()
+
+
+def trusting(certificate: Path | None) -> ssl.SSLContext:
+    """TLS that trusts the system's authorities, or exactly one certificate whatever its name."""
+    if certificate is None:
+        return ssl.create_default_context()
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def loopback_url(host: str, port: int, tls: bool) -> str:
+    """The address of a gateway on this machine, from what it listens on; empty without a fixed port."""
+    if not port:
+        return ""
+    host = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]", "localhost": "127.0.0.1"}.get(host, host)  # noqa: S104
+    if ":" in host and not host.startswith("["):
+        host = f"[{host}]"
+    return f"{'https' if tls else 'http'}://{host}:{port}"

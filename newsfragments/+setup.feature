@@ -1,0 +1,1 @@
+`ampproxy setup` writes the gateway's address and a client key into the settings of Amp's CLI and of VS Code and its relatives, with comments and all else kept; `--undo` takes everything back, byte by byte.

@@ -1,0 +1,43 @@
+"""A service as users run it, and ``ampproxy setup`` beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.test_setup import ACCOUNT, free_port
+from tests.clients.test_client_setup import tree
+from tests.loopback.process import Service
+
+pytestmark = pytest.mark.loopback
+
+
+def test_a_new_key_is_in_force(tmp_path):
+    """The command that users type makes a key, and the running service asks for it."""
+    port = free_port()
+    service = Service(tmp_path, f"# mine\nport: {port}\n{ACCOUNT}")
+    ampproxy = [sys.executable, "-c", "from ampproxy.cli import main; main()"]
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*ampproxy, "setup", "--config", str(tmp_path / "config.yaml"), "--yes", *arguments]
+        return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+
+    watched = (".config", ".local/share", ".local/state/ampproxy/setup", "config.yaml")
+    before = {name: state for name, state in tree(tmp_path).items() if name.startswith(watched)}
+    try:
+        result = run()
+        assert result.returncode == 0, result.stderr
+        assert f"The gateway at http://127.0.0.1:{port} takes the key and lists 2 models." in result.stdout
+        secrets = json.loads((tmp_path / ".local/share/amp/secrets.json").read_text())
+        assert list(secrets) == [f"apiKey@http://127.0.0.1:{port}"]
+        undone = run("--undo")
+        assert undone.returncode == 0, undone.stderr
+        after = {name: state for name, state in tree(tmp_path).items() if name.startswith(watched)}
+        assert after == before
+    finally:
+        assert service.stop() == 0
