@@ -213,3 +213,4 @@ class GatewayService(Service):
             await self._source.stop()
         await self.gateway.client.close()
         self._around.allowance.close()
+        self._around.unknown_routes.close()

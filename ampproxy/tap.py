@@ -28,8 +28,10 @@ from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ConfigError
 from ampproxy.listen import describe
 from ampproxy.notify import Notifier
+from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.model_cache import ModelCache, cache_folder
+from ampproxy.relay.unknown import RouteMemory
 from ampproxy.reload import ConfigWatch
 from ampproxy.resources.descriptors import raise_limit
 from ampproxy.resources.gateway import Running, Surroundings
@@ -176,6 +178,8 @@ def build(
         new_id=lambda prefix: prefix + uuid.uuid4().hex,
         log=log,
         running=Running(),
+        seen_clients=SeenClients(log),
+        unknown_routes=RouteMemory(state, reactor, time.time, log),
         state=state,
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,

@@ -24,6 +24,7 @@ from ampproxy.resources.browser import (
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import Client, credentials
 from ampproxy.resources.management import amp_request, amp_url, hand_on
+from ampproxy.resources.notice import notice_route
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.resources.tunnel import tunnel, wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, disguises_models
@@ -75,6 +76,10 @@ class AmpResource(GatewayResource, ReverseProxyResource):
                 " (setting: ampcode.restrict-management-to-localhost).",
             )
         request.client_key = self._identify(request)
+        self._notice(request)
+
+    def _notice(self, request: GatewayRequest) -> None:
+        notice_route(self.gateway, request, upgrade=wants_upgrade(request))
 
     def _identify(self, request: GatewayRequest) -> Client | None:
         upgrade = wants_upgrade(request)
@@ -172,6 +177,9 @@ class OtherPage(AmpResource):
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(gateway, keyless=True)
+
+    def _notice(self, request: GatewayRequest) -> None:
+        """No client of Amp's asks here: only pages do."""
 
     def admit(self, request: GatewayRequest) -> None:
         """Only a browser that shows Amp's pages, or whose user opens one."""

@@ -23,8 +23,10 @@ from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridges import BridgeMaker
+from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer, Outcome
 from ampproxy.relay.translate import Origin
+from ampproxy.relay.unknown import RouteMemory
 from ampproxy.resources.guard import Guard
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
@@ -80,6 +82,8 @@ class Surroundings:
     :param running: what is under way, under any configuration.
     :param pool_state: which accounts rest, and where conversations are at home.
     :param login_statuses: how each login is.
+    :param seen_clients: which of Amp's clients have been here.
+    :param unknown_routes: what they asked for that nobody knew.
     :param observers: who hears of each exchange that has ended, beside the log.
     :param allowance: counts what goes to Amp under daily limits.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
@@ -94,6 +98,8 @@ class Surroundings:
     new_id: Callable[[str], str]
     log: Logger
     running: Running
+    seen_clients: SeenClients
+    unknown_routes: RouteMemory
     observers: tuple[Observer, ...] = ()
     state: Path | None = None
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))

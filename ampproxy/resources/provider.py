@@ -24,8 +24,9 @@ from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.decoding import decoded_body
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.management import client_keys_in
+from ampproxy.resources.notice import notice_client
 from ampproxy.resources.site import GatewayRequest
-from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod
+from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.headers import strip_query
@@ -50,6 +51,8 @@ class ModelResource(GatewayResource):
         """Only with a client key, and with the right method."""
         super().admit(request)
         request.client_key = self.gateway.guard.admit(request.requestHeaders, request.query)
+        if request.path.startswith(AMP_PREFIX):
+            notice_client(self.gateway, request)
         if isinstance(self._endpoint, WrongMethod):
             request.responseHeaders.setRawHeaders(b"Allow", [self._endpoint.allow])
             raise self._endpoint

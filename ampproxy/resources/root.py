@@ -17,6 +17,7 @@ from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.credits import ProviderPathResource
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.health import HealthResource
+from ampproxy.resources.own import UnknownRoutesResource
 from ampproxy.resources.provider import resource_for
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
@@ -109,6 +110,7 @@ class Root(Branch):
         self.putChild(b"api", api)
         own = Branch(nobody)
         own.putChild(b"accounts", AccountsResource(gateway))
+        own.putChild(b"unknown", UnknownRoutesResource(gateway))
         self.putChild(b"ampproxy", own)
         self.putChild(b"healthz", HealthResource(gateway))
         for segment in MODEL_ROUTES:

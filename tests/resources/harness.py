@@ -17,6 +17,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from ampproxy.config.load import parse
+from ampproxy.relay.clients import SeenClients
+from ampproxy.relay.unknown import RouteMemory
 from ampproxy.resources.gateway import Gateway, Running, Surroundings
 from ampproxy.resources.root import Root
 from ampproxy.resources.site import GatewaySite
@@ -201,13 +203,16 @@ class Connection:
 class World:
     """A gateway with everything around it."""
 
-    def __init__(self, config: str = CONFIG, home: Path = Path("/nonexistent")) -> None:
+    def __init__(
+        self, config: str = CONFIG, home: Path = Path("/nonexistent"), state: Path | None = None
+    ) -> None:
         self.clock = Clock()
         self.client = FakeClient()
         self.events: list[Any] = []
         self.config = parse(
             config, name="test.yaml", environ={}, home=home, read_secret=lambda path: path.read_text()
         )
+        log = Logger(namespace="ampproxy", observer=self.events.append)
         self.gateway = Gateway(
             self.config,
             Surroundings(
@@ -217,8 +222,11 @@ class World:
                 home=home,
                 wall=lambda: 1_700_000_000.0,
                 new_id=lambda prefix: prefix + "test",
-                log=Logger(namespace="ampproxy", observer=self.events.append),
+                log=log,
                 running=Running(),
+                seen_clients=SeenClients(log),
+                unknown_routes=RouteMemory(state, self.clock, lambda: 1_700_000_000.0, log),
+                state=state,
             ),
         )
         around = self.gateway.around

@@ -1,0 +1,106 @@
+"""The routes that Amp's clients are known to ask for, so that new ones can be told."""
+
+from __future__ import annotations
+
+import re
+
+#: Methods of ``POST /api/internal?METHOD`` that clients up to September 2026 have.
+INTERNAL = frozenset(
+    (
+        *("addThreadLabels", "archiveThread", "createTask", "deleteTask", "deleteThread", "discoverThreads"),
+        *("extractWebPageContent", "getCreditsByRequestId", "getCurrentAd", "getTask", "getThread"),
+        *("getThreadLabels", "getThreadLinkInfo", "getThreadProject", "getThreadTail"),
+        *("getUserFreeTierStatus", "getUserInfo", "getUserLabels", "listTasks", "listThreads"),
+        *("loadPlugins", "loadSkills", "markAsReadMysteriousMessage", "setThreadLabels"),
+        *("setThreadMeta", "shareThreadWithOperator", "threadDisplayCostInfo", "updateTask"),
+        *("uploadFileChanges", "uploadThread", "userDisplayBalanceInfo", "webSearch2"),
+    )
+)
+
+#: (methods, path): ``*`` is one segment, ``**`` any number of them, none included.
+ROUTES: tuple[tuple[str, str], ...] = (
+    ("POST", "/api/telemetry"),
+    ("POST", "/api/otel/**"),
+    ("GET", "/api/internal/github-auth-status"),
+    ("GET", "/api/internal/bitbucket-instance-url"),
+    ("*", "/api/internal/github-proxy/**"),
+    ("GET", "/api/threads"),
+    ("GET POST", "/api/threads/find"),
+    ("POST", "/api/threads/sync"),
+    ("*", "/api/threads/*"),
+    ("*", "/api/durable-thread-workers"),
+    ("*", "/api/durable-thread-workers/*"),
+    ("POST", "/api/thread-actors"),
+    ("POST", "/api/thread-actors/*"),
+    ("POST", "/api/user-actor-credentials"),
+    ("*", "/api/attachments/**"),
+    ("*", "/api/skills/**"),
+    ("*", "/api/user"),
+    ("*", "/api/meta"),
+    ("*", "/api/ads"),
+    ("*", "/api/auth/**"),
+    ("*", "/api/tab/**"),
+    ("GET", "/api/provider/cerebras/v1/tcp_warming"),
+    ("GET", "/actors/metadata"),
+    ("UPGRADE", "/actors/gateway/*/websocket/**"),
+    *(
+        ("GET POST", f"/actors/gateway/*/request/{what}")
+        for what in (
+            *("context-analysis", "import", "inference", "inference-messages", "raw-thread", "rpc", "skills"),
+        )
+    ),
+    *(("*", f"/{page}/**") for page in ("auth", "threads", "docs", "settings", "pay", "install")),
+    ("GET", "/news.rss"),
+    ("GET", "/threads.rss"),
+)
+
+#: The method of a request that asks for another protocol.
+UPGRADE = "UPGRADE"
+
+#: A segment that is a word of a route: a name, a version, a file. All else may be an id, or a secret.
+_WORD = re.compile(r"(?!(?:T|M|TU)-)[A-Za-z][A-Za-z_.-]{0,31}[0-9]{0,2}(?:[A-Za-z]{1,5}[0-9]?)?\Z")
+_DEEPEST = 12
+
+
+def _pattern(path: str) -> str:
+    parts = ["(?:/.*)?" if part == "**" else "/[^/]+" if part == "*" else "/" + re.escape(part)
+             for part in path[1:].split("/")]  # fmt: skip
+    return "".join(parts) + "/?"
+
+
+_ROUTES: tuple[tuple[frozenset[str], re.Pattern[str]], ...] = tuple(
+    (frozenset(methods.split()), re.compile(_pattern(path) + r"\Z")) for methods, path in ROUTES
+)
+
+
+def is_known(method: str, path: str, query: str = "") -> bool:
+    """Whether a client is known to ask for this.
+
+    :param method: of HTTP, or :data:`UPGRADE`.
+    """
+    if path == "/api/internal" and method == "POST":
+        return _called(query) in INTERNAL
+    asked = "GET" if method in ("HEAD", "OPTIONS") else method
+    return any(
+        (asked in methods or (methods == _ANY and asked != UPGRADE)) and pattern.match(path)
+        for methods, pattern in _ROUTES
+    )
+
+
+_ANY = frozenset("*")
+
+
+def shape(path: str, query: str = "") -> str:
+    """A path without what stands for single things: ids, names, keys. Of the query only the name of a method
+    of ``/api/internal`` is kept.
+    """
+    segments = path.split("/")[1 : _DEEPEST + 1]
+    plain = "".join("/" + (part if not part or _WORD.match(part) else "{id}") for part in segments)
+    if plain != "/api/internal":
+        return plain
+    called = _called(query)
+    return f"{plain}?{called if _WORD.match(called) else '{id}'}" if called else plain
+
+
+def _called(query: str) -> str:
+    return query.partition("&")[0].partition("=")[0]

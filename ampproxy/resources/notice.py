@@ -1,0 +1,28 @@
+"""What a request that was let in tells beside what it asks for: whose client it comes from, a new route."""
+
+from __future__ import annotations
+
+from ampproxy.amp.clients import AmpClient, recognise
+from ampproxy.amp.routes import UPGRADE, is_known, shape
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.guard import ANYBODY
+from ampproxy.resources.site import GatewayRequest
+from ampproxy.wire.redact import printable
+
+
+def notice_client(gateway: Gateway, request: GatewayRequest) -> AmpClient | None:
+    """Which of Amp's clients sent it, if that shows; a new one is told of."""
+    client = recognise(request.path, request.query, request.requestHeaders.getRawHeaders)
+    if client is not None:
+        gateway.around.seen_clients.see((request.client_key or ANYBODY).label, client)
+    return client
+
+
+def notice_route(gateway: Gateway, request: GatewayRequest, *, upgrade: bool) -> None:
+    """Remember a route of Amp's that is not known."""
+    client = notice_client(gateway, request)
+    method = UPGRADE if upgrade else request.method.decode("latin-1")
+    path, query = request.path.decode("latin-1"), request.query.decode("latin-1")
+    if not is_known(method, path, query):
+        by = "" if client is None else str(client)
+        gateway.around.unknown_routes.see(printable(method)[:20], printable(shape(path, query)), by)

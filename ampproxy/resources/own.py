@@ -1,0 +1,52 @@
+"""What the gateway tells its owner of itself, below ``/ampproxy``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from ampproxy.errors import ClientFault
+from ampproxy.resources.base import GatewayResource
+from ampproxy.resources.site import GatewayRequest
+
+
+class OwnResource(GatewayResource):
+    """Something to be read, as JSON. From this machine only, and with a client key.
+
+    :cvar what: how refusals name it.
+    """
+
+    what: ClassVar[str]
+
+    def admit(self, request: GatewayRequest) -> None:
+        """Only ``GET`` of this very path, from this machine, with a key."""
+        super().admit(request)
+        if not request.is_local():
+            raise ClientFault.of(
+                "permission", f"The {self.what} are shown on the gateway's own machine only."
+            )
+        self.gateway.guard.admit(request.requestHeaders, request.query)
+        if request.postpath:
+            raise ClientFault.of("not_found", f"There is nothing below the {self.what}.")
+        if request.method not in (b"GET", b"HEAD"):
+            request.responseHeaders.setRawHeaders(b"Allow", [b"GET, HEAD"])
+            raise ClientFault.of("invalid_request", f"The {self.what} can only be read.", status=405)
+
+    def tell(self) -> Any:
+        """What there is to be told: a value that is JSON."""
+        raise NotImplementedError
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Tell it."""
+        request.answer(200, msgspec.json.encode(self.tell()))
+
+
+class UnknownRoutesResource(OwnResource):
+    """Routes that Amp's clients asked for and that were not known when this was written."""
+
+    what = "unknown routes"
+
+    def tell(self) -> Any:
+        """All of them, those asked for last first."""
+        return self.gateway.around.unknown_routes.routes()
