@@ -170,11 +170,22 @@ def _secret_or_none(place: Place) -> Secret | None:
     return readers.SECRET(place) or None
 
 
+def _users(place: Place) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.lower() for name in _NAMES(place)))
+
+
+_NAMES = ListOf(readers.NAME, "a list of addresses or ids")
+
+
 def _ampcode(found: Found) -> AmpCode:
     if found.values.get("upstream_api_key") and "upstream_url" not in found.places:
         found.at("upstream_api_key").warn(
             "has no effect without upstream-url: add it, for example https://ampcode.com"
         )
+    if found.values.get("accept_amp_keys") and "upstream_url" not in found.places:
+        found.at("accept_amp_keys").warn("has no effect without upstream-url, where keys are asked about")
+    if found.values.get("allowed_amp_users") and not found.values.get("accept_amp_keys"):
+        found.at("allowed_amp_users").warn("has no effect without accept-amp-keys: true")
     return AmpCode(**found.values)
 
 
@@ -247,6 +258,20 @@ AMPCODE = Section(
             "actor_token",
             Reader("secret", _secret_or_none),
             "The public token that goes with requests to `/actors` which bring none.",
+        ),
+        Setting(
+            "accept-amp-keys",
+            "accept_amp_keys",
+            readers.FLAG,
+            "Let clients in that come with a key of Amp's own, as its login gives one, and use it upstream.",
+            "false",
+        ),
+        Setting(
+            "allowed-amp-users",
+            "allowed_amp_users",
+            Reader("a list of addresses or ids", _users),
+            "Whose Amp keys count: e-mail addresses or Amp's ids of users.",
+            "any, on this machine; none from elsewhere",
         ),
     ),
 )

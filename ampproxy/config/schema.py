@@ -165,6 +165,8 @@ class AmpCode:
     :param browser_pages: what becomes of pages that a browser opens.
     :param rewrite_client_endpoint: keep clients here that the actors' description would lead elsewhere.
     :param actor_token: a public token for actors, where a client brings none.
+    :param accept_amp_keys: let clients in that come with a key of Amp's own.
+    :param allowed_amp_users: ids or addresses of the users whose keys count, lower case; empty: any.
     """
 
     upstream_url: str = ""
@@ -178,6 +180,8 @@ class AmpCode:
     browser_pages: Literal["proxy", "redirect"] = "proxy"
     rewrite_client_endpoint: bool = True
     actor_token: Secret | None = None
+    accept_amp_keys: bool = False
+    allowed_amp_users: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

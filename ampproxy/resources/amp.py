@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers
 from twisted.web.proxy import ReverseProxyResource
 
 from ampproxy.errors import ClientFault, GatewayFault
+from ampproxy.relay.amp_users import find_key
 from ampproxy.relay.forward import Change
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.actors import MetadataChange, is_metadata, needs_no_key, with_token
+from ampproxy.resources.admission import admit_client, client_of_page
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource
 from ampproxy.resources.browser import (
     SiteChange,
@@ -52,7 +55,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         """Itself: the whole path is forwarded as the client sent it."""
         return self
 
-    def admit(self, request: GatewayRequest) -> None:
+    def admit(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only with an upstream, from this machine unless configured otherwise, and with a key."""
         super().admit(request)
         if disguises_models(request.path):
@@ -75,22 +78,28 @@ class AmpResource(GatewayResource, ReverseProxyResource):
                 "Access denied: management routes are restricted to localhost"
                 " (setting: ampcode.restrict-management-to-localhost).",
             )
-        request.client_key = self._identify(request)
+        found = self._identify(request)
+        if isinstance(found, Deferred):
+            return found.addCallback(lambda client: self._admitted(request, client))
+        self._admitted(request, found)
+        return None
+
+    def _admitted(self, request: GatewayRequest, client: Client | None) -> None:
+        request.client_key = client
         self._notice(request)
 
     def _notice(self, request: GatewayRequest) -> None:
         notice_route(self.gateway, request, upgrade=wants_upgrade(request))
 
-    def _identify(self, request: GatewayRequest) -> Client | None:
+    def _identify(self, request: GatewayRequest) -> Client | Deferred[Any] | None:
         upgrade = wants_upgrade(request)
         if needs_no_key(request, upgrade=upgrade):
             return None
-        guard = self.gateway.guard
         if self._is_page(request) and not upgrade:
             # Open to everybody who reaches the port, and therefore without the owner's key, or whoever does
             # would read the owner's threads. What talks on behind an upgrade is not a page.
-            return guard.identify(request.requestHeaders, request.query)
-        return guard.admit(request.requestHeaders, request.query)
+            return client_of_page(self.gateway, request)
+        return admit_client(self.gateway, request)
 
     def _is_page(self, request: GatewayRequest) -> bool:
         """Whether a browser asks: for a page, or for what a page of the site needs to be one."""
@@ -134,7 +143,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         if upgrade:
             await tunnel(gateway, request, record, url, headers, change)
             return
-        body = request.body if request.channel.length != 0 else None
+        body = request.body if request.length != 0 else None
         assert body is None or isinstance(body, PipeProducer)
         await hand_on(gateway, request, record, url, headers, body, change)
 
@@ -152,12 +161,12 @@ class AmpResource(GatewayResource, ReverseProxyResource):
 
     def _kept(self, request: GatewayRequest, upgrade: bool) -> Collection[bytes]:
         """The client's own headers that pass although they are credentials: the public token that the CLI
-        has for the actors goes in ``Authorization``. A key of the gateway's does not pass.
+        has for the actors goes in ``Authorization``. A key of the gateway's or of Amp's does not pass.
         """
         if not needs_no_key(request, upgrade=upgrade):
             return ()
-        knows = self.gateway.guard.knows
-        if any(knows(credential) for credential in credentials(request.requestHeaders, b"")):
+        came = credentials(request.requestHeaders, b"")
+        if find_key(came) is not None or any(map(self.gateway.guard.knows, came)):
             return ()
         return (b"authorization",)
 
@@ -181,15 +190,14 @@ class OtherPage(AmpResource):
     def _notice(self, request: GatewayRequest) -> None:
         """No client of Amp's asks here: only pages do."""
 
-    def admit(self, request: GatewayRequest) -> None:
+    def admit(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only a browser that shows Amp's pages, or whose user opens one."""
         config = self.gateway.config.ampcode
         shown = config.upstream_url and config.browser_pages == "proxy"
         by = fetch_site(request)
         opened = by == b"none" and request.requestHeaders.hasHeader(b"cookie")
         if shown and (by == b"same-origin" or opened) and not has_credentials(request):
-            super().admit(request)
-            return
+            return super().admit(request)
         GatewayResource.admit(self, request)
         raise ClientFault.of(
             "not_found", f"The gateway has no path {request.path.decode('ascii', 'replace')}."

@@ -35,9 +35,10 @@ class GatewayResource(Resource):
         Resource.__init__(self)  # not super(): a proxy resource has arguments of its own
         self.gateway = gateway
 
-    def admit(self, request: GatewayRequest) -> None:
+    def admit(self, request: GatewayRequest) -> Deferred[None] | None:
         """Let the request in, by its headers alone.
 
+        :return: ``None``: it is let in. Else it is when this fires, and refused when it fails.
         :raises ExchangeError: it is refused.
         """
         guard = self.gateway.guard
@@ -49,6 +50,7 @@ class GatewayResource(Resource):
                 "Without keys the gateway serves its own machine only, and this request comes from elsewhere"
                 " (setting: api-keys).",
             )
+        return None
 
     def render(self, request: GatewayRequest) -> Any:
         """Answer it."""

@@ -22,6 +22,7 @@ from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
 from ampproxy.providers import PROVIDERS
+from ampproxy.relay.amp_users import AmpUsers
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer, Outcome
@@ -140,8 +141,22 @@ class Gateway:
         self.redactor = Redactor(secrets_of(config))
         self.amp_keys = AmpKeys(config.ampcode, environ=surroundings.environ, home=surroundings.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
+        self.amp_users = self._amp_users()
         self._sites: dict[str, Site | None] = {}
         self.amp_origin = f"the Amp upstream ({urlsplit(self.amp_url).netloc})" if self.amp_url else ""
+
+    def _amp_users(self) -> AmpUsers | None:
+        config = self.config
+        if not (config.ampcode.accept_amp_keys and self.amp_url):
+            return None
+        return AmpUsers(
+            self.amp_url,
+            config.ampcode.allowed_amp_users,
+            self.client,
+            self.clock,
+            self.log,
+            config.proxy_url,
+        )
 
     def site(self, here: str) -> Site | None:
         """Amp's site as it looks from an address of ours; ``None`` if that is not one, or there is no site.

@@ -29,11 +29,14 @@ class Client:
     """Who sent a request.
 
     :param label: how the log names it; tells keys apart without showing any.
-    :param key: the key that let it in; ``None`` where none is asked for or none came along.
+    :param key: what it is known by: the key that let it in; ``None`` where none is asked for.
+    :param own: the key of Amp's with which it came, and with which its requests go to the Amp upstream.
+        ``None``: they go with the one that the configuration has for it.
     """
 
     label: str
     key: Secret | None = None
+    own: Secret | None = None
 
 
 #: A client where no key is configured, or on a path that asks for none.

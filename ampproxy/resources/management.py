@@ -87,7 +87,8 @@ def amp_request(
     for name, value in amp_request_headers(pairs(request.requestHeaders), keep=keep):
         headers.addRawHeader(name, value)
     if client is not None:
-        _credential(headers, gateway.amp_keys.find(client.key, gateway.clock.seconds()), gateway)
+        key = client.own or gateway.amp_keys.find(client.key, gateway.clock.seconds())
+        _credential(headers, key, gateway)
     return amp_url(gateway, request), headers
 
 
@@ -105,10 +106,12 @@ def client_keys_in(gateway: Gateway, request: GatewayRequest, query: bytes | Non
 
     :param query: the request's own where it is not given.
     """
-    guard = gateway.guard
-    if guard.open:
+    client: Client | None = request.client_key
+    own = None if client is None else client.own
+    if gateway.guard.open and own is None:
         return []
-    return [v for v in credentials(Headers(), request.query if query is None else query) if guard.knows(v)]
+    came = credentials(Headers(), request.query if query is None else query)
+    return [one for one in came if gateway.guard.knows(one) or (own is not None and own.matches(one))]
 
 
 def _credential(headers: Headers, key: Secret | None, gateway: Gateway) -> None:

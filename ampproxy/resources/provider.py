@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred
 
 from ampproxy.amp import clean_beta, clean_request, may_hold_thinking
 from ampproxy.credentials.affinity import session_key
@@ -19,10 +20,12 @@ from ampproxy.relay.exchange import AccountError, Exchange, Means
 from ampproxy.relay.forward import pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
+from ampproxy.resources.admission import admit_client
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.decoding import decoded_body
 from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.guard import Client
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.notice import notice_client
 from ampproxy.resources.site import GatewayRequest
@@ -47,10 +50,17 @@ class ModelResource(GatewayResource):
         self._endpoint = endpoint
         self._dialect: ErrorDialect = DIALECTS[endpoint.dialect]
 
-    def admit(self, request: GatewayRequest) -> None:
+    def admit(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only with a client key, and with the right method."""
         super().admit(request)
-        request.client_key = self.gateway.guard.admit(request.requestHeaders, request.query)
+        found = admit_client(self.gateway, request)
+        if isinstance(found, Deferred):
+            return found.addCallback(lambda client: self._admitted(request, client))
+        self._admitted(request, found)
+        return None
+
+    def _admitted(self, request: GatewayRequest, client: Client) -> None:
+        request.client_key = client
         if request.path.startswith(AMP_PREFIX):
             notice_client(self.gateway, request)
         if isinstance(self._endpoint, WrongMethod):

@@ -26,9 +26,11 @@ from twisted.web.server import Request, Site
 from zope.interface import alsoProvides
 
 from ampproxy.config.schema import Limits
-from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.errors import ExchangeError
+from ampproxy.resources.bodies import GatheredBody, body_too_large
 from ampproxy.resources.descriptors import Descriptors, Refusal
 from ampproxy.resources.guard import forwarded_from_elsewhere
+from ampproxy.resources.pending import Pending
 from ampproxy.upstream.body import PipeProducer
 
 #: How long a client that was answered before it had sent its whole body may go on sending it, so that
@@ -50,40 +52,6 @@ _ID_LENGTH = 16
 _INTERNAL_ERROR = "An internal error; the log of the gateway has more."
 
 _REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
-
-
-class GatheredBody:
-    """A request body kept in memory, up to a limit."""
-
-    __slots__ = ("_limit", "_pieces", "size")
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._pieces: list[bytes] = []
-        self.size = 0
-
-    def push(self, data: bytes) -> None:
-        """Take more.
-
-        :raises ClientFault: it grew past the limit.
-        """
-        self.size += len(data)
-        if self.size > self._limit:
-            self._pieces.clear()
-            raise body_too_large(self._limit)
-        self._pieces.append(data)
-
-    def take(self) -> bytes:
-        """The whole body, once."""
-        pieces, self._pieces = self._pieces, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-
-def body_too_large(limit: int) -> ExchangeError:
-    """The refusal of a body over ``limit`` bytes."""
-    return ClientFault.of(
-        "too_large", f"The request body is larger than {limit} bytes (setting: limits.max-body)."
-    )
 
 
 class GatewayChannel(HTTPChannel):
@@ -265,16 +233,21 @@ class GatewayRequest(Request):
     :ivar body: a :class:`GatheredBody`, or a :class:`PipeProducer` for a resource that streams it;
         ``None`` once it was refused.
     :ivar query: the query string as it came, without the question mark.
+    :ivar received: whether the whole body has come.
+    :ivar pending: what waits, while nobody knows whether the request is let in.
+    :ivar length: of its body, in bytes; ``None`` where the client does not say it in advance.
     """
 
     channel: GatewayChannel
     site: GatewaySite
     query: bytes = b""
+    length: int | None = 0
+    received = False
+    pending: Pending | None = None
     body: GatheredBody | PipeProducer | None = None
     client_key: Any = None
     request_id: str = ""
     _resource: Any = None
-    _received = False
     _broken_off = False
     defaultContentType = None
 
@@ -295,35 +268,55 @@ class GatewayRequest(Request):
         self.request_id = taken_id(self.requestHeaders.getRawHeaders(b"x-request-id")) or self.site.new_id()
         self.responseHeaders.setRawHeaders(b"Date", [self.site.date()])
         self.responseHeaders.setRawHeaders(REQUEST_ID_HEADER, [self.request_id.encode("ascii")])
+        self.length = length
         try:
             found = getChildForRequest(self.site.resource, self)
-            self._resource = resource = getattr(found, "itself", found)
-            resource.admit(self)
-            if resource.streams_body:
-                self.body = PipeProducer(length, pause=channel.hold_body, resume=channel.go_on_with_body)
-                self.render(resource)
+            self._resource = getattr(found, "itself", found)
+            waiting = self._resource.admit(self)
+            if waiting is None:
+                self.let_in()
             else:
-                limit = self.site.limits.max_body
-                if length is not None and length > limit:
-                    raise body_too_large(limit)
-                self.body = GatheredBody(limit)
+                Pending(self, waiting).begin()
         except ExchangeError as refusal:
-            self._refuse_early(refusal)
+            self.refuse_early(refusal)
         except Exception:
             self.processingFailed(Failure())
 
+    def let_in(self) -> None:
+        """Take the body, as the resource wants it.
+
+        :raises ClientFault: it is too large.
+        """
+        channel, length = self.channel, self.length
+        if self._resource.streams_body:
+            self.body = PipeProducer(length, pause=channel.hold_body, resume=channel.go_on_with_body)
+            self.render(self._resource)
+            return
+        limit = self.site.limits.max_body
+        if length is not None and length > limit:
+            raise body_too_large(limit)
+        self.body = GatheredBody(limit)
+
     def handleContentChunk(self, data: bytes) -> None:
         """More of the body."""
+        if self.pending is not None:
+            self.pending.push(data)
+            return
         if self.body is None or self.finished:
             return
         try:
             self.body.push(data)
         except ExchangeError as refusal:
-            self._refuse_early(refusal)
+            self.refuse_early(refusal)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The body is whole."""
-        self._received = True
+        self.received = True
+        if self.pending is None:
+            self.body_is_whole()
+
+    def body_is_whole(self) -> None:
+        """All of it has come: a resource that gathers it can answer."""
         if self.finished:
             self.queued = False
             self._cleanup()
@@ -343,7 +336,7 @@ class GatewayRequest(Request):
 
     def finish(self) -> None:
         """The answer is complete. If the body is not, what still comes of it is dropped."""
-        if self._received:
+        if self.received:
             super().finish()
             return
         # ``queued`` keeps the base class from freeing the connection for the next request.
@@ -412,14 +405,20 @@ class GatewayRequest(Request):
         host: str = getattr(peer, "host", "")
         return isinstance(peer, UNIXAddress) or host == "::1" or host.startswith(("127.", "::ffff:127."))
 
-    def _refuse_early(self, refusal: ExchangeError) -> None:
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        return bool(self._disconnected)
+
+    def refuse_early(self, refusal: ExchangeError) -> None:
+        """Answer with an error though the body may not be in."""
         self.body = None
         # No "100 Continue" after a final answer (RFC 9110, section 10.1.1).
         self.requestHeaders.removeHeader(b"Expect")
         if self.startedWriting:
             self.break_off()
             return
-        if self.channel.length != 0:
+        if not self.received and self.length != 0:
             self.channel.persistent = False
             self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
         self._resource.turn_away(self, refusal)

@@ -32,7 +32,7 @@ def wants_upgrade(request: GatewayRequest) -> bool:
     """Whether a request asks for another protocol than HTTP on its connection."""
     get = request.requestHeaders.getRawHeaders
     offers = get(b"upgrade")
-    if not offers or request.clientproto != b"HTTP/1.1" or request.channel.length != 0:
+    if not offers or request.clientproto != b"HTTP/1.1" or request.length != 0:
         return False
     options = [option.strip().lower() for value in get(b"connection") or () for option in value.split(b",")]
     protocols = [name.strip().lower() for value in offers for name in value.split(b",")]

@@ -96,6 +96,11 @@ class PipeProducer:
         self._ended = False
         self._closed = False
 
+    @property
+    def held(self) -> bool:
+        """Whether the source has been asked to wait."""
+        return self._held
+
     def push(self, data: bytes) -> None:
         """The next bytes from the client."""
         if self._closed:

@@ -98,6 +98,20 @@ WARNINGS = [
         "has no effect without upstream-url",
     ),
     (
+        "Amp's keys without an upstream",
+        "ampcode:\n  accept-amp-keys: true",
+        2,
+        "ampcode.accept-amp-keys",
+        "has no effect without upstream-url",
+    ),
+    (
+        "users whose keys do not count",
+        "ampcode:\n  upstream-url: https://a.example\n  allowed-amp-users: [a]",
+        3,
+        "ampcode.allowed-amp-users",
+        "has no effect without accept-amp-keys: true",
+    ),
+    (
         "mapped twice",
         "ampcode:\n  model-mappings:\n    - {from: a, to: b}\n    - {from: A, to: c}",
         3,

@@ -1,0 +1,66 @@
+"""Whose request it is: a configured client's, or, where that is allowed, that of one of Amp's own users."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from ampproxy.errors import ExchangeError
+from ampproxy.relay.amp_users import AmpUser, find_key
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.guard import Client, credentials
+from ampproxy.resources.site import GatewayRequest
+from ampproxy.wire.redact import Secret
+
+#: A client; or, where Amp has to be asked first, the promise of one.
+Found = Client | Deferred[Client]
+
+
+def admit_client(gateway: Gateway, request: GatewayRequest) -> Found:
+    """The client whose key came along.
+
+    Where ``ampcode.accept-amp-keys`` is on, that may be a key of Amp's. Amp is asked about one that is new,
+    and until it has answered the request is not let in.
+
+    :raises ExchangeError: none that counts came along. Comes by the Deferred if there is one.
+    """
+    guard = gateway.guard
+    found = guard.identify(request.requestHeaders, request.query)
+    if found is not None:
+        return found
+    by_amp = _by_amp(gateway, request, credentials(request.requestHeaders, request.query))
+    return guard.admit(request.requestHeaders, request.query) if by_amp is None else by_amp
+
+
+def client_of_page(gateway: Gateway, request: GatewayRequest) -> Client | Deferred[Client | None] | None:
+    """The client that opens a page, where nobody needs to be one: ``None`` without a key that counts."""
+    found = gateway.guard.identify(request.requestHeaders, request.query)
+    if found is not None:
+        return found
+    try:
+        by_amp = _by_amp(gateway, request, credentials(request.requestHeaders, b""))
+    except ExchangeError:
+        return None
+    return by_amp.addErrback(_nobody) if isinstance(by_amp, Deferred) else by_amp
+
+
+def _nobody(failure: Failure) -> None:
+    failure.trap(ExchangeError)
+
+
+def _by_amp(gateway: Gateway, request: GatewayRequest, came: list[bytes]) -> Found | None:
+    users = gateway.amp_users
+    key = None if users is None else find_key(came)
+    if users is None or key is None:
+        return None
+    users.may(local=request.is_local())
+    own = Secret(key.decode("ascii"))
+    user = users.find(key)
+    if isinstance(user, Deferred):
+        return user.addCallback(lambda found: _client(found, own))
+    return _client(user, own)
+
+
+def _client(user: AmpUser, own: Secret) -> Client:
+    # Known by the user, not by the key: limits are for people, who may log in again.
+    return Client(user.label, Secret(f"amp user {user.id}"), own)

@@ -1,0 +1,65 @@
+"""A request that waits until somebody elsewhere has said whether it is let in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from ampproxy.errors import ExchangeError
+
+if TYPE_CHECKING:
+    from ampproxy.resources.site import GatewayRequest
+
+
+class Pending:
+    """Has the client wait with its body. What of it has come already, a piece that was read with the headers,
+    is kept.
+
+    :param waiting: fires when the request is let in; fails with an :class:`ExchangeError` when it is not.
+    """
+
+    def __init__(self, request: GatewayRequest, waiting: Deferred[None]) -> None:
+        self._request = request
+        self._waiting = waiting
+        self._early: list[bytes] = []
+
+    def begin(self) -> None:
+        """Stop the client, until it is known."""
+        request = self._request
+        request.pending = self
+        if request.length != 0:
+            request.channel.hold_body()
+        self._waiting.addCallbacks(lambda _: self._let_in(), self._turn_away)
+        self._waiting.addErrback(request.processingFailed)
+
+    def push(self, data: bytes) -> None:
+        """More of the body."""
+        self._early.append(data)
+
+    def _let_in(self) -> None:
+        request = self._request
+        request.pending = None
+        if request.gone:
+            return
+        try:
+            request.let_in()
+        except ExchangeError as refusal:
+            request.refuse_early(refusal)
+        for data in self._early:
+            request.handleContentChunk(data)
+        if request.received:
+            request.body_is_whole()
+        elif not request.gone and not getattr(request.body, "held", False):
+            request.channel.go_on_with_body()
+
+    def _turn_away(self, failure: Failure) -> None:
+        request = self._request
+        request.pending = None
+        if request.gone:
+            return
+        if not request.received:
+            request.channel.go_on_with_body()
+        failure.trap(ExchangeError)
+        request.refuse_early(cast(ExchangeError, failure.value))
