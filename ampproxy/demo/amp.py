@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from ampproxy.demo.amp_site import AmpSite
 from ampproxy.demo.anthropic import Anthropic
 from ampproxy.demo.gemini import Gemini
 from ampproxy.demo.openai_chat import OpenAIChat
@@ -42,7 +43,7 @@ _RSS = (
 )
 
 
-class Amp(Vendor):
+class Amp(AmpSite):
     """The Amp upstream.
 
     :ivar credit: what is left of the owner's credits; each call of a model costs one.
@@ -52,6 +53,7 @@ class Amp(Vendor):
 
     def __init__(self, scripts: Scripts, keys: Iterable[str] = (), credit: int = 1000) -> None:
         super().__init__(scripts, keys)
+        self._begin()
         self.credit = credit
         self.vendors: tuple[tuple[re.Pattern[str], Vendor], ...] = (
             (re.compile(r"/v1/messages(/count_tokens)?"), Anthropic(scripts)),
@@ -66,7 +68,8 @@ class Amp(Vendor):
         if leaks:
             raise VendorError(400, f"The request leaks {', '.join(leaks)}.", code="leaking-header")
         bearer, key = request.bearer(), request.headers.get("x-api-key")
-        page = _PAGES.fullmatch(request.path) and bearer is None and key is None
+        site = _PAGES.fullmatch(request.path) or self.is_of_site(request)
+        page = site and bearer is None and key is None
         if not page and (bearer != key or key not in self.keys):
             raise VendorError(401, "Unauthorized. Check your access token.", code="auth-required")
         return key or ""
@@ -92,6 +95,8 @@ class Amp(Vendor):
             return Reply(body=dump({"ok": False, "error": error}))
         request.model = method
         result = INTERNAL.get(method, {})
+        if method == "getUserInfo":
+            result = self.users.get(request.key, result)
         return Reply(body=dump({"ok": True, "result": result}), headers=(("x-demo-bytes", str(len(body))),))
 
     def provider(self, request: Recorded, found: dict[str, str]) -> Reply:
@@ -124,18 +129,6 @@ class Amp(Vendor):
         """``GET /api/threads/gzip``: compressed, and nothing says so."""
         return Reply(body=gzip.compress(dump({"ok": True, "result": "plain again"}), mtime=0))
 
-    def login(self, request: Recorded, _: dict[str, str]) -> Reply:
-        """``GET /auth/cli-login``: two cookies, and back to the CLI's own port with a key."""
-        token, port = request.query.get("authToken", ""), request.query.get("callbackPort")
-        cookies = (
-            ("set-cookie", "session=demo-session; Path=/; HttpOnly; SameSite=Lax"),
-            ("set-cookie", "csrf=demo-csrf; Path=/auth"),
-        )
-        if port is None:
-            return Reply(body=b"<p>Paste this code.</p>", content_type="text/html", headers=cookies)
-        target = f"http://127.0.0.1:{port}/auth/callback?accessToken=demo-amp-login&authToken={token}"
-        return Reply(status=302, headers=(*cookies, ("location", target)))
-
     def redirect(self, request: Recorded, _: dict[str, str]) -> Reply:
         """A redirect to another origin, which a gateway must hand on and never follow."""
         return Reply(status=307, headers=(("location", "http://127.0.0.2:9/elsewhere"),))
@@ -162,7 +155,7 @@ class Amp(Vendor):
         ("GET", "/api/threads/gzip", gzipped),
         ("POST", "/api/attachments", upload),
         ("GET", "/api/credit", credits_left),
-        ("GET", "/auth/cli-login", login),
+        *AmpSite.site_routes,
         ("GET", "/(?:news|threads).rss", feed),
         ("GET", "/(?:auth|threads|docs|settings)(?:/.*)?", page),
     )

@@ -207,6 +207,7 @@ class StandIn:
         host: Any = self._listening.getHost()
         self.port = host.port
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.vendor.scheme = "https" if tls else "http"
         return self
 
     async def stop(self) -> None:

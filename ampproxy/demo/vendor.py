@@ -197,11 +197,13 @@ class Vendor:
 
     :param scripts: what tests ask for.
     :param keys: the API keys it accepts.
+    :ivar scheme: of the address at which it is reached.
     """
 
     name: ClassVar[str] = "vendor"
     #: (method, pattern of the whole path, what answers); named groups become its last argument.
     routes: ClassVar[tuple[tuple[str, str, Answering], ...]] = ()
+    scheme = "http"
 
     def __init__(self, scripts: Scripts, keys: Iterable[str] = ()) -> None:
         self.scripts = scripts

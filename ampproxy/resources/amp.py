@@ -89,7 +89,9 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         self._notice(request)
 
     def _notice(self, request: GatewayRequest) -> None:
-        notice_route(self.gateway, request, upgrade=wants_upgrade(request))
+        upgrade = wants_upgrade(request)
+        if upgrade or not self._is_page(request):
+            notice_route(self.gateway, request, upgrade=upgrade)
 
     def _identify(self, request: GatewayRequest) -> Client | Deferred[Any] | None:
         upgrade = wants_upgrade(request)
@@ -186,9 +188,6 @@ class OtherPage(AmpResource):
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(gateway, keyless=True)
-
-    def _notice(self, request: GatewayRequest) -> None:
-        """No client of Amp's asks here: only pages do."""
 
     def admit(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only a browser that shows Amp's pages, or whose user opens one."""

@@ -7,6 +7,7 @@ import http.client
 import json
 import socket
 import time
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -180,13 +181,34 @@ def test_amp_control_plane(upstream):
 
 
 def test_amp_pages_and_login(upstream):
-    """Pages need no key; the login sets two cookies and leads back to the CLI's port."""
+    """Pages need no key; the login leads to the sign-in, and from there back to the CLI's port with a key."""
     assert upstream("GET", "/threads/T-1", None, {}).status == 200
     assert upstream("GET", "/docs", None, {"authorization": "Bearer no"}).status == 401
-    answered = upstream("GET", "/auth/cli-login?authToken=abc&callbackPort=35789", None, {})
+    own = upstream.stand_in.url
+    begin = "/auth/cli-login?authToken=abc&callbackPort=35789"
+    answered = upstream("GET", begin, None, {})
     assert answered.status == 302
-    assert answered.headers["location"].startswith("http://127.0.0.1:35789/auth/callback?accessToken=")
+    assert answered.headers["location"] == f"{own}/auth/sign-in?returnTo={quote(begin, safe='')}"
+    proof = _cookie(upstream("GET", "/auth/sign-in", None, {}))
+    sent = {"origin": own, "referer": f"{own}/auth/sign-in", "cookie": proof}
+    form = {"csrf": proof.partition("=")[2], "email": "anna@example.org", "returnTo": begin}
+    for wrong in ({"origin": "http://127.0.0.1:1"}, {"referer": "http://x/"}, {"cookie": "a=b"}):
+        assert upstream("POST", "/auth/sign-in", urlencode(form).encode(), {**sent, **wrong}).status == 403
+    answered = upstream("POST", "/auth/sign-in", urlencode(form).encode(), sent)
+    assert (answered.status, answered.headers["location"]) == (303, own + begin)
+    session = _cookie(answered)
+    assert "anna@example.org" in upstream("GET", begin, None, {"cookie": session}).body.decode()
+    form = {"csrf": form["csrf"], "authToken": "abc", "callbackPort": "35789"}
+    sent["cookie"] += f"; {session}"
+    answered = upstream("POST", "/auth/cli-login", urlencode(form).encode(), sent)
+    assert answered.headers["location"].startswith("http://127.0.0.1:35789/auth/callback?accessToken=sgamp_")
+    assert answered.headers["location"].endswith("&authToken=abc")
     assert upstream("GET", "/api/internal/redirect").headers["location"] == "http://127.0.0.2:9/elsewhere"
+
+
+def _cookie(answered):
+    """The name and value of the cookie that an answer sets."""
+    return answered.headers["set-cookie"].partition(";")[0]
 
 
 @pytest.mark.parametrize("name", ["X-Forwarded-For", "X-Stainless-Lang", "Via", "Forwarded"])
