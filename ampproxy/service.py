@@ -9,10 +9,13 @@ from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
+from twisted.logger import ILogObserver
+from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
+from ampproxy.credentials.secrets import secrets_of
 from ampproxy.errors import ConfigError
 from ampproxy.listen import describe, endpoints_for, is_reachable_from_elsewhere
 from ampproxy.relay.discovery import Discovery
@@ -32,11 +35,13 @@ class GatewayService(Service):
     :param around: what outlives a configuration.
     :param listen: Twisted endpoint strings that replace the configured address.
     :param discovery: asks vendors for their models, as long as the service runs.
+    :ivar log_observer: takes the events of ``twistd``'s log; ``None``: ``twistd`` has its own.
     :ivar ports: what it listens on, once it does.
     :ivar generation: how often the configuration was put in force, the first time included.
     """
 
     name = "ampproxy"
+    log_observer: ILogObserver | None = None
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class GatewayService(Service):
         self._log = around.log
         self.generation = 1
         self.gateway = self._build()
+        self._announce()
         self._descriptors = Descriptors(reactor, around.log)
         self.site = GatewaySite(
             Root(self.gateway), config.limits, reactor, around.new_id, around.log, self._descriptors
@@ -109,6 +115,22 @@ class GatewayService(Service):
         for account in self.gateway.config.accounts:
             if account.token is token:
                 self._around.pool_state.forgive(account)
+        self._announce()
+
+    def _announce(self) -> None:
+        """Tell what is in force, and which secrets there are now."""
+        gateway = self.gateway
+        amp = gateway.amp_keys.find(None, gateway.clock.seconds()) if gateway.amp_url else None
+        secrets = [*secrets_of(gateway.config), *(() if amp is None else (amp,))]
+        secrets += [] if self._source is None else self._source.secrets()
+        for hear in self._around.in_force:
+            hear(gateway, secrets)
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Under ``twistd``, log by our observer: an application names its own by this component."""
+        if self.log_observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self.log_observer)
+        super().setServiceParent(parent)
 
     def use_logins(self, accounts: tuple[Account, ...]) -> None:
         """Serve with these accounts beside the configured ones."""
@@ -120,6 +142,7 @@ class GatewayService(Service):
         gateway = self._build()
         self.generation += 1
         self.gateway = gateway
+        self._announce()
         self.site.limits = gateway.config.limits
         self.site.resource = Root(gateway)
         if self.running:

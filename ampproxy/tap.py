@@ -11,7 +11,8 @@ import random
 import signal
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,6 +28,8 @@ from ampproxy.credits.allowance import Allowance
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ConfigError
 from ampproxy.listen import describe
+from ampproxy.logs.observer import LogObserver
+from ampproxy.logs.twistd import output_of
 from ampproxy.notify import Notifier
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
@@ -34,10 +37,11 @@ from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.reload import ConfigWatch
 from ampproxy.resources.descriptors import raise_limit
-from ampproxy.resources.gateway import Running, Surroundings
+from ampproxy.resources.gateway import Gateway, Running, Surroundings
 from ampproxy.service import GatewayService
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import Proxy
+from ampproxy.wire.redact import Secret
 
 
 class Options(usage.Options):
@@ -84,6 +88,7 @@ def makeService(options: Options) -> GatewayService:
     keep_steady(reactor)
     raise_limit()
     config: Config = options["parsed"]
+    log = _log_observer(options.parent, reactor)
     try:
         cache = cache_folder(os.environ, Path.home())
         service = build(
@@ -93,7 +98,9 @@ def makeService(options: Options) -> GatewayService:
             cache=cache,
             state=config.state_dir,
             discover=True,
+            in_force=() if log is None else (partial(_log_by, log),),
         )
+        service.log_observer = log
         if any(config.auth_dir.glob("*.json")):
             attach_logins(service, config, reactor)
     except ConfigError as error:
@@ -112,7 +119,32 @@ def makeService(options: Options) -> GatewayService:
             announce=lambda: notifier.reloading(lambda: _state_of(service)),
         )
     _settle(service, watch, notifier, reactor)
+    if log is not None:
+        _settle_log(log, reactor)
     return service
+
+
+def _log_observer(twistd: Mapping[str, Any] | None, reactor: Any) -> LogObserver | None:
+    """What takes the log's events under ``twistd``.
+
+    :param twistd: the options before the word ``ampproxy``.
+    """
+    output = output_of(twistd, reactor.seconds)
+    return None if output is None else LogObserver(output, now=reactor.seconds, later=reactor.callLater)
+
+
+def _log_by(log: LogObserver, gateway: Gateway, secrets: Collection[Secret]) -> None:
+    log.use(gateway.config.logging, secrets)
+
+
+def _settle_log(log: LogObserver, reactor: Any) -> None:
+    """SIGUSR1 has the log's file opened anew, as with any daemon of ``twistd``'s."""
+
+    def started() -> None:
+        signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(log.output.reopen))
+
+    reactor.callWhenRunning(started)
+    reactor.addSystemEventTrigger("after", "shutdown", log.flush)
 
 
 def _state_of(service: GatewayService) -> str:
@@ -152,6 +184,7 @@ def build(
     cache: Path | None = None,
     state: Path | None = None,
     discover: bool = False,
+    in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = (),
 ) -> GatewayService:
     """Put a service together; it listens once it is started.
 
@@ -161,6 +194,7 @@ def build(
     :param cache: the folder of what may be forgotten; ``None``: nothing of it is kept.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param discover: ask the vendors for the models of accounts that name none, as long as it runs.
+    :param in_force: hear of each configuration that comes in force.
     :raises ConfigError: an endpoint or a TLS file cannot be used.
     """
     _check_proxies(config)
@@ -183,6 +217,7 @@ def build(
         state=state,
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
+        in_force=in_force,
     )
     return GatewayService(config, surroundings, reactor, listen, discovery if discover else None)
 

@@ -16,7 +16,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cli", "start"),
     ("tap",),
     ("service",),
-    ("listen", "reload", "notify", "clock", "demo"),
+    ("logs", "listen", "reload", "notify", "clock", "demo"),
     ("resources",),
     ("relay",),
     ("providers",),

@@ -221,6 +221,34 @@ class Timeouts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Logging:
+    """What the log holds and how it is written (our own section ``logging``).
+
+    :param level: the least that is told. ``Config.debug`` says the same as ``debug`` here.
+    :param rotate_size: bytes that the file of ``--logfile`` may hold before it is set aside.
+    :param rotate_keep: how many files that were set aside are kept; 0: none ever is set aside.
+    """
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warn", "error"] = "info"
+    rotate_size: int = 10 * 1024 * 1024
+    rotate_keep: int = 9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Where metrics are shown (our own section ``metrics``).
+
+    :param max_models: how many models' names are told apart.
+    """
+
+    enable: bool = True
+    host: str = "127.0.0.1"
+    port: int = 9317
+    max_models: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthClient:
     """How logins at one vendor are made and used (our own section ``oauth``).
 
@@ -329,6 +357,8 @@ class Config:
     accounts: tuple[Account, ...] = ()
     limits: Limits = field(default_factory=Limits)
     timeouts: Timeouts = field(default_factory=Timeouts)
+    logging: Logging = field(default_factory=Logging)
+    metrics: Metrics = field(default_factory=Metrics)
     oauth: OAuth = field(default_factory=OAuth)
     warnings: tuple[str, ...] = ()
     source: Path | None = None

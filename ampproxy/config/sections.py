@@ -13,8 +13,9 @@ from ampproxy.config.document import Scalar
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
+from ampproxy.config.observing import LOGGING, METRICS
 from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting
-from ampproxy.config.schema import Config, Limits, OAuth, Routing, Timeouts, Tls
+from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Timeouts, Tls
 from ampproxy.wire.redact import Secret
 
 #: What CLIProxyAPI's example holds where the user's own keys belong: anybody knows them.
@@ -189,7 +190,7 @@ _TRANSLATIONS = {"lenient": "lenient", "strict": "strict"}
 _NOT_LOGGED = "request and answer bodies are never written to files"
 _NO_DISGUISE = "requests carry ampproxy's own headers and are not disguised"
 _NO_VENDOR = "this kind of account is not served"
-_ELSEWHERE = "the service's log goes where twistd or systemd sends it"
+_ELSEWHERE = "the log goes where twistd's --logfile or systemd sends it; see logging"
 
 #: CLIProxyAPI's settings that mean nothing here.
 _UNSUPPORTED = {
@@ -246,6 +247,11 @@ def _config(found: Found) -> Config:
     values["oauth"] = with_models(
         values.get("oauth", OAuth()), values.pop("aliases", {}), values.pop("exclusions", {})
     )
+    # Two ways to say one thing.
+    logging = values.get("logging", Logging())
+    if values.get("debug", False):
+        values["logging"] = replace(logging, level="debug")
+    values["debug"] = values.get("debug", False) or logging.level == "debug"
     values.setdefault("auth_dir", found.place.reading.home / ".cli-proxy-api")
     values.setdefault("state_dir", default_state_dir(found.place.reading.environ, found.place.reading.home))
     config = Config(accounts=tuple(accounts), **values)
@@ -307,7 +313,15 @@ ROOT = Section(
             Reader("a list of secrets", _client_keys),
             "The keys that clients must send one of. Without any, whoever reaches the port is served.",
         ),
-        Setting("debug", "debug", readers.FLAG, "Log at debug level.", "false"),
+        Setting(
+            "debug",
+            "debug",
+            readers.FLAG,
+            "Log at debug level: how each model was routed, and what a translation could not say.",
+            "false",
+        ),
+        Setting("logging", "logging", LOGGING, "What the log holds and how it is written."),
+        Setting("metrics", "metrics", METRICS, "Where metrics are shown."),
         Setting("auth-dir", "auth_dir", readers.PATH, "The folder of login files.", "~/.cli-proxy-api"),
         Setting(
             "state-dir",

@@ -158,11 +158,11 @@ class Exchange:
         self._record.attempts.append(_told(offer, failure))
         self._failure = failure
         means.log.warn(
-            "{account} failed for {model}: {status} {message}",
+            "{account} failed for {model}: {status} {said}",
             account=label,
             model=self._question.asked,
             status=error.status,
-            message=printable(error.message),
+            said=printable(error.message),
         )
 
     async def _paused(self, tries: Selection, number: int) -> bool:

@@ -5,7 +5,7 @@ A reload builds a new one and swaps it in; what is under way keeps the one it be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -20,6 +20,7 @@ from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.report import LoginStatus
+from ampproxy.credentials.secrets import secrets_of
 from ampproxy.credits.allowance import Allowance
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.amp_users import AmpUsers
@@ -86,6 +87,8 @@ class Surroundings:
     :param seen_clients: which of Amp's clients have been here.
     :param unknown_routes: what they asked for that nobody knew.
     :param observers: who hears of each exchange that has ended, beside the log.
+    :param in_force: who hears of each configuration that comes in force, with all secrets of that moment;
+        again when only the secrets have changed, for a login's token was renewed.
     :param allowance: counts what goes to Amp under daily limits.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
@@ -102,22 +105,12 @@ class Surroundings:
     seen_clients: SeenClients
     unknown_routes: RouteMemory
     observers: tuple[Observer, ...] = ()
+    in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = ()
     state: Path | None = None
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
-
-
-def secrets_of(config: Config) -> list[Secret]:
-    """Every secret of a configuration."""
-    amp = config.ampcode
-    found = [*config.api_keys, *(account.api_key for account in config.accounts)]
-    found += [secret for pair in amp.per_client_keys for secret in pair]
-    found += [secret for secret in (amp.upstream_api_key, amp.actor_token) if secret is not None]
-    if config.oauth.gemini.client_secret:
-        found.append(config.oauth.gemini.client_secret)
-    return found
 
 
 class Gateway:
@@ -139,6 +132,7 @@ class Gateway:
             strict=config.translation == "strict",
         )
         self.redactor = Redactor(secrets_of(config))
+        self._tells = config.logging.level in ("debug", "info")
         self.amp_keys = AmpKeys(config.ampcode, environ=surroundings.environ, home=surroundings.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
         self.amp_users = self._amp_users()
@@ -175,7 +169,8 @@ class Gateway:
     def end(self, record: ExchangeRecord, outcome: Outcome, why: str = "") -> None:
         """An exchange has ended: tell the log and all observers, once."""
         if record.close(self.clock.seconds(), outcome, why):
-            record.tell(self.log)
+            if self._tells:
+                record.tell(self.log)
             for observer in self.around.observers:
                 observer(record)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+import sys
 from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import quote
@@ -53,16 +54,19 @@ class Redactor:
     blot out ordinary words.
     """
 
-    __slots__ = ("_known",)
+    __slots__ = ("_known", "_shortest")
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         values = {secret.reveal() for secret in secrets}
         forms = {form for value in values if len(value) >= _SHORTEST for form in _forms(value)}
         # Longest first: a secret may be the beginning of another.
         self._known = sorted(forms, key=len, reverse=True)
+        self._shortest = len(self._known[-1]) if self._known else sys.maxsize
 
     def known(self, text: str) -> str:
         """The same text with ``***`` in place of the known secrets only: JSON stays JSON."""
+        if len(text) < self._shortest:
+            return text
         for form in self._known:
             if form in text:
                 text = text.replace(form, _CUT)
@@ -89,23 +93,44 @@ def _forms(value: str) -> tuple[str, ...]:
 
 
 #: Without any of these no shape can match; a search for them costs next to nothing.
-_HINTS = ("authorization", "bearer", "key", "token", "secret", "sk-", "aiza", "ya29.", "sgamp_", "eyj")
+_HINTS = (
+    "authorization",
+    "bearer",
+    "key",
+    "token",
+    "secret",
+    "passw",
+    "cookie",
+    "sk-",
+    "aiza",
+    "ya29.",
+    "sgamp_",
+    "eyj",
+    "@",
+)
 
-#: A value behind a name, with or without quotes: ends at white space, a quote, a comma or the like.
-_VALUE = r"[^\s\"'\\,;&<>]+"
+#: A value behind a name, with or without quotes: ends at white space, a quote, a comma or the like. What
+#: only stands for a value, as in a piece of YAML that would help, stays.
+_VALUE = r"(?!YOUR-KEY\b|\$\{|file:/)[^\s\"'\\,;&<>]+"
+#: Between a name and its value. Not a line's end: what stands in the next line is something else.
+_IS = r"\\?[\"']?[ \t]*[:=][ \t]*\\?[\"']?"
 _SHAPES: tuple[tuple[str, str], ...] = (
     (
-        rf"\b((?:proxy-)?authorization)(\\?[\"']?\s*[:=]\s*\\?[\"']?)(?:(bearer|basic)\s+)?{_VALUE}",
+        rf"\b((?:proxy-)?authorization)({_IS})(?:(bearer|basic)[ \t]+)?{_VALUE}",
         rf"\1\2{_CUT}",
     ),
     (rf"\b(bearer\s+){_VALUE}", rf"\1{_CUT}"),
     (
-        r"\b((?:x-goog-|x-)?api[-_]?key|x-goog-api-key|(?:access|refresh|auth|id)[-_]?token|client[-_]?secret)"
-        rf"(\\?[\"']?\s*[:=]\s*\\?[\"']?){_VALUE}",
+        r"\b((?:x-goog-|x-)?api[-_]?key|x-goog-api-key|(?:access|refresh|auth|id)[-_]?token|client[-_]?secret"
+        rf"|passw(?:or)?d)({_IS}){_VALUE}",
         rf"\1\2{_CUT}",
     ),
     # Without a telling name only where it looks like a query: "unknown key: x" is no secret.
     (rf"\b(key=){_VALUE}", rf"\1{_CUT}"),
+    # A cookie is several pairs; all of them go.
+    (rf"\b((?:set-)?cookie)({_IS})[^\r\n\"']+", rf"\1\2{_CUT}"),
+    # The user and the password of a URL.
+    (r"(://)[^\s/@:\"']+:[^\s/@\"']+(?=@)", rf"\1{_CUT}"),
     (r"\bsk-[a-z0-9_-]{6,}", _CUT),
     (r"\bAIza[a-z0-9_-]{10,}", _CUT),
     (r"\bya29\.[a-z0-9_.-]{6,}", _CUT),

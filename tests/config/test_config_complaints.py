@@ -111,6 +111,12 @@ ERRORS = [
     ("size", "limits:\n  max-body: 3 parsecs", 2, "limits.max-body", "such as 512KiB or 64MiB"),
     ("size of nothing", "limits:\n  max-body: 0", 2, "limits.max-body", "above 0"),
     ("no headers at all", "limits:\n  max-headers: 0", 2, "limits.max-headers", "1 or more"),
+    ("log format", "logging:\n  format: xml", 2, "logging.format", "text or json, found 'xml'"),
+    ("log level", "logging:\n  level: loud", 2, "logging.level", "debug or info or warn or error"),
+    ("address", "metrics:\n  listen: 9317", 2, "metrics.listen", "such as 127.0.0.1:9317"),
+    ("address's port", "metrics:\n  listen: a:70000", 2, "metrics.listen", "an address with a port"),
+    ("IPv6 without brackets", "metrics:\n  listen: '::1:9317'", 2, "metrics.listen", "or [::1]:9317"),
+    ("no models", "metrics:\n  max-models: 0", 2, "metrics.max-models", "1 or more"),
     ("translation", "translation: loose", 1, "translation", "lenient or strict, found 'loose'"),
     ("upstream scheme", "ampcode:\n  upstream-url: ampcode.com", 2, "ampcode.upstream-url", "https://"),
     (

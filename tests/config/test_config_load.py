@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from ampproxy.config import document
 from ampproxy.config.load import parse
 from ampproxy.config.reading import Section, walk
-from ampproxy.config.schema import AmpCode, Config, Limits, Routing, Timeouts, Tls
+from ampproxy.config.schema import AmpCode, Config, Limits, Logging, Metrics, Routing, Timeouts, Tls
 from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret
@@ -70,8 +70,17 @@ SCALARS = [
     ("host: '[::1]'", {"host": "::1"}),
     ("port: 0", {"port": 0}),
     ("port: 65535", {"port": 65535}),
-    ("debug: on", {"debug": True}),
-    ("debug: TRUE", {"debug": True}),
+    ("debug: on", {"debug": True, "logging": Logging(level="debug")}),
+    ("debug: TRUE\nlogging: {level: error}", {"debug": True, "logging": Logging(level="debug")}),
+    ("logging: {level: Debug}", {"debug": True, "logging": Logging(level="debug")}),
+    ("logging: {level: warning, format: JSON}", {"logging": Logging(level="warn", format="json")}),
+    (
+        "logging: {rotate-size: 1MiB, rotate-keep: 0}",
+        {"logging": Logging(rotate_size=1 << 20, rotate_keep=0)},
+    ),
+    ("metrics: {enable: false}", {"metrics": Metrics(enable=False)}),
+    ("metrics: {listen: '[::1]:0', max-models: 7}", {"metrics": Metrics(host="::1", port=0, max_models=7)}),
+    ("metrics: {listen: localhost:99}", {"metrics": Metrics(host="localhost", port=99)}),
     ("debug: No", {"debug": False}),
     ("auth-dir: ' '", {}),
     ("auth-dir: ~/logins", {"auth_dir": HOME / "logins"}),

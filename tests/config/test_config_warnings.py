@@ -41,6 +41,13 @@ WARNINGS = [
     ("channel", "oauth-model-alias: {qwen: []}", 1, "oauth-model-alias.qwen", "is not served"),
     ("bootstrap", "streaming:\n  bootstrap-retries: 1", 2, "streaming.bootstrap-retries", "not supported"),
     (
+        "metrics for everybody",
+        "metrics:\n  listen: 0.0.0.0:9317",
+        2,
+        "metrics.listen",
+        "can be reached from other machines",
+    ),
+    (
         "cloak",
         "claude-api-key:\n  - api-key: a\n    cloak: {mode: always}",
         3,

@@ -27,6 +27,10 @@ CANARY = "canary-4711/plus+x"
         "Incorrect API key provided: sk-ant-canary9.",
         "sk-proj-canary9",
         "AIzaSycanary9canary9",
+        "password = canary9",
+        "Cookie: session=canary9; other=canary9",
+        "{'set-cookie': 'session=canary9; Path=/'}",
+        "tunnel through http://anna:canary9@proxy.test:3128 failed",
     ],
 )
 def test_no_secret_stands_in_a_text(text: str) -> None:
@@ -44,6 +48,11 @@ def test_no_secret_stands_in_a_text(text: str) -> None:
         "monkey=banana",
         "model claude-x is unknown",
         "a risk-averse ask-me",
+        'claude-api-key:\n  - api-key: "YOUR-KEY"\n    models:\n',
+        "api-key: ${ANTHROPIC_API_KEY}",
+        "api-key: file:/run/secrets/anthropic",
+        "set api-keys:\nnothing else",
+        "claude-login[anna@example.com] at https://api.anthropic.com:443/v1",
         "",
     ],
 )

@@ -140,7 +140,9 @@ class Logins:
         """Every token of this moment, for a redactor."""
         logins = [credential.login for credential in self._credentials.values()]
         texts = [
-            text for login in logins for text in (login.access_token, login.refresh_token, login.client[1])
+            text
+            for login in logins
+            for text in (login.access_token, login.refresh_token, login.id_token, login.client[1])
         ]
         return [Secret(text) for text in texts if text]
 

@@ -1,0 +1,103 @@
+"""``logging`` and ``metrics``: what the service tells of itself."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ampproxy.config import readers
+from ampproxy.config.reading import Found, Place, Reader, Section, Setting, Wrong
+from ampproxy.config.schema import Logging, Metrics
+
+_FORMATS = {"text": "text", "json": "json"}
+_LEVELS = {
+    "debug": "debug",
+    "info": "info",
+    "warn": "warn",
+    "warning": "warn",
+    "error": "error",
+}
+_ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_.-]+)):([0-9]{1,5})\Z")
+_EXPECTED = "an address with a port, such as 127.0.0.1:9317 or [::1]:9317"
+
+
+def _address(place: Place) -> tuple[str, int]:
+    """``HOST:PORT``; an IPv6 address in brackets."""
+    text = place.text(_EXPECTED)
+    found = _ADDRESS.match(text)
+    if found is None or int(found[3]) > 65535:
+        raise Wrong(f"expected {_EXPECTED}")
+    return found[1] or found[2], int(found[3])
+
+
+def _metrics(found: Found) -> Metrics:
+    values: dict[str, Any] = dict(found.values)
+    if "listen" in values:
+        values["host"], values["port"] = values.pop("listen")
+    metrics = Metrics(**values)
+    if metrics.enable and not readers.is_loopback(metrics.host):
+        found.at("listen").warn(
+            "can be reached from other machines, and metrics are shown without a key: they hold the names"
+            " of models and accounts, and how much they are used"
+        )
+    return metrics
+
+
+LOGGING = Section(
+    lambda found: Logging(**found.values),
+    (
+        Setting(
+            "format",
+            "format",
+            readers.choice(_FORMATS),
+            "Lines for people, or a JSON object in each line.",
+            "text",
+        ),
+        Setting(
+            "level",
+            "level",
+            readers.choice(_LEVELS),
+            "The least that is told. `warn` and `error` leave out the line of each exchange; `debug` is the"
+            " same as `debug: true`, which wins over what stands here.",
+            "info",
+        ),
+        Setting(
+            "rotate-size",
+            "rotate_size",
+            readers.SIZE,
+            "So large may the file of `--logfile` become before it is set aside as `FILE.1`.",
+            "10MiB",
+        ),
+        Setting(
+            "rotate-keep",
+            "rotate_keep",
+            readers.COUNT,
+            "So many files that were set aside are kept; 0: the file is never set aside, which leaves it to"
+            " logrotate.",
+            "9",
+        ),
+    ),
+)
+
+METRICS = Section(
+    _metrics,
+    (
+        Setting(
+            "enable", "enable", readers.FLAG, "Show metrics to Prometheus, on a port of their own.", "true"
+        ),
+        Setting(
+            "listen",
+            "listen",
+            Reader("an address with a port", _address),
+            "Where `/metrics` is. If the port is taken, the service starts without, says so and tries again.",
+            "127.0.0.1:9317",
+        ),
+        Setting(
+            "max-models",
+            "max_models",
+            readers.POSITIVE,
+            "So many models' names are told apart; the others count together as `other`.",
+            "100",
+        ),
+    ),
+)

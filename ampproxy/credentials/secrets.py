@@ -1,0 +1,42 @@
+"""Every secret that a configuration holds: what no log, error or page may show."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote, urlsplit
+
+from ampproxy.config.schema import Config
+from ampproxy.wire.redact import Secret
+
+#: Headers of an account that are credentials of its owner's: those whose name says so.
+_CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|passw", re.IGNORECASE)
+
+
+def secrets_of(config: Config) -> list[Secret]:
+    """Every secret of a configuration: keys, OAuth clients' secrets, proxies' passwords, credentials among
+    the accounts' own headers. Tokens of logins are not in it: they are not the configuration's.
+    """
+    amp = config.ampcode
+    found = [*config.api_keys, *(account.api_key for account in config.accounts)]
+    found += [secret for pair in amp.per_client_keys for secret in pair]
+    found += [secret for secret in (amp.upstream_api_key, amp.actor_token) if secret is not None]
+    oauth = config.oauth
+    found += [
+        client.client_secret for client in (oauth.claude, oauth.codex, oauth.gemini) if client.client_secret
+    ]
+    found += map(Secret, _texts(config))
+    return [secret for secret in found if secret]
+
+
+def _texts(config: Config) -> Iterator[str]:
+    for url in (config.proxy_url, *(account.proxy_url for account in config.accounts)):
+        password = urlsplit(url).password if url else None
+        if password:
+            yield password
+            yield unquote(password)
+    for account in config.accounts:
+        for name, value in account.headers:
+            if _CREDENTIAL.search(name):
+                yield value
+                yield value.partition(" ")[2]

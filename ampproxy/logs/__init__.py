@@ -1,0 +1,1 @@
+"""The log: what is told, in which form, and where it goes."""

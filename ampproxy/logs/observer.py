@@ -1,0 +1,156 @@
+"""Where the events of ``twisted.logger`` end: the one place through which everything goes that is written."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
+
+from twisted.logger import ILogObserver, LogEvent, formatEvent
+from zope.interface import implementer
+
+from ampproxy.config.schema import Logging
+from ampproxy.logs.clean import Cleaner
+from ampproxy.logs.formats import FORMATS, Stamp, Told
+from ampproxy.logs.storms import Storms
+from ampproxy.relay.record import SERVING
+from ampproxy.wire.redact import Secret
+
+#: So many secrets are known at the least, those that were known last: a token that was renewed and a key
+#: that was taken away may still turn up.
+MOST_SECRETS = 100
+
+_RANK = {name: rank for rank, name in enumerate(("debug", "info", "warn", "error", "critical"))}
+
+
+class Output(Protocol):
+    """Takes what is to be written."""
+
+    def write(self, line: str, level: str) -> None:
+        """A line, perhaps with continuations, with an end of line. Does not raise."""
+        ...
+
+    def use(self, logging: Logging) -> None:
+        """Other settings from now on."""
+        ...
+
+    def reopen(self) -> None:
+        """Write to another file from now on, if this one was moved away; see the provider."""
+        ...
+
+
+@implementer(ILogObserver)
+class LogObserver:
+    """Filters by level, cuts secrets, formats, writes. It never raises.
+
+    :param output: where it is written.
+    :param now: seconds, monotonic.
+    :param later: as ``IReactorTime.callLater``.
+    :param local: as ``time.localtime``.
+    :ivar counts: how many events of each level came, from warnings on; told or held back.
+    """
+
+    def __init__(
+        self,
+        output: Output,
+        *,
+        now: Callable[[], float],
+        later: Callable[[float, Callable[[], None]], object],
+        local: Callable[[float], time.struct_time] = time.localtime,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self.output = output
+        self.counts: Counter[str] = Counter()
+        self._wall = wall
+        self._stamp = Stamp(local)
+        self._storms = Storms(now, later, self._held_back)
+        self._secrets: OrderedDict[Secret, None] = OrderedDict()
+        self.use(Logging(), ())
+
+    def use(self, logging: Logging, secrets: Collection[Secret]) -> None:
+        """From now on by these settings, and without these secrets nor, for some time, those before."""
+        for secret in secrets:
+            self._secrets.pop(secret, None)
+            self._secrets[secret] = None
+        while len(self._secrets) > MOST_SECRETS and len(self._secrets) > len(secrets):
+            self._secrets.popitem(last=False)
+        self._least = _RANK[logging.level]
+        self._clean = Cleaner(self._secrets)
+        self._format = FORMATS[logging.format](self._stamp, self._clean)
+        self.output.use(logging)
+
+    def flush(self) -> None:
+        """Tell of what was held back: the service ends."""
+        self._storms.flush()
+
+    def __call__(self, event: LogEvent) -> None:
+        """Take an event."""
+        level: Any = event.get("log_level")
+        name: str = level.name if level is not None else _legacy_level(event)
+        rank = _RANK[name]
+        if rank >= 2:
+            self.counts[name] += 1
+        if rank < self._least:
+            return
+        try:
+            if event.get("log_kind") == "exchange":
+                line = self._format.exchange(event["log_time"], name, event)
+                self.output.write(line, name)
+                return
+            told = self._told(event, name)
+            if rank >= 2 and not self._storms.admit(name, told.message + told.traceback):
+                return
+            line = self._format.event(told)
+        except Exception as error:
+            # A log must not fail because of what is told to it.
+            problem = f"an event of {event.get('log_namespace')} cannot be shown: {type(error).__name__}"
+            line = self._format.event(Told(self._wall(), "error", "ampproxy", problem))
+        self.output.write(line, name)
+
+    def _told(self, event: LogEvent, level: str) -> Told:
+        moment = event.get("log_time") or self._wall()
+        request = event.get("request") or SERVING.get()
+        logger = event.get("log_namespace") or "-"
+        if logger == "log_legacy":
+            logger = "twisted"
+        failure = event.get("log_failure")
+        fields = {}
+        if "log_legacy" not in event:
+            fields = {name: value for name, value in event.items() if not name.startswith("log_")}
+            fields.pop("request", None)
+        return Told(
+            moment,
+            level,
+            logger,
+            self._message(event, logger),
+            request=str(request),
+            fields=fields,
+            traceback="" if failure is None else failure.getTraceback(),
+        )
+
+    def _message(self, event: LogEvent, logger: str) -> str:
+        """The text of an event. What was put into it is cleaned first, so that only line ends that are
+        ours remain; then the whole, for what hides in objects that are no texts.
+        """
+        clean = self._clean
+        copy = dict(event)
+        for name, value in event.items():
+            if isinstance(value, (str, bytes)) and not name.startswith("log_"):
+                copy[name] = clean.field(name, value, clean.line)
+        text: str = formatEvent(copy)
+        if not text and "log_failure" in event:
+            text = "A defect"
+        if logger.partition(".")[0] == "ampproxy":
+            return clean.known(text)
+        # What others say may hold a secret behind any name, and lines of anybody.
+        return clean.lines(text)
+
+    def _held_back(self, level: str, message: str) -> None:
+        told = Told(self._wall(), level, "ampproxy", message)
+        self.output.write(self._format.event(told), level)
+
+
+def _legacy_level(event: LogEvent) -> str:
+    """The level of an event that has none."""
+    return "critical" if event.get("isError") else "info"
