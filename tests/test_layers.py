@@ -16,7 +16,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cli", "start"),
     ("tap",),
     ("service",),
-    ("logs", "listen", "reload", "notify", "clock", "demo"),
+    ("logs", "listen", "reload", "notify", "clock", "demo", "doctor"),
     ("resources",),
     ("relay",),
     ("providers",),

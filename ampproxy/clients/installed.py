@@ -1,8 +1,6 @@
 """Which of Amp's clients are installed, and of which generation each is.
 
-A version is ``0.0.SECONDS-gCOMMIT``, its number the time at which it was built. Up to spring 2026 the
-clients asked models themselves (*classic*); since July 2026 they are native programs whose model calls
-are made in Amp's cloud (*Neo*).
+A version is ``0.0.SECONDS-gCOMMIT``, its number the time at which it was built.
 """
 
 from __future__ import annotations
@@ -16,13 +14,10 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
+from ampproxy.amp.clients import Generation, generation_of
 from ampproxy.clients.places import Machine, editors
 
-Generation = Literal["classic", "neo"]
-
-#: Clients built from 1 July 2026 on are Neo. Seconds since the epoch.
-NEO_SINCE = 1782864000
-#: The newest classic CLI on npm.
+#: The newest classic CLI on npm (see :data:`ampproxy.amp.clients.NEWEST_CLASSIC`).
 NEWEST_CLASSIC = "0.0.1777897475-g2324e1"
 
 _VERSION = re.compile(r"\b\d+\.\d+\.(?P<built>1[5-9]\d{8}|2\d{9})(?:-g(?P<commit>[0-9a-f]{4,40}))?\b")
@@ -42,9 +37,9 @@ class Version:
     built: int
 
     @property
-    def generation(self) -> Generation:
-        """Who makes its model calls: the client itself, or Amp's cloud."""
-        return "neo" if self.built >= NEO_SINCE else "classic"
+    def generation(self) -> Generation | None:
+        """Who makes its model calls: the client itself, or Amp's cloud; ``None``: nobody here knows."""
+        return generation_of(self.text)
 
     @property
     def day(self) -> str:
@@ -108,7 +103,7 @@ def _programs(path: str, home: Path) -> Iterator[Path]:
         if not os.path.isabs(folder):
             continue
         program = Path(folder) / "amp"
-        if program.is_file() and os.access(program, os.X_OK):
+        if os.path.isfile(program) and os.access(program, os.X_OK):
             yield program
 
 

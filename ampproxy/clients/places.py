@@ -15,6 +15,7 @@ editor's secret storage, which is encrypted: no other program can put one there.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,8 @@ def cli_settings(machine: Machine) -> Path:
         return Path(named).absolute()
     file = machine.config_folder() / "amp" / "settings.json"
     commented = file.with_suffix(".jsonc")
-    return commented if commented.is_file() and not file.is_file() else file
+    # Unlike a path's own methods these are false where one may not look.
+    return commented if os.path.isfile(commented) and not os.path.isfile(file) else file
 
 
 def cli_secrets(machine: Machine) -> Path:
@@ -140,7 +142,7 @@ def _there(machine: Machine) -> Iterator[Editor]:
     """The editors; of those that share their extensions, the ones that have been started here."""
     for editor in EDITORS:
         shared = [other for other in EDITORS if other.extensions == editor.extensions]
-        if len(shared) == 1 or editor.settings(machine).parent.is_dir():
+        if len(shared) == 1 or os.path.isdir(editor.settings(machine).parent):
             yield editor
 
 
@@ -153,7 +155,7 @@ def workspace_folders(start: Path, home: Path) -> list[Path]:
         if folder in (home, Path(folder.anchor)) and folder != start:
             return [start]
         folders.append(folder)
-        if (folder / ".git").exists():
+        if os.path.exists(folder / ".git"):
             return folders
     return [start]
 

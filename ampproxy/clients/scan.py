@@ -85,8 +85,21 @@ def shown_url(url: str) -> str:
 
 
 def same_address(one: str, other: str) -> bool:
-    """Whether two addresses lead to the same place; a slash at the end makes no difference."""
-    return one.rstrip("/").lower() == other.rstrip("/").lower()
+    """Whether two addresses lead to the same place. A slash at the end makes no difference, nor which of
+    its names this machine goes by.
+    """
+    return _place(one) == _place(other)
+
+
+def _place(url: str) -> tuple[str, str, int | None, str]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "", "", None, url
+    host = "localhost" if host in ("127.0.0.1", "::1") else host
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, host, port or default, parts.path.rstrip("/")
 
 
 def scan(machine: Machine, cwd: Path) -> tuple[list[Told], list[Unread]]:

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from twisted.internet import reactor
 
 from ampproxy.cli import main
+from ampproxy.cli.setup import command
 from ampproxy.config.load import load
 from ampproxy.tap import build
 from tests.clients.test_client_setup import tree
@@ -208,6 +209,13 @@ def test_misuse(home):
     assert "say it with --url" in home.run().output
     home.config.write_text("port: x\n")
     assert (home.run().exit_code, home.run("--undo").exit_code) == (1, 0)
+
+
+def test_documented():
+    """The guide has a row for each option."""
+    guide = (Path(__file__).parents[2] / "docs/setup.md").read_text(encoding="utf-8")
+    for option in command.params:
+        assert f"| `{option.opts[0]}" in guide
 
 
 def test_variables_win(home):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from ampproxy.amp.clients import Generation
 from ampproxy.clients.installed import (
-    NEO_SINCE,
     NEWEST_CLASSIC,
     installed_clis,
     installed_editors,
@@ -75,7 +75,7 @@ def test_editors(tmp_path):
     (tmp_path / ".cursor/extensions/sourcegraph.amp-0.0.1784106548-universal").mkdir()
     found = {one.name: one for one in installed_editors(machine(tmp_path))}
     assert found["Cursor"].version == parse_version("0.0.1784106548")
-    assert found["VSCodium"].version.generation == "classic"
+    assert found["VSCodium"].version.generation is Generation.CLASSIC
 
 
 def test_profiles_and_servers(tmp_path):
@@ -105,10 +105,14 @@ def test_workspaces(tmp_path):
 @pytest.mark.parametrize(
     ("text", "version", "generation"),
     [
-        ("0.0.1777897475-g2324e1 (released 2026-05-04T12:28:29.210Z, 6mo ago)", NEWEST_CLASSIC, "classic"),
-        ("0.0.1784106548-gd81d8b", "0.0.1784106548-gd81d8b", "neo"),
-        (f"0.0.{NEO_SINCE - 1}", f"0.0.{NEO_SINCE - 1}", "classic"),
-        (f"0.0.{NEO_SINCE}", f"0.0.{NEO_SINCE}", "neo"),
+        (
+            "0.0.1777897475-g2324e1 (released 2026-05-04T12:28:29.210Z, 6mo ago)",
+            NEWEST_CLASSIC,
+            Generation.CLASSIC,
+        ),
+        ("0.0.1784106548-gd81d8b", "0.0.1784106548-gd81d8b", Generation.NEO),
+        ("0.0.1780000000-g0a0b0c", "0.0.1780000000-g0a0b0c", None),
+        ("0.0.1790142911", "0.0.1790142911", Generation.NEO),
     ],
 )
 def test_versions(text, version, generation):

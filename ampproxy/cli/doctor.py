@@ -1,0 +1,167 @@
+"""``ampproxy doctor``: look at everything between Amp's clients and the models, and judge it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ampproxy.cli.accounts import ask
+from ampproxy.cli.configured import config_option
+from ampproxy.clients.places import Machine
+from ampproxy.doctor.checks import CHECKS, examine
+from ampproxy.doctor.context import Context, gather, targets
+from ampproxy.doctor.finding import Examination, Finding, Level, LiveRow, counted
+from ampproxy.wire.redact import printable
+
+#: Seconds that a client may take to say its version.
+_PATIENCE = 10.0
+_COLOURS: dict[Level, str] = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "red"}
+_HEADINGS = ("ROLE", "ASKED MODEL", "ACCOUNT", "MODEL THERE", "DIALECT", "PAID BY", "RESULT")
+
+
+@click.command("doctor")
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Send the smallest possible request for each role and account to your accounts; never to Amp.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
+@config_option
+def command(live: bool, as_json: bool, file: Path | None) -> None:
+    """Look at everything between Amp's clients on this machine and the models, and judge it.
+
+    Each finding is ok, a note, a warning or a problem, in a sentence, with what to do. Nothing is changed,
+    and no secret is shown. Exit status 0 if there is no problem, else 1.
+    """
+    from twisted.internet.task import react
+
+    machine = Machine(Path.home(), os.environ, sys.platform)
+    context = gather(machine, Path.cwd(), file, run=version_of, ask=ask, now=time.time())
+
+    async def main(reactor: Any) -> None:
+        tell = (lambda row: None) if as_json else progress
+        found = await examination(reactor, context, live=live, tell=tell)
+        click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(lines(found)))
+        raise SystemExit(1 if found.worst == "problem" else 0)
+
+    react(main)
+
+
+def version_of(program: Path) -> str:
+    """What a program prints with ``--version``; empty if it does not in time."""
+    try:
+        done = subprocess.run(  # noqa: S603  a program that the user has in PATH as amp
+            [str(program), "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout[:4096].decode("utf-8", "replace")
+
+
+async def examination(
+    reactor: Any,
+    context: Context,
+    *,
+    live: bool,
+    tell: Callable[[LiveRow], object] = lambda row: None,
+    client: Any = None,
+) -> Examination:
+    """Reach the upstreams, judge everything, and try the models if that is wanted.
+
+    :param tell: called with each model that was tried, as soon as that is done.
+    :param client: sends requests; by default one that trusts the system's authorities.
+    """
+    from ampproxy.doctor.probe import knock
+    from ampproxy.upstream.client import UpstreamClient
+
+    config = context.config
+    if config is None:
+        return Examination(examine(context), () if live else None)
+    if client is None:
+        client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect)
+    try:
+        context = replace(context, probes=await knock(client, reactor, targets(config)))
+        rows = await _tried(reactor, context, client, tell) if live else None
+    finally:
+        await client.close()
+    return Examination(examine(context), rows)
+
+
+async def _tried(
+    reactor: Any, context: Context, client: Any, tell: Callable[[LiveRow], object]
+) -> tuple[LiveRow, ...]:
+    from ampproxy.doctor.about_models import live_asks
+    from ampproxy.doctor.live import Trial
+    from ampproxy.resources.gateway import secrets_of
+    from ampproxy.wire.redact import Redactor
+
+    assert context.config is not None
+    assert context.router is not None
+    redactor = Redactor(secrets_of(context.config))
+    trial = Trial(
+        context.config, context.router, client, reactor, redactor=redactor, wall=time.time, tell=tell
+    )
+    return await trial.run(live_asks(context))
+
+
+def progress(row: LiveRow) -> None:
+    """Tell of a model that was tried, on the standard error."""
+    click.echo(f"tried {row.role or 'account'} {row.account or '-'}: {row.result}", err=True)
+
+
+def lines(found: Examination) -> Iterator[str]:
+    """The findings below the titles of their checks, then what was tried, then how many there are."""
+    for check in CHECKS:
+        mine = [finding for finding in found.findings if finding.check == check.name]
+        if not mine:
+            continue
+        yield check.title
+        for finding in mine:
+            yield from _finding(finding)
+        yield ""
+    if found.live is not None:
+        yield "Tried with real requests"
+        yield from _live(found.live)
+        yield ""
+    yield f"{counted(found.findings)}."
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    level = click.style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
+    yield f"  {level} {finding.text}"
+    if finding.todo:
+        yield f"           To do: {finding.todo}"
+
+
+def _live(rows: Iterable[LiveRow]) -> Iterator[str]:
+    cells = [_HEADINGS, *(_cells(row) for row in rows)]
+    widths = [max(len(row[at]) for row in cells) for at in range(len(_HEADINGS) - 1)]
+    for *first, last in cells:
+        padded = [f"{cell:<{width}}" for cell, width in zip(first, widths, strict=True)]
+        yield "  " + "  ".join((*padded, last)).rstrip()
+
+
+def _cells(row: LiveRow) -> tuple[str, ...]:
+    result = f"ok, {row.ms} ms" if row.result == "ok" else row.result
+    return (
+        row.role or "-",
+        printable(row.asked) or "-",
+        printable(row.account) or "-",
+        printable(row.model) or "-",
+        row.dialect,
+        row.pays,
+        f"{result}: {row.text}" if row.text else result,
+    )

@@ -1,0 +1,1 @@
+"""``ampproxy doctor``: everything between a client and a model, looked at and judged."""

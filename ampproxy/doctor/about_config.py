@@ -1,0 +1,196 @@
+"""Checks of the configuration, of who can read what, and of the service that should run by it."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from ampproxy.clients.places import cli_secrets
+from ampproxy.config.readers import is_loopback
+from ampproxy.config.schema import Config
+from ampproxy.credentials.report import AccountReport
+from ampproxy.doctor.context import Context
+from ampproxy.doctor.finding import Finding, note, ok, problem, warning
+from ampproxy.wire.redact import printable
+
+_EXAMPLE = "write one (README.md has an example), or name it with --config"
+
+
+def configuration(context: Context) -> Iterator[Finding]:
+    """Whether it loads, and all that is odd in it."""
+    if context.source is None:
+        yield problem("There is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy.", _EXAMPLE)
+        return
+    for complaint in context.complaints:
+        yield problem(f"{printable(complaint).rstrip('.')}.", "correct the line")
+    config = context.config
+    if config is None:
+        return
+    for text in config.warnings:
+        yield warning(f"{printable(text).rstrip('.')}.", "correct the line, or leave it if it is meant")
+    yield ok(f"{context.source} loads.")
+    if context.logins_why:
+        yield problem(
+            f"The folder of logins, {config.auth_dir}, cannot be read: {context.logins_why}.",
+            f"make it yours: chown -R $USER {config.auth_dir}",
+        )
+    if not config.api_keys:
+        yield note(
+            "There are no api-keys: every program of this machine is served, and spends your accounts.",
+            "ampproxy setup makes a key",
+        )
+    if not is_loopback(config.host) and config.tls is None:
+        yield warning(
+            f"The gateway listens on {config.host or 'every interface'} without TLS: keys and conversations"
+            " cross the network in clear.",
+            "set host to 127.0.0.1, or tls",
+        )
+
+
+def permissions(context: Context) -> Iterator[Finding]:
+    """Who else can read or write what holds secrets, or decides where they go."""
+    found = list(_permissions(context))
+    yield from found
+    if not found:
+        yield ok("Files with secrets are their owner's alone.")
+
+
+def _permissions(context: Context) -> Iterator[Finding]:
+    config = context.config
+    if context.source is not None:
+        yield from _file(context.source, "the configuration", secret=_holds_secrets(context.source, config))
+    yield from _file(cli_secrets(context.machine), "Amp's keys", secret=True)
+    if config is None:
+        return
+    yield from _folder(config.auth_dir, "logins")
+    for path in sorted(config.auth_dir.glob("*.json")):
+        yield from _file(path, "a login", secret=True)
+    yield from _folder(config.state_dir / "setup", "copies of your settings")
+    if config.tls is not None:
+        yield from _file(config.tls.key, "the listener's private key", secret=True)
+
+
+def _holds_secrets(path: Path, config: Config | None) -> bool:
+    """Whether a secret stands in the file itself, and not in the environment or in another file."""
+    if config is None:
+        return True
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    secrets = [*config.api_keys, *(account.api_key for account in config.accounts)]
+    if config.ampcode.upstream_api_key is not None:
+        secrets.append(config.ampcode.upstream_api_key)
+    return any(secret and secret.reveal() in text for secret in secrets)
+
+
+def _file(path: Path, what: str, *, secret: bool) -> Iterator[Finding]:
+    mode = _mode(path)
+    if mode is None:
+        return
+    if mode & 0o022:
+        yield problem(f"{path} ({what}) can be written by others (mode {mode:04o}).", f"chmod go-w {path}")
+    if secret and mode & 0o044:
+        yield warning(f"{path} ({what}) can be read by others (mode {mode:04o}).", f"chmod 600 {path}")
+
+
+def _folder(path: Path, what: str) -> Iterator[Finding]:
+    mode = _mode(path)
+    if mode is not None and mode & 0o077:
+        yield warning(f"{path} ({what}) is open to others (mode {mode:04o}).", f"chmod 700 {path}")
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return None
+
+
+def service(context: Context) -> Iterator[Finding]:
+    """Whether the gateway is up at its address, or something else is there."""
+    config, seen = context.config, context.seen
+    if config is None:
+        return
+    start = f"twistd -n ampproxy --config {context.source}"
+    if not context.url or seen is None:
+        yield note("With port: 0 the gateway has no address of its own.", "set port, for example to 8317")
+    elif seen.state == "ready":
+        yield ok(f"The gateway runs at {context.url} and takes the first of its api-keys.")
+        yield from _other_configuration(context, start)
+    elif seen.state == "refused":
+        yield problem(
+            f"The gateway at {context.url} does not take the first key of {context.source} ({seen.why}).",
+            f"it runs by another configuration: stop it, then {start}",
+        )
+    elif seen.state == "down":
+        yield problem(f"Nobody answers at {context.url} ({seen.why}).", start)
+    elif seen.state == "untrusted":
+        yield problem(
+            f"The service at {context.url} shows another certificate than tls.cert ({seen.why}).",
+            f"restart it: {start}",
+        )
+    else:
+        yield problem(
+            f"Something else holds the port: {context.url} is no ampproxy ({seen.why}).",
+            f"find it (ss -ltnp 'sport = :{config.port}'), stop it or set another port, then {start}",
+        )
+
+
+def _other_configuration(context: Context, start: str) -> Iterator[Finding]:
+    assert context.config is not None
+    if context.report is None:
+        return
+    running = {account.label for account in context.report.accounts}
+    if running != {account.label for account in context.config.accounts}:
+        yield warning(
+            "The service has other accounts than the configuration and auth-dir: it runs by another file, or"
+            " has refused the last change.",
+            f"look at its log, or restart it: {start}",
+        )
+
+
+def accounts(context: Context) -> Iterator[Finding]:
+    """How each account is."""
+    config = context.config
+    if config is None:
+        return
+    if not config.accounts:
+        yield problem(
+            "There is no account: no model is served.", "add one to the configuration, or ampproxy login"
+        )
+    elif context.report is None:
+        yield note(
+            f"How the {len(config.accounts)} accounts are is not known: {printable(context.report_why)}",
+            "start the service",
+        )
+    else:
+        for account in context.report.accounts:
+            yield _account(account)
+
+
+def _account(account: AccountReport) -> Finding:
+    label = printable(account.label)
+    if account.state == "ready":
+        return ok(f"{label} is ready.")
+    if account.state == "needs login":
+        todo = account.remedy or next((rest.remedy for rest in account.rests if rest.remedy), "")
+        return problem(
+            f"{label} must log in again{_because(account.error)}.", todo or "renew its key or its login"
+        )
+    if account.rests:
+        rest = max(account.rests, key=lambda one: one.seconds)
+        scope = f" for {printable(rest.model)}" if rest.model else ""
+        return warning(
+            f"{label} rests{scope}: it {rest.reason}{_because(rest.said)}; it is tried again in"
+            f" {rest.seconds:.0f} s.",
+            rest.remedy or "nothing, unless it comes back",
+        )
+    return warning(
+        f"{label} is {account.state}{_because(account.error)}.", account.remedy or "look at the log"
+    )
+
+
+def _because(words: str) -> str:
+    return f" ({printable(words).rstrip('.')})" if words else ""

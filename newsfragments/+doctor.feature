@@ -1,0 +1,1 @@
+`ampproxy doctor` judges everything between Amp's clients and the models: clients and their generation, every place that sets an address or a key, the service, permissions, upstreams, accounts, mappings, and where each model goes that Amp asks for; `--live` tries each role and account.
