@@ -91,6 +91,11 @@ def same_address(one: str, other: str) -> bool:
     return _place(one) == _place(other)
 
 
+def host_of(url: str) -> str:
+    """The host of an address, lower case; empty if it has none."""
+    return _place(url)[1]
+
+
 def _place(url: str) -> tuple[str, str, int | None, str]:
     try:
         parts = urlsplit(url)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from ampproxy.amp.clients import MEANING, Generation
 from ampproxy.clients.installed import NEWEST_CLASSIC, Installed
 from ampproxy.clients.places import AMP, EDITORS, KEY_VARIABLE, SETTINGS_VARIABLE, URL, URL_VARIABLE
-from ampproxy.clients.scan import Told, same_address, shown_url
+from ampproxy.clients.scan import Told, host_of, same_address, shown_url
 from ampproxy.doctor.context import Context
 from ampproxy.doctor.finding import Finding, note, ok, problem, warning
 from ampproxy.wire.redact import Secret, printable
@@ -98,7 +97,7 @@ def is_gateway(context: Context, url: str) -> bool:
     """Whether an address is the gateway's, by whatever name."""
     if context.config is None or not context.url:
         return False
-    return same_address(url, context.url) or (urlsplit(url).hostname or "") in context.config.allowed_hosts
+    return same_address(url, context.url) or host_of(url) in context.config.allowed_hosts
 
 
 def _cli_address(context: Context) -> Finding:
@@ -157,13 +156,18 @@ def keys(context: Context) -> Iterator[Finding]:
     key, where = _cli_key(context, url)
     if key is None:
         yield _no_key(context, url)
-    elif context.config.api_keys and key not in context.config.api_keys:
+    elif not context.config.api_keys or key in context.config.api_keys:
+        yield ok(f"Amp's CLI presents a key that the gateway takes ({where}).")
+    elif context.config.ampcode.accept_amp_keys:
+        yield note(
+            f"The key that Amp's CLI presents ({where}) is none of the gateway's api-keys: it is let in only"
+            " if Amp knows it (ampcode.accept-amp-keys).",
+        )
+    else:
         yield problem(
             f"The key that Amp's CLI presents ({where}) is none of the gateway's api-keys: it is refused.",
             "ampproxy setup, or add the key to api-keys" + _unset(where),
         )
-    else:
-        yield ok(f"Amp's CLI presents a key that the gateway takes ({where}).")
 
 
 def _cli_key(context: Context, url: str) -> tuple[Secret | None, str]:

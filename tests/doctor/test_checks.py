@@ -135,6 +135,7 @@ def test_generations():
         (Told("shell", "/h/.bashrc:3", "AMP_URL", "https://ampcode.com"),
          "warning", "goes before the settings"),
         (Told("shell", "/h/.bashrc:3", "AMP_URL", "http://localhost:8317/"), "ok", "which is the gateway"),
+        (Told("shell", "/h/.bashrc:3", "AMP_URL", "http://["), "warning", "to (no address)"),
         (Told("workspace", "/w/.vscode/settings.json", "amp.url", URL), "warning", "a repository must not"),
         (Told("managed", "/etc/m.json", "amp.url", URL), "note", "all users"),
         (Told("editor", "/c/settings.json", "amp.url", "https://ampcode.com/"), "warning", "not the gateway"),
@@ -193,6 +194,12 @@ def test_keys(keys, more, level, words):
     """The key that the CLI presents is the gateway's, or it is said why not; none is shown."""
     findings = found("keys", told(context(keys=keys), *more))
     assert [finding.text for finding in findings if finding.level == level and words in finding.text]
+
+
+def test_keys_of_amp():
+    """Where Amp's own keys are let in, one may be presented."""
+    text = CONFIG + "ampcode: {upstream-url: 'https://amp.test', accept-amp-keys: true}\n"
+    assert levels("keys", context(text, keys=(Kept(URL, Secret(OTHER)),))) == ["note"]
 
 
 def test_unreadable_keys():
