@@ -103,9 +103,9 @@ async def examination(
 async def _tried(
     reactor: Any, context: Context, client: Any, tell: Callable[[LiveRow], object]
 ) -> tuple[LiveRow, ...]:
+    from ampproxy.credentials.secrets import secrets_of
     from ampproxy.doctor.about_models import live_asks
     from ampproxy.doctor.live import Trial
-    from ampproxy.resources.gateway import secrets_of
     from ampproxy.wire.redact import Redactor
 
     assert context.config is not None

@@ -9,9 +9,9 @@ import pytest
 from twisted.internet import reactor
 
 from ampproxy.amp.asks import Ask
+from ampproxy.credentials.secrets import secrets_of
 from ampproxy.doctor.live import Trial
 from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES
-from ampproxy.resources.gateway import secrets_of
 from ampproxy.routing.decide import Router
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.wire.redact import Redactor
