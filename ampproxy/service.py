@@ -17,6 +17,7 @@ from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
 from ampproxy.errors import ConfigError
+from ampproxy.ledger.recorder import Recorder
 from ampproxy.listen import describe, endpoints_for, is_reachable_from_elsewhere
 from ampproxy.relay.discovery import Discovery
 from ampproxy.resources.descriptors import Descriptors
@@ -35,6 +36,7 @@ class GatewayService(Service):
     :param around: what outlives a configuration.
     :param listen: Twisted endpoint strings that replace the configured address.
     :param discovery: asks vendors for their models, as long as the service runs.
+    :param ledger: one of the observers; it writes as long as the service runs.
     :ivar log_observer: takes the events of ``twistd``'s log; ``None``: ``twistd`` has its own.
     :ivar ports: what it listens on, once it does.
     :ivar generation: how often the configuration was put in force, the first time included.
@@ -50,6 +52,7 @@ class GatewayService(Service):
         reactor: Any,
         listen: tuple[str, ...] = (),
         discovery: Discovery | None = None,
+        ledger: Recorder | None = None,
     ) -> None:
         self._config = config
         self._around = replace(around, login_statuses=self.login_statuses)
@@ -57,6 +60,7 @@ class GatewayService(Service):
         self._source: Logins | None = None
         self._listen = listen
         self._discovery = discovery
+        self._ledger = ledger
         self._endpoints = endpoints_for(config, reactor, listen)
         self._reactor = reactor
         self._log = around.log
@@ -202,6 +206,8 @@ class GatewayService(Service):
         self._discover()
         if self._source is not None:
             self._source.start()
+        if self._ledger is not None:
+            self._ledger.start()
 
     def _discover(self, *, again: bool = False) -> None:
         if self._discovery is not None:
@@ -237,3 +243,5 @@ class GatewayService(Service):
         await self.gateway.client.close()
         self._around.allowance.close()
         self._around.unknown_routes.close()
+        if self._ledger is not None:
+            await self._ledger.stop()

@@ -16,6 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python import usage
 from twisted.web.iweb import IPolicyForHTTPS
@@ -27,6 +29,8 @@ from ampproxy.config.schema import Config
 from ampproxy.credits.allowance import Allowance
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ConfigError
+from ampproxy.ledger import NAME
+from ampproxy.ledger.recorder import Recorder, Writes
 from ampproxy.listen import describe
 from ampproxy.logs.observer import LogObserver
 from ampproxy.logs.twistd import output_of
@@ -41,7 +45,7 @@ from ampproxy.resources.gateway import Gateway, Running, Surroundings
 from ampproxy.service import GatewayService
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import Proxy
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Redactor, Secret
 
 
 class Options(usage.Options):
@@ -203,6 +207,7 @@ def build(
     discovery = Discovery(
         client, reactor, ModelCache(cache), log, wall=time.time, random=random.SystemRandom().random
     )
+    ledger = None if state is None else _ledger(state, reactor, log)
     surroundings = Surroundings(
         clock=reactor,
         client=client,
@@ -214,12 +219,34 @@ def build(
         running=Running(),
         seen_clients=SeenClients(log),
         unknown_routes=RouteMemory(state, reactor, time.time, log),
+        observers=() if ledger is None else (ledger.observe,),
         state=state,
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
-        in_force=in_force,
+        in_force=in_force if ledger is None else (*in_force, partial(_keep_by, ledger)),
     )
-    return GatewayService(config, surroundings, reactor, listen, discovery if discover else None)
+    return GatewayService(config, surroundings, reactor, listen, discovery if discover else None, ledger)
+
+
+def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
+    """The ledger in a folder of state; it touches nothing before it is started."""
+    path = state / NAME
+
+    def make_store() -> Writes:
+        # Not at the top: it loads SQLite.
+        from ampproxy.ledger.store import Store
+
+        return Store(path)
+
+    def in_thread(work: Callable[[], Any]) -> Deferred[Any]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
+
+    return Recorder(str(path), make_store, clock=reactor, in_thread=in_thread, wall=time.time, log=log)
+
+
+def _keep_by(ledger: Recorder, gateway: Gateway, secrets: Collection[Secret]) -> None:
+    """Keep what the configuration in force wants kept."""
+    ledger.configure(gateway.config.ledger, Redactor(secrets).text)
 
 
 def _keep_freed_memory() -> None:

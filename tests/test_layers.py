@@ -16,7 +16,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cli", "start"),
     ("tap",),
     ("service",),
-    ("logs", "listen", "reload", "notify", "clock", "demo", "doctor"),
+    ("logs", "listen", "reload", "notify", "clock", "ledger", "demo", "doctor"),
     ("resources",),
     ("relay",),
     ("providers",),

@@ -18,10 +18,20 @@ from ampproxy.wire.redact import Secret
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{0,9})?\Z")
-#: Go's time.ParseDuration: a sequence of decimal numbers, each with a unit.
-_GO_DURATION = re.compile(r"\+?(?:[0-9]{1,12}(?:\.[0-9]*)?(?:ns|us|µs|μs|ms|s|m|h))+\Z")
-_GO_PART = re.compile(r"([0-9.]+)(ns|us|µs|μs|ms|s|m|h)")
-_SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+#: Go's time.ParseDuration: a sequence of decimal numbers, each with a unit; and days, which it has not.
+_GO_DURATION = re.compile(r"\+?(?:[0-9]{1,12}(?:\.[0-9]*)?(?:ns|us|µs|μs|ms|s|m|h|d))+\Z")
+_GO_PART = re.compile(r"([0-9.]+)(ns|us|µs|μs|ms|s|m|h|d)")
+_SECONDS = {
+    "ns": 1e-9,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "μs": 1e-6,
+    "ms": 1e-3,
+    "s": 1.0,
+    "m": 60.0,
+    "h": 3600.0,
+    "d": 86400.0,
+}
 _SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,6})?) ?([A-Za-z]*)\Z")
 _BYTES = {
     "": 1,

@@ -249,6 +249,24 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """What is kept of each exchange (our own section ``ledger``).
+
+    :param enable: keep anything at all.
+    :param max_age: how long an exchange is remembered.
+    :param max_size: of the file; the oldest exchanges make room.
+    :param management: keep requests on Amp's own routes, too.
+    :param prices: the user's own table of prices; read by the command line alone.
+    """
+
+    enable: bool = True
+    max_age: float = 365 * 86400.0
+    max_size: int = 1024**3
+    management: bool = False
+    prices: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthClient:
     """How logins at one vendor are made and used (our own section ``oauth``).
 
@@ -360,5 +378,6 @@ class Config:
     logging: Logging = field(default_factory=Logging)
     metrics: Metrics = field(default_factory=Metrics)
     oauth: OAuth = field(default_factory=OAuth)
+    ledger: Ledger = field(default_factory=Ledger)
     warnings: tuple[str, ...] = ()
     source: Path | None = None

@@ -11,6 +11,7 @@ from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.ampcode import AMPCODE
 from ampproxy.config.document import Scalar
 from ampproxy.config.folders import default_state_dir
+from ampproxy.config.ledger import LEDGER
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
@@ -378,6 +379,7 @@ ROOT = Section(
         Setting("oauth", "oauth", OAUTH, "How logins are made and used."),
         Setting("oauth-model-alias", "aliases", ALIASES, "Other names of models that logins serve."),
         Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that no login serves."),
+        Setting("ledger", "ledger", LEDGER, "What is kept of each exchange, for `ampproxy usage`."),
         Setting("limits", "limits", _LIMITS, "What a client may send, and how long it may take."),
         Setting("timeouts", "timeouts", _TIMEOUTS, "How long an upstream may take."),
         Setting(

@@ -117,6 +117,10 @@ ERRORS = [
     ("address's port", "metrics:\n  listen: a:70000", 2, "metrics.listen", "an address with a port"),
     ("IPv6 without brackets", "metrics:\n  listen: '::1:9317'", 2, "metrics.listen", "or [::1]:9317"),
     ("no models", "metrics:\n  max-models: 0", 2, "metrics.max-models", "1 or more"),
+    ("tiny ledger", "ledger:\n  max-size: 64KiB", 2, "ledger.max-size", "expected 1MiB or more"),
+    ("ledger of nothing", "ledger:\n  max-age: 0", 2, "ledger.max-age", "longer than 0"),
+    ("half a ledger", "ledger: some", 1, "ledger", "true or false"),
+    ("ledgers", "ledger: [a]", 1, "ledger", "expected keys and values"),
     ("translation", "translation: loose", 1, "translation", "lenient or strict, found 'loose'"),
     ("upstream scheme", "ampcode:\n  upstream-url: ampcode.com", 2, "ampcode.upstream-url", "https://"),
     (

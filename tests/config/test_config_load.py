@@ -15,7 +15,17 @@ from hypothesis import strategies as st
 from ampproxy.config import document
 from ampproxy.config.load import parse
 from ampproxy.config.reading import Section, walk
-from ampproxy.config.schema import AmpCode, Config, Limits, Logging, Metrics, Routing, Timeouts, Tls
+from ampproxy.config.schema import (
+    AmpCode,
+    Config,
+    Ledger,
+    Limits,
+    Logging,
+    Metrics,
+    Routing,
+    Timeouts,
+    Tls,
+)
 from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret
@@ -109,6 +119,19 @@ SCALARS = [
         "routing: {session-affinity: false, session-affinity-ttl: 1h30m, max-cooldown: 90}",
         {"routing": Routing(session_affinity=False, session_affinity_ttl=5400.0, max_cooldown=90.0)},
     ),
+    ("ledger: false", {"ledger": Ledger(enable=False)}),
+    ("ledger: yes", {"ledger": Ledger()}),
+    ("ledger:", {}),
+    ("ledger: {enable: no}", {"ledger": Ledger(enable=False)}),
+    (
+        "ledger: {max-age: 90d, max-size: 1MiB, management: true, prices: ~/prices.yaml}",
+        {
+            "ledger": Ledger(
+                max_age=90 * 86400.0, max_size=1 << 20, management=True, prices=HOME / "prices.yaml"
+            )
+        },
+    ),
+    ("ledger: {max-age: 1d12h}", {"ledger": Ledger(max_age=1.5 * 86400)}),
     ("timeouts: {connect: 500ms, first-byte: 90}", {"timeouts": Timeouts(connect=0.5, first_byte=90.0)}),
     ("timeouts: {idle: 1m0.5s, grace: 0}", {"timeouts": Timeouts(idle=60.5, grace=0.0)}),
     ("limits: {max-body: 1MiB, max-answer: 10 MB}", {"limits": Limits(max_body=1 << 20, max_answer=10**7)}),

@@ -47,7 +47,14 @@ class Service:
                 stdout=log,
                 stderr=log,
                 cwd=directory,
-                env={**os.environ, "HOME": str(directory), **(environ or {})},
+                # Empty, so that nothing is kept anywhere but below the directory.
+                env={
+                    **os.environ,
+                    "HOME": str(directory),
+                    "XDG_STATE_HOME": "",
+                    "STATE_DIRECTORY": "",
+                    **(environ or {}),
+                },
             )
         try:
             self.port = self._wait()

@@ -1,0 +1,151 @@
+"""One exchange as the ledger keeps it: numbers and names, never a word of what was said."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
+
+from ampproxy.wire.redact import printable
+
+if TYPE_CHECKING:
+    # The command line reads ledgers without it, and without Twisted.
+    from ampproxy.relay.record import ExchangeRecord
+
+#: Routes of exchanges that ask for a model; ``none`` is one that nobody served.
+MODEL_ROUTES = ("local", "mapped", "amp", "none")
+_LOCAL_ROUTES = ("local", "mapped")
+
+#: Below it are Amp's own names for the model routes: what Amp would have billed, had it served.
+_AMP_PREFIX = "/api/provider/"
+#: Calls that only count tokens; vendors charge nothing for them, and report no usage.
+_COUNTING = ("/count_tokens", "/responses/input_tokens", ":countTokens")
+
+#: The longest name that is kept.
+MAX_NAME = 200
+#: No exchange has so many, and a day's sum of them is still an integer of SQLite's.
+_MOST_TOKENS = 10**12
+
+_THREAD = re.compile(r"T-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+
+
+class Series(NamedTuple):
+    """What many exchanges have in common: all that is counted by day, and priced as one.
+
+    :ivar client: the label of the client's key.
+    :ivar served: the vendor's name of the model; empty where Amp or nobody served.
+    :ivar amp: whether it came by one of Amp's own paths, so that Amp would have served it.
+    """
+
+    client: str
+    role: str
+    asked: str
+    served: str
+    account: str
+    route: str
+    outcome: str
+    amp: bool
+
+
+class Tokens(NamedTuple):
+    """Tokens by class; as in :class:`~ampproxy.model.events.Usage`, ``reasoning`` is a part of ``output``."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+    def plus(self, other: Tokens) -> Tokens:
+        """The sum of both."""
+        return Tokens(
+            self.input + other.input,
+            self.cache_read + other.cache_read,
+            self.cache_write + other.cache_write,
+            self.output + other.output,
+            self.reasoning + other.reasoning,
+        )
+
+
+class Entry(NamedTuple):
+    """One row.
+
+    :ivar at: when the exchange ended, in microseconds since the epoch.
+    :ivar tokens: ``None`` where the vendor told none.
+    :ivar first_ms: until the first byte of the answer left; ``None`` if none did.
+    """
+
+    at: int
+    series: Series
+    thread: str
+    status: int
+    tokens: Tokens | None
+    first_ms: int | None
+    total_ms: int
+
+
+def is_kept(record: ExchangeRecord, *, management: bool) -> bool:
+    """Whether an exchange gets a row: it asked for a model, or was a tunnel.
+
+    :param management: whether requests on Amp's own routes get one, too.
+    """
+    if record.kind in MODEL_ROUTES:
+        return bool(record.asked) and record.method == "POST"
+    return record.kind == "tunnel" or (management and record.kind == "management")
+
+
+def entry_of(record: ExchangeRecord, at: float) -> Entry:
+    """What is kept of an exchange that has ended. Called for each, before the next is served: it is quick.
+
+    :param at: when it ended, in seconds since the epoch.
+    """
+    outcome, ended, first = record.outcome, record.ended, record.first_byte
+    assert outcome is not None
+    assert ended is not None
+    route, started = record.kind, record.started
+    if route in _LOCAL_ROUTES:
+        served, account = record.served, record.account
+    else:
+        # What an account tried before Amp served is not what served.
+        served = account = ""
+    ended_so = outcome.value
+    if route == "amp" and record.status >= 400 and ended_so == "completed":
+        # An error of Amp's that was handed on well is still none of its answers.
+        ended_so = "upstream-error"
+    amp = route not in MODEL_ROUTES or record.path.startswith(_AMP_PREFIX)
+    return Entry(
+        int(at * 1_000_000),
+        Series(record.client, record.role, record.asked, served, account, route, ended_so, amp),
+        record.thread,
+        record.status,
+        _tokens(record),
+        None if first is None else int((first - started) * 1000),
+        int((ended - started) * 1000),
+    )
+
+
+def _tokens(record: ExchangeRecord) -> Tokens | None:
+    usage = record.usage
+    if usage is None:
+        counts = record.kind in MODEL_ROUTES and record.path.endswith(_COUNTING)
+        return Tokens() if counts else None
+    tokens = Tokens(usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning)
+    if min(tokens) < 0 or max(tokens) > _MOST_TOKENS:
+        # They are a vendor's numbers, and may be anything.
+        return Tokens._make(min(max(count, 0), _MOST_TOKENS) for count in tokens)
+    return tokens
+
+
+def clean_name(name: str) -> str:
+    """A name in one line, and not too long: clients choose some of them freely."""
+    return printable(name)[:MAX_NAME]
+
+
+def packed_thread(thread: str) -> str | bytes:
+    """A thread as it is stored: Amp's own ids as the 16 bytes that they stand for, others as they are."""
+    return UUID(thread[2:]).bytes if _THREAD.match(thread) else clean_name(thread)
+
+
+def unpacked_thread(stored: str | bytes) -> str:
+    """The thread that was packed so."""
+    return f"T-{UUID(bytes=stored)}" if isinstance(stored, bytes) else stored

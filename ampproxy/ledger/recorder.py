@@ -1,0 +1,282 @@
+"""Hears of exchanges, and has them written in batches by another thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from ampproxy.config.schema import Ledger
+from ampproxy.ledger import LedgerError
+from ampproxy.ledger.entry import Entry, entry_of, is_kept
+from ampproxy.relay.record import ExchangeRecord
+
+#: Seconds between two batches: what a kill or a power cut may cost.
+INTERVAL = 1.0
+#: Rows of one transaction; as many as wait are written at once.
+BATCH = 1000
+#: Rows that may wait for a disk that does not take them; some ten megabytes.
+MOST_WAITING = 20_000
+#: Seconds between two looks at the limits, also while nothing is written.
+ROOM_INTERVAL = 600.0
+#: Seconds to the next try after an error; doubles up to the longest.
+RETRY, LONGEST_RETRY = 1.0, 30.0
+#: Seconds that the end of the service waits for the last batch.
+LAST_PATIENCE = 10.0
+
+_T = TypeVar("_T")
+
+#: Runs a function in another thread, and gives its result in this one.
+InThread = Callable[[Callable[[], _T]], "Deferred[_T]"]
+
+
+class Writes(Protocol):
+    """What keeps the rows: :class:`~ampproxy.ledger.store.Store`. Its methods may wait for a disk, and raise
+    :class:`LedgerError`, after which they may be called again.
+    """
+
+    def write(self, entries: Sequence[Entry], redacted: Callable[[str], str]) -> None:
+        """Add rows, all or none."""
+        ...
+
+    def make_room(self, now: int, max_age: int, max_size: int) -> bool:
+        """Take a step towards the limits; whether there is more to do."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the file."""
+        ...
+
+
+class Recorder:
+    """The observer of exchanges that fills the ledger. Its methods are called in the reactor's thread, and
+    none of them waits or raises.
+
+    What cannot be written waits, up to :data:`MOST_WAITING` rows, and is tried again; what does not fit is
+    counted, and told in the log.
+
+    :param name: how the log calls the file.
+    :param make_store: makes what keeps the rows, in the other thread: SQLite takes a while to load.
+    :param in_thread: runs the store's methods.
+    :param wall: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        make_store: Callable[[], Writes],
+        *,
+        clock: IReactorTime,
+        in_thread: InThread[Any],
+        wall: Callable[[], float],
+        log: Logger,
+    ) -> None:
+        self._name = name
+        self._make_store = make_store
+        self._clock = clock
+        self._in_thread = in_thread
+        self._wall = wall
+        self._log = log
+        self._settings = Ledger(enable=False)
+        self._redacted: Callable[[str], str] = str
+        self._store: Writes | None = None
+        self._waiting: list[Entry] = []
+        self._timer: IDelayedCall | None = None
+        self._working: Deferred[None] | None = None
+        self._running = False
+        self._room_due = 0.0
+        self._retry = 0.0
+        self._trouble = ""
+        self._missing = 0
+
+    def configure(self, settings: Ledger, redacted: Callable[[str], str] = str) -> None:
+        """From now on keep what these settings say.
+
+        :param redacted: cuts the secrets of the configuration out of names.
+        """
+        self._settings = settings
+        self._redacted = redacted
+        self._room_due = 0.0
+        if self._running:
+            self._wake(0.0)
+
+    def start(self) -> None:
+        """Write from now on. The file is looked at soon: trouble with it is told before it matters."""
+        self._running = True
+        self._wake(INTERVAL)
+
+    def observe(self, record: ExchangeRecord) -> None:
+        """An exchange has ended."""
+        settings = self._settings
+        if not settings.enable or not is_kept(record, management=settings.management):
+            return
+        waiting = self._waiting
+        if len(waiting) >= MOST_WAITING:
+            self._missing += 1
+            if self._missing == 1:
+                self._log.warn(
+                    "{count} exchanges wait to be written to the ledger {name}; no more are kept until it can"
+                    " be written",
+                    count=len(waiting),
+                    name=self._name,
+                )
+            return
+        try:
+            waiting.append(entry_of(record, self._wall()))
+        except Exception:
+            # What is wrong with a record of ours must not reach the client that it is about.
+            self._missing += 1
+            self._log.failure("A defect met while noting an exchange")
+            return
+        if self._retry:
+            return
+        if len(waiting) == 1:
+            self._wake(INTERVAL)
+        elif len(waiting) == BATCH:
+            self._wake(0.0)
+
+    def stop(self) -> Deferred[None]:
+        """Write what waits, and close the file; fires when that is done, or cannot be."""
+        self._running = False
+        self._cancel()
+        stopping = Deferred.fromCoroutine(self._finish())
+        stopping.addTimeout(LAST_PATIENCE, self._clock)
+        stopping.addErrback(lambda _: None)
+        return stopping.addCallback(lambda _: self._tell_lost())
+
+    async def _finish(self) -> None:
+        if self._working is not None:
+            await self._after(self._working)
+        while self._waiting and await self._write():
+            pass
+        await self._close()
+
+    @staticmethod
+    def _after(working: Deferred[None]) -> Deferred[None]:
+        """Fires when that work is done. Others wait for it, too."""
+        done: Deferred[None] = Deferred()
+        working.addBoth(lambda _: done.callback(None))
+        return done
+
+    def _tell_lost(self) -> None:
+        lost = self._missing + len(self._waiting)
+        if lost:
+            self._log.error(
+                "{count} exchanges could not be written to the ledger {name}", count=lost, name=self._name
+            )
+
+    def _wake(self, delay: float) -> None:
+        """Work after so many seconds, or when the work under way is done."""
+        if not self._running or self._working is not None:
+            return
+        if self._timer is not None and self._timer.getTime() <= self._clock.seconds() + delay:
+            return
+        self._cancel()
+        self._timer = self._clock.callLater(delay, self._work)
+
+    def _cancel(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
+    def _work(self) -> None:
+        self._timer = None
+        self._working = Deferred.fromCoroutine(self._round())
+        # It may be over already.
+        self._working.addBoth(self._rest)
+
+    def _rest(self, result: object) -> None:
+        self._working = None
+        if isinstance(result, Failure):
+            self._log.failure("A defect met while writing the ledger", result)
+        if not self._running:
+            return
+        if self._retry:
+            self._wake(self._retry)
+        elif len(self._waiting) >= BATCH:
+            self._wake(0.0)
+        elif self._settings.enable:
+            room = max(INTERVAL, self._room_due - self._clock.seconds())
+            self._wake(INTERVAL if self._waiting else room)
+
+    async def _round(self) -> None:
+        """Write one batch, and take one step of making room where that is due."""
+        settings = self._settings
+        if not await self._write():
+            return
+        if not settings.enable:
+            if not self._waiting:
+                await self._close()
+            return
+        now, wall = self._clock.seconds(), int(self._wall() * 1_000_000)
+        if now < self._room_due:
+            return
+        max_age = int(settings.max_age * 1_000_000)
+        more = await self._try(lambda: self._open().make_room(wall, max_age, settings.max_size))
+        if more is not None:
+            self._room_due = now + (INTERVAL if more else ROOM_INTERVAL)
+
+    def _open(self) -> Writes:
+        """The store. Called in the other thread, which alone works at that time."""
+        if self._store is None:
+            self._store = self._make_store()
+        return self._store
+
+    async def _close(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            await self._in_thread(store.close)
+
+    async def _write(self) -> bool:
+        """Write one batch; whether it went well. Without any, the file is looked at."""
+        batch = self._waiting[:BATCH]
+        if not batch and not self._settings.enable:
+            return True
+        redacted = self._redacted
+        try:
+            if await self._try(lambda: self._open().write(batch, redacted)) is None:
+                return False
+        except Exception:
+            # A batch that cannot be written at all must not keep all others from it.
+            self._missing += len(batch)
+            del self._waiting[: len(batch)]
+            raise
+        # New ones have only been added at the other end.
+        del self._waiting[: len(batch)]
+        return True
+
+    async def _try(self, work: Callable[[], object]) -> bool | None:
+        """What the store says, or ``None`` after an error, which is told once."""
+        try:
+            result = await self._in_thread(work)
+        except LedgerError as error:
+            self._failed(str(error))
+            return None
+        self._succeeded()
+        return bool(result)
+
+    def _failed(self, why: str) -> None:
+        self._retry = min(max(RETRY, self._retry * 2), LONGEST_RETRY)
+        if why != self._trouble:
+            self._trouble = why
+            self._log.error(
+                "The ledger {name} cannot be written: {why}. Requests are served all the same; up to"
+                " {most} exchanges wait for it (settings: ledger, state-dir)",
+                name=self._name,
+                why=why,
+                most=MOST_WAITING,
+            )
+
+    def _succeeded(self) -> None:
+        self._retry = 0.0
+        if self._trouble or self._missing:
+            self._log.info(
+                "The ledger {name} is written again; {missing} exchanges are missing from it",
+                name=self._name,
+                missing=self._missing,
+            )
+        self._trouble, self._missing = "", 0
