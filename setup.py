@@ -38,7 +38,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=[*find_packages(include=["ampproxy", "ampproxy.*"]), "twisted.plugins"],
-    package_data={"ampproxy": ["py.typed"]},
+    package_data={"ampproxy": ["py.typed", "ledger/prices.yaml"]},
     include_package_data=False,
     zip_safe=False,
     cmdclass={"install": InstallAndRefreshPlugins},

@@ -1,0 +1,184 @@
+"""Reads a ledger: sums by series, and by day or thread, over a span of time.
+
+Whole days come from the daily sums; what a span begins or ends with within a day is summed up from the rows.
+So a span is exact to the microsecond, and a year of it takes no longer than its days.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ampproxy.ledger import LedgerError
+from ampproxy.ledger.entry import Series, Tokens, unpacked_thread
+from ampproxy.ledger.file import DAY, explained
+
+#: What :func:`read` gives sums by, besides the series themselves.
+NOTHING, BY_DAY, BY_THREAD = "nothing", "day", "thread"
+
+
+class Span(NamedTuple):
+    """From a time up to, and not including, another; in microseconds since the epoch. ``None``: open."""
+
+    since: int | None = None
+    until: int | None = None
+
+
+class Sums(NamedTuple):
+    """What some exchanges have in sum.
+
+    :ivar metered: how many of them told their tokens.
+    :ivar first_ms: the sum of the milliseconds to the first byte, of the ``firsts`` that had one.
+    """
+
+    requests: int
+    metered: int
+    input: int
+    cache_read: int
+    cache_write: int
+    output: int
+    reasoning: int
+    first_ms: int
+    firsts: int
+    total_ms: int
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens by class."""
+        return Tokens(self.input, self.cache_read, self.cache_write, self.output, self.reasoning)
+
+
+class Line(NamedTuple):
+    """The sums of one series, on one day or of one thread if so asked.
+
+    :ivar key: the day as days since the epoch, the thread, or nothing.
+    """
+
+    key: int | str
+    series: Series
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was found.
+
+    :param rows_since: rows from before this time are gone, only their daily sums are there; in microseconds
+        since the epoch.
+    :param rounded: days that are in as a whole, although the span has only a part of them: their rows are
+        gone.
+    """
+
+    lines: list[Line]
+    rows_since: int = 0
+    rounded: tuple[int, ...] = ()
+
+
+_SUMMED = ", ".join(f"sum({name})" for name in Sums._fields)
+_COUNTED = """count(*), count(input),
+    coalesce(sum(input), 0), coalesce(sum(cache_read), 0), coalesce(sum(cache_write), 0),
+    coalesce(sum(output), 0), coalesce(sum(reasoning), 0),
+    coalesce(sum(first_ms), 0), count(first_ms), sum(total_ms)"""
+_ROW_KEYS = {NOTHING: "0", BY_DAY: f"exchanges.id / {DAY}", BY_THREAD: "thread"}
+_DAY_KEYS = {NOTHING: "0", BY_DAY: "day"}
+#: No time comes after it: SQLite's largest integer.
+_END = 2**63 - 1
+
+
+def read(
+    connection: sqlite3.Connection,
+    span: Span,
+    by: str = NOTHING,
+    same: Callable[[Series], Hashable] = lambda series: series,
+) -> Reading:
+    """The sums of a span, by series and by day or thread.
+
+    :param by: :data:`NOTHING`, :data:`BY_DAY` or :data:`BY_THREAD`.
+    :param same: series for which it gives the same are summed up as one, and stand there as any of them.
+    :raises LedgerError: the file cannot be read to its end.
+    """
+    since = 0 if span.since is None else max(span.since, 0)
+    until = _END if span.until is None else min(span.until, _END)
+    try:
+        # What is made for the question alone is not made on a disk.
+        connection.execute("PRAGMA temp_store = MEMORY")
+        # One transaction: the sums and the rows are of the same moment, whoever writes meanwhile.
+        connection.execute("BEGIN")
+        try:
+            return _read(connection, since, max(since, until), by, same)
+        finally:
+            connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        raise LedgerError(f"the ledger cannot be read: {explained(error)}") from error
+
+
+def _read(
+    connection: sqlite3.Connection, since: int, until: int, by: str, same: Callable[[Series], Hashable]
+) -> Reading:
+    found = connection.execute("SELECT value FROM state WHERE name = 'rows_since'").fetchone()
+    rows_since = found[0] if found else 0
+    names = _merged(connection, same)
+    records: list[tuple[int, ...]] = []
+    rounded: list[int] = []
+    if by == BY_THREAD:
+        records += _rows(connection, since, until, by)
+        return Reading(_lines(names, records, threads=True), rows_since)
+    first, last = -(-since // DAY), until // DAY
+    edges = [(since, until)] if first > last else [(since, first * DAY), (last * DAY, until)]
+    for begin, end in edges:
+        if begin >= end:
+            continue
+        day = begin // DAY
+        whole = _days(connection, day, day + 1, by) if begin < rows_since else []
+        if whole:
+            rounded.append(day)
+        records += whole or _rows(connection, begin, end, by)
+    records += _days(connection, first, last, by)
+    return Reading(_lines(names, records), rows_since, tuple(rounded))
+
+
+def _merged(connection: sqlite3.Connection, same: Callable[[Series], Hashable]) -> dict[int, Series]:
+    """The series by number, one for all that are the same; a table ``merged`` says which stands for which."""
+    found: dict[int, Series] = {}
+    numbers: dict[Hashable, int] = {}
+    pairs = []
+    columns = ", ".join(Series._fields)
+    for number, *names, amp in connection.execute(f"SELECT id, {columns} FROM series"):  # noqa: S608
+        series = Series._make([*names, bool(amp)])
+        part = numbers.setdefault(same(series), number)
+        found.setdefault(part, series)
+        pairs.append((number, part))
+    connection.execute("CREATE TEMP TABLE merged (id INTEGER PRIMARY KEY, part INTEGER NOT NULL)")
+    connection.executemany("INSERT INTO merged VALUES (?, ?)", pairs)
+    return found
+
+
+def _days(connection: sqlite3.Connection, first: int, last: int, by: str) -> list[tuple[int, ...]]:
+    """The sums of whole days, up to and not including the last."""
+    what = (
+        f"SELECT {_DAY_KEYS[by]} AS key, part, {_SUMMED} FROM daily JOIN merged ON merged.id = daily.series"  # noqa: S608
+        " WHERE day >= ? AND day < ? GROUP BY key, part"
+    )
+    return connection.execute(what, (first, last)).fetchall()
+
+
+def _rows(connection: sqlite3.Connection, begin: int, end: int, by: str) -> list[tuple[int, ...]]:
+    """The sums of rows."""
+    what = (
+        f"SELECT {_ROW_KEYS[by]} AS key, part, {_COUNTED}"  # noqa: S608
+        " FROM exchanges JOIN merged ON merged.id = exchanges.series"
+        " WHERE exchanges.id >= ? AND exchanges.id < ? GROUP BY key, part"
+    )
+    return connection.execute(what, (begin, end)).fetchall()
+
+
+def _lines(
+    names: dict[int, Series], records: Iterable[tuple[int, ...]], *, threads: bool = False
+) -> list[Line]:
+    lines = []
+    for key, part, *sums in records:
+        shown = unpacked_thread(key) if threads else key  # type: ignore[arg-type]
+        lines.append(Line(shown, names[part], Sums._make(sums)))
+    return lines

@@ -1,0 +1,265 @@
+"""What exchanges used and cost, in groups: pure, over what was read and a table of prices."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+from ampproxy.ledger.entry import Series, Tokens
+from ampproxy.ledger.prices import Price, PriceBook
+from ampproxy.ledger.query import BY_DAY, BY_THREAD, NOTHING, Line, Sums
+
+#: Outcomes that are nobody's error.
+_WELL = ("completed", "client-left")
+_LOCAL = ("local", "mapped")
+_EPOCH = date(1970, 1, 1)
+
+
+@dataclass(slots=True)
+class Money:
+    """An amount in US dollars that may not be whole.
+
+    :ivar amount: what is known of it.
+    :ivar missing: exchanges that are not in it: their price or their tokens are not known.
+    """
+
+    amount: float = 0.0
+    missing: int = 0
+
+    def add(self, other: Money) -> None:
+        """Add another amount."""
+        self.amount += other.amount
+        self.missing += other.missing
+
+
+@dataclass(slots=True)
+class Group:
+    """Exchanges that are shown in one line.
+
+    :ivar name: what they have in common.
+    :ivar outcomes: how many ended how.
+    :ivar untold: how many were completed and told no tokens.
+    :ivar cost: what they cost, wherever they were served: own accounts at their prices, Amp in credits.
+    """
+
+    name: str
+    requests: int = 0
+    tokens: Tokens = field(default_factory=Tokens)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    untold: int = 0
+    cost: Money = field(default_factory=Money)
+    first_ms: int = 0
+    firsts: int = 0
+    total_ms: int = 0
+
+    @property
+    def errors(self) -> int:
+        """How many ended otherwise than well; a client that left is no error."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome not in _WELL)
+
+    def add(self, outcome: str, sums: Sums, untold: int, cost: Money) -> None:
+        """Count some more exchanges in."""
+        self.outcomes[outcome] += sums.requests
+        self._count(sums, sums.tokens, untold, cost)
+
+    def merge(self, other: Group) -> None:
+        """Count another group in."""
+        self.outcomes.update(other.outcomes)
+        self._count(other, other.tokens, other.untold, other.cost)
+
+    def _count(self, other: Group | Sums, tokens: Tokens, untold: int, cost: Money) -> None:
+        self.requests += other.requests
+        self.tokens = self.tokens.plus(tokens)
+        self.untold += untold
+        self.cost.add(cost)
+        self.first_ms += other.first_ms
+        self.firsts += other.firsts
+        self.total_ms += other.total_ms
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that ``ampproxy usage`` tells.
+
+    :ivar groups: in the order in which they are shown.
+    :ivar saved: what Amp would have billed for what own accounts served its clients: an estimate.
+    :ivar saved_requests: how many exchanges those are; ``saved_cost``: what they cost instead.
+    :ivar spent: what Amp billed for exchanges that fell back to it: an estimate, too.
+    :ivar unpriced: models whose price is not known, and how many exchanges they had.
+    """
+
+    by: str
+    groups: list[Group] = field(default_factory=list)
+    total: Group = field(default_factory=lambda: Group("total"))
+    saved: Money = field(default_factory=Money)
+    saved_requests: int = 0
+    saved_cost: Money = field(default_factory=Money)
+    spent: Money = field(default_factory=Money)
+    spent_requests: int = 0
+    unpriced: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """What exchanges can be grouped by.
+
+    :param read: what must be read for it.
+    :param name: the group of a line.
+    :param field: what of a series it looks at, besides what prices look at, too.
+    :param in_time: whether the order is that of the names, and not the largest first.
+    """
+
+    read: str
+    name: Callable[[Line], str]
+    field: str = ""
+    in_time: bool = False
+
+
+def _model(line: Line) -> str:
+    """What served; where no account did, what was asked for."""
+    return line.series.served or line.series.asked
+
+
+def _account(line: Line) -> str:
+    """The account that served; of what Amp served, Amp."""
+    return line.series.account or ("" if line.series.route == "none" else "Amp")
+
+
+#: What ``--by`` takes.
+DIMENSIONS: dict[str, Dimension] = {
+    "model": Dimension(NOTHING, _model),
+    "asked": Dimension(NOTHING, lambda line: line.series.asked),
+    "account": Dimension(NOTHING, _account, "account"),
+    "client": Dimension(NOTHING, lambda line: line.series.client, "client"),
+    "thread": Dimension(BY_THREAD, lambda line: str(line.key)),
+    "role": Dimension(NOTHING, lambda line: line.series.role, "role"),
+    "day": Dimension(BY_DAY, lambda line: day_name(int(line.key)), in_time=True),
+    "route": Dimension(NOTHING, lambda line: line.series.route),
+}
+
+
+def day_name(day: int) -> str:
+    """A day by its number since the epoch, as ``2026-11-01``."""
+    return (_EPOCH + timedelta(days=day)).isoformat()
+
+
+def sameness(by: str, prices: PriceBook) -> Callable[[Series], Hashable]:
+    """Tells which series need not be told apart: they are of one group, and priced alike."""
+    field = DIMENSIONS[by].field
+
+    def same(series: Series) -> Hashable:
+        told_apart = getattr(series, field) if field else ""
+        priced_by = (series.asked, series.served, prices.is_flat(series.account))
+        return (told_apart, *priced_by, series.route, series.outcome, series.amp)
+
+    return same
+
+
+def report(lines: Iterable[Line], by: str, prices: PriceBook) -> Report:
+    """Group lines, and price them.
+
+    :param by: one of :data:`DIMENSIONS`; the lines must be read for it.
+    """
+    dimension = DIMENSIONS[by]
+    groups: dict[str, Group] = {}
+    terms: dict[Series, _Terms] = {}
+    found = Report(by)
+    for line in lines:
+        series = line.series
+        known = terms.get(series)
+        if known is None:
+            known = terms[series] = _Terms.of(series, prices)
+        name = dimension.name(line) or "-"
+        group = groups.get(name)
+        if group is None:
+            group = groups[name] = Group(name)
+        _count(found, group, line, known)
+    found.groups = sorted(groups.values(), key=_by_name if dimension.in_time else _by_size)
+    for group in found.groups:
+        found.total.merge(group)
+    return found
+
+
+def shortened(groups: list[Group], most: int) -> list[Group]:
+    """The first of some groups; the rest as one, at the end.
+
+    :param most: how many are left as they are.
+    """
+    rest = groups[most:]
+    if len(rest) < 2:
+        return groups
+    others = Group(f"({len(rest):,} others)")
+    for group in rest:
+        others.merge(group)
+    return [*groups[:most], others]
+
+
+def _by_name(group: Group) -> str:
+    return group.name
+
+
+def _by_size(group: Group) -> tuple[float, int, int, str]:
+    return -group.cost.amount, -sum(group.tokens[:4]), -group.requests, group.name
+
+
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """How the exchanges of a series are priced.
+
+    :param flat: they cost nothing, whatever they used.
+    :param tells: they should have told their tokens: a model answered them to the end.
+    :param price: at which they were served; ``None``: not known.
+    :param credit: at which Amp would have served them.
+    :param factor: what Amp bills in terms of prices; 1 for what it did not serve.
+    """
+
+    flat: bool
+    tells: bool
+    price: Price | None
+    credit: Price | None
+    factor: float
+
+    @classmethod
+    def of(cls, series: Series, prices: PriceBook) -> _Terms:
+        local, amp = series.route in _LOCAL, series.route == "amp"
+        credit = prices.find(series.asked)
+        return cls(
+            flat=local and prices.is_flat(series.account),
+            tells=series.outcome == "completed" and (local or amp),
+            price=prices.find(series.served) if local else credit,
+            credit=credit,
+            factor=prices.amp_factor,
+        )
+
+
+def _amount(price: Price | None, tokens: Tokens, sums: Sums, untold: int, factor: float = 1.0) -> Money:
+    if not any(tokens):
+        return Money(0.0, untold)
+    if price is None:
+        return Money(0.0, untold + sums.metered)
+    return Money(price.of(tokens) * factor, untold)
+
+
+def _count(found: Report, group: Group, line: Line, terms: _Terms) -> None:
+    """Count a line in its group, in what Amp's credits were saved or spent, in models without a price."""
+    series, sums = line.series, line.sums
+    tokens, untold = sums.tokens, sums.requests - sums.metered if terms.tells else 0
+    amp, local = series.route == "amp", series.route in _LOCAL
+    cost = Money() if terms.flat else _amount(terms.price, tokens, sums, untold, terms.factor if amp else 1.0)
+    group.add(series.outcome, sums, untold, cost)
+    if cost.missing > untold:
+        found.unpriced[_model(line)] += sums.metered
+    if amp and series.outcome != "refused":
+        # A refused one was not sent.
+        found.spent.add(cost)
+        found.spent_requests += sums.requests
+    elif local and series.amp:
+        credit = _amount(terms.credit, tokens, sums, untold, terms.factor)
+        if credit.missing > untold and series.asked != _model(line):
+            found.unpriced[series.asked] += sums.metered
+        found.saved.add(credit)
+        found.saved_cost.add(cost)
+        if series.outcome in _WELL:
+            found.saved_requests += sums.requests

@@ -1,0 +1,1 @@
+A ledger keeps tokens, outcomes and times of every exchange that asked for a model, never prompts and never keys; `ampproxy usage` shows it by model, account, client, thread, role, day or route, with costs by a table of prices that you can correct, and estimates what your accounts saved in Amp credits. `ledger: false` switches it off.

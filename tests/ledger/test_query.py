@@ -1,0 +1,141 @@
+"""A span has exactly what ended in it, whether its sums come from days or from rows."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from contextlib import closing
+
+import pytest
+
+from ampproxy.ledger import LedgerError
+from ampproxy.ledger.entry import Tokens, unpacked_thread
+from ampproxy.ledger.file import DAY, open_to_read
+from ampproxy.ledger.query import BY_DAY, BY_THREAD, NOTHING, Span, read
+from ampproxy.ledger.store import Store
+from tests.ledger.samples import NOON, SECOND, THREAD, entry
+
+MIDNIGHT = NOON - DAY // 2
+HOUR = 3600 * SECOND
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    ledger = Store(tmp_path / "ledger.sqlite3")
+    yield ledger
+    ledger.close()
+
+
+def ask(ledger: Store, since=None, until=None, by=NOTHING, **more):
+    with closing(open_to_read(ledger.path)) as connection:
+        return read(connection, Span(since, until), by, **more)
+
+
+def requests(reading) -> int:
+    return sum(line.sums.requests for line in reading.lines)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "found"),
+    [
+        (None, None, 5),
+        (MIDNIGHT, None, 4),
+        (MIDNIGHT + 1, None, 3),
+        (MIDNIGHT, MIDNIGHT + DAY, 3),
+        (MIDNIGHT, MIDNIGHT + DAY + 1, 4),
+        (NOON, NOON + 1, 1),
+        (NOON + 1, NOON + HOUR, 0),
+        (NOON, NOON, 0),
+        (NOON + 1, NOON - 1, 0),
+        (None, MIDNIGHT, 1),
+        (MIDNIGHT - 1, MIDNIGHT, 1),
+        (MIDNIGHT + DAY - 1, MIDNIGHT + DAY, 1),
+        (MIDNIGHT + DAY, None, 1),
+        (MIDNIGHT + DAY + 1, None, 0),
+        (-5, 2**70, 5),
+    ],
+)
+@pytest.mark.parametrize("by", [NOTHING, BY_DAY, BY_THREAD])
+def test_boundaries(ledger, since, until, found, by):
+    """The beginning is in, the end is not, to the microsecond, at midnight and within a day."""
+    ledger.write(
+        map(entry, [MIDNIGHT - 1, MIDNIGHT, NOON, MIDNIGHT + DAY - 1, MIDNIGHT + DAY]),
+    )
+    assert requests(ask(ledger, since, until, by)) == found
+
+
+def test_any_span_by_days_is_what_the_rows_say(ledger):
+    """Sums of days and of rows put together are those that a slow reader gets by looking at every row."""
+    chance = random.Random(3)
+    entries = [
+        entry(
+            MIDNIGHT + chance.randrange(6 * DAY),
+            tokens=chance.choice([None, Tokens(*(chance.randrange(100) for _ in range(5)))]),
+            client=chance.choice("abc"),
+            asked=chance.choice(["one", "two"]),
+        )
+        for _ in range(400)
+    ]
+    ledger.write(entries)
+    for _ in range(60):
+        since, until = sorted(MIDNIGHT + chance.randrange(-DAY, 7 * DAY) for _ in range(2))
+        inside = [each for each in entries if since <= each.at < until]
+        expected = Counter((each.at // DAY, each.series) for each in inside)
+        lines = ask(ledger, since, until, BY_DAY).lines
+        found: Counter[object] = Counter()
+        for line in lines:
+            found[line.key, line.series] += line.sums.requests
+        assert found == expected
+        assert sum(line.sums.metered for line in lines) == sum(each.tokens is not None for each in inside)
+        for number, name in enumerate(Tokens._fields):
+            told = sum(each.tokens[number] for each in inside if each.tokens is not None)
+            assert sum(getattr(line.sums, name) for line in lines) == told
+
+
+def test_threads(ledger):
+    """Amp's own and others', each by its name."""
+    ledger.write([entry(), entry(thread="mine"), entry(thread=""), entry()])
+    lines = ask(ledger, by=BY_THREAD).lines
+    assert {line.key: line.sums.requests for line in lines} == {THREAD: 2, "mine": 1, "": 1}
+    assert unpacked_thread(b"\0" * 16) == "T-00000000-0000-0000-0000-000000000000"
+
+
+def test_series_that_are_the_same_are_one(ledger):
+    """What a question does not tell apart is summed up by SQLite already."""
+    ledger.write([entry(client="a"), entry(client="b"), entry(client="b", asked="other")])
+    lines = ask(ledger, same=lambda series: series.asked).lines
+    assert sorted((line.series.asked, line.sums.requests) for line in lines) == [
+        ("claude-opus-4-6", 2),
+        ("other", 1),
+    ]
+
+
+def test_a_day_whose_rows_are_gone_is_in_as_a_whole(ledger):
+    """A part of it is not known any more; that is said, and the other days are as exact as ever."""
+    ledger.write(map(entry, [NOON - 1, NOON, NOON + DAY, NOON + DAY + 1]))
+    while ledger.make_room(NOON, DAY * 365, 4096):
+        pass
+    reading = ask(ledger, NOON, NOON + DAY + 1)
+    assert (requests(reading), reading.rounded) == (4, (NOON // DAY, NOON // DAY + 1))
+    assert reading.rows_since == NOON + DAY + 2
+    assert ask(ledger, MIDNIGHT, MIDNIGHT + 2 * DAY).rounded == ()
+    assert requests(ask(ledger, NOON + 5 * DAY, None)) == 0
+
+
+def test_what_is_written_while_one_reads(ledger):
+    """A question is answered of one moment."""
+    ledger.write([entry()])
+    with closing(open_to_read(ledger.path)) as connection:
+        assert requests(read(connection, Span(), NOTHING)) == 1
+        ledger.write([entry()])
+    assert requests(ask(ledger)) == 2
+
+
+def test_a_file_that_breaks_off(ledger):
+    """It is told in words, not by a traceback."""
+    ledger.write(entry(NOON + n) for n in range(2000))
+    ledger.close()
+    content = ledger.path.read_bytes()
+    ledger.path.write_bytes(content[:8192] + b"\xff" * (len(content) - 8192))
+    with pytest.raises(LedgerError, match="cannot be read"):
+        ask(ledger)
