@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks import measure, report
 from benchmarks.contenders import Bench, bench, nginx_path
 from benchmarks.results import Results
-from benchmarks.scenarios import SIDE_BY_SIDE, Scenario, chosen
+from benchmarks.scenarios import Scenario, chosen
 
 #: The load average up to which a machine counts as idle.
 _QUIET = 0.7
@@ -61,7 +61,8 @@ async def _run(
     if not scenarios:
         return results
     with_nginx = nginx_path() and not options.quick
-    names = [name for name in SIDE_BY_SIDE if name != "nginx" or with_nginx]
+    wanted = dict.fromkeys(name for each in scenarios for name in each.contenders)
+    names = [name for name in wanted if name != "nginx" or with_nginx]
     with contextlib.ExitStack() as stack:
         running = {name: stack.enter_context(place.running(name)) for name in names}
         for scenario in scenarios:

@@ -18,6 +18,9 @@ from benchmarks.meter import cpu_ns
 #: The key that clients of the gateway send.
 CLIENT_KEY = "benchmark-client-key"
 
+#: The gateway that keeps no record of exchanges.
+WITHOUT_LEDGER = "ampproxy-no-ledger"
+
 #: Seconds that a process has to become ready.
 _PATIENCE = 30.0
 
@@ -66,10 +69,15 @@ ACCOUNTS = (
 )
 
 
-def gateway_config(port: int, vendor: int) -> str:
-    """The gateway's configuration: keys, accounts, mappings, the Amp upstream."""
+def gateway_config(port: int, vendor: int, state: Path, *, ledger: bool = True) -> str:
+    """The gateway's configuration: keys, accounts, mappings, the Amp upstream.
+
+    :param state: where what is kept goes.
+    :param ledger: whether exchanges are kept; they are unless somebody says no.
+    """
     origin = f"http://127.0.0.1:{vendor}"
-    lines = [f"port: {port}", f"api-keys: [{CLIENT_KEY}]"]
+    lines = [f"port: {port}", f"api-keys: [{CLIENT_KEY}]", f"state-dir: {state}"]
+    lines += [] if ledger else ["ledger: false"]
     for section in dict.fromkeys(each.section for each in ACCOUNTS):
         lines.append(f"{section}:")
         for each in ACCOUNTS:
@@ -179,9 +187,10 @@ class Bench:
             os.sched_setaffinity(0, {self.core})
 
 
-def _gateway(bench: Bench, port: int) -> list[str]:
+def _gateway(bench: Bench, port: int, *, ledger: bool = True) -> list[str]:
     config = bench.folder / f"ampproxy-{port}.yaml"
-    config.write_text(gateway_config(port, bench.vendor))
+    state = bench.folder / f"state-{port}"
+    config.write_text(gateway_config(port, bench.vendor, state, ledger=ledger))
     twistd = Path(sys.executable).parent / "twistd"
     return [str(twistd), "-n", "--pidfile=", "ampproxy", "--config", str(config)]
 
@@ -196,7 +205,17 @@ def _nginx(bench: Bench, port: int) -> list[str]:
     return [str(nginx_path()), "-p", str(bench.folder), "-c", str(config)]
 
 
-_COMMANDS = {"ampproxy": _gateway, "plain": _plain, "nginx": _nginx}
+def _without_ledger(bench: Bench, port: int) -> list[str]:
+    return _gateway(bench, port, ledger=False)
+
+
+#: The gateway as it is, and what it is compared with.
+_COMMANDS = {
+    "ampproxy": _gateway,
+    WITHOUT_LEDGER: _without_ledger,
+    "plain": _plain,
+    "nginx": _nginx,
+}
 
 
 def nginx_path() -> str | None:

@@ -41,8 +41,9 @@ async def scenario(
             results.missing[what.name] = f"not available with {contender.name}: {complaint}"
             return
     once = _paced if what.paced else _closed_loop
-    for _ in range(max(1, rounds // 2) if what.paced else rounds):
-        for contender in contenders:
+    for number in range(max(1, rounds // 2) if what.paced else rounds * what.rounds):
+        # Who is first in a round changes: a machine that grows warm favours nobody.
+        for contender in contenders[:: -1 if number % 2 else 1]:
             results.add(what.name, contender.name, await once(contender, what, scale))
 
 

@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import median
 
+from benchmarks.contenders import WITHOUT_LEDGER
 from benchmarks.results import LIMITS, Results
 from benchmarks.scenarios import Scenario
 
 _NAMES = ("plain", "ampproxy", "nginx")
+_ALL_NAMES = (*_NAMES, WITHOUT_LEDGER)
 
 
 def cpu_table(results: Results, scenarios: Iterable[Scenario]) -> str:
-    """CPU a unit, and its ratio to plain's, or to pass-through's for a translation."""
+    """CPU a unit, and its ratio to plain's, to pass-through's for a translation, or to another rival's."""
     rows = [["CPU in us", "a", "plain", "ampproxy", "ratio", "nginx", "ratio"]]
     for each in scenarios:
         if each.name in results.missing:
             rows.append([each.title, each.unit, results.missing[each.name]])
             continue
-        base = (each.base, "ampproxy") if each.base else (each.name, "plain")
+        base = (each.base, "ampproxy") if each.base else (each.name, each.rival)
         cells = [_number(results.median(each.name, name, "cpu"), 1e6) for name in _NAMES]
         ours = _number(results.ratio((each.name, "ampproxy"), base), 1)
         nginx = _number(results.ratio((each.name, "nginx"), base), 1)
-        note = f" x {each.base}" if each.base else ""
+        note = f" x {each.base}" if each.base else "" if each.rival == "plain" else f" x {each.rival}"
         rows.append([each.title, each.unit, cells[0], cells[1], ours + note, cells[2], nginx])
     return _align(rows)
 
@@ -33,7 +35,7 @@ def wall_table(results: Results, scenarios: Iterable[Scenario]) -> str:
     """
     rows = [["wall clock", "with", "units/s", "p50 ms", "p99 ms", "core busy"]]
     for each in scenarios:
-        for name in _NAMES:
+        for name in _ALL_NAMES:
 
             def take(what: str, times: float, scenario: str = each.name, name: str = name) -> str:
                 return _number(results.median(scenario, name, what), times)

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
+from benchmarks.contenders import WITHOUT_LEDGER
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -85,6 +87,11 @@ def of_plain(scenario: str) -> Callable[[Results], float | None]:
     return lambda results: results.ratio((scenario, "ampproxy"), (scenario, "plain"))
 
 
+def of_rival(scenario: str, rival: str) -> Callable[[Results], float | None]:
+    """The gateway's CPU as a share of another contender's."""
+    return lambda results: results.ratio((scenario, "ampproxy"), (scenario, rival))
+
+
 def of_base(scenario: str, base: str) -> Callable[[Results], float | None]:
     """A scenario's CPU as a multiple of another's."""
     return lambda results: results.ratio((scenario, "ampproxy"), (base, "ampproxy"))
@@ -117,6 +124,7 @@ class Limit:
 
 
 LIMITS = (
+    Limit("the ledger: CPU", of_rival("ledger", WITHOUT_LEDGER), 1.03, "of that without it"),
     Limit("JSON at 32 connections: CPU", of_plain("json-32"), 0.85, "of plain's"),
     Limit("bulk Anthropic stream: CPU", of_plain("bulk-anthropic"), 0.75, "of plain's"),
     Limit("body of 200 KB: CPU", of_plain("body-200k"), 1.0, "of plain's"),

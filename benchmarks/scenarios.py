@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.contenders import CLIENT_KEY, account
+from benchmarks.contenders import CLIENT_KEY, WITHOUT_LEDGER, account
 from benchmarks.load import Ask
 from benchmarks.payloads import request_body, text_deltas
 from benchmarks.vendor import BULK_EVENTS
@@ -15,6 +15,7 @@ MEGABYTE = 1_000_000
 #: In this order, over and over.
 SIDE_BY_SIDE = ("plain", "ampproxy", "nginx")
 GATEWAY_ONLY = ("ampproxy",)
+LEDGER = ("ampproxy", WITHOUT_LEDGER)
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Scenario:
         There are half as many rounds of it.
     :param base: the scenario that this one is compared with, where it is not a contender that it is
         compared with.
+    :param rival: the contender that the gateway is compared with.
+    :param rounds: how many times as many rounds as others have: for a small difference.
     """
 
     name: str
@@ -44,6 +47,8 @@ class Scenario:
     paced: bool = False
     contenders: tuple[str, ...] = SIDE_BY_SIDE
     base: str = ""
+    rival: str = "plain"
+    rounds: int = 1
 
 
 #: How Amp's clients reach a dialect at the gateway, and where a vendor has it.
@@ -75,7 +80,7 @@ def _question(dialect: str, behaviour: str, size: int = 2048, *, vendor: str = "
 
     def ask(contender: str) -> Ask:
         ours, theirs = _PATHS[dialect]
-        path = ours if contender == "ampproxy" else f"/{behaviour}{theirs}"
+        path = ours if contender in LEDGER else f"/{behaviour}{theirs}"
         model = account(vendor or dialect, behaviour).asked
         body = request_body(dialect, model, stream=behaviour != "json", size=size)
         return Ask("POST", path, _HEADERS, body)
@@ -141,6 +146,18 @@ SCENARIOS = (
     _body("4m", 4_000_000),
     Scenario("upload", "upload of 64 MB", "MB", 64, _transfer("PUT", 2, 64 * MEGABYTE), 1),
     Scenario("download", "download of 64 MB", "MB", 64, _transfer("GET", 64 * MEGABYTE), 1),
+    Scenario(
+        "ledger",
+        "JSON, 32 connections, ledger on / off",
+        "request",
+        1,
+        _question("anthropic", "json"),
+        32,
+        seconds=2.0,
+        contenders=LEDGER,
+        rival=WITHOUT_LEDGER,
+        rounds=2,
+    ),
     _bulk("translated-chat", "Anthropic client, Chat vendor", "anthropic", "openai-chat"),
     _bulk("translated-responses", "Anthropic client, Responses vendor", "anthropic", "openai-responses"),
     _bulk("translated-gemini", "Anthropic client, Gemini vendor", "anthropic", "gemini"),

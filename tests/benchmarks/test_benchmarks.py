@@ -13,7 +13,10 @@ import pytest
 import yaml
 
 from ampproxy.config.load import parse
+from ampproxy.ledger.file import DAY
+from ampproxy.ledger.store import Store
 from benchmarks.contenders import ACCOUNTS, CLIENT_KEY, gateway_config
+from benchmarks.ledger import entries
 from benchmarks.load import Ask, BadAnswer, Client
 from benchmarks.payloads import MARK, chunk, request_body, stream_events, text_deltas, whole_answer
 from benchmarks.report import cpu_table, verdicts
@@ -50,7 +53,7 @@ def test_requests_and_answers_have_their_size(dialect: str, size: int) -> None:
 
 def test_the_configuration_is_one_that_the_gateway_takes() -> None:
     """Every account that a scenario asks for is configured, and reached by a mapping."""
-    text = gateway_config(8317, 9999)
+    text = gateway_config(8317, 9999, Path("/state"))
     config = parse(text, name="c", environ={}, home=Path("/"), read_secret=lambda path: "")
     assert [key.reveal() for key in config.api_keys] == [CLIENT_KEY]
     assert len(config.accounts) == len(ACCOUNTS)
@@ -106,6 +109,34 @@ def test_the_table_shows_what_is_missing() -> None:
     table = cpu_table(results, [each for each in SCENARIOS if each.name in ("json-1", "json-32")])
     assert "status 501" in table
     assert "1.00" in table.splitlines()[2]
+
+
+def test_the_ledger_is_compared_with_none() -> None:
+    """Both are the gateway, asked the same; what it costs is told, and three percent is the most."""
+    (scenario,) = chosen(["ledger"])
+    ours, other = (scenario.ask(name) for name in scenario.contenders)
+    assert ours == other
+    for cpu, good in ((0.00102, True), (0.00104, False)):
+        results = Results()
+        results.add("ledger", "ampproxy", replace(SAMPLE, cpu=cpu))
+        results.add("ledger", scenario.rival, SAMPLE)
+        assert verdicts(results)[1] is good
+        assert f"x {scenario.rival}" in cpu_table(results, [scenario])
+    on, off = (gateway_config(1, 2, Path("/state"), ledger=ledger) for ledger in (True, False))
+    assert off.replace("ledger: false\n", "") == on
+
+
+def test_made_up_entries_are_what_a_service_writes(tmp_path: Path) -> None:
+    """The same each time, in order, within the span, of many kinds; the writer takes them."""
+    end = 1_790_000_000_000_000
+    found = list(entries(3000, 10.0, end))
+    assert found == list(entries(3000, 10.0, end))
+    assert [each.at for each in found] == sorted({each.at for each in found})
+    assert end - 10 * DAY <= found[0].at < found[-1].at < end
+    assert len({each.series for each in found}) > 300
+    store = Store(tmp_path / "ledger.sqlite3")
+    store.write(found)
+    store.close()
 
 
 class _Pipe:
@@ -173,4 +204,4 @@ def test_a_broken_answer_is_no_answer() -> None:
 
 def test_the_generated_file_is_yaml() -> None:
     """A person can read what the gateway was started with."""
-    assert yaml.safe_load(gateway_config(1, 2))["port"] == 1
+    assert yaml.safe_load(gateway_config(1, 2, Path("/state"), ledger=False))["port"] == 1
