@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
+from twisted.internet.task import deferLater
 from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
-from twisted.python.failure import Failure
 
+from ampproxy import __version__
+from ampproxy.config.changes import changes
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
-from ampproxy.errors import ConfigError
+from ampproxy.errors import ConfigError, GatewayFault
 from ampproxy.ledger.recorder import Recorder
-from ampproxy.listen import describe, endpoints_for, is_reachable_from_elsewhere
+from ampproxy.listen import describe
+from ampproxy.listen.inherited import Inherited
+from ampproxy.listen.listeners import Listeners
 from ampproxy.relay.discovery import Discovery
+from ampproxy.reload import ConfigWatch
+from ampproxy.resources.admission import end_revoked
 from ampproxy.resources.descriptors import Descriptors
 from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
 from ampproxy.resources.site import GatewaySite
+from ampproxy.status import ReloadReport, State, Status
 
 if TYPE_CHECKING:
     from ampproxy.credentials.oauth.service import Logins
+
+#: What a log line names of many changes.
+_SHOWN = 20
+#: Seconds for what clients are told at the very end.
+_LAST_WORDS = 1.0
 
 
 class GatewayService(Service):
@@ -37,9 +51,11 @@ class GatewayService(Service):
     :param listen: Twisted endpoint strings that replace the configured address.
     :param discovery: asks vendors for their models, as long as the service runs.
     :param ledger: one of the observers; it writes as long as the service runs.
+    :param inherited: sockets that listen already.
+    :param generation: what the first configuration is counted as.
     :ivar log_observer: takes the events of ``twistd``'s log; ``None``: ``twistd`` has its own.
-    :ivar ports: what it listens on, once it does.
-    :ivar generation: how often the configuration was put in force, the first time included.
+    :ivar generation: how often a configuration was put in force, the first time included.
+    :ivar watch: reads the configuration's file anew; ``None`` where it came from none.
     """
 
     name = "ampproxy"
@@ -53,52 +69,160 @@ class GatewayService(Service):
         listen: tuple[str, ...] = (),
         discovery: Discovery | None = None,
         ledger: Recorder | None = None,
+        *,
+        inherited: Inherited | None = None,
+        generation: int = 1,
     ) -> None:
         self._config = config
-        self._around = replace(around, login_statuses=self.login_statuses)
+        self._around = replace(
+            around, login_statuses=self.login_statuses, status=self.status, reload=self.reload
+        )
+        self._make_logins: Callable[[Config], Logins] | None = None
         self._logins: tuple[Account, ...] = ()
         self._source: Logins | None = None
-        self._listen = listen
+        self._leaving: set[Deferred[None]] = set()
         self._discovery = discovery
         self._ledger = ledger
-        self._endpoints = endpoints_for(config, reactor, listen)
         self._reactor = reactor
         self._log = around.log
-        self.generation = 1
-        self.gateway = self._build()
+        self._since = around.wall()
+        self.generation = generation
+        self.watch: ConfigWatch | None = None
+        self.gateway = Gateway(config, self._around)
         self._announce()
-        self._descriptors = Descriptors(reactor, around.log)
+        descriptors = Descriptors(reactor, around.log)
         self.site = GatewaySite(
-            Root(self.gateway), config.limits, reactor, around.new_id, around.log, self._descriptors
+            Root(self.gateway), config.limits, reactor, around.new_id, around.log, descriptors
         )
-        self.ports: list[IListeningPort] = []
+        self.site.generation = generation
+        self._listeners = Listeners(
+            self.site, reactor, listen, inherited or Inherited(), around.log, descriptors.watch
+        )
 
-    def _build(self) -> Gateway:
-        accounts = (*self._config.accounts, *self._logins)
-        return Gateway(replace(self._config, accounts=accounts), self._around)
+    def _build(self, config: Config, logins: Iterable[Account]) -> Gateway:
+        return Gateway(replace(config, accounts=(*config.accounts, *logins)), self._around, self.gateway)
 
-    def use(self, config: Config) -> None:
-        """Serve by another configuration, from the next request on. What is under way keeps its own; a
-        changed address is opened before the old one is closed.
+    @property
+    def ports(self) -> list[IListeningPort]:
+        """What it listens on, once it does."""
+        return self._listeners.ports
+
+    # The configuration.
+
+    def reload(self) -> ReloadReport | None:
+        """Read the configuration's file anew, changed or not; ``None`` if there is no file."""
+        return None if self.watch is None else self.watch.load()
+
+    def use(self, config: Config) -> tuple[str, ...]:
+        """Serve by another configuration, from the next request on; gives what has changed, for people.
+
+        What is under way keeps its own, but for requests with a client key that is no longer one. A changed
+        address is listened on before the old one is closed.
+
+        :raises ConfigError: it cannot be put in force. Then nothing of it is.
         """
-        old, self._config = self._config, config
-        if self._source is not None:
-            self._source.configure(config)
-            self._logins = self._source.accounts()
-        self._swap(ask_again=True)
-        if not self._listen and (config.host, config.port, config.tls) != (old.host, old.port, old.tls):
-            moving = Deferred.fromCoroutine(self._move())
-            moving.addErrback(lambda failure: self._log.failure("A defect met while moving", failure))
+        old = self._config
+        try:
+            move = self._listeners.prepare(config)
+        except CannotListenError as error:
+            raise ConfigError((f"{config.place('port')}: {error}",)) from None
+        try:
+            source, logins = self._logins_under(config)
+            gateway = self._build(config, logins)
+        except BaseException:
+            self._listeners.cancel(move)
+            raise
+        # Nothing can fail from here on.
+        self._config = config
+        self._listeners.commit(move)
+        self._change_logins(source, config, logins)
+        self._around.client.use(config.timeouts.connect, _proxies(gateway.config))
+        told = changes(old, config)
+        self._swap(gateway, told, ask_again=True)
+        ended = end_revoked(gateway)
+        if ended:
+            self._log.warn("{count} exchanges with revoked client keys were ended", count=ended)
+        return told
 
-    def attach(self, logins: Logins) -> None:
-        """Serve with the logins' accounts, too: now, and whenever they change."""
-        self._source = logins
-        logins.changed = lambda: self.use_logins(logins.accounts())
-        logins.renewed = self._forgive
-        logins.load()
-        self.use_logins(logins.accounts())
+    def _swap(self, gateway: Gateway, told: tuple[str, ...] = (), *, ask_again: bool = False) -> None:
+        """The one point at which the configuration changes."""
+        self.generation += 1
+        self._since = self._around.wall()
+        self._install(gateway)
         if self.running:
-            logins.start()
+            self._discover(again=ask_again)
+        self._tell(told)
+
+    def _tell(self, told: tuple[str, ...] = ()) -> None:
+        config = self.gateway.config
+        self._log.info(
+            "Configuration {generation} is in force: {accounts} accounts, {mappings} model mappings{changed}",
+            generation=self.generation,
+            accounts=len(config.accounts),
+            mappings=len(config.ampcode.mappings),
+            changes=told,
+            changed=_listed(told),
+        )
+
+    def _install(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self._announce()
+        self.site.limits = gateway.config.limits
+        self.site.generation = self.generation
+        self.site.resource = Root(gateway)
+
+    def _announce(self) -> None:
+        """Tell what is in force, and which secrets there are now."""
+        gateway = self.gateway
+        amp = gateway.amp_keys.find(None, gateway.clock.seconds()) if gateway.amp_url else None
+        secrets = [*secrets_of(gateway.config), *(() if amp is None else (amp,))]
+        secrets += [] if self._source is None else self._source.secrets()
+        for hear in self._around.in_force:
+            hear(gateway, secrets)
+
+    # The logins.
+
+    def attach(self, make: Callable[[Config], Logins]) -> None:
+        """Serve with the logins' accounts, too: now, and whenever they change.
+
+        :param make: gives the logins of a configuration's ``auth-dir``.
+        """
+        self._make_logins = make
+        source = self._new_logins(self._config)
+        self._source = source
+        self.use_logins(source.accounts())
+        if self.running:
+            source.start()
+
+    def _new_logins(self, config: Config) -> Logins:
+        assert self._make_logins is not None
+        source = self._make_logins(config)
+        source.load()
+        source.changed = lambda: self.use_logins(source.accounts())
+        source.renewed = self._forgive
+        return source
+
+    def _logins_under(self, config: Config) -> tuple[Logins | None, tuple[Account, ...]]:
+        """The logins of another configuration, and their accounts."""
+        source = self._source
+        if source is None:
+            return None, ()
+        if config.auth_dir != self._config.auth_dir:
+            source = self._new_logins(config)
+        return source, source.accounts(config.oauth)
+
+    def _change_logins(self, source: Logins | None, config: Config, accounts: tuple[Account, ...]) -> None:
+        left, self._source, self._logins = self._source, source, accounts
+        if source is not None:
+            source.configure(config)
+        if left is not None and left is not source:
+            left.changed = lambda: None
+            # A renewal that is under way is not cut off: that may lose a login.
+            leaving = left.stop()
+            self._leaving.add(leaving)
+            leaving.addBoth(lambda _: self._leaving.discard(leaving))
+            if source is not None and self.running:
+                source.start()
 
     def clock_set(self) -> None:
         """The wall clock is another one."""
@@ -121,14 +245,13 @@ class GatewayService(Service):
                 self._around.pool_state.forgive(account)
         self._announce()
 
-    def _announce(self) -> None:
-        """Tell what is in force, and which secrets there are now."""
-        gateway = self.gateway
-        amp = gateway.amp_keys.find(None, gateway.clock.seconds()) if gateway.amp_url else None
-        secrets = [*secrets_of(gateway.config), *(() if amp is None else (amp,))]
-        secrets += [] if self._source is None else self._source.secrets()
-        for hear in self._around.in_force:
-            hear(gateway, secrets)
+    def use_logins(self, accounts: tuple[Account, ...]) -> None:
+        """Serve with these accounts beside the configured ones."""
+        if accounts != self._logins:
+            self._logins = accounts
+            self._swap(self._build(self._config, accounts))
+
+    # Its life.
 
     def setServiceParent(self, parent: Any) -> None:
         """Under ``twistd``, log by our observer: an application names its own by this component."""
@@ -136,73 +259,48 @@ class GatewayService(Service):
             parent.setComponent(ILogObserver, self.log_observer)
         super().setServiceParent(parent)
 
-    def use_logins(self, accounts: tuple[Account, ...]) -> None:
-        """Serve with these accounts beside the configured ones."""
-        if accounts != self._logins:
-            self._logins = accounts
-            self._swap()
-
-    def _swap(self, *, ask_again: bool = False) -> None:
-        gateway = self._build()
-        self.generation += 1
-        self.gateway = gateway
-        self._announce()
-        self.site.limits = gateway.config.limits
-        self.site.resource = Root(gateway)
-        if self.running:
-            self._discover(again=ask_again)
-        self._log.info(
-            "Configuration {generation} is in force: {accounts} accounts, {mappings} model mappings",
-            generation=self.generation,
-            accounts=len(gateway.config.accounts),
-            mappings=len(gateway.config.ampcode.mappings),
+    def status(self) -> Status:
+        """How it is."""
+        return Status(
+            self._state(),
+            self.generation,
+            self._since,
+            pid=os.getpid(),
+            version=__version__,
+            listening=tuple(describe(port) for port in self.ports),
+            running=self._around.running.count,
+            reload=None if self.watch is None else self.watch.last,
         )
 
-    async def _move(self) -> None:
-        """Listen where the configuration says now, and then no longer where it said before."""
-        old, self.ports = self.ports, []
-        try:
-            self._endpoints = endpoints_for(self._config, self._reactor)
-            await self.listen()
-        except (ConfigError, CannotListenError) as error:
-            opened, self.ports = self.ports, old
-            self._log.error("The address stays as it was: {error}", error=str(error))
-            old = opened
-        for port in old:
-            await maybeDeferred(port.stopListening)
+    def _state(self) -> State:
+        if self.site.ending:
+            return "draining"
+        config = self.gateway.config
+        return "ready" if config.accounts or config.ampcode.upstream_url else "idle"
 
     async def listen(self) -> None:
-        """Open the ports. Whoever calls this stops the service if it fails.
+        """Open the ports.
 
         :raises ConfigError: one is reachable from elsewhere and there are no client keys.
         :raises twisted.internet.error.CannotListenError: one is taken.
         """
-        for endpoint in self._endpoints:
-            port = await endpoint.listen(self.site)
-            self.ports.append(port)
-            self._descriptors.watch(port)
-            if is_reachable_from_elsewhere(port) and self.gateway.guard.open:
-                raise ConfigError(
-                    (
-                        f"{describe(port)} can be reached from other machines, and api-keys is empty:"
-                        " set api-keys, or listen on 127.0.0.1.",
-                    )
-                )
-            self._log.info("Listening on {address}", address=describe(port))
+        self._open()
+
+    def _open(self) -> None:
+        self._listeners.commit(self._listeners.prepare(self._config))
 
     def privilegedStartService(self) -> None:
         """Open the ports before privileges are given up; a port that is taken ends the program."""
         super().privilegedStartService()
-        failures: list[Failure] = []
-        Deferred.fromCoroutine(self.listen()).addErrback(failures.append)
-        for failure in failures:
-            if isinstance(failure.value, (ConfigError, CannotListenError)):
-                raise SystemExit(f"ampproxy: {failure.value}")
-            failure.raiseException()
+        try:
+            self._open()
+        except (ConfigError, CannotListenError) as error:
+            raise SystemExit(f"ampproxy: {error}") from None
 
     def startService(self) -> None:
         """It listens already; from now on vendors are asked for their models."""
         super().startService()
+        self._tell()
         self._discover()
         if self._source is not None:
             self._source.start()
@@ -216,7 +314,7 @@ class GatewayService(Service):
 
     def hurry(self) -> None:
         """Do not wait any longer for what is under way."""
-        self.gateway.around.running.give_up()
+        self._around.running.give_up()
 
     def stopService(self) -> Deferred[None]:
         """Accept nothing more; wait for what is under way, no longer than the grace period."""
@@ -226,10 +324,9 @@ class GatewayService(Service):
         return Deferred.fromCoroutine(self._drain())
 
     async def _drain(self) -> None:
-        ports, self.ports = self.ports, []
-        for port in ports:
-            await maybeDeferred(port.stopListening)
-        running = self.gateway.around.running
+        self.site.end()
+        await self._listeners.close()
+        running = self._around.running
         if running.count:
             grace = self.gateway.config.timeouts.grace
             self._log.info(
@@ -238,10 +335,32 @@ class GatewayService(Service):
             await running.idle(self._reactor, grace)
         if running.count:
             self._log.warn("{count} exchanges are cut off", count=running.count)
+            running.dismiss(GatewayFault.of("unavailable", "The gateway ends.", status=503))
+            await self._told()
         if self._source is not None:
             await self._source.stop()
+        await gatherResults([*self._leaving])
         await self.gateway.client.close()
         self._around.allowance.close()
         self._around.unknown_routes.close()
         if self._ledger is not None:
             await self._ledger.stop()
+
+    async def _told(self) -> None:
+        """Give those who were cut off the time to hear why."""
+        until = self._reactor.seconds() + _LAST_WORDS
+        while any(channel.requests for channel in self.site.channels) and self._reactor.seconds() < until:
+            await deferLater(self._reactor, 0.05)
+
+
+def _proxies(config: Config) -> set[str]:
+    """Every ``proxy-url`` that a configuration names."""
+    named = [config.proxy_url, *(account.proxy_url for account in config.accounts)]
+    return {proxy for proxy in named if proxy}
+
+
+def _listed(told: tuple[str, ...]) -> str:
+    if not told:
+        return ""
+    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
+    return f"; changed: {'; '.join(told[:_SHOWN])}{more}"

@@ -32,6 +32,7 @@ from ampproxy.errors import ConfigError
 from ampproxy.ledger import NAME
 from ampproxy.ledger.recorder import Recorder, Writes
 from ampproxy.listen import describe
+from ampproxy.listen.inherited import Inherited, first_environment
 from ampproxy.logs.observer import LogObserver
 from ampproxy.logs.twistd import output_of
 from ampproxy.notify import Notifier
@@ -39,9 +40,10 @@ from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.relay.unknown import RouteMemory
-from ampproxy.reload import ConfigWatch
+from ampproxy.reload import ConfigWatch, Reloader, Snapshot
 from ampproxy.resources.descriptors import raise_limit
-from ampproxy.resources.gateway import Gateway, Running, Surroundings
+from ampproxy.resources.gateway import Gateway, Surroundings
+from ampproxy.resources.running import Running
 from ampproxy.service import GatewayService
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import Proxy
@@ -79,8 +81,10 @@ class Options(usage.Options):
                 "There is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy;"
                 " name one with --config."
             )
+        self["snapshot"] = Snapshot()
         try:
-            self["parsed"] = load(path, environ=os.environ, home=home)
+            self["inherited"] = Inherited.by_systemd(first_environment(), os.getpid())
+            self["parsed"] = _load(path, self["snapshot"].read)
         except ConfigError as error:
             raise usage.UsageError("The configuration is wrong.\n" + str(error)) from None
 
@@ -91,6 +95,8 @@ def makeService(options: Options) -> GatewayService:
 
     keep_steady(reactor)
     raise_limit()
+    # By default it ends the process, also one that has not come so far as to listen to it.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     config: Config = options["parsed"]
     log = _log_observer(options.parent, reactor)
     try:
@@ -103,29 +109,42 @@ def makeService(options: Options) -> GatewayService:
             state=config.state_dir,
             discover=True,
             in_force=() if log is None else (partial(_log_by, log),),
+            inherited=options["inherited"],
         )
         service.log_observer = log
         if any(config.auth_dir.glob("*.json")):
-            attach_logins(service, config, reactor)
+            attach_logins(service, reactor)
     except ConfigError as error:
         raise usage.UsageError(str(error)) from None
     for warning in config.warnings:
         service.gateway.log.warn("{warning}", warning=warning)
     notifier = Notifier.of(os.environ, os.getpid(), reactor, service.gateway.log)
-    watch = None
-    if config.source is not None:
-        watch = ConfigWatch(
-            config.source,
-            lambda: _load(config.source or Path()),
-            service.use,
-            clock=reactor,
-            log=service.gateway.log,
-            announce=lambda: notifier.reloading(lambda: _state_of(service)),
-        )
+    watch = _watch(service, config, options["snapshot"], notifier, reactor)
     _settle(service, watch, notifier, reactor)
     if log is not None:
         _settle_log(log, reactor)
     return service
+
+
+def _watch(
+    service: GatewayService, config: Config, snapshot: Snapshot, notifier: Notifier, reactor: Any
+) -> ConfigWatch:
+    """Have the service follow its file."""
+    path = config.source
+    assert path is not None
+    log = service.gateway.log
+    reloader = Reloader(
+        path,
+        lambda read: _load(path, read),
+        service.use,
+        generation=lambda: service.generation,
+        snapshot=snapshot,
+        wall=time.time,
+        log=log,
+        announce=lambda: notifier.reloading(lambda: _state_of(service)),
+    )
+    service.watch = watch = ConfigWatch(reloader, clock=reactor, log=log)
+    return watch
 
 
 def _log_observer(twistd: Mapping[str, Any] | None, reactor: Any) -> LogObserver | None:
@@ -157,13 +176,13 @@ def _state_of(service: GatewayService) -> str:
     return f"Serves on {where}; configuration {service.generation}"
 
 
-def _load(path: Path) -> Config:
-    config = load(path, environ=os.environ, home=Path.home())
+def _load(path: Path, read: Callable[[Path], bytes]) -> Config:
+    config = load(path, environ=os.environ, home=Path.home(), read=read)
     _check_proxies(config)
     return config
 
 
-def attach_logins(service: GatewayService, config: Config, reactor: Any) -> None:
+def attach_logins(service: GatewayService, reactor: Any) -> None:
     """Serve with the logins in ``auth-dir``, and with those that come there later."""
     if service.has_logins:
         return
@@ -172,8 +191,11 @@ def attach_logins(service: GatewayService, config: Config, reactor: Any) -> None
 
     around = service.gateway.around
     chance = random.SystemRandom().random
-    logins = Logins(config, reactor, around.client.send, around.log, wall=around.wall, random=chance)
-    service.attach(logins)
+    service.attach(
+        lambda config: Logins(
+            config, reactor, around.client.send, around.log, wall=around.wall, random=chance
+        )
+    )
 
 
 def build(
@@ -189,6 +211,7 @@ def build(
     state: Path | None = None,
     discover: bool = False,
     in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = (),
+    inherited: Inherited | None = None,
 ) -> GatewayService:
     """Put a service together; it listens once it is started.
 
@@ -199,7 +222,8 @@ def build(
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param discover: ask the vendors for the models of accounts that name none, as long as it runs.
     :param in_force: hear of each configuration that comes in force.
-    :raises ConfigError: an endpoint or a TLS file cannot be used.
+    :param inherited: sockets that listen already.
+    :raises ConfigError: a proxy's URL cannot be used.
     """
     _check_proxies(config)
     log = Logger(namespace="ampproxy", observer=observer)
@@ -225,7 +249,15 @@ def build(
         known_models=discovery.models,
         in_force=in_force if ledger is None else (*in_force, partial(_keep_by, ledger)),
     )
-    return GatewayService(config, surroundings, reactor, listen, discovery if discover else None, ledger)
+    return GatewayService(
+        config,
+        surroundings,
+        reactor,
+        listen,
+        discovery if discover else None,
+        ledger,
+        inherited=inherited,
+    )
 
 
 def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
@@ -263,8 +295,11 @@ def _keep_freed_memory() -> None:
 
 def _check_proxies(config: Config) -> None:
     """Find out at the start, not at the first request, that a proxy's URL cannot be used."""
-    places = [("proxy-url", config.proxy_url)]
-    places += [(f"{account.label}: proxy-url", account.proxy_url) for account in config.accounts]
+    places = [(config.place("proxy-url"), config.proxy_url)]
+    places += [
+        (config.place(f"{account.label}.proxy-url", account.line), account.proxy_url)
+        for account in config.accounts
+    ]
     complaints = []
     for place, url in places:
         try:
@@ -275,15 +310,14 @@ def _check_proxies(config: Config) -> None:
         raise ConfigError(tuple(complaints))
 
 
-def _settle(service: GatewayService, watch: ConfigWatch | None, notifier: Notifier, reactor: Any) -> None:
+def _settle(service: GatewayService, watch: ConfigWatch, notifier: Notifier, reactor: Any) -> None:
     """What a process of our own wants when it has started."""
 
     def started() -> None:
         # twistd would end with the signal's own status; an orderly end is a success.
         signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(terminate))
-        if watch is not None:
-            signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(watch.load))
-            watch.start()
+        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(watch.load))
+        watch.start()
         ClockWatch(reactor, time.time, service.gateway.log, service.clock_set).start()
         notifier.ready(_state_of(service))
         gc.set_threshold(50_000, 20, 100)
@@ -296,7 +330,7 @@ def _settle(service: GatewayService, watch: ConfigWatch | None, notifier: Notifi
             DIALECTS[names.pop()]
             reactor.callLater(0.1, load_dialects, names)
             return
-        attach_logins(service, service.gateway.config, reactor)
+        attach_logins(service, reactor)
         # What is there now lives as long as the process: a collection need not look at it again.
         gc.collect()
         gc.freeze()

@@ -25,7 +25,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("config.schema",),
 )
 #: What everybody may import, and which imports nothing above itself.
-FOUNDATION = ("wire", "model", "errors", "interfaces", "__init__")
+FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "__init__")
 #: Rooms that run without Twisted.
 PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", *FOUNDATION)
 #: A third party's package -> the only rooms that may import it.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
-import ssl
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from ampproxy.cli.asking import Asker, NotAnswered
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import AccountReport, Report, RestReport, WindowReport, at_rest
@@ -19,8 +18,6 @@ from ampproxy.wire.redact import printable
 
 #: Where a running service tells.
 PATH = "/ampproxy/accounts"
-_PATIENCE = 3.0
-_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 @click.command("accounts")
@@ -48,42 +45,18 @@ def command(file: Path | None, as_json: bool) -> None:
 
 def ask(config: Config) -> tuple[Report | None, str]:
     """What the running service tells, or ``None`` and why it does not."""
-    host = _ANYWHERE.get(config.host, config.host)
-    where = f"{host}:{config.port}"
-    if not config.port:
-        return None, "with port: 0 the service has no address of its own."
-    headers = {"Host": "localhost"}
-    if config.api_keys:
-        headers["Authorization"] = f"Bearer {config.api_keys[0].reveal()}"
-    connection = _connection(config, host)
+    asker = Asker(config)
     try:
-        connection.request("GET", PATH, headers=headers)
-        answer = connection.getresponse()
-        body = answer.read()
-    except (OSError, http.client.HTTPException) as error:
-        words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        return None, f"nobody answers at {where} ({words})."
-    finally:
-        connection.close()
-    if answer.status != 200:
-        return (
-            None,
-            f"{where} answered with status {answer.status}: does another program or version run there?",
-        )
-    try:
-        return msgspec.json.decode(body, type=Report), ""
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None, f"what {where} answered is not a list of accounts."
-
-
-def _connection(config: Config, host: str) -> http.client.HTTPConnection:
-    if config.tls is None:
-        return http.client.HTTPConnection(host, config.port, timeout=_PATIENCE)
-    # Exactly this service's certificate is trusted; its name is not that of the loopback address.
-    context = ssl.create_default_context(cafile=str(config.tls.cert))
-    context.check_hostname = False
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return http.client.HTTPSConnection(host, config.port, timeout=_PATIENCE, context=context)
+        answer = asker.ask(PATH)
+        if answer.status != 200:
+            raise NotAnswered(
+                f"{asker.where} answered with status {answer.status}: does another program or version run"
+                " there?"
+            )
+        told: Report = answer.read(Report)
+    except NotAnswered as error:
+        return None, str(error)
+    return told, ""
 
 
 def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iterator[str]:

@@ -19,10 +19,6 @@ from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
 
 
-def _read_text(path: Path) -> str:
-    return path.read_text(encoding="utf-8")
-
-
 def find(cwd: Path, home: Path) -> Path | None:
     """The configuration file where none was named: the first that exists of ``config.yaml`` here,
     ``~/.config/ampproxy/config.yaml`` and ``/etc/ampproxy/config.yaml``.
@@ -31,22 +27,35 @@ def find(cwd: Path, home: Path) -> Path | None:
     return next((file for file in (place / "config.yaml" for place in places) if file.is_file()), None)
 
 
-def load(path: Path, *, environ: Mapping[str, str], home: Path) -> Config:
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    home: Path,
+    read: Callable[[Path], bytes] = Path.read_bytes,
+) -> Config:
     """Read and parse a configuration file.
 
     :param environ: where ``${NAME}`` looks.
     :param home: what ``~`` stands for.
+    :param read: gives what a file holds: this one, those of secrets, the listener's PEM files; raises
+        ``OSError``.
     :raises ConfigError: it cannot be read, or something in it is wrong.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read(path).decode("utf-8-sig")
     except OSError as error:
         raise ConfigError((f"{path}:1: file: cannot be read: {error.strerror or error}",)) from None
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError((f"{path}:{line}: file: is not UTF-8 text: save it as UTF-8",)) from None
     config = parse(
-        text, name=str(path), environ=environ, home=home, read_secret=_read_text, is_file=Path.is_file
+        text,
+        name=str(path),
+        environ=environ,
+        home=home,
+        read_secret=lambda secret: read(secret).decode("utf-8"),
+        read_pem=read,
     )
     return replace(config, source=path)
 
@@ -58,17 +67,17 @@ def parse(
     environ: Mapping[str, str],
     home: Path,
     read_secret: Callable[[Path], str],
-    is_file: Callable[[Path], bool] = lambda path: True,
+    read_pem: Callable[[Path], bytes] = lambda path: b"",
 ) -> Config:
     """Make a configuration of its text.
 
     :param name: what complaints call the file.
     :param read_secret: gives the text of a file that a ``file:`` reference names; raises ``OSError`` or
         ``UnicodeDecodeError``.
-    :param is_file: whether the listener's certificate or key is there.
+    :param read_pem: gives the listener's certificate or key; raises ``OSError``.
     :raises ConfigError: something is wrong; it holds all complaints, in the order of the file.
     """
-    reading = Reading(name, environ, home, read_secret, is_file)
+    reading = Reading(name, environ, home, read_secret, read_pem)
     root = document.compose(text, reading.complain)
     config = None
     if isinstance(root, document.Mapping):

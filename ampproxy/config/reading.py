@@ -34,7 +34,7 @@ class Reading:
     environ: MappingOf[str, str]
     home: Path
     read_secret: Callable[[Path], str]
-    is_file: Callable[[Path], bool]
+    read_pem: Callable[[Path], bytes]
     complaints: list[tuple[int, str]] = field(default_factory=list)
     warnings: list[tuple[int, str]] = field(default_factory=list)
 

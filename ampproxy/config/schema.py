@@ -6,6 +6,7 @@ Times are seconds, sizes are bytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
@@ -44,10 +45,16 @@ class TokenSource(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Certificate chain and private key of the listener, PEM files."""
+    """Certificate chain and private key of the listener, PEM files.
+
+    :param chain: what ``cert`` held when the configuration was read; empty: nobody has looked yet.
+    :param secret: likewise of ``key``.
+    """
 
     cert: Path
     key: Path
+    chain: bytes = field(default=b"", repr=False)
+    secret: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -352,7 +359,11 @@ class OAuth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """Everything that the service is told."""
+    """Everything that the service is told.
+
+    :param source: the file; ``None`` where the text came from elsewhere.
+    :param lines: where the settings of the file's top level stand, by name; the others have their default.
+    """
 
     host: str = "127.0.0.1"
     port: int = 8317
@@ -381,3 +392,12 @@ class Config:
     ledger: Ledger = field(default_factory=Ledger)
     warnings: tuple[str, ...] = ()
     source: Path | None = None
+    lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)
+
+    def place(self, setting: str, line: int = 0) -> str:
+        """How a complaint names a setting: ``file:line: setting``.
+
+        :param line: where it stands, if it is not of the top level.
+        """
+        line = line or self.lines.get(setting, 0)
+        return f"{self.source}:{line}: {setting}" if self.source and line else setting

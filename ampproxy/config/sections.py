@@ -31,17 +31,25 @@ def _fields(cls: Callable[..., Any]) -> Callable[[Found], Any]:
 def _tls(found: Found) -> Tls | None:
     if not found.values.get("enable", False):
         return None
-    good = True
-    for field in ("cert", "key"):
-        if field not in found.places:
-            found.place.complain(f"{field} is missing: with enable: true, cert and key must name PEM files")
-            good = False
-        elif field in found.values and not found.place.reading.is_file(found.values[field]):
-            found.at(field).complain("there is no such file: expected the path of a PEM file")
-            good = False
-    if not good or found.broken("cert") or found.broken("key"):
+    pems = [_pem(found, field) for field in ("cert", "key")]
+    chain, secret = pems
+    if chain is None or secret is None:
         raise Reported
-    return Tls(cert=found.values["cert"], key=found.values["key"])
+    return Tls(cert=found.values["cert"], key=found.values["key"], chain=chain, secret=secret)
+
+
+def _pem(found: Found, field: str) -> bytes | None:
+    """What the file of that setting holds; ``None`` if that was complained about."""
+    if field not in found.places:
+        found.place.complain(f"{field} is missing: with enable: true, cert and key must name PEM files")
+    elif field in found.values:
+        try:
+            return found.place.reading.read_pem(found.values[field])
+        except (FileNotFoundError, IsADirectoryError):
+            found.at(field).complain("there is no such file: expected the path of a PEM file")
+        except OSError as error:
+            found.at(field).complain(f"cannot be read: {error.strerror or type(error).__name__}")
+    return None
 
 
 def _client_keys(place: Place) -> tuple[Secret, ...]:
@@ -255,7 +263,8 @@ def _config(found: Found) -> Config:
     values["debug"] = values.get("debug", False) or logging.level == "debug"
     values.setdefault("auth_dir", found.place.reading.home / ".cli-proxy-api")
     values.setdefault("state_dir", default_state_dir(found.place.reading.environ, found.place.reading.home))
-    config = Config(accounts=tuple(accounts), **values)
+    lines = {place.key: place.line for place in found.places.values()}
+    config = Config(accounts=tuple(accounts), lines=lines, **values)
     _check_reach(found, config)
     _check_client_keys(found, config)
     return config

@@ -59,7 +59,10 @@ _FORCED = """\
 class Service(Protocol):
     """What the demonstration needs of the gateway's service."""
 
-    ports: list[Any]
+    @property
+    def ports(self) -> list[Any]:
+        """What it listens on."""
+        ...
 
     async def listen(self) -> None:
         """Open the ports."""

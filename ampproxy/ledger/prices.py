@@ -134,7 +134,7 @@ def parse_prices(text: str, name: str) -> Prices:
     :param name: what complaints call the file.
     :raises LedgerError: something is wrong. What is not known is wrong, too: a slip would price nothing.
     """
-    reading = Reading(name, {}, Path("/"), read_secret=str, is_file=Path.is_file)
+    reading = Reading(name, {}, Path("/"), read_secret=str, read_pem=Path.read_bytes)
     root = document.compose(text, reading.complain)
     prices: Prices | None = None
     if root is not None:

@@ -97,6 +97,7 @@ class AmpUsers:
     :param url: the Amp upstream's, without a slash at its end.
     :param allowed: ids or addresses of the only users that count, lower case; empty: any.
     :param proxy: the URL of the proxy on the way to Amp; it may hold a password.
+    :param before: of the configuration before: what it knows of the same upstream's users is known here.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class AmpUsers:
         clock: IReactorTime,
         log: Logger,
         proxy: str | None = None,
+        before: AmpUsers | None = None,
     ) -> None:
         self._url = url
         self._allowed = frozenset(allowed)
@@ -119,6 +121,10 @@ class AmpUsers:
         self._bad: dict[bytes, tuple[float, ExchangeError]] = {}
         self._asking: dict[bytes, list[Deferred[AmpUser]]] = {}
         self._asked: list[float] = []
+        if before is not None and before._url == url:
+            self._salt = before._salt
+            self._good, self._bad = dict(before._good), dict(before._bad)
+            self._asked = list(before._asked)
 
     def may(self, *, local: bool) -> None:
         """Whether Amp's keys count at all for somebody who sits there.
@@ -131,6 +137,15 @@ class AmpUsers:
                 "Amp's keys count on the gateway's own machine only, unless their users are named"
                 " (setting: ampcode.allowed-amp-users).",
             )
+
+    def allows(self, user: AmpUser, *, local: bool) -> bool:
+        """Whether a user whom Amp knows may use the gateway from there."""
+        try:
+            self.may(local=local)
+            self._allow(user)
+        except ExchangeError:
+            return False
+        return True
 
     def find(self, key: bytes) -> AmpUser | Deferred[AmpUser]:
         """Whose key it is; where that is not known, the result comes when Amp has answered.

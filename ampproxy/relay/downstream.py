@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from twisted.internet.defer import Deferred
@@ -9,13 +10,18 @@ from twisted.internet.interfaces import IPushProducer
 from twisted.web.http_headers import Headers
 from zope.interface import implementer
 
+from ampproxy.errors import ExchangeError
 from ampproxy.upstream.body import SLICE
 
 
 class Downstream(Protocol):
-    """A ``twisted.web`` request that is being answered."""
+    """A ``twisted.web`` request that is being answered.
+
+    :ivar on_dismiss: called when the answer is to end though neither side wants that, with what to say.
+    """
 
     responseHeaders: Headers
+    on_dismiss: Callable[[ExchangeError], None] | None
 
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
         """Say the status; before the first byte."""
@@ -76,7 +82,7 @@ class SlicedBody:
             self.stopProducing()
 
     def stopProducing(self) -> None:
-        """All is written, or the client has left."""
+        """All is written, or nothing more is to be."""
         downstream, self._downstream = self._downstream, None
         if downstream is not None:
             downstream.unregisterProducer()

@@ -305,7 +305,7 @@ class Exchange:
         )
         self._begin(response, bridge.content_type or _kind(response) or b"text/event-stream")
         self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])
-        self._departure.then(relay.client_left)
+        self._departure.then(relay.client_left, relay.fail)
         try:
             await relay.start(response, means.timeouts.idle)
         finally:
@@ -329,9 +329,11 @@ class Exchange:
         if len(body) <= SLICE:
             self._downstream.write(body)
         else:
-            await SlicedBody(self._downstream, body).start()
-            if self._departure.left:
-                raise ClientGone()
+            sliced = SlicedBody(self._downstream, body)
+            # The client's leaving it hears of itself, as a producer.
+            self._departure.then(lambda: None, lambda _: sliced.stopProducing())
+            await sliced.start()
+            self._departure.check()
         self._downstream.finish()
 
     def _begin(self, response: Any, content_type: bytes) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
@@ -158,7 +158,7 @@ async def forward(
     relay = StreamRelay(downstream, metered, clock, error_event=lambda _: b"", keepalive=0, on_first=on_first)
     if length == 0:
         on_first()
-    gone.then(relay.client_left)
+    gone.then(relay.client_left, relay.fail)
     try:
         await relay.start(response, idle)
     finally:
@@ -198,14 +198,17 @@ def _ours(name: bytes, headers: Headers) -> bool:
 
 
 class Departure:
-    """Watches for the client's leaving, from the first moment on: asked for later, twisted.web may
-    never tell.
+    """Watches for what ends an exchange from outside, from the first moment on: the client's leaving, which
+    twisted.web may never tell if it is asked for later, and its dismissal.
     """
 
     def __init__(self, downstream: Downstream) -> None:
         self.left = False
+        self._dismissed: ExchangeError | None = None
         self._on_leave: Callable[[], Any] | None = None
+        self._on_dismiss: Callable[[ExchangeError], Any] | None = None
         downstream.notifyFinish().addErrback(self._leave)
+        downstream.on_dismiss = self._dismiss
 
     def _leave(self, _: Any) -> None:
         self.left = True
@@ -213,28 +216,48 @@ class Departure:
         if on_leave is not None:
             on_leave()
 
-    def then(self, on_leave: Callable[[], Any]) -> None:
-        """Call this when the client leaves; at once if it has left."""
+    def _dismiss(self, error: ExchangeError) -> None:
+        if self._dismissed is not None:
+            return
+        self._dismissed = error
+        on_dismiss, self._on_dismiss = self._on_dismiss, None
+        if on_dismiss is not None:
+            on_dismiss(error)
+
+    def then(self, on_leave: Callable[[], Any], on_dismiss: Callable[[ExchangeError], Any]) -> None:
+        """Call one of these when the exchange ends so; at once if it has.
+
+        :param on_dismiss: gets what the client is to be told.
+        """
         if self.left:
             on_leave()
+        elif self._dismissed is not None:
+            on_dismiss(self._dismissed)
         else:
-            self._on_leave = on_leave
+            self._on_leave, self._on_dismiss = on_leave, on_dismiss
 
-    async def guard(self, waiting: Deferred[Any]) -> Any:
-        """Wait, but no longer than the client does: its leaving cancels ``waiting``.
+    def check(self) -> None:
+        """Go on only if nothing of that has happened.
 
         :raises ClientGone: the client left.
+        :raises ExchangeError: the exchange was dismissed.
         """
-        self.then(waiting.cancel)
+        if self.left:
+            raise ClientGone()
+        if self._dismissed is not None:
+            raise self._dismissed
+
+    async def guard(self, waiting: Deferred[Any]) -> Any:
+        """Wait, but not longer than that: it cancels ``waiting``.
+
+        :raises ClientGone: the client left.
+        :raises ExchangeError: the exchange was dismissed.
+        """
+        self.then(waiting.cancel, lambda _: waiting.cancel())
         try:
             return await waiting
-        except CancelledError:
-            if self.left:
-                raise ClientGone() from None
-            raise
         except Exception:
-            if self.left:
-                raise ClientGone() from None
+            self.check()
             raise
         finally:
-            self._on_leave = None
+            self._on_leave = self._on_dismiss = None

@@ -133,6 +133,11 @@ class StreamRelay:
         self._close(connected=False)
         self.done.errback(ClientGone())
 
+    def fail(self, error: ExchangeError) -> None:
+        """End the stream from outside: the client is told in its dialect, the upstream is closed."""
+        if not self.done.called:
+            self._fail(error)
+
     def _flush(self) -> None:
         self._flush_call = None
         if self.done.called or not self._pending:

@@ -34,12 +34,14 @@ HALF_IDLE = 30.0
 class Ending:
     """How a tunnel ended.
 
-    :param side: who ended it; ``""``: nobody, it was silent for too long.
+    :param side: who ended it; ``""``: neither side, it was silent for too long or dismissed.
     :param orderly: whether that side closed its connection as one does.
+    :param why: for what it was dismissed.
     """
 
     side: str
     orderly: bool
+    why: str = ""
 
 
 @implementer(IHalfCloseableProtocol)
@@ -191,6 +193,11 @@ class Tunnel:
             self._rest()
             assert self._ending is not None
             self._done.callback(self._ending)
+
+    def dismiss(self, why: str) -> None:
+        """Close both sides."""
+        self._end(Ending("", orderly=True, why=why))
+        self._close()
 
     def _end(self, ending: Ending) -> None:
         if self._ending is None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ampproxy.errors import ExchangeError
+from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.relay.amp_users import AmpUser, find_key
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import Client, credentials
+from ampproxy.resources.running import UnderWay
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.wire.redact import Secret
 
@@ -63,4 +64,26 @@ def _by_amp(gateway: Gateway, request: GatewayRequest, came: list[bytes]) -> Fou
 
 def _client(user: AmpUser, own: Secret) -> Client:
     # Known by the user, not by the key: limits are for people, who may log in again.
-    return Client(user.label, Secret(f"amp user {user.id}"), own)
+    return Client(user.label, Secret(f"amp user {user.id}"), own, user)
+
+
+def end_revoked(gateway: Gateway) -> int:
+    """End what is under way with keys that let nobody in under this configuration; says how many
+    there were.
+    """
+    error = ClientFault.of(
+        "authentication",
+        "The client key of this request was revoked (setting: api-keys).",
+        code="invalid_api_key",
+    )
+    return gateway.around.running.dismiss(error, lambda request: not _still_let_in(gateway, request))
+
+
+def _still_let_in(gateway: Gateway, request: UnderWay) -> bool:
+    client: Client | None = request.client_key
+    if client is None or client.key is None:
+        return True
+    if client.user is None:
+        return gateway.guard.open or gateway.guard.knows(client.key.reveal().encode())
+    users = gateway.amp_users
+    return users is not None and users.allows(client.user, local=request.is_local())

@@ -82,7 +82,7 @@ class GatewayResource(Resource):
         """Serve a request by a coroutine: whatever it raises becomes an answer, and one log line."""
         gateway = self.gateway
         running = gateway.around.running
-        running.begin()
+        running.begin(request)
         # The coroutine keeps the context in which it begins, through all that it waits for.
         outside = SERVING.set(record.request)
         try:
@@ -113,13 +113,18 @@ class GatewayResource(Resource):
         def succeeded(_: object) -> None:
             gateway.end(record, Outcome.COMPLETED)
 
+        def ended(_: object) -> None:
+            # It leads back to the request.
+            request.on_dismiss = None
+            running.end(request)
+
         done.addCallbacks(succeeded, failed)
         done.addErrback(
             lambda failure: gateway.log.failure(
                 "A defect met while ending an exchange", failure, request=record.request
             )
         )
-        done.addBoth(lambda _: running.end())
+        done.addBoth(ended)
         return NOT_DONE_YET
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -30,47 +29,15 @@ from ampproxy.relay.record import ExchangeRecord, Observer, Outcome
 from ampproxy.relay.translate import Origin
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.resources.guard import Guard
+from ampproxy.resources.running import Running
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
+from ampproxy.status import ReloadReport, Status
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.wire.redact import Redactor, Secret
 
 #: By how many names one gateway may be called at a time. There are few; a client could make some up.
 _SITES = 64
-
-
-class Running:
-    """Counts the exchanges that are under way, and can wait for the last to end."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._waiting: Deferred[None] | None = None
-
-    def begin(self) -> None:
-        """One more."""
-        self.count += 1
-
-    def end(self) -> None:
-        """One less."""
-        self.count -= 1
-        if self.count == 0:
-            self.give_up()
-
-    def idle(self, clock: IReactorTime, within: float) -> Deferred[None]:
-        """Fires when none is left, or when ``within`` seconds have passed."""
-        waiting: Deferred[None] = Deferred()
-        if self.count == 0:
-            waiting.callback(None)
-            return waiting
-        self._waiting = waiting
-        timer = clock.callLater(within, self.give_up)
-        return waiting.addBoth(lambda _: timer.cancel() if timer.active() else None)
-
-    def give_up(self) -> None:
-        """Stop waiting."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +59,8 @@ class Surroundings:
     :param allowance: counts what goes to Amp under daily limits.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
+    :param status: how the service is.
+    :param reload: reads the configuration's file anew; gives ``None`` where there is none.
     """
 
     clock: IReactorTime
@@ -111,12 +80,17 @@ class Surroundings:
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
+    status: Callable[[], Status] = lambda: Status("ready", 1, 0.0)
+    reload: Callable[[], ReloadReport | None] = lambda: None
 
 
 class Gateway:
-    """What the resources need to serve a request under one configuration."""
+    """What the resources need to serve a request under one configuration.
 
-    def __init__(self, config: Config, surroundings: Surroundings) -> None:
+    :param before: the one before: who its clients are, Amp need not be asked again.
+    """
+
+    def __init__(self, config: Config, surroundings: Surroundings, before: Gateway | None = None) -> None:
         self.config = config
         self.around = surroundings
         self.clock = surroundings.clock
@@ -124,7 +98,6 @@ class Gateway:
         self.log = surroundings.log
         self.guard = Guard(config)
         self.find_models()
-        self.pool = Pool(config.routing, config.accounts, surroundings.pool_state, surroundings.log)
         self.providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
         self.bridges = BridgeMaker(
             self.providers,
@@ -135,11 +108,13 @@ class Gateway:
         self._tells = config.logging.level in ("debug", "info")
         self.amp_keys = AmpKeys(config.ampcode, environ=surroundings.environ, home=surroundings.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
-        self.amp_users = self._amp_users()
+        self.amp_users: AmpUsers | None = self._amp_users(None if before is None else before.amp_users)
         self._sites: dict[str, Site | None] = {}
         self.amp_origin = f"the Amp upstream ({urlsplit(self.amp_url).netloc})" if self.amp_url else ""
+        # Last, for it forgets what is known of other accounts: nothing may fail after it.
+        self.pool = Pool(config.routing, config.accounts, surroundings.pool_state, surroundings.log)
 
-    def _amp_users(self) -> AmpUsers | None:
+    def _amp_users(self, before: AmpUsers | None) -> AmpUsers | None:
         config = self.config
         if not (config.ampcode.accept_amp_keys and self.amp_url):
             return None
@@ -150,6 +125,7 @@ class Gateway:
             self.clock,
             self.log,
             config.proxy_url,
+            before,
         )
 
     def site(self, here: str) -> Site | None:

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from ampproxy.config.schema import Config
 from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.relay.amp_users import AmpUser
 from ampproxy.wire.redact import Secret
 
 
@@ -32,11 +33,13 @@ class Client:
     :param key: what it is known by: the key that let it in; ``None`` where none is asked for.
     :param own: the key of Amp's with which it came, and with which its requests go to the Amp upstream.
         ``None``: they go with the one that the configuration has for it.
+    :param user: whose key of Amp's that is.
     """
 
     label: str
     key: Secret | None = None
     own: Secret | None = None
+    user: AmpUser | None = None
 
 
 #: A client where no key is configured, or on a path that asks for none.

@@ -1,18 +1,47 @@
-"""Whether the service is up: for init systems and load balancers."""
+"""Whether the service is up, and whether it serves: for init systems, load balancers and the owner."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from ampproxy.errors import ClientFault
 from ampproxy.resources.base import GatewayResource
 from ampproxy.resources.site import GatewayRequest
+from ampproxy.status import Status
 
 OK = b'{"status":"ok"}'
 
 
 class HealthResource(GatewayResource):
-    """200 as soon as the accounts are loaded, which is before the first connection is accepted."""
+    """``/healthz``: 200 as long as the process lives; the accounts are loaded before it listens at all."""
 
     def render(self, request: GatewayRequest) -> Any:
         """Say so."""
         request.answer(200, OK)
+
+
+class ReadyResource(GatewayResource):
+    """``/readyz``: 200 if requests should be sent here, else 503.
+
+    A wrong configuration file is no reason to send them elsewhere, for the one before serves; it is told, to
+    the owner: from this machine, with a client key.
+    """
+
+    def admit(self, request: GatewayRequest) -> None:
+        """Only to be read."""
+        super().admit(request)
+        if request.method not in (b"GET", b"HEAD"):
+            request.responseHeaders.setRawHeaders(b"Allow", [b"GET, HEAD"])
+            raise ClientFault.of("invalid_request", "The state can only be read.", status=405)
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Say how the service is."""
+        gateway = self.gateway
+        status = gateway.around.status()
+        guard = gateway.guard
+        known = guard.open or guard.identify(request.requestHeaders, request.query) is not None
+        if not (request.is_local() and known):
+            status = Status(status.status, status.generation, status.since)
+        request.answer(200 if status.status == "ready" else 503, msgspec.json.encode(status))

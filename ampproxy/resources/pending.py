@@ -44,6 +44,12 @@ class Pending:
         if request.gone:
             return
         try:
+            if request.outdated:
+                waiting = request.find()
+                if waiting is not None:
+                    self._waiting = waiting
+                    self.begin()
+                    return
             request.let_in()
         except ExchangeError as refusal:
             request.refuse_early(refusal)

@@ -14,9 +14,10 @@ from twisted.web.resource import Resource
 from ampproxy.resources.accounts import AccountsResource
 from ampproxy.resources.amp import AmpResource, OtherPage
 from ampproxy.resources.base import GatewayResource, NotFoundResource
+from ampproxy.resources.control import ReloadResource
 from ampproxy.resources.credits import ProviderPathResource
 from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.health import HealthResource
+from ampproxy.resources.health import HealthResource, ReadyResource
 from ampproxy.resources.own import UnknownRoutesResource
 from ampproxy.resources.provider import resource_for
 from ampproxy.resources.site import GatewayRequest
@@ -111,7 +112,9 @@ class Root(Branch):
         own = Branch(nobody)
         own.putChild(b"accounts", AccountsResource(gateway))
         own.putChild(b"unknown", UnknownRoutesResource(gateway))
+        own.putChild(b"reload", ReloadResource(gateway))
         self.putChild(b"ampproxy", own)
         self.putChild(b"healthz", HealthResource(gateway))
+        self.putChild(b"readyz", ReadyResource(gateway))
         for segment in MODEL_ROUTES:
             self.putChild(segment, ModelRoutes(gateway, nobody))

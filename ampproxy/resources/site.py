@@ -10,35 +10,31 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.address import UNIXAddress
-from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
-from twisted.internet.protocol import connectionDone
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
-from twisted.web.http import SWITCHING, HTTPChannel, datetimeToString
+from twisted.web.http import SWITCHING, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, getChildForRequest
 from twisted.web.server import Request, Site
-from zope.interface import alsoProvides
 
 from ampproxy.config.schema import Limits
 from ampproxy.errors import ExchangeError
 from ampproxy.resources.bodies import GatheredBody, body_too_large
+from ampproxy.resources.channel import GENERATION_HEADER, GatewayChannel
 from ampproxy.resources.descriptors import Descriptors, Refusal
 from ampproxy.resources.guard import forwarded_from_elsewhere
 from ampproxy.resources.pending import Pending
 from ampproxy.upstream.body import PipeProducer
 
-#: How long a client that was answered before it had sent its whole body may go on sending it, so that
-#: it reads the answer instead of meeting a reset connection. Seconds.
-LINGER = 5.0
-
-#: Slower than this, over more than ``body-timeout`` seconds, a body counts as an attack. Bytes a second.
-SLOWEST_BODY = 1024
+#: How long a connection may be idle while the service ends, so that few clients meet one that is just being
+#: closed. Seconds.
+IDLE_AT_THE_END = 5.0
 
 #: Tells the client which id the log's lines about its request have.
 REQUEST_ID_HEADER = b"X-Ampproxy-Request-Id"
@@ -51,181 +47,6 @@ _ID_LENGTH = 16
 
 _INTERNAL_ERROR = "An internal error; the log of the gateway has more."
 
-_REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
-
-
-class GatewayChannel(HTTPChannel):
-    """One client connection. Its limits answer with a status before they close it."""
-
-    site: GatewaySite
-    transport: Any
-    timeOut: Any
-    _networkProducer: Any
-    _in_headers = False
-    _body_began: float | None = None
-    _body_bytes = 0
-    _taken: Any = None
-    lingering = False
-
-    def connectionMade(self) -> None:
-        """A client connected; it has the idle time to begin its first request."""
-        limits = self.site.limits
-        self.timeOut = limits.idle_timeout
-        self.totalHeadersSize = self.MAX_LENGTH = limits.max_header_bytes
-        self.maxHeaders = limits.max_headers
-        super().connectionMade()
-
-    def dataReceived(self, data: bytes) -> None:
-        """Bytes of a request.
-
-        The base class lets every byte put the time limit off; here the headers have one deadline
-        in all, and a body must keep a pace.
-        """
-        if self._taken is not None:
-            self._taken.dataReceived(data)
-            return
-        LineReceiver.dataReceived(self, data)
-        if self._handlingRequest or self.lingering or self.transport.disconnecting:
-            self._in_headers = False
-        elif not self.line_mode:
-            self._in_headers = False
-            self._watch_body(len(data))
-        elif not (self.requests or self._buffer):
-            self._in_headers = False
-        elif not self._in_headers:
-            self._in_headers = True
-            self.setTimeout(self.site.limits.header_timeout)
-
-    def _watch_body(self, size: int) -> None:
-        now = self.site.reactor.seconds()
-        limit = self.site.limits.body_timeout
-        if self._body_began is None:
-            self._body_began, self._body_bytes = now, 0
-        self._body_bytes += size
-        elapsed = now - self._body_began
-        if elapsed > limit and self._body_bytes < elapsed * SLOWEST_BODY:
-            self.timeoutConnection()
-        else:
-            self.setTimeout(limit)
-
-    def allContentReceived(self) -> None:
-        """The body is whole."""
-        self._body_began = None
-        super().allContentReceived()
-
-    def requestDone(self, request: Any) -> None:
-        """The answer is out: the client has the idle time for its next request."""
-        self.lingering = False
-        super().requestDone(request)
-        if self.persistent and not self._handlingRequest and not self._in_headers:
-            self.setTimeout(self.site.limits.idle_timeout)
-
-    def hold_body(self) -> None:
-        """Stop reading the body until it can be passed on. The client's slowness is then ours."""
-        self.setTimeout(None)
-        self.transport.pauseProducing()
-
-    def go_on_with_body(self) -> None:
-        """Read the body again."""
-        if self.transport is None:
-            return
-        if not self._handlingRequest:
-            self._body_began = None
-            self.setTimeout(LINGER if self.lingering else self.site.limits.body_timeout)
-        self.transport.resumeProducing()
-
-    def linger(self) -> None:
-        """The answer is out though the body is not in: drop what still comes, but not for ever."""
-        self.lingering = True
-        self.setTimeout(LINGER)
-
-    def hand_over(self, protocol: Any) -> bytes:
-        """Connect ``protocol`` to the client from now on: HTTP has ended here, its time limits too.
-
-        The transport is the protocol's alone; it is told of a half-closed connection as well.
-
-        :param protocol: an ``IHalfCloseableProtocol``.
-        :return: what the client has said to it already.
-        """
-        self._taken = protocol
-        self.timeOut = self._savedTimeOut = None
-        self.setTimeout(None)
-        early: bytes = b"".join(self._dataBuffer) + self.clearLineBuffer()
-        self._dataBuffer = []
-        self._networkProducer.unregisterProducer()
-        self._networkProducer.resumeProducing()
-        # Only from now on: in HTTP, a client that closes its half has left.
-        alsoProvides(self, IHalfCloseableProtocol)
-        protocol.makeConnection(self.transport)
-        return early
-
-    def readConnectionLost(self) -> None:
-        """The client will say nothing more. Called once the connection is handed over, not before."""
-        self._taken.readConnectionLost()
-
-    def writeConnectionLost(self) -> None:
-        """The client will hear nothing more, as we wished."""
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """The connection ended."""
-        if self._taken is None:
-            super().connectionLost(reason)
-            return
-        self.requests.clear()
-        self._taken.connectionLost(reason)
-
-    def timeoutConnection(self) -> None:
-        """A time limit passed: say which, unless an answer has begun or nothing was asked."""
-        limits = self.site.limits
-        request = self.requests[0] if self.requests else None
-        if request is not None and request.startedWriting:
-            self.transport.abortConnection()
-        elif not self.line_mode:
-            self._refuse(
-                408, f"The body came too slowly (setting: limits.body-timeout, {limits.body_timeout:g} s)."
-            )
-        elif self._in_headers:
-            self._refuse(
-                408,
-                f"The headers came too slowly (setting: limits.header-timeout, {limits.header_timeout:g} s).",
-            )
-        else:
-            self.loseConnection()
-
-    def lineLengthExceeded(self, line: bytes) -> None:
-        """One line is longer than all headers may be."""
-        self._refuse_headers()
-
-    def _respondToBadRequestAndDisconnect(self) -> None:
-        # The base class's only hook for every way in which a request can be malformed.
-        if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
-            self._refuse_headers()
-        else:
-            self._refuse(400, "The request is not valid HTTP/1.1.")
-
-    def _refuse_headers(self) -> None:
-        limits = self.site.limits
-        self._refuse(
-            431,
-            "The request headers are too many or too large (settings: limits.max-headers,"
-            f" {limits.max_headers}; limits.max-header-bytes, {limits.max_header_bytes}).",
-        )
-
-    def _refuse(self, status: int, message: str) -> None:
-        """Answer a request that is not one, and close."""
-        if self.transport.disconnecting:
-            return
-        self.site.logger.info(
-            "Refused {peer}: {status} {why}", peer=self.getPeer(), status=status, why=message
-        )
-        body = json.dumps({"error": {"type": "invalid_request_error", "message": message}}).encode()
-        self.transport.write(
-            b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-            b"Connection: close\r\n\r\n%b" % (status, _REASONS[status], len(body), body)
-        )
-        self.persistent = False
-        self.loseConnection()
-
 
 class GatewayRequest(Request):
     """One request, served as soon as its headers are there.
@@ -236,6 +57,7 @@ class GatewayRequest(Request):
     :ivar received: whether the whole body has come.
     :ivar pending: what waits, while nobody knows whether the request is let in.
     :ivar length: of its body, in bytes; ``None`` where the client does not say it in advance.
+    :ivar on_dismiss: ends what serves the request; whoever serves it sets it.
     """
 
     channel: GatewayChannel
@@ -247,6 +69,8 @@ class GatewayRequest(Request):
     body: GatheredBody | PipeProducer | None = None
     client_key: Any = None
     request_id: str = ""
+    on_dismiss: Callable[[ExchangeError], None] | None = None
+    _tree: Any = None
     _resource: Any = None
     _broken_off = False
     defaultContentType = None
@@ -263,16 +87,16 @@ class GatewayRequest(Request):
         # The base class tells these only after the body.
         self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
         self.path, _, self.query = self.uri.partition(b"?")
-        self.prepath = []
-        self.postpath = list(map(unquote_to_bytes, self.path[1:].split(b"/")))
         self.request_id = taken_id(self.requestHeaders.getRawHeaders(b"x-request-id")) or self.site.new_id()
-        self.responseHeaders.setRawHeaders(b"Date", [self.site.date()])
-        self.responseHeaders.setRawHeaders(REQUEST_ID_HEADER, [self.request_id.encode("ascii")])
+        headers = self.responseHeaders
+        headers.setRawHeaders(b"Date", [self.site.date()])
+        headers.setRawHeaders(REQUEST_ID_HEADER, [self.request_id.encode("ascii")])
+        if self.site.ending:
+            channel.persistent = False
+            headers.setRawHeaders(b"Connection", [b"close"])
         self.length = length
         try:
-            found = getChildForRequest(self.site.resource, self)
-            self._resource = getattr(found, "itself", found)
-            waiting = self._resource.admit(self)
+            waiting = self.find()
             if waiting is None:
                 self.let_in()
             else:
@@ -281,6 +105,25 @@ class GatewayRequest(Request):
             self.refuse_early(refusal)
         except Exception:
             self.processingFailed(Failure())
+
+    @property
+    def outdated(self) -> bool:
+        """Whether another configuration has come in force since the resource was found."""
+        return self._tree is not self.site.resource
+
+    def find(self) -> Deferred[None] | None:
+        """Find the resource of the path, by the configuration that is in force, and have it let the request
+        in (see :meth:`~ampproxy.resources.base.GatewayResource.admit`).
+        """
+        site = self.site
+        self._tree = site.resource
+        self.responseHeaders.setRawHeaders(GENERATION_HEADER, [b"%d" % site.generation])
+        self.prepath = []
+        self.postpath = list(map(unquote_to_bytes, self.path[1:].split(b"/")))
+        found = getChildForRequest(site.resource, self)
+        self._resource = getattr(found, "itself", found)
+        waiting: Deferred[None] | None = self._resource.admit(self)
+        return waiting
 
     def let_in(self) -> None:
         """Take the body, as the resource wants it.
@@ -323,7 +166,36 @@ class GatewayRequest(Request):
         elif isinstance(self.body, PipeProducer):
             self.body.end()
         elif self.body is not None:
+            self._begin()
+
+    def _begin(self) -> None:
+        """The request begins only now: if the configuration has changed meanwhile, the new one decides."""
+        try:
+            waiting = self.find() if self.outdated else None
+        except ExchangeError as refusal:
+            self._resource.turn_away(self, refusal)
+        except Exception:
+            self.processingFailed(Failure())
+        else:
+            if waiting is None:
+                self.render(self._resource)
+            else:
+                waiting.addCallbacks(self._let_in_late, self._turned_away)
+                waiting.addErrback(self.processingFailed)
+
+    def _let_in_late(self, _: object) -> None:
+        if not self.gone:
             self.render(self._resource)
+
+    def _turned_away(self, failure: Failure) -> None:
+        failure.trap(ExchangeError)
+        if not self.gone:
+            self._resource.turn_away(self, cast(ExchangeError, failure.value))
+
+    def dismiss(self, error: ExchangeError) -> None:
+        """End what serves this request; the client is told ``error``, as far as that can still be said."""
+        if self.on_dismiss is not None:
+            self.on_dismiss(error)
 
     def render(self, resrc: IResource) -> None:
         """Have the resource answer; it always does so itself, in its own time."""
@@ -357,6 +229,7 @@ class GatewayRequest(Request):
         """Answer with status 101 and give the connection away (see :meth:`GatewayChannel.hand_over`)."""
         self.setResponseCode(SWITCHING)
         self.startedWriting = 1
+        headers.setRawHeaders(GENERATION_HEADER, [b"%d" % self.site.generation])
         self.channel.writeHeaders(self.clientproto, b"%d" % self.code, self.code_message, headers)
         # The connection may live for days, and with it this request.
         self.requestHeaders = self.responseHeaders = Headers()
@@ -448,6 +321,10 @@ class GatewaySite(Site):
     :param new_id: makes an unguessable id for a prefix.
     :param logger: told of what is wrong before there is an exchange.
     :param descriptors: whether another client may be let in; ``None``: always.
+    :ivar resource: the tree of the configuration that is in force; a request keeps the one that let it in.
+    :ivar generation: the number of that configuration.
+    :ivar channels: the connections that are open.
+    :ivar ending: whether connections are closed after the answer that they wait for.
     """
 
     requestFactory = GatewayRequest
@@ -467,6 +344,9 @@ class GatewaySite(Site):
         self.logger = logger
         self._new_id = new_id
         self._descriptors = descriptors
+        self.generation = 1
+        self.channels: set[GatewayChannel] = set()
+        self.ending = False
         self.protocol = GatewayChannel  # type: ignore[assignment]  # without the detour for HTTP/2
         self._date = b""
         self._date_at = -1.0
@@ -476,6 +356,18 @@ class GatewaySite(Site):
         if self._descriptors is not None and not self._descriptors.suffice():
             return Refusal()
         return super().buildProtocol(addr)
+
+    @property
+    def idle_timeout(self) -> float:
+        """Seconds for which a connection may be idle."""
+        limit = self.limits.idle_timeout
+        return min(limit, IDLE_AT_THE_END) if self.ending else limit
+
+    def end(self) -> None:
+        """Close each connection when it has its answer; one that waits for none soon."""
+        self.ending = True
+        for channel in tuple(self.channels):
+            channel.end_soon()
 
     def date(self) -> bytes:
         """The value of a ``Date`` header, made once a second."""

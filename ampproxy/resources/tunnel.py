@@ -60,6 +60,7 @@ async def tunnel(
     record.first_byte = gateway.clock.seconds()
     joined = Tunnel(gateway.clock, idle)
     early = request.switch_protocols(_switching(answer.head, change, request.request_id), joined.client)
+    request.on_dismiss = lambda error: joined.dismiss(error.error.message)
     ending = await joined.start(early, answer.hand_over(joined.upstream))
     record.bytes_in, record.bytes_out = joined.client.received, joined.upstream.received
     outcome, why = _told(ending, idle)
@@ -142,6 +143,8 @@ def _switching(head: AnswerHead, change: Change | None, request_id: str) -> Head
 
 
 def _told(ending: Ending, idle: float) -> tuple[Outcome, str]:
+    if ending.why:
+        return Outcome.BROKEN_OFF, ending.why
     if not ending.side:
         return Outcome.BROKEN_OFF, f"silent for too long (setting: timeouts.tunnel-idle, {idle:g} s)"
     if ending.orderly:

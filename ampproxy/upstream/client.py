@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from http.cookiejar import CookieJar
 from typing import Any, NamedTuple
 
@@ -63,6 +64,7 @@ class _Way(NamedTuple):
 
     client: HTTPClient
     endpoints: OriginEndpoints
+    pool: HTTPConnectionPool
 
 
 class UpstreamClient:
@@ -87,7 +89,6 @@ class UpstreamClient:
         self._timeout = connect_timeout
         self._policy = policy
         self._cookies: CookieJar = NoCookies()
-        self._pools: list[HTTPConnectionPool] = []
         # Twisted's pool knows connections by their origin alone: each proxy gets a pool of its own.
         self._proxied: dict[str, _Way] = {}
         self._direct = self._make(None)
@@ -136,10 +137,27 @@ class UpstreamClient:
             raise GatewayFault.of("internal", f"{error}.") from None
         return way.endpoints.endpointForURI(URI.fromBytes(url.encode("ascii")))
 
+    def use(self, connect_timeout: float, proxies: Collection[str]) -> None:
+        """Other settings, from the next connection on. What is under way goes on as it is.
+
+        :param proxies: the ones that may still be asked for; what is kept of the others is closed.
+        """
+        self._timeout = connect_timeout
+        for proxy in [proxy for proxy in self._proxied if proxy not in proxies]:
+            way = self._proxied.pop(proxy)
+            if way is not self._direct:
+                # What is in use comes back to this pool, and is closed when it has been idle for long.
+                way.pool.closeCachedConnections()
+        for way in self._ways():
+            way.endpoints.use(connect_timeout)
+
     def close(self) -> Deferred[None]:
         """Close the idle connections; those in use are closed when their exchange ends."""
-        closing = gatherResults([pool.closeCachedConnections() for pool in self._pools])
+        closing = gatherResults([way.pool.closeCachedConnections() for way in self._ways()])
         return closing.addCallback(lambda _: None)
+
+    def _ways(self) -> list[_Way]:
+        return [self._direct, *(way for way in self._proxied.values() if way is not self._direct)]
 
     def _through(self, proxy: str) -> _Way:
         way = self._proxied.get(proxy)
@@ -155,7 +173,6 @@ class UpstreamClient:
         pool._factory = ConnectionFactory
         # A retry of Twisted's own would not be counted or logged; ours is (see relay.failover).
         pool.retryAutomatically = False
-        self._pools.append(pool)
         endpoints = OriginEndpoints(
             self._reactor,
             connect_timeout=self._timeout,
@@ -164,4 +181,4 @@ class UpstreamClient:
             names=self._names,
         )
         agent = Agent.usingEndpointFactory(self._reactor, endpoints, pool)
-        return _Way(HTTPClient(agent, NoCookies()), endpoints)
+        return _Way(HTTPClient(agent, NoCookies()), endpoints, pool)

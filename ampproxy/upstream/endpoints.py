@@ -46,6 +46,12 @@ class OriginEndpoints:
         self._proxy = proxy
         self._known: dict[tuple[bytes, bytes, int], IStreamClientEndpoint] = {}
 
+    def use(self, connect_timeout: float) -> None:
+        """Another time limit, for connections that are made from now on."""
+        if connect_timeout != self._timeout:
+            self._timeout = connect_timeout
+            self._known.clear()
+
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         """The endpoint of ``uri``.
 

@@ -316,10 +316,15 @@ def test_all_at_once_in_order():
 
 
 def test_missing_certificate():
-    """A certificate that is not there is found before the service starts."""
+    """A certificate that is not there is found before the service starts; so is one that cannot be read."""
+
+    def read_pem(path: Path) -> bytes:
+        raise FileNotFoundError if path.name == "c.pem" else PermissionError(13, "Permission denied")
+
     text = "tls:\n  enable: true\n  cert: ~/c.pem\n  key: /k.pem"
-    assert complaints(text, is_file=lambda path: path == Path("/k.pem")) == (
+    assert complaints(text, read_pem=read_pem) == (
         "amp.yaml:3: tls.cert: there is no such file: expected the path of a PEM file",
+        "amp.yaml:4: tls.key: cannot be read: Permission denied",
     )
 
 

@@ -46,7 +46,7 @@ def world(tmp_path_factory):
         )
         around = service.gateway.around
         found = Logins(config, reactor, around.client.send, around.log, wall=time.time, random=lambda: 0.5)
-        service.attach(found)
+        service.attach(lambda _: found)
         found.start()
         await service.listen()
         url = f"http://127.0.0.1:{service.ports[0].getHost().port}"

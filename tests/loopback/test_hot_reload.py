@@ -6,14 +6,19 @@ import http.client
 import json
 import signal
 import socket
-import time
+import ssl
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
+from click.testing import CliRunner, Result
 from twisted.internet import reactor
 
+from ampproxy.cli import main
 from ampproxy.demo import amp, anthropic
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
@@ -22,6 +27,7 @@ pytestmark = pytest.mark.loopback
 
 MODEL = "claude-sonnet-4-5"
 SLOW = f"{MODEL}+interval=0.2+events=12"
+ENDLESS = f"{MODEL}+interval=0.1+events=100000"
 
 
 @pytest.fixture(scope="module")
@@ -39,18 +45,29 @@ def upstreams() -> Iterator[list[Any]]:
         in_reactor(stand_in.stop)
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class Configured:
     """A service and its configuration, changed piece by piece."""
 
     def __init__(self, directory: Path, vendor: Any, upstreams: list[Any]) -> None:
         self.values: dict[str, Any] = {
-            "port": 0,
+            "port": free_port(),
             "api-keys": ["k", "second"],
             "claude-api-key": [
-                {"api-key": "vendor-key", "base-url": vendor.url, "models": [{"name": MODEL}, {"name": SLOW}]}
+                {
+                    "api-key": "vendor-key",
+                    "base-url": vendor.url,
+                    "models": [{"name": name} for name in (MODEL, SLOW, ENDLESS)],
+                }
             ],
             "ampcode": {"upstream-url": upstreams[0].url, "upstream-api-key": "amp-key"},
         }
+        self.directory = directory
         self.path = directory / "config.yaml"
         self.service = Service(directory, json.dumps(self.values))
 
@@ -62,10 +79,19 @@ class Configured:
     def put(self) -> None:
         seen = self.service.log_text.count("is in force")
         self.path.write_text(json.dumps(self.values))
-        deadline = time.monotonic() + 5
-        while self.service.log_text.count("is in force") == seen:
-            assert time.monotonic() < deadline, self.service.log_text
-            time.sleep(0.05)
+        # It would notice by itself, a second later.
+        self.service.process.send_signal(signal.SIGHUP)
+        self.service.wait_for_log("is in force", seen + 1)
+
+    def run(self, verb: str, *more: str) -> Result:
+        return CliRunner().invoke(main, [verb, "--config", str(self.path), *more])
+
+    def get(self, path: str, key: str = "k") -> Any:
+        connection = self.service.connect()
+        connection.request("GET", path, headers={"X-Api-Key": key})
+        answer = connection.getresponse()
+        answer.data = answer.read()  # type: ignore[attr-defined]
+        return answer
 
     def ask(self, model: str, key: str = "k", *, stream: bool = False) -> Any:
         connection = self.service.connect()
@@ -110,55 +136,223 @@ def test_each_option_of_ampcode(configured: Configured, upstreams: list[Any]) ->
     configured.write(**{"upstream-url": upstreams[0].url, "upstream-api-keys": per_client})
     configured.ask("unheard", "second").read()
     assert upstreams[0].requests[-1].headers["x-api-key"] == "amp-key"
+    configured.write(**{"upstream-api-key": "amp-key"})
+    elsewhere = _own_address()
+    if elsewhere:
+        configured.values["host"] = ""
+        configured.put()
+        assert _status(elsewhere, configured.values["port"]) == 403
+        configured.write(**{"restrict-management-to-localhost": False})
+        assert _status(elsewhere, configured.values["port"]) == 200
     configured.write(**{"upstream-url": ""})
     assert configured.route("unheard") == "none"
     assert stream.read().count(b"event: message_stop") == 1
 
 
+def _own_address() -> str:
+    """An address of this machine that is not a loopback one, if it has one: nothing is sent anywhere."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("192.0.2.1", 9))
+        except OSError:
+            return ""
+        address: str = sock.getsockname()[0]
+    return "" if address.startswith("127.") else address
+
+
+def _status(host: str, port: int) -> int:
+    """Of a management request from there."""
+    connection = http.client.HTTPConnection(host, port, timeout=20)
+    connection.request("GET", "/api/user", headers={"X-Api-Key": "k"})
+    return connection.getresponse().status
+
+
 def test_revoked_key(configured: Configured) -> None:
-    """A client key that is gone lets in no more, on an open connection either."""
+    """A client key that is gone lets in no more, on an open connection either, and ends what runs with it."""
     connection = configured.service.connect()
     connection.request("GET", "/v1/models", headers={"X-Api-Key": "second"})
     answer = connection.getresponse()
     answer.read()
     assert answer.status == 200
+    revoked, kept = configured.ask(ENDLESS, "second", stream=True), configured.ask(SLOW, "k", stream=True)
+    revoked.read(50)
     configured.values["api-keys"] = ["k"]
     configured.put()
     connection.request("GET", "/v1/models", headers={"X-Api-Key": "second"})
     assert connection.getresponse().status == 401
+    with pytest.raises(http.client.IncompleteRead) as broken:
+        revoked.read()
+    last = broken.value.partial.rpartition(b"event: ")[2]
+    assert last.startswith(b"error\n")
+    assert b"revoked" in last
+    assert kept.read().count(b"event: message_stop") == 1
+    configured.service.wait_for_log("1 exchanges with revoked client keys were ended")
 
 
 def test_wrong_file(configured: Configured) -> None:
-    """It is told with its line, and the old configuration goes on; also when it is asked for."""
+    """It is told with its line, in the log and to the owner, and the old configuration goes on; also when it
+    is asked for.
+    """
     good = configured.path.read_text()
     configured.path.write_text("port: many\n")
-    deadline = time.monotonic() + 5
-    while "stays as it was" not in configured.service.log_text and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert f"{configured.path}:1: port" in configured.service.log_text
+    configured.service.wait_for_log("stays as it was")
+    complaint = f"{configured.path}:1: port"
+    assert complaint in configured.service.log_text
+    answer = configured.get("/readyz")
+    told = json.loads(answer.data)
+    assert (answer.status, told["status"], told["generation"]) == (200, "ready", 1)
+    assert told["reload"]["complaints"][0].startswith(complaint)
     assert configured.route(MODEL) == "local"
+    refused = configured.run("reload")
+    assert refused.exit_code == 1
+    assert complaint in refused.stderr
     configured.path.write_text(good)
     configured.service.process.send_signal(signal.SIGHUP)
-    time.sleep(0.3)
-    assert "is in force" in configured.service.log_text
+    configured.service.wait_for_log("Configuration 2 is in force")
+    answer = configured.get("/readyz")
+    assert json.loads(answer.data)["reload"]["ok"]
+    assert int(answer.headers["X-Ampproxy-Generation"]) >= 2
+
+
+def test_asked_for(configured: Configured) -> None:
+    """``ampproxy reload`` waits for the result and prints what changed, without secrets."""
+    configured.values["timeouts"] = {"connect": "5s"}
+    configured.values["ampcode"]["upstream-api-key"] = "canary-new-key"
+    configured.path.write_text(json.dumps(configured.values))
+    told = configured.run("reload")
+    assert told.exit_code == 0, told.output
+    assert "timeouts.connect: 10s -> 5s" in told.stdout
+    assert "ampcode.upstream-api-key: changed" in told.stdout
+    assert "canary" not in told.output
+    configured.service.wait_for_log("timeouts.connect: 10s -> 5s")
+    assert "canary" not in configured.service.log_text
+
+
+def test_asked_for_what_cannot_be(configured: Configured) -> None:
+    """A file that is right, but an address that is taken: refused as a whole, with the line."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = f"127.0.0.1:{configured.values['port']}"
+        configured.values["port"] = taken.getsockname()[1]
+        configured.values["debug"] = True
+        configured.path.write_text(json.dumps(configured.values))
+        told = configured.run("reload", "--at", at)
+        assert told.exit_code == 1
+        assert f"{configured.path}:1: port: Couldn't listen on" in told.stderr
+    assert json.loads(configured.get("/readyz").data)["generation"] == 1
 
 
 def test_another_address(configured: Configured) -> None:
-    """The new port opens before the old one closes; streams on the old one end whole."""
+    """The new port opens before the old one closes; streams on the old one end whole. Who asks by the file
+    finds the service where the file says.
+    """
     stream = configured.ask(SLOW, stream=True)
     stream.read(50)
     old = configured.service.port
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        new = free.getsockname()[1]
-    configured.values["port"] = new
-    configured.put()
-    deadline = time.monotonic() + 5
-    while f"127.0.0.1:{new}" not in configured.service.log_text and time.monotonic() < deadline:
-        time.sleep(0.05)
-    connection = http.client.HTTPConnection("127.0.0.1", new, timeout=5)
-    connection.request("GET", "/healthz")
-    assert connection.getresponse().status == 200
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", old), timeout=2)
+    configured.values["port"] = configured.service.port = free_port()
+    configured.path.write_text(json.dumps(configured.values))
+    told = configured.run("reload")
+    assert told.exit_code == 0, told.output
+    assert f"port: {old} -> {configured.service.port}" in told.stdout
+    assert configured.get("/healthz").status == 200
+    configured.service.wait_for(lambda: _refuses(old))
     assert stream.read().count(b"event: message_stop") == 1
+
+
+def _refuses(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=20).close()
+    except (ConnectionRefusedError, ConnectionResetError):
+        return True
+    return False
+
+
+def test_another_certificate(configured: Configured, tmp_path: Path) -> None:
+    """Switched on at the same port; then other contents of the same files. Connections keep theirs."""
+    one, two = trustme.CA(), trustme.CA()
+    put_certificate(tmp_path, one)
+    configured.values["tls"] = {
+        "enable": True,
+        "cert": str(tmp_path / "cert.pem"),
+        "key": str(tmp_path / "key.pem"),
+    }
+    configured.put()
+    kept = https(configured, one)
+    kept.request("GET", "/healthz")
+    assert kept.getresponse().read() == b'{"status":"ok"}'
+    put_certificate(tmp_path, two)
+    configured.service.wait_for_log("certificate's files hold something else")
+    fresh = https(configured, two)
+    for connection in (kept, fresh):
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read() == b'{"status":"ok"}'
+    assert configured.run("reload").exit_code == 0
+
+
+def put_certificate(folder: Path, authority: trustme.CA) -> None:
+    issued = authority.issue_cert("localhost")
+    issued.private_key_pem.write_to_path(str(folder / "key.pem"))
+    issued.cert_chain_pems[0].write_to_path(str(folder / "cert.pem"))
+
+
+def https(configured: Configured, authority: trustme.CA) -> http.client.HTTPSConnection:
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    return http.client.HTTPSConnection("localhost", configured.service.port, timeout=20, context=context)
+
+
+def test_another_folder_of_logins(configured: Configured, tmp_path: Path) -> None:
+    """Its logins are there, and those of the folder before are not."""
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        login = {"type": "claude", "email": f"{name}@a.test", "access_token": "t", "refresh_token": "r"}
+        (tmp_path / name / "claude.json").write_text(json.dumps({**login, "expired": "2099-01-01T00:00:00Z"}))
+    for name, other in (("one", "two"), ("two", "one")):
+        configured.values["auth-dir"] = str(tmp_path / name)
+        configured.put()
+        configured.service.wait_for(
+            lambda name=name: name in configured.get("/ampproxy/accounts").data.decode()
+        )
+        assert f"{other}@a.test" not in configured.get("/ampproxy/accounts").data.decode()
+
+
+def test_socket_activation(tmp_path: Path) -> None:
+    """A process that systemd starts with sockets listens on them, not on the configured address."""
+    path = tmp_path / "config.yaml"
+    path.write_text("port: 1\napi-keys: [k]\n")
+    for more in (
+        (),
+        ("--listen", "systemd:domain=INET:index=0"),
+        ("--listen", "systemd:domain=INET:name=web"),
+    ):
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            port = sock.getsockname()[1]
+            code = (
+                "import os, sys\n"
+                f"os.dup2({sock.fileno()}, 3, inheritable=True)\n"
+                "os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1', LISTEN_FDNAMES='web')\n"
+                "run = 'from twisted.scripts.twistd import run; run()'\n"
+                "os.execv(sys.executable, [sys.executable, '-c', run, *sys.argv[1:]])\n"
+            )
+            command = [
+                sys.executable,
+                "-c",
+                code,
+                "-n",
+                "--pidfile=",
+                "ampproxy",
+                "--config",
+                str(path),
+                *more,
+            ]
+            with (tmp_path / "log").open("wb") as log:
+                process = subprocess.Popen(
+                    command, stdout=log, stderr=log, cwd=tmp_path, pass_fds=[sock.fileno()]
+                )
+        try:
+            # It waits in the socket that was there before the process.
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().status == 200, (tmp_path / "log").read_text()
+        finally:
+            process.terminate()
+            process.wait(20)

@@ -80,7 +80,7 @@ def test_manager_gone(tmp_path: Path, manager: Manager) -> None:
         manager.close()
         service.wait_for_log("The service manager cannot be told")
         (tmp_path / "config.yaml").write_text("port: 0\napi-keys: [k, another]\n")
-        service.wait_for_log("is in force")
+        service.wait_for_log("is in force", 2)
         connection = service.connect()
         connection.request("GET", "/healthz")
         assert connection.getresponse().status == 200

@@ -19,8 +19,10 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 from ampproxy.config.load import parse
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.unknown import RouteMemory
-from ampproxy.resources.gateway import Gateway, Running, Surroundings
+from ampproxy.resources.admission import end_revoked
+from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
+from ampproxy.resources.running import Running
 from ampproxy.resources.site import GatewaySite
 
 CLIENT_KEY = "client-key-0123456789"
@@ -231,6 +233,15 @@ class World:
         )
         around = self.gateway.around
         self.site = GatewaySite(Root(self.gateway), self.config.limits, self.clock, around.new_id, around.log)
+
+    def use(self, config: str) -> int:
+        """Put another configuration in force; says how many exchanges that ended."""
+        home = self.gateway.around.home
+        self.config = parse(config, name="test.yaml", environ={}, home=home, read_secret=Path.read_text)
+        self.gateway = Gateway(self.config, self.gateway.around, self.gateway)
+        self.site.generation += 1
+        self.site.resource = Root(self.gateway)
+        return end_revoked(self.gateway)
 
     def connect(self, peer: str = "127.0.0.1") -> Connection:
         return Connection(self, peer)

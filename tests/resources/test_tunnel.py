@@ -123,6 +123,7 @@ class Tunnelling(unittest.TestCase):
                     b"Sec-Websocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=",
                     b"Sec-Websocket-Protocol: rivet",
                     b"X-Ampproxy-Request-Id: test",
+                    b"X-Ampproxy-Generation: 1",
                     b"X-Ampproxy-Route: tunnel",
                 ]
             ),

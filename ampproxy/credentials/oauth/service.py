@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from ampproxy.config.schema import Account, Config, TokenSource
+from ampproxy.config.schema import Account, Config, OAuth, TokenSource
 from ampproxy.credentials.oauth.accounts import logins_to_accounts, own_proxy
 from ampproxy.credentials.oauth.credential import Credential
 from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused, Unavailable
@@ -104,7 +104,7 @@ class Logins:
         return done
 
     def configure(self, config: Config) -> None:
-        """Other settings from now on, after a reload. ``auth-dir`` stays until a restart."""
+        """Other settings from now on, after a reload. The folder stays: another one has logins of its own."""
         self._settings = config.oauth
         self._proxy = config.proxy_url
 
@@ -114,10 +114,13 @@ class Logins:
         for credential in self._credentials.values():
             credential.clock_set(now)
 
-    def accounts(self) -> tuple[Account, ...]:
-        """The accounts of the logins that are switched on, by file name."""
+    def accounts(self, settings: OAuth | None = None) -> tuple[Account, ...]:
+        """The accounts of the logins that are switched on, by file name.
+
+        :param settings: as they would be under these; ``None``: under those that are in force.
+        """
         ordered = (self._credentials[name] for name in sorted(self._credentials))
-        return logins_to_accounts(ordered, self._settings)
+        return logins_to_accounts(ordered, self._settings if settings is None else settings)
 
     def statuses(self) -> tuple[LoginStatus, ...]:
         """How each login is doing, by file name."""

@@ -1,0 +1,196 @@
+"""How a command asks the service that is running: on this machine, at its address, with a client key."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from ampproxy.config.load import find, load
+from ampproxy.config.schema import Config
+from ampproxy.errors import ConfigError
+
+#: Seconds for one answer.
+_PATIENCE = 10.0
+_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+#: So many of the configured keys are tried: a service that has not read the file yet knows an older one.
+_KEYS = 5
+
+#: ``--at ADDRESS``, as the parameter ``at``.
+at_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--at",
+    default="",
+    metavar="ADDRESS",
+    help="Where the service listens, if not where the file says: HOST:PORT or the path of a Unix socket.",
+)
+
+
+class NotAnswered(Exception):
+    """The service did not answer as it should; the message says why, for people."""
+
+
+class NotThere(NotAnswered):
+    """Nobody answers there: it does not run, or not yet."""
+
+
+class NotAllowed(NotAnswered):
+    """It does not know the client keys of the file: it has not read them yet, or is another service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What it answered."""
+
+    status: int
+    body: bytes
+
+    def read(self, type: type[Any]) -> Any:
+        """The body as a value of that type.
+
+        :raises NotAnswered: it is none.
+        """
+        try:
+            return msgspec.json.decode(self.body, type=type)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise NotAnswered(
+                f"what it answered (status {self.status}) is not understood: does another program or version"
+                " run there?"
+            ) from None
+
+
+class Asker:
+    """Asks the service that a configuration describes.
+
+    :param at: see :data:`at_option`.
+    """
+
+    def __init__(self, config: Config, at: str = "") -> None:
+        self._config = config
+        self._host, self._port = config.host, config.port
+        self._path = ""
+        if at.startswith(("/", ".", "unix:")):
+            self._path = at.removeprefix("unix:")
+        elif at:
+            host, _, port = at.rpartition(":")
+            if not port.isdecimal():
+                raise click.BadParameter("expected HOST:PORT or the path of a Unix socket", param_hint="--at")
+            self._host, self._port = host.strip("[]"), int(port)
+        self._host = _ANYWHERE.get(self._host, self._host)
+        self.where = self._path or f"{self._host}:{self._port}"
+
+    def ask(self, path: str, method: str = "GET") -> Answer:
+        """One question.
+
+        :raises NotThere: nobody answers.
+        :raises NotAllowed: none of the file's client keys is one of the service's.
+        """
+        keys = [key.reveal() for key in self._config.api_keys[:_KEYS]] or [""]
+        for key in keys:
+            answer = self._send(path, method, key)
+            if answer.status != 401:
+                return answer
+        raise NotAllowed(
+            f"{self.where} knows none of the api-keys of the file (status 401): does another program or"
+            " version run there?"
+        )
+
+    def _send(self, path: str, method: str, key: str) -> Answer:
+        if not self._path and not self._port:
+            raise NotThere("with port: 0 the service has no address of its own.")
+        headers = {"Host": "localhost"}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        connection = self._connection()
+        try:
+            connection.request(method, path, headers=headers)
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read())
+        except (OSError, http.client.HTTPException) as error:
+            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise NotThere(f"nobody answers at {self.where} ({words}).") from None
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self._path:
+            return _UnixConnection(self._path)
+        tls = self._config.tls
+        if tls is None:
+            return http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+        # Exactly this service's certificate is trusted; its name is not that of the loopback address.
+        context = ssl.create_default_context(cafile=str(tls.cert))
+        context.check_hostname = False
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return http.client.HTTPSConnection(self._host, self._port, timeout=_PATIENCE, context=context)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", timeout=_PATIENCE)
+        self._socket_path = path
+
+    def connect(self) -> None:
+        """Connect."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._socket_path)
+
+
+class _AnyVariable(Mapping[str, str]):
+    """An environment in which every variable is set: the service has its own."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def __getitem__(self, name: str) -> str:
+        return self._environ.get(name, "unknown")
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def __iter__(self) -> Any:
+        return iter(self._environ)
+
+    def __len__(self) -> int:
+        return len(self._environ)
+
+
+def described(file: Path | None) -> Config:
+    """The configuration as far as it tells where the service is and which keys let in. What only the service
+    may read, its secrets and its environment, may be missing.
+
+    :raises ConfigError: the file is wrong.
+    :raises click.ClickException: there is none.
+    """
+    home = Path.home()
+    found = file or find(Path.cwd(), home)
+    if found is None:
+        raise click.ClickException(
+            "there is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy: name one with --config"
+        )
+
+    def read(path: Path) -> bytes:
+        try:
+            return path.read_bytes()
+        except OSError:
+            if path == found:
+                raise
+            return b"unknown"
+
+    return load(found, environ=_AnyVariable(os.environ), home=home, read=read)
+
+
+def complain(error: ConfigError) -> None:
+    """Say what is wrong with a file."""
+    for complaint in error.complaints:
+        click.echo(complaint, err=True)

@@ -1,0 +1,89 @@
+"""``ampproxy reload``: the running service reads its configuration anew, and says what that changed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from ampproxy.cli.asking import Asker, NotAllowed, NotAnswered, NotThere, at_option, complain, described
+from ampproxy.cli.configured import config_option
+from ampproxy.errors import ConfigError
+from ampproxy.status import ReloadReport, Status
+
+#: Where a running service takes the order, and where it tells how it is.
+PATH = "/ampproxy/reload"
+STATE = "/readyz"
+#: Seconds in which a service that is not there, or does not know our key, may have read the file by itself.
+PATIENCE = 4.0
+_PAUSE = 0.2
+#: Seconds for which a reading that the service did by itself is told of.
+_NEWS = 60.0
+
+
+@click.command("reload")
+@config_option
+@at_option
+def command(file: Path | None, at: str) -> None:
+    """Have the running service read its configuration now, and print what changed.
+
+    It also does so by itself within two seconds of a change; this waits for the result. Exit status 1 if the
+    file is wrong: then every complaint is printed, and the service goes on with the configuration that it
+    has.
+    """
+    try:
+        asker = Asker(described(file), at)
+    except ConfigError as error:
+        complain(error)
+        click.echo("The file was not put in force.", err=True)
+        raise SystemExit(1) from None
+    try:
+        before, report = ask(asker, time.sleep)
+    except NotAnswered as error:
+        raise click.ClickException(f"the service could not be asked: {error}") from None
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if not report.ok:
+        for complaint in report.complaints:
+            click.echo(complaint, err=True)
+        click.echo(f"The file was not put in force; configuration {report.generation} is.", err=True)
+        raise SystemExit(1)
+    click.echo(f"Configuration {report.generation} is in force.")
+    told = report.changes or _by_itself(before, time.time())
+    for line in told or ("Nothing has changed.",):
+        click.echo(f"  {line}")
+
+
+def ask(asker: Asker, pause: Callable[[float], None]) -> tuple[Status, ReloadReport]:
+    """How the service was before, and how its reading went.
+
+    An edit may have changed where it listens, and which keys it knows. It notices that by itself, a little
+    later.
+
+    :param pause: waits for so many seconds.
+    :raises NotAnswered: it was not to be reached.
+    """
+    left = PATIENCE
+    while True:
+        try:
+            before = asker.ask(STATE).read(Status)
+            answer = asker.ask(PATH, "POST")
+            if answer.status not in (200, 409):
+                raise NotAnswered(f"{asker.where} answered with status {answer.status}.")
+            return before, answer.read(ReloadReport)
+        except (NotThere, NotAllowed):
+            left -= _PAUSE
+            if left < 0:
+                raise
+            pause(_PAUSE)
+
+
+def _by_itself(before: Status, now: float) -> tuple[str, ...]:
+    """What the service has just put in force without being asked."""
+    last = before.reload
+    if last is None or not last.ok or not last.changes or now - last.at > _NEWS:
+        return ()
+    ago = max(0.0, now - last.at)
+    return (*last.changes, f"(read by itself {ago:.0f} s ago, as configuration {last.generation})")

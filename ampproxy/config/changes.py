@@ -1,0 +1,199 @@
+"""What differs between two configurations, setting by setting, for people. Shows no secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from ampproxy.config.accounts import ACCOUNT_SETTINGS
+from ampproxy.config.reading import Section, Setting
+from ampproxy.config.schema import Account, Config, Mapping, ModelName, Tls
+from ampproxy.config.sections import ROOT
+from ampproxy.wire.redact import Secret
+
+_NOTHING = "none"
+_UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+#: What of an account is told as it was and as it is; of all else only that it changed.
+_SHOWN = ("priority", "prefix", "base_url", "disable_cooling")
+
+
+def changes(old: Config, new: Config) -> tuple[str, ...]:
+    """One line for each setting that is another one now: ``timeouts.connect: 10s -> 5s``.
+
+    Secrets are only said to have changed. Accounts are told by label, mappings by line.
+    """
+    skipped = {row.name for row in ACCOUNT_SETTINGS}
+    rows = Section(ROOT.build, tuple(row for row in ROOT.rows if row.name not in skipped))
+    return (*_section(rows, "", old, new), *_accounts(old.accounts, new.accounts))
+
+
+def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
+    for row in section.rows:
+        name = f"{path}.{row.name}" if path else row.name
+        before, after = _field(old, row), _field(new, row)
+        if before == after:
+            continue
+        if isinstance(row.reader, Section):
+            yield from _inner(row.reader, name, before, after)
+        elif row.field == "mappings":
+            yield from _mappings(name, before or (), after or ())
+        else:
+            yield f"{name}: {_difference(row, before, after)}"
+
+
+def _inner(section: Section, name: str, before: Any, after: Any) -> Iterator[str]:
+    """What changed within a section. One whose value is not made of fields is told by its own rows."""
+    if before is None or after is None:
+        yield f"{name}: {'switched on' if before is None else 'switched off'}"
+    if is_dataclass(before) or is_dataclass(after):
+        yield from _section(section, name, before, after)
+        yield from _pems(name, before, after)
+    else:
+        for row in section.rows:
+            yield f"{name}.{row.name}: {_difference(row, before, after)}"
+
+
+def _field(value: Any, row: Setting) -> Any:
+    return getattr(value, row.field, None)
+
+
+def _pems(name: str, before: Any, after: Any) -> Iterator[str]:
+    if (
+        isinstance(before, Tls)
+        and isinstance(after, Tls)
+        and (before.cert, before.key)
+        == (
+            after.cert,
+            after.key,
+        )
+    ):
+        yield f"{name}: the certificate's files hold something else"
+
+
+def _difference(row: Setting, before: Any, after: Any) -> str:
+    if isinstance(before, Secret) or isinstance(after, Secret):
+        return _of_secret(before, after)
+    if _is_secrets(before) or _is_secrets(after):
+        return _of_secrets(before or (), after or ())
+    texts = _text(row.reader.type, before), _text(row.reader.type, after)
+    if None in texts or texts[0] == texts[1]:
+        return "changed"
+    return f"{texts[0]} -> {texts[1]}"
+
+
+def _of_secret(before: Any, after: Any) -> str:
+    if not before:
+        return "set"
+    return "changed" if after else "removed"
+
+
+def _is_secrets(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(isinstance(item, Secret) for item in value)
+
+
+def _of_secrets(before: Iterable[Secret], after: Iterable[Secret]) -> str:
+    old, new = set(before), set(after)
+    parts = [(len(new - old), "added"), (len(old - new), "removed")]
+    return ", ".join(f"{count} {what}" for count, what in parts if count) or "in another order"
+
+
+def _text(type: str, value: Any) -> str | None:
+    """A value as it could stand in the file; ``None`` if it is not to be shown, or too much for a line."""
+    if value is None or value == "" or value == ():
+        return _NOTHING
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if type == "duration":
+        return f"{value:g}s"
+    if type == "size":
+        return _size(value)
+    if type.startswith("URL"):
+        return _url(str(value))
+    if isinstance(value, tuple):
+        return ", ".join(value) if all(isinstance(item, str) for item in value) else None
+    return None if is_dataclass(value) else str(value)
+
+
+def _size(value: int) -> str:
+    for unit, name in _UNITS:
+        if value and value % unit == 0:
+            return f"{value // unit}{name}"
+    return str(value)
+
+
+def _url(text: str) -> str:
+    """Without what could be a credential."""
+    parts = urlsplit(text)
+    if not parts.netloc:
+        return text
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _mappings(name: str, old: tuple[Mapping, ...], new: tuple[Mapping, ...]) -> Iterator[str]:
+    """A mapping that only stands in another line now is the same one."""
+    before = {_apart_from_line(mapping): mapping for mapping in old}
+    after = {_apart_from_line(mapping): mapping for mapping in new}
+    for key, mapping in before.items():
+        if key not in after:
+            yield f"{name}: removed {_mapping(mapping)} (it was in line {mapping.line})"
+    for key, mapping in after.items():
+        if key not in before:
+            yield f"{name}: added {_mapping(mapping)} (line {mapping.line})"
+    if [key for key in before if key in after] != [key for key in after if key in before]:
+        yield f"{name}: in another order"
+
+
+def _apart_from_line(mapping: Mapping) -> Mapping:
+    return replace(mapping, line=0)
+
+
+def _mapping(mapping: Mapping) -> str:
+    return f"{mapping.source} -> {mapping.target}" + (" (regex)" if mapping.pattern is not None else "")
+
+
+def _accounts(old: Iterable[Account], new: Iterable[Account]) -> Iterator[str]:
+    """An account that only stands elsewhere now has another label, and no other change."""
+    before, after = {_bare(account): account for account in old}, {_bare(account): account for account in new}
+    gone = {account.label: account for key, account in before.items() if key not in after}
+    come = {account.label: account for key, account in after.items() if key not in before}
+    for key, account in before.items():
+        now = after.get(key)
+        if now is not None and now.label != account.label:
+            yield f"{account.label} is {now.label} now"
+    for label, account in gone.items():
+        if label in come:
+            yield f"{label}: {'; '.join(_account(account, come[label]))}"
+        else:
+            yield f"{label}: removed"
+    for label in come:
+        if label not in gone:
+            yield f"{label}: added"
+
+
+def _bare(account: Account) -> Account:
+    return replace(account, label="", line=0)
+
+
+def _account(old: Account, new: Account) -> Iterator[str]:
+    for field in fields(Account):
+        if field.name in ("label", "line"):
+            continue
+        before, after = getattr(old, field.name), getattr(new, field.name)
+        if before == after:
+            continue
+        name = field.name.replace("_", "-")
+        if field.name == "models":
+            yield f"models {_models(before, after)}"
+        elif field.name in _SHOWN:
+            type = "URL" if field.name == "base_url" else ""
+            yield f"{name} {_text(type, before)} -> {_text(type, after)}"
+        else:
+            yield f"{name} changed"
+
+
+def _models(old: tuple[ModelName, ...], new: tuple[ModelName, ...]) -> str:
+    before, after = {model.visible for model in old}, {model.visible for model in new}
+    parts = [f"+{name}" for name in sorted(after - before)] + [f"-{name}" for name in sorted(before - after)]
+    return " ".join(parts) or "changed"

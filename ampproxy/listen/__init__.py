@@ -1,0 +1,66 @@
+"""Where the service listens: what a port is called, who can reach it, what its certificate is."""
+
+from __future__ import annotations
+
+import re
+
+from OpenSSL import crypto
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.ssl import CertificateOptions, TLSVersion
+
+from ampproxy.config.schema import Tls
+from ampproxy.errors import ConfigError
+
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+
+def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
+    """What the listener shows: the certificate, its chain, TLS 1.2 or later.
+
+    :param place: how a complaint names the setting.
+    :raises ConfigError: a file cannot be read, or the key is not the certificate's.
+    """
+    try:
+        chain, secret = tls.chain or tls.cert.read_bytes(), tls.secret or tls.key.read_bytes()
+        certificates = [
+            crypto.load_certificate(crypto.FILETYPE_PEM, pem) for pem in _CERTIFICATE.findall(chain)
+        ]
+        key = crypto.load_privatekey(crypto.FILETYPE_PEM, secret)
+        if not certificates:
+            raise ValueError("holds no certificate")
+        options = CertificateOptions(
+            privateKey=key,
+            certificate=certificates[0],
+            extraCertChain=certificates[1:],
+            raiseMinimumTo=TLSVersion.TLSv1_2,
+        )
+        options.getContext().check_privatekey()
+    except (OSError, ValueError, crypto.Error) as error:
+        raise ConfigError(
+            (f"{place}: {tls.cert} and {tls.key} cannot be used: {error or type(error)}",)
+        ) from None
+    except Exception as error:
+        raise ConfigError(
+            (f"{place}: {tls.key} is not the key of {tls.cert}: {type(error).__name__}",)
+        ) from None
+    return options
+
+
+def is_reachable_from_elsewhere(port: IListeningPort) -> bool:
+    """Whether other machines can connect to a port that is listening."""
+    address = port.getHost()
+    if not isinstance(address, (IPv4Address, IPv6Address)):
+        return False
+    return not (address.host.startswith("127.") or address.host == "::1")
+
+
+def describe(port: IListeningPort) -> str:
+    """A port as a person would type it."""
+    address = port.getHost()
+    if isinstance(address, IPv6Address):
+        return f"[{address.host}]:{address.port}"
+    if isinstance(address, IPv4Address):
+        return f"{address.host}:{address.port}"
+    name = getattr(address, "name", address)
+    return name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)

@@ -1,0 +1,215 @@
+"""The ports of the service, and their moves when the configuration names another address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.logger import Logger
+
+from ampproxy.config.schema import Config, Tls
+from ampproxy.errors import ConfigError
+from ampproxy.listen import describe, is_reachable_from_elsewhere, tls_options
+from ampproxy.listen.inherited import Inherited, is_systemds
+from ampproxy.listen.sockets import Front, Opener, SharedPort
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A port, and what it was opened for.
+
+    :param key: an endpoint string, a configured address, or ``systemd:index=0``.
+    """
+
+    key: str
+    port: SharedPort
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a configuration wants of the ports, with the new ones open already: nothing of it can fail any
+    more.
+
+    :param context: the TLS context of new connections, if there is another one now.
+    """
+
+    kept: list[Opened]
+    fresh: list[Opened]
+    left: list[Opened]
+    tls: Tls | None
+    context: Any = None
+    other_tls: bool = False
+
+
+class Listeners:
+    """Where the service listens.
+
+    Endpoint strings stay what they were at the start. So do systemd's sockets; without endpoint strings
+    they are what is listened on. Else it is the configured address, which may change.
+
+    :param site: gets the connections.
+    :param strings: Twisted's server endpoint strings; they replace the configured address and its TLS.
+    :param inherited: sockets that are there already.
+    :param opened: hears of each of the reactor's ports that is opened.
+    """
+
+    def __init__(
+        self,
+        site: IProtocolFactory,
+        reactor: Any,
+        strings: Iterable[str],
+        inherited: Inherited,
+        log: Logger,
+        opened: Callable[[Any], None] = lambda port: None,
+    ) -> None:
+        self._reactor = reactor
+        self._strings = tuple(strings)
+        self._inherited = inherited
+        self._log = log
+        self._opened = opened
+        self._site = site
+        self._front = Front(site)
+        self._tls: Tls | None = None
+        self._open: list[Opened] = []
+        self._closed = False
+
+    @property
+    def ports(self) -> list[IListeningPort]:
+        """All of them."""
+        return [opened.port for opened in self._open]
+
+    def prepare(self, config: Config) -> Move:
+        """Open what a configuration wants and is not open yet.
+
+        :raises ConfigError: an endpoint string is not one, the TLS files cannot be used, or a port can be
+            reached from elsewhere while there are no client keys. Nothing has changed then.
+        :raises CannotListenError: an address is taken. Likewise.
+        """
+        if self._closed:
+            return Move([], [], [], self._tls)
+        tls = None if self._strings else config.tls
+        other = tls != self._tls
+        context = tls_options(tls, config.place("tls")) if tls is not None and other else None
+        before, kept, fresh = list(self._open), [], []
+        try:
+            for key, open_it in self._wanted(config):
+                known = next((opened for opened in before if opened.key == key), None)
+                if known is not None:
+                    before.remove(known)
+                    kept.append(known)
+                else:
+                    fresh.append(Opened(key, open_it()))
+            _check_reach([*kept, *fresh], config)
+        except (ConfigError, CannotListenError):
+            for opened in fresh:
+                opened.port.stopListening()
+            raise
+        return Move(kept, fresh, before, tls, context, other)
+
+    def commit(self, move: Move) -> None:
+        """Listen as prepared, and no longer where that is not wanted."""
+        if move.other_tls:
+            self._tls = move.tls
+            self._front.use(move.context)
+        if self._closed:
+            return
+        self._open = [*move.kept, *move.fresh]
+        for opened in move.fresh:
+            self._log.info("Listening on {address}", address=describe(opened.port))
+            self._opened(opened.port.acceptor)
+        for opened in move.left:
+            self._log.info("No longer listening on {address}", address=describe(opened.port))
+            self._leave(opened.port).addErrback(self._failed)
+
+    def cancel(self, move: Move) -> None:
+        """Undo what was prepared."""
+        for opened in move.fresh:
+            opened.port.stopListening().addErrback(self._failed)
+
+    def close(self) -> Deferred[Any]:
+        """Listen no longer, whatever later configurations say; fires when all are closed."""
+        self._closed = True
+        ports, self._open = self._open, []
+        return DeferredList([maybeDeferred(opened.port.stopListening) for opened in ports])
+
+    def _leave(self, port: SharedPort) -> Deferred[None]:
+        host = port.getHost()
+        number = host.port if isinstance(host, (IPv4Address, IPv6Address)) else 0
+        return port.give_way() if number and self._on_port(number) else port.stopListening()
+
+    def _wanted(self, config: Config) -> list[tuple[str, Callable[[], SharedPort]]]:
+        if self._strings:
+            return [(text, lambda text=text: self._of_string(text)) for text in self._strings]  # type: ignore[misc]
+        if self._inherited.activated:
+            count = len(self._inherited.activated)
+            return [
+                (f"systemd:index={index}", lambda index=index: self._activated(index))  # type: ignore[misc]
+                for index in range(count)
+            ]
+        host = "127.0.0.1" if config.host == "localhost" else config.host
+        return [(f"tcp:{config.port}:{host}", lambda: self._configured(host, config.port))]
+
+    def _of_string(self, text: str) -> SharedPort:
+        if is_systemds(text):
+            sock = self._inherited.take(text) or self._inherited.named(text)
+            return SharedPort(self._reactor, sock, self._site)
+        opener = Opener(self._reactor, self._inherited.take(text))
+        try:
+            endpoint: IStreamServerEndpoint = serverFromString(opener, text)
+        except (ValueError, TypeError, OSError) as error:
+            hint = "expected for example tcp:8317:interface=127.0.0.1"
+            raise ConfigError((f"--listen {text}: {error}; {hint}",)) from None
+        port = _at_once(endpoint.listen(self._site))
+        if not isinstance(port, SharedPort):
+            raise ConfigError((f"--listen {text}: this kind of endpoint cannot be listened on",))
+        return port
+
+    def _activated(self, index: int) -> SharedPort:
+        return SharedPort(self._reactor, self._inherited.activated[index].dup(), self._front)
+
+    def _configured(self, host: str, port: int) -> SharedPort:
+        # One socket for both families, where the system lets IPv6 sockets take IPv4 connections.
+        opener = Opener(
+            self._reactor, self._inherited.take(f"tcp:{port}:{host}"), self._on_port(port) if port else ()
+        )
+        return opener.listenTCP(port, self._front, interface=host or "::")
+
+    def _on_port(self, port: int) -> list[Any]:
+        found = []
+        for opened in self._open:
+            host = opened.port.getHost()
+            if isinstance(host, (IPv4Address, IPv6Address)) and host.port == port:
+                found.append(opened.port.socket)
+        return found
+
+    def _failed(self, failure: Any) -> None:
+        self._log.failure("Closing a port failed", failure)
+
+
+def _check_reach(opened: Iterable[Opened], config: Config) -> None:
+    for each in opened:
+        if is_reachable_from_elsewhere(each.port) and not config.api_keys:
+            place, where = config.place("api-keys"), describe(each.port)
+            raise ConfigError(
+                (
+                    f"{place}: {where} can be reached from other machines, and there are none: set api-keys,"
+                    " or listen on 127.0.0.1.",
+                )
+            )
+
+
+def _at_once(listening: Deferred[Any]) -> Any:
+    """What a Deferred has: nothing has to be waited for to listen."""
+    got: list[Any] = []
+    listening.addBoth(got.append)
+    if not got:
+        return None
+    if hasattr(got[0], "raiseException"):
+        got[0].raiseException()
+    return got[0]

@@ -1,0 +1,209 @@
+"""One client connection: twisted.web's, with limits that answer before they close it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.protocol import connectionDone
+from twisted.protocols.basic import LineReceiver
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+from zope.interface import alsoProvides
+
+if TYPE_CHECKING:
+    from ampproxy.resources.site import GatewaySite
+
+#: How long a client that was answered before it had sent its whole body may go on sending it, so that
+#: it reads the answer instead of meeting a reset connection. Seconds.
+LINGER = 5.0
+
+#: Slower than this, over more than ``body-timeout`` seconds, a body counts as an attack. Bytes a second.
+SLOWEST_BODY = 1024
+
+#: Says under which configuration an answer was made.
+GENERATION_HEADER = b"X-Ampproxy-Generation"
+
+_REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
+
+
+class GatewayChannel(HTTPChannel):
+    """One client connection. Its limits answer with a status before they close it."""
+
+    site: GatewaySite
+    transport: Any
+    timeOut: Any
+    _networkProducer: Any
+    _in_headers = False
+    _body_began: float | None = None
+    _body_bytes = 0
+    _taken: Any = None
+    lingering = False
+
+    def connectionMade(self) -> None:
+        """A client connected; it has the idle time to begin its first request."""
+        limits = self.site.limits
+        self.site.channels.add(self)
+        self.timeOut = self.site.idle_timeout
+        self.totalHeadersSize = self.MAX_LENGTH = limits.max_header_bytes
+        self.maxHeaders = limits.max_headers
+        super().connectionMade()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of a request.
+
+        The base class lets every byte put the time limit off; here the headers have one deadline
+        in all, and a body must keep a pace.
+        """
+        if self._taken is not None:
+            self._taken.dataReceived(data)
+            return
+        LineReceiver.dataReceived(self, data)
+        if self._handlingRequest or self.lingering or self.transport.disconnecting:
+            self._in_headers = False
+        elif not self.line_mode:
+            self._in_headers = False
+            self._watch_body(len(data))
+        elif not (self.requests or self._buffer):
+            self._in_headers = False
+        elif not self._in_headers:
+            self._in_headers = True
+            self.setTimeout(self.site.limits.header_timeout)
+
+    def _watch_body(self, size: int) -> None:
+        now = self.site.reactor.seconds()
+        limit = self.site.limits.body_timeout
+        if self._body_began is None:
+            self._body_began, self._body_bytes = now, 0
+        self._body_bytes += size
+        elapsed = now - self._body_began
+        if elapsed > limit and self._body_bytes < elapsed * SLOWEST_BODY:
+            self.timeoutConnection()
+        else:
+            self.setTimeout(limit)
+
+    def allContentReceived(self) -> None:
+        """The body is whole."""
+        self._body_began = None
+        super().allContentReceived()
+
+    def requestDone(self, request: Any) -> None:
+        """The answer is out: the client has the idle time for its next request."""
+        self.lingering = False
+        super().requestDone(request)
+        if self.persistent and not self._handlingRequest and not self._in_headers:
+            self.setTimeout(self.site.idle_timeout)
+
+    def end_soon(self) -> None:
+        """Close the connection when it is idle for a while."""
+        if not (self.requests or self._in_headers or self._taken):
+            self.setTimeout(self.site.idle_timeout)
+
+    def hold_body(self) -> None:
+        """Stop reading the body until it can be passed on. The client's slowness is then ours."""
+        self.setTimeout(None)
+        self.transport.pauseProducing()
+
+    def go_on_with_body(self) -> None:
+        """Read the body again."""
+        if self.transport is None:
+            return
+        if not self._handlingRequest:
+            self._body_began = None
+            self.setTimeout(LINGER if self.lingering else self.site.limits.body_timeout)
+        self.transport.resumeProducing()
+
+    def linger(self) -> None:
+        """The answer is out though the body is not in: drop what still comes, but not for ever."""
+        self.lingering = True
+        self.setTimeout(LINGER)
+
+    def hand_over(self, protocol: Any) -> bytes:
+        """Connect ``protocol`` to the client from now on: HTTP has ended here, its time limits too.
+
+        The transport is the protocol's alone; it is told of a half-closed connection as well.
+
+        :param protocol: an ``IHalfCloseableProtocol``.
+        :return: what the client has said to it already.
+        """
+        self._taken = protocol
+        self.timeOut = self._savedTimeOut = None
+        self.setTimeout(None)
+        early: bytes = b"".join(self._dataBuffer) + self.clearLineBuffer()
+        self._dataBuffer = []
+        self._networkProducer.unregisterProducer()
+        self._networkProducer.resumeProducing()
+        # Only from now on: in HTTP, a client that closes its half has left.
+        alsoProvides(self, IHalfCloseableProtocol)
+        protocol.makeConnection(self.transport)
+        return early
+
+    def readConnectionLost(self) -> None:
+        """The client will say nothing more. Called once the connection is handed over, not before."""
+        self._taken.readConnectionLost()
+
+    def writeConnectionLost(self) -> None:
+        """The client will hear nothing more, as we wished."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The connection ended."""
+        self.site.channels.discard(self)
+        if self._taken is None:
+            super().connectionLost(reason)
+            return
+        self.requests.clear()
+        self._taken.connectionLost(reason)
+
+    def timeoutConnection(self) -> None:
+        """A time limit passed: say which, unless an answer has begun or nothing was asked."""
+        limits = self.site.limits
+        request = self.requests[0] if self.requests else None
+        if request is not None and request.startedWriting:
+            self.transport.abortConnection()
+        elif not self.line_mode:
+            self._refuse(
+                408, f"The body came too slowly (setting: limits.body-timeout, {limits.body_timeout:g} s)."
+            )
+        elif self._in_headers:
+            self._refuse(
+                408,
+                f"The headers came too slowly (setting: limits.header-timeout, {limits.header_timeout:g} s).",
+            )
+        else:
+            self.loseConnection()
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """One line is longer than all headers may be."""
+        self._refuse_headers()
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        # The base class's only hook for every way in which a request can be malformed.
+        if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
+            self._refuse_headers()
+        else:
+            self._refuse(400, "The request is not valid HTTP/1.1.")
+
+    def _refuse_headers(self) -> None:
+        limits = self.site.limits
+        self._refuse(
+            431,
+            "The request headers are too many or too large (settings: limits.max-headers,"
+            f" {limits.max_headers}; limits.max-header-bytes, {limits.max_header_bytes}).",
+        )
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer a request that is not one, and close."""
+        if self.transport.disconnecting:
+            return
+        self.site.logger.info(
+            "Refused {peer}: {status} {why}", peer=self.getPeer(), status=status, why=message
+        )
+        body = json.dumps({"error": {"type": "invalid_request_error", "message": message}}).encode()
+        self.transport.write(
+            b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%b: %d\r\n"
+            b"Connection: close\r\n\r\n%b"
+            % (status, _REASONS[status], len(body), GENERATION_HEADER, self.site.generation, body)
+        )
+        self.persistent = False
+        self.loseConnection()

@@ -1,0 +1,74 @@
+"""What is under way: counted, waited for, and ended from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from ampproxy.errors import ExchangeError
+
+
+class UnderWay(Protocol):
+    """A request that is being served.
+
+    :ivar client_key: whose it is: a :class:`~ampproxy.resources.guard.Client`, or ``None``.
+    """
+
+    client_key: Any
+
+    def is_local(self) -> bool:
+        """Whether it comes from this machine."""
+        ...
+
+    def dismiss(self, error: ExchangeError) -> None:
+        """End it, and tell the client why as far as that can still be said."""
+        ...
+
+
+class Running:
+    """The exchanges and tunnels that are under way, under any configuration."""
+
+    def __init__(self) -> None:
+        self._requests: set[UnderWay] = set()
+        self._waiting: Deferred[None] | None = None
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return len(self._requests)
+
+    def begin(self, request: UnderWay) -> None:
+        """One more."""
+        self._requests.add(request)
+
+    def end(self, request: UnderWay) -> None:
+        """One less."""
+        self._requests.discard(request)
+        if not self._requests:
+            self.give_up()
+
+    def dismiss(self, error: ExchangeError, which: Callable[[UnderWay], bool] = lambda _: True) -> int:
+        """End some of them, or all; says how many."""
+        chosen = [request for request in self._requests if which(request)]
+        for request in chosen:
+            request.dismiss(error)
+        return len(chosen)
+
+    def idle(self, clock: IReactorTime, within: float) -> Deferred[None]:
+        """Fires when none is left, or when ``within`` seconds have passed."""
+        waiting: Deferred[None] = Deferred()
+        if not self._requests:
+            waiting.callback(None)
+            return waiting
+        self._waiting = waiting
+        timer = clock.callLater(within, self.give_up)
+        return waiting.addBoth(lambda _: timer.cancel() if timer.active() else None)
+
+    def give_up(self) -> None:
+        """Stop waiting."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)

@@ -1,0 +1,66 @@
+"""What the service tells of itself: of its configuration, and of how it was last changed.
+
+``/readyz`` and ``/ampproxy/reload`` answer with these as JSON; ``ampproxy reload`` and ``ampproxy restart``
+read them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+#: ``ready``: it serves. ``idle``: it could, but has no account and no Amp upstream. ``starting``: it waits
+#: to take another process's place. ``draining``: it takes no new connections and ends when it has served
+#: what is under way.
+State = Literal["ready", "idle", "starting", "draining"]
+
+
+class ReloadReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one reading of the configuration went.
+
+    :param ok: whether it is in force; otherwise the one before is.
+    :param at: seconds since the epoch.
+    :param generation: of the configuration that is in force after it.
+    :param complaints: what is wrong, each with ``file:line``.
+    :param warnings: in the same form, what is odd but does no harm.
+    :param changes: the settings that are others than before, without any secret.
+    """
+
+    ok: bool
+    at: float
+    generation: int
+    complaints: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
+
+
+class RestartReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the last attempt at a restart went: of one that succeeded, the new process tells nothing.
+
+    :param at: when it failed, in seconds since the epoch; 0: it is under way.
+    :param why: what kept the new process from taking over.
+    """
+
+    at: float
+    why: str = ""
+
+
+class Status(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How the service is.
+
+    :param generation: how often a configuration was put in force, those of earlier processes included.
+    :param since: when the one that is in force was, in seconds since the epoch.
+    :param running: exchanges and tunnels under way.
+    :param reload: the last reading of the file after the first.
+    """
+
+    status: State
+    generation: int
+    since: float
+    pid: int = 0
+    version: str = ""
+    listening: tuple[str, ...] = ()
+    running: int = 0
+    reload: ReloadReport | None = None
+    restart: RestartReport | None = None
