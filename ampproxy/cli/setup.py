@@ -162,10 +162,10 @@ def _wanted(config: Config, machine: Machine, target: _Target) -> Iterator[Wante
     if target.cli:
         yield Wanted(cli_settings(machine), "the CLI's settings", (address,))
         key = Text(secret_member(target.url), target.key, secret=True)
-        yield Wanted(cli_secrets(machine), "the CLI's keys", (key,))
+        yield Wanted(cli_secrets(machine), "the CLI's keys", (key,), "secrets")
     for editor in target.editors:
         for path in (editor.settings(machine), *editor.profiles(machine)):
-            yield Wanted(path, f"the settings of {editor.name}", (address,))
+            yield Wanted(path, f"the settings of {editor.name}", (address,), "editor")
     if target.fresh and config.source is not None:
         key = Text(CLIENT_KEYS, target.key, secret=True)
         yield Wanted(config.source.absolute(), "the gateway's configuration", (key,), "config")

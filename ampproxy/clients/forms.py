@@ -1,4 +1,4 @@
-"""The two forms of files that are changed, seen alike: something is put under a name, and taken back.
+"""The kinds of files that are changed, seen alike: something is put under a name, and taken back.
 
 A client's settings have members; the gateway's configuration has client keys. What is taken back is known
 by its digest, so that what remembers it holds no key.
@@ -14,7 +14,8 @@ from typing import Literal
 from ampproxy.config.edit import CannotEdit, add_client_key, client_keys, remove_client_key
 from ampproxy.wire import jsonc
 
-Kind = Literal["settings", "config"]
+#: The CLI's settings, its keys, an editor's settings, the gateway's configuration.
+Kind = Literal["settings", "secrets", "editor", "config"]
 
 #: The one name under which the configuration holds what is put there.
 CLIENT_KEYS = "api-keys"
@@ -49,6 +50,17 @@ def mark(value: str) -> str:
 
 def _put_member(data: bytes, name: str, value: str) -> bytes:
     return jsonc.put(data, name, jsonc.quoted(value))
+
+
+def _put_unmarked(data: bytes, name: str, value: str) -> bytes:
+    jsonc.require_unmarked(data)
+    return _put_member(data, name, value)
+
+
+def _put_plain(data: bytes, name: str, value: str) -> bytes:
+    if data:
+        jsonc.require_plain(data)
+    return _put_member(data, name, value)
 
 
 def _member(data: bytes, name: str) -> str | None:
@@ -97,6 +109,8 @@ def _key_back(data: bytes, name: str, marked: str, old: bytes | None) -> bytes:
 
 #: How files of each kind are changed.
 FORMS: Mapping[Kind, Form] = {
-    "settings": Form(_put_member, _member, _is_ours, _member_back),
+    "settings": Form(_put_unmarked, _member, _is_ours, _member_back),
+    "secrets": Form(_put_plain, _member, _is_ours, _member_back),
+    "editor": Form(_put_member, _member, _is_ours, _member_back),
     "config": Form(_put_key, _key, _is_our_key, _key_back),
 }

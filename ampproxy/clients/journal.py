@@ -149,9 +149,9 @@ def _changed_since(touched: Touched, path: Path, now: bytes, then: bytes | None)
     for name, marked in touched.ours.items():
         if form.ours(data, name, marked):
             data = form.back(data, name, marked, then)
-        elif form.current(data, name) is not None and touched.kind == "settings":
+        elif form.current(data, name) is not None and touched.kind != "config":
             left.append(name)
-    if then is None and touched.kind == "settings" and is_bare(data):
+    if then is None and touched.kind != "config" and is_bare(data):
         return Back(path, now, None, "removed: nothing else was in it", tuple(left))
     return Back(path, now, data, "changed since: only what setup wrote is taken out", tuple(left))
 

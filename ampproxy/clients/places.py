@@ -5,6 +5,7 @@ Seen on the CLIs of May 2026 (the newest that leaves model calls to the machine)
 - ``AMP_URL`` goes before ``amp.url`` of the settings file, ``AMP_API_KEY`` before the secrets file.
 - The settings are ``amp/settings.json`` below ``$XDG_CONFIG_HOME``, else ``settings.jsonc`` there; or
   the file that ``AMP_SETTINGS_FILE`` names. Comments and trailing commas may be in it, a byte order mark not.
+- The secrets file is plain JSON: with a comment, a trailing comma or that mark the CLI does not start.
 - The key is the member ``apiKey@URL`` of ``amp/secrets.json`` below ``$XDG_DATA_HOME``, where URL is the
   address letter by letter as it is set, with or without a slash at its end.
 - ``amp.url`` in a workspace's ``.amp/settings.json`` or ``.vscode/settings.json`` does not count.

@@ -128,6 +128,7 @@ def secrets(machine: Machine) -> list[Kept]:
     data = _content(cli_secrets(machine))
     if data is None:
         return []
+    jsonc.require_plain(data)
     texts = {name: jsonc.string(value) for name, value in jsonc.read(data).items()}
     kept = ((name.partition("@")[2], text) for name, text in texts.items() if name.startswith("apiKey@"))
     return [Kept(url, Secret(text)) for url, text in kept if text]
@@ -170,6 +171,8 @@ def _settings(scope: Scope, path: Path, within: str = "") -> Iterator[Told | Unr
     try:
         data = _content(path)
         members = {} if data is None else jsonc.read(data)
+        if scope == "settings":
+            jsonc.require_unmarked(data or b"")
         if within:
             members = jsonc.read(members.get(within, b"{}"))
     except OSError as error:

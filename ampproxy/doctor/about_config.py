@@ -66,6 +66,7 @@ def _permissions(context: Context) -> Iterator[Finding]:
     yield from _folder(config.auth_dir, "logins")
     for path in sorted(config.auth_dir.glob("*.json")):
         yield from _file(path, "a login", secret=True)
+    yield from _folder(config.state_dir, "the gateway's state", secret=False)
     yield from _folder(config.state_dir / "setup", "copies of your settings")
     if config.tls is not None:
         yield from _file(config.tls.key, "the listener's private key", secret=True)
@@ -95,9 +96,14 @@ def _file(path: Path, what: str, *, secret: bool) -> Iterator[Finding]:
         yield warning(f"{path} ({what}) can be read by others (mode {mode:04o}).", f"chmod 600 {path}")
 
 
-def _folder(path: Path, what: str) -> Iterator[Finding]:
+def _folder(path: Path, what: str, *, secret: bool = True) -> Iterator[Finding]:
+    """:param secret: whether the files in it rely on the folder to keep others out."""
     mode = _mode(path)
-    if mode is not None and mode & 0o077:
+    if mode is None:
+        return
+    if mode & 0o022:
+        yield problem(f"{path} ({what}) can be written by others (mode {mode:04o}).", f"chmod 700 {path}")
+    elif secret and mode & 0o055:
         yield warning(f"{path} ({what}) is open to others (mode {mode:04o}).", f"chmod 700 {path}")
 
 

@@ -114,6 +114,29 @@ def is_bare(data: bytes) -> bool:
     return not read(data) and not data.removeprefix(_BOM).strip(b" \t\r\n{},")
 
 
+def require_unmarked(data: bytes) -> None:
+    """For a program that takes no byte order mark.
+
+    :raises BadJsonc: there is one.
+    """
+    if data.startswith(_BOM):
+        raise BadJsonc("line 1: begins with a byte order mark, which its program does not take")
+
+
+def require_plain(data: bytes) -> None:
+    """For a program that takes JSON as it is specified, without comments and trailing commas.
+
+    :raises BadJsonc: it is something else.
+    """
+    require_unmarked(data)
+    try:
+        json.loads(data)
+    except json.JSONDecodeError as error:
+        raise BadJsonc(f"line {error.lineno}: not plain JSON, which is all that its program takes") from None
+    except (UnicodeDecodeError, RecursionError):
+        raise BadJsonc("not plain JSON, which is all that its program takes") from None
+
+
 def _proven(changed: bytes, wanted: dict[str, bytes]) -> bytes:
     """The changed bytes, once they are read again: an edit that did anything else is not handed out."""
     if read(changed) != wanted:

@@ -18,24 +18,32 @@ from ampproxy.clients.journal import Journal
 from ampproxy.clients.setup import Refused, Text, Wanted, apply, look_back, new_key, plan, take_back
 from tests.wire.test_jsonc import files as odd_files
 
+#: What Amp's CLI takes for its keys.
+plain_files = st.builds(
+    lambda content, indent: json.dumps(content, indent=indent).encode(),
+    st.dictionaries(st.text(max_size=9), st.none() | st.text(max_size=9) | st.lists(st.integers())),
+    st.sampled_from([None, 0, 2, "\t"]),
+)
 URL, KEY = "http://127.0.0.1:8317", "canary-client-key-77ab"
 SECRET = f"apiKey@{URL}"
 
 
 class Desk:
-    """Two files of a client, a configuration, and the journal of what was done to them."""
+    """The files of a CLI and of an editor, a configuration, and the journal of what was done to them."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         self.settings = home / "config/amp/settings.json"
         self.secrets = home / "data/amp/secrets.json"
+        self.editor = home / "config/Code/settings.json"
         self.config = home / "config.yaml"
         self.journal = Journal(home / "state/setup")
 
     def wanted(self, url: str = URL, key: str = KEY) -> list[Wanted]:
         return [
             Wanted(self.settings, "settings", (Text("amp.url", url),)),
-            Wanted(self.secrets, "keys", (Text(f"apiKey@{url}", key, secret=True),)),
+            Wanted(self.secrets, "keys", (Text(f"apiKey@{url}", key, secret=True),), "secrets"),
+            Wanted(self.editor, "an editor", (Text("amp.url", url),), "editor"),
             Wanted(self.config, "configuration", (Text("api-keys", key, secret=True),), "config"),
         ]
 
@@ -83,13 +91,15 @@ def test_from_nothing(desk):
 @settings(deadline=None, max_examples=60)
 @given(
     odd_files(),
-    st.none() | odd_files(),
+    st.none() | plain_files,
     st.sampled_from(["port: 1\n", "api-keys: [] # c\r\nport: 1", "a: 1"]),
 )
 def test_any_files(tmp_path_factory, first, second, config):
     """Whatever the files look like: set up, they say what they should; taken back, they are as before."""
     desk = Desk(tmp_path_factory.mktemp("home"))
-    put(desk.settings, first)
+    put(desk.editor, first)
+    if not first.startswith(b"\xef"):
+        put(desk.settings, first)
     if second is not None:
         put(desk.secrets, second)
     put(desk.config, config)
@@ -153,7 +163,8 @@ def test_changed_since(desk):
     assert desk.settings.read_text() == '{\n  "mine": 1, // mine\n  "amp.url": "https://ampcode.com/"\n}\n'
     assert json.loads(desk.secrets.read_text()) == {"mine": "x"}
     assert desk.config.read_text() == "# mine\nport: 8317\ndebug: true # mine\n"
-    assert {back.how for back in done.files} == {"changed since: only what setup wrote is taken out"}
+    changed = [back.how for back in done.files if back.path != desk.editor]
+    assert set(changed) == {"changed since: only what setup wrote is taken out"}
     assert not desk.journal.folder.exists()
 
 
@@ -162,7 +173,7 @@ def test_own_value_since(desk):
     desk.set_up()
     put(desk.settings, '{"amp.url": "http://mine.test"}')
     put(desk.secrets, "{\n\n}")
-    (kept, emptied, _) = take_back(desk.journal).files
+    (kept, emptied, *_) = take_back(desk.journal).files
     assert kept.left == ("amp.url",)
     assert desk.settings.read_text() == '{"amp.url": "http://mine.test"}'
     assert emptied.then is None
@@ -194,8 +205,12 @@ def test_gone_since(desk):
     [
         ("settings", '{"a": 1,,}', "line 1"),
         ("settings", '{"amp.url": 1, "amp.url": 2}', "stands twice"),
+        ("settings", b"\xef\xbb\xbf{}", "byte order mark"),
         ("secrets", "[]", "expected an object"),
-        ("secrets", b"\xff\xfe{\x00}\x00", "not UTF-8"),
+        ("secrets", '{"a": 1,}', "line 1: not plain JSON"),
+        ("secrets", "{}\n// c", "line 2: not plain JSON"),
+        ("editor", '{"a": }', "line 1: expected a value"),
+        ("settings", b"\xff\xfe{\x00}\x00", "not UTF-8"),
         ("config", "{port: 1}", "no place for it"),
     ],
 )
@@ -255,7 +270,7 @@ class Died(BaseException):
     """The process is gone."""
 
 
-@pytest.mark.parametrize("moment", range(1, 7))
+@pytest.mark.parametrize("moment", range(1, 8))
 def test_killed_on_the_way(desk, monkeypatch, moment):
     """Whenever the process dies, what it had done can be taken back."""
     put(desk.settings, '{"a": 1}')

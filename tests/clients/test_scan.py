@@ -122,9 +122,19 @@ def test_secrets(tmp_path):
     file = put(tmp_path / ".local/share/amp/secrets.json", f'{{"apiKey@http://a.test": "{KEY}", "x": "y"}}')
     (kept,) = secrets(machine(tmp_path))
     assert (kept.url, kept.key.reveal()) == ("http://a.test", KEY)
-    file.write_text("[")
-    with pytest.raises(BadJsonc):
-        secrets(machine(tmp_path))
+    for broken in ("[", f'{{"apiKey@http://a.test": "{KEY}",}}', "// c\n{}"):
+        file.write_text(broken)
+        with pytest.raises(BadJsonc):
+            secrets(machine(tmp_path))
+
+
+def test_byte_order_mark(tmp_path):
+    """A mark that Amp's CLI does not take is told of."""
+    file = put(tmp_path / ".config/amp/settings.json", "")
+    file.write_bytes(b'\xef\xbb\xbf{"amp.url": "http://a.test"}')
+    found, unread = scan(machine(tmp_path), tmp_path)
+    assert found == []
+    assert "byte order mark" in unread[0].why
 
 
 def test_shown():

@@ -234,7 +234,14 @@ def test_permissions(tmp_path):
     one.config.auth_dir.mkdir()
     login = one.config.auth_dir / "claude-a.json"
     login.write_text("{}")
-    for path, mode in ((one.source, 0o644), (secrets, 0o640), (login, 0o622), (one.config.auth_dir, 0o755)):
+    one.config.state_dir.mkdir()
+    for path, mode in (
+        (one.source, 0o644),
+        (secrets, 0o640),
+        (login, 0o622),
+        (one.config.auth_dir, 0o755),
+        (one.config.state_dir, 0o777),
+    ):
         path.chmod(mode)
     findings = found("permissions", one)
     assert [finding.todo.split()[:2] for finding in findings] == [
@@ -242,7 +249,9 @@ def test_permissions(tmp_path):
         ["chmod", "600"],
         ["chmod", "700"],
         ["chmod", "go-w"],
+        ["chmod", "700"],
     ]
+    one.config.state_dir.chmod(0o755)
     for path, mode in ((one.source, 0o600), (secrets, 0o600), (login, 0o600), (one.config.auth_dir, 0o700)):
         path.chmod(mode)
     assert levels("permissions", one) == ["ok"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampproxy.wire.jsonc import MAX_DEPTH, BadJsonc, is_bare, put, quoted, read, remove, string
+from ampproxy.wire.jsonc import MAX_DEPTH, BadJsonc, is_bare, put, quoted, read, remove, require_plain, string
 
 NAME = "amp.url"
 VALUE = quoted("http://127.0.0.1:8317")
@@ -213,6 +213,14 @@ def test_strings():
     assert string(b'"a\\u0041"') == "aA"
     assert string(b"1") is None
     assert string(None) is None
+
+
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbf{}", b"{} // c", b'{"a": 1,}', b"", b'{"a": "\xff"}'])
+def test_plain(data):
+    """What is more than JSON is told from JSON."""
+    require_plain(b'{"a": [1]}')
+    with pytest.raises(BadJsonc):
+        require_plain(data)
 
 
 def test_bare():
