@@ -23,7 +23,7 @@ from ampproxy.doctor.finding import Examination, Finding, Level, LiveRow, counte
 from ampproxy.wire.redact import printable
 
 #: Seconds that a client may take to say its version.
-_PATIENCE = 10.0
+_PATIENCE = 20.0
 _COLOURS: dict[Level, str] = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "red"}
 _HEADINGS = ("ROLE", "ASKED MODEL", "ACCOUNT", "MODEL THERE", "DIALECT", "PAID BY", "RESULT")
 

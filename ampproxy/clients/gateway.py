@@ -19,7 +19,7 @@ from ampproxy.wire.redact import Secret
 State = Literal["down", "mute", "untrusted", "foreign", "refused", "ready"]
 
 #: Seconds for each answer.
-_PATIENCE = 5.0
+_PATIENCE = 20.0
 _HEALTHY = b'{"status":"ok"}'
 _MOST = 8 * 1024 * 1024
 

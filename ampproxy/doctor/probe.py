@@ -17,7 +17,7 @@ from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import explain
 
 #: Seconds for all of it; a name, a connection and a handshake take a tenth of one.
-PATIENCE = 10.0
+PATIENCE = 20.0
 
 
 @implementer(IHandshakeListener)

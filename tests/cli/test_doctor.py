@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ampproxy.cli import main
 from ampproxy.cli.doctor import version_of
 from ampproxy.doctor.checks import CHECKS
-from tests.cli.test_setup import free_port
+from tests.cli.test_setup import silent_port
 from tests.running import CLIENT_KEY, SECRETS, config_text, start_world
 
 
@@ -107,11 +109,11 @@ def test_for_people(home):
 
 def test_nothing_runs(tmp_path):
     """Without a service, with a client of the newer generation and a broken settings file."""
-    port = free_port()
-    write(tmp_path / "config.yaml", f"port: {port}\napi-keys: [{CLIENT_KEY}]\n")
     write(tmp_path / ".config/amp/settings.json", '{"amp.url" 1}')
     client(tmp_path, "0.0.1790142911-g7618fb")
-    done = run(tmp_path, "--json")
+    with silent_port() as port:
+        write(tmp_path / "config.yaml", f"port: {port}\napi-keys: [{CLIENT_KEY}]\n")
+        done = run(tmp_path, "--json")
     assert done.returncode == 1
     found = json.loads(done.stdout)
     assert found["live"] is None
@@ -122,19 +124,18 @@ def test_nothing_runs(tmp_path):
     assert any("billed by Amp" in one["text"] for one in found["findings"] if one["level"] == "warning")
 
 
-@pytest.mark.parametrize("text", ["port: [", "port: x\nhosts: 1\n"])
-def test_broken_configuration(tmp_path, text):
+def test_broken_configuration(tmp_path):
     """A configuration that does not load is a problem like others; the rest is still looked at."""
-    write(tmp_path / "config.yaml", text)
+    write(tmp_path / "config.yaml", "port: x\nhost: 1.2\n")
     done = run(tmp_path)
     assert done.returncode == 1
-    assert f"  problem  {tmp_path}/config.yaml:" in done.stdout
+    assert f"  problem  {tmp_path}/config.yaml:1: port" in done.stdout
     assert "Amp's clients on this machine" in done.stdout
 
 
-def test_misuse(tmp_path):
+def test_misuse():
     """A wrong option is status 2."""
-    assert run(tmp_path, "--no-such-thing").returncode == 2
+    assert CliRunner().invoke(main, ["doctor", "--no-such-thing"]).exit_code == 2
 
 
 def test_version_of(tmp_path):

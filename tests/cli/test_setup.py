@@ -6,6 +6,8 @@ import json
 import socket
 import stat
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -37,10 +39,12 @@ OUTSIDE = (
 )
 
 
-def free_port() -> int:
+@contextmanager
+def silent_port() -> Iterator[int]:
+    """A port at which nobody answers, and which nobody else gets meanwhile."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+        yield sock.getsockname()[1]
 
 
 class Home:
@@ -249,8 +253,9 @@ def test_undo_that_fails(home):
 @pytest.mark.loopback
 def test_nobody_answers(home):
     """If the service does not run, the command that starts it is named."""
-    home.config.write_text(f"port: {free_port()}\n{home.config.read_text()}")
-    result = home.run("--yes")
+    with silent_port() as port:
+        home.config.write_text(f"port: {port}\n{home.config.read_text()}")
+        result = home.run("--yes")
     assert result.exit_code == 1
     assert f"start it: twistd -n ampproxy --config {home.config}" in result.stderr
     assert home.settings.exists()
@@ -271,7 +276,7 @@ class Listener:
                 connection, _ = self.socket.accept()
             except OSError:
                 return
-            with connection:
+            with connection, suppress(OSError):
                 connection.recv(65536)
                 connection.sendall(self.answer)
 

@@ -88,7 +88,7 @@ def test_from_nothing(desk):
     assert tree(desk.home) == before
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(
     odd_files(),
     st.none() | plain_files,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ampproxy.clients.places import Machine
 from ampproxy.clients.scan import Unread, same_address, scan, secrets, shown_url
@@ -143,3 +145,18 @@ def test_shown():
     assert shown_url("http://[::1]:1/") == "http://[::1]:1/"
     assert [shown_url(url) for url in ("", "$X", "ftp://a", "http://a:b", "http://[")] == ["(no address)"] * 5
     assert same_address("http://A.test/", "http://a.test")
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.one_of(st.binary(max_size=80), st.text("AMP_URLKEYI =:'\"$\n#{}set\\x", max_size=60).map(str.encode))
+)
+def test_any_bytes(tmp_path_factory, data):
+    """Whatever is in the files, they are read or told of as unread."""
+    home = tmp_path_factory.mktemp("home")
+    for name in (".bashrc", ".config/amp/settings.json", "x.code-workspace", ".config/fish/fish_variables"):
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    found, _ = scan(machine(home), home)
+    assert all(place.value or place.key for place in found)

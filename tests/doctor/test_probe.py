@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from twisted.internet import reactor
 from ampproxy.doctor.context import Probe, Target
 from ampproxy.doctor.probe import knock
 from ampproxy.upstream.client import UpstreamClient
+from tests.cli.test_setup import silent_port
 from tests.reactor import in_reactor
 from tests.upstream.doubles import ConnectProxy, Origin, Raw, SocksProxy, Trusting, certificate
 
@@ -30,12 +30,6 @@ async def reached(authority: trustme.CA, *wanted: tuple[str, str | None]) -> lis
     await client.close()
     assert [probe.target for probe in probes] == targets
     return list(probes)
-
-
-def closed_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def test_reached(authority):
@@ -62,17 +56,18 @@ def test_not_reached(authority):
     """No name, no connection, a foreign certificate, one for another name, no TLS, a proxy that is down."""
     foreign = trustme.CA()
 
-    async def scenario() -> None:
+    async def scenario(closed: int) -> None:
         strange = Origin(certificate(foreign, "127.0.0.1"))
         misnamed = Origin(certificate(authority, "other.test"))
-        async with strange, misnamed, Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n") as plain:
+        plain = Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        async with strange, misnamed, plain:
             probes: list[Any] = await reached(
                 authority,
-                (f"http://127.0.0.1:{closed_port()}", None),
+                (f"http://127.0.0.1:{closed}", None),
                 (f"https://127.0.0.1:{strange.port}", None),
                 (f"https://127.0.0.1:{misnamed.port}", None),
                 (f"https://127.0.0.1:{plain.port}", None),
-                ("https://origin.test", f"http://amy:canary-pw@127.0.0.1:{closed_port()}"),
+                ("https://origin.test", f"http://amy:canary-pw@127.0.0.1:{closed}"),
                 ("https://origin.test", "gopher://canary"),
             )
         errors = [probe.error for probe in probes]
@@ -84,4 +79,5 @@ def test_not_reached(authority):
         assert "proxy-url" in errors[5]
         assert not [error for error in errors if "canary" in error]
 
-    in_reactor(scenario, timeout=60)
+    with silent_port() as port:
+        in_reactor(scenario, port, timeout=60)

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.cli.test_setup import ACCOUNT, free_port
+from tests.cli.test_setup import ACCOUNT
 from tests.clients.test_client_setup import tree
 from tests.loopback.process import Service
 
@@ -18,8 +18,7 @@ pytestmark = pytest.mark.loopback
 
 def test_a_new_key_is_in_force(tmp_path):
     """The command that users type makes a key, and the running service asks for it."""
-    port = free_port()
-    service = Service(tmp_path, f"# mine\nport: {port}\n{ACCOUNT}")
+    service = Service(tmp_path, f"# mine\nport: 0\n{ACCOUNT}")
     ampproxy = [sys.executable, "-c", "from ampproxy.cli import main; main()"]
     environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
 
@@ -30,11 +29,11 @@ def test_a_new_key_is_in_force(tmp_path):
     watched = (".config", ".local/share", ".local/state/ampproxy/setup", "config.yaml")
     before = {name: state for name, state in tree(tmp_path).items() if name.startswith(watched)}
     try:
-        result = run()
+        result = run("--url", service.url)
         assert result.returncode == 0, result.stderr
-        assert f"The gateway at http://127.0.0.1:{port} takes the key and lists 2 models." in result.stdout
+        assert f"The gateway at {service.url} takes the key and lists 2 models." in result.stdout
         secrets = json.loads((tmp_path / ".local/share/amp/secrets.json").read_text())
-        assert list(secrets) == [f"apiKey@http://127.0.0.1:{port}"]
+        assert list(secrets) == [f"apiKey@{service.url}"]
         undone = run("--undo")
         assert undone.returncode == 0, undone.stderr
         after = {name: state for name, state in tree(tmp_path).items() if name.startswith(watched)}
