@@ -186,7 +186,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             version = _version(connection)
             _check_version(connection, path, MIGRATIONS)
             if version < len(MIGRATIONS):
-                raise LedgerError(f"{path} is not a ledger of this version: start the service once")
+                raise LedgerError(f"{path} holds no ledger of this version yet: start the service once")
             return connection
         except sqlite3.Error as error:
             connection.close()
