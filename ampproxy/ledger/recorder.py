@@ -21,8 +21,9 @@ INTERVAL = 1.0
 BATCH = 1000
 #: Rows that may wait for a disk that does not take them; some ten megabytes.
 MOST_WAITING = 20_000
-#: Seconds between two looks at the limits, also while nothing is written.
+#: Seconds between two looks at the limits, also while nothing is written; and rows, about a megabyte.
 ROOM_INTERVAL = 600.0
+ROOM_ROWS = 20_000
 #: Seconds to the next try after an error; doubles up to the longest.
 RETRY, LONGEST_RETRY = 1.0, 30.0
 #: Seconds that the end of the service waits for the last batch.
@@ -89,6 +90,7 @@ class Recorder:
         self._working: Deferred[None] | None = None
         self._running = False
         self._room_due = 0.0
+        self._since_room = 0
         self._retry = 0.0
         self._trouble = ""
         self._missing = 0
@@ -213,11 +215,12 @@ class Recorder:
                 await self._close()
             return
         now, wall = self._clock.seconds(), int(self._wall() * 1_000_000)
-        if now < self._room_due:
+        if now < self._room_due and self._since_room < ROOM_ROWS:
             return
         max_age = int(settings.max_age * 1_000_000)
         more = await self._try(lambda: self._open().make_room(wall, max_age, settings.max_size))
         if more is not None:
+            self._since_room = 0
             self._room_due = now + (INTERVAL if more else ROOM_INTERVAL)
 
     def _open(self) -> Writes:
@@ -247,6 +250,7 @@ class Recorder:
             raise
         # New ones have only been added at the other end.
         del self._waiting[: len(batch)]
+        self._since_room += len(batch)
         return True
 
     async def _try(self, work: Callable[[], object]) -> bool | None:

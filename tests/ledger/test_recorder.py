@@ -218,6 +218,16 @@ def test_room_is_made_again_and_again(world):
     assert world.disk.rooms[-1][1:] == (int(settings.max_age * 1e6), settings.max_size)
 
 
+def test_room_is_made_where_much_is_written(world, monkeypatch):
+    """A busy service does not wait ten minutes to keep within its limit."""
+    monkeypatch.setattr(recorder, "ROOM_ROWS", 2 * BATCH)
+    world.wait(5)
+    for _ in range(5):
+        world.observe(BATCH)
+        world.wait()
+    assert len(world.disk.rooms) == 3
+
+
 def test_an_idle_ledger_does_not_hinder_the_next_exchange(world):
     """It waits for the next look at the limits, but a row is written within a second."""
     world.wait(5)
