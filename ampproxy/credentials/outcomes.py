@@ -18,6 +18,7 @@ from ampproxy.config.schema import Account
 from ampproxy.credentials.quota import exhausted_until, seconds_until, windows
 from ampproxy.errors import ExchangeError, Unreachable
 from ampproxy.model.events import ErrorKind, WireError
+from ampproxy.wire.headers import http_date
 
 
 class Action(enum.Enum):
@@ -248,7 +249,8 @@ def classify(
     :param status: of the response.
     :param error: as the dialect's reader understood it.
     :param headers: with lower-case names.
-    :param wall: seconds since the epoch, for hints that are times.
+    :param wall: seconds since the epoch, for hints that are times; the answer's own ``date`` goes before, so
+        that a clock of ours that is wrong makes no rest longer or shorter.
     """
     told = body[:_SEARCHED].decode("utf-8", "replace")
     mitigated = headers.get("cf-mitigated", "")
@@ -257,7 +259,8 @@ def classify(
     if verdict.action not in RESTS:
         return verdict
     said = f"{status}: {' '.join(error.message.split())[:_SAID]}"
-    return replace(verdict, hint=_hint(error, headers, told, wall), said=said)
+    now = http_date(headers.get("date"))
+    return replace(verdict, hint=_hint(error, headers, told, wall if now is None else now), said=said)
 
 
 def said_of(verdict: Verdict, account: Account) -> Verdict:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -17,6 +16,7 @@ from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.model.loss import Loss
+from ampproxy.wire.headers import http_date
 
 T = TypeVar("T")
 
@@ -289,8 +289,8 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     value = headers.get("retry-after")
     if (seconds := _number(value)) is not None:
         return max(0.0, seconds)
-    until = _http_date(value)
-    start = _http_date(headers.get("date")) if now is None else now
+    until = http_date(value)
+    start = http_date(headers.get("date")) if now is None else now
     return max(0.0, until - start) if until is not None and start is not None else None
 
 
@@ -300,13 +300,6 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return number if abs(number) < 1e12 else None
-
-
-def _http_date(text: str | None) -> float | None:
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
 
 
 # --------------------------------------------------------------------------------- names and ids

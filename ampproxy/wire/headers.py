@@ -7,6 +7,7 @@ times. Names are compared without regard to case (RFC 9110, 5.1).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_to_bytes
 
 Header = tuple[bytes, bytes]
@@ -133,3 +134,11 @@ def _holds(pair: bytes, known: frozenset[bytes]) -> bool:
 
 def _decoded(text: bytes) -> bytes:
     return unquote_to_bytes(text.replace(b"+", b" "))
+
+
+def http_date(text: str | None) -> float | None:
+    """An HTTP date (RFC 9110, 5.6.7) as seconds since the epoch; ``None`` if it is none."""
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

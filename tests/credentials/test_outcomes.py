@@ -134,6 +134,10 @@ def test_every_rule_is_reached():
           "anthropic_ratelimit_tokens_reset": "2023-11-14T22:14:20Z",
           "anthropic_ratelimit_requests_remaining": "9",
           "anthropic_ratelimit_requests_reset": "2023-11-14T23:14:20Z"}, 60),
+        # A vendor whose clock is an hour ahead of ours, or ours an hour behind.
+        (A, anthropic("rate_limit_error", "x"),
+         {"anthropic_ratelimit_tokens_remaining": "0", "date": "Tue, 14 Nov 2023 23:13:20 GMT",
+          "anthropic_ratelimit_tokens_reset": "2023-11-14T23:14:20Z"}, 60),
         (C, openai("x"), {"x_ratelimit_remaining_requests": "0", "x_ratelimit_reset_requests": "6m0s"}, 360),
         (C, openai("x"), {"x_ratelimit_remaining_requests": "5", "x_ratelimit_reset_requests": "6m0s"}, None),
         (C, openai("Rate limit reached. Please try again in 1m7.66s."), {}, 67.66),
