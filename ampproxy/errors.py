@@ -4,6 +4,7 @@
 
     AmpproxyError
     +-- ConfigError            the configuration's: nothing starts, or the running one is kept
+    +-- StartFailed            the machine's: an address that is taken, a socket that cannot be made
     +-- ExchangeError          one exchange failed; says it to the client in the client's dialect
         +-- ClientFault        the client's: never retried
         +-- UpstreamFault      the vendor's or the network's: another account may do better
@@ -60,6 +61,13 @@ class ConfigError(AmpproxyError):
 
 class ClientGone(AmpproxyError):
     """The client closed its connection before the exchange ended."""
+
+
+class StartFailed(AmpproxyError):
+    """The service cannot be started; the message says it all, and is for people.
+
+    No ``SystemExit``: for that ``twistd`` in the background would wait for ever.
+    """
 
 
 class ExchangeError(AmpproxyError):

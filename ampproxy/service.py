@@ -20,7 +20,7 @@ from ampproxy.config.changes import changes
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
-from ampproxy.errors import ConfigError, GatewayFault
+from ampproxy.errors import ConfigError, GatewayFault, StartFailed
 from ampproxy.ledger.recorder import Recorder
 from ampproxy.listen import describe
 from ampproxy.listen.inherited import Inherited
@@ -290,12 +290,15 @@ class GatewayService(Service):
         self._listeners.commit(self._listeners.prepare(self._config))
 
     def privilegedStartService(self) -> None:
-        """Open the ports before privileges are given up; a port that is taken ends the program."""
+        """Open the ports before privileges are given up.
+
+        :raises StartFailed: one is taken, or must not be opened.
+        """
         super().privilegedStartService()
         try:
             self._open()
         except (ConfigError, CannotListenError) as error:
-            raise SystemExit(f"ampproxy: {error}") from None
+            raise StartFailed(str(error)) from None
 
     def startService(self) -> None:
         """It listens already; from now on vendors are asked for their models."""

@@ -9,11 +9,13 @@ import gc
 import os
 import random
 import signal
+import sys
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
@@ -28,7 +30,7 @@ from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
 from ampproxy.credits.allowance import Allowance
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.errors import ConfigError
+from ampproxy.errors import ConfigError, StartFailed
 from ampproxy.ledger import NAME
 from ampproxy.ledger.recorder import Recorder, Writes
 from ampproxy.listen import describe
@@ -95,6 +97,7 @@ def makeService(options: Options) -> GatewayService:
 
     keep_steady(reactor)
     raise_limit()
+    sys.excepthook = _told
     # By default it ends the process, also one that has not come so far as to listen to it.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     config: Config = options["parsed"]
@@ -124,6 +127,14 @@ def makeService(options: Options) -> GatewayService:
     if log is not None:
         _settle_log(log, reactor)
     return service
+
+
+def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What keeps the service from starting is one sentence; a defect has its traceback."""
+    if isinstance(error, StartFailed):
+        print(f"ampproxy: {error}", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def _watch(
@@ -163,10 +174,8 @@ def _log_by(log: LogObserver, gateway: Gateway, secrets: Collection[Secret]) -> 
 def _settle_log(log: LogObserver, reactor: Any) -> None:
     """SIGUSR1 has the log's file opened anew, as with any daemon of ``twistd``'s."""
 
-    def started() -> None:
-        signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(log.output.reopen))
-
-    reactor.callWhenRunning(started)
+    # Not only when it runs: logrotate may come right after the start, and by default the signal kills.
+    signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(log.output.reopen))
     reactor.addSystemEventTrigger("after", "shutdown", log.flush)
 
 
