@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -26,6 +26,7 @@ class Service:
 
     :param first: see :func:`twistd`.
     :param environ: more environment variables.
+    :param within: the words of a command that runs the one behind them.
     :ivar log: where its log is.
     """
 
@@ -36,6 +37,7 @@ class Service:
         *more: str,
         first: str = "",
         environ: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
     ) -> None:
         path = directory / "config.yaml"
         path.write_text(config)
@@ -43,7 +45,7 @@ class Service:
         with self.log.open("wb") as log:
             command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(path), *more, first=first)
             self.process = subprocess.Popen(
-                command,
+                [*within, *command],
                 stdout=log,
                 stderr=log,
                 cwd=directory,
