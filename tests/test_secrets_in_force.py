@@ -45,7 +45,7 @@ def test_every_change(tmp_path: Path) -> None:
     assert heard == [{"client-key", "key-of-amp"}]
     house: Any = House(tmp_path / "auth")
     name = login_file(house.world, house.folder)
-    service.attach(house.logins)
+    service.attach(lambda _: house.logins)
     first = house.token()
     assert first in heard[-1]
     assert "client-key" in heard[-1]
