@@ -352,7 +352,10 @@ class GatewayService(Service):
     async def _told(self) -> None:
         """Give those who were cut off the time to hear why."""
         until = self._reactor.seconds() + _LAST_WORDS
-        while any(channel.requests for channel in self.site.channels) and self._reactor.seconds() < until:
+        running = self._around.running
+        while self._reactor.seconds() < until and (
+            running.count or any(channel.requests for channel in self.site.channels)
+        ):
             await deferLater(self._reactor, 0.05)
 
 

@@ -14,10 +14,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import measure, report
+from benchmarks import measure, report, tunnels
 from benchmarks.contenders import Bench, bench, nginx_path
+from benchmarks.load import BadAnswer
 from benchmarks.results import Results
 from benchmarks.scenarios import Scenario, chosen
+
+#: What is measured beside the scenarios.
+_OTHERS = ("footprint", "tunnels")
 
 #: The load average up to which a machine counts as idle.
 _QUIET = 0.7
@@ -27,10 +31,11 @@ def main() -> int:
     """Run what the command line asks for; 1 if a limit does not hold."""
     options = _options()
     _allow_many_files()
-    scenarios = [] if options.only == ["footprint"] else chosen(options.only)
-    footprint = not options.only or "footprint" in options.only
-    if not scenarios and not footprint:
-        print("No scenario's name begins so. There are:", *(each.name for each in chosen([])), "footprint")
+    named = [name for name in options.only if name not in _OTHERS]
+    scenarios = [] if options.only and not named else chosen(named)
+    others = [name for name in _OTHERS if not options.only or name in options.only]
+    if not scenarios and not others:
+        print("No scenario's name begins so. There are:", *(each.name for each in chosen([])), *_OTHERS)
         return 2
     began = time.monotonic()
     load = os.getloadavg()[0]
@@ -40,8 +45,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, bench(Path(folder)) as place:
         if place.core is None:
             print("Only one core: clients and contenders share it, so the wall clock says little.")
-        results = asyncio.run(_run(place, scenarios, footprint, options))
-    _print(results, scenarios, footprint)
+        results = asyncio.run(_run(place, scenarios, others, options))
+    _print(results, scenarios, others)
     if options.json:
         options.json.write_text(json.dumps(results.to_json(), indent=1))
     lines, good = report.verdicts(results)
@@ -51,13 +56,19 @@ def main() -> int:
 
 
 async def _run(
-    place: Bench, scenarios: list[Scenario], footprint: bool, options: argparse.Namespace
+    place: Bench, scenarios: list[Scenario], others: list[str], options: argparse.Namespace
 ) -> Results:
     results = Results()
-    if footprint:
+    if "footprint" in others:
         for name in ("plain", "ampproxy"):
             _say(f"footprint of {name}")
             results.footprints[name] = await measure.footprint(place, name, 2 if options.quick else 5)
+    if "tunnels" in others:
+        _say("tunnels")
+        try:
+            results.tunnels = await tunnels.measure(place, 200 if options.quick else 1000)
+        except (BadAnswer, asyncio.TimeoutError) as error:
+            results.missing["tunnels"] = f"not available with ampproxy: {error or type(error).__name__}"
     if not scenarios:
         return results
     with_nginx = nginx_path() and not options.quick
@@ -71,18 +82,21 @@ async def _run(
     return results
 
 
-def _print(results: Results, scenarios: list[Scenario], footprint: bool) -> None:
+def _print(results: Results, scenarios: list[Scenario], others: list[str]) -> None:
     _say("")
     if scenarios:
         print(report.cpu_table(results, scenarios) + "\n")
         print(report.wall_table(results, scenarios) + "\n")
-    if footprint:
+    if "footprint" in others:
         print(report.footprint_table(results) + "\n")
+    if "tunnels" in others:
+        print(report.tunnel_table(results) + "\n")
 
 
 def _failures(results: Results, scenarios: list[Scenario]) -> list[str]:
     """What could not be measured and has to work."""
-    return [each.name for each in scenarios if each.name in results.missing and not each.base]
+    named = [each.name for each in scenarios if not each.base] + ["tunnels"]
+    return [name for name in named if name in results.missing]
 
 
 def _options() -> argparse.Namespace:
@@ -92,7 +106,7 @@ def _options() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="NAME",
-        help="scenarios whose name begins so, or 'footprint'; repeatable",
+        help="scenarios whose name begins so, 'footprint' or 'tunnels'; repeatable",
     )
     parser.add_argument("--rounds", type=int, help="how often each is measured [6; 2 with --quick]")
     parser.add_argument(

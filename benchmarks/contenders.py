@@ -69,11 +69,12 @@ ACCOUNTS = (
 )
 
 
-def gateway_config(port: int, vendor: int, state: Path, *, ledger: bool = True) -> str:
+def gateway_config(port: int, vendor: int, state: Path, *, ledger: bool = True, upstream: str = "") -> str:
     """The gateway's configuration: keys, accounts, mappings, the Amp upstream.
 
     :param state: where what is kept goes.
     :param ledger: whether exchanges are kept; they are unless somebody says no.
+    :param upstream: the Amp upstream's address; else the vendor is that, too.
     """
     origin = f"http://127.0.0.1:{vendor}"
     lines = [f"port: {port}", f"api-keys: [{CLIENT_KEY}]", f"state-dir: {state}"]
@@ -83,7 +84,7 @@ def gateway_config(port: int, vendor: int, state: Path, *, ledger: bool = True) 
         for each in ACCOUNTS:
             if each.section == section:
                 lines += _entry(each, f"{origin}/{each.behaviour}{each.version}")
-    lines += ["ampcode:", f"  upstream-url: {origin}", "  upstream-api-key: benchmark-amp-key"]
+    lines += ["ampcode:", f"  upstream-url: {upstream or origin}", "  upstream-api-key: benchmark-amp-key"]
     lines += ["  model-mappings:"]
     for each in ACCOUNTS:
         lines += [f"    - from: {each.asked}", f"      to: alias-{each.label}"]
@@ -145,12 +146,16 @@ class Bench:
     :param vendor: the vendor's port.
     :param load_core: where clients and vendor run; ``None`` where nothing can be pinned.
     :param core: where the contenders run.
+    :param upstream: the address of the gateway's Amp upstream, where that is not the vendor.
+    :param authority: a certificate that contenders trust beside those of the system.
     """
 
     folder: Path
     vendor: int
     load_core: int | None
     core: int | None
+    upstream: str = ""
+    authority: Path | None = None
 
     def start(self, name: str) -> Contender:
         """Start a contender and wait until it answers.
@@ -163,7 +168,12 @@ class Bench:
         begin = time.perf_counter()
         with log.open("wb") as out:
             process = subprocess.Popen(
-                command, stdout=out, stderr=out, cwd=self.folder, env=_environment(), preexec_fn=self._pin
+                command,
+                stdout=out,
+                stderr=out,
+                cwd=self.folder,
+                env=environment(self.authority, self.folder),
+                preexec_fn=self._pin,
             )
         while not _answers(port):
             if process.poll() is not None or time.perf_counter() - begin > _PATIENCE:
@@ -190,7 +200,7 @@ class Bench:
 def _gateway(bench: Bench, port: int, *, ledger: bool = True) -> list[str]:
     config = bench.folder / f"ampproxy-{port}.yaml"
     state = bench.folder / f"state-{port}"
-    config.write_text(gateway_config(port, bench.vendor, state, ledger=ledger))
+    config.write_text(gateway_config(port, bench.vendor, state, ledger=ledger, upstream=bench.upstream))
     twistd = Path(sys.executable).parent / "twistd"
     return [str(twistd), "-n", "--pidfile=", "ampproxy", "--config", str(config)]
 
@@ -236,7 +246,7 @@ def bench(folder: Path) -> Iterator[Bench]:
     if load is not None:
         os.sched_setaffinity(0, {load})
     vendor = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.vendor"], stdout=subprocess.PIPE, env=_environment()
+        [sys.executable, "-m", "benchmarks.vendor"], stdout=subprocess.PIPE, env=environment()
     )
     try:
         assert vendor.stdout is not None
@@ -263,9 +273,23 @@ def free_port() -> int:
         return port
 
 
-def _environment() -> Mapping[str, str]:
-    root = str(Path(__file__).resolve().parent.parent)
-    return {**os.environ, "PYTHONPATH": root}
+def environment(authority: Path | None = None, home: Path | None = None) -> Mapping[str, str]:
+    """The environment of a process of the benchmarks.
+
+    :param authority: a certificate that it is to trust.
+    :param home: in place of the user's own, where nothing is to be read or written.
+    """
+    kept = {name: value for name, value in os.environ.items() if home is None or name not in _PLACES}
+    kept["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
+    if authority is not None:
+        kept["SSL_CERT_FILE"] = str(authority)
+    if home is not None:
+        kept["HOME"] = str(home)
+    return kept
+
+
+#: Where else a program may look for what is the user's.
+_PLACES = ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "STATE_DIRECTORY", "AMP_API_KEY")
 
 
 def _answers(port: int) -> bool:

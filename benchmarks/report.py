@@ -61,6 +61,16 @@ def footprint_table(results: Results) -> str:
     return _align(rows)
 
 
+def tunnel_table(results: Results) -> str:
+    """Tunnels, if they were measured."""
+    each = results.tunnels
+    if each is None:
+        return "tunnels  " + results.missing.get("tunnels", "not measured")
+    heads = ["tunnels", "", "KB each", "KB after 1 MB", "opened a second", "ms a talk", "CPU ms a MB"]
+    figures = (each.idle / 1e3, each.used / 1e3, each.opened, each.talked * 1e3, each.cpu * 1e3)
+    return _align([heads, [f"{each.count}", "ampproxy", *(_number(figure, 1) for figure in figures)]])
+
+
 def verdicts(results: Results) -> tuple[list[str], bool]:
     """A line for each limit whose value was measured, and whether all hold."""
     lines, good = [], True

@@ -45,6 +45,25 @@ class Footprint:
     kept: float
 
 
+@dataclass(frozen=True)
+class Tunnels:
+    """A process that holds tunnels open.
+
+    :ivar idle: bytes of resident memory that each takes.
+    :ivar used: the same after large messages went through each.
+    :ivar opened: how many were opened a second.
+    :ivar talked: seconds for a word and a ping of either side, with others at the same time.
+    :ivar cpu: seconds of CPU for a megabyte.
+    """
+
+    count: int
+    idle: float
+    used: float
+    opened: float
+    talked: float
+    cpu: float
+
+
 @dataclass
 class Results:
     """Everything that was measured.
@@ -56,6 +75,7 @@ class Results:
     samples: dict[tuple[str, str], list[Sample]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
     footprints: dict[str, Footprint] = field(default_factory=dict)
+    tunnels: Tunnels | None = None
 
     def add(self, scenario: str, contender: str, sample: Sample) -> None:
         """One more round."""
@@ -79,7 +99,13 @@ class Results:
         for (scenario, contender), samples in self.samples.items():
             rows.setdefault(scenario, {})[contender] = [asdict(sample) for sample in samples]
         footprints = {name: asdict(footprint) for name, footprint in self.footprints.items()}
-        return {"scenarios": rows, "missing": self.missing, "footprints": footprints}
+        tunnels = None if self.tunnels is None else asdict(self.tunnels)
+        return {
+            "scenarios": rows,
+            "missing": self.missing,
+            "footprints": footprints,
+            "tunnels": tunnels,
+        }
 
 
 def of_plain(scenario: str) -> Callable[[Results], float | None]:
@@ -109,6 +135,10 @@ def _footprint(take: Callable[[Footprint], float]) -> Callable[[Results], float 
     return lambda results: take(results.footprints["ampproxy"]) if "ampproxy" in results.footprints else None
 
 
+def _tunnels(take: Callable[[Tunnels], float]) -> Callable[[Results], float | None]:
+    return lambda results: None if results.tunnels is None else take(results.tunnels)
+
+
 @dataclass(frozen=True)
 class Limit:
     """What must hold.
@@ -133,6 +163,8 @@ LIMITS = (
     Limit("idle memory", _footprint(lambda each: each.idle / 1e6), 70.0, "MB"),
     Limit("memory of an open stream", _footprint(lambda each: each.stream / 1e3), 60.0, "KB"),
     Limit("memory after 50 bodies of 4 MB: growth", _footprint(lambda each: each.kept / 1e6), 40.0, "MB"),
+    Limit("memory of an open tunnel", _tunnels(lambda each: each.idle / 1e3), 60.0, "KB"),
+    Limit("memory of a tunnel after large messages", _tunnels(lambda each: each.used / 1e3), 60.0, "KB"),
     *(
         Limit(f"{name}: CPU", of_base(name, base), 2.5, "times pass-through's")
         for name, base in (

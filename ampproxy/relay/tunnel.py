@@ -18,12 +18,17 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ampproxy.upstream.transports import release_buffers
+
 #: Seconds that a closing side has to take what is still on its way to it.
 FLUSH = 10.0
 
-#: Bytes read at a time. OpenSSL keeps, for as long as a connection lasts, buffers of the largest piece that
-#: it was ever given.
+#: Bytes read at a time: no more than what TLS has in one record.
 PIECE = 16 * 1024
+
+#: A piece of this size leaves buffers behind that are worth to be given back, so many seconds later. Bytes.
+LARGE = 2 * 1024
+SETTLE = 2.0
 
 #: Seconds of silence after which a tunnel ends that one side has closed for its part: most programs that
 #: do this are gone.
@@ -83,6 +88,8 @@ class Leg(Protocol):
         """This side said something."""
         self.received += len(data)
         self._tunnel.stir()
+        if len(data) >= LARGE:
+            self._tunnel.settle_later()
         peer = self.peer
         if not (peer._closing or peer.gone):
             peer.transport.write(data)
@@ -148,6 +155,7 @@ class Tunnel:
         self._idle = idle
         self._stirred = 0.0
         self._idle_call: IDelayedCall | None = None
+        self._settle_call: IDelayedCall | None = None
         self._ending: Ending | None = None
         self._done: Deferred[Ending] = Deferred()
         self.client = Leg(self, "client")
@@ -166,7 +174,20 @@ class Tunnel:
                 leg.dataReceived(early)
         if not self._done.called:
             self._idle_call = self._clock.callLater(self._idle, self._look)
+            # The handshakes have left buffers behind.
+            self.settle_later()
         return self._done
+
+    def settle_later(self) -> None:
+        """Something large went through: soon give back what was needed for it."""
+        if self._settle_call is None and not self._done.called:
+            self._settle_call = self._clock.callLater(SETTLE, self._settle)
+
+    def _settle(self) -> None:
+        self._settle_call = None
+        legs = self.client, self.upstream
+        if not all(leg.gone or release_buffers(leg.transport) for leg in legs):
+            self.settle_later()
 
     def stir(self) -> None:
         """One of the sides said something."""
@@ -191,6 +212,9 @@ class Tunnel:
         # Closing may have ended the other side within the call.
         if leg.peer.gone and not self._done.called:
             self._rest()
+            if self._settle_call is not None:
+                self._settle_call.cancel()
+                self._settle_call = None
             assert self._ending is not None
             self._done.callback(self._ending)
 

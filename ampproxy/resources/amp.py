@@ -28,6 +28,7 @@ from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import Client, credentials
 from ampproxy.resources.management import amp_request, amp_url, hand_on
 from ampproxy.resources.notice import notice_route
+from ampproxy.resources.running import GoingOn
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.resources.tunnel import tunnel, wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, disguises_models
@@ -138,16 +139,18 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         record.status = 302
         request.answer(302, b"This page is at Amp's own site.\n", b"text/plain")
 
-    async def _hand_on(self, request: GatewayRequest, record: ExchangeRecord, upgrade: bool) -> None:
+    async def _hand_on(
+        self, request: GatewayRequest, record: ExchangeRecord, upgrade: bool
+    ) -> GoingOn | None:
         gateway = self.gateway
         url, headers = self._outgoing(request, upgrade)
         change = self._change(request)
         if upgrade:
-            await tunnel(gateway, request, record, url, headers, change)
-            return
+            return await tunnel(gateway, request, record, url, headers, change)
         body = request.body if request.length != 0 else None
         assert body is None or isinstance(body, PipeProducer)
         await hand_on(gateway, request, record, url, headers, body, change)
+        return None
 
     def _outgoing(self, request: GatewayRequest, upgrade: bool) -> tuple[str, Headers]:
         gateway = self.gateway

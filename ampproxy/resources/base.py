@@ -15,6 +15,7 @@ from ampproxy.model.events import WireError
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import ANYBODY
+from ampproxy.resources.running import GoingOn
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.wire.redact import printable
 
@@ -79,14 +80,18 @@ class GatewayResource(Resource):
         answer_error(request, refusal.error, error_body(refusal.error, request.request_id))
 
     def run(self, request: GatewayRequest, record: ExchangeRecord, work: Any) -> object:
-        """Serve a request by a coroutine: whatever it raises becomes an answer, and one log line."""
+        """Serve a request by a coroutine: whatever it raises becomes an answer, and one log line.
+
+        :param work: may return what goes on when the request has been answered, and will end the record
+            itself.
+        """
         gateway = self.gateway
         running = gateway.around.running
         running.begin(request)
         # The coroutine keeps the context in which it begins, through all that it waits for.
         outside = SERVING.set(record.request)
         try:
-            done: Deferred[None] = Deferred.fromCoroutine(work)
+            done: Deferred[GoingOn | None] = Deferred.fromCoroutine(work)
         finally:
             SERVING.reset(outside)
 
@@ -110,8 +115,11 @@ class GatewayResource(Resource):
                 self.refuse(request, error)
             gateway.end(record, outcome, error.error.message)
 
-        def succeeded(_: object) -> None:
-            gateway.end(record, Outcome.COMPLETED)
+        def succeeded(going_on: GoingOn | None) -> None:
+            if going_on is None:
+                gateway.end(record, Outcome.COMPLETED)
+            else:
+                running.go_on(going_on)
 
         def ended(_: object) -> None:
             # It leads back to the request.

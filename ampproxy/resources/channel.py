@@ -12,6 +12,8 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 from zope.interface import alsoProvides
 
+from ampproxy.upstream.transports import give_to
+
 if TYPE_CHECKING:
     from ampproxy.resources.site import GatewaySite
 
@@ -136,7 +138,11 @@ class GatewayChannel(HTTPChannel):
         self._networkProducer.resumeProducing()
         # Only from now on: in HTTP, a client that closes its half has left.
         alsoProvides(self, IHalfCloseableProtocol)
+        # The connection may live for days, and with it what it refers to.
+        self.requests.clear()
+        self.site.channels.discard(self)
         protocol.makeConnection(self.transport)
+        give_to(self.transport, protocol)
         return early
 
     def readConnectionLost(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -28,6 +29,28 @@ class UnderWay(Protocol):
         ...
 
 
+@dataclass(slots=True, eq=False)
+class GoingOn:
+    """What goes on after a request was answered, and keeps nothing else of it.
+
+    :param end: ends it; the client may be told why.
+    :param ended: fires when it has.
+    """
+
+    client_key: Any
+    local: bool
+    end: Callable[[ExchangeError], None]
+    ended: Deferred[None]
+
+    def is_local(self) -> bool:
+        """Whether the request came from this machine."""
+        return self.local
+
+    def dismiss(self, error: ExchangeError) -> None:
+        """End it."""
+        self.end(error)
+
+
 class Running:
     """The exchanges and tunnels that are under way, under any configuration."""
 
@@ -43,6 +66,11 @@ class Running:
     def begin(self, request: UnderWay) -> None:
         """One more."""
         self._requests.add(request)
+
+    def go_on(self, what: GoingOn) -> None:
+        """Something goes on for which a request has begun."""
+        self.begin(what)
+        what.ended.addBoth(lambda _: self.end(what))
 
     def end(self, request: UnderWay) -> None:
         """One less."""

@@ -231,9 +231,6 @@ class GatewayRequest(Request):
         self.startedWriting = 1
         headers.setRawHeaders(GENERATION_HEADER, [b"%d" % self.site.generation])
         self.channel.writeHeaders(self.clientproto, b"%d" % self.code, self.code_message, headers)
-        # The connection may live for days, and with it this request.
-        self.requestHeaders = self.responseHeaders = Headers()
-        self.body = None
         return self.channel.hand_over(protocol)
 
     def answer(self, status: int, body: bytes, content_type: bytes = b"application/json") -> None:

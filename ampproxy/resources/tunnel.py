@@ -18,6 +18,7 @@ from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.tunnel import Ending, Tunnel
 from ampproxy.resources.base import ROUTE_HEADER
 from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.running import GoingOn
 from ampproxy.resources.site import REQUEST_ID_HEADER, GatewayRequest
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.upgrade import AnswerHead, UpgradeConnection, ask_for_upgrade
@@ -46,25 +47,33 @@ async def tunnel(
     url: str,
     headers: Headers,
     change: Change | None,
-) -> None:
-    """Ask the upstream for the upgrade; then join the two connections, until the last of them has ended.
+) -> GoingOn | None:
+    """Ask the upstream for the upgrade; then join the two connections.
 
     :param change: what is changed of the answer's headers.
+    :return: what goes on until the last of the two connections has ended. It may take days, and keeps nothing
+        of the request until then. ``None``: there was no upgrade, and the exchange is over.
     """
     idle = gateway.config.timeouts.tunnel_idle
     answer = await _ask(gateway, request, record, url, headers)
     if not isinstance(answer, UpgradeConnection):
         await _hand_back(gateway, request, answer, record, change)
-        return
+        return None
     record.status = answer.head.status
     record.first_byte = gateway.clock.seconds()
     joined = Tunnel(gateway.clock, idle)
     early = request.switch_protocols(_switching(answer.head, change, request.request_id), joined.client)
-    request.on_dismiss = lambda error: joined.dismiss(error.error.message)
-    ending = await joined.start(early, answer.hand_over(joined.upstream))
-    record.bytes_in, record.bytes_out = joined.client.received, joined.upstream.received
-    outcome, why = _told(ending, idle)
-    gateway.end(record, outcome, why)
+
+    def ended(ending: Ending) -> None:
+        record.bytes_in, record.bytes_out = joined.client.received, joined.upstream.received
+        gateway.end(record, *_told(ending, idle))
+
+    return GoingOn(
+        request.client_key,
+        request.is_local(),
+        lambda error: joined.dismiss(error.error.message),
+        joined.start(early, answer.hand_over(joined.upstream)).addCallback(ended),
+    )
 
 
 async def _ask(

@@ -29,6 +29,7 @@ from zope.interface import implementer
 
 from ampproxy.upstream.chunks import ChunkDecoder
 from ampproxy.upstream.handshake import HandshakeRefused, join
+from ampproxy.upstream.transports import give_to
 from ampproxy.wire.headers import Header
 
 #: Bytes that the head of an answer may have, those of interim answers before it included.
@@ -183,6 +184,7 @@ class UpgradeConnection(Protocol):
         self._inner = protocol
         del self.head
         protocol.makeConnection(self.transport)
+        give_to(self.transport, protocol)
         rest, self._rest = b"".join(self._rest), []
         return rest
 

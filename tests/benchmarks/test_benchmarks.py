@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,14 +17,16 @@ import yaml
 from ampproxy.config.load import parse
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.store import Store
-from benchmarks.contenders import ACCOUNTS, CLIENT_KEY, gateway_config
+from benchmarks import tunnels
+from benchmarks.contenders import ACCOUNTS, CLIENT_KEY, Bench, Contender, gateway_config
 from benchmarks.ledger import entries
 from benchmarks.load import Ask, BadAnswer, Client
 from benchmarks.payloads import MARK, chunk, request_body, stream_events, text_deltas, whole_answer
-from benchmarks.report import cpu_table, verdicts
-from benchmarks.results import Footprint, Results, Sample
+from benchmarks.report import cpu_table, tunnel_table, verdicts
+from benchmarks.results import Footprint, Results, Sample, Tunnels
 from benchmarks.scenarios import SCENARIOS, chosen
 from benchmarks.vendor import Vendor
+from tests.loopback.process import Service
 
 STREAMING = ("anthropic", "openai-chat", "openai-responses", "gemini")
 SAMPLE = Sample(cpu=0.001, rate=100, busy=0.5, p50=0.001, p99=0.002)
@@ -99,6 +103,43 @@ def test_memory_that_is_kept_fails() -> None:
     assert not good
     assert [line[:4] for line in lines] == ["PASS", "PASS", "PASS", "FAIL"]
     assert "400 MB" in lines[-1]
+
+
+@pytest.mark.parametrize(("used", "good"), [(59e3, True), (61e3, False)])
+def test_tunnels_that_take_much_fail(used: float, good: bool) -> None:
+    """A tunnel may take 60 KB, also after large messages."""
+    results = Results(tunnels=Tunnels(1000, 50e3, used, 100.0, 0.01, 0.005))
+    lines, verdict = verdicts(results)
+    assert verdict is good
+    assert [line[:4] for line in lines] == ["PASS", "PASS" if good else "FAIL"]
+    assert "50.0" in tunnel_table(results)
+    assert results.to_json()["tunnels"]["count"] == 1000
+
+
+class Here(Bench):
+    """A bench whose gateway chooses its own port."""
+
+    @contextlib.contextmanager
+    def running(self, name: str) -> Iterator[Contender]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SSL_CERT_FILE", str(self.authority))
+            service = Service(
+                self.folder, gateway_config(0, self.vendor, self.folder, upstream=self.upstream)
+            )
+        try:
+            yield Contender(name, service.port, service.process, 0.0, 0.0)
+        finally:
+            service.stop()
+
+
+@pytest.mark.loopback
+def test_tunnels_are_measured(tmp_path: Path) -> None:
+    """A few of them, through a real gateway to a real server: each does all that is asked of it."""
+    measuring = tunnels.measure(Here(tmp_path, 1, None, None), 6, before=2, rest=0.0)
+    measured = asyncio.run(asyncio.wait_for(measuring, 120))
+    assert measured.count == 6
+    assert measured.opened > 0
+    assert measured.cpu > 0
 
 
 def test_the_table_shows_what_is_missing() -> None:

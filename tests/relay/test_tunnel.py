@@ -13,7 +13,8 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ampproxy.relay.tunnel import FLUSH, HALF_IDLE, PIECE, Ending, Tunnel
+from ampproxy.relay.tunnel import FLUSH, HALF_IDLE, LARGE, PIECE, SETTLE, Ending, Tunnel
+from tests.upstream.test_transports import carry, connected
 
 IDLE = 100.0
 
@@ -83,6 +84,60 @@ class Bytes(Joined):
         """A socket's small frames do not wait for each other; its buffers stay small."""
         for wire in (self.client, self.upstream):
             self.assertEqual((wire.bufferSize, wire.nodelay), (PIECE, True))
+
+
+class Settling(Joined):
+    """Under TLS, what was needed for large pieces is given back some time later."""
+
+    upstream_wire = TlsWire
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.connection, self.far = connected()
+        self.upstream._tlsConnection = self.connection  # type: ignore[attr-defined]
+
+    @property
+    def buffers(self) -> tuple[Any, Any]:
+        return self.connection._into_ssl, self.connection._from_ssl
+
+    def test_after_the_handshake(self) -> None:
+        """Once at the beginning, and then not without a reason."""
+        before = self.buffers
+        self.clock.advance(SETTLE)
+        after = self.buffers
+        self.assertNotEqual(after, before)
+        self.tunnel.upstream.dataReceived(b"small")
+        self.clock.advance(SETTLE * 2)
+        self.assertEqual(self.buffers, after)
+
+    def test_after_large_pieces(self) -> None:
+        """Once for many of them, on whichever side they came."""
+        self.clock.advance(SETTLE)
+        for leg in (self.tunnel.client, self.tunnel.upstream):
+            before = self.buffers
+            for _ in range(100):
+                leg.dataReceived(bytes(LARGE))
+            self.assertEqual(len(self.clock.getDelayedCalls()), 2)
+            self.clock.advance(SETTLE)
+            self.assertNotEqual(self.buffers, before)
+
+    def test_not_while_they_are_in_use(self) -> None:
+        """What is on its way is waited for."""
+        before = self.buffers
+        self.connection.send(b"on its way")
+        self.clock.advance(SETTLE)
+        self.assertEqual(self.buffers, before)
+        carry(self.connection, self.far)
+        self.clock.advance(SETTLE)
+        self.assertNotEqual(self.buffers, before)
+
+    def test_the_end(self) -> None:
+        """Nothing waits behind a tunnel that has ended, nor touches a side that is gone."""
+        self.lose(self.tunnel.upstream)
+        self.clock.advance(SETTLE)
+        self.tunnel.client.dataReceived(bytes(LARGE))
+        self.lose(self.tunnel.client)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class Ends(Joined):

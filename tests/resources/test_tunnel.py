@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import unittest
+import weakref
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from twisted.internet.error import ConnectionDone, ConnectionRefusedError
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 
+from ampproxy.errors import ClientFault
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, CONFIG, Connection, World
 
 UPGRADE = {
@@ -180,6 +183,36 @@ class Tunnelling(unittest.TestCase):
         self.assertIn("by the client", event["why"])
         self.assertEqual(running.count, 0)
         self.assertEqual(self.world.clock.getDelayedCalls(), [])
+
+    def test_little_is_kept(self) -> None:
+        """While the two talk, which may be for days, the request with all its headers is forgotten."""
+        connection = self.open(key=None)
+        request = weakref.ref(connection.channel.requests[0])
+        self.upstream.say(SWITCH)
+        gc.collect()
+        self.assertIsNone(request())
+        self.assertEqual(self.world.site.channels, set())
+        self.assertEqual(self.world.gateway.around.running.count, 1)
+        connection.leave()
+        self.upstream.leave()
+        self.assertEqual(self.world.gateway.around.running.count, 0)
+
+    def test_dismissed(self) -> None:
+        """A tunnel whose key was revoked, or that outlives the service, is closed on both sides."""
+        connection = self.open("/api/socket")
+        self.upstream.say(SWITCH)
+        running = self.world.gateway.around.running
+        error = ClientFault.of("authentication", "revoked")
+        self.assertEqual(running.dismiss(error, lambda one: one.client_key is None), 0)
+        self.assertFalse(connection.closed)
+        self.assertEqual(running.dismiss(error, lambda one: one.client_key is not None and one.is_local()), 1)
+        self.assertTrue(connection.closed)
+        self.assertTrue(self.upstream.wires[0].disconnecting)
+        connection.leave()
+        self.upstream.leave()
+        (event,) = self.world.exchanges
+        self.assertIn("revoked", event["why"])
+        self.assertEqual(running.count, 0)
 
     def test_upstream_ends(self) -> None:
         """Its end is the client's."""
