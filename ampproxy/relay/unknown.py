@@ -82,6 +82,7 @@ class RouteMemory:
         self._new: _Book = {}
         self._writing: IDelayedCall | None = None
         self._full = False
+        self._unwritable = ""
 
     def see(self, method: str, path: str, client: str) -> None:
         """A client asked for a route that is not known.
@@ -131,17 +132,20 @@ class RouteMemory:
     def _write(self) -> None:
         """Replace the file by one that has also what other processes have written meanwhile."""
         self._writing = None
-        self._kept = _merged(self._read(), self._new)
-        self._new = {}
+        kept = _merged(self._read(), self._new)
         assert self._folder is not None
         try:
-            _replace(self._folder, msgspec.json.encode(_sorted(self._kept)))
+            _replace(self._folder, msgspec.json.encode(_sorted(kept)))
         except OSError as error:
-            self._log.warn(
-                "Unknown routes are not kept: {path}: {why}",
-                path=str(self._folder / NAME),
-                why=error.strerror or type(error).__name__,
-            )
+            # What is new stays so, for the next attempt.
+            why = error.strerror or type(error).__name__
+            if why != self._unwritable:
+                self._unwritable = why
+                self._log.warn(
+                    "Unknown routes cannot be kept in {path}: {why}", path=str(self._folder / NAME), why=why
+                )
+            return
+        self._kept, self._new, self._unwritable = kept, {}, ""
 
     def _tell_full(self) -> None:
         if not self._full:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 
 import pytest
@@ -23,6 +24,7 @@ def test_files_are_there() -> None:
     assert [path.name for path in there if str(path.relative_to(TREE)) not in TEXT] == []
 
 
+@functools.cache
 def texts() -> list[str]:
     """Every string of the program, put together where it is written in pieces."""
     found = []

@@ -241,11 +241,15 @@ def test_old_and_broken_files(tmp_path: Path) -> None:
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
-    """A file that cannot be written is a warning; serving goes on."""
+    """A file that cannot be written is one warning; serving goes on, and nothing that was seen is lost."""
     world = World(state=tmp_path)
-    world.request("GET", "/api/one")
     with mock.patch("os.open", side_effect=OSError(28, "No space left on device")):
-        world.clock.advance(PAUSE)
-    (event,) = [event for event in world.events if "are not kept" in event["log_format"]]
+        for path in ("/api/one", "/api/two", "/api/three"):
+            world.request("GET", path)
+            world.clock.advance(PAUSE)
+    (event,) = [event for event in world.events if "cannot be kept" in event["log_format"]]
     assert event["why"] == "No space left on device"
-    assert len(world.gateway.around.unknown_routes.routes().routes) == 1
+    assert len(world.gateway.around.unknown_routes.routes().routes) == 3
+    world.request("GET", "/api/four")
+    world.clock.advance(PAUSE)
+    assert len(read(tmp_path).routes) == 4
