@@ -52,6 +52,8 @@ setup(
         # the command line; one module per verb
         "click >= 8.1",
         "zope.interface >= 6.0",
+        # metrics' text format, histograms, the process's own figures; loaded only when metrics are on
+        "prometheus-client >= 0.20",
         # OAuth's messages for logins, without I/O: PKCE, authorization requests, answers with tokens
         "oauthlib >= 3.2",
         # SOCKS5's messages for proxy-url, without I/O: Twisted has no SOCKS5 client

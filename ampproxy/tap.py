@@ -37,10 +37,12 @@ from ampproxy.listen import describe
 from ampproxy.listen.inherited import Inherited, first_environment
 from ampproxy.logs.observer import LogObserver
 from ampproxy.logs.twistd import output_of
+from ampproxy.metrics.service import MetricsService
 from ampproxy.notify import Notifier
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.model_cache import ModelCache, cache_folder
+from ampproxy.relay.record import Observer
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.reload import ConfigWatch, Reloader, Snapshot
 from ampproxy.resources.descriptors import raise_limit
@@ -102,6 +104,7 @@ def makeService(options: Options) -> GatewayService:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     config: Config = options["parsed"]
     log = _log_observer(options.parent, reactor)
+    metrics = MetricsService(reactor, Logger(namespace="ampproxy"), {} if log is None else log.counts)
     try:
         cache = cache_folder(os.environ, Path.home())
         service = build(
@@ -111,7 +114,8 @@ def makeService(options: Options) -> GatewayService:
             cache=cache,
             state=config.state_dir,
             discover=True,
-            in_force=() if log is None else (partial(_log_by, log),),
+            observers=(metrics.observe,),
+            in_force=(metrics.use, *(() if log is None else (partial(_log_by, log),))),
             inherited=options["inherited"],
         )
         service.log_observer = log
@@ -123,7 +127,7 @@ def makeService(options: Options) -> GatewayService:
         service.gateway.log.warn("{warning}", warning=warning)
     notifier = Notifier.of(os.environ, os.getpid(), reactor, service.gateway.log)
     watch = _watch(service, config, options["snapshot"], notifier, reactor)
-    _settle(service, watch, notifier, reactor)
+    _settle(service, watch, notifier, metrics, reactor)
     if log is not None:
         _settle_log(log, reactor)
     return service
@@ -219,6 +223,7 @@ def build(
     cache: Path | None = None,
     state: Path | None = None,
     discover: bool = False,
+    observers: tuple[Observer, ...] = (),
     in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = (),
     inherited: Inherited | None = None,
 ) -> GatewayService:
@@ -230,6 +235,7 @@ def build(
     :param cache: the folder of what may be forgotten; ``None``: nothing of it is kept.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param discover: ask the vendors for the models of accounts that name none, as long as it runs.
+    :param observers: hear of each exchange that has ended.
     :param in_force: hear of each configuration that comes in force.
     :param inherited: sockets that listen already.
     :raises ConfigError: a proxy's URL cannot be used.
@@ -252,7 +258,7 @@ def build(
         running=Running(),
         seen_clients=SeenClients(log),
         unknown_routes=RouteMemory(state, reactor, time.time, log),
-        observers=() if ledger is None else (ledger.observe,),
+        observers=observers if ledger is None else (*observers, ledger.observe),
         state=state,
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
@@ -319,7 +325,13 @@ def _check_proxies(config: Config) -> None:
         raise ConfigError(tuple(complaints))
 
 
-def _settle(service: GatewayService, watch: ConfigWatch, notifier: Notifier, reactor: Any) -> None:
+def _settle(
+    service: GatewayService,
+    watch: ConfigWatch,
+    notifier: Notifier,
+    metrics: MetricsService,
+    reactor: Any,
+) -> None:
     """What a process of our own wants when it has started."""
 
     def started() -> None:
@@ -340,6 +352,7 @@ def _settle(service: GatewayService, watch: ConfigWatch, notifier: Notifier, rea
             reactor.callLater(0.1, load_dialects, names)
             return
         attach_logins(service, reactor)
+        metrics.start()
         # What is there now lives as long as the process: a collection need not look at it again.
         gc.collect()
         gc.freeze()
@@ -351,6 +364,7 @@ def _settle(service: GatewayService, watch: ConfigWatch, notifier: Notifier, rea
             service.hurry()
 
     def stopping() -> None:
+        metrics.stop()
         notifier.stopping(service.gateway.config.timeouts.grace, "Lets what is under way end")
 
     reactor.callWhenRunning(started)

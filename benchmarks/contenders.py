@@ -9,8 +9,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.meter import cpu_ns
@@ -18,8 +19,18 @@ from benchmarks.meter import cpu_ns
 #: The key that clients of the gateway send.
 CLIENT_KEY = "benchmark-client-key"
 
-#: The gateway that keeps no record of exchanges.
+#: The gateway that keeps no record of exchanges, and the one that tells nothing of them: no line in the log,
+#: no metrics.
 WITHOUT_LEDGER = "ampproxy-no-ledger"
+UNOBSERVED = "ampproxy-unobserved"
+
+#: What each gateway's configuration has that others have not. The usual one listens for Prometheus, too.
+_SHOWN = "metrics: {listen: '127.0.0.1:0'}"
+GATEWAYS = {
+    "ampproxy": [_SHOWN],
+    WITHOUT_LEDGER: [_SHOWN, "ledger: false"],
+    UNOBSERVED: ["metrics: {enable: false}", "logging: {level: error}"],
+}
 
 #: Seconds that a process has to become ready.
 _PATIENCE = 30.0
@@ -69,16 +80,16 @@ ACCOUNTS = (
 )
 
 
-def gateway_config(port: int, vendor: int, state: Path, *, ledger: bool = True, upstream: str = "") -> str:
+def gateway_config(port: int, vendor: int, state: Path, name: str = "ampproxy", upstream: str = "") -> str:
     """The gateway's configuration: keys, accounts, mappings, the Amp upstream.
 
     :param state: where what is kept goes.
-    :param ledger: whether exchanges are kept; they are unless somebody says no.
+    :param name: which of :data:`GATEWAYS`.
     :param upstream: the Amp upstream's address; else the vendor is that, too.
     """
     origin = f"http://127.0.0.1:{vendor}"
     lines = [f"port: {port}", f"api-keys: [{CLIENT_KEY}]", f"state-dir: {state}"]
-    lines += [] if ledger else ["ledger: false"]
+    lines += GATEWAYS[name]
     for section in dict.fromkeys(each.section for each in ACCOUNTS):
         lines.append(f"{section}:")
         for each in ACCOUNTS:
@@ -197,10 +208,10 @@ class Bench:
             os.sched_setaffinity(0, {self.core})
 
 
-def _gateway(bench: Bench, port: int, *, ledger: bool = True) -> list[str]:
+def _gateway(bench: Bench, port: int, name: str) -> list[str]:
     config = bench.folder / f"ampproxy-{port}.yaml"
     state = bench.folder / f"state-{port}"
-    config.write_text(gateway_config(port, bench.vendor, state, ledger=ledger, upstream=bench.upstream))
+    config.write_text(gateway_config(port, bench.vendor, state, name, bench.upstream))
     twistd = Path(sys.executable).parent / "twistd"
     return [str(twistd), "-n", "--pidfile=", "ampproxy", "--config", str(config)]
 
@@ -215,14 +226,9 @@ def _nginx(bench: Bench, port: int) -> list[str]:
     return [str(nginx_path()), "-p", str(bench.folder), "-c", str(config)]
 
 
-def _without_ledger(bench: Bench, port: int) -> list[str]:
-    return _gateway(bench, port, ledger=False)
-
-
-#: The gateway as it is, and what it is compared with.
-_COMMANDS = {
-    "ampproxy": _gateway,
-    WITHOUT_LEDGER: _without_ledger,
+#: The gateways, and what they are compared with.
+_COMMANDS: dict[str, Callable[[Bench, int], list[str]]] = {
+    **{name: partial(_gateway, name=name) for name in GATEWAYS},
     "plain": _plain,
     "nginx": _nginx,
 }

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import median
 
-from benchmarks.contenders import WITHOUT_LEDGER
+from benchmarks.contenders import GATEWAYS
 from benchmarks.results import LIMITS, Results
 from benchmarks.scenarios import Scenario
 
 _NAMES = ("plain", "ampproxy", "nginx")
-_ALL_NAMES = (*_NAMES, WITHOUT_LEDGER)
+_ALL_NAMES = tuple(dict.fromkeys((*_NAMES, *GATEWAYS)))
 
 
 def cpu_table(results: Results, scenarios: Iterable[Scenario]) -> str:

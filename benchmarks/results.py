@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from statistics import median
 from typing import Any
 
-from benchmarks.contenders import WITHOUT_LEDGER
+from benchmarks.contenders import UNOBSERVED, WITHOUT_LEDGER
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,10 @@ class Limit:
 
 
 LIMITS = (
+    Limit("log and metrics: CPU", of_rival("observed", UNOBSERVED), 1.05, "of that without them"),
+    Limit(
+        "log and metrics, streams: CPU", of_rival("observed-stream", UNOBSERVED), 1.05, "of that without them"
+    ),
     Limit("the ledger: CPU", of_rival("ledger", WITHOUT_LEDGER), 1.03, "of that without it"),
     Limit("JSON at 32 connections: CPU", of_plain("json-32"), 0.85, "of plain's"),
     Limit("bulk Anthropic stream: CPU", of_plain("bulk-anthropic"), 0.75, "of plain's"),

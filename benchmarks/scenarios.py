@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from benchmarks.contenders import CLIENT_KEY, WITHOUT_LEDGER, account
+from benchmarks.contenders import CLIENT_KEY, GATEWAYS, UNOBSERVED, WITHOUT_LEDGER, account
 from benchmarks.load import Ask
 from benchmarks.payloads import request_body, text_deltas
 from benchmarks.vendor import BULK_EVENTS
@@ -15,7 +15,6 @@ MEGABYTE = 1_000_000
 #: In this order, over and over.
 SIDE_BY_SIDE = ("plain", "ampproxy", "nginx")
 GATEWAY_ONLY = ("ampproxy",)
-LEDGER = ("ampproxy", WITHOUT_LEDGER)
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def _question(dialect: str, behaviour: str, size: int = 2048, *, vendor: str = "
 
     def ask(contender: str) -> Ask:
         ours, theirs = _PATHS[dialect]
-        path = ours if contender in LEDGER else f"/{behaviour}{theirs}"
+        path = ours if contender in GATEWAYS else f"/{behaviour}{theirs}"
         model = account(vendor or dialect, behaviour).asked
         body = request_body(dialect, model, stream=behaviour != "json", size=size)
         return Ask("POST", path, _HEADERS, body)
@@ -126,6 +125,22 @@ def _bulk(name: str, title: str, dialect: str, vendor: str = "") -> Scenario:
     )
 
 
+def _on_and_off(name: str, title: str, off: str) -> Scenario:
+    """What something costs that can be switched off: the gateway with and without it, in turn."""
+    return Scenario(
+        name,
+        title,
+        "request",
+        1,
+        _question("anthropic", "json"),
+        32,
+        seconds=2.0,
+        contenders=("ampproxy", off),
+        rival=off,
+        rounds=2,
+    )
+
+
 SCENARIOS = (
     _json(1),
     _json(32),
@@ -146,17 +161,14 @@ SCENARIOS = (
     _body("4m", 4_000_000),
     Scenario("upload", "upload of 64 MB", "MB", 64, _transfer("PUT", 2, 64 * MEGABYTE), 1),
     Scenario("download", "download of 64 MB", "MB", 64, _transfer("GET", 64 * MEGABYTE), 1),
-    Scenario(
-        "ledger",
-        "JSON, 32 connections, ledger on / off",
-        "request",
-        1,
-        _question("anthropic", "json"),
-        32,
-        seconds=2.0,
-        contenders=LEDGER,
-        rival=WITHOUT_LEDGER,
-        rounds=2,
+    _on_and_off("ledger", "JSON, ledger on / off", WITHOUT_LEDGER),
+    _on_and_off("observed", "JSON, log and metrics on / off", UNOBSERVED),
+    replace(
+        _on_and_off("observed-stream", "150 paced streams, both on / off", UNOBSERVED),
+        unit="event",
+        ask=_question("anthropic", "paced"),
+        connections=150,
+        paced=True,
     ),
     _bulk("translated-chat", "Anthropic client, Chat vendor", "anthropic", "openai-chat"),
     _bulk("translated-responses", "Anthropic client, Responses vendor", "anthropic", "openai-responses"),

@@ -16,6 +16,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("cli", "start"),
     ("tap",),
     ("service",),
+    ("metrics",),
     ("logs", "listen", "reload", "notify", "clock", "ledger", "demo", "doctor"),
     ("resources",),
     ("relay",),

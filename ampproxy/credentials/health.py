@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
@@ -179,6 +179,7 @@ class PoolState:
 
     :ivar version: changes whenever the state of any account does.
     :ivar opened: changes whenever an account is well again earlier than was foreseen.
+    :ivar begun: how many rests have begun, by the account's label and what was wrong.
     """
 
     def __init__(self) -> None:
@@ -187,6 +188,7 @@ class PoolState:
         self._bindings: OrderedDict[tuple[str, str], Binding] = OrderedDict()
         self.version = 0
         self.opened = 0
+        self.begun: Counter[tuple[str, str]] = Counter()
 
     def identity(self, account: Account) -> Identity:
         """What an account is known by: its key and its own headers, which may name an organisation; without

@@ -195,6 +195,7 @@ class Selection:
         state.version += 1
         state.opened += sooner
         if news:
+            state.begun[entry.account.label, verdict.action.name.lower()] += 1
             self._tell(entry, offer, rest, now, wall)
         return max(0.0, rest.until - now)
 

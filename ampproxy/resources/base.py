@@ -88,6 +88,8 @@ class GatewayResource(Resource):
         gateway = self.gateway
         running = gateway.around.running
         running.begin(request)
+        live = gateway.around.live
+        live[id(record)] = record
         # The coroutine keeps the context in which it begins, through all that it waits for.
         outside = SERVING.set(record.request)
         try:
@@ -125,6 +127,7 @@ class GatewayResource(Resource):
             # It leads back to the request.
             request.on_dismiss = None
             running.end(request)
+            live.pop(id(record), None)
 
         done.addCallbacks(succeeded, failed)
         done.addErrback(

@@ -54,6 +54,7 @@ class Surroundings:
     :param seen_clients: which of Amp's clients have been here.
     :param unknown_routes: what they asked for that nobody knew.
     :param observers: who hears of each exchange that has ended, beside the log.
+    :param live: the records of exchanges that are under way, by their ``id()``.
     :param in_force: who hears of each configuration that comes in force, with all secrets of that moment;
         again when only the secrets have changed, for a login's token was renewed.
     :param allowance: counts what goes to Amp under daily limits.
@@ -74,6 +75,7 @@ class Surroundings:
     seen_clients: SeenClients
     unknown_routes: RouteMemory
     observers: tuple[Observer, ...] = ()
+    live: dict[int, ExchangeRecord] = field(default_factory=dict)
     in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = ()
     state: Path | None = None
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))

@@ -152,19 +152,34 @@ def test_the_table_shows_what_is_missing() -> None:
     assert "1.00" in table.splitlines()[2]
 
 
-def test_the_ledger_is_compared_with_none() -> None:
-    """Both are the gateway, asked the same; what it costs is told, and three percent is the most."""
-    (scenario,) = chosen(["ledger"])
+@pytest.mark.parametrize(
+    ("name", "most"), [("ledger", 0.00103), ("observed", 0.00105), ("observed-stream", 0.00105)]
+)
+def test_what_can_be_switched_off_is_compared_with_its_absence(name: str, most: float) -> None:
+    """Both are the gateway, asked the same; what it costs is told, and a few percent are the most."""
+    scenario = chosen([name])[0]
     ours, other = (scenario.ask(name) for name in scenario.contenders)
     assert ours == other
-    for cpu, good in ((0.00102, True), (0.00104, False)):
+    for cpu, good in ((most - 0.00001, True), (most + 0.00001, False)):
         results = Results()
-        results.add("ledger", "ampproxy", replace(SAMPLE, cpu=cpu))
-        results.add("ledger", scenario.rival, SAMPLE)
+        results.add(name, "ampproxy", replace(SAMPLE, cpu=cpu))
+        results.add(name, scenario.rival, SAMPLE)
         assert verdicts(results)[1] is good
         assert f"x {scenario.rival}" in cpu_table(results, [scenario])
-    on, off = (gateway_config(1, 2, Path("/state"), ledger=ledger) for ledger in (True, False))
-    assert off.replace("ledger: false\n", "") == on
+    configs = [
+        parse(
+            gateway_config(1, 2, Path("/state"), gateway),
+            name="c",
+            environ={},
+            home=Path("/"),
+            read_secret=lambda path: "",
+        )
+        for gateway in scenario.contenders
+    ]
+    on, off = ((config.ledger, config.metrics.enable, config.logging.level) for config in configs)
+    assert on != off
+    assert on[1:] == (True, "info")
+    assert off[1:] == ((True, "info") if name == "ledger" else (False, "error"))
 
 
 def test_made_up_entries_are_what_a_service_writes(tmp_path: Path) -> None:
@@ -245,4 +260,4 @@ def test_a_broken_answer_is_no_answer() -> None:
 
 def test_the_generated_file_is_yaml() -> None:
     """A person can read what the gateway was started with."""
-    assert yaml.safe_load(gateway_config(1, 2, Path("/state"), ledger=False))["port"] == 1
+    assert yaml.safe_load(gateway_config(1, 2, Path("/state"), "ampproxy-unobserved"))["port"] == 1

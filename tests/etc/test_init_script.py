@@ -194,7 +194,7 @@ def test_logrotate(machine: Machine) -> None:
     command = [logrotate, "--force", "--state", str(machine.folder / "rotated"), str(rules)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    old = machine.log.with_name(machine.log.name + ".1")
+    (old,) = machine.log.parent.glob(machine.log.name + "-*")
     assert old.read_text().startswith(before)
     machine.config.write_text("api-keys: [k, another]\n")
     deadline = time.monotonic() + 20

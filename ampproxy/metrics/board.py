@@ -1,0 +1,56 @@
+"""Everything that is shown, in one registry. Loading this loads the library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from twisted.internet.interfaces import IReactorTime
+
+from ampproxy.metrics.exchanges import ExchangeMetrics
+from ampproxy.metrics.lag import Lag
+from ampproxy.metrics.state import StateCollector
+from ampproxy.resources.gateway import Gateway
+
+#: The kind of text that every Prometheus reads.
+PLAIN = "text/plain; version=0.0.4; charset=utf-8"
+
+# A second series for each counter, which says when it began: Prometheus sees that for itself.
+disable_created_metrics()
+
+_LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+class Board:
+    """All metrics.
+
+    :param gateway: gives the one that is in force.
+    :param logged: how many events of the log there were, by level.
+    """
+
+    def __init__(
+        self, clock: IReactorTime, gateway: Callable[[], Gateway], logged: Mapping[str, int]
+    ) -> None:
+        self.registry = CollectorRegistry()
+        self.exchanges = ExchangeMetrics()
+        self.registry.register(self.exchanges)
+        lag = Histogram(
+            "ampproxy_reactor_lag_seconds",
+            "How late the reactor came to what was due.",
+            buckets=_LAG,
+            registry=self.registry,
+        )
+        self.lag = Lag(clock, lag.observe)
+        self.registry.register(StateCollector(gateway, logged))
+        ProcessCollector(registry=self.registry)
+
+    def shown(self, accept: str) -> tuple[bytes, str]:
+        """All of it as text, and the kind of text.
+
+        :param accept: the kinds that the asker takes, as in the header.
+        """
+        if "application/openmetrics-text" in accept:
+            return openmetrics.generate_latest(self.registry), openmetrics.CONTENT_TYPE_LATEST
+        return generate_latest(self.registry), PLAIN

@@ -1,0 +1,178 @@
+"""Shows metrics as long as the configuration wants it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IDelayedCall, IListeningPort
+from twisted.logger import Logger
+
+from ampproxy.config.schema import Config, Metrics
+from ampproxy.listen import describe
+from ampproxy.relay.record import ExchangeRecord
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.metrics import MetricsResource
+from ampproxy.resources.site import GatewaySite
+from ampproxy.wire.redact import Secret
+
+if TYPE_CHECKING:
+    from ampproxy.metrics.board import Board
+
+#: Seconds until a port that was taken is tried again: another process may be about to end.
+RETRY = 5.0
+
+#: So many exchanges that end before the library is loaded are kept for it.
+_EARLY = 10_000
+
+
+class MetricsService:
+    """Counts, and listens on a port of its own.
+
+    The library is loaded by :meth:`start`, which is called when the gateway serves already; what ends before
+    is counted then. A port that is taken keeps nothing from running: it is told once, and tried again.
+
+    :param reactor: listens, and has the time.
+    :param logged: how many events of the log there were, by level.
+    :ivar port: what it listens on, if it does.
+    """
+
+    def __init__(self, reactor: Any, log: Logger, logged: Mapping[str, int]) -> None:
+        self.port: IListeningPort | None = None
+        self._reactor = reactor
+        self._log = log
+        self._logged = logged
+        self._gateway: Gateway | None = None
+        self._settings = Metrics(enable=False)
+        self._board: Board | None = None
+        self._early: list[ExchangeRecord] = []
+        self._observe: Callable[[ExchangeRecord], None] = self._keep
+        self._running = False
+        self._retry: IDelayedCall | None = None
+        self._told_of = ""
+
+    def observe(self, record: ExchangeRecord) -> None:
+        """An exchange has ended. An :data:`~ampproxy.relay.record.Observer`."""
+        self._observe(record)
+
+    def use(self, gateway: Gateway, secrets: Collection[Secret] = ()) -> None:
+        """Another configuration is in force."""
+        del secrets  # nothing of what is shown can hold one
+        self._gateway = gateway
+        settings, before = gateway.config.metrics, self._settings
+        self._settings = settings
+        if not self._running:
+            return
+        if (settings.enable, settings.host, settings.port) != (before.enable, before.host, before.port):
+            self._close().addCallback(lambda _: self._open())
+        else:
+            self._configure(gateway)
+
+    def start(self) -> None:
+        """Listen, if that is wanted."""
+        self._running = True
+        self._open()
+
+    def stop(self) -> Deferred[None]:
+        """Listen no longer; another process may want the port."""
+        self._running = False
+        return self._close()
+
+    def _open(self) -> None:
+        gateway = self._gateway
+        if not self._running or self.port is not None or self._retry is not None:
+            return
+        if gateway is None or not self._settings.enable:
+            self._observe = _drop
+            self._early.clear()
+            return
+        if self._board is None:
+            # Here and not at the top: loading it takes a while, and nobody may want it.
+            from ampproxy.metrics.board import Board
+
+            self._board = Board(self._reactor, self._current, self._logged)
+        self._configure(gateway)
+        self._board.lag.start()
+        early, self._early = self._early, []
+        for record in early:
+            self._board.exchanges.observe(record)
+        self._observe = self._board.exchanges.observe
+        self._listen()
+
+    def _current(self) -> Gateway:
+        assert self._gateway is not None
+        return self._gateway
+
+    def _configure(self, gateway: Gateway) -> None:
+        config = gateway.config
+        if self._board is None:
+            return
+        labels = [account.label for account in config.accounts]
+        self._board.exchanges.configure(_named_models(config), labels, config.metrics.max_models)
+        if self.port is not None:
+            self._site.limits = config.limits
+            self._site.resource = MetricsResource(gateway, self._board.shown)
+
+    def _listen(self) -> None:
+        self._retry = None
+        gateway, board = self._gateway, self._board
+        assert gateway is not None
+        assert board is not None
+        settings, around = self._settings, gateway.around
+        host = "127.0.0.1" if settings.host.lower() == "localhost" else settings.host
+        self._site = GatewaySite(
+            MetricsResource(gateway, board.shown),
+            gateway.config.limits,
+            self._reactor,
+            around.new_id,
+            around.log,
+        )
+        try:
+            self.port = port = self._reactor.listenTCP(settings.port, self._site, interface=host)
+        except CannotListenError as error:
+            why = f"{settings.host}:{settings.port}: {error.socketError}"
+            if why != self._told_of:
+                self._told_of = why
+                self._log.warn(
+                    "Metrics cannot be shown at {why} (setting: metrics.listen). It is tried again every"
+                    " {seconds:g} s; all else runs.",
+                    why=why,
+                    seconds=RETRY,
+                )
+            self._retry = self._reactor.callLater(RETRY, self._listen)
+            return
+        self._told_of = ""
+        self._log.info("Metrics are at http://{address}/metrics", address=describe(port))
+
+    def _close(self) -> Deferred[None]:
+        self._observe = _drop
+        if self._board is not None:
+            self._board.lag.stop()
+        retry, self._retry = self._retry, None
+        if retry is not None:
+            retry.cancel()
+        port, self.port = self.port, None
+        closing: Any = None if port is None else port.stopListening()
+        return closing if isinstance(closing, Deferred) else succeed(None)
+
+    def _keep(self, record: ExchangeRecord) -> None:
+        if len(self._early) < _EARLY:
+            self._early.append(record)
+
+
+def _drop(record: ExchangeRecord) -> None:
+    """Nobody counts."""
+
+
+def _named_models(config: Config) -> Iterator[str]:
+    """The models that the configuration names: clients ask for these by right."""
+    for account in config.accounts:
+        for model in account.models:
+            yield model.visible
+            if account.prefix:
+                yield f"{account.prefix}/{model.visible}"
+    for mapping in config.ampcode.mappings:
+        if mapping.pattern is None:
+            yield mapping.source

@@ -1,0 +1,165 @@
+"""How the service is at the moment when somebody asks: nothing of this costs anything until then."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+import twisted
+from ampproxy import __version__
+from ampproxy.config.schema import FallbackRule
+from ampproxy.credentials.report import AccountReport, report
+from ampproxy.errors import GatewayFault
+from ampproxy.resources.gateway import Gateway
+
+#: The states of an account, of which it has one at a time.
+STATES = ("ready", "resting", "probing", "needs login", "failing", "renewing")
+
+#: So many limits of an account are shown: their names are its vendor's.
+_MOST_WINDOWS = 20
+
+
+def _gauge(name: str, what: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(name, what, labels=labels)
+
+
+class StateCollector:
+    """Tells of accounts, of what is under way, of the configuration and of the log.
+
+    :param gateway: gives the one that is in force.
+    :param logged: how many events of the log there were, by level, from warnings on.
+    """
+
+    def __init__(self, gateway: Callable[[], Gateway], logged: Mapping[str, int]) -> None:
+        self._gateway = gateway
+        self._logged = logged
+
+    def collect(self) -> Iterator[Metric]:
+        """See ``prometheus_client.registry.Collector``."""
+        gateway = self._gateway()
+        build = _gauge("ampproxy_build_info", "What runs; always 1.", "version", "python", "twisted")
+        build.add_metric([__version__, platform.python_version(), twisted.__version__], 1)
+        yield build
+        yield from _under_way(gateway)
+        yield from _accounts(gateway)
+        yield from _logins(gateway)
+        yield from _credits(gateway)
+        yield from _configuration(gateway)
+        logged = CounterMetricFamily(
+            "ampproxy_log_events", "Events of the log from warnings on, told or held back.", labels=["level"]
+        )
+        for level in ("warn", "error", "critical"):
+            logged.add_metric([level], self._logged.get(level, 0))
+        yield logged
+
+
+def _under_way(gateway: Gateway) -> Iterable[Metric]:
+    records = list(gateway.around.live.values())
+    kinds = dict.fromkeys(("local", "mapped", "amp", "none", "management", "tunnel"), 0)
+    for record in records:
+        kinds[record.kind] = kinds.get(record.kind, 0) + 1
+    exchanges = _gauge("ampproxy_open_exchanges", "Exchanges that are under way.", "kind")
+    for kind, count in kinds.items():
+        exchanges.add_metric([kind], count)
+    flowing = [record for record in records if record.first_byte is not None]
+    streams = _gauge("ampproxy_open_streams", "Streamed answers that have begun and not ended.")
+    streams.add_metric([], sum(record.stream for record in flowing))
+    tunnels = _gauge("ampproxy_open_tunnels", "WebSockets that are open.")
+    tunnels.add_metric([], sum(record.kind == "tunnel" for record in flowing))
+    return exchanges, streams, tunnels
+
+
+def _accounts(gateway: Gateway) -> Iterable[Metric]:
+    around = gateway.around
+    wall = around.wall()
+    told = report(gateway.config.accounts, gateway.pool.state, gateway.clock.seconds(), wall)
+    logins = {status.label: status.state for status in around.login_statuses()}
+    states = _gauge("ampproxy_account_state", "1 for the state that an account has.", "account", "state")
+    rests = _gauge("ampproxy_account_cooldowns", "What rests of an account: its models, or all.", "account")
+    seconds = _gauge(
+        "ampproxy_account_cooldown_seconds", "Until the last of an account's rests ends.", "account"
+    )
+    limit = _gauge("ampproxy_account_limit", "The vendor's limits, as it told last.", "account", "window")
+    left = _gauge("ampproxy_account_limit_remaining", "What is left of them.", "account", "window")
+    for account in told.accounts:
+        label, state = account.label, _state(account, logins)
+        for each in STATES:
+            states.add_metric([label, each], each == state)
+        rests.add_metric([label], len(account.rests))
+        seconds.add_metric([label], max((rest.seconds for rest in account.rests), default=0.0))
+        for window in account.windows[:_MOST_WINDOWS]:
+            if window.limit is not None:
+                limit.add_metric([label, window.name], window.limit)
+            if window.remaining is not None:
+                left.add_metric([label, window.name], window.remaining)
+    begun = CounterMetricFamily(
+        "ampproxy_cooldowns", "Rests of accounts that have begun.", labels=["account", "why"]
+    )
+    for (label, why), count in gateway.pool.state.begun.items():
+        begun.add_metric([label, why], count)
+    return states, rests, seconds, limit, left, begun
+
+
+def _state(account: AccountReport, logins: Mapping[str, str]) -> str:
+    login = logins.get(account.label, "ok")
+    return account.state if login == "ok" else login
+
+
+def _logins(gateway: Gateway) -> Iterable[Metric]:
+    ends = _gauge(
+        "ampproxy_login_token_expiry_timestamp_seconds", "When the token of a login ends.", "account"
+    )
+    for status in gateway.around.login_statuses():
+        if status.ends_at is not None and not status.disabled:
+            ends.add_metric([status.label], status.ends_at)
+    return (ends,)
+
+
+def _credits(gateway: Gateway) -> Iterable[Metric]:
+    """The daily limits before Amp's credits; those that each client has of its own are not shown."""
+    limit = _gauge("ampproxy_credit_limit", "Daily limits of what may go to Amp.", "rule", "unit")
+    used = _gauge("ampproxy_credit_used", "What today has used of them.", "rule", "unit")
+    for rule in gateway.config.ampcode.fallback:
+        if rule.action != "limit" or rule.per_client:
+            continue
+        try:
+            spent = gateway.around.allowance.used(rule)
+        except GatewayFault:
+            continue
+        for unit, most, now in (
+            ("requests", rule.requests, spent.requests),
+            ("tokens", rule.tokens, spent.tokens),
+        ):
+            if most is not None:
+                limit.add_metric([_named(rule), unit], most)
+                used.add_metric([_named(rule), unit], now)
+    return limit, used
+
+
+def _named(rule: FallbackRule) -> str:
+    """Whom a rule is for: ``gpt-*,o3 title``; ``*`` for any model."""
+    return " ".join((",".join(rule.models) or "*", *([",".join(rule.roles)] if rule.roles else ())))
+
+
+def _configuration(gateway: Gateway) -> Iterable[Metric]:
+    status = gateway.around.status()
+    reload = status.reload
+    for name, what, value in (
+        ("generation", "How often a configuration was put in force.", status.generation),
+        ("in_force_timestamp_seconds", "When the one that is in force was.", status.since),
+        (
+            "last_reload_successful",
+            "0 after a changed configuration that is wrong, else 1.",
+            reload is None or reload.ok,
+        ),
+        (
+            "last_reload_timestamp_seconds",
+            "When the configuration was last read after the start; 0 if it never was.",
+            0.0 if reload is None else reload.at,
+        ),
+    ):
+        family = _gauge(f"ampproxy_config_{name}", what)
+        family.add_metric([], value)
+        yield family

@@ -1,0 +1,38 @@
+"""Metrics, shown on a port of their own: whoever may read them need not have a client key."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ampproxy.errors import ClientFault
+from ampproxy.resources.base import GatewayResource
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.site import GatewayRequest
+
+
+class MetricsResource(GatewayResource):
+    """``/metrics``, to be read.
+
+    :param shown: gives all metrics as text and the kind of text, for the kinds that the asker takes.
+    """
+
+    def __init__(self, gateway: Gateway, shown: Callable[[str], tuple[bytes, str]]) -> None:
+        super().__init__(gateway)
+        self._shown = shown
+
+    def admit(self, request: GatewayRequest) -> None:
+        """Only reading, of this path; never for a foreign web page."""
+        # Without keys, too: nothing is spent here, and who listens elsewhere has been warned.
+        self.gateway.guard.check_browser(request.requestHeaders)
+        if request.path != b"/metrics":
+            raise ClientFault.of("not_found", "There is only /metrics here.")
+        if request.method not in (b"GET", b"HEAD"):
+            request.responseHeaders.setRawHeaders(b"Allow", [b"GET, HEAD"])
+            raise ClientFault.of("invalid_request", "Metrics can only be read.", status=405)
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Show them."""
+        accept = b",".join(request.requestHeaders.getRawHeaders(b"accept") or ())
+        body, kind = self._shown(accept.decode("latin-1"))
+        request.answer(200, body, kind.encode("ascii"))

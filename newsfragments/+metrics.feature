@@ -1,0 +1,1 @@
+Metrics for Prometheus on a listener of their own, `http://127.0.0.1:9317/metrics` by default: exchanges by route, model, account, role and outcome, times, pauses, tokens, fallbacks to Amp, limits, accounts that rest, the configuration, the process. A Grafana dashboard and alerts are in `etc/`.

@@ -1,0 +1,156 @@
+"""How the service is, as metrics tell when somebody asks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from twisted.internet.task import Clock
+
+from ampproxy import __version__
+from ampproxy.credentials.report import LoginStatus
+from ampproxy.metrics.lag import INTERVAL, Lag
+from ampproxy.metrics.state import StateCollector
+from ampproxy.status import ReloadReport, Status
+from tests.resources.harness import CONFIG, World
+
+SSE = {"Content-Type": ["text/event-stream"]}
+START = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"claude-real",'
+    b'"content":[],"usage":{"input_tokens":3,"output_tokens":1}}}\n\n'
+)
+
+
+class Shown:
+    def __init__(self, config: str = CONFIG) -> None:
+        self.world = World(config)
+        self.registry = CollectorRegistry()
+        self.logged: dict[str, int] = {}
+        self.registry.register(StateCollector(lambda: self.world.gateway, self.logged))
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.registry.get_sample_value("ampproxy_" + name, labels)
+
+    def ask(self, model: str = "claude-local", **members: Any) -> Any:
+        body = json.dumps({"model": model, "max_tokens": 5, "messages": [], **members}).encode()
+        return self.world.request("POST", "/api/provider/anthropic/v1/messages", body=body)
+
+
+def test_build() -> None:
+    """Which versions run."""
+    shown = Shown()
+    (family,) = [family for family in shown.registry.collect() if family.name == "ampproxy_build_info"]
+    assert family.samples[0].labels["version"] == __version__
+
+
+def test_under_way() -> None:
+    """Exchanges count from their question on, streams from their first byte on, and neither when over."""
+    shown = Shown()
+    assert shown.value("open_exchanges", kind="local") == 0
+    shown.ask(stream=True)
+    connection = shown.ask()
+    assert shown.value("open_exchanges", kind="local") == 2
+    assert shown.value("open_streams") == 0
+    stream = shown.world.client.sent[0].respond(200, SSE)
+    stream.data(START)
+    shown.world.turn()
+    assert (shown.value("open_streams"), shown.value("open_tunnels")) == (1, 0)
+    connection.leave()
+    stream.data(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+    stream.done()
+    assert shown.value("open_exchanges", kind="local") == 0
+    assert shown.value("open_streams") == 0
+    assert shown.world.gateway.around.live == {}
+
+
+def test_accounts() -> None:
+    """An account that was refused rests: its state, how long, and that such a rest began."""
+    shown = Shown()
+    account = "claude-api-key[0]"
+    assert shown.value("account_state", account=account, state="ready") == 1
+    shown.ask()
+    limits = {
+        "retry-after": ["60"],
+        "anthropic-ratelimit-requests-limit": ["50"],
+        "anthropic-ratelimit-requests-remaining": ["0"],
+    }
+    shown.world.client.sent[0].respond_whole(429, b'{"type":"error","error":{"message":"slow"}}', limits)
+    assert shown.value("account_state", account=account, state="ready") == 0
+    assert shown.value("account_state", account=account, state="resting") == 1
+    assert shown.value("account_cooldowns", account=account) == 1
+    assert shown.value("account_cooldown_seconds", account=account) == 60
+    assert shown.value("account_limit", account=account, window="requests") == 50
+    assert shown.value("account_limit_remaining", account=account, window="requests") == 0
+    assert shown.value("cooldowns_total", account=account, why="rest_model") == 1
+    shown.world.clock.advance(61)
+    assert shown.value("account_cooldown_seconds", account=account) == 0
+
+
+def test_logins() -> None:
+    """When the token of a login ends; a login that is not well is not ready."""
+    shown = Shown()
+    statuses = [
+        LoginStatus("claude-api-key[0]", "claude", "a.json", "needs login", False, 2e9, "x", "y"),
+        LoginStatus("switched off", "claude", "b.json", "ok", True, 2e9, "", ""),
+    ]
+    gateway = shown.world.gateway
+    gateway.around = replace(gateway.around, login_statuses=lambda: statuses)
+    assert shown.value("login_token_expiry_timestamp_seconds", account="claude-api-key[0]") == 2e9
+    assert shown.value("login_token_expiry_timestamp_seconds", account="switched off") is None
+    assert shown.value("account_state", account="claude-api-key[0]", state="needs login") == 1
+
+
+def test_credits() -> None:
+    """Daily limits before Amp's credits, and what today has used of them."""
+    rules = """
+  fallback:
+    - {model: "gpt-*", daily-requests: 3}
+    - {role: [title, oracle], daily-tokens: 1000000, per: client}
+    - {action: allow}
+"""
+    shown = Shown(CONFIG.rstrip() + rules)
+    labels = {"rule": "gpt-*", "unit": "requests"}
+    assert (shown.value("credit_limit", **labels), shown.value("credit_used", **labels)) == (3, 0)
+    shown.ask("gpt-unheard")
+    shown.world.client.sent[0].respond_whole(200, b"{}", {"Content-Type": ["application/json"]})
+    assert shown.value("credit_used", **labels) == 1
+    assert shown.value("credit_limit", rule="* title,oracle", unit="tokens") is None
+
+
+def test_configuration() -> None:
+    """Which one is in force since when, and how the last reading went; before one, all is well."""
+    shown = Shown()
+    gateway = shown.world.gateway
+    assert shown.value("config_last_reload_successful") == 1
+    assert shown.value("config_last_reload_timestamp_seconds") == 0
+    for ok in (False, True):
+        status = Status("ready", 7, 100.0, reload=ReloadReport(ok, 200.0, 7))
+        gateway.around = replace(gateway.around, status=lambda status=status: status)
+        assert shown.value("config_last_reload_successful") == ok
+        assert shown.value("config_last_reload_timestamp_seconds") == 200
+        assert shown.value("config_generation") == 7
+        assert shown.value("config_in_force_timestamp_seconds") == 100
+
+
+def test_log() -> None:
+    """How many warnings and errors there were."""
+    shown = Shown()
+    shown.logged["warn"] = 7
+    assert shown.value("log_events_total", level="warn") == 7
+    assert shown.value("log_events_total", level="critical") == 0
+
+
+def test_lag() -> None:
+    """How late each look at the clock came; none is left when it stops."""
+    clock, met = Clock(), []
+    lag = Lag(clock, met.append)
+    lag.start()
+    lag.start()
+    clock.advance(INTERVAL)
+    clock.advance(INTERVAL + 0.25)
+    assert met == [0.0, 0.25]
+    lag.stop()
+    lag.stop()
+    assert clock.getDelayedCalls() == []
