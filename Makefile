@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench clean .venv
+.PHONY: run test lint bench docs clean .venv
 
 run: .venv
 	$(BIN)/ampproxy demo $(ARGS)
@@ -17,6 +17,12 @@ lint: .venv
 
 bench: .venv
 	$(BIN)/python -m benchmarks $(ARGS)
+
+# As web pages, in build/docs. A link that leads nowhere fails.
+docs: .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[docs]'
+	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
+	@echo "The documentation is in build/docs/contents.html"
 
 # A directory as a target: its stamp tells whether what it was made from has changed.
 .venv: .venv/stamp

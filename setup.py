@@ -73,6 +73,7 @@ setup(
             # drives a real browser through a login, where Debian's chromium is installed
             "selenium >= 4.20",
         ],
+        "docs": ["sphinx >= 7.0", "myst-parser >= 3.0"],
         "lint": [
             "ruff >= 0.9",
             "mypy >= 1.13",

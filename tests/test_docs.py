@@ -1,0 +1,77 @@
+"""What the documentation refers to is there: files, headings, commands, settings."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ampproxy.cli import VERBS
+from ampproxy.config.reading import walk
+from ampproxy.config.sections import ROOT
+
+TREE = Path(__file__).parents[1]
+PAGES = [TREE / "README.md", *sorted((TREE / "docs").glob("*.md"))]
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+def text_of(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def prose_of(page: Path) -> str:
+    """Without blocks of code."""
+    return re.sub(r"(?ms)^```.*?^```", "", text_of(page))
+
+
+def anchors_of(page: Path) -> set[str]:
+    headings = re.findall(r"(?m)^#+ (.+)$", prose_of(page))
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links(page: Path) -> None:
+    for target in LINK.findall(prose_of(page)):
+        if target.startswith(("http://", "https://")):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), f"{page.name}: {target}"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors_of(file), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands(page: Path) -> None:
+    """Every verb that is written is one."""
+    text = text_of(page)
+    code = [*re.findall(r"`([^`\n]+)`", prose_of(page)), *re.findall(r"(?m)^ {4}(ampproxy .*)$", text)]
+    code += re.findall(r"(?ms)^```sh$(.*?)^```", text)
+    for verb in re.findall(r"(?m)^ampproxy ([a-z]+)\b", "\n".join(code)):
+        assert verb in VERBS, f"{page.name}: ampproxy {verb}"
+
+
+def test_every_page_is_in_the_index() -> None:
+    pages = {page.stem for page in PAGES if page.parent.name == "docs"}
+    index = set(re.findall(r"\(([a-z]+)\.md\)", text_of(TREE / "docs" / "index.md")))
+    contents = set(re.findall(r"(?m)^   ([a-z]+)$", text_of(TREE / "docs" / "contents.rst")))
+    assert index | {"index"} == contents == pages
+
+
+def test_every_command_is_documented() -> None:
+    everything = "".join(map(text_of, PAGES))
+    assert [verb for verb in VERBS if f"ampproxy {verb}" not in everything] == []
+
+
+def test_settings_that_are_named() -> None:
+    """A dotted name in code font that begins as a section does is a setting of it."""
+    known = {f"{path}.{row.name}".replace("[]", "").lstrip(".") for path, _, row in walk(ROOT)}
+    known |= {
+        f"{path}.{name}".replace("[]", "") for path, section, _ in walk(ROOT) for name in section.unsupported
+    }
+    sections = {name.partition(".")[0] for name in known if "." in name}
+    for page in PAGES:
+        for name in re.findall(r"`([a-z][a-z-]*(?:\.[a-z-]+)+)`", prose_of(page)):
+            if name.partition(".")[0] in sections:
+                assert name in known, f"{page.name}: {name}"
