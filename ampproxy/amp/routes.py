@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 #: Methods of ``POST /api/internal?METHOD`` that clients up to September 2026 have.
 INTERNAL = frozenset(
@@ -68,9 +69,10 @@ def _pattern(path: str) -> str:
     return "".join(parts) + "/?"
 
 
-_ROUTES: tuple[tuple[frozenset[str], re.Pattern[str]], ...] = tuple(
-    (frozenset(methods.split()), re.compile(_pattern(path) + r"\Z")) for methods, path in ROUTES
-)
+@lru_cache(maxsize=1)
+def _compiled() -> tuple[tuple[frozenset[str], re.Pattern[str]], ...]:
+    """Made when the first request comes: the start has other things to do."""
+    return tuple((frozenset(methods.split()), re.compile(_pattern(path) + r"\Z")) for methods, path in ROUTES)
 
 
 def is_known(method: str, path: str, query: str = "") -> bool:
@@ -83,7 +85,7 @@ def is_known(method: str, path: str, query: str = "") -> bool:
     asked = "GET" if method in ("HEAD", "OPTIONS") else method
     return any(
         (asked in methods or (methods == _ANY and asked != UPGRADE)) and pattern.match(path)
-        for methods, pattern in _ROUTES
+        for methods, pattern in _compiled()
     )
 
 

@@ -40,13 +40,7 @@ NEW_A_MINUTE = 20
 PATIENCE = 15.0
 _LARGEST = 1024 * 1024
 
-_KEY = re.compile(rb"sgamp_[A-Za-z0-9_-]{8,500}\Z")
 _QUESTION = b'{"method":"getUserInfo","params":{}}'
-
-
-def find_key(credentials: Iterable[bytes]) -> bytes | None:
-    """The first of a request's credentials that looks like a key of Amp's."""
-    return next((one for one in credentials if _KEY.match(one)), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from ampproxy.amp.keys import find_key
 from ampproxy.errors import ClientFault, ExchangeError
-from ampproxy.relay.amp_users import AmpUser, find_key
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import Client, credentials
 from ampproxy.resources.running import UnderWay
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.wire.redact import Secret
+
+if TYPE_CHECKING:
+    from ampproxy.relay.amp_users import AmpUser
 
 #: A client; or, where Amp has to be asked first, the promise of one.
 Found = Client | Deferred[Client]

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers
 from twisted.web.proxy import ReverseProxyResource
 
+from ampproxy.amp.keys import find_key
 from ampproxy.errors import ClientFault, GatewayFault
-from ampproxy.relay.amp_users import find_key
 from ampproxy.relay.forward import Change
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.actors import MetadataChange, is_metadata, needs_no_key, with_token

@@ -42,6 +42,9 @@ class GatewayResource(Resource):
         :return: ``None``: it is let in. Else it is when this fires, and refused when it fails.
         :raises ExchangeError: it is refused.
         """
+        if not request.path.startswith(b"/"):
+            # Put behind an upstream's origin, anything else would change whose origin that is.
+            raise ClientFault.of("invalid_request", "The path does not begin with a slash.")
         guard = self.gateway.guard
         guard.check_browser(request.requestHeaders)
         if guard.open and not request.is_local():

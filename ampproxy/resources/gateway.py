@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from twisted.internet.interfaces import IReactorTime
@@ -22,7 +23,6 @@ from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
 from ampproxy.credits.allowance import Allowance
 from ampproxy.providers import PROVIDERS
-from ampproxy.relay.amp_users import AmpUsers
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer, Outcome
@@ -35,6 +35,9 @@ from ampproxy.routing.decide import Router
 from ampproxy.status import ReloadReport, Status
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.wire.redact import Redactor, Secret
+
+if TYPE_CHECKING:
+    from ampproxy.relay.amp_users import AmpUsers
 
 #: By how many names one gateway may be called at a time. There are few; a client could make some up.
 _SITES = 64
@@ -120,6 +123,9 @@ class Gateway:
         config = self.config
         if not (config.ampcode.accept_amp_keys and self.amp_url):
             return None
+        # Not at the top: most configurations have no such clients.
+        from ampproxy.relay.amp_users import AmpUsers
+
         return AmpUsers(
             self.amp_url,
             config.ampcode.allowed_amp_users,

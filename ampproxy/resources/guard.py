@@ -8,13 +8,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_to_bytes
 
 from ampproxy.config.schema import Config
 from ampproxy.errors import ClientFault, ExchangeError
-from ampproxy.relay.amp_users import AmpUser
 from ampproxy.wire.redact import Secret
+
+if TYPE_CHECKING:
+    from ampproxy.relay.amp_users import AmpUser
 
 
 class HasHeaders(Protocol):

@@ -94,6 +94,18 @@ class Forwarding(unittest.TestCase):
         self.assertEqual(sent.url, "https://amp.test/api/provider/cerebras/v1/tcp_warming")
 
 
+@pytest.mark.parametrize(
+    "target", ["@api/user", ".api/user", "Xapi/user", ":1@auth/x", ".v1/messages", "\\api/x"]
+)
+@pytest.mark.parametrize("headers", [{}, {"Connection": "Upgrade", "Upgrade": "websocket"}])
+def test_no_other_host(target: str, headers: dict[str, str]) -> None:
+    """A path that would change the upstream's host is refused: the owner's key would go there."""
+    world = World()
+    answer = world.request("GET", target, headers)
+    assert answer.status == 400
+    assert world.client.sent == []
+
+
 @pytest.mark.parametrize("peer", ["10.0.0.7", "192.168.1.2", "::ffff:10.0.0.7"])
 def test_only_this_machine(peer: str) -> None:
     """The peer of the socket decides, whatever the headers say; the refusal names the setting."""
