@@ -32,7 +32,7 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     for argument in (*QUIET, f"--user-data-dir={tmp_path}/profile"):
         options.add_argument(argument)
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER or ""))
-    driver.set_page_load_timeout(30)
+    driver.set_page_load_timeout(60)
     yield driver
     driver.quit()
 
