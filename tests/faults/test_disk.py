@@ -7,9 +7,7 @@ from __future__ import annotations
 import errno
 import json
 import signal
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import pytest
 from twisted.internet import reactor
 
 from ampproxy.demo import anthropic
-from tests.loopback.process import Service, twistd
+from tests.loopback.process import Service, connect_unix, twistd
 from tests.reactor import in_reactor
 
 pytestmark = pytest.mark.loopback
@@ -156,15 +154,8 @@ def test_log_on_a_full_disk(tmp_path: Path) -> None:
     command = twistd("--nodaemon", "--pidfile=", "--logfile=/dev/full", *ours)
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try:
-        deadline = time.monotonic() + 20
-        while not path.exists():
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
         for _ in range(3):
-            with socket.socket(socket.AF_UNIX) as client:
-                client.settimeout(20)
-                client.connect(str(path))
+            with connect_unix(path, process) as client:
                 client.sendall(b"GET /v1/models HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: k\r\n\r\n")
                 assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
     finally:

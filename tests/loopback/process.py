@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,6 +20,23 @@ def twistd(*arguments: str, first: str = "") -> list[str]:
     """
     code = f"{first}\nfrom twisted.scripts.twistd import run; run()"
     return [sys.executable, "-c", code, *arguments]
+
+
+def connect_unix(path: Path, process: subprocess.Popen[bytes], timeout: float = 20) -> socket.socket:
+    """A connection to a Unix socket, as soon as the process listens there."""
+    deadline = time.monotonic() + timeout
+    while True:
+        client = socket.socket(socket.AF_UNIX)
+        client.settimeout(timeout)
+        try:
+            # The file is there a little before anybody listens.
+            client.connect(str(path))
+            return client
+        except OSError:
+            client.close()
+            assert process.poll() is None, "it has ended"
+            assert time.monotonic() < deadline, f"not within {timeout} s"
+            time.sleep(0.02)
 
 
 class Service:

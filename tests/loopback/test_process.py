@@ -18,7 +18,7 @@ import pytest
 from twisted.internet import reactor
 
 from ampproxy.demo import amp, anthropic
-from tests.loopback.process import Service, twistd
+from tests.loopback.process import Service, connect_unix, twistd
 from tests.reactor import in_reactor
 from tests.running import ACCOUNT_KEYS, AMP_KEY, CLIENT_KEY, SECRETS
 
@@ -231,9 +231,7 @@ def test_unix_socket(tmp_path: Path) -> None:
     command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(config_path), "--listen", f"unix:{path}")
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        wait_until(path.exists, 20)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
+        with connect_unix(path, process) as client:
             client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
     finally:
