@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from ampproxy.logs.clean import Cleaner
+from ampproxy.relay.fields import line_of
 
 #: Levels, the least first, and how a line of text names them.
 LEVELS = {"debug": "debug", "info": "info ", "warn": "warn ", "error": "error", "critical": "CRIT "}
@@ -47,7 +48,7 @@ class Format(Protocol):
     def exchange(self, moment: float, level: str, fields: Mapping[str, Any]) -> str:
         """Of an exchange.
 
-        :param fields: those of :func:`ampproxy.relay.fields.fields_of`, and its ``line``.
+        :param fields: the event: the fields of :func:`ampproxy.relay.fields.fields_of`, then others.
         """
         ...
 
@@ -93,7 +94,7 @@ class TextFormat:
         """See :meth:`Format.exchange`."""
         clean, request = self._clean, fields["request"]
         tail = f" request={clean.line(request)}" if request else ""
-        return f"{self._stamp(moment)} {LEVELS[level]} {fields['line'].cleaned(clean.line)}{tail}\n"
+        return f"{self._stamp(moment)} {LEVELS[level]} {line_of(fields, clean.line)}{tail}\n"
 
     def event(self, told: Told) -> str:
         """See :meth:`Format.event`."""
@@ -127,7 +128,7 @@ class JsonFormat:
                 line[name] = text(value)
             elif kind in _PLAIN or not value:
                 line[name] = value
-            elif name == "line":
+            elif name == "exchange":
                 break
             else:
                 line[name] = self._clean.field(name, value, text)

@@ -17,6 +17,11 @@ from ampproxy.logs.storms import Storms
 from ampproxy.relay.record import SERVING
 from ampproxy.wire.redact import Secret
 
+#: Seconds for which the line of an exchange may wait for others, so that they are written together.
+PUT_OFF = 0.02
+#: So many of them are written at once at the latest.
+MOST_PENDING = 256
+
 #: So many secrets are known at the least, those that were known last: a token that was renewed and a key
 #: that was taken away may still turn up.
 MOST_SECRETS = 100
@@ -63,6 +68,9 @@ class LogObserver:
         self.output = output
         self.counts: Counter[str] = Counter()
         self._wall = wall
+        self._later = later
+        self._pending: list[LogEvent] = []
+        self._waiting = False
         self._stamp = Stamp(local)
         self._storms = Storms(now, later, self._held_back)
         self._secrets: OrderedDict[Secret, None] = OrderedDict()
@@ -78,10 +86,12 @@ class LogObserver:
         self._least = _RANK[logging.level]
         self._clean = Cleaner(self._secrets)
         self._format = FORMATS[logging.format](self._stamp, self._clean)
+        self._write_pending()
         self.output.use(logging)
 
     def flush(self) -> None:
         """Tell of what was held back: the service ends."""
+        self._write_pending()
         self._storms.flush()
 
     def __call__(self, event: LogEvent) -> None:
@@ -95,18 +105,48 @@ class LogObserver:
             return
         try:
             if event.get("log_kind") == "exchange":
-                line = self._format.exchange(event["log_time"], name, event)
-                self.output.write(line, name)
+                self._put_off(event)
                 return
+            self._write_pending()
             told = self._told(event, name)
             if rank >= 2 and not self._storms.admit(name, told.message + told.traceback):
                 return
             line = self._format.event(told)
         except Exception as error:
-            # A log must not fail because of what is told to it.
-            problem = f"an event of {event.get('log_namespace')} cannot be shown: {type(error).__name__}"
-            line = self._format.event(Told(self._wall(), "error", "ampproxy", problem))
+            line = self._cannot_show(event, error)
         self.output.write(line, name)
+
+    def _put_off(self, event: LogEvent) -> None:
+        """Exchanges are told many at a time, where there are many: that takes half as long. What is told of
+        anything else comes after those that were before it.
+        """
+        self._pending.append(event)
+        if not self._waiting:
+            self._waiting = True
+            self._later(PUT_OFF, self._waited)
+        elif len(self._pending) >= MOST_PENDING:
+            self._write_pending()
+
+    def _waited(self) -> None:
+        self._waiting = False
+        self._write_pending()
+
+    def _write_pending(self) -> None:
+        if not self._pending:
+            return
+        pending, self._pending = self._pending, []
+        exchange, lines = self._format.exchange, []
+        for event in pending:
+            try:
+                lines.append(exchange(event["log_time"], "info", event))
+            except Exception as error:
+                lines.append(self._cannot_show(event, error))
+        self.output.write("".join(lines), "info")
+
+    def _cannot_show(self, event: LogEvent, error: Exception) -> str:
+        """A log must not fail because of what is told to it."""
+        problem = f"an event of {event.get('log_namespace')} cannot be shown: {type(error).__name__}"
+        return self._format.event(Told(self._wall(), "error", "ampproxy", problem))
 
     def _told(self, event: LogEvent, level: str) -> Told:
         moment = event.get("log_time") or self._wall()

@@ -30,11 +30,11 @@ class StreamOutput:
         if self._lost:
             note = f"{self._lost} lines of the log could not be written before this one\n"
             if not self._put((note + line).encode("utf-8", "backslashreplace")):
-                self._lost += 1
+                self._lost += line.count("\n")
                 return
             self._lost = 0
         elif not self._put(line.encode("utf-8", "backslashreplace")):
-            self._lost = 1
+            self._lost = line.count("\n")
 
     def use(self, logging: Logging) -> None:
         """Nothing of it concerns a stream."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 #: Seconds until a port that was taken is tried again: another process may be about to end.
 RETRY = 5.0
 
-#: So many exchanges that end before the library is loaded are kept for it.
+#: So many exchanges are counted together: one after another takes half as long, and nobody looks meanwhile.
+_BATCH = 128
+#: So many that end before the library is loaded are kept for it.
 _EARLY = 10_000
 
 
@@ -47,15 +49,17 @@ class MetricsService:
         self._gateway: Gateway | None = None
         self._settings = Metrics(enable=False)
         self._board: Board | None = None
-        self._early: list[ExchangeRecord] = []
-        self._observe: Callable[[ExchangeRecord], None] = self._keep
+        self._records: list[ExchangeRecord] = []
+        self._most = _EARLY
         self._running = False
         self._retry: IDelayedCall | None = None
         self._told_of = ""
 
     def observe(self, record: ExchangeRecord) -> None:
         """An exchange has ended. An :data:`~ampproxy.relay.record.Observer`."""
-        self._observe(record)
+        self._records.append(record)
+        if len(self._records) >= self._most:
+            self._count()
 
     def use(self, gateway: Gateway, secrets: Collection[Secret] = ()) -> None:
         """Another configuration is in force."""
@@ -78,6 +82,7 @@ class MetricsService:
     def stop(self) -> Deferred[None]:
         """Listen no longer; another process may want the port."""
         self._running = False
+        self._drop()
         return self._close()
 
     def _open(self) -> None:
@@ -85,8 +90,7 @@ class MetricsService:
         if not self._running or self.port is not None or self._retry is not None:
             return
         if gateway is None or not self._settings.enable:
-            self._observe = _drop
-            self._early.clear()
+            self._drop()
             return
         if self._board is None:
             # Here and not at the top: loading it takes a while, and nobody may want it.
@@ -95,10 +99,7 @@ class MetricsService:
             self._board = Board(self._reactor, self._current, self._logged)
         self._configure(gateway)
         self._board.lag.start()
-        early, self._early = self._early, []
-        for record in early:
-            self._board.exchanges.observe(record)
-        self._observe = self._board.exchanges.observe
+        self._most = _BATCH
         self._listen()
 
     def _current(self) -> Gateway:
@@ -113,7 +114,7 @@ class MetricsService:
         self._board.exchanges.configure(_named_models(config), labels, config.metrics.max_models)
         if self.port is not None:
             self._site.limits = config.limits
-            self._site.resource = MetricsResource(gateway, self._board.shown)
+            self._site.resource = MetricsResource(gateway, self._shown)
 
     def _listen(self) -> None:
         self._retry = None
@@ -123,7 +124,7 @@ class MetricsService:
         settings, around = self._settings, gateway.around
         host = "127.0.0.1" if settings.host.lower() == "localhost" else settings.host
         self._site = GatewaySite(
-            MetricsResource(gateway, board.shown),
+            MetricsResource(gateway, self._shown),
             gateway.config.limits,
             self._reactor,
             around.new_id,
@@ -146,8 +147,24 @@ class MetricsService:
         self._told_of = ""
         self._log.info("Metrics are at http://{address}/metrics", address=describe(port))
 
+    def _count(self) -> None:
+        """What has ended meanwhile."""
+        records, self._records = self._records, []
+        if self._board is not None and self._most == _BATCH:
+            for record in records:
+                self._board.exchanges.observe(record)
+
+    def _drop(self) -> None:
+        """Count what there is; what comes from now on is let go, one by one."""
+        self._count()
+        self._most = 1
+
+    def _shown(self, accept: str) -> tuple[bytes, str]:
+        self._count()
+        assert self._board is not None
+        return self._board.shown(accept)
+
     def _close(self) -> Deferred[None]:
-        self._observe = _drop
         if self._board is not None:
             self._board.lag.stop()
         retry, self._retry = self._retry, None
@@ -156,14 +173,6 @@ class MetricsService:
         port, self.port = self.port, None
         closing: Any = None if port is None else port.stopListening()
         return closing if isinstance(closing, Deferred) else succeed(None)
-
-    def _keep(self, record: ExchangeRecord) -> None:
-        if len(self._early) < _EARLY:
-            self._early.append(record)
-
-
-def _drop(record: ExchangeRecord) -> None:
-    """Nobody counts."""
 
 
 def _named_models(config: Config) -> Iterator[str]:

@@ -73,6 +73,7 @@ def line_of(fields: Mapping[str, Any], clean: Callable[[str], str] = _same) -> s
     """The fields as one line for people: what always is there in columns, then names and values, without
     those that say nothing.
 
+    :param fields: those of the table; ``show_losses``, where it is true, has the losses shown, too.
     :param clean: what every text from elsewhere goes through.
     """
     status, model, served = fields["status"], fields["model"], fields["served"]
@@ -100,24 +101,6 @@ def line_of(fields: Mapping[str, Any], clean: Callable[[str], str] = _same) -> s
             line += f" {name}={clean(value)}"
     if why := fields["why"]:
         line += f" ({clean(why)})"
+    if fields.get("show_losses"):
+        line += " losses=" + ",".join(f"{kind}:{count}" for kind, count in fields["losses"].items())
     return line
-
-
-class ExchangeLine:
-    """The line of an exchange, made when it is asked for: most log formats never do.
-
-    :param more: what is added at the end.
-    """
-
-    __slots__ = ("_fields", "_more")
-
-    def __init__(self, fields: Mapping[str, Any], more: str = "") -> None:
-        self._fields = fields
-        self._more = more
-
-    def __str__(self) -> str:
-        return line_of(self._fields) + self._more
-
-    def cleaned(self, clean: Callable[[str], str]) -> str:
-        """The same, with every text in it cleaned."""
-        return line_of(self._fields, clean) + self._more

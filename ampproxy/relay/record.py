@@ -12,9 +12,9 @@ from twisted.logger import Logger, LogLevel
 
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
-from ampproxy.relay.fields import ExchangeLine, fields_of
+from ampproxy.relay.fields import fields_of, line_of
 from ampproxy.relay.gaps import Gaps
-from ampproxy.relay.losses import listed, told
+from ampproxy.relay.losses import listed
 from ampproxy.wire.redact import printable
 
 #: The id of the request that is being served, for every log line that is written meanwhile; empty where
@@ -92,25 +92,25 @@ class ExchangeRecord:
         self.why = printable(why.partition("\n")[0])
         return True
 
+    def __str__(self) -> str:
+        """Its line, once it has ended."""
+        return line_of({**fields_of(self), "show_losses": self.losses and self.show_losses})
+
     def tell(self, log: Logger) -> None:
         """Say how it ended, in one line."""
-        fields = fields_of(self)
-        shown = self.losses and self.show_losses
-        more = f" losses={told(self.losses)}" if shown else ""
+        shown = bool(self.losses) and self.show_losses
+        event = fields_of(self)
         # What Logger.info does, without taking thirty arguments apart and together again.
-        log.observer(
-            {
-                **fields,
-                "line": ExchangeLine(fields, more),
-                "log_kind": "exchange",
-                "log_logger": log,
-                "log_level": LogLevel.info,
-                "log_namespace": log.namespace,
-                "log_source": log.source,
-                "log_format": "{line}",
-                "log_time": time(),
-            }
-        )
+        event["exchange"] = self
+        event["show_losses"] = shown
+        event["log_kind"] = "exchange"
+        event["log_logger"] = log
+        event["log_level"] = LogLevel.info
+        event["log_namespace"] = log.namespace
+        event["log_source"] = log.source
+        event["log_format"] = "{exchange}"
+        event["log_time"] = time()
+        log.observer(event)
         if shown:
             log.debug(
                 "not said to {account}:\n{lines}",

@@ -125,8 +125,8 @@ def test_full_disk(tmp_path: Path) -> None:
     output, _ = writer(tmp_path / "log")
     good = output._descriptor
     output._descriptor = full = os.open("/dev/full", os.O_WRONLY) if os.path.exists("/dev/full") else -1
-    for _ in range(3):
-        output.write("lost\n", "info")
+    output.write("lost\nand lost\n", "info")
+    output.write("lost\n", "info")
     output._descriptor = good
     output.write("found\n", "info")
     output.write("again\n", "info")

@@ -183,6 +183,7 @@ def test_no_secret_in_the_log(service: Service, vendor: Any, upstream: Any) -> N
         connection = service.connect()
         connection.request("GET", f"{path}?key={CLIENT_KEY}x", headers={"Authorization": f"Bearer {key}"})
         connection.getresponse().read()
+    wait_until(lambda: "GET /api/user" in service.log_text, 20)
     text = service.log_text
     assert "GET /v1/messages" in text
     for secret in (*SECRETS, "canary-wrong-key"):

@@ -152,6 +152,7 @@ def test_reload() -> None:
     house.service.start()
     house.service.observe(exchange())
     house.use(host="localhost", port=9999)
+    house.service.observe(exchange())
     assert house.addresses() == [("127.0.0.1", 9999)]
     house.use(enable=False)
     assert house.addresses() == []
@@ -159,7 +160,10 @@ def test_reload() -> None:
     house.service.observe(exchange())
     house.use()
     house.service.observe(exchange())
-    assert b'outcome="completed",role=""} 2.0\n' in house.ask()[2]
+    assert b'outcome="completed",role=""} 3.0\n' in house.ask()[2]
+    for _ in range(1000):
+        house.service.observe(exchange())
+    assert b'outcome="completed",role=""} 1003.0\n' in house.ask()[2]
     house.use(max_models=5)
     assert house.addresses() == [("127.0.0.1", 9317)]
 

@@ -254,7 +254,7 @@ class EndToEnd(unittest.TestCase):
                     self.answered(world)
                     (event,) = world.exchanges
                     self.assertEqual(event["losses"], {"top_k": 1, "extras": 1})
-                    self.assertEqual(str(event["line"]).endswith(" losses=top_k:1,extras:1"), debug)
+                    self.assertEqual(str(event["exchange"]).endswith(" losses=top_k:1,extras:1"), debug)
                     lines = [found["lines"] for found in world.events if "lines" in found]
                     self.assertEqual(len(lines), int(debug))
                     self.assertEqual("sampling.top_k" in "".join(lines), debug)
@@ -266,7 +266,7 @@ class EndToEnd(unittest.TestCase):
         world.turn()
         (event,) = world.exchanges
         self.assertEqual(event["losses"], {})
-        self.assertNotIn("losses=", str(event["line"]))
+        self.assertNotIn("losses=", str(event["exchange"]))
 
     def test_strict(self) -> None:
         """A loss refuses the request, in the client's dialect, before anybody is asked; a hint does not."""

@@ -233,7 +233,7 @@ def test_tokens_a_day(stream):
         kind = {"content-type": ["text/event-stream"]} if stream else JSON
         on.client.sent[-1].respond_whole(200, EVENTS if stream else ANSWER, kind)
         on.turn()
-        assert " tokens=100+50 " in str(on.exchanges[-1]["line"])
+        assert " tokens=100+50 " in str(on.exchanges[-1]["exchange"])
     assert served == 6
     assert connection.status == 402
     assert (

@@ -175,7 +175,7 @@ class Streams(unittest.TestCase):
         stream.done()
         self.assertTrue(self.connection.ended_cleanly)
         self.assertTrue(self.connection.body.endswith(STOP))
-        self.assertIn(" tokens=3+2 ", str(self.world.exchanges[0]["line"]))
+        self.assertIn(" tokens=3+2 ", str(self.world.exchanges[0]["exchange"]))
 
     def test_vendor_dies(self) -> None:
         """An error event of the dialect, and no clean end."""

@@ -121,7 +121,7 @@ def test_every_line_of_an_exchange() -> None:
     for name in ("one", "two"):
         lines = [line for request, line in met if request == name]
         assert any("failed for" in line for line in lines), met
-        assert lines[-1] == "{line}", met
+        assert lines[-1] == "{exchange}", met
     assert any("rests until" in line for request, line in met if request), met
     assert all(request for request, _ in met), met
     assert SERVING.get() == ""
