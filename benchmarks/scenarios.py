@@ -134,10 +134,10 @@ def _on_and_off(name: str, title: str, off: str) -> Scenario:
         1,
         _question("anthropic", "json"),
         32,
-        seconds=2.0,
+        seconds=1.0,
         contenders=("ampproxy", off),
         rival=off,
-        rounds=2,
+        rounds=4,
     )
 
 
