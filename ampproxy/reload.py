@@ -32,6 +32,9 @@ _TRIES = 3
 
 Signature = tuple[int, ...]
 
+#: In place of a digest: the file may not be read; there is something else than a file.
+_DENIED, _OTHER = b"denied", b"other"
+
 
 class Snapshot:
     """What the files held that a configuration was made of, each read once.
@@ -54,7 +57,7 @@ class Snapshot:
         try:
             content = self._before[path] if path in self._before and _is_other(path) else _read(path)
         except PermissionError:
-            self._digests[path] = digest(path)
+            self._digests[path] = _DENIED
             if path not in self._before:
                 raise
             self.unreadable.append(path)
@@ -62,8 +65,7 @@ class Snapshot:
         except OSError:
             self._digests[path] = b""
             raise
-        else:
-            self._digests[path] = b"other" if _is_other(path) else sha256(content).digest()
+        self._digests[path] = _OTHER if _is_other(path) else sha256(content).digest()
         self._content[path] = content
         return content
 
@@ -73,8 +75,12 @@ class Snapshot:
         return tuple(self._digests)
 
     def is_current(self) -> bool:
-        """Whether all of them hold what they held."""
-        return all(digest(path) == known for path, known in self._digests.items())
+        """Whether all of them hold what they held. What may no longer be read tells of no change."""
+        for path, known in self._digests.items():
+            now = digest(path)
+            if now != known and not (now == _DENIED and path in self._content):
+                return False
+        return True
 
 
 def _is_other(path: Path) -> bool:
@@ -99,9 +105,9 @@ def _read(path: Path) -> bytes:
 def digest(path: Path) -> bytes:
     """Tells contents apart; empty for a file that is not there. What is no file is not looked into."""
     try:
-        return b"other" if _is_other(path) else sha256(_read(path)).digest()
+        return _OTHER if _is_other(path) else sha256(_read(path)).digest()
     except OSError as error:
-        return b"denied" if isinstance(error, PermissionError) else b""
+        return _DENIED if isinstance(error, PermissionError) else b""
 
 
 def signature(paths: Iterable[Path]) -> tuple[Signature | None, ...]:

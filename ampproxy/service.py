@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
@@ -31,8 +31,8 @@ from ampproxy.resources.admission import end_revoked
 from ampproxy.resources.descriptors import Descriptors
 from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
-from ampproxy.resources.site import GatewaySite
-from ampproxy.status import ReloadReport, State, Status
+from ampproxy.resources.site import IDLE_AT_THE_END, GatewaySite
+from ampproxy.status import ReloadReport, RestartReport, State, Status
 
 if TYPE_CHECKING:
     from ampproxy.credentials.oauth.service import Logins
@@ -41,6 +41,15 @@ if TYPE_CHECKING:
 _SHOWN = 20
 #: Seconds for what clients are told at the very end.
 _LAST_WORDS = 1.0
+
+
+class Restarts(Protocol):
+    """What has another process take the place of this one."""
+
+    @property
+    def report(self) -> RestartReport | None:
+        """How the last attempt went."""
+        ...
 
 
 class GatewayService(Service):
@@ -55,6 +64,7 @@ class GatewayService(Service):
     :param generation: what the first configuration is counted as.
     :ivar log_observer: takes the events of ``twistd``'s log; ``None``: ``twistd`` has its own.
     :ivar generation: how often a configuration was put in force, the first time included.
+    :ivar listeners: where it listens.
     :ivar watch: reads the configuration's file anew; ``None`` where it came from none.
     """
 
@@ -88,6 +98,8 @@ class GatewayService(Service):
         self._since = around.wall()
         self.generation = generation
         self.watch: ConfigWatch | None = None
+        self._restarts: Restarts | None = None
+        self._held: Callable[[str], None] | None = None
         self.gateway = Gateway(config, self._around)
         self._announce()
         descriptors = Descriptors(reactor, around.log)
@@ -95,7 +107,7 @@ class GatewayService(Service):
             Root(self.gateway), config.limits, reactor, around.new_id, around.log, descriptors
         )
         self.site.generation = generation
-        self._listeners = Listeners(
+        self.listeners = Listeners(
             self.site, reactor, listen, inherited or Inherited(), around.log, descriptors.watch
         )
 
@@ -105,7 +117,7 @@ class GatewayService(Service):
     @property
     def ports(self) -> list[IListeningPort]:
         """What it listens on, once it does."""
-        return self._listeners.ports
+        return self.listeners.ports
 
     # The configuration.
 
@@ -123,18 +135,18 @@ class GatewayService(Service):
         """
         old = self._config
         try:
-            move = self._listeners.prepare(config)
+            move = self.listeners.prepare(config)
         except CannotListenError as error:
             raise ConfigError((f"{config.place('port')}: {error}",)) from None
         try:
             source, logins = self._logins_under(config)
             gateway = self._build(config, logins)
         except BaseException:
-            self._listeners.cancel(move)
+            self.listeners.cancel(move)
             raise
         # Nothing can fail from here on.
         self._config = config
-        self._listeners.commit(move)
+        self.listeners.commit(move)
         self._change_logins(source, config, logins)
         self._around.client.use(config.timeouts.connect, _proxies(gateway.config))
         told = changes(old, config)
@@ -270,13 +282,54 @@ class GatewayService(Service):
             listening=tuple(describe(port) for port in self.ports),
             running=self._around.running.count,
             reload=None if self.watch is None else self.watch.last,
+            restart=None if self._restarts is None else self._restarts.report,
         )
 
     def _state(self) -> State:
+        if self._held is not None:
+            return "starting"
         if self.site.ending:
             return "draining"
         config = self.gateway.config
         return "ready" if config.accounts or config.ampcode.upstream_url else "idle"
+
+    def restarts_by(self, restarts: Restarts) -> None:
+        """Tell of the restarts that this makes."""
+        self._restarts = restarts
+
+    def hold(self, failed: Callable[[str], None]) -> None:
+        """Listen, once started, but accept nobody until :meth:`accept`: another process serves still.
+
+        :param failed: called if there is nothing to listen on.
+        """
+        self._held = failed
+        self.listeners.pause()
+
+    def accept(self) -> None:
+        """Serve from now on."""
+        self._held = None
+        self.listeners.resume()
+
+    def abandon(self) -> None:
+        """Leave the sockets to the process that serves still."""
+        self.listeners.release()
+
+    async def leave(self, pid: int) -> None:
+        """Another process has the sockets: serve what is under way, no longer than ``timeouts.drain``."""
+        running, drain = self._around.running, self.gateway.config.timeouts.drain
+        self.site.end()
+        if self._discovery is not None:
+            self._discovery.stop()
+        self._log.info("Process {pid} serves from now on", pid=pid)
+        if running.count:
+            self._log.info(
+                "{count} exchanges go on in this one, for up to {drain:g} s", count=running.count, drain=drain
+            )
+        await running.idle(self._reactor, drain)
+        if running.count:
+            await self._cut_off("timeouts.drain", drain)
+        else:
+            await self._while(lambda: self.site.channels, IDLE_AT_THE_END + _LAST_WORDS)
 
     async def listen(self) -> None:
         """Open the ports.
@@ -287,7 +340,7 @@ class GatewayService(Service):
         self._open()
 
     def _open(self) -> None:
-        self._listeners.commit(self._listeners.prepare(self._config))
+        self.listeners.commit(self.listeners.prepare(self._config))
 
     def privilegedStartService(self) -> None:
         """Open the ports before privileges are given up.
@@ -298,6 +351,8 @@ class GatewayService(Service):
         try:
             self._open()
         except (ConfigError, CannotListenError) as error:
+            if self._held is not None:
+                self._held(str(error))
             raise StartFailed(str(error)) from None
 
     def startService(self) -> None:
@@ -328,7 +383,7 @@ class GatewayService(Service):
 
     async def _drain(self) -> None:
         self.site.end()
-        await self._listeners.close()
+        await self.listeners.close()
         running = self._around.running
         if running.count:
             grace = self.gateway.config.timeouts.grace
@@ -337,9 +392,7 @@ class GatewayService(Service):
             )
             await running.idle(self._reactor, grace)
         if running.count:
-            self._log.warn("{count} exchanges are cut off", count=running.count)
-            running.dismiss(GatewayFault.of("unavailable", "The gateway ends.", status=503))
-            await self._told()
+            await self._cut_off("timeouts.grace", self.gateway.config.timeouts.grace)
         if self._source is not None:
             await self._source.stop()
         await gatherResults([*self._leaving])
@@ -349,13 +402,20 @@ class GatewayService(Service):
         if self._ledger is not None:
             await self._ledger.stop()
 
-    async def _told(self) -> None:
-        """Give those who were cut off the time to hear why."""
-        until = self._reactor.seconds() + _LAST_WORDS
+    async def _cut_off(self, setting: str, limit: float) -> None:
+        """End what is under way still, and give clients the time to hear of it."""
         running = self._around.running
-        while self._reactor.seconds() < until and (
-            running.count or any(channel.requests for channel in self.site.channels)
-        ):
+        self._log.warn("{count} exchanges are cut off", count=running.count)
+        why = f"The gateway ends, and this took longer than it waits (setting: {setting}, {limit:g} s)."
+        running.dismiss(GatewayFault.of("unavailable", why, status=503))
+        await self._while(
+            lambda: running.count or any(channel.requests for channel in self.site.channels), _LAST_WORDS
+        )
+
+    async def _while(self, condition: Callable[[], object], most: float) -> None:
+        """Wait as long as a condition holds, but no longer than so many seconds."""
+        until = self._reactor.seconds() + most
+        while condition() and self._reactor.seconds() < until:
             await deferLater(self._reactor, 0.05)
 
 

@@ -4,15 +4,14 @@ come in; everything else is handed what it needs.
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import os
 import random
 import signal
 import sys
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -29,16 +28,15 @@ from ampproxy.clock import ClockWatch, keep_steady
 from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
 from ampproxy.credits.allowance import Allowance
-from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ConfigError, StartFailed
 from ampproxy.ledger import NAME
 from ampproxy.ledger.recorder import Recorder, Writes
-from ampproxy.listen import describe
 from ampproxy.listen.inherited import Inherited, first_environment
 from ampproxy.logs.observer import LogObserver
 from ampproxy.logs.twistd import output_of
 from ampproxy.metrics.service import MetricsService
-from ampproxy.notify import Notifier
+from ampproxy.notify import Notifier, for_successor
+from ampproxy.process import Process, state_of
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.model_cache import ModelCache, cache_folder
@@ -48,6 +46,8 @@ from ampproxy.reload import ConfigWatch, Reloader, Snapshot
 from ampproxy.resources.descriptors import raise_limit
 from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.running import Running
+from ampproxy.restart.predecessor import Command, Predecessor
+from ampproxy.restart.successor import Succession
 from ampproxy.service import GatewayService
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import Proxy
@@ -65,6 +65,7 @@ class Options(usage.Options):
     def __init__(self) -> None:
         super().__init__()
         self["listen"] = []
+        self["inherited"] = None
 
     def opt_listen(self, endpoint: str) -> None:
         """A Twisted endpoint string to listen on, instead of the configured host and port; repeatable."""
@@ -77,6 +78,15 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read the configuration, so that a mistake in it is told before anything is started."""
+        self["succession"] = succession = Succession.of(os.environ)
+        self["command"] = command()
+        if succession is not None:
+            succession.adapt(of_twistd(self))
+            self["inherited"] = succession.inherited
+        with telling(succession):
+            self._read()
+
+    def _read(self) -> None:
         home = Path.home()
         named = self["config"]
         path = Path(named).expanduser() if named else find(Path.cwd(), home)
@@ -87,7 +97,8 @@ class Options(usage.Options):
             )
         self["snapshot"] = Snapshot()
         try:
-            self["inherited"] = Inherited.by_systemd(first_environment(), os.getpid())
+            if self["inherited"] is None:
+                self["inherited"] = Inherited.by_systemd(first_environment(), os.getpid())
             self["parsed"] = _load(path, self["snapshot"].read)
         except ConfigError as error:
             raise usage.UsageError("The configuration is wrong.\n" + str(error)) from None
@@ -100,8 +111,12 @@ def makeService(options: Options) -> GatewayService:
     keep_steady(reactor)
     raise_limit()
     sys.excepthook = _told
-    # By default it ends the process, also one that has not come so far as to listen to it.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with telling(options["succession"]):
+        return _make(options, reactor)
+
+
+def _make(options: Options, reactor: Any) -> GatewayService:
+    succession: Succession | None = options["succession"]
     config: Config = options["parsed"]
     log = _log_observer(options.parent, reactor)
     metrics = MetricsService(reactor, Logger(namespace="ampproxy"), {} if log is None else log.counts)
@@ -117,7 +132,10 @@ def makeService(options: Options) -> GatewayService:
             observers=(metrics.observe,),
             in_force=(metrics.use, *(() if log is None else (partial(_log_by, log),))),
             inherited=options["inherited"],
+            generation=1 if succession is None else succession.generation + 1,
         )
+        if succession is not None:
+            service.hold(succession.failed)
         service.log_observer = log
         if any(config.auth_dir.glob("*.json")):
             attach_logins(service, reactor)
@@ -126,8 +144,18 @@ def makeService(options: Options) -> GatewayService:
     for warning in config.warnings:
         service.gateway.log.warn("{warning}", warning=warning)
     notifier = Notifier.of(os.environ, os.getpid(), reactor, service.gateway.log)
-    watch = _watch(service, config, options["snapshot"], notifier, reactor)
-    _settle(service, watch, notifier, metrics, reactor)
+    Process(
+        service,
+        reactor,
+        twistd=of_twistd(options),
+        watch=_watch(service, config, options["snapshot"], notifier, reactor),
+        clock=ClockWatch(reactor, time.time, service.gateway.log, service.clock_set),
+        notifier=notifier,
+        metrics=metrics,
+        attach_logins=partial(attach_logins, service, reactor),
+        succession=succession,
+        restart=partial(_predecessor, options["command"], service, reactor),
+    ).install()
     if log is not None:
         _settle_log(log, reactor)
     return service
@@ -139,6 +167,49 @@ def _told(kind: type[BaseException], error: BaseException, trace: TracebackType 
         print(f"ampproxy: {error}", file=sys.stderr)
     else:
         sys.__excepthook__(kind, error, trace)
+
+
+def _predecessor(command: Command, service: GatewayService, reactor: Any, process: Process) -> Predecessor:
+    """What has another process take this one's place."""
+    return Predecessor(
+        command,
+        service.listeners,
+        reactor,
+        service.gateway.log,
+        generation=lambda: service.generation,
+        obstacle=process.obstacle,
+        give_way=process.give_way,
+        go_on=process.go_on,
+        leave=process.leave,
+        wall=time.time,
+    )
+
+
+def command() -> Command:
+    """How this process was started, to be started so again: by the same interpreter, whose packages may be
+    others by then, and in the same folder, which may be reached by a link that leads elsewhere by then.
+    """
+    folder, told = Path.cwd(), Path(os.environ.get("PWD", ""))
+    if told.is_absolute() and told.exists() and told.samefile(folder):
+        folder = told
+    return Command((sys.executable, *sys.orig_argv[1:]), for_successor(os.environ), folder)
+
+
+def of_twistd(options: Options) -> MutableMapping[str, Any]:
+    """The options before the word ``ampproxy``, which ``twistd`` goes by."""
+    before: Any = options.parent
+    return {} if before is None else before
+
+
+@contextmanager
+def telling(succession: Succession | None) -> Iterator[None]:
+    """Have the process before know why this one cannot take its place."""
+    try:
+        yield
+    except Exception as error:
+        if succession is not None:
+            succession.failed(str(error))
+        raise
 
 
 def _watch(
@@ -156,7 +227,7 @@ def _watch(
         snapshot=snapshot,
         wall=time.time,
         log=log,
-        announce=lambda: notifier.reloading(lambda: _state_of(service)),
+        announce=lambda: notifier.reloading(lambda: state_of(service)),
     )
     service.watch = watch = ConfigWatch(reloader, clock=reactor, log=log)
     return watch
@@ -181,12 +252,6 @@ def _settle_log(log: LogObserver, reactor: Any) -> None:
     # Not only when it runs: logrotate may come right after the start, and by default the signal kills.
     signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(log.output.reopen))
     reactor.addSystemEventTrigger("after", "shutdown", log.flush)
-
-
-def _state_of(service: GatewayService) -> str:
-    """What a service manager shows."""
-    where = ", ".join(describe(port) for port in service.ports)
-    return f"Serves on {where}; configuration {service.generation}"
 
 
 def _load(path: Path, read: Callable[[Path], bytes]) -> Config:
@@ -226,6 +291,7 @@ def build(
     observers: tuple[Observer, ...] = (),
     in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = (),
     inherited: Inherited | None = None,
+    generation: int = 1,
 ) -> GatewayService:
     """Put a service together; it listens once it is started.
 
@@ -238,6 +304,7 @@ def build(
     :param observers: hear of each exchange that has ended.
     :param in_force: hear of each configuration that comes in force.
     :param inherited: sockets that listen already.
+    :param generation: what the first configuration is counted as.
     :raises ConfigError: a proxy's URL cannot be used.
     """
     _check_proxies(config)
@@ -272,6 +339,7 @@ def build(
         discovery if discover else None,
         ledger,
         inherited=inherited,
+        generation=generation,
     )
 
 
@@ -296,18 +364,6 @@ def _keep_by(ledger: Recorder, gateway: Gateway, secrets: Collection[Secret]) ->
     ledger.configure(gateway.config.ledger, Redactor(secrets).text)
 
 
-def _keep_freed_memory() -> None:
-    """Have glibc keep some of what large bodies give back: else every request of a few megabytes is paid
-    for with thousands of page faults. Does nothing elsewhere.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return
-    mallopt(-3, 32 * 1024 * 1024)  # M_MMAP_THRESHOLD
-    mallopt(-1, 24 * 1024 * 1024)  # M_TRIM_THRESHOLD
-
-
 def _check_proxies(config: Config) -> None:
     """Find out at the start, not at the first request, that a proxy's URL cannot be used."""
     places = [(config.place("proxy-url"), config.proxy_url)]
@@ -323,49 +379,3 @@ def _check_proxies(config: Config) -> None:
             complaints.append(f"{place}: {error}")
     if complaints:
         raise ConfigError(tuple(complaints))
-
-
-def _settle(
-    service: GatewayService,
-    watch: ConfigWatch,
-    notifier: Notifier,
-    metrics: MetricsService,
-    reactor: Any,
-) -> None:
-    """What a process of our own wants when it has started."""
-
-    def started() -> None:
-        # twistd would end with the signal's own status; an orderly end is a success.
-        signal.signal(signal.SIGTERM, lambda *_: reactor.callFromThread(terminate))
-        signal.signal(signal.SIGHUP, lambda *_: reactor.callFromThread(watch.load))
-        watch.start()
-        ClockWatch(reactor, time.time, service.gateway.log, service.clock_set).start()
-        notifier.ready(_state_of(service))
-        gc.set_threshold(50_000, 20, 100)
-        _keep_freed_memory()
-        load_dialects(list(DIALECTS))
-
-    def load_dialects(names: list[str]) -> None:
-        """The service listens already; what is left to load comes a piece at a time, between requests."""
-        if names:
-            DIALECTS[names.pop()]
-            reactor.callLater(0.1, load_dialects, names)
-            return
-        attach_logins(service, reactor)
-        metrics.start()
-        # What is there now lives as long as the process: a collection need not look at it again.
-        gc.collect()
-        gc.freeze()
-
-    def terminate() -> None:
-        if service.running:
-            reactor.stop()
-        else:
-            service.hurry()
-
-    def stopping() -> None:
-        metrics.stop()
-        notifier.stopping(service.gateway.config.timeouts.grace, "Lets what is under way end")
-
-    reactor.callWhenRunning(started)
-    reactor.addSystemEventTrigger("before", "shutdown", stopping)

@@ -15,7 +15,8 @@ PACKAGE = TREE / "ampproxy"
 ROWS: tuple[tuple[str, ...], ...] = (
     ("cli", "start"),
     ("tap",),
-    ("service",),
+    ("process",),
+    ("service", "restart"),
     ("metrics",),
     ("logs", "listen", "reload", "notify", "clock", "ledger", "demo", "doctor"),
     ("resources",),

@@ -226,9 +226,15 @@ class Watching(unittest.TestCase):
             after = Snapshot(before)
             self.assertEqual(after.read(key), b"secret")
             self.assertEqual(after.unreadable, [key])
+            self.assertTrue(before.is_current())
             self.assertTrue(after.is_current())
+            fresh = Snapshot()
             with self.assertRaises(PermissionError):
-                Snapshot().read(key)
+                fresh.read(key)
+            self.assertTrue(fresh.is_current())
+        self.assertFalse(fresh.is_current())
+        self.assertTrue(after.is_current())
+        key.write_text("another")
         self.assertFalse(after.is_current())
 
     def test_pipe(self) -> None:

@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "credits": "List what may go to Amp for credits, and what has gone there today.",
     "usage": "Say what exchanges used and cost: by model, account, client, thread, role, day or route.",
     "reload": "Have the running service read its configuration now, and say what changed.",
+    "restart": "Have a new process take the running service's place, without cutting anything.",
     "login": "Log in with a subscription at Anthropic, OpenAI or Google.",
     "logout": "Remove a login.",
     "demo": "Serve made-up models, to try clients without any account.",

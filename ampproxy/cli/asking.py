@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -17,12 +17,21 @@ import msgspec
 from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
+from ampproxy.status import Status
 
+#: Where a running service tells how it is.
+STATE = "/readyz"
 #: Seconds for one answer.
 _PATIENCE = 10.0
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 #: So many of the configured keys are tried: a service that has not read the file yet knows an older one.
 _KEYS = 5
+
+#: Seconds in which a service that is not there, or does not know our key, may have read the file by itself.
+INSISTING = 4.0
+_PAUSE = 0.2
+
+_Answered = TypeVar("_Answered")
 
 #: ``--at ADDRESS``, as the parameter ``at``.
 at_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
@@ -92,8 +101,7 @@ class Asker:
         :raises NotThere: nobody answers.
         :raises NotAllowed: none of the file's client keys is one of the service's.
         """
-        keys = [key.reveal() for key in self._config.api_keys[:_KEYS]] or [""]
-        for key in keys:
+        for key in self._keys():
             answer = self._send(path, method, key)
             if answer.status != 401:
                 return answer
@@ -101,6 +109,21 @@ class Asker:
             f"{self.where} knows none of the api-keys of the file (status 401): does another program or"
             " version run there?"
         )
+
+    def state(self) -> Status:
+        """How the service is.
+
+        :raises NotThere: nobody answers.
+        :raises NotAllowed: it does not tell, for none of the file's client keys is one of its.
+        """
+        for key in self._keys():
+            told: Status = self._send(STATE, "GET", key).read(Status)
+            if told.pid:
+                return told
+        raise NotAllowed(f"{self.where} tells no details: it knows none of the api-keys of the file.")
+
+    def _keys(self) -> list[str]:
+        return [key.reveal() for key in self._config.api_keys[:_KEYS]] or [""]
 
     def _send(self, path: str, method: str, key: str) -> Answer:
         if not self._path and not self._port:
@@ -130,6 +153,24 @@ class Asker:
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return http.client.HTTPSConnection(self._host, self._port, timeout=_PATIENCE, context=context)
+
+
+def insist(question: Callable[[], _Answered], pause: Callable[[float], None]) -> _Answered:
+    """Ask again for a while. An edit of the file may have changed where the service listens, and which keys
+    it knows: it notices that by itself, a little later.
+
+    :param pause: waits for so many seconds.
+    :raises NotAnswered: it was not to be reached all that time.
+    """
+    left = INSISTING
+    while True:
+        try:
+            return question()
+        except (NotThere, NotAllowed):
+            left -= _PAUSE
+            if left < 0:
+                raise
+            pause(_PAUSE)
 
 
 class _UnixConnection(http.client.HTTPConnection):

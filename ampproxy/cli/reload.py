@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
 
-from ampproxy.cli.asking import Asker, NotAllowed, NotAnswered, NotThere, at_option, complain, described
+from ampproxy.cli.asking import Asker, NotAnswered, at_option, complain, described, insist
 from ampproxy.cli.configured import config_option
 from ampproxy.errors import ConfigError
 from ampproxy.status import ReloadReport, Status
 
-#: Where a running service takes the order, and where it tells how it is.
+#: Where a running service takes the order.
 PATH = "/ampproxy/reload"
-STATE = "/readyz"
-#: Seconds in which a service that is not there, or does not know our key, may have read the file by itself.
-PATIENCE = 4.0
-_PAUSE = 0.2
 #: Seconds for which a reading that the service did by itself is told of.
 _NEWS = 60.0
 
@@ -40,7 +36,7 @@ def command(file: Path | None, at: str) -> None:
         click.echo("The file was not put in force.", err=True)
         raise SystemExit(1) from None
     try:
-        before, report = ask(asker, time.sleep)
+        before, report = insist(partial(ask, asker), time.sleep)
     except NotAnswered as error:
         raise click.ClickException(f"the service could not be asked: {error}") from None
     for warning in report.warnings:
@@ -56,28 +52,16 @@ def command(file: Path | None, at: str) -> None:
         click.echo(f"  {line}")
 
 
-def ask(asker: Asker, pause: Callable[[float], None]) -> tuple[Status, ReloadReport]:
+def ask(asker: Asker) -> tuple[Status, ReloadReport]:
     """How the service was before, and how its reading went.
 
-    An edit may have changed where it listens, and which keys it knows. It notices that by itself, a little
-    later.
-
-    :param pause: waits for so many seconds.
     :raises NotAnswered: it was not to be reached.
     """
-    left = PATIENCE
-    while True:
-        try:
-            before = asker.ask(STATE).read(Status)
-            answer = asker.ask(PATH, "POST")
-            if answer.status not in (200, 409):
-                raise NotAnswered(f"{asker.where} answered with status {answer.status}.")
-            return before, answer.read(ReloadReport)
-        except (NotThere, NotAllowed):
-            left -= _PAUSE
-            if left < 0:
-                raise
-            pause(_PAUSE)
+    before = asker.state()
+    answer = asker.ask(PATH, "POST")
+    if answer.status not in (200, 409):
+        raise NotAnswered(f"{asker.where} answered with status {answer.status}.")
+    return before, answer.read(ReloadReport)
 
 
 def _by_itself(before: Status, now: float) -> tuple[str, ...]:

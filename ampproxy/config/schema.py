@@ -216,8 +216,9 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """How long an upstream may take (our own section ``timeouts``). ``grace``: how long running
-    exchanges may go on after SIGTERM. ``tunnel_idle``: how long both sides of a tunnel may be silent.
+    """How long an upstream may take (our own section ``timeouts``). ``grace``: how long running exchanges may
+    go on after SIGTERM. ``drain``: how long in a process that another one has replaced. ``tunnel_idle``: how
+    long both sides of a tunnel may be silent.
     """
 
     connect: float = 10.0
@@ -225,6 +226,7 @@ class Timeouts:
     idle: float = 300.0
     tunnel_idle: float = 3600.0
     grace: float = 30.0
+    drain: float = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -192,6 +192,13 @@ _TIMEOUTS = Section(
             "How long running exchanges may go on after SIGTERM.",
             "30s",
         ),
+        Setting(
+            "drain",
+            "drain",
+            readers.duration(zero=True),
+            "How long they may go on in a process that `ampproxy restart` has replaced.",
+            "10m",
+        ),
     ),
 )
 

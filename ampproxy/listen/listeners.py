@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from socket import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -78,6 +79,7 @@ class Listeners:
         self._tls: Tls | None = None
         self._open: list[Opened] = []
         self._closed = False
+        self._held = False
 
     @property
     def ports(self) -> list[IListeningPort]:
@@ -123,6 +125,8 @@ class Listeners:
         for opened in move.fresh:
             self._log.info("Listening on {address}", address=describe(opened.port))
             self._opened(opened.port.acceptor)
+            if self._held:
+                opened.port.pause()
         for opened in move.left:
             self._log.info("No longer listening on {address}", address=describe(opened.port))
             self._leave(opened.port).addErrback(self._failed)
@@ -131,6 +135,40 @@ class Listeners:
         """Undo what was prepared."""
         for opened in move.fresh:
             opened.port.stopListening().addErrback(self._failed)
+
+    def handed(self) -> tuple[dict[str, list[socket]], list[socket], list[str]]:
+        """What another process needs to listen here: the sockets by what they were opened for; systemd's
+        sockets, and their names.
+        """
+        kept: dict[str, list[socket]] = {}
+        for opened in self._open:
+            if not is_systemds(opened.key):
+                kept.setdefault(opened.key, []).append(opened.port.socket)
+        return kept, self._inherited.activated, self._inherited.names
+
+    def pause(self) -> None:
+        """Accept nobody, and listen on: who connects waits, here or for another process with the same
+        sockets.
+        """
+        self._held = True
+        for opened in self._open:
+            opened.port.pause()
+
+    def resume(self) -> None:
+        """Accept from now on."""
+        self._held = False
+        for opened in self._open:
+            opened.port.resume()
+        self._inherited.close()
+
+    def release(self) -> None:
+        """Close the sockets here and leave them to another process; later configurations change nothing of
+        it.
+        """
+        self._closed = True
+        ports, self._open = self._open, []
+        for opened in ports:
+            opened.port.release().addErrback(self._failed)
 
     def close(self) -> Deferred[Any]:
         """Listen no longer, whatever later configurations say; fires when all are closed."""

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twisted.internet import unix
-from twisted.internet.address import UNIXAddress
+from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
@@ -105,10 +105,11 @@ class SharedPort:
 
     def getHost(self) -> IAddress:
         """Where it listens."""
+        name = self.socket.getsockname()
         if self.socket.family == socket.AF_UNIX:
-            return UNIXAddress(os.fsencode(self.socket.getsockname()))
-        host: IAddress = self._port.getHost()
-        return host
+            return UNIXAddress(os.fsencode(name))
+        make = IPv6Address if self.socket.family == socket.AF_INET6 else IPv4Address
+        return make("TCP", *name)
 
     def give_way(self) -> Deferred[None]:
         """Close the socket because another one of ours has its address, too: who is about to connect is to

@@ -56,7 +56,7 @@ class Running:
 
     def __init__(self) -> None:
         self._requests: set[UnderWay] = set()
-        self._waiting: Deferred[None] | None = None
+        self._waiting: list[Deferred[None]] = []
 
     @property
     def count(self) -> int:
@@ -91,12 +91,12 @@ class Running:
         if not self._requests:
             waiting.callback(None)
             return waiting
-        self._waiting = waiting
+        self._waiting.append(waiting)
         timer = clock.callLater(within, self.give_up)
         return waiting.addBoth(lambda _: timer.cancel() if timer.active() else None)
 
     def give_up(self) -> None:
         """Stop waiting."""
-        waiting, self._waiting = self._waiting, None
-        if waiting is not None:
-            waiting.callback(None)
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.callback(None)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -356,3 +358,52 @@ def test_socket_activation(tmp_path: Path) -> None:
         finally:
             process.terminate()
             process.wait(20)
+
+
+ROUNDS = 25 if os.environ.get("AMPPROXY_LONG") else 1
+
+
+def test_every_way_of_writing(configured: Configured) -> None:
+    """By rename, by removing and making again, by a link that is turned, in place in two writes: each change
+    takes effect once, within two seconds or so, and never by halves.
+    """
+    path, folder = configured.path, configured.directory
+    changes = 0
+
+    def text() -> str:
+        # Many lines, so that the first half of them is a configuration, too.
+        mappings = "".join(f"    - {{from: from-{changes}-{index}, to: {MODEL}}}\n" for index in range(50))
+        return f"port: {configured.service.port}\napi-keys: [k]\nampcode:\n  model-mappings:\n{mappings}"
+
+    def rename() -> None:
+        (folder / "new").write_text(text())
+        (folder / "new").replace(path)
+
+    def remove() -> None:
+        path.unlink()
+        time.sleep(0.3)
+        path.write_text(text())
+
+    def turn() -> None:
+        target = folder / f"target-{changes}"
+        target.write_text(text())
+        (folder / "link").symlink_to(target)
+        (folder / "link").replace(path)
+
+    def write_twice() -> None:
+        path.unlink()
+        path.write_text("")
+        with path.open("w") as file:
+            for part in (text()[:-1300], text()[-1300:]):
+                file.write(part)
+                file.flush()
+                time.sleep(0.4)
+
+    for change in (rename, remove, turn, write_twice) * ROUNDS:
+        changes += 1
+        change()
+        configured.service.wait_for_log("is in force", changes + 1)
+        assert f"Configuration {changes + 1} is in force: 0 accounts, 50 model" in configured.service.log_text
+    time.sleep(2)
+    assert configured.service.log_text.count("is in force") == changes + 1
+    assert "stays as it was:" not in configured.service.log_text

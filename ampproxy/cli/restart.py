@@ -1,0 +1,99 @@
+"""``ampproxy restart``: a new process takes the running service's place; what is under way goes on in the old
+one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+
+from ampproxy.cli.asking import (
+    Asker,
+    NotAllowed,
+    NotAnswered,
+    NotThere,
+    at_option,
+    complain,
+    described,
+    insist,
+)
+from ampproxy.cli.configured import config_option
+from ampproxy.errors import ConfigError
+from ampproxy.status import Status
+
+#: Seconds that the new process may take. The old one waits no longer for it.
+PATIENCE = 90.0
+_PAUSE = 0.1
+
+
+@click.command("restart")
+@config_option
+@at_option
+def command(file: Path | None, at: str) -> None:
+    """Start the running service anew, with the code and the settings that are there now.
+
+    A new process gets the listening sockets and loads all that it needs; then the old one accepts nobody any
+    more, serves what it has begun for up to timeouts.drain, and ends. Waits until the new one serves. Exit
+    status 1 if it does not: then the old one goes on, and why is printed.
+    """
+    try:
+        config = described(file)
+    except ConfigError as error:
+        complain(error)
+        click.echo("With this file the service would not start, so it was not restarted.", err=True)
+        raise SystemExit(1) from None
+    asker = Asker(config, at)
+    try:
+        before = insist(asker.state, time.sleep)
+    except NotAnswered as error:
+        raise click.ClickException(f"the service could not be asked: {error}") from None
+    _signal(before.pid)
+    try:
+        # The new process listens where the file says.
+        after = wait((asker, Asker(config)), before, time.sleep)
+    except NotAnswered as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"Process {before.pid} -> {after.pid}, version {before.version} -> {after.version}.")
+    click.echo(f"Configuration {after.generation} is in force.")
+
+
+def _signal(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGUSR2)
+    except PermissionError:
+        raise click.ClickException(
+            f"process {pid} belongs to another user: restart it as that one, or as root"
+        ) from None
+    except OSError as error:
+        raise click.ClickException(f"process {pid} cannot be reached from here: {error.strerror}") from None
+
+
+def wait(askers: Iterable[Asker], before: Status, pause: Callable[[float], None]) -> Status:
+    """How the service is once another process is it.
+
+    :param askers: where it may be by then; the first that answers counts.
+    :param before: how it was.
+    :param pause: waits for so many seconds.
+    :raises NotAnswered: none has taken over; says why.
+    """
+    left = PATIENCE
+    while left > 0:
+        pause(_PAUSE)
+        left -= _PAUSE
+        for asker in askers:
+            try:
+                now = asker.state()
+            except (NotThere, NotAllowed):
+                continue
+            if now.pid != before.pid:
+                return now
+            failed = now.restart
+            if failed is not None and failed.why and failed != before.restart:
+                raise NotAnswered(f"the service was not restarted, process {now.pid} goes on: {failed.why}")
+            break
+    raise NotAnswered(f"no other process has taken over within {PATIENCE:g} s; see the service's log")

@@ -1,0 +1,199 @@
+"""The service as a process: its signals, its service manager, and its place among the processes of
+a restart.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import os
+import signal
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from ampproxy.clock import ClockWatch
+from ampproxy.dialects.registry import DIALECTS
+from ampproxy.listen import describe
+from ampproxy.metrics.service import MetricsService
+from ampproxy.notify import Notifier
+from ampproxy.reload import ConfigWatch
+from ampproxy.restart.predecessor import Predecessor
+from ampproxy.restart.successor import Succession
+from ampproxy.service import GatewayService
+
+
+class Process:
+    """From the start to the end.
+
+    :param twistd: its options, those before the word ``ampproxy``.
+    :param attach_logins: has the service serve with logins; slow to load.
+    :param succession: the place of another process that this one is to take; ``None``: none.
+    :param restart: another process's, to take this one's place: made of why there can be none just now, what
+        is to be told the service manager, and what follows.
+    """
+
+    def __init__(
+        self,
+        service: GatewayService,
+        reactor: Any,
+        *,
+        twistd: MutableMapping[str, Any],
+        watch: ConfigWatch,
+        clock: ClockWatch,
+        notifier: Notifier,
+        metrics: MetricsService,
+        attach_logins: Callable[[], None],
+        succession: Succession | None,
+        restart: Callable[[Process], Predecessor],
+    ) -> None:
+        self._service = service
+        self._reactor = reactor
+        self._twistd = twistd
+        self._watch = watch
+        self._clock = clock
+        self._notifier = notifier
+        self._metrics = metrics
+        self._attach_logins = attach_logins
+        self._succession = succession
+        self._replaced = False
+        self._restart = restart(self)
+        service.restarts_by(self._restart)
+
+    def install(self) -> None:
+        """Begin when the reactor does."""
+        # By default they end the process, also one that has not come so far as to listen to them.
+        for number in (signal.SIGHUP, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+        self._reactor.callWhenRunning(self._started)
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._stopping)
+
+    def _started(self) -> None:
+        # twistd would end with the signal's own status; an orderly end is a success.
+        self._on(signal.SIGTERM, self._terminate)
+        self._on(signal.SIGHUP, self._watch.load)
+        self._on(signal.SIGUSR2, self._restart.begin)
+        self._clock.start()
+        gc.set_threshold(50_000, 20, 100)
+        keep_freed_memory()
+        if self._succession is None:
+            self._serves()
+        self._load(list(DIALECTS))
+
+    def _on(self, number: int, what: Callable[[], Any]) -> None:
+        signal.signal(number, lambda *_: self._reactor.callFromThread(what))
+
+    def _serves(self) -> None:
+        """From now on this process is the service."""
+        self._watch.start()
+        self._notifier.ready(state_of(self._service))
+
+    def _load(self, names: list[str]) -> None:
+        """The service listens already; what is left to load comes a piece at a time, between requests. A
+        process that is to take another's place has no requests, and takes it when it lacks nothing.
+        """
+        if names:
+            DIALECTS[names.pop()]
+            self._reactor.callLater(0.1 if self._succession is None else 0, self._load, names)
+            return
+        self._attach_logins()
+        if self._succession is None:
+            self._metrics.start()
+        # What is there now lives as long as the process: a collection need not look at it again.
+        gc.collect()
+        gc.freeze()
+        if self._succession is not None:
+            self._succession.begin(self._reactor, self._take_over, self._give_up)
+
+    # Its place.
+
+    def _take_over(self) -> None:
+        """The process before makes way."""
+        succession, self._succession = self._succession, None
+        assert succession is not None
+        self._service.accept()
+        succession.own_pidfile(self._twistd, self._service.gateway.log)
+        self._service.gateway.log.info(
+            "This process, {pid}, serves in the place of {predecessor}",
+            pid=os.getpid(),
+            predecessor=succession.predecessor,
+        )
+        self._serves()
+        self._metrics.start()
+
+    def _give_up(self, why: str) -> None:
+        """The process before stays."""
+        self._service.gateway.log.warn("This process is not needed: {why}", why=why)
+        self._service.abandon()
+        self._reactor.stop()
+
+    def obstacle(self) -> str:
+        """Why no other process can take this one's place just now; empty: nothing stands against it."""
+        if self._succession is not None:
+            return "this process has not yet taken the place of another one itself"
+        if self._replaced:
+            return "another process has taken its place already"
+        if not self._service.running:
+            return "the service ends"
+        if self._twistd.get("chroot"):
+            return "in a chroot (--chroot) it cannot be started anew"
+        if os.getpid() == 1:
+            return "it is the first process of a container, which would end with it: restart the container"
+        return ""
+
+    def give_way(self, pid: int) -> Deferred[None]:
+        """Another process is to be the service; fires when nothing stands in its way."""
+        self._notifier.main_pid(pid)
+        # Its port is not handed on: what is counted here nobody would ask for any more.
+        return self._metrics.stop()
+
+    def go_on(self) -> None:
+        """It is not, and this one is again."""
+        self._notifier.main_pid(os.getpid())
+        self._metrics.start()
+
+    def leave(self, pid: int) -> None:
+        """Another process is: end what is under way, and then this one."""
+        self._replaced = True
+        # Both are its own now.
+        self._notifier.close()
+        self._twistd["pidfile"] = ""
+        leaving: Deferred[None] = Deferred.fromCoroutine(self._service.leave(pid))
+        leaving.addErrback(self._defect)
+        leaving.addCallback(lambda _: self._reactor.stop() if self._service.running else None)
+
+    def _defect(self, failure: Failure) -> None:
+        self._service.gateway.log.failure("A defect met while leaving", failure)
+
+    # Its end.
+
+    def _terminate(self) -> None:
+        if self._service.running:
+            self._reactor.stop()
+        else:
+            self._service.hurry()
+
+    def _stopping(self) -> None:
+        self._restart.cancel()
+        self._metrics.stop()
+        self._notifier.stopping(self._service.gateway.config.timeouts.grace, "Lets what is under way end")
+
+
+def state_of(service: GatewayService) -> str:
+    """What a service manager shows."""
+    where = ", ".join(describe(port) for port in service.ports)
+    return f"Serves on {where}; configuration {service.generation}"
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep some of what large bodies give back: else every request of a few megabytes is paid
+    for with thousands of page faults. Does nothing elsewhere.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    mallopt(-3, 32 * 1024 * 1024)  # M_MMAP_THRESHOLD
+    mallopt(-1, 24 * 1024 * 1024)  # M_TRIM_THRESHOLD

@@ -1,0 +1,240 @@
+"""The process whose place is taken: starts the other one, makes way for it, or goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen
+from typing import IO, Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from ampproxy.restart.control import VARIABLE, Control, Message, connect
+from ampproxy.status import RestartReport
+
+#: Seconds that a successor may take until it is ready; until it has taken over.
+STARTING = 60.0
+TAKING = 20.0
+#: So many characters are told of what a successor wrote before it ended.
+_LAST_WORDS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """How this process was started.
+
+    :param arguments: with the interpreter's path first.
+    :param folder: in which it was started.
+    """
+
+    arguments: Sequence[str]
+    environ: Mapping[str, str]
+    folder: Path
+
+
+class Handed(Protocol):
+    """The sockets, and their port's doors: :class:`~ampproxy.listen.listeners.Listeners`."""
+
+    def handed(self) -> tuple[dict[str, list[socket.socket]], list[socket.socket], list[str]]:
+        """What is listened on, by what it was opened for; systemd's sockets, and their names."""
+        ...
+
+    def pause(self) -> None:
+        """Accept nobody; who connects waits."""
+        ...
+
+    def resume(self) -> None:
+        """Accept again."""
+        ...
+
+    def release(self) -> None:
+        """Close the sockets here; they are another process's now."""
+        ...
+
+
+class Predecessor:
+    """Restarts, one at a time.
+
+    :param command: ``None``: it cannot be told how this process was started.
+    :param obstacle: says why there can be no restart, if so.
+    :param give_way: called with the process that is to take over; fires when nothing stands in its way.
+    :param go_on: called if it does not, after all.
+    :param leave: called when the other process has taken over.
+    :ivar report: of the last one that failed, or is under way.
+    """
+
+    def __init__(
+        self,
+        command: Command,
+        ports: Handed,
+        reactor: Any,
+        log: Logger,
+        *,
+        generation: Callable[[], int],
+        obstacle: Callable[[], str],
+        give_way: Callable[[int], Deferred[None]],
+        go_on: Callable[[], None],
+        leave: Callable[[int], None],
+        wall: Callable[[], float],
+    ) -> None:
+        self.report: RestartReport | None = None
+        self._command = command
+        self._ports = ports
+        self._reactor = reactor
+        self._log = log
+        self._generation = generation
+        self._obstacle = obstacle
+        self._give_way = give_way
+        self._go_on = go_on
+        self._leave = leave
+        self._wall = wall
+        self._attempt: _Attempt | None = None
+
+    def begin(self) -> None:
+        """Start another process that takes this one's place."""
+        if self._attempt is not None:
+            self._log.warn("A restart is under way already")
+            return
+        why = self._obstacle()
+        if why:
+            self.failed(why)
+            return
+        self.report = RestartReport(0.0)
+        try:
+            self._attempt = _Attempt(self)
+        except OSError as error:
+            self.failed(f"it could not be started: {error.strerror or error}")
+
+    def cancel(self) -> None:
+        """This process ends by itself: no other one is to take its place."""
+        if self._attempt is not None:
+            self._attempt.give_up("the service ends")
+
+    def succeeded(self, pid: int) -> None:
+        """The other process has taken over."""
+        self._attempt = self.report = None
+        self._ports.release()
+        self._leave(pid)
+
+    def failed(self, why: str) -> None:
+        """All stays as it is."""
+        self._attempt = None
+        self.report = RestartReport(self._wall(), why)
+        self._log.error("There was no restart, this process goes on: {why}", why=why)
+
+
+class _Attempt:
+    """One restart.
+
+    :raises OSError: the other process could not be started.
+    """
+
+    def __init__(self, owner: Predecessor) -> None:
+        self._owner = owner
+        self._pid = 0
+        self._going = False
+        ours, theirs = socket.socketpair()
+        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  it outlives this
+        try:
+            self._child = self._start(theirs)
+        except OSError:
+            ours.close()
+            self._errors.close()
+            raise
+        finally:
+            theirs.close()
+        self._control = Control(self._heard, self._lost)
+        connect(owner._reactor, ours, self._control)
+        self._late: IDelayedCall = owner._reactor.callLater(STARTING, self._too_late)
+        owner._log.info("Process {pid} is started to take over", pid=self._child.pid)
+
+    def _start(self, control: socket.socket) -> Popen[bytes]:
+        owner = self._owner
+        kept, activated, names = owner._ports.handed()
+        stderr = os.dup(2)
+        try:
+            told = {
+                "control": control.fileno(),
+                "stderr": stderr,
+                "pid": os.getpid(),
+                "generation": owner._generation(),
+                "kept": {key: [sock.fileno() for sock in sockets] for key, sockets in kept.items()},
+                "activated": [sock.fileno() for sock in activated],
+                "names": names,
+            }
+            sockets = [*activated, *(sock for found in kept.values() for sock in found)]
+            return Popen(  # noqa: S603  the very command by which this process was started
+                list(owner._command.arguments),
+                cwd=owner._command.folder,
+                env={**owner._command.environ, VARIABLE: json.dumps(told)},
+                stderr=self._errors,
+                pass_fds=[control.fileno(), stderr, *(sock.fileno() for sock in sockets)],
+            )
+        finally:
+            os.close(stderr)
+
+    def _heard(self, message: Message) -> None:
+        if "failed" in message:
+            self._fail(str(message["failed"]))
+        elif "ready" in message and not self._going:
+            self._pid, self._going = int(message["ready"]), True
+            self._owner._ports.pause()
+            self._late.reset(TAKING)
+            self._owner._give_way(self._pid).addCallback(lambda _: self._control.say(go=True))
+        elif "took" in message and self._going:
+            self._late.cancel()
+            self._control.close()
+            self._errors.close()
+            self._child.poll()
+            self._owner.succeeded(self._pid)
+
+    def _lost(self) -> None:
+        status = self._child.poll()
+        words = self._last_words()
+        ended = "" if status is None else f" with status {status}"
+        self._fail(
+            f"the new process ended{ended} before it had taken over" + (f":\n{words}" if words else "")
+        )
+
+    def _too_late(self) -> None:
+        what = f"taken over within {TAKING:g} s" if self._going else f"been ready within {STARTING:g} s"
+        self._fail(f"the new process has not {what}", kill=True)
+
+    def give_up(self, why: str) -> None:
+        """Have the other process end."""
+        self._fail(why)
+
+    def _fail(self, why: str, *, kill: bool = False) -> None:
+        if self._late.active():
+            self._late.cancel()
+        self._control.say(stop=why)
+        self._control.close()
+        if kill:
+            # It hangs: once it goes on it must not accept, for then nobody would serve whom it lets in.
+            for pid in {self._child.pid, self._pid} - {0}:
+                _kill(pid)
+        self._child.poll()
+        self._errors.close()
+        if self._going:
+            self._owner._ports.resume()
+            self._owner._go_on()
+        self._owner.failed(why)
+
+    def _last_words(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read().decode("utf-8", "replace").strip()[-_LAST_WORDS:]
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        pass

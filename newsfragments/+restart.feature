@@ -1,0 +1,1 @@
+`ampproxy restart` (or SIGUSR2) has a new process take the running one's place, for an upgrade: it inherits the listening sockets and is ready before the old one stops accepting; the old one serves what it has begun for up to `timeouts.drain`. One that cannot start changes nothing, and says why.

@@ -1,0 +1,223 @@
+"""The service: a configuration comes in force whole or not at all, and what is under way ends in order."""
+
+from __future__ import annotations
+
+import json
+import socket
+import unittest
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from unittest.mock import patch
+
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import MemoryReactorClock
+from twisted.web.http_headers import Headers
+
+from ampproxy.config.load import load
+from ampproxy.config.schema import Config
+from ampproxy.errors import ConfigError, ExchangeError
+from ampproxy.service import GatewayService
+from ampproxy.tap import attach_logins, build
+
+CONFIG = """
+port: 0
+api-keys: [client-key]
+claude-api-key: [{api-key: account-key, base-url: "http://127.0.0.1:1", models: [m]}]
+"""
+
+
+class Request:
+    """One that is being served."""
+
+    client_key = None
+
+    def __init__(self) -> None:
+        self.error: ExchangeError | None = None
+
+    def is_local(self) -> bool:
+        return True
+
+    def dismiss(self, error: ExchangeError) -> None:
+        self.error = error
+
+
+class Serving(unittest.TestCase):
+    def setUp(self) -> None:
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name)
+        self.reactor: Any = MemoryReactorClock()
+        self.events: list[dict[str, Any]] = []
+        self.service = self.make(CONFIG)
+        self.start(self.service.listen)
+        self.addCleanup(self.service.listeners.close)
+
+    def config(self, text: str) -> Config:
+        path = self.folder / "config.yaml"
+        path.write_text(text)
+        return load(path, environ={}, home=self.folder)
+
+    def make(self, text: str) -> GatewayService:
+        return build(
+            self.config(text), self.reactor, environ={}, home=self.folder, observer=self.events.append
+        )
+
+    def start(self, coroutine: Callable[[], Any]) -> Deferred[Any]:
+        return Deferred.fromCoroutine(coroutine())
+
+    def said(self) -> list[str]:
+        return [event.get("log_format", "") for event in self.events]
+
+    def connect_timeout(self) -> float:
+        """Seconds that a request to the account may take to connect."""
+        self.service.gateway.client.send("GET", "http://127.0.0.1:1/", Headers())
+        timeout: float = self.reactor.tcpClients[-1][3]
+        return timeout
+
+    def test_connect_timeout(self) -> None:
+        """It holds from the next connection on, on the way through a proxy too."""
+        self.assertEqual(self.connect_timeout(), 10.0)
+        told = self.service.use(self.config(CONFIG + "timeouts: {connect: 3s}\n"))
+        self.assertEqual(told, ("timeouts.connect: 10s -> 3s",))
+        self.assertEqual(self.connect_timeout(), 3.0)
+
+    def test_proxies_that_are_gone(self) -> None:
+        """Nothing is kept of a proxy that the configuration does not name any more."""
+        client = self.service.gateway.client
+        for number in range(5):
+            proxy = f"http://127.0.0.1:{number + 1}"
+            self.service.use(self.config(f"{CONFIG}proxy-url: '{proxy}'\n"))
+            client.send("GET", "http://a.test/", Headers(), None, proxy)
+        self.assertEqual(len(client._proxied), 1)
+
+    def test_defect(self) -> None:
+        """If anything goes wrong on the way, nothing has changed: no setting, no port, no number."""
+        before = self.service.gateway, self.service.site.resource, self.service.ports
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        text = CONFIG.replace("port: 0", f"port: {port}") + "timeouts: {connect: 3s}\n"
+        with patch("ampproxy.service.Gateway", side_effect=KeyError("a defect")), self.assertRaises(KeyError):
+            self.service.use(self.config(text))
+        self.assertEqual((self.service.gateway, self.service.site.resource, self.service.ports), before)
+        self.assertEqual(self.service.generation, 1)
+        self.assertEqual(self.connect_timeout(), 10.0)
+        self.reactor.advance(1)
+        with socket.socket() as again:
+            again.bind(("127.0.0.1", port))
+
+    def test_taken_address(self) -> None:
+        """A file whose address is taken is refused with its line, whatever else is in it."""
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            text = CONFIG.replace("port: 0", f"port: {taken.getsockname()[1]}").replace("client-key", "other")
+            with self.assertRaises(ConfigError) as caught:
+                self.service.use(self.config(text))
+        self.assertTrue(caught.exception.complaints[0].startswith(f"{self.folder}/config.yaml:2: port: "))
+        self.assertTrue(self.service.gateway.guard.knows(b"client-key"))
+
+    def test_keys_removed_from_an_open_port(self) -> None:
+        """A port that others can reach is never left without keys."""
+        self.service = build(
+            self.config(CONFIG),
+            self.reactor,
+            listen=("tcp:0",),
+            environ={},
+            home=self.folder,
+            observer=self.events.append,
+        )
+        self.start(self.service.listen)
+        self.addCleanup(self.service.listeners.close)
+        with self.assertRaises(ConfigError) as caught:
+            self.service.use(self.config(CONFIG.replace("api-keys", "ignored")))
+        self.assertIn("api-keys", caught.exception.complaints[0])
+        self.assertFalse(self.service.gateway.guard.open)
+
+    def test_another_folder_of_logins(self) -> None:
+        """Its logins serve, those of the folder before no more; what fails later leaves them as they were."""
+        for name in ("one", "two"):
+            (self.folder / name).mkdir()
+            login = {"type": "claude", "email": f"{name}@a.test", "access_token": "t", "refresh_token": "r"}
+            (self.folder / name / "a.json").write_text(json.dumps(login))
+        self.service.use(self.config(f"{CONFIG}auth-dir: {self.folder}/one\n"))
+        attach_logins(self.service, self.reactor)
+        self.assertEqual(self.logins(), ["one@a.test"])
+        two = self.config(f"{CONFIG}auth-dir: {self.folder}/two\n")
+        with patch("ampproxy.service.Gateway", side_effect=KeyError("a defect")), self.assertRaises(KeyError):
+            self.service.use(two)
+        self.assertEqual(self.logins(), ["one@a.test"])
+        self.service.use(two)
+        self.assertEqual(self.logins(), ["two@a.test"])
+        self.assertEqual(len(self.service.login_statuses()), 1)
+
+    def logins(self) -> list[str]:
+        return [
+            account.label.rpartition(":")[2]
+            for account in self.service.gateway.config.accounts
+            if account.token is not None
+        ]
+
+    def test_oauth_settings(self) -> None:
+        """Other settings of logins change the accounts that they make."""
+        (self.folder / "a.json").write_text(json.dumps({"type": "claude", "access_token": "t"}))
+        text = f"{CONFIG}auth-dir: {self.folder}\n"
+        self.service.use(self.config(text))
+        attach_logins(self.service, self.reactor)
+        self.service.use(self.config(text + "oauth: {claude: {base-url: 'http://127.0.0.1:2'}}\n"))
+        urls = [account.base_url for account in self.service.gateway.config.accounts if account.token]
+        self.assertEqual(urls, ["http://127.0.0.1:2"])
+
+    def test_nothing_of_the_old_one_stays(self) -> None:
+        """A configuration that nobody is served by any more is gone at once, without a look through
+        memory.
+        """
+        import gc
+        import weakref
+
+        gone = weakref.ref(self.service.gateway)
+        gc.disable()
+        self.addCleanup(gc.enable)
+        self.service.use(self.config(CONFIG))
+        self.assertIsNone(gone())
+
+    def test_leaving(self) -> None:
+        """A process that another one replaced ends when the last of its exchanges does."""
+        running = self.service.gateway.around.running
+        request = Request()
+        running.begin(request)
+        left = self.start(lambda: self.service.leave(7))
+        self.assertEqual(self.service.status().status, "draining")
+        self.reactor.advance(599)
+        self.assertFalse(left.called)
+        running.end(request)
+        self.reactor.advance(10)
+        self.assertTrue(left.called)
+        self.assertIsNone(request.error)
+
+    def test_leaving_takes_too_long(self) -> None:
+        """What has not ended by then is told why it is cut off."""
+        request = Request()
+        self.service.gateway.around.running.begin(request)
+        left = self.start(lambda: self.service.leave(7))
+        self.reactor.pump([1.0] * 600)
+        self.reactor.pump([0.1] * 20)
+        self.assertTrue(left.called)
+        assert request.error is not None
+        self.assertIn("timeouts.drain", request.error.error.message)
+
+    def test_held(self) -> None:
+        """A process that is to take another's place is starting until it may."""
+        service = self.make(CONFIG)
+        service.hold(lambda why: None)
+        self.assertEqual(service.status().status, "starting")
+        service.accept()
+        self.assertEqual(service.status().status, "ready")
+
+    def test_idle(self) -> None:
+        """A service without accounts and without an Amp upstream is not ready for anything."""
+        self.assertEqual(self.service.status().status, "ready")
+        self.service.use(self.config("port: 0\napi-keys: [k]\n"))
+        self.assertEqual(self.service.status().status, "idle")
+        self.service.use(self.config("port: 0\nampcode: {upstream-url: 'https://a.test'}\n"))
+        self.assertEqual(self.service.status().status, "ready")
