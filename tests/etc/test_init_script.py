@@ -100,6 +100,7 @@ def test_a_life(machine: Machine) -> None:
     """
     assert machine.status_of("status") == STOPPED
     assert machine.status_of("reload") == NOT_RUNNING
+    assert machine.status_of("upgrade") == NOT_RUNNING
     status, said = machine.call("start")
     assert status == WELL, said
     assert machine.socket.exists()
@@ -121,7 +122,12 @@ def test_a_life(machine: Machine) -> None:
     assert machine.pid == first
     status, said = machine.call("restart")
     assert status == WELL, said
-    assert machine.pid != first
+    second = machine.pid
+    assert second != first
+    status, said = machine.call("upgrade")
+    assert status == WELL, said
+    assert machine.pid not in (first, second)
+    assert machine.status_of("status") == RUNS
     assert machine.status_of("stop") == WELL
     assert not machine.pid_file.exists()
     assert machine.status_of("stop") == WELL
