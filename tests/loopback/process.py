@@ -83,7 +83,7 @@ class Service:
             raise
 
     def _wait(self) -> int:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             text = self.log_text
             if "Listening on 127.0.0.1:" in text:
@@ -127,7 +127,7 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(20)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise

@@ -107,7 +107,7 @@ ampcode:
 
     def ask(self, path: str, body: Any, key: str) -> tuple[int, Any, dict[str, str]]:
         """A request as the CLI sends it."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
         connection.request("POST", path, json.dumps(body), {**headers, "anthropic-version": "2023-06-01"})
         answer = connection.getresponse()
@@ -164,7 +164,7 @@ def test_login(world: World, browser: Any, host: str) -> None:  # noqa: F811
     assert all(cookie["httpOnly"] and cookie["domain"] == host for cookie in cookies.values())
     browser.find_element("tag name", "button").click()
     wait_for(browser, "document.querySelector('#done') !== null")
-    came = world.cli.came.get(timeout=20)
+    came = world.cli.came.get(timeout=60)
     assert came["authToken"] == [TOKEN]
     (key,) = came["accessToken"]
 
@@ -206,6 +206,6 @@ def test_redirected(tmp_path: Path, browser: Any) -> None:  # noqa: F811
         assert browser.current_url == f"https://localhost:{world.amp.port}/auth/cli-login?{query}"
         assert {cookie["name"] for cookie in browser.get_cookies()} == {"__Host-csrf", "__Secure-session"}
         browser.find_element("tag name", "button").click()
-        assert world.cli.came.get(timeout=20)["authToken"] == [TOKEN]
+        assert world.cli.came.get(timeout=60)["authToken"] == [TOKEN]
     finally:
         world.stop()

@@ -75,7 +75,7 @@ def test_requests(tmp_path: Path, upstream: Any) -> None:
     service = start(tmp_path, upstream, rule)
     assert statuses(service) == [200] * LIMIT + [402] * (CROWD - LIMIT)
     service.process.kill()
-    service.process.wait(20)
+    service.process.wait(60)
     again = start(tmp_path, upstream, rule)
     assert statuses(again) == [402] * CROWD
     assert again.stop() == 0

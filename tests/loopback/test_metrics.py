@@ -46,11 +46,11 @@ ampcode: {{upstream-url: "{upstream.url}", upstream-api-key: "{AMP_KEY}"}}
 
 def scrape(service: Service) -> tuple[str, dict[tuple[str, frozenset[tuple[str, str]]], float]]:
     """The text, and the value of each series."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not (found := re.search(r"Metrics are at http://127\.0\.0\.1:(\d+)/metrics", service.log_text)):
         assert time.monotonic() < deadline, service.log_text
         time.sleep(0.02)
-    connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
     connection.request("GET", "/metrics")
     answer = connection.getresponse()
     assert answer.status == 200
@@ -82,7 +82,7 @@ def test_scrape(service: Service) -> None:
     account = {"account": "claude-api-key[0]"}
     labels = {"kind": "local", "model": MODEL, **account}
     key = series("exchanges_total", **labels, role="", outcome="completed")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while True:
         # The line of an exchange may be told a moment after its answer is out.
         text, told = scrape(service)

@@ -86,15 +86,15 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 def run(work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """A client, for as long as a test may take."""
-    return asyncio.run(asyncio.wait_for(work(), 20))
+    return asyncio.run(asyncio.wait_for(work(), 60))
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(500):
+    for _ in range(3000):
         if condition():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError("not within 5 seconds")
+    raise AssertionError("not within 30 seconds")
 
 
 def test_echo(world: World) -> None:
@@ -266,7 +266,7 @@ def test_many(world: World) -> None:
 
     async def one(number: int) -> bool:
         async with connect(
-            world.url + SOCKET, proxy=None, compression=None, open_timeout=20, ping_interval=None
+            world.url + SOCKET, proxy=None, compression=None, open_timeout=60, ping_interval=None
         ) as socket:
             opened.append(number)
             if len(opened) == MANY:

@@ -65,7 +65,7 @@ class Place:
         return json.loads(self.lines.readline())
 
     def wait(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not in_reactor(lambda: self.took or self.why):
             assert time.monotonic() < deadline
             time.sleep(0.01)
