@@ -149,12 +149,18 @@ class GatewayService(Service):
         self.listeners.commit(move)
         self._change_logins(source, config, logins)
         self._around.client.use(config.timeouts.connect, _proxies(gateway.config))
-        told = changes(old, config)
+        told = tuple(map(self._in_truth, changes(old, config)))
         self._swap(gateway, told, ask_again=True)
         ended = end_revoked(gateway)
         if ended:
             self._log.warn("{count} exchanges with revoked client keys were ended", count=ended)
         return told
+
+    def _in_truth(self, change: str) -> str:
+        """A change as people are told of it: where somebody else says where to listen, that stays."""
+        given, setting = self.listeners.given, change.partition(":")[0]
+        without = setting in ("host", "port") or (given == "--listen" and setting.partition(".")[0] == "tls")
+        return f"{change} (without effect: {given} says where to listen)" if given and without else change
 
     def _swap(self, gateway: Gateway, told: tuple[str, ...] = (), *, ask_again: bool = False) -> None:
         """The one point at which the configuration changes."""
@@ -320,6 +326,7 @@ class GatewayService(Service):
         self.site.end()
         if self._discovery is not None:
             self._discovery.stop()
+            self._discovery = None
         self._log.info("Process {pid} serves from now on", pid=pid)
         if running.count:
             self._log.info(

@@ -89,7 +89,7 @@ class Options(usage.Options):
     def _read(self) -> None:
         home = Path.home()
         named = self["config"]
-        path = Path(named).expanduser() if named else find(Path.cwd(), home)
+        path = Path(named).expanduser().absolute() if named else find(Path.cwd(), home)
         if path is None:
             raise usage.UsageError(
                 "There is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy;"

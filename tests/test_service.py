@@ -133,6 +133,8 @@ class Serving(unittest.TestCase):
             self.service.use(self.config(CONFIG.replace("api-keys", "ignored")))
         self.assertIn("api-keys", caught.exception.complaints[0])
         self.assertFalse(self.service.gateway.guard.open)
+        told = self.service.use(self.config(CONFIG.replace("port: 0", "port: 1")))
+        self.assertEqual(told, ("port: 0 -> 1 (without effect: --listen says where to listen)",))
 
     def test_another_folder_of_logins(self) -> None:
         """Its logins serve, those of the folder before no more; what fails later leaves them as they were."""

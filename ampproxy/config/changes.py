@@ -40,7 +40,8 @@ def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
         elif row.field == "mappings":
             yield from _mappings(name, before or (), after or ())
         else:
-            yield f"{name}: {_difference(row, before, after)}"
+            later = " (after a restart)" if row.field == "state_dir" else ""
+            yield f"{name}: {_difference(row, before, after)}{later}"
 
 
 def _inner(section: Section, name: str, before: Any, after: Any) -> Iterator[str]:

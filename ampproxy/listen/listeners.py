@@ -86,6 +86,13 @@ class Listeners:
         """All of them."""
         return [opened.port for opened in self._open]
 
+    @property
+    def given(self) -> str:
+        """Who says where to listen, if it is not the configuration."""
+        if self._strings:
+            return "--listen"
+        return "systemd" if self._inherited.activated else ""
+
     def prepare(self, config: Config) -> Move:
         """Open what a configuration wants and is not open yet.
 

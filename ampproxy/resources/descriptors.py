@@ -30,7 +30,7 @@ _BODY = (
 )
 _ANSWER = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n"
-    b"Retry-After: 5\r\nConnection: close\r\n\r\n%b" % (len(_BODY), _BODY)
+    b"Retry-After: 5\r\nX-Ampproxy-Generation: %d\r\nConnection: close\r\n\r\n%b"
 )
 
 
@@ -126,11 +126,17 @@ def _lowest_free(limit: int) -> int:
 
 
 class Refusal(Protocol):
-    """Answers a client with status 503 before it has asked, and closes."""
+    """Answers a client with status 503 before it has asked, and closes.
+
+    :param generation: of the configuration.
+    """
 
     transport: Any
 
+    def __init__(self, generation: int) -> None:
+        self._generation = generation
+
     def connectionMade(self) -> None:
         """Say so."""
-        self.transport.write(_ANSWER)
+        self.transport.write(_ANSWER % (len(_BODY), self._generation, _BODY))
         self.transport.loseConnection()

@@ -351,7 +351,7 @@ class GatewaySite(Site):
     def buildProtocol(self, addr: Any) -> Any:
         """One more client, or one too many."""
         if self._descriptors is not None and not self._descriptors.suffice():
-            return Refusal()
+            return Refusal(self.generation)
         return super().buildProtocol(addr)
 
     @property

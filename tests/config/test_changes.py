@@ -39,6 +39,7 @@ def told(old: str, new: str) -> tuple[str, ...]:
         ("limits: {max-body: 64MiB}", "limits: {max-body: 100}", "limits.max-body: 64MiB -> 100"),
         ("streaming: {keepalive-seconds: 1}", "port: 8317", "streaming.keepalive-seconds: 1 -> 15"),
         ("allowed-hosts: [a.b, c.d]", "port: 8317", "allowed-hosts: a.b, c.d -> none"),
+        ("state-dir: /a", "state-dir: /b", "state-dir: /a -> /b (after a restart)"),
         ("auth-dir: ~/a", "auth-dir: /b", "auth-dir: /home/anna/a -> /b"),
         ("api-keys: [canary-1, canary-2]", "api-keys: [canary-2, canary-3]", "api-keys: 1 added, 1 removed"),
         ("api-keys: [canary-1, canary-2]", "api-keys: [canary-2, canary-1]", "api-keys: in another order"),
