@@ -156,7 +156,10 @@ def _mapping(mapping: Mapping) -> str:
 
 def _accounts(old: Iterable[Account], new: Iterable[Account]) -> Iterator[str]:
     """An account that only stands elsewhere now has another label, and no other change."""
-    before, after = {_bare(account): account for account in old}, {_bare(account): account for account in new}
+    same = {account.label: account for account in old}
+    left = {account.label for account in new if same.get(account.label) == account}
+    before = {_bare(account): account for account in old if account.label not in left}
+    after = {_bare(account): account for account in new if account.label not in left}
     gone = {account.label: account for key, account in before.items() if key not in after}
     come = {account.label: account for key, account in after.items() if key not in before}
     for key, account in before.items():

@@ -25,7 +25,7 @@ from twisted.internet import reactor
 from ampproxy.cli import main
 from ampproxy.demo import anthropic
 from tests.loopback.process import Service, twistd
-from tests.loopback.test_hot_reload import free_port
+from tests.loopback.test_hot_reload import activated, free_port
 from tests.loopback.test_notify import Manager
 from tests.reactor import in_reactor
 
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.loopback
 LONG = bool(os.environ.get("AMPPROXY_LONG"))
 STREAMS = 200 if LONG else 20
 MODEL = "claude-sonnet-4-5"
-SLOW = f"{MODEL}+interval=0.25+events=16"
+SLOW = f"{MODEL}+interval=0.25+events={24 if LONG else 10}"
 ENDLESS = f"{MODEL}+interval=0.1+events=1000"
 
 
@@ -280,6 +280,32 @@ def test_service_manager(tmp_path: Path, vendor: Any) -> None:
         finally:
             service.stop()
             manager.close()
+
+
+def test_sockets_of_systemd(tmp_path: Path, vendor: Any) -> None:
+    """They are handed on, though systemd knows nothing of the new process."""
+    path = tmp_path / "config.yaml"
+    path.write_text(config(vendor, 1))
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        at = f"127.0.0.1:{sock.getsockname()[1]}"
+        process = activated(sock, tmp_path, "--config", str(path))
+    pids = [process.pid]
+    try:
+        assert status(at) == 200
+        told = CliRunner().invoke(main, ["restart", "--config", str(path), "--at", at])
+        assert told.exit_code == 0, told.output + (tmp_path / "log").read_text()
+        pids.append(int(told.stdout.split()[3].rstrip(",")))
+        assert process.wait(20) == 0
+        assert status(at) == 200
+    finally:
+        for pid in filter(is_there, pids):
+            end(pid)
+
+
+def status(at: str) -> int:
+    connection = http.client.HTTPConnection(at, timeout=30)
+    connection.request("GET", "/healthz")
+    return connection.getresponse().status
 
 
 def test_daemon(tmp_path: Path, vendor: Any) -> None:
