@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection
+from threading import RLock
 from typing import Any, Protocol
 
 from twisted.logger import ILogObserver, LogEvent, formatEvent
@@ -67,6 +68,7 @@ class LogObserver:
     ) -> None:
         self.output = output
         self.counts: Counter[str] = Counter()
+        self._lock = RLock()
         self._wall = wall
         self._later = later
         self._pending: list[LogEvent] = []
@@ -78,6 +80,10 @@ class LogObserver:
 
     def use(self, logging: Logging, secrets: Collection[Secret]) -> None:
         """From now on by these settings, and without these secrets nor, for some time, those before."""
+        with self._lock:
+            self._use(logging, secrets)
+
+    def _use(self, logging: Logging, secrets: Collection[Secret]) -> None:
         for secret in secrets:
             self._secrets.pop(secret, None)
             self._secrets[secret] = None
@@ -95,7 +101,11 @@ class LogObserver:
         self._storms.flush()
 
     def __call__(self, event: LogEvent) -> None:
-        """Take an event."""
+        """Take an event, from any thread."""
+        with self._lock:
+            self._take(event)
+
+    def _take(self, event: LogEvent) -> None:
         level: Any = event.get("log_level")
         name: str = level.name if level is not None else _legacy_level(event)
         rank = _RANK[name]
@@ -128,8 +138,9 @@ class LogObserver:
             self._write_pending()
 
     def _waited(self) -> None:
-        self._waiting = False
-        self._write_pending()
+        with self._lock:
+            self._waiting = False
+            self._write_pending()
 
     def _write_pending(self) -> None:
         if not self._pending:

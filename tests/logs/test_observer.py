@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -444,6 +445,24 @@ def test_exchanges_are_written_together() -> None:
     assert "/last" in sink.lines.text
     sink.clock.advance(1)
     assert len(sink.lines.levels) == 5
+
+
+def test_threads() -> None:
+    """What threads tell at the same time comes whole, each line once."""
+    sink = Sink()
+
+    def tell(name: str) -> None:
+        for number in range(200):
+            exchange(path=f"/{name}/{number}").tell(sink.log)
+            sink.log.info("{name} said {number}", name=name, number=number)
+
+    threads = [Thread(target=tell, args=(name,)) for name in ("a", "b", "c", "d")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    lines = sink.text.splitlines()
+    assert len(lines) == len(set(lines)) == 1600
 
 
 def test_end_of_a_storm() -> None:

@@ -64,6 +64,16 @@ class Routes(unittest.TestCase):
             [event["kind"] for event in self.world.exchanges], ["local", "mapped", "amp", "local", "none"]
         )
 
+    def test_steps_at_debug(self) -> None:
+        """With ``debug: true`` the log shows how a model was routed, in the words that users look for."""
+        for debug in (True, False):
+            self.world = World(CONFIG + f"debug: {str(debug).lower()}\n")
+            self.route(AMP, "claude-wanted")
+            self.route(AMP, "gpt-unheard")
+            steps = " ".join(event["steps"] for event in self.world.events if "steps" in event)
+            self.assertEqual("amp model mapping: request claude-wanted -> claude-local" in steps, debug)
+            self.assertEqual("forwarding to ampcode.com (uses amp credits): gpt-unheard" in steps, debug)
+
     def test_credits_are_a_warning(self) -> None:
         """A fallback is a warning with the YAML that would avoid it."""
         self.route(AMP, "gpt-unheard")
