@@ -22,7 +22,7 @@ def twistd(*arguments: str, first: str = "") -> list[str]:
     return [sys.executable, "-c", code, *arguments]
 
 
-def connect_unix(path: Path, process: subprocess.Popen[bytes], timeout: float = 20) -> socket.socket:
+def connect_unix(path: Path, process: subprocess.Popen[bytes], timeout: float = 60) -> socket.socket:
     """A connection to a Unix socket, as soon as the process listens there."""
     deadline = time.monotonic() + timeout
     while True:
@@ -93,14 +93,14 @@ class Service:
             time.sleep(0.02)
         raise RuntimeError(f"twistd did not start:\n{self.log_text}")
 
-    def wait_for(self, condition: Callable[[], object], timeout: float = 20) -> None:
+    def wait_for(self, condition: Callable[[], object], timeout: float = 60) -> None:
         """Wait until a condition holds; the log is shown if it does not."""
         deadline = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < deadline, f"not within {timeout} s:\n{self.log_text}"
             time.sleep(0.02)
 
-    def wait_for_log(self, text: str, count: int = 1, timeout: float = 20) -> None:
+    def wait_for_log(self, text: str, count: int = 1, timeout: float = 60) -> None:
         """Wait until the log has this text so many times."""
         self.wait_for(lambda: self.log_text.count(text) >= count, timeout)
 
@@ -112,7 +112,7 @@ class Service:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def connect(self, timeout: float = 20) -> http.client.HTTPConnection:
+    def connect(self, timeout: float = 60) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def rss(self) -> int:

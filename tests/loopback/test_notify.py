@@ -25,7 +25,7 @@ class Manager:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(self.address)
 
-    def wait_for(self, name: str, timeout: float = 20) -> dict[str, str]:
+    def wait_for(self, name: str, timeout: float = 60) -> dict[str, str]:
         """The next message that has this name."""
         deadline = time.monotonic() + timeout
         while True:
