@@ -12,9 +12,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 #: Seconds until a socket that was full is tried again.
 RETRY = 0.1
@@ -50,7 +52,7 @@ class Notifier:
         self._log = log
         self._monotonic_ns = monotonic_ns
         self._socket: socket.socket | None = None
-        self._waiting: deque[bytes] = deque(maxlen=_MOST)
+        self._waiting: deque[tuple[bytes, Deferred[None] | None]] = deque(maxlen=_MOST)
         self._retry: IDelayedCall | None = None
         self._complaint = ""
         self._loop: LoopingCall | None = None
@@ -102,9 +104,17 @@ class Notifier:
         """What the manager shows as the state, in one line."""
         self._tell(*_status(text))
 
-    def main_pid(self, pid: int) -> None:
-        """Another process is the service from now on. The one that is has to say so: others are not heard."""
-        self._tell(f"MAINPID={pid}")
+    def main_pid(self, pid: int) -> Deferred[None]:
+        """Another process is the service from now on. The one that is has to say so: others are not heard.
+
+        :return: fires when that is said, or nobody wants to hear it; fails with ``OSError`` if it cannot be.
+        """
+        said: Deferred[None] = Deferred()
+        if self._address:
+            self._tell(f"MAINPID={pid}", said=said)
+        else:
+            said.callback(None)
+        return said
 
     def close(self) -> None:
         """Tell nothing more."""
@@ -122,26 +132,31 @@ class Notifier:
         if not self._waiting:
             self._tell("WATCHDOG=1")
 
-    def _tell(self, *lines: str) -> None:
+    def _tell(self, *lines: str, said: Deferred[None] | None = None) -> None:
         if not self._address or not lines:
             return
-        self._waiting.append("\n".join(lines).encode())
+        self._waiting.append(("\n".join(lines).encode(), said))
         if self._retry is None:
             self._flush()
 
     def _flush(self) -> None:
         self._retry = None
         while self._waiting:
+            message, said = self._waiting[0]
+            failure: Failure | None = None
             try:
-                self._send(self._waiting[0])
+                self._send(message)
             except BlockingIOError:
                 self._retry = self._clock.callLater(RETRY, self._flush)
                 return
             except OSError as error:
                 self._unheard(error)
+                failure = Failure()
             else:
                 self._complaint = ""
             self._waiting.popleft()
+            if said is not None:
+                said.callback(None) if failure is None else said.errback(failure)
 
     def _send(self, message: bytes) -> None:
         # Kept open: a service that is out of descriptors must feed its watchdog all the same.

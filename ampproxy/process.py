@@ -11,7 +11,7 @@ import signal
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from ampproxy.clock import ClockWatch
@@ -144,14 +144,17 @@ class Process:
         return ""
 
     def give_way(self, pid: int) -> Deferred[None]:
-        """Another process is to be the service; fires when nothing stands in its way."""
-        self._notifier.main_pid(pid)
-        # Its port is not handed on: what is counted here nobody would ask for any more.
-        return self._metrics.stop()
+        """Another process is to be the service; fires when nothing stands in its way.
+
+        :raises OSError: the service manager cannot be told; it would end the service with this process.
+        """
+        # The port for metrics is not handed on: what is counted here nobody would ask for any more.
+        way = [self._notifier.main_pid(pid), self._metrics.stop()]
+        return gatherResults(way, consumeErrors=True).addCallbacks(lambda _: None, _first)
 
     def go_on(self) -> None:
         """It is not, and this one is again."""
-        self._notifier.main_pid(os.getpid())
+        self._notifier.main_pid(os.getpid()).addErrback(lambda _: None)
         self._metrics.start()
 
     def leave(self, pid: int) -> None:
@@ -179,6 +182,12 @@ class Process:
         self._restart.cancel()
         self._metrics.stop()
         self._notifier.stopping(self._service.gateway.config.timeouts.grace, "Lets what is under way end")
+
+
+def _first(failure: Failure) -> Failure:
+    """Why the first of several Deferreds failed."""
+    error = failure.value
+    return error.subFailure if isinstance(error, FirstError) else failure
 
 
 def state_of(service: GatewayService) -> str:

@@ -133,7 +133,6 @@ class GatewayService(Service):
 
         :raises ConfigError: it cannot be put in force. Then nothing of it is.
         """
-        old = self._config
         try:
             move = self.listeners.prepare(config)
         except CannotListenError as error:
@@ -144,17 +143,26 @@ class GatewayService(Service):
         except BaseException:
             self.listeners.cancel(move)
             raise
+        told = self._changes(config)
         # Nothing can fail from here on.
         self._config = config
         self.listeners.commit(move)
         self._change_logins(source, config, logins)
         self._around.client.use(config.timeouts.connect, _proxies(gateway.config))
-        told = tuple(map(self._in_truth, changes(old, config)))
         self._swap(gateway, told, ask_again=True)
         ended = end_revoked(gateway)
         if ended:
             self._log.warn("{count} exchanges with revoked client keys were ended", count=ended)
         return told
+
+    def _changes(self, config: Config) -> tuple[str, ...]:
+        """What is another one now, for people."""
+        try:
+            return tuple(map(self._in_truth, changes(self._config, config)))
+        except Exception:
+            # It is only told.
+            self._log.failure("A defect met while looking for what has changed")
+            return ()
 
     def _in_truth(self, change: str) -> str:
         """A change as people are told of it: where somebody else says where to listen, that stays."""
@@ -184,10 +192,10 @@ class GatewayService(Service):
 
     def _install(self, gateway: Gateway) -> None:
         self.gateway = gateway
-        self._announce()
         self.site.limits = gateway.config.limits
         self.site.generation = self.generation
         self.site.resource = Root(gateway)
+        self._announce()
 
     def _announce(self) -> None:
         """Tell what is in force, and which secrets there are now."""
@@ -196,7 +204,10 @@ class GatewayService(Service):
         secrets = [*secrets_of(gateway.config), *(() if amp is None else (amp,))]
         secrets += [] if self._source is None else self._source.secrets()
         for hear in self._around.in_force:
-            hear(gateway, secrets)
+            try:
+                hear(gateway, secrets)
+            except Exception:
+                self._log.failure("A defect met while telling of a configuration")
 
     # The logins.
 
@@ -266,8 +277,9 @@ class GatewayService(Service):
     def use_logins(self, accounts: tuple[Account, ...]) -> None:
         """Serve with these accounts beside the configured ones."""
         if accounts != self._logins:
+            gateway = self._build(self._config, accounts)
             self._logins = accounts
-            self._swap(self._build(self._config, accounts))
+            self._swap(gateway)
 
     # Its life.
 
@@ -390,6 +402,8 @@ class GatewayService(Service):
 
     async def _drain(self) -> None:
         self.site.end()
+        if self._held is not None:
+            self.abandon()
         await self.listeners.close()
         running = self._around.running
         if running.count:

@@ -197,3 +197,28 @@ def test_successor() -> None:
     """A process that takes over is not told that the watchdog is another's."""
     environ = {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "WATCHDOG_PID": "7", "HOME": "/h"}
     assert for_successor(environ) == {"NOTIFY_SOCKET": "/x", "WATCHDOG_USEC": "1", "HOME": "/h"}
+
+
+def test_main_process(manager: Manager) -> None:
+    """Who is to know of another process is told of it for sure: also when the socket is full at first."""
+    notifier = manager.notifier()
+    filled = 0
+    while not notifier._waiting:
+        notifier.status(str(filled))
+        filled += 1
+    said = notifier.main_pid(12)
+    assert not said.called
+    manager.heard()
+    manager.clock.advance(RETRY)
+    assert said.called
+    assert manager.heard()[-1] == {"MAINPID": "12"}
+
+
+def test_main_process_unheard(manager: Manager) -> None:
+    """If that is not possible it is told; without a manager there is nobody to tell."""
+    notifier = manager.notifier()
+    manager.close()
+    failed: list[Any] = []
+    notifier.main_pid(12).addErrback(failed.append)
+    assert failed[0].check(OSError)
+    assert Notifier.of({}, PID, manager.clock, manager.log).main_pid(12).called

@@ -6,6 +6,7 @@ import json
 import socket
 import unittest
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -107,6 +108,15 @@ class Serving(unittest.TestCase):
         self.reactor.advance(1)
         with socket.socket() as again:
             again.bind(("127.0.0.1", port))
+
+    def test_defect_in_telling(self) -> None:
+        """A defect in what is only told keeps nothing from coming in force."""
+        self.service._around = replace(self.service._around, in_force=(lambda *_: 1 / 0,))
+        with patch("ampproxy.service.changes", side_effect=KeyError("a defect")):
+            self.assertEqual(self.service.use(self.config(CONFIG.replace("client-key", "other"))), ())
+        self.assertEqual(self.service.site.generation, 2)
+        self.assertTrue(self.service.gateway.guard.knows(b"other"))
+        self.assertEqual(len([line for line in self.said() if "A defect met" in line]), 2)
 
     def test_taken_address(self) -> None:
         """A file whose address is taken is refused with its line, whatever else is in it."""

@@ -16,6 +16,7 @@ from typing import IO, Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ampproxy.restart.control import VARIABLE, Control, Message, connect
 from ampproxy.status import RestartReport
@@ -65,7 +66,8 @@ class Predecessor:
 
     :param command: ``None``: it cannot be told how this process was started.
     :param obstacle: says why there can be no restart, if so.
-    :param give_way: called with the process that is to take over; fires when nothing stands in its way.
+    :param give_way: called with the process that is to take over; fires when nothing stands in its way, fails
+        when something does.
     :param go_on: called if it does not, after all.
     :param leave: called when the other process has taken over.
     :ivar report: of the last one that failed, or is under way.
@@ -140,7 +142,7 @@ class _Attempt:
     def __init__(self, owner: Predecessor) -> None:
         self._owner = owner
         self._pid = 0
-        self._going = False
+        self._going = self._over = False
         ours, theirs = socket.socketpair()
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  it outlives this
         try:
@@ -188,13 +190,18 @@ class _Attempt:
             self._pid, self._going = int(message["ready"]), True
             self._owner._ports.pause()
             self._late.reset(TAKING)
-            self._owner._give_way(self._pid).addCallback(lambda _: self._control.say(go=True))
+            way = self._owner._give_way(self._pid)
+            way.addCallbacks(lambda _: self._control.say(go=True), self._stuck)
         elif "took" in message and self._going:
             self._late.cancel()
             self._control.close()
             self._errors.close()
             self._child.poll()
             self._owner.succeeded(self._pid)
+
+    def _stuck(self, failure: Failure) -> None:
+        if not self._over:
+            self._fail(f"the service manager could not be told of the new process: {failure.value}")
 
     def _lost(self) -> None:
         status = self._child.poll()
@@ -213,6 +220,7 @@ class _Attempt:
         self._fail(why)
 
     def _fail(self, why: str, *, kill: bool = False) -> None:
+        self._over = True
         if self._late.active():
             self._late.cancel()
         self._control.say(stop=why)

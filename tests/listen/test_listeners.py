@@ -212,6 +212,23 @@ def test_unix_socket(made: Callable[..., Listeners], tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_unix_socket_of_two(made: Callable[..., Listeners], tmp_path: Path) -> None:
+    """Who lets go of a socket that another process has leaves its file; who closes it last removes it."""
+    path = tmp_path / "socket"
+    first = made("port: 1", f"unix:{path}")
+    kept, _, _ = first.handed()
+    (sock,) = kept[f"unix:{path}"]
+    second = made(
+        "port: 1",
+        f"unix:{path}",
+        inherited=Inherited(kept={f"unix:{path}": [listening(os.dup(sock.fileno()))]}),
+    )
+    in_reactor(first.release)
+    assert greeting(str(path)) == b"hello"
+    in_reactor(second.close)
+    assert not path.exists()
+
+
 def test_unix_socket_of_another(made: Callable[..., Listeners], tmp_path: Path) -> None:
     """At the end nothing is removed that somebody else has put there."""
     path = tmp_path / "socket"

@@ -73,6 +73,8 @@ class Configured:
         }
         self.values = json.loads(json.dumps(self.first))
         self.service = Service(directory, json.dumps(self.values))
+        # Before it serves it does not listen to signals, either.
+        self.get("/healthz")
 
     def reset(self) -> None:
         """Begin anew."""

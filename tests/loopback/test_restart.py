@@ -267,10 +267,11 @@ def test_service_manager(tmp_path: Path, vendor: Any) -> None:
             for _ in range(2):
                 service.process.send_signal(signal.SIGUSR2)
                 service.wait_for_log("is started to take over")
-            service.wait_for_log("serves in the place of")
-            pid = service.state()["pid"]
-            assert manager.wait_for("MAINPID")["MAINPID"] == str(pid)
+            # The old process waits until this is heard.
+            pid = int(manager.wait_for("MAINPID", 60)["MAINPID"])
             manager.wait_for("READY")
+            service.wait_for_log("serves in the place of")
+            assert service.state()["pid"] == pid
             assert service.process.wait(20) == 0
             manager.wait_for("WATCHDOG")
             assert not any("STOPPING" in message for message in manager.heard)

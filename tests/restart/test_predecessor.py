@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
 from ampproxy.restart.predecessor import Command, Predecessor
@@ -62,6 +62,7 @@ class Restarting(unittest.TestCase):
         self.mains: list[int] = []
         self.left: list[int] = []
         self.why = ""
+        self.deaf = False
 
     def begin(self, script: str, executable: str = sys.executable) -> Predecessor:
         command = Command((executable, "-c", PRELUDE + script), dict(os.environ), Path.cwd())
@@ -86,7 +87,7 @@ class Restarting(unittest.TestCase):
 
     def give_way(self, pid: int) -> Deferred[None]:
         self.mains.append(pid)
-        return succeed(None)
+        return fail(OSError("nobody hears")) if self.deaf else succeed(None)
 
     def wait(self, condition: Callable[[], Any]) -> Any:
         deadline = time.monotonic() + 30
@@ -143,6 +144,13 @@ class Restarting(unittest.TestCase):
         self.assertEqual(self.ports.done, ["pause", "resume"])
         self.assertEqual(self.mains[-1], os.getpid())
         self.assertEqual(len(self.mains), 2)
+
+    def test_service_manager_is_deaf(self) -> None:
+        """Who cannot be told of the new process would end it with this one: so this one stays."""
+        self.deaf = True
+        why = self.failure(self.begin(GOOD))
+        self.assertIn("could not be told of the new process: nobody hears", why)
+        self.assertEqual(self.ports.done, ["pause", "resume"])
 
     def test_twice(self) -> None:
         """A second order while one is carried out changes nothing."""
