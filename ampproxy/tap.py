@@ -130,6 +130,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
             state=config.state_dir,
             discover=True,
             observers=(metrics.observe,),
+            brief=log is not None,
             in_force=(metrics.use, *(() if log is None else (partial(_log_by, log),))),
             inherited=options["inherited"],
             generation=1 if succession is None else succession.generation + 1,
@@ -289,6 +290,7 @@ def build(
     state: Path | None = None,
     discover: bool = False,
     observers: tuple[Observer, ...] = (),
+    brief: bool = False,
     in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = (),
     inherited: Inherited | None = None,
     generation: int = 1,
@@ -302,6 +304,7 @@ def build(
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param discover: ask the vendors for the models of accounts that name none, as long as it runs.
     :param observers: hear of each exchange that has ended.
+    :param brief: whether ``observer`` makes the fields of exchanges itself.
     :param in_force: hear of each configuration that comes in force.
     :param inherited: sockets that listen already.
     :param generation: what the first configuration is counted as.
@@ -325,6 +328,7 @@ def build(
         running=Running(),
         seen_clients=SeenClients(log),
         unknown_routes=RouteMemory(state, reactor, time.time, log),
+        brief=brief,
         observers=observers if ledger is None else (*observers, ledger.observe),
         state=state,
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),

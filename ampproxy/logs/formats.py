@@ -11,7 +11,8 @@ from typing import Any, Protocol
 import msgspec
 
 from ampproxy.logs.clean import Cleaner
-from ampproxy.relay.fields import line_of
+from ampproxy.relay.fields import fields_of, line_of
+from ampproxy.relay.record import ExchangeRecord
 
 #: Levels, the least first, and how a line of text names them.
 LEVELS = {"debug": "debug", "info": "info ", "warn": "warn ", "error": "error", "critical": "CRIT "}
@@ -45,11 +46,8 @@ class Told:
 class Format(Protocol):
     """Makes what is written: one line, or one and its continuations, with an end of line."""
 
-    def exchange(self, moment: float, level: str, fields: Mapping[str, Any]) -> str:
-        """Of an exchange.
-
-        :param fields: the event: the fields of :func:`ampproxy.relay.fields.fields_of`, then others.
-        """
+    def exchange(self, moment: float, record: ExchangeRecord) -> str:
+        """Of an exchange that has ended."""
         ...
 
     def event(self, told: Told) -> str:
@@ -90,11 +88,11 @@ class TextFormat:
         self._stamp = stamp
         self._clean = clean
 
-    def exchange(self, moment: float, level: str, fields: Mapping[str, Any]) -> str:
+    def exchange(self, moment: float, record: ExchangeRecord) -> str:
         """See :meth:`Format.exchange`."""
-        clean, request = self._clean, fields["request"]
-        tail = f" request={clean.line(request)}" if request else ""
-        return f"{self._stamp(moment)} {LEVELS[level]} {line_of(fields, clean.line)}{tail}\n"
+        clean = self._clean.line
+        tail = f" request={clean(record.request)}" if record.request else ""
+        return f"{self._stamp(moment)} info  {line_of(record, clean)}{tail}\n"
 
     def event(self, told: Told) -> str:
         """See :meth:`Format.event`."""
@@ -118,18 +116,16 @@ class JsonFormat:
         self._clean = clean
         self._encode = msgspec.json.Encoder(enc_hook=self._told).encode
 
-    def exchange(self, moment: float, level: str, fields: Mapping[str, Any]) -> str:
+    def exchange(self, moment: float, record: ExchangeRecord) -> str:
         """See :meth:`Format.exchange`."""
-        line: dict[str, Any] = {"time": self._stamp(moment), "level": level, "event": "exchange"}
+        line: dict[str, Any] = {"time": self._stamp(moment), "level": "info", "event": "exchange"}
         text = self._clean.text
-        for name, value in fields.items():
+        for name, value in fields_of(record).items():
             kind = type(value)
             if kind is str:
                 line[name] = text(value)
             elif kind in _PLAIN or not value:
                 line[name] = value
-            elif name == "exchange":
-                break
             else:
                 line[name] = self._clean.field(name, value, text)
         return self._encoded(line)

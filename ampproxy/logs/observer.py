@@ -15,7 +15,7 @@ from ampproxy.config.schema import Logging
 from ampproxy.logs.clean import Cleaner
 from ampproxy.logs.formats import FORMATS, Stamp, Told
 from ampproxy.logs.storms import Storms
-from ampproxy.relay.record import SERVING
+from ampproxy.relay.record import SERVING, ExchangeRecord
 from ampproxy.wire.redact import Secret
 
 #: Seconds for which the line of an exchange may wait for others, so that they are written together.
@@ -28,6 +28,7 @@ MOST_PENDING = 256
 MOST_SECRETS = 100
 
 _RANK = {name: rank for rank, name in enumerate(("debug", "info", "warn", "error", "critical"))}
+_INFO = _RANK["info"]
 
 
 class Output(Protocol):
@@ -71,7 +72,7 @@ class LogObserver:
         self._lock = RLock()
         self._wall = wall
         self._later = later
-        self._pending: list[LogEvent] = []
+        self._pending: list[tuple[float, ExchangeRecord]] = []
         self._waiting = False
         self._stamp = Stamp(local)
         self._storms = Storms(now, later, self._held_back)
@@ -103,7 +104,11 @@ class LogObserver:
     def __call__(self, event: LogEvent) -> None:
         """Take an event, from any thread."""
         with self._lock:
-            self._take(event)
+            record = event.get("exchange")
+            if record is None:
+                self._take(event)
+            elif self._least <= _INFO:
+                self._put_off(event["log_time"], record)
 
     def _take(self, event: LogEvent) -> None:
         level: Any = event.get("log_level")
@@ -114,9 +119,6 @@ class LogObserver:
         if rank < self._least:
             return
         try:
-            if event.get("log_kind") == "exchange":
-                self._put_off(event)
-                return
             self._write_pending()
             told = self._told(event, name)
             if rank >= 2 and not self._storms.admit(name, told.message + told.traceback):
@@ -126,11 +128,11 @@ class LogObserver:
             line = self._cannot_show(event, error)
         self.output.write(line, name)
 
-    def _put_off(self, event: LogEvent) -> None:
+    def _put_off(self, moment: float, record: ExchangeRecord) -> None:
         """Exchanges are told many at a time, where there are many: that takes half as long. What is told of
         anything else comes after those that were before it.
         """
-        self._pending.append(event)
+        self._pending.append((moment, record))
         if not self._waiting:
             self._waiting = True
             self._later(PUT_OFF, self._waited)
@@ -147,11 +149,11 @@ class LogObserver:
             return
         pending, self._pending = self._pending, []
         exchange, lines = self._format.exchange, []
-        for event in pending:
+        for moment, record in pending:
             try:
-                lines.append(exchange(event["log_time"], "info", event))
+                lines.append(exchange(moment, record))
             except Exception as error:
-                lines.append(self._cannot_show(event, error))
+                lines.append(self._cannot_show({}, error))
         self.output.write("".join(lines), "info")
 
     def _cannot_show(self, event: LogEvent, error: Exception) -> str:

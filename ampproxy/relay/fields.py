@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ampproxy.relay.losses import counted
+from ampproxy.relay.losses import counted, told
 from ampproxy.wire.redact import printable
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def fields_of(record: ExchangeRecord) -> dict[str, Any]:
         "role": record.role,
         "client": record.client,
         "thread": record.thread,
-        "outcome": record.outcome.value,
+        "outcome": record.outcome._value_,
         "status": record.status,
         "code": record.code,
         "why": record.why,
@@ -69,38 +69,43 @@ def _same(text: str) -> str:
     return text
 
 
-def line_of(fields: Mapping[str, Any], clean: Callable[[str], str] = _same) -> str:
-    """The fields as one line for people: what always is there in columns, then names and values, without
-    those that say nothing.
+def line_of(record: ExchangeRecord, clean: Callable[[str], str] = _same) -> str:
+    """A record that has ended as one line for people: what always is there in columns, then names and values,
+    without those that say nothing.
 
-    :param fields: those of the table; ``show_losses``, where it is true, has the losses shown, too.
     :param clean: what every text from elsewhere goes through.
     """
-    status, model, served = fields["status"], fields["model"], fields["served"]
+    assert record.ended is not None
+    assert record.outcome is not None
+    started, asked, served = record.started, record.asked, record.served
     line = (
-        f"{fields['kind']:<10} {status or '-':>3} {fields['outcome']:<14} {fields['total_ms']:>8.1f}ms"
-        f" {clean(fields['method'])} {clean(fields['path'])}"
+        f"{record.kind:<10} {record.status or '-':>3} {record.outcome._value_:<14}"
+        f" {(record.ended - started) * 1000.0:>8.1f}ms {clean(record.method)} {clean(record.path)}"
     )
-    if model or served:
-        line += f" {clean(model) or '-'} -> {clean(served) or '-'}"
-    if account := fields["account"]:
-        line += " " + clean(account)
-    if (first := fields["first_ms"]) is not None:
-        line += f" first={first}ms"
-    if (added := fields["added_ms"]) is not None:
-        line += f" added={added}ms"
-    if gap := fields["gap_ms"]:
-        line += f" gap={gap}ms"
-    if (tokens := fields["input"]) is not None:
-        line += f" tokens={tokens + fields['cache_read'] + fields['cache_write']}+{fields['output']}"
-    line += f" bytes={fields['bytes']}"
-    if inward := fields["bytes_in"]:
-        line += f" in={inward}"
-    for name in ("client", "role", "thread", "code"):
-        if value := fields[name]:
-            line += f" {name}={clean(value)}"
-    if why := fields["why"]:
-        line += f" ({clean(why)})"
-    if fields.get("show_losses"):
-        line += " losses=" + ",".join(f"{kind}:{count}" for kind, count in fields["losses"].items())
+    if asked or served:
+        line += f" {clean(printable(asked)) or '-'} -> {clean(served) or '-'}"
+    if record.account:
+        line += " " + clean(record.account)
+    if record.first_byte is not None:
+        line += f" first={(record.first_byte - started) * 1000.0:.1f}ms"
+    if record.sent is not None:
+        line += f" added={(record.sent - started + record.busy) * 1000.0:.1f}ms"
+    if record.gaps is not None and record.gaps.longest:
+        line += f" gap={record.gaps.longest * 1000.0:.1f}ms"
+    if (usage := record.usage) is not None:
+        line += f" tokens={usage.input + usage.cache_read + usage.cache_write}+{usage.output}"
+    line += f" bytes={record.bytes_out}"
+    if record.bytes_in:
+        line += f" in={record.bytes_in}"
+    line += f" client={clean(record.client)}"
+    if record.role:
+        line += f" role={clean(record.role)}"
+    if record.thread:
+        line += f" thread={clean(record.thread)}"
+    if record.code:
+        line += f" code={clean(record.code)}"
+    if record.why:
+        line += f" ({clean(record.why)})"
+    if record.losses and record.show_losses:
+        line += f" losses={told(record.losses)}"
     return line

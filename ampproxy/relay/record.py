@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import time
+from typing import Any
 
 from twisted.logger import Logger, LogLevel
 
@@ -94,15 +95,19 @@ class ExchangeRecord:
 
     def __str__(self) -> str:
         """Its line, once it has ended."""
-        return line_of({**fields_of(self), "show_losses": self.losses and self.show_losses})
+        return line_of(self)
 
-    def tell(self, log: Logger) -> None:
-        """Say how it ended, in one line."""
+    def tell(self, log: Logger, *, brief: bool = False) -> None:
+        """Say how it ended, in one line.
+
+        :param brief: the event holds this record, and not each field: whoever takes it makes them, for many
+            exchanges at a time, in a fourth of the time.
+        """
+        assert self.outcome is not None
         shown = bool(self.losses) and self.show_losses
-        event = fields_of(self)
         # What Logger.info does, without taking thirty arguments apart and together again.
+        event: dict[str, Any] = {} if brief else fields_of(self)
         event["exchange"] = self
-        event["show_losses"] = shown
         event["log_kind"] = "exchange"
         event["log_logger"] = log
         event["log_level"] = LogLevel.info

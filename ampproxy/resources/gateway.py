@@ -58,6 +58,7 @@ class Surroundings:
     :param unknown_routes: what they asked for that nobody knew.
     :param observers: who hears of each exchange that has ended, beside the log.
     :param live: the records of exchanges that are under way, by their ``id()``.
+    :param brief: whether who takes the log's events makes the fields of exchanges himself.
     :param in_force: who hears of each configuration that comes in force, with all secrets of that moment;
         again when only the secrets have changed, for a login's token was renewed.
     :param allowance: counts what goes to Amp under daily limits.
@@ -79,6 +80,7 @@ class Surroundings:
     unknown_routes: RouteMemory
     observers: tuple[Observer, ...] = ()
     live: dict[int, ExchangeRecord] = field(default_factory=dict)
+    brief: bool = False
     in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = ()
     state: Path | None = None
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
@@ -154,7 +156,7 @@ class Gateway:
         """An exchange has ended: tell the log and all observers, once."""
         if record.close(self.clock.seconds(), outcome, why):
             if self._tells:
-                record.tell(self.log)
+                record.tell(self.log, brief=self.around.brief)
             for observer in self.around.observers:
                 observer(record)
 

@@ -393,7 +393,7 @@ def test_keys_that_are_taken() -> None:
         {"log_format": "{x.y.z()}", "x": 1},
         {"log_format": b"\xff{x}", "x": b"\xff"},
         {"log_format": 7},
-        {"log_kind": "exchange"},
+        {"exchange": "x", "log_time": 0.0},
         {"log_format": "{x}", "x": type("Bad", (), {"__str__": lambda self: 1 / 0})()},
         {"log_format": "x", "x": type("Bad", (), {"__str__": lambda self: 1 / 0})()},
         {"log_format": "x", "log_namespace": "\x1b\n"},
