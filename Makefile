@@ -8,7 +8,7 @@ run: .venv
 	$(BIN)/ampproxy demo $(ARGS)
 
 test: .venv
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv
 	$(BIN)/ruff check .

@@ -1,1 +1,13 @@
-"""Makes the directory above importable, so that ``tests.reactor`` is found from every test."""
+"""Settings of the whole suite. That it is here makes the directory above importable, too: ``tests.reactor``
+and the like are found from every test.
+"""
+
+from __future__ import annotations
+
+import os
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Of ``-n auto``: one more than there are cores, for many tests wait for processes that they started."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
