@@ -66,8 +66,10 @@ def tunnel_table(results: Results) -> str:
     each = results.tunnels
     if each is None:
         return "tunnels  " + results.missing.get("tunnels", "not measured")
-    heads = ["tunnels", "", "KB each", "KB after 1 MB", "opened a second", "ms a talk", "CPU ms a MB"]
-    figures = (each.idle / 1e3, each.used / 1e3, each.opened, each.talked * 1e3, each.cpu * 1e3)
+    heads = ["tunnels", "", "KB each", "KB after 1 MB", "KB more, stalled"]
+    heads += ["opened a second", "ms a talk", "beside stalled", "CPU ms a MB"]
+    memory = (each.idle / 1e3, each.used / 1e3, each.stalled / 1e3)
+    figures = (*memory, each.opened, each.talked * 1e3, each.meanwhile * 1e3, each.cpu * 1e3)
     return _align([heads, [f"{each.count}", "ampproxy", *(_number(figure, 1) for figure in figures)]])
 
 

@@ -51,16 +51,20 @@ class Tunnels:
 
     :ivar idle: bytes of resident memory that each takes.
     :ivar used: the same after large messages went through each.
+    :ivar stalled: bytes more that each takes when one of its ends does not read.
     :ivar opened: how many were opened a second.
     :ivar talked: seconds for a word and a ping of either side, with others at the same time.
+    :ivar meanwhile: the same beside as many stalled ones.
     :ivar cpu: seconds of CPU for a megabyte.
     """
 
     count: int
     idle: float
     used: float
+    stalled: float
     opened: float
     talked: float
+    meanwhile: float
     cpu: float
 
 
@@ -169,6 +173,7 @@ LIMITS = (
     Limit("memory after 50 bodies of 4 MB: growth", _footprint(lambda each: each.kept / 1e6), 40.0, "MB"),
     Limit("memory of an open tunnel", _tunnels(lambda each: each.idle / 1e3), 60.0, "KB"),
     Limit("memory of a tunnel after large messages", _tunnels(lambda each: each.used / 1e3), 60.0, "KB"),
+    Limit("memory of a stalled tunnel: growth", _tunnels(lambda each: each.stalled / 1e3), 200.0, "KB"),
     *(
         Limit(f"{name}: CPU", of_base(name, base), 2.5, "times pass-through's")
         for name, base in (

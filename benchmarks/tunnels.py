@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,21 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from benchmarks.contenders import Bench, Contender, environment, stop
-from benchmarks.echo import CLOSE, CLOSED, PING, PONG, PROTOCOL
+from benchmarks.echo import (
+    CLOSE,
+    CLOSED,
+    FRAME,
+    FRAMES,
+    PING,
+    PONG,
+    POUR,
+    POURING,
+    PROTOCOL,
+    RESUME,
+    SMALL,
+    STALL,
+    small,
+)
 from benchmarks.load import BadAnswer
 from benchmarks.meter import cpu_ns, rss_bytes
 from benchmarks.results import Tunnels
@@ -36,13 +51,13 @@ _REST = 3.0
 
 
 @contextlib.contextmanager
-def upstream(place: Bench) -> Iterator[Bench]:
-    """A bench whose gateway has a WebSocket server under TLS for its Amp upstream."""
+def upstream(place: Bench, *options: str) -> Iterator[Bench]:
+    """A bench whose gateway has a WebSocket server under TLS for its Amp upstream: :mod:`benchmarks.echo`."""
     authority = trustme.CA()
     trusted, certificate = place.folder / "authority.pem", place.folder / "echo.pem"
     authority.cert_pem.write_to_path(str(trusted))
     authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
-    command = [sys.executable, "-m", "benchmarks.echo", str(certificate)]
+    command = [sys.executable, "-m", "benchmarks.echo", str(certificate), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
     try:
         assert process.stdout is not None
@@ -60,24 +75,82 @@ async def measure(place: Bench, count: int, *, before: int = _BEFORE, rest: floa
     :raises BadAnswer: one does not do what a WebSocket does.
     """
     with upstream(place) as beside, beside.running("ampproxy") as gateway:
-        async with _many(gateway, before) as first:
-            await _each(first, _talk)
-            start = await _rss(gateway, rest)
+        async with many(gateway, before) as first:
+            await each_of(first, talk)
+            start = await settled(gateway, rest)
             begin = time.perf_counter()
-            async with _many(gateway, count) as tunnels:
+            async with many(gateway, count) as tunnels:
                 opened = count / (time.perf_counter() - begin)
-                idle = (await _rss(gateway, rest) - start) / count
-                delays = await _each(tunnels, _talk)
+                idle = (await settled(gateway, rest) - start) / count
+                delays = await each_of(tunnels, talk)
                 await _move(gateway, first)
-                start = await _rss(gateway, rest)
+                start = await settled(gateway, rest)
                 cpu, moved = await _move(gateway, tunnels)
-                used = idle + (await _rss(gateway, rest) - start) / count
-                await _each(tunnels[::2], _close)
-                await _each(tunnels[1::2], _be_closed)
-    return Tunnels(count, idle, used, opened, median(delays), cpu / (moved / _MEGABYTE))
+                used = idle + (await settled(gateway, rest) - start) / count
+                await each_of(tunnels[::2], _close)
+                await each_of(tunnels[1::2], _be_closed)
+    held, meanwhile = await stalled(place, count, rest)
+    return Tunnels(count, idle, used, held, opened, median(delays), meanwhile, cpu / (moved / _MEGABYTE))
 
 
-async def _rss(gateway: Contender, rest: float) -> int:
+async def stalled(place: Bench, count: int, rest: float) -> tuple[float, float]:
+    """Open so many tunnels of which one end does not read what the other says: the client's end of each
+    even one, the server's of each odd. Then read some of them after all, and break the others off.
+
+    :return: what each of them takes of the gateway's memory meanwhile, in bytes; and how long another tunnel
+        took for a talk, in seconds.
+    :raises BadAnswer: somebody could say everything though nobody read it, or something was lost.
+    """
+    with upstream(place, SMALL) as beside, beside.running("ampproxy") as gateway:
+        async with (
+            many(gateway, _AT_A_TIME, narrow=True) as others,
+            many(gateway, count, narrow=True) as tunnels,
+        ):
+            await each_of([*others, *tunnels], talk)
+            start = await settled(gateway, rest)
+            for tunnel in tunnels[::2]:
+                await tunnel.send(POUR)
+                tunnel.transport.pause_reading()
+            saying = [asyncio.ensure_future(_pour(tunnel)) for tunnel in tunnels[1::2]]
+            await _until_idle(gateway)
+            held = (await settled(gateway, rest) - start) / count
+            meanwhile = median(await each_of(others, talk))
+            await expect(others[0], POURING, str(len(tunnels[::2])))
+            if any(each.done() for each in saying):
+                raise BadAnswer("a client could say everything to a server that read nothing")
+            for tunnel in tunnels[_AT_A_TIME:]:
+                tunnel.transport.abort()
+            await expect(others[0], RESUME, RESUME)
+            for tunnel in tunnels[:_AT_A_TIME:2]:
+                tunnel.transport.resume_reading()
+            reading = each_of(tunnels[:_AT_A_TIME], _read_flood)
+            await asyncio.gather(reading, *saying[: _AT_A_TIME // 2])
+            await asyncio.gather(*saying, return_exceptions=True)
+    return held, meanwhile
+
+
+async def _until_idle(gateway: Contender) -> None:
+    """Wait until nothing moves any more."""
+    before, now = 0, cpu_ns(gateway.pid)
+    while now - before > 20_000_000:
+        await asyncio.sleep(1)
+        before, now = now, cpu_ns(gateway.pid)
+
+
+async def _pour(tunnel: ClientConnection) -> None:
+    await tunnel.send(STALL)
+    for _ in range(FRAMES):
+        await tunnel.send(FRAME)
+
+
+async def _read_flood(tunnel: ClientConnection) -> None:
+    for _ in range(FRAMES):
+        if await tunnel.recv() != FRAME:
+            raise BadAnswer("something else came than was said")
+
+
+async def settled(gateway: Contender, rest: float) -> int:
+    """Bytes of resident memory, when the gateway has been quiet for so many seconds."""
     await asyncio.sleep(rest)
     return rss_bytes(gateway.pid)
 
@@ -90,20 +163,29 @@ async def _move(gateway: Contender, tunnels: Sequence[ClientConnection]) -> tupl
     plain = [each for each in tunnels if not each.protocol.extensions]
     packed = [each for each in tunnels if each.protocol.extensions]
     before = cpu_ns(gateway.pid)
-    await _each(plain, _large_frame)
+    await each_of(plain, _large_frame)
     cpu = (cpu_ns(gateway.pid) - before) / 1e9
-    await _each(packed, _large_message)
+    await each_of(packed, _large_message)
     return cpu, 2 * _MEGABYTE * len(plain)
 
 
 @contextlib.asynccontextmanager
-async def _many(gateway: Contender, count: int) -> AsyncIterator[list[ClientConnection]]:
-    """So many tunnels. Every other one compresses, as both of its ends have agreed."""
+async def many(
+    gateway: Contender, count: int, *, narrow: bool = False
+) -> AsyncIterator[list[ClientConnection]]:
+    """So many tunnels. Every other one compresses, as both of its ends have agreed.
+
+    :param narrow: through small buffers; then none compresses.
+    """
+
+    def compresses(number: int) -> bool:
+        return number % 2 == 1 and not narrow
 
     async def one(number: int) -> ClientConnection:
         return await connect(
             f"ws://127.0.0.1:{gateway.port}{_PATH}",
-            compression="deflate" if number % 2 else None,
+            sock=_connected(gateway.port, narrow),
+            compression="deflate" if compresses(number) else None,
             subprotocols=[PROTOCOL, "rivet_encoding.bare"],
             proxy=None,
             ping_interval=None,
@@ -117,7 +199,7 @@ async def _many(gateway: Contender, count: int) -> AsyncIterator[list[ClientConn
             numbers = range(begin, min(begin + _AT_A_TIME, count))
             tunnels += await asyncio.gather(*map(one, numbers))
         for number, each in enumerate(tunnels):
-            if each.subprotocol != PROTOCOL or bool(each.protocol.extensions) != bool(number % 2):
+            if each.subprotocol != PROTOCOL or bool(each.protocol.extensions) != compresses(number):
                 raise BadAnswer("the two ends did not agree on what they offered each other")
         yield tunnels
     except (OSError, WebSocketException) as error:
@@ -128,7 +210,14 @@ async def _many(gateway: Contender, count: int) -> AsyncIterator[list[ClientConn
         await asyncio.gather(*(each.wait_closed() for each in tunnels))
 
 
-async def _each(
+def _connected(port: int, narrow: bool) -> socket.socket:
+    connection = small(socket.socket()) if narrow else socket.socket()
+    connection.connect(("127.0.0.1", port))
+    connection.setblocking(False)
+    return connection
+
+
+async def each_of(
     tunnels: Sequence[ClientConnection], do: Callable[[ClientConnection], Awaitable[None]]
 ) -> list[float]:
     """Do something with each tunnel; gives how long it took, in seconds."""
@@ -144,23 +233,28 @@ async def _each(
     return times
 
 
-async def _expect(tunnel: ClientConnection, said: str | bytes, answer: str | bytes) -> None:
+async def expect(tunnel: ClientConnection, said: str | bytes, answer: str | bytes) -> None:
+    """Say something, and be answered that.
+
+    :raises BadAnswer: something else was said.
+    """
     await tunnel.send(said)
-    if await tunnel.recv() != answer:
-        raise BadAnswer("something else came back than was said")
+    heard = await tunnel.recv()
+    if heard != answer:
+        raise BadAnswer(f"{heard[:20]!r} came back and not {answer[:20]!r}")
 
 
-async def _talk(tunnel: ClientConnection) -> None:
+async def talk(tunnel: ClientConnection) -> None:
     """A word, and a question from each side whether the other is there."""
-    await _expect(tunnel, "hello", "hello")
+    await expect(tunnel, "hello", "hello")
     await (await tunnel.ping())
-    await _expect(tunnel, PING, PONG)
+    await expect(tunnel, PING, PONG)
 
 
 async def _large_frame(tunnel: ClientConnection) -> None:
     """One binary frame that does not compress."""
     frame = os.urandom(_MEGABYTE)
-    await _expect(tunnel, frame, frame)
+    await expect(tunnel, frame, frame)
 
 
 async def _large_message(tunnel: ClientConnection) -> None:
@@ -170,7 +264,7 @@ async def _large_message(tunnel: ClientConnection) -> None:
     if await tunnel.recv() != text:
         raise BadAnswer("something else came back than was said in fragments")
     noise = os.urandom(65536)
-    await _expect(tunnel, noise, noise)
+    await expect(tunnel, noise, noise)
 
 
 async def _close(tunnel: ClientConnection) -> None:

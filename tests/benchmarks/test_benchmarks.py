@@ -108,10 +108,10 @@ def test_memory_that_is_kept_fails() -> None:
 @pytest.mark.parametrize(("used", "good"), [(59e3, True), (61e3, False)])
 def test_tunnels_that_take_much_fail(used: float, good: bool) -> None:
     """A tunnel may take 60 KB, also after large messages."""
-    results = Results(tunnels=Tunnels(1000, 50e3, used, 100.0, 0.01, 0.005))
+    results = Results(tunnels=Tunnels(1000, 50e3, used, 100e3, 100.0, 0.01, 0.02, 0.005))
     lines, verdict = verdicts(results)
     assert verdict is good
-    assert [line[:4] for line in lines] == ["PASS", "PASS" if good else "FAIL"]
+    assert [line[:4] for line in lines] == ["PASS", "PASS" if good else "FAIL", "PASS"]
     assert "50.0" in tunnel_table(results)
     assert results.to_json()["tunnels"]["count"] == 1000
 
@@ -140,6 +140,7 @@ def test_tunnels_are_measured(tmp_path: Path) -> None:
     assert measured.count == 6
     assert measured.opened > 0
     assert measured.cpu > 0
+    assert measured.meanwhile > 0
 
 
 def test_the_table_shows_what_is_missing() -> None:
