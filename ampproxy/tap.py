@@ -240,7 +240,15 @@ def _log_observer(twistd: Mapping[str, Any] | None, reactor: Any) -> LogObserver
     :param twistd: the options before the word ``ampproxy``.
     """
     output = output_of(twistd, reactor.seconds)
-    return None if output is None else LogObserver(output, now=reactor.seconds, later=reactor.callLater)
+    if output is None:
+        return None
+    return LogObserver(
+        output,
+        now=reactor.seconds,
+        later=reactor.callLater,
+        in_reactor=reactor.callFromThread,
+        wall=time.time,
+    )
 
 
 def _log_by(log: LogObserver, gateway: Gateway, secrets: Collection[Secret]) -> None:
@@ -251,7 +259,7 @@ def _settle_log(log: LogObserver, reactor: Any) -> None:
     """SIGUSR1 has the log's file opened anew, as with any daemon of ``twistd``'s."""
 
     # Not only when it runs: logrotate may come right after the start, and by default the signal kills.
-    signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(log.output.reopen))
+    signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(log.reopen))
     reactor.addSystemEventTrigger("after", "shutdown", log.flush)
 
 

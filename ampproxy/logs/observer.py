@@ -51,9 +51,11 @@ class Output(Protocol):
 class LogObserver:
     """Filters by level, cuts secrets, formats, writes. It never raises.
 
-    :param output: where it is written.
+    :param output: where it is written; by one thread at a time.
     :param now: seconds, monotonic.
-    :param later: as ``IReactorTime.callLater``.
+    :param later: as ``IReactorTime.callLater``; only called in the reactor's thread.
+    :param in_reactor: as ``IReactorFromThreads.callFromThread``.
+    :param wall: seconds since the epoch.
     :param local: as ``time.localtime``.
     :ivar counts: how many events of each level came, from warnings on; told or held back.
     """
@@ -64,18 +66,20 @@ class LogObserver:
         *,
         now: Callable[[], float],
         later: Callable[[float, Callable[[], None]], object],
+        in_reactor: Callable[..., object],
+        wall: Callable[[], float],
         local: Callable[[float], time.struct_time] = time.localtime,
-        wall: Callable[[], float] = time.time,
     ) -> None:
         self.output = output
         self.counts: Counter[str] = Counter()
         self._lock = RLock()
         self._wall = wall
         self._later = later
+        self._in_reactor = in_reactor
         self._pending: list[tuple[float, ExchangeRecord]] = []
         self._waiting = False
         self._stamp = Stamp(local)
-        self._storms = Storms(now, later, self._held_back)
+        self._storms = Storms(now, self._later_from_anywhere, self._held_back)
         self._secrets: OrderedDict[Secret, None] = OrderedDict()
         self.use(Logging(), ())
 
@@ -98,8 +102,14 @@ class LogObserver:
 
     def flush(self) -> None:
         """Tell of what was held back: the service ends."""
-        self._write_pending()
-        self._storms.flush()
+        with self._lock:
+            self._write_pending()
+            self._storms.flush()
+
+    def reopen(self) -> None:
+        """Write to another file from now on, if this one was moved away."""
+        with self._lock:
+            self.output.reopen()
 
     def __call__(self, event: LogEvent) -> None:
         """Take an event, from any thread."""
@@ -130,7 +140,7 @@ class LogObserver:
 
     def _put_off(self, moment: float, record: ExchangeRecord) -> None:
         """Exchanges are told many at a time, where there are many: that takes half as long. What is told of
-        anything else comes after those that were before it.
+        anything else comes after those that were before it. They all end in the reactor's thread.
         """
         self._pending.append((moment, record))
         if not self._waiting:
@@ -138,6 +148,15 @@ class LogObserver:
             self._later(PUT_OFF, self._waited)
         elif len(self._pending) >= MOST_PENDING:
             self._write_pending()
+
+    def _later_from_anywhere(self, seconds: float, what: Callable[[], None]) -> None:
+        """As ``later``, for what an event of any thread may want."""
+
+        def alone() -> None:
+            with self._lock:
+                what()
+
+        self._in_reactor(self._later, seconds, alone)
 
     def _waited(self) -> None:
         with self._lock:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Callable
 from threading import Thread
 from typing import Any
 
@@ -56,15 +57,24 @@ class Sink:
     def __init__(self, format: str = "text", level: str = "info") -> None:
         self.clock = Clock()
         self.lines = Lines()
+        #: What is to be called in the reactor's thread, once it comes to that.
+        self.calls: list[Any] | None = None
         self.observer = LogObserver(
             self.lines,
             now=self.clock.seconds,
             later=self.clock.callLater,
+            in_reactor=self.in_reactor,
             local=lambda moment: ZONE,
             wall=lambda: NOW,
         )
         self.use(format, level)
         self.log = self.logger("ampproxy")
+
+    def in_reactor(self, what: Any, *args: Any) -> None:
+        if self.calls is None:
+            what(*args)
+        else:
+            self.calls.append((what, args))
 
     def use(self, format: str, level: str) -> None:
         self.observer.use(Logging(format=format, level=level), SECRETS)  # type: ignore[arg-type]
@@ -463,6 +473,64 @@ def test_threads() -> None:
         thread.join(60)
     lines = sink.text.splitlines()
     assert len(lines) == len(set(lines)) == 1600
+
+
+class Slow(Lines):
+    """An output that another thread comes upon whenever it is used."""
+
+    def __init__(self, other: Callable[[], None]) -> None:
+        super().__init__()
+        self.other = other
+        self.threads: list[Thread] = []
+        self.busy = self.met = False
+
+    def use_alone(self) -> None:
+        self.met = self.met or self.busy
+        if self.busy or self.threads:
+            return
+        self.busy = True
+        self.threads.append(Thread(target=self.other))
+        self.threads[0].start()
+        # Nobody lets it in before this returns: the test need not wait for long.
+        self.threads[0].join(0.1)
+        self.busy = False
+
+    def write(self, line: str, level: str) -> None:
+        super().write(line, level)
+        self.use_alone()
+
+    def reopen(self) -> None:
+        self.use_alone()
+
+
+@pytest.mark.parametrize("use", ["flush", "reopen", "held back"])
+def test_output_has_one_user_at_a_time(use: str) -> None:
+    """A thread that tells something meanwhile waits: the file that it writes to may be about to be another."""
+    sink = Sink()
+    for _ in range(7):
+        sink.log.error("Trouble")
+    sink.observer.output = slow = Slow(lambda: sink.log.info("from a thread"))
+    if use == "held back":
+        sink.clock.advance(30)
+    else:
+        getattr(sink.observer, use)()
+    slow.threads[0].join(20)
+    assert not slow.met
+    assert slow.text.endswith("from a thread\n")
+
+
+def test_timers_are_the_reactors() -> None:
+    """What a thread tells may have to be told again later; only the reactor's thread can see to that."""
+    sink = Sink()
+    sink.calls = []
+    thread = Thread(target=lambda: [sink.log.warn("Trouble") for _ in range(7)])
+    thread.start()
+    thread.join(20)
+    assert not sink.clock.getDelayedCalls()
+    for what, args in sink.calls:
+        what(*args)
+    sink.clock.advance(30)
+    assert "2 more like this" in sink.text
 
 
 def test_end_of_a_storm() -> None:
