@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from OpenSSL import crypto
+from OpenSSL import SSL, crypto
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.ssl import CertificateOptions, TLSVersion
@@ -26,7 +26,8 @@ def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
         certificates = [
             crypto.load_certificate(crypto.FILETYPE_PEM, pem) for pem in _CERTIFICATE.findall(chain)
         ]
-        key = crypto.load_privatekey(crypto.FILETYPE_PEM, secret)
+        # Without the third argument OpenSSL asks the terminal, and all else waits for the answer.
+        key = crypto.load_privatekey(crypto.FILETYPE_PEM, secret, _no_passphrase)
         if not certificates:
             raise ValueError("holds no certificate")
         options = CertificateOptions(
@@ -40,11 +41,16 @@ def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
         raise ConfigError(
             (f"{place}: {tls.cert} and {tls.key} cannot be used: {error or type(error)}",)
         ) from None
-    except Exception as error:
-        raise ConfigError(
-            (f"{place}: {tls.key} is not the key of {tls.cert}: {type(error).__name__}",)
-        ) from None
+    except SSL.Error as error:
+        raise ConfigError((f"{place}: {tls.key} is not the key of {tls.cert}: {error}",)) from None
     return options
+
+
+def _no_passphrase(*_: object) -> bytes:
+    raise ValueError(
+        "the key is encrypted, and a service has nobody to ask for the passphrase: store it without one"
+        " (openssl pkey -in KEY -out NEW), readable by its owner alone"
+    )
 
 
 def is_reachable_from_elsewhere(port: IListeningPort) -> bool:

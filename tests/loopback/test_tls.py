@@ -10,6 +10,12 @@ from typing import Any
 
 import pytest
 import trustme
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from twisted.internet import reactor
 
 from ampproxy.config.load import parse
@@ -106,6 +112,17 @@ def test_key_of_another_certificate(tmp_path: Path) -> None:
     one.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
     two.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     with pytest.raises(ConfigError, match="not the key"):
+        tls_options(Tls(cert=tmp_path / "cert.pem", key=tmp_path / "key.pem"))
+
+
+def test_key_with_a_passphrase(tmp_path: Path) -> None:
+    """Nobody is asked for it: a reload under a terminal would keep all requests waiting."""
+    issued = trustme.CA().issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
+    key = load_pem_private_key(issued.private_key_pem.bytes(), None)
+    locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"a passphrase"))
+    (tmp_path / "key.pem").write_bytes(locked)
+    with pytest.raises(ConfigError, match="key is encrypted.*without one"):
         tls_options(Tls(cert=tmp_path / "cert.pem", key=tmp_path / "key.pem"))
 
 
