@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -147,15 +147,21 @@ class Recorder:
         self._cancel()
         stopping = Deferred.fromCoroutine(self._finish())
         stopping.addTimeout(LAST_PATIENCE, self._clock)
-        stopping.addErrback(lambda _: None)
+        stopping.addErrback(self._unfinished)
         return stopping.addCallback(lambda _: self._tell_lost())
 
     async def _finish(self) -> None:
         if self._working is not None:
             await self._after(self._working)
-        while self._waiting and await self._write():
-            pass
+        self._retry = 0.0
+        while self._waiting and not self._retry:
+            if await self._write():
+                self._succeeded()
         await self._close()
+
+    def _unfinished(self, failure: Failure) -> None:
+        if failure.check(TimeoutError) is None:
+            self._log.failure("A defect met while closing the ledger", failure)
 
     @staticmethod
     def _after(working: Deferred[None]) -> Deferred[None]:
@@ -207,21 +213,26 @@ class Recorder:
 
     async def _round(self) -> None:
         """Write one batch, and take one step of making room where that is due."""
+        if await self._write() and await self._make_room():
+            self._succeeded()
+
+    async def _make_room(self) -> bool:
+        """Take one step of it where that is due; whether it went well. Let the file go if it is not wanted."""
         settings = self._settings
-        if not await self._write():
-            return
         if not settings.enable:
             if not self._waiting:
                 await self._close()
-            return
+            return True
         now, wall = self._clock.seconds(), int(self._wall() * 1_000_000)
         if now < self._room_due and self._since_room < ROOM_ROWS:
-            return
+            return True
         max_age = int(settings.max_age * 1_000_000)
         more = await self._try(lambda: self._open().make_room(wall, max_age, settings.max_size))
-        if more is not None:
-            self._since_room = 0
-            self._room_due = now + (INTERVAL if more else ROOM_INTERVAL)
+        if more is None:
+            return False
+        self._since_room = 0
+        self._room_due = now + (INTERVAL if more else ROOM_INTERVAL)
+        return True
 
     def _open(self) -> Writes:
         """The store. Called in the other thread, which alone works at that time."""
@@ -243,11 +254,14 @@ class Recorder:
         try:
             if await self._try(lambda: self._open().write(batch, redacted)) is None:
                 return False
+        except CancelledError:
+            raise
         except Exception:
             # A batch that cannot be written at all must not keep all others from it.
+            self._log.failure("A defect met while writing the ledger")
             self._missing += len(batch)
             del self._waiting[: len(batch)]
-            raise
+            return False
         # New ones have only been added at the other end.
         del self._waiting[: len(batch)]
         self._since_room += len(batch)
@@ -260,7 +274,6 @@ class Recorder:
         except LedgerError as error:
             self._failed(str(error))
             return None
-        self._succeeded()
         return bool(result)
 
     def _failed(self, why: str) -> None:

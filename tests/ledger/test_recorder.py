@@ -29,6 +29,7 @@ class Disk:
         self.batches: list[list[Any]] = []
         self.redacted: list[Callable[[str], str]] = []
         self.trouble: Exception | None = None
+        self.room_trouble: Exception | None = None
         self.opened = self.closed = 0
         self.rooms: list[tuple[int, int, int]] = []
         self.more_room = 0
@@ -42,6 +43,8 @@ class Disk:
         self.redacted.append(redacted)
 
     def make_room(self, now: int, max_age: int, max_size: int) -> bool:
+        if self.room_trouble is not None:
+            raise self.room_trouble
         self.rooms.append((now, max_age, max_size))
         self.more_room -= 1
         return self.more_room >= 0
@@ -165,6 +168,19 @@ def test_trouble_is_told_once_and_gets_over(world):
     assert world.told(LogLevel.info) == [
         "The ledger /state/ledger is written again; 0 exchanges are missing from it"
     ]
+
+
+def test_trouble_with_making_room_is_told_once(world):
+    """On a full disk nothing can be removed, though an idle ledger can be opened: that is one trouble."""
+    world.disk.room_trouble = LedgerError("the disk is full")
+    world.wait(60)
+    world.observe(3)
+    world.wait(60)
+    assert world.disk.rows == 3
+    assert (len(world.told(LogLevel.error)), world.told(LogLevel.info)) == (1, [])
+    world.disk.room_trouble = None
+    world.wait(60)
+    assert (len(world.disk.rooms), len(world.told(LogLevel.info))) == (1, 1)
 
 
 def test_what_finds_no_room_is_counted(world, monkeypatch):
@@ -301,6 +317,21 @@ def test_the_end_with_a_broken_disk(world):
     assert world.recorder.stop().called
     assert "2 exchanges could not be written" in world.told(LogLevel.error)[-1]
     assert not world.clock.getDelayedCalls()
+
+
+def test_the_end_with_a_batch_that_nothing_can_write(world):
+    """It costs that batch, and the defect is told; the others are written, and the file is closed."""
+    world.disk.waits = True
+    world.observe(BATCH + 1)
+    stopping = world.recorder.stop()
+    world.disk.trouble = RuntimeError("a defect")
+    world.disk.go_on()
+    world.disk.trouble = None
+    while not stopping.called:
+        world.disk.go_on()
+    assert (world.disk.rows, world.disk.closed) == (1, 1)
+    assert world.told(LogLevel.critical) == ["A defect met while writing the ledger"]
+    assert f"{BATCH} exchanges are missing" in world.told(LogLevel.info)[-1]
 
 
 def test_the_end_without_a_beginning():
