@@ -94,6 +94,8 @@ class Process:
         """The service listens already; what is left to load comes a piece at a time, between requests. A
         process that is to take another's place has no requests, and takes it when it lacks nothing.
         """
+        if not self._service.running:
+            return
         if names:
             DIALECTS[names.pop()]
             self._reactor.callLater(0.1 if self._succession is None else 0, self._load, names)
@@ -179,6 +181,9 @@ class Process:
             self._service.hurry()
 
     def _stopping(self) -> None:
+        succession, self._succession = self._succession, None
+        if succession is not None:
+            succession.withdraw("the new process was told to end")
         self._restart.cancel()
         self._metrics.stop()
         self._notifier.stopping(self._service.gateway.config.timeouts.grace, "Lets what is under way end")

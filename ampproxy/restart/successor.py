@@ -85,6 +85,14 @@ class Succession:
         self._socket = None
         self._control.say(ready=os.getpid())
 
+    def withdraw(self, why: str) -> None:
+        """This process ends and takes no place, whatever the predecessor says or does from now on."""
+        self._take, self._give_up = None, lambda why: None
+        if self._control is None:
+            self.failed(why)
+        else:
+            self._control.say(failed=why)
+
     def _heard(self, message: Message) -> None:
         if "stop" in message:
             self._take = None
