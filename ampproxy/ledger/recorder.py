@@ -217,7 +217,7 @@ class Recorder:
             self._succeeded()
 
     async def _make_room(self) -> bool:
-        """Take one step of it where that is due; whether it went well. Let the file go if it is not wanted."""
+        """Take one step of it where that is due; whether it went well. An unwanted file is let go."""
         settings = self._settings
         if not settings.enable:
             if not self._waiting:

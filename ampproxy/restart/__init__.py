@@ -8,12 +8,20 @@ shared.
 
 The two processes talk over a pair of sockets, in lines of JSON::
 
-predecessor                     successor | starts it, with its own command line, environment and folder |
-| reads the configuration, holds the sockets, loads all that it needs |        {"ready": pid}          | |
-<----------------------------- | | accepts no more                | |        {"go": true}            | |
------------------------------> | accepts; owns the pidfile; is the service manager's main process |
-{"took": pid}           | | <----------------------------- | | closes its sockets, serves what is under way,
-and leaves
+    predecessor                                              successor
+
+    starts it, with its own command line,
+    environment and folder
+                                                             reads the configuration, holds
+                                                             the sockets, loads all it needs
+                            <--- {"ready": pid}
+    accepts no more
+                            {"go": true} --->
+                                                             accepts; owns the pidfile; is the
+                                                             service manager's main process
+                            <--- {"took": pid}
+    closes its sockets, serves what is
+    under way, and leaves
 
 At each moment one of them accepts, or what connects waits in the queue that both hold. Whatever fails before
 ``took`` leaves the predecessor in its place. If the predecessor dies, the successor takes over.

@@ -62,7 +62,10 @@ def encode(message: Message) -> bytes:
 
 
 def connect(reactor: Any, sock: socket.socket, control: Control) -> None:
-    """Talk over a socket, which is the reactor's from now on."""
-    sock.setblocking(False)
-    reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: control))
-    sock.close()
+    """Talk over a socket, which is the reactor's from now on.
+
+    :raises OSError: no descriptor is left for it; then it is closed.
+    """
+    with sock:
+        sock.setblocking(False)
+        reactor.adoptStreamConnection(sock.fileno(), socket.AF_UNIX, Factory.forProtocol(lambda: control))

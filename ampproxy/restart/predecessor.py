@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import Popen
@@ -64,12 +65,14 @@ class Handed(Protocol):
 class Predecessor:
     """Restarts, one at a time.
 
-    :param command: ``None``: it cannot be told how this process was started.
+    :param command: starts the other process.
+    :param generation: gives the number of the configuration that is in force.
     :param obstacle: says why there can be no restart, if so.
     :param give_way: called with the process that is to take over; fires when nothing stands in its way, fails
         when something does.
     :param go_on: called if it does not, after all.
     :param leave: called when the other process has taken over.
+    :param wall: seconds since the epoch.
     :ivar report: of the last one that failed, or is under way.
     """
 
@@ -143,18 +146,16 @@ class _Attempt:
         self._owner = owner
         self._pid = 0
         self._going = self._over = False
-        ours, theirs = socket.socketpair()
-        self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  it outlives this
-        try:
-            self._child = self._start(theirs)
-        except OSError:
-            ours.close()
-            self._errors.close()
-            raise
-        finally:
-            theirs.close()
         self._control = Control(self._heard, self._lost)
-        connect(owner._reactor, ours, self._control)
+        with ExitStack() as undo:
+            self._errors: IO[bytes] = undo.enter_context(tempfile.TemporaryFile())
+            ours, theirs = socket.socketpair()
+            with theirs:
+                # First: a process that is started and not heard would take over as soon as it is ready.
+                connect(owner._reactor, ours, self._control)
+                undo.callback(self._control.close)
+                self._child = self._start(theirs)
+            undo.pop_all()
         self._late: IDelayedCall = owner._reactor.callLater(STARTING, self._too_late)
         owner._log.info("Process {pid} is started to take over", pid=self._child.pid)
 
@@ -191,13 +192,17 @@ class _Attempt:
             self._owner._ports.pause()
             self._late.reset(TAKING)
             way = self._owner._give_way(self._pid)
-            way.addCallbacks(lambda _: self._control.say(go=True), self._stuck)
+            way.addCallbacks(self._clear, self._stuck)
         elif "took" in message and self._going:
             self._late.cancel()
             self._control.close()
             self._errors.close()
             self._child.poll()
             self._owner.succeeded(self._pid)
+
+    def _clear(self, _: None) -> None:
+        if not self._over:
+            self._control.say(go=True)
 
     def _stuck(self, failure: Failure) -> None:
         if not self._over:

@@ -505,7 +505,7 @@ class Slow(Lines):
 
 @pytest.mark.parametrize("use", ["flush", "reopen", "held back"])
 def test_output_has_one_user_at_a_time(use: str) -> None:
-    """A thread that tells something meanwhile waits: the file that it writes to may be about to be another."""
+    """A thread that tells something meanwhile waits: its file may just be exchanged."""
     sink = Sink()
     for _ in range(7):
         sink.log.error("Trouble")

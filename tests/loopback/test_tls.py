@@ -122,7 +122,7 @@ def test_key_with_a_passphrase(tmp_path: Path) -> None:
     key = load_pem_private_key(issued.private_key_pem.bytes(), None)
     locked = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"a passphrase"))
     (tmp_path / "key.pem").write_bytes(locked)
-    with pytest.raises(ConfigError, match="key is encrypted.*without one"):
+    with pytest.raises(ConfigError, match=r"key is encrypted.*without one"):
         tls_options(Tls(cert=tmp_path / "cert.pem", key=tmp_path / "key.pem"))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import socket
@@ -11,6 +12,7 @@ import unittest
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock, patch
 
 import pytest
 from twisted.internet import reactor
@@ -64,24 +66,22 @@ class Restarting(unittest.TestCase):
         self.why = ""
         self.deaf = False
 
+    def make(self, script: str, clock: Any = reactor, executable: str = sys.executable) -> Predecessor:
+        return Predecessor(
+            Command((executable, "-c", PRELUDE + script), dict(os.environ), Path.cwd()),
+            self.ports,
+            clock,
+            Logger(observer=lambda event: None),
+            generation=lambda: 7,
+            obstacle=lambda: self.why,
+            give_way=self.give_way,
+            go_on=lambda: self.mains.append(os.getpid()),
+            leave=self.left.append,
+            wall=lambda: 1.0,
+        )
+
     def begin(self, script: str, executable: str = sys.executable) -> Predecessor:
-        command = Command((executable, "-c", PRELUDE + script), dict(os.environ), Path.cwd())
-
-        def make() -> Predecessor:
-            return Predecessor(
-                command,
-                self.ports,
-                reactor,
-                Logger(observer=lambda event: None),
-                generation=lambda: 7,
-                obstacle=lambda: self.why,
-                give_way=self.give_way,
-                go_on=lambda: self.mains.append(os.getpid()),
-                leave=self.left.append,
-                wall=lambda: 1.0,
-            )
-
-        predecessor: Predecessor = in_reactor(make)
+        predecessor = self.make(script, executable=executable)
         in_reactor(predecessor.begin)
         return predecessor
 
@@ -137,6 +137,16 @@ class Restarting(unittest.TestCase):
     def test_cannot_be_started(self) -> None:
         """An interpreter that is gone is told of."""
         self.assertIn("No such file", self.failure(self.begin(GOOD, "/nowhere/python")))
+
+    def test_no_descriptor_is_left(self) -> None:
+        """A process to which nobody can talk is not even started: it would find the place free."""
+        full = Mock()
+        full.adoptStreamConnection.side_effect = OSError(errno.EMFILE, "Too many open files")
+        with patch("ampproxy.restart.predecessor.Popen") as started:
+            predecessor = self.make(GOOD, full)
+            predecessor.begin()
+        self.assertEqual(self.failure(predecessor), "it could not be started: Too many open files")
+        started.assert_not_called()
 
     def test_ends_in_the_midst(self) -> None:
         """One that ends after this process has made way: this one accepts again."""
