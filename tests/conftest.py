@@ -6,6 +6,12 @@ from __future__ import annotations
 
 import os
 
+from hypothesis import HealthCheck, settings
+
+# How long something takes says how busy the machine is, and nothing about what is tested.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """Of ``-n auto``: one more than there are cores, for many tests wait for processes that they started."""

@@ -40,7 +40,9 @@ VECTORS = Path(__file__).parent.parent / "vectors"
 
 #: Few and without a deadline: the machine is shared and the laws are many. Each dialect runs them in a
 #: class of its own, which is what "differing executors" warns of.
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+quick = settings(
+    max_examples=60, suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow]
+)
 
 
 def plain(value: Any) -> Any:
