@@ -150,7 +150,7 @@ def signs_of(dialect: str, model: str, headers: Iterable[tuple[str, str]], found
         dialect=dialect,
         model=model.lower(),
         declared=lambda: frozenset(map(str.lower, _declared(dialect, found.tools))),
-        forced=_forced_tool(dialect, found.choice).lower(),
+        forced=_forced_tool(dialect, found).lower(),
         draws=isinstance(wanted, list) and "IMAGE" in wanted,
         shapes=bytes(config.responseJsonSchema) != b"null" or bytes(config.responseSchema) != b"null",
         attached=gemini and (b'"inlineData"' in body or b'"fileData"' in body),
@@ -171,6 +171,7 @@ class _Tool(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
+    type: str = ""
     name: str = ""
     function: _Function | None = None
 
@@ -217,12 +218,22 @@ def _declared(dialect: str, raw: msgspec.Raw) -> list[str]:
     return [tool.name for tool in tools if tool.name]
 
 
-def _forced_tool(dialect: str, raw: msgspec.Raw) -> str:
+def _forced_tool(dialect: str, found: Peek) -> str:
+    raw = found.choice
     if dialect == GEMINI:
         calling: _Calling = _read(_tool_config, raw).functionCallingConfig
         names = calling.allowedFunctionNames
-        return names[0] if calling.mode.upper() == "ANY" and len(names) == 1 else ""
+        return _only(names or _declared(dialect, found.tools)) if calling.mode.upper() == "ANY" else ""
     if dialect not in (ANTHROPIC, CHAT, RESPONSES):
         return ""
+    if bytes(raw) == b'"required"':
+        return _only(_declared(dialect, found.tools))
     choice: _Choice = _read(_choice, raw)
+    if choice.type == "any":
+        return _only(_declared(dialect, found.tools))
     return choice.name or (choice.function.name if choice.function is not None else "")
+
+
+def _only(names: list[str]) -> str:
+    """Where some tool must be called and there is one, it is that one."""
+    return names[0] if len(names) == 1 else ""
