@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -39,28 +40,50 @@ LEAST_PER_TOKEN = 2
 
 class _Generation(msgspec.Struct):
     maxOutputTokens: Any = None
+    max_output_tokens: Any = None
+    candidateCount: Any = None
+    candidate_count: Any = None
 
 
 class _Bounds(msgspec.Struct):
     max_tokens: Any = None
     max_completion_tokens: Any = None
     max_output_tokens: Any = None
-    generationConfig: _Generation | None = None
+    n: Any = None
+    best_of: Any = None
+    generationConfig: msgspec.Raw = msgspec.Raw(b"{}")
+    generation_config: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 _bounds = msgspec.json.Decoder(_Bounds)
+_generation = msgspec.json.Decoder(_Generation)
 
 
 def most_tokens(body: bytes) -> int:
-    """What a request may cost at most, in and out: by its size, and by the bound that it sets itself."""
+    """What a request may cost at most, in and out: by its size, by the bound that it sets itself, and by how
+    many answers it wants. Google takes its members in either of two spellings.
+    """
     try:
         said = _bounds.decode(body)
     except BAD_JSON:
         said = _Bounds()
-    inner = said.generationConfig.maxOutputTokens if said.generationConfig is not None else None
-    named = [said.max_tokens, said.max_completion_tokens, said.max_output_tokens, inner]
-    bounds = [bound for bound in named if type(bound) is int and bound > 0]
-    return len(body) // LEAST_PER_TOKEN + (max(bounds) if bounds else MOST_OUTPUT)
+    bounds = [said.max_tokens, said.max_completion_tokens, said.max_output_tokens]
+    answers = [said.n, said.best_of]
+    for config in (said.generationConfig, said.generation_config):
+        try:
+            inner = _generation.decode(config)
+        except BAD_JSON:
+            continue
+        bounds += [inner.maxOutputTokens, inner.max_output_tokens]
+        answers += [inner.candidateCount, inner.candidate_count]
+    output = max(_numbers(bounds), default=MOST_OUTPUT) * max(_numbers(answers), default=1)
+    return len(body) // LEAST_PER_TOKEN + output
+
+
+def _numbers(values: list[Any]) -> list[int]:
+    # JSON does not tell 8192.0 from 8192, so vendors take both. No answer has more than a thousand million.
+    numbers = [value for value in values if type(value) in (int, float)]
+    return [math.ceil(min(value, 1e9)) for value in numbers if value > 0]
 
 
 class Spending:
@@ -126,7 +149,8 @@ async def spend(
     try:
         spending = Spending(gateway, route, request.client_key, most_tokens(body) if limited else 0)
     except ExchangeError:
-        request.responseHeaders.setRawHeaders(ROUTE_HEADER, [RouteKind.NONE.value.encode()])
+        record.kind = RouteKind.NONE.value
+        request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         raise
     _tell(gateway, route, record)
     failure: BaseException | None = None

@@ -194,6 +194,8 @@ def test_requests_a_day():
     assert "'gpt-9'" in error["message"]
     assert "2 of 2 requests are used by this client (ampcode.fallback, line" in error["message"]
     assert b"X-Ampproxy-Route: none" in connection.answer
+    # Nor do log and ledger say that it went to Amp.
+    assert [event["kind"] for event in on.exchanges] == ["amp", "amp", "none"]
     assert sum("forwarding to ampcode.com" in event["log_format"] for event in on.events) == 2
     assert ask(on, key="second-client-key").transport.disconnecting is False
     assert len(on.client.sent) == 3
@@ -269,6 +271,36 @@ def test_bound_that_is_not_named_is_high():
     connection = ask(on)
     assert connection.status == 402
     assert on.client.sent == []
+
+
+GEMINI = f"{PROVIDER}/google/v1beta/models/m-9:generateContent"
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        (f"{PROVIDER}/openai/v1/chat/completions", {"max_tokens": 90, "n": 20}),
+        (f"{PROVIDER}/openai/v1/completions", {"prompt": "hi", "max_tokens": 90, "best_of": 20}),
+        (GEMINI, {"generationConfig": {"maxOutputTokens": 90, "candidateCount": 20}}),
+        (GEMINI, {"generation_config": {"max_output_tokens": 90, "candidate_count": 20}}),
+        (GEMINI, {"generation_config": {"maxOutputTokens": 10_000}}),
+    ],
+)
+def test_all_that_a_request_may_cost(path, more):
+    """Several answers cost several times as much; Google's members have two spellings."""
+    on = world("\n    - {daily-tokens: 1500}\n")
+    assert ask(on, path=path, **more).status == 402
+    assert on.client.sent == []
+
+
+def test_google_bounds_are_read():
+    on = world("\n    - {daily-tokens: 1500}\n")
+    for config in (
+        {"generationConfig": {"maxOutputTokens": 90}},
+        {"generation_config": {"max_output_tokens": 90.0}},
+    ):
+        ask(on, path=GEMINI, **config)
+    assert len(on.client.sent) == 2
 
 
 def test_counting_costs_no_tokens():
