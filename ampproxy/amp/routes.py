@@ -92,6 +92,11 @@ def is_known(method: str, path: str, query: str = "") -> bool:
 _ANY = frozenset("*")
 
 
+def below_models(path: str) -> bool:
+    """Whether a path is one at which Amp would serve models, for credits."""
+    return f"{path}/".startswith("/api/provider/")
+
+
 def shape(path: str, query: str = "") -> str:
     """A path without what stands for single things: ids, names, keys. Of the query only the name of a method
     of ``/api/internal`` is kept.

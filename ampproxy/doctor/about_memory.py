@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
+from ampproxy.amp.routes import below_models
+from ampproxy.config.schema import ALLOW
 from ampproxy.doctor.context import Context
 from ampproxy.doctor.finding import Finding, note, ok
 from ampproxy.relay.unknown import UnknownRoute, read
@@ -22,7 +24,9 @@ def unknown_routes(context: Context) -> Iterator[Finding]:
     if not routes:
         yield ok("No client has asked for a route of Amp's that is not known here.")
     for route in routes[:_NAMED]:
-        yield note(_told(route), "nothing: it is forwarded; a newer ampproxy may know it")
+        may_cost = below_models(route.path) and context.config.ampcode.fallback != ALLOW
+        then = "ampcode.fallback says whether it is forwarded" if may_cost else "it is forwarded"
+        yield note(_told(route), f"nothing: {then}; a newer ampproxy may know it")
     if len(routes) > _NAMED:
         yield note(f"{len(routes) - _NAMED} more routes were asked for that are not known here.")
 

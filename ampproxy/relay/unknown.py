@@ -84,11 +84,12 @@ class RouteMemory:
         self._full = False
         self._unwritable = ""
 
-    def see(self, method: str, path: str, client: str) -> None:
+    def see(self, method: str, path: str, client: str, then: str = "it is forwarded") -> None:
         """A client asked for a route that is not known.
 
         :param path: its shape.
         :param client: which one; empty if that is not known.
+        :param then: what becomes of it, for people.
         """
         now = self._wall()
         key = (method, path)
@@ -98,11 +99,12 @@ class RouteMemory:
                 self._tell_full()
                 return
             self._log.info(
-                "{method} {path}{client} is a route of Amp's that is not known here: it is forwarded",
+                "{method} {path}{client} is a route of Amp's that is not known here: {then}",
                 log_kind="unknown-route",
                 method=method,
                 path=path,
                 client=f" (of {client})" if client else "",
+                then=then,
             )
         one = UnknownRoute(method, path, 1, now, now, (client,) if client else ())
         self._new[key] = _joined(self._new.get(key), one)

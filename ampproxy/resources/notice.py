@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ampproxy.amp.clients import AmpClient, recognise
-from ampproxy.amp.routes import UPGRADE, is_known, shape
+from ampproxy.amp.routes import UPGRADE, below_models, is_known, shape
+from ampproxy.config.schema import ALLOW
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import ANYBODY
 from ampproxy.resources.site import GatewayRequest
@@ -25,4 +26,7 @@ def notice_route(gateway: Gateway, request: GatewayRequest, *, upgrade: bool) ->
     path, query = request.path.decode("latin-1"), request.query.decode("latin-1")
     if not is_known(method, path, query):
         by = "" if client is None else str(client)
-        gateway.around.unknown_routes.see(printable(method)[:20], printable(shape(path, query)), by)
+        then = "it is forwarded"
+        if below_models(path) and gateway.config.ampcode.fallback != ALLOW:
+            then = "ampcode.fallback says whether it is forwarded"
+        gateway.around.unknown_routes.see(printable(method)[:20], printable(shape(path, query)), by, then)

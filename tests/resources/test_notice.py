@@ -142,6 +142,20 @@ class Routes(unittest.TestCase):
             set(self.known()), {("POST", "/api/provider/new/v1/thing"), ("UPGRADE", "/api/socket")}
         )
 
+    def test_what_the_firewall_stops_is_not_called_forwarded(self) -> None:
+        """A new route below the model routes goes only where ``ampcode.fallback`` lets it."""
+        world = World(
+            f'api-keys: ["{CLIENT_KEY}"]\n'
+            "ampcode: {upstream-url: 'https://amp.test', upstream-api-key: k-0123456789, fallback: never}\n"
+        )
+        world.request("POST", "/api/provider/new/v1/thing", body=b"{}")
+        world.request("GET", "/api/new-things")
+        self.assertEqual([sent.url for sent in world.client.sent], ["https://amp.test/api/new-things"])
+        self.assertEqual(
+            [line.partition("here: ")[2] for line in told(world, "unknown-route")],
+            ["ampcode.fallback says whether it is forwarded", "it is forwarded"],
+        )
+
     def test_shown(self) -> None:
         """``GET /ampproxy/unknown`` tells the owner, on this machine, with a key."""
         self.world.request("GET", "/api/one")
