@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from ampproxy.cli.configured import config_option, read_config
 from ampproxy.config.schema import FallbackRule
-from ampproxy.credits.allowance import NAME, name_of
+from ampproxy.credits.allowance import NAME, digest_of, name_of
 from ampproxy.routing.fallback import limits_of
+from ampproxy.wire.redact import Secret
+
+
+class _Used(NamedTuple):
+    """What a client has used today, by the name that the log has for it."""
+
+    who: str
+    requests: int
+    tokens: int
 
 
 @click.command("credits")
@@ -27,15 +37,16 @@ def command(file: Path | None) -> None:
         click.echo("Nothing goes to Amp: ampcode.upstream-url is not set.")
         return
     rules = config.ampcode.fallback
-    used = _used(config.state_dir / NAME) if any(rule.action == "limit" for rule in rules) else {}
+    limited = any(rule.action == "limit" for rule in rules)
+    used = _used(config.state_dir / NAME, config.api_keys) if limited else {}
     for line in lines(rules, used):
         click.echo(line)
 
 
-def lines(rules: Iterable[FallbackRule], used: dict[str, list[tuple[int, int]]]) -> Iterator[str]:
+def lines(rules: Iterable[FallbackRule], used: dict[str, list[_Used]]) -> Iterator[str]:
     """One line for each rule, and below it what has been used.
 
-    :param used: by the rule's name: requests and tokens of each client, or of all together.
+    :param used: by the rule's name: what each client has, or all together.
     """
     number, everything = 0, False
     for number, rule in enumerate(rules, 1):
@@ -46,9 +57,8 @@ def lines(rules: Iterable[FallbackRule], used: dict[str, list[tuple[int, int]]])
         if rule.action != "limit":
             continue
         counts = used.get(name_of(rule), [])
-        for index, (requests, tokens) in enumerate(counts, 1):
-            who = f"client {index}" if rule.per_client else "today"
-            yield f"   {who}: {requests} requests, {tokens} tokens"
+        for who, requests, tokens in counts:
+            yield f"   {who if rule.per_client else 'today'}: {_counted(requests)}, {tokens} tokens"
         if not counts:
             yield "   today: nothing"
     if not everything:
@@ -61,19 +71,33 @@ def _action(rule: FallbackRule) -> str:
     return "goes to Amp" if rule.action == "allow" else "never goes to Amp"
 
 
-def _used(path: Path) -> dict[str, list[tuple[int, int]]]:
-    found: dict[str, list[tuple[int, int]]] = {}
+def _counted(requests: int) -> str:
+    return "1 request" if requests == 1 else f"{requests} requests"
+
+
+def _used(path: Path, keys: Sequence[Secret]) -> dict[str, list[_Used]]:
+    """What today has used, the most first.
+
+    :param keys: the clients', which the log calls by their place among them.
+    """
+    found: dict[str, list[_Used]] = {}
     if not path.exists():
         return found
     try:
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
+            salts = [salt for (salt,) in database.execute("SELECT value FROM salt")]
+            names = {digest_of(key, salt): f"key{at}" for salt in salts for at, key in enumerate(keys)}
+            names[""] = "clients without a key"
             rows = database.execute(
-                "SELECT rule, requests, tokens FROM used WHERE day = ? ORDER BY requests DESC",
+                "SELECT rule, client, requests, tokens FROM used WHERE day = ?"
+                " ORDER BY requests DESC, tokens DESC, client",
                 (time.strftime("%Y-%m-%d"),),
             )
-            for rule, requests, tokens in rows:
-                found.setdefault(rule, []).append((requests, tokens))
+            for rule, client, requests, tokens in rows:
+                # Amp's users are known by their keys, which nobody but the service has.
+                who = names.get(client, "another client")
+                found.setdefault(rule, []).append(_Used(who, requests, tokens))
         finally:
             database.close()
     except sqlite3.Error as error:

@@ -136,9 +136,7 @@ class Allowance:
             database.close()
 
     def _digest(self, rule: FallbackRule, client: Secret | None) -> str:
-        if not rule.per_client or client is None:
-            return ""
-        return hashlib.blake2b(client.reveal().encode(), key=self._salt, digest_size=8).hexdigest()
+        return digest_of(client, self._salt) if rule.per_client else ""
 
     def _prune(self, database: sqlite3.Connection, day: str) -> None:
         if day != self._pruned:
@@ -204,6 +202,16 @@ class Allowance:
 def name_of(rule: FallbackRule) -> str:
     """What a rule's counters go by: whom it is for, not how much it allows, nor where it stands."""
     return json.dumps([rule.models, rule.roles, rule.per_client])
+
+
+def digest_of(client: Secret | None, salt: bytes) -> str:
+    """What a client's counters go by; empty for one without a key.
+
+    :param salt: the file's.
+    """
+    if client is None:
+        return ""
+    return hashlib.blake2b(client.reveal().encode(), key=salt, digest_size=8).hexdigest()
 
 
 def _read(database: sqlite3.Connection, taken: Taken) -> Used:

@@ -53,11 +53,19 @@ def test_counts(run, tmp_path):
         FallbackRule(action="limit", models=("gpt-*", "o1"), roles=("oracle",), requests=5), None, 9
     )
     each = FallbackRule(action="limit", tokens=70, per_client=True)
-    for client in ("a", "b", "b"):
+    for client in ("a", "b", "b", "b", "gone"):
         allowance.take(each, Secret(client), 10)
-    told = run(RULES).output
-    assert "   today: 1 requests, 9 tokens\n" in told
-    assert "   client 1: 2 requests, 20 tokens\n   client 2: 1 requests, 10 tokens\n" in told
+    allowance.take(each, None, 1)
+    told = run("api-keys: [a, b]\n" + RULES).output
+    assert "   today: 1 request, 9 tokens\n" in told
+    # Clients have the names of the log.
+    assert (
+        "   key1: 3 requests, 30 tokens\n   another client: 1 request, 10 tokens\n"
+        "   key0: 1 request, 10 tokens\n   clients without a key: 1 request, 1 tokens\n"
+    ) in told or (
+        "   key1: 3 requests, 30 tokens\n   key0: 1 request, 10 tokens\n"
+        "   another client: 1 request, 10 tokens\n   clients without a key: 1 request, 1 tokens\n"
+    ) in told
 
 
 def test_broken_file(run, tmp_path):
