@@ -96,6 +96,8 @@ def command(
         return
     if as_json and as_csv:
         raise click.UsageError("--json and --csv exclude each other")
+    if since is not None and until is not None and until <= since:
+        raise click.UsageError("--until is no later than --since")
     config = read_config(file)
     span = Span(since, until)
     try:
@@ -108,15 +110,18 @@ def command(
     found = report(reading.lines, by, prices)
     if top is not None:
         found.groups = shortened(found.groups, top)
+    remarked = notes(reading, span, by)
+    if not config.ledger.enable:
+        remarked.append("Nothing new is kept (ledger: false): these are exchanges of before.")
     if as_json:
-        about = {"since": _iso(since), "until": _iso(until), "notes": list(notes(reading, span, by))}
+        about = {"since": _iso(since), "until": _iso(until), "notes": remarked}
         click.echo(json.dumps({**about, **to_json(found)}, indent=2))
     elif as_csv:
         click.echo(to_csv(found), nl=False)
-        for note in notes(reading, span, by):
+        for note in remarked:
             click.echo(note, err=True)
     else:
-        _show(found, reading, span, prices, top)
+        _show(found, remarked, span, prices, top)
 
 
 def price_book(config: Config) -> PriceBook:
@@ -150,7 +155,7 @@ def notes(reading: Reading, span: Span, by: str) -> list[str]:
     return found
 
 
-def _show(found: Report, reading: Reading, span: Span, prices: PriceBook, top: int | None) -> None:
+def _show(found: Report, remarked: list[str], span: Span, prices: PriceBook, top: int | None) -> None:
     since, until = _iso(span.since), _iso(span.until)
     click.echo(f"Usage {f'since {since}' if since else 'of all time'}{f' until {until}' if until else ''}\n")
     if not found.groups:
@@ -164,7 +169,7 @@ def _show(found: Report, reading: Reading, span: Span, prices: PriceBook, top: i
         for line in lines:
             click.echo(line)
         click.secho(last, bold=True)
-    sentences = [*remarks(found, prices.amp_factor), *notes(reading, span, found.by)]
+    sentences = [*remarks(found, prices.amp_factor), *remarked]
     if found.groups:
         own = f", after {len(prices.own.models)} of your own" if prices.own else ""
         sentences.append(f"Prices: the shipped table of {prices.shipped.as_of}{own}.")

@@ -81,7 +81,7 @@ def table(report: Report, width: int, *, most: int, unicode: bool = True) -> Ite
     shown = shortened(report.groups, most)
     groups = [*shown, report.total]
     names = [printable(group.name) for group in groups]
-    longest = max(map(len, names))
+    longest = max(map(len, (report.by, *names)))
     columns = [column for column in _COLUMNS if column.title != "reasoning" or report.total.tokens.reasoning]
     cells = {column.title: [column.title, *map(column.cell, groups)] for column in columns}
     widths = {title: max(map(len, column)) for title, column in cells.items()}
@@ -160,8 +160,11 @@ def remarks(report: Report, amp_factor: float) -> Iterator[str]:
 
 
 def _about(what: Money) -> str:
-    known = f"about {dollars(what.amount)}" if what.amount else "$0"
-    return f"{known} ({what.missing:,} of them not counted)" if what.missing else known
+    if not what.missing:
+        return f"about {dollars(what.amount)}" if what.amount else "$0"
+    if not what.amount:
+        return f"an unknown amount ({what.missing:,} of them not counted)"
+    return f"about {dollars(what.amount)} ({what.missing:,} of them not counted)"
 
 
 def to_json(report: Report) -> dict[str, Any]:

@@ -201,6 +201,13 @@ def test_no_ledger(fail, tmp_path):
     assert "(ledger: false)" in fail(more="ledger: false")[1]
 
 
+def test_a_ledger_that_is_off(ledger, run):
+    """What it kept before is shown, and that nothing is added."""
+    assert "Nothing new is kept (ledger: false)" in run(more="ledger: false")
+    assert json.loads(run("--json", more="ledger: false"))["notes"] != []
+    assert json.loads(run("--json"))["notes"] == []
+
+
 def test_nothing_in_that_time(ledger, run):
     """A table of nothing would be one of headings."""
     assert "There were no exchanges in that time." in run("--since", "2027-01-01")
@@ -213,6 +220,7 @@ def test_nothing_in_that_time(ledger, run):
         (("--by", "colour"), "colour"),
         (("--json", "--csv"), "exclude each other"),
         (("--top", "0"), "--top"),
+        (("--since", "2026-11-20", "--until", "2026-11-20"), "--until is no later than --since"),
     ],
 )
 def test_wrong_options(ledger, fail, options, told):

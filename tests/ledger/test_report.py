@@ -177,7 +177,13 @@ def test_table_without_prices():
     book = PriceBook(None, Prices())
     (heading, first, *_) = table(by("client", book=book), 90, most=40, unicode=False)
     assert heading.endswith("tokens")
-    assert first.endswith("?  " + "#" * 26)
+    assert first.endswith("?  " + "#" * 25)
+
+
+@pytest.mark.parametrize("what", DIMENSIONS)
+def test_heading_is_whole(what):
+    """However short the names below it are."""
+    assert next(table(by(what), 120, most=40)).split()[0] == what
 
 
 def test_reasoning_shows_where_there_is_any():
@@ -238,6 +244,9 @@ def test_remarks():
         "2 completed requests told no tokens",
     ):
         assert part in told
+    unpriced = " ".join(remarks(by("model", book=PriceBook(None, Prices())), 1))
+    assert "Estimate: they cost an unknown amount (4 of them not counted) in credits." in unpriced
+    assert "$0" not in unpriced
     assert "assume that Amp bills 1.5 times its vendors'" in " ".join(remarks(by("model"), 1.5))
 
 
