@@ -143,7 +143,10 @@ def _finding(finding: Finding) -> Iterator[str]:
     level = click.style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
     yield f"  {level} {finding.text}"
     if finding.todo:
-        yield f"           To do: {finding.todo}"
+        first, *more = finding.todo.split("\n")
+        yield f"           To do: {first}"
+        for line in more:
+            yield f"             {line}"
 
 
 def _live(rows: Iterable[LiveRow]) -> Iterator[str]:

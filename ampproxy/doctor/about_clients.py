@@ -198,6 +198,10 @@ def _key_in_a_file(context: Context, told: Told) -> Iterator[Finding]:
             f"{says}, in a folder that may be shared.", "remove it there, and revoke it if it was shared"
         )
     elif told.scope == "shell":
+        if context.config is None:
+            # There is no gateway yet for which it could be a wrong one.
+            yield note(f"{says}, which goes before the CLI's own.")
+            return
         which = "which the gateway takes" if known else "which is none of the gateway's api-keys"
         yield (note if known else warning)(
             f"{says}, {which}, and which goes before the CLI's own.", "" if known else "remove it"

@@ -23,7 +23,10 @@ def configuration(context: Context) -> Iterator[Finding]:
         yield problem("There is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy.", _EXAMPLE)
         return
     for complaint in context.complaints:
-        yield problem(f"{printable(complaint).rstrip('.')}.", "correct the line")
+        unread = ": file: cannot be read" in complaint
+        todo = "make it readable, or name another one with --config" if unread else "correct the line"
+        # What a complaint ends with may be a question.
+        yield problem(f"{printable(complaint).rstrip('.?')}.", todo)
     config = context.config
     if config is None:
         return

@@ -125,7 +125,8 @@ def asked(context: Context) -> Iterator[Finding]:
             route = router.route(ask.model, amp=True, role=ask.role)
             by_route.setdefault((ask.model, route.kind), (route, []))[1].append(ask.role)
         for route, roles in by_route.values():
-            yield _asked(version, route, roles)
+            remedy = router.remedy(route.asked, tuple(roles)) if route.remedy else ""
+            yield _asked(version, route, roles, remedy)
 
 
 def versions(context: Context) -> list[Version]:
@@ -142,16 +143,17 @@ def live_asks(context: Context) -> list[Ask]:
     return list(asks(max(version.built for version in known))) if known else []
 
 
-def _asked(version: Version, route: Route, roles: list[str]) -> Finding:
+def _asked(version: Version, route: Route, roles: list[str], remedy: str) -> Finding:
+    """:param remedy: YAML that would serve it in these roles."""
     what = f"{route.asked} ({_list(roles)}; Amp of {version.day})"
     if route.kind is RouteKind.LOCAL:
         return ok(f"{what} is served by {_accounts(route.offers)}.")
     if route.kind is RouteKind.MAPPED:
         return ok(f"{what} is served by {_accounts(route.offers)} as {printable(route.served)}.")
-    yaml = " / ".join(line.strip() for line in route.remedy.strip().splitlines())
+    yaml = remedy.rstrip()
     if route.kind is RouteKind.AMP:
-        return warning(f"{what} goes to Amp and costs credits.", f"to serve it yourself: {yaml}")
-    return warning(f"{what} is served by nobody: {route.reasons[-1]}", f"to serve it: {yaml}")
+        return warning(f"{what} goes to Amp and costs credits.", f"to serve it yourself:\n{yaml}")
+    return warning(f"{what} is served by nobody: {route.reasons[-1]}", f"to serve it:\n{yaml}")
 
 
 def _said(mapping: Mapping) -> str:

@@ -18,7 +18,7 @@ class Finding(msgspec.Struct, frozen=True):
 
     :param check: the check that found it.
     :param text: one sentence.
-    :param todo: what to do; empty where nothing is.
+    :param todo: what to do, perhaps with lines for the configuration below; empty where nothing is.
     """
 
     check: str

@@ -58,6 +58,14 @@ class Router:
             return _unnamed(asked)
         return self._decide(asked, amp, role, exhausted)
 
+    def remedy(self, asked: str, roles: tuple[str, ...]) -> str:
+        """YAML that would serve a model in all these roles, in which nobody serves it."""
+        decision = _Decision(
+            self._config, self.catalog, self._mappings, asked, True, roles[0], _NONE_EXHAUSTED
+        )
+        decision.route()
+        return decision.remedy([model.id for model in self.catalog.models()], roles)
+
     def unknown(self, model: str, role: str) -> Route:
         """Where a request on a path below ``/api/provider/`` goes that only the Amp upstream may know.
 
@@ -214,7 +222,7 @@ class _Decision:
             asked=self.asked,
             suffix=self.suffix or None,
             reasons=tuple(self.reasons),
-            remedy=self._remedy(served),
+            remedy=self.remedy(served, (self.role,) if self.role else ()),
             role=self.role,
             fallback=rule,
             nearest=nearest(self.base, served),
@@ -234,12 +242,13 @@ class _Decision:
         )
         return RouteKind.AMP
 
-    def _remedy(self, served: list[str]) -> str:
+    def remedy(self, served: list[str], roles: tuple[str, ...]) -> str:
+        """What would serve it in these roles, once :meth:`route` has found nobody who does."""
         if self.dead is not None:
             return account_for(self.dead)
         if self.exhausted:
             return account_for(self.base)
-        return remedy_for(self.base, served, mappable=self.amp, role=self.role)
+        return remedy_for(self.base, served, mappable=self.amp, roles=roles)
 
 
 def _accounts(offers: tuple[Offer, ...]) -> str:

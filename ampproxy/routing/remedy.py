@@ -17,6 +17,9 @@ _NAMED = 3
 _MOST_COMPARED = 300
 _LONGEST_COMPARED = 100
 
+#: A role that most models cannot serve, and what the names of those say that can.
+_DRAWING, _DRAWS = "painter", "image"
+
 _SECTIONS: dict[AccountKind, str] = {
     "claude": 'claude-api-key:\n  - api-key: "YOUR-KEY"\n    models:\n      - name: {model}\n',
     "codex": 'codex-api-key:\n  - api-key: "YOUR-KEY"\n    base-url: "https://api.openai.com/v1"\n'
@@ -29,17 +32,20 @@ _COMPATIBLE = (
 )
 
 
-def remedy_for(base: str, served: Sequence[str], *, mappable: bool, role: str = "") -> str:
+def remedy_for(base: str, served: Sequence[str], *, mappable: bool, roles: Sequence[str] = ()) -> str:
     """YAML that would serve ``base``: a mapping to the served model that is most like it, if one is, and
     else an account.
 
     :param mappable: whether mappings apply to where the request came in.
-    :param role: what Amp uses it for; a mapping by role outlives the model's name.
+    :param roles: what Amp uses it for; a mapping by role outlives the model's name.
     """
+    if _DRAWING in roles:
+        served = [model for model in served if _DRAWS in model.lower()]
     target = _most_like(base, served, 1, _LIKENESS) if mappable else []
     if not target:
         return account_for(base)
-    source = f"role: {role}  # or from: {_quoted(base)}" if role else f"from: {_quoted(base)}"
+    wanted = f"[{', '.join(roles)}]" if len(roles) > 1 else "".join(roles)
+    source = f"role: {wanted}  # or from: {_quoted(base)}" if roles else f"from: {_quoted(base)}"
     return f"ampcode:\n  model-mappings:\n    - {source}\n      to: {_quoted(target[0])}\n"
 
 

@@ -214,6 +214,13 @@ def test_configuration():
     assert (finding.level, "There is no config.yaml" in finding.text) == ("problem", True)
     complaints = ("c.yaml:1: port: is wrong", "c.yaml:2: host: is wrong")
     assert levels("configuration", context(complaints=complaints, **nothing)) == ["problem"] * 2
+    absent = ("c.yaml:1: file: cannot be read: No such file or directory",)
+    (finding,) = found("configuration", context(complaints=absent, **nothing))
+    assert "--config" in finding.todo
+    # Without a gateway, no key can be a wrong one for it.
+    shell = Told("shell", "/h/.zshrc:1", "AMP_API_KEY", key=Secret(OTHER))
+    (finding,) = found("keys", told(context(**nothing), shell))
+    assert (finding.level, "gateway" in finding.text) == ("note", False)
     assert levels("configuration", context(CONFIG + "no-such-key: 1\n")) == ["warning", "ok"]
     assert levels("configuration", context("port: 1\n")) == ["ok", "note"]
     assert "without TLS" in found("configuration", context(CONFIG + "host: ''\n"))[-1].text
@@ -393,6 +400,13 @@ def test_models():
     assert "costs credits" not in str(
         [one.text for one in found("models", never) if "nobody" not in one.text]
     )
+    few = context("claude-api-key: [{api-key: canary-account-key-cc33, models: [claude-sonnet-4-6]}]\n")
+    several = {finding.text.split()[0]: finding for finding in found("models", few)}["claude-opus-4-7"]
+    kind, _, yaml = several.todo.partition("\n")
+    assert kind == "to serve it:"
+    # All of its roles, and lines that can be put into the file as they are.
+    config = config_of("claude-api-key: [{api-key: k, models: [claude-sonnet-4-6]}]\n" + yaml)
+    assert config.ampcode.mappings[0].roles == ("smart", "task", "handoff")
     old = found("models", context(clis=(cli("0.0.1767830505-ga62310"),)))
     assert any(finding.text.startswith("gpt-5.1 (oracle; Amp of 2026-01-08)") for finding in old)
 

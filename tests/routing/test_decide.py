@@ -230,6 +230,30 @@ def test_remedy_for_a_claude_model_without_an_account():
     assert remedy["claude-api-key"][0]["models"] == [{"name": "claude-opus-4"}]
 
 
+def test_remedy_maps_what_draws_to_what_draws():
+    """The model with the most similar name is of no use to a role that needs images made."""
+    config = make(models=("gemini-3-flash-preview",))
+    remedy = yaml.safe_load(
+        decide(config, Catalog(config), "gemini-3-pro-image-preview", amp=True, role="painter").remedy
+    )
+    assert remedy["gemini-api-key"][0]["models"] == [{"name": "gemini-3-pro-image-preview"}]
+    config = make(models=("gemini-3-flash-preview", "gemini-2.5-flash-image"))
+    remedy = decide(config, Catalog(config), "gemini-3-flash-image", amp=True, role="painter").remedy
+    assert yaml.safe_load(remedy)["ampcode"]["model-mappings"] == [
+        {"role": "painter", "to": "gemini-2.5-flash-image"}
+    ]
+
+
+def test_remedy_for_several_roles():
+    remedy = Router(make(models=("gpt-5.2",))).remedy("gpt-5.4", ("deep", "oracle"))
+    (entry,) = yaml.safe_load(remedy)["ampcode"]["model-mappings"]
+    assert entry == {"role": ["deep", "oracle"], "to": "gpt-5.2"}
+    mended = make(Mapping(source="", target="gpt-5.2", roles=("deep", "oracle")), models=("gpt-5.2",))
+    assert {
+        decide(mended, Catalog(mended), "gpt-5.4", amp=True, role=role).kind for role in entry["role"]
+    } == {MAPPED}
+
+
 def test_remedy_for_a_dead_mapping_serves_its_target():
     """A mapping to nowhere is mended at its target."""
     remedy = yaml.safe_load(go(make(exact("locol", "gpt-9")), "locol").remedy)
