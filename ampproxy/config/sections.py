@@ -87,7 +87,7 @@ _TLS = Section(
     (
         Setting("enable", "enable", readers.FLAG, "Serve HTTPS.", "false"),
         Setting("cert", "cert", readers.PATH, "Certificate chain, PEM."),
-        Setting("key", "key", readers.PATH, "Private key, PEM."),
+        Setting("key", "key", readers.PATH, "Private key, PEM, without a passphrase."),
     ),
 )
 
