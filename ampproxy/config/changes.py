@@ -9,12 +9,25 @@ from urllib.parse import urlsplit
 
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.reading import Section, Setting
-from ampproxy.config.schema import Account, Config, Mapping, ModelName, Tls
+from ampproxy.config.schema import (
+    ALLOW,
+    Account,
+    Config,
+    FallbackRule,
+    Mapping,
+    ModelAlias,
+    ModelName,
+    OAuth,
+    Tls,
+)
 from ampproxy.config.sections import ROOT
 from ampproxy.wire.redact import Secret
 
 _NOTHING = "none"
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+_TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
+#: What is said at the top and kept with the vendor that it is about -> how the vendor's section names it.
+_OF_LOGINS = {"aliases": "aliases", "exclusions": "excluded_models"}
 #: What of an account is told as it was and as it is; of all else only that it changed.
 _SHOWN = ("priority", "prefix", "base_url", "disable_cooling")
 
@@ -32,6 +45,9 @@ def changes(old: Config, new: Config) -> tuple[str, ...]:
 def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
     for row in section.rows:
         name = f"{path}.{row.name}" if path else row.name
+        if row.field in _OF_LOGINS:
+            yield from _of_logins(name, _OF_LOGINS[row.field], old.oauth, new.oauth)
+            continue
         before, after = _field(old, row), _field(new, row)
         if before == after:
             continue
@@ -54,6 +70,23 @@ def _inner(section: Section, name: str, before: Any, after: Any) -> Iterator[str
     else:
         for row in section.rows:
             yield f"{name}.{row.name}: {_difference(row, before, after)}"
+
+
+def _of_logins(name: str, field: str, old: OAuth, new: OAuth) -> Iterator[str]:
+    """What is said of the models of all logins at a vendor."""
+    for vendor in fields(OAuth):
+        before, after = (getattr(getattr(oauth, vendor.name), field) for oauth in (old, new))
+        if before != after:
+            yield f"{name}.{vendor.name}: {_listed(before)} -> {_listed(after)}"
+
+
+def _listed(items: Iterable[str | ModelAlias]) -> str:
+    texts = (item if isinstance(item, str) else _alias(item) for item in items)
+    return ", ".join(texts) or _NOTHING
+
+
+def _alias(alias: ModelAlias) -> str:
+    return f"{alias.name} as {alias.alias}" + (" (fork)" if alias.fork else "")
 
 
 def _field(value: Any, row: Setting) -> Any:
@@ -79,6 +112,8 @@ def _difference(row: Setting, before: Any, after: Any) -> str:
     if _is_secrets(before) or _is_secrets(after):
         return _of_secrets(before or (), after or ())
     texts = _text(row.reader.type, before), _text(row.reader.type, after)
+    if row.field == "fallback":
+        texts = _fallback(before), _fallback(after)
     if None in texts or texts[0] == texts[1]:
         return "changed"
     return f"{texts[0]} -> {texts[1]}"
@@ -102,12 +137,14 @@ def _of_secrets(before: Iterable[Secret], after: Iterable[Secret]) -> str:
 
 def _text(type: str, value: Any) -> str | None:
     """A value as it could stand in the file; ``None`` if it is not to be shown, or too much for a line."""
+    if type == "host" and value == "":
+        return "every interface"
     if value is None or value == "" or value == ():
         return _NOTHING
     if isinstance(value, bool):
         return "true" if value else "false"
     if type == "duration":
-        return f"{value:g}s"
+        return _duration(value)
     if type == "size":
         return _size(value)
     if type.startswith("URL"):
@@ -115,6 +152,13 @@ def _text(type: str, value: Any) -> str | None:
     if isinstance(value, tuple):
         return ", ".join(value) if all(isinstance(item, str) for item in value) else None
     return None if is_dataclass(value) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    for unit, name in _TIMES:
+        if seconds and seconds % unit == 0:
+            return f"{seconds // unit:.0f}{name}"
+    return f"{seconds:.12g}s"
 
 
 def _size(value: int) -> str:
@@ -130,6 +174,15 @@ def _url(text: str) -> str:
     if not parts.netloc:
         return text
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def _fallback(rules: tuple[FallbackRule, ...]) -> str:
+    """``allow``, ``never``, or how many rules."""
+    if rules == ALLOW:
+        return "allow"
+    if [replace(rule, line=0) for rule in rules] == [FallbackRule(action="never")]:
+        return "never"
+    return f"{len(rules)} rule{'s' * (len(rules) != 1)}"
 
 
 def _mappings(name: str, old: tuple[Mapping, ...], new: tuple[Mapping, ...]) -> Iterator[str]:
@@ -151,7 +204,10 @@ def _apart_from_line(mapping: Mapping) -> Mapping:
 
 
 def _mapping(mapping: Mapping) -> str:
-    return f"{mapping.source} -> {mapping.target}" + (" (regex)" if mapping.pattern is not None else "")
+    asked = mapping.source or "any model"
+    if mapping.roles:
+        asked += f" for {', '.join(mapping.roles)}"
+    return f"{asked} -> {mapping.target}" + (" (regex)" if mapping.pattern is not None else "")
 
 
 def _accounts(old: Iterable[Account], new: Iterable[Account]) -> Iterator[str]:

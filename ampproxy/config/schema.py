@@ -256,6 +256,11 @@ class Metrics:
     port: int = 9317
     max_models: int = 100
 
+    @property
+    def listen(self) -> str:
+        """The address as it stands in the file."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:

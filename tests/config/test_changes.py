@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.changes import changes
 from ampproxy.config.load import load, parse
-from ampproxy.config.reading import walk
+from ampproxy.config.reading import Section, walk
 from ampproxy.config.schema import Config
 from ampproxy.config.sections import ROOT
 from tests.config.test_config_documented import uncommented
@@ -35,7 +38,32 @@ def told(old: str, new: str) -> tuple[str, ...]:
     [
         ("port: 1", "port: 2", "port: 1 -> 2"),
         ("disable-cooling: true", "port: 8317", "disable-cooling: true -> false"),
-        ("timeouts: {connect: 10s}", "timeouts: {connect: 1m}", "timeouts.connect: 10s -> 60s"),
+        ("timeouts: {connect: 10s}", "timeouts: {connect: 1m}", "timeouts.connect: 10s -> 1m"),
+        ("ledger: {max-age: 36h}", "port: 8317", "ledger.max-age: 36h -> 365d"),
+        ("timeouts: {connect: 500ms}", "timeouts: {connect: 90}", "timeouts.connect: 0.5s -> 90s"),
+        ("{api-keys: [k-1], host: ''}", "{api-keys: [k-1], host: '::1'}", "host: every interface -> ::1"),
+        ("port: 8317", "metrics: {listen: '[::1]:9'}", "metrics.listen: 127.0.0.1:9317 -> [::1]:9"),
+        ("port: 8317", "ampcode: {fallback: never}", "ampcode.fallback: allow -> never"),
+        (
+            "ampcode: {fallback: never}",
+            "ampcode: {fallback: [{model: a, action: allow}, {daily-requests: 3}]}",
+            "ampcode.fallback: never -> 2 rules",
+        ),
+        (
+            "ampcode: {fallback: [{daily-requests: 2}]}",
+            "ampcode: {fallback: [{daily-requests: 3}]}",
+            "ampcode.fallback: changed",
+        ),
+        (
+            "port: 8317",
+            "oauth-model-alias: {gemini-cli: [{name: a, alias: b}, {name: c, alias: d, fork: true}]}",
+            "oauth-model-alias.gemini: none -> a as b, c as d (fork)",
+        ),
+        (
+            "oauth-excluded-models: {claude: [x*]}",
+            "oauth-excluded-models: {claude: [y]}",
+            "oauth-excluded-models.claude: x* -> y",
+        ),
         ("limits: {max-body: 64MiB}", "limits: {max-body: 100}", "limits.max-body: 64MiB -> 100"),
         ("streaming: {keepalive-seconds: 1}", "port: 8317", "streaming.keepalive-seconds: 1 -> 15"),
         ("allowed-hosts: [a.b, c.d]", "port: 8317", "allowed-hosts: a.b, c.d -> none"),
@@ -118,6 +146,39 @@ def test_mappings() -> None:
     )
     swapped = "ampcode:\n  model-mappings:\n    - {from: c, to: d}\n    - {from: a, to: b}\n"
     assert told(old, swapped) == ("ampcode.model-mappings: in another order",)
+
+
+def test_mappings_by_role() -> None:
+    """One that names no model is told by what Amp asks for it for."""
+    new = "ampcode:\n  model-mappings:\n    - {role: oracle, to: b}\n    - {from: a, role: [title, finder], to: b}\n"
+    assert told("port: 8317", new) == (
+        "ampcode.model-mappings: added any model for oracle -> b (line 3)",
+        "ampcode.model-mappings: added a for title, finder -> b (line 4)",
+    )
+
+
+def test_every_setting_is_looked_at() -> None:
+    """No row of the tables asks a configuration for what it does not have, which would never differ."""
+    config = read("tls: {enable: true, cert: /c, key: /k}")
+    unknown = set(_unknown(ROOT, "", config))
+    # By other means: as a whole, and with each vendor.
+    assert unknown == {
+        "tls.enable",
+        "streaming.keepalive-seconds",
+        "oauth-model-alias",
+        "oauth-excluded-models",
+    }
+
+
+def _unknown(section: Section, path: str, value: Any) -> Iterator[str]:
+    for row in section.rows:
+        name = f"{path}.{row.name}".lstrip(".")
+        if not path and row in ACCOUNT_SETTINGS:
+            continue
+        if not hasattr(value, row.field):
+            yield name
+        elif isinstance(row.reader, Section):
+            yield from _unknown(row.reader, name, getattr(value, row.field))
 
 
 def test_account_changed() -> None:
