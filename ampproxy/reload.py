@@ -55,7 +55,8 @@ class Snapshot:
         :raises OSError: it cannot be read.
         """
         try:
-            content = self._before[path] if path in self._before and _is_other(path) else _read(path)
+            once = path in self._before and _is_other(path) and not path.is_dir()
+            content = self._before[path] if once else _read(path)
         except PermissionError:
             self._digests[path] = _DENIED
             if path not in self._before:
@@ -81,6 +82,10 @@ class Snapshot:
             if now != known and not (now == _DENIED and path in self._content):
                 return False
         return True
+
+
+def _stays(path: Path) -> str:
+    return f"{path} may not be read any more; what was read of it before stays in force"
 
 
 def _is_other(path: Path) -> bool:
@@ -193,7 +198,9 @@ class Reloader:
         snapshot = Snapshot(self._good)
         try:
             config = self._read(snapshot.read)
-            self._warn(config, snapshot)
+            warnings = (*config.warnings, *map(_stays, snapshot.unreadable))
+            for warning in warnings:
+                self._log.warn("{warning}", warning=warning)
             changes = self._use(config)
         except ConfigError as error:
             report = self._refused(error.complaints, error.warnings)
@@ -202,20 +209,10 @@ class Reloader:
             report = self._refused((f"{self.path}: a defect of ampproxy: {defect!r}; the log has more",))
         else:
             self._good = snapshot
-            report = ReloadReport(
-                True, self._wall(), self._generation(), warnings=config.warnings, changes=changes
-            )
+            report = ReloadReport(True, self._wall(), self._generation(), warnings=warnings, changes=changes)
         self.snapshot = snapshot
         self.last = report
         return report
-
-    def _warn(self, config: Config, snapshot: Snapshot) -> None:
-        for warning in config.warnings:
-            self._log.warn("{warning}", warning=warning)
-        for path in snapshot.unreadable:
-            self._log.warn(
-                "{path} may not be read any more; what was read of it before stays in force", path=str(path)
-            )
 
     def _refused(self, complaints: tuple[str, ...], warnings: tuple[str, ...] = ()) -> ReloadReport:
         self._log.error(

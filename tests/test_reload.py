@@ -237,6 +237,30 @@ class Watching(unittest.TestCase):
         key.write_text("another")
         self.assertFalse(after.is_current())
 
+    def test_unreadable_is_told(self) -> None:
+        """Who asks for a reload hears that the file could not be read, and not only that nothing changed."""
+        self.wait()
+        self.path.write_text(SECOND)
+        with patch("ampproxy.reload._read", side_effect=PermissionError(13, "Permission denied")):
+            report = self.load()
+        self.assertEqual(self.ports, [1001])
+        self.assertTrue(report.ok)
+        said = f"{self.path} may not be read any more; what was read of it before stays in force"
+        self.assertEqual(report.warnings, (said,))
+        self.assertEqual([event.get("warning") for event in self.events], [said])
+
+    def test_folder_in_its_place(self) -> None:
+        """As container engines make one for a mount whose source is missing: the file cannot be read."""
+        self.path.unlink()
+        self.path.mkdir()
+        self.wait()
+        self.assertEqual(self.ports, [])
+        self.assertEqual(self.last.complaints, (f"{self.path}:1: file: cannot be read: Is a directory",))
+        self.path.rmdir()
+        self.path.write_text(SECOND)
+        self.wait()
+        self.assertEqual(self.ports, [1002])
+
     def test_pipe(self) -> None:
         """What can be read only once is read only once."""
         reading, writing = os.pipe()

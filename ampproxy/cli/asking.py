@@ -15,7 +15,8 @@ import click
 import msgspec
 
 from ampproxy.config.load import find, load
-from ampproxy.config.schema import Config
+from ampproxy.config.readers import is_loopback
+from ampproxy.config.schema import Config, Tls
 from ampproxy.errors import ConfigError
 from ampproxy.status import Status
 
@@ -30,6 +31,9 @@ _KEYS = 5
 #: Seconds in which a service that is not there, or does not know our key, may have read the file by itself.
 INSISTING = 4.0
 _PAUSE = 0.2
+
+#: What OpenSSL calls an answer that is not TLS.
+_NO_TLS = "WRONG_VERSION_NUMBER"
 
 _Answered = TypeVar("_Answered")
 
@@ -48,6 +52,10 @@ class NotAnswered(Exception):
 
 class NotThere(NotAnswered):
     """Nobody answers there: it does not run, or not yet."""
+
+
+class NotSecure(NotThere):
+    """The file says that there is TLS, and there is none, or its certificate cannot be read."""
 
 
 class NotAllowed(NotAnswered):
@@ -131,25 +139,48 @@ class Asker:
         headers = {"Host": "localhost"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        connection = self._connection()
+        tls = self._config.tls
+        if self._path or tls is None:
+            return self._exchange(self._plain(), method, path, headers)
+        try:
+            return self._exchange(self._secure(tls), method, path, headers)
+        except NotSecure as error:
+            # A service that refused the file goes on without TLS, and has to be asked why.
+            if not is_loopback(self._host):
+                raise
+            try:
+                return self._exchange(self._plain(), method, path, headers)
+            except NotThere:
+                raise error from None
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str]
+    ) -> Answer:
         try:
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
             return Answer(answer.status, answer.read())
         except (OSError, http.client.HTTPException) as error:
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NotThere(f"nobody answers at {self.where} ({words}).") from None
+            kind = NotSecure if getattr(error, "reason", "") == _NO_TLS else NotThere
+            raise kind(f"nobody answers at {self.where} ({words}).") from None
         finally:
             connection.close()
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _plain(self) -> http.client.HTTPConnection:
         if self._path:
             return _UnixConnection(self._path)
-        tls = self._config.tls
-        if tls is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+        return http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+
+    def _secure(self, tls: Tls) -> http.client.HTTPConnection:
         # Exactly this service's certificate is trusted; its name is not that of the loopback address.
-        context = ssl.create_default_context(cafile=str(tls.cert))
+        try:
+            context = ssl.create_default_context(cafile=str(tls.cert))
+        except OSError as error:
+            raise NotSecure(
+                f"{self._config.place('tls')}: {tls.cert} cannot be used, so the service cannot be trusted"
+                f" to be itself ({error.strerror or error})."
+            ) from None
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return http.client.HTTPSConnection(self._host, self._port, timeout=_PATIENCE, context=context)

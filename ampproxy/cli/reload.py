@@ -17,6 +17,10 @@ from ampproxy.status import ReloadReport, Status
 PATH = "/ampproxy/reload"
 #: Seconds for which a reading that the service did by itself is told of.
 _NEWS = 60.0
+_ELSEWHERE = (
+    " If the file names another host, port or tls than it did, the service may have refused it: its log says why,"
+    " and --at asks it where it listened before."
+)
 
 
 @click.command("reload")
@@ -38,7 +42,7 @@ def command(file: Path | None, at: str) -> None:
     try:
         before, report = insist(partial(ask, asker), time.sleep)
     except NotAnswered as error:
-        raise click.ClickException(f"the service could not be asked: {error}") from None
+        raise click.ClickException(f"the service could not be asked: {error}{_ELSEWHERE}") from None
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     if not report.ok:
@@ -65,9 +69,9 @@ def ask(asker: Asker) -> tuple[Status, ReloadReport]:
 
 
 def _by_itself(before: Status, now: float) -> tuple[str, ...]:
-    """What the service has just put in force without being asked."""
+    """What the service has just put in force already, by itself or by another command."""
     last = before.reload
     if last is None or not last.ok or not last.changes or now - last.at > _NEWS:
         return ()
     ago = max(0.0, now - last.at)
-    return (*last.changes, f"(read by itself {ago:.0f} s ago, as configuration {last.generation})")
+    return (*last.changes, f"(in force for {ago:.0f} s already, as configuration {last.generation})")

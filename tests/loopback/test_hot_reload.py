@@ -294,6 +294,36 @@ def test_another_certificate(configured: Configured, tmp_path: Path) -> None:
     assert configured.run("reload").exit_code == 0
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_certificate_that_cannot_be_used(configured: Configured, tmp_path: Path, there: bool) -> None:
+    """Not there, or not the key's: the service goes on as it was, and the command says why."""
+    if there:
+        put_certificate(tmp_path, trustme.CA())
+        (tmp_path / "key.pem").write_bytes(trustme.CA().issue_cert("localhost").private_key_pem.bytes())
+    files = {"cert": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
+    configured.path.write_text(json.dumps({**configured.values, "tls": {"enable": True, **files}}))
+    told = configured.run("reload")
+    assert told.exit_code == 1
+    problem = "key.pem is not the key of" if there else "tls.cert: there is no such file"
+    assert "config.yaml:1: tls" in told.output
+    assert problem in told.output
+    assert "The file was not put in force; configuration" in told.output
+    assert configured.get("/healthz").status == 200
+
+
+def test_port_that_is_taken(configured: Configured, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file names a port that another program has: who asks there is told where to ask."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        configured.path.write_text(json.dumps({**configured.values, "port": other.getsockname()[1]}))
+        told = configured.run("reload", "--at", f"127.0.0.1:{configured.service.port}")
+        assert "config.yaml:1: port: Couldn't listen" in told.output
+        monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
+        monkeypatch.setattr("ampproxy.cli.asking._PATIENCE", 0.1)
+        told = configured.run("reload")
+    assert told.exit_code == 1
+    assert "the service may have refused it" in told.output
+
+
 def put_certificate(folder: Path, authority: trustme.CA) -> None:
     issued = authority.issue_cert("localhost")
     issued.private_key_pem.write_to_path(str(folder / "key.pem"))
