@@ -115,6 +115,10 @@ class Process:
         """The process before makes way."""
         succession, self._succession = self._succession, None
         assert succession is not None
+        if succession.followed != succession.generation:
+            # It has read another file since: a key that is no longer one must not be let in here.
+            self._service.follow(succession.followed)
+            self._watch.load()
         self._service.accept()
         succession.own_pidfile(self._twistd, self._service.gateway.log)
         self._service.gateway.log.info(

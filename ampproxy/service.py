@@ -100,6 +100,7 @@ class GatewayService(Service):
         self.watch: ConfigWatch | None = None
         self._restarts: Restarts | None = None
         self._held: Callable[[str], None] | None = None
+        self._hurried = False
         self.gateway = Gateway(config, self._around)
         self._announce()
         descriptors = Descriptors(reactor, around.log)
@@ -182,10 +183,12 @@ class GatewayService(Service):
     def _tell(self, told: tuple[str, ...] = ()) -> None:
         config = self.gateway.config
         self._log.info(
-            "Configuration {generation} is in force: {accounts} accounts, {mappings} model mappings{changed}",
+            "Configuration {generation} is in force{where}: {accounts} accounts, {mappings} model mappings"
+            "{changed}",
             generation=self.generation,
             accounts=len(config.accounts),
             mappings=len(config.ampcode.mappings),
+            where=f" for what process {os.getpid()} still serves" if self.site.ending else "",
             changes=told,
             changed=_listed(told),
         )
@@ -323,6 +326,10 @@ class GatewayService(Service):
         self._held = failed
         self.listeners.pause()
 
+    def follow(self, generation: int) -> None:
+        """Number the configuration, and those to come, after those of another process."""
+        self.generation = self.site.generation = generation + 1
+
     def accept(self) -> None:
         """Serve from now on."""
         self._held = None
@@ -391,6 +398,7 @@ class GatewayService(Service):
 
     def hurry(self) -> None:
         """Do not wait any longer for what is under way."""
+        self._hurried = True
         self._around.running.give_up()
 
     def stopService(self) -> Deferred[None]:
@@ -427,7 +435,10 @@ class GatewayService(Service):
         """End what is under way still, and give clients the time to hear of it."""
         running = self._around.running
         self._log.warn("{count} exchanges are cut off", count=running.count)
-        why = f"The gateway ends, and this took longer than it waits (setting: {setting}, {limit:g} s)."
+        why = f"this took longer than it waits (setting: {setting}, {limit:g} s)"
+        if self._hurried:
+            why = "was told to wait no longer"
+        why = f"The gateway ends, and {why}."
         running.dismiss(GatewayFault.of("unavailable", why, status=503))
         await self._while(
             lambda: running.count or any(channel.requests for channel in self.site.channels), _LAST_WORDS

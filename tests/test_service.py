@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import unittest
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from unittest.mock import patch
 
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import formatEvent
 from twisted.web.http_headers import Headers
 
 from ampproxy.config.load import load
@@ -217,6 +219,26 @@ class Serving(unittest.TestCase):
         self.assertTrue(left.called)
         assert request.error is not None
         self.assertIn("timeouts.drain", request.error.error.message)
+
+    def test_told_to_hurry(self) -> None:
+        """What is cut off because nobody waits any longer is not told that it took too long."""
+        request = Request()
+        self.service.gateway.around.running.begin(request)
+        left = self.start(lambda: self.service.leave(7))
+        self.reactor.advance(3)
+        self.service.hurry()
+        self.reactor.pump([0.1] * 20)
+        self.assertTrue(left.called)
+        assert request.error is not None
+        self.assertEqual(request.error.error.message, "The gateway ends, and was told to wait no longer.")
+
+    def test_reload_while_leaving(self) -> None:
+        """The log tells the configuration of a process that another one replaced from the service's."""
+        self.service.gateway.around.running.begin(Request())
+        self.start(lambda: self.service.leave(7))
+        self.service.use(self.config("port: 0\napi-keys: [k]\n"))
+        text = formatEvent(self.events[-1])
+        self.assertIn(f"is in force for what process {os.getpid()} still serves", text)
 
     def test_held(self) -> None:
         """A process that is to take another's place is starting until it may."""

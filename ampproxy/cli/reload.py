@@ -18,8 +18,8 @@ PATH = "/ampproxy/reload"
 #: Seconds for which a reading that the service did by itself is told of.
 _NEWS = 60.0
 _ELSEWHERE = (
-    " If the file names another host, port or tls than it did, the service may have refused it: its log says why,"
-    " and --at asks it where it listened before."
+    " If the file names another host, port or tls than it did, the service may have refused it: its log says"
+    " why, and --at asks it where it listened before."
 )
 
 

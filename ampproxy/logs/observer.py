@@ -131,7 +131,7 @@ class LogObserver:
         try:
             self._write_pending()
             told = self._told(event, name)
-            if rank >= 2 and not self._storms.admit(name, told.message + told.traceback):
+            if rank >= 2 and not self._storms.admit(name, f"{told.message}\n{told.traceback}"):
                 return
             line = self._format.event(told)
         except Exception as error:

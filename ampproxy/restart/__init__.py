@@ -16,7 +16,9 @@ The two processes talk over a pair of sockets, in lines of JSON::
                                                              the sockets, loads all it needs
                             <--- {"ready": pid}
     accepts no more
-                            {"go": true} --->
+                            {"go": true, "generation": ...} --->
+                                                             reads the configuration again if
+                                                             the other one has
                                                              accepts; owns the pidfile; is the
                                                              service manager's main process
                             <--- {"took": pid}

@@ -116,7 +116,9 @@ class Predecessor:
         try:
             self._attempt = _Attempt(self)
         except OSError as error:
-            self.failed(f"it could not be started: {error.strerror or error}")
+            self.failed(
+                f"it could not be started: {error.filename or 'a process'}: {error.strerror or error}"
+            )
 
     def cancel(self) -> None:
         """This process ends by itself: no other one is to take its place."""
@@ -133,7 +135,8 @@ class Predecessor:
         """All stays as it is."""
         self._attempt = None
         self.report = RestartReport(self._wall(), why)
-        self._log.error("There was no restart, this process goes on: {why}", why=why)
+        # What another process wrote may have many lines; each is cleaned like any other.
+        self._log.error("There was no restart, this process goes on: {lines}", lines=why)
 
 
 class _Attempt:
@@ -202,7 +205,8 @@ class _Attempt:
 
     def _clear(self, _: None) -> None:
         if not self._over:
-            self._control.say(go=True)
+            # This process may have read the configuration once more since the other one did.
+            self._control.say(go=True, generation=self._owner._generation())
 
     def _stuck(self, failure: Failure) -> None:
         if not self._over:

@@ -21,7 +21,8 @@ class Succession:
 
     :param told: what the predecessor says of it.
     :ivar inherited: its sockets.
-    :ivar generation: of its configuration.
+    :ivar generation: of its configuration, when this process was started.
+    :ivar followed: likewise when it made way.
     :ivar pidfile: the file that this process will own; empty: none.
     """
 
@@ -32,6 +33,7 @@ class Succession:
         self._stderr: int = told["stderr"]
         os.set_inheritable(self._stderr, False)
         self.generation: int = told["generation"]
+        self.followed = self.generation
         self.predecessor: int = told["pid"]
         self.inherited = Inherited(
             [listening(fd) for fd in told["activated"]],
@@ -98,6 +100,7 @@ class Succession:
             self._take = None
             self._give_up(str(message["stop"]))
         elif "go" in message:
+            self.followed = int(message.get("generation", self.generation))
             self._take_over()
 
     def _take_over(self) -> None:

@@ -150,7 +150,8 @@ def test_mappings() -> None:
 
 def test_mappings_by_role() -> None:
     """One that names no model is told by what Amp asks for it for."""
-    new = "ampcode:\n  model-mappings:\n    - {role: oracle, to: b}\n    - {from: a, role: [title, finder], to: b}\n"
+    new = "ampcode:\n  model-mappings:\n    - {role: oracle, to: b}\n"
+    new += "    - {from: a, role: [title, finder], to: b}\n"
     assert told("port: 8317", new) == (
         "ampcode.model-mappings: added any model for oracle -> b (line 3)",
         "ampcode.model-mappings: added a for title, finder -> b (line 4)",

@@ -540,3 +540,12 @@ def test_end_of_a_storm() -> None:
         sink.log.error("Trouble\nin lines")
     sink.observer.flush()
     assert sink.text.endswith(" error 2 more like this within 1 s: Trouble\n")
+
+
+def test_storm_of_defects() -> None:
+    """Of a traceback that comes again and again the message is told."""
+    sink = Sink()
+    for _ in range(7):
+        sink.log.failure("Trouble", failing())
+    sink.observer.flush()
+    assert sink.text.endswith(" CRIT  2 more like this within 1 s: Trouble\n")

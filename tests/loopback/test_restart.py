@@ -231,6 +231,43 @@ def test_revoked_in_the_old_process(tmp_path: Path, vendor: Any) -> None:
         service.stop()
 
 
+def test_read_anew_while_it_starts(tmp_path: Path, vendor: Any) -> None:
+    """What a reload put in force after the new process had read the file holds there from its first request
+    on: a key that was revoked meanwhile is not let in again, and no number of a configuration comes twice.
+    """
+    waits, goes = tmp_path / "waits", tmp_path / "goes"
+    first = (
+        "import os, pathlib, time\n"
+        "from ampproxy.restart.successor import Succession\n"
+        "begin = Succession.begin\n"
+        "def later(*arguments):\n"
+        f"    pathlib.Path({str(waits)!r}).touch()\n"
+        f"    while not os.path.exists({str(goes)!r}): time.sleep(0.01)\n"
+        "    begin(*arguments)\n"
+        "Succession.begin = later"
+    )
+    text = config(vendor, free_port()).replace("api-keys: [k]", "api-keys: [k, gone]")
+    service = Running(tmp_path, text, first=first)
+    try:
+        service.state()
+        os.kill(service.process.pid, signal.SIGUSR2)
+        wait_for(waits.exists)
+        service.path.write_text(text.replace("[k, gone]", "[k]"))
+        assert "api-keys: 1 removed" in service.command("reload").output
+        before = service.state()
+        goes.touch()
+        service.wait_for_log("serves from now on")
+        connection = service.connect()
+        connection.request("GET", "/v1/models", headers={"X-Api-Key": "gone"})
+        answer = connection.getresponse()
+        assert answer.status == 401
+        assert int(answer.headers["X-Ampproxy-Generation"]) > before["generation"]
+        assert service.state()["pid"] != before["pid"]
+    finally:
+        goes.touch()
+        service.stop()
+
+
 def test_unix_socket(tmp_path: Path, vendor: Any) -> None:
     """Its file stays while there is a process to listen on it, and is removed by the last. A port that the
     system chose stays, too.

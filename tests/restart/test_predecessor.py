@@ -34,7 +34,7 @@ lines = control.makefile("rw")
 def say(**message): lines.write(json.dumps(message) + "\\n"); lines.flush()
 def hear(): return json.loads(lines.readline())
 """
-GOOD = "say(ready=os.getpid())\nassert hear() == {'go': True}\nsay(took=os.getpid())\n"
+GOOD = "say(ready=os.getpid())\nassert hear() == {'go': True, 'generation': 7}\nsay(took=os.getpid())\n"
 
 
 class Ports:
@@ -136,7 +136,7 @@ class Restarting(unittest.TestCase):
 
     def test_cannot_be_started(self) -> None:
         """An interpreter that is gone is told of."""
-        self.assertIn("No such file", self.failure(self.begin(GOOD, "/nowhere/python")))
+        self.assertIn("/nowhere/python: No such file", self.failure(self.begin(GOOD, "/nowhere/python")))
 
     def test_no_descriptor_is_left(self) -> None:
         """A process to which nobody can talk is not even started: it would find the place free."""

@@ -104,6 +104,15 @@ def test_takes_over(place: Place) -> None:
     place.say(go=True)
     assert place.hear() == {"took": os.getpid()}
     assert (place.took, place.why) == (1, "")
+    assert (place.succession.generation, place.succession.followed) == (7, 7)
+
+
+def test_read_meanwhile(place: Place) -> None:
+    """The other one has read its configuration once more: this one hears of it before it serves."""
+    place.begin()
+    place.say(go=True, generation=9)
+    assert place.hear() == {"took": os.getpid()}
+    assert (place.succession.generation, place.succession.followed) == (7, 9)
 
 
 def test_other_one_died(place: Place) -> None:
