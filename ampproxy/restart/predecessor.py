@@ -116,9 +116,8 @@ class Predecessor:
         try:
             self._attempt = _Attempt(self)
         except OSError as error:
-            self.failed(
-                f"it could not be started: {error.filename or 'a process'}: {error.strerror or error}"
-            )
+            what = f"{error.filename}: " if error.filename else ""
+            self.failed(f"it could not be started: {what}{error.strerror or error}")
 
     def cancel(self) -> None:
         """This process ends by itself: no other one is to take its place."""
