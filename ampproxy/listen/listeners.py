@@ -18,7 +18,7 @@ from ampproxy.config.schema import Config, Tls
 from ampproxy.errors import ConfigError
 from ampproxy.listen import describe, is_reachable_from_elsewhere, tls_options
 from ampproxy.listen.inherited import Inherited, is_systemds
-from ampproxy.listen.sockets import Front, Opener, SharedPort
+from ampproxy.listen.sockets import Front, Opener, SharedPort, every_interface
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,8 @@ class Listeners:
                 else:
                     fresh.append(Opened(key, open_it()))
             _check_reach([*kept, *fresh], config)
-        except (ConfigError, CannotListenError):
-            for opened in fresh:
-                opened.port.stopListening()
+        except BaseException:
+            self._close(fresh)
             raise
         return Move(kept, fresh, before, tls, context, other)
 
@@ -140,7 +139,10 @@ class Listeners:
 
     def cancel(self, move: Move) -> None:
         """Undo what was prepared."""
-        for opened in move.fresh:
+        self._close(move.fresh)
+
+    def _close(self, ports: Iterable[Opened]) -> None:
+        for opened in ports:
             opened.port.stopListening().addErrback(self._failed)
 
     def handed(self) -> tuple[dict[str, list[socket]], list[socket], list[str]]:
@@ -219,11 +221,10 @@ class Listeners:
         return SharedPort(self._reactor, self._inherited.activated[index].dup(), self._front)
 
     def _configured(self, host: str, port: int) -> SharedPort:
-        # One socket for both families, where the system lets IPv6 sockets take IPv4 connections.
         opener = Opener(
             self._reactor, self._inherited.take(f"tcp:{port}:{host}"), self._on_port(port) if port else ()
         )
-        return opener.listenTCP(port, self._front, interface=host or "::")
+        return opener.listenTCP(port, self._front, interface=host or every_interface())
 
     def _on_port(self, port: int) -> list[Any]:
         found = []

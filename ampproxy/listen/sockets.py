@@ -237,7 +237,7 @@ def bind_tcp(host: str, port: int, backlog: int, rivals: Iterable[socket.socket]
     :param rivals: see :class:`Opener`.
     :raises CannotListenError: it cannot.
     """
-    sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    sock = _stream_socket(socket.AF_INET6 if ":" in host else socket.AF_INET, host, port)
     try:
         address: Any = (host, port)
         if ":" in host:
@@ -251,6 +251,25 @@ def bind_tcp(host: str, port: int, backlog: int, rivals: Iterable[socket.socket]
         raise CannotListenError(host, port, error) from None
     sock.setblocking(False)
     return sock
+
+
+def _stream_socket(family: int, interface: str | None, port: int | str) -> socket.socket:
+    try:
+        return socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise CannotListenError(interface, port, error) from None
+
+
+def every_interface() -> str:
+    """The address of all of them: one socket takes both families, where the system has IPv6 and lets its
+    sockets take IPv4 connections.
+    """
+    try:
+        socket.socket(socket.AF_INET6, socket.SOCK_STREAM).close()
+    except OSError as error:
+        if error.errno == errno.EAFNOSUPPORT:
+            return "0.0.0.0"  # noqa: S104  asked for
+    return "::"
 
 
 def _bind(sock: socket.socket, address: Any, backlog: int, rivals: tuple[socket.socket, ...]) -> None:
@@ -280,7 +299,7 @@ def bind_unix(path: str, backlog: int, mode: int) -> socket.socket:
     :param path: of the file; one that begins with a zero byte is a name in Linux's abstract space.
     :raises CannotListenError: it cannot.
     """
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = _stream_socket(socket.AF_UNIX, None, path)
     try:
         if _is_left_over(path):
             os.unlink(path)

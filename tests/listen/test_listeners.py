@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import ssl
@@ -20,7 +21,7 @@ from twisted.logger import Logger
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
-from ampproxy.listen import describe
+from ampproxy.listen import describe, sockets
 from ampproxy.listen.inherited import FIRST, Inherited
 from ampproxy.listen.listeners import Listeners
 from ampproxy.listen.sockets import listening
@@ -128,6 +129,44 @@ def test_taken(made: Callable[..., Listeners]) -> None:
         in_reactor(listeners.prepare, config(f"port: {taken}"))
     assert listeners.ports == [port]
     assert greeting(("127.0.0.1", port.getHost().port)) == b"hello"
+
+
+class Sockets:
+    """The module ``socket`` of a system that has no IPv6, or no descriptor left."""
+
+    def __init__(self, number: int, *families: int) -> None:
+        self.number = number
+        self.families = families
+
+    def __getattr__(self, name: str) -> Any:
+        return self.make if name == "socket" else getattr(socket, name)
+
+    def make(self, family: int, kind: int) -> socket.socket:
+        if family in self.families:
+            raise OSError(self.number, os.strerror(self.number))
+        return socket.socket(family, kind)
+
+
+def test_every_interface(made: Callable[..., Listeners], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system has no IPv6, that is every one of IPv4."""
+    text = 'port: 0\nhost: ""\napi-keys: [k]'
+    listeners = made(text)
+    assert greeting(("127.0.0.1", listeners.ports[0].getHost().port)) == b"hello"
+    monkeypatch.setattr(sockets, "socket", Sockets(errno.EAFNOSUPPORT, socket.AF_INET6))
+    assert where(made(text))[0].startswith("0.0.0.0:")
+
+
+@pytest.mark.parametrize("text", ["port: 0\nhost: ::1", "port: 0"])
+def test_no_socket(made: Callable[..., Listeners], monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """An address of a kind that the system lacks is told as one that cannot be had; so is the lack of
+    descriptors.
+    """
+    families = socket.AF_INET6, socket.AF_INET, socket.AF_UNIX
+    monkeypatch.setattr(sockets, "socket", Sockets(errno.EMFILE, *families))
+    with pytest.raises(CannotListenError, match="Too many open files"):
+        made(text)
+    with pytest.raises(CannotListenError, match="Too many open files"):
+        sockets.bind_unix("/nowhere", 1, 0o600)
 
 
 def test_cancelled(made: Callable[..., Listeners]) -> None:
