@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
@@ -54,6 +54,7 @@ class MetricsService:
         self._running = False
         self._retry: IDelayedCall | None = None
         self._told_of = ""
+        self._closing: Deferred[None] = succeed(None)
 
     def observe(self, record: ExchangeRecord) -> None:
         """An exchange has ended. An :data:`~ampproxy.relay.record.Observer`."""
@@ -70,20 +71,25 @@ class MetricsService:
         if not self._running:
             return
         if (settings.enable, settings.host, settings.port) != (before.enable, before.host, before.port):
-            self._close().addCallback(lambda _: self._open())
+            self._close()
+            self._open_when_closed()
         else:
             self._configure(gateway)
 
     def start(self) -> None:
         """Listen, if that is wanted."""
         self._running = True
-        self._open()
+        self._open_when_closed()
 
     def stop(self) -> Deferred[None]:
-        """Listen no longer; another process may want the port."""
+        """Listen no longer; another process may want the port. Fires when it can have it."""
         self._running = False
         self._drop()
         return self._close()
+
+    def _open_when_closed(self) -> None:
+        """Twisted closes a port in the reactor's next turn; until then it is taken, by ourselves."""
+        self._closing.addCallback(lambda _: self._open())
 
     def _open(self) -> None:
         gateway = self._gateway
@@ -171,8 +177,9 @@ class MetricsService:
         if retry is not None:
             retry.cancel()
         port, self.port = self.port, None
-        closing: Any = None if port is None else port.stopListening()
-        return closing if isinstance(closing, Deferred) else succeed(None)
+        if port is not None:
+            self._closing = maybeDeferred(port.stopListening)
+        return self._closing
 
 
 def _named_models(config: Config) -> Iterator[str]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.task import Clock
+from twisted.internet.task import Clock, deferLater
 from twisted.internet.testing import StringTransport
 from twisted.logger import Logger, formatEvent
 
@@ -26,8 +27,9 @@ class Port:
     def getHost(self) -> IPv4Address:
         return IPv4Address("TCP", self.interface, self.number)
 
-    def stopListening(self) -> None:
-        self.reactor.open.remove(self)
+    def stopListening(self) -> Deferred[None]:
+        # As Twisted's: in the next turn.
+        return deferLater(self.reactor, 0, self.reactor.open.remove, self)
 
 
 class Reactor(Clock):
@@ -58,6 +60,7 @@ class House:
     def use(self, **settings: Any) -> None:
         config = replace(self.world.gateway.config, metrics=Metrics(**settings))
         self.service.use(Gateway(config, self.world.gateway.around))
+        self.reactor.advance(0)
 
     def ask(self, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple[int, bytes, bytes]:
         """Status, head and body."""
@@ -141,9 +144,23 @@ def test_a_port_that_is_taken() -> None:
     house.reactor.taken.clear()
     house.reactor.advance(RETRY)
     house.service.stop()
-    assert house.reactor.getDelayedCalls() == []
+    house.reactor.advance(0)
+    assert (house.addresses(), house.reactor.getDelayedCalls()) == ([], [])
     house.service.start()
     assert b'outcome="completed",role=""} 1.0\n' in house.ask()[2]
+
+
+def test_stopped_and_started_at_once() -> None:
+    """A restart that comes to nothing in the same moment leaves no gap."""
+    house = House()
+    house.service.start()
+    stopped = house.service.stop()
+    house.service.start()
+    assert not stopped.called
+    house.reactor.advance(0)
+    assert stopped.called
+    assert house.addresses() == [("127.0.0.1", 9317)]
+    assert house.lines == ["Metrics are at http://127.0.0.1:9317/metrics"] * 2
 
 
 def test_reload() -> None:
