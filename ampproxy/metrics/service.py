@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
@@ -178,7 +178,8 @@ class MetricsService:
             retry.cancel()
         port, self.port = self.port, None
         if port is not None:
-            self._closing = maybeDeferred(port.stopListening)
+            stop: Callable[[], Any] = port.stopListening
+            self._closing = maybeDeferred(stop)
         return self._closing
 
 
