@@ -21,8 +21,12 @@ from ampproxy.demo.schema import Mismatch
 from ampproxy.demo.stand_in import StandIn, start_vendor
 from ampproxy.demo.vendor import Answering, Recorded, Reply, Scripts, Vendor, VendorError, dump
 
-#: Headers that a gateway adds or an SDK puts on for its vendor's statistics.
-LEAKING = re.compile(r"x-forwarded-.*|x-stainless-.*|x-real-ip|forwarded|via|x-goog-api-key")
+#: Headers that a gateway adds, and those by which an SDK tells which program runs and where. What else SDKs
+#: put on (``X-Stainless-Retry-Count``) comes from every client of Amp's.
+LEAKING = re.compile(
+    r"x-forwarded-.*|x-real-ip|forwarded|via|x-goog-api-key"
+    r"|x-stainless-(?:arch|lang|os|package-version|runtime|runtime-version)"
+)
 #: Paths that a browser opens: no key is needed there, and one that comes anyhow must be the right one.
 _PAGES = re.compile(r"/(?:auth|threads|docs|settings)(?:/.*)?")
 

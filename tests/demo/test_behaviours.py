@@ -218,6 +218,12 @@ def test_amp_refuses_leaks(upstream, name):
     assert (answered.status, answered.json["error"]["code"]) == (400, "leaking-header")
 
 
+def test_amp_takes_what_every_sdk_sends(upstream):
+    """A model that falls back is asked for by an SDK, which counts its tries."""
+    sent = {**upstream.headers, "X-Stainless-Retry-Count": "0", "X-Stainless-Timeout": "600"}
+    assert upstream("GET", "/api/user", None, sent).status == 200
+
+
 def test_amp_bytes(upstream):
     """A download has the size asked for; an upload is counted and hashed; one answer is secretly gzip."""
     assert len(upstream("GET", "/api/threads/download/1000003").body) == 1_000_003
