@@ -13,6 +13,7 @@ import click
 from ampproxy.cli.configured import config_option, read_config
 from ampproxy.config.schema import FallbackRule
 from ampproxy.credits.allowance import NAME, digest_of, name_of
+from ampproxy.ledger.file import denied
 from ampproxy.routing.fallback import limits_of
 from ampproxy.wire.redact import Secret
 
@@ -81,8 +82,13 @@ def _used(path: Path, keys: Sequence[Secret]) -> dict[str, list[_Used]]:
     :param keys: the clients', which the log calls by their place among them.
     """
     found: dict[str, list[_Used]] = {}
-    if not path.exists():
+    try:
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
         return found
+    except OSError as error:
+        raise click.ClickException(f"{path} cannot be read: {denied(error)}") from None
     try:
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:

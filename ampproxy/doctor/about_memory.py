@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 
 from ampproxy.amp.routes import below_models
+from ampproxy.clients import files
 from ampproxy.config.schema import ALLOW
 from ampproxy.doctor.context import Context
 from ampproxy.doctor.finding import Finding, note, ok
-from ampproxy.relay.unknown import UnknownRoute, read
+from ampproxy.relay.unknown import NAME, UnknownRoute, read
 from ampproxy.wire.redact import printable
 
 #: So many routes are named one by one.
@@ -20,7 +21,16 @@ def unknown_routes(context: Context) -> Iterator[Finding]:
     """Routes of Amp's that were asked for and that this version does not know."""
     if context.config is None:
         return
-    routes = read(context.config.state_dir).routes
+    kept = context.config.state_dir / NAME
+    try:
+        there = files.content(kept) is not None
+    except OSError as error:
+        yield note(
+            f"Which new routes clients asked for cannot be read: {kept}: {error.strerror}.",
+            "run the doctor as the user that the service runs as",
+        )
+        return
+    routes = read(context.config.state_dir).routes if there else ()
     if not routes:
         yield ok("No client has asked for a route of Amp's that is not known here.")
     for route in routes[:_NAMED]:

@@ -175,13 +175,17 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
     :raises LedgerError: there is none, or it cannot be read; says why.
     """
-    if not path.exists():
+    if not _is_there(path):
         raise LedgerError(f"there is no ledger at {path}")
     problem: Exception | None = None
     for mode in _modes(path):
-        connection = sqlite3.connect(
-            f"file:{quote(str(path))}?{mode}", uri=True, timeout=PATIENCE, isolation_level=None
-        )
+        try:
+            connection = sqlite3.connect(
+                f"file:{quote(str(path))}?{mode}", uri=True, timeout=PATIENCE, isolation_level=None
+            )
+        except sqlite3.Error as error:
+            problem = problem or error
+            continue
         try:
             version = _version(connection)
             _check_version(connection, path, MIGRATIONS)
@@ -196,6 +200,27 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             raise
     assert problem is not None
     raise LedgerError(f"{path} cannot be read: {explained(problem)}")
+
+
+def _is_there(path: Path) -> bool:
+    """:raises LedgerError: the system does not let us read it, or not even look."""
+    try:
+        with path.open("rb"):
+            return True
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise LedgerError(f"{path} cannot be read: {denied(error)}") from None
+
+
+def denied(error: OSError) -> str:
+    """Why the system does not let us read what the service keeps, and what helps."""
+    said = error.strerror or type(error).__name__
+    return (
+        f"{said}: run this as the user that the service runs as"
+        if isinstance(error, PermissionError)
+        else said
+    )
 
 
 def _modes(path: Path) -> tuple[str, ...]:

@@ -74,3 +74,12 @@ def test_broken_file(run, tmp_path):
     told = run(RULES)
     assert told.exit_code == 1
     assert "cannot be read: file is not a database" in told.output
+
+
+def test_a_file_that_cannot_be_read(tmp_path):
+    """As where the state is another user's: said in one line."""
+    file = tmp_path / "config.yaml"
+    file.write_text(f"state-dir: {tmp_path / ('x' * 300)}\n{RULES}")
+    told = CliRunner().invoke(command, ["--config", str(file)])
+    assert told.exit_code == 1
+    assert "cannot be read: File name too long" in told.output

@@ -18,7 +18,7 @@ from ampproxy.cli.usage import moment
 from ampproxy.config.ledger import LEDGER
 from ampproxy.ledger import NAME
 from ampproxy.ledger.entry import Tokens
-from ampproxy.ledger.file import DAY
+from ampproxy.ledger.file import DAY, denied
 from ampproxy.ledger.prices import parse_prices
 from ampproxy.ledger.report import DIMENSIONS
 from ampproxy.ledger.store import Store
@@ -244,6 +244,16 @@ def test_a_damaged_ledger(fail, state):
     code, told = fail()
     assert code == 1
     assert "cannot be read: it is not a ledger" in told
+
+
+def test_a_ledger_that_cannot_be_read(fail, tmp_path, state):
+    """Not even looked for: said in one line, whatever the system's reason is."""
+    (state / NAME).mkdir(parents=True)
+    assert f"Error: {state / NAME} cannot be read: Is a directory\n" in fail()[1]
+    result = invoke(tmp_path, tmp_path / ("x" * 300))
+    assert result.exit_code == 1
+    assert "cannot be read: File name too long" in result.stderr
+    assert denied(PermissionError(13, "Permission denied")).endswith("as the user that the service runs as")
 
 
 def test_the_documentation_knows_all_options():

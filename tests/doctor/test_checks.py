@@ -426,6 +426,9 @@ def test_unknown_routes(tmp_path):
     )
     assert len(findings) == 11
     assert findings[-1].text.startswith("3 more routes")
+    # What cannot be read is not taken for nothing.
+    (finding,) = found("unknown-routes", context(home=tmp_path / ("x" * 300)))
+    assert (finding.level, "File name too long" in finding.text) == ("note", True)
 
 
 def test_worst():
