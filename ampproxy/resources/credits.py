@@ -266,7 +266,9 @@ class ProviderPathResource(AmpResource):
                 f"The gateway does not know {record.path}, and Amp is not asked. {' '.join(route.reasons)}",
                 code="model_not_found",
             )
-        await spend(gateway, request, record, route, body)
+        # What says nothing has no model answer: the CLI warms a connection up so before it asks.
+        free = request.method in (b"GET", b"HEAD") and not body
+        await spend(gateway, request, record, route, body, free=free)
 
 
 def _peek(body: bytes) -> Peek:

@@ -303,6 +303,20 @@ def test_google_bounds_are_read():
     assert len(on.client.sent) == 2
 
 
+def test_warming_up_costs_no_tokens():
+    """The CLI does so before each call at one provider. It is a request all the same."""
+    on = world("\n    - {daily-tokens: 100, daily-requests: 2}\n")
+    path = f"{PROVIDER}/cerebras/v1/tcp_warming"
+    for _ in range(2):
+        on.request("GET", path)
+        on.client.sent[-1].respond_whole(200, b"{}", JSON)
+    assert len(on.client.sent) == 2
+    assert on.request("GET", path).status == 402
+    other = world("\n    - {daily-tokens: 100}\n")
+    assert other.request("POST", path, body=b"").status == 402
+    assert other.client.sent == []
+
+
 def test_counting_costs_no_tokens():
     on = world("\n    - {daily-tokens: 0}\n")
     ask(on, path=f"{PROVIDER}/openai/v1/responses/input_tokens")
