@@ -15,9 +15,11 @@ _ACTIONS = {"allow": "allow", "never": "never"}
 
 
 def _one_or_several(place: Place) -> tuple[str, ...]:
-    """A name, or a list of names."""
+    """A name, or a list of names, which is not empty: that would be for all, and opened a wall."""
     if isinstance(place.node, Sequence):
         names: tuple[str, ...] = ListOf(readers.NAME, "a name or a list of names")(place)
+        if not names:
+            raise Wrong("is an empty list: expected at least one name, or leave it out for all")
         return names
     return (readers.NAME(place),)
 

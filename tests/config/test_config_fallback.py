@@ -51,6 +51,9 @@ def test_rules():
         ("\n    - {action: allow, daily-tokens: 3}", "4: ampcode.fallback[0].action", "one of the two"),
         ("\n    - {role: orakle, action: never}", "4: ampcode.fallback[0].role", "did you mean oracle?"),
         ("\n    - {role: [x], action: never}", "4: ampcode.fallback[0].role", "expected one of smart, rush"),
+        # For no model is not for all.
+        ("\n    - {model: [], action: allow}", "4: ampcode.fallback[0].model", "is an empty list"),
+        ("\n    - {role: [], action: allow}", "4: ampcode.fallback[0].role", "is an empty list"),
         ("\n    - {daily-tokens: many}", "4: ampcode.fallback[0].daily-tokens", "a whole number"),
         ("\n    - {daily-tokens: 3, per: key}", "4: ampcode.fallback[0].per", "client or all"),
     ],
