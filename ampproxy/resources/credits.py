@@ -171,11 +171,13 @@ async def spend(
 def _tell(gateway: Gateway, route: Route, record: ExchangeRecord) -> None:
     """Every request that costs credits is a warning, with what would avoid it."""
     gateway.log.warn(
-        "forwarding to ampcode.com (uses amp credits): {model}{role}. To serve it locally:\n{remedy}",
+        "forwarding to ampcode.com (uses amp credits): {model}{role}{remedy}",
         model=shown(route.asked) or record.path,
         role=f" for {route.role}" if route.role else "",
         path=record.path,
-        remedy=route.remedy,
+        remedy=f". To serve it locally:\n{route.remedy}"
+        if route.remedy
+        else f", at {record.path}, which no account could serve",
     )
 
 

@@ -6,6 +6,7 @@ import gzip
 import json
 
 import pytest
+from twisted.logger import formatEvent
 
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, World
 
@@ -163,6 +164,8 @@ def test_unknown_paths_by_the_model_in_their_body():
     (sent,) = on.client.sent
     assert (sent.url, json.loads(sent.body)["prompt"]) == (f"https://amp.test{path}", "a cat")
     assert sent.header("authorization") == [f"Bearer {AMP_KEY}"]
+    (warning,) = [formatEvent(event) for event in on.events if "ampcode.com" in event["log_format"]]
+    assert warning.endswith(f"credits): gpt-image-2, at {path}, which no account could serve")
 
 
 def test_compressed_bodies():
