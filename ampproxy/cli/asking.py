@@ -24,6 +24,8 @@ from ampproxy.status import Status
 STATE = "/readyz"
 #: Seconds for one answer.
 _PATIENCE = 10.0
+#: Seconds for connecting and agreeing on TLS.
+_HANDSHAKE = 2.0
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 #: So many of the configured keys are tried: a service that has not read the file yet knows an older one.
 _KEYS = 5
@@ -183,7 +185,7 @@ class Asker:
             ) from None
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        return http.client.HTTPSConnection(self._host, self._port, timeout=_PATIENCE, context=context)
+        return _TlsConnection(self._host, self._port, timeout=_PATIENCE, context=context)
 
 
 def insist(question: Callable[[], _Answered], pause: Callable[[float], None]) -> _Answered:
@@ -202,6 +204,19 @@ def insist(question: Callable[[], _Answered], pause: Callable[[float], None]) ->
             if left < 0:
                 raise
             pause(_PAUSE)
+
+
+class _TlsConnection(http.client.HTTPSConnection):
+    """HTTPS; raises ``NotSecure`` where nobody speaks TLS."""
+
+    def connect(self) -> None:
+        """Connect. A server without TLS waits for more of what it takes for a request: so do we not."""
+        patience, self.timeout = self.timeout, _HANDSHAKE
+        try:
+            super().connect()
+        except TimeoutError:
+            raise NotSecure(f"nobody speaks TLS at {self.host}:{self.port}.") from None
+        self.sock.settimeout(patience)
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -295,8 +295,12 @@ def test_another_certificate(configured: Configured, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_certificate_that_cannot_be_used(configured: Configured, tmp_path: Path, there: bool) -> None:
+def test_certificate_that_cannot_be_used(
+    configured: Configured, tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Not there, or not the key's: the service goes on as it was, and the command says why."""
+    # It does not speak TLS, so this is how long it is tried.
+    monkeypatch.setattr("ampproxy.cli.asking._HANDSHAKE", 0.2)
     if there:
         put_certificate(tmp_path, trustme.CA())
         (tmp_path / "key.pem").write_bytes(trustme.CA().issue_cert("localhost").private_key_pem.bytes())
