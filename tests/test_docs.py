@@ -52,6 +52,12 @@ def test_commands(page: Path) -> None:
         assert verb in VERBS, f"{page.name}: ampproxy {verb}"
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pipx(page: Path) -> None:
+    """Without its option pipx puts no twistd on the path, and nothing could be started."""
+    assert not re.findall(r"pipx install (?!--include-deps)", text_of(page))
+
+
 def test_every_page_is_in_the_index() -> None:
     pages = {page.stem for page in PAGES if page.parent.name == "docs"}
     index = set(re.findall(r"\(([a-z]+)\.md\)", text_of(TREE / "docs" / "index.md")))
