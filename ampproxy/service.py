@@ -150,11 +150,20 @@ class GatewayService(Service):
         self.listeners.commit(move)
         self._change_logins(source, config, logins)
         self._around.client.use(config.timeouts.connect, _proxies(gateway.config))
+        self._end_rests(gateway.config.accounts)
         self._swap(gateway, told, ask_again=True)
         ended = end_revoked(gateway)
         if ended:
             self._log.warn("{count} exchanges with revoked client keys were ended", count=ended)
         return told
+
+    def _end_rests(self, accounts: Iterable[Account]) -> None:
+        """Accounts that are not to rest any more do not go on with a rest that began before."""
+        state = self._around.pool_state
+        rested = {state.identity(old) for old in self.gateway.config.accounts if not old.disable_cooling}
+        for account in accounts:
+            if account.disable_cooling and state.identity(account) in rested:
+                state.forgive(account)
 
     def _changes(self, config: Config) -> tuple[str, ...]:
         """What is another one now, for people."""

@@ -20,6 +20,7 @@ from twisted.web.http_headers import Headers
 
 from ampproxy.config.load import load
 from ampproxy.config.schema import Config
+from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.errors import ConfigError, ExchangeError
 from ampproxy.service import GatewayService
 from ampproxy.tap import attach_logins, build
@@ -239,6 +240,22 @@ class Serving(unittest.TestCase):
         self.service.use(self.config("port: 0\napi-keys: [k]\n"))
         text = formatEvent(self.events[-1])
         self.assertIn(f"is in force for what process {os.getpid()} still serves", text)
+
+    def test_rests_that_are_switched_off(self) -> None:
+        """An account that rests serves again when its owner says that it is not to rest; no other reload
+        ends a rest.
+        """
+        state = self.service.gateway.around.pool_state
+        (account,) = self.service.gateway.config.accounts
+        verdict = Verdict(action=Action.REST_MODEL, reason="is rate limited", rest=600)
+        state.health(state.identity(account)).failed(("a", "m", "c"), verdict, 1.0, 2.0, 600)
+
+        def rests() -> int:
+            return len(state.health(state.identity(account)).rests)
+
+        for text, left in ((CONFIG, 1), (f"{CONFIG}disable-cooling: true\n", 0)):
+            self.service.use(self.config(text))
+            self.assertEqual(rests(), left)
 
     def test_held(self) -> None:
         """A process that is to take another's place is starting until it may."""
