@@ -7,9 +7,12 @@ loopback they send a public token there; where it is, they leave that out, too.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from functools import partial
-from urllib.parse import quote
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
+import msgspec
 from twisted.web.http_headers import Headers
 
 from ampproxy.amp import metadata
@@ -18,6 +21,7 @@ from ampproxy.relay.filters import Filter, WholeFilter
 from ampproxy.resources.browser import SiteChange
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.site import GatewayRequest
+from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.redact import Secret
 
 _METADATA = b"/actors/metadata"
@@ -25,6 +29,8 @@ _SOCKET = re.compile(rb"/actors/gateway/[^/]+/websocket(?:/|\Z)")
 _REQUEST = re.compile(rb"/actors/gateway/[^/]+/request(?:/|\Z)")
 #: Where a public token may stand: a query's member, a header.
 _MEMBER, _HEADER = "rvt-token", b"X-Rivet-Token"
+#: Where the parameters of a connection stand: a header, or a part of what a socket offers to speak.
+_CONNECTION, _OFFERED = b"X-Rivet-Conn-Params", b"rivet_conn_params."
 
 
 def is_metadata(request: GatewayRequest) -> bool:
@@ -63,6 +69,38 @@ def with_token(request: GatewayRequest, url: str, headers: Headers, token: Secre
 def _brings_member(query: bytes) -> bool:
     name = _MEMBER.encode() + b"="
     return any(pair.startswith(name) and pair != name for pair in query.split(b"&"))
+
+
+def bears_key(request: GatewayRequest, knows: Callable[[bytes], bool]) -> bool:
+    """Whether a client's key stands where it would travel on with a connection to an actor: as the public
+    token, or among the parameters, which stay as they are.
+
+    :param knows: whether something is a client's key.
+    """
+    get = request.requestHeaders.getRawHeaders
+    members = (pair.partition(b"=") for pair in request.query.split(b"&"))
+    tokens = [unquote_to_bytes(value) for name, _, value in members if name == _MEMBER.encode()]
+    parameters = list(get(_CONNECTION) or ())
+    for offer in b",".join(get(b"sec-websocket-protocol") or ()).split(b","):
+        name, _, value = offer.strip().partition(_OFFERED)
+        if value and not name:
+            parameters.append(value)
+    held = (text for value in parameters for text in _texts(value))
+    return any(map(knows, (*(get(_HEADER) or ()), *tokens, *held)))
+
+
+def _texts(parameters: bytes) -> Iterator[bytes]:
+    """Every text in a connection's parameters: percent-encoded JSON."""
+    try:
+        waiting: list[Any] = [msgspec.json.decode(unquote_to_bytes(parameters))]
+    except BAD_JSON:
+        return
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value.encode("utf-8", "surrogatepass")
+        elif isinstance(value, (dict, list)):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
 
 
 class MetadataChange(SiteChange):

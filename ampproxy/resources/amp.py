@@ -13,7 +13,7 @@ from ampproxy.amp.keys import find_key
 from ampproxy.errors import ClientFault, GatewayFault
 from ampproxy.relay.forward import Change
 from ampproxy.relay.record import ExchangeRecord
-from ampproxy.resources.actors import MetadataChange, is_metadata, needs_no_key, with_token
+from ampproxy.resources.actors import MetadataChange, bears_key, is_metadata, needs_no_key, with_token
 from ampproxy.resources.admission import admit_client, client_of_page
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource
 from ampproxy.resources.browser import (
@@ -78,6 +78,12 @@ class AmpResource(GatewayResource, ReverseProxyResource):
                 "permission",
                 "Access denied: management routes are restricted to localhost"
                 " (setting: ampcode.restrict-management-to-localhost).",
+            )
+        if request.path.startswith(b"/actors/") and bears_key(request, self.gateway.guard.knows):
+            raise ClientFault.of(
+                "permission",
+                "A client key of this gateway stands in the token or the parameters of a connection to an"
+                " actor, which go on to Amp as they are. Amp does not know that key, and is not told it.",
             )
         found = self._identify(request)
         if isinstance(found, Deferred):

@@ -6,6 +6,7 @@ import gzip
 import json
 import unittest
 from typing import Any
+from urllib.parse import quote
 
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, CONFIG, World
 from tests.resources.test_tunnel import SWITCH, UPGRADE, Upstream
@@ -138,6 +139,25 @@ class Token(unittest.TestCase):
         connection.leave()
         self.upstream.leave()
         self.assertNotIn("public", json.dumps(self.world.exchanges, default=str) + str(connection.answer))
+
+    def test_a_clients_key_stays_here(self) -> None:
+        """Some of Amp's clients put theirs among the parameters of a connection, which pass untouched."""
+        inside = quote(json.dumps({"n": [1, {"apiKey": CLIENT_KEY}]}))
+        offer = {"Sec-WebSocket-Protocol": f"rivet, rivet_conn_params.{inside}"}
+        for path, headers in (
+            (f"{GATEWAY}/websocket/", {**UPGRADE, **offer}),
+            (f"{GATEWAY}/websocket/?rvt-token={quote(CLIENT_KEY)}", UPGRADE),
+            (f"{GATEWAY}/request/rpc", {"X-Rivet-Conn-Params": inside}),
+            (f"{GATEWAY}/request/rpc", {"X-Rivet-Token": CLIENT_KEY}),
+            (METADATA, {"X-Rivet-Token": CLIENT_KEY}),
+        ):
+            world = World()
+            connection = world.request("GET", path, headers)
+            self.assertEqual((connection.status, world.client.sent), (403, []), (path, headers))
+            self.assertNotIn(CLIENT_KEY.encode(), connection.body)
+        world = World()
+        world.request("GET", f"{GATEWAY}/request/rpc", {"X-Rivet-Conn-Params": "%7B[no JSON"})
+        self.assertEqual(len(world.client.sent), 1)
 
     def test_cookies_of_a_socket(self) -> None:
         """Cookies that come with the switch are the client's address's, too."""
