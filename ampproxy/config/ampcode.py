@@ -27,6 +27,8 @@ def _mapping(found: Found) -> Mapping:
             found.place.complain("is for nothing: expected from, role, or both")
         if found.broken("source") or not found.values.get("roles"):
             raise Reported
+        if found.values.get("regex", False):
+            found.at("regex").warn("has no effect without from")
     elif found.values.get("regex", False):
         if "[[:" in source:
             found.at("source").complain("has a POSIX class such as [[:alpha:]]: write it out, as in [A-Za-z]")

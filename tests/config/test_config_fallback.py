@@ -91,6 +91,11 @@ def test_mappings_by_role():
     assert "the role oracle is hidden behind the same one in line 5 and never applies" in warning
 
 
+def test_mapping_with_nothing_to_match():
+    (warning,) = read("  model-mappings:\n    - {role: smart, regex: true, to: x}\n").warnings
+    assert warning == "f:4: ampcode.model-mappings[0].regex: has no effect without from"
+
+
 def test_mapping_for_nothing():
     with pytest.raises(
         ConfigError, match=r"model-mappings\[0\]: is for nothing: expected from, role, or both"
