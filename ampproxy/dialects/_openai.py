@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from ampproxy.dialects._common import (
+    bad_answer,
     encode,
     is_context_length,
     kind_of_status,
@@ -354,8 +355,15 @@ def chat_usage_body(usage: Usage, *, extras: bool = False) -> dict[str, Any]:
     return body
 
 
-class OpenAIErrors:
-    """The part of a dialect that all of OpenAI's share (:class:`~ampproxy.dialects.base.ErrorDialect`)."""
+class _Count(msgspec.Struct):
+    input_tokens: int
+
+
+_COUNT: Final = msgspec.json.Decoder(_Count)
+
+
+class OpenAIDialect:
+    """The part of a dialect that all of OpenAI's share (:class:`~ampproxy.dialects.base.Dialect`)."""
 
     def error_body(self, error: WireError) -> bytes:
         """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
@@ -376,3 +384,21 @@ class OpenAIErrors:
     def model_body(self, model: ModelInfo) -> bytes:
         """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
         return model_body(model)
+
+    def count_request(self, body: bytes, model: str) -> bytes:
+        """The same: only Responses has a call that counts, so nobody asks the others for this."""
+        return body
+
+    def parse_count(self, body: bytes) -> int:
+        """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
+
+        :raises ampproxy.errors.UpstreamFault: it is not one.
+        """
+        try:
+            return _COUNT.decode(body).input_tokens
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise bad_answer(f"The vendor's count of tokens could not be read: {error}") from None
+
+    def count_body(self, tokens: int) -> bytes:
+        """The answer to a client's counting request (``InputTokenCountResponse``)."""
+        return encode({"object": "response.input_tokens", "input_tokens": tokens})

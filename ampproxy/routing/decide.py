@@ -77,15 +77,6 @@ class Router:
         return Route(kind=kind, asked=shown(model), reasons=tuple(decision.reasons), role=role, fallback=rule)
 
 
-def decide(config: Config, catalog: Catalog, asked: str | None, *, amp: bool, role: str = "") -> Route:
-    """Decide once, without memory.
-
-    :param asked: the model as the client named it; ``None`` if it named none.
-    :param amp: whether it came on one of Amp's paths.
-    """
-    return Router(config, catalog).route(asked, amp=amp, role=role)
-
-
 def shown(name: str) -> str:
     """A name as logs and reasons show it: no control characters, no novel."""
     short = name if len(name) <= 80 else name[:80] + "..."

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ampproxy.config.schema import Account, AmpCode, Config, Mapping, ModelName
 from ampproxy.routing.catalog import Catalog
-from ampproxy.routing.decide import MAX_NAME, Router, decide, shown
+from ampproxy.routing.decide import MAX_NAME, Router, shown
 from ampproxy.routing.route import RouteKind
 from ampproxy.wire.redact import Secret
 
@@ -52,7 +52,7 @@ def make(*mappings, upstream=UPSTREAM, force=False, models=("local", "other", "t
 
 
 def go(config, asked, amp=True):
-    return decide(config, Catalog(config), asked, amp=amp)
+    return Router(config, Catalog(config)).route(asked, amp=amp)
 
 
 RULES = [
@@ -234,11 +234,11 @@ def test_remedy_maps_what_draws_to_what_draws():
     """The model with the most similar name is of no use to a role that needs images made."""
     config = make(models=("gemini-3-flash-preview",))
     remedy = yaml.safe_load(
-        decide(config, Catalog(config), "gemini-3-pro-image-preview", amp=True, role="painter").remedy
+        Router(config, Catalog(config)).route("gemini-3-pro-image-preview", amp=True, role="painter").remedy
     )
     assert remedy["gemini-api-key"][0]["models"] == [{"name": "gemini-3-pro-image-preview"}]
     config = make(models=("gemini-3-flash-preview", "gemini-2.5-flash-image"))
-    remedy = decide(config, Catalog(config), "gemini-3-flash-image", amp=True, role="painter").remedy
+    remedy = Router(config, Catalog(config)).route("gemini-3-flash-image", amp=True, role="painter").remedy
     assert yaml.safe_load(remedy)["ampcode"]["model-mappings"] == [
         {"role": "painter", "to": "gemini-2.5-flash-image"}
     ]
@@ -250,7 +250,7 @@ def test_remedy_for_several_roles():
     assert entry == {"role": ["deep", "oracle"], "to": "gpt-5.2"}
     mended = make(Mapping(source="", target="gpt-5.2", roles=("deep", "oracle")), models=("gpt-5.2",))
     assert {
-        decide(mended, Catalog(mended), "gpt-5.4", amp=True, role=role).kind for role in entry["role"]
+        Router(mended, Catalog(mended)).route("gpt-5.4", amp=True, role=role).kind for role in entry["role"]
     } == {MAPPED}
 
 

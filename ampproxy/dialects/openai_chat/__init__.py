@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects._common import bad_answer, encode, loads
-from ampproxy.dialects._openai import OpenAIErrors
+from ampproxy.dialects._openai import OpenAIDialect
 from ampproxy.dialects.base import AnswerContext, Rendered, Target
 from ampproxy.dialects.openai_chat.parse_request import parse_request
 from ampproxy.dialects.openai_chat.parse_response import parse_response
@@ -18,7 +17,7 @@ from ampproxy.model.request import ChatRequest
 __all__ = ["ChatDialect"]
 
 
-class ChatDialect(OpenAIErrors):
+class ChatDialect(OpenAIDialect):
     """See :class:`~ampproxy.dialects.base.Dialect`."""
 
     name = CHAT
@@ -48,19 +47,3 @@ class ChatDialect(OpenAIErrors):
     def stream_renderer(self, context: AnswerContext) -> ChatStreamRenderer:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
         return ChatStreamRenderer(context)
-
-    def count_request(self, body: bytes, model: str) -> bytes:
-        """OpenAI has no call that counts for this dialect, so nobody asks for this."""
-        return body
-
-    def parse_count(self, body: bytes) -> int:
-        """OpenAI has no call that counts for this dialect; ``{"input_tokens": N}`` is what its other has."""
-        value = loads(body)
-        count = value.get("input_tokens") if isinstance(value, dict) else None
-        if not isinstance(count, int):
-            raise bad_answer("The vendor's answer has no 'input_tokens'.")
-        return count
-
-    def count_body(self, tokens: int) -> bytes:
-        """``{"input_tokens": N}``: see :meth:`parse_count`."""
-        return encode({"input_tokens": tokens})

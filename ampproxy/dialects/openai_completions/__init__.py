@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects._common import bad_answer, encode, loads
-from ampproxy.dialects._openai import OpenAIErrors
+from ampproxy.dialects._openai import OpenAIDialect
 from ampproxy.dialects.base import AnswerContext, Rendered, Target
 from ampproxy.dialects.openai_completions.parse_request import parse_request
 from ampproxy.dialects.openai_completions.render_request import render_request
@@ -17,7 +16,7 @@ from ampproxy.model.request import ChatRequest
 __all__ = ["CompletionsDialect"]
 
 
-class CompletionsDialect(OpenAIErrors):
+class CompletionsDialect(OpenAIDialect):
     """See :class:`~ampproxy.dialects.base.Dialect`."""
 
     name = COMPLETIONS
@@ -47,19 +46,3 @@ class CompletionsDialect(OpenAIErrors):
     def stream_renderer(self, context: AnswerContext) -> CompletionsStreamRenderer:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
         return CompletionsStreamRenderer(context)
-
-    def count_request(self, body: bytes, model: str) -> bytes:
-        """OpenAI has no call that counts for this dialect, so nobody asks for this."""
-        return body
-
-    def parse_count(self, body: bytes) -> int:
-        """Completions have no call that counts; ``{"input_tokens": N}`` is the form of Responses."""
-        value = loads(body)
-        count = value.get("input_tokens") if isinstance(value, dict) else None
-        if not isinstance(count, int):
-            raise bad_answer("The vendor's answer has no 'input_tokens'.")
-        return count
-
-    def count_body(self, tokens: int) -> bytes:
-        """``{"input_tokens": N}``: see :meth:`parse_count`."""
-        return encode({"input_tokens": tokens})

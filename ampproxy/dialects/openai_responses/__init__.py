@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects._openai import OpenAIErrors
+from ampproxy.dialects._openai import OpenAIDialect
 from ampproxy.dialects.base import AnswerContext, Rendered, StreamParser, StreamRenderer, Target
 from ampproxy.dialects.openai_responses import parse_request, render_request, stream_renderer
 from ampproxy.dialects.openai_responses import response as answers
@@ -50,7 +50,7 @@ COUNTED = frozenset(
 )
 
 
-class ResponsesDialect(OpenAIErrors):
+class ResponsesDialect(OpenAIDialect):
     """Provides :class:`~ampproxy.dialects.base.Dialect`, which documents the methods."""
 
     name = RESPONSES
@@ -89,11 +89,3 @@ class ResponsesDialect(OpenAIErrors):
         """See :class:`~ampproxy.dialects.base.Dialect`: what ``POST /responses/input_tokens`` takes."""
         unwanted = (members(body) or {}).keys() - COUNTED
         return remove_members(body, frozenset(unwanted))
-
-    def parse_count(self, body: bytes) -> int:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return answers.parse_count(body)
-
-    def count_body(self, tokens: int) -> bytes:
-        """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return answers.count_body(tokens)

@@ -13,13 +13,6 @@ from ampproxy.model.fold import fold, unfold
 from ampproxy.model.parts import Reasoning, Sealed
 
 
-class _Count(msgspec.Struct):
-    input_tokens: int
-
-
-_count = msgspec.json.Decoder(_Count)
-
-
 def parse_response(body: bytes) -> ChatResponse:
     """Read an answer.
 
@@ -51,19 +44,3 @@ def _with_proof(event: Event, proofs: dict[int, Sealed | None]) -> Event:
     if isinstance(event, PartOpened) and (sealed := proofs.get(event.index)) is not None:
         return msgspec.structs.replace(event, part=msgspec.structs.replace(event.part, sealed=sealed))
     return event
-
-
-def parse_count(body: bytes) -> int:
-    """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
-
-    :raises ampproxy.errors.UpstreamFault: it is not one.
-    """
-    try:
-        return _count.decode(body).input_tokens
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise bad_answer(f"The vendor's count of tokens could not be read: {error}") from None
-
-
-def count_body(tokens: int) -> bytes:
-    """The answer to a client's counting request (``InputTokenCountResponse``)."""
-    return msgspec.json.encode({"object": "response.input_tokens", "input_tokens": tokens})
