@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from ampproxy.clients import files
 from ampproxy.clients.places import (
     EDITORS,
     KEY_VARIABLE,
@@ -31,8 +32,6 @@ from ampproxy.wire.redact import Secret, printable
 #: editor's, those that an administrator sets, or a file in the folder that one works in.
 Scope = Literal["environment", "shell", "settings", "editor", "managed", "workspace"]
 
-#: Settings and start files are small; what is larger is something else. Bytes.
-_MOST = 4 * 1024 * 1024
 #: Not a setting of Amp's own, but other programs write it, and then a key lies in the file.
 _KEY_SETTING = "amp.apiKey"
 
@@ -229,17 +228,8 @@ def _variable(scope: Scope, where: str, name: str, value: str) -> Told:
 
 
 def _content(path: Path) -> bytes | None:
-    """A file's bytes, ``None`` if it is not there.
+    """A file's bytes, ``None`` if there is none: a folder may have the name, too (a virtual environment).
 
     :raises OSError: it cannot be read, or is far too large.
     """
-    try:
-        if not path.is_file():
-            return None
-        with path.open("rb") as file:
-            data = file.read(_MOST + 1)
-    except FileNotFoundError:
-        return None
-    if len(data) > _MOST:
-        raise OSError(0, f"larger than {_MOST} bytes")
-    return data
+    return files.content(path) if path.is_file() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
@@ -16,6 +16,7 @@ from twisted.web.http_headers import Headers
 from ampproxy.config.schema import Account, Config
 from ampproxy.errors import UpstreamFault
 from ampproxy.providers import Call, Provider
+from ampproxy.relay.forward import Sends
 from ampproxy.relay.model_cache import ModelCache
 from ampproxy.routing.discovered import MAX_MODELS, Found, cleaned
 from ampproxy.upstream.body import collect
@@ -32,16 +33,6 @@ MAX_LIST = 8 * 1024 * 1024
 MAX_PAGES = 20
 #: Seconds in which answers are gathered before the catalog is made anew.
 _SETTLE = 0.2
-
-
-class Sends(Protocol):
-    """As :class:`ampproxy.upstream.client.UpstreamClient`."""
-
-    def send(
-        self, method: str, url: str, headers: Headers, body: Any = None, proxy: str | None = None
-    ) -> Deferred[Any]:
-        """Send a request."""
-        ...
 
 
 @dataclass(slots=True, eq=False)

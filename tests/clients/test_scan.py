@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ampproxy.clients.files import MAX_FILE
 from ampproxy.clients.places import Machine
 from ampproxy.clients.scan import Unread, same_address, scan, secrets, shown_url
 from ampproxy.wire.jsonc import BadJsonc
@@ -110,10 +113,11 @@ def test_workspace(tmp_path):
 def test_unread(tmp_path):
     """A file that is broken or too large is told of, and nothing of what is in it."""
     put(tmp_path / ".config/amp/settings.json", f'{{\n"amp.url" "{KEY}"}}')
-    put(tmp_path / ".bashrc", "x" * (4 * 1024 * 1024 + 1))
+    put(tmp_path / ".bashrc", "")
+    os.truncate(tmp_path / ".bashrc", MAX_FILE + 1)
     found, unread = scan(machine(tmp_path), tmp_path)
     assert found == []
-    assert unread[0] == Unread("shell", str(tmp_path / ".bashrc"), "larger than 4194304 bytes")
+    assert unread[0] == Unread("shell", str(tmp_path / ".bashrc"), f"is larger than {MAX_FILE} bytes")
     assert "line 2: expected a colon" in unread[1].why
     assert KEY not in repr(unread)
 
