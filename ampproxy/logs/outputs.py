@@ -79,7 +79,7 @@ class FileOutput(StreamOutput):
             self._follow()
         super().write(line, level)
         self._size += len(line)
-        if self._size >= self._logging.rotate_size:
+        if self._logging.rotate_keep and self._size >= self._logging.rotate_size:
             self.reopen()
 
     def use(self, logging: Logging) -> None:

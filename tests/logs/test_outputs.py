@@ -70,6 +70,19 @@ def test_set_aside_when_large(tmp_path: Path) -> None:
     assert found == {"log.2": "line4\nline5\n", "log.1": "line6\nline7\n", "log": ""}
 
 
+def test_large_and_left_to_logrotate(tmp_path: Path) -> None:
+    """However large the file is, the path is looked at no more often: not with every line."""
+    path = tmp_path / "log"
+    output, clock = writer(path, rotate_size=10, rotate_keep=0)
+    output.write("many characters\n", "info")
+    path.rename(tmp_path / "log.1")
+    output.write("one\n", "info")
+    assert not path.exists()
+    clock.advance(LOOK)
+    output.write("two\n", "info")
+    assert path.read_text() == "two\n"
+
+
 def test_left_to_logrotate(tmp_path: Path) -> None:
     """It grows for ever if the settings leave that to others, and a signal opens it anew, no more."""
     output, _ = writer(tmp_path / "log", rotate_size=10, rotate_keep=0)
