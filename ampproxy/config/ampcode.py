@@ -240,6 +240,7 @@ AMPCODE = Section(
             Fallback(),
             "Whether models that are neither local nor mapped may be asked of Amp, which spends Amp credits.",
             "allow",
+            hollow=False,
         ),
         Setting(
             "browser-pages",

@@ -74,8 +74,16 @@ _RULE = Section(
             Reader("a pattern, or a list of patterns", _models),
             "The models that it is for, in any case: `gpt-*`.",
             "all",
+            hollow=False,
         ),
-        Setting("role", "roles", ROLE, "The roles that it is for (docs/credits.md names them).", "all"),
+        Setting(
+            "role",
+            "roles",
+            ROLE,
+            "The roles that it is for (docs/credits.md names them).",
+            "all",
+            hollow=False,
+        ),
         Setting(
             "action",
             "action",

@@ -192,6 +192,8 @@ class Setting:
     :param default: what absence means, for the documentation.
     :param required: whether absence is wrong.
     :param blank: whether empty text says something of its own; else it is the same as absence.
+    :param hollow: whether the key may stand there with nothing, which is the same as absence; not where absence
+        allows more than anything that somebody may have meant to write.
     """
 
     name: str
@@ -201,6 +203,7 @@ class Setting:
     default: str = "none"
     required: bool = False
     blank: bool = False
+    hollow: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,6 +269,9 @@ class Section:
                 value, good = at.attempt(row.reader)
                 if good:
                     found.values[row.field] = value
+            elif not row.hollow:
+                found.places[row.field] = at
+                at.complain(f"says nothing: expected {row.reader.type}, or leave it out for {row.default}")
         return found
 
     def _unknown(self, key: str) -> str:
