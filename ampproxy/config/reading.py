@@ -192,8 +192,8 @@ class Setting:
     :param default: what absence means, for the documentation.
     :param required: whether absence is wrong.
     :param blank: whether empty text says something of its own; else it is the same as absence.
-    :param hollow: whether the key may stand there with nothing, which is the same as absence; not where absence
-        allows more than anything that somebody may have meant to write.
+    :param hollow: whether the key may stand there with nothing, which is the same as absence; not where
+        absence allows more than anything that somebody may have meant to write.
     """
 
     name: str
