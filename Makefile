@@ -20,7 +20,8 @@ bench: .venv
 
 # As web pages, in build/docs. A link that leads nowhere fails.
 docs: .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check '.[docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+		--config-settings editable_mode=compat --editable '.[docs]'
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	@echo "The documentation is in build/docs/contents.html"
 

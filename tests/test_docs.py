@@ -58,6 +58,13 @@ def test_pipx(page: Path) -> None:
     assert not re.findall(r"pipx install (?!--include-deps)", text_of(page))
 
 
+def test_making_them_leaves_the_code_alone() -> None:
+    """A copy of the package in .venv would be what every later run and test of the commands starts."""
+    text = text_of(TREE / "Makefile").replace("\\\n", " ")
+    (install,) = re.findall("pip install.*", text)
+    assert "--config-settings editable_mode=compat --editable" in re.sub(r"\s+", " ", install)
+
+
 def test_every_page_is_in_the_index() -> None:
     pages = {page.stem for page in PAGES if page.parent.name == "docs"}
     index = set(re.findall(r"\(([a-z]+)\.md\)", text_of(TREE / "docs" / "index.md")))
