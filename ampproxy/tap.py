@@ -78,6 +78,11 @@ class Options(usage.Options):
 
     def postOptions(self) -> None:
         """Read the configuration, so that a mistake in it is told before anything is started."""
+        if self.parent is not None and "nodaemon" not in self.parent:
+            # It opens no ports before privileges are given up, as we do, and has a log of its own.
+            raise usage.UsageError(
+                "ampproxy is started by twistd, not by twist: twistd -n ampproxy (see docs/operations.md)."
+            )
         self["succession"] = succession = Succession.of(os.environ)
         self["command"] = command()
         if succession is not None:

@@ -224,6 +224,17 @@ def test_bad_config_is_told_with_its_line(tmp_path: Path) -> None:
     assert f"{path}:2: port" in ended.stdout + ended.stderr
 
 
+def test_twist(tmp_path: Path) -> None:
+    """Twisted's other runner would open no port and cut no secret from its log: it is told what to use."""
+    path = tmp_path / "config.yaml"
+    path.write_text("port: 0\n", encoding="utf-8")
+    run = "from twisted.application.twist._twist import Twist; Twist.main()"
+    command = [sys.executable, "-c", run, "ampproxy", "--config", str(path)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert result.returncode != 0
+    assert "twistd -n ampproxy" in result.stdout + result.stderr
+
+
 def test_unix_socket(tmp_path: Path) -> None:
     """``--listen unix:`` serves, and its peers are this machine's."""
     path = tmp_path / "socket"
