@@ -26,7 +26,7 @@ from ampproxy.relay.losses import answer_header
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.routing.route import Offer
-from ampproxy.upstream.body import SLICE, BytesProducer, collect
+from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
 from ampproxy.wire.redact import Redactor, Secret, printable
@@ -254,7 +254,7 @@ class Exchange:
                 raise
             except Exception as error:
                 if again or not died_unanswered(error):
-                    raise explain(error, origin) from None
+                    raise explain(error, origin, serving=True) from None
         raise AssertionError("unreachable")
 
     def _token_of(self, call: Call, offer: Offer, status: int) -> Secret | None:
@@ -315,7 +315,7 @@ class Exchange:
 
     async def _whole(self, response: Any, bridge: Bridge, tries: Selection) -> None:
         means, record = self._means, self._record
-        told = await self._collect(response, means.max_answer)
+        told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)")
         came = means.clock.seconds()
         body = bridge.whole(told)
         record.first_byte = means.clock.seconds()
@@ -344,15 +344,22 @@ class Exchange:
             headers.setRawHeaders(name, [value])
         headers.setRawHeaders(b"Content-Type", [content_type])
 
-    async def _collect(self, response: Any, limit: int) -> bytes:
+    async def _collect(self, response: Any, limit: int, hint: str = "") -> bytes:
         means = self._means
-        gathering = collect(response, limit=limit, clock=means.clock, idle=means.timeouts.idle)
+        gathering = collect(
+            response,
+            limit=limit,
+            clock=means.clock,
+            idle=means.timeouts.idle,
+            limit_hint=hint,
+            idle_hint=IDLE_HINT,
+        )
         try:
             body: bytes = await self._departure.guard(gathering)
         except (ClientGone, ExchangeError):
             raise
         except Exception as error:
-            raise explain(error, self._record.account) from None
+            raise explain(error, self._record.account, serving=True) from None
         return body
 
 

@@ -132,7 +132,7 @@ async def forward(
     except (ClientGone, ExchangeError):
         raise
     except Exception as error:
-        raise explain(error, what.origin) from None
+        raise explain(error, what.origin, serving=True) from None
     record.status = response.code
     headers = downstream.responseHeaders
     downstream.setResponseCode(response.code, response.phrase)

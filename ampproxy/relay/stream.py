@@ -14,7 +14,7 @@ from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import WireError
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.gaps import Gaps
-from ampproxy.upstream.body import BodyReader
+from ampproxy.upstream.body import IDLE_HINT, BodyReader
 
 
 @implementer(IPushProducer)
@@ -65,7 +65,7 @@ class StreamRelay:
         :class:`ExchangeError` when it broke off (the client was told), with :class:`ClientGone` when
         the client left (the upstream was closed).
         """
-        self._reader = BodyReader(self, self._clock, idle)
+        self._reader = BodyReader(self, self._clock, idle, IDLE_HINT)
         self._downstream.registerProducer(self, True)
         if self._keepalive > 0:
             self._alive_call = self._clock.callLater(self._keepalive, self._stay_alive)

@@ -91,7 +91,7 @@ async def _ask(
     except (ClientGone, ExchangeError):
         raise
     except Exception as error:
-        raise explain(error, gateway.amp_origin) from None
+        raise explain(error, gateway.amp_origin, serving=True) from None
     return answer
 
 

@@ -190,17 +190,23 @@ class Sink(TypingProtocol):
         ...
 
 
+#: What an error adds where a setting says how long an answer may pause.
+IDLE_HINT = " (setting: timeouts.idle)"
+
+
 class BodyReader(Protocol):
     """Hands an answer's body to a sink, and watches that it does not fall silent.
 
     :param idle: seconds without a byte until the upstream counts as dead, while it is not paused.
+    :param hint: what an error adds about them.
     :ivar seen: when the last bytes came.
     """
 
-    def __init__(self, sink: Sink, clock: IReactorTime, idle: float) -> None:
+    def __init__(self, sink: Sink, clock: IReactorTime, idle: float, hint: str = "") -> None:
         self._sink: Sink | None = sink
         self._clock = clock
         self._idle = idle
+        self._hint = hint
         self.seen = clock.seconds()
         self._paused = False
         self._timer: IDelayedCall | None = clock.callLater(idle, self._check)
@@ -246,7 +252,7 @@ class BodyReader(Protocol):
             self.stop()
             if sink is not None:
                 error = UpstreamTimeout.of(
-                    "timeout", f"The upstream sent nothing for {self._idle:g} s.", retryable=True
+                    "timeout", f"The upstream sent nothing for {self._idle:g} s{self._hint}.", retryable=True
                 )
                 sink.ended(error, measured=False)
             return
@@ -268,8 +274,9 @@ class BodyReader(Protocol):
 class _Collector:
     """Gathers a body into one value."""
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, hint: str) -> None:
         self._limit = limit
+        self._hint = hint
         self._pieces: list[bytes] = []
         self._size = 0
         self.reader: BodyReader | None = None
@@ -279,9 +286,8 @@ class _Collector:
         self._size += len(data)
         if self._size > self._limit:
             self._cancelled(self.done)
-            self.done.errback(
-                UpstreamFault.of("unavailable", f"The upstream's answer is larger than {self._limit} bytes.")
-            )
+            message = f"The upstream's answer is larger than {self._limit} bytes{self._hint}."
+            self.done.errback(UpstreamFault.of("unavailable", message))
             return
         self._pieces.append(data)
 
@@ -298,13 +304,22 @@ class _Collector:
             self.reader.stop()
 
 
-def collect(response: IResponse, *, limit: int, clock: IReactorTime, idle: float) -> Deferred[bytes]:
+def collect(
+    response: IResponse,
+    *,
+    limit: int,
+    clock: IReactorTime,
+    idle: float,
+    limit_hint: str = "",
+    idle_hint: str = "",
+) -> Deferred[bytes]:
     """The whole body of an answer. Cancelling it closes the upstream's connection.
 
+    :param limit_hint: what an error adds about the limit; likewise ``idle_hint``.
     :raises UpstreamFault: it is larger than ``limit`` bytes.
     :raises UpstreamTimeout: nothing came for ``idle`` seconds.
     """
-    collector = _Collector(limit)
-    collector.reader = BodyReader(collector, clock, idle)
+    collector = _Collector(limit, limit_hint)
+    collector.reader = BodyReader(collector, clock, idle, idle_hint)
     response.deliverBody(collector.reader)
     return collector.done

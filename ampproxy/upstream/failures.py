@@ -51,11 +51,13 @@ def died_unanswered(error: BaseException) -> bool:
     )
 
 
-def explain(error: BaseException, origin: str) -> ExchangeError:
+def explain(error: BaseException, origin: str, *, serving: bool = False) -> ExchangeError:
     """What went wrong on the way to ``origin``, as an error for the client. Always retryable elsewhere.
 
     ``CancelledError`` means that one of our deadlines passed; a client's departure must be told apart
     before.
+
+    :param serving: whether the deadlines were those of the configuration, so that they are named.
     """
     if isinstance(error, RequestGenerationFailed):
         # Our own body could not be produced: a defect, to be seen as one.
@@ -65,7 +67,7 @@ def explain(error: BaseException, origin: str) -> ExchangeError:
         return cause
     if isinstance(cause, ProxyFailed):
         # Of the proxy only host and port are said: its URL may hold a password.
-        return explain(cause.reason, f"the proxy {cause.proxy} (setting proxy-url)")
+        return explain(cause.reason, f"the proxy {cause.proxy} (setting proxy-url)", serving=serving)
     if isinstance(cause, ConnectError) and cause.osError in _OUT_OF_DESCRIPTORS:
         # Our own lack, and no account could do better.
         return GatewayFault.of(
@@ -74,7 +76,8 @@ def explain(error: BaseException, origin: str) -> ExchangeError:
             " (LimitNOFILE= in the unit, or ulimit -n).",
         )
     fault, kind, sentence = next((told for kinds, told in _SENTENCES if isinstance(cause, kinds)), _NOT_HTTP)
-    message = sentence.format(origin=origin, words=_words(cause))
+    deadline = next((name for kind, name in _DEADLINES if serving and isinstance(cause, kind)), "")
+    message = sentence.format(origin=origin, words=_words(cause), deadline=deadline)
     # A scheme that we cannot speak is wrong for every account of the vendor alike.
     retryable = not isinstance(cause, SchemeNotSupported)
     return fault.of(kind, _BEGINNING.sub("The ", message), retryable=retryable)
@@ -102,13 +105,19 @@ _BEGINNING = re.compile(r"\Athe ")
 _Told = tuple[type[ExchangeError], ErrorKind, str]
 _NOT_HTTP: _Told = (UpstreamFault, "unavailable", "{origin} answered what is not HTTP: {words}.")
 
+#: Which setting's deadline has passed.
+_DEADLINES = (
+    (TimeoutError, " (setting: timeouts.connect)"),
+    ((DeferredTimeoutError, ConnectingCancelledError, CancelledError), " (setting: timeouts.first-byte)"),
+)
+
 #: What happened, whose fault that is, and how it is told; the first row that fits counts.
 _SENTENCES: tuple[tuple[tuple[type[BaseException], ...], _Told], ...] = (
     ((DNSLookupError,), (Unreachable, "unavailable", "The name of {origin} could not be resolved.")),
     ((ConnectionRefusedError,), (Unreachable, "unavailable", "{origin} refused the connection.")),
     (
         (TimeoutError, TCPTimedOutError, DeferredTimeoutError, ConnectingCancelledError, CancelledError),
-        (UpstreamTimeout, "timeout", "{origin} did not answer in time."),
+        (UpstreamTimeout, "timeout", "{origin} did not answer in time{deadline}."),
     ),
     (
         (VerificationError,),

@@ -97,6 +97,22 @@ def test_our_own_pass() -> None:
     assert explain(ResponseFailed([Failure(own)]), "the vendor") is own
 
 
+@pytest.mark.parametrize(
+    ("error", "setting"),
+    [
+        (TimeoutError(), "timeouts.connect"),
+        (DeferredTimeoutError(), "timeouts.first-byte"),
+        (CancelledError(), "timeouts.first-byte"),
+    ],
+)
+def test_deadlines_of_the_configuration(error: BaseException, setting: str) -> None:
+    """Where a request was served, the setting is named that would have had more patience."""
+    told = explain(error, "the vendor", serving=True)
+    assert str(told) == f"The vendor did not answer in time (setting: {setting})."
+    told = explain(ProxyFailed("p:1", error), "the vendor", serving=True)
+    assert str(told) == f"The proxy p:1 (setting proxy-url) did not answer in time (setting: {setting})."
+
+
 def test_our_own_defects() -> None:
     """A body that we could not produce is a defect of ours, and no upstream is blamed for it."""
     with pytest.raises(RequestGenerationFailed):
