@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks import measure, report, tunnels
-from benchmarks.contenders import Bench, bench, nginx_path
+from benchmarks.contenders import GATEWAYS, Bench, bench, nginx_path
 from benchmarks.load import BadAnswer
 from benchmarks.results import Results
 from benchmarks.scenarios import Scenario, chosen
@@ -75,7 +75,9 @@ async def _run(
     wanted = dict.fromkeys(name for each in scenarios for name in each.contenders)
     names = [name for name in wanted if name != "nginx" or with_nginx]
     with contextlib.ExitStack() as stack:
-        running = {name: stack.enter_context(place.running(name)) for name in names}
+        processes = dict.fromkeys("ampproxy" if name in GATEWAYS else name for name in names)
+        running = {name: stack.enter_context(place.running(name)) for name in processes}
+        running |= {name: running["ampproxy"].under(name) for name in names if name in GATEWAYS}
         for scenario in scenarios:
             _say(scenario.title)
             await measure.scenario(scenario, running, results, options.rounds, 0.4 if options.quick else 1.0)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,12 +21,12 @@ from benchmarks.meter import cpu_ns
 #: The key that clients of the gateway send.
 CLIENT_KEY = "benchmark-client-key"
 
-#: The gateway that keeps no record of exchanges, and the one that tells nothing of them: no line in the log,
-#: no metrics.
+#: The gateway when it keeps no record of exchanges, and when it tells nothing of them: no line in the log, no
+#: metrics.
 WITHOUT_LEDGER = "ampproxy-no-ledger"
 UNOBSERVED = "ampproxy-unobserved"
 
-#: What each gateway's configuration has that others have not. The usual one listens for Prometheus, too.
+#: What each of these configurations has that others have not. The usual one listens for Prometheus, too.
 _SHOWN = "metrics: {listen: '127.0.0.1:0'}"
 GATEWAYS = {
     "ampproxy": [_SHOWN],
@@ -131,7 +133,7 @@ http {{
 
 @dataclass
 class Contender:
-    """A running process.
+    """A running process, or a gateway's process under one of its configurations.
 
     :ivar ready: seconds from its start to its first answer.
     :ivar ready_cpu: seconds of CPU until then.
@@ -142,11 +144,57 @@ class Contender:
     process: subprocess.Popen[bytes]
     ready: float
     ready_cpu: float
+    switch: Switch | None = None
+
+    def use(self) -> None:
+        """Go by this contender's configuration from now on."""
+        if self.switch is not None:
+            self.switch.use(self.name)
+
+    def under(self, name: str) -> Contender:
+        """The same process, under another configuration."""
+        return replace(self, name=name)
 
     @property
     def pid(self) -> int:
         """Of the process that was started."""
         return self.process.pid
+
+
+class Switch:
+    """Has a gateway's process go by another of :data:`GATEWAYS`, by a reload.
+
+    Two processes of the same program differ by several percent, by where their memory happens to lie; so
+    what can be switched off is measured with and without it in one process.
+    """
+
+    def __init__(self, bench: Bench, port: int, process: subprocess.Popen[bytes], name: str) -> None:
+        self._bench = bench
+        self._port = port
+        self._process = process
+        self._name = name
+
+    def use(self, name: str) -> None:
+        """Return when it is in force.
+
+        :raises RuntimeError: it does not come in force.
+        """
+        if name == self._name:
+            return
+        before, deadline = self._generation(), time.monotonic() + _PATIENCE
+        self._bench.configure(self._port, name)
+        self._process.send_signal(signal.SIGHUP)
+        while self._generation() == before:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"the configuration {name} does not come in force")
+            time.sleep(0.01)
+        self._name = name
+
+    def _generation(self) -> str | None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=_PATIENCE)
+        with contextlib.closing(connection):
+            connection.request("GET", "/healthz")
+            return connection.getresponse().headers["X-Ampproxy-Generation"]
 
 
 @dataclass(frozen=True)
@@ -192,7 +240,15 @@ class Bench:
                 raise RuntimeError(f"{name} does not start:\n{log.read_text()[-2000:]}")
             time.sleep(0.002)
         ready = time.perf_counter() - begin
-        return Contender(name, port, process, ready, cpu_ns(process.pid) / 1e9)
+        switch = Switch(self, port, process, name) if name in GATEWAYS else None
+        return Contender(name, port, process, ready, cpu_ns(process.pid) / 1e9, switch)
+
+    def configure(self, port: int, name: str) -> Path:
+        """Write the configuration of the gateway at that port."""
+        config = self.folder / f"ampproxy-{port}.yaml"
+        state = self.folder / f"state-{port}"
+        config.write_text(gateway_config(port, self.vendor, state, name, self.upstream))
+        return config
 
     @contextlib.contextmanager
     def running(self, name: str) -> Iterator[Contender]:
@@ -209,11 +265,8 @@ class Bench:
 
 
 def _gateway(bench: Bench, port: int, name: str) -> list[str]:
-    config = bench.folder / f"ampproxy-{port}.yaml"
-    state = bench.folder / f"state-{port}"
-    config.write_text(gateway_config(port, bench.vendor, state, name, bench.upstream))
     twistd = Path(sys.executable).parent / "twistd"
-    return [str(twistd), "-n", "--pidfile=", "ampproxy", "--config", str(config)]
+    return [str(twistd), "-n", "--pidfile=", "ampproxy", "--config", str(bench.configure(port, name))]
 
 
 def _plain(bench: Bench, port: int) -> list[str]:

@@ -36,6 +36,7 @@ async def scenario(
     """
     contenders = [running[name] for name in what.contenders if name in running]
     for contender in contenders:
+        contender.use()
         complaint = await _complaint(contender, what)
         if complaint:
             results.missing[what.name] = f"not available with {contender.name}: {complaint}"
@@ -44,6 +45,7 @@ async def scenario(
     for number in range(max(1, rounds // 2) if what.paced else rounds * what.rounds):
         # Who is first in a round changes: a machine that grows warm favours nobody.
         for contender in contenders[:: -1 if number % 2 else 1]:
+            contender.use()
             results.add(what.name, contender.name, await once(contender, what, scale))
 
 
