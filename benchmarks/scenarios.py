@@ -137,7 +137,7 @@ def _on_and_off(name: str, title: str, off: str) -> Scenario:
         seconds=1.0,
         contenders=("ampproxy", off),
         rival=off,
-        rounds=4,
+        rounds=8,
     )
 
 
