@@ -13,7 +13,8 @@ import click
 from ampproxy.cli.configured import config_option, read_config
 from ampproxy.config.schema import FallbackRule
 from ampproxy.credits.allowance import NAME, digest_of, name_of
-from ampproxy.ledger.file import denied
+from ampproxy.ledger import LedgerError
+from ampproxy.ledger.file import is_there
 from ampproxy.routing.fallback import limits_of
 from ampproxy.wire.redact import Secret
 
@@ -83,12 +84,10 @@ def _used(path: Path, keys: Sequence[Secret]) -> dict[str, list[_Used]]:
     """
     found: dict[str, list[_Used]] = {}
     try:
-        with path.open("rb"):
-            pass
-    except FileNotFoundError:
-        return found
-    except OSError as error:
-        raise click.ClickException(f"{path} cannot be read: {denied(error)}") from None
+        if not is_there(path):
+            return found
+    except LedgerError as error:
+        raise click.ClickException(str(error)) from None
     try:
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:

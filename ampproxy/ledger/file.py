@@ -175,7 +175,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
     :raises LedgerError: there is none, or it cannot be read; says why.
     """
-    if not _is_there(path):
+    if not is_there(path):
         raise LedgerError(f"there is no ledger at {path}")
     problem: Exception | None = None
     for mode in _modes(path):
@@ -202,8 +202,11 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     raise LedgerError(f"{path} cannot be read: {explained(problem)}")
 
 
-def _is_there(path: Path) -> bool:
-    """:raises LedgerError: the system does not let us read it, or not even look."""
+def is_there(path: Path) -> bool:
+    """Whether there is a file that the service keeps.
+
+    :raises LedgerError: the system does not let us read it, or not even look.
+    """
     try:
         with path.open("rb"):
             return True

@@ -92,7 +92,7 @@ class TextFormat:
         """See :meth:`Format.exchange`."""
         clean = self._clean.line
         tail = f" request={clean(record.request)}" if record.request else ""
-        return f"{self._stamp(moment)} info  {line_of(record, clean)}{tail}\n"
+        return f"{self._stamp(moment)} {LEVELS['info']} {line_of(record, clean)}{tail}\n"
 
     def event(self, told: Told) -> str:
         """See :meth:`Format.event`."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
@@ -104,7 +104,7 @@ class ExchangeMetrics:
         self._first_byte: dict[tuple[str, str], Times] = {}
         self._failures: Counter[tuple[str, str, str]] = Counter()
         self._fallbacks: Counter[tuple[str, str]] = Counter()
-        self._attempts: Counter[str] = Counter()
+        self._attempts: Counter[tuple[str]] = Counter()
 
     def configure(self, models: Iterable[str], accounts: Iterable[str], most_models: int) -> None:
         """Names that are told apart from now on, and how many further models are."""
@@ -116,7 +116,7 @@ class ExchangeMetrics:
         outcome = record.outcome
         assert outcome is not None
         assert record.ended is not None
-        told = record.kind, record.asked, record.account, record.role, outcome._value_
+        told = record.kind, record.asked, record.account, record.role, outcome.value
         series = self._found.get(told) or self._find(told, record)
         series.count += 1
         started = record.started
@@ -143,7 +143,7 @@ class ExchangeMetrics:
         if record.kind == "amp" and record.sent is not None:
             self._fallbacks[series.labels.model, series.labels.role] += 1
         for attempt in record.attempts:
-            self._attempts[self._accounts.of(attempt.partition(": ")[0])] += 1
+            self._attempts[(self._accounts.of(attempt.partition(": ")[0]),)] += 1
 
     def _find(self, told: tuple[str, str, str, str, str], record: ExchangeRecord) -> _Series:
         kind, asked, account, role, outcome = told
@@ -168,52 +168,42 @@ class ExchangeMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """See ``prometheus_client.registry.Collector``."""
-        exchanges = CounterMetricFamily(
-            "ampproxy_exchanges", "Exchanges that have ended.", labels=Labels._fields
-        )
-        tokens = CounterMetricFamily(
-            "ampproxy_tokens",
-            "Tokens by class, as the vendors tell them; reasoning is a part of output.",
-            labels=["class", "kind", "model", "account"],
-        )
         spent: Counter[tuple[str, ...]] = Counter()
         for labels, series in self._series.items():
-            exchanges.add_metric(labels, series.count)
             for name, count in zip(_TOKENS, series.tokens, strict=False):
                 where = (name, *labels[:3])
                 spent[where] += count
-        for labelled, count in spent.items():
-            tokens.add_metric(labelled, count)
-        yield exchanges
-        yield tokens
-        yield from self._collect_failures()
-        yield from self._collect_times()
-
-    def _collect_failures(self) -> Iterator[Metric]:
-        failures = CounterMetricFamily(
+        yield _counted(
+            "ampproxy_exchanges",
+            "Exchanges that have ended.",
+            Labels._fields,
+            {labels: series.count for labels, series in self._series.items()},
+        )
+        yield _counted(
+            "ampproxy_tokens",
+            "Tokens by class, as the vendors tell them; reasoning is a part of output.",
+            ("class", "kind", "model", "account"),
+            spent,
+        )
+        yield _counted(
             "ampproxy_exchange_failures",
             "Exchanges that did not end well, limits that were reached among them, by the error's code.",
-            labels=["kind", "outcome", "code"],
+            ("kind", "outcome", "code"),
+            self._failures,
         )
-        for how, count in self._failures.items():
-            failures.add_metric(how, count)
-        yield failures
-        fallbacks = CounterMetricFamily(
+        yield _counted(
             "ampproxy_fallbacks",
             "Requests to models that went to Amp, where they cost credits.",
-            labels=["model", "role"],
+            ("model", "role"),
+            self._fallbacks,
         )
-        for what, count in self._fallbacks.items():
-            fallbacks.add_metric(what, count)
-        yield fallbacks
-        attempts = CounterMetricFamily(
+        yield _counted(
             "ampproxy_failed_attempts",
             "Accounts that were asked and failed, another one being asked or not.",
-            labels=["account"],
+            ("account",),
+            self._attempts,
         )
-        for account, count in self._attempts.items():
-            attempts.add_metric([account], count)
-        yield attempts
+        yield from self._collect_times()
 
     def _collect_times(self) -> Iterator[Metric]:
         for name, what, by_kind in (
@@ -233,6 +223,14 @@ class ExchangeMetrics:
         for where, times in self._first_byte.items():
             times.put(first, where)
         yield first
+
+
+def _counted(name: str, what: str, labels: Sequence[str], counts: Mapping[Any, float]) -> CounterMetricFamily:
+    """A counter. ``counts`` has a tuple of values for the labels as each key."""
+    family = CounterMetricFamily(name, what, labels=labels)
+    for values, count in counts.items():
+        family.add_metric(values, count)
+    return family
 
 
 def _is_good(record: ExchangeRecord) -> bool:

@@ -359,7 +359,7 @@ class Exchange:
         except (ClientGone, ExchangeError):
             raise
         except Exception as error:
-            raise explain(error, self._record.account, serving=True) from None
+            raise explain(error, self._record.account) from None
         return body
 
 
