@@ -121,7 +121,12 @@ def compose(text: str, report: Report) -> Node | None:
         return None if root is None else _Converter(report).convert(root, "")
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        report(1 if mark is None else mark.line + 1, "syntax", f"not valid YAML: {_problem(error)}")
+        line = 1 if mark is None else mark.line + 1
+        # libyaml 0.2.6 (PyYAML 6.0.4) has a limit of its own, which flow collections meet before ours.
+        if "maximum nesting depth" in str(error.problem):
+            report(line, "syntax", f"nested more than {_MAX_DEPTH} levels deep")
+        else:
+            report(line, "syntax", f"not valid YAML: {_problem(error)}")
     except yaml.YAMLError:
         report(1, "syntax", "not valid YAML")
     return None
