@@ -31,7 +31,8 @@ class Server(msgspec.Struct, frozen=True):
 
     :param name: the vendor's name of the model.
     :param source: how that is known: ``config``, ``vendor`` (its list) or ``pattern`` (its family of names).
-    :param state: ``ready``, ``resting``, ``needs login``; empty: the service does not run.
+    :param state: ``untried``, ``ready``, ``resting``, ``needs login``, ``key refused``; empty: the service
+        does not run.
     """
 
     account: str
@@ -122,12 +123,14 @@ def silent(config: Config, known: Known) -> list[str]:
 def _state(report: AccountReport | None, model: str) -> str:
     if report is None:
         return ""
-    if report.state == "needs login":
+    if report.state in ("needs login", "key refused"):
         return report.state
     # A rest for one kind of call leaves the others.
     model, _ = split_suffix(model)
     rests = any(rest.model in (None, model) and rest.call is None for rest in report.rests)
-    return "resting" if rests else "ready"
+    if rests:
+        return "resting"
+    return report.state if report.state == "untried" else "ready"
 
 
 def table(found: Iterable[Row]) -> Iterator[str]:
@@ -162,7 +165,7 @@ def _joined(states: list[str]) -> str:
         return "-"
     if len(set(known)) == 1:
         return known[0]
-    return f"{known.count('ready')} of {len(known)} ready"
+    return f"{sum(state in ('ready', 'untried') for state in known)} of {len(known)} ready"
 
 
 def _refreshed(config: Config) -> dict[str, tuple[str, ...]]:

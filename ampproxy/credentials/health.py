@@ -117,13 +117,15 @@ class Health:
     """How one account is.
 
     :ivar rests: what rests of it.
+    :ivar proven: whether it has served a request since this process started.
     :ivar seen: headers of the last answer that told of limits, and when it came (wall time).
     """
 
-    __slots__ = ("rests", "seen", "seen_at")
+    __slots__ = ("proven", "rests", "seen", "seen_at")
 
     def __init__(self) -> None:
         self.rests: dict[Scope, Rest] = {}
+        self.proven = False
         self.seen: SeenHeaders | None = None
         self.seen_at = 0.0
 

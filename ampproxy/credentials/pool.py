@@ -166,7 +166,10 @@ class Selection:
     def succeeded(self) -> None:
         """The account serves: whatever rest it had is over."""
         entry, offer = self._entry, self._offer
-        if entry is None or offer is None or not entry.health.rests:
+        if entry is None or offer is None:
+            return
+        entry.health.proven = True
+        if not entry.health.rests:
             return
         if entry.health.succeeded(entry.scopes_of(offer), self._began):
             state = self._pool.state

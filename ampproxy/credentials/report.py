@@ -64,7 +64,8 @@ class LoginStatus(msgspec.Struct, frozen=True):
 class AccountReport(msgspec.Struct, frozen=True):
     """One account.
 
-    :param state: ``ready``, ``resting`` (perhaps for some models only), ``probing`` or ``needs login``; of a
+    :param state: ``untried`` (no request has been served since the service started), ``ready``, ``resting``
+        (perhaps for some models only), ``probing``, ``needs login`` or, of an API key, ``key refused``; of a
         login that is not well what its renewal says.
     :param expires_at: when a login's token ends, in seconds since the epoch.
     :param error: what went wrong with a login last; ``remedy``: the command that helps.
@@ -116,15 +117,16 @@ def at_rest(account: Account) -> AccountReport:
 def _account(account: Account, health: Health, now: float, wall: float) -> AccountReport:
     rests = [_rest(scope, rest, now, wall) for scope, rest in health.rests.items()]
     return msgspec.structs.replace(
-        at_rest(account), state=_state(health.rests), rests=tuple(rests), windows=_windows(health)
+        at_rest(account), state=_state(account, health), rests=tuple(rests), windows=_windows(health)
     )
 
 
-def _state(rests: dict[Scope, Rest]) -> str:
+def _state(account: Account, health: Health) -> str:
+    rests = health.rests
     if any(rest.verdict.action is Action.LOGIN for rest in rests.values()):
-        return "needs login"
+        return "key refused" if account.token is None else "needs login"
     if not rests:
-        return "ready"
+        return "ready" if health.proven else "untried"
     return "probing" if any(rest.probing for rest in rests.values()) else "resting"
 
 

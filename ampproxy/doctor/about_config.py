@@ -183,11 +183,12 @@ def _account(account: AccountReport) -> Finding:
     label = printable(account.label)
     if account.state == "ready":
         return ok(f"{label} is ready.")
+    if account.state == "untried":
+        return ok(f"{label} has not been tried since the service started.")
+    if account.state == "key refused":
+        return problem(f"The vendor of {label} refuses its key{_refused(account)}.", _remedy(account))
     if account.state == "needs login":
-        todo = account.remedy or next((rest.remedy for rest in account.rests if rest.remedy), "")
-        return problem(
-            f"{label} must log in again{_because(account.error)}.", todo or "renew its key or its login"
-        )
+        return problem(f"{label} must log in again{_because(account.error)}.", _remedy(account))
     if account.rests:
         rest = max(account.rests, key=lambda one: one.seconds)
         scope = f" for {printable(rest.model)}" if rest.model else ""
@@ -199,6 +200,15 @@ def _account(account: AccountReport) -> Finding:
     return warning(
         f"{label} is {account.state}{_because(account.error)}.", account.remedy or "look at the log"
     )
+
+
+def _remedy(account: AccountReport) -> str:
+    found = account.remedy or next((rest.remedy for rest in account.rests if rest.remedy), "")
+    return found or "renew its key or its login"
+
+
+def _refused(account: AccountReport) -> str:
+    return _because(next((rest.said for rest in account.rests if rest.said), ""))
 
 
 def _because(words: str) -> str:

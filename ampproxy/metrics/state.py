@@ -15,7 +15,7 @@ from ampproxy.errors import GatewayFault
 from ampproxy.resources.gateway import Gateway
 
 #: The states of an account, of which it has one at a time.
-STATES = ("ready", "resting", "probing", "needs login", "failing", "renewing")
+STATES = ("untried", "ready", "resting", "probing", "needs login", "key refused", "failing", "renewing")
 
 #: So many limits of an account are shown: their names are its vendor's.
 _MOST_WINDOWS = 20

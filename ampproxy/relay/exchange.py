@@ -190,7 +190,7 @@ class Exchange:
         """What the client is told when nobody served."""
         now = self._means.clock.seconds()
         wait, failure = tries.wait(now), self._failure
-        if failure is not None and len(self._attempts) == 1:
+        if failure is not None and len(self._attempts) == 1 and not self._attempts[0].key_refused:
             if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
                 failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
             return failure

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ampproxy.credentials.outcomes import Verdict
+from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.events import ErrorKind, WireError
 
@@ -30,6 +30,11 @@ class Attempt:
     verdict: Verdict
     back: float
     error: WireError | None = None
+
+    @property
+    def key_refused(self) -> bool:
+        """Whether the vendor refuses the account's own key or login, which is not the client's key."""
+        return self.verdict.action is Action.LOGIN
 
     def told(self) -> str:
         """In one line."""
@@ -67,18 +72,27 @@ def exhausted(
     if more > 0:
         lines.append(f"- and {more} more")
     status, kind = _status(everybody)
-    error = WireError(kind, "\n".join([head, *lines]), status, "model_cooldown", None, wait or None)
+    code = "vendor_key_refused" if _all_refused(everybody) else "model_cooldown"
+    error = WireError(kind, "\n".join([head, *lines]), status, code, None, wait or None)
     return AccountsExhausted(error, retryable=True)
 
 
 def _status(everybody: Sequence[Attempt]) -> tuple[int, ErrorKind]:
-    """429 where all of them have used something up; what all of them said, if they agree; else 503."""
+    """429 where all of them have used something up; 502 where their vendors refuse their keys (401 would
+    blame the client's own); what all of them said, if they agree; else 503.
+    """
+    if _all_refused(everybody):
+        return 502, "unavailable"
     if everybody and all(attempt.verdict.is_quota for attempt in everybody):
         return 429, "rate_limit"
     said = {(attempt.error.status, attempt.error.kind) for attempt in everybody if attempt.error is not None}
     if len(said) == 1 and all(attempt.error is not None for attempt in everybody):
         return next(iter(said))
     return 503, "overloaded"
+
+
+def _all_refused(everybody: Sequence[Attempt]) -> bool:
+    return bool(everybody) and all(attempt.key_refused for attempt in everybody)
 
 
 def span(seconds: float) -> str:

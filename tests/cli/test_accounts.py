@@ -155,7 +155,7 @@ def test_over_tls(tmp_path):
     running = Service(tmp_path / "amp.yaml", tls.format(tmp_path / "own"))
     try:
         result = run(tmp_path / "amp.yaml")
-        assert (result.stderr, result.stdout.split()[2]) == ("", "ready")
+        assert (result.stderr, result.stdout.split()[2]) == ("", "untried")
         write(tmp_path / "other.yaml", running.port, "https://a.test", tls.format(tmp_path / "foreign"))
         assert "nobody answers" in run(tmp_path / "other.yaml").stderr
     finally:

@@ -69,7 +69,7 @@ def test_accounts() -> None:
     """An account that was refused rests: its state, how long, and that such a rest began."""
     shown = Shown()
     account = "claude-api-key[0]"
-    assert shown.value("account_state", account=account, state="ready") == 1
+    assert shown.value("account_state", account=account, state="untried") == 1
     shown.ask()
     limits = {
         "retry-after": ["60"],
@@ -77,7 +77,7 @@ def test_accounts() -> None:
         "anthropic-ratelimit-requests-remaining": ["0"],
     }
     shown.world.client.sent[0].respond_whole(429, b'{"type":"error","error":{"message":"slow"}}', limits)
-    assert shown.value("account_state", account=account, state="ready") == 0
+    assert shown.value("account_state", account=account, state="untried") == 0
     assert shown.value("account_state", account=account, state="resting") == 1
     assert shown.value("account_cooldowns", account=account) == 1
     assert shown.value("account_cooldown_seconds", account=account) == 60

@@ -39,6 +39,18 @@ def test_status(asked, resting, status, kind):
     assert (error.status, error.kind, error.retry_after, error.code) == (status, kind, 3.0, "model_cooldown")
 
 
+def test_refused_keys():
+    """Where vendors refuse the accounts' keys, the client is not told that its own is refused: 502."""
+    refused = Verdict(
+        action=Action.LOGIN, reason="has a key that its vendor refuses", remedy="put a valid key"
+    )
+    asked = [attempt(0, refused, 401, "authentication", "invalid x-api-key")]
+    error = exhausted("m", asked, [Attempt("y", refused, 9)], count=2, wait=9.0).error
+    assert (error.status, error.kind, error.code) == (502, "unavailable", "vendor_key_refused")
+    assert "x[0] has a key that its vendor refuses (401: invalid x-api-key)" in error.message
+    assert "To do: put a valid key." in error.message
+
+
 def test_many_accounts():
     """Of a thousand accounts the first ten are told, and how many more there are."""
     many = [attempt(number, message="word\n" * 500) for number in range(1000)]

@@ -380,7 +380,7 @@ class Shown(unittest.TestCase):
         self.assertEqual(connection.status, 200)
         self.assertNotIn(b"canary", connection.body)
         a, b, c = json.loads(connection.body)["accounts"]
-        self.assertEqual([a["state"], b["state"], c["state"]], ["resting", "needs login", "ready"])
+        self.assertEqual([a["state"], b["state"], c["state"]], ["resting", "key refused", "ready"])
         (rest,) = a["rests"]
         self.assertIsNone(rest["call"])
         self.assertEqual((rest["model"], rest["reason"], rest["seconds"]), ("m", "is rate limited", 1800))
@@ -450,7 +450,7 @@ def test_a_key_in_the_first_event() -> None:
         event = {"error": {"message": f"bad key canary-x{number}", "code": "invalid_api_key"}}
         stream.data(b"data: " + json.dumps(event).encode() + b"\n\n")
         world.turn()
-    assert connection.status == 401
+    assert connection.status == 502
     assert b"has a key that its vendor refuses" in connection.body
     assert b"canary" not in connection.answer
     assert "canary" not in repr(world.events)

@@ -330,7 +330,7 @@ def test_vendor_that_repeats_the_key() -> None:
     world.client.sent[0].respond_whole(
         401, json.dumps({"type": "error", "error": {"message": f"bad key {ACCOUNT_KEY}"}}).encode(), JSON
     )
-    assert connection.status == 401
+    assert connection.status == 502
     assert ACCOUNT_KEY.encode() not in connection.answer
     assert ACCOUNT_KEY not in repr(world.events)
 
