@@ -64,6 +64,12 @@ class Place:
         """Report a warning here."""
         self.reading.warn(self.line, self.key, message)
 
+    def complain_below(self, key: str, message: str) -> None:
+        """Report an error at a key of this mapping, or here where it has none of that name."""
+        entry = self.node.get(key) if isinstance(self.node, Mapping) else None
+        line = self.line if entry is None else entry.line
+        self.reading.complain(line, below(self.key, key), message)
+
     def child(self, entry: Entry) -> Place:
         """The place of a key of this mapping."""
         return Place(entry.node, entry.shown or below(self.key, entry.key), entry.line, self.reading)

@@ -293,9 +293,21 @@ def _check_reach(found: Found, config: Config) -> None:
 
 
 def _check_client_keys(found: Found, config: Config) -> None:
-    """An upstream key for a client that cannot exist is likely a slip."""
+    """An upstream key for a client that cannot exist is likely a slip; a client's key must not go to Amp."""
     if found.broken("api_keys"):
         return
+    amp = config.ampcode
+    configured = (
+        ("upstream-api-key", amp.upstream_api_key),
+        *(("upstream-api-keys", own) for _, own in amp.per_client_keys),
+    )
+    for key in dict.fromkeys(key for key, secret in configured if secret in config.api_keys):
+        found.at("ampcode").complain_below(key, _CLIENT_KEY_UPSTREAM)
+    if _is_client_key(found.place.reading.environ.get("AMP_API_KEY", ""), config):
+        found.at("ampcode").warn(
+            "AMP_API_KEY in the environment is one of api-keys, so it is not sent to Amp: set"
+            " upstream-api-key to Amp's own key, such as ${AMP_UPSTREAM_API_KEY}"
+        )
     strangers = sum(client not in config.api_keys for client, _ in config.ampcode.per_client_keys)
     if strangers:
         found.at("ampcode").reading.warn(
@@ -303,6 +315,19 @@ def _check_client_keys(found: Found, config: Config) -> None:
             "ampcode.upstream-api-keys",
             f"{strangers} of its clients' keys are not among the top level's api-keys and thus useless",
         )
+
+
+_CLIENT_KEY_UPSTREAM = (
+    "is one of api-keys: a client's key must not be sent to Amp. Name Amp's own key here, or give the client"
+    " another one"
+)
+
+
+def _is_client_key(text: str, config: Config) -> bool:
+    """Whether this, which would be sent to Amp, is a client's key."""
+    amp = config.ampcode
+    asked = bool(amp.upstream_url) and not amp.upstream_api_key
+    return asked and bool(text.strip()) and Secret(text.strip()) in config.api_keys
 
 
 ROOT = Section(

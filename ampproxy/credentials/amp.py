@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ampproxy.config.schema import AmpCode
+from ampproxy.config.schema import Config
 from ampproxy.wire.redact import Secret
 
 #: The member of Amp's own secrets file that holds the key of its public service.
@@ -20,17 +20,22 @@ class AmpKeys:
     """Finds the upstream key for a client: its own, else the configured one, else ``AMP_API_KEY``,
     else what Amp's own login left in ``~/.local/share/amp/secrets.json``.
 
+    :param config: its ``ampcode``; a key that is one of its ``api-keys`` is a client's, and never Amp's.
     :param environ: where ``AMP_API_KEY`` may stand.
     :param home: the user's home directory.
     """
 
-    def __init__(self, config: AmpCode, *, environ: Mapping[str, str], home: Path) -> None:
-        self._own = dict(config.per_client_keys)
-        configured = config.upstream_api_key
-        if not configured:
-            from_environment = environ.get("AMP_API_KEY", "").strip()
-            configured = Secret(from_environment) if from_environment else None
-        self._configured = configured
+    def __init__(self, config: Config, *, environ: Mapping[str, str], home: Path) -> None:
+        self._own = dict(config.ampcode.per_client_keys)
+        self._clients = frozenset(config.api_keys)
+        self._configured = config.ampcode.upstream_api_key
+        self._refused = ""
+        if not self._configured:
+            from_environment = Secret(environ.get("AMP_API_KEY", "").strip())
+            if from_environment in self._clients:
+                self._refused = "AMP_API_KEY in the environment is one of the gateway's api-keys"
+            elif from_environment:
+                self._configured = from_environment
         self._path = home / ".local" / "share" / "amp" / "secrets.json"
         self._read_at: float | None = None
         self._from_file: Secret | None = None
@@ -50,12 +55,15 @@ class AmpKeys:
         if self._read_at is None or now - self._read_at >= SECRETS_TTL:
             self._read_at = now
             self._from_file, self._complaint = _read(self._path)
+            if self._from_file in self._clients:
+                self._complaint = f"the key in {self._path} is one of the gateway's api-keys"
+                self._from_file = None
         return self._from_file
 
     @property
     def complaint(self) -> str:
-        """Why the secrets file gave no key, if it is there and did not."""
-        return self._complaint
+        """Why the environment or the secrets file gave no key, if it is there and did not."""
+        return "; ".join(filter(None, (self._refused, self._complaint)))
 
 
 def _read(path: Path) -> tuple[Secret | None, str]:

@@ -33,7 +33,7 @@ def upstreams(context: Context) -> Iterator[Finding]:
             "set it to https://ampcode.com if those are wanted",
         )
         return
-    found = AmpKeys(config.ampcode, environ=context.machine.environ, home=context.machine.home)
+    found = AmpKeys(config, environ=context.machine.environ, home=context.machine.home)
     if found.find(None, 0.0) is None and not config.ampcode.per_client_keys:
         why = f" ({printable(found.complaint)})" if found.complaint else ""
         yield warning(

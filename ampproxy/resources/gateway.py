@@ -113,7 +113,7 @@ class Gateway:
         )
         self.redactor = Redactor(secrets_of(config))
         self._tells = config.logging.level in ("debug", "info")
-        self.amp_keys = AmpKeys(config.ampcode, environ=surroundings.environ, home=surroundings.home)
+        self.amp_keys = AmpKeys(config, environ=surroundings.environ, home=surroundings.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
         self.amp_users: AmpUsers | None = self._amp_users(None if before is None else before.amp_users)
         self._sites: dict[str, Site | None] = {}

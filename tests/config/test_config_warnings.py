@@ -233,7 +233,7 @@ def test_secrets_do_not_show_in_repr():
         f"api-keys: [{CANARY}]\nproxy-url: http://a:{CANARY}@b\n"
         f"claude-api-key: [{{api-key: {CANARY}, headers: {{X-A: {CANARY}}}, "
         f"proxy-url: 'http://a:{CANARY}@b'}}]\n"
-        f"ampcode: {{upstream-url: 'https://a', upstream-api-key: {CANARY}, "
-        f"upstream-api-keys: [{{upstream-api-key: {CANARY}, api-keys: [{CANARY}]}}]}}"
+        f"ampcode: {{upstream-url: 'https://a', upstream-api-key: {CANARY}-amp, "
+        f"upstream-api-keys: [{{upstream-api-key: {CANARY}-amp, api-keys: [{CANARY}]}}]}}"
     )
     assert CANARY not in repr(read(text))
