@@ -27,6 +27,7 @@ from ampproxy import __version__
 from ampproxy.clock import ClockWatch, keep_steady
 from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
+from ampproxy.credentials.names import kept_salt
 from ampproxy.credits.allowance import Allowance
 from ampproxy.errors import ConfigError, StartFailed
 from ampproxy.ledger import NAME
@@ -344,6 +345,7 @@ def build(
         brief=brief,
         observers=observers if ledger is None else (*observers, ledger.observe),
         state=state,
+        names_salt=_names_salt(state, log),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
         in_force=in_force if ledger is None else (*in_force, partial(_keep_by, ledger)),
@@ -358,6 +360,19 @@ def build(
         inherited=inherited,
         generation=generation,
     )
+
+
+def _names_salt(state: Path | None, log: Logger) -> bytes:
+    """What the names of clients' keys are made with."""
+    try:
+        return kept_salt(state)
+    except OSError as error:
+        log.warn(
+            "{path}: {error}: the names of clients' keys in log and ledger change with each start",
+            path=str(state),
+            error=str(error.strerror or error),
+        )
+        return kept_salt(None)
 
 
 def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:

@@ -12,6 +12,7 @@ import click
 
 from ampproxy.cli.configured import config_option, read_config
 from ampproxy.config.schema import FallbackRule
+from ampproxy.credentials.names import client_name, read_salt
 from ampproxy.credits.allowance import NAME, digest_of, name_of
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.file import is_there
@@ -40,7 +41,7 @@ def command(file: Path | None) -> None:
         return
     rules = config.ampcode.fallback
     limited = any(rule.action == "limit" for rule in rules)
-    used = _used(config.state_dir / NAME, config.api_keys) if limited else {}
+    used = _used(config.state_dir, config.api_keys) if limited else {}
     for line in lines(rules, used):
         click.echo(line)
 
@@ -77,12 +78,25 @@ def _counted(requests: int) -> str:
     return "1 request" if requests == 1 else f"{requests} requests"
 
 
-def _used(path: Path, keys: Sequence[Secret]) -> dict[str, list[_Used]]:
+def client_names(folder: Path, keys: Sequence[Secret]) -> dict[Secret, str]:
+    """The clients' names in log and ledger; where no salt is kept, their places among ``api-keys``."""
+    try:
+        salt = read_salt(folder)
+    except OSError:
+        salt = None
+    if salt is None:
+        return {key: f"api-keys[{at}]" for at, key in enumerate(keys)}
+    return {key: client_name(key, salt) for key in keys}
+
+
+def _used(folder: Path, keys: Sequence[Secret]) -> dict[str, list[_Used]]:
     """What today has used, the most first.
 
-    :param keys: the clients', which the log calls by their place among them.
+    :param folder: of the service's state.
+    :param keys: the clients'.
     """
     found: dict[str, list[_Used]] = {}
+    path = folder / NAME
     try:
         if not is_there(path):
             return found
@@ -92,7 +106,8 @@ def _used(path: Path, keys: Sequence[Secret]) -> dict[str, list[_Used]]:
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             salts = [salt for (salt,) in database.execute("SELECT value FROM salt")]
-            names = {digest_of(key, salt): f"key{at}" for salt in salts for at, key in enumerate(keys)}
+            shown = client_names(folder, keys)
+            names = {digest_of(key, salt): name for salt in salts for key, name in shown.items()}
             names[""] = "clients without a key"
             rows = database.execute(
                 "SELECT rule, client, requests, tokens FROM used WHERE day = ?"

@@ -16,6 +16,7 @@ import click
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.config.readers import is_loopback
 from ampproxy.config.schema import Config
+from ampproxy.credentials.names import account_name
 from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.file import DAY, open_to_read
 from ampproxy.ledger.prices import SHIPPED, PriceBook, read_prices
@@ -131,7 +132,8 @@ def price_book(config: Config) -> PriceBook:
     """
     own = None if config.ledger.prices is None else read_prices(config.ledger.prices)
     flat = [account.label for account in config.accounts if _is_flat(account.kind, account.base_url)]
-    return PriceBook(own, read_prices(SHIPPED), flat)
+    labels = {account_name(account): account.label for account in config.accounts}
+    return PriceBook(own, read_prices(SHIPPED), flat, labels)
 
 
 def _is_flat(kind: str, base_url: str) -> bool:

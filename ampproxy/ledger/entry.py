@@ -32,7 +32,8 @@ _THREAD = re.compile(r"T-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 class Series(NamedTuple):
     """What many exchanges have in common: all that is counted by day, and priced as one.
 
-    :ivar client: the label of the client's key.
+    :ivar client: the name of the client's key.
+    :ivar account: the name of the account that served (see :mod:`ampproxy.credentials.names`).
     :ivar served: the vendor's name of the model; empty where Amp or nobody served.
     :ivar amp: whether it came by one of Amp's own paths, so that Amp would have served it.
     """
@@ -104,7 +105,7 @@ def entry_of(record: ExchangeRecord, at: float) -> Entry:
     assert ended is not None
     route, started = record.kind, record.started
     if route in _LOCAL_ROUTES:
-        served, account = record.served, record.account
+        served, account = record.served, record.account_name or record.account
     else:
         # What an account tried before Amp served is not what served.
         served = account = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -88,12 +88,20 @@ class PriceBook:
 
     :param own: the user's table, if there is one.
     :param flat: labels of accounts that are known to cost nothing by the token.
+    :param labels: the labels of the accounts that are configured, by the names that the ledger has for them.
     """
 
-    def __init__(self, own: Prices | None, shipped: Prices, flat: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        own: Prices | None,
+        shipped: Prices,
+        flat: Iterable[str] = (),
+        labels: Mapping[str, str] | None = None,
+    ) -> None:
         self.own, self.shipped = own, shipped
         self._both = [table for table in (own, shipped) if table is not None]
         self._flat = frozenset(flat)
+        self._labels = labels or {}
         self.find = lru_cache(maxsize=None)(self._find)
 
     @property
@@ -101,9 +109,14 @@ class PriceBook:
         """What Amp bills in terms of the prices."""
         return next((table.amp_factor for table in self._both if table.amp_factor is not None), 1.0)
 
+    def label(self, account: str) -> str:
+        """The label of an account that is configured; of another one the name that the ledger has for it."""
+        return self._labels.get(account, account)
+
     def is_flat(self, account: str) -> bool:
         """Whether an account costs nothing by the token."""
-        return account in self._flat or any(table.is_flat(account) for table in self._both)
+        label = self.label(account)
+        return label in self._flat or any(table.is_flat(label) for table in self._both)
 
     def _find(self, model: str) -> Price | None:
         """The price of a model: the user's, whatever fits; else the shipped one."""

@@ -172,6 +172,8 @@ def report(lines: Iterable[Line], by: str, prices: PriceBook) -> Report:
         if known is None:
             known = terms[series] = _Terms.of(series, prices)
         name = dimension.name(line) or "-"
+        if by == "account":
+            name = prices.label(name)
         group = groups.get(name)
         if group is None:
             group = groups[name] = Group(name)

@@ -13,6 +13,7 @@ from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 
 from ampproxy.config.schema import Account, Timeouts
+from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault
@@ -205,7 +206,7 @@ class Exchange:
 
     async def _ask(self, offer: Offer, tries: Selection) -> None:
         bridge = self._means.bridges(self._question, offer)
-        self._record.account = offer.account.label
+        self._record.account, self._record.account_name = offer.account.label, account_name(offer.account)
         self._record.served = offer.upstream_model
         self._record.losses = bridge.losses
         answer_header(self._question.headers, self._downstream.responseHeaders, bridge.losses)

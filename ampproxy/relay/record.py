@@ -45,6 +45,8 @@ class ExchangeRecord:
     :param client: a label of the client's key; never the key.
     :param thread: the Amp thread that it belongs to; empty where the client names none.
     :param role: what Amp uses the model for: ``smart``, ``oracle``, ``title``; empty where nothing tells.
+    :param account: the label of the account that was asked last, which tells its place in the configuration.
+    :param account_name: what the ledger keeps it by, which does not depend on that place.
     :param stream: whether the answer is a stream.
     :param sent: when the first request to an account or to Amp was on its way; ``None``: none was.
     :param busy: seconds that the answer's pieces spent in the gateway, on their way to the client.
@@ -67,6 +69,7 @@ class ExchangeRecord:
     asked: str = ""
     served: str = ""
     account: str = ""
+    account_name: str = ""
     status: int = 0
     stream: bool = False
     bytes_out: int = 0

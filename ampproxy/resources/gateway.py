@@ -61,6 +61,7 @@ class Surroundings:
     :param brief: whether who takes the log's events makes the fields of exchanges himself.
     :param in_force: who hears of each configuration that comes in force, with all secrets of that moment;
         again when only the secrets have changed, for a login's token was renewed.
+    :param names_salt: what the names of clients' keys are made with (see :mod:`ampproxy.credentials.names`).
     :param allowance: counts what goes to Amp under daily limits.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
@@ -83,6 +84,7 @@ class Surroundings:
     brief: bool = False
     in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = ()
     state: Path | None = None
+    names_salt: bytes = b""
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
@@ -103,7 +105,7 @@ class Gateway:
         self.clock = surroundings.clock
         self.client = surroundings.client
         self.log = surroundings.log
-        self.guard = Guard(config)
+        self.guard = Guard(config, surroundings.names_salt)
         self.find_models()
         self.providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
         self.bridges = BridgeMaker(

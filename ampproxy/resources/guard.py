@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_to_bytes
 
 from ampproxy.config.schema import Config
+from ampproxy.credentials.names import client_name
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.wire.redact import Secret
 
@@ -52,15 +53,16 @@ class Guard:
     """Lets requests in, or says why not.
 
     :param config: its ``api-keys``, ``allowed-hosts`` and ``host``.
+    :param salt: of the clients' names (see :mod:`ampproxy.credentials.names`).
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, salt: bytes = b"") -> None:
         # Looked up by keyed digest: how long a comparison takes tells nothing about any key, and
         # costs the same for one key and for a thousand.
         self._salt = os.urandom(32)
         self._clients = {
-            self._digest(key.reveal().encode()): Client(f"key{index}", key)
-            for index, key in enumerate(config.api_keys)
+            self._digest(key.reveal().encode()): Client(client_name(key, salt), key)
+            for key in config.api_keys
         }
         self._listed = frozenset(host.lower() for host in config.allowed_hosts)
         self._own = config.host.lower()

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from ampproxy.cli.credits import command
 from ampproxy.config.schema import FallbackRule
+from ampproxy.credentials.names import client_name, kept_salt
 from ampproxy.credits.allowance import NAME, Allowance
 from ampproxy.wire.redact import Secret
 
@@ -58,12 +59,17 @@ def test_counts(run, tmp_path):
     allowance.take(each, None, 1)
     told = run("api-keys: [a, b]\n" + RULES).output
     assert "   today: 1 request, 9 tokens\n" in told
-    # Clients have the names of the log.
+    # Clients have the names of the log; before the service has run, those of their places.
+    first, second = "api-keys[0]", "api-keys[1]"
+    assert f"   {second}: 3 requests" in told
+    salt = kept_salt(tmp_path / "state")
+    first, second = client_name(Secret("a"), salt), client_name(Secret("b"), salt)
+    told = run("api-keys: [a, b]\n" + RULES).output
     assert (
-        "   key1: 3 requests, 30 tokens\n   another client: 1 request, 10 tokens\n"
-        "   key0: 1 request, 10 tokens\n   clients without a key: 1 request, 1 tokens\n"
+        f"   {second}: 3 requests, 30 tokens\n   another client: 1 request, 10 tokens\n"
+        f"   {first}: 1 request, 10 tokens\n   clients without a key: 1 request, 1 tokens\n"
     ) in told or (
-        "   key1: 3 requests, 30 tokens\n   key0: 1 request, 10 tokens\n"
+        f"   {second}: 3 requests, 30 tokens\n   {first}: 1 request, 10 tokens\n"
         "   another client: 1 request, 10 tokens\n   clients without a key: 1 request, 1 tokens\n"
     ) in told
 

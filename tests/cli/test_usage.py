@@ -16,6 +16,8 @@ from click.testing import CliRunner
 from ampproxy.cli import main
 from ampproxy.cli.usage import moment
 from ampproxy.config.ledger import LEDGER
+from ampproxy.config.load import parse
+from ampproxy.credentials.names import account_name
 from ampproxy.ledger import NAME
 from ampproxy.ledger.entry import Tokens
 from ampproxy.ledger.file import DAY, denied
@@ -290,3 +292,19 @@ def test_the_documentation_knows_all_options():
 def test_times(text, expected):
     """A span back from now, or a time in UTC unless it says otherwise; to the microsecond."""
     assert moment(None, None, text) == expected  # type: ignore[arg-type]
+
+
+def test_accounts_by_what_they_are(state, run):
+    """An account's usage follows its key, not its place in the file; one that is gone has its name."""
+    keys = ("one", "two", "gone")
+    file = "gemini-api-key: [{api-key: one}, {api-key: two}, {api-key: gone}]"
+    accounts = parse(file, name="c", environ={}, home=state, read_secret=str).accounts
+    names = {key: account_name(account) for key, account in zip(keys, accounts, strict=True)}
+    with closing(Store(state / NAME)) as ledger:
+        for count, name in enumerate(names.values(), 1):
+            ledger.write([entry(NOON, account=name) for _ in range(count)])
+    told = json.loads(
+        run("--by", "account", "--json", more="gemini-api-key: [{api-key: two}, {api-key: one}]\n")
+    )
+    counts = {group["name"]: group["requests"] for group in told["groups"]}
+    assert counts == {"gemini-api-key[0]": 2, "gemini-api-key[1]": 1, names["gone"]: 3}

@@ -11,9 +11,13 @@ from unittest import mock
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 
+from ampproxy.credentials.names import client_name
 from ampproxy.relay.unknown import MOST, NAME, PAUSE, RouteMemory, UnknownRoute, read
+from ampproxy.wire.redact import Secret
 from tests.resources.harness import CLIENT_KEY, World
 from tests.resources.test_tunnel import UPGRADE, Upstream
+
+FIRST, SECOND = client_name(Secret(CLIENT_KEY), b""), client_name(Secret("second-client-key"), b"")
 
 MAY, SEP = "0.0.1777897475-g2324e1", "0.0.1790142911-g7618fb"
 CLASSIC = {"X-Amp-Client-Application": "CLI", "X-Amp-Client-Version": MAY}
@@ -47,7 +51,9 @@ class Clients(unittest.TestCase):
             self.world.request("POST", path, CLASSIC, b"{}")
         self.assertEqual(
             self.named,
-            [f"key0 uses Amp's CLI {MAY} (classic): its model calls come through here and use your accounts"],
+            [
+                f"{FIRST} uses Amp's CLI {MAY} (classic): its model calls come through here and use your accounts"
+            ],
         )
 
     def test_neo(self) -> None:
@@ -59,9 +65,11 @@ class Clients(unittest.TestCase):
             self.world.request("GET", SOCKET, PARAMETERS, key=None)
         self.world.request("POST", "/api/internal?archiveThread", NEO, b"{}")
         (line,) = self.named
-        self.assertTrue(line.startswith("key0 uses Amp's client (Neo): its model calls run in Amp's cloud"))
+        self.assertTrue(
+            line.startswith(f"{FIRST} uses Amp's client (Neo): its model calls run in Amp's cloud")
+        )
         self.assertIn("billed by Amp", line)
-        self.assertEqual(told(self.world, "client-version"), [f"key0 uses version {SEP} of it"])
+        self.assertEqual(told(self.world, "client-version"), [f"{FIRST} uses version {SEP} of it"])
 
     def test_a_socket_alone(self) -> None:
         """A client that was not seen before is named even without a key."""
@@ -77,7 +85,7 @@ class Clients(unittest.TestCase):
         self.world.request("POST", MODEL, other, b"{}")
         self.world.request("POST", MODEL, {**CLASSIC, "X-Amp-Client-Application": "VS Code"}, b"{}")
         self.assertEqual(len(self.named), 4)
-        self.assertTrue(self.named[1].startswith("key1 uses"))
+        self.assertTrue(self.named[1].startswith(f"{SECOND} uses"))
 
     def test_who_is_not_let_in_is_not_named(self) -> None:
         """Nor anybody who is no client of Amp's."""
