@@ -52,7 +52,8 @@ class Clients(unittest.TestCase):
         self.assertEqual(
             self.named,
             [
-                f"{FIRST} uses Amp's CLI {MAY} (classic): its model calls come through here and use your accounts"
+                f"{FIRST} uses Amp's CLI {MAY} (classic):"
+                " its model calls come through here and use your accounts"
             ],
         )
 
