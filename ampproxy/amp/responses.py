@@ -56,7 +56,9 @@ class ResponsesRules:
     def _output(self, values: Members, *, fill: bool) -> Changes:
         output = values.get("output", NULL)
         if fill and self._items and not items(output):
-            return {"output": join(item for _, item in sorted(self._items.items()))}
+            # Once: a stream has one end.
+            kept, self._items = self._items, None
+            return {"output": join(item for _, item in sorted(kept.items()))}
         changes: Changes = {}
         put(changes, "output", edit_list(output, lambda raw: edit_object(raw, self._item)))
         return changes

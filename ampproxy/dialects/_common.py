@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -315,14 +315,39 @@ def shorten(text: str, limit: int) -> str:
     return f"{text[: limit - 9]}_{hashlib.sha256(text.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
-def unique(name: str, taken: Container[str], limit: int = 64) -> str:
-    """``name``, or ``name_2``, ``name_3``, ... : the first that is not taken."""
-    candidate, number = shorten(name, limit), 2
-    while candidate in taken:
-        suffix = f"_{number}"
-        candidate = shorten(name, limit - len(suffix)) + suffix
-        number += 1
-    return candidate
+class Unique:
+    """Gives names of which no two are the same: ``name``, or ``name_2``, ``name_3``, ... : the first that
+    was not given yet.
+
+    :param limit: the longest name.
+    """
+
+    __slots__ = ("_given", "_limit", "_next")
+
+    def __init__(self, limit: int = 64) -> None:
+        self._limit = limit
+        self._given: set[str] = set()
+        #: The number to go on from, of each name that was asked for more than once: counting up from 2
+        #: each time would make many namesakes quadratic.
+        self._next: dict[str, int] = {}
+
+    def __call__(self, name: str) -> str:
+        """The name to use."""
+        candidate = shorten(name, self._limit)
+        if candidate in self._given:
+            candidate = self._numbered(name)
+        self._given.add(candidate)
+        return candidate
+
+    def _numbered(self, name: str) -> str:
+        number = self._next.get(name, 2)
+        while (candidate := self._with(name, f"_{number}")) in self._given:
+            number += 1
+        self._next[name] = number + 1
+        return candidate
+
+    def _with(self, name: str, suffix: str) -> str:
+        return shorten(name, self._limit - len(suffix)) + suffix
 
 
 class Names:
@@ -338,7 +363,7 @@ class Names:
         self._illegal = re.compile(illegal)
         self._limit = limit
         self._sent: dict[str, str] = {}
-        self._taken: set[str] = set()
+        self._unique = Unique(limit)
         self.changed: dict[str, str] = {}
         for name in sorted(set(known), key=lambda name: self._legal(name) != name):
             self(name)
@@ -347,9 +372,7 @@ class Names:
         """The name to send."""
         sent = self._sent.get(name)
         if sent is None:
-            sent = unique(self._legal(name), self._taken, self._limit)
-            self._sent[name] = sent
-            self._taken.add(sent)
+            sent = self._sent[name] = self._unique(self._legal(name))
             if sent != name:
                 self.changed[sent] = name
         return sent

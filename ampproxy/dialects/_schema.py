@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 import msgspec
 
 from ampproxy.dialects._schema_gemini import lower_gemini, raise_gemini
-from ampproxy.dialects._schema_tree import Losses, Node, array_of, encode, member, merge, node_of, resolve
+from ampproxy.dialects._schema_tree import Losses, Node, Root, array_of, encode, member, merge, node_of
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
 
@@ -30,6 +30,9 @@ _EMPTY_OBJECT = b'{"type":"object","properties":{}}'
 _STRICT_DEPTH = 64
 _DEEPEST_FLATTENING = 16
 _MOST_BRANCHES = 256
+#: What references may bring in, in bytes: references to one large definition must not multiply it. A schema
+#: that is larger itself may have as much again.
+_MOST_REFERRED = 1024 * 1024
 _COMBINERS = ("allOf", "anyOf", "oneOf")
 
 
@@ -54,7 +57,7 @@ def _lower_anthropic(text: bytes, node: Node, losses: Losses) -> bytes:
     """``input_schema`` must say ``type: object`` at its top, and no allOf, anyOf or oneOf beside it."""
     if member(node, "type") == "object" and not any(key in node for key in (*_COMBINERS, "$ref")):
         return text
-    flat = _Flattening(node, losses).flat(node)
+    flat = _Flattening(node, max(_MOST_REFERRED, len(text)), losses).flat(node)
     kind = member(flat, "type")
     if kind is not None and kind != "object" and kind != ["object"]:
         losses.add("/type", "schema_type", "the arguments of a tool are an object here")
@@ -65,24 +68,29 @@ def _lower_anthropic(text: bytes, node: Node, losses: Losses) -> bytes:
 
 
 class _Flattening:
-    """Merges the top's ``$ref`` and combiners into one object schema, within a number of steps."""
+    """Merges the top's ``$ref`` and combiners into one object schema, within a number of steps.
 
-    def __init__(self, root: Node, losses: Losses) -> None:
-        self._root = root
+    :param room: how many bytes references may bring in.
+    """
+
+    def __init__(self, root: Node, room: int, losses: Losses) -> None:
+        self._root = Root(root)
         self._losses = losses
         self._left = _MOST_BRANCHES
+        self._room = room
 
     def flat(self, node: Node, depth: int = 0) -> Node:
         """The node without references and combiners at its top."""
         self._left -= 1
-        if depth > _DEEPEST_FLATTENING or self._left < 0:
+        if depth > _DEEPEST_FLATTENING or self._left < 0 or self._room < 0:
             self._losses.add(
                 "", "schema_size", "references or combinations at the top are too many or too deep"
             )
             return {}
         found = {key: value for key, value in node.items() if key not in (*_COMBINERS, "$ref")}
-        target = resolve(self._root, member(node, "$ref")) if "$ref" in node else None
+        target = self._root.resolve(member(node, "$ref")) if "$ref" in node else None
         if target is not None:
+            self._room -= sum(len(memoryview(value)) for value in target.values())
             found = merge(found, [self.flat(target, depth + 1)], every=True)
         for key in _COMBINERS:
             branches = array_of(node.get(key))

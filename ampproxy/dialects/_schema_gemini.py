@@ -12,13 +12,13 @@ from typing import Any
 from ampproxy.dialects._schema_tree import (
     Losses,
     Node,
+    Root,
     array_of,
     encode,
     member,
     merge,
     node_of,
     quoted,
-    resolve,
     strings,
     value_of,
 )
@@ -67,7 +67,7 @@ def lower_gemini(root: Node, losses: Losses) -> bytes:
 
 class _Lowering:
     def __init__(self, root: Node, losses: Losses) -> None:
-        self._root = root
+        self._root = Root(root)
         self._losses = losses
         self._left = _MOST_NODES
 
@@ -110,7 +110,7 @@ class _Lowering:
         if "$ref" in node:
             pointer = str(member(node, "$ref"))
             siblings = {key: value for key, value in node.items() if key != "$ref"}
-            target = resolve(self._root, pointer)
+            target = self._root.resolve(pointer)
             if pointer in refs or depth > _DEEPEST:
                 self._losses.add(where, "schema_recursion", "a schema that contains itself was cut")
                 return siblings | {"type": quoted(member(target or {}, "type") or "object")}, refs, False
@@ -122,13 +122,14 @@ class _Lowering:
         if parts is None:
             return node, refs, True
         merged = {key: value for key, value in node.items() if key != "allOf"}
+        every: list[Node] = []
         for part in parts:
             self._left -= 1
             if self._left < 0:
                 break
             opened, refs, _ = self._opened(node_of(part) or {}, where, refs, depth + 1)
-            merged = merge(merged, [opened], every=True)
-        return merged, refs, True
+            every.append(opened)
+        return merge(merged, every, every=True), refs, True
 
     def _choices(self, node: Node, where: str) -> list[Node] | None:
         if "anyOf" in node and "oneOf" in node:

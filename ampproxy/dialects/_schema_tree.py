@@ -73,20 +73,38 @@ def quoted(value: object) -> Json:
     return Json(_ENCODE(value))
 
 
-def resolve(root: Node, pointer: object) -> Node | None:
-    """What a local reference (``#/$defs/name``) points to; ``None`` for any other."""
-    if not isinstance(pointer, str) or not pointer.startswith("#"):
-        return None
-    node: Node | None = root
-    for step in pointer[1:].split("/")[1:]:
-        name = step.replace("~1", "/").replace("~0", "~")
-        if node is None or name not in node:
+class Root:
+    """A schema in which local references are looked up; each level of it is taken apart once.
+
+    :param node: the whole schema.
+    """
+
+    __slots__ = ("_below", "node")
+
+    def __init__(self, node: Node | None) -> None:
+        self.node = node
+        self._below: dict[str, Root] = {}
+
+    def resolve(self, pointer: object) -> Node | None:
+        """What a local reference (``#/$defs/name``) points to; ``None`` for any other."""
+        if not isinstance(pointer, str) or not pointer.startswith("#"):
             return None
-        found = node[name]
-        node = node_of(found)
-        if node is None and (items := array_of(found)) is not None:
-            node = {str(index): item for index, item in enumerate(items)}
-    return node
+        place = self
+        for step in pointer[1:].split("/")[1:]:
+            name = step.replace("~1", "/").replace("~0", "~")
+            if place.node is None or name not in place.node:
+                return None
+            place = place._step(place.node[name], name)
+        return place.node
+
+    def _step(self, found: Json, name: str) -> Root:
+        place = self._below.get(name)
+        if place is None:
+            node = node_of(found)
+            if node is None and (items := array_of(found)) is not None:
+                node = {str(index): item for index, item in enumerate(items)}
+            place = self._below[name] = Root(node)
+        return place
 
 
 def merge(base: Node, others: Sequence[Node], *, every: bool) -> Node:
@@ -96,15 +114,11 @@ def merge(base: Node, others: Sequence[Node], *, every: bool) -> Node:
         (anyOf), so only what each requires is.
     """
     merged = dict(base)
-    properties = node_of(base.get("properties")) or {}
+    properties = _Properties(node_of(base.get("properties")) or {})
     required = strings(base.get("required"))
     wanted: list[set[str]] = []
     for other in others:
-        for name, schema in (node_of(other.get("properties")) or {}).items():
-            known = properties.get(name)
-            if known is not None and known != schema:
-                schema = quoted({"allOf" if every else "anyOf": [known, schema]})
-            properties[name] = schema
+        properties.add(node_of(other.get("properties")) or {})
         wanted.append(set(strings(other.get("required"))))
         for key, value in other.items():
             if every or key == "type":
@@ -112,11 +126,35 @@ def merge(base: Node, others: Sequence[Node], *, every: bool) -> Node:
     if wanted:
         extra = set.union(*wanted) if every else set.intersection(*wanted)
         required += sorted(extra - set(required))
-    for key, found in (("properties", properties), ("required", required)):
+    for key, found in (
+        ("properties", properties.together("allOf" if every else "anyOf")),
+        ("required", required),
+    ):
         merged.pop(key, None)
         if found:
             merged[key] = quoted(found)
     return merged
+
+
+class _Properties:
+    """The properties of several schemas, put together; of those that differ all are kept."""
+
+    def __init__(self, first: Node) -> None:
+        self._found = first
+        self._several: dict[str, dict[bytes, Json]] = {}
+
+    def add(self, more: Node) -> None:
+        """Another schema's."""
+        for name, schema in more.items():
+            known = self._found.setdefault(name, schema)
+            if known != schema:
+                several = self._several.setdefault(name, {bytes(known): known})
+                several.setdefault(bytes(schema), schema)
+
+    def together(self, combiner: str) -> Node:
+        """All of them."""
+        mixed = {name: quoted({combiner: list(each.values())}) for name, each in self._several.items()}
+        return {**self._found, **mixed}
 
 
 class Losses:

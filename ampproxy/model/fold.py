@@ -31,11 +31,16 @@ from ampproxy.model.events import (
     TokenLogprob,
     Usage,
     UsageReport,
+    WireError,
 )
 from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
 
 #: What stands between the sections of a reasoning summary where they are told as one text.
 SECTION_GAP = "\n\n"
+
+#: So many candidates may be missing among those of an answer: an index beyond is no number of a candidate.
+_MOST_MISSING = 128
+_IMPOSSIBLE = "The vendor's answer has a candidate with an impossible index."
 
 _replace = msgspec.structs.replace
 
@@ -138,6 +143,8 @@ class _Answer:
 
     def whole(self) -> ChatResponse:
         count = max([0, *self.choices, *self.finished]) + 1
+        if count > len(self.choices) + len(self.finished) + _MOST_MISSING:
+            raise UpstreamFault(WireError("unavailable", _IMPOSSIBLE, 502), retryable=True)
         started = self.started
         return ChatResponse(
             id=started.id,
@@ -171,7 +178,8 @@ def fold(events: Iterable[Event]) -> ChatResponse:
     any text counts for nothing, and ``Reasoning.sections`` is set from two paragraphs on. A call
     whose arguments never came has ``{}``. Whether the stream is whole is the parser's to say.
 
-    :raises ampproxy.errors.UpstreamFault: one of the events is ``Failed``.
+    :raises ampproxy.errors.UpstreamFault: one of the events is ``Failed``, or a candidate's index is not
+        one.
     """
     answer = _Answer()
     for event in events:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 import msgspec
@@ -43,7 +44,7 @@ class Sequencer:
         #: The part's number as it came -> as it goes out; absent for held and foreign parts.
         self._numbers: dict[int, int] = {}
         self._same = True
-        self._held: dict[int, list[Event]] = {}
+        self._held: OrderedDict[int, list[Event]] = OrderedDict()
         self.ignored: set[int] = set()
 
     def feed(self, events: Sequence[Event]) -> Sequence[Event]:
@@ -95,8 +96,8 @@ class Sequencer:
     def _release(self, out: list[Event]) -> None:
         """The open part closed: say held ones, up to one that is not closed itself."""
         while self._held and self._open < 0:
-            first = next(iter(self._held))
-            opened, *rest = self._held.pop(first)
+            # A plain dict would look at all places that were given free before.
+            first, (opened, *rest) = self._held.popitem(last=False)
             assert isinstance(opened, PartOpened)  # what _opened put there first
             self._begin(opened, out)
             number = self._numbers[first]

@@ -6,7 +6,7 @@ that is not known to a type in the part's ``extras``: both go back untouched to 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
@@ -23,6 +23,7 @@ from ampproxy.dialects._common import (
     to_raw,
     without_nulls,
 )
+from ampproxy.dialects._places import Places
 from ampproxy.dialects._proof import place_of, unseal
 from ampproxy.dialects.anthropic.blocks_fast import parse_plain
 from ampproxy.model.base import ANTHROPIC, Json
@@ -234,13 +235,23 @@ def settle(parts: Iterable[Part]) -> list[Part]:
     found: list[Part | _Carrier] = list(parts)
     if not any(isinstance(part, _Carrier) for part in found):
         return found  # type: ignore[return-value]
+    free = {kind: Places(_unproven(found, kind)) for kind, _ in _PLACES.values()}
     for at, carrier in enumerate(found):
         if isinstance(carrier, _Carrier):
             kind, after = _PLACES[carrier.place]
-            later, earlier = range(at + 1, len(found)), range(at - 1, -1, -1)
-            for number in (*later, *earlier) if after else (*earlier, *later):
-                part = found[number]
-                if isinstance(part, kind) and part.sealed is None:
-                    found[number] = msgspec.structs.replace(part, sealed=carrier.sealed)
-                    break
+            home = _home(free[kind], at, after=after)
+            if home is not None:
+                found[home] = msgspec.structs.replace(found[home], sealed=carrier.sealed)  # type: ignore[type-var]
     return [part for part in found if not isinstance(part, _Carrier)]
+
+
+def _unproven(found: Sequence[Part | _Carrier], kind: type[ToolCall | Text | Image]) -> list[int]:
+    """Where the parts of a kind stand that have no proof."""
+    return [at for at, part in enumerate(found) if isinstance(part, kind) and part.sealed is None]
+
+
+def _home(free: Places, at: int, *, after: bool) -> int | None:
+    """The nearest part on the side on which it belongs, else on the other."""
+    first, second = (free.after, free.before) if after else (free.before, free.after)
+    home = first(at)
+    return second(at) if home is None else home

@@ -103,8 +103,10 @@ class _Rendering:
         for number, turn in enumerate(turns):
             if turn.role == "user" and not all(isinstance(part, ToolResult) for part in turn.parts):
                 last = number
-        since = tuple(f"turns[{number}]." for number in range(last + 1, len(turns)))
-        return any(loss.kind in _PROOF_LOSSES and loss.path.startswith(since) for loss in self.losses)
+        since = {f"turns[{number}]" for number in range(last + 1, len(turns))}
+        return any(
+            loss.kind in _PROOF_LOSSES and loss.path.partition(".")[0] in since for loss in self.losses
+        )
 
     def _system(self) -> list[Any]:
         return [

@@ -180,7 +180,7 @@ class AnthropicStreamParser:
 
     def _started(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         message = _members(event.message)
-        self._usage = _members(message.pop("usage", NULL))
+        self._usage = merged({}, _members(message.pop("usage", NULL)))
         out.append(start_of(message))
         if self._usage:
             out.append(UsageReport(read_usage(self._usage)))

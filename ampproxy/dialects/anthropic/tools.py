@@ -51,7 +51,7 @@ class Tools:
         self.declared: list[Any] = []
         self.betas: list[str] = []
         self._offered: set[str] = set()
-        allowed = request.choice.allowed if request.choice else ()
+        allowed = frozenset(request.choice.allowed if request.choice else ())
         for number, tool in enumerate(request.tools):
             # A choice restricted to some tools: the others are not offered.
             if not allowed or tool.name in allowed:

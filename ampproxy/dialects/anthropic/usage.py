@@ -104,9 +104,21 @@ def ends(found: Members) -> Members:
     return {name: found.pop(name) for name in END_MEMBERS if name in found}
 
 
+#: No vendor's usage comes near these: so many members, and so many bytes of one. What is told over and over
+#: must not grow without end.
+_MOST_MEMBERS: Final = 64
+_LONGEST_MEMBER: Final = 4096
+
+
 def merged(before: Members, now: Members) -> Members:
-    """Cumulative usage: what is told later overwrites, what is not told stays."""
-    return {**before, **without_nulls(now)}
+    """Cumulative usage: what is told later overwrites, what is not told stays. Members beyond all
+    measure are left out.
+    """
+    found = dict(before)
+    for name, raw in without_nulls(now).items():
+        if len(memoryview(raw)) <= _LONGEST_MEMBER and (name in found or len(found) < _MOST_MEMBERS):
+            found[name] = raw
+    return found
 
 
 NO_USAGE: Final = Usage()

@@ -23,6 +23,7 @@ from ampproxy.dialects.gemini.wire import (
     FunctionCall,
     Part,
     QuickChunk,
+    RawCandidate,
     args_text,
     finish_of,
     given,
@@ -87,7 +88,10 @@ class Answer:
         self._parts = 0
         self._usage: Json = ABSENT
         self._counts: bytes | None = None
-        self._seed = b""
+        #: What the ids of calls begin to be made of: the answer's own id, or its first chunk.
+        self._seed = hashlib.sha256()
+        #: The parts of the newest chunk as they came, once they were asked for.
+        self._raw: tuple[bytes, list[RawCandidate]] = (b"", [])
         self._current: _Choice | None = None
 
     @property
@@ -164,7 +168,8 @@ class Answer:
         for place, candidate in enumerate(chunk.candidates or ()):
             self._candidate(candidate, place, payload, out)
             if self.over:
-                return
+                break
+        self._raw = b"", []
 
     def finish(self, out: list[Event]) -> None:
         """The answer is whole: close what is open, and tell usage and ends."""
@@ -189,7 +194,7 @@ class Answer:
 
     def _start(self, chunk: Chunk, payload: bytes, out: list[Event]) -> None:
         self._started = True
-        self._seed = (chunk.response_id or "").encode() or payload
+        self._seed.update(b"%s|" % ((chunk.response_id or "").encode() or payload))
         extras = {
             name: value
             for attribute, name in _TOP_EXTRAS.items()
@@ -276,7 +281,7 @@ class Answer:
         out += (Delta(number, args_text(call.args)), PartClosed(number))
 
     def _other(self, choice: _Choice, place: tuple[int, int], payload: bytes, out: list[Event]) -> None:
-        raw = _raw_part(payload, place)
+        raw = self._raw_part(payload, place)
         found = loads(raw) if raw is not None else None
         kinds = [name for name in found if name != "thought"] if isinstance(found, dict) else []
         if raw is not None and kinds:
@@ -317,8 +322,16 @@ class Answer:
 
     def _made(self, name: str) -> str:
         """An id for a call that has none: unique in the thread, the same however the stream is cut."""
-        seed = b"%s|%d|%s" % (self._seed, self._parts, name.encode("utf-8", "replace"))
-        return MADE + hashlib.sha256(seed).hexdigest()[:24]
+        seed = self._seed.copy()
+        seed.update(b"%d|%s" % (self._parts, name.encode("utf-8", "replace")))
+        return MADE + seed.hexdigest()[:24]
+
+    def _raw_part(self, payload: bytes, place: tuple[int, int]) -> Json | None:
+        if self._raw[0] is not payload:
+            self._raw = payload, read_answer(RAW_CHUNK, payload).candidates or []
+        content = self._raw[1][place[0]].content
+        parts = content.parts if content is not None else None
+        return parts[place[1]] if parts else None
 
 
 def _usage_in(payload: bytes, known: Json) -> Json:
@@ -332,13 +345,6 @@ def _usage_in(payload: bytes, known: Json) -> Json:
 def _sealed(part: Part) -> Sealed | None:
     signature = part.thought_signature
     return unseal(signature, GEMINI) if signature and signature != SKIP_SIGNATURE else None
-
-
-def _raw_part(payload: bytes, place: tuple[int, int]) -> Json | None:
-    candidates = read_answer(RAW_CHUNK, payload).candidates or []
-    content = candidates[place[0]].content
-    parts = content.parts if content is not None else None
-    return parts[place[1]] if parts else None
 
 
 def _logprobs(raw: Json) -> tuple[TokenLogprob, ...]:

@@ -7,7 +7,8 @@ that grows parses the same each time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 from ampproxy.dialects._common import (
@@ -91,8 +92,8 @@ class History:
     def __init__(self) -> None:
         self._ids: set[str] = set()
         self._count = 0
-        #: (id, name) of the calls of the newest model turn that have no result yet.
-        self._waiting: list[tuple[str, str]] = []
+        #: Of the newest model turn.
+        self._waiting = _Waiting()
 
     def turns(self, raw: Json, at: str = "contents") -> tuple[Turn, ...]:
         """All turns.
@@ -101,16 +102,15 @@ class History:
         """
         found = [object_members(content, f"{at}[{n}]") for n, content in enumerate(items(raw, at))]
         self._ids = set(_ids_in(found))
-        turns: list[Turn] = []
+        rows: list[list[Turn]] = []
         for n, content in enumerate(found):
-            turn = self._turn(content, f"{at}[{n}]", turns[-1].role if turns else None)
-            if turns and turn.role == "assistant" == turns[-1].role:
-                # Google's SDK keeps a streamed answer as one content for each chunk.
-                parts = _joined([*turns[-1].parts, *turn.parts], "assistant")
-                turns[-1] = Turn("assistant", tuple(parts), {**turns[-1].extras, **turn.extras})
+            turn = self._turn(content, f"{at}[{n}]", rows[-1][0].role if rows else None)
+            # Google's SDK keeps a streamed answer as one content for each chunk.
+            if rows and turn.role == "assistant" == rows[-1][0].role:
+                rows[-1].append(turn)
             else:
-                turns.append(turn)
-        return tuple(turns)
+                rows.append([turn])
+        return tuple(map(_one_turn, rows))
 
     def _turn(self, content: Members, at: str, before: Role | None) -> Turn:
         name = string(content, "role", at) or "user"
@@ -118,7 +118,7 @@ class History:
         if role is None:
             bad_request(f"{at}.role", f"Expected 'user' or 'model', got '{name}'.")
         if role == "assistant" != before and b"unction" in bytes(content.get("parts", b"")):
-            self._waiting = []
+            self._waiting = _Waiting()
         extras = {name: value for name, value in content.items() if name not in ("role", "parts")}
         return Turn(role, tuple(self.parts(content.get("parts"), f"{at}.parts", role)), extras)
 
@@ -181,7 +181,7 @@ class History:
         if arguments is not None:
             members(arguments, f"{at}.args")
         call = string(found, "id", at) or self._made()
-        self._waiting.append((call, name))
+        self._waiting.add(call, name)
         rest = {key: raw for key, raw in found.items() if key not in ("id", "name")}
         extras = {"functionCall": to_raw(rest)} if rest else {}
         return ToolCall(
@@ -223,19 +223,54 @@ class History:
     def _answered(self, call: str | None, name: str | None) -> str:
         """The call that a result belongs to: by id, else by name in order, else by place."""
         waiting = self._waiting
-        tests: Sequence[Callable[[tuple[str, str]], bool]] = (
-            lambda known: known[0] == call,
-            lambda known: known[1] == name,
-            lambda known: not name,
-        )
-        if call is not None:
-            tests = tests[:1]
-        for test in tests:
-            for known in waiting:
-                if test(known):
-                    waiting.remove(known)
-                    return known[0]
-        return call or self._made()
+        found = waiting.of_id(call) if call is not None else waiting.of_name(name) if name else waiting.next()
+        return found or call or self._made()
+
+
+class _Waiting:
+    """The calls of a model's turn that have no result yet, in their order."""
+
+    __slots__ = ("_answered", "_by_id", "_by_name", "_calls", "_in_order")
+
+    def __init__(self) -> None:
+        self._calls: list[str] = []
+        #: The numbers of the calls: of an id, of a name, and all. Those that another way has found since are
+        #: dropped when they come up.
+        self._by_id: dict[str, deque[int]] = {}
+        self._by_name: dict[str, deque[int]] = {}
+        self._in_order: deque[int] = deque()
+        self._answered: set[int] = set()
+
+    def add(self, call: str, name: str) -> None:
+        """One more call."""
+        number = len(self._calls)
+        self._calls.append(call)
+        for numbers in (
+            self._by_id.setdefault(call, deque()),
+            self._by_name.setdefault(name, deque()),
+            self._in_order,
+        ):
+            numbers.append(number)
+
+    def of_id(self, call: str) -> str | None:
+        """Take the first call of that id; ``None``: none waits. So do the others."""
+        return self._take(self._by_id.get(call))
+
+    def of_name(self, name: str) -> str | None:
+        """Take the first call of that name."""
+        return self._take(self._by_name.get(name))
+
+    def next(self) -> str | None:
+        """Take the first call."""
+        return self._take(self._in_order)
+
+    def _take(self, numbers: deque[int] | None) -> str | None:
+        while numbers:
+            number = numbers.popleft()
+            if number not in self._answered:
+                self._answered.add(number)
+                return self._calls[number]
+        return None
 
 
 class _Around:
@@ -259,6 +294,18 @@ _READ: dict[str, Callable[[History, Json, str, _Around], Part]] = {
 }
 
 
+def _one_turn(row: list[Turn]) -> Turn:
+    """The model's contents that follow each other."""
+    if len(row) == 1:
+        return row[0]
+    extras: Members = {}
+    for turn in row:
+        extras.update(turn.extras)
+    return Turn(
+        "assistant", tuple(_joined([part for turn in row for part in turn.parts], "assistant")), extras
+    )
+
+
 def _joined(parts: list[Part], role: Role) -> list[Part]:
     """The parts with what came in pieces made whole: that is how an answer's stream is kept.
 
@@ -266,19 +313,36 @@ def _joined(parts: list[Part], role: Role) -> list[Part]:
     last chunk of a stream often has an empty text, which says nothing.
     """
     found: list[Part] = []
+    #: The pieces of the last part, while it grows.
+    pieces: list[str] = []
     for part in parts:
         last = found[-1] if found else None
-        if isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.sealed is None:
-            text = last.text + part.text
-            found[-1] = Reasoning(text, part.sealed, redacted=not text and part.sealed is not None)
-        elif role == "assistant" and _is_plain(part):
-            if last is not None and _is_plain(last):
-                found[-1] = Text(last.text + part.text)
-            elif part.text:
-                found.append(part)
-        else:
+        thought = isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.sealed is None
+        if isinstance(part, Reasoning) and thought:
+            pieces.append(part.text)
+            if part.sealed is not None:
+                found[-1] = _thought(pieces, part.sealed)
+                pieces = []
+        elif role == "assistant" and _is_plain(part) and last is not None and _is_plain(last):
+            pieces.append(part.text)
+        elif role != "assistant" or not _is_plain(part) or part.text:
+            _finish(found, pieces)
             found.append(part)
+            pieces = [part.text] if isinstance(part, Reasoning) or _is_plain(part) else []
+    _finish(found, pieces)
     return found
+
+
+def _finish(found: list[Part], pieces: list[str]) -> None:
+    """The last part is whole: nothing more joins it."""
+    if len(pieces) > 1:
+        last = found[-1]
+        found[-1] = _thought(pieces, None) if isinstance(last, Reasoning) else Text("".join(pieces))
+
+
+def _thought(pieces: list[str], sealed: Sealed | None) -> Reasoning:
+    text = "".join(pieces)
+    return Reasoning(text, sealed, redacted=not text and sealed is not None)
 
 
 def _is_plain(part: Part) -> TypeGuard[Text]:

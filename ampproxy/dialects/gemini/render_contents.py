@@ -7,6 +7,7 @@ place.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -37,17 +38,22 @@ class _Results:
     """The results of the conversation; each is given once."""
 
     def __init__(self, blocks: Iterable[_Block]) -> None:
-        self._known: dict[str, list[tuple[int, str, ToolResult]]] = {}
+        self._known: dict[str, deque[tuple[int, str, ToolResult]]] = {}
         self._used: set[str] = set()
         for number, block in enumerate(blocks):
             for path, part in block.parts:
                 if isinstance(part, ToolResult):
-                    self._known.setdefault(part.call, []).append((number, path, part))
+                    self._known.setdefault(part.call, deque()).append((number, path, part))
 
     def take(self, call: str, after: int) -> tuple[str, ToolResult] | None:
-        """The first unused result of a call that stands after block ``after``."""
-        for number, path, result in self._known.get(call, ()):
-            if number > after and path not in self._used:
+        """The first unused result of a call that stands after block ``after``.
+
+        Calls are asked for in their order, so a result that stands before one is nobody's any more.
+        """
+        known = self._known.get(call)
+        while known:
+            number, path, result = known.popleft()
+            if number > after:
                 self._used.add(path)
                 return path, result
         return None

@@ -102,6 +102,7 @@ def _tools(
     request: ChatRequest, target: Target, names: Names, losses: Losses, own: bool
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    said_before: set[bytes] = set()
     declared = [_declaration(tool, names, losses, f"tools[{n}]", own) for n, tool in enumerate(request.tools)]
     if declared:
         found.append({"functionDeclarations": declared})
@@ -111,7 +112,8 @@ def _tools(
             losses("hosted_tool", f"hosted[{n}]", f"Gemini has no tool like {hosted.kind}.")
         elif declared and not own and target.thinking != "level":
             losses("hosted_tool", f"hosted[{n}]", f"{hosted.kind} is refused beside functions by this model.")
-        elif said not in found:
+        elif (text := encode(said)) not in said_before:
+            said_before.add(text)
             found.append(said)
     return found
 

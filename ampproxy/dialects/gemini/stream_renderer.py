@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -90,6 +91,8 @@ class GeminiStreamRenderer:
         self._current: dict[int, int] = {}
         #: Parts that opened while another was being written, with what came of them since.
         self._held: dict[int, list[Event]] = {}
+        #: The numbers of the held parts, of each candidate, in the order in which they opened.
+        self._queues: dict[int, deque[int]] = {}
         self._finished: dict[int, Finished] = {}
         self._said: set[int] = set()
 
@@ -133,6 +136,7 @@ class GeminiStreamRenderer:
         part = event.part
         if event.choice in self._current:
             self._held[event.index] = [event]
+            self._queues.setdefault(event.choice, deque()).append(event.index)
             return
         self._said.add(event.choice)
         if isinstance(part, (Image, Audio, Opaque)):
@@ -180,8 +184,10 @@ class GeminiStreamRenderer:
         self.losses.append(Loss("extras", "", "Citations and annotations of a text were left out."))
 
     def _closed_part(self, event: PartClosed, out: list[bytes]) -> None:
+        part = self._open.get(event.index)
         self._end_part(event.index, out)
-        self._release(out)
+        if part is not None:
+            self._release(part.choice, out)
 
     def _end_part(self, index: int, out: list[bytes]) -> None:
         part = self._open.pop(index, None)
@@ -189,16 +195,12 @@ class GeminiStreamRenderer:
             del self._current[part.choice]
             self._close(part, out)
 
-    def _release(self, out: list[bytes]) -> None:
-        """Write the parts that were held back, in the order in which they opened."""
-        for index in list(self._held):
-            opened, *rest = self._held[index]
-            assert isinstance(opened, PartOpened)  # what _opened put there
-            if opened.choice in self._current:
-                continue
-            del self._held[index]
-            self._opened(opened, out)
-            for event in rest:
+    def _release(self, choice: int, out: list[bytes]) -> None:
+        """Write a candidate's parts that were held back, up to one that is not closed itself."""
+        queue = self._queues.get(choice)
+        while queue and choice not in self._current:
+            index = queue.popleft()
+            for event in self._held.pop(index):
                 if isinstance(event, PartClosed):
                     self._end_part(index, out)
                 else:
@@ -222,10 +224,9 @@ class GeminiStreamRenderer:
         self._finished[event.choice] = event
 
     def _complete(self, event: Completed, out: list[bytes]) -> None:
-        while self._open or self._held:
+        while self._open:
             for index in list(self._open):
-                self._end_part(index, out)
-            self._release(out)
+                self._closed_part(PartClosed(index), out)
         first = next(iter(self._finished.values()), None)
         if first is not None and first.reason == "blocked" and not self._said:
             found: Wire = blocked_members(first, self._extras)
@@ -281,6 +282,7 @@ class GeminiStreamRenderer:
         self._over = True
         self._open.clear()
         self._held.clear()
+        self._queues.clear()
         if self._array:
             out.append(b"]" if self._wrote else b"[]")
         return out

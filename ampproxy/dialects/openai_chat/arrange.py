@@ -6,6 +6,8 @@ tool messages responding to each 'tool_call_id'").
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -16,6 +18,8 @@ from ampproxy.model.request import Role, Turn
 
 #: What a call is answered with that never was: the conversation went on without its result.
 INTERRUPTED: Final = "interrupted"
+#: The number of a message that there is not: after all others.
+_NEVER: Final = sys.maxsize
 
 
 class Placed(NamedTuple):
@@ -28,19 +32,22 @@ class Placed(NamedTuple):
 class Message:
     """A message to be written: its parts, and for an assistant's the results of its calls."""
 
-    __slots__ = ("extras", "parts", "path", "results", "role")
+    __slots__ = ("calls", "extras", "parts", "path", "results", "role")
 
     def __init__(self, role: Role, path: str, parts: list[Placed], extras: dict[str, Json]) -> None:
         self.role = role
         self.path = path
-        self.parts = parts
-        self.extras = extras
+        self.parts: list[Placed] = []
+        self.extras = dict(extras)
+        #: Where each call of it stands, by the call's id; of namesakes the last one.
+        self.calls: dict[str, str] = {}
         self.results: list[Placed] = []
+        self.add(parts)
 
-    @property
-    def calls(self) -> list[Placed]:
-        """The tool calls in it."""
-        return [placed for placed in self.parts if isinstance(placed.part, ToolCall)]
+    def add(self, parts: list[Placed]) -> None:
+        """Go on with these."""
+        self.parts += parts
+        self.calls.update((part.id, path) for path, part in parts if isinstance(part, ToolCall))
 
 
 def arrange(turns: Sequence[Turn], losses: Losses) -> list[Message]:
@@ -50,14 +57,14 @@ def arrange(turns: Sequence[Turn], losses: Losses) -> list[Message]:
     without a call becomes a user's text.
     """
     messages = _joined(turns)
-    taken: set[str] = set()
+    results = _Results(messages)
     for number, message in enumerate(messages):
         if message.calls:
-            _answer(message, messages[number + 1 :], taken, losses)
+            results.answer(number, losses)
     kept = []
     for message in messages:
         had_parts = bool(message.parts)
-        message.parts = list(_without_results(message.parts, taken, losses))
+        message.parts = list(_without_results(message.parts, results.taken, losses))
         if message.parts or not had_parts or message.extras:
             kept.append(message)
     return kept
@@ -71,43 +78,82 @@ def _joined(turns: Sequence[Turn]) -> list[Message]:
         parts = [Placed(f"{path}.parts[{index}]", part) for index, part in enumerate(turn.parts)]
         last = messages[-1] if messages else None
         if last and last.role == turn.role == "assistant" and last.calls:
-            last.parts += parts
-            last.extras = {**last.extras, **turn.extras}
+            last.add(parts)
+            last.extras.update(turn.extras)
         else:
             messages.append(Message(turn.role, path, parts, turn.extras))
     return messages
 
 
-def _answer(message: Message, later: Sequence[Message], taken: set[str], losses: Losses) -> None:
-    """Find the results of a message's calls among what follows."""
-    waiting = {placed.part.id: placed.path for placed in message.calls if isinstance(placed.part, ToolCall)}
-    late = False
-    for other in later:
-        if other.role == "assistant":
-            late = True
-            # The same id again: what follows belongs to that call.
-            for again in _call_ids(other):
-                if again in waiting:
-                    _interrupt(message, again, waiting.pop(again), losses)
-        for placed in other.parts:
-            part = placed.part
-            if isinstance(part, ToolResult) and part.call in waiting and placed.path not in taken:
-                del waiting[part.call]
-                taken.add(placed.path)
-                message.results.append(placed)
-                if late:
-                    losses("result_order", placed.path, "A result was moved up to the call it answers.")
-        if not waiting:
-            return
-    for call, path in waiting.items():
-        _interrupt(message, call, path, losses)
+class _Id:
+    """Where an id occurs: the messages that call it, and its results, in their order."""
+
+    __slots__ = ("calls", "results")
+
+    def __init__(self) -> None:
+        self.calls: deque[int] = deque()
+        self.results: deque[tuple[int, int, Placed]] = deque()
 
 
-def _call_ids(message: Message) -> Iterator[str]:
-    return (placed.part.id for placed in message.calls if isinstance(placed.part, ToolCall))
+class _Results:
+    """The results in a conversation, each of which answers the call of its id that stands before it.
+
+    :ivar taken: the paths of those that were given to a call.
+    """
+
+    def __init__(self, messages: Sequence[Message]) -> None:
+        self._messages = messages
+        self.taken: set[str] = set()
+        self._ids: dict[str, _Id] = {}
+        #: The next assistant's message after each message.
+        self._spoken: list[int] = [_NEVER] * len(messages)
+        for number in range(len(messages) - 2, -1, -1):
+            after = number + 1
+            self._spoken[number] = after if messages[after].role == "assistant" else self._spoken[after]
+        for number, message in enumerate(messages):
+            for call in message.calls if message.role == "assistant" else ():
+                self._of(call).calls.append(number)
+            for index, placed in enumerate(message.parts):
+                if isinstance(placed.part, ToolResult):
+                    self._of(placed.part.call).results.append((number, index, placed))
+
+    def _of(self, call: str) -> _Id:
+        return self._ids.setdefault(call, _Id())
+
+    def answer(self, number: int, losses: Losses) -> None:
+        """Give a message the results of its calls, in the order in which they stand. To be asked for one
+        message after the other.
+        """
+        message = self._messages[number]
+        answers = [self._answer(call, number, order) for order, call in enumerate(message.calls)]
+        for where, _, call, placed in sorted(answers):
+            if placed is None:
+                _interrupt(message, call, losses)
+                continue
+            self.taken.add(placed.path)
+            message.results.append(placed)
+            if self._spoken[number] <= where:
+                losses("result_order", placed.path, "A result was moved up to the call it answers.")
+
+    def _answer(self, call: str, number: int, order: int) -> tuple[int, int, str, Placed | None]:
+        """Where the answer of a call stands, for the order among them, and the answer. The same id may be
+        called again: what follows belongs to that call.
+        """
+        known = self._of(call)
+        while known.calls and known.calls[0] <= number:
+            known.calls.popleft()
+        again = known.calls[0] if known.calls else _NEVER
+        while known.results and known.results[0][0] <= number:
+            known.results.popleft()
+        if known.results and known.results[0][0] < again:
+            where, index, placed = known.results.popleft()
+            return where, index, call, placed
+        # Before the results of the message that calls it again.
+        return again, order - len(self._messages[number].calls), call, None
 
 
-def _interrupt(message: Message, call: str, path: str, losses: Losses) -> None:
+def _interrupt(message: Message, call: str, losses: Losses) -> None:
+    path = message.calls[call]
     losses("unanswered_call", path, "A call without a result was answered as interrupted.")
     message.results.append(Placed(path, ToolResult(call, (Text(INTERRUPTED),))))
 

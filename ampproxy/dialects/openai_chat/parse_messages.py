@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -93,6 +94,33 @@ def _others(raw: Json, at: str, known: frozenset[str]) -> dict[str, Json]:
     return {name: value for name, value in found.items() if name not in known and bytes(value) != b"[]"}
 
 
+class _Waiting:
+    """The calls of the newest message that have no result yet, in their order."""
+
+    def __init__(self, calls: Sequence[ToolCall]) -> None:
+        #: Whether one of the calls with that id is a custom tool's; a result answers all of them.
+        self._freeform: dict[str, bool] = {}
+        #: The ids by name, and under ``None`` all of them; those that were answered are dropped late.
+        self._by_name: dict[str | None, deque[str]] = {}
+        for call in calls:
+            self._freeform[call.id] = self._freeform.get(call.id, False) or call.freeform
+            for name in (None, call.name):
+                self._by_name.setdefault(name, deque()).append(call.id)
+
+    def first(self, name: str | None) -> str | None:
+        """The id of the first one of that name, or of any; ``None``: there is none."""
+        ids = self._by_name.get(name)
+        while ids:
+            if ids[0] in self._freeform:
+                return ids[0]
+            ids.popleft()
+        return None
+
+    def answer(self, call: str) -> bool:
+        """A result came; gives whether it is a custom tool's."""
+        return self._freeform.pop(call, False)
+
+
 class _Conversation:
     """The turns so far, and which calls wait for a result."""
 
@@ -100,7 +128,9 @@ class _Conversation:
         self.system: list[Text] = []
         self.turns: list[Turn] = []
         self._calls = 0
-        self._waiting: list[ToolCall] = []
+        self._waiting = _Waiting(())
+        #: Results that follow one another: one turn, which is not among the others yet.
+        self._results: list[ToolResult] = []
 
     def add(self, raw: Json, at: str) -> None:
         message = read_request(_MESSAGE, bytes(raw), at)
@@ -113,12 +143,18 @@ class _Conversation:
         }
         parse(self, message, extras, at)
 
+    def close(self) -> None:
+        """No more results follow those that came."""
+        if self._results:
+            self.turns.append(Turn("user", tuple(self._results)))
+            self._results = []
+
     def instruct(self, message: _Message, extras: dict[str, Json], at: str) -> None:
         texts = text_parts(message.content, f"{at}.content")
         if not texts:
             return
-        if self.turns or extras:
-            self.turns.append(Turn("system", texts, extras))
+        if self.turns or self._results or extras:
+            self._append("system", texts, extras)
         else:
             self.system += texts
 
@@ -137,8 +173,9 @@ class _Conversation:
             parts.append(Refusal(message.refusal))
         if message.audio:
             parts.append(Audio(FileId(CHAT, message.audio.id)))
-        self._waiting = self._called(message, at)
-        self._append("assistant", [*parts, *self._waiting], extras)
+        calls = self._called(message, at)
+        self._waiting = _Waiting(calls)
+        self._append("assistant", [*parts, *calls], extras)
 
     def _called(self, message: _Message, at: str) -> list[ToolCall]:
         calls: list[ToolCall] = []
@@ -162,36 +199,23 @@ class _Conversation:
 
     def result(self, message: _Message, extras: dict[str, Json], at: str) -> None:
         name = text_of(extras.pop("name", Json(b"null")))
-        call = self._call_of(message.tool_call_id, name)
+        # One without an id (``role: function``) belongs to the first waiting call of its name, or of any.
+        call = message.tool_call_id or self._waiting.first(name)
         if call is None:
             bad_request(f"{at}.tool_call_id", "It is missing, and no call waits for a result.")
         cache = extras.pop("cache_control", None)
-        freeform = any(waiting.id == call and waiting.freeform for waiting in self._waiting)
-        self._waiting = [waiting for waiting in self._waiting if waiting.id != call]
         part = ToolResult(
             call,
             result_parts(message.content, f"{at}.content"),
             name=name,
-            freeform=freeform,
+            freeform=self._waiting.answer(call),
             cache=cache,
             extras=extras,
         )
-        last = self.turns[-1] if self.turns else None
-        if last and last.role == "user" and all(isinstance(other, ToolResult) for other in last.parts):
-            self.turns[-1] = Turn("user", (*last.parts, part))
-        else:
-            self.turns.append(Turn("user", (part,)))
-
-    def _call_of(self, call: str | None, name: str | None) -> str | None:
-        """The call's id; a result without one (``role: function``) belongs to the first waiting call
-        of that name, or of any.
-        """
-        if call:
-            return call
-        fitting = [waiting.id for waiting in self._waiting if name is None or waiting.name == name]
-        return fitting[0] if fitting else None
+        self._results.append(part)
 
     def _append(self, role: Role, parts: Sequence[Part], extras: dict[str, Json]) -> None:
+        self.close()
         self.turns.append(Turn(role, tuple(parts) or (Text(""),), extras))
 
 
@@ -218,4 +242,5 @@ def parse_messages(messages: Sequence[Json]) -> tuple[tuple[Text, ...], tuple[Tu
     conversation = _Conversation()
     for number, raw in enumerate(messages):
         conversation.add(raw, f"messages[{number}]")
+    conversation.close()
     return tuple(conversation.system), tuple(conversation.turns)

@@ -47,10 +47,9 @@ class ToolWriter:
         """The tools; only the allowed ones for a server that does not know ``allowed_tools``."""
         choice = request.choice
         limited = choice is not None and choice.allowed and not (self._rules.openai or self._rules.same)
+        allowed = frozenset(choice.allowed if choice is not None else ())
         return [
-            (number, tool)
-            for number, tool in enumerate(request.tools)
-            if not limited or choice is None or tool.name in choice.allowed
+            (number, tool) for number, tool in enumerate(request.tools) if not limited or tool.name in allowed
         ]
 
     def _tool(self, tool: Tool, path: str) -> Any:

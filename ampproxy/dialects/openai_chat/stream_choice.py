@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ampproxy.dialects._common import is_object, text_of, to_raw
+from ampproxy.dialects.openai_chat.brackets import Brackets
 from ampproxy.dialects.openai_chat.parse_messages import arguments_text
 from ampproxy.dialects.openai_chat.parse_response import AudioWire, audio_part, image_part
 from ampproxy.dialects.openai_chat.wire import (
@@ -95,7 +96,7 @@ class _Call:
     :ivar pieces: the arguments so far: to see whether they came, and whether they are whole.
     """
 
-    __slots__ = ("closed", "freeform", "given", "name", "number", "part", "pieces")
+    __slots__ = ("_brackets", "_broken", "closed", "freeform", "given", "name", "number", "part", "pieces")
 
     def __init__(self, number: int) -> None:
         self.number = number
@@ -105,17 +106,33 @@ class _Call:
         self.freeform = False
         self.closed = False
         self.pieces: list[str] = []
+        self._brackets = Brackets()
+        self._broken = False
+
+    def whole(self) -> bool:
+        """Whether the arguments so far are a JSON object.
+
+        Closed brackets make them one at once or never, so that the text is put together once.
+        """
+        if self._broken or not self._brackets.closed(self.pieces):
+            return False
+        self._broken = not is_object("".join(self.pieces))
+        return not self._broken
 
 
 class Choice:
     """The parts of one choice.
 
+    :param arguments: where the arguments of the calls of all choices are gathered, by their parts' numbers.
     :ivar open_kind: what kind of words is open, if any; ``open_index`` its part's number.
     :ivar ended: whether its ``finish_reason`` came.
     """
 
-    def __init__(self, number: int, new_part: Callable[[], int], ids: CallIds) -> None:
+    def __init__(
+        self, number: int, new_part: Callable[[], int], ids: CallIds, arguments: dict[int, list[str]]
+    ) -> None:
         self.number = number
+        self._arguments = arguments
         self.open_kind: Kind | None = None
         self.open_index = -1
         self.ended = False
@@ -127,6 +144,9 @@ class Choice:
         #: By the index that the server gave, or a made one below zero.
         self._calls: dict[int, _Call] = {}
         self._all_calls: list[_Call] = []
+        self._open_calls: list[_Call] = []
+        #: The newest call of each id that the server gave.
+        self._by_id: dict[str, _Call] = {}
         self._sound: list[AudioWire] = []
 
     def take(self, wire: ChoiceWire, out: list[Event]) -> WireError | None:
@@ -146,10 +166,6 @@ class Choice:
         """Close what is open; gives how the choice ended."""
         self._close_all(out)
         return finished(self._word, self.number, called=bool(self._all_calls), refused=self._refused)
-
-    def arguments_of(self, part: int) -> list[str] | None:
-        """Where the arguments of the call with that part's number are gathered."""
-        return next((call.pieces for call in self._all_calls if call.part == part), None)
 
     def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
         if thought := reasoning_of(delta.reasoning_content, delta.reasoning):
@@ -193,7 +209,8 @@ class Choice:
         named = wire.function or wire.custom
         name = named.name if named else None
         call = self._call_of(wire, name)
-        call.given = call.given or wire.id
+        if wire.id and not call.given:
+            self._given(call, wire.id)
         if call.closed:
             return
         piece = _arguments(wire)
@@ -206,10 +223,17 @@ class Choice:
             call.freeform = wire.custom is not None
             self._open_call(call, name, out)
 
+    def _given(self, call: _Call, id: str) -> None:
+        call.given = id
+        known = self._by_id.get(id)
+        if known is None or known.number < call.number:
+            self._by_id[id] = call
+
     def _open_call(self, call: _Call, name: str, out: list[Event]) -> None:
         self._close_words(out)
         call.name = name
         call.part = self._new_part()
+        self._arguments[call.part] = call.pieces
         id_ = self._ids.take(call.given, self.number, call.number, name)
         out.append(PartOpened(call.part, ToolCall(id_, name, "", freeform=call.freeform), self.number))
         if call.pieces:
@@ -222,12 +246,13 @@ class Choice:
         if wire.index is not None:
             call = self._calls.get(wire.index)
         elif wire.id:
-            call = next((call for call in reversed(self._all_calls) if call.given == wire.id), None)
+            call = self._by_id.get(wire.id)
         else:
             call = self._all_calls[-1] if self._all_calls else None
         if call is None or _begins_another(call, wire.id, name):
             call = _Call(len(self._all_calls))
             self._all_calls.append(call)
+            self._open_calls.append(call)
             self._calls[wire.index if wire.index is not None else -len(self._all_calls)] = call
         return call
 
@@ -238,8 +263,9 @@ class Choice:
 
     def _close_all(self, out: list[Event]) -> None:
         self._close_words(out)
-        for call in self._all_calls:
-            if call.part >= 0 and not call.closed:
+        calls, self._open_calls = self._open_calls, []
+        for call in calls:
+            if call.part >= 0:
                 if not call.freeform and not "".join(call.pieces).strip():
                     out.append(Delta(call.part, "{}"))
                 out.append(PartClosed(call.part))
@@ -282,7 +308,7 @@ def _begins_another(call: _Call, id_: str | None, name: str | None) -> bool:
         return False
     if id_ and call.given:
         return id_ != call.given
-    return is_object("".join(call.pieces))
+    return call.whole()
 
 
 def _joined_base64(pieces: list[str]) -> str:

@@ -72,6 +72,7 @@ class ChatStreamParser:
     def __init__(self) -> None:
         self._splitter = BlockSplitter()
         self._choices: dict[int, Choice] = {}
+        self._arguments: dict[int, list[str]] = {}
         self._ids = CallIds()
         self._repeat = Repeat()
         self._parts = 0
@@ -124,8 +125,7 @@ class ChatStreamParser:
         repeat = self._repeat
         if len(given) == 1 and type(delta := given[0]) is Delta:
             if repeat.learn(block, delta):
-                sinks = (choice.arguments_of(delta.index) for choice in self._choices.values())
-                repeat.sink = next((sink for sink in sinks if sink is not None), None)
+                repeat.sink = self._arguments.get(delta.index)
         elif given:
             repeat.forget()
 
@@ -167,7 +167,7 @@ class ChatStreamParser:
             number = wire.index or 0
             choice = self._choices.get(number)
             if choice is None:
-                choice = self._choices[number] = Choice(number, self._new_part, self._ids)
+                choice = self._choices[number] = Choice(number, self._new_part, self._ids, self._arguments)
             if error := choice.take(wire, out):
                 out += self._fail(error)
                 return

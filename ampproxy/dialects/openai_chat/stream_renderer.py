@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -68,10 +69,12 @@ class _Words:
 class _Choice:
     """What was told of a choice."""
 
-    __slots__ = ("calls", "finished", "refused")
+    __slots__ = ("calls", "finished", "open", "refused")
 
     def __init__(self) -> None:
         self.calls = 0
+        #: The parts whose words are told, or wait.
+        self.open: dict[int, None] = {}
         self.refused = False
         self.finished = False
 
@@ -81,6 +84,7 @@ class ChatStreamRenderer:
 
     def __init__(self, context: AnswerContext) -> None:
         self.losses: list[Loss] = []
+        self._lost: set[Loss] = set()
         self._context = context
         self._legacy = legacy_functions(context)
         self._wants_usage = context.request is not None and context.request.include_usage
@@ -92,7 +96,7 @@ class ChatStreamRenderer:
         self._words: dict[int, _Words] = {}
         #: Open parts that share a member of the message, which tells one after the other: the first
         #: one talks, the others wait.
-        self._queues: dict[bytes, list[int]] = {}
+        self._queues: dict[bytes, deque[int]] = {}
         #: The frames of parts in which the next words need nothing but a frame.
         self._frames: dict[int, tuple[bytes, bytes]] = {}
         self._choices: dict[int, _Choice] = {}
@@ -187,7 +191,8 @@ class ChatStreamRenderer:
 
     def _open_words(self, index: int, words: _Words, text: str, out: list[bytes]) -> None:
         self._words[index] = words
-        queue = self._queues.setdefault(words.before, [])
+        self._choices[words.choice].open[index] = None
+        queue = self._queues.setdefault(words.before, deque())
         if queue:
             words.held = []
         queue.append(index)
@@ -243,9 +248,10 @@ class ChatStreamRenderer:
         if words is None:
             return
         words.closed = True
+        self._choices[words.choice].open.pop(event.index, None)
         queue = self._queues[words.before]
         while queue and self._words[queue[0]].closed:
-            queue.pop(0)
+            queue.popleft()
             if queue:
                 self._let_talk(self._words[queue[0]], out)
 
@@ -289,9 +295,8 @@ class ChatStreamRenderer:
         if choice.finished:
             return
         choice.finished = True
-        for index, words in self._words.items():
-            if words.choice == number and not words.closed:
-                self._closed(PartClosed(index), out)
+        for index in tuple(choice.open):
+            self._closed(PartClosed(index), out)
         word = finish_word(end, called=choice.calls > 0, refused=choice.refused, legacy=self._legacy)
         tail = self._tail.replace(b'"finish_reason":null', b'"finish_reason":' + encode(word))
         out.append(self._before(number) + b"{}" + tail)
@@ -316,7 +321,8 @@ class ChatStreamRenderer:
 
     def _lose(self, kind: str, index: int, why: str) -> None:
         loss = Loss(kind, f"parts[{index}]", why)
-        if loss not in self.losses:
+        if loss not in self._lost:
+            self._lost.add(loss)
             self.losses.append(loss)
 
     _TELL: ClassVar[dict[type, Callable[[ChatStreamRenderer, Any, list[bytes]], None]]] = {

@@ -72,20 +72,21 @@ class CallIds:
     """
 
     def __init__(self) -> None:
-        self._answer = ""
+        self._answer = hashlib.sha256(b"|")
         self._used: set[tuple[int, str]] = set()
 
     def answer(self, id_: object, created: object) -> None:
         """The answer's own id and time."""
-        self._answer = f"{id_}|{created}"
+        self._answer = hashlib.sha256(f"{id_}|{created}|".encode("utf-8", "replace"))
 
     def take(self, given: str | None, choice: int, number: int, name: str) -> str:
         """The id of a choice's call number ``number``."""
         if given and (choice, given) not in self._used:
             self._used.add((choice, given))
             return given
-        seed = f"{self._answer}|{choice}|{number}|{name}"
-        made = f"call_{hashlib.sha256(seed.encode('utf-8', 'replace')).hexdigest()[:24]}"
+        seed = self._answer.copy()
+        seed.update(f"{choice}|{number}|{name}".encode("utf-8", "replace"))
+        made = f"call_{seed.hexdigest()[:24]}"
         self._used.add((choice, made))
         return made
 

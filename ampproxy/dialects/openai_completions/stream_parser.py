@@ -46,6 +46,7 @@ class CompletionsStreamParser:
         #: By choice: its part's number.
         self._open: dict[int, int] = {}
         self._words: dict[int, str] = {}
+        self._parts = 0
         self._started = False
         self._over = False
 
@@ -99,7 +100,7 @@ class CompletionsStreamParser:
                 self._open[number] = -1
             if wire.text or logprobs:
                 if self._open[number] < 0:
-                    self._open[number] = sum(index >= 0 for index in self._open.values())
+                    self._open[number], self._parts = self._parts, self._parts + 1
                     out.append(PartOpened(self._open[number], Text(""), number))
                 out.append(Delta(self._open[number], wire.text or "", logprobs))
             if wire.finish_reason:

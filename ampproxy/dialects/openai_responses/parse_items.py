@@ -7,6 +7,7 @@ them. A message right after another one begins a turn, so that their bounds are 
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable
 
 import msgspec
@@ -177,23 +178,41 @@ class _Misplaced(Reasoning, frozen=True):
     place: _proof.Place = "call"
 
 
+#: Where a proof sat, and whether that part stands after the item that carries the proof.
+_HOMES: dict[_proof.Place, tuple[type[Part], bool]] = {
+    "call": (ToolCall, True),
+    "text": (Text, False),
+    "image": (Image, False),
+}
+
+
 def _placed(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     """The parts with such proofs back where they sat: on the next call, or the text or image before."""
-    found = list(parts)
-    for at in range(len(found) - 1, -1, -1):
-        item = found[at]
+    found: list[Part | None] = list(parts)
+    if not any(isinstance(part, _Misplaced) for part in parts):
+        return parts
+    homes = {
+        kind: [at for at, part in enumerate(parts) if isinstance(part, kind)] for kind, _ in _HOMES.values()
+    }
+    for at in range(len(parts) - 1, -1, -1):
+        item = parts[at]
         if not isinstance(item, _Misplaced):
             continue
-        kind = {"text": Text, "image": Image}.get(item.place, ToolCall)
-        ahead, behind = range(at + 1, len(found)), range(at - 1, -1, -1)
-        places = [*ahead, *behind] if kind is ToolCall else [*behind, *ahead]
-        home = next((n for n in places if isinstance(found[n], kind)), None)
+        home = _home(homes[_HOMES[item.place][0]], at, after=_HOMES[item.place][1])
         if home is None:
             found[at] = Reasoning(item.text, item.sealed, item.redacted, item.sections)
             continue
-        found[home] = msgspec.structs.replace(found[home], sealed=item.sealed)
-        del found[at]
-    return tuple(found)
+        found[home] = msgspec.structs.replace(parts[home], sealed=item.sealed)
+        found[at] = None
+    return tuple(part for part in found if part is not None)
+
+
+def _home(places: list[int], at: int, *, after: bool) -> int | None:
+    """The nearest place on the side on which it belongs, else on the other."""
+    number = bisect(places, at)
+    later, earlier = places[number : number + 1], places[max(0, number - 1) : number]
+    near = later or earlier if after else earlier or later
+    return near[0] if near else None
 
 
 def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reasoning:

@@ -8,10 +8,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from ampproxy.dialects._common import Losses, Names, raw_str, unique
+from ampproxy.dialects._common import Losses, Names, Unique, raw_str
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.openai_responses.content import say_input
 from ampproxy.dialects.openai_responses.fields import put
@@ -39,25 +40,27 @@ class CallIds:
     """
 
     def __init__(self) -> None:
-        self._taken: set[str] = set()
-        self._open: dict[str, list[str]] = {}
+        self._unique = Unique(CALL_ID_LIMIT)
+        self._open: dict[str, deque[str]] = {}
+        self._forgotten: set[str] = set()
 
     def call(self, id: str) -> str:
         """The id of a new call."""
-        sent = unique(id, self._taken, CALL_ID_LIMIT)
-        self._taken.add(sent)
-        self._open.setdefault(id, []).append(sent)
+        sent = self._unique(id)
+        self._open.setdefault(id, deque()).append(sent)
         return sent
 
     def result(self, id: str) -> str | None:
         """The id of the call that a result belongs to; ``None`` if there is none."""
         waiting = self._open.get(id)
-        return waiting.pop(0) if waiting else None
+        while waiting:
+            if (sent := waiting.popleft()) not in self._forgotten:
+                return sent
+        return None
 
-    def forget(self, id: str, sent: str) -> None:
+    def forget(self, sent: str) -> None:
         """No result will come any more."""
-        if sent in self._open.get(id, ()):
-            self._open[id].remove(sent)
+        self._forgotten.add(sent)
 
 
 class ItemWriter:
@@ -166,7 +169,7 @@ class ItemWriter:
             self._losses("orphan_call", path, f"No result followed the call {call.id}: told as interrupted.")
             kind = "custom_tool_call_output" if call.freeform else "function_call_output"
             self._items.append({"type": kind, "call_id": sent, "output": INTERRUPTED})
-            self._ids.forget(call.id, sent)
+            self._ids.forget(sent)
         self._open = []
 
     # ---------------------------------------------------------------------------------- assistant

@@ -123,6 +123,12 @@ class ResponsesStreamParser:
     def __init__(self) -> None:
         self._reader = EventReader()
         self._items: dict[int, AnswerItem] = {}
+        #: The index of the first item of each type with an id, and with a call's id.
+        self._known: dict[tuple[str, str, str], int] = {}
+        #: The largest output index.
+        self._last = -1
+        #: Items that no other was announced after.
+        self._newest: list[AnswerItem] = []
         #: What grows by deltas, by the event's name, output index and content or summary index.
         self._growing: dict[tuple[bytes, int, int], Part] = {}
         self._count = 0
@@ -232,7 +238,7 @@ class ResponsesStreamParser:
             head = _head.decode(item)
             known = self._match(position, head)
             if known is None:
-                index = position if position not in self._items else max(self._items) + 1
+                index = position if position not in self._items else self._last + 1
                 known = self._new(index, head)
             if not known.done:
                 events += known.finish(item)
@@ -243,11 +249,9 @@ class ResponsesStreamParser:
 
     def _match(self, position: int, head: Head) -> AnswerItem | None:
         """The item that was seen before, by its id, its call's id, or its place."""
-        for known in self._items.values():
-            same = (head.id and known.head.id == head.id) or (
-                head.call_id and known.head.call_id == head.call_id
-            )
-            if same and known.head.type == head.type:
+        for key in _keys(head):
+            known = self._items.get(self._known.get(key, -1))
+            if known is not None and key in _keys(known.head):
                 return known
         there = self._items.get(position)
         return there if there is not None and there.head.type == head.type else None
@@ -270,6 +274,10 @@ class ResponsesStreamParser:
 
     def _new(self, index: int, head: Head) -> AnswerItem:
         item = self._items[index] = ITEMS.get(head.type, AnswerItem)(head, self._number)
+        self._last = max(self._last, index)
+        self._newest.append(item)
+        for key in _keys(head):
+            self._known.setdefault(key, index)
         return item
 
     def _item_added(self, event: _ItemEvent, name: bytes) -> list[Event]:
@@ -277,8 +285,9 @@ class ResponsesStreamParser:
         if event.output_index in self._items:
             return []
         events = self._start(_Response())
-        for open_item in self._items.values():
-            events += open_item.overtaken()
+        overtaken, self._newest = self._newest, []
+        for item in overtaken:
+            events += item.overtaken()
         return [*events, *self._new(event.output_index, head).add(event.item)]
 
     def _item_done(self, event: _ItemEvent, name: bytes) -> list[Event]:
@@ -354,6 +363,12 @@ class ResponsesStreamParser:
         if (part := item.section(section)) is not None and events:
             self._growing[name, event.output_index, section] = part
         return events
+
+
+def _keys(head: Head) -> list[tuple[str, str, str]]:
+    """What an item is known by, beside its place."""
+    named = (("id", head.id), ("call_id", head.call_id))
+    return [(head.type, name, value) for name, value in named if value]
 
 
 def _failure(response: _Response, status: str) -> WireError:

@@ -79,6 +79,7 @@ class ResponsesStreamRenderer:
 
     def __init__(self, context: AnswerContext) -> None:
         self.losses: list[Loss] = []
+        self._lost: set[Loss] = set()
         self.final: bytes | None = None
         self._context = context
         self._dialect: str | None = None
@@ -355,7 +356,8 @@ class ResponsesStreamRenderer:
 
     def _lose(self, kind: str, path: str, why: str) -> None:
         loss = Loss(kind, path, why)
-        if loss not in self.losses:
+        if loss not in self._lost:
+            self._lost.add(loss)
             self.losses.append(loss)
 
 
