@@ -1,4 +1,4 @@
-"""Requests that somebody makes up to be slow to look at, log or refuse: everybody else is served meanwhile."""
+"""Requests made up to be slow to look at, to log or to refuse: everybody else is served meanwhile."""
 
 from __future__ import annotations
 
