@@ -1,7 +1,7 @@
 """How often an answer may be compressed: once, as it was asked for.
 
-treq decodes gzip, layer by layer, without a bound of its own: what two layers make of one read may be a million
-times as long as the read, and thousands of them are more than Python's stack holds.
+treq decodes gzip, layer by layer, without a bound of its own: what two layers make of one read may be a
+million times as long as the read, and thousands of them are more than Python's stack holds.
 """
 
 from __future__ import annotations
