@@ -44,6 +44,12 @@ class Lines:
         self.text += line
         self.levels.append(level)
 
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        self.settled = self.text
+
     def use(self, logging: Logging) -> None:
         self.logging = logging
 
