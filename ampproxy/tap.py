@@ -4,6 +4,7 @@ come in; everything else is handed what it needs.
 
 from __future__ import annotations
 
+import atexit
 import os
 import random
 import signal
@@ -34,6 +35,7 @@ from ampproxy.ledger import NAME
 from ampproxy.ledger.recorder import Recorder, Writes
 from ampproxy.listen.inherited import Inherited, first_environment
 from ampproxy.logs.observer import LogObserver
+from ampproxy.logs.queued import QueuedOutput
 from ampproxy.logs.twistd import output_of
 from ampproxy.metrics.service import MetricsService
 from ampproxy.notify import Notifier, for_successor
@@ -249,7 +251,7 @@ def _log_observer(twistd: Mapping[str, Any] | None, reactor: Any) -> LogObserver
     if output is None:
         return None
     return LogObserver(
-        output,
+        QueuedOutput(output),
         now=reactor.seconds,
         later=reactor.callLater,
         in_reactor=reactor.callFromThread,
@@ -266,7 +268,10 @@ def _settle_log(log: LogObserver, reactor: Any) -> None:
 
     # Not only when it runs: logrotate may come right after the start, and by default the signal kills.
     signal.signal(signal.SIGUSR1, lambda *_: reactor.callFromThread(log.reopen))
+    reactor.callWhenRunning(log.start)
     reactor.addSystemEventTrigger("after", "shutdown", log.flush)
+    # What is told after that, or where the reactor never came to it.
+    atexit.register(log.flush)
 
 
 def _load(path: Path, read: Callable[[Path], bytes]) -> Config:

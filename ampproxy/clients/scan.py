@@ -194,8 +194,8 @@ _ASSIGNED = tuple(
     re.compile(pattern + _VALUE)
     for pattern in (
         rf"(?<![\w${{]){_NAMES}\s?=\s?",
-        rf"\bset(?:env)?\b[^#;\n]*?\s{_NAMES}\s+",
-        rf"\bSETUVAR\b[^\n]*?\s{_NAMES}:",
+        rf"\bset(?:env)?\b[^#;\n]{{0,200}}?\s{_NAMES}\s+",
+        rf"\bSETUVAR\b[^\n]{{0,200}}?\s{_NAMES}:",
         rf"\b{_NAMES}\s+(?:DEFAULT|OVERRIDE)=",
     )
 )

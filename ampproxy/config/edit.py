@@ -16,6 +16,7 @@ import yaml
 _SECTION = "api-keys"
 _BOM = "\ufeff"
 _BREAK = re.compile(r"\r\n|\n|\r")
+_HEADER = re.compile(rf"(?<! )[ ]*['\"]?{_SECTION}['\"]?[ ]*:[ \t]*(?:\r\n|\n|\r)\Z")
 _BLANK_REST = re.compile(r"[ \t]*(?:\r\n|\n|\r|\Z)")
 
 
@@ -120,7 +121,7 @@ def _removed(text: str, key: str) -> str:
     rest = _BLANK_REST.match(text, stop)
     stop = stop if rest is None else rest.end()
     if len(items) == 1:
-        header = re.compile(rf"[ ]*['\"]?{_SECTION}['\"]?[ ]*:[ \t]*(?:\r\n|\n|\r)\Z").search(text, 0, line)
+        header = _HEADER.search(text, 0, line)
         line = line if header is None else header.start()
     return text[:line] + text[stop:]
 

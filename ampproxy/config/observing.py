@@ -76,6 +76,14 @@ LOGGING = Section(
             " logrotate.",
             "9",
         ),
+        Setting(
+            "buffer",
+            "buffer",
+            readers.SIZE,
+            "So much of the log waits while nobody reads it or its disk does not answer. Lines beyond it are"
+            " lost, and counted.",
+            "4MiB",
+        ),
     ),
 )
 

@@ -20,7 +20,7 @@ _WHOLE = re.compile(r"[-+]?[0-9]{1,18}\Z")
 _NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{0,9})?\Z")
 #: Go's time.ParseDuration: a sequence of decimal numbers, each with a unit; and days, which it has not.
 _GO_DURATION = re.compile(r"\+?(?:[0-9]{1,12}(?:\.[0-9]*)?(?:ns|us|µs|μs|ms|s|m|h|d))+\Z")
-_GO_PART = re.compile(r"([0-9.]+)(ns|us|µs|μs|ms|s|m|h|d)")
+_GO_PART = re.compile(r"(?<![0-9.])([0-9.]+)(ns|us|µs|μs|ms|s|m|h|d)")
 _SECONDS = {
     "ns": 1e-9,
     "us": 1e-6,

@@ -236,12 +236,14 @@ class Logging:
     :param level: the least that is told. ``Config.debug`` says the same as ``debug`` here.
     :param rotate_size: bytes that the file of ``--logfile`` may hold before it is set aside.
     :param rotate_keep: how many files that were set aside are kept; 0: none ever is set aside.
+    :param buffer: characters that wait to be written while the log's reader does not read.
     """
 
     format: Literal["text", "json"] = "text"
     level: Literal["debug", "info", "warn", "error"] = "info"
     rotate_size: int = 10 * 1024 * 1024
     rotate_keep: int = 9
+    buffer: int = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,7 +128,7 @@ _NOT_FOR_THIS_ACCOUNT = _words(
     r"\bmodel_not_(?:found|supported|available)\b",
     r"\busage_not_included\b",
     # "model X is not supported", but not "X is not supported with this model".
-    r"\bmodels?\b[:/]?\s*(?:[`'\"]?[\w./:@-]+[`'\"]?\s+)?(?:is\s+|was\s+)?(?:currently\s+)?"
+    r"\bmodels?\b[:/]?\s*(?:[`'\"]?[\w./:@-]{1,200}[`'\"]?\s+)?(?:is\s+|was\s+)?(?:currently\s+)?"
     r"(?:not\s+(?:supported|available|found|enabled|accessible)|unsupported|unavailable|does\s+not\s+exist)",
     r"\b(?:unsupported|unknown|invalid) model\b",
     r"\bnot (?:available|supported|included|allowed) (?:on|in|with|for|by|under) (?:this|your) (?:current )?"
@@ -235,7 +235,7 @@ RULES: tuple[Rule, ...] = (
 
 _UNREACHABLE = _verdict(Action.REST_ACCOUNT, "cannot be reached", 10, longest=5 * MINUTE)
 
-#: How much of an error's body is searched for words.
+#: How much of an error's body, and how much of its message, is searched for words.
 _SEARCHED = 4096
 #: How much of a vendor's words is kept.
 _SAID = 200
@@ -253,12 +253,13 @@ def classify(
         that a clock of ours that is wrong makes no rest longer or shorter.
     """
     told = body[:_SEARCHED].decode("utf-8", "replace")
-    mitigated = headers.get("cf-mitigated", "")
-    text = f"{error.code or ''}\n{error.message}\n{told}\ncf-mitigated: {mitigated}"
+    message = error.message[:_SEARCHED]
+    code, mitigated = (error.code or "")[:_SAID], headers.get("cf-mitigated", "")[:_SAID]
+    text = f"{code}\n{message}\n{told}\ncf-mitigated: {mitigated}"
     verdict = next(rule.verdict for rule in RULES if rule.fits(status, error.kind, text))
     if verdict.action not in RESTS:
         return verdict
-    said = f"{status}: {' '.join(error.message.split())[:_SAID]}"
+    said = f"{status}: {' '.join(message.split())[:_SAID]}"
     now = http_date(headers.get("date"))
     return replace(verdict, hint=_hint(error, headers, told, wall if now is None else now), said=said)
 

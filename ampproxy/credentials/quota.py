@@ -55,7 +55,7 @@ _ANTHROPIC = re.compile(r"anthropic-ratelimit-([a-z0-9_-]{1,40}?)-(limit|remaini
 _OPENAI = re.compile(r"x-ratelimit-(limit|remaining|reset)-([a-z0-9_-]{1,40})")
 _CODEX = re.compile(r"x-codex-(primary|secondary)-(used-percent|reset-after-seconds|reset-at)")
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|us|µs|ns|s|m|h|d))+")
-_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|ns|s|m|h|d)")
+_DURATION_PART = re.compile(r"(?<![\d.])(\d+(?:\.\d+)?)(ms|us|µs|ns|s|m|h|d)")
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 #: From here on a number is a time of day, not a span: the year 2001 in seconds.
 _EPOCH = 1e9

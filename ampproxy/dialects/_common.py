@@ -243,10 +243,12 @@ KINDS: Final[dict[int, ErrorKind]] = {
 #: Words by which vendors say that a prompt is too long; none of them has a status for it.
 _TOO_LONG = re.compile(
     r"context[ _]length|context[ _]window|prompt is too long|maximum context"
-    r"|input token count .*exceeds|exceeds? the maximum number of tokens"
+    r"|input token count [^\n]{0,200}exceeds|exceeds? the maximum number of tokens"
     r"|input length and .?max_tokens.? exceed",
     re.IGNORECASE,
 )
+#: So much of a vendor's message is searched for words: its sentences begin with what they are about.
+SEARCHED = 4096
 
 
 def kind_of_status(status: int) -> ErrorKind:
@@ -258,7 +260,11 @@ def kind_of_status(status: int) -> ErrorKind:
 
 def is_context_length(message: str, code: str | None = None) -> bool:
     """Whether a vendor's refusal means that the prompt does not fit the model."""
-    return code == "context_length_exceeded" or _TOO_LONG.search(message) is not None
+    return code == "context_length_exceeded" or _TOO_LONG.search(message, 0, SEARCHED) is not None
+
+
+#: The title of a page; a title has no markup.
+_TITLE = re.compile(r"<title(?:\s[^<>]*)?>([^<]*)", re.IGNORECASE)
 
 
 def plain_message(status: int, body: bytes, limit: int = 500) -> str:
@@ -268,7 +274,7 @@ def plain_message(status: int, body: bytes, limit: int = 500) -> str:
     """
     text = body[:20_000].decode("utf-8", "replace")
     if text.lstrip().startswith("<"):
-        found = re.search(r"<title[^>]*>(.*?)</title>", text, re.IGNORECASE | re.DOTALL)
+        found = _TITLE.search(text)
         text = found.group(1) if found else ""
     text = " ".join(text.split())[:limit]
     return (

@@ -129,6 +129,7 @@ def error_from(value: object, status: int | None = None) -> WireError:
     :param status: of the response; ``None`` for one in mid-stream, where it follows from the words.
     """
     message, type_, code, param = _words(value)
+    message = message[:_MESSAGE_LIMIT]
     if not message:
         said = f"answered with status {status}" if status else "reported an error"
         message = f"The server {said} and said nothing more."
@@ -137,7 +138,7 @@ def error_from(value: object, status: int | None = None) -> WireError:
     kind = _kind(status, type_, code, message)
     return WireError(
         kind,
-        message[:_MESSAGE_LIMIT],
+        message,
         STATUS[kind] if status is None else status,
         code or type_,
         param,

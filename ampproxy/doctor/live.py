@@ -187,7 +187,7 @@ class Trial:
         return sending.addTimeout(PATIENCE, self._reactor)
 
     def _words(self, text: str) -> str:
-        return printable(self._redactor.text(text))[:_WORDS]
+        return printable(self._redactor.shown(text, _WORDS))[:_WORDS]
 
 
 def _row(role: str, asked: str, offer: Offer, tried: _Tried) -> LiveRow:

@@ -12,7 +12,7 @@ from twisted.internet.ssl import CertificateOptions, TLSVersion
 from ampproxy.config.schema import Tls
 from ampproxy.errors import ConfigError
 
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
 
 
 def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:

@@ -20,8 +20,8 @@ _CUT = "***"
 
 #: So much of a text is shown: a vendor's error may be a page of a megabyte.
 LONGEST = 4000
-#: So much of it is looked through for secrets.
-_LOOKED_AT = 65536
+#: So much of a text in several lines: of a traceback, whose error may quote a whole body.
+LONGEST_LINES = 32_000
 
 #: What is remembered of texts that were looked at: most of an exchange's fields are the same again and again.
 _REMEMBERED = 2048
@@ -53,11 +53,15 @@ class Cleaner:
     def lines(self, text: str) -> str:
         """A text of our own making in several lines, each of them clean."""
         # Not splitlines(): that takes U+2028 and the like for ends of lines, and they are to be seen.
-        return "\n".join(map(self.line, text.split("\n")))
+        return "\n".join(map(self.line, _bounded(text).split("\n")))
+
+    def texts(self, text: str) -> str:
+        """As :meth:`lines`, for JSON."""
+        return "\n".join(map(self.text, _bounded(text).split("\n")))
 
     def known(self, text: str) -> str:
         """Several lines, clean, without a look for secrets that only their names betray."""
-        return "\n".join(map(printable, self._redactor.known(text).split("\n")))
+        return "\n".join(map(printable, self._redactor.known(_bounded(text)).split("\n")))
 
     def field(self, name: str, value: Any, clean: Callable[[str], str]) -> Any:
         """A field's value: texts, also in a list or mapping, are cleaned; numbers stay.
@@ -82,8 +86,8 @@ class Cleaner:
         return printable(self._text(text))
 
     def _text(self, text: str) -> str:
-        told = self._redactor.text(text[:_LOOKED_AT])
-        return told if len(told) <= LONGEST else f"{told[:LONGEST]}... ({len(text)} characters)"
+        told = self._redactor.shown(text, LONGEST)
+        return told if len(text) <= LONGEST else f"{told}... ({len(text)} characters)"
 
     @staticmethod
     def _remembered(text: str, memory: dict[str, str], clean: Callable[[str], str]) -> str:
@@ -93,3 +97,17 @@ class Cleaner:
                 memory.clear()
             memory[text] = found
         return found
+
+
+def _bounded(text: str) -> str:
+    """Several lines, without those in the middle where they are more than can be shown: what happened is told
+    at the end of a traceback, and where at its beginning.
+    """
+    if len(text) <= LONGEST_LINES:
+        return text
+    half = LONGEST_LINES // 2
+    # Only whole lines: half a secret looks like none. A first line that long is cut where it is cleaned.
+    head, end, _ = text[:half].rpartition("\n")
+    _, _, tail = text[-half:].partition("\n")
+    gap = f"({len(text)} characters, of which some are left out here)"
+    return f"{head if end else text[:half]}\n{gap}\n{tail}"

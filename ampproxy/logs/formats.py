@@ -142,7 +142,7 @@ class JsonFormat:
             if name not in line and name not in OWN_KEYS:
                 line[text(name)] = field(name, value, text)
         if told.traceback:
-            line["traceback"] = "\n".join(map(text, told.traceback.rstrip("\n").split("\n")))
+            line["traceback"] = self._clean.texts(told.traceback.rstrip("\n"))
         return self._encoded(line)
 
     def _encoded(self, line: Mapping[str, Any]) -> str:

@@ -38,6 +38,14 @@ class Output(Protocol):
         """A line, perhaps with continuations, with an end of line. Does not raise."""
         ...
 
+    def start(self) -> None:
+        """The process will not fork any more: other threads may write from now on."""
+        ...
+
+    def settle(self) -> None:
+        """Write what is not written yet, in bounded time."""
+        ...
+
     def use(self, logging: Logging) -> None:
         """Other settings from now on."""
         ...
@@ -100,11 +108,17 @@ class LogObserver:
         self._write_pending()
         self.output.use(logging)
 
+    def start(self) -> None:
+        """The reactor runs."""
+        with self._lock:
+            self.output.start()
+
     def flush(self) -> None:
-        """Tell of what was held back: the service ends."""
+        """Tell of what was held back, and have it written: the service ends."""
         with self._lock:
             self._write_pending()
             self._storms.flush()
+            self.output.settle()
 
     def reopen(self) -> None:
         """Write to another file from now on, if this one was moved away."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,12 @@ class StreamOutput:
         elif not self._put(line.encode("utf-8", "backslashreplace")):
             self._lost = line.count("\n")
 
+    def start(self) -> None:
+        """It needs no thread."""
+
+    def settle(self) -> None:
+        """All is written already."""
+
     def use(self, logging: Logging) -> None:
         """Nothing of it concerns a stream."""
 
@@ -45,10 +52,20 @@ class StreamOutput:
     def _put(self, data: bytes) -> bool:
         try:
             while data:
-                data = data[os.write(self._descriptor, data) :]
+                try:
+                    data = data[os.write(self._descriptor, data) :]
+                except BlockingIOError:
+                    # Whoever shares it with us made it so; it is as if it blocked.
+                    _wait_for_room(self._descriptor)
         except OSError:
             return False
         return True
+
+
+def _wait_for_room(descriptor: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    poll.poll()
 
 
 class FileOutput(StreamOutput):
@@ -164,6 +181,12 @@ class SyslogOutput:
         for piece in line.rstrip("\n").split("\n"):
             # Syslog takes bytes without the zero byte, and no lone surrogates.
             self._log(self._priorities[level], piece.encode("utf-8", "backslashreplace").decode())
+
+    def start(self) -> None:
+        """It needs no thread."""
+
+    def settle(self) -> None:
+        """All is written already."""
 
     def use(self, logging: Logging) -> None:
         """Nothing of it concerns syslog."""

@@ -30,7 +30,7 @@ from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
-from ampproxy.wire.redact import Redactor, Secret, printable
+from ampproxy.wire.redact import LOOKED_AT, Redactor, Secret, printable
 
 #: Errors are sentences; what is longer is a page of somebody's load balancer.
 MAX_ERROR = 1024 * 1024
@@ -163,7 +163,7 @@ class Exchange:
             account=label,
             model=self._question.asked,
             status=error.status,
-            said=printable(error.message),
+            said=printable(error.message[:LOOKED_AT]),
         )
 
     async def _paused(self, tries: Selection, number: int) -> bool:

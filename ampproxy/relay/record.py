@@ -16,7 +16,7 @@ from ampproxy.model.loss import Loss
 from ampproxy.relay.fields import fields_of, line_of
 from ampproxy.relay.gaps import Gaps
 from ampproxy.relay.losses import listed
-from ampproxy.wire.redact import printable
+from ampproxy.wire.redact import LOOKED_AT, printable
 
 #: The id of the request that is being served, for every log line that is written meanwhile; empty where
 #: none is. A coroutine keeps what was set when it began.
@@ -93,7 +93,7 @@ class ExchangeRecord:
             return False
         self.ended = now
         self.outcome = outcome
-        self.why = printable(why.partition("\n")[0])
+        self.why = printable(why[:LOOKED_AT].partition("\n")[0])
         return True
 
     def __str__(self) -> str:

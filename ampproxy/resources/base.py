@@ -17,7 +17,7 @@ from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import ANYBODY
 from ampproxy.resources.running import GoingOn
 from ampproxy.resources.site import GatewayRequest
-from ampproxy.wire.redact import printable
+from ampproxy.wire.redact import LOOKED_AT, printable
 
 #: Tells the client where its request went: ``local``, ``mapped``, ``amp``, ``none`` or ``management``.
 ROUTE_HEADER = b"X-Ampproxy-Route"
@@ -64,8 +64,8 @@ class GatewayResource(Resource):
         """What will be told of this request."""
         return ExchangeRecord(
             started=self.gateway.clock.seconds(),
-            method=printable(request.method.decode("latin-1")),
-            path=printable(request.path.decode("latin-1")),
+            method=printable(request.method[:LOOKED_AT].decode("latin-1")),
+            path=told_path(request),
             request=request.request_id,
             client=(request.client_key or ANYBODY).label,
             thread=_thread(request),
@@ -140,6 +140,11 @@ class GatewayResource(Resource):
         )
         done.addBoth(ended)
         return NOT_DONE_YET
+
+
+def told_path(request: GatewayRequest) -> str:
+    """The path of a request as a log may tell it: in one line, and cut where nothing of it would be shown."""
+    return printable(request.path[:LOOKED_AT].decode("latin-1"))
 
 
 def _thread(request: GatewayRequest) -> str:

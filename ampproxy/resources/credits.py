@@ -16,7 +16,7 @@ from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.amp import AmpResource
-from ampproxy.resources.base import ROUTE_HEADER
+from ampproxy.resources.base import ROUTE_HEADER, told_path
 from ampproxy.resources.decoding import decoded_body
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import Client
@@ -29,7 +29,6 @@ from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.json import BAD_JSON, Peek, peek
-from ampproxy.wire.redact import printable
 
 #: The tokens that an answer may have whose request says nothing of it.
 MOST_OUTPUT = 32_768
@@ -243,7 +242,7 @@ class ProviderPathResource(AmpResource):
                 self.gateway.log.warn(
                     "forwarding to ampcode.com (may use amp credits): {path} is none of the model routes that"
                     " are known here",
-                    path=printable(request.path.decode("latin-1")),
+                    path=told_path(request),
                 )
             return super().render(request)
         record = self.record(request)

@@ -34,6 +34,7 @@ from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import Peek, peek
+from ampproxy.wire.redact import LOOKED_AT
 
 #: Says that a number in the answer is an estimate.
 ESTIMATE_HEADER = b"X-Ampproxy-Estimate"
@@ -98,7 +99,7 @@ class ModelListResource(ModelResource):
         if self._endpoint.operation is Operation.LIST_MODELS:
             body = self._dialect.models_body(models)
         else:
-            record.asked = wanted or ""
+            record.asked = (wanted or "")[:LOOKED_AT]
             body = self._dialect.model_body(self._find(models, wanted or ""))
         record.status = 200
         record.bytes_out = len(body)

@@ -18,6 +18,7 @@ from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 
 from ampproxy.errors import GatewayFault
 from ampproxy.upstream.chunks import ConnectionFactory
+from ampproxy.upstream.codings import OneCoding
 from ampproxy.upstream.endpoints import OriginEndpoints
 from ampproxy.upstream.names import Names
 from ampproxy.upstream.proxy import Proxy
@@ -105,7 +106,7 @@ class UpstreamClient:
         headers are there.
 
         The body of the answer waits until somebody asks for it with ``deliverBody``. A gzip-encoded
-        answer is decoded on the way.
+        answer is decoded on the way; one that is compressed more than once is refused.
 
         :param proxy: ``proxy-url`` as it is configured; ``None``, ``direct`` and ``none`` mean none at all.
         :raises ampproxy.errors.GatewayFault: ``proxy`` is no URL of a proxy that we know (by the Deferred).
@@ -181,4 +182,4 @@ class UpstreamClient:
             names=self._names,
         )
         agent = Agent.usingEndpointFactory(self._reactor, endpoints, pool)
-        return _Way(HTTPClient(agent, NoCookies()), endpoints, pool)
+        return _Way(HTTPClient(OneCoding(agent), NoCookies()), endpoints, pool)

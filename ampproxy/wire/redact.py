@@ -52,9 +52,11 @@ class Redactor:
     Known secrets go by value (plain and percent-encoded); unknown ones by their usual shapes and by the
     names they stand behind. Secrets shorter than six characters are not searched for: they would
     blot out ordinary words.
+
+    The time grows with the length of a text and no faster, whoever wrote it; :meth:`shown` bounds the length.
     """
 
-    __slots__ = ("_known", "_shortest")
+    __slots__ = ("_beyond", "_known", "_shortest")
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         values = {secret.reveal() for secret in secrets}
@@ -62,6 +64,9 @@ class Redactor:
         # Longest first: a secret may be the beginning of another.
         self._known = sorted(forms, key=len, reverse=True)
         self._shortest = len(self._known[-1]) if self._known else sys.maxsize
+        longest = max(len(self._known[0]) if self._known else 0, _LONGEST_SHAPE)
+        # A cut may make a text longer, by a third at the most: "key=x&" becomes "key=***&".
+        self._beyond = longest * 4 // 3
 
     def known(self, text: str) -> str:
         """The same text with ``***`` in place of the known secrets only: JSON stays JSON."""
@@ -78,13 +83,36 @@ class Redactor:
         lower = text.lower()
         if not any(hint in lower for hint in _HINTS):
             return text
-        for pattern, kept in _shapes():
-            text = pattern.sub(kept, text)
+        for hints, pattern, kept in _shapes():
+            if any(hint in lower for hint in hints):
+                text = pattern.sub(kept, text)
         return text
+
+    def shown(self, text: str, most: int) -> str:
+        """The beginning of a text with ``***`` in place of every secret.
+
+        No more is looked through than ``most`` characters and what a secret that begins there may take
+        beyond them, however long the text is.
+
+        :param most: characters that are shown at the most; fewer where a longer text had secrets.
+        """
+        window = most + self._beyond
+        if len(text) <= window:
+            return self.text(text)[:most]
+        clean = self.text(text[:window])
+        # Near the end of the window may stand the first half of a secret, which looks like none.
+        return clean[: max(0, min(most, len(clean) - self._beyond))]
 
 
 _CUT = "***"
 _SHORTEST = 6
+#: So long is a secret that is known by its shape alone, at the most: the part of it that makes the shape. The
+#: head of a JSON Web Token with a chain of certificates is the longest.
+_LONGEST_SHAPE = 4096
+
+#: So much of a text of somebody else's is worth a look when it is to be told in a line: more than any line
+#: shows (4,000 characters), so that whoever cuts secrets out of it finds those at the end, too.
+LOOKED_AT = 10_000
 
 
 def _forms(value: str) -> tuple[str, ...]:
@@ -92,57 +120,52 @@ def _forms(value: str) -> tuple[str, ...]:
     return value, quote(value, safe=""), json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]
 
 
-#: Without any of these no shape can match; a search for them costs next to nothing.
-_HINTS = (
-    "authorization",
-    "bearer",
-    "key",
-    "token",
-    "secret",
-    "passw",
-    "cookie",
-    "sk-",
-    "aiza",
-    "ya29.",
-    "sgamp_",
-    "eyj",
-    "@",
-)
-
 #: A value behind a name, with or without quotes: ends at white space, a quote, a comma or the like. What
 #: only stands for a value, as in a piece of YAML that would help, stays.
 _VALUE = r"(?!YOUR-KEY\b|\$\{|file:/)[^\s\"'\\,;&<>]+"
 #: Between a name and its value. Not a line's end: what stands in the next line is something else.
 _IS = r"\\?[\"']?[ \t]*[:=][ \t]*\\?[\"']?"
-_SHAPES: tuple[tuple[str, str], ...] = (
+#: What a text in lower case must have anywhere (any of these; a search for them costs next to nothing), the
+#: shape, and what takes its place. Each is linear: where one begins, no other can begin before it has ended,
+#: or it looks at a bounded number of characters; ``tests/test_patterns.py`` measures it.
+_SHAPES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
+        ("authorization",),
         rf"\b((?:proxy-)?authorization)({_IS})(?:(bearer|basic)[ \t]+)?{_VALUE}",
         rf"\1\2{_CUT}",
     ),
-    (rf"\b(bearer\s+){_VALUE}", rf"\1{_CUT}"),
+    (("bearer",), rf"\b(bearer\s+){_VALUE}", rf"\1{_CUT}"),
     (
+        ("key", "token", "secret", "passw"),
         r"\b((?:x-goog-|x-)?api[-_]?key|x-goog-api-key|(?:access|refresh|auth|id)[-_]?token|client[-_]?secret"
         rf"|passw(?:or)?d)({_IS}){_VALUE}",
         rf"\1\2{_CUT}",
     ),
     # Without a telling name only where it looks like a query: "unknown key: x" is no secret.
-    (rf"\b(key=){_VALUE}", rf"\1{_CUT}"),
+    (("key=",), rf"\b(key=){_VALUE}", rf"\1{_CUT}"),
     # A cookie is several pairs; all of them go.
-    (rf"\b((?:set-)?cookie)({_IS})[^\r\n\"']+", rf"\1\2{_CUT}"),
+    (("cookie",), rf"\b((?:set-)?cookie)({_IS})[^\r\n\"']+", rf"\1\2{_CUT}"),
     # The user and the password of a URL.
-    (r"(://)[^\s/@:\"']+:[^\s/@\"']+(?=@)", rf"\1{_CUT}"),
-    (r"\bsk-[a-z0-9_-]{6,}", _CUT),
-    (r"\bAIza[a-z0-9_-]{10,}", _CUT),
-    (r"\bya29\.[a-z0-9_.-]{6,}", _CUT),
-    (r"\bsgamp_[a-z0-9_-]{6,}", _CUT),
-    (r"\beyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{4,}(?:\.[a-z0-9_-]*)?", _CUT),
+    (("://",), r"(://)[^\s/@:\"']+:[^\s/@\"']+(?=@)", rf"\1{_CUT}"),
+    (("sk-",), r"\bsk-[a-z0-9_-]{6,}", _CUT),
+    (("aiza",), r"\bAIza[a-z0-9_-]{10,}", _CUT),
+    (("ya29.",), r"\bya29\.[a-z0-9_.-]{6,}", _CUT),
+    (("sgamp_",), r"\bsgamp_[a-z0-9_-]{6,}", _CUT),
+    # A JSON Web Token. It is looked for once in each run of its characters, at the first "eyJ": if that has
+    # no dot behind it, no later one has. To try each of them would be quadratic.
+    (
+        ("eyj",),
+        r"(?<![a-z0-9_-])((?:(?!\beyJ)[a-z0-9_-])*)eyJ[a-z0-9_-]{8,}\.[a-z0-9_-]{4,}(?:\.[a-z0-9_-]*)?",
+        rf"\1{_CUT}",
+    ),
 )
+_HINTS = tuple(dict.fromkeys(hint for hints, _, _ in _SHAPES for hint in hints))
 
 
 @lru_cache(maxsize=1)
-def _shapes() -> tuple[tuple[re.Pattern[str], str], ...]:
+def _shapes() -> tuple[tuple[tuple[str, ...], re.Pattern[str], str], ...]:
     """Compiled when a text has to be looked through for the first time."""
-    return tuple((re.compile(pattern, re.IGNORECASE), kept) for pattern, kept in _SHAPES)
+    return tuple((hints, re.compile(pattern, re.IGNORECASE), kept) for hints, pattern, kept in _SHAPES)
 
 
 def printable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -180,3 +181,22 @@ def test_logins_are_renewed():
     assert said_of(refused, login).remedy == "run: ampproxy login claude"
     limited = verdict(A, 429, anthropic("rate_limit_error", "slow"))
     assert said_of(limited, login) == limited
+
+
+@pytest.mark.parametrize("dialect", [A, C, R, G])
+@pytest.mark.parametrize("word", ["input token count ", "model/", "-eyJ", "model ", "store ", "file "])
+def test_long_words_are_not_searched_to_their_end(dialect: str, word: str) -> None:
+    """A vendor that answers with a page of words made up to be slow to search costs no more than a few
+    milliseconds, and a sentence at the beginning of a page counts as before.
+    """
+    page = word * (1_000_000 // len(word))
+    for body in (
+        openai(page),
+        anthropic("invalid_request_error", page),
+        gemini(400, "INVALID_ARGUMENT", page),
+    ):
+        began = time.thread_time()
+        verdict(dialect, 400, body)
+        assert time.thread_time() - began < 0.25
+    said = openai("prompt is too long: 300000 tokens. " + page)
+    assert verdict(dialect, 400, said).action is CLIENT

@@ -19,7 +19,7 @@ from twisted.python.log import LogPublisher as LegacyPublisher
 from zope.interface.verify import verifyObject
 
 from ampproxy.config.schema import Logging
-from ampproxy.logs.clean import LONGEST
+from ampproxy.logs.clean import LONGEST, LONGEST_LINES, Cleaner
 from ampproxy.logs.observer import MOST_PENDING, MOST_SECRETS, PUT_OFF, LogObserver
 from ampproxy.model.events import Usage
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
@@ -43,6 +43,12 @@ class Lines:
         assert line.endswith("\n")
         self.text += line
         self.levels.append(level)
+
+    def start(self) -> None:
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        self.settled = self.text
 
     def use(self, logging: Logging) -> None:
         self.logging = logging
@@ -347,6 +353,22 @@ def test_long_texts() -> None:
     assert len(sink.text) < 3 * LONGEST
     assert "canary" not in sink.text
     assert f"({len(page)} characters)" in sink.text
+
+
+def test_many_lines_are_bounded() -> None:
+    """A traceback that quotes a page is cut in its middle, at ends of lines: no half of a secret stays."""
+    clean = Cleaner(SECRETS)
+    for cut in (clean.lines, clean.texts, clean.known):
+        for shift in range(0, 60, 7):
+            text = "first\n" + "z" * shift + f"{CANARY}\n" * 20_000 + "last"
+            told = cut(text)
+            assert told.startswith("first\n")
+            assert told.endswith("\nlast")
+            assert len(told) < LONGEST_LINES + 100
+            assert "canary" not in told
+        one = cut("x" * 1_000_000)
+        assert len(one) < LONGEST_LINES + 100
+    assert len(clean.lines("x" * 1_000_000)) < LONGEST + 200
 
 
 @pytest.mark.parametrize("format", ["text", "json"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import syslog
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from twisted.internet.task import Clock
@@ -147,6 +148,22 @@ def test_full_disk(tmp_path: Path) -> None:
     assert told == "3 lines of the log could not be written before this one\nfound\nagain\n"
     if full >= 0:
         os.close(full)
+
+
+def test_stream_that_does_not_block() -> None:
+    """Somebody who shares standard output may have made it so: nothing is lost or torn for that."""
+    ours, theirs = os.pipe()
+    os.set_blocking(theirs, False)
+    line = "x" * 99_999 + "\n"
+    writing = Thread(target=StreamOutput(theirs).write, args=(line * 5, "info"), daemon=True)
+    writing.start()
+    read = b""
+    while len(read) < len(line) * 5:
+        read += os.read(ours, 65536)
+    writing.join(60)
+    os.close(theirs)
+    assert read + os.read(ours, 1) == line.encode() * 5
+    os.close(ours)
 
 
 def test_stream_whose_reader_left() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -57,6 +58,50 @@ def reload(service: Service, text: str) -> None:
     (service.log.parent / "config.yaml").write_text(text)
     service.process.send_signal(signal.SIGHUP)
     wait(lambda: ask(service).headers["X-Ampproxy-Generation"] != before, lambda: service.log_text)
+
+
+def test_nobody_reads(tmp_path: Path) -> None:
+    """A pipe that nobody reads stops no request and no end of the service; read again, the log says how many
+    lines are missing.
+    """
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG + "logging: {buffer: 20KiB}\n")
+    command = twistd("-n", "--pidfile=", "ampproxy", "--config", str(path))
+    environ = {**os.environ, "HOME": str(tmp_path), "XDG_STATE_HOME": "", "STATE_DIRECTORY": ""}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=tmp_path, env=environ)
+    assert process.stdout is not None
+    read = b""
+    try:
+        while b"Listening on 127.0.0.1:" not in read or not read.endswith(b"\n"):
+            read += (piece := os.read(process.stdout.fileno(), 65536))
+            assert piece, read
+        port = int(read.partition(b"Listening on 127.0.0.1:")[2].split()[0])
+        path_asked = "/x" + "y" * 500
+        for _ in range(400):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", path_asked)
+            assert connection.getresponse().status == 404
+            connection.close()
+        while b" lines of the log could not be written before this one" not in read:
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", "/read-again")
+            connection.getresponse()
+            connection.close()
+            read += os.read(process.stdout.fileno(), 65536)
+        lost = re.findall(rb"([0-9]+) lines of the log could not be written before this one", read)
+        assert 0 < sum(map(int, lost)) < 400
+        # Once more nobody reads, until it has ended.
+        for _ in range(400):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+            connection.request("GET", path_asked)
+            connection.getresponse()
+            connection.close()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.stdout.close()
+        process.wait(60)
 
 
 def test_our_own_lines(service: Service) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 import unittest
 
 import pytest
@@ -379,6 +381,37 @@ def test_compressed_bomb() -> None:
     world = World(CONFIG + "limits: {max-body: 1MiB}\n")
     connection = world.request("POST", ROOT, {"Content-Encoding": "gzip"}, gzip.compress(b" " * 2_000_000))
     assert connection.status == 413
+
+
+@pytest.mark.parametrize("root", [ROOT, "/v1/chat/completions", "/v1/responses", "/v1/messages"])
+def test_many_codings(root: str) -> None:
+    """Two codings are undone, more are refused unread: each would have the limit to itself."""
+    import gzip
+
+    world, squeezed = World(), gzip.compress(gzip.compress(body()))
+    headers = {"Content-Encoding": "gzip, identity, gzip"}
+    if root == ROOT:
+        world.request("POST", root, headers, squeezed)
+        assert json.loads(world.client.sent[0].body)["model"] == "claude-real"
+    began = time.thread_time()
+    connection = World().request("POST", root, {"Content-Encoding": ",".join(["gzip"] * 10_000)}, squeezed)
+    assert time.thread_time() - began < 1
+    assert connection.status == 415
+    assert b"10000 codings" in connection.body
+    assert "error" in json.loads(connection.body)
+
+
+def test_codings_share_the_limit() -> None:
+    """What the layers of a body make together counts, not each for itself; the setting is named."""
+    import gzip
+
+    world = World(CONFIG + "limits: {max-body: 1MiB}\n")
+    # Six hundred thousand bytes that do not shrink, and as many again when the outer layer is gone.
+    inner = gzip.compress(json.dumps({"model": "x", "y": os.urandom(300_000).hex()}).encode(), 0)
+    headers = {"Content-Encoding": "gzip, gzip"}
+    connection = world.request("POST", ROOT, headers, gzip.compress(inner))
+    assert connection.status == 413
+    assert b"1048576 bytes (setting: limits.max-body)" in connection.body
 
 
 def test_unknown_coding() -> None:

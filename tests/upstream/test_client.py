@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -65,6 +66,35 @@ def test_reuse() -> None:
             await client.close()
             await body_of(await client.send("GET", url, Headers()))
             assert origin.connections == 3
+            await client.close()
+
+    in_reactor(scenario)
+
+
+def test_compressed_over_and_over() -> None:
+    """An answer that is compressed once is decoded; one that is compressed more often is refused and closed:
+    each layer makes a thousand bytes of one.
+    """
+    body = gzip.compress(b"hello")
+
+    async def scenario() -> None:
+        for coding, layers in (
+            ("gzip", 1),
+            ("identity", 0),
+            ("gzip,gzip", 2),
+            ("gzip, br", 2),
+        ):
+            head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {len(body)}\r\n\r\n"
+            client = plain_client()
+            async with Raw(head.encode() + body) as server:
+                url = f"http://127.0.0.1:{server.port}/"
+                if layers < 2:
+                    answer = await body_of(await client.send("GET", url, Headers()))
+                    assert answer == (b"hello" if layers else body)
+                else:
+                    error = await told(client, url)
+                    assert isinstance(error, UpstreamFault)
+                    assert "compressed its answer 2 times over" in str(error)
             await client.close()
 
     in_reactor(scenario)

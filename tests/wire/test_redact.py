@@ -61,6 +61,31 @@ def test_ordinary_words_stay(text: str) -> None:
     assert Redactor([Secret("claude"[:3]), Secret("")]).text(text) == text
 
 
+@pytest.mark.parametrize("before", ["", "token-", "x_", "-eyJ-", "a.b.", "eyJ.", "\u00e9-"])
+def test_json_web_token(before: str) -> None:
+    """A token is cut wherever it stands, and what stands before it stays."""
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl"
+    shown = Redactor().text(f"{before}{token} is no good")
+    assert "***" in shown
+    assert "eyJh" not in shown
+    assert "c2ln" not in shown
+    assert shown.endswith(" is no good")
+
+
+@pytest.mark.parametrize("secret", [CANARY, "sk-" + "canary9" * 50, f"eyJ{'canary9' * 500}.eyJcanary9.c"])
+@pytest.mark.parametrize("filler", ["x ", "key=y&", "sk-123456789 "])
+def test_beginning_of_a_long_text(secret: str, filler: str) -> None:
+    """However long a text is and wherever it is cut, no part of a secret is left at the end."""
+    redactor = Redactor([Secret(CANARY)])
+    for place in (*range(3900, 4020), *range(0, 12000, 997)):
+        text = f"{filler * (place // len(filler))} {secret} {filler * 20000}"
+        shown = redactor.shown(text, 4000)
+        assert len(shown) <= 4000
+        assert "canar" not in shown
+    assert redactor.shown("x" * 20000, 4000) == "x" * 4000
+    assert redactor.shown("short", 4000) == "short"
+
+
 def test_longest_secret_first() -> None:
     """Nothing is left over of a secret that begins with another."""
     assert Redactor([Secret("abcdef"), Secret("abcdefghij")]).text("abcdefghij abcdef") == "*** ***"

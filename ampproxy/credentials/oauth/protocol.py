@@ -208,4 +208,4 @@ def _code(value: object) -> str:
 
 def _shown(value: object) -> str:
     """A vendor's words, fit for one line of a log."""
-    return printable(_redact.text(str(value or "")))[:_LONGEST_MESSAGE]
+    return printable(_redact.shown(str(value or ""), _LONGEST_MESSAGE))[:_LONGEST_MESSAGE]

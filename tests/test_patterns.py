@@ -1,0 +1,307 @@
+"""No regular expression of the package takes more than linear time, whatever text somebody makes up for it.
+
+The patterns are found by looking through the modules' objects and through their sources, so a new one is
+measured without being named here. The few whose use or source cannot be seen so stand in :data:`AT_A_PLACE`
+and :data:`MADE`.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import itertools
+import pkgutil
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import ampproxy
+from ampproxy.amp import routes, site
+from ampproxy.wire import json, redact
+
+PACKAGE = Path(ampproxy.__file__).parent
+
+#: Characters of the texts; each pattern is measured at this and at the double of it.
+SIZE = 3000
+#: Seconds of the processor that a text of ``2 * SIZE`` characters may take without a closer look: a pattern
+#: that is quadratic takes a hundred times as long.
+QUICK = 0.002
+#: How many times as long a text may take that is twice as long.
+RATIO = 2.5
+#: Seconds that no text may take, however linear it is.
+ABSOLUTE = 0.05
+
+
+#: Patterns that are quadratic where they are searched for, and that are never searched for: by the module and
+#: the beginning of their source, why a text is only looked at in one place.
+AT_A_PLACE: dict[tuple[str, str], str] = {
+    (
+        "ampproxy.wire.jsonc",
+        '"(?:[^',
+    ): "_end_of() has it match where a string begins, and raises where it does not",
+}
+
+#: What makes a pattern of something that is not in the source, by module and function -> patterns as it makes
+#: them.
+MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
+    ("ampproxy.amp.routes", "_compiled"): lambda: (pattern for _, pattern in routes._compiled()),
+    ("ampproxy.amp.site", "_pattern"): lambda: (site._pattern("https", "amp.test:8443", "/a/b")[0],),
+    # The owner's own; tests/routing/test_mappings.py holds that it stops nobody.
+    ("ampproxy.config.ampcode", "_mapping"): tuple,
+    # Made when the module is loaded, of constants.
+    ("ampproxy.credentials.outcomes", "_words"): tuple,
+    # Stand-ins of the vendors, whose clients are the tests'.
+    ("ampproxy.demo.schema", "matching"): tuple,
+    ("ampproxy.demo.vendor", "__init__"): tuple,
+    ("ampproxy.dialects._common", "__init__"): lambda: (
+        re.compile(r"[^a-zA-Z0-9_-]"),
+        re.compile(r"^[^a-zA-Z_]|[^a-zA-Z0-9_.:-]"),
+    ),
+    ("ampproxy.dialects.openai_chat.render_request", "_format"): lambda: (re.compile(r"[^a-zA-Z0-9_-]"),),
+    ("ampproxy.wire.json", "_key"): lambda: (json._key("model"), json._key('a\\"b')),
+    ("ampproxy.wire.redact", "_shapes"): lambda: (pattern for _, pattern, _ in redact._shapes()),
+}
+
+
+class Found(NamedTuple):
+    """A pattern of the package, and how it is put to use."""
+
+    where: str
+    pattern: re.Pattern[Any]
+    anchored: bool
+
+    @property
+    def source(self) -> str:
+        source: str | bytes = self.pattern.pattern
+        return source.decode("latin-1") if isinstance(source, bytes) else source
+
+
+def modules() -> list[str]:
+    names = [one.name for one in pkgutil.walk_packages([str(PACKAGE)], "ampproxy.")]
+    return ["ampproxy", *(name for name in names if not name.endswith("__main__"))]
+
+
+def held(value: object, seen: set[int], depth: int = 0) -> Iterator[re.Pattern[Any]]:
+    """Every pattern that an object holds, in containers and attributes of the package's own classes."""
+    if id(value) in seen or depth > 6:
+        return
+    seen.add(id(value))
+    if isinstance(value, re.Pattern):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from held(key, seen, depth + 1)
+            yield from held(item, seen, depth + 1)
+    elif isinstance(value, (tuple, list, set, frozenset)):
+        for item in value:
+            yield from held(item, seen, depth + 1)
+    elif type(value).__module__.startswith("ampproxy") or isinstance(value, type):
+        owner = value if isinstance(value, type) else type(value)
+        if not owner.__module__.startswith("ampproxy"):
+            return
+        names = {name for one in owner.__mro__ for name in getattr(one, "__slots__", ())}
+        members = [getattr(value, name, None) for name in names]
+        for member in (*members, *getattr(value, "__dict__", {}).values()):
+            yield from held(member, seen, depth + 1)
+
+
+def written(path: Path) -> Iterator[tuple[str, str, ast.expr]]:
+    """The calls such as ``re.sub``: the function that they are in, the one that is called, the pattern."""
+
+    def within(node: ast.AST, name: str) -> Iterator[tuple[str, str, ast.expr]]:
+        for child in ast.iter_child_nodes(node):
+            inner = child.name if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) else name
+            if isinstance(child, ast.Call) and isinstance(child.func, ast.Attribute) and child.args:
+                owner = child.func.value
+                if (
+                    isinstance(owner, ast.Name)
+                    and owner.id == "re"
+                    and child.func.attr in (*METHODS, "compile")
+                ):
+                    yield inner, child.func.attr, child.args[0]
+            yield from within(child, inner)
+
+    yield from within(ast.parse(path.read_text()), "")
+
+
+METHODS = frozenset(
+    ("search", "match", "fullmatch", "sub", "subn", "split", "findall", "finditer", "scanner")
+)
+#: Methods that look only at the beginning of a text.
+AT_BEGINNING = frozenset(("match", "fullmatch"))
+
+
+def uses(path: Path) -> dict[str, set[str]]:
+    """By name of a variable or an attribute, the methods that are called of it in a module."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, (ast.Name, ast.Attribute)):
+            name = node.value.id if isinstance(node.value, ast.Name) else node.value.attr
+            found.setdefault(name, set()).add(node.attr)
+    return found
+
+
+@lru_cache(maxsize=1)
+def patterns() -> tuple[Found, ...]:
+    """All of them, each once, in its dearest use."""
+    found: dict[tuple[Any, int], Found] = {}
+    for module in modules():
+        loaded = importlib.import_module(module)
+        path = Path(str(loaded.__file__))
+        used = uses(path)
+        for name, value in vars(loaded).items():
+            methods = used.get(name, set()) & METHODS
+            plain = isinstance(value, re.Pattern)
+            for pattern in held(value, set()):
+                _keep(
+                    found,
+                    Found(module, pattern, plain and bool(methods) and methods <= AT_BEGINNING),
+                    methods,
+                )
+        for function, method, argument in written(path):
+            if isinstance(argument, ast.Constant) and (function or method != "compile"):
+                pattern = re.compile(argument.value)
+                _keep(found, Found(module, pattern, method in AT_BEGINNING), {method})
+    for (module, _), make in MADE.items():
+        for pattern in make():
+            _keep(found, Found(module, pattern, module == "ampproxy.amp.routes"), {"search"})
+    return tuple(_at_a_place(one) for one in found.values())
+
+
+def _at_a_place(one: Found) -> Found:
+    source = one.source
+    placed = any(one.where == where and source.startswith(start) for where, start in AT_A_PLACE)
+    return one._replace(anchored=True) if placed else one
+
+
+def _keep(found: dict[tuple[Any, int], Found], one: Found, methods: set[str]) -> None:
+    key = one.pattern.pattern, one.pattern.flags
+    if key not in found or (methods and found[key].anchored and not one.anchored):
+        found[key] = one
+
+
+# -- texts that are made up for a pattern
+
+
+def literals(source: str) -> list[str]:
+    """What a text must hold to please a pattern: the runs of its source that stand for themselves, alone and
+    two in a row.
+    """
+    plain = re.sub(r"\\[bBAZdDwWsS]|\(\?[:=!<#P>]+|\{\d*,?\d*\}|\[\^?|[()|?*+\]^$]", "\t", source)
+    plain = re.sub(r"\\(.)", r"\1", plain)
+    runs = [run for run in plain.split("\t") if run.strip() and len(run) < 40][:40]
+    pairs = [a + b for a, b in itertools.pairwise(runs) if len(a + b) < 40]
+    return list(dict.fromkeys([*runs, *pairs, plain.replace("\t", "")[:60].strip() or "x"]))
+
+
+FILLERS = (*"a0-._/: \t\n\"'\\{<>=,;@A", "a1", "1s", "a ", " a", "a.", "://", '\\"', "é", "-a", " =", "a:")
+ENDS = ("", "!", "\n", "@")
+
+
+def texts(source: str) -> Iterator[Callable[[int], str]]:
+    """Texts by their length: each literal over and over, with every end, and each once before a filler."""
+    words = literals(source)
+    for piece, end in itertools.product((*words, *("-" + word for word in words), *FILLERS), ENDS):
+        yield lambda size, piece=piece, end=end: piece * (size // len(piece)) + end
+    for first, filler in itertools.product(words[:12], FILLERS):
+        yield lambda size, first=first, filler=filler: first + filler * (size // len(filler))
+        part = first + filler * 20
+        yield lambda size, part=part: part * (size // len(part) + 1)
+
+
+def taken(look: Callable[[Any], object], text: Any, rounds: int = 1) -> float:
+    """Seconds of this thread, at the best of some rounds."""
+    best = float("inf")
+    for _ in range(rounds):
+        began = time.thread_time()
+        look(text)
+        best = min(best, time.thread_time() - began)
+    return best
+
+
+def complaint(one: Found) -> str:
+    """What is wrong with a pattern; empty if nothing is."""
+    pattern, is_bytes = one.pattern, isinstance(one.pattern.pattern, bytes)
+    look = pattern.match if one.anchored else (lambda text: pattern.sub(lambda _: text[:0], text))
+    for text in texts(one.source):
+
+        def made(size: int, text: Callable[[int], str] = text) -> Any:
+            return text(size).encode() if is_bytes else text(size)
+
+        # In steps: a pattern that is exponential would never come to the end of a long text.
+        for size in (16, 22, 300):
+            if (seconds := taken(look, made(size))) > ABSOLUTE and taken(look, made(size), 3) > ABSOLUTE:
+                return f"{text(20)!r}: {seconds:.2f} s with {size} characters"
+        long = made(2 * SIZE)
+        if taken(look, long) < QUICK or (double := taken(look, long, 5)) < QUICK:
+            continue
+        single = taken(look, made(SIZE), 5)
+        if double > ABSOLUTE or double > RATIO * single:
+            return f"{text(20)!r}...: {single * 1000:.1f} ms, twice as long {double * 1000:.1f} ms"
+    return ""
+
+
+# -- the tests
+
+
+@pytest.mark.parametrize("one", patterns(), ids=lambda one: f"{one.where}: {one.source[:30]!r}")
+def test_no_text_is_slow(one: Found) -> None:
+    """A text twice as long takes twice the time, whoever wrote it to take longer."""
+    assert complaint(one) == ""
+
+
+@pytest.mark.parametrize(
+    "source",
+    [r"(a+)+b", r"x\w*y", r"input token count .*exceeds", r"<title[^>]*>(.*?)</title>", r"\beyJ[a-z-]{8,}\."],
+)
+def test_the_measure_finds_what_is_slow(source: str) -> None:
+    """The texts that are made up are good enough: exponential and quadratic patterns are found."""
+    assert complaint(Found("here", re.compile(source, re.IGNORECASE), False))
+
+
+def test_patterns_are_found() -> None:
+    """Where they stand does not matter: a table of objects, a function, one that is made when needed."""
+    sources = {one.source for one in patterns()}
+    for part in ("model_not_", "<title", "resets_in_seconds", "eyJ", "api/provider", r"\d{9,14}", "sgamp_"):
+        assert any(part in source for source in sources), part
+
+
+def test_made_patterns_are_known() -> None:
+    """Whatever makes a pattern of something else than its own source has an example here."""
+    found = {
+        (module, function)
+        for module in modules()
+        for function, _, argument in written(Path(str(importlib.import_module(module).__file__)))
+        if function and not isinstance(argument, ast.Constant)
+    }
+    assert found == set(MADE)
+
+
+def test_placed_patterns_are_there() -> None:
+    """No exception outlives its pattern."""
+    for where, start in AT_A_PLACE:
+        assert any(one.where == where and one.source.startswith(start) for one in patterns()), start
+
+
+SEEDS = sorted({seed for one in redact._shapes() for seed in literals(one[1].pattern)} | set(redact._HINTS))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_redactor_is_linear(seed: str) -> None:
+    """What cuts secrets out of a text takes time by its length, all shapes together."""
+    redactor = redact.Redactor([redact.Secret(f"known-{number}-0123456789") for number in range(20)])
+    for piece, end in itertools.product(
+        (seed, "-" + seed, seed + "a", seed + ".", seed + " ", seed + ":"), ENDS
+    ):
+        text = piece * (2 * SIZE // len(piece))
+        if taken(redactor.text, text + end) < 4 * QUICK:
+            continue
+        double = taken(redactor.text, text + end, 5)
+        single = taken(redactor.text, text[:SIZE] + end, 5)
+        assert double < ABSOLUTE, (piece, end)
+        assert double < RATIO * max(single, QUICK), (piece, end)
