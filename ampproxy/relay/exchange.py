@@ -15,7 +15,7 @@ from twisted.web.http_headers import Headers
 from ampproxy.config.schema import Account, Timeouts
 from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
-from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault
+from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
 from ampproxy.model.events import WireError
 from ampproxy.providers import Call, Provider
 from ampproxy.relay.bridge import Bridge, Bridges, Question
@@ -156,6 +156,7 @@ class Exchange:
         back = tries.failed(verdict, means.clock.seconds(), means.wall())
         self._attempts.append(Attempt(label, verdict, back, error))
         self._record.attempts.append(_told(offer, failure))
+        bare(failure)
         self._failure = failure
         means.log.warn(
             "{account} failed for {model}: {status} {said}",
