@@ -42,6 +42,21 @@ STATUS: dict[ErrorKind, int] = {
 }
 
 
+def bare(error: BaseException) -> None:
+    """Let an error refer to nothing but what it says.
+
+    An error that was raised refers to the frames that it came through, and to the errors before it, with
+    theirs: to all that the exchange held, the question's body among it. Where one of them refers back to the
+    error, both stay until the next garbage collection, which does not come sooner for a body's size.
+    """
+    chain: list[BaseException | None] = [error]
+    while chain:
+        one = chain.pop()
+        if one is not None:
+            chain += (one.__cause__, one.__context__)
+            one.__traceback__ = one.__cause__ = one.__context__ = None
+
+
 class AmpproxyError(Exception):
     """The root of the tree."""
 

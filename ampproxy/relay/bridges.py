@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from ampproxy.amp import AnswerRewriter, clean_request
 from ampproxy.dialects._proof import MARK as PROOF_MARK
@@ -103,6 +104,12 @@ def _must_be_parsed(question: Question) -> bool:
     return bool(question.route.suffix) or (question.thinks and question.body.rfind(MARK) >= 0)
 
 
+def _failure_in(dialect: str, event: bytes) -> WireError | None:
+    """The error that an event of the account tells, if it tells one."""
+    parser = DIALECTS[dialect].stream_parser()
+    return next((found.error for found in parser.feed(event) if isinstance(found, Failed)), None)
+
+
 def _named(body: bytes, model: str, asked: str) -> bytes:
     """The body with another model's name.
 
@@ -138,13 +145,9 @@ class PassthroughBridge:
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
         dialect = self._question.endpoint.dialect
-        self._filter = PassthroughFilter(dialect, self._rewriter(), failure=self._failure)
+        # No method of ours: it would be kept by what we keep, and so the question by itself.
+        self._filter = PassthroughFilter(dialect, self._rewriter(), failure=partial(_failure_in, dialect))
         return self._filter
-
-    def _failure(self, event: bytes) -> WireError | None:
-        """The error that an event of the account tells, if it tells one."""
-        parser = DIALECTS[self._question.endpoint.dialect].stream_parser()
-        return next((found.error for found in parser.feed(event) if isinstance(found, Failed)), None)
 
     def whole(self, body: bytes) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""

@@ -16,7 +16,7 @@ from ampproxy.config.schema import Account, Timeouts
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
-from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault
+from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
 from ampproxy.model.events import WireError
 from ampproxy.providers import Call, Provider
 from ampproxy.relay.bridge import Bridge, Bridges, Question
@@ -157,6 +157,7 @@ class Exchange:
         back = tries.failed(verdict, means.clock.seconds(), means.wall())
         self._attempts.append(Attempt(label, verdict, back, error))
         self._record.attempts.append(_told(offer, failure))
+        bare(failure)
         self._failure = failure
         means.log.warn(
             "{account} failed for {model}: {status} {said}",

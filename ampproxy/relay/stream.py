@@ -17,6 +17,25 @@ from ampproxy.relay.gaps import Gaps
 from ampproxy.upstream.body import IDLE_HINT, BodyReader
 
 
+class _Over:
+    """Stands in the place of the filter of a stream that has ended: that one knows the question."""
+
+    complete = False
+
+    @staticmethod
+    def feed(data: bytes) -> bytes:
+        return b""
+
+    @staticmethod
+    def end() -> bytes:
+        return b""
+
+    keepalive = end
+
+
+_OVER = _Over()
+
+
 @implementer(IPushProducer)
 class StreamRelay:
     """Passes one stream on, through a filter, with back-pressure.
@@ -28,6 +47,7 @@ class StreamRelay:
     :param error_event: says an error in the client's dialect after the stream began.
     :param keepalive: seconds of silence until the client is sent a sign of life; 0 for never.
     :param on_first: called once, when the first bytes go to the client.
+    :ivar began: whether anything went to the client.
     :ivar busy: seconds that its pieces spent here, from the turn of their arrival to the write.
     :ivar gaps: how long the upstream paused between two pieces.
     """
@@ -47,7 +67,7 @@ class StreamRelay:
         self._clock = clock
         self._error_event = error_event
         self._keepalive = keepalive
-        self._on_first: Callable[[], None] | None = on_first
+        self._on_first = on_first
         self._pending: list[bytes] = []
         self._flush_call: IDelayedCall | None = None
         self._alive_call: IDelayedCall | None = None
@@ -55,6 +75,7 @@ class StreamRelay:
         self._reader: BodyReader | None = None
         self._paused = False
         self._arrived = 0.0
+        self.began = False
         self.bytes_out = 0
         self.busy = 0.0
         self.gaps = Gaps()
@@ -71,11 +92,6 @@ class StreamRelay:
             self._alive_call = self._clock.callLater(self._keepalive, self._stay_alive)
         response.deliverBody(self._reader)
         return self.done
-
-    @property
-    def began(self) -> bool:
-        """Whether anything went to the client."""
-        return self._on_first is None
 
     # The upstream's side (upstream.body.Sink).
 
@@ -161,9 +177,9 @@ class StreamRelay:
     def _write(self, out: bytes) -> None:
         if not out:
             return
-        if self._on_first is not None:
-            on_first, self._on_first = self._on_first, None
-            on_first()
+        if not self.began:
+            self.began = True
+            self._on_first()
         self._written_at = self._clock.seconds()
         self.bytes_out += len(out)
         self._downstream.write(out)
@@ -199,3 +215,13 @@ class StreamRelay:
         self._pending.clear()
         if connected:
             self._downstream.unregisterProducer()
+        # All of them lead to the question, and the client's connection may stay for long.
+        self._filter, self._error_event, self._on_first = _OVER, _no_event, _nobody
+
+
+def _no_event(error: WireError) -> bytes:
+    return b""
+
+
+def _nobody() -> None:
+    pass

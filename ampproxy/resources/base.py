@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from ampproxy.errors import ClientFault, ClientGone, ExchangeError
+from ampproxy.errors import ClientFault, ClientGone, ExchangeError, bare
 from ampproxy.model.events import WireError
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
 from ampproxy.resources.gateway import Gateway
@@ -101,6 +101,15 @@ class GatewayResource(Resource):
             SERVING.reset(outside)
 
         def failed(failure: Failure) -> None:
+            try:
+                tell(failure)
+            finally:
+                # It has come through everything that holds the request and its body.
+                assert failure.value is not None
+                bare(failure.value)
+                failure.cleanFailure()
+
+        def tell(failure: Failure) -> None:
             error = failure.value
             if isinstance(error, ClientGone):
                 gateway.end(record, Outcome.CLIENT_LEFT)

@@ -157,9 +157,13 @@ class GatewayChannel(HTTPChannel):
         self.site.channels.discard(self)
         if self._taken is None:
             super().connectionLost(reason)
-            return
+            # The decoder of a body that was broken off leads to its request.
+            self._transferDecoder = None
+            self._dataBuffer.clear()
+            self.clearLineBuffer()
         self.requests.clear()
-        self._taken.connectionLost(reason)
+        if self._taken is not None:
+            self._taken.connectionLost(reason)
 
     def timeoutConnection(self) -> None:
         """A time limit passed: say which, unless an answer has begun or nothing was asked."""
@@ -168,6 +172,8 @@ class GatewayChannel(HTTPChannel):
         if request is not None and request.startedWriting:
             self.transport.abortConnection()
         elif not self.line_mode:
+            if request is not None:
+                request.drop_body()
             self._refuse(
                 408, f"The body came too slowly (setting: limits.body-timeout, {limits.body_timeout:g} s)."
             )

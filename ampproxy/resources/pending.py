@@ -38,6 +38,10 @@ class Pending:
         """More of the body."""
         self._early.append(data)
 
+    def drop(self) -> None:
+        """Nobody wants the body any more."""
+        self._early.clear()
+
     def _let_in(self) -> None:
         request = self._request
         request.pending = None

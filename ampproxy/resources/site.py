@@ -254,7 +254,7 @@ class GatewayRequest(Request):
         if self.startedWriting:
             self.break_off()
         elif not self._disconnected:
-            self.body = None
+            self.drop_body()
             error = {
                 "type": "server_error",
                 "message": _INTERNAL_ERROR,
@@ -280,9 +280,20 @@ class GatewayRequest(Request):
         """Whether the client has left."""
         return bool(self._disconnected)
 
+    def connectionLost(self, reason: Failure) -> None:
+        """The client is gone: whoever serves it hears of that, and its body is dropped."""
+        super().connectionLost(reason)
+        self.drop_body()
+
+    def drop_body(self) -> None:
+        """Keep nothing of what has come of the body; what still comes is dropped, too."""
+        self.body = None
+        if self.pending is not None:
+            self.pending.drop()
+
     def refuse_early(self, refusal: ExchangeError) -> None:
         """Answer with an error though the body may not be in."""
-        self.body = None
+        self.drop_body()
         # No "100 Continue" after a final answer (RFC 9110, section 10.1.1).
         self.requestHeaders.removeHeader(b"Expect")
         if self.startedWriting:
