@@ -63,8 +63,8 @@ class AmpResource(GatewayResource, ReverseProxyResource):
             # Another server may read it as a model route, where it would cost credits that nobody counts.
             raise ClientFault.of(
                 "invalid_request",
-                "This path can be read as one below /api/provider/: write it without percent-encodings, dots"
-                " and doubled slashes.",
+                "This path can be read as one below /api/provider/: write it in lower case, and nothing in it"
+                " encoded twice.",
             )
         config = self.gateway.config.ampcode
         if not config.upstream_url:

@@ -45,6 +45,8 @@ class GatewayResource(Resource):
         if not request.path.startswith(b"/"):
             # Put behind an upstream's origin, anything else would change whose origin that is.
             raise ClientFault.of("invalid_request", "The path does not begin with a slash.")
+        if request.path_refusal is not None:
+            raise request.path_refusal
         guard = self.gateway.guard
         guard.check_browser(request.requestHeaders)
         if guard.open and not request.is_local():

@@ -22,6 +22,7 @@ from ampproxy.config.schema import Config, FallbackRule, Mapping
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.fallback import limits_of, place_of, rule_for
 from ampproxy.routing.mappings import Mappings
+from ampproxy.routing.paths import misleading
 from ampproxy.routing.remedy import account_for, nearest, remedy_for
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import join_suffix, split_suffix
@@ -202,6 +203,11 @@ class _Decision:
         kind, rule = RouteKind.NONE, None
         if not self.amp:
             self.reasons.append("Model mappings and the Amp upstream serve only paths below /api/provider/.")
+        elif self.config.ampcode.upstream_url and misleading(self.asked):
+            self.reasons.append(
+                "It is not sent to Amp: the name has an empty or a dot segment, a backslash, a semicolon or a"
+                " control character, and would be another one to whoever takes it for a part of a path."
+            )
         elif self.config.ampcode.upstream_url:
             rule = rule_for(self.config.ampcode.fallback, self.base, self.role)
             kind = self.fallback(rule)
