@@ -18,7 +18,7 @@ from ampproxy.model.events import WireError
 
 _UNRESERVED = rb"A-Za-z0-9._~-"
 #: Already in that form: no escape, no empty or dot segment but an empty one at the end, nothing to be quoted.
-_CANONICAL = re.compile(rb"(?:/(?!\.\.?(?:/|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
+_CANONICAL = re.compile(rb"(?:/(?!\.{0,2}(?:[/:]|\Z))[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 #: What stays as it is of bytes that a path may hold (RFC 3986, section 3.3), escapes included.
 _PATH_SAFE = "/!$&'()*+,=:@~%"
@@ -64,7 +64,11 @@ def canonical_path(path: bytes) -> bytes:
     head, name = whole[: stem.end()], whole[stem.end() :]
     _check(head[1:-1], slashes=False)
     _check(name, slashes=True)
-    return head + _quoted_name(unquote_to_bytes(name))
+    model, colon, method = unquote_to_bytes(name).rpartition(b":")
+    if colon:
+        _check(model, slashes=True)
+    # The name's own colons are escaped, so that Google's method is behind the only one.
+    return head + _quote_name(model).encode("ascii") + colon + _quote_name(method).encode("ascii")
 
 
 def canonical_query(query: bytes) -> bytes:
@@ -145,12 +149,6 @@ _PLAIN = re.compile(rb"[%b]" % _UNRESERVED)
 def _normal_escape(match: re.Match[bytes]) -> bytes:
     byte = bytes.fromhex(match[1].decode("ascii"))
     return byte if _PLAIN.match(byte) else match[0].upper()
-
-
-def _quoted_name(name: bytes) -> bytes:
-    """A model's name with what follows its last colon: Google's method; the name's own colons are escaped."""
-    model, colon, method = name.rpartition(b":")
-    return _quote_name(model).encode("ascii") + colon + _quote_name(method).encode("ascii")
 
 
 _quote_name = partial(quote, safe=_NAME_SAFE)
