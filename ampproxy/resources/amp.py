@@ -50,7 +50,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
     def __init__(self, gateway: Gateway, *, keyless: bool = False) -> None:
         ReverseProxyResource.__init__(self, gateway.amp_origin, 443, b"", gateway.clock)
         GatewayResource.__init__(self, gateway)
-        self._keyless = keyless
+        self._keyless = self.opened_by_links = keyless
 
     def getChild(self, path: bytes, request: Any) -> AmpResource:
         """Itself: the whole path is forwarded as the client sent it."""
