@@ -23,6 +23,7 @@ from ampproxy.relay.translate import Origin
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router, shown
 from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod, parse_endpoint
+from ampproxy.routing.paths import PathRefused, canonical_path
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import parse_suffix, split_suffix
 from ampproxy.wire.json import Peek, peek
@@ -167,7 +168,10 @@ def _inferred(endpoint: Endpoint | None, model: str, headers: tuple[str, ...], b
 
 def _endpoint(path: str) -> Endpoint:
     try:
-        endpoint = parse_endpoint(b"POST", path.partition("?")[0].encode("utf-8", "surrogateescape"))
+        asked = canonical_path(path.partition("?")[0].encode("utf-8", "surrogateescape"))
+        endpoint = parse_endpoint(b"POST", asked)
+    except PathRefused as refusal:
+        raise click.BadParameter(refusal.error.message, param_hint="--path") from None
     except WrongMethod:
         endpoint = None
     if endpoint is None or endpoint.operation is Operation.OTHER:

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 from ampproxy.config.document import KINDS, Mapping, Scalar
 from ampproxy.config.reading import ListOf, Place, Reader, Reported, Wrong
 from ampproxy.config.secrets import expand_home
+from ampproxy.wire.authority import parse_authority, shown_authority
 from ampproxy.wire.redact import Secret
 
 _WHOLE = re.compile(r"[-+]?[0-9]{1,18}\Z")
@@ -265,7 +266,17 @@ def _host(place: Place) -> str:
     return text
 
 
+#: A host with a port: of two colons and more an IPv6 address is made, unless it has brackets.
+_WITH_PORT = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]/@]+):\d+")
+
+
 def _allowed_host(place: Place) -> str:
+    found = _WITH_PORT.fullmatch(place.text("a host name or an address"))
+    if found is not None:
+        authority = parse_authority(found[0])
+        if authority is None:
+            raise Wrong(f"expected a host and a port from 1 to 65535, found {_shown(place.scalar('a host'))}")
+        return shown_authority(authority)
     host = _host(place)
     if not host:
         raise Wrong(

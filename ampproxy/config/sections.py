@@ -347,7 +347,8 @@ ROOT = Section(
             "allowed-hosts",
             "allowed_hosts",
             readers.ALLOWED_HOSTS,
-            "Names under which clients may address the gateway, besides this machine's own loopback names.",
+            "Names under which clients may address the gateway, besides this machine's own loopback names;"
+            " with a port (`amp.example.com:443`) also web pages there may.",
         ),
         Setting(
             "api-keys",

@@ -10,6 +10,7 @@ from ampproxy.clients.places import AMP, EDITORS, KEY_VARIABLE, SETTINGS_VARIABL
 from ampproxy.clients.scan import Told, host_of, same_address, shown_url
 from ampproxy.doctor.context import Context
 from ampproxy.doctor.finding import Finding, note, ok, problem, warning
+from ampproxy.wire.authority import listed_authority
 from ampproxy.wire.redact import Secret, printable
 
 _CLASSIC = f"npm install -g @sourcegraph/amp@{NEWEST_CLASSIC}"
@@ -97,7 +98,8 @@ def is_gateway(context: Context, url: str) -> bool:
     """Whether an address is the gateway's, by whatever name."""
     if context.config is None or not context.url:
         return False
-    return same_address(url, context.url) or host_of(url) in context.config.allowed_hosts
+    listed = filter(None, map(listed_authority, context.config.allowed_hosts))
+    return same_address(url, context.url) or host_of(url) in {one.host for one in listed}
 
 
 def _cli_address(context: Context) -> Finding:

@@ -14,11 +14,12 @@ from urllib.parse import quote
 
 from ampproxy import __version__
 from ampproxy.config.schema import Account
-from ampproxy.errors import GatewayFault
+from ampproxy.errors import ClientFault, GatewayFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
 from ampproxy.model.loss import Loss
 from ampproxy.providers.listing import Listing, Page
 from ampproxy.routing.endpoints import Endpoint, Operation
+from ampproxy.routing.paths import misleading
 
 Header: TypeAlias = tuple[bytes, bytes]
 #: What a vendor serves: (dialect, operation) -> path below the version segment.
@@ -165,6 +166,7 @@ class Provider:
         :param headers: the client's headers, in any case.
         :param extra: what a rendered body needs beside itself.
         :raises ampproxy.errors.GatewayFault: the vendor has no such call.
+        :raises ampproxy.errors.ClientFault: the model's name cannot stand in the vendor's path.
         """
         dialect = self.speaks(endpoint)
         native = dialect == endpoint.dialect
@@ -251,7 +253,18 @@ class Provider:
 
 
 def path_segment(text: str) -> str:
-    """Text as one segment of a path, whatever it holds: no slash, query, fragment or escape of it is left."""
+    """Text as one segment of a path: no slash, query, fragment or escape of it is left.
+
+    :raises ampproxy.errors.ClientFault: status 400: a server that decodes the path before it reads it would
+        be led to another one.
+    """
+    if misleading(text):
+        raise ClientFault.of(
+            "invalid_request",
+            "The model's name goes into the path of its vendor's URL, and has an empty or a dot segment, a"
+            " backslash, a semicolon or a control character, which would make another path of it.",
+            param="model",
+        )
     return quote(text, safe="", errors="replace")
 
 

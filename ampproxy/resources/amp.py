@@ -50,7 +50,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
     def __init__(self, gateway: Gateway, *, keyless: bool = False) -> None:
         ReverseProxyResource.__init__(self, gateway.amp_origin, 443, b"", gateway.clock)
         GatewayResource.__init__(self, gateway)
-        self._keyless = keyless
+        self._keyless = self.opened_by_links = keyless
 
     def getChild(self, path: bytes, request: Any) -> AmpResource:
         """Itself: the whole path is forwarded as the client sent it."""
@@ -63,8 +63,8 @@ class AmpResource(GatewayResource, ReverseProxyResource):
             # Another server may read it as a model route, where it would cost credits that nobody counts.
             raise ClientFault.of(
                 "invalid_request",
-                "This path can be read as one below /api/provider/: write it without percent-encodings, dots"
-                " and doubled slashes.",
+                "This path can be read as one below /api/provider/: write it in lower case, and nothing in it"
+                " encoded twice.",
             )
         config = self.gateway.config.ampcode
         if not config.upstream_url:

@@ -27,10 +27,12 @@ class GatewayResource(Resource):
     """A leaf that admits a request by its headers and answers it in its own time.
 
     :cvar streams_body: render as soon as the headers are there; ``request.body`` is then a pipe.
+    :ivar opened_by_links: a page to which pages of other sites may lead their users.
     """
 
     isLeaf = True
     streams_body = False
+    opened_by_links = False
 
     def __init__(self, gateway: Gateway) -> None:
         Resource.__init__(self)  # not super(): a proxy resource has arguments of its own
@@ -45,8 +47,11 @@ class GatewayResource(Resource):
         if not request.path.startswith(b"/"):
             # Put behind an upstream's origin, anything else would change whose origin that is.
             raise ClientFault.of("invalid_request", "The path does not begin with a slash.")
+        if request.path_refusal is not None:
+            raise request.path_refusal
         guard = self.gateway.guard
-        guard.check_browser(request.requestHeaders)
+        page = self.opened_by_links and request.method in (b"GET", b"HEAD")
+        guard.check_browser(request.requestHeaders, secure=request.isSecure(), page=page)
         if guard.open and not request.is_local():
             # The service does not listen like that; a proxy on this machine or a reload can bring it about.
             raise ClientFault.of(

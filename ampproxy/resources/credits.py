@@ -27,6 +27,7 @@ from ampproxy.routing.decide import shown
 from ampproxy.routing.fallback import place_of
 from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
+from ampproxy.routing.told import told
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.json import BAD_JSON, Peek, peek
 
@@ -258,8 +259,11 @@ class ProviderPathResource(AmpResource):
             )
         body = decoded_body(request, gateway.config.limits.max_body)
         found = _peek(body)
+        # What says nothing has no model answer: the CLI warms a connection up so before it asks.
+        silent = request.method in (b"GET", b"HEAD", b"DELETE") and not body
+        names = told(request.path, b"{}" if silent else body)
         record.role = role = inferred_role(request, "", found.model or "", found, body)
-        route = gateway.router.unknown(found.model or "", role)
+        route = gateway.router.unknown(names.models, role, sure=names.sure or silent)
         record.asked, record.kind = route.asked, route.kind.value
         if route.kind is RouteKind.NONE:
             raise ClientFault.of(
@@ -267,9 +271,7 @@ class ProviderPathResource(AmpResource):
                 f"The gateway does not know {record.path}, and Amp is not asked. {' '.join(route.reasons)}",
                 code="model_not_found",
             )
-        # What says nothing has no model answer: the CLI warms a connection up so before it asks.
-        free = request.method in (b"GET", b"HEAD") and not body
-        await spend(gateway, request, record, route, body, free=free)
+        await spend(gateway, request, record, route, body, free=silent)
 
 
 def _peek(body: bytes) -> Peek:

@@ -1,4 +1,4 @@
-"""Who may come in: the Host and Origin rules and the client keys. Pure, over headers."""
+"""Who may come in: the rules of Host, Origin and Sec-Fetch-Site, and the client keys. Pure, over headers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from urllib.parse import unquote_to_bytes
 from ampproxy.config.schema import Config
 from ampproxy.credentials.names import client_name
 from ampproxy.errors import ClientFault, ExchangeError
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.authority import (
+    Authority,
+    listed_authority,
+    parse_authority,
+    parse_origin,
+    shown_authority,
+    with_port,
+)
+from ampproxy.wire.redact import Secret, printable
 
 if TYPE_CHECKING:
     from ampproxy.relay.amp_users import AmpUser
@@ -64,42 +72,40 @@ class Guard:
             self._digest(key.reveal().encode()): Client(client_name(key, salt), key)
             for key in config.api_keys
         }
-        self._listed = frozenset(host.lower() for host in config.allowed_hosts)
-        self._own = config.host.lower()
-        self._seen_hosts: set[bytes] = set()
+        listed = [found for host in config.allowed_hosts if (found := listed_authority(host)) is not None]
+        self._names = frozenset(("localhost", config.host.lower(), *(one.host for one in listed)))
+        self._origins = frozenset(one for one in listed if one.port is not None)
+        self._seen_hosts: dict[bytes, Authority] = {}
 
     @property
     def open(self) -> bool:
         """Whether no key is configured, so that everybody is let in."""
         return not self._clients
 
-    def check_browser(self, headers: HasHeaders) -> None:
+    def check_browser(self, headers: HasHeaders, *, secure: bool, page: bool = False) -> None:
         """Refuse what only a foreign web page would send.
 
         ``Host`` must be an address, ``localhost`` or a listed name: a page that has its own name
         point at this machine (DNS rebinding) sends that name. ``Origin``, where there is one, must be
-        the same host.
+        the address that the client used, scheme and port included, or a listed host with its port.
+        ``Sec-Fetch-Site`` (https://www.w3.org/TR/fetch-metadata/) is in what a page loads without an
+        ``Origin``, too: pictures, scripts, frames.
 
-        :raises ClientFault: status 403; the message names the setting.
+        :param secure: whether the connection is TLS.
+        :param page: whether this is a request for a page that links of other sites may lead to.
+        :raises ClientFault: status 403; the message names the setting. Status 400: ``Host`` is no host.
         """
         hosts = headers.getRawHeaders(b"host")
         host = hosts[0] if hosts and len(hosts) == 1 else b""
-        if host not in self._seen_hosts:
-            if not self._is_own(host):
-                raise ClientFault.of(
-                    "permission",
-                    f"The Host {host.decode('ascii', 'replace')!r} is not one of this gateway's names"
-                    " (setting: allowed-hosts).",
-                )
-            if len(self._seen_hosts) < 64:
-                self._seen_hosts.add(host)
+        own = self._seen_hosts.get(host) or self._own(host)
         origins = headers.getRawHeaders(b"origin")
-        if origins and any(not self._same_site(origin, host) for origin in origins):
-            raise ClientFault.of(
-                "permission",
-                "Requests from web pages of other sites are refused; a page's host can be allowed"
-                " (setting: allowed-hosts).",
-            )
+        if origins:
+            scheme = "https" if secure or _speaks_tls(headers) else "http"
+            for origin in origins:
+                self._check_origin(origin, scheme, own)
+        sites = headers.getRawHeaders(b"sec-fetch-site")
+        if sites:
+            _check_fetch(sites, headers, page)
 
     def identify(self, headers: HasHeaders, query: bytes) -> Client | None:
         """The client whose key any of the request's credentials is; ``None`` if none of them is one.
@@ -131,20 +137,72 @@ class Guard:
     def _digest(self, value: bytes) -> bytes:
         return hashlib.blake2b(value, key=self._salt, digest_size=16).digest()
 
-    def _is_own(self, host: bytes) -> bool:
-        name = _name(host)
-        return bool(name) and (
-            name in self._listed
-            or name in ("localhost", self._own)
-            or name.endswith(".localhost")
-            or _is_address(name)
+    def _own(self, host: bytes) -> Authority:
+        """The authority that a client used, if it is one of ours."""
+        own = parse_authority(host)
+        if own is None:
+            raise ClientFault.of(
+                "invalid_request",
+                f"The Host {_shown(host)} is no host: a request needs one, a name or an address, with or"
+                " without a port.",
+            )
+        if not (own.host in self._names or own.host.endswith(".localhost") or own.is_address):
+            raise ClientFault.of(
+                "permission",
+                f"The Host {_shown(host)} is not one of this gateway's names (setting: allowed-hosts).",
+            )
+        if len(self._seen_hosts) < 64:
+            self._seen_hosts[host] = own
+        return own
+
+    def _check_origin(self, origin: bytes, scheme: str, own: Authority) -> None:
+        found = parse_origin(origin)
+        if found == (scheme, with_port(own, scheme)) or (found and found[1] in self._origins):
+            return
+        raise ClientFault.of(
+            "permission",
+            f"Requests from web pages of other sites are refused: {_shown(origin)} is not the gateway's own"
+            f" address, which is {scheme}://{shown_authority(own)} to this client. A page's host can be"
+            " allowed with its port (setting: allowed-hosts); a proxy that speaks HTTPS says so in"
+            " X-Forwarded-Proto.",
         )
 
-    def _same_site(self, origin: bytes, host: bytes) -> bool:
-        _, _, authority = origin.partition(b"://")
-        if not authority:
-            return False
-        return authority.lower() == host.lower() or _name(authority) in self._listed
+
+def _shown(value: bytes) -> str:
+    return repr(printable(value[:200].decode("ascii", "replace")))
+
+
+def _speaks_tls(headers: HasHeaders) -> bool:
+    """Whether a proxy in front of us says that it speaks HTTPS with the client.
+
+    Believed whoever says it, for it opens nothing to a page: a page that adds a header to a request has the
+    browser ask first (a preflight, with its ``Origin``), and that is refused.
+    """
+    values = headers.getRawHeaders(b"x-forwarded-proto") or ()
+    return len(values) == 1 and values[0].strip().lower() == b"https"
+
+
+#: Who asked the browser, where that is neither another site nor another origin of this one.
+_FETCHED_BY = frozenset((b"same-origin", b"none"))
+
+
+def _check_fetch(sites: Sequence[bytes], headers: HasHeaders, page: bool) -> None:
+    """Refuse what a page of another origin loads; that its user follows a link from there is fine.
+
+    :raises ClientFault: status 403.
+    """
+    if all(site.strip().lower() in _FETCHED_BY for site in sites):
+        return
+    followed = page and all(
+        headers.getRawHeaders(name) == [value]
+        for name, value in ((b"sec-fetch-mode", b"navigate"), (b"sec-fetch-dest", b"document"))
+    )
+    if not followed:
+        raise ClientFault.of(
+            "permission",
+            "Requests that web pages of other sites make are refused (Sec-Fetch-Site): such a page may only"
+            " lead to one of Amp's pages.",
+        )
 
 
 def credentials(headers: HasHeaders, query: bytes) -> list[bytes]:
@@ -219,19 +277,3 @@ def _refusal(came_along: bool) -> ExchangeError:
     else:
         message = "Missing API key: send one of the gateway's api-keys, such as in the header Authorization."
     return ClientFault.of("authentication", message, code="invalid_api_key")
-
-
-def _name(authority: bytes) -> str:
-    """The host of ``host[:port]``, lower case."""
-    text = authority.decode("ascii", "replace").lower()
-    if text.startswith("["):
-        return text[1:].partition("]")[0]
-    return text.partition(":")[0]
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

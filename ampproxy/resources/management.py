@@ -14,6 +14,7 @@ from ampproxy.resources.base import ROUTE_HEADER
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.guard import Client, credentials
 from ampproxy.resources.site import GatewayRequest
+from ampproxy.routing.paths import canonical_query
 from ampproxy.upstream.body import PipeProducer
 from ampproxy.wire.headers import amp_request_headers, strip_query
 from ampproxy.wire.redact import Secret
@@ -27,7 +28,7 @@ async def forward_to_amp(
     body: IBodyProducer | PipeProducer | None,
     meter: Meter | None = None,
 ) -> None:
-    """Hand a request on to the Amp upstream, path and query as they came but for client keys.
+    """Hand a request on to the Amp upstream, at the path that was decided on, without client keys.
 
     :param client: whose upstream key is to be used; ``None``: a path that needs no key, and gets none.
     :param meter: sees the answer go by.
@@ -93,11 +94,13 @@ def amp_request(
 
 
 def amp_url(gateway: Gateway, request: GatewayRequest) -> str:
-    """Where a request goes at the Amp upstream: path and query as they came, but for client keys."""
+    """Where a request goes at the Amp upstream: the path that was decided on, and the query without client
+    keys.
+    """
     query = strip_query(request.query, client_keys_in(gateway, request)) if request.query else b""
-    url = gateway.amp_url + request.path.decode("ascii", "backslashreplace")
+    url = gateway.amp_url + request.path.decode("ascii")
     if query:
-        url += "?" + query.decode("ascii", "backslashreplace")
+        url += "?" + canonical_query(query).decode("ascii")
     return url
 
 

@@ -24,7 +24,7 @@ class MetricsResource(GatewayResource):
     def admit(self, request: GatewayRequest) -> None:
         """Only reading, of this path; never for a foreign web page."""
         # Without keys, too: nothing is spent here, and who listens elsewhere has been warned.
-        self.gateway.guard.check_browser(request.requestHeaders)
+        self.gateway.guard.check_browser(request.requestHeaders, secure=request.isSecure())
         if request.path != b"/metrics":
             raise ClientFault.of("not_found", "There is only /metrics here.")
         if request.method not in (b"GET", b"HEAD"):

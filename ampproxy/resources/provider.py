@@ -9,6 +9,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from ampproxy.amp import clean_beta, clean_request, may_hold_thinking
+from ampproxy.config.schema import ALLOW
 from ampproxy.credentials.affinity import session_key
 from ampproxy.dialects.base import ErrorDialect, ModelInfo
 from ampproxy.dialects.registry import DIALECTS
@@ -33,7 +34,7 @@ from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMet
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.headers import strip_query
-from ampproxy.wire.json import Peek, peek
+from ampproxy.wire.json import Peek, peek, sole_members
 from ampproxy.wire.redact import LOOKED_AT
 
 #: Says that a number in the answer is an estimate.
@@ -153,11 +154,24 @@ class GenerateResource(ModelResource):
                 if route.kind is RouteKind.NONE:
                     raise
                 self._take(route, request, record)
+        body = self._as_decided(body)
         meter = None
         if endpoint.operation in (Operation.GENERATE, Operation.EMBED):
             meter = AnswerMeter(endpoint.dialect, stream=stream)
         free = endpoint.operation is Operation.COUNT_TOKENS
         await spend(gateway, request, record, route, body, meter, free=free)
+
+    def _as_decided(self, body: bytes) -> bytes:
+        """The body as it goes to Amp: under rules, one that no other reader could find another model in.
+
+        :raises ClientFault: that cannot be written.
+        """
+        if self.gateway.config.ampcode.fallback == ALLOW:
+            return body
+        try:
+            return sole_members(body, ("generationConfig", "generation_config"))
+        except ValueError as error:
+            raise ClientFault.of("invalid_request", str(error)) from None
 
     def _take(self, route: Route, request: GatewayRequest, record: ExchangeRecord) -> Route:
         """Go this way, and say so."""

@@ -50,7 +50,7 @@ MANAGEMENT_ROUTES = (
 )
 
 #: The standard routes of the vendors' SDKs.
-MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"backend-api")
+MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"v1alpha", b"backend-api")
 
 
 class Branch(Resource):

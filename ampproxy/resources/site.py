@@ -30,6 +30,7 @@ from ampproxy.resources.channel import GENERATION_HEADER, GatewayChannel
 from ampproxy.resources.descriptors import Descriptors, Refusal
 from ampproxy.resources.guard import forwarded_from_elsewhere
 from ampproxy.resources.pending import Pending
+from ampproxy.routing.paths import PathRefused, canonical_path
 from ampproxy.upstream.body import PipeProducer
 
 #: How long a connection may be idle while the service ends, so that few clients meet one that is just being
@@ -53,6 +54,8 @@ class GatewayRequest(Request):
 
     :ivar body: a :class:`GatheredBody`, or a :class:`PipeProducer` for a resource that streams it;
         ``None`` once it was refused.
+    :ivar path: in its canonical form (:mod:`ampproxy.routing.paths`), unless it was refused.
+    :ivar path_refusal: why the path is served by nobody.
     :ivar query: the query string as it came, without the question mark.
     :ivar received: whether the whole body has come.
     :ivar pending: what waits, while nobody knows whether the request is let in.
@@ -69,6 +72,7 @@ class GatewayRequest(Request):
     body: GatheredBody | PipeProducer | None = None
     client_key: Any = None
     request_id: str = ""
+    path_refusal: PathRefused | None = None
     on_dismiss: Callable[[ExchangeError], None] | None = None
     _tree: Any = None
     _resource: Any = None
@@ -86,7 +90,11 @@ class GatewayRequest(Request):
         self.site = channel.site
         # The base class tells these only after the body.
         self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
-        self.path, _, self.query = self.uri.partition(b"?")
+        path, _, self.query = self.uri.partition(b"?")
+        try:
+            self.path = canonical_path(path)
+        except PathRefused as refusal:
+            self.path, self.path_refusal = path, refusal
         self.request_id = taken_id(self.requestHeaders.getRawHeaders(b"x-request-id")) or self.site.new_id()
         headers = self.responseHeaders
         headers.setRawHeaders(b"Date", [self.site.date()])

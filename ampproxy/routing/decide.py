@@ -15,13 +15,14 @@ Mappings and the Amp upstream serve Amp's paths only; at the root a model is loc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
 from ampproxy.config.schema import Config, FallbackRule, Mapping
 from ampproxy.routing.catalog import Catalog
-from ampproxy.routing.fallback import limits_of, place_of, rule_for
+from ampproxy.routing.fallback import limits_of, place_of, rule_for, rule_for_untold, strictest
 from ampproxy.routing.mappings import Mappings
+from ampproxy.routing.paths import misleading
 from ampproxy.routing.remedy import account_for, nearest, remedy_for
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import join_suffix, split_suffix
@@ -66,13 +67,25 @@ class Router:
         decision.route()
         return decision.remedy([model.id for model in self.catalog.models()], roles)
 
-    def unknown(self, model: str, role: str) -> Route:
-        """Where a request on a path below ``/api/provider/`` goes that only the Amp upstream may know.
+    def unknown(self, models: Sequence[str], role: str, *, sure: bool = True) -> Route:
+        """Where a request on a path below ``/api/provider/`` goes that only the Amp upstream may know: as the
+        strictest rule says that is for any of the models that it names.
 
-        :param model: the one in its body, if there is one; else empty.
+        :param models: all that it names; if there is none, it has no model.
+        :param sure: whether it names all that it has; else the strictest rule counts that could be for it.
         """
-        rule = rule_for(self._config.ampcode.fallback, split_suffix(model)[0], role)
+        rules = self._config.ampcode.fallback
+        names = [split_suffix(model)[0] for model in models] or [""]
+        found = [rule_for(rules, name, role) for name in names] if sure or models else []
+        if not sure:
+            found.append(rule_for_untold(rules, role))
+        rule = strictest(found)
+        model = next(iter(models), "")
         decision = _Decision(self._config, self.catalog, self._mappings, model, True, role, _NONE_EXHAUSTED)
+        if not sure:
+            decision.reasons.append(
+                "Which model it asks for cannot be told: the strictest rule counts that could be for it."
+            )
         kind = decision.fallback(rule)
         return Route(kind=kind, asked=shown(model), reasons=tuple(decision.reasons), role=role, fallback=rule)
 
@@ -202,6 +215,11 @@ class _Decision:
         kind, rule = RouteKind.NONE, None
         if not self.amp:
             self.reasons.append("Model mappings and the Amp upstream serve only paths below /api/provider/.")
+        elif self.config.ampcode.upstream_url and misleading(self.asked):
+            self.reasons.append(
+                "It is not sent to Amp: the name has an empty or a dot segment, a backslash, a semicolon or a"
+                " control character, and would be another one to whoever takes it for a part of a path."
+            )
         elif self.config.ampcode.upstream_url:
             rule = rule_for(self.config.ampcode.fallback, self.base, self.role)
             kind = self.fallback(rule)

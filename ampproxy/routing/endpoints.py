@@ -87,8 +87,11 @@ _GEMINI: dict[str, tuple[Operation, bool]] = {
     "embedContent": (Operation.EMBED, False),
     "batchEmbedContents": (Operation.EMBED, False),
 }
-#: Vertex has its models below a publisher.
-_MODELS = re.compile(rb"(?:(v1beta1|v1beta|v1)/)?(publishers/google/)?models(?:/(.+))?", re.DOTALL)
+#: Vertex has its models below a publisher, which may be below a project and its location.
+_MODELS = re.compile(
+    rb"(?:(v1beta1|v1beta|v1alpha|v1)/)?((?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?models(?:/(.+))?",
+    re.DOTALL,
+)
 #: The list's format on Amp's paths, by lower-case provider.
 _LIST_DIALECTS = {"anthropic": ANTHROPIC, "google": GEMINI}
 
@@ -98,7 +101,7 @@ def parse_endpoint(
 ) -> Endpoint | None:
     """Tell what a request asks for.
 
-    :param path: without its query.
+    :param path: without its query, in its canonical form (:func:`ampproxy.routing.paths.canonical_path`).
     :param anthropic: whether an ``anthropic-version`` header came along: then a list of models at the
         root is in Anthropic's format.
     :param google: likewise an ``x-goog-api-key`` header, for Google's format: its SDK asks below ``/v1``.
@@ -133,7 +136,7 @@ def _models_endpoint(method: bytes, tail: bytes, provider: str | None, listed: s
     amp = provider is not None
     if version is None and not amp:
         return None
-    if publisher or version in (b"v1beta", b"v1beta1"):
+    if publisher or version in (b"v1beta", b"v1beta1", b"v1alpha"):
         listed = GEMINI
     elif provider is not None:
         listed = _LIST_DIALECTS.get(provider.lower(), CHAT)

@@ -7,7 +7,7 @@ text. Numbers past 2^53, the order of members and spaces survive.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 
 import msgspec
@@ -95,6 +95,24 @@ def members(raw: bytes | msgspec.Raw) -> dict[str, msgspec.Raw] | None:
         return _members.decode(raw)
     except BAD_JSON:
         return None
+
+
+def sole_members(body: bytes, inner: Collection[str] = ()) -> bytes:
+    """A JSON object written so that every reader finds the same: each name once, with the value that counted
+    here, which is the last; every value's text exact.
+
+    :param inner: members that are objects of which the same is to be true.
+    :raises ValueError: two names differ in case only, which is one name to some; or it is not a JSON object.
+    """
+    values = members(body)
+    if values is None:
+        raise ValueError("The body is not a JSON object.")
+    if len({name.casefold() for name in values}) < len(values):
+        raise ValueError("The body has two members whose names differ in case only.")
+    for name in inner:
+        if name in values and members(values[name]) is not None:
+            values[name] = msgspec.Raw(sole_members(bytes(values[name])))
+    return _encode(values)
 
 
 def replace_model(body: bytes, new: str, old: str | None = None) -> bytes:

@@ -108,6 +108,10 @@ SCALARS = [
     ("streaming: {keepalive-seconds: 0}", {"keepalive_seconds": 0}),
     ("allowed-hosts: [Amp.Example.com., 10.0.0.1]", {"allowed_hosts": ("amp.example.com", "10.0.0.1")}),
     (
+        "allowed-hosts: [Amp.Example.com:443, '[::0:1]:80']",
+        {"allowed_hosts": ("amp.example.com:443", "[::1]:80")},
+    ),
+    (
         "tls: {enable: true, cert: ~/c.pem, key: /k.pem}",
         {"tls": Tls(cert=HOME / "c.pem", key=Path("/k.pem"))},
     ),

@@ -324,3 +324,78 @@ def test_counting_costs_no_tokens():
     on = world("\n    - {daily-tokens: 0}\n")
     ask(on, path=f"{PROVIDER}/openai/v1/responses/input_tokens")
     assert len(on.client.sent) == 1
+
+
+STRICT = """
+    - {model: ["claude-opus-*", "gemini-3*", "gpt-6*"], action: never}
+    - {action: allow}
+"""
+MULTIPART = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\ngpt-6\r\n--b--\r\n'
+ASKED = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 5}
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("anthropic/v1/messages/batches", {"requests": [{"params": {"model": "claude-opus-4", **ASKED}}]}),
+        ("google/v1/projects/p/locations/l/publishers/google/models/gemini-3-pro:generateContent", {}),
+        ("google/v1beta1/projects/p/locations/l/publishers/google/models/gemini-3-pro:generateContent", {}),
+        ("google/v1/projects/p/locations/l/publishers/anthropic/models/claude-opus-4@1:rawPredict", ASKED),
+        ("google/v1alpha/models/gemini-3-pro:generateContent", {"contents": []}),
+        ("google/V1BETA/Models/gemini-3-pro:generateContent", {"model": "cheap"}),
+        ("bedrock/model/us.anthropic.claude-opus-4-v1%3A0/invoke", ASKED),
+        ("azure/openai/deployments/gpt-6/chat/completions", {"model": "cheap", **ASKED}),
+        ("azure/openai/deployments/mine/chat/completions", {"model": "cheap", **ASKED}),
+        ("openai/v1/images/edits", MULTIPART),
+        ("openai/v1/images/generations", json.dumps({"model": "gpt-6"}).encode("utf-16")),
+        ("openai/v1/images/generations", b'[{"model": "gpt-6"}]'),
+        ("openai/v1/batches", {"input_file_id": "file-1", "model": "cheap"}),
+    ],
+)
+def test_a_model_that_is_hard_to_find(path, body):
+    """The strictest rule counts that could be for it; a plain request for another model goes."""
+    on = world(STRICT)
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    assert on.request("POST", f"{PROVIDER}/{path}", body=content).status == 404
+    assert on.client.sent == []
+    ask(on, "gpt-image-2", f"{PROVIDER}/openai/v1/images/generations")
+    assert len(on.client.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "name", [" claude-opus-4", "anthropic/claude-opus-4", "models/claude-opus-4", "claude\u2010opus\u20104"]
+)
+@pytest.mark.parametrize("path", ["openai/v1/chat/completions", "openai/v1/whatever"])
+def test_other_spellings(name, path):
+    on = world(STRICT)
+    assert ask(on, name, f"{PROVIDER}/{path}").status == 404
+    assert on.client.sent == []
+
+
+@pytest.mark.parametrize("path", ["openai/v1/chat/completions", "openai/v1/responses"])
+@pytest.mark.parametrize("key", [b'"model"', b'"mod\\u0065l"'])
+def test_a_model_that_stands_twice(path, key):
+    """What was decided on is what is sent: the other one is not there any more."""
+    on = world(STRICT)
+    body = b'{%b: "claude-opus-4", "input": "hi", "n": 12345678901234567890, "model": "cheap"}' % key
+    on.request("POST", f"{PROVIDER}/{path}", body=body)
+    (sent,) = on.client.sent
+    assert b"opus" not in sent.body
+    assert sent.body.count(b'"model":"cheap"') == 1
+    assert b"12345678901234567890" in sent.body
+
+
+def test_names_that_differ_in_case_only():
+    """One name to some servers."""
+    on = world(STRICT)
+    body = b'{"Model": "claude-opus-4", "input": "hi", "model": "cheap"}'
+    assert on.request("POST", f"{PROVIDER}/openai/v1/responses", body=body).status == 400
+    assert on.client.sent == []
+
+
+def test_without_rules_bodies_stay():
+    """Where everything may go, every byte does."""
+    on = World(BASE)
+    body = b'{ "model": "a", "input": "hi",  "model": "b" }'
+    on.request("POST", f"{PROVIDER}/openai/v1/responses", body=body)
+    assert on.client.sent[-1].body == body

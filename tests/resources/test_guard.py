@@ -78,7 +78,7 @@ def test_own_hosts(host: str) -> None:
     assert World().request("GET", "/healthz", {"Host": host}).status == 200
 
 
-@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", ""])
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", "a:80"])
 def test_foreign_hosts(host: str) -> None:
     """Another name that points at this machine is DNS rebinding; the refusal names the setting."""
     answer = World().request("GET", "/healthz", {"Host": host})
@@ -86,11 +86,117 @@ def test_foreign_hosts(host: str) -> None:
     assert b"allowed-hosts" in answer.body
 
 
-def test_listed_host() -> None:
-    """A listed name is served, and its pages are."""
-    world = World(CONFIG + 'allowed-hosts: ["proxy.home"]\n')
-    assert world.request("GET", "/healthz", {"Host": "proxy.home:8317"}).status == 200
-    assert world.request("GET", "/healthz", {"Origin": "https://proxy.home"}).status == 200
+@pytest.mark.parametrize("config", [CONFIG, "port: 1\n"])
+@pytest.mark.parametrize(
+    "host",
+    ["", "0.0.0.0", "0.0.0.0:8317", "[::]:8317", "[::1].x", "localhost:x", "localhost:99999", "me@localhost"],
+)
+def test_no_host(host: str, config: str) -> None:
+    """What is no host of one machine, or none at all, is 400, with client keys and without."""
+    answer = World(config).request("GET", "/healthz", {"Host": host})
+    assert answer.status == 400
+    assert b"is no host" in answer.body
+
+
+@pytest.mark.parametrize(
+    "host", ["LOCALHOST.:8317", "[0:0::1]:80", "proxy.home", "Proxy.Home.:1", "p.home:2"]
+)
+def test_hosts_are_compared_in_one_form(host: str) -> None:
+    world = World(CONFIG + "allowed-hosts: [PROXY.home, 'P.home:8443']\n")
+    assert world.request("GET", "/healthz", {"Host": host}).status == 200
+
+
+LISTED = CONFIG + "allowed-hosts: [gw.example, other.example, page.example:8443]\n"
+
+
+@pytest.mark.parametrize(
+    ("origin", "headers", "status"),
+    [
+        ("http://gw.example:8317", {"Host": "gw.example:8317"}, 200),
+        ("http://GW.example.", {"Host": "gw.example:80"}, 200),
+        ("https://gw.example", {"Host": "gw.example", "X-Forwarded-Proto": "https"}, 200),
+        ("https://gw.example:443", {"Host": "gw.example", "X-Forwarded-Proto": "https"}, 200),
+        ("http://page.example:8443", {"Host": "127.0.0.1"}, 200),
+        ("https://page.example:8443", {"Host": "gw.example"}, 200),
+        ("http://gw.example:9999", {"Host": "gw.example:8317"}, 403),
+        ("https://gw.example", {"Host": "gw.example:8317"}, 403),
+        ("https://gw.example", {"Host": "gw.example"}, 403),
+        ("http://gw.example", {"Host": "gw.example", "X-Forwarded-Proto": "https"}, 403),
+        ("https://gw.example", {"Host": "gw.example", "X-Forwarded-Proto": "http, https"}, 403),
+        ("http://other.example", {"Host": "gw.example"}, 403),
+        ("http://gw.example", {"Host": "127.0.0.1"}, 403),
+        ("https://page.example", {"Host": "127.0.0.1"}, 403),
+        ("http://localhost:8317", {"Host": "127.0.0.1:8317"}, 403),
+        ("http://me@gw.example", {"Host": "gw.example"}, 403),
+        ("null", {"Host": "gw.example"}, 403),
+        ("", {"Host": "gw.example", "origin": "null", "Origin": "http://gw.example"}, 403),
+    ],
+)
+def test_origins(origin: str, headers: dict[str, str], status: int) -> None:
+    """A page may make requests to the address that it came from, with scheme and port; a listed host only
+    with the port that is listed.
+    """
+    answer = World(LISTED).request(
+        "POST", "/v1/models", {**headers, **({"Origin": origin} if origin else {})}
+    )
+    assert answer.status == (405 if status == 200 else status)
+    if status == 403:
+        assert b"allowed-hosts" in answer.body
+
+
+def test_the_refusal_says_which_address_is_ours() -> None:
+    answer = World(LISTED).request("GET", "/healthz", {"Origin": "https://gw.example", "Host": "gw.example"})
+    for words in (b"'https://gw.example'", b"http://gw.example to this client", b"X-Forwarded-Proto"):
+        assert words in answer.body
+
+
+FOLLOWED = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Sec-Fetch-User": "?1"}
+UPSTREAM = "ampcode: {upstream-url: https://amp.test, upstream-api-key: the-owners-key}\n"
+
+
+@pytest.mark.parametrize("config", [CONFIG, UPSTREAM])
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "Cross-Site", "new-word", ""])
+@pytest.mark.parametrize(
+    ("method", "path", "more"),
+    [
+        ("GET", "/api/internal?getUserInfo", {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}),
+        ("GET", "/api/threads/T-1.md", FOLLOWED),
+        ("GET", "/v1/models", FOLLOWED),
+        ("GET", "/healthz", FOLLOWED),
+        ("GET", "/ampproxy/accounts", FOLLOWED),
+        ("GET", "/docs", {**FOLLOWED, "Sec-Fetch-Dest": "iframe"}),
+        ("GET", "/docs", {"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}),
+        ("GET", "/docs", {}),
+        ("POST", "/settings", FOLLOWED),
+    ],
+)
+def test_what_foreign_pages_load(
+    config: str, site: str, method: str, path: str, more: dict[str, str]
+) -> None:
+    """Without an Origin, too, as pictures, scripts and frames are loaded; with client keys and without."""
+    world = World(config)
+    # A header that is there and empty says nothing good.
+    headers = {"Sec-Fetch-Site": site or " ", **more}
+    answer = world.request(method, path, headers)
+    assert answer.status == 403
+    assert b"Sec-Fetch-Site" in answer.body
+    assert world.client.sent == []
+
+
+@pytest.mark.parametrize("config", [CONFIG, UPSTREAM])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("path", ["/auth/cli-login", "/threads/T-1", "/docs"])
+def test_links_lead_to_pages(config: str, method: str, path: str) -> None:
+    """A link in a mail or a chat opens a page of Amp's; no key of the owner's goes along."""
+    world = World(config)
+    world.request(method, path, {"Sec-Fetch-Site": "cross-site", **FOLLOWED}, key=None)
+    (sent,) = world.client.sent
+    assert sent.header("authorization") == []
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_own_pages_load(site: str) -> None:
+    assert World().request("GET", "/v1/models", {"Sec-Fetch-Site": site}).status == 200
 
 
 def test_two_hosts() -> None:
@@ -98,7 +204,7 @@ def test_two_hosts() -> None:
     connection = (
         World().connect().send(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
     )
-    assert connection.status == 403
+    assert connection.status == 400
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:9999"])

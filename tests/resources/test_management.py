@@ -27,9 +27,13 @@ class Forwarding(unittest.TestCase):
         return self.world.client.sent[-1]
 
     def test_path_and_query_as_they_came(self) -> None:
-        """Odd escapes, empty members and double slashes survive."""
-        sent = self.forwarded("GET", "/api/threads//T-1%2Fx.md?a=%20&b&&c=d+e")
-        self.assertEqual(sent.url, "https://amp.test/api/threads//T-1%2Fx.md?a=%20&b&&c=d+e")
+        """Odd escapes and empty members survive; GitHub's names of branches keep their encoded slashes."""
+        sent = self.forwarded("GET", "/api/threads/T-1%2Cx@y.md?a=%20&b&&c=d+e")
+        self.assertEqual(sent.url, "https://amp.test/api/threads/T-1%2Cx@y.md?a=%20&b&&c=d+e")
+        path = "/api/internal/github-proxy/repos/a/b/contents/c%20d?ref=e%2Ff"
+        self.assertEqual(self.forwarded("GET", path).url, "https://amp.test" + path)
+        path = "/api/internal/github-proxy/repos/a/b/git/ref/heads/e%2Ff/"
+        self.assertEqual(self.forwarded("GET", path).url, "https://amp.test" + path)
 
     def test_every_method(self) -> None:
         """Any method goes through, unknown ones too."""

@@ -173,7 +173,8 @@ class Proxied(unittest.TestCase):
             {**OWN, "Authorization": f"Bearer {CLIENT_KEY}"},
         )
         for headers in cases:
-            self.assertEqual(self.ask("/_app/start.js", headers).status, 404)
+            foreign = headers.get("Sec-Fetch-Site", "none") in ("cross-site", "same-site")
+            self.assertEqual(self.ask("/_app/start.js", headers).status, 403 if foreign else 404)
         self.assertEqual(self.ask("/_app/x", OWN, peer="10.0.0.7").status, 403)
         self.assertEqual(self.ask("/_app/x", {**OWN, "Host": "evil.test"}).status, 403)
         for config in (REDIRECT, "api-keys: [k]"):

@@ -307,7 +307,7 @@ class Tunnelling(unittest.TestCase):
         "/actors/metadata/x",
         "/actors/gateway/threadActor/request/rpc",
         "/actors/gateway/a/b/websocket/",
-        "/actors/gateway//websocket",
+        "/actors/gateway/websocket",
         "/actors/gateway/a/websocketx",
     ],
 )
