@@ -25,7 +25,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy import __version__
 from ampproxy.clock import ClockWatch, keep_steady
-from ampproxy.config.load import find, load
+from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
 from ampproxy.credits.allowance import Allowance
 from ampproxy.errors import ConfigError, StartFailed
@@ -59,7 +59,12 @@ class Options(usage.Options):
 
     longdesc = "Runs the Amp coding agent on the model accounts you already have."
     optParameters: ClassVar[Sequence[Sequence[Any]]] = [
-        ["config", "c", None, "The configuration file [./config.yaml, ~/.config/ampproxy/, /etc/ampproxy/]"],
+        [
+            "config",
+            "c",
+            None,
+            "The configuration file [~/.config/ampproxy/config.yaml, /etc/ampproxy/config.yaml]",
+        ],
     ]
 
     def __init__(self) -> None:
@@ -94,12 +99,9 @@ class Options(usage.Options):
     def _read(self) -> None:
         home = Path.home()
         named = self["config"]
-        path = Path(named).expanduser().absolute() if named else find(Path.cwd(), home)
+        path = Path(named).expanduser().absolute() if named else find(home)
         if path is None:
-            raise usage.UsageError(
-                "There is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy;"
-                " name one with --config."
-            )
+            raise usage.UsageError(not_found(Path.cwd()))
         self["snapshot"] = Snapshot()
         try:
             if self["inherited"] is None:

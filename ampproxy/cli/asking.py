@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from ampproxy.config.load import find, load
+from ampproxy.config.load import find, load, not_found
 from ampproxy.config.readers import is_loopback
 from ampproxy.config.schema import Config, Tls
 from ampproxy.errors import ConfigError
@@ -260,11 +260,9 @@ def described(file: Path | None) -> Config:
     :raises click.ClickException: there is none.
     """
     home = Path.home()
-    found = file or find(Path.cwd(), home)
+    found = file or find(home)
     if found is None:
-        raise click.ClickException(
-            "there is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy: name one with --config"
-        )
+        raise click.ClickException(not_found(Path.cwd()))
 
     def read(path: Path) -> bytes:
         try:

@@ -315,7 +315,7 @@ def _tell(seen: Undone) -> None:
 def _journal(machine: Machine, file: Path | None) -> Journal:
     """Where the changes are remembered, also if the configuration is broken or gone by now."""
     usual = Journal(default_state_dir(machine.environ, machine.home) / _FOLDER)
-    found = file or find(Path.cwd(), machine.home)
+    found = file or find(machine.home)
     if found is None:
         return usual
     try:

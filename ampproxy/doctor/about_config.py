@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ampproxy.clients.places import cli_secrets
+from ampproxy.config.load import ABSENT, what_helps
 from ampproxy.config.readers import is_loopback
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
@@ -14,13 +15,11 @@ from ampproxy.doctor.context import Context
 from ampproxy.doctor.finding import Finding, note, ok, problem, warning
 from ampproxy.wire.redact import printable
 
-_EXAMPLE = "write one (README.md has an example), or name it with --config"
-
 
 def configuration(context: Context) -> Iterator[Finding]:
     """Whether it loads, and all that is odd in it."""
     if context.source is None:
-        yield problem("There is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy.", _EXAMPLE)
+        yield problem(ABSENT, what_helps(context.cwd))
         return
     for complaint in context.complaints:
         unread = ": file: cannot be read" in complaint

@@ -95,7 +95,7 @@ def gather(
     :param ask: asks the running service how its accounts are.
     :param now: seconds since the epoch.
     """
-    source = file or find(cwd, machine.home)
+    source = file or find(machine.home)
     config, complaints = _config(source, machine)
     logins_why = ""
     if config is not None:
