@@ -25,6 +25,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy import __version__
 from ampproxy.clock import ClockWatch, keep_steady
+from ampproxy.config.changes import check_still_keyed
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
 from ampproxy.credits.allowance import Allowance
@@ -107,6 +108,8 @@ class Options(usage.Options):
             if self["inherited"] is None:
                 self["inherited"] = Inherited.by_systemd(first_environment(), os.getpid())
             self["parsed"] = _load(path, self["snapshot"].read)
+            succession = self["succession"]
+            check_still_keyed(succession is not None and succession.keyed, self["parsed"])
         except ConfigError as error:
             raise usage.UsageError("The configuration is wrong.\n" + str(error)) from None
 
@@ -185,6 +188,7 @@ def _predecessor(command: Command, service: GatewayService, reactor: Any, proces
         reactor,
         service.gateway.log,
         generation=lambda: service.generation,
+        keyed=lambda: bool(service.gateway.config.api_keys),
         obstacle=process.obstacle,
         give_way=process.give_way,
         go_on=process.go_on,
