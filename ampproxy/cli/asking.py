@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from ampproxy.config.load import find, load, not_found
+from ampproxy.config.load import find, load, not_found, read_file
 from ampproxy.config.readers import is_loopback
 from ampproxy.config.schema import Config, Tls
 from ampproxy.errors import ConfigError
@@ -266,7 +266,7 @@ def described(file: Path | None) -> Config:
 
     def read(path: Path) -> bytes:
         try:
-            return path.read_bytes()
+            return read_file(path)
         except OSError:
             if path == found:
                 raise

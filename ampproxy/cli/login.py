@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from ampproxy.cli.configured import config_option, read_config
+from ampproxy.config import files
 from ampproxy.config.load import NAME, find
 from ampproxy.config.schema import Config
 from ampproxy.credentials.oauth.credential import label_of
@@ -249,7 +250,7 @@ def find_imports(kinds: tuple[Kind, ...], home: Path) -> list[Import]:
     for kind in kinds:
         path = home / FOREIGN[kind]
         try:
-            found.append(Import(kind, path, imported(kind, path.read_bytes())))
+            found.append(Import(kind, path, imported(kind, files.read(path, files.MAX_CONFIG))))
         except FileNotFoundError:
             continue
         except OSError as error:

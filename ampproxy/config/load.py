@@ -6,11 +6,12 @@ All that is wrong is said at once, each time with file, line and key.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ampproxy.config import document
+from ampproxy.config import document, files
 from ampproxy.config.ampcode import MOVED
 from ampproxy.config.document import Entry
 from ampproxy.config.reading import Place, Reading
@@ -57,12 +58,20 @@ def what_helps(cwd: Path, way: str = f"--config {NAME}") -> str:
     return f"Write one (docs/quickstart.md), or name one: {way}"
 
 
+def read_file(path: Path) -> bytes:
+    """What a configuration's file holds: the file itself, or one that it names.
+
+    :raises OSError: it cannot be read, is no file, or is far too large.
+    """
+    return files.read(path, files.MAX_CONFIG)
+
+
 def load(
     path: Path,
     *,
     environ: Mapping[str, str],
     home: Path,
-    read: Callable[[Path], bytes] = Path.read_bytes,
+    read: Callable[[Path], bytes] = read_file,
 ) -> Config:
     """Read and parse a configuration file.
 
@@ -84,11 +93,17 @@ def load(
         name=str(path),
         environ=environ,
         home=home,
-        read_secret=lambda secret: read(secret).decode("utf-8"),
-        read_pem=read,
+        read_secret=lambda secret: _small(secret, read(secret)).decode("utf-8"),
+        read_pem=lambda pem: _small(pem, read(pem)),
         folder=path.absolute().parent,
     )
     return replace(config, source=path)
+
+
+def _small(path: Path, content: bytes) -> bytes:
+    if len(content) > files.MAX_SECRET:
+        raise files.TooLarge(errno.EFBIG, f"it holds more than {files.MAX_SECRET >> 10} KiB", str(path))
+    return content
 
 
 def parse(

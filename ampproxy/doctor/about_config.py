@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ampproxy.clients.places import cli_secrets
-from ampproxy.config.load import ABSENT, what_helps
+from ampproxy.config.load import ABSENT, read_file, what_helps
 from ampproxy.config.readers import is_loopback
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
@@ -79,7 +79,7 @@ def _holds_secrets(path: Path, config: Config | None) -> bool:
     if config is None:
         return True
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_file(path).decode("utf-8", "replace")
     except OSError:
         return False
     secrets = [*config.api_keys, *(account.api_key for account in config.accounts)]
