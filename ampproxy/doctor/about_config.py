@@ -134,6 +134,11 @@ def service(context: Context) -> Iterator[Finding]:
         )
     elif seen.state == "down":
         yield problem(f"Nobody answers at {context.url} ({seen.why}).", start)
+    elif seen.state == "stranger":
+        yield problem(
+            f"No key was sent to {context.url}: {seen.why}.",
+            "find out who has the port; if it is the service's user, run the doctor as that one",
+        )
     elif seen.state == "untrusted":
         yield problem(
             f"The service at {context.url} shows another certificate than tls.cert ({seen.why}).",
