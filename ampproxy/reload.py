@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from ampproxy.config import files
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.status import ReloadReport
@@ -99,10 +100,10 @@ def _is_other(path: Path) -> bool:
 def _read(path: Path) -> bytes:
     """A whole file, as it was at one moment."""
     for _ in range(_TRIES):
-        with path.open("rb") as file:
-            before = _stamp(os.fstat(file.fileno()))
-            content = file.read()
-            if _stamp(os.fstat(file.fileno())) == before:
+        with files.opened(path) as file:
+            before = _stamp(os.fstat(file))
+            content = files.read_from(file, files.MAX_CONFIG, path)
+            if _stamp(os.fstat(file)) == before:
                 break
     return content
 

@@ -16,7 +16,7 @@ from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 
 from ampproxy import __version__
-from ampproxy.config.changes import changes
+from ampproxy.config.changes import changes, check_still_keyed
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
@@ -100,7 +100,7 @@ class GatewayService(Service):
         self.watch: ConfigWatch | None = None
         self._restarts: Restarts | None = None
         self._held: Callable[[str], None] | None = None
-        self._hurried = False
+        self._hurried = self._told_open = False
         self.gateway = Gateway(config, self._around)
         self._announce()
         descriptors = Descriptors(reactor, around.log)
@@ -134,6 +134,7 @@ class GatewayService(Service):
 
         :raises ConfigError: it cannot be put in force. Then nothing of it is.
         """
+        check_still_keyed(bool(self._config.api_keys), config)
         try:
             move = self.listeners.prepare(config)
         except CannotListenError as error:
@@ -201,6 +202,12 @@ class GatewayService(Service):
             changes=told,
             changed=_listed(told),
         )
+        if self.gateway.guard.open and not self._told_open:
+            self._log.warn(
+                "There are no api-keys: every user and program of this machine is served and spends your"
+                " accounts (setting: api-keys; ampproxy setup makes a key)"
+            )
+        self._told_open = self.gateway.guard.open
 
     def _install(self, gateway: Gateway) -> None:
         self.gateway = gateway

@@ -26,7 +26,8 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy import __version__
 from ampproxy.clock import ClockWatch, keep_steady
-from ampproxy.config.load import find, load
+from ampproxy.config.changes import check_still_keyed
+from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credits.allowance import Allowance
@@ -62,7 +63,12 @@ class Options(usage.Options):
 
     longdesc = "Runs the Amp coding agent on the model accounts you already have."
     optParameters: ClassVar[Sequence[Sequence[Any]]] = [
-        ["config", "c", None, "The configuration file [./config.yaml, ~/.config/ampproxy/, /etc/ampproxy/]"],
+        [
+            "config",
+            "c",
+            None,
+            "The configuration file [~/.config/ampproxy/config.yaml, /etc/ampproxy/config.yaml]",
+        ],
     ]
 
     def __init__(self) -> None:
@@ -97,17 +103,16 @@ class Options(usage.Options):
     def _read(self) -> None:
         home = Path.home()
         named = self["config"]
-        path = Path(named).expanduser().absolute() if named else find(Path.cwd(), home)
+        path = Path(named).expanduser().absolute() if named else find(home)
         if path is None:
-            raise usage.UsageError(
-                "There is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy;"
-                " name one with --config."
-            )
+            raise usage.UsageError(not_found(Path.cwd()))
         self["snapshot"] = Snapshot()
         try:
             if self["inherited"] is None:
                 self["inherited"] = Inherited.by_systemd(first_environment(), os.getpid())
             self["parsed"] = _load(path, self["snapshot"].read)
+            succession = self["succession"]
+            check_still_keyed(succession is not None and succession.keyed, self["parsed"])
         except ConfigError as error:
             raise usage.UsageError("The configuration is wrong.\n" + str(error)) from None
 
@@ -186,6 +191,7 @@ def _predecessor(command: Command, service: GatewayService, reactor: Any, proces
         reactor,
         service.gateway.log,
         generation=lambda: service.generation,
+        keyed=lambda: bool(service.gateway.config.api_keys),
         obstacle=process.obstacle,
         give_way=process.give_way,
         go_on=process.go_on,

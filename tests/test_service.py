@@ -149,6 +149,38 @@ class Serving(unittest.TestCase):
         told = self.service.use(self.config(CONFIG.replace("port: 0", "port: 1")))
         self.assertEqual(told, ("port: 0 -> 1 (without effect: --listen says where to listen)",))
 
+    def test_keys_lost(self) -> None:
+        """A file in which the keys are missing, as one that was cut off, opens nothing."""
+        lost = CONFIG.replace("api-keys: [client-key]", "")
+        self.assertNotIn("api-keys", lost)
+        with self.assertRaises(ConfigError) as caught:
+            self.service.use(self.config(lost))
+        self.assertIn(f"{self.folder}/config.yaml:1: api-keys: is gone", caught.exception.complaints[0])
+        self.assertFalse(self.service.gateway.guard.open)
+        self.assertEqual(self.service.generation, 1)
+        self.service.use(self.config(lost + "api-keys: []\n"))
+        self.assertTrue(self.service.gateway.guard.open)
+        # And what was open may stay so without saying it again.
+        self.service.use(self.config(lost))
+        self.assertTrue(self.service.gateway.guard.open)
+
+    def test_open_is_told(self) -> None:
+        """That everybody is served stands in the log: at the start, and when it becomes so, once."""
+
+        def told() -> int:
+            return sum(line.startswith("There are no api-keys: every user") for line in self.said())
+
+        self.service.startService()
+        self.addCleanup(self.service.stopService)
+        self.assertEqual(told(), 0)
+        for _ in range(2):
+            self.service.use(self.config(CONFIG.replace("[client-key]", "[]") + "debug: true\n"))
+            self.assertEqual(told(), 1)
+        other = self.make(CONFIG.replace("api-keys: [client-key]", ""))
+        other.startService()
+        self.addCleanup(other.stopService)
+        self.assertEqual(told(), 2)
+
     def test_another_folder_of_logins(self) -> None:
         """Its logins serve, those of the folder before no more; what fails later leaves them as they were."""
         for name in ("one", "two"):
@@ -270,5 +302,5 @@ class Serving(unittest.TestCase):
         self.assertEqual(self.service.status().status, "ready")
         self.service.use(self.config("port: 0\napi-keys: [k]\n"))
         self.assertEqual(self.service.status().status, "idle")
-        self.service.use(self.config("port: 0\nampcode: {upstream-url: 'https://a.test'}\n"))
+        self.service.use(self.config("port: 0\napi-keys: []\nampcode: {upstream-url: 'https://a.test'}\n"))
         self.assertEqual(self.service.status().status, "ready")

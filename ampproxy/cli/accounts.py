@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from ampproxy.cli.asking import Asker, NotAnswered
+from ampproxy.cli.asking import Asker, NotAnswered, at_option
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import AccountReport, Report, RestReport, WindowReport, at_rest
@@ -22,15 +22,16 @@ PATH = "/ampproxy/accounts"
 
 @click.command("accounts")
 @config_option
+@at_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(file: Path | None, as_json: bool) -> None:
+def command(file: Path | None, at: str, as_json: bool) -> None:
     """List the accounts: label, kind, state, models; below each, who rests and why, and what is left.
 
     The state is asked of the service at its configured address. If it does not run, the list is the
     configuration's.
     """
     config = with_logins(read_config(file))
-    told, why = ask(config)
+    told, why = ask(config, at)
     if told is None:
         click.echo(f"The state of the accounts is not known: {why}", err=True)
         told = Report(tuple(at_rest(account) for account in config.accounts))
@@ -43,9 +44,9 @@ def command(file: Path | None, as_json: bool) -> None:
         click.echo(line)
 
 
-def ask(config: Config) -> tuple[Report | None, str]:
+def ask(config: Config, at: str = "") -> tuple[Report | None, str]:
     """What the running service tells, or ``None`` and why it does not."""
-    asker = Asker(config)
+    asker = Asker(config, at)
     try:
         answer = asker.ask(PATH)
         if answer.status != 200:

@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from ampproxy.config.load import find, load
-from ampproxy.config.readers import is_loopback
-from ampproxy.config.schema import Config, Tls
+from ampproxy.clients.owners import distrust, trusted_uids
+from ampproxy.config.load import find, load, not_found, read_file
+from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.status import Status
 
@@ -37,6 +37,13 @@ _PAUSE = 0.2
 #: What OpenSSL calls an answer that is not TLS.
 _NO_TLS = "WRONG_VERSION_NUMBER"
 
+_NOT_IN_FORCE = (
+    ", though the file says so: the service may have refused the file, its log says why."
+    " --at http://HOST:PORT asks it without TLS."
+)
+#: The largest answer that is read. Bytes.
+_MOST = 64 * 1024 * 1024
+
 _Answered = TypeVar("_Answered")
 
 #: ``--at ADDRESS``, as the parameter ``at``.
@@ -44,7 +51,8 @@ at_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--at",
     default="",
     metavar="ADDRESS",
-    help="Where the service listens, if not where the file says: HOST:PORT or the path of a Unix socket.",
+    help="Where the service listens, if not where the file says: HOST:PORT, http://HOST:PORT (without TLS) or"
+    " the path of a Unix socket. Whose socket it is is not looked at then.",
 )
 
 
@@ -58,6 +66,10 @@ class NotThere(NotAnswered):
 
 class NotSecure(NotThere):
     """The file says that there is TLS, and there is none, or its certificate cannot be read."""
+
+
+class NotTrusted(NotAnswered):
+    """Whoever listens there may be anybody; nothing was sent."""
 
 
 class NotAllowed(NotAnswered):
@@ -88,6 +100,9 @@ class Answer:
 class Asker:
     """Asks the service that a configuration describes.
 
+    A key goes only to a socket whose owner may be the service, to who has its certificate's key, or where
+    the user says.
+
     :param at: see :data:`at_option`.
     """
 
@@ -95,12 +110,17 @@ class Asker:
         self._config = config
         self._host, self._port = config.host, config.port
         self._path = ""
+        self._tls = None if at.startswith("http://") else config.tls
+        self._trusted = None if at else trusted_uids(config)
+        at = at.removeprefix("http://").rstrip("/")
         if at.startswith(("/", ".", "unix:")):
             self._path = at.removeprefix("unix:")
         elif at:
             host, _, port = at.rpartition(":")
             if not port.isdecimal():
-                raise click.BadParameter("expected HOST:PORT or the path of a Unix socket", param_hint="--at")
+                raise click.BadParameter(
+                    "expected HOST:PORT, http://HOST:PORT or the path of a Unix socket", param_hint="--at"
+                )
             self._host, self._port = host.strip("[]"), int(port)
         self._host = _ANYWHERE.get(self._host, self._host)
         self.where = self._path or f"{self._host}:{self._port}"
@@ -141,47 +161,59 @@ class Asker:
         headers = {"Host": "localhost"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
-        tls = self._config.tls
-        if self._path or tls is None:
-            return self._exchange(self._plain(), method, path, headers)
-        try:
-            return self._exchange(self._secure(tls), method, path, headers)
-        except NotSecure as error:
-            # A service that refused the file goes on without TLS, and has to be asked why.
-            if not is_loopback(self._host):
-                raise
-            try:
-                return self._exchange(self._plain(), method, path, headers)
-            except NotThere:
-                raise error from None
+        # Never without TLS where the file has it: who answers in plain may be anybody.
+        secure = self._tls is not None and not self._path
+        return self._exchange(self._secure() if secure else self._plain(), method, path, headers)
 
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str]
     ) -> Answer:
         try:
+            connection.connect()
+            self._check_owner(connection)
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
-            return Answer(answer.status, answer.read())
+            return Answer(answer.status, answer.read(_MOST))
         except (OSError, http.client.HTTPException) as error:
+            if getattr(error, "reason", "") == _NO_TLS:
+                raise NotSecure(f"nobody speaks TLS at {self.where}{_NOT_IN_FORCE}") from None
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            kind = NotSecure if getattr(error, "reason", "") == _NO_TLS else NotThere
-            raise kind(f"nobody answers at {self.where} ({words}).") from None
+            raise NotThere(f"nobody answers at {self.where} ({words}).") from None
         finally:
             connection.close()
+
+    def _check_owner(self, connection: http.client.HTTPConnection) -> None:
+        """See that whoever listens may be the service; its certificate shows that as well.
+
+        :raises NotTrusted: it may be anybody.
+        """
+        if self._path or self._trusted is None or isinstance(connection, _TlsConnection):
+            return
+        host, port = connection.sock.getpeername()[:2]
+        why = distrust(host, port, self._trusted)
+        if why:
+            raise NotTrusted(
+                f"{why}: no client key is sent there. If that is the service, --at {self.where} says so."
+            )
 
     def _plain(self) -> http.client.HTTPConnection:
         if self._path:
             return _UnixConnection(self._path)
         return http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
 
-    def _secure(self, tls: Tls) -> http.client.HTTPConnection:
+    def _secure(self) -> http.client.HTTPConnection:
+        tls = self._tls
+        assert tls is not None
         # Exactly this service's certificate is trusted; its name is not that of the loopback address.
         try:
-            context = ssl.create_default_context(cafile=str(tls.cert))
-        except OSError as error:
+            # With nothing given, the system's authorities would be trusted.
+            context = ssl.create_default_context(
+                cadata=read_file(tls.cert).decode("ascii", "ignore") or "nothing"
+            )
+        except (OSError, ValueError) as error:
             raise NotSecure(
                 f"{self._config.place('tls')}: {tls.cert} cannot be used, so the service cannot be trusted"
-                f" to be itself ({error.strerror or error})."
+                f" to be itself ({getattr(error, 'strerror', None) or error})."
             ) from None
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -215,7 +247,7 @@ class _TlsConnection(http.client.HTTPSConnection):
         try:
             super().connect()
         except TimeoutError:
-            raise NotSecure(f"nobody speaks TLS at {self.host}:{self.port}.") from None
+            raise NotSecure(f"nobody speaks TLS at {self.host}:{self.port}{_NOT_IN_FORCE}") from None
         self.sock.settimeout(patience)
 
 
@@ -260,15 +292,13 @@ def described(file: Path | None) -> Config:
     :raises click.ClickException: there is none.
     """
     home = Path.home()
-    found = file or find(Path.cwd(), home)
+    found = file or find(home)
     if found is None:
-        raise click.ClickException(
-            "there is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy: name one with --config"
-        )
+        raise click.ClickException(not_found(Path.cwd()))
 
     def read(path: Path) -> bytes:
         try:
-            return path.read_bytes()
+            return read_file(path)
         except OSError:
             if path == found:
                 raise

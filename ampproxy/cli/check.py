@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ampproxy.config.load import find, load
+from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 
@@ -18,15 +18,13 @@ from ampproxy.errors import ConfigError
 def command(file: Path | None) -> None:
     """Say everything that is wrong with a configuration FILE.
 
-    Without FILE it is the one that the service would find: config.yaml here, in ~/.config/ampproxy or in
+    Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
     /etc/ampproxy. Exit status 0 if the service would start with it, perhaps with warnings, else 1.
     """
     home = Path.home()
-    file = file or find(Path.cwd(), home)
+    file = file or find(home)
     if file is None:
-        raise click.ClickException(
-            "there is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy: name a file"
-        )
+        raise click.ClickException(not_found(Path.cwd(), "ampproxy check config.yaml"))
     try:
         config = load(file, environ=os.environ, home=home)
     except ConfigError as error:

@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from ampproxy.config.load import find, load
+from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 
@@ -31,11 +31,9 @@ def read_config(file: Path | None) -> Config:
     :raises click.ClickException: there is none, or it is wrong: says every complaint.
     """
     home = Path.home()
-    found = file or find(Path.cwd(), home)
+    found = file or find(home)
     if found is None:
-        raise click.ClickException(
-            "there is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy: name one with --config"
-        )
+        raise click.ClickException(not_found(Path.cwd()))
     try:
         return load(found, environ=os.environ, home=home)
     except ConfigError as error:

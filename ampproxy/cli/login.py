@@ -16,7 +16,8 @@ from typing import Any
 import click
 
 from ampproxy.cli.configured import config_option, read_config
-from ampproxy.config.load import find
+from ampproxy.config import files
+from ampproxy.config.load import NAME, find
 from ampproxy.config.schema import Config
 from ampproxy.credentials.oauth.credential import label_of
 from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused
@@ -96,8 +97,15 @@ def _react(config: Config, act: Callable[[Any], Coroutine[Any, Any, object]]) ->
 def settings(file: Path | None) -> Config:
     """The configuration; where there is none, its defaults: a login needs no file."""
     home = Path.home()
-    if file is None and find(Path.cwd(), home) is None:
-        return Config(auth_dir=home / ".cli-proxy-api")
+    if file is None and find(home) is None:
+        folder = home / ".cli-proxy-api"
+        if Path(NAME).exists():
+            click.echo(
+                f"The {NAME} of this folder is not read unasked; the logins are those in {folder}."
+                f" If it is yours: --config {NAME}",
+                err=True,
+            )
+        return Config(auth_dir=folder)
     return read_config(file)
 
 
@@ -242,7 +250,7 @@ def find_imports(kinds: tuple[Kind, ...], home: Path) -> list[Import]:
     for kind in kinds:
         path = home / FOREIGN[kind]
         try:
-            found.append(Import(kind, path, imported(kind, path.read_bytes())))
+            found.append(Import(kind, path, imported(kind, files.read(path, files.MAX_CONFIG))))
         except FileNotFoundError:
             continue
         except OSError as error:

@@ -16,6 +16,7 @@ from ampproxy.cli.configured import config_option, read_config
 from ampproxy.clients.forms import CLIENT_KEYS
 from ampproxy.clients.gateway import Seen, look, loopback_url
 from ampproxy.clients.journal import Journal
+from ampproxy.clients.owners import trusted_uids
 from ampproxy.clients.places import (
     KEY_VARIABLE,
     URL,
@@ -246,11 +247,12 @@ def _check(config: Config, target: _Target, own: bool) -> None:
     :raises SystemExit: with 1: it does not serve this key.
     """
     key = Secret(target.key)
-    seen = look(target.url, key)
+    trusted = trusted_uids(config) if own else None
+    seen = look(target.url, key, trusted=trusted)
     until = time.monotonic() + _RELOADED
     while seen.state == "refused" and target.fresh and time.monotonic() < until:
         time.sleep(0.2)
-        seen = look(target.url, key)
+        seen = look(target.url, key, trusted=trusted)
     if seen.state == "ready":
         models = f"{seen.models or 'no'} model{'' if seen.models == 1 else 's'}"
         click.echo(f"The gateway at {target.url} takes the key and lists {models}.")
@@ -270,6 +272,8 @@ def _trouble(config: Config, target: _Target, own: bool, seen: Seen) -> str:
             f"The gateway at {url} does not take the key ({seen.why}): was it started with another"
             f" configuration than {config.source}?"
         )
+    if seen.state == "stranger":
+        return f"The clients are set up, but no key was sent to {url}: {seen.why}. Find out who has the port"
     if seen.state == "untrusted":
         return (
             f"The certificate at {url} is not trusted ({seen.why}), and Amp's clients will not trust it:"
@@ -315,7 +319,7 @@ def _tell(seen: Undone) -> None:
 def _journal(machine: Machine, file: Path | None) -> Journal:
     """Where the changes are remembered, also if the configuration is broken or gone by now."""
     usual = Journal(default_state_dir(machine.environ, machine.home) / _FOLDER)
-    found = file or find(Path.cwd(), machine.home)
+    found = file or find(machine.home)
     if found is None:
         return usual
     try:

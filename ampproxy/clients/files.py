@@ -9,6 +9,8 @@ import secrets
 import stat
 from pathlib import Path
 
+from ampproxy.config.files import read
+
 #: No settings file is near this. Bytes.
 MAX_FILE = 16 * 1024 * 1024
 
@@ -19,13 +21,9 @@ def content(path: Path) -> bytes | None:
     :raises OSError: it cannot be read, is no file, or is far too large.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
+        return read(path, MAX_FILE)
     except FileNotFoundError:
         return None
-    if len(data) > MAX_FILE:
-        raise OSError(0, f"is larger than {MAX_FILE} bytes")
-    return data
 
 
 def real(path: Path) -> Path:

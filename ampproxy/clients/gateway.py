@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import socket
 import ssl
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,11 +13,13 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from ampproxy.clients.owners import distrust
 from ampproxy.wire.redact import Secret
 
 #: What is there: nothing; something that takes connections and does not speak HTTP (or whose certificate
-#: is not trusted); another program; ours, which refuses the key; ours, which takes it.
-State = Literal["down", "mute", "untrusted", "foreign", "refused", "ready"]
+#: is not trusted); another user's socket; another program; ours, which refuses the key; ours, which takes
+#: it.
+State = Literal["down", "mute", "untrusted", "stranger", "foreign", "refused", "ready"]
 
 #: Seconds for each answer.
 _PATIENCE = 20.0
@@ -45,11 +48,21 @@ class _Models(msgspec.Struct):
     data: list[_Entry]
 
 
-def look(url: str, key: Secret | None, certificate: Path | None = None) -> Seen:
+class _Stranger(Exception):
+    """The socket is somebody else's."""
+
+
+def look(
+    url: str,
+    key: Secret | None,
+    certificate: Path | None = None,
+    trusted: Collection[int] | None = None,
+) -> Seen:
     """Ask a gateway as a client does, with a key: is it up, is it ours, which models are there for me?
 
     :param url: ``http://`` or ``https://``, without a path.
     :param certificate: a PEM file that is trusted instead of the system's authorities, for any name.
+    :param trusted: the users who may be it: without TLS, no one else is sent the key. ``None``: anybody.
     """
     try:
         status, body = _get(url, "/healthz", None, certificate)
@@ -59,7 +72,9 @@ def look(url: str, key: Secret | None, certificate: Path | None = None) -> Seen:
         status, body = _get(url, "/ampproxy/accounts", None, certificate)
         if status == 404:
             return Seen("foreign", "it is another gateway")
-        status, body = _get(url, "/v1/models", key, certificate)
+        status, body = _get(url, "/v1/models", key, certificate, trusted)
+    except _Stranger as error:
+        return Seen("stranger", str(error))
     except ssl.SSLCertVerificationError as error:
         return Seen("untrusted", error.verify_message)
     except (ConnectionRefusedError, socket.gaierror, TimeoutError) as error:
@@ -76,7 +91,13 @@ def look(url: str, key: Secret | None, certificate: Path | None = None) -> Seen:
         return Seen("foreign", "what it lists are no models")
 
 
-def _get(url: str, path: str, key: Secret | None, certificate: Path | None) -> tuple[int, bytes]:
+def _get(
+    url: str,
+    path: str,
+    key: Secret | None,
+    certificate: Path | None,
+    trusted: Collection[int] | None = None,
+) -> tuple[int, bytes]:
     parts = urlsplit(url)
     host = parts.hostname or ""
     connection: http.client.HTTPConnection
@@ -87,6 +108,12 @@ def _get(url: str, path: str, key: Secret | None, certificate: Path | None) -> t
         connection = http.client.HTTPConnection(host, parts.port or 80, timeout=_PATIENCE)
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
     try:
+        connection.connect()
+        if trusted is not None and parts.scheme == "http":
+            address, port = connection.sock.getpeername()[:2]
+            why = distrust(address, port, trusted)
+            if why:
+                raise _Stranger(why)
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
         return answer.status, answer.read(_MOST)

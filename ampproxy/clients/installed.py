@@ -16,6 +16,7 @@ from typing import Literal
 
 from ampproxy.amp.clients import Generation, generation_of
 from ampproxy.clients.places import Machine, editors
+from ampproxy.config import files
 
 #: The newest classic CLI on npm (see :data:`ampproxy.amp.clients.NEWEST_CLASSIC`).
 NEWEST_CLASSIC = "0.0.1777897475-g2324e1"
@@ -111,8 +112,7 @@ def _package_version(program: Path) -> Version | None:
     """What the npm package says that a program belongs to. Nothing is run."""
     for folder in list(program.parents)[:4]:
         try:
-            with (folder / "package.json").open("rb") as file:
-                package = json.loads(file.read(_MOST))
+            package = json.loads(files.read(folder / "package.json", _MOST))
         except (OSError, ValueError):
             continue
         if isinstance(package, dict) and _PACKAGES.fullmatch(str(package.get("name"))):

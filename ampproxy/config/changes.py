@@ -21,6 +21,7 @@ from ampproxy.config.schema import (
     Tls,
 )
 from ampproxy.config.sections import ROOT
+from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret
 
 _NOTHING = "none"
@@ -30,6 +31,23 @@ _TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
 _OF_LOGINS = {"aliases": "aliases", "exclusions": "excluded_models"}
 #: What of an account is told as it was and as it is; of all else only that it changed.
 _SHOWN = ("priority", "prefix", "base_url", "disable_cooling")
+
+
+def check_still_keyed(keyed: bool, config: Config) -> None:
+    """Refuse what would serve everybody where keys were asked for, unless it says so: a file that was cut off
+    has no ``api-keys`` either.
+
+    :param keyed: whether a client key is asked for now.
+    :raises ConfigError: it would.
+    """
+    if keyed and not config.api_keys and not config.keyless:
+        raise ConfigError(
+            (
+                f"{config.source or 'configuration'}:1: api-keys: is gone, so that everybody on this machine"
+                " would be served without a key: put it back, or write api-keys: [] if that is meant",
+            ),
+            config.warnings,
+        )
 
 
 def changes(old: Config, new: Config) -> tuple[str, ...]:

@@ -6,11 +6,12 @@ All that is wrong is said at once, each time with file, line and key.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from ampproxy.config import document
+from ampproxy.config import document, files
 from ampproxy.config.ampcode import MOVED
 from ampproxy.config.document import Entry
 from ampproxy.config.reading import Place, Reading
@@ -18,13 +19,51 @@ from ampproxy.config.schema import Config
 from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
 
+#: What the file is called where it is looked for.
+NAME = "config.yaml"
+SYSTEM = Path("/etc/ampproxy")
 
-def find(cwd: Path, home: Path) -> Path | None:
-    """The configuration file where none was named: the first that exists of ``config.yaml`` here,
+
+def find(home: Path) -> Path | None:
+    """The configuration file where none was named: the first that exists of
     ``~/.config/ampproxy/config.yaml`` and ``/etc/ampproxy/config.yaml``.
+
+    The working folder is not looked in: it may be anybody's repository, and a configuration says where keys
+    and logins are sent.
     """
-    places = (cwd, home / ".config" / "ampproxy", Path("/etc/ampproxy"))
-    return next((file for file in (place / "config.yaml" for place in places) if file.is_file()), None)
+    places = (home / ".config" / "ampproxy", SYSTEM)
+    return next((file for file in (place / NAME for place in places) if file.is_file()), None)
+
+
+#: Where no file was named, and none was found.
+ABSENT = f"There is no {NAME} in ~/.config/ampproxy or {SYSTEM}."
+
+
+def not_found(cwd: Path, way: str = f"--config {NAME}") -> str:
+    """Where no file was named and none was found: that, and what helps.
+
+    :param cwd: the working folder, whose file of that name is left alone.
+    :param way: how the caller is given a file.
+    """
+    return f"{ABSENT} {what_helps(cwd, way)}"
+
+
+def what_helps(cwd: Path, way: str = f"--config {NAME}") -> str:
+    """What to do about it, as a sentence."""
+    if (cwd / NAME).exists():
+        return (
+            "The one in this folder is not read unasked, because a configuration says where keys are sent;"
+            f" if it is yours: {way}"
+        )
+    return f"Write one (docs/quickstart.md), or name one: {way}"
+
+
+def read_file(path: Path) -> bytes:
+    """What a configuration's file holds: the file itself, or one that it names.
+
+    :raises OSError: it cannot be read, is no file, or is far too large.
+    """
+    return files.read(path, files.MAX_CONFIG)
 
 
 def load(
@@ -32,7 +71,7 @@ def load(
     *,
     environ: Mapping[str, str],
     home: Path,
-    read: Callable[[Path], bytes] = Path.read_bytes,
+    read: Callable[[Path], bytes] = read_file,
 ) -> Config:
     """Read and parse a configuration file.
 
@@ -54,10 +93,17 @@ def load(
         name=str(path),
         environ=environ,
         home=home,
-        read_secret=lambda secret: read(secret).decode("utf-8"),
-        read_pem=read,
+        read_secret=lambda secret: _small(secret, read(secret)).decode("utf-8"),
+        read_pem=lambda pem: _small(pem, read(pem)),
+        folder=path.absolute().parent,
     )
     return replace(config, source=path)
+
+
+def _small(path: Path, content: bytes) -> bytes:
+    if len(content) > files.MAX_SECRET:
+        raise files.TooLarge(errno.EFBIG, f"it holds more than {files.MAX_SECRET >> 10} KiB", str(path))
+    return content
 
 
 def parse(
@@ -68,6 +114,7 @@ def parse(
     home: Path,
     read_secret: Callable[[Path], str],
     read_pem: Callable[[Path], bytes] = lambda path: b"",
+    folder: Path = Path("/"),
 ) -> Config:
     """Make a configuration of its text.
 
@@ -75,9 +122,10 @@ def parse(
     :param read_secret: gives the text of a file that a ``file:`` reference names; raises ``OSError`` or
         ``UnicodeDecodeError``.
     :param read_pem: gives the listener's certificate or key; raises ``OSError``.
+    :param folder: where the file lies, and where relative paths in it begin.
     :raises ConfigError: something is wrong; it holds all complaints, in the order of the file.
     """
-    reading = Reading(name, environ, home, read_secret, read_pem)
+    reading = Reading(name, environ, home, read_secret, read_pem, folder)
     root = document.compose(text, reading.complain)
     config = None
     if isinstance(root, document.Mapping):

@@ -183,10 +183,11 @@ def _given_secret(place: Place) -> Secret:
 
 
 def _path(place: Place) -> Path:
+    """A path; a relative one begins at the file's own folder, wherever the service or a command runs."""
     text = place.text("a path")
     if not text or "\0" in text:
         raise Wrong("expected a path")
-    return expand_home(text, place.reading.home)
+    return place.reading.folder / expand_home(text, place.reading.home)
 
 
 def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:

@@ -28,13 +28,17 @@ class Reported(Wrong):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What reading one file needs from outside, and what it has found fault with so far."""
+    """What reading one file needs from outside, and what it has found fault with so far.
+
+    :param folder: where relative paths begin.
+    """
 
     name: str
     environ: MappingOf[str, str]
     home: Path
     read_secret: Callable[[Path], str]
     read_pem: Callable[[Path], bytes]
+    folder: Path = Path("/")
     complaints: list[tuple[int, str]] = field(default_factory=list)
     warnings: list[tuple[int, str]] = field(default_factory=list)
 

@@ -372,6 +372,7 @@ class Config:
 
     :param source: the file; ``None`` where the text came from elsewhere.
     :param lines: where the settings of the file's top level stand, by name; the others have their default.
+    :param keyless: whether the file says outright that there are no client keys: ``api-keys: []``.
     """
 
     host: str = "127.0.0.1"
@@ -402,6 +403,7 @@ class Config:
     warnings: tuple[str, ...] = ()
     source: Path | None = None
     lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)
+    keyless: bool = field(default=False, compare=False)
 
     def place(self, setting: str, line: int = 0) -> str:
         """How a complaint names a setting: ``file:line: setting``.

@@ -9,16 +9,17 @@ from typing import Any
 from ampproxy.config import readers
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.ampcode import AMPCODE
-from ampproxy.config.document import Scalar
+from ampproxy.config.document import Mapping, Scalar
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.ledger import LEDGER
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
-from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting
+from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting, Wrong
 from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Timeouts, Tls
 from ampproxy.wire.redact import Secret
 
+_SERVE_ALL = "put one there, or write api-keys: [] to serve everybody on this machine"
 #: What CLIProxyAPI's example holds where the user's own keys belong: anybody knows them.
 _PLACEHOLDERS = {f"your-api-key-{number}" for number in (1, 2, 3)}
 
@@ -53,10 +54,15 @@ def _pem(found: Found, field: str) -> bytes | None:
 
 
 def _client_keys(place: Place) -> tuple[Secret, ...]:
-    """The clients' keys, each once; blank ones are left out, and those of the example refused."""
+    """The clients' keys, each once; blank ones are left out, and those of the example refused.
+
+    A list that names keys and yields none is refused: without keys everybody is served, and that has to be
+    meant.
+    """
     kept: dict[Secret, None] = {}
     good = True
-    for item in place.items("a list of keys"):
+    items = place.items("a list of keys")
+    for item in items:
         if isinstance(item.node, Scalar) and item.node.type == "null":
             item.warn("is empty and ignored")
             continue
@@ -79,6 +85,8 @@ def _client_keys(place: Place) -> tuple[Secret, ...]:
             kept[secret] = None
     if not good:
         raise Reported
+    if items and not kept:
+        raise Wrong(f"holds no key that is not empty: {_SERVE_ALL}")
     return tuple(kept)
 
 
@@ -271,8 +279,10 @@ def _config(found: Found) -> Config:
     values.setdefault("auth_dir", found.place.reading.home / ".cli-proxy-api")
     values.setdefault("state_dir", default_state_dir(found.place.reading.environ, found.place.reading.home))
     lines = {place.key: place.line for place in found.places.values()}
-    config = Config(accounts=tuple(accounts), lines=lines, **values)
+    keyless = "api_keys" in values and not values["api_keys"]
+    config = Config(accounts=tuple(accounts), lines=lines, keyless=keyless, **values)
     _check_reach(found, config)
+    _check_providers(found)
     _check_client_keys(found, config)
     return config
 
@@ -290,6 +300,21 @@ def _check_reach(found: Found, config: Config) -> None:
         f"{where} from other machines, and there are no api-keys, so that anybody could spend your "
         "accounts: add api-keys, or set host to 127.0.0.1"
     )
+
+
+def _check_providers(found: Found) -> None:
+    """Client keys at CLIProxyAPI's oldest place: who wrote some there does not want to serve everybody."""
+    node = found.place.node
+    auth = node.get("auth") if isinstance(node, Mapping) else None
+    if auth is None or "api_keys" in found.places:
+        return
+    if isinstance(auth.node, Mapping) and (providers := auth.node.get("providers")) is not None:
+        found.place.reading.complain(
+            providers.line,
+            "auth.providers",
+            "is not read, and there are no api-keys, so that everybody on this machine would be served: write"
+            " its keys as api-keys: [KEY, ...] at the top level",
+        )
 
 
 def _check_client_keys(found: Found, config: Config) -> None:
@@ -354,7 +379,9 @@ ROOT = Section(
             "api-keys",
             "api_keys",
             Reader("a list of secrets", _client_keys),
-            "The keys that clients must send one of. Without any, whoever reaches the port is served.",
+            "The keys that clients must send one of. Without any, everybody on this machine is served;"
+            " `[]` says that this is meant.",
+            hollow=False,
         ),
         Setting(
             "debug",

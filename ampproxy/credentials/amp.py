@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from ampproxy.config import files
 from ampproxy.config.schema import Config
 from ampproxy.wire.redact import Secret
 
@@ -68,7 +69,7 @@ class AmpKeys:
 
 def _read(path: Path) -> tuple[Secret | None, str]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(files.read(path, files.MAX_CONFIG).decode("utf-8"))
     except FileNotFoundError:
         return None, ""
     except (OSError, ValueError) as error:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ampproxy.clients.places import cli_secrets
+from ampproxy.config.load import ABSENT, read_file, what_helps
 from ampproxy.config.readers import is_loopback
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
@@ -14,13 +15,11 @@ from ampproxy.doctor.context import Context
 from ampproxy.doctor.finding import Finding, note, ok, problem, warning
 from ampproxy.wire.redact import printable
 
-_EXAMPLE = "write one (README.md has an example), or name it with --config"
-
 
 def configuration(context: Context) -> Iterator[Finding]:
     """Whether it loads, and all that is odd in it."""
     if context.source is None:
-        yield problem("There is no config.yaml here, in ~/.config/ampproxy or in /etc/ampproxy.", _EXAMPLE)
+        yield problem(ABSENT, what_helps(context.cwd))
         return
     for complaint in context.complaints:
         unread = ": file: cannot be read" in complaint
@@ -80,7 +79,7 @@ def _holds_secrets(path: Path, config: Config | None) -> bool:
     if config is None:
         return True
     try:
-        text = path.read_text(encoding="utf-8", errors="replace")
+        text = read_file(path).decode("utf-8", "replace")
     except OSError:
         return False
     secrets = [*config.api_keys, *(account.api_key for account in config.accounts)]
@@ -135,6 +134,11 @@ def service(context: Context) -> Iterator[Finding]:
         )
     elif seen.state == "down":
         yield problem(f"Nobody answers at {context.url} ({seen.why}).", start)
+    elif seen.state == "stranger":
+        yield problem(
+            f"No key was sent to {context.url}: {seen.why}.",
+            "find out who has the port; if it is the service's user, run the doctor as that one",
+        )
     elif seen.state == "untrusted":
         yield problem(
             f"The service at {context.url} shows another certificate than tls.cert ({seen.why}).",

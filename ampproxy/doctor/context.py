@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from ampproxy.clients.gateway import Seen, look, loopback_url
 from ampproxy.clients.installed import Installed, installed_clis, installed_editors
+from ampproxy.clients.owners import trusted_uids
 from ampproxy.clients.places import Machine
 from ampproxy.clients.scan import Kept, Told, Unread, scan, secrets
 from ampproxy.config.load import find, load
@@ -95,7 +96,7 @@ def gather(
     :param ask: asks the running service how its accounts are.
     :param now: seconds since the epoch.
     """
-    source = file or find(cwd, machine.home)
+    source = file or find(machine.home)
     config, complaints = _config(source, machine)
     logins_why = ""
     if config is not None:
@@ -107,7 +108,7 @@ def gather(
         url = loopback_url(config.host, config.port, config.tls is not None)
         if url:
             key = config.api_keys[0] if config.api_keys else None
-            seen = look(url, key, None if config.tls is None else config.tls.cert)
+            seen = look(url, key, None if config.tls is None else config.tls.cert, trusted_uids(config))
         report, report_why = ask(config)
     return Context(
         machine=machine,

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
+from ampproxy.config import files
 from ampproxy.ledger import LedgerError
 
 #: Microseconds of a day. Days are UTC, as on the vendors' own bills.
@@ -208,7 +209,7 @@ def is_there(path: Path) -> bool:
     :raises LedgerError: the system does not let us read it, or not even look.
     """
     try:
-        with path.open("rb"):
+        with files.opened(path):
             return True
     except FileNotFoundError:
         return False

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ampproxy.config import document, readers
+from ampproxy.config import document, files, readers
 from ampproxy.config.reading import Found, ListOf, Place, Reader, Reading, Section, Setting, Wrong
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Tokens
@@ -133,7 +133,7 @@ def read_prices(path: Path) -> Prices:
     :raises LedgerError: it cannot be read, or is wrong; says every mistake with its line.
     """
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = files.read(path, files.MAX_CONFIG).decode("utf-8-sig")
     except OSError as error:
         raise LedgerError(f"{path}: the prices cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:

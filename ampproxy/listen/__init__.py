@@ -9,6 +9,7 @@ from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.ssl import CertificateOptions, TLSVersion
 
+from ampproxy.config.load import read_file
 from ampproxy.config.schema import Tls
 from ampproxy.errors import ConfigError
 
@@ -22,7 +23,7 @@ def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
     :raises ConfigError: a file cannot be read, or the key is not the certificate's.
     """
     try:
-        chain, secret = tls.chain or tls.cert.read_bytes(), tls.secret or tls.key.read_bytes()
+        chain, secret = tls.chain or read_file(tls.cert), tls.secret or read_file(tls.key)
         certificates = [
             crypto.load_certificate(crypto.FILETYPE_PEM, pem) for pem in _CERTIFICATE.findall(chain)
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from socket import socket
@@ -18,6 +19,9 @@ from ampproxy.errors import ConfigError
 from ampproxy.listen import describe, is_reachable_from_elsewhere, tls_options
 from ampproxy.listen.inherited import Inherited, is_systemds
 from ampproxy.listen.sockets import Front, Opener, SharedPort, every_interface
+
+#: Where an endpoint string says which mode a socket's file is to have.
+_MODE = re.compile(r"(?<!\\):mode=")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +209,9 @@ class Listeners:
         if is_systemds(text):
             sock = self._inherited.take(text) or self._inherited.named(text)
             return SharedPort(self._reactor, sock, self._site)
-        opener = Opener(self._reactor, self._inherited.take(text))
+        # Twisted's own default lets everybody on the machine in.
+        mode = None if _MODE.search(text) else 0o600
+        opener = Opener(self._reactor, self._inherited.take(text), mode=mode)
         try:
             endpoint: IStreamServerEndpoint = serverFromString(opener, text)
         except (ValueError, TypeError, OSError) as error:

@@ -175,14 +175,20 @@ class Opener:
 
     :param given: a socket that listens there already, of the process before.
     :param rivals: our own sockets that may hold a part of the address and are to be closed soon.
+    :param mode: of the file of a Unix socket, in place of what the endpoint asks for.
     """
 
     def __init__(
-        self, reactor: Any, given: socket.socket | None = None, rivals: Iterable[socket.socket] = ()
+        self,
+        reactor: Any,
+        given: socket.socket | None = None,
+        rivals: Iterable[socket.socket] = (),
+        mode: int | None = None,
     ) -> None:
         self._reactor = reactor
         self._given = given
         self._rivals = tuple(rivals)
+        self._mode = mode
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
@@ -222,6 +228,7 @@ class Opener:
         :raises CannotListenError: somebody listens there, or the file cannot be made.
         """
         path = os.fsdecode(address)
+        mode = mode if self._mode is None else self._mode
         sock = self._given or bind_unix(path, _backlog(backlog), mode)
         return SharedPort(self._reactor, sock, factory, "" if path.startswith("\0") else path)
 
@@ -297,13 +304,18 @@ def bind_unix(path: str, backlog: int, mode: int) -> socket.socket:
     """A Unix socket that listens.
 
     :param path: of the file; one that begins with a zero byte is a name in Linux's abstract space.
+    :param mode: of the file, which never has another one that lets more people in.
     :raises CannotListenError: it cannot.
     """
     sock = _stream_socket(socket.AF_UNIX, None, path)
     try:
         if _is_left_over(path):
             os.unlink(path)
-        sock.bind(path)
+        before = os.umask(0o777 & ~mode)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(before)
         if not path.startswith("\0"):
             os.chmod(path, mode)
         sock.listen(backlog)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.samples import Sample
 from twisted.internet.interfaces import IReactorTime
 
 from ampproxy.metrics.exchanges import ExchangeMetrics
@@ -46,11 +51,42 @@ class Board:
         self.registry.register(StateCollector(gateway, logged))
         ProcessCollector(registry=self.registry)
 
-    def shown(self, accept: str) -> tuple[bytes, str]:
+    def shown(self, accept: str, *, names: bool) -> tuple[bytes, str]:
         """All of it as text, and the kind of text.
 
         :param accept: the kinds that the asker takes, as in the header.
+        :param names: whether the asker may know whose the logins are.
         """
+        registry: Any = self.registry if names else _Nameless(self.registry)
         if "application/openmetrics-text" in accept:
-            return openmetrics.generate_latest(self.registry), openmetrics.CONTENT_TYPE_LATEST
-        return generate_latest(self.registry), PLAIN
+            return openmetrics.generate_latest(registry), openmetrics.CONTENT_TYPE_LATEST
+        return generate_latest(registry), PLAIN
+
+
+class _Nameless:
+    """The same metrics, with digests in the place of the addresses by which logins go."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+
+    def collect(self) -> Iterator[Metric]:
+        """See ``prometheus_client.registry.Collector``."""
+        for metric in self._registry.collect():
+            if any("@" in sample.labels.get("account", "") for sample in metric.samples):
+                # A collector may keep its metric, and the owner may ask next.
+                metric = copy(metric)
+                metric.samples = [_nameless(sample) for sample in metric.samples]
+            yield metric
+
+
+def _nameless(sample: Sample) -> Sample:
+    account = sample.labels.get("account", "")
+    if "@" not in account:
+        return sample
+    return sample._replace(labels={**sample.labels, "account": without_address(account)})
+
+
+def without_address(account: str) -> str:
+    """How a login is called for who may not know whose it is: always the same, and told from all others."""
+    digest = hashlib.sha256(account.encode("utf-8", "surrogatepass")).hexdigest()
+    return f"{account.partition(':')[0]}:{digest[:8]}" if ":" in account else digest[:8]

@@ -165,10 +165,10 @@ class MetricsService:
         self._count()
         self._most = 1
 
-    def _shown(self, accept: str) -> tuple[bytes, str]:
+    def _shown(self, accept: str, names: bool) -> tuple[bytes, str]:
         self._count()
         assert self._board is not None
-        return self._board.shown(accept)
+        return self._board.shown(accept, names=names)
 
     def _close(self) -> Deferred[None]:
         if self._board is not None:

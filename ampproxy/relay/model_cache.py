@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from ampproxy.config import files
 from ampproxy.routing.discovered import Book, dump, load
 
 _NAME = "models.json"
@@ -41,8 +42,7 @@ class ModelCache:
         """
         try:
             if self.path is not None:
-                with self.path.open("rb") as file:
-                    return load(file.read(_MAX_FILE), now)
+                return load(files.read(self.path, _MAX_FILE), now)
         except (OSError, ValueError):
             pass
         return Book(salt=secrets.token_hex(16))

@@ -11,6 +11,8 @@ import msgspec
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
+from ampproxy.config import files
+
 #: The file's name in the folder of what is kept.
 NAME = "unknown-routes.json"
 #: So many are remembered. A client that asks for more asks for nonsense.
@@ -57,8 +59,7 @@ def read(folder: Path | None) -> UnknownRoutes:
     if folder is None:
         return UnknownRoutes()
     try:
-        with (folder / NAME).open("rb") as file:
-            return _decode(file.read(_LARGEST))
+        return _decode(files.read(folder / NAME, _LARGEST))
     except (OSError, ValueError, RecursionError):
         return UnknownRoutes()
 

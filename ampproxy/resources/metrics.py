@@ -14,10 +14,11 @@ from ampproxy.resources.site import GatewayRequest
 class MetricsResource(GatewayResource):
     """``/metrics``, to be read.
 
-    :param shown: gives all metrics as text and the kind of text, for the kinds that the asker takes.
+    :param shown: gives all metrics as text and the kind of text, for the kinds that the asker takes; by its
+        second argument with the names of logins, or without.
     """
 
-    def __init__(self, gateway: Gateway, shown: Callable[[str], tuple[bytes, str]]) -> None:
+    def __init__(self, gateway: Gateway, shown: Callable[[str, bool], tuple[bytes, str]]) -> None:
         super().__init__(gateway)
         self._shown = shown
 
@@ -34,5 +35,6 @@ class MetricsResource(GatewayResource):
     def render(self, request: GatewayRequest) -> Any:
         """Show them."""
         accept = b",".join(request.requestHeaders.getRawHeaders(b"accept") or ())
-        body, kind = self._shown(accept.decode("latin-1"))
+        client = self.gateway.guard.identify(request.requestHeaders, request.query)
+        body, kind = self._shown(accept.decode("latin-1"), client is not None)
         request.answer(200, body, kind.encode("ascii"))

@@ -17,6 +17,7 @@ from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
 from twisted.python.failure import Failure
 from twisted.web.http import SWITCHING, datetimeToString
 from twisted.web.http_headers import Headers
@@ -49,6 +50,22 @@ _ID_LENGTH = 16
 _INTERNAL_ERROR = "An internal error; the log of the gateway has more."
 
 
+def is_here(peer: Any) -> bool:
+    """Whether an address is one of this machine's own."""
+    host: str = getattr(peer, "host", "")
+    return isinstance(peer, UNIXAddress) or host == "::1" or host.startswith(("127.", "::ffff:127."))
+
+
+def is_introduced_from_elsewhere(transport: Any) -> bool:
+    """Whether a PROXY line (``--listen haproxy:...``) came from another machine, or names nobody: anybody can
+    write one, so that only a proxy on this machine is believed that its client is here.
+    """
+    if not isinstance(transport, HAProxyProtocolWrapper):
+        return False
+    proxy = transport.transport.getPeer()  # type: ignore[union-attr]
+    return not is_here(proxy) or transport.getPeer() == proxy
+
+
 class GatewayRequest(Request):
     """One request, served as soon as its headers are there.
 
@@ -77,6 +94,7 @@ class GatewayRequest(Request):
     _tree: Any = None
     _resource: Any = None
     _broken_off = False
+    _local_line = True
     defaultContentType = None
 
     def parseCookies(self) -> None:
@@ -103,6 +121,7 @@ class GatewayRequest(Request):
             channel.persistent = False
             headers.setRawHeaders(b"Connection", [b"close"])
         self.length = length
+        self._local_line = not is_introduced_from_elsewhere(channel.transport)
         try:
             waiting = self.find()
             if waiting is None:
@@ -279,9 +298,7 @@ class GatewayRequest(Request):
 
     def has_local_peer(self) -> bool:
         """Whether the peer of the socket is this machine: the client, or a proxy in front of us."""
-        peer = self.client
-        host: str = getattr(peer, "host", "")
-        return isinstance(peer, UNIXAddress) or host == "::1" or host.startswith(("127.", "::ffff:127."))
+        return self._local_line and is_here(self.client)
 
     @property
     def gone(self) -> bool:

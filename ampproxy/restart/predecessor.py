@@ -67,6 +67,7 @@ class Predecessor:
 
     :param command: starts the other process.
     :param generation: gives the number of the configuration that is in force.
+    :param keyed: whether a client key is asked for.
     :param obstacle: says why there can be no restart, if so.
     :param give_way: called with the process that is to take over; fires when nothing stands in its way, fails
         when something does.
@@ -84,6 +85,7 @@ class Predecessor:
         log: Logger,
         *,
         generation: Callable[[], int],
+        keyed: Callable[[], bool],
         obstacle: Callable[[], str],
         give_way: Callable[[int], Deferred[None]],
         go_on: Callable[[], None],
@@ -96,6 +98,7 @@ class Predecessor:
         self._reactor = reactor
         self._log = log
         self._generation = generation
+        self._keyed = keyed
         self._obstacle = obstacle
         self._give_way = give_way
         self._go_on = go_on
@@ -171,6 +174,7 @@ class _Attempt:
                 "stderr": stderr,
                 "pid": os.getpid(),
                 "generation": owner._generation(),
+                "keyed": owner._keyed(),
                 "kept": {key: [sock.fileno() for sock in sockets] for key, sockets in kept.items()},
                 "activated": [sock.fileno() for sock in activated],
                 "names": names,

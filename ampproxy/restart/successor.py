@@ -23,6 +23,7 @@ class Succession:
     :ivar inherited: its sockets.
     :ivar generation: of its configuration, when this process was started.
     :ivar followed: likewise when it made way.
+    :ivar keyed: whether it asks for a client key.
     :ivar pidfile: the file that this process will own; empty: none.
     """
 
@@ -34,6 +35,7 @@ class Succession:
         os.set_inheritable(self._stderr, False)
         self.generation: int = told["generation"]
         self.followed = self.generation
+        self.keyed: bool = told.get("keyed", False)
         self.predecessor: int = told["pid"]
         self.inherited = Inherited(
             [listening(fd) for fd in told["activated"]],

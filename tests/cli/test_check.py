@@ -96,13 +96,15 @@ def test_default_file(tmp_path, monkeypatch):
     """Without a name the file is looked for where the service would look."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "config.yaml").write_text("port: 4711")
+    own = tmp_path / ".config" / "ampproxy"
+    own.mkdir(parents=True)
+    (own / "config.yaml").write_text("port: 4711")
     assert CliRunner().invoke(main, ["check"]).output.endswith(":4711\n")
 
 
 def test_no_default_file(tmp_path, monkeypatch):
     """Where there is no file at all, it says where it has looked."""
-    monkeypatch.setattr("ampproxy.cli.check.find", lambda cwd, home: None)
+    monkeypatch.setattr("ampproxy.cli.check.find", lambda home: None)
     result = CliRunner().invoke(main, ["check"])
     assert result.exit_code == 1
     assert "~/.config/ampproxy" in result.output

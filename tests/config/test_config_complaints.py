@@ -36,6 +36,18 @@ def complaints(text: str, **overrides) -> tuple[str, ...]:
 
 # each: id, text, line, key, words that stand in the complaint
 ERRORS = [
+    ("no client key", "port: 1\napi-keys:", 2, "api-keys", "says nothing"),
+    ("empty client keys", 'api-keys: ""', 1, "api-keys", "says nothing"),
+    ("one empty client key", 'api-keys: [""]', 1, "api-keys", "write api-keys: []"),
+    ("a blank client key", "api-keys: ['  ']", 1, "api-keys", "write api-keys: []"),
+    ("a client key that is nothing", "port: 1\napi-keys: [null, ~]", 2, "api-keys", "write api-keys: []"),
+    (
+        "keys at their oldest place",
+        "auth:\n  providers:\n    config-api-key:\n      api-keys: [a]",
+        2,
+        "auth.providers",
+        "write its keys as api-keys",
+    ),
     ("unclosed list", "port: 1\napi-keys: [a\nb: c", 3, "syntax", "not valid YAML"),
     ("tab", "a:\n\tb: 1", 2, "syntax", "not valid YAML"),
     ("control character", "port: 1\ndebug: \x01", 2, "syntax", "U+0001"),
@@ -302,6 +314,13 @@ def test_error(text, line, key, words):
 def test_one_mistake_is_one_complaint(text):
     """A mistake does not bring complaints about what follows from it (tls without files has two)."""
     assert len(complaints(text)) <= (2 if "enable: true" in text else 1)
+
+
+def test_empty_variable():
+    """A variable that is set to nothing is no client key, and does not open the service."""
+    (found,) = complaints('port: 1\napi-keys: ["${EMPTY}"]', environ={"EMPTY": ""})
+    assert found.startswith("amp.yaml:2: api-keys: ")
+    assert "write api-keys: []" in found
 
 
 def test_all_at_once_in_order():

@@ -61,15 +61,41 @@ def test_load_checks_certificates(tmp_path):
 
 
 def test_find(tmp_path):
-    """The file of the working folder goes before the user's own."""
-    here, home = tmp_path / "here", tmp_path / "home"
-    own = home / ".config" / "ampproxy" / "config.yaml"
+    """The user's own file is found."""
+    own = tmp_path / ".config" / "ampproxy" / "config.yaml"
     own.parent.mkdir(parents=True)
-    here.mkdir()
     own.touch()
-    assert find(here, home) == own
-    (here / "config.yaml").touch()
-    assert find(here, home) == here / "config.yaml"
+    assert find(tmp_path) == own
+
+
+def test_relative_paths(tmp_path, monkeypatch):
+    """A relative path begins at the file's folder, not at that in which the service or a command runs."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    for folder in ("etc", "elsewhere"):
+        (tmp_path / folder / "pem").write_text(folder)
+    file = tmp_path / "etc" / "config.yaml"
+    file.write_text(
+        "auth-dir: logins\nstate-dir: ../state\nledger: {prices: p.yaml}\n"
+        "tls: {enable: true, cert: pem, key: ./pem}\n"
+    )
+    for folder, named in (("elsewhere", file), ("etc", Path("config.yaml"))):
+        monkeypatch.chdir(tmp_path / folder)
+        config = load(named, environ={}, home=HOME)
+        assert config.auth_dir == file.parent / "logins"
+        assert config.state_dir == file.parent / "../state"
+        assert config.ledger.prices == file.parent / "p.yaml"
+        assert config.tls is not None
+        assert (config.tls.chain, config.tls.secret) == (b"etc", b"etc")
+
+
+def test_relative_secret(tmp_path, monkeypatch):
+    """The file of a secret has to be named whole."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").write_text("secret")
+    (tmp_path / "config.yaml").write_text("api-keys: [file:key]")
+    with pytest.raises(ConfigError, match="absolute path"):
+        load(tmp_path / "config.yaml", environ={}, home=HOME)
 
 
 def test_import_is_cheap():

@@ -53,7 +53,7 @@ def test_defaults():
     assert config.ampcode.restrict_management_to_localhost
 
 
-@pytest.mark.parametrize("key", [row.name for row in ROOT.rows])
+@pytest.mark.parametrize("key", [row.name for row in ROOT.rows if row.hollow])
 def test_nothing_is_absence(key):
     """A key without a value, as commented-out children leave it, means what its absence means."""
     assert read(f"port: 8317\n{key}:" if key != "port" else "port:") == DEFAULT

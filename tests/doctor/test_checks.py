@@ -13,7 +13,7 @@ from ampproxy.clients.gateway import Seen
 from ampproxy.clients.installed import Installed, parse_version
 from ampproxy.clients.places import Machine
 from ampproxy.clients.scan import Kept, Told, Unread
-from ampproxy.config.load import parse
+from ampproxy.config.load import ABSENT, parse
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import Report, RestReport, at_rest
 from ampproxy.doctor.checks import CHECKS, Check, examine
@@ -211,7 +211,7 @@ def test_configuration():
     """No file, a wrong one, an odd one, an open one."""
     nothing = {"config": None, "router": None, "report": None, "seen": None, "url": ""}
     (finding,) = found("configuration", context(source=None, **nothing))
-    assert (finding.level, "There is no config.yaml" in finding.text) == ("problem", True)
+    assert (finding.level, finding.text) == ("problem", ABSENT)
     complaints = ("c.yaml:1: port: is wrong", "c.yaml:2: host: is wrong")
     assert levels("configuration", context(complaints=complaints, **nothing)) == ["problem"] * 2
     absent = ("c.yaml:1: file: cannot be read: No such file or directory",)
@@ -282,6 +282,7 @@ def test_no_secret_in_the_file(tmp_path):
         (Seen("foreign", "it is another gateway"), "problem", "ss -ltnp"),
         (Seen("refused", "/v1/models is answered with 401"), "problem", "stop it"),
         (Seen("untrusted", "self-signed"), "problem", "restart it"),
+        (Seen("stranger", "it belongs to user nobody"), "problem", "run the doctor as that one"),
     ],
 )
 def test_service(seen, level, todo):

@@ -251,6 +251,35 @@ def test_unix_socket(made: Callable[..., Listeners], tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("more", "mode"),
+    [("", 0o600), (":mode=660", 0o660), (":backlog=7:mode=666", 0o666), ("\\:mode\\=666", 0o600)],
+)
+def test_mode_of_a_unix_socket(
+    made: Callable[..., Listeners], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: str, mode: int
+) -> None:
+    """For its owner alone, unless the endpoint says otherwise; and at no moment for more people than that,
+    whatever the umask.
+    """
+    modes = []
+
+    class Watched(socket.socket):
+        def bind(self, address: str) -> None:
+            super().bind(address)
+            modes.append(stat.S_IMODE(os.stat(address).st_mode))
+
+    monkeypatch.setattr(socket, "socket", Watched)
+    before = os.umask(0)
+    try:
+        made("port: 1", f"unix:{tmp_path}/s{more}")
+        assert os.umask(0) == 0
+    finally:
+        os.umask(before)
+    (path,) = tmp_path.iterdir()
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    assert modes[0] & ~mode == 0
+
+
 def test_unix_socket_of_two(made: Callable[..., Listeners], tmp_path: Path) -> None:
     """Who lets go of a socket that another process has leaves its file; who closes it last removes it."""
     path = tmp_path / "socket"

@@ -298,7 +298,9 @@ def test_another_certificate(configured: Configured, tmp_path: Path) -> None:
 def test_certificate_that_cannot_be_used(
     configured: Configured, tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not there, or not the key's: the service goes on as it was, and the command says why."""
+    """Not there, or not the key's: the service goes on as it was. No key is sent to it without TLS, which the
+    file has, unless one says so; then the command tells why.
+    """
     # It does not speak TLS, so this is how long it is tried.
     monkeypatch.setattr("ampproxy.cli.asking._HANDSHAKE", 0.2)
     if there:
@@ -306,7 +308,11 @@ def test_certificate_that_cannot_be_used(
         (tmp_path / "key.pem").write_bytes(trustme.CA().issue_cert("localhost").private_key_pem.bytes())
     files = {"cert": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
     configured.path.write_text(json.dumps({**configured.values, "tls": {"enable": True, **files}}))
+    monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
     told = configured.run("reload")
+    assert told.exit_code == 1
+    assert "the service may have refused" in told.output
+    told = configured.run("reload", "--at", f"http://127.0.0.1:{configured.service.port}")
     assert told.exit_code == 1
     problem = "key.pem is not the key of" if there else "tls.cert: there is no such file"
     assert "config.yaml:1: tls" in told.output

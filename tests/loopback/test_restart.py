@@ -200,6 +200,10 @@ def test_failures(tmp_path: Path, vendor: Any) -> None:
             told = service.command("restart", "--at", at)
             assert told.exit_code == 1
             assert "Couldn't listen on" in told.stderr
+        service.path.write_text(good.replace("api-keys: [k]", ""))
+        os.kill(service.process.pid, signal.SIGUSR2)
+        wait_for(lambda: "api-keys: is gone" in str(service.state()["restart"]))
+        assert status(at, "/v1/models") == 401
         service.path.write_text(good)
         flag.touch()
         told = service.command("restart")
@@ -340,9 +344,9 @@ def test_sockets_of_systemd(tmp_path: Path, vendor: Any) -> None:
             end(pid)
 
 
-def status(at: str) -> int:
+def status(at: str, path: str = "/healthz") -> int:
     connection = http.client.HTTPConnection(at, timeout=30)
-    connection.request("GET", "/healthz")
+    connection.request("GET", path)
     return connection.getresponse().status
 
 

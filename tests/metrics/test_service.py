@@ -17,7 +17,7 @@ from ampproxy.config.schema import Metrics
 from ampproxy.metrics.service import RETRY, MetricsService
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.resources.gateway import Gateway
-from tests.resources.harness import CONFIG, World
+from tests.resources.harness import CLIENT_KEY, CONFIG, World
 
 
 class Port:
@@ -102,6 +102,27 @@ def test_shown() -> None:
     assert b"process_resident_memory_bytes" in body
     assert b"_created" not in body
     assert house.ask(method="HEAD")[2] == b""
+
+
+def test_addresses() -> None:
+    """Whose the logins are is for the owner alone; who shows no key sees the same metrics with digests."""
+    house, label = House(), "claude:anna@example.com"
+    house.service.start()
+    config = house.world.gateway.config
+    account = replace(config.accounts[0], label=label)
+    house.service.use(Gateway(replace(config, accounts=(account,)), house.world.gateway.around))
+    house.reactor.advance(0)
+    record = exchange()
+    record.account, record.attempts = label, [f"{label}: it failed"]
+    house.service.observe(record)
+    for kind in ("text/plain", "application/openmetrics-text"):
+        for key in ("", "wrong"):
+            body = house.ask(Accept=kind, X_Api_Key=key)[2]
+            assert b"anna" not in body
+            assert b"example.com" not in body
+        full = house.ask(Accept=kind, X_Api_Key=CLIENT_KEY)[2]
+        assert full.count(label.encode()) == body.count(b'account="claude:264af00d"') > 10
+        assert house.ask(Accept=kind, X_Api_Key=CLIENT_KEY)[2].count(b"anna") == full.count(b"anna")
 
 
 def test_openmetrics() -> None:

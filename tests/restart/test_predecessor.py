@@ -73,6 +73,7 @@ class Restarting(unittest.TestCase):
             clock,
             Logger(observer=lambda event: None),
             generation=lambda: 7,
+            keyed=lambda: True,
             obstacle=lambda: self.why,
             give_way=self.give_way,
             go_on=lambda: self.mains.append(os.getpid()),

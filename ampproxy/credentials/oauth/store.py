@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
+from ampproxy.config import files
 from ampproxy.credentials.oauth.failures import BadFile
 from ampproxy.credentials.oauth.formats import Document, Login, dump, is_older, parse, with_tokens
 from ampproxy.credentials.oauth.protocol import Tokens
@@ -31,9 +32,8 @@ class Disk:
     """The operating system's part, one method a call, so that a test can fail each of them."""
 
     def read(self, path: Path) -> bytes:
-        """A file's content."""
-        with open(path, "rb") as file:
-            return file.read(MAX_FILE + 1)
+        """A file's content; raises ``OSError`` where it is no file, too."""
+        return files.read(path, MAX_FILE)
 
     def create(self, path: Path) -> int:
         """A new file that only its owner can read, open for writing; fails if it exists."""
@@ -118,10 +118,10 @@ class Store:
             data = self._disk.read(self._path(name))
         except FileNotFoundError:
             return None
+        except files.TooLarge:
+            raise BadFile(f"{name} is too large for a login") from None
         except OSError as error:
             raise BadFile(f"{name} cannot be read: {error.strerror}") from None
-        if len(data) > MAX_FILE:
-            raise BadFile(f"{name} is too large for a login")
         return parse(name, data)
 
     def lock(self, name: str, *, make: bool = True) -> Lock | None:
