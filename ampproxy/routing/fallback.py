@@ -26,7 +26,7 @@ _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]*(?:\.[0-9][a-z0-9_-]*)*")
 #: Hyphens and dashes but the one of ASCII, and the minus sign. What NFKC makes of some is among them.
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"), "-")
 #: What Bedrock has before a model's name: a region, a vendor.
-_DOTTED = re.compile(r"(?:[a-z-]+\.)+(?=[a-z])")
+_DOTTED = re.compile(r"(?<![a-z-])(?:[a-z-]+\.)+(?=[a-z])")
 _VERSION = re.compile(r"[:@]")
 
 
