@@ -40,7 +40,7 @@ from ampproxy.logs.queued import QueuedOutput
 from ampproxy.logs.twistd import output_of
 from ampproxy.metrics.service import MetricsService
 from ampproxy.notify import Notifier, for_successor
-from ampproxy.process import Process, state_of
+from ampproxy.process import Process, leave_no_core, state_of
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.model_cache import ModelCache, cache_folder
@@ -123,6 +123,7 @@ def makeService(options: Options) -> GatewayService:
 
     keep_steady(reactor)
     raise_limit()
+    leave_no_core()
     sys.excepthook = _told
     with telling(options["succession"]):
         return _make(options, reactor)

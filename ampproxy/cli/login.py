@@ -157,10 +157,11 @@ async def _browse(reactor: Any, browse: Browse, terminal: Terminal) -> str:
     from twisted.internet.defer import Deferred
     from twisted.internet.defer import TimeoutError as DeferredTimeout
 
-    from ampproxy.cli.callback import listen
+    from ampproxy.cli.callback import listen, start
 
     back: Deferred[str] = Deferred()
     listener = listen(reactor, browse, terminal.tell)
+    starter = None if terminal.browser is None else start(reactor, browse, terminal.tell)
 
     def came(url: str) -> None:
         if not back.called:
@@ -175,23 +176,29 @@ async def _browse(reactor: Any, browse: Browse, terminal: Terminal) -> str:
         elif line is None and listener is None and not back.called:
             back.errback(Refused("Nothing was pasted."))
 
-    _ask(reactor, browse, terminal, typed)
+    _ask(reactor, browse, browse.url if starter is None else starter.url, terminal, typed)
     try:
         return await back.addTimeout(PATIENCE, reactor)
     except DeferredTimeout:
         raise Refused(_LATE) from None
     finally:
-        if listener is not None:
-            await listener.close()
+        for port in (listener, starter):
+            if port is not None:
+                await port.close()
 
 
 _LATE = f"Nobody came back within {PATIENCE / 60:.0f} minutes: start again."
 
 
-def _ask(reactor: Any, browse: Browse, terminal: Terminal, typed: Callable[[str | None], None]) -> None:
-    """Open the page, or say its address, and take what is typed."""
+def _ask(
+    reactor: Any, browse: Browse, opens: str, terminal: Terminal, typed: Callable[[str | None], None]
+) -> None:
+    """Open the page, or say its address, and take what is typed.
+
+    :param opens: the address that the browser is given.
+    """
     if terminal.browser is not None:
-        reactor.callInThread(terminal.browser, browse.url)
+        reactor.callInThread(terminal.browser, opens)
         terminal.tell("The browser opens this address; if it does not, open it yourself:")
     else:
         terminal.tell("Open this address in a browser:")

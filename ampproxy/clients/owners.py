@@ -23,7 +23,7 @@ from ampproxy.config.schema import Config
 SYSTEM_STATE = Path("/var/lib/ampproxy")
 _LSOF = Path("/usr/sbin/lsof")
 _PATIENCE = 10.0
-_LISTENS = "0A"
+_CONNECTED, _LISTENS = "01", "0A"
 _ROOT = 0
 
 
@@ -72,8 +72,23 @@ def listening_uids(host: str, port: int, net: Path = Path("/proc/net")) -> set[i
         return _of_lsof(port) if sys.platform == "darwin" else None
 
 
+def connected_uid(host: str, port: int, net: Path = Path("/proc/net")) -> int | None:
+    """Whose the connection from that address of this machine is; ``None`` where nobody tells."""
+    try:
+        return next((uid for here, uid in _sockets(port, _CONNECTED, net) if here == _plain(host)), None)
+    except OSError:
+        return None
+
+
 def _of_linux(host: str, port: int, net: Path) -> Iterator[int]:
     wanted = _plain(host)
+    for here, uid in _sockets(port, _LISTENS, net):
+        if here == wanted or ip_address(here).is_unspecified:
+            yield uid
+
+
+def _sockets(port: int, state: str, net: Path) -> Iterator[tuple[str, int]]:
+    """The sockets of a port that are in a state: address and user."""
     listing = (net / "tcp").read_text()
     try:
         listing += (net / "tcp6").read_text()
@@ -81,14 +96,11 @@ def _of_linux(host: str, port: int, net: Path) -> Iterator[int]:
         pass  # a system without IPv6
     for line in listing.splitlines():
         fields = line.split()
-        if len(fields) < 8 or fields[3] != _LISTENS:
+        if len(fields) < 8 or fields[3] != state:
             continue
         address, _, number = fields[1].partition(":")
-        if int(number, 16) != port:
-            continue
-        here = _plain(_address(address))
-        if here == wanted or ip_address(here).is_unspecified:
-            yield int(fields[7])
+        if int(number, 16) == port:
+            yield _plain(_address(address)), int(fields[7])
 
 
 def _address(text: str) -> str:

@@ -77,7 +77,9 @@ class User:
         self.terminal = Terminal(self.told.append, self._lines, self._open if types is None else None)
 
     def _open(self, url):
-        _, headers, _ = get(url)
+        self.opened = url
+        # First to the vendor's page, then where that sends the browser.
+        _, headers, _ = get(get(url)[1]["location"])
         if self._visit is None:
             self.pages.append(get(headers["location"]))
         else:
@@ -161,6 +163,78 @@ def test_foreign_visits(world):
     assert world.server.knows(login.access_token)
     with pytest.raises(OSError, match="refused"):
         get(f"http://127.0.0.1:{world.port}/callback")
+
+
+def test_arguments_of_the_browser(world):
+    """What stands in the browser's arguments leads to the login once, and tells nothing of it."""
+    seen = []
+
+    def visit(location):
+        seen.append(get(user.opened)[0])
+        seen.append(get(user.opened + "x")[0])
+        get(location)
+
+    user = User(world, visit=visit)
+    login = log_in(world, "claude", user)
+    assert world.server.knows(login.access_token)
+    parts = urlsplit(user.opened)
+    assert (parts.hostname, parts.query, len(parts.path)) == ("127.0.0.1", "", 23)
+    assert seen == [410, 404]
+    assert any("opened a second time" in line for line in user.told)
+    with pytest.raises(OSError, match="refused"):
+        get(user.opened)
+
+
+def test_another_user_opens_it(world, monkeypatch):
+    """The address of a login is no use to another user of the machine."""
+    from ampproxy.cli.callback import Starter
+
+    told = []
+    monkeypatch.setattr("ampproxy.cli.callback.connected_uid", lambda host, port: os.geteuid() + 1)
+    starter = in_reactor(lambda: Starter(reactor, "https://vendor.test/authorize?state=s", told.append))
+    status, headers, page = get(starter.url)
+    assert (status, "location" in headers, "state=" in page) == (403, False, False)
+    assert "Another user of this machine tried" in told[0]
+    monkeypatch.undo()
+    assert get(starter.url)[1]["location"] == "https://vendor.test/authorize?state=s"
+    in_reactor(starter.close)
+
+
+def by_name(world, port):
+    """The settings with ``localhost`` in the place of its address."""
+    text = (world.folder / "config.yaml").read_text().replace("http://127.0.0.1:" + str(world.port), port)
+    world.config = parse(text, name="c", environ={}, home=world.folder, read_secret=lambda path: "")
+
+
+@pytest.fixture
+def six():
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("the system has no IPv6")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "[::1]"])
+def test_both_addresses(world, six, address):
+    """``localhost`` has two, and a browser may use either."""
+    by_name(world, f"http://localhost:{world.port}")
+    user = User(world, visit=lambda location: user.pages.append(get(location.replace("localhost", address))))
+    assert world.server.knows(log_in(world, "claude", user).access_token)
+    assert user.pages[0][0] == 200
+
+
+def test_one_address_taken(world, six, monkeypatch):
+    """Where one of the two is somebody else's, the browser is not waited for at the other one; where it is
+    another user's, there is no login.
+    """
+    by_name(world, f"http://localhost:{world.port}")
+    with socket.create_server(("::1", world.port), family=socket.AF_INET6):
+        user = User(world, types=lambda location: location)
+        assert world.server.knows(log_in(world, "claude", user).access_token)
+        assert any(f"Port {world.port} of ::1 is in use" in line for line in user.told)
+        monkeypatch.setattr("ampproxy.cli.callback.listening_uids", lambda host, port: {os.geteuid() + 1})
+        with pytest.raises(LoginError, match="Another user of this machine has port"):
+            log_in(world, "claude", User(world))
 
 
 def test_not_allowed(world):

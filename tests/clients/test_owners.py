@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ampproxy.clients import owners
-from ampproxy.clients.owners import distrust, listening_uids, trusted_uids
+from ampproxy.clients.owners import connected_uid, distrust, listening_uids, trusted_uids
 from ampproxy.config.schema import Config
 
 HEAD = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -111,6 +111,14 @@ def test_real(listening: tuple[str, int]) -> None:
     assert listening_uids(*listening) == {os.geteuid()}
     assert distrust(*listening, {os.geteuid()}) == ""
     assert distrust(*listening, {os.geteuid() + 1}) != ""
+
+
+def test_connection(listening: tuple[str, int]) -> None:
+    """Whose a connection is."""
+    if sys.platform.startswith("linux"):
+        with socket.create_connection(listening) as client:
+            assert connected_uid(*client.getsockname()[:2]) == os.geteuid()
+        assert connected_uid("127.0.0.1", 0) is None
 
 
 def test_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

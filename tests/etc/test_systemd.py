@@ -16,7 +16,7 @@ from tests.etc import ETC
 
 UNITS = ("ampproxy.service", "ampproxy.socket", "user/ampproxy.service")
 #: systemd's own measure, from 0 (nothing can be done) to 10 (anything); what has no hardening has 9.6.
-EXPOSURE = 1.5
+EXPOSURE = {"ampproxy.service": 1.5, "user/ampproxy.service": 6.4}
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
@@ -63,15 +63,22 @@ def test_verify(units: Path) -> None:
 
 
 @needs_systemd
-def test_exposure(units: Path) -> None:
+@pytest.mark.parametrize("name", EXPOSURE)
+def test_exposure(units: Path, name: str) -> None:
     """Little is left that the service could do to the machine."""
     options = analyze(units, "--help").stdout
     if "--offline" not in options:
         pytest.skip("this systemd-analyze cannot look at a file")
-    done = analyze(units, "security", "--offline=yes", str(units / "ampproxy.service"))
+    done = analyze(units, "security", "--offline=yes", str(units / name))
     found = re.search(r"Overall exposure level for ampproxy.service: ([0-9.]+)", done.stdout)
     assert found, done.stdout + done.stderr
-    assert float(found[1]) <= EXPOSURE
+    assert float(found[1]) <= EXPOSURE[name]
+
+
+@pytest.mark.parametrize("name", EXPOSURE)
+def test_no_core(name: str) -> None:
+    """A crash leaves no keys and conversations on the disk."""
+    assert unit(name)["Service"]["LimitCORE"] == ["0"]
 
 
 @pytest.mark.parametrize("name", [UNITS[0], UNITS[2]])

@@ -6,6 +6,8 @@ import hashlib
 import http.client
 import json
 import os
+import re
+import resource
 import socket
 import subprocess
 import sys
@@ -222,6 +224,21 @@ def test_bad_config_is_told_with_its_line(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
     assert ended.returncode != 0
     assert f"{path}:2: port" in ended.stdout + ended.stderr
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells another process's limits")
+def test_no_core(tmp_path: Path) -> None:
+    """A crash leaves no core dump, which would hold keys; an administrator may allow one."""
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] == 0:
+        pytest.skip("the system lets nobody have one")
+    service = Service(
+        tmp_path, "port: 0\n", within=("sh", "-c", 'ulimit -S -c "$(ulimit -H -c)"; exec "$@"', "-")
+    )
+    try:
+        limits = Path(f"/proc/{service.process.pid}/limits").read_text()
+        assert re.search(r"^Max core file size +0 +(?!0 )", limits, re.MULTILINE), limits
+    finally:
+        service.stop()
 
 
 def test_twist(tmp_path: Path) -> None:
