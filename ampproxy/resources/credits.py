@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from ampproxy.amp.roles import HEADERS as ROLE_HEADERS
 from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.config.schema import ALLOW
 from ampproxy.credits.allowance import LimitReached, Taken
 from ampproxy.credits.bound import Unbounded
+from ampproxy.credits.waiting import PATIENCE_TO_SETTLE, when_free
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable
 from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
@@ -35,23 +40,12 @@ from ampproxy.wire.redact import printable
 class Spending:
     """One request to the Amp upstream's models, from the moment it is let through.
 
-    :param route: of kind ``AMP``.
-    :param most: the tokens that it may cost at most; asked for only where there is a limit.
-    :raises ClientFault: status 402: a daily limit is reached; names the model, the rule and what would help.
-    :raises ampproxy.errors.GatewayFault: nobody can tell, because the counters cannot be read.
+    :param taken: of the daily limits, if there is one.
     """
 
-    def __init__(self, gateway: Gateway, route: Route, client: Client | None, most: int) -> None:
+    def __init__(self, gateway: Gateway, taken: Taken | None) -> None:
         self._gateway = gateway
-        self._taken: Taken | None = None
-        rule = route.fallback
-        if rule is None or rule.action != "limit":
-            return
-        key = None if client is None else client.key
-        try:
-            self._taken = gateway.around.allowance.take(rule, key, most)
-        except LimitReached as reached:
-            raise limit_reached(route, reached) from None
+        self._taken = taken
 
     def settle(self, record: ExchangeRecord, usage: Usage | None, failure: BaseException | None) -> None:
         """Give back what was not used.
@@ -64,10 +58,39 @@ class Spending:
         # What was refused cost nothing; what nobody answered may have.
         sent = record.status < 400 and not isinstance(failure, Unreachable)
         tokens = None if usage is None else total(usage)
-        try:
-            self._gateway.around.allowance.settle(self._taken, tokens=tokens, sent=sent)
-        except ExchangeError as error:
+        settle = partial(self._gateway.around.allowance.settle, self._taken, tokens=tokens, sent=sent)
+        # The client does not wait for this: its answer is complete.
+        waiting = when_free(self._gateway.clock, settle, patience=PATIENCE_TO_SETTLE)
+        Deferred.fromCoroutine(waiting).addErrback(self._stays_counted)
+
+    def _stays_counted(self, failure: Failure) -> None:
+        error = failure.value
+        if isinstance(error, ExchangeError):
             self._gateway.log.error("{message}", message=error.error.message)
+        else:
+            self._gateway.log.failure("A defect met while counting what an exchange used", failure)
+
+
+async def let_through(gateway: Gateway, request: GatewayRequest, route: Route, most: int) -> Spending:
+    """Let a request through, and take what it may cost.
+
+    :param route: of kind ``AMP``.
+    :param most: the tokens that it may cost at most; asked for only where there is a limit.
+    :raises ClientFault: status 402: a daily limit is reached; names the model, the rule and what would help.
+    :raises ampproxy.errors.GatewayFault: status 503: nobody can tell, because the counters cannot be read, or
+        another program has had them for too long.
+    :raises ampproxy.errors.ClientGone: the client left while it waited for them.
+    """
+    rule = route.fallback
+    if rule is None or rule.action != "limit":
+        return Spending(gateway, None)
+    client: Client | None = request.client_key
+    take = partial(gateway.around.allowance.take, rule, None if client is None else client.key, most)
+    try:
+        taken = await when_free(gateway.clock, take, gone=lambda: request.gone)
+    except LimitReached as reached:
+        raise limit_reached(route, reached) from None
+    return Spending(gateway, taken)
 
 
 def total(usage: Usage) -> int:
@@ -95,7 +118,7 @@ async def spend(
     limited = route.fallback is not None and route.fallback.tokens is not None
     try:
         bound = _bound(route, most) if limited else 0
-        spending = Spending(gateway, route, request.client_key, bound)
+        spending = await let_through(gateway, request, route, bound)
     except ExchangeError:
         record.kind = RouteKind.NONE.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
+import time
 
 import pytest
 from twisted.logger import formatEvent
 
+from ampproxy.credits.allowance import NAME, Allowance, Used
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, World
 
 JSON = {"content-type": ["application/json"]}
@@ -481,3 +484,87 @@ def test_a_crowd_never_overruns_a_limit(count, path, more, input_tokens, output_
     assert used.tokens <= limit
     assert used.tokens == (input_tokens + output_tokens) * len(on.client.sent)
     assert bool(on.client.sent) is ("previous_response_id" not in more)
+
+
+@pytest.fixture
+def counted(tmp_path):
+    """A gateway with counters on disk, and another program's connection to them."""
+    allowance = Allowance(tmp_path, lambda: "2026-11-29")
+    on = World(BASE + "  fallback: [{daily-requests: 5}]\n", allowance=allowance)
+    rule = on.config.ampcode.fallback[0]
+    allowance.used(rule)
+    other = sqlite3.connect(tmp_path / NAME, isolation_level=None)
+    yield on, other, lambda: allowance.used(rule)
+    other.close()
+    allowance.close()
+
+
+def test_locked_counters_hold_nobody_up(counted):
+    """While another program has them, a request waits by the clock and not in the reactor; it goes as soon as
+    they are free, and what else comes meanwhile is served.
+    """
+    on, other, used = counted
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    waiting = [ask(on) for _ in range(3)]
+    on.clock.pump([0.1] * 10)
+    assert time.monotonic() - began < 0.4
+    assert on.request("GET", "/healthz").status == 200
+    on.request("GET", "/api/user")
+    assert [sent.url for sent in on.client.sent] == ["https://amp.test/api/user"]
+    assert used() == Used()
+    other.execute("COMMIT")
+    on.clock.advance(0.1)
+    assert len(on.client.sent) == 1 + len(waiting)
+    assert used() == Used(3)
+
+
+def test_locked_for_too_long(counted):
+    """Fails closed within two seconds: 503, nothing sent, nothing counted."""
+    on, other, used = counted
+    other.execute("BEGIN IMMEDIATE")
+    answer = ask(on)
+    on.clock.pump([0.1] * 21)
+    assert answer.status == 503
+    assert json.loads(answer.body)["error"]["code"] == "amp_limit_unknown"
+    other.execute("COMMIT")
+    on.clock.pump([0.1] * 21)
+    assert on.client.sent == []
+    assert used() == Used()
+
+
+def test_a_client_that_leaves_while_it_waits_takes_nothing(counted):
+    on, other, used = counted
+    other.execute("BEGIN IMMEDIATE")
+    ask(on).leave()
+    other.execute("COMMIT")
+    on.clock.pump([0.1] * 3)
+    assert on.client.sent == []
+    assert used() == Used()
+    assert on.exchanges[-1]["outcome"] == "client-left"
+
+
+def test_giving_back_waits_behind_the_answer(counted):
+    """The client has its answer at once; what it did not use is given back when the counters are free."""
+    on, other, used = counted
+    answer = ask(on)
+    other.execute("BEGIN IMMEDIATE")
+    on.client.sent[-1].respond_whole(429, b"{}", JSON)
+    on.turn()
+    assert answer.body == b"{}"
+    on.clock.pump([0.1] * 100)
+    assert used() == Used(1)
+    other.execute("COMMIT")
+    on.clock.advance(0.1)
+    assert used() == Used(0)
+
+
+def test_giving_back_that_fails_is_told(counted):
+    """All stays counted, and the log says so."""
+    on, other, used = counted
+    ask(on)
+    other.execute("BEGIN IMMEDIATE")
+    on.client.sent[-1].respond_whole(429, b"{}", JSON)
+    on.clock.pump([0.1] * 610)
+    assert used() == Used(1)
+    assert "cannot be kept" in formatEvent(on.events[-1])
