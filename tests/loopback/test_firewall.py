@@ -122,9 +122,9 @@ def test_locked_counters(tmp_path: Path, upstream: Any) -> None:
         assert list(pool.map(limited, range(8))) == [503] * 8
         ended.set()
         took = served.result()
-    # Each of the eight once held up everything for half a second.
+    # Eight waits of half a second each in the reactor would be four.
     assert len(took) > 20
-    assert took[len(took) // 2] < 0.2
+    assert took[-1] < 1.5
     other.execute("COMMIT")
     other.close()
     assert limited(0) == 200
