@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 NAME = "credits.sqlite3"
 
-#: Milliseconds to wait for another process's transaction, each of which takes far less.
-BUSY = 500
 #: Days that counters are kept; only today's count.
 KEPT = 35
 
@@ -64,6 +62,12 @@ class LimitReached(Exception):
         self.wanted = wanted
 
 
+class CountersBusy(GatewayFault):
+    """Another program has the counters at the moment: worth another attempt (see
+    :mod:`ampproxy.credits.waiting`).
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """One request and so many tokens, until they are settled."""
@@ -75,7 +79,7 @@ class Taken:
 
 
 class Allowance:
-    """The counters.
+    """The counters. Nothing here waits: it is called in the reactor.
 
     :param folder: where the file is; ``None``: counts are forgotten with the process.
     :param today: gives the day, ``YYYY-MM-DD``.
@@ -94,6 +98,7 @@ class Allowance:
         :param client: the key of who asks.
         :param tokens: what it may cost at most, in and out.
         :raises LimitReached: that is more than is left; nothing is taken.
+        :raises CountersBusy: another program writes at the moment; nothing is taken.
         :raises ampproxy.errors.GatewayFault: the file cannot be read or written.
         """
         with self._transaction() as database:
@@ -112,6 +117,7 @@ class Allowance:
 
         :param tokens: what it did cost; ``None``: nobody knows, so all that was taken stays counted.
         :param sent: whether the request counts at all.
+        :raises CountersBusy: another program writes at the moment; all stays counted.
         :raises ampproxy.errors.GatewayFault: the file cannot be written; then all stays counted.
         """
         back = 0 if tokens is None else taken.tokens - tokens
@@ -122,11 +128,11 @@ class Allowance:
                 _add(database, taken, 0 if sent else -1, -back)
 
     def used(self, rule: FallbackRule, client: Secret | None = None) -> Used:
-        """What today has used under a rule.
+        """What today has used under a rule. Nobody who writes keeps this from being read.
 
         :raises ampproxy.errors.GatewayFault: the file cannot be read.
         """
-        with self._transaction() as database:
+        with self._transaction("BEGIN") as database:
             return _read(database, Taken(self._today(), name_of(rule), self._digest(rule, client), 0))
 
     def close(self) -> None:
@@ -144,14 +150,14 @@ class Allowance:
             database.execute("DELETE FROM used WHERE day < date(?, ?)", (day, f"-{KEPT} days"))
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:
         import sqlite3
 
         try:
             database = self._database
             if database is None:
                 database = self._database = self._open()
-            database.execute("BEGIN IMMEDIATE")
+            database.execute(begin)
             try:
                 yield database
             except BaseException:
@@ -159,8 +165,10 @@ class Allowance:
                 raise
             database.execute("COMMIT")
         except (sqlite3.Error, OSError) as error:
-            self._drop()
-            raise GatewayFault.of(
+            busy = isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
+            if not busy:
+                self._drop()
+            raise (CountersBusy if busy else GatewayFault).of(
                 "unavailable",
                 f"The count of what has gone to Amp today cannot be kept, so nothing goes there under a daily"
                 f" limit: {self.path}: {error}.",
@@ -183,20 +191,28 @@ class Allowance:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Made by us, so that nobody else can read it at any time.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        database = sqlite3.connect(self.path or ":memory:", isolation_level=None)
-        database.execute(f"PRAGMA busy_timeout={BUSY}")
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA synchronous=NORMAL")
-        database.execute("BEGIN IMMEDIATE")
-        for statement in _SCHEMA.split(";"):
-            database.execute(statement)
-        found = database.execute("SELECT value FROM salt").fetchone()
-        if found is None:
-            found = (os.urandom(16),)
-            database.execute("INSERT INTO salt VALUES (?)", found)
-        database.execute("COMMIT")
-        self._salt = found[0]
+        database = sqlite3.connect(self.path or ":memory:", timeout=0, isolation_level=None)
+        try:
+            self._salt = _prepared(database)
+        except BaseException:
+            database.close()
+            raise
         return database
+
+
+def _prepared(database: sqlite3.Connection) -> bytes:
+    """Make what is not there yet; gives the salt."""
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=NORMAL")
+    database.execute("BEGIN IMMEDIATE")
+    for statement in _SCHEMA.split(";"):
+        database.execute(statement)
+    found: tuple[bytes] | None = database.execute("SELECT value FROM salt").fetchone()
+    if found is None:
+        found = (os.urandom(16),)
+        database.execute("INSERT INTO salt VALUES (?)", found)
+    database.execute("COMMIT")
+    return found[0]
 
 
 def name_of(rule: FallbackRule) -> str:

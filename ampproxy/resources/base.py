@@ -23,6 +23,10 @@ from ampproxy.wire.redact import LOOKED_AT, printable
 ROUTE_HEADER = b"X-Ampproxy-Route"
 
 
+#: The methods that are served, or handed on; no client of Amp's has any other.
+METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
+
+
 class GatewayResource(Resource):
     """A leaf that admits a request by its headers and answers it in its own time.
 
@@ -47,6 +51,15 @@ class GatewayResource(Resource):
         if not request.path.startswith(b"/"):
             # Put behind an upstream's origin, anything else would change whose origin that is.
             raise ClientFault.of("invalid_request", "The path does not begin with a slash.")
+        if request.method not in METHODS:
+            # TRACE would show the owner's key to the client; what the others do, nobody here knows.
+            request.responseHeaders.setRawHeaders(b"Allow", [b", ".join(METHODS)])
+            raise ClientFault.of(
+                "invalid_request",
+                f"The method {printable(request.method[:40].decode('latin-1'))} is not allowed here.",
+                status=405,
+                code="method_not_allowed",
+            )
         if request.path_refusal is not None:
             raise request.path_refusal
         guard = self.gateway.guard

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NoReturn
 
-import msgspec
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 
 from ampproxy.amp.roles import HEADERS as ROLE_HEADERS
 from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.config.schema import ALLOW
 from ampproxy.credits.allowance import LimitReached, Taken
+from ampproxy.credits.bound import Unbounded
+from ampproxy.credits.waiting import PATIENCE_TO_SETTLE, when_free
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable
 from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
@@ -29,83 +33,18 @@ from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.routing.told import told
 from ampproxy.upstream.body import BytesProducer
-from ampproxy.wire.json import BAD_JSON, Peek, peek
-
-#: The tokens that an answer may have whose request says nothing of it.
-MOST_OUTPUT = 32_768
-
-#: No tokenizer makes more tokens of text that people or programs write. Bytes.
-LEAST_PER_TOKEN = 2
-
-
-class _Generation(msgspec.Struct):
-    maxOutputTokens: Any = None
-    max_output_tokens: Any = None
-    candidateCount: Any = None
-    candidate_count: Any = None
-
-
-class _Bounds(msgspec.Struct):
-    max_tokens: Any = None
-    max_completion_tokens: Any = None
-    max_output_tokens: Any = None
-    n: Any = None
-    best_of: Any = None
-    generationConfig: msgspec.Raw = msgspec.Raw(b"{}")
-    generation_config: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-_bounds = msgspec.json.Decoder(_Bounds)
-_generation = msgspec.json.Decoder(_Generation)
-
-
-def most_tokens(body: bytes) -> int:
-    """What a request may cost at most, in and out: by its size, by the bound that it sets itself, and by how
-    many answers it wants. Google takes its members in either of two spellings.
-    """
-    try:
-        said = _bounds.decode(body)
-    except BAD_JSON:
-        said = _Bounds()
-    bounds = [said.max_tokens, said.max_completion_tokens, said.max_output_tokens]
-    answers = [said.n, said.best_of]
-    for config in (said.generationConfig, said.generation_config):
-        try:
-            inner = _generation.decode(config)
-        except BAD_JSON:
-            continue
-        bounds += [inner.maxOutputTokens, inner.max_output_tokens]
-        answers += [inner.candidateCount, inner.candidate_count]
-    output = max(_numbers(bounds), default=MOST_OUTPUT) * max(_numbers(answers), default=1)
-    return len(body) // LEAST_PER_TOKEN + output
-
-
-def _numbers(values: list[Any]) -> list[int]:
-    # JSON does not tell 8192.0 from 8192, so vendors take both. No answer has more than a thousand million.
-    numbers = [value for value in values if type(value) in (int, float)]
-    return [math.ceil(min(value, 1e9)) for value in numbers if value > 0]
+from ampproxy.wire.json import Peek, peek
 
 
 class Spending:
     """One request to the Amp upstream's models, from the moment it is let through.
 
-    :param route: of kind ``AMP``.
-    :param most: the tokens that it may cost at most; asked for only where there is a limit.
-    :raises ClientFault: status 402: a daily limit is reached; names the model, the rule and what would help.
-    :raises ampproxy.errors.GatewayFault: nobody can tell, because the counters cannot be read.
+    :param taken: of the daily limits, if there is one.
     """
 
-    def __init__(self, gateway: Gateway, route: Route, client: Client | None, most: int) -> None:
+    def __init__(self, gateway: Gateway, taken: Taken | None) -> None:
         self._gateway = gateway
-        self._taken: Taken | None = None
-        rule = route.fallback
-        if rule is None or rule.action != "limit":
-            return
-        key = None if client is None else client.key
-        try:
-            self._taken = gateway.around.allowance.take(rule, key, most)
-        except LimitReached as reached:
-            raise limit_reached(route, reached) from None
+        self._taken = taken
 
     def settle(self, record: ExchangeRecord, usage: Usage | None, failure: BaseException | None) -> None:
         """Give back what was not used.
@@ -118,10 +57,39 @@ class Spending:
         # What was refused cost nothing; what nobody answered may have.
         sent = record.status < 400 and not isinstance(failure, Unreachable)
         tokens = None if usage is None else total(usage)
-        try:
-            self._gateway.around.allowance.settle(self._taken, tokens=tokens, sent=sent)
-        except ExchangeError as error:
+        settle = partial(self._gateway.around.allowance.settle, self._taken, tokens=tokens, sent=sent)
+        # The client does not wait for this: its answer is complete.
+        waiting = when_free(self._gateway.clock, settle, patience=PATIENCE_TO_SETTLE)
+        Deferred.fromCoroutine(waiting).addErrback(self._stays_counted)
+
+    def _stays_counted(self, failure: Failure) -> None:
+        error = failure.value
+        if isinstance(error, ExchangeError):
             self._gateway.log.error("{message}", message=error.error.message)
+        else:
+            self._gateway.log.failure("A defect met while counting what an exchange used", failure)
+
+
+async def let_through(gateway: Gateway, request: GatewayRequest, route: Route, most: int) -> Spending:
+    """Let a request through, and take what it may cost.
+
+    :param route: of kind ``AMP``.
+    :param most: the tokens that it may cost at most; asked for only where there is a limit.
+    :raises ClientFault: status 402: a daily limit is reached; names the model, the rule and what would help.
+    :raises ampproxy.errors.GatewayFault: status 503: nobody can tell, because the counters cannot be read, or
+        another program has had them for too long.
+    :raises ampproxy.errors.ClientGone: the client left while it waited for them.
+    """
+    rule = route.fallback
+    if rule is None or rule.action != "limit":
+        return Spending(gateway, None)
+    client: Client | None = request.client_key
+    take = partial(gateway.around.allowance.take, rule, None if client is None else client.key, most)
+    try:
+        taken = await when_free(gateway.clock, take, gone=lambda: request.gone)
+    except LimitReached as reached:
+        raise limit_reached(route, reached) from None
+    return Spending(gateway, taken)
 
 
 def total(usage: Usage) -> int:
@@ -137,17 +105,19 @@ async def spend(
     body: bytes,
     meter: AnswerMeter | None = None,
     *,
-    free: bool = False,
+    most: Callable[[], int] = lambda: 0,
 ) -> None:
     """Have the Amp upstream answer, within what ``ampcode.fallback`` allows, and count it.
 
     :param meter: reads what the answer costs; ``None``: nothing can.
-    :param free: it costs no tokens.
+    :param most: gives the tokens that it may cost at most, or raises :class:`Unbounded`; asked under a limit
+        in tokens only. Where it is 0 it costs none.
     :raises ExchangeError: it was not let through, or no answer came.
     """
-    limited = route.fallback is not None and route.fallback.tokens is not None and not free
+    limited = route.fallback is not None and route.fallback.tokens is not None
     try:
-        spending = Spending(gateway, route, request.client_key, most_tokens(body) if limited else 0)
+        bound = _bound(route, most) if limited else 0
+        spending = await let_through(gateway, request, route, bound)
     except ExchangeError:
         record.kind = RouteKind.NONE.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
@@ -161,11 +131,31 @@ async def spend(
         failure = error
         raise
     finally:
-        final = Usage() if free else None
+        final = Usage() if limited and not bound else None
         if meter is not None:
             record.usage = meter.usage()
             final = record.usage if meter.complete else None
         spending.settle(record, final, failure)
+
+
+def _bound(route: Route, most: Callable[[], int]) -> int:
+    """What it may cost at most.
+
+    :raises ClientFault: status 402: nobody can tell, so a limit in tokens could not be kept.
+    """
+    try:
+        return most()
+    except Unbounded as why:
+        rule = route.fallback
+        assert rule is not None
+        message = (
+            f"The model {route.asked!r}{_for(route)} is not served here, and a daily limit in tokens keeps"
+            f" the request from Amp ({place_of(rule)}): how many it may cost cannot be told, for {why}. A"
+            " limit in requests (daily-requests) needs no such bound."
+        )
+        raise ClientFault.of(
+            "billing", message + _help(route), code="amp_limit_unbounded", param="model"
+        ) from None
 
 
 def _tell(gateway: Gateway, route: Route, record: ExchangeRecord) -> None:
@@ -271,7 +261,11 @@ class ProviderPathResource(AmpResource):
                 f"The gateway does not know {record.path}, and Amp is not asked. {' '.join(route.reasons)}",
                 code="model_not_found",
             )
-        await spend(gateway, request, record, route, body, free=silent)
+        await spend(gateway, request, record, route, body, most=(lambda: 0) if silent else _unknown_cost)
+
+
+def _unknown_cost() -> NoReturn:
+    raise Unbounded("the gateway does not know this path, nor what is paid for there")
 
 
 def _peek(body: bytes) -> Peek:

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from ampproxy.amp import clean_beta, clean_request, may_hold_thinking
 from ampproxy.config.schema import ALLOW
 from ampproxy.credentials.affinity import session_key
+from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
 from ampproxy.dialects.base import ErrorDialect, ModelInfo
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
@@ -158,8 +159,8 @@ class GenerateResource(ModelResource):
         meter = None
         if endpoint.operation in (Operation.GENERATE, Operation.EMBED):
             meter = AnswerMeter(endpoint.dialect, stream=stream)
-        free = endpoint.operation is Operation.COUNT_TOKENS
-        await spend(gateway, request, record, route, body, meter, free=free)
+        base = split_suffix(route.asked)[0]
+        await spend(gateway, request, record, route, body, meter, most=lambda: _most(endpoint, base, body))
 
     def _as_decided(self, body: bytes) -> bytes:
         """The body as it goes to Amp: under rules, one that no other reader could find another model in.
@@ -284,6 +285,20 @@ def resource_for(gateway: Gateway, endpoint: Endpoint | WrongMethod) -> ModelRes
     if endpoint.operation in (Operation.LIST_MODELS, Operation.GET_MODEL):
         return ModelListResource(gateway, endpoint)
     return GenerateResource(gateway, endpoint)
+
+
+def _most(endpoint: Endpoint, model: str, body: bytes) -> int:
+    """What a request may cost at most at Amp, in tokens.
+
+    :raises ampproxy.credits.bound.Unbounded: that cannot be told.
+    """
+    if endpoint.operation is Operation.COUNT_TOKENS:
+        return 0
+    if endpoint.operation is Operation.EMBED:
+        return most_tokens(body, 0)
+    if endpoint.operation is Operation.OTHER:
+        raise Unbounded(f"what {endpoint.method} costs is not known here")
+    return most_tokens(body, longest_answer(endpoint.dialect, model))
 
 
 def _peek(body: bytes) -> Peek:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 
 from ampproxy.config.schema import FallbackRule
 from ampproxy.routing.catalog import matches_wildcard
-from ampproxy.routing.paths import readings
+from ampproxy.routing.paths import readings, without_vendor
 from ampproxy.routing.suffix import split_suffix
 
 #: What no rule is for is not sent: a wall with a gap for everything unforeseen is none.
@@ -25,8 +25,6 @@ _STRICTNESS = {"never": 0, "limit": 1, "allow": 2}
 _PLAIN = re.compile(r"[a-z0-9][a-z0-9_-]*(?:\.[0-9][a-z0-9_-]*)*")
 #: Hyphens and dashes but the one of ASCII, and the minus sign. What NFKC makes of some is among them.
 _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2043\u2212\ufe58\ufe63\uff0d"), "-")
-#: What Bedrock has before a model's name: a region, a vendor.
-_DOTTED = re.compile(r"(?<![a-z-])(?:[a-z-]+\.)+(?=[a-z])")
 _VERSION = re.compile(r"[:@]")
 
 
@@ -89,7 +87,7 @@ def _forms(name: str) -> tuple[list[str], str, list[str]]:
     """Other forms of a name: as a whole; its last segment; and what might be the model in that."""
     whole = list(dict.fromkeys(_plain(reading) for reading in readings(name)))
     last = whole[-1].rpartition("/")[2].strip()
-    bare = _DOTTED.sub("", last, count=1)
+    bare = without_vendor(last)
     return whole, last, [bare, _VERSION.split(last)[0], _VERSION.split(bare)[0]]
 
 

@@ -38,6 +38,10 @@ _ENCODES_SLASHES = b"/api/internal/github-proxy/"
 _ROUNDS = 4
 
 
+#: What Bedrock has before a model's name: a region, a vendor.
+_VENDOR = re.compile(r"(?<![a-z.-])(?:[a-z-]+\.)+(?=[a-z])")
+
+
 class PathRefused(ClientFault):
     """Servers would read this path in different ways: 400."""
 
@@ -152,3 +156,8 @@ def _normal_escape(match: re.Match[bytes]) -> bytes:
 
 
 _quote_name = partial(quote, safe=_NAME_SAFE)
+
+
+def without_vendor(name: str) -> str:
+    """A model's name without the region and vendor that Bedrock has before it; lower case."""
+    return _VENDOR.sub("", name, count=1)

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import msgspec
 
 from ampproxy.routing.catalog import FAMILIES, matches_wildcard
+from ampproxy.routing.paths import without_vendor
 from ampproxy.wire.json import BAD_JSON, members
 
 #: More names than any batch has that people write; beyond that nobody need look.
@@ -31,7 +32,6 @@ _KEY = re.compile(rb'(?i)(?<!\\)"(?:model(?:_?(?:id|name))?|engine|deployment)"\
 _TEXT = re.compile(rb'"((?:[^"\\]|\\.){0,512})"', re.DOTALL)
 #: A letter that is written as an escape, as no encoder does: a key may be hidden by it.
 _ESCAPED_LETTER = re.compile(rb"(?<!\\)\\u00[4-7][0-9A-Fa-f]")
-_DOTTED = re.compile(r"(?:[a-z-]+\.)+(?=[a-z])")
 _string = msgspec.json.Decoder(str)
 
 
@@ -84,7 +84,7 @@ def _in_path(path: bytes) -> Iterator[str]:
 
 
 def _of_a_family(name: str) -> bool:
-    bare = _DOTTED.sub("", name, count=1)
+    bare = without_vendor(name)
     return any(matches_wildcard(pattern, bare) for pattern in _PATTERNS)
 
 

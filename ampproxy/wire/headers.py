@@ -43,11 +43,20 @@ IDENTIFYING = frozenset(
         b"sec-fetch-dest",
         b"sec-fetch-mode",
         b"sec-fetch-site",
+        b"cf-connecting-ip",
+        b"true-client-ip",
         b"via",
+        b"x-client-ip",
+        b"x-cluster-client-ip",
+        b"x-forwarded",
         b"x-forwarded-for",
         b"x-forwarded-host",
         b"x-forwarded-port",
         b"x-forwarded-proto",
+        b"x-forwarded-scheme",
+        b"x-forwarded-server",
+        b"x-forwarded-ssl",
+        b"x-original-host",
         b"x-real-ip",
         b"x-stainless-arch",
         b"x-stainless-lang",
@@ -59,12 +68,32 @@ IDENTIFYING = frozenset(
     )
 )
 
+#: By which some servers take a request for one with another path, method or stage, after all was
+#: decided.
+OVERRIDING = frozenset(
+    (
+        b"x-envoy-original-path",
+        b"x-forwarded-path",
+        b"x-forwarded-prefix",
+        b"x-forwarded-uri",
+        b"x-http-method",
+        b"x-http-method-override",
+        b"x-method-override",
+        b"x-original-method",
+        b"x-original-uri",
+        b"x-original-url",
+        b"x-rewrite-url",
+    )
+)
+#: Likewise all of Next.js' own: ``x-middleware-subrequest`` has it leave its checks out.
+_OVERRIDING_PREFIXES = (b"x-middleware-", b"x-invoke-", b"x-matched-")
+
 #: What the gateway sets anew on a request: the target's name, the body's length, the codings that
 #: the gateway itself can undo.
 REFRAMED = frozenset((b"host", b"content-length", b"accept-encoding", b"expect"))
 
 #: What never goes to the Amp upstream.
-AMP_REQUEST = HOP_BY_HOP | CREDENTIALS | IDENTIFYING | REFRAMED
+AMP_REQUEST = HOP_BY_HOP | CREDENTIALS | IDENTIFYING | OVERRIDING | REFRAMED
 
 #: What never comes back to a client: ``Server`` and ``Date`` are the gateway's own.
 RESPONSE = HOP_BY_HOP | {b"server", b"date"}
@@ -73,7 +102,7 @@ _BODY = frozenset((b"content-length", b"content-encoding", b"content-md5", b"dig
 _RESPONSE_NEW_BODY = RESPONSE | _BODY
 
 _PREFIXES = (b"proxy-", b"access-control-")
-_REQUEST_PREFIXES = (b"proxy-",)
+_REQUEST_PREFIXES = (b"proxy-", *_OVERRIDING_PREFIXES)
 
 
 def amp_request_headers(headers: Iterable[Header], *, keep: Collection[bytes] = ()) -> list[Header]:
@@ -82,7 +111,14 @@ def amp_request_headers(headers: Iterable[Header], *, keep: Collection[bytes] = 
     :param keep: lower-case names that pass although they are on the list (``upgrade`` in a tunnel).
     """
     banned = AMP_REQUEST.difference(keep) if keep else AMP_REQUEST
-    return _without(headers, banned, _REQUEST_PREFIXES, keep)
+    # To servers that make variables of headers an underscore is a hyphen.
+    kept = [header for header in headers if b"_" not in header[0] or not _is_banned(header[0], banned)]
+    return _without(kept, banned, _REQUEST_PREFIXES, keep)
+
+
+def _is_banned(name: bytes, banned: frozenset[bytes]) -> bool:
+    name = name.lower().replace(b"_", b"-")
+    return name in banned or name.startswith(_REQUEST_PREFIXES)
 
 
 def response_headers(headers: Iterable[Header], *, body_changes: bool = False) -> list[Header]:

@@ -7,13 +7,14 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ampproxy.config.schema import FallbackRule
-from ampproxy.credits.allowance import NAME, Allowance, LimitReached, Used
+from ampproxy.credits.allowance import NAME, Allowance, CountersBusy, LimitReached, Used
 from ampproxy.errors import GatewayFault
 from ampproxy.wire.redact import Secret
 
@@ -186,3 +187,25 @@ def test_killed(tmp_path, days):
     used = Allowance(Path(tmp_path), days).used(FallbackRule(action="limit", requests=10**9))
     # One may have been taken and not been said any more.
     assert len(complete) <= used.requests <= len(complete) + 1
+
+
+def test_nothing_waits(tmp_path, days):
+    """Another program that writes is said to be there at once; it keeps nobody from reading.
+    The same is true when the file is opened.
+    """
+    allowance = Allowance(tmp_path, days)
+    allowance.take(REQUESTS, None, 7)
+    other = sqlite3.connect(tmp_path / NAME, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    for counters in (allowance, Allowance(tmp_path, days)):
+        for _ in range(3):
+            with pytest.raises(CountersBusy, match="locked"):
+                counters.take(REQUESTS, None, 1)
+    assert allowance.used(REQUESTS) == Used(1, 7)
+    assert time.monotonic() - began < 0.5
+    other.execute("COMMIT")
+    allowance.take(REQUESTS, None, 1)
+    assert allowance.used(REQUESTS) == Used(2, 8)
+    other.close()
+    allowance.close()

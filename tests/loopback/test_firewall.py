@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -81,3 +84,48 @@ def test_requests(tmp_path: Path, upstream: Any) -> None:
     assert again.stop() == 0
     assert len(upstream.requests) == LIMIT
     assert "canary-amp-key" not in service.log_text + again.log_text
+
+
+def test_locked_counters(tmp_path: Path, upstream: Any) -> None:
+    """Another program has the counters: eight requests under a limit are refused after their two seconds, and
+    whatever has no limit is served meanwhile without noticing.
+    """
+    service = start(tmp_path, upstream, "{daily-requests: 20}")
+
+    def limited(_: int) -> int:
+        connection = service.connect()
+        connection.request(
+            "POST",
+            "/api/provider/openai/v1/responses",
+            '{"model": "m", "input": "hi"}',
+            {"Content-Type": "application/json"},
+        )
+        return connection.getresponse().status
+
+    def others(until: threading.Event) -> list[float]:
+        took = []
+        while not until.is_set():
+            began = time.monotonic()
+            connection = service.connect()
+            connection.request("GET", "/healthz")
+            assert connection.getresponse().status == 200
+            took.append(time.monotonic() - began)
+            time.sleep(0.02)
+        return sorted(took)
+
+    assert limited(0) == 200
+    other = sqlite3.connect(tmp_path / "state" / "credits.sqlite3", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    ended = threading.Event()
+    with ThreadPoolExecutor(9) as pool:
+        served = pool.submit(others, ended)
+        assert list(pool.map(limited, range(8))) == [503] * 8
+        ended.set()
+        took = served.result()
+    # Eight waits of half a second each in the reactor would be four.
+    assert len(took) > 20
+    assert took[-1] < 1.5
+    other.execute("COMMIT")
+    other.close()
+    assert limited(0) == 200
+    assert service.stop() == 0

@@ -17,6 +17,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from ampproxy.config.load import parse
+from ampproxy.credits.allowance import Allowance
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.resources.admission import end_revoked
@@ -206,7 +207,11 @@ class World:
     """A gateway with everything around it."""
 
     def __init__(
-        self, config: str = CONFIG, home: Path = Path("/nonexistent"), state: Path | None = None
+        self,
+        config: str = CONFIG,
+        home: Path = Path("/nonexistent"),
+        state: Path | None = None,
+        allowance: Allowance | None = None,
     ) -> None:
         self.clock = Clock()
         self.client = FakeClient()
@@ -229,6 +234,7 @@ class World:
                 seen_clients=SeenClients(log),
                 unknown_routes=RouteMemory(state, self.clock, lambda: 1_700_000_000.0, log),
                 state=state,
+                allowance=allowance or Allowance(None, lambda: "2026-11-29"),
             ),
         )
         around = self.gateway.around

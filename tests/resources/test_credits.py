@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import sqlite3
+import time
 
 import pytest
 from twisted.logger import formatEvent
 
+from ampproxy.credits.allowance import NAME, Allowance, Used
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, World
 
 JSON = {"content-type": ["application/json"]}
@@ -221,13 +224,13 @@ EVENTS = (
     b'event: response.completed\ndata: {"type": "response.completed", "response": %b}\n\n' % ANSWER
 )
 TOKENS = """
-    - {daily-tokens: 1000}
+    - {daily-tokens: 2000}
 """
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_tokens_a_day(stream):
-    """Counted by what the answer says: six times 150 fit below 1000 where each may cost some 130 at most."""
+    """Counted by what the answer says: six times 150 fit below 2000 where each may cost some 1130 at most."""
     on = world(TOKENS)
     served = 0
     while True:
@@ -242,23 +245,23 @@ def test_tokens_a_day(stream):
     assert served == 6
     assert connection.status == 402
     assert (
-        "900 of 1000 tokens (this request may cost up to" in json.loads(connection.body)["error"]["message"]
+        "900 of 2000 tokens (this request may cost up to" in json.loads(connection.body)["error"]["message"]
     )
 
 
 def test_a_crowd_takes_no_more_tokens_than_there_are():
     """Of fifty that nobody has answered yet, as many went as may cost the limit together."""
-    on = world("\n    - {daily-tokens: 10000}\n")
+    on = world("\n    - {daily-tokens: 30000}\n")
     for _ in range(50):
         ask(on, max_output_tokens=460)
     used = on.gateway.around.allowance.used(on.config.ampcode.fallback[0])
-    assert used.requests == len(on.client.sent) == 10000 // (used.tokens // used.requests)
-    assert used.tokens <= 10000
+    assert used.requests == len(on.client.sent) == 30000 // (used.tokens // used.requests)
+    assert used.tokens <= 30000
 
 
 def test_what_nobody_counted_stays_taken():
     """A stream that broke off may have cost all that it could."""
-    on = world(TOKENS)
+    on = world("\n    - {daily-tokens: 3000}\n")
     ask(on, stream=True, max_output_tokens=800)
     stream = on.client.sent[-1].respond(200, {"content-type": ["text/event-stream"]})
     stream.data(b"event: response.created\ndata: {}\n\n")
@@ -291,13 +294,13 @@ GEMINI = f"{PROVIDER}/google/v1beta/models/m-9:generateContent"
 )
 def test_all_that_a_request_may_cost(path, more):
     """Several answers cost several times as much; Google's members have two spellings."""
-    on = world("\n    - {daily-tokens: 1500}\n")
+    on = world("\n    - {daily-tokens: 2500}\n")
     assert ask(on, path=path, **more).status == 402
     assert on.client.sent == []
 
 
 def test_google_bounds_are_read():
-    on = world("\n    - {daily-tokens: 1500}\n")
+    on = world("\n    - {daily-tokens: 2500}\n")
     for config in (
         {"generationConfig": {"maxOutputTokens": 90}},
         {"generation_config": {"max_output_tokens": 90.0}},
@@ -399,3 +402,169 @@ def test_without_rules_bodies_stay():
     body = b'{ "model": "a", "input": "hi",  "model": "b" }'
     on.request("POST", f"{PROVIDER}/openai/v1/responses", body=body)
     assert on.client.sent[-1].body == body
+
+
+BOUND = {"max_output_tokens": 100}
+CHAT_PATH = f"{PROVIDER}/openai/v1/chat/completions"
+MESSAGES = f"{PROVIDER}/anthropic/v1/messages"
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "why"),
+    [
+        (None, {"previous_response_id": "resp_1", **BOUND}, "previous_response_id"),
+        (None, {"conversation": {"id": "conv_1"}, **BOUND}, "conversation"),
+        (None, {"prompt": {"id": "pmpt_1"}, **BOUND}, "prompt"),
+        (None, {"input": [{"type": "item_reference", "id": "i"}], **BOUND}, "item_reference"),
+        (None, {"input": [{"content": [{"type": "input_file", "file_id": "f"}]}], **BOUND}, "file_id"),
+        (None, {"tools": [{"type": "web_search"}], **BOUND}, "web_search"),
+        (CHAT_PATH, {"max_tokens": 5, "n": "100"}, "number of answers"),
+        (
+            CHAT_PATH,
+            {"max_tokens": 5, "messages": [{"content": [{"image_url": {"url": "https://x/y"}}]}]},
+            "image_url",
+        ),
+        (
+            MESSAGES,
+            {"max_tokens": 5, "messages": [{"content": [{"type": "document", "source": {"type": "url"}}]}]},
+            "url",
+        ),
+        (GEMINI, {"cachedContent": "c"}, "cachedContent"),
+        (GEMINI, {"contents": [{"parts": [{"fileData": {"fileUri": "f"}}]}]}, "fileData"),
+        (GEMINI, {"tools": [{"googleSearch": {}}]}, "googleSearch"),
+        (
+            f"{MESSAGES}/batches",
+            {"requests": [{"params": {"model": "gpt-9", "max_tokens": 64000}}] * 500},
+            "path",
+        ),
+        (GEMINI.replace("generateContent", "batchGenerateContent"), {"batch": {}}, "batchGenerateContent"),
+    ],
+)
+def test_what_has_no_bound_is_refused(path, more, why):
+    """Under a limit in tokens, however high, with the reason; under one in requests it goes."""
+    for rule, status in (("daily-tokens: 900000000", 402), ("daily-requests: 1", None)):
+        on = world(f"\n    - {{{rule}}}\n")
+        answer = ask(on, path=path or f"{PROVIDER}/openai/v1/responses", **more)
+        assert len(on.client.sent) == (status is None)
+        if status is not None:
+            assert answer.status == status
+            error = json.loads(answer.body)["error"]
+            message = error if isinstance(error, str) else error["message"]
+            assert why in message
+            assert "daily-requests" in message
+            assert "line" in message
+
+
+@pytest.mark.parametrize("count", [50, 100])
+@pytest.mark.parametrize(
+    ("path", "more", "input_tokens", "output_tokens"),
+    [
+        (None, {}, 100, 128_000),
+        (None, {"max_output_tokens": "16"}, 100, 128_000),
+        (None, {"max_output_tokens": 4000}, 1100, 4000),
+        (CHAT_PATH, {"max_tokens": 2000, "n": 3}, 100, 6000),
+        (None, {"previous_response_id": "resp_1", **BOUND}, 400_000, 100),
+    ],
+)
+def test_a_crowd_never_overruns_a_limit(count, path, more, input_tokens, output_tokens):
+    """All at once, each costing what it may at most; then, those answered, as many again."""
+    limit = 2_000_000
+    on = world(f"\n    - {{daily-tokens: {limit}}}\n")
+    usage = {"input_tokens": input_tokens, "output_tokens": output_tokens}
+    usage |= {"prompt_tokens": input_tokens, "completion_tokens": output_tokens}
+    told = json.dumps({"object": "response", "choices": [], "usage": usage}).encode()
+    for _ in range(3):
+        before = len(on.client.sent)
+        for _ in range(count):
+            ask(on, "gpt-6-sol", path=path or f"{PROVIDER}/openai/v1/responses", **more)
+        for sent in on.client.sent[before:]:
+            sent.respond_whole(200, told, JSON)
+        on.turn()
+    used = on.gateway.around.allowance.used(on.config.ampcode.fallback[0])
+    assert used.tokens <= limit
+    assert used.tokens == (input_tokens + output_tokens) * len(on.client.sent)
+    assert bool(on.client.sent) is ("previous_response_id" not in more)
+
+
+@pytest.fixture
+def counted(tmp_path):
+    """A gateway with counters on disk, and another program's connection to them."""
+    allowance = Allowance(tmp_path, lambda: "2026-11-29")
+    on = World(BASE + "  fallback: [{daily-requests: 5}]\n", allowance=allowance)
+    rule = on.config.ampcode.fallback[0]
+    allowance.used(rule)
+    other = sqlite3.connect(tmp_path / NAME, isolation_level=None)
+    yield on, other, lambda: allowance.used(rule)
+    other.close()
+    allowance.close()
+
+
+def test_locked_counters_hold_nobody_up(counted):
+    """While another program has them, a request waits by the clock and not in the reactor; it goes as soon as
+    they are free, and what else comes meanwhile is served.
+    """
+    on, other, used = counted
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    waiting = [ask(on) for _ in range(3)]
+    on.clock.pump([0.1] * 10)
+    assert time.monotonic() - began < 0.4
+    assert on.request("GET", "/healthz").status == 200
+    on.request("GET", "/api/user")
+    assert [sent.url for sent in on.client.sent] == ["https://amp.test/api/user"]
+    assert used() == Used()
+    other.execute("COMMIT")
+    on.clock.advance(0.1)
+    assert len(on.client.sent) == 1 + len(waiting)
+    assert used() == Used(3)
+
+
+def test_locked_for_too_long(counted):
+    """Fails closed within two seconds: 503, nothing sent, nothing counted."""
+    on, other, used = counted
+    other.execute("BEGIN IMMEDIATE")
+    answer = ask(on)
+    on.clock.pump([0.1] * 21)
+    assert answer.status == 503
+    assert json.loads(answer.body)["error"]["code"] == "amp_limit_unknown"
+    other.execute("COMMIT")
+    on.clock.pump([0.1] * 21)
+    assert on.client.sent == []
+    assert used() == Used()
+
+
+def test_a_client_that_leaves_while_it_waits_takes_nothing(counted):
+    on, other, used = counted
+    other.execute("BEGIN IMMEDIATE")
+    ask(on).leave()
+    other.execute("COMMIT")
+    on.clock.pump([0.1] * 3)
+    assert on.client.sent == []
+    assert used() == Used()
+    assert on.exchanges[-1]["outcome"] == "client-left"
+
+
+def test_giving_back_waits_behind_the_answer(counted):
+    """The client has its answer at once; what it did not use is given back when the counters are free."""
+    on, other, used = counted
+    answer = ask(on)
+    other.execute("BEGIN IMMEDIATE")
+    on.client.sent[-1].respond_whole(429, b"{}", JSON)
+    on.turn()
+    assert answer.body == b"{}"
+    on.clock.pump([0.1] * 100)
+    assert used() == Used(1)
+    other.execute("COMMIT")
+    on.clock.advance(0.1)
+    assert used() == Used(0)
+
+
+def test_giving_back_that_fails_is_told(counted):
+    """All stays counted, and the log says so."""
+    on, other, used = counted
+    ask(on)
+    other.execute("BEGIN IMMEDIATE")
+    on.client.sent[-1].respond_whole(429, b"{}", JSON)
+    on.clock.pump([0.1] * 610)
+    assert used() == Used(1)
+    assert "cannot be kept" in formatEvent(on.events[-1])

@@ -36,9 +36,39 @@ class Forwarding(unittest.TestCase):
         self.assertEqual(self.forwarded("GET", path).url, "https://amp.test" + path)
 
     def test_every_method(self) -> None:
-        """Any method goes through, unknown ones too."""
-        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
+        """Any method goes through that a client may have."""
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
             self.assertEqual(self.forwarded(method, "/api/x").method, method)
+
+    def test_overriding_headers(self) -> None:
+        """What has a server take the request for another one stays behind, however it is written."""
+        names = [
+            *(
+                "X-Original-URL",
+                "X-Rewrite-URL",
+                "X-HTTP-Method-Override",
+                "X-HTTP-Method",
+                "X-Method-Override",
+            ),
+            *("X-Middleware-Subrequest", "x-middleware-rewrite", "X-Forwarded-Prefix", "X-Original-URI"),
+            *(
+                "X_Original_URL",
+                "X-Http_Method-Override",
+                "X_API_KEY",
+                "X_Forwarded_For",
+                "Proxy_Authorization",
+            ),
+        ]
+        sent = self.forwarded("GET", "/api/user", {**dict.fromkeys(names, "/api/other"), "X_Amp_Y": "1"})
+        there = {name.lower() for name, _ in sent.headers.getAllRawHeaders()}
+        self.assertEqual(there, {b"authorization", b"x-api-key", b"x_amp_y"})
+
+    def test_headers_of_the_connection(self) -> None:
+        """What the client's Connection names is of that connection: on model routes as well."""
+        named = {"Connection": "X-Hop, x-Amp-Thread-Id", "X-Hop": "1", "X-Amp-Thread-Id": "T-1"}
+        for path in ("/api/user", "/api/provider/openai/v1/responses"):
+            sent = self.forwarded("POST", path, named, b'{"model": "m", "input": "hi"}')
+            self.assertEqual(sent.header("x-hop") + sent.header("x-amp-thread-id"), [])
 
     def test_the_key_is_swapped(self) -> None:
         """The client's credentials stay here; the owner's key goes, in both of its headers."""
@@ -399,3 +429,22 @@ def test_upload_that_the_upstream_paused_at_its_end() -> None:
     producer.resumeProducing()
     assert connection.transport.producerState == "producing"
     assert world.client.sent[0].body_done
+
+
+@pytest.mark.parametrize("method", ["TRACE", "CONNECT", "TRACK", "DEBUG", "PROPFIND", "get", "X" * 5000])
+@pytest.mark.parametrize(
+    "path",
+    ["/api/user", "/docs", "/api/provider/x/y", "/v1/messages", "/healthz", "/ampproxy/accounts", "/nobody"],
+)
+def test_other_methods(method: str, path: str) -> None:
+    """405 with those that there are: TRACE would show the owner's key to whoever asks."""
+    world = World()
+    answer = world.request(method, path)
+    assert answer.status == 405
+    assert b"Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" in answer.answer
+    assert world.client.sent == []
+
+
+def test_connect() -> None:
+    """An authority is no path."""
+    assert World().request("CONNECT", "example.org:443").status == 400
