@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from twisted.internet.interfaces import IReactorTime
@@ -28,10 +28,15 @@ class Board:
 
     :param gateway: gives the one that is in force.
     :param logged: how many events of the log there were, by level.
+    :param longest: how long the longest turn of the reactor lasted, in seconds.
     """
 
     def __init__(
-        self, clock: IReactorTime, gateway: Callable[[], Gateway], logged: Mapping[str, int]
+        self,
+        clock: IReactorTime,
+        gateway: Callable[[], Gateway],
+        logged: Mapping[str, int],
+        longest: Callable[[], float] = float,
     ) -> None:
         self.registry = CollectorRegistry()
         self.exchanges = ExchangeMetrics()
@@ -43,6 +48,11 @@ class Board:
             registry=self.registry,
         )
         self.lag = Lag(clock, lag.observe)
+        Gauge(
+            "ampproxy_reactor_longest_stall_seconds",
+            "The longest turn of the reactor so far, of those that were too long.",
+            registry=self.registry,
+        ).set_function(longest)
         self.registry.register(StateCollector(gateway, logged))
         ProcessCollector(registry=self.registry)
 
