@@ -56,6 +56,10 @@ setup(
         "prometheus-client >= 0.20",
         # OAuth's messages for logins, without I/O: PKCE, authorization requests, answers with tokens
         "oauthlib >= 3.2",
+        # the user's regular expressions with a deadline, which Python's own module cannot have: a careless
+        # one would stop the service. Drop-in, no dependencies, wheels for every platform and Python here
+        # (google-re2, which is linear, has them for few)
+        "regex >= 2024.4",
         # SOCKS5's messages for proxy-url, without I/O: Twisted has no SOCKS5 client
         "socksio >= 1.0",
     ],

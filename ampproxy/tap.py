@@ -39,6 +39,7 @@ from ampproxy.logs.observer import LogObserver
 from ampproxy.logs.queued import QueuedOutput
 from ampproxy.logs.twistd import output_of
 from ampproxy.metrics.service import MetricsService
+from ampproxy.metrics.stalls import Stalls
 from ampproxy.notify import Notifier, for_successor
 from ampproxy.process import Process, leave_no_core, state_of
 from ampproxy.relay.clients import SeenClients
@@ -133,7 +134,8 @@ def _make(options: Options, reactor: Any) -> GatewayService:
     succession: Succession | None = options["succession"]
     config: Config = options["parsed"]
     log = _log_observer(options.parent, reactor)
-    metrics = MetricsService(reactor, Logger(namespace="ampproxy"), {} if log is None else log.counts)
+    own = Logger(namespace="ampproxy")
+    metrics = MetricsService(reactor, own, {} if log is None else log.counts, Stalls(reactor, own))
     try:
         cache = cache_folder(os.environ, Path.home())
         service = build(

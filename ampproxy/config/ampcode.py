@@ -9,7 +9,11 @@ from ampproxy.config import readers
 from ampproxy.config.fallback import ROLE, Fallback
 from ampproxy.config.reading import Found, ListOf, Place, Reader, Reported, Section, Setting
 from ampproxy.config.schema import AmpCode, Mapping
+from ampproxy.wire.patterns import slow_text
 from ampproxy.wire.redact import Secret
+
+#: The longest name that is compared with patterns; see :mod:`ampproxy.routing.decide`.
+MAX_NAME = 512
 
 #: Keys of older files, with the section and the key that replace them.
 MOVED = {
@@ -35,11 +39,18 @@ def _mapping(found: Found) -> Mapping:
             raise Reported
         try:
             pattern = re.compile(source, re.IGNORECASE)
-        except (re.error, OverflowError, RecursionError) as error:
+            slow = slow_text(source, MAX_NAME)
+        except (re.error, ValueError, OverflowError, RecursionError) as error:
             found.at("source").complain(
                 f"is not a regular expression: {error}: correct it, or leave out regex"
             )
             raise Reported from None
+        if slow:
+            found.at("source").warn(
+                "takes too long to compare with some names, as it repeats what holds repeats: a request for"
+                f" such a name ({slow[:20]}...) is refused; write it so that no part of a name can be read in"
+                " two ways"
+            )
     return Mapping(
         source=source,
         target=found.values["target"],

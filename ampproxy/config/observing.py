@@ -84,6 +84,13 @@ LOGGING = Section(
             " lost, and counted.",
             "4MiB",
         ),
+        Setting(
+            "stall",
+            "stall",
+            readers.duration(),
+            "What holds up all streams for so long is told as a warning, with the lines of code that ran.",
+            "250ms",
+        ),
     ),
 )
 

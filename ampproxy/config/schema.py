@@ -237,6 +237,7 @@ class Logging:
     :param rotate_size: bytes that the file of ``--logfile`` may hold before it is set aside.
     :param rotate_keep: how many files that were set aside are kept; 0: none ever is set aside.
     :param buffer: characters that wait to be written while the log's reader does not read.
+    :param stall: seconds from which on a turn of the reactor is told of.
     """
 
     format: Literal["text", "json"] = "text"
@@ -244,6 +245,7 @@ class Logging:
     rotate_size: int = 10 * 1024 * 1024
     rotate_keep: int = 9
     buffer: int = 4 * 1024 * 1024
+    stall: float = 0.25
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

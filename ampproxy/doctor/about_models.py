@@ -13,7 +13,7 @@ from ampproxy.doctor.capabilities import Gap, gaps
 from ampproxy.doctor.context import Context, Probe
 from ampproxy.doctor.finding import Finding, note, ok, problem, warning
 from ampproxy.routing.decide import Router
-from ampproxy.routing.mappings import Mappings
+from ampproxy.routing.mappings import Mappings, SlowPattern
 from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
@@ -90,11 +90,18 @@ def _uses(context: Context, router: Router, mapping: Mapping) -> list[str]:
     """The roles in which a version that is looked at comes to this mapping."""
     assert context.config is not None
     table = Mappings(context.config.ampcode.mappings)
+
+    def found_for(ask: Ask) -> Mapping | None:
+        try:
+            return table.find(ask.model, ask.role)
+        except SlowPattern:
+            return None
+
     found = [
         ask.role
         for version in versions(context)
         for ask in asks(version.built)
-        if table.find(ask.model, ask.role) is mapping
+        if found_for(ask) is mapping
         and router.route(ask.model, amp=True, role=ask.role).kind is RouteKind.MAPPED
     ]
     return list(dict.fromkeys((*mapping.roles, *found)))

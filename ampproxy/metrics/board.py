@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import exposition as openmetrics
@@ -33,10 +33,15 @@ class Board:
 
     :param gateway: gives the one that is in force.
     :param logged: how many events of the log there were, by level.
+    :param longest: how long the longest turn of the reactor lasted, in seconds.
     """
 
     def __init__(
-        self, clock: IReactorTime, gateway: Callable[[], Gateway], logged: Mapping[str, int]
+        self,
+        clock: IReactorTime,
+        gateway: Callable[[], Gateway],
+        logged: Mapping[str, int],
+        longest: Callable[[], float] = float,
     ) -> None:
         self.registry = CollectorRegistry()
         self.exchanges = ExchangeMetrics()
@@ -48,6 +53,11 @@ class Board:
             registry=self.registry,
         )
         self.lag = Lag(clock, lag.observe)
+        Gauge(
+            "ampproxy_reactor_longest_stall_seconds",
+            "The longest turn of the reactor so far, of those that were too long.",
+            registry=self.registry,
+        ).set_function(longest)
         self.registry.register(StateCollector(gateway, logged))
         ProcessCollector(registry=self.registry)
 

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 
 from ampproxy.config.schema import Config, Metrics
 from ampproxy.listen import describe
+from ampproxy.metrics.stalls import Stalls
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.metrics import MetricsResource
@@ -38,14 +39,18 @@ class MetricsService:
 
     :param reactor: listens, and has the time.
     :param logged: how many events of the log there were, by level.
+    :param stalls: tells of turns of the reactor that last too long, whether metrics are shown or not.
     :ivar port: what it listens on, if it does.
     """
 
-    def __init__(self, reactor: Any, log: Logger, logged: Mapping[str, int]) -> None:
+    def __init__(
+        self, reactor: Any, log: Logger, logged: Mapping[str, int], stalls: Stalls | None = None
+    ) -> None:
         self.port: IListeningPort | None = None
         self._reactor = reactor
         self._log = log
         self._logged = logged
+        self._stalls = stalls
         self._gateway: Gateway | None = None
         self._settings = Metrics(enable=False)
         self._board: Board | None = None
@@ -66,6 +71,8 @@ class MetricsService:
         """Another configuration is in force."""
         del secrets  # nothing of what is shown can hold one
         self._gateway = gateway
+        if self._stalls is not None:
+            self._stalls.use(gateway.config.logging.stall)
         settings, before = gateway.config.metrics, self._settings
         self._settings = settings
         if not self._running:
@@ -77,13 +84,17 @@ class MetricsService:
             self._configure(gateway)
 
     def start(self) -> None:
-        """Listen, if that is wanted."""
+        """Listen, if that is wanted; and watch the reactor, in any case."""
         self._running = True
+        if self._stalls is not None:
+            self._stalls.start()
         self._open_when_closed()
 
     def stop(self) -> Deferred[None]:
         """Listen no longer; another process may want the port. Fires when it can have it."""
         self._running = False
+        if self._stalls is not None:
+            self._stalls.stop()
         self._drop()
         return self._close()
 
@@ -102,7 +113,7 @@ class MetricsService:
             # Here and not at the top: loading it takes a while, and nobody may want it.
             from ampproxy.metrics.board import Board
 
-            self._board = Board(self._reactor, self._current, self._logged)
+            self._board = Board(self._reactor, self._current, self._logged, self._longest)
         self._configure(gateway)
         self._board.lag.start()
         self._most = _BATCH
@@ -111,6 +122,9 @@ class MetricsService:
     def _current(self) -> Gateway:
         assert self._gateway is not None
         return self._gateway
+
+    def _longest(self) -> float:
+        return 0.0 if self._stalls is None else self._stalls.longest
 
     def _configure(self, gateway: Gateway) -> None:
         config = gateway.config

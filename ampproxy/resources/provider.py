@@ -179,6 +179,14 @@ class GenerateResource(ModelResource):
         record.asked, record.kind = route.asked, route.kind.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         self._tell(route)
+        if route.slow is not None:
+            # Without the name, so that the same trouble is the same warning.
+            self.gateway.log.warn(
+                "ampcode.model-mappings, line {line}: {pattern} takes too long to compare with a name that"
+                " was asked for; such requests are refused",
+                line=route.slow.line,
+                pattern=route.slow.source,
+            )
         return route
 
     async def _answer(

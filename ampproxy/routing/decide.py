@@ -21,7 +21,7 @@ from functools import lru_cache, partial
 from ampproxy.config.schema import Config, FallbackRule, Mapping
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.fallback import limits_of, place_of, rule_for, rule_for_untold, strictest
-from ampproxy.routing.mappings import Mappings
+from ampproxy.routing.mappings import Mappings, SlowPattern
 from ampproxy.routing.paths import misleading
 from ampproxy.routing.remedy import account_for, nearest, remedy_for
 from ampproxy.routing.route import Offer, Route, RouteKind
@@ -168,7 +168,10 @@ class _Decision:
         return self._served(RouteKind.LOCAL, self.base, self.suffix, offers)
 
     def _mapped(self) -> Route | None:
-        mapping = self.mappings.find(self.base, self.role)
+        try:
+            mapping = self.mappings.find(self.base, self.role)
+        except SlowPattern as slow:
+            return self._undecided(slow.mapping)
         if mapping is None:
             role = f" or its role {self.role}" if self.role else ""
             self.reasons.append(f"No model mapping matches {shown(self.base)}{role}.")
@@ -192,6 +195,21 @@ class _Decision:
             f"({_describe(mapping)}); {base} is offered by {_accounts(offers)}."
         )
         return self._served(RouteKind.MAPPED, base, suffix, offers)
+
+    def _undecided(self, mapping: Mapping) -> Route:
+        """Nobody knows whether a mapping is for the name: it goes nowhere, and above all not to Amp."""
+        self.reasons.append(
+            f"Whether {_describe(mapping)} is for this name takes too long to find out, so the request is"
+            " refused: correct the pattern, whose repeats hold repeats (ampproxy check)."
+        )
+        return Route(
+            kind=RouteKind.NONE,
+            asked=self.asked,
+            suffix=self.suffix or None,
+            reasons=tuple(self.reasons),
+            role=self.role,
+            slow=mapping,
+        )
 
     def _rests(self, base: str) -> bool:
         if base in self.exhausted:

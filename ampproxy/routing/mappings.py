@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from time import thread_time
 
 from ampproxy.config.schema import Mapping
+from ampproxy.wire.patterns import BUDGET, Pattern, compiled, found
+
+
+class SlowPattern(Exception):
+    """Whether a mapping is for a name takes longer to find out than anybody may wait.
+
+    :ivar mapping: the one whose pattern it is.
+    """
+
+    def __init__(self, mapping: Mapping) -> None:
+        super().__init__(mapping.source)
+        self.mapping = mapping
 
 
 class Mappings:
@@ -26,24 +39,48 @@ class Mappings:
     def find(self, base: str, role: str = "") -> Mapping | None:
         """The mapping for a name without its thinking suffix; case does not count.
 
+        It takes :data:`~ampproxy.wire.patterns.BUDGET` at the most.
+
+        :param base: of bounded length; see :data:`ampproxy.routing.decide.MAX_NAME`.
         :param role: what Amp uses it for, if that is known.
+        :raises SlowPattern: a pattern takes longer for this name. None behind it is tried: the name may be
+            meant by this one.
         """
         table = self._by_role.get(role)
-        found = None if table is None else table.find(base)
-        return self._any.find(base) if found is None else found
+        end = thread_time() + BUDGET
+        mapping = None if table is None else table.find(base, end)
+        return self._any.find(base, end) if mapping is None else mapping
 
 
 class _Table:
     def __init__(self, mappings: Iterable[Mapping]) -> None:
         everything = tuple(mappings)
         self._exact = {m.source.lower(): m for m in everything if m.source and m.pattern is None}
-        self._rest = tuple(m for m in everything if m.pattern is not None or not m.source)
+        self._rest: tuple[tuple[Mapping, Pattern | None], ...] = tuple(
+            (m, None if m.pattern is None else compiled(m.source))
+            for m in everything
+            if m.pattern is not None or not m.source
+        )
 
-    def find(self, base: str) -> Mapping | None:
+    def find(self, base: str, end: float) -> Mapping | None:
+        """As :meth:`Mappings.find`.
+
+        :param end: of the time, in seconds of this thread.
+        """
         exact = self._exact.get(base.lower())
         if exact is not None:
             return exact
-        for mapping in self._rest:
-            if mapping.pattern is None or mapping.pattern.search(base):
+        for mapping, pattern in self._rest:
+            if pattern is None or _is_for(mapping, pattern, base, end):
                 return mapping
         return None
+
+
+def _is_for(mapping: Mapping, pattern: Pattern, base: str, end: float) -> bool:
+    left = end - thread_time()
+    try:
+        if left > 0:
+            return found(pattern, base, left)
+    except TimeoutError:
+        pass
+    raise SlowPattern(mapping)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from ampproxy.config.schema import Account, FallbackRule
+from ampproxy.config.schema import Account, FallbackRule, Mapping
 
 
 class RouteKind(enum.Enum):
@@ -40,6 +40,7 @@ class Route:
     :param role: what Amp uses the model for; empty if nothing tells.
     :param fallback: for ``AMP``: the rule that lets it go there; for ``NONE``: the one that keeps it from it.
     :param nearest: for ``AMP`` and ``NONE``: the models served here whose names are most like it.
+    :param slow: for ``NONE``: the mapping whose pattern takes too long for the name.
     """
 
     kind: RouteKind
@@ -52,3 +53,4 @@ class Route:
     role: str = ""
     fallback: FallbackRule | None = None
     nearest: tuple[str, ...] = ()
+    slow: Mapping | None = None

@@ -104,6 +104,30 @@ def test_nobody_reads(tmp_path: Path) -> None:
         process.wait(60)
 
 
+def test_what_held_up_everybody(tmp_path: Path) -> None:
+    """A request that takes the reactor's whole time is told of, with the lines that ran."""
+    slow = "import time, ampproxy.resources.base as b; b.told_path = lambda request: time.sleep(0.7) or '/x'"
+    service = Service(tmp_path, CONFIG, first=slow)
+    try:
+        connection = service.connect()
+        # The watch begins a little after the port is open.
+        service.wait_for(lambda: asked(connection) and "The reactor was held up for" in service.log_text)
+        (line, *_) = [line for line in service.log_text.splitlines() if "was held up" in line]
+        assert re.search(
+            r" warn  The reactor was held up for 0\.[6-9][0-9]? s: all streams waited\. It ran", line
+        )
+        assert "ampproxy/resources/base.py:" in line
+        connection.close()
+    finally:
+        service.stop()
+
+
+def asked(connection: http.client.HTTPConnection) -> bool:
+    connection.request("GET", "/x")
+    connection.getresponse().read()
+    return True
+
+
 def test_our_own_lines(service: Service) -> None:
     """Every line is ours, once: twistd's format stands beside it nowhere."""
     answer = ask(service, **{"X-Request-Id": "mine-1"})

@@ -1,0 +1,140 @@
+"""A careless pattern of the user's stops nobody, and sends nothing to Amp."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from ampproxy.config.load import parse
+from ampproxy.config.schema import Mapping
+from ampproxy.routing.decide import MAX_NAME, Router
+from ampproxy.routing.mappings import Mappings, SlowPattern
+from ampproxy.routing.route import RouteKind
+from ampproxy.wire.patterns import slow_text
+
+#: Each with a name that Python's own module takes minutes or years for.
+EVIL = [
+    (r"(a+)+b", "a" * MAX_NAME),
+    (r"^(a|aa)+$", "a" * (MAX_NAME - 1) + "!"),
+    (r"(x+x+)+y", "x" * MAX_NAME),
+    (r"^(([a-z])+.)+[A-Z]([a-z])+\d$", "a" * MAX_NAME),
+    (r"(.*a){20}x", "a" * MAX_NAME),
+]
+#: Patterns that Python's own module is slow for, and the one with the deadline is not.
+SPARED = [
+    (r"^(claude-?)?([a-z0-9]+-?)+-haiku$", "claude" + "a" * 490 + "-haiku!"),
+    (r"^(\w+[-.]?)*:$", "claude-opus-4.5-" * 31 + ":!"),
+    (r"(a|a)*b$", "a" * MAX_NAME),
+    (r"^([a-z]+|[a-c0-9]+-?)+haiku-.$", "claude" + "a" * 480 + "haiku-!!"),
+]
+#: Patterns as people write them.
+GOOD = [
+    "^claude-haiku-",
+    "gpt-5(\\.[0-9]+)?(-mini|-nano)?$",
+    ".*haiku.*",
+    "^(openai/)?gpt-[0-9.]+(-[a-z]+)*$",
+    "^[a-z0-9.-]+:free$",
+    "claude-(opus|sonnet)-[0-9]+(-[0-9]{8})?",
+    "(?i)^gemini-.+-(pro|flash)(-preview-[0-9-]+)?$",
+    "^(?!claude).*",
+]
+
+
+def mapping(source: str, target: str = "b", line: int = 7, roles: tuple[str, ...] = ()) -> Mapping:
+    pattern = re.compile(source, re.IGNORECASE)
+    return Mapping(source=source, target=target, pattern=pattern, line=line, roles=roles)
+
+
+def configured(source, folder):
+    text = CONFIG.format(source=source)
+    return parse(text, name="f", environ={}, home=folder, read_secret=Path.read_text)
+
+
+def quickly(what):
+    """Its result, within 50 ms of this thread's time."""
+    began = time.thread_time()
+    try:
+        return what()
+    finally:
+        assert time.thread_time() - began < 0.05
+
+
+@pytest.mark.parametrize(("source", "name"), EVIL)
+def test_a_bound_that_holds(source, name):
+    """However long a pattern would take, the answer is there at once: nobody knows."""
+    table = Mappings([mapping(source)])
+    assert table.find("b-b", "smart") is None
+    with pytest.raises(SlowPattern) as caught:
+        quickly(lambda: table.find(name))
+    assert caught.value.mapping.line == 7
+
+
+@pytest.mark.parametrize(("source", "name"), SPARED)
+def test_spared(source, name):
+    """Some such patterns are no trouble at all."""
+    assert quickly(lambda: Mappings([mapping(source)]).find(name)) is None
+
+
+def test_all_patterns_share_the_time():
+    """Twenty such patterns take no longer than one, with and without a role."""
+    sources = [source for source, name in EVIL if set(name) == {"a"}]
+    evil = [mapping(source, roles=roles) for source in sources * 10 for roles in ((), ("smart",))]
+    table = Mappings(evil)
+    for role in ("", "smart"):
+        with pytest.raises(SlowPattern):
+            quickly(lambda role=role: table.find("a" * MAX_NAME, role))
+
+
+@pytest.mark.parametrize("source", GOOD)
+def test_usual_patterns(source):
+    """They match as Python's own module does, and no name that is made up makes them slow."""
+    table, own = Mappings([mapping(source)]), re.compile(source, re.IGNORECASE)
+    for name in ("claude-haiku-4-5", "GPT-5.2-Mini", "openai/gpt-5.4-codex", "x:free", "claude-opus-4-2025",
+                 "gemini-3-pro-preview-11-2025", "", "é" * 40, "a-" * 256):  # fmt: skip
+        assert (table.find(name) is not None) == (own.search(name) is not None), name
+    assert slow_text(source, MAX_NAME) == ""
+
+
+CONFIG = """
+ampcode:
+  upstream-url: https://amp.test
+  model-mappings:
+    - {{from: '{source}', to: b, regex: true}}
+openai-compatibility:
+  - {{name: x, base-url: "https://x.test", models: [{{name: b}}]}}
+"""
+
+
+@pytest.mark.parametrize(("source", "name"), EVIL)
+def test_check_tells(source, name, tmp_path):
+    """``ampproxy check``, the start and a reload warn of such a pattern, with its line."""
+    config = configured(source, tmp_path)
+    (warning,) = [told for told in config.warnings if "takes too long" in told]
+    assert warning.startswith("f:5: ampcode.model-mappings[0].from: takes too long")
+    assert "is refused" in warning
+
+
+@pytest.mark.parametrize("source", GOOD)
+def test_check_is_silent(source, tmp_path):
+    """No warning of a pattern that is none of these."""
+    config = configured(source, tmp_path)
+    assert not [told for told in config.warnings if "too long" in told]
+
+
+@pytest.mark.parametrize(("source", "name"), EVIL)
+def test_nothing_goes_to_amp(source, name, tmp_path):
+    """A name that cannot be compared in time is refused, though Amp may serve what no mapping is for; the
+    same name costs no time again.
+    """
+    router = Router(configured(source, tmp_path))
+    assert router.route("unmapped!", amp=True).kind is RouteKind.AMP
+    route = quickly(lambda: router.route(name, amp=True))
+    assert route.kind is RouteKind.NONE
+    assert route.slow is not None
+    assert "line 5" in route.reasons[-1]
+    began = time.thread_time()
+    assert router.route(name, amp=True) is route
+    assert time.thread_time() - began < 0.005
