@@ -47,6 +47,7 @@ from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.relay.record import Observer
 from ampproxy.relay.unknown import RouteMemory
+from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch, Reloader, Snapshot
 from ampproxy.resources.descriptors import raise_limit
 from ampproxy.resources.gateway import Gateway, Surroundings
@@ -360,6 +361,7 @@ def build(
         observers=observers if ledger is None else (*observers, ledger.observe),
         state=state,
         names_salt=_names_salt(state, log),
+        workers=Workers(_in_thread(reactor)),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
         in_force=in_force if ledger is None else (*in_force, partial(_keep_by, ledger)),
@@ -399,10 +401,13 @@ def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
 
         return Store(path)
 
-    def in_thread(work: Callable[[], Any]) -> Deferred[Any]:
-        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
-
+    in_thread = _in_thread(reactor)
     return Recorder(str(path), make_store, clock=reactor, in_thread=in_thread, wall=time.time, log=log)
+
+
+def _in_thread(reactor: Any) -> Callable[[Callable[[], Any]], Deferred[Any]]:
+    """Runs a function in one of the reactor's threads."""
+    return lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
 
 def _keep_by(ledger: Recorder, gateway: Gateway, secrets: Collection[Secret]) -> None:

@@ -387,6 +387,26 @@ class Names:
         return shorten(self._illegal.sub("_", name) or "tool", self._limit)
 
 
+#: A vendor's id that is longer is not taken over: each event of a stream may repeat it.
+LONGEST_ID: Final = 256
+#: Bytes of members that each event of a stream may repeat.
+_MOST_REPEATED: Final = 2048
+
+
+def repeated(extras: Mapping[str, Json]) -> dict[str, Json]:
+    """Those of an answer's members that each event of its stream may repeat: all that any vendor gives.
+
+    What is large and told once must not be sent ten thousand times.
+    """
+    kept: dict[str, Json] = {}
+    room = _MOST_REPEATED
+    for name, raw in extras.items():
+        room -= len(name) + len(_bytes(raw))
+        if room >= 0:
+            kept[name] = raw
+    return kept
+
+
 class Losses:
     """Collects losses while a request or an answer is rendered; each place is told once."""
 

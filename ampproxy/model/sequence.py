@@ -112,7 +112,9 @@ class Sequencer:
             return
         if isinstance(event, Finished | Completed):
             while self._open >= 0:
-                self._of_part(PartClosed(self._open), out)
+                out.append(PartClosed(self._numbers[self._open]))
+                self._open = -1
+                self._release(out)
         out.append(event)
 
 

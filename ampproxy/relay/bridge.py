@@ -92,3 +92,7 @@ class Bridges(Protocol):
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
         """
         ...
+
+    def take_long(self, question: Question, offer: Offer) -> bool:
+        """Whether making it would keep the reactor waiting, so that it is to be made in a thread."""
+        ...

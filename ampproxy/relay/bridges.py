@@ -19,6 +19,7 @@ from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.passthrough import PassthroughFilter, rewrite_whole
 from ampproxy.relay.translate import Origin, TranslateBridge
+from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, RouteKind
 from ampproxy.wire.json import replace_model
@@ -76,6 +77,12 @@ class BridgeMaker:
         except GatewayFault:
             return False
         return True
+
+    def take_long(self, question: Question, offer: Offer) -> bool:
+        """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
+        spoken = self._providers[offer.account.label].speaks(question.endpoint)
+        passes = spoken == question.endpoint.dialect and not question.thinks and not question.route.suffix
+        return not passes and takes_long(question.body, REQUEST_OBJECTS)
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
         """The bridge for a question and an account.

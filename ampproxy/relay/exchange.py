@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, sai
 from ampproxy.credentials.pool import Selection
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
 from ampproxy.model.events import WireError
+from ampproxy.model.loss import Loss
 from ampproxy.providers import Call, Provider
 from ampproxy.relay.bridge import Bridge, Bridges, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
@@ -26,6 +28,7 @@ from ampproxy.relay.forward import Departure
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stream import StreamRelay
+from ampproxy.relay.workers import ANSWER_OBJECTS, Workers, takes_long
 from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
@@ -59,6 +62,7 @@ class Means:
     :param redactor: knows the secrets that must not come back in a vendor's error.
     :param max_answer: the largest whole answer that is held, in bytes.
     :param wall: seconds since the epoch.
+    :param workers: do what takes long.
     :param rounds: how often all accounts may be tried once more, after a pause.
     :param patience: seconds that such a pause may take.
     """
@@ -73,6 +77,7 @@ class Means:
     bridges: Bridges
     redactor: Redactor
     wall: Callable[[], float]
+    workers: Workers = field(default_factory=Workers)
     rounds: int = 0
     patience: float = 0.0
     proxy_url: str | None = field(default=None, repr=False)
@@ -206,7 +211,7 @@ class Exchange:
         return exhausted(self._question.asked, self._attempts, resting, count=tries.count, wait=wait)
 
     async def _ask(self, offer: Offer, tries: Selection) -> None:
-        bridge = self._means.bridges(self._question, offer)
+        bridge = await self._bridge(offer)
         self._record.account, self._record.account_name = offer.account.label, account_name(offer.account)
         self._record.served = offer.upstream_model
         self._record.losses = bridge.losses
@@ -237,6 +242,13 @@ class Exchange:
             await self._stream(response, bridge, tries)
         else:
             await self._whole(response, bridge, tries)
+
+    async def _bridge(self, offer: Offer) -> Bridge:
+        means, question = self._means, self._question
+        if not means.bridges.take_long(question, offer):
+            return means.bridges(question, offer)
+        made: Bridge = await self._departure.guard(means.workers.run(partial(means.bridges, question, offer)))
+        return made
 
     async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
         """The answer's headers. A kept connection that the other side had closed is tried once more."""
@@ -319,12 +331,16 @@ class Exchange:
         means, record = self._means, self._record
         told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)")
         came = means.clock.seconds()
-        body = bridge.whole(told)
+        said = partial(_said, bridge, told)
+        if takes_long(told, ANSWER_OBJECTS):
+            body, lost = await self._departure.guard(means.workers.run(said))
+        else:
+            body, lost = said()
         record.first_byte = means.clock.seconds()
         record.busy = record.first_byte - came
         tries.succeeded()
         record.usage = bridge.usage
-        record.losses = (*bridge.losses, *bridge.answer_losses)
+        record.losses = (*bridge.losses, *lost)
         record.bytes_out = len(body)
         self._begin(response, bridge.content_type or _kind(response) or b"application/json")
         self._downstream.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
@@ -363,6 +379,11 @@ class Exchange:
         except Exception as error:
             raise explain(error, self._record.account) from None
         return body
+
+
+def _said(bridge: Bridge, told: bytes) -> tuple[bytes, tuple[Loss, ...]]:
+    """A whole answer as the client gets it, and what it lost."""
+    return bridge.whole(told), bridge.answer_losses
 
 
 def _told(offer: Offer, failure: ExchangeError) -> str:

@@ -28,6 +28,7 @@ from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer, Outcome
 from ampproxy.relay.translate import Origin
 from ampproxy.relay.unknown import RouteMemory
+from ampproxy.relay.workers import Workers
 from ampproxy.resources.guard import Guard
 from ampproxy.resources.running import Running
 from ampproxy.routing.catalog import Catalog
@@ -52,6 +53,7 @@ class Surroundings:
     :param wall: seconds since the epoch.
     :param new_id: makes an unguessable id for a prefix.
     :param running: what is under way, under any configuration.
+    :param workers: do what takes long, in threads.
     :param pool_state: which accounts rest, and where conversations are at home.
     :param login_statuses: how each login is.
     :param seen_clients: which of Amp's clients have been here.
@@ -86,6 +88,7 @@ class Surroundings:
     state: Path | None = None
     names_salt: bytes = b""
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
+    workers: Workers = field(default_factory=Workers)
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -12,16 +13,17 @@ from ampproxy.amp import clean_beta, clean_request, may_hold_thinking
 from ampproxy.config.schema import ALLOW
 from ampproxy.credentials.affinity import session_key
 from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
-from ampproxy.dialects.base import ErrorDialect, ModelInfo
+from ampproxy.dialects.base import Dialect, ErrorDialect, ModelInfo
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange, Means
-from ampproxy.relay.forward import pairs
+from ampproxy.relay.forward import Departure, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
+from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
 from ampproxy.resources.admission import admit_client
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
@@ -37,6 +39,8 @@ from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import Peek, peek, sole_members
 from ampproxy.wire.redact import LOOKED_AT
+
+T = TypeVar("T")
 
 #: Says that a number in the answer is an estimate.
 ESTIMATE_HEADER = b"X-Ampproxy-Estimate"
@@ -129,19 +133,19 @@ class GenerateResource(ModelResource):
 
     async def _serve(self, request: GatewayRequest, record: ExchangeRecord) -> None:
         endpoint, gateway = self._endpoint, self.gateway
-        body = decoded_body(request, gateway.config.limits.max_body)
+        decode = partial(decoded_body, request, gateway.config.limits.max_body)
+        plain = not request.requestHeaders.hasHeader(b"content-encoding")
+        body = decode() if plain else await self._apart(request, decode)
         found = _peek(body)
         asked = endpoint.model if endpoint.model is not None else found.model
         stream = found.stream if endpoint.stream is None else endpoint.stream
         record.stream = stream
-        if endpoint.amp:
-            record.role = inferred_role(request, endpoint.dialect, asked or "", found, body)
+        look = partial(self._looked, request, asked or "", found, body)
+        long = endpoint.amp and takes_long(body, REQUEST_OBJECTS)
+        record.role, thinks, body = await self._apart(request, look) if long else look()
         route = self._take(gateway.router.route(asked, amp=endpoint.amp, role=record.role), request, record)
         if route.kind is RouteKind.NONE:
             raise refusal_of(route)
-        thinks = may_hold_thinking(endpoint.dialect, body)
-        if endpoint.amp and thinks:
-            body = clean_request(endpoint.dialect, body)
         exhausted: frozenset[str] = frozenset()
         while route.kind is not RouteKind.AMP:
             try:
@@ -173,6 +177,25 @@ class GenerateResource(ModelResource):
             return sole_members(body, ("generationConfig", "generation_config"))
         except ValueError as error:
             raise ClientFault.of("invalid_request", str(error)) from None
+
+    async def _apart(self, request: GatewayRequest, work: Callable[[], T]) -> T:
+        """What takes long, done in a thread.
+
+        :raises ClientGone: the client left meanwhile.
+        """
+        done: T = await Departure(request).guard(self.gateway.around.workers.run(work))
+        return done
+
+    def _looked(
+        self, request: GatewayRequest, asked: str, found: Peek, body: bytes
+    ) -> tuple[str, bool, bytes]:
+        """What an Amp client asks it for, whether its history may hold thinking, and the body, cleaned."""
+        endpoint = self._endpoint
+        thinks = may_hold_thinking(endpoint.dialect, body)
+        if not endpoint.amp:
+            return "", thinks, body
+        role = inferred_role(request, endpoint.dialect, asked, found, body)
+        return role, thinks, clean_request(endpoint.dialect, body) if thinks else body
 
     def _take(self, route: Route, request: GatewayRequest, record: ExchangeRecord) -> Route:
         """Go this way, and say so."""
@@ -219,7 +242,7 @@ class GenerateResource(ModelResource):
         )
         if not tries.count:
             if endpoint.operation is Operation.COUNT_TOKENS:
-                self._estimate(request, question, record)
+                await self._estimate(request, question, record)
                 return
             gateway.providers[route.offers[0].account.label].speaks(endpoint)
         await Exchange(question, request, record, self._means()).run(tries)
@@ -242,13 +265,15 @@ class GenerateResource(ModelResource):
             return False
         return gateway.pool.rests(route, gateway.clock.seconds(), call=self._call, can=self._can)
 
-    def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
+    async def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
         """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts."""
         dialect = DIALECTS[self._endpoint.dialect]
-        asked = dialect.parse_request(question.body, model=self._endpoint.model, stream=False)
+        count = partial(_estimated, dialect, question)
+        long = takes_long(question.body, REQUEST_OBJECTS)
+        tokens = await self._apart(request, count) if long else count()
         record.account, record.served = question.route.offers[0].account.label, question.route.served
         request.responseHeaders.setRawHeaders(ESTIMATE_HEADER, [b"tokens"])
-        body = dialect.count_body(estimate_tokens(asked))
+        body = dialect.count_body(tokens)
         record.status, record.bytes_out = 200, len(body)
         request.answer(200, body)
 
@@ -281,6 +306,7 @@ class GenerateResource(ModelResource):
             redactor=gateway.redactor,
             proxy_url=gateway.config.proxy_url,
             wall=gateway.around.wall,
+            workers=gateway.around.workers,
             rounds=gateway.config.request_retry,
             patience=gateway.config.max_retry_interval,
         )
@@ -307,6 +333,11 @@ def _most(endpoint: Endpoint, model: str, body: bytes) -> int:
     if endpoint.operation is Operation.OTHER:
         raise Unbounded(f"what {endpoint.method} costs is not known here")
     return most_tokens(body, longest_answer(endpoint.dialect, model))
+
+
+def _estimated(dialect: Dialect, question: Question) -> int:
+    asked = dialect.parse_request(question.body, model=question.endpoint.model, stream=False)
+    return estimate_tokens(asked)
 
 
 def _peek(body: bytes) -> Peek:

@@ -55,7 +55,14 @@ def choice(number: int = 0, **members: Any) -> Members:
 
 def completion(*choices: Members, **members: Any) -> Members:
     usage = {"prompt_tokens": 1, "completion_tokens": 1}
-    return {"id": "c", "object": "chat.completion", "model": "m", "choices": choices, "usage": usage, **members}
+    return {
+        "id": "c",
+        "object": "chat.completion",
+        "model": "m",
+        "choices": choices,
+        "usage": usage,
+        **members,
+    }
 
 
 def function(id: str, name: str = "run") -> Members:
@@ -98,7 +105,14 @@ OLD: Makers = {
 
 
 def response(*output: Members, **members: Any) -> Members:
-    return {"id": "resp_1", "object": "response", "status": "completed", "model": "m", "output": output, **members}
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "status": "completed",
+        "model": "m",
+        "output": output,
+        **members,
+    }
 
 
 def item(*content: Members, id: str = "msg_1") -> Members:
@@ -153,9 +167,7 @@ GENERATED: Makers = {
     "signed texts": lambda n: generated(candidate(*[{"text": "word", "thoughtSignature": "AAAA"}] * n)),
     "calls": lambda n: generated(candidate(*[gemini_call()] * n)),
     "signed calls": lambda n: generated(candidate(*[{**gemini_call(), "thoughtSignature": "AAAA"}] * n)),
-    "images": lambda n: generated(
-        candidate(*[{"inlineData": {"mimeType": "image/png", "data": PIXEL}}] * n)
-    ),
+    "images": lambda n: generated(candidate(*[{"inlineData": {"mimeType": "image/png", "data": PIXEL}}] * n)),
     "other parts": lambda n: generated(candidate(*[{"executableCode": {"code": "x"}}] * n)),
     "candidates": lambda n: generated(*(candidate({"text": "w"}, index=number) for number in range(n))),
     "logprobs": lambda n: generated(

@@ -166,7 +166,9 @@ def _anthropic_block(part: Said) -> Members:
 
 
 def anthropic(talk: Talk) -> Members:
-    messages = [{"role": role, "content": [_anthropic_block(part) for part in said]} for role, said in talk.turns]
+    messages = [
+        {"role": role, "content": [_anthropic_block(part) for part in said]} for role, said in talk.turns
+    ]
     declared = [{"name": name, "input_schema": schema} for name, schema in talk.tools]
     system = [{"type": "text", "text": words} for words in talk.system]
     return {"max_tokens": 9, "messages": messages, "tools": declared, "system": system}
@@ -348,10 +350,16 @@ OWN: dict[str, tuple[str, Callable[[int], Members]]] = {
         lambda n: _gemini_calls(n, [{"functionResponse": {"name": "no", "response": {}}}] * n),
     ),
     "chunks of words": (GEMINI, lambda n: _chunks(n, {"text": "some more words " * 20})),
-    "chunks of thoughts": (GEMINI, lambda n: _chunks(n, {"text": "some more thoughts " * 20, "thought": True})),
+    "chunks of thoughts": (
+        GEMINI,
+        lambda n: _chunks(n, {"text": "some more thoughts " * 20, "thought": True}),
+    ),
     "chunks of calls": (GEMINI, lambda n: _chunks(n, {"functionCall": {"name": "run"}})),
     "Gemini's own schema": (GEMINI, _schema_of_gemini),
-    "hosted tools of Gemini": (GEMINI, lambda n: _gemini(tools=[{f"tool{number}": {}} for number in range(n)])),
+    "hosted tools of Gemini": (
+        GEMINI,
+        lambda n: _gemini(tools=[{f"tool{number}": {}} for number in range(n)]),
+    ),
     "lost proofs": (GEMINI, _no_proofs),
     "items that refer": (
         RESPONSES,

@@ -105,6 +105,15 @@ class SequencerTests(unittest.TestCase):
             sequencer.feed([Proof(3, proof), Delta(3, "late"), PartClosed(3)]), [Proof(0, proof)]
         )
 
+    def test_a_number_given_twice_comes_to_an_end(self) -> None:
+        """A part that opens under the open one's number ends with the answer, like any other."""
+        sequencer = Sequencer()
+        events = [PartOpened(0, A), PartOpened(0, B), Finished("stop"), Completed()]
+        self.assertEqual(
+            sequencer.feed(events),
+            [PartOpened(0, A), PartClosed(0), PartOpened(1, B), PartClosed(1), Finished("stop"), Completed()],
+        )
+
     def test_failure_passes_at_once(self) -> None:
         """An error is not held back behind an open part."""
         failed = Failed(WireError("internal", "x"))

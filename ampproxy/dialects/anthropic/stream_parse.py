@@ -188,6 +188,8 @@ class AnthropicStreamParser:
     def _block_started(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         if event.content_block == NULL:
             return
+        # A number that is given again is another block's: two parts of one number cannot be told apart.
+        self._close(event.index, out)
         part = answer_part(Json(bytes(event.content_block)))
         if isinstance(part, Opaque):
             # Its input may come in fragments, and an opaque part has none: told when it is whole.

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ampproxy.dialects._common import encode
+from ampproxy.dialects._common import LONGEST_ID, encode, repeated
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.gemini.errors import error_body
 from ampproxy.dialects.gemini.render_answer import (
@@ -85,6 +85,7 @@ class GeminiStreamRenderer:
         self._own = False
         self._id = ""
         self._extras: dict[str, Json] = {}
+        self._repeated: dict[str, Json] = {}
         self._usage: Usage | None = None
         self._open: dict[int, _Open] = {}
         #: The part that is being written, of each candidate that has one.
@@ -129,8 +130,11 @@ class GeminiStreamRenderer:
 
     def _started(self, event: Started, out: list[bytes]) -> None:
         self._own = event.dialect == GEMINI
-        self._id = event.id or ""
+        self._id = event.id if event.id and len(event.id) <= LONGEST_ID else ""
         self._extras = event.extras if self._own else {}
+        self._repeated = repeated(
+            {name: raw for name, raw in self._extras.items() if name != "promptFeedback"}
+        )
 
     def _opened(self, event: PartOpened, out: list[bytes]) -> None:
         part = event.part
@@ -200,7 +204,7 @@ class GeminiStreamRenderer:
         queue = self._queues.get(choice)
         while queue and choice not in self._current:
             index = queue.popleft()
-            for event in self._held.pop(index):
+            for event in self._held.pop(index, ()):
                 if isinstance(event, PartClosed):
                     self._end_part(index, out)
                 else:
@@ -251,9 +255,8 @@ class GeminiStreamRenderer:
     # -- writing
 
     def _identity(self) -> bytes:
-        extras = {name: raw for name, raw in self._extras.items() if name != "promptFeedback"}
         names = {"modelVersion": self._context.model, "responseId": self._answer_id()}
-        identity = encode({**extras, **names})
+        identity = encode({**self._repeated, **names})
         return identity[1:-1]
 
     def _answer_id(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.dialects._common import loads
+from ampproxy.dialects._common import LONGEST_ID, loads
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import Audio, FileId, Image, Inline, Link
@@ -12,7 +12,7 @@ from ampproxy.model.parts import Audio, FileId, Image, Inline, Link
 
 def answer_id(id_: str | None, dialect: str | None, context: AnswerContext) -> str:
     """The answer's id: the vendor's where it spoke this dialect, else a new one of OpenAI's form."""
-    return id_ if id_ and dialect == CHAT else context.new_id("chatcmpl-")
+    return id_ if id_ and dialect == CHAT and len(id_) <= LONGEST_ID else context.new_id("chatcmpl-")
 
 
 def image_body(image: Image) -> dict[str, Any] | None:

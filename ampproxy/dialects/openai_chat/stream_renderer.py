@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from ampproxy.dialects._common import encode
+from ampproxy.dialects._common import encode, repeated
 from ampproxy.dialects._openai import chat_usage_body, error_body
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.openai_chat.answer_parts import (
@@ -145,7 +145,10 @@ class ChatStreamRenderer:
             "model": context.model,
         }
         if self._same:
-            head.update(event.extras)
+            kept = repeated(event.extras)
+            head.update(kept)
+            for name in event.extras.keys() - kept.keys():
+                self._note("extras", "answer", f"'{name[:40]}' is too large for each chunk to repeat it.")
         self._head = b"data: " + encode(head)[:-1] + b',"choices":['
         self._choice(0, out)
 
@@ -320,7 +323,10 @@ class ChatStreamRenderer:
         self._lose("foreign_proof", index, "Chat Completions has no field for a proof of reasoning.")
 
     def _lose(self, kind: str, index: int, why: str) -> None:
-        loss = Loss(kind, f"parts[{index}]", why)
+        self._note(kind, f"parts[{index}]", why)
+
+    def _note(self, kind: str, path: str, why: str) -> None:
+        loss = Loss(kind, path, why)
         if loss not in self._lost:
             self._lost.add(loss)
             self.losses.append(loss)

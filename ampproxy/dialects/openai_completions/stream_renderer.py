@@ -37,6 +37,8 @@ class CompletionsStreamRenderer:
         self.losses: list[Loss] = []
         self._context = context
         self._wants_usage = context.request is not None and context.request.include_usage
+        asked = context.request.sampling.candidates if context.request is not None else None
+        self._asked = asked or 1
         self._head = b""
         self._same = False
         #: By part: the bytes up to its words, and its choice.
@@ -85,7 +87,8 @@ class CompletionsStreamRenderer:
             self._started(Started(), out)
         before = self._head + b'{"index":%d,"text":' % number
         if number not in self._told:
-            prompt = echoed(self._context)
+            # Once for each choice that was asked for; a vendor may give more.
+            prompt = echoed(self._context) if number < self._asked else ""
             self._told[number] = len(prompt)
             if prompt:
                 out.append(before + encode(prompt) + _TAIL)

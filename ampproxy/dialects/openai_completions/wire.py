@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects._common import loads
+from ampproxy.dialects._common import LONGEST_ID, loads
 from ampproxy.dialects._openai import FINISH, FINISH_WORDS
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.model.base import COMPLETIONS
@@ -74,7 +74,7 @@ def finish_word(end: Finished | None) -> str:
 
 def answer_id(id_: str | None, dialect: str | None, context: AnswerContext) -> str:
     """The answer's id: the vendor's where it spoke this dialect, else a new one of OpenAI's form."""
-    return id_ if id_ and dialect == COMPLETIONS else context.new_id("cmpl-")
+    return id_ if id_ and dialect == COMPLETIONS and len(id_) <= LONGEST_ID else context.new_id("cmpl-")
 
 
 def echoed(context: AnswerContext) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ampproxy.dialects import _proof
-from ampproxy.dialects._common import encode, loads, to_raw
+from ampproxy.dialects._common import LONGEST_ID, encode, loads, to_raw
 from ampproxy.dialects._openai import error_object
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame
@@ -252,13 +252,18 @@ class ResponsesStreamRenderer:
         part, sealed = opened.part, opened.sealed
         if isinstance(part, Reasoning):
             own = sealed.item if sealed and sealed.vendor == RESPONSES else None
-            id = own if own and own not in self._proven else self._context.new_id("rs_")
+            id = (
+                own
+                if own and len(own) <= LONGEST_ID and own not in self._proven
+                else self._context.new_id("rs_")
+            )
             self._proven.add(id)
             self._say_item(index, Thought(id, self._next_index()), out)
         else:
             if sealed is not None:
                 self._say_proof(sealed, "call", out)
-            id = part.item or self._context.new_id("ctc_" if part.freeform else "fc_")
+            own = part.item if len(part.item or "") <= LONGEST_ID else None
+            id = own or self._context.new_id("ctc_" if part.freeform else "fc_")
             kind = CustomCall if part.freeform else Call
             self._say_item(index, kind(id, self._next_index(), part.id, part.name), out)
         for number, text in enumerate(_texts(part)):

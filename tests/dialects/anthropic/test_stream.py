@@ -298,6 +298,21 @@ class ParseTests(unittest.TestCase):
             ],
         )
 
+    def test_a_number_given_twice(self) -> None:
+        """A block that begins under the number of an open one closes that."""
+        start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "hi"}}
+        events = parsed(start, start)
+        one = [PartOpened(0, Text("")), Delta(0, "hi")]
+        self.assertEqual(events, [*one, PartClosed(0), *one])
+
+    def test_usage_keeps_within_bounds(self) -> None:
+        """Counts that a vendor makes up one by one are kept up to a number of them."""
+        told = ({"type": "message_delta", "usage": {f"n{number}": number}} for number in range(200))
+        last = parsed(*told, {"type": "message_delta", "usage": {"output_tokens": 7, "n1": "x" * 9999}})[-1]
+        assert isinstance(last, UsageReport)
+        self.assertLess(len(last.usage.extras), 100)
+        self.assertEqual(bytes(last.usage.extras["n1"]), b"1")
+
     def test_usage_is_cumulative(self) -> None:
         """Later counts overwrite, and what is not told again stays."""
         data = (VECTORS / "anthropic/hosted.sse").read_bytes()

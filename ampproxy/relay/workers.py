@@ -1,0 +1,81 @@
+"""Long work on large bodies, done in other threads than the reactor's.
+
+Reading and rendering are pure functions, so they may run anywhere. What takes a moment is done at once, in
+the same turn: a thread would only make it later. What takes longer would keep every stream and every other
+client waiting, and so it goes to a thread, with which the reactor shares the interpreter by the few
+milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from twisted.internet.defer import Deferred, maybeDeferred
+
+T = TypeVar("T")
+
+#: Runs a function in a thread; its result fires in the reactor's.
+InThread = Callable[[Callable[[], Any]], "Deferred[Any]"]
+
+#: So many jobs run at once. They share one interpreter with the reactor: more would only be in its way.
+MOST_AT_ONCE: Final = 2
+#: From this size on a body goes to a thread. Where it is one text, half a MiB takes some 8 ms; where it is
+#: all names and numbers, ten times as long. Bytes.
+LARGE: Final = 512 * 1024
+#: No body of that size takes long, whatever is in it. Bytes.
+SMALL: Final = 16 * 1024
+#: Objects in a request, and in an answer, that take some 40 ms to be read and said in another dialect: an
+#: object of a request takes about 13 us, one of an answer up to 60 us.
+REQUEST_OBJECTS: Final = 3000
+ANSWER_OBJECTS: Final = 700
+
+
+def takes_long(body: bytes, objects: int) -> bool:
+    """Whether translating a JSON text would keep the reactor waiting.
+
+    :param objects: how many objects would.
+    """
+    size = len(body)
+    return size > LARGE or (size > SMALL and body.count(b"{") > objects)
+
+
+class Workers:
+    """Does long work in threads, some of it at once, the rest in its order.
+
+    :param in_thread: how; by default without any thread, at once.
+    """
+
+    def __init__(self, in_thread: InThread = maybeDeferred, most: int = MOST_AT_ONCE) -> None:
+        self._in_thread = in_thread
+        self._most = most
+        self._running = 0
+        self._waiting: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
+
+    def run(self, work: Callable[[], T]) -> Deferred[T]:
+        """Do it; fires with its result, or fails as it failed.
+
+        Work whose Deferred is cancelled before it began is never done; the result of work that had begun
+        is dropped, and its place is free when it has ended.
+        """
+        result: Deferred[T] = Deferred(self._forget)
+        self._waiting.append((work, result))
+        self._next()
+        return result
+
+    def _forget(self, result: Deferred[Any]) -> None:
+        self._waiting = deque(job for job in self._waiting if job[1] is not result)
+
+    def _next(self) -> None:
+        while self._waiting and self._running < self._most:
+            work, result = self._waiting.popleft()
+            self._running += 1
+            self._in_thread(work).addBoth(partial(self._ended, result))
+
+    def _ended(self, result: Deferred[Any], outcome: Any) -> None:
+        self._running -= 1
+        if not result.called:
+            result.callback(outcome)
+        self._next()
