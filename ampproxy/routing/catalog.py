@@ -129,8 +129,8 @@ class Catalog:
         return tuple(self._offers(base))
 
     def passed_over(self, base: str) -> tuple[Offer, ...]:
-        """Accounts whose vendor lists this id and which do not serve it: it is of another vendor's family, and
-        that vendor's accounts do.
+        """Accounts whose vendor lists this id and which do not serve it: it is of another vendor's family,
+        and that vendor's accounts do.
         """
         everything = tuple(self._everything(base))
         kept = set(_at_home(everything))
