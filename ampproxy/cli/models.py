@@ -75,6 +75,12 @@ def command(file: Path | None, refresh: bool, as_json: bool) -> None:
             " --refresh, or name its models.",
             err=True,
         )
+    for label, models in foreign(config, known).items():
+        click.echo(
+            f"{label}: lists {', '.join(models[:3])}{' and others' if len(models) > 3 else ''}, which the own"
+            " accounts of their vendor serve: name them in its models to have them served there as well.",
+            err=True,
+        )
     if not found:
         click.echo("No account serves any model: add one to the configuration.")
 
@@ -118,6 +124,16 @@ def silent(config: Config, known: Known) -> list[str]:
         for account in config.accounts
         if not account.models and account.label not in known and not catalog.patterns(account)
     ]
+
+
+def foreign(config: Config, known: Known) -> dict[str, list[str]]:
+    """The accounts that list models of another vendor's family, which they do not serve, and these models."""
+    catalog = Catalog(config, known)
+    found: dict[str, list[str]] = {}
+    for model in catalog.models():
+        for offer in catalog.passed_over(model.id):
+            found.setdefault(offer.account.label, []).append(printable(model.id))
+    return found
 
 
 def _state(report: AccountReport | None, model: str) -> str:

@@ -29,4 +29,5 @@ def notice_route(gateway: Gateway, request: GatewayRequest, *, upgrade: bool) ->
         then = "it is forwarded"
         if below_models(path) and gateway.config.ampcode.fallback != ALLOW:
             then = "ampcode.fallback says whether it is forwarded"
-        gateway.around.unknown_routes.see(printable(method)[:20], printable(shape(path, query)), by, then)
+        told = printable(method[:20])[:20]
+        gateway.around.unknown_routes.see(told, printable(shape(path, query)), by, then)

@@ -8,12 +8,15 @@ An account serves
    names that they do not list; so what a list lacks is still tried, unless the same vendor lists it
    for another account: then this one does not have it.
 
+What a vendor only lists (2), and what is of another vendor's family by its name, is served there only where
+no account of that other vendor serves it: anybody may list ``claude-opus-4``.
+
 Clients are shown the models of 1 and 2.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -43,6 +46,10 @@ _OWNERS: dict[AccountKind, str] = {
     "gemini-login": "google",
     "gemini-api-login": "google",
 }
+#: The patterns of each vendor's family, with the vendor.
+_FAMILY_OWNERS: tuple[tuple[str, str], ...] = tuple(
+    dict.fromkeys((pattern, _OWNERS[kind]) for kind, family in FAMILIES.items() for pattern in family)
+)
 
 
 #: How it is known that an account serves a model: the three rules above.
@@ -121,6 +128,14 @@ class Catalog:
         """As :meth:`find`, with how each is known."""
         return tuple(self._offers(base))
 
+    def passed_over(self, base: str) -> tuple[Offer, ...]:
+        """Accounts whose vendor lists this id and which do not serve it: it is of another vendor's family,
+        and that vendor's accounts do.
+        """
+        everything = tuple(self._everything(base))
+        kept = set(_at_home(everything))
+        return tuple(sourced[0] for sourced in everything if sourced not in kept)
+
     def models(self) -> tuple[CatalogModel, ...]:
         """The models whose names are known, each once, in config order."""
         return self._models
@@ -169,7 +184,10 @@ class Catalog:
             told.setdefault(account.base_url, set()).update(self._discovered.get(account.label, ()))
         return told
 
-    def _offers(self, id_: str) -> Iterator[tuple[Offer, Source]]:
+    def _offers(self, id_: str) -> Iterable[tuple[Offer, Source]]:
+        return _at_home(tuple(self._everything(id_)))
+
+    def _everything(self, id_: str) -> Iterator[tuple[Offer, Source]]:
         for account, shelf in self._shelves:
             names = shelf.get(id_)
             if names is not None:
@@ -194,6 +212,26 @@ class Catalog:
                 continue
             if account.label not in self._discovered or model not in self._elsewhere[account.base_url]:
                 yield Offer(account, model), "pattern"
+
+
+def _at_home(found: tuple[tuple[Offer, Source], ...]) -> tuple[tuple[Offer, Source], ...]:
+    """What is left where a family's own vendor serves a model that others only list."""
+    vendors = {_OWNERS.get(offer.account.kind) for offer, _ in found}
+    if len(vendors) < 2:
+        return found
+    return tuple(sourced for sourced in found if not _is_foreign(*sourced, vendors))
+
+
+def _is_foreign(offer: Offer, source: Source, vendors: Container[str | None]) -> bool:
+    if source != "vendor":
+        return False
+    family = _family_owner(offer.upstream_model)
+    return family in vendors and family not in (None, _OWNERS.get(offer.account.kind))
+
+
+def _family_owner(model: str) -> str | None:
+    """The vendor of whose family a name is."""
+    return next((owner for pattern, owner in _FAMILY_OWNERS if matches_wildcard(pattern, model)), None)
 
 
 #: Ids that clients use -> the vendor's names of each.

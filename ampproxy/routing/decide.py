@@ -164,8 +164,17 @@ class _Decision:
             return None
         if self._rests(self.base):
             return None
-        self.reasons.append(f"{shown(self.base)} is offered by {_accounts(offers)}.")
+        self.reasons.append(f"{shown(self.base)} is offered by {_accounts(offers)}.{self._passed_over()}")
         return self._served(RouteKind.LOCAL, self.base, self.suffix, offers)
+
+    def _passed_over(self) -> str:
+        others = self.catalog.passed_over(self.base)
+        if not others:
+            return ""
+        return (
+            f" {_accounts(others)} lists it, too, but is not asked: by its name it is another vendor's model."
+            " Name it in the account's models to have it served there as well."
+        )
 
     def _mapped(self) -> Route | None:
         try:

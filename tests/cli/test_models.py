@@ -199,3 +199,15 @@ openai-compatibility:
     assert listed[openai_chat.MODELS[0]] == ["openai-chat", "vendor", "-", LOCAL]
     assert listed["claude-*"] == ["anthropic", "pattern", "-", SECOND]
     assert run(home / "config.yaml").stdout == done.stdout
+
+
+def test_another_vendors_models(file):
+    """Who lists another vendor's model and is not asked for it is told; ``explain`` says it, too."""
+    keep(file, **{FIRST: ("claude-x",), LOCAL: ("claude-x", "qwen3")})
+    result = run(file)
+    assert f"{LOCAL}: lists claude-x, which the own accounts of their vendor serve" in result.output
+    (line,) = [line for line in result.output.splitlines() if line.startswith("claude-x ")]
+    assert FIRST in line
+    assert LOCAL not in line
+    explained = CliRunner().invoke(main, ["explain", "claude-x", "--config", str(file)])
+    assert f"claude-x is offered by {FIRST}. {LOCAL} lists it, too, but is not asked" in explained.output

@@ -9,6 +9,7 @@ import unittest
 
 import pytest
 from twisted.internet.error import ConnectionLost, ConnectionRefusedError
+from twisted.logger import formatEvent
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseNeverReceived
 
@@ -372,6 +373,22 @@ def test_compressed_request(coding: str) -> None:
     world = World()
     world.request("POST", ROOT, {"Content-Encoding": coding}, squeeze(body()))
     assert json.loads(world.client.sent[0].body)["model"] == "claude-real"
+
+
+def test_a_pattern_that_takes_too_long() -> None:
+    """The client is told which mapping it is, the owner is warned of the same line each time, and Amp is not
+    asked.
+    """
+    world = World(CONFIG.replace("{from: claude-wanted,", "{from: '(a+)+b', regex: true,"))
+    for length in (300, 400):
+        connection = world.request("POST", AMP, body=body("a" * length))
+        assert connection.status == 404
+        assert "takes too long to find out" in json.loads(connection.body)["error"]["message"]
+    assert world.client.sent == []
+    warnings = [event for event in world.events if event.get("pattern") == "(a+)+b"]
+    assert len(warnings) == 2
+    assert warnings[0]["line"] == warnings[1]["line"] > 0
+    assert "a" * 20 not in str([formatEvent(event) for event in warnings])
 
 
 def test_compressed_bomb() -> None:

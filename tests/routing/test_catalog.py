@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -253,6 +254,37 @@ def test_prefix_of_vendors_list():
     assert offers(forced.find("team/claude-x")) == [("a", "claude-x")]
     assert offers(forced.find("team/claude-y")) == [("a", "claude-y")]
     assert forced.find("claude-x") == ()
+
+
+def test_list_with_names_of_another_family():
+    """A server that lists another vendor's model gets none of that vendor's requests, whoever has the higher
+    priority and whether that vendor's list is known or not; it serves what nobody else does.
+    """
+    liar = replace(account("liar", "openai-compatibility", priority=9), base_url="https://liar.test")
+    other = account("other", "gemini")
+    told = {"liar": ("claude-sonnet-4", "gpt-5", "o3-mini", "qwen3")}
+    for known in ({}, {"real": ("claude-sonnet-4",)}, {"real": ("claude-old",)}):
+        served = catalog(liar, account("real"), other, discovered={**told, **known})
+        assert offers(served.find("claude-sonnet-4")) == [("real", "claude-sonnet-4")]
+        assert [offer.account.label for offer in served.passed_over("claude-sonnet-4")] == ["liar"]
+        for model in ("gpt-5", "o3-mini", "qwen3"):
+            assert sourced(served.sourced(model)) == [("liar", "vendor")]
+            assert served.passed_over(model) == ()
+        assert ids(served)[:2] == ["claude-sonnet-4", "gpt-5"]
+    both = catalog(liar, account("codex", "codex"), discovered=told)
+    assert sourced(both.sourced("o3-mini")) == [("codex", "pattern")]
+    assert sourced(both.sourced("claude-sonnet-4")) == [("liar", "vendor")]
+
+
+def test_configured_names_of_another_family():
+    """What the owner wrote counts: a named model competes, and so does a name that only looks alike."""
+    named = account("named", "openai-compatibility", ["claude-sonnet-4"])
+    served = catalog(named, account("real"))
+    assert sourced(served.sourced("claude-sonnet-4")) == [("named", "config"), ("real", "pattern")]
+    mine = account("mine", models=[("claude-x", "gpt-5")])
+    listing = account("listing", "codex")
+    both = catalog(mine, listing, discovered={"listing": ("gpt-5",)})
+    assert sourced(both.sourced("gpt-5")) == [("mine", "config"), ("listing", "vendor")]
 
 
 def test_model_newer_than_the_list():
