@@ -212,13 +212,13 @@ _SERVER = Section(
 def _keyed(vendor: Vendor, entries: tuple[Found, ...]) -> Iterator[Account]:
     """One account an entry; an entry that only repeats another is left out."""
     seen: set[object] = set()
-    for found in entries:
+    for index, found in enumerate(entries):
         base_url = _checked_base(found, vendor)
         if found.values.get("disabled", False):
             continue
-        account = _account(
-            vendor, found, found.place.key, base_url, found.values["api_key"], found.place.line
-        )
+        # The same in both layouts of the file, for the ledger and metrics know accounts by it.
+        label = f"{vendor.name}[{index}]"
+        account = _account(vendor, found, label, base_url, found.values["api_key"], found.place.line)
         same = (account.api_key, base_url, account.prefix, account.models)
         if same in seen:
             found.place.warn("repeats an earlier entry and is left out")

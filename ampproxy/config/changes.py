@@ -44,7 +44,7 @@ def changes(old: Config, new: Config) -> tuple[str, ...]:
 
 def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
     for row in section.rows:
-        name = f"{path}.{row.name}" if path else row.name
+        name = f"{path}.{row.name}" if path else new.spelled(row.name)
         if row.field in _OF_LOGINS:
             yield from _of_logins(name, _OF_LOGINS[row.field], old.oauth, new.oauth)
             continue

@@ -13,6 +13,7 @@ from pathlib import Path
 from ampproxy.config import document
 from ampproxy.config.ampcode import MOVED
 from ampproxy.config.document import Entry
+from ampproxy.config.layout import in_old_layout
 from ampproxy.config.reading import Place, Reading
 from ampproxy.config.schema import Config
 from ampproxy.config.sections import ROOT
@@ -81,7 +82,8 @@ def parse(
     root = document.compose(text, reading.complain)
     config = None
     if isinstance(root, document.Mapping):
-        config, _ = Place(_with_moved(root, reading), "", 1, reading).attempt(ROOT)
+        settings = _with_moved(in_old_layout(root, reading), reading)
+        config, _ = Place(settings, "", 1, reading).attempt(ROOT)
     elif root is not None or not reading.complaints:
         reading.complain(1, "file", "holds no settings: expected keys and values, such as port: 8317")
     complaints, warnings = _in_order(reading.complaints), _in_order(reading.warnings)

@@ -75,9 +75,10 @@ class Place:
         """
         if not isinstance(self.node, Sequence):
             raise Wrong(f"expected {expected}, found {KINDS[type(self.node)]}")
+        shown = self.node.shown or tuple(f"{self.key}[{index}]" for index in range(len(self.node.items)))
         return [
-            Place(node, f"{self.key}[{index}]", node.line, self.reading)
-            for index, node in enumerate(self.node.items)
+            Place(node, key, node.line, self.reading)
+            for node, key in zip(self.node.items, shown, strict=True)
         ]
 
     def scalar(self, expected: str) -> Scalar:
@@ -263,7 +264,7 @@ class Section:
             at = place.child(entry)
             row = rows.get(entry.key)
             if row is None:
-                at.warn(self._unknown(entry.key))
+                at.warn(self.without_effect(entry.key))
             elif row.required or not _absent(entry.node, row):
                 found.places[row.field] = at
                 value, good = at.attempt(row.reader)
@@ -274,7 +275,13 @@ class Section:
                 at.complain(f"says nothing: expected {row.reader.type}, or leave it out for {row.default}")
         return found
 
-    def _unknown(self, key: str) -> str:
+    @property
+    def names(self) -> frozenset[str]:
+        """The keys that it knows."""
+        return frozenset(row.name for row in self.rows)
+
+    def without_effect(self, key: str) -> str:
+        """What is said of a key that it does not know, or that means something elsewhere alone."""
         why = self.unsupported.get(key)
         if why is not None:
             return f"is not supported by ampproxy and has no effect: {why}"

@@ -370,6 +370,7 @@ class Config:
 
     :param source: the file; ``None`` where the text came from elsewhere.
     :param lines: where the settings of the file's top level stand, by name; the others have their default.
+    :param written: under which key, where that is another one: ``server.host`` for ``host``.
     """
 
     host: str = "127.0.0.1"
@@ -400,6 +401,11 @@ class Config:
     warnings: tuple[str, ...] = ()
     source: Path | None = None
     lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)
+    written: MappingOf[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def spelled(self, setting: str) -> str:
+        """A setting's name as the file has it."""
+        return self.written.get(setting, setting)
 
     def place(self, setting: str, line: int = 0) -> str:
         """How a complaint names a setting: ``file:line: setting``.
@@ -407,4 +413,5 @@ class Config:
         :param line: where it stands, if it is not of the top level.
         """
         line = line or self.lines.get(setting, 0)
-        return f"{self.source}:{line}: {setting}" if self.source and line else setting
+        name = self.spelled(setting)
+        return f"{self.source}:{line}: {name}" if self.source and line else name

@@ -211,18 +211,23 @@ _ELSEWHERE = "the log goes where twistd's --logfile or systemd sends it; see log
 #: CLIProxyAPI's settings that mean nothing here.
 _UNSUPPORTED = {
     "antigravity": _NO_DISGUISE,
+    "accounting-outbox": "what each exchange used is kept in the ledger",
     "antigravity-signature-bypass-strict": _NO_VENDOR,
     "antigravity-signature-cache-enabled": _NO_VENDOR,
     "auth-auto-refresh-workers": "logins are refreshed as they need it",
+    "claude": _NO_DISGUISE,
     "claude-code": _NO_DISGUISE,
     "claude-header-defaults": _NO_DISGUISE,
+    "client": "no client's requests are rewritten for it",
     "codex": _NO_DISGUISE,
     "codex-header-defaults": _NO_DISGUISE,
     "commercial-mode": "there is one mode only",
     "credential-concurrency": "it belongs to CLIProxyAPI's Home",
     "credential-in-flight": "it belongs to CLIProxyAPI's Home",
+    "devin": _NO_VENDOR,
     "disable-claude-cloak-mode": _NO_DISGUISE,
     "disable-image-generation": "no tool is ever added to a request",
+    "discovery": "the service does not announce itself in the network",
     "error-logs-max-files": _NOT_LOGGED,
     "generative-language-api-key": "list the keys under gemini-api-key, each as api-key",
     "gpt-image-2-base-model": "no tool is ever added to a request",
@@ -230,7 +235,10 @@ _UNSUPPORTED = {
     "interactions-api-key": _NO_VENDOR,
     "logging-to-file": _ELSEWHERE,
     "logs-max-total-size-mb": _ELSEWHERE,
+    "meta-api-key": "list the keys under openai-compatibility, as one entry",
     "nonstream-keepalive-interval": "blank bytes before a whole answer would spoil it",
+    "oauth-request-scoped-errors": "what follows a failure is not a matter of settings",
+    "oauth-settings": "logins are set up by their files and in the section oauth",
     "passthrough-headers": "a fixed set of the vendor's headers is passed on",
     "payload": "requests are not rewritten by rules",
     "plugins": "there are none of CLIProxyAPI's kind",
@@ -241,6 +249,7 @@ _UNSUPPORTED = {
     "request-log": _NOT_LOGGED,
     "save-cooldown-status": "rests are forgotten at a restart",
     "transient-error-cooldown-seconds": "how long an account rests follows from the failure",
+    "trusted-proxies": "the address that counts is the connection's own",
     "usage-statistics-enabled": "there is no usage queue",
     "video-result-auth-cache-ttl": "videos are not served",
     "ws-auth": "client keys are asked for on every route",
@@ -270,8 +279,13 @@ def _config(found: Found) -> Config:
     values["debug"] = values.get("debug", False) or logging.level == "debug"
     values.setdefault("auth_dir", found.place.reading.home / ".cli-proxy-api")
     values.setdefault("state_dir", default_state_dir(found.place.reading.environ, found.place.reading.home))
-    lines = {place.key: place.line for place in found.places.values()}
-    config = Config(accounts=tuple(accounts), lines=lines, **values)
+    places = {row.name: found.places[row.field] for row in ROOT.rows if row.field in found.places}
+    config = Config(
+        accounts=tuple(accounts),
+        lines={name: place.line for name, place in places.items()},
+        written={name: place.key for name, place in places.items() if place.key != name},
+        **values,
+    )
     _check_reach(found, config)
     _check_client_keys(found, config)
     return config
