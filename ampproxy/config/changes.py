@@ -29,7 +29,7 @@ _TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
 #: What is said at the top and kept with the vendor that it is about -> how the vendor's section names it.
 _OF_LOGINS = {"aliases": "aliases", "exclusions": "excluded_models"}
 #: What of an account is told as it was and as it is; of all else only that it changed.
-_SHOWN = ("priority", "prefix", "base_url", "disable_cooling")
+_SHOWN = ("priority", "prefix", "base_url", "disable_cooling", "weight")
 
 
 def changes(old: Config, new: Config) -> tuple[str, ...]:

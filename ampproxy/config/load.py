@@ -14,6 +14,7 @@ from ampproxy.config import document
 from ampproxy.config.ampcode import MOVED
 from ampproxy.config.document import Entry
 from ampproxy.config.layout import in_old_layout
+from ampproxy.config.older import with_older_lists
 from ampproxy.config.reading import Place, Reading
 from ampproxy.config.schema import Config
 from ampproxy.config.sections import ROOT
@@ -82,7 +83,7 @@ def parse(
     root = document.compose(text, reading.complain)
     config = None
     if isinstance(root, document.Mapping):
-        settings = _with_moved(in_old_layout(root, reading), reading)
+        settings = with_older_lists(_with_moved(in_old_layout(root, reading), reading), reading)
         config, _ = Place(settings, "", 1, reading).attempt(ROOT)
     elif root is not None or not reading.complaints:
         reading.complain(1, "file", "holds no settings: expected keys and values, such as port: 8317")

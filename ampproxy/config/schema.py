@@ -96,6 +96,7 @@ class Account:
     :param excluded_models: lower-case wildcard patterns against the visible id.
     :param proxy_url: ``None``: the global one; ``direct``: none at all. It may hold a password and a
         header may be a credential, so ``repr`` shows neither.
+    :param weight: its share of the requests where ``routing.strategy`` is ``weighted-round-robin``.
     :param line: where it stands in the file.
     :param token: of a login, in place of ``api_key``.
     :param tenant: of a login, who pays at the vendor: the ChatGPT account's id, the Google project.
@@ -115,6 +116,7 @@ class Account:
     aliases: tuple[ModelAlias, ...] = ()
     excluded_models: tuple[str, ...] = ()
     disable_cooling: bool = False
+    weight: int = 1
     line: int = 0
     token: TokenSource | None = field(default=None, repr=False)
     tenant: str = ""
@@ -195,7 +197,7 @@ class AmpCode:
 class Routing:
     """How one of several accounts is chosen. ``max_cooldown``: the longest rest, whatever the vendor says."""
 
-    strategy: Literal["round-robin", "fill-first"] = "round-robin"
+    strategy: Literal["round-robin", "weighted-round-robin", "fill-first"] = "round-robin"
     session_affinity: bool = True
     session_affinity_ttl: float = 3600.0
     max_cooldown: float = 1800.0
@@ -402,6 +404,13 @@ class Config:
     source: Path | None = None
     lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)
     written: MappingOf[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def serving(self) -> tuple[Account, ...]:
+        """The accounts that may be asked: where weights count, those that have one above 0."""
+        if self.routing.strategy != "weighted-round-robin":
+            return self.accounts
+        return tuple(account for account in self.accounts if account.weight > 0)
 
     def spelled(self, setting: str) -> str:
         """A setting's name as the file has it."""

@@ -95,10 +95,29 @@ _STRATEGIES = {
     "round-robin": "round-robin",
     "roundrobin": "round-robin",
     "rr": "round-robin",
+    "weighted-round-robin": "weighted-round-robin",
+    "weightedroundrobin": "weighted-round-robin",
+    "wrr": "weighted-round-robin",
     "fill-first": "fill-first",
     "fillfirst": "fill-first",
     "ff": "fill-first",
 }
+
+_KNOWN_STRATEGY = readers.choice(_STRATEGIES)
+#: A strategy of CLIProxyAPI 8 that is not there.
+_EXPIRING_FIRST = {"expiring-first", "expiringfirst"}
+
+
+def _strategy(place: Place) -> str:
+    if isinstance(place.node, Scalar) and place.node.text.strip().lower() in _EXPIRING_FIRST:
+        place.warn(
+            "expiring-first is not supported by ampproxy and counts as round-robin: few vendors say when an"
+            " account's allowance ends"
+        )
+        return "round-robin"
+    strategy: str = _KNOWN_STRATEGY(place)
+    return strategy
+
 
 _ROUTING = Section(
     _fields(Routing),
@@ -106,8 +125,9 @@ _ROUTING = Section(
         Setting(
             "strategy",
             "strategy",
-            readers.choice(_STRATEGIES),
-            "Which of several accounts of one priority serves: each in turn, or the first that can.",
+            Reader(_KNOWN_STRATEGY.type, _strategy),
+            "Which of several accounts of one priority serves: each in turn, each by its `weight`, or the"
+            " first that can.",
             "round-robin",
         ),
         Setting(
@@ -229,7 +249,6 @@ _UNSUPPORTED = {
     "disable-image-generation": "no tool is ever added to a request",
     "discovery": "the service does not announce itself in the network",
     "error-logs-max-files": _NOT_LOGGED,
-    "generative-language-api-key": "list the keys under gemini-api-key, each as api-key",
     "gpt-image-2-base-model": "no tool is ever added to a request",
     "home": "it belongs to CLIProxyAPI's Home",
     "interactions-api-key": _NO_VENDOR,

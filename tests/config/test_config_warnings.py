@@ -39,6 +39,27 @@ WARNINGS = [
     ("request-log", "port: 1\nrequest-log: true", 2, "request-log", "has no effect: "),
     ("payload", "payload: {}", 1, "payload", "not supported by ampproxy and has no effect: "),
     ("channel", "oauth-model-alias: {qwen: []}", 1, "oauth-model-alias.qwen", "is not served"),
+    (
+        "a strategy of version 8",
+        "routing:\n  strategy: expiring-first",
+        2,
+        "routing.strategy",
+        "expiring-first is not supported by ampproxy and counts as round-robin",
+    ),
+    (
+        "an older list of keys",
+        "port: 1\ngenerative-language-api-key: [a]",
+        2,
+        "generative-language-api-key",
+        "is deprecated: write its keys under gemini-api-key, each as api-key",
+    ),
+    (
+        "an older list of a server's keys",
+        "openai-compatibility:\n  - name: a\n    base-url: http://a\n    api-keys: [b]",
+        4,
+        "openai-compatibility[0].api-keys",
+        "is deprecated: write its keys under api-key-entries, each as api-key",
+    ),
     ("bootstrap", "streaming:\n  bootstrap-retries: 1", 2, "streaming.bootstrap-retries", "not supported"),
     (
         "metrics for everybody",

@@ -20,6 +20,7 @@ from ampproxy.wire.redact import Secret
 #: A login serves after the API keys, whose priority is 0, unless its file says otherwise: keys are
 #: what the vendors mean for other programs.
 PRIORITY = -1
+_MOST_WEIGHT = 10**6
 _DIALECTS = {"claude": ANTHROPIC, "codex": RESPONSES, "gemini": GEMINI}
 _KINDS: dict[Kind, AccountKind] = {
     "claude": "claude-login",
@@ -102,7 +103,8 @@ def _own(document: dict[str, Any], excluded: tuple[str, ...]) -> dict[str, Any]:
     prefix = _text(document.get("prefix")).strip(" /")
     own = (_text(item).lower() for item in _list(document.get("excluded_models")))
     return {
-        "priority": _whole(document.get("priority")),
+        "priority": _whole(document.get("priority"), PRIORITY),
+        "weight": min(_whole(document.get("weight"), 1), _MOST_WEIGHT),
         "prefix": "" if "/" in prefix else prefix,
         "proxy_url": own_proxy(document),
         "disable_cooling": document.get("disable_cooling") is True,
@@ -111,11 +113,11 @@ def _own(document: dict[str, Any], excluded: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _whole(value: object) -> int:
+def _whole(value: object, default: int) -> int:
     try:
-        return int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else PRIORITY
+        return int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else default
     except ValueError:
-        return PRIORITY
+        return default
 
 
 def _text(value: object) -> str:
