@@ -17,6 +17,9 @@ from typing import Any, Protocol
 from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence, below
 from ampproxy.config.secrets import BadReference, expand, resolve
 
+#: What is said of a setting of CLIProxyAPI that means nothing here.
+NOT_SUPPORTED = "is not supported by ampproxy and has no effect"
+
 
 class Wrong(Exception):
     """A value is not what its key expects. The message is a complaint and never shows a secret."""
@@ -284,7 +287,7 @@ class Section:
         """What is said of a key that it does not know, or that means something elsewhere alone."""
         why = self.unsupported.get(key)
         if why is not None:
-            return f"is not supported by ampproxy and has no effect: {why}"
+            return f"{NOT_SUPPORTED}: {why}"
         near = suggest(key, [row.name for row in self.rows]) or self._elsewhere(key)
         return f"is not a known setting and has no effect{near}"
 

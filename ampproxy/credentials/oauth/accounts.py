@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ampproxy.config.readers import copy_fault
 from ampproxy.config.schema import Account, AccountKind, OAuth
 from ampproxy.credentials.oauth.credential import Credential
 from ampproxy.credentials.oauth.failures import BadFile
@@ -15,7 +16,7 @@ from ampproxy.credentials.oauth.formats import Kind
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
 from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Secret, printable
 
 #: A login serves after the API keys, whose priority is 0, unless its file says otherwise: keys are
 #: what the vendors mean for other programs.
@@ -90,6 +91,21 @@ def accounts_in(folder: Path, settings: OAuth, now: float) -> tuple[Account, ...
     return logins_to_accounts(found, settings)
 
 
+def unserved_in(folder: Path) -> tuple[str, ...]:
+    """A sentence on each login in a folder whose kind is not served, for commands that only look.
+
+    :raises OSError: the folder cannot be read.
+    """
+    store = Store(folder)
+    kinds = ((name, store.unserved(name)) for name in store.names())
+    return tuple(not_served(name, kind) for name, kind in kinds if kind)
+
+
+def not_served(name: str, kind: str) -> str:
+    """What is said of a login file whose kind is not served."""
+    return f"{printable(name)} is a login of the kind {printable(kind[:40])}, which is not served"
+
+
 def own_proxy(document: dict[str, Any]) -> str | None:
     """The proxy that a login's file names, or ``None``."""
     return _text(document.get("proxy_url")) or None
@@ -133,7 +149,13 @@ def _headers(value: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict):
         return ()
     pairs = ((_text(name), _text(text)) for name, text in value.items())
-    return tuple((name, text) for name, text in pairs if _HEADER.fullmatch(name) and _header_value(text))
+    return tuple((name, text) for name, text in pairs if _is_header(name, text))
+
+
+def _is_header(name: str, text: str) -> bool:
+    if not (_HEADER.fullmatch(name) and _header_value(text)):
+        return False
+    return not (text.startswith("$") and copy_fault(name, text))
 
 
 def _header_value(text: str) -> str:
