@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from ampproxy.model.payload import Payload
 from ampproxy.wire.redact import Secret
 
 #: What an account is, by the section of the file that names it.
@@ -370,6 +371,7 @@ class OAuth:
 class Config:
     """Everything that the service is told.
 
+    :param payload: rules over the bodies that go to vendors.
     :param source: the file; ``None`` where the text came from elsewhere.
     :param lines: where the settings of the file's top level stand, by name; the others have their default.
     :param written: under which key, where that is another one: ``server.host`` for ``host``.
@@ -400,6 +402,7 @@ class Config:
     metrics: Metrics = field(default_factory=Metrics)
     oauth: OAuth = field(default_factory=OAuth)
     ledger: Ledger = field(default_factory=Ledger)
+    payload: Payload = field(default_factory=Payload)
     warnings: tuple[str, ...] = ()
     source: Path | None = None
     lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)

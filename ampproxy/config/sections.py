@@ -15,6 +15,7 @@ from ampproxy.config.ledger import LEDGER
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
+from ampproxy.config.payload import PAYLOAD
 from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting
 from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Timeouts, Tls
 from ampproxy.wire.redact import Secret
@@ -259,7 +260,6 @@ _UNSUPPORTED = {
     "oauth-request-scoped-errors": "what follows a failure is not a matter of settings",
     "oauth-settings": "logins are set up by their files and in the section oauth",
     "passthrough-headers": "a fixed set of the vendor's headers is passed on",
-    "payload": "requests are not rewritten by rules",
     "plugins": "there are none of CLIProxyAPI's kind",
     "pprof": "that is a tool of the Go runtime",
     "quota-exceeded": "another account is tried whenever one is exhausted",
@@ -423,6 +423,7 @@ ROOT = Section(
         ),
         Setting("routing", "routing", _ROUTING, "How one of several accounts is chosen."),
         Setting("streaming", "keepalive_seconds", _STREAMING, "What happens during a streamed answer."),
+        Setting("payload", "payload", PAYLOAD, "Rules that change what the vendors are sent."),
         Setting("ampcode", "ampcode", AMPCODE, "What concerns Amp: its upstream, its keys, model mappings."),
         *ACCOUNT_SETTINGS,
         Setting("oauth", "oauth", OAUTH, "How logins are made and used."),

@@ -37,7 +37,7 @@ WARNINGS = [
         "not supported by ampproxy",
     ),
     ("request-log", "port: 1\nrequest-log: true", 2, "request-log", "has no effect: "),
-    ("payload", "payload: {}", 1, "payload", "not supported by ampproxy and has no effect: "),
+    ("pprof", "pprof: {}", 1, "pprof", "not supported by ampproxy and has no effect: "),
     ("channel", "oauth-model-alias: {qwen: []}", 1, "oauth-model-alias.qwen", "is not served"),
     (
         "a strategy of version 8",
