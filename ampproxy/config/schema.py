@@ -391,6 +391,7 @@ class Config:
     max_retry_interval: int = 0
     disable_cooling: bool = False
     force_model_prefix: bool = False
+    passthrough_headers: bool = False
     keepalive_seconds: int = 15
     translation: Literal["lenient", "strict"] = "lenient"
     routing: Routing = field(default_factory=Routing)

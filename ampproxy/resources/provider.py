@@ -259,6 +259,7 @@ class GenerateResource(ModelResource):
             wall=gateway.around.wall,
             rounds=gateway.config.request_retry,
             patience=gateway.config.max_retry_interval,
+            everything=gateway.config.passthrough_headers,
         )
 
 
