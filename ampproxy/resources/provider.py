@@ -197,6 +197,8 @@ class GenerateResource(ModelResource):
             if endpoint.operation is Operation.COUNT_TOKENS:
                 self._estimate(request, question, record)
                 return
+            if endpoint.operation is Operation.OTHER:
+                raise ClientFault.of("not_found", f"{route.served} has no method {endpoint.method} here.")
             gateway.providers[route.offers[0].account.label].speaks(endpoint)
         await Exchange(question, request, record, self._means()).run(tries)
 
