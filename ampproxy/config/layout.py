@@ -108,8 +108,8 @@ _BOTH = ("routing", "oauth")
 def in_old_layout(root: Tree, reading: Reading) -> Tree:
     """The file with every setting where 7.1 had it.
 
-    :param reading: told of what cannot be read so, of values that another hides, and of keys of the new
-        sections that are not known.
+    :param reading: gets an error for what cannot be read so, and a warning for each value that another hides
+        and each unknown key of the new sections.
     """
     root = _without_version(root, reading)
     root = _with_families(root, reading)
@@ -255,7 +255,7 @@ def _with_families(root: Tree, reading: Reading) -> Tree:
 
 
 def _accounts(family: Entry, shown: str, reading: Reading) -> Node | None:
-    """The groups of a family as a list of accounts; ``None``: something is wrong and has been told."""
+    """The groups of a family as a list of accounts; ``None``: something is wrong and was reported."""
     if _is_null(family.node):
         return Sequence(family.line, ())
     if not isinstance(family.node, Sequence):

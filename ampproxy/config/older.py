@@ -14,7 +14,7 @@ _DEPRECATED = "is deprecated: write its keys under {}, each as api-key"
 def with_older_lists(root: Mapping, reading: Reading) -> Mapping:
     """The file with the keys of older lists where they belong now, behind those that stand there.
 
-    :param reading: told of each such list.
+    :param reading: gets a warning for each such list.
     """
     root = _with_list(root, _OLD_GEMINI, _GEMINI, "", reading)
     servers = root.get(_SERVERS)

@@ -256,7 +256,7 @@ _UNSUPPORTED = {
     "logging-to-file": _ELSEWHERE,
     "logs-max-total-size-mb": _ELSEWHERE,
     "meta-api-key": "list the keys under openai-compatibility, as one entry",
-    "nonstream-keepalive-interval": "a status must be known before the first byte, or errors were successes",
+    "nonstream-keepalive-interval": "blank lines before an answer would turn errors into successes",
     "oauth-request-scoped-errors": "what follows a failure is not a matter of settings",
     "oauth-settings": "logins are set up by their files and in the section oauth",
     "plugins": "there are none of CLIProxyAPI's kind",
