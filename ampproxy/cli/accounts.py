@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from ampproxy.cli.asking import Asker, NotAnswered, at_option
-from ampproxy.cli.configured import config_option, read_config, with_logins
+from ampproxy.cli.configured import config_option, read_config, unserved, with_logins
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import AccountReport, Report, RestReport, WindowReport, at_rest
 from ampproxy.routing.catalog import FAMILIES
@@ -42,6 +42,8 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
         click.echo("There are no accounts: add one to the configuration.")
     for line in lines(told.accounts, config.accounts):
         click.echo(line)
+    for line in unserved(config):
+        click.echo(f"{line}.")
 
 
 def ask(config: Config, at: str = "") -> tuple[Report | None, str]:

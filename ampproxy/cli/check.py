@@ -3,42 +3,76 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from ampproxy.cli.configured import require_readable, unserved, with_logins
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
+from ampproxy.doctor.idle import asks_amp, idle_mappings, nothing_served
 from ampproxy.errors import ConfigError
+from ampproxy.relay.model_cache import ModelCache, cache_folder
+from ampproxy.routing.catalog import Catalog
 
 
 @click.command("check")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=click.Path(path_type=Path, readable=False))
 def command(file: Path | None) -> None:
     """Say everything that is wrong with a configuration FILE.
 
     Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
-    /etc/ampproxy. Exit status 0 if the service would start with it, perhaps with warnings, else 1.
+    /etc/ampproxy. Each line is FILE:LINE: error: or FILE:LINE: warning:, the setting, and what is wrong.
+    Exit status 0 if the service would start with it, perhaps with warnings, else 1.
     """
     home = Path.home()
     file = file or find(home)
     if file is None:
         raise click.ClickException(not_found(Path.cwd(), "ampproxy check config.yaml"))
+    require_readable(file)
     try:
         config = load(file, environ=os.environ, home=home)
     except ConfigError as error:
-        for complaint in error.complaints:
-            click.echo(complaint)
-        _warn(error.warnings)
+        _say(file, "error", error.complaints)
+        _say(file, "warning", error.warnings)
         raise SystemExit(1) from None
-    _warn(config.warnings)
-    click.echo(f"{file}: ready: {summary(config)}")
+    _say(file, "warning", config.warnings)
+    _conclude(file, config, home)
 
 
-def _warn(warnings: tuple[str, ...]) -> None:
-    for warning in warnings:
-        click.echo(f"warning: {warning}")
+def _conclude(file: Path, config: Config, home: Path) -> None:
+    """What only all of it together says, and what the service would be."""
+    if os.path.isdir(config.auth_dir):
+        # Not otherwise: what reads logins is slow to load, and most users have none.
+        for sentence in unserved(config):
+            click.echo(f"{file}: warning: auth-dir: {sentence}")
+        config = with_logins(config)
+    for line in _idle(file, config, home):
+        click.echo(line)
+    nothing = nothing_served(config)
+    if nothing:
+        click.echo(f"{file}: warning: {nothing}")
+    verdict = "ready" if not nothing or asks_amp(config) else "valid, but no model is served"
+    click.echo(f"{file}: {verdict}: {summary(config)}")
+
+
+def _idle(file: Path, config: Config, home: Path) -> Iterator[str]:
+    if not config.serving or not config.ampcode.mappings:
+        return
+    book = ModelCache(cache_folder(os.environ, home)).read(time.time())
+    discovered = book.models(config.accounts)
+    for mapping, why in idle_mappings(config, Catalog(config, discovered), discovered):
+        yield f"{file}:{mapping.line}: warning: ampcode.model-mappings: has no effect: {why}"
+
+
+def _say(file: Path, level: str, remarks: tuple[str, ...]) -> None:
+    """Remarks in the form that editors know: ``FILE:LINE: LEVEL: ...``."""
+    for remark in remarks:
+        line, _, rest = remark.removeprefix(f"{file}:").partition(": ")
+        click.echo(f"{file}:{line}: {level}: {rest}")
 
 
 def summary(config: Config) -> str:

@@ -20,7 +20,7 @@ config_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option
     "--config",
     "file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=click.Path(path_type=Path, readable=False),
     help="The configuration file; without it, the one that the service would find.",
 )
 
@@ -34,10 +34,35 @@ def read_config(file: Path | None) -> Config:
     found = file or find(home)
     if found is None:
         raise click.ClickException(not_found(Path.cwd()))
+    require_readable(found)
     try:
         return load(found, environ=os.environ, home=home)
     except ConfigError as error:
         raise click.ClickException("\n".join(error.complaints)) from None
+
+
+def require_readable(file: Path) -> None:
+    """
+    :raises click.ClickException: there is no such file, or it cannot be read.
+    """
+    try:
+        file.open("rb").close()
+    except FileNotFoundError:
+        raise click.ClickException(f"{file}: no such file") from None
+    except OSError as error:
+        raise click.ClickException(f"{file}: cannot be read: {error.strerror}") from None
+
+
+def unserved(config: Config) -> tuple[str, ...]:
+    """A sentence on each login in ``auth-dir`` whose kind is not served; none if it cannot be read."""
+    if not os.path.isdir(config.auth_dir):
+        return ()
+    from ampproxy.credentials.oauth.accounts import unserved_in
+
+    try:
+        return unserved_in(config.auth_dir)
+    except OSError:
+        return ()
 
 
 def with_logins(config: Config) -> Config:

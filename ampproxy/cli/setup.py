@@ -41,6 +41,7 @@ from ampproxy.clients.setup import (
     plan,
     take_back,
 )
+from ampproxy.config.edit import keys_place
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
@@ -203,7 +204,8 @@ def _shown(changes: list[Change]) -> Iterator[str]:
         for text in change.wanted.texts:
             was = change.was(text)
             if text.name == CLIENT_KEYS:
-                yield f"    {text.name}: a new client key, without which nobody will be served any more"
+                place = keys_place((change.now or b"").decode())
+                yield f"    {place}: a new client key, without which nobody will be served any more"
             elif text.secret:
                 before = "is not there yet" if was is None else "is there and will be another"
                 yield f"    {text.name}: a client key of the gateway ({before})"

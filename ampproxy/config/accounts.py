@@ -48,14 +48,12 @@ _UNSUPPORTED = {
     "fingerprint-profile": _NO_REWRITING,
     "rebuild-mid-system-message": _NO_REWRITING,
     "websockets": "the provider is always asked over plain HTTP",
-    "weight": "accounts of one priority share the load evenly",
     "alpha-search": "searches are not served",
     "request-scoped-errors": "what follows a failure is not a matter of settings",
     "request-retry": "it is one setting for all accounts, at the top of the file",
 }
 _UNSUPPORTED_COMPATIBLE = {
     **_UNSUPPORTED,
-    "api-keys": "list the keys under api-key-entries, each as api-key",
     "api-key": "list it under api-key-entries, as api-key",
 }
 _UNSUPPORTED_MODEL = {
@@ -161,6 +159,15 @@ _COMMON = (
     Setting("disabled", "disabled", readers.FLAG, "Leave the entry out without removing it.", "false"),
 )
 
+_WEIGHT = Setting(
+    "weight",
+    "weight",
+    readers.WEIGHT,
+    "Its share of the requests where `routing.strategy` is `weighted-round-robin`; 0 or less: it gets none"
+    " there.",
+    "1",
+)
+
 _KEYED = Section(
     _same,
     (
@@ -172,6 +179,7 @@ _KEYED = Section(
             "Where the vendor's API is, without the path of a single method.",
             "the vendor's own",
         ),
+        _WEIGHT,
         *_COMMON,
     ),
     _UNSUPPORTED,
@@ -182,6 +190,7 @@ _KEY_ENTRY = Section(
     (
         Setting("api-key", "api_key", readers.SECRET, "The server's key.", "none is sent"),
         Setting("proxy-url", "proxy_url", readers.PROXY, "Proxy of this key alone.", "the entry's"),
+        _WEIGHT,
     ),
     _UNSUPPORTED,
 )
@@ -212,13 +221,13 @@ _SERVER = Section(
 def _keyed(vendor: Vendor, entries: tuple[Found, ...]) -> Iterator[Account]:
     """One account an entry; an entry that only repeats another is left out."""
     seen: set[object] = set()
-    for found in entries:
+    for index, found in enumerate(entries):
         base_url = _checked_base(found, vendor)
         if found.values.get("disabled", False):
             continue
-        account = _account(
-            vendor, found, found.place.key, base_url, found.values["api_key"], found.place.line
-        )
+        # The same in both layouts of the file, for the ledger and metrics know accounts by it.
+        label = f"{vendor.name}[{index}]"
+        account = _account(vendor, found, label, base_url, found.values["api_key"], found.place.line)
         same = (account.api_key, base_url, account.prefix, account.models)
         if same in seen:
             found.place.warn("repeats an earlier entry and is left out")
@@ -240,8 +249,8 @@ def _servers(vendor: Vendor, entries: tuple[Found, ...]) -> Iterator[Account]:
             counts[name] += 1
             secret = Secret("") if key is None else key.values.get("api_key", Secret(""))
             line = found.place.line if key is None else key.place.line
-            proxy = {} if key is None else key.values
-            yield _account(vendor, found, f"{vendor.name}/{name}[{index}]", base_url, secret, line, proxy)
+            own = {} if key is None else key.values
+            yield _account(vendor, found, f"{vendor.name}/{name}[{index}]", base_url, secret, line, own)
 
 
 def _account(
@@ -253,10 +262,12 @@ def _account(
     line: int,
     closer: dict[str, Any] | None = None,
 ) -> Account:
-    values = {row.field: found.values[row.field] for row in _COMMON if row.field in found.values}
+    rows = (_WEIGHT, *_COMMON)
+    values = {row.field: found.values[row.field] for row in rows if row.field in found.values}
     values.pop("disabled", None)
-    if closer and closer.get("proxy_url"):
-        values["proxy_url"] = closer["proxy_url"]
+    for field in ("proxy_url", "weight"):
+        if closer and closer.get(field) is not None:
+            values[field] = closer[field]
     return Account(
         label=label,
         kind=vendor.kind,

@@ -30,7 +30,7 @@ _TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
 #: What is said at the top and kept with the vendor that it is about -> how the vendor's section names it.
 _OF_LOGINS = {"aliases": "aliases", "exclusions": "excluded_models"}
 #: What of an account is told as it was and as it is; of all else only that it changed.
-_SHOWN = ("priority", "prefix", "base_url", "disable_cooling")
+_SHOWN = ("priority", "prefix", "base_url", "disable_cooling", "weight")
 
 
 def check_still_keyed(keyed: bool, config: Config) -> None:
@@ -62,7 +62,7 @@ def changes(old: Config, new: Config) -> tuple[str, ...]:
 
 def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
     for row in section.rows:
-        name = f"{path}.{row.name}" if path else row.name
+        name = f"{path}.{row.name}" if path else new.spelled(row.name)
         if row.field in _OF_LOGINS:
             yield from _of_logins(name, _OF_LOGINS[row.field], old.oauth, new.oauth)
             continue

@@ -48,10 +48,14 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A list."""
+    """A list.
+
+    :param shown: the whole keys of the items as complaints name them, where position does not tell them.
+    """
 
     line: int
     items: tuple[Node, ...]
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

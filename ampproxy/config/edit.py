@@ -1,7 +1,8 @@
 """Changing the configuration file's text: one client key in or out, every other byte as it is.
 
-The file is its user's own, with comments and an order. What is changed is compared, as YAML reads it, with
-what was meant; if it is anything else, nothing is changed.
+The file is its user's own, with comments and an order. The key goes to the place that the file has for such
+keys: ``access.api-keys`` in the layout of CLIProxyAPI 8, else ``api-keys``. What is changed is compared, as
+YAML reads it, with what was meant; if it is anything else, nothing is changed.
 """
 
 from __future__ import annotations
@@ -13,10 +14,14 @@ from typing import Any
 
 import yaml
 
-_SECTION = "api-keys"
+from ampproxy.config.layout import PLACES
+
+_KEYS = "api-keys"
+_SECTION = "access"
+#: Sections that only CLIProxyAPI 8's layout has.
+_OF_EIGHT = {"config-version", *(new.partition(".")[0] for new in PLACES)} - {"routing", "oauth"}
 _BOM = "\ufeff"
 _BREAK = re.compile(r"\r\n|\n|\r")
-_HEADER = re.compile(rf"(?<! )[ ]*['\"]?{_SECTION}['\"]?[ ]*:[ \t]*(?:\r\n|\n|\r)\Z")
 _BLANK_REST = re.compile(r"[ \t]*(?:\r\n|\n|\r|\Z)")
 
 
@@ -25,66 +30,126 @@ class CannotEdit(ValueError):
 
 
 def add_client_key(text: str, key: str) -> str:
-    """The text with one more key, the first in ``api-keys``.
+    """The text with one more key, the first of the client keys.
 
     :param text: a configuration that can be loaded.
     :raises CannotEdit: it is written in a way in which nothing can be added safely.
     """
     before = _load(text)
-    keys = before.get(_SECTION)
+    path = _place(before)
+    keys = _at(before, path)
     if keys is None:
         keys = []
     if not isinstance(keys, list):
-        raise CannotEdit(f"{_SECTION} is no list")
-    wanted = {**before, _SECTION: [key, *keys]}
-    for changed in _additions(text, json.dumps(key)):
-        if _means(changed, wanted):
+        raise CannotEdit(f"{'.'.join(path)} is no list")
+    wanted = _with(before, path, [key, *keys])
+    for changed in _additions(text, path, json.dumps(key)):
+        if _means(changed, wanted, path):
             return changed
-    raise CannotEdit(f"no place for it was found: write {_SECTION} as a list with a line for each key")
+    raise CannotEdit(f"no place for it was found: write {'.'.join(path)} as a list with a line for each key")
 
 
 def remove_client_key(text: str, key: str) -> str:
-    """The text without a key in ``api-keys``; as it is, if it is not there.
+    """The text without one of the client keys; as it is, if it is not there.
 
     :raises CannotEdit: it is written in a way in which it cannot be taken out safely.
     """
     before = _load(text)
-    keys = before.get(_SECTION)
+    path = _place(before)
+    keys = _at(before, path)
     if not isinstance(keys, list) or key not in keys:
         return text
-    wanted = {**before, _SECTION: [other for other in keys if other != key]}
-    changed = _removed(text, key)
-    if not _means(changed, wanted):
-        raise CannotEdit(f"it cannot be taken out of {_SECTION} without changing more than that")
+    wanted = _with(before, path, [other for other in keys if other != key])
+    changed = _removed(text, path, key)
+    if not _means(changed, wanted, path):
+        raise CannotEdit(f"it cannot be taken out of {'.'.join(path)} without changing more than that")
     return changed
 
 
 def client_keys(text: str) -> tuple[str, ...]:
-    """The keys that stand in ``api-keys`` as text.
+    """The client keys that stand there as text.
 
     :raises CannotEdit: it is not YAML, or no mapping.
     """
-    keys = _load(text).get(_SECTION)
+    found = _load(text)
+    keys = _at(found, _place(found))
     return tuple(key for key in keys if isinstance(key, str)) if isinstance(keys, list) else ()
 
 
-def _additions(text: str, item: str) -> Iterator[str]:
+def keys_place(text: str) -> str:
+    """Where the file has its client keys, or would have them: ``api-keys`` or ``access.api-keys``.
+
+    :raises CannotEdit: it is not YAML, or no mapping.
+    """
+    return ".".join(_place(_load(text)))
+
+
+def _place(found: dict[str, Any]) -> tuple[str, ...]:
+    section = found.get(_SECTION)
+    if isinstance(section, dict) and _KEYS in section:
+        return _SECTION, _KEYS
+    if isinstance(found.get(_KEYS), list):
+        return (_KEYS,)
+    groups = isinstance(found.get(_KEYS), dict)
+    return (_SECTION, _KEYS) if groups or not _OF_EIGHT.isdisjoint(found) else (_KEYS,)
+
+
+def _at(found: dict[str, Any], path: tuple[str, ...]) -> Any:
+    if len(path) == 1:
+        return found.get(path[0])
+    section = found.get(path[0])
+    if section is not None and not isinstance(section, dict):
+        raise CannotEdit(f"{path[0]} is no section")
+    return (section or {}).get(path[1])
+
+
+def _with(found: dict[str, Any], path: tuple[str, ...], keys: list[Any]) -> dict[str, Any]:
+    if len(path) == 1:
+        return {**found, path[0]: keys}
+    return {**found, path[0]: {**(found.get(path[0]) or {}), path[1]: keys}}
+
+
+def _additions(text: str, path: tuple[str, ...], item: str) -> Iterator[str]:
     """The text with the item in each of the places where it may belong, best first."""
     root = _root(text)
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
         return
-    value = _section(root)
+    value = _child(root, path[0])
+    if value is not None and len(path) == 2:
+        yield from _into_section(text, value, path[1], item)
+        return
     if value is not None:
         yield from _into(text, value, item)
         return
     end = _line_end(text)
     first = root.start_mark.index
     indent = " " * root.start_mark.column
-    section = f"{indent}{_SECTION}:{end}{indent}  - {item}{end}"
+    section = "".join(f"{indent}{'  ' * depth}{name}:{end}" for depth, name in enumerate(path))
+    section += f"{indent}{'  ' * len(path)}- {item}{end}"
     yield text + ("" if text.endswith(("\n", "\r")) else end) + section
     # Where something ends the document, such as "...".
     line = first - len(indent)
     yield text[:line] + section + text[line:]
+
+
+def _into_section(text: str, section: yaml.Node, name: str, item: str) -> Iterator[str]:
+    start, stop = section.start_mark.index, section.end_mark.index
+    if isinstance(section, yaml.ScalarNode):
+        # Nothing at all, "~" or "null".
+        gap = "" if text[:start].endswith((" ", "\t")) else " "
+        yield f"{text[:start]}{gap}{{{name}: [{item}]}}{text[stop:]}"
+        return
+    if not isinstance(section, yaml.MappingNode):
+        return
+    keys = _child(section, name)
+    if keys is not None:
+        yield from _into(text, keys, item)
+    elif section.flow_style:
+        more = ", " if section.value else ""
+        yield f"{text[: start + 1]}{name}: [{item}]{more}{text[start + 1 :]}"
+    else:
+        end, indent = _line_end(text), " " * section.start_mark.column
+        yield f"{text[:start]}{name}:{end}{indent}  - {item}{end}{indent}{text[start:]}"
 
 
 def _into(text: str, value: yaml.Node, item: str) -> Iterator[str]:
@@ -100,17 +165,18 @@ def _into(text: str, value: yaml.Node, item: str) -> Iterator[str]:
         yield f"{text[:start]}{gap}[{item}]{text[stop:]}"
 
 
-def _removed(text: str, key: str) -> str:
-    root = _root(text)
-    value = _section(root) if isinstance(root, yaml.MappingNode) else None
-    if not isinstance(value, yaml.SequenceNode):
+def _removed(text: str, path: tuple[str, ...], key: str) -> str:
+    node = _root(text)
+    for name in path:
+        node = _child(node, name) if isinstance(node, yaml.MappingNode) else None
+    if not isinstance(node, yaml.SequenceNode):
         return text
-    items = value.value
+    items = node.value
     index = next(
         at for at, item in enumerate(items) if isinstance(item, yaml.ScalarNode) and item.value == key
     )
     start, stop = items[index].start_mark.index, items[index].end_mark.index
-    if value.flow_style:
+    if node.flow_style:
         if index + 1 < len(items):
             stop = items[index + 1].start_mark.index
         elif index:
@@ -121,9 +187,21 @@ def _removed(text: str, key: str) -> str:
     rest = _BLANK_REST.match(text, stop)
     stop = stop if rest is None else rest.end()
     if len(items) == 1:
-        header = _HEADER.search(text, 0, line)
-        line = line if header is None else header.start()
+        line = _above(text, line, _KEYS)
+        if len(path) == 2 and _is_only(text, path):
+            line = _above(text, line, path[0])
     return text[:line] + text[stop:]
+
+
+def _above(text: str, line: int, name: str) -> int:
+    """Where the line of that key begins, if it stands right above this one; else where this one does."""
+    header = re.compile(rf"[ ]*['\"]?{name}['\"]?[ ]*:[ \t]*(?:\r\n|\n|\r)\Z").search(text, 0, line)
+    return line if header is None else header.start()
+
+
+def _is_only(text: str, path: tuple[str, ...]) -> bool:
+    """Whether the section holds these keys and nothing else."""
+    return list(_load(text)[path[0]]) == [path[1]]
 
 
 def _root(text: str) -> yaml.Node | None:
@@ -132,8 +210,8 @@ def _root(text: str) -> yaml.Node | None:
     return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
-def _section(root: yaml.MappingNode) -> yaml.Node | None:
-    return next((value for name, value in root.value if name.value == _SECTION), None)
+def _child(node: yaml.MappingNode, key: str) -> yaml.Node | None:
+    return next((value for name, value in node.value if name.value == key), None)
 
 
 def _load(text: str) -> dict[str, Any]:
@@ -146,11 +224,12 @@ def _load(text: str) -> dict[str, Any]:
     return found or {}
 
 
-def _means(text: str, wanted: dict[str, Any]) -> bool:
-    """Whether it is read as this; no keys at all may be said by leaving them out."""
+def _means(text: str, wanted: dict[str, Any], path: tuple[str, ...]) -> bool:
+    """Whether it is read as this; no keys at all may be said by leaving them, or their section, out."""
     try:
-        return {**_load(text), _SECTION: _load(text).get(_SECTION) or []} == wanted
-    except CannotEdit:
+        found = _load(text)
+        return _with(found, path, _at(found, path) or []) == wanted
+    except (CannotEdit, TypeError):
         return False
 
 

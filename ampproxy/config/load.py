@@ -14,6 +14,8 @@ from pathlib import Path
 from ampproxy.config import document, files
 from ampproxy.config.ampcode import MOVED
 from ampproxy.config.document import Entry
+from ampproxy.config.layout import in_old_layout
+from ampproxy.config.older import with_older_lists
 from ampproxy.config.reading import Place, Reading
 from ampproxy.config.schema import Config
 from ampproxy.config.sections import ROOT
@@ -129,7 +131,8 @@ def parse(
     root = document.compose(text, reading.complain)
     config = None
     if isinstance(root, document.Mapping):
-        config, _ = Place(_with_moved(root, reading), "", 1, reading).attempt(ROOT)
+        settings = with_older_lists(_with_moved(in_old_layout(root, reading), reading), reading)
+        config, _ = Place(settings, "", 1, reading).attempt(ROOT)
     elif root is not None or not reading.complaints:
         reading.complain(1, "file", "holds no settings: expected keys and values, such as port: 8317")
     complaints, warnings = _in_order(reading.complaints), _in_order(reading.warnings)

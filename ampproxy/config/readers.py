@@ -7,6 +7,7 @@ stand: never of URLs, headers or secrets, and never what an environment variable
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -62,6 +63,10 @@ _FRAMING = {
     "transfer-encoding",
     "upgrade",
 }
+#: Where vendors take keys.
+_KEY_HEADERS = {"authorization", "x-api-key", "x-goog-api-key", "api-key"}
+#: Where clients carry what is meant for the gateway, or for a site, alone.
+_CREDENTIAL_HEADERS = _KEY_HEADERS | {"cookie", "proxy-authorization"}
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
@@ -70,10 +75,13 @@ def _shown(scalar: Scalar) -> str:
     return "other text" if len(scalar.text) > 16 or "@" in scalar.text else repr(scalar.text)
 
 
-def _plain_text(place: Place, expected: str) -> tuple[Scalar, str]:
-    """A value that must not be quoted, unless an environment variable gives it."""
+def _plain_text(place: Place, expected: str, fits: Callable[[str], object]) -> tuple[Scalar, str]:
+    """A value that must not be quoted, unless an environment variable gives it.
+
+    :param fits: whether a text would do without quotes.
+    """
     scalar = place.scalar(expected)
-    if not scalar.plain and "${" not in scalar.text:
+    if not scalar.plain and "${" not in scalar.text and fits(scalar.text.strip()):
         raise Wrong(f"expected {expected}, found text: remove the quotes")
     return scalar, place.expanded(scalar)
 
@@ -82,7 +90,7 @@ def whole(expected: str, low: int, high: int, *, clamp: bool = False) -> Reader:
     """A whole number from ``low`` to ``high``; with ``clamp`` a smaller one counts as ``low``."""
 
     def read(place: Place) -> int:
-        scalar, text = _plain_text(place, expected)
+        scalar, text = _plain_text(place, expected, _WHOLE.match)
         if not _WHOLE.match(text):
             raise Wrong(f"expected {expected}, found {_shown(scalar)}")
         value = int(text)
@@ -97,7 +105,7 @@ def whole(expected: str, low: int, high: int, *, clamp: bool = False) -> Reader:
 
 
 def _flag(place: Place) -> bool:
-    scalar, text = _plain_text(place, "true or false")
+    scalar, text = _plain_text(place, "true or false", lambda text: text.lower() in _TRUE | _FALSE)
     word = text.lower()
     if word not in _TRUE | _FALSE:
         raise Wrong(f"expected true or false, found {_shown(scalar)}")
@@ -295,7 +303,7 @@ def _headers(place: Place) -> tuple[tuple[str, str], ...]:
     for entry in place.node:
         at, name = place.child(entry), entry.key.strip()
         value, read = ("", True) if _is_null(entry.node) else at.attempt(_HEADER_VALUE)
-        fault = _header_fault(name, headers)
+        fault = _header_fault(name, headers) or (copy_fault(name, value) if _copies(value) else "")
         if fault:
             at.complain(fault)
         good = good and read and not fault
@@ -304,6 +312,10 @@ def _headers(place: Place) -> tuple[tuple[str, str], ...]:
     if not good:
         raise Reported
     return tuple(headers.values())
+
+
+def _copies(value: str | None) -> bool:
+    return value is not None and value.startswith("$")
 
 
 def _is_null(node: object) -> bool:
@@ -325,7 +337,21 @@ def _header_value(place: Place) -> str:
     text = place.expanded(scalar)
     if _NOT_IN_HEADER.search(text):
         raise Wrong("holds a character that no HTTP header can carry: expected printable ASCII on one line")
+    if text.startswith("$") and "${" in scalar.text:
+        raise Wrong("would begin with $, which stands for a header of the client's: such text cannot be sent")
     return text
+
+
+def copy_fault(name: str, value: str) -> str:
+    """What is wrong with a header that takes its value from the client (``$NAME``); empty: nothing."""
+    source = value[1:].lower()
+    if not _TOKEN.match(source):
+        return "begins with $, which takes the client's header of that name: expected a header name behind it"
+    if source in _CREDENTIAL_HEADERS:
+        return "would give the vendor the client's own key or cookie: name another header behind the $"
+    if name.lower() in _KEY_HEADERS:
+        return "is where the account's key goes, which cannot come from the client: write the key"
+    return ""
 
 
 def _wildcards(place: Place) -> tuple[str, ...]:
@@ -346,6 +372,7 @@ FLAG = Reader("true or false", _flag)
 PORT = whole("a port from 0 to 65535", 0, 65535)
 COUNT = whole("a whole number, 0 or more", 0, 10**9, clamp=True)
 POSITIVE = whole("a whole number, 1 or more", 1, 10**9)
+WEIGHT = whole("a whole number up to 1000000", -(10**9), 10**6)
 INTEGER = whole("a whole number", -(10**9), 10**9)
 SIZE = Reader("size", _size)
 TEXT = Reader("text", _line_of_text)

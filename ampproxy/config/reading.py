@@ -17,6 +17,9 @@ from typing import Any, Protocol
 from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence, below
 from ampproxy.config.secrets import BadReference, expand, resolve
 
+#: What is said of a setting of CLIProxyAPI that means nothing here.
+NOT_SUPPORTED = "is not supported by ampproxy and has no effect"
+
 
 class Wrong(Exception):
     """A value is not what its key expects. The message is a complaint and never shows a secret."""
@@ -85,9 +88,10 @@ class Place:
         """
         if not isinstance(self.node, Sequence):
             raise Wrong(f"expected {expected}, found {KINDS[type(self.node)]}")
+        shown = self.node.shown or tuple(f"{self.key}[{index}]" for index in range(len(self.node.items)))
         return [
-            Place(node, f"{self.key}[{index}]", node.line, self.reading)
-            for index, node in enumerate(self.node.items)
+            Place(node, key, node.line, self.reading)
+            for node, key in zip(self.node.items, shown, strict=True)
         ]
 
     def scalar(self, expected: str) -> Scalar:
@@ -273,7 +277,7 @@ class Section:
             at = place.child(entry)
             row = rows.get(entry.key)
             if row is None:
-                at.warn(self._unknown(entry.key))
+                at.warn(self.without_effect(entry.key))
             elif row.required or not _absent(entry.node, row):
                 found.places[row.field] = at
                 value, good = at.attempt(row.reader)
@@ -284,10 +288,16 @@ class Section:
                 at.complain(f"says nothing: expected {row.reader.type}, or leave it out for {row.default}")
         return found
 
-    def _unknown(self, key: str) -> str:
+    @property
+    def names(self) -> frozenset[str]:
+        """The keys that it knows."""
+        return frozenset(row.name for row in self.rows)
+
+    def without_effect(self, key: str) -> str:
+        """What is said of a key that it does not know, or that means something elsewhere alone."""
         why = self.unsupported.get(key)
         if why is not None:
-            return f"is not supported by ampproxy and has no effect: {why}"
+            return f"{NOT_SUPPORTED}: {why}"
         near = suggest(key, [row.name for row in self.rows]) or self._elsewhere(key)
         return f"is not a known setting and has no effect{near}"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from ampproxy.model.payload import Payload
 from ampproxy.wire.redact import Secret
 
 #: What an account is, by the section of the file that names it.
@@ -96,6 +97,7 @@ class Account:
     :param excluded_models: lower-case wildcard patterns against the visible id.
     :param proxy_url: ``None``: the global one; ``direct``: none at all. It may hold a password and a
         header may be a credential, so ``repr`` shows neither.
+    :param weight: its share of the requests where ``routing.strategy`` is ``weighted-round-robin``.
     :param line: where it stands in the file.
     :param token: of a login, in place of ``api_key``.
     :param tenant: of a login, who pays at the vendor: the ChatGPT account's id, the Google project.
@@ -115,6 +117,7 @@ class Account:
     aliases: tuple[ModelAlias, ...] = ()
     excluded_models: tuple[str, ...] = ()
     disable_cooling: bool = False
+    weight: int = 1
     line: int = 0
     token: TokenSource | None = field(default=None, repr=False)
     tenant: str = ""
@@ -195,7 +198,7 @@ class AmpCode:
 class Routing:
     """How one of several accounts is chosen. ``max_cooldown``: the longest rest, whatever the vendor says."""
 
-    strategy: Literal["round-robin", "fill-first"] = "round-robin"
+    strategy: Literal["round-robin", "weighted-round-robin", "fill-first"] = "round-robin"
     session_affinity: bool = True
     session_affinity_ttl: float = 3600.0
     max_cooldown: float = 1800.0
@@ -372,9 +375,11 @@ class OAuth:
 class Config:
     """Everything that the service is told.
 
+    :param payload: rules over the bodies that go to vendors.
     :param source: the file; ``None`` where the text came from elsewhere.
     :param lines: where the settings of the file's top level stand, by name; the others have their default.
     :param keyless: whether the file says outright that there are no client keys: ``api-keys: []``.
+    :param written: under which key, where that is another one: ``server.host`` for ``host``.
     """
 
     host: str = "127.0.0.1"
@@ -391,6 +396,7 @@ class Config:
     max_retry_interval: int = 0
     disable_cooling: bool = False
     force_model_prefix: bool = False
+    passthrough_headers: bool = False
     keepalive_seconds: int = 15
     translation: Literal["lenient", "strict"] = "lenient"
     routing: Routing = field(default_factory=Routing)
@@ -402,10 +408,23 @@ class Config:
     metrics: Metrics = field(default_factory=Metrics)
     oauth: OAuth = field(default_factory=OAuth)
     ledger: Ledger = field(default_factory=Ledger)
+    payload: Payload = field(default_factory=Payload)
     warnings: tuple[str, ...] = ()
     source: Path | None = None
     lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)
     keyless: bool = field(default=False, compare=False)
+    written: MappingOf[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def serving(self) -> tuple[Account, ...]:
+        """The accounts that may be asked: where weights count, those that have one above 0."""
+        if self.routing.strategy != "weighted-round-robin":
+            return self.accounts
+        return tuple(account for account in self.accounts if account.weight > 0)
+
+    def spelled(self, setting: str) -> str:
+        """A setting's name as the file has it."""
+        return self.written.get(setting, setting)
 
     def place(self, setting: str, line: int = 0) -> str:
         """How a complaint names a setting: ``file:line: setting``.
@@ -413,4 +432,5 @@ class Config:
         :param line: where it stands, if it is not of the top level.
         """
         line = line or self.lines.get(setting, 0)
-        return f"{self.source}:{line}: {setting}" if self.source and line else setting
+        name = self.spelled(setting)
+        return f"{self.source}:{line}: {name}" if self.source and line else name

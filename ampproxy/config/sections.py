@@ -15,8 +15,10 @@ from ampproxy.config.ledger import LEDGER
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
+from ampproxy.config.payload import PAYLOAD
 from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting, Wrong
 from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Timeouts, Tls
+from ampproxy.config.unsupported import UNSUPPORTED
 from ampproxy.wire.redact import Secret
 
 _SERVE_ALL = "put one there, or write api-keys: [] to serve everybody on this machine"
@@ -103,10 +105,29 @@ _STRATEGIES = {
     "round-robin": "round-robin",
     "roundrobin": "round-robin",
     "rr": "round-robin",
+    "weighted-round-robin": "weighted-round-robin",
+    "weightedroundrobin": "weighted-round-robin",
+    "wrr": "weighted-round-robin",
     "fill-first": "fill-first",
     "fillfirst": "fill-first",
     "ff": "fill-first",
 }
+
+_KNOWN_STRATEGY = readers.choice(_STRATEGIES)
+#: A strategy of CLIProxyAPI 8 that is not there.
+_EXPIRING_FIRST = {"expiring-first", "expiringfirst"}
+
+
+def _strategy(place: Place) -> str:
+    if isinstance(place.node, Scalar) and place.node.text.strip().lower() in _EXPIRING_FIRST:
+        place.warn(
+            "expiring-first is not supported by ampproxy and counts as round-robin: few vendors say when an"
+            " account's allowance ends"
+        )
+        return "round-robin"
+    strategy: str = _KNOWN_STRATEGY(place)
+    return strategy
+
 
 _ROUTING = Section(
     _fields(Routing),
@@ -114,8 +135,9 @@ _ROUTING = Section(
         Setting(
             "strategy",
             "strategy",
-            readers.choice(_STRATEGIES),
-            "Which of several accounts of one priority serves: each in turn, or the first that can.",
+            Reader(_KNOWN_STRATEGY.type, _strategy),
+            "Which of several accounts of one priority serves: each in turn, each by its `weight`, or the"
+            " first that can.",
             "round-robin",
         ),
         Setting(
@@ -211,50 +233,6 @@ _TIMEOUTS = Section(
 )
 
 _TRANSLATIONS = {"lenient": "lenient", "strict": "strict"}
-_NOT_LOGGED = "request and answer bodies are never written to files"
-_NO_DISGUISE = "requests carry ampproxy's own headers and are not disguised"
-_NO_VENDOR = "this kind of account is not served"
-_ELSEWHERE = "the log goes where twistd's --logfile or systemd sends it; see logging"
-
-#: CLIProxyAPI's settings that mean nothing here.
-_UNSUPPORTED = {
-    "antigravity": _NO_DISGUISE,
-    "antigravity-signature-bypass-strict": _NO_VENDOR,
-    "antigravity-signature-cache-enabled": _NO_VENDOR,
-    "auth-auto-refresh-workers": "logins are refreshed as they need it",
-    "claude-code": _NO_DISGUISE,
-    "claude-header-defaults": _NO_DISGUISE,
-    "codex": _NO_DISGUISE,
-    "codex-header-defaults": _NO_DISGUISE,
-    "commercial-mode": "there is one mode only",
-    "credential-concurrency": "it belongs to CLIProxyAPI's Home",
-    "credential-in-flight": "it belongs to CLIProxyAPI's Home",
-    "disable-claude-cloak-mode": _NO_DISGUISE,
-    "disable-image-generation": "no tool is ever added to a request",
-    "error-logs-max-files": _NOT_LOGGED,
-    "generative-language-api-key": "list the keys under gemini-api-key, each as api-key",
-    "gpt-image-2-base-model": "no tool is ever added to a request",
-    "home": "it belongs to CLIProxyAPI's Home",
-    "interactions-api-key": _NO_VENDOR,
-    "logging-to-file": _ELSEWHERE,
-    "logs-max-total-size-mb": _ELSEWHERE,
-    "nonstream-keepalive-interval": "blank bytes before a whole answer would spoil it",
-    "passthrough-headers": "a fixed set of the vendor's headers is passed on",
-    "payload": "requests are not rewritten by rules",
-    "plugins": "there are none of CLIProxyAPI's kind",
-    "pprof": "that is a tool of the Go runtime",
-    "quota-exceeded": "another account is tried whenever one is exhausted",
-    "redis-usage-queue-retention-seconds": "there is no usage queue",
-    "remote-management": "the service is managed by its file alone",
-    "request-log": _NOT_LOGGED,
-    "save-cooldown-status": "rests are forgotten at a restart",
-    "transient-error-cooldown-seconds": "how long an account rests follows from the failure",
-    "usage-statistics-enabled": "there is no usage queue",
-    "video-result-auth-cache-ttl": "videos are not served",
-    "ws-auth": "client keys are asked for on every route",
-    "xai": _NO_VENDOR,
-    "xai-api-key": "list the keys under openai-compatibility, as one entry",
-}
 
 
 def _config(found: Found) -> Config:
@@ -278,9 +256,14 @@ def _config(found: Found) -> Config:
     values["debug"] = values.get("debug", False) or logging.level == "debug"
     values.setdefault("auth_dir", found.place.reading.home / ".cli-proxy-api")
     values.setdefault("state_dir", default_state_dir(found.place.reading.environ, found.place.reading.home))
-    lines = {place.key: place.line for place in found.places.values()}
-    keyless = "api_keys" in values and not values["api_keys"]
-    config = Config(accounts=tuple(accounts), lines=lines, keyless=keyless, **values)
+    places = {row.name: found.places[row.field] for row in ROOT.rows if row.field in found.places}
+    config = Config(
+        accounts=tuple(accounts),
+        lines={name: place.line for name, place in places.items()},
+        written={name: place.key for name, place in places.items() if place.key != name},
+        keyless="api_keys" in values and not values["api_keys"],
+        **values,
+    )
     _check_reach(found, config)
     _check_providers(found)
     _check_client_keys(found, config)
@@ -441,8 +424,17 @@ ROOT = Section(
             "Serve the models of an account with a `prefix` only as `PREFIX/model`.",
             "false",
         ),
+        Setting(
+            "passthrough-headers",
+            "passthrough_headers",
+            readers.FLAG,
+            "Pass on what a vendor's headers tell of its answer; without it only its request's id and when to"
+            " try again.",
+            "false",
+        ),
         Setting("routing", "routing", _ROUTING, "How one of several accounts is chosen."),
         Setting("streaming", "keepalive_seconds", _STREAMING, "What happens during a streamed answer."),
+        Setting("payload", "payload", PAYLOAD, "Rules that change what the vendors are sent."),
         Setting("ampcode", "ampcode", AMPCODE, "What concerns Amp: its upstream, its keys, model mappings."),
         *ACCOUNT_SETTINGS,
         Setting("oauth", "oauth", OAUTH, "How logins are made and used."),
@@ -459,5 +451,5 @@ ROOT = Section(
             "lenient",
         ),
     ),
-    _UNSUPPORTED,
+    UNSUPPORTED,
 )

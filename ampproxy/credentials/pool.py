@@ -1,8 +1,9 @@
 """Choosing among the accounts that offer a model, and remembering how each of them did.
 
 Accounts of a higher priority come first. Within one priority ``round-robin`` begins with the next account at
-each request, ``fill-first`` with the first of the file. Accounts that rest are passed over; one whose rest is
-over is given one request to prove itself. A conversation stays where it is as long as it is served there.
+each request, ``weighted-round-robin`` shares requests by the accounts' weights, ``fill-first`` begins with
+the first of the file. Accounts that rest are passed over; one whose rest is over is given one request to
+prove itself. A conversation stays where it is as long as it is served there.
 """
 
 from __future__ import annotations
@@ -49,7 +50,6 @@ class Pool:
         self.state = state
         self.routing = routing
         self.log = Logger(namespace="ampproxy") if log is None else log
-        self._rotates = routing.strategy == "round-robin"
         self._wheels: OrderedDict[tuple[str, str], tuple[Wheel, list[tuple[Offer, ...]]]] = OrderedDict()
         state.keep(state.identity(account) for account in accounts)
 
@@ -92,7 +92,7 @@ class Pool:
                 return wheel
         elif len(self._wheels) >= _MAX_WHEELS:
             self._wheels.popitem(last=False)
-        wheel = Wheel(offers, self.state, rotates=self._rotates, call=call, can=can)
+        wheel = Wheel(offers, self.state, strategy=self.routing.strategy, call=call, can=can)
         self._wheels[model, call] = wheel, [offers]
         return wheel
 

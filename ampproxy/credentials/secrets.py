@@ -37,6 +37,6 @@ def _texts(config: Config) -> Iterator[str]:
             yield unquote(password)
     for account in config.accounts:
         for name, value in account.headers:
-            if _CREDENTIAL.search(name):
+            if _CREDENTIAL.search(name) and not value.startswith("$"):
                 yield value
                 yield value.partition(" ")[2]

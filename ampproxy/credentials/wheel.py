@@ -10,6 +10,7 @@ from bisect import bisect_left, insort
 from collections.abc import Callable, Collection, Iterable
 from heapq import heappop, heappush
 from itertools import groupby
+from typing import Literal, TypeAlias
 
 from ampproxy.config.schema import Account
 from ampproxy.credentials.health import Health, Identity, PoolState, Scopes, scopes
@@ -17,6 +18,7 @@ from ampproxy.routing.route import Offer
 from ampproxy.routing.suffix import split_suffix
 
 _NEVER = float("inf")
+Strategy: TypeAlias = Literal["round-robin", "weighted-round-robin", "fill-first"]
 
 
 class Entry:
@@ -134,10 +136,52 @@ class Tier:
         return self.is_open(now) and any(not self.entries[place].health.rests for place in self._ready)
 
 
+class WeightedTier(Tier):
+    """Accounts of one priority that are asked in proportion to their weights: smooth weighted round robin.
+
+    At each choice every account that may be asked earns its weight, and the one that has earned most serves
+    and pays what all earned. One of weight 5 among two of weight 1 so serves five times of seven, and never
+    five times in a row. An account that rests earns nothing, so that it comes back without arrears. A choice
+    looks at every account of the tier.
+    """
+
+    __slots__ = ("_earned",)
+
+    def __init__(self, entries: tuple[Entry, ...]) -> None:
+        super().__init__(entries, rotates=False)
+        self._earned = [0] * len(entries)
+
+    def pick(self, now: float, tried: Collection[Entry]) -> Entry | None:
+        """See :meth:`Tier.pick`."""
+        self.wake(now)
+        self._set_aside(now)
+        entries, earned = self.entries, self._earned
+        ready = [place for place in self._ready if entries[place] not in tried]
+        if not ready:
+            return None
+        total = 0
+        for place in ready:
+            weight = entries[place].account.weight
+            earned[place] += weight
+            total += weight
+        chosen = max(ready, key=earned.__getitem__)
+        earned[chosen] -= total
+        return entries[chosen]
+
+    def _set_aside(self, now: float) -> None:
+        """Take those out who rest."""
+        opens = [(self.entries[place].open_at(now), place) for place in self._ready]
+        self._ready = [place for open_at, place in opens if open_at <= now]
+        for open_at, place in opens:
+            if open_at > now:
+                heappush(self._waiting, (open_at, place))
+
+
 class Wheel:
     """All accounts that serve one model, by priority.
 
     :param offers: as a route has them: best priority first.
+    :param strategy: as ``routing.strategy`` says it.
     :param call: what kind of call is asked for.
     :param can: whether an offer's account has such a call at all.
     """
@@ -147,7 +191,7 @@ class Wheel:
         offers: Iterable[Offer],
         state: PoolState,
         *,
-        rotates: bool,
+        strategy: Strategy,
         call: str,
         can: Callable[[Offer], bool],
     ) -> None:
@@ -158,7 +202,7 @@ class Wheel:
         for _, tier in groupby(able, lambda offer: offer.account.priority):
             grouped = (tuple(names) for _, names in groupby(tier, lambda offer: offer.account.label))
             entries = tuple(Entry(names[0].account, names, state, call) for names in grouped)
-            tiers.append(Tier(entries, rotates=rotates))
+            tiers.append(_tier(entries, strategy))
         self.tiers = tuple(tiers)
         self.count = sum(len(tier.entries) for tier in tiers)
         self._by_identity: dict[Identity, Entry] = {}
@@ -214,3 +258,9 @@ class Wheel:
         if entry is None or any(tier.has_well(now) for tier in self._fresh()[: entry.tier]):
             return None
         return entry
+
+
+def _tier(entries: tuple[Entry, ...], strategy: Strategy) -> Tier:
+    if strategy == "weighted-round-robin":
+        return WeightedTier(entries)
+    return Tier(entries, rotates=strategy == "round-robin")

@@ -9,6 +9,7 @@ from pathlib import Path
 from ampproxy.clients.places import cli_secrets
 from ampproxy.config.load import ABSENT, read_file, what_helps
 from ampproxy.config.readers import is_loopback
+from ampproxy.config.reading import NOT_SUPPORTED
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
 from ampproxy.doctor.context import Context
@@ -29,14 +30,25 @@ def configuration(context: Context) -> Iterator[Finding]:
     config = context.config
     if config is None:
         return
+    foreign = [text for text in config.warnings if NOT_SUPPORTED in text]
     for text in config.warnings:
-        yield warning(f"{printable(text).rstrip('.')}.", "correct the line, or leave it if it is meant")
+        if text not in foreign:
+            yield warning(f"{printable(text).rstrip('.')}.", "correct the line, or leave it if it is meant")
+    if foreign:
+        settings = "1 setting" if len(foreign) == 1 else f"{len(foreign)} settings"
+        have = "has" if len(foreign) == 1 else "have"
+        yield note(
+            f"{settings} of CLIProxyAPI {have} no effect here.",
+            f"nothing, or: ampproxy check {context.source} names each, with the reason",
+        )
     yield ok(f"{context.source} loads.")
     if context.logins_why:
         yield problem(
             f"The folder of logins, {config.auth_dir}, cannot be read: {context.logins_why}.",
             f"make it yours: chown -R $USER {config.auth_dir}",
         )
+    for sentence in context.unserved:
+        yield warning(f"{sentence}.", "use another account for its models; docs/migrating.md lists the kinds")
     if not config.api_keys:
         yield note(
             "There are no api-keys: every program of this machine is served, and spends your accounts.",

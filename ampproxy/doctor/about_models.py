@@ -12,6 +12,7 @@ from ampproxy.credentials.amp import AmpKeys
 from ampproxy.doctor.capabilities import Gap, gaps
 from ampproxy.doctor.context import Context, Probe
 from ampproxy.doctor.finding import Finding, note, ok, problem, warning
+from ampproxy.doctor.idle import idle_mappings
 from ampproxy.routing.decide import Router
 from ampproxy.routing.mappings import Mappings, SlowPattern
 from ampproxy.routing.route import Route, RouteKind
@@ -58,8 +59,16 @@ def mappings(context: Context) -> Iterator[Finding]:
     config, router = context.config, context.router
     if config is None or router is None:
         return
+    idle = {id(mapping): why for mapping, why in idle_mappings(config, router.catalog, {})}
     for mapping in config.ampcode.mappings:
-        yield from _mapping(context, router, mapping)
+        why = idle.get(id(mapping))
+        if why is not None and router.catalog.find(split_suffix(mapping.target)[0]):
+            yield warning(
+                f"The mapping {_said(mapping)} has no effect: {why}.",
+                "remove it, or set ampcode.force-model-mappings: true",
+            )
+        else:
+            yield from _mapping(context, router, mapping)
 
 
 def _mapping(context: Context, router: Router, mapping: Mapping) -> Iterator[Finding]:

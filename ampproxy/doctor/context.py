@@ -53,6 +53,7 @@ class Context:
     :param source: the configuration file; ``None``: there is none.
     :param config: with the logins' accounts; ``None``: it does not load, and ``complaints`` says why.
     :param logins_why: why the folder of logins could not be read.
+    :param unserved: a sentence on each login there whose kind is not served.
     :param keys: what the CLI's secrets file holds; ``keys_why``: why it cannot be read.
     :param url: the gateway's own address on this machine; empty: it has none that is fixed.
     :param seen: what answers there.
@@ -77,6 +78,7 @@ class Context:
     report: Report | None
     report_why: str
     now: float
+    unserved: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
 
 
@@ -99,8 +101,9 @@ def gather(
     source = file or find(machine.home)
     config, complaints = _config(source, machine)
     logins_why = ""
+    unserved: tuple[str, ...] = ()
     if config is not None:
-        config, logins_why = _with_logins(config, now)
+        config, logins_why, unserved = _with_logins(config, now)
     told, unread = scan(machine, cwd)
     keys, keys_why = _keys(machine)
     url, seen, report, report_why = "", None, None, ""
@@ -129,6 +132,7 @@ def gather(
         report=report,
         report_why=report_why,
         now=now,
+        unserved=unserved,
     )
 
 
@@ -141,17 +145,19 @@ def _config(source: Path | None, machine: Machine) -> tuple[Config | None, tuple
         return None, error.complaints
 
 
-def _with_logins(config: Config, now: float) -> tuple[Config, str]:
+def _with_logins(config: Config, now: float) -> tuple[Config, str, tuple[str, ...]]:
+    """With the accounts of the logins; why there are none, and which of them are not served."""
     # Not at the top: most users have no login, and its libraries are slow to load.
     if not os.path.isdir(config.auth_dir):
-        return config, ""
-    from ampproxy.credentials.oauth.accounts import accounts_in
+        return config, "", ()
+    from ampproxy.credentials.oauth.accounts import accounts_in, unserved_in
 
     try:
         logins = accounts_in(config.auth_dir, config.oauth, now)
+        unserved = unserved_in(config.auth_dir)
     except OSError as error:
-        return config, error.strerror or type(error).__name__
-    return replace(config, accounts=(*config.accounts, *logins)), ""
+        return config, error.strerror or type(error).__name__, ()
+    return replace(config, accounts=(*config.accounts, *logins)), "", unserved
 
 
 def _router(config: Config, machine: Machine, now: float) -> Router:

@@ -120,8 +120,11 @@ class Provider:
         base, _, query = account.base_url.partition("#")[0].partition("?")
         self._base = _versioned(base.rstrip("/"), self.VERSION)
         self._query = quote(query, safe=_URL_SAFE + "?").encode()
-        own = tuple((name.lower().encode("latin-1"), value.encode()) for name, value in account.headers)
-        self._custom = frozenset(name for name, _ in own)
+        told = tuple((name.lower().encode("latin-1"), value.encode()) for name, value in account.headers)
+        self._custom = frozenset(name for name, _ in told)
+        own = tuple(header for header in told if not header[1].startswith(b"$"))
+        #: What takes the value of a header of the client's: the vendor's name of it -> the client's.
+        self._copied = {name: value[1:].lower() for name, value in told if value.startswith(b"$")}
         key = account.api_key.reveal().encode()
         # A local server without a key gets no header, not an empty one.
         credential = ((self.CREDENTIAL, self.SCHEME + key),) if key else ()
@@ -235,8 +238,11 @@ class Provider:
         extra: Mapping[str, str] | None,
     ) -> tuple[Header, ...]:
         names = self._forwarded[dialect] if native else self._anywhere
+        headers = tuple(headers)
         picked = [header for header in headers if header[0].lower() in names]
         sent = [(name.lower(), value) for name, value in picked if not _BREAKS.search(value)]
+        if self._copied:
+            sent += self._from_client(headers)
         if extra:
             sent += self._extra(extra)
         told = [name for name, _ in sent]
@@ -246,6 +252,14 @@ class Provider:
             if header[0] not in told:
                 sent.append(header)
         return (*self._fixed, *sent)
+
+    def _from_client(self, headers: tuple[Header, ...]) -> list[Header]:
+        """The account's headers that take their values from the client, as far as it sent them."""
+        told: dict[bytes, bytes] = {}
+        for name, value in headers:
+            told.setdefault(name.lower(), value)
+        found = ((name, told.get(source)) for name, source in self._copied.items())
+        return [(name, value) for name, value in found if value and not _BREAKS.search(value)]
 
     def _extra(self, extra: Mapping[str, str]) -> list[Header]:
         pairs = ((name.lower().encode(), value.encode()) for name, value in extra.items())

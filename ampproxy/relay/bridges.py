@@ -14,10 +14,12 @@ from ampproxy.interfaces import StreamFilter
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.events import Failed, Usage, WireError
 from ampproxy.model.loss import Loss
+from ampproxy.model.payload import PayloadRule
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.passthrough import PassthroughFilter, rewrite_whole
+from ampproxy.relay.payload import apply, asked_by
 from ampproxy.relay.translate import Origin, TranslateBridge
 from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
 from ampproxy.routing.endpoints import Endpoint, Operation
@@ -63,12 +65,21 @@ class BridgeMaker:
 
     :param providers: how each account is reached, by its label.
     :param strict: refuse what cannot be translated without loss.
+    :param payload: the owner's rules over bodies.
     """
 
-    def __init__(self, providers: Mapping[str, Provider], origin: Origin, *, strict: bool) -> None:
+    def __init__(
+        self,
+        providers: Mapping[str, Provider],
+        origin: Origin,
+        *,
+        strict: bool,
+        payload: tuple[PayloadRule, ...] = (),
+    ) -> None:
         self._providers = providers
         self._origin = origin
         self._strict = strict
+        self._payload = payload
 
     def can(self, endpoint: Endpoint, offer: Offer) -> bool:
         """Whether the offer's account has a call for what is asked at all."""
@@ -99,6 +110,8 @@ class BridgeMaker:
             bridge = TranslateBridge(
                 question, offer, DIALECTS[asked], DIALECTS[spoken], self._origin, strict=self._strict
             )
+        if self._payload and question.endpoint.operation is Operation.GENERATE:
+            bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
         return enveloped(bridge, provider, question, offer, strict=self._strict)
 
 

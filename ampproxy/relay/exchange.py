@@ -33,6 +33,7 @@ from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
+from ampproxy.wire.headers import vendor_headers
 from ampproxy.wire.redact import LOOKED_AT, Redactor, Secret, printable
 
 #: Errors are sentences; what is longer is a page of somebody's load balancer.
@@ -65,6 +66,7 @@ class Means:
     :param workers: do what takes long.
     :param rounds: how often all accounts may be tried once more, after a pause.
     :param patience: seconds that such a pause may take.
+    :param everything: whether all of a vendor's answer headers go to the client that can.
     """
 
     client: UpstreamClient
@@ -80,6 +82,7 @@ class Means:
     workers: Workers = field(default_factory=Workers)
     rounds: int = 0
     patience: float = 0.0
+    everything: bool = False
     proxy_url: str | None = field(default=None, repr=False)
 
 
@@ -298,7 +301,7 @@ class Exchange:
             error,
             verdict=classify(response.code, error, vendor, body, wall=self._means.wall()),
             body=bridge.error_body(error, body),
-            headers=_passed_on(response.headers),
+            headers=_passed_on(response.headers, self._means),
         )
 
     async def _stream(self, response: Any, bridge: Bridge, tries: Selection) -> None:
@@ -358,7 +361,7 @@ class Exchange:
         self._record.status = response.code
         self._downstream.setResponseCode(response.code)
         headers = self._downstream.responseHeaders
-        for name, value in _passed_on(response.headers):
+        for name, value in _passed_on(response.headers, self._means):
             headers.setRawHeaders(name, [value])
         headers.setRawHeaders(b"Content-Type", [content_type])
 
@@ -396,8 +399,17 @@ def _kind(response: Any) -> bytes | None:
     return values[-1] if values else None
 
 
-def _passed_on(headers: Headers) -> list[tuple[bytes, bytes]]:
-    found = []
+def _everything(headers: Headers, redactor: Redactor) -> list[tuple[bytes, bytes]]:
+    told = ((name, value) for name, values in headers.getAllRawHeaders() for value in values[-1:])
+    return [
+        (name, redactor.known(value.decode("latin-1")).encode("latin-1", "replace"))
+        for name, value in vendor_headers(told)
+        if name.lower() not in PASSED_ON
+    ]
+
+
+def _passed_on(headers: Headers, means: Means) -> list[tuple[bytes, bytes]]:
+    found = _everything(headers, means.redactor) if means.everything else []
     for name in PASSED_ON:
         values = headers.getRawHeaders(name)
         if values:

@@ -115,6 +115,7 @@ class Gateway:
             self.providers,
             Origin(surroundings.wall, surroundings.new_id),
             strict=config.translation == "strict",
+            payload=config.payload.rules,
         )
         self.redactor = Redactor(secrets_of(config))
         self._tells = config.logging.level in ("debug", "info")

@@ -244,6 +244,8 @@ class GenerateResource(ModelResource):
             if endpoint.operation is Operation.COUNT_TOKENS:
                 await self._estimate(request, question, record)
                 return
+            if endpoint.operation is Operation.OTHER:
+                raise ClientFault.of("not_found", f"{route.served} has no method {endpoint.method} here.")
             gateway.providers[route.offers[0].account.label].speaks(endpoint)
         await Exchange(question, request, record, self._means()).run(tries)
 
@@ -309,6 +311,7 @@ class GenerateResource(ModelResource):
             workers=gateway.around.workers,
             rounds=gateway.config.request_retry,
             patience=gateway.config.max_retry_interval,
+            everything=gateway.config.passthrough_headers,
         )
 
 

@@ -103,15 +103,15 @@ class Catalog:
         self._force_prefix = config.force_model_prefix
         self._discovered = {
             account.label: discovered[account.label]
-            for account in config.accounts
+            for account in config.serving
             if not account.models and account.label in discovered
         }
         # Accounts of one vendor mostly have the same list; at a thousand of them it is kept once.
         self._shared: dict[object, _Shelf] = {}
-        shelves = [(account, self._shelf(account)) for account in config.accounts]
+        shelves = [(account, self._shelf(account)) for account in config.serving]
         # A stable sort: config order stays within one priority.
         self._shelves = sorted(shelves, key=lambda shelf: -shelf[0].priority)
-        self._elsewhere = self._told(config.accounts)
+        self._elsewhere = self._told(config.serving)
         self._models = _listed(shelves)
         self._exact: dict[str, tuple[Offer, ...] | None] = dict.fromkeys(model.id for model in self._models)
 

@@ -149,9 +149,9 @@ def _models_endpoint(method: bytes, tail: bytes, provider: str | None, listed: s
 
 def _model_endpoint(method: bytes, name: str, dialect: str, provider: str | None, amp: bool) -> Endpoint:
     # Decoded first, cut at the last colon: ids hold colons (llama3:8b), and some clients encode this one.
-    model, colon, verb = name.rpartition(":")
+    model, _, verb = name.rpartition(":")
     known = _GEMINI.get(verb) if model else None
-    if method == b"POST" and colon and model:
+    if method == b"POST" and verb and model:
         operation, stream = known or (Operation.OTHER, False)
         return Endpoint(GEMINI, operation, model, verb, stream, provider, amp)
     if known:

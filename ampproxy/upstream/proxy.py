@@ -1,7 +1,9 @@
 """The way out through a proxy (``proxy-url``): HTTP CONNECT or SOCKS5, as endpoints around endpoints.
 
 Every connection is a tunnel, those to ``http://`` origins too: a proxy that only passes single HTTP
-requests on would be another way of speaking HTTP, and would read what it passes on.
+requests on would be another way of speaking HTTP, and would read what it passes on. The proxy resolves the
+origin's name, with ``socks5://`` as with ``socks5h://``, as Go's proxy dialer does: whoever has a proxy
+because the names that this machine is told are wrong is not helped by those.
 """
 
 from __future__ import annotations
@@ -11,22 +13,17 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
-from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.defer import CancelledError, Deferred, succeed
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectingCancelledError,
     ConnectionDone,
-    DNSLookupError,
     NoProtocol,
     TimeoutError,
 )
 from twisted.internet.interfaces import (
     IAddress,
-    IHostResolution,
     IProtocol,
     IProtocolFactory,
-    IResolutionReceiver,
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -206,16 +203,14 @@ class TunnelEndpoint:
         """Connect.
 
         :raises ProxyFailed: there is no tunnel; its reason says why.
-        :raises DNSLookupError: the name of the origin is unknown here, and the proxy is to get an address.
         """
-        connecting: Deferred[Any] = self._handshake()
-        connecting.addCallback(self._through, protocolFactory)
+        connecting: Deferred[Any] = self._way.connect(_TunnelFactory(protocolFactory))
+        connecting.addCallback(self._open)
+        connecting.addErrback(self._blame)
         return connecting.addTimeout(self._timeout, self._reactor, self._late)
 
-    def _through(self, handshake: Handshake, factory: IProtocolFactory) -> Deferred[IProtocol]:
-        connecting: Deferred[Any] = self._way.connect(_TunnelFactory(factory))
-        connecting.addCallback(_Tunnel.open, handshake)
-        return connecting.addErrback(self._blame)
+    def _open(self, tunnel: _Tunnel) -> Deferred[IProtocol]:
+        return tunnel.open(self._handshake())
 
     def _late(self, _: Any, __: float) -> Any:
         raise ProxyFailed(self._proxy.address, TimeoutError())
@@ -226,51 +221,10 @@ class TunnelEndpoint:
             return failure
         return Failure(ProxyFailed(self._proxy.address, failure.value))
 
-    def _handshake(self) -> Deferred[Handshake]:
+    def _handshake(self) -> Handshake:
         make: Callable[[str, int, tuple[str, str] | None], Handshake] = ConnectHandshake
         if not self._proxy.scheme.startswith("http"):
             from ampproxy.upstream.socks import SocksHandshake
 
             make = SocksHandshake
-        host: Deferred[str] = (
-            resolve(self._reactor, self._host) if self._proxy.scheme == "socks5" else succeed(self._host)
-        )
-        return host.addCallback(make, self._port, self._proxy.credentials)
-
-
-@implementer(IResolutionReceiver)
-class _Addresses:
-    """Waits for the addresses of a name."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._found: list[IPv4Address | IPv6Address] = []
-        self.done: Deferred[str] = Deferred()
-
-    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
-        """Nothing to do yet."""
-
-    def addressResolved(self, address: IAddress) -> None:
-        """One of them."""
-        if isinstance(address, (IPv4Address, IPv6Address)):
-            self._found.append(address)
-
-    def resolutionComplete(self) -> None:
-        """No more. IPv4 goes first: more proxies have no way to IPv6 than none to IPv4."""
-        self._found.sort(key=lambda address: isinstance(address, IPv6Address))
-        if self._found:
-            self.done.callback(self._found[0].host)
-        else:
-            self.done.errback(DNSLookupError(f"no address of {self._name}"))
-
-
-def resolve(reactor: Any, name: str) -> Deferred[str]:
-    """An address of ``name``, by the reactor's resolver; an address is its own.
-
-    :raises DNSLookupError: there is none.
-    """
-    if isIPAddress(name) or isIPv6Address(name):
-        return succeed(name)
-    addresses = _Addresses(name)
-    reactor.nameResolver.resolveHostName(addresses, name)
-    return addresses.done
+        return make(self._host, self._port, self._proxy.credentials)

@@ -104,6 +104,31 @@ _RESPONSE_NEW_BODY = RESPONSE | _BODY
 _PREFIXES = (b"proxy-", b"access-control-")
 _REQUEST_PREFIXES = (b"proxy-", *_OVERRIDING_PREFIXES)
 
+#: What a vendor says to browsers of its own site, to caches of it, or to the proxies before it: wrong from
+#: here, where it would hold for the gateway.
+_OF_A_SITE = frozenset(
+    (
+        b"alt-svc",
+        b"cache-control",
+        b"clear-site-data",
+        b"content-type",
+        b"expires",
+        b"last-modified",
+        b"link",
+        b"location",
+        b"nel",
+        b"refresh",
+        b"report-to",
+        b"set-cookie",
+        b"set-cookie2",
+        b"sourcemap",
+        b"strict-transport-security",
+        b"vary",
+        b"www-authenticate",
+    )
+)
+_SITE_PREFIXES = (*_PREFIXES, b"x-accel-", b"x-ampproxy-", b"content-security-policy", b"cross-origin-")
+
 
 def amp_request_headers(headers: Iterable[Header], *, keep: Collection[bytes] = ()) -> list[Header]:
     """A client's headers as they may go to the Amp upstream.
@@ -127,6 +152,11 @@ def response_headers(headers: Iterable[Header], *, body_changes: bool = False) -
     :param body_changes: the body will not be the upstream's bytes: what describes those goes too.
     """
     return _without(headers, _RESPONSE_NEW_BODY if body_changes else RESPONSE, _PREFIXES)
+
+
+def vendor_headers(headers: Iterable[Header]) -> list[Header]:
+    """A vendor's headers as far as they tell of the answer: none of its connection, its body or its site."""
+    return _without(headers, _RESPONSE_NEW_BODY | _OF_A_SITE, _SITE_PREFIXES)
 
 
 def _without(

@@ -138,6 +138,17 @@ def test_something_else_runs_there(tmp_path, service):
     assert "does another program or version run there?" in run(file).stderr
 
 
+def test_logins_that_are_not_served(tmp_path):
+    """A login of a kind that is not served is named below the table."""
+    file, folder = tmp_path / "amp.yaml", tmp_path / "auth"
+    write(file, 0, "https://a.test", f"auth-dir: {folder}\n")
+    folder.mkdir()
+    (folder / "qwen-me.json").write_text('{"type": "qwen", "access_token": "canary-token"}')
+    result = run(file)
+    assert result.stdout.splitlines()[-1] == "qwen-me.json is a login of the kind qwen, which is not served."
+    assert "canary" not in result.output
+
+
 def test_no_accounts(tmp_path):
     """An empty configuration says what to do."""
     file = tmp_path / "amp.yaml"

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from ampproxy import __version__, cli
 from ampproxy.cli import VERBS, main
 
+ACCOUNT = "claude-api-key: [{api-key: a}]"
 TREE = Path(__file__).parents[2]
 
 
@@ -59,11 +60,11 @@ def test_https(tmp_path):
 
 def test_warnings_do_not_stop(tmp_path):
     """A warning is printed, and the service would start all the same."""
-    result = check(tmp_path, "prot: 1\nrequest-log: true")
+    result = check(tmp_path, f"prot: 1\nrequest-log: true\n{ACCOUNT}")
     assert result.exit_code == 0
     first, second, last = result.output.splitlines()
-    assert first.startswith(f"warning: {tmp_path}/amp.yaml:1: prot: ")
-    assert second.startswith(f"warning: {tmp_path}/amp.yaml:2: request-log: ")
+    assert first.startswith(f"{tmp_path}/amp.yaml:1: warning: prot: ")
+    assert second.startswith(f"{tmp_path}/amp.yaml:2: warning: request-log: ")
     assert ": ready: " in last
 
 
@@ -72,11 +73,11 @@ def test_bad_file(tmp_path):
     result = check(tmp_path, "port: x\nprot: 1\ndebug: 7")
     assert result.exit_code == 1
     lines = result.output.splitlines()
-    assert [line.split(": ")[:2] for line in lines[:2]] == [
-        [f"{tmp_path}/amp.yaml:1", "port"],
-        [f"{tmp_path}/amp.yaml:3", "debug"],
+    assert [line.split(": ")[:3] for line in lines] == [
+        [f"{tmp_path}/amp.yaml:1", "error", "port"],
+        [f"{tmp_path}/amp.yaml:3", "error", "debug"],
+        [f"{tmp_path}/amp.yaml:2", "warning", "prot"],
     ]
-    assert lines[2].startswith(f"warning: {tmp_path}/amp.yaml:2: prot: ")
     assert len(lines) == 3
 
 
@@ -85,11 +86,131 @@ def test_environment(tmp_path):
     assert check(tmp_path, "port: ${P}", {"P": "77"}).output.endswith(":77\n")
 
 
-def test_missing_file(tmp_path):
-    """A file that is not there is said in the same form."""
-    result = CliRunner().invoke(main, ["check", str(tmp_path / "no.yaml")])
-    assert result.exit_code == 1
-    assert "no.yaml:1: file: cannot be read: No such file" in result.output
+@pytest.mark.parametrize("verb", [["check"], ["models", "--config"]])
+def test_missing_file(tmp_path, verb):
+    """A file that is not there is said so, by every verb alike."""
+    result = CliRunner().invoke(main, [*verb, str(tmp_path / "no.yaml")])
+    assert (result.exit_code, result.output) == (1, f"Error: {tmp_path}/no.yaml: no such file\n")
+
+
+@pytest.mark.parametrize("verb", [["check"], ["models", "--config"]])
+def test_unreadable_file(tmp_path, verb, monkeypatch):
+    """One that cannot be read is said with the reason, and has the same status."""
+    assert CliRunner().invoke(main, [*verb, str(tmp_path)]).output == (
+        f"Error: {tmp_path}: cannot be read: Is a directory\n"
+    )
+
+    def refuse(*arguments, **named):
+        raise PermissionError(13, "Permission denied")
+
+    file = tmp_path / "config.yaml"
+    file.write_text("port: 1")
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr("os.access", lambda *arguments, **named: False)
+    result = CliRunner().invoke(main, [*verb, str(file)])
+    assert (result.exit_code, result.output) == (1, f"Error: {file}: cannot be read: Permission denied\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "warning", "verdict"),
+    [
+        ("port: 1", "there is no account, so that nothing can be served", "valid, but no model is served: "),
+        (
+            "ampcode: {upstream-url: https://a.example}",
+            "there is no account: all models are asked of Amp, which spends Amp credits",
+            "ready: ",
+        ),
+        (
+            "ampcode: {upstream-url: https://a.example, fallback: never}",
+            "there is no account, so that nothing can be served",
+            "valid, but no model is served: ",
+        ),
+        (
+            "routing: {strategy: wrr}\nclaude-api-key: [{api-key: a, weight: 0}]",
+            "every account has a weight of 0 or less, so that nothing can be served",
+            "valid, but no model is served: ",
+        ),
+        ("claude-api-key: [{api-key: a, weight: 0}]", "", "ready: "),
+    ],
+)
+def test_nothing_is_served(tmp_path, text, warning, verdict):
+    """A file by which no model would be served is not called ready."""
+    result = check(tmp_path, text)
+    assert result.exit_code == 0
+    *warnings, last = result.output.splitlines()
+    assert last.startswith(f"{tmp_path}/amp.yaml: {verdict}")
+    assert len(warnings) == bool(warning)
+    assert all(line.startswith(f"{tmp_path}/amp.yaml: warning: {warning}") for line in warnings)
+
+
+def test_logins_count(tmp_path):
+    """Logins are accounts; one of a kind that is not served is named with its file and its kind."""
+    folder = tmp_path / "auth"
+    folder.mkdir()
+    (folder / "claude-a.json").write_text('{"type": "claude", "access_token": "canary", "email": "a@b.c"}')
+    (folder / "antigravity-me.json").write_text('{"type": "antigravity", "access_token": "canary"}')
+    result = check(tmp_path, f"auth-dir: {folder}")
+    first, last = result.output.splitlines()
+    assert first == (
+        f"{tmp_path}/amp.yaml: warning: auth-dir: antigravity-me.json is a login of the kind antigravity,"
+        " which is not served"
+    )
+    assert "ready: 1 account (1 claude-login)" in last
+    assert "canary" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("mapping", "why"),
+    [
+        ("{from: a, to: nobody-has-this}", "no account serves nobody-has-this"),
+        ("{from: a, to: 'nobody(high)'}", "no account serves nobody"),
+        (
+            "{from: claude-haiku-4-5, to: gpt-5}",
+            "claude-haiku-4-5 is served by claude-api-key[0], and force-model-mappings is not set",
+        ),
+        (
+            "{from: ^claude-haiku-, to: gpt-5, regex: true}",
+            "claude-haiku-4-5-20251001 is served by claude-api-key[0], and force-model-mappings is not set",
+        ),
+        (
+            "{from: ^claude-, to: gpt-5, regex: true}",
+            "models that it is known to be for are served by accounts",
+        ),
+        ("{role: title, to: gpt-5}", "claude-haiku-4-5-20251001 is served by claude-api-key[0]"),
+        ("{from: gemini-3-pro, to: gpt-5}", ""),
+        ("{from: ., to: gpt-5, regex: true}", ""),
+        ("{from: ^nobody-knows, to: gpt-5, regex: true}", ""),
+        ("{from: claude-haiku-4-5, to: gpt-5}], force-model-mappings: true, browser-pages: proxy #", ""),
+    ],
+)
+def test_mappings_that_never_act(tmp_path, mapping, why):
+    """A mapping to a model that nobody serves, or of one that an account serves, is warned of."""
+    end = "" if mapping.endswith("#") else "]}"
+    text = "claude-api-key: [{api-key: a}]\ncodex-api-key: [{api-key: b}]\nampcode: {model-mappings: [\n"
+    if not end:
+        mapping = mapping.removesuffix(" #") + "}"
+    result = check(tmp_path, f"{text}  {mapping}{end}")
+    *warnings, last = result.output.splitlines()
+    assert ": ready: " in last
+    assert len(warnings) == bool(why), warnings
+    start = f"{tmp_path}/amp.yaml:4: warning: ampcode.model-mappings: has no effect: "
+    assert all(line.startswith(start) and why in line for line in warnings), warnings
+
+
+def test_a_server_that_lists_its_models_itself(tmp_path):
+    """Where it is not known what a server has, no mapping to it is called useless."""
+    text = "openai-compatibility: [{name: x, base-url: 'http://127.0.0.1:1'}]\n"
+    text += "ampcode: {model-mappings: [{from: a, to: b}]}"
+    assert len(check(tmp_path, text).output.splitlines()) == 1
+
+
+def test_the_readmes_sample(tmp_path):
+    """The sample of the README does what it says: nothing in it is warned of."""
+    readme = (TREE / "README.md").read_text(encoding="utf-8")
+    sample = readme.partition("```yaml\n")[2].partition("```")[0]
+    names = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY", "AMP_UPSTREAM_API_KEY")
+    result = check(tmp_path, sample, dict.fromkeys(names, "k"))
+    assert [line for line in result.output.splitlines() if ": ready: " not in line] == []
 
 
 def test_default_file(tmp_path, monkeypatch):

@@ -127,6 +127,29 @@ def test_a_key_is_made(home):
     assert home.config.read_text() == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# mine\nconfig-version: 8\naccess: # who may\n  api-keys: [] # none\n",
+        "config-version: 8\nserver:\n  port: 8317 # ours\n# end",
+        "api-keys: {claude: []}\r\naccess:\r\n  # nobody\r\n",
+    ],
+)
+def test_a_key_is_made_where_the_file_has_them(home, text):
+    """In CLIProxyAPI 8's layout the key goes to access.api-keys; undone, the file has every byte it had."""
+    home.config.write_bytes(text.encode())
+    result = home.run("--yes", "--no-check")
+    assert "access.api-keys: a new client key" in result.output, result.output
+    (key,) = load(home.config, environ={}, home=home.path).api_keys
+    assert json.loads(home.secrets.read_text()) == {"apiKey@http://127.0.0.1:8317": key.reveal()}
+    kept = home.config.read_bytes().decode()
+    assert [
+        line for line in text.splitlines() if "api-keys: []" not in line and line.strip() not in kept
+    ] == []
+    assert home.run("--undo", "--yes").exit_code == 0
+    assert home.config.read_bytes() == text.encode()
+
+
 def test_an_open_configuration(home):
     """A key in a file that all can read is told of."""
     home.config.write_text(ACCOUNT)

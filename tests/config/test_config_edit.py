@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ampproxy.config.edit import CannotEdit, add_client_key, client_keys, remove_client_key
+from ampproxy.config.load import parse
 
 KEY = "Kq_7-x"
 
@@ -28,6 +30,29 @@ KEY = "Kq_7-x"
         ("api-keys: ['']\n", "api-keys: [\"Kq_7-x\", '']\n"),
         ("api-keys:\n  - ''  # blank\n", "api-keys:\n  - \"Kq_7-x\"\n  - ''  # blank\n"),
         ("note: |\n  text\n\n", 'note: |\n  text\n\napi-keys:\n  - "Kq_7-x"\n'),
+        # CLIProxyAPI 8's layout.
+        ("config-version: 8\n", 'config-version: 8\naccess:\n  api-keys:\n    - "Kq_7-x"\n'),
+        (
+            "api-keys: {claude: []} # mine\n",
+            'api-keys: {claude: []} # mine\naccess:\n  api-keys:\n    - "Kq_7-x"\n',
+        ),
+        ("server: {port: 1}\r\n", 'server: {port: 1}\r\naccess:\r\n  api-keys:\r\n    - "Kq_7-x"\r\n'),
+        (
+            "access: # who may\n  # mine\n  api-keys:\n    - a # one\n",
+            'access: # who may\n  # mine\n  api-keys:\n    - "Kq_7-x"\n    - a # one\n',
+        ),
+        ("access:\n  api-keys: # none\n", 'access:\n  api-keys: ["Kq_7-x"] # none\n'),
+        ("access: {api-keys: [a]} # b\n", 'access: {api-keys: ["Kq_7-x", a]} # b\n'),
+        ("access: {} # b\n", 'access: {api-keys: ["Kq_7-x"]} # b\n'),
+        ("access: # b\nserver: {}\n", 'access: {api-keys: ["Kq_7-x"]} # b\nserver: {}\n'),
+        ("access:\n  other: 1\n", 'access:\n  api-keys:\n    - "Kq_7-x"\n  other: 1\n'),
+        # A list at the old place is in force as long as there is none at the new one.
+        ("server: {}\napi-keys: [a]\n", 'server: {}\napi-keys: ["Kq_7-x", a]\n'),
+        ("api-keys: [a]\naccess: {api-keys: []}\n", 'api-keys: [a]\naccess: {api-keys: ["Kq_7-x"]}\n'),
+        (
+            "routing: {}\noauth: {auth-dir: a}\n",
+            'routing: {}\noauth: {auth-dir: a}\napi-keys:\n  - "Kq_7-x"\n',
+        ),
     ],
 )
 def test_where_it_goes(before, after):
@@ -35,6 +60,13 @@ def test_where_it_goes(before, after):
     assert add_client_key(before, KEY) == after
     assert client_keys(after)[0] == KEY
     assert client_keys(remove_client_key(after, KEY)) == client_keys(before)
+    assert load_keys(after)[0] == KEY
+
+
+def load_keys(text: str) -> list[str]:
+    """The keys as the service reads them."""
+    config = parse(text, name="a", environ={}, home=Path("/"), read_secret=lambda path: "")
+    return [key.reveal() for key in config.api_keys]
 
 
 @pytest.mark.parametrize(
@@ -48,6 +80,17 @@ def test_where_it_goes(before, after):
         ("api-keys:\n- a\n- 'Kq_7-x'", "api-keys:\n- a\n"),
         ("api-keys: [a]", "api-keys: [a]"),
         ("port: 1", "port: 1"),
+        ("server: {}\naccess:\n  api-keys:\n    - Kq_7-x\n", "server: {}\n"),
+        ("access:\n  api-keys:\n    - Kq_7-x\n  other: 1\n", "access:\n  other: 1\n"),
+        (
+            "access: # a\n  api-keys:\n    - Kq_7-x # b\n    - c\n",
+            "access: # a\n  api-keys:\n # b\n    - c\n",
+        ),
+        ("access: {api-keys: [Kq_7-x]}", "access: {api-keys: []}"),
+        (
+            "api-keys: {claude: []}\naccess: {api-keys: [a, Kq_7-x]}",
+            "api-keys: {claude: []}\naccess: {api-keys: [a]}",
+        ),
     ],
 )
 def test_how_it_goes(before, after):
@@ -65,6 +108,10 @@ def test_how_it_goes(before, after):
         "api-keys: &k []\nx: *k\n",
         "a: [",
         "",
+        "access: 1\n",
+        "access: [a]\n",
+        "access: {api-keys: a}\n",
+        "x: &a {api-keys: [b]}\naccess: *a\n",
     ],
 )
 def test_refused(text):

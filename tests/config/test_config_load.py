@@ -118,6 +118,8 @@ SCALARS = [
     ("tls: {enable: false, cert: /c.pem}", {"tls": None}),
     ("routing: {strategy: FF}", {"routing": Routing(strategy="fill-first")}),
     ("routing: {strategy: fillfirst}", {"routing": Routing(strategy="fill-first")}),
+    ("routing: {strategy: Weighted-Round-Robin}", {"routing": Routing(strategy="weighted-round-robin")}),
+    ("routing: {strategy: wrr}", {"routing": Routing(strategy="weighted-round-robin")}),
     ("routing: {strategy: Round-Robin}", {"routing": Routing(strategy="round-robin")}),
     (
         "routing: {session-affinity: false, session-affinity-ttl: 1h30m, max-cooldown: 90}",

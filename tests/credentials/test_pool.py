@@ -478,7 +478,7 @@ def test_a_thousand_accounts():
 
 
 @pytest.mark.parametrize("seed", range(30))
-@pytest.mark.parametrize("strategy", ["round-robin", "fill-first"])
+@pytest.mark.parametrize("strategy", ["round-robin", "weighted-round-robin", "fill-first"])
 def test_nobody_is_forgotten(seed, strategy):
     """Whatever happens, a request gets an account of the best priority that has any that may be asked; none
     only if none may; and who does not rest is found.
@@ -522,4 +522,57 @@ def test_nobody_is_forgotten(seed, strategy):
     for tries in under_way:
         tries.abandoned()
     world.now += 10_000
-    assert {world.serve() for _ in range(12)} == ({"a1", "b1", "c1"} if strategy == "round-robin" else {"a1"})
+    assert {world.serve() for _ in range(12)} == ({"a1"} if strategy == "fill-first" else {"a1", "b1", "c1"})
+
+
+def weighed(*weights, **routing):
+    """A world whose accounts, all of one priority, have these weights: ``a5`` has 5."""
+    offers = [Offer(account(f"a{weight}", weight=weight), "1") for weight in weights]
+    asked = Route(kind=RouteKind.LOCAL, asked="m", served="m", offers=tuple(offers))
+    return World(asked, strategy="weighted-round-robin", **routing)
+
+
+def test_weights_share_the_requests():
+    """Accounts serve in proportion to their weights, in every stretch as evenly as these allow."""
+    world = weighed(5, 1, 2)
+    served = [world.serve() for _ in range(8 * 50)]
+    for start in range(0, len(served), 8):
+        assert Counter(served[start : start + 8]) == {"a51": 5, "a11": 1, "a21": 2}
+    assert "a51" * 4 not in "".join(served)
+
+
+def test_equal_weights_take_turns():
+    """Where no weights are set, all serve in turn."""
+    world = World(route(*ABC), strategy="weighted-round-robin")
+    assert [world.serve() for _ in range(6)] == ["a1", "b1", "c1"] * 2
+
+
+def test_a_resting_account_catches_nothing_up():
+    """The others share among themselves while one rests; back again, it has its share and no more."""
+    world = weighed(5, 1, 2)
+    world.serve("a5", verdict=hinted(60))
+    served = Counter(world.serve() for _ in range(300))
+    assert served == {"a11": 100, "a21": 200}
+    world.now += 61
+    world.serve()
+    served = Counter(world.serve() for _ in range(80))
+    assert served["a51"] in (49, 50, 51)
+    assert served["a11"] in (9, 10, 11)
+
+
+def test_a_request_tries_the_next_by_weight():
+    """A request whose account failed goes to another one, each once, whatever they weigh."""
+    world = weighed(1000, 1, 2)
+    tries = world.select()
+    asked = []
+    while (offer := tries.next(world.now)) is not None:
+        asked.append(offer.account.label)
+        tries.abandoned()
+    assert asked[0] == "a1000"
+    assert len(asked) == 3
+
+
+def test_weights_do_not_move_conversations():
+    """A conversation stays where it is, whatever the weights."""
+    world = weighed(5, 1)
+    assert len({world.serve(key="T") for _ in range(12)}) == 1

@@ -447,3 +447,37 @@ def test_documented():
     guide = (Path(__file__).parents[2] / "docs/doctor.md").read_text(encoding="utf-8")
     for name in (*(check.name for check in CHECKS), *LEVELS):
         assert f"| `{name}` |" in guide
+
+
+def test_settings_of_cliproxyapi_are_one_line():
+    """What CLIProxyAPI's settings do not do here is one note; every other oddity is a warning of its own."""
+    foreign = "request-log: true\npprof: {}\nobservability: {logs: {logging-to-file: true}}\n"
+    findings = found("configuration", context(f"{CONFIG}{foreign}prot: 1\n"))
+    assert [one.text for one in findings if one.level == "note"] == [
+        "3 settings of CLIProxyAPI have no effect here."
+    ]
+    (odd,) = (one for one in findings if one.level == "warning")
+    assert "prot: is not a known setting" in odd.text
+    (single,) = (
+        one for one in found("configuration", context(f"{CONFIG}pprof: {{}}\n")) if one.level == "note"
+    )
+    assert single.text == "1 setting of CLIProxyAPI has no effect here."
+
+
+def test_logins_that_are_not_served():
+    """A login of a kind that is not served is a warning."""
+    sentence = "kimi-me.json is a login of the kind kimi, which is not served"
+    warnings = [
+        one.text for one in found("configuration", context(unserved=(sentence,))) if one.level == "warning"
+    ]
+    assert warnings == [f"{sentence}."]
+
+
+def test_a_mapping_that_never_acts():
+    """A mapping of a model that an account serves anyway is a warning, unless mappings are forced."""
+    mapping = "model-mappings: [{from: claude-sonnet-4-6, to: gpt-5.4}]"
+    text = f"{CONFIG}ampcode: {{{mapping}, force-model-mappings: "
+    (idle,) = found("mappings", context(f"{text}false}}"))
+    assert idle.level == "warning"
+    assert "has no effect: claude-sonnet-4-6 is served by claude-api-key[0], and force-" in idle.text
+    assert not [one for one in found("mappings", context(f"{text}true}}")) if "has no effect" in one.text]

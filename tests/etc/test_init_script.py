@@ -115,7 +115,7 @@ def test_a_life(machine: Machine) -> None:
     status, said = machine.call("reload")
     assert (status, f"{machine.config}:2: port" in said) == (FAILED, True)
     status, said = machine.call("restart")
-    assert (status, f"{machine.config}:2: port" in said) == (NOT_CONFIGURED, True)
+    assert (status, f"{machine.config}:2: error: port" in said) == (NOT_CONFIGURED, True)
     assert (machine.status_of("status"), machine.pid) == (RUNS, first)
     machine.config.write_text("api-keys: [k]\n")
     assert machine.status_of("force-reload") == WELL
@@ -163,7 +163,7 @@ def test_no_start(machine: Machine) -> None:
     assert machine.status_of() == USAGE
     machine.config.write_text("port: many\n")
     status, said = machine.call("start")
-    assert (status, f"{machine.config}:1: port" in said) == (NOT_CONFIGURED, True)
+    assert (status, f"{machine.config}:1: error: port" in said) == (NOT_CONFIGURED, True)
     machine.config.write_text("api-keys: [k]\n")
     machine.set(ARGUMENTS=f"--listen unix:{machine.folder}/not/there")
     status, said = machine.call("start")

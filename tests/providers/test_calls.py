@@ -482,3 +482,41 @@ def test_other_vendors_have_no_model_in_the_path(kind, text):
     """Where the body names the model, the URL does not depend on it."""
     asked = GENERATE[DIALECTS[kind]]
     assert provider(kind).call(asked, text).url == provider(kind).call(asked, "M-1").url
+
+
+COPIED = (("X-Session", "$X-Client-Session"), ("User-Agent", "$user-agent"), ("X-Own", "own"))
+
+
+@pytest.mark.parametrize("kind", BASES)
+def test_headers_taken_from_the_client(kind):
+    """A header of an account whose value is $NAME has the value of the client's header, in any dialect; the
+    client's own keys go nowhere.
+    """
+    made = provider(kind, headers=COPIED)
+    client = [
+        (b"X-Client-Session", b"s-1"),
+        (b"x-client-session", b"s-2"),
+        (b"User-Agent", b"theirs/1"),
+        (b"Authorization", b"Bearer client-key"),
+    ]
+    for asked in (GENERATE[made.account.dialect], GENERATE[ANTHROPIC], GENERATE[CHAT]):
+        try:
+            call = made.call(asked, "m", headers=iter(client))
+        except GatewayFault:
+            continue
+        told = [header for header in call.headers if header[0] in (b"x-session", b"user-agent", b"x-own")]
+        assert sorted(told) == [(b"user-agent", b"theirs/1"), (b"x-own", b"own"), (b"x-session", b"s-1")]
+        assert b"client-key" not in b"".join(value for _, value in call.headers)
+
+
+def test_headers_that_the_client_did_not_send():
+    """Without the client's header the account's is left out; so is one that could forge another."""
+    made = provider("claude", headers=COPIED)
+    for client in ([], [(b"x-client-session", b"")], [(b"x-client-session", b"a\r\nb: c")]):
+        names = [name for name, _ in made.call(GENERATE[ANTHROPIC], "m", headers=client).headers]
+        assert b"x-session" not in names
+        assert b"user-agent" not in names
+        assert b"x-own" in names
+    listing = made.models_call()
+    assert listing is not None
+    assert b"x-session" not in [name for name, _ in listing.headers]

@@ -40,6 +40,51 @@ SSE = {"Content-Type": ["text/event-stream"]}
 JSON = {"Content-Type": ["application/json"]}
 
 
+VENDORS_HEADERS = {
+    **JSON,
+    "anthropic-ratelimit-requests-remaining": ["4"],
+    "x-echo": [f"key {ACCOUNT_KEY}"],
+    "request-id": ["req_1"],
+    "set-cookie": ["a=b"],
+    "strict-transport-security": ["max-age=9"],
+    "x-accel-redirect": ["/internal"],
+    "x-ampproxy-route": ["amp"],
+    "access-control-allow-origin": ["*"],
+    "content-encoding": ["identity"],
+}
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("everything", [False, True])
+def test_a_vendors_headers(status: int, everything: bool) -> None:
+    """With passthrough-headers the client gets what a vendor tells of its answer, but nothing that is its
+    connection's, its site's or the gateway's own, and no key.
+    """
+    world = World(CONFIG + f"passthrough-headers: {str(everything).lower()}\n")
+    connection = world.request("POST", ROOT, body=body())
+    answer = (
+        ANSWER
+        if status == 200
+        else b'{"type":"error","error":{"type":"invalid_request_error","message":"m"}}'
+    )
+    world.client.sent[0].respond_whole(status, answer, VENDORS_HEADERS)
+    head = connection.answer.partition(b"\r\n\r\n")[0].lower()
+    assert head.startswith(b"http/1.1 %d" % status)
+    assert b"request-id: req_1" in head
+    assert (b"anthropic-ratelimit-requests-remaining: 4" in head) == everything
+    assert (b"x-echo: key ***" in head) == everything
+    assert b"x-ampproxy-route: local" in head
+    for name in (
+        b"set-cookie",
+        b"strict-",
+        b"x-accel",
+        b"access-control",
+        b"content-encoding",
+        b"route: amp",
+    ):
+        assert name not in head
+
+
 class Routes(unittest.TestCase):
     """Where a request goes, as header and log tell."""
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ampproxy.config.schema import Account, Config, ModelAlias, ModelName
+from ampproxy.config.schema import Account, Config, ModelAlias, ModelName, Routing
 from ampproxy.routing.catalog import Catalog, CatalogModel, matches_wildcard, owner
 from ampproxy.wire.redact import Secret
 
@@ -360,3 +360,12 @@ def test_alias_of_another_vendors_model():
 def test_excluded_alias():
     catalog = Catalog(Config(accounts=(login(BIG, excluded=("b*",)),)), {"claude:a@b": ("claude-a",)})
     assert (served(catalog, "big"), served(catalog, "claude-a")) == ([], [])
+
+
+def test_no_weight_no_share():
+    """Where weights count, an account of weight 0 or less serves nothing; elsewhere weights mean nothing."""
+    accounts = [account("a", models=["m"], weight=0), account("b", models=["m", "n"], weight=-1)]
+    for strategy, count in (("weighted-round-robin", 0), ("round-robin", 2)):
+        found = catalog(*accounts, routing=Routing(strategy=strategy))
+        assert len(found.find("m")) == count
+        assert len(found.models()) == count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.error import (
     ConnectingCancelledError,
@@ -26,33 +26,15 @@ from zope.interface.verify import verifyObject
 
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.handshake import HandshakeRefused
-from ampproxy.upstream.proxy import Proxy, ProxyFailed, TunnelEndpoint, resolve
+from ampproxy.upstream.proxy import Proxy, ProxyFailed, TunnelEndpoint
 
 HERE = IPv4Address("TCP", "127.0.0.1", 1)
 
 
-class Names:
-    """A resolver that answers when the test says so."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[Any, str]] = []
-
-    def resolveHostName(self, receiver: Any, name: str, *_: object) -> None:
-        self.asked.append((receiver, name))
-
-    def answer(self, *addresses: Any) -> None:
-        receiver, _ = self.asked.pop()
-        for address in addresses:
-            receiver.addressResolved(address)
-        receiver.resolutionComplete()
-
-
 class Reactor(Clock):
-    """A clock with names."""
+    """A clock. Nobody may ask it for a name: proxies resolve them."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.nameResolver = Names()
+    nameResolver = None
 
 
 @implementer(IStreamClientEndpoint)
@@ -275,35 +257,25 @@ def test_factory_without_a_protocol() -> None:
     assert attempt.way.transport.disconnecting
 
 
-def test_socks5_asks_the_local_resolver() -> None:
-    """With ``socks5://`` the name is resolved first, IPv4 first; the origin is blamed if it is unknown."""
-    attempt = Attempt("socks5://p")
-    assert attempt.way.factory is None
-    attempt.reactor.nameResolver.answer(
-        IPv6Address("TCP", "2001:db8::1", 0), IPv4Address("TCP", "10.0.0.9", 0)
-    )
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h"])
+def test_socks_proxies_resolve(scheme: str) -> None:
+    """Both spellings have the proxy resolve the origin's name; nobody is asked for it here."""
+    attempt = Attempt(f"{scheme}://p")
     attempt.way.stand()
     attempt.way.protocol.dataReceived(b"\x05\x00")
-    assert attempt.way.transport.value() == b"\x05\x01\x00" + b"\x05\x01\x00\x01\x0a\x00\x00\x09\x01\xbb"
-
-    attempt = Attempt("socks5://p")
-    attempt.reactor.nameResolver.answer()
-    told = explain(attempt.failed, "https://api.test").error.message
-    assert told == "The name of https://api.test could not be resolved."
+    named = b"\x05\x01\x00\x03\x08api.test\x01\xbb"
+    assert attempt.way.transport.value() == b"\x05\x01\x00" + named
 
 
-def test_addresses_need_no_resolver() -> None:
-    """An address is its own."""
-    found: list[str] = []
-    for address in ("127.0.0.1", "::1"):
-        resolve(object(), address).addCallback(found.append)
-    assert found == ["127.0.0.1", "::1"]
-
-
-def test_late_answer_of_the_resolver() -> None:
-    """A resolver that answers after the deadline disturbs nobody."""
-    attempt = Attempt("socks5://p")
-    attempt.reactor.advance(10)
-    assert isinstance(attempt.failed, ProxyFailed)
-    attempt.reactor.nameResolver.answer(HERE)
-    assert attempt.way.factory is None
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("10.0.0.9", b"\x01\x0a\x00\x00\x09"), ("::1", b"\x04" + bytes(15) + b"\x01")],
+)
+def test_socks_proxies_are_told_addresses(address: str, said: bytes) -> None:
+    """An origin that is an address is told as one."""
+    way, proxy = Way(), Proxy.of("socks5://p")
+    assert proxy is not None
+    TunnelEndpoint(Reactor(), way, proxy, address, 443, 10.0).connect(Factory.forProtocol(Inner))
+    way.stand()
+    way.protocol.dataReceived(b"\x05\x00")
+    assert way.transport.value() == b"\x05\x01\x00" + b"\x05\x01\x00" + said + b"\x01\xbb"

@@ -52,7 +52,7 @@ async def refused(client: UpstreamClient, url: str, proxy: str | None) -> Exchan
 
 @pytest.mark.parametrize("credentials", [None, (USER, PASSWORD)], ids=["open", "password"])
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-@pytest.mark.parametrize("scheme", ["http", "https", "socks5h"])
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5", "socks5h"])
 def test_through_a_proxy_that_resolves(
     authority: trustme.CA, scheme: str, tls: bool, credentials: tuple[str, str] | None
 ) -> None:
@@ -62,7 +62,7 @@ def test_through_a_proxy_that_resolves(
 
     async def scenario() -> None:
         origin = Origin(certificate(authority, "origin.test") if tls else None)
-        kind: Any = SocksProxy if scheme == "socks5h" else ConnectProxy
+        kind: Any = SocksProxy if scheme.startswith("socks") else ConnectProxy
         own = certificate(authority, "127.0.0.1") if scheme == "https" else None
         proxy: ProxyDouble = kind({"origin.test": "127.0.0.1"}, credentials, own)
         client = client_for(authority)
@@ -77,21 +77,6 @@ def test_through_a_proxy_that_resolves(
         assert proxy.complaints == []
         assert origin.connections == 1
         assert origin.requests[0][1].getRawHeaders(b"proxy-authorization") is None
-
-    in_reactor(scenario)
-
-
-def test_socks5_resolves_here(authority: trustme.CA) -> None:
-    """With ``socks5://`` the proxy is asked for an address, not for a name."""
-
-    async def scenario() -> None:
-        client = client_for(authority)
-        async with Origin(certificate(authority, "localhost")) as origin, SocksProxy() as proxy:
-            url = f"https://localhost:{origin.port}/"
-            response = await client.send("GET", url, Headers(), proxy=f"socks5://127.0.0.1:{proxy.port}")
-            assert await body_of(response) == b"hello "
-            await client.close()
-        assert proxy.asked == [("127.0.0.1", origin.port)]
 
     in_reactor(scenario)
 

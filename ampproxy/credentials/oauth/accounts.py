@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ampproxy.config.readers import copy_fault
 from ampproxy.config.schema import Account, AccountKind, OAuth
 from ampproxy.credentials.oauth.credential import Credential
 from ampproxy.credentials.oauth.failures import BadFile
@@ -15,11 +16,12 @@ from ampproxy.credentials.oauth.formats import Kind
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
 from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Secret, printable
 
 #: A login serves after the API keys, whose priority is 0, unless its file says otherwise: keys are
 #: what the vendors mean for other programs.
 PRIORITY = -1
+_MOST_WEIGHT = 10**6
 _DIALECTS = {"claude": ANTHROPIC, "codex": RESPONSES, "gemini": GEMINI}
 _KINDS: dict[Kind, AccountKind] = {
     "claude": "claude-login",
@@ -89,6 +91,21 @@ def accounts_in(folder: Path, settings: OAuth, now: float) -> tuple[Account, ...
     return logins_to_accounts(found, settings)
 
 
+def unserved_in(folder: Path) -> tuple[str, ...]:
+    """A sentence on each login in a folder whose kind is not served, for commands that only look.
+
+    :raises OSError: the folder cannot be read.
+    """
+    store = Store(folder)
+    kinds = ((name, store.unserved(name)) for name in store.names())
+    return tuple(not_served(name, kind) for name, kind in kinds if kind)
+
+
+def not_served(name: str, kind: str) -> str:
+    """What is said of a login file whose kind is not served."""
+    return f"{printable(name)} is a login of the kind {printable(kind[:40])}, which is not served"
+
+
 def own_proxy(document: dict[str, Any]) -> str | None:
     """The proxy that a login's file names, or ``None``."""
     return _text(document.get("proxy_url")) or None
@@ -102,7 +119,8 @@ def _own(document: dict[str, Any], excluded: tuple[str, ...]) -> dict[str, Any]:
     prefix = _text(document.get("prefix")).strip(" /")
     own = (_text(item).lower() for item in _list(document.get("excluded_models")))
     return {
-        "priority": _whole(document.get("priority")),
+        "priority": _whole(document.get("priority"), PRIORITY),
+        "weight": min(_whole(document.get("weight"), 1), _MOST_WEIGHT),
         "prefix": "" if "/" in prefix else prefix,
         "proxy_url": own_proxy(document),
         "disable_cooling": document.get("disable_cooling") is True,
@@ -111,11 +129,11 @@ def _own(document: dict[str, Any], excluded: tuple[str, ...]) -> dict[str, Any]:
     }
 
 
-def _whole(value: object) -> int:
+def _whole(value: object, default: int) -> int:
     try:
-        return int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else PRIORITY
+        return int(value) if isinstance(value, (int, str)) and not isinstance(value, bool) else default
     except ValueError:
-        return PRIORITY
+        return default
 
 
 def _text(value: object) -> str:
@@ -131,7 +149,13 @@ def _headers(value: object) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, dict):
         return ()
     pairs = ((_text(name), _text(text)) for name, text in value.items())
-    return tuple((name, text) for name, text in pairs if _HEADER.fullmatch(name) and _header_value(text))
+    return tuple((name, text) for name, text in pairs if _is_header(name, text))
+
+
+def _is_header(name: str, text: str) -> bool:
+    if not (_HEADER.fullmatch(name) and _header_value(text)):
+        return False
+    return not (text.startswith("$") and copy_fault(name, text))
 
 
 def _header_value(text: str) -> str:

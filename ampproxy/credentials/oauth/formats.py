@@ -125,6 +125,22 @@ def parse(name: str, data: bytes) -> Login | None:
 
     :raises BadFile: it is no login's, or not whole.
     """
+    document, kind = _read(name, data)
+    kind = {"gemini-cli": "gemini"}.get(kind, kind)
+    if kind not in KINDS:
+        return None
+    return Login(name, kind, document, hashlib.sha256(data).digest())
+
+
+def kind_of(name: str, data: bytes) -> str:
+    """What a login file calls its kind, whether it is served or not.
+
+    :raises BadFile: it is no login's, or not whole.
+    """
+    return _read(name, data)[1]
+
+
+def _read(name: str, data: bytes) -> tuple[Document, str]:
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -134,10 +150,7 @@ def parse(name: str, data: bytes) -> Login | None:
     kind = document.get("type")
     if not isinstance(kind, str) or not kind:
         raise BadFile(f"{name} has no type")
-    kind = {"gemini-cli": "gemini"}.get(kind, kind)
-    if kind not in KINDS:
-        return None
-    return Login(name, kind, document, hashlib.sha256(data).digest())
+    return document, kind
 
 
 def dump(document: Document) -> bytes:

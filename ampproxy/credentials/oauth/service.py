@@ -11,7 +11,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Config, OAuth, TokenSource
-from ampproxy.credentials.oauth.accounts import logins_to_accounts, own_proxy
+from ampproxy.credentials.oauth.accounts import logins_to_accounts, not_served, own_proxy
 from ampproxy.credentials.oauth.credential import Credential
 from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused, Unavailable
 from ampproxy.credentials.oauth.formats import Document, Login
@@ -194,6 +194,8 @@ class Logins:
                 # Perhaps half written: what is known stays, and the next change is looked at.
                 self._log.warn("{problem}; it is not used", problem=printable(str(error)))
                 continue
+            if login is None and (kind := self._store.unserved(name)):
+                self._log.warn("{complaint}", complaint=not_served(name, kind))
             different = self._took(name, login) or different
         return different
 

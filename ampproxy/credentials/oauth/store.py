@@ -18,7 +18,7 @@ from types import TracebackType
 
 from ampproxy.config import files
 from ampproxy.credentials.oauth.failures import BadFile
-from ampproxy.credentials.oauth.formats import Document, Login, dump, is_older, parse, with_tokens
+from ampproxy.credentials.oauth.formats import Document, Login, dump, is_older, kind_of, parse, with_tokens
 from ampproxy.credentials.oauth.protocol import Tokens
 
 #: A login file is some kilobytes; nobody's mistake should fill the memory.
@@ -114,6 +114,22 @@ class Store:
 
         :raises BadFile: it is no login's, or cannot be read.
         """
+        data = self._content(name)
+        return None if data is None else parse(name, data)
+
+    def unserved(self, name: str) -> str:
+        """The kind of a login that belongs to a vendor that we do not serve; empty: it is none such."""
+        try:
+            data = self._content(name)
+            return "" if data is None or parse(name, data) is not None else kind_of(name, data)
+        except BadFile:
+            return ""
+
+    def _content(self, name: str) -> bytes | None:
+        """A file's content; ``None``: it is not there.
+
+        :raises BadFile: it cannot be read, or is no login's by its size.
+        """
         try:
             data = self._disk.read(self._path(name))
         except FileNotFoundError:
@@ -122,7 +138,7 @@ class Store:
             raise BadFile(f"{name} is too large for a login") from None
         except OSError as error:
             raise BadFile(f"{name} cannot be read: {error.strerror}") from None
-        return parse(name, data)
+        return data
 
     def lock(self, name: str, *, make: bool = True) -> Lock | None:
         """The lock of one login; ``None``: somebody else has it.

@@ -289,3 +289,29 @@ def test_own_defect_does_not_end_renewals(house, monkeypatch):
     house.pass_(2)
     assert [status.file for status in house.logins.statuses()] == [name]
     assert any("failed" in line for line in house.lines)
+
+
+def test_logins_that_are_not_served_are_named(house):
+    """A login of another vendor's is named in the log when it is met, once, and makes no account."""
+    for kind in ("antigravity", "qwen\n", "vertex"):
+        (house.folder / f"{kind.strip()}-me.json").write_bytes(dump({"type": kind, "access_token": "canary"}))
+    (house.folder / "broken.json").write_bytes(b"{")
+    login_file(house.world, house.folder, "claude", weight=3)
+    house.logins.load()
+    house.logins.start()
+    house.pass_(5)
+    assert [(account.label, account.weight) for account in house.logins.accounts()] == [
+        ("claude:anna@example.org", 3)
+    ]
+    told = [line for line in house.lines if "which is not served" in line]
+    assert len(told) == 3
+    assert "antigravity-me.json is a login of the kind antigravity, which is not served" in told
+    assert not any("\n" in line or "canary" in line for line in told)
+
+
+def test_headers_of_a_login_file(house):
+    """A file's header may take a client's header, but not where a client carries its key."""
+    headers = {"X-A": "$X-B", "X-C": "$Authorization", "X-D": "$", "Authorization": "$X-E"}
+    login_file(house.world, house.folder, "claude", headers=headers)
+    house.logins.load()
+    assert house.logins.accounts()[0].headers == (("X-A", "$X-B"),)

@@ -1,0 +1,84 @@
+"""Lists of keys as files of CLIProxyAPI's first versions have them, read as today's."""
+
+from __future__ import annotations
+
+from ampproxy.config.document import Entry, Mapping, Node, Scalar, Sequence, below
+from ampproxy.config.reading import Reading
+
+_GEMINI, _OLD_GEMINI = "gemini-api-key", "generative-language-api-key"
+_SERVERS = "openai-compatibility"
+_ENTRIES, _OLD_ENTRIES = "api-key-entries", "api-keys"
+_DEPRECATED = "is deprecated: write its keys under {}, each as api-key"
+
+
+def with_older_lists(root: Mapping, reading: Reading) -> Mapping:
+    """The file with the keys of older lists where they belong now, behind those that stand there.
+
+    :param reading: gets a warning for each such list.
+    """
+    root = _with_list(root, _OLD_GEMINI, _GEMINI, "", reading)
+    servers = root.get(_SERVERS)
+    if servers is None or not isinstance(servers.node, Sequence):
+        return root
+    shown = servers.shown or servers.key
+    names = servers.node.shown or tuple(f"{shown}[{at}]" for at in range(len(servers.node.items)))
+    items = tuple(
+        _with_list(node, _OLD_ENTRIES, _ENTRIES, name, reading) if isinstance(node, Mapping) else node
+        for node, name in zip(servers.node.items, names, strict=True)
+    )
+    changed = Entry(servers.key, servers.line, Sequence(servers.node.line, items, names), servers.shown)
+    return Mapping(root.line, tuple(changed if entry is servers else entry for entry in root))
+
+
+def _with_list(tree: Mapping, old: str, new: str, path: str, reading: Reading) -> Mapping:
+    """A mapping whose list of bare keys has become entries of today's list."""
+    found = tree.get(old)
+    if found is None:
+        return tree
+    shown = below(path, old)
+    rest = Mapping(tree.line, tuple(entry for entry in tree if entry is not found))
+    if isinstance(found.node, Scalar) and found.node.type == "null":
+        return rest
+    reading.warn(found.line, shown, _DEPRECATED.format(new))
+    if not isinstance(found.node, Sequence):
+        reading.complain(found.line, shown, "expected a list of keys")
+        return rest
+    keys = [(node, f"{shown}[{at}]") for at, node in enumerate(found.node.items)]
+    return _with_more(rest, found.line, new, keys, path)
+
+
+def _with_more(tree: Mapping, line: int, new: str, keys: list[tuple[Node, str]], path: str) -> Mapping:
+    """The same with more keys in its list; those that are in it already are not repeated."""
+    there = tree.get(new)
+    empty = there is None or (isinstance(there.node, Scalar) and there.node.type == "null")
+    if there is not None and not empty and not isinstance(there.node, Sequence):
+        return tree  # it is wrong as a whole, and says so itself
+    node = there.node if there is not None and isinstance(there.node, Sequence) else Sequence(line, ())
+    name = new if there is None else there.shown or new
+    before = node.shown or tuple(f"{below(path, name)}[{at}]" for at in range(len(node.items)))
+    known = {_key(item) for item in node.items}
+    more = [(_entry(key, shown), shown) for key, shown in keys if _text(key) not in known]
+    items = (*node.items, *(entry for entry, _ in more))
+    fresh = Entry(
+        new,
+        line if there is None else there.line,
+        Sequence(node.line, items, (*before, *(shown for _, shown in more))),
+        "" if there is None else there.shown,
+    )
+    return Mapping(tree.line, (*(entry for entry in tree if entry is not there), fresh))
+
+
+def _entry(key: Node, shown: str) -> Node:
+    """A bare key as an entry; one that is written as an entry already stays."""
+    if isinstance(key, Mapping):
+        return key
+    return Mapping(key.line, (Entry("api-key", key.line, key, shown=shown),))
+
+
+def _text(node: Node) -> str | None:
+    return node.text.strip() if isinstance(node, Scalar) else None
+
+
+def _key(node: Node) -> str | None:
+    entry = node.get("api-key") if isinstance(node, Mapping) else None
+    return None if entry is None else _text(entry.node)

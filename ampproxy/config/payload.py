@@ -1,0 +1,257 @@
+"""``payload``: rules over the bodies that go to vendors, in CLIProxyAPI's words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+import msgspec
+
+from ampproxy.config import readers
+from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence
+from ampproxy.config.reading import Found, ListOf, Place, Reader, Section, Setting, Wrong
+from ampproxy.model.payload import Payload, PayloadModel, PayloadRule
+from ampproxy.wire.jsonpath import Path, parse_path
+
+#: A path and the JSON that belongs to it.
+Param = tuple[Path, bytes]
+
+_PROTOCOLS = ("openai", "codex", "claude", "gemini")
+_SOURCES = ("openai", "responses", "claude", "gemini")
+#: Other words of CLIProxyAPI's for the same.
+_ALSO = {
+    "openai-response": "responses",
+    "openai-responses": "responses",
+    "response": "responses",
+    "gemini-cli": "gemini",
+}
+#: What the gateway itself decides of a request.
+_OWN = ("model", "stream")
+_encode = msgspec.json.Encoder().encode
+
+
+def _path(text: str) -> Path:
+    try:
+        return parse_path(text)
+    except ValueError as error:
+        raise Wrong(f"is no path into a body: it {error}") from None
+
+
+def _json(place: Place, node: Node) -> Any:
+    """A value of the file as JSON has it."""
+    if isinstance(node, Mapping):
+        return {entry.key: _json(place.child(entry), entry.node) for entry in node}
+    if isinstance(node, Sequence):
+        return [_json(Place(item, place.key, item.line, place.reading), item) for item in node.items]
+    if node.type in ("int", "float", "bool") and node.plain:
+        return _plain(node)
+    return None if node.type == "null" and node.plain else place.expanded(node)
+
+
+def _plain(node: Scalar) -> Any:
+    text = node.text.replace("_", "").lower()
+    if node.type == "bool":
+        return text in ("true", "yes", "on")
+    try:
+        value = int(text, 0) if node.type == "int" else float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise Wrong(f"is a number that JSON has no word for: {node.text}")
+    return value
+
+
+def _said(place: Place) -> bytes:
+    return _encode(_json(place, place.node))
+
+
+def _raw(place: Place) -> bytes:
+    """JSON that is written as text; what is not text is itself."""
+    if not (isinstance(place.node, Scalar) and place.node.type == "str"):
+        return _said(place)
+    text = place.expanded(place.node)
+    try:
+        return bytes(msgspec.json.decode(text, type=msgspec.Raw))
+    except msgspec.DecodeError:
+        raise Wrong("is not valid JSON") from None
+
+
+def _entries(place: Place) -> tuple[Entry, ...]:
+    if not isinstance(place.node, Mapping):
+        raise Wrong(f"expected paths and values, found {KINDS[type(place.node)]}")
+    return place.node.entries
+
+
+def _params(value: Callable[[Place], bytes]) -> Callable[[Place], tuple[Param, ...]]:
+    """Reads paths with values. One that cannot be used is left out with a warning, as CLIProxyAPI does
+    without.
+    """
+
+    def read(place: Place) -> tuple[Param, ...]:
+        kept = []
+        for entry in _entries(place):
+            at = place.child(entry)
+            try:
+                kept.append((_own_path(entry.key), value(at)))
+            except Wrong as wrong:
+                at.warn(f"{wrong}; it is left out")
+        return tuple(kept)
+
+    return read
+
+
+def _own_path(text: str) -> Path:
+    if text.strip() in _OWN:
+        raise Wrong("is what the gateway decides itself")
+    return _path(text)
+
+
+def _taken(place: Place) -> tuple[Param, ...]:
+    kept = []
+    for item in place.items("a list of paths"):
+        try:
+            kept.append((_own_path(item.text("a path")), b""))
+        except Wrong as wrong:
+            item.warn(f"{wrong}; it is left out")
+    return tuple(kept)
+
+
+def _condition(read: Callable[[Place], Any]) -> Callable[[Place], Any]:
+    """Reads a condition; one that cannot be judged is never met, as in CLIProxyAPI, and warned of."""
+
+    def judged(place: Place) -> Any:
+        try:
+            return read(place)
+        except Wrong as wrong:
+            place.warn(f"{wrong}; this part of the rule is for nothing")
+            return None
+
+    return judged
+
+
+def _model(found: Found) -> PayloadModel:
+    if any(value is None for value in found.values.values()):
+        return PayloadModel(name="")
+    return PayloadModel(**found.values)
+
+
+def _paths(place: Place) -> tuple[Path, ...]:
+    return tuple(_path(item.text("a path")) for item in place.items("a list of paths"))
+
+
+def _pairs(place: Place) -> tuple[Param, ...]:
+    """A list of mappings from paths to values."""
+    return tuple(
+        (_path(entry.key), _said(item.child(entry)))
+        for item in place.items("a list of paths with values")
+        for entry in _entries(item)
+    )
+
+
+def _patterns(place: Place) -> tuple[tuple[str, str], ...]:
+    if not isinstance(place.node, Mapping):
+        raise Wrong(f"expected header names and patterns, found {KINDS[type(place.node)]}")
+    return tuple(
+        (entry.key.strip().lower(), place.child(entry).text("a pattern").lower()) for entry in place.node
+    )
+
+
+def _protocol(known: tuple[str, ...]) -> Callable[[Place], str]:
+    def read(place: Place) -> str:
+        text = place.text().lower()
+        word = _ALSO.get(text, text)
+        if word and word not in known:
+            place.warn(f"is none of {', '.join(known)}, so that this part of the rule is for nothing")
+        return word
+
+    return read
+
+
+_VALUES_AT = Reader("a list of paths with values", _condition(_pairs))
+_PATHS = Reader("a list of paths", _condition(_paths))
+_MODEL = Section(
+    _model,
+    (
+        Setting(
+            "name",
+            "name",
+            Reader("pattern", lambda place: readers.NAME(place).lower()),
+            "The model, as the vendor or the client names it; `*` stands for anything.",
+            required=True,
+        ),
+        Setting(
+            "protocol",
+            "protocol",
+            Reader("text", _protocol(_PROTOCOLS)),
+            "What the vendor is asked in: `openai`, `codex` (Responses), `claude` or `gemini`.",
+            "all",
+        ),
+        Setting(
+            "from-protocol",
+            "source",
+            Reader("text", _protocol(_SOURCES)),
+            "What the client asks in: `openai`, `responses`, `claude` or `gemini`.",
+            "all",
+        ),
+        Setting(
+            "headers",
+            "headers",
+            Reader("header names and patterns", _patterns),
+            "Headers that the client must send; `*` stands for anything.",
+        ),
+        Setting("match", "match", _VALUES_AT, "What the body must hold."),
+        Setting(
+            "not-match",
+            "differ",
+            _VALUES_AT,
+            "What the body must not hold.",
+        ),
+        Setting("exist", "exist", _PATHS, "Where something other than null stands."),
+        Setting("not-exist", "missing", _PATHS, "Where nothing stands, or null."),
+    ),
+)
+_MODELS = Setting(
+    "models",
+    "models",
+    ListOf(_MODEL, "a list of models"),
+    "The requests that the rule is for: any of these.",
+)
+
+
+def _rules(kind: Literal["default", "override", "filter"], params: Reader) -> ListOf:
+    def build(found: Found) -> PayloadRule:
+        if not found.values.get("models") and not found.broken("models"):
+            found.place.warn("names no models, so that it is for nothing")
+        return PayloadRule(
+            kind=kind, models=found.values.get("models", ()), params=found.values.get("params", ())
+        )
+
+    section = Section(
+        build,
+        (_MODELS, Setting("params", "params", params, "Where in the body, and what is set there.")),
+    )
+    return ListOf(section, "a list of rules")
+
+
+_VALUES = Reader("paths with values", _params(_said))
+_RAW_VALUES = Reader("paths with JSON", _params(_raw))
+
+
+PAYLOAD = Section(
+    lambda found: Payload(**found.values),
+    (
+        Setting("default", "default", _rules("default", _VALUES), "What is set where the body has nothing."),
+        Setting(
+            "default-raw",
+            "default_raw",
+            _rules("default", _RAW_VALUES),
+            "Likewise; texts are JSON.",
+        ),
+        Setting("override", "override", _rules("override", _VALUES), "What is set in any case."),
+        Setting("override-raw", "override_raw", _rules("override", _RAW_VALUES), "Likewise; texts are JSON."),
+        Setting(
+            "filter", "filter", _rules("filter", Reader("a list of paths", _taken)), "What is taken out."
+        ),
+    ),
+)

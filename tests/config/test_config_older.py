@@ -1,0 +1,83 @@
+"""Lists of keys of CLIProxyAPI's first versions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ampproxy.config.load import parse
+from ampproxy.config.schema import Config
+from ampproxy.errors import ConfigError
+
+
+def read(text: str) -> Config:
+    return parse(text, name="amp.yaml", environ={"K": "k-env"}, home=Path("/"), read_secret=lambda path: "")
+
+
+def keys(config: Config) -> list[tuple[str, str]]:
+    return [(account.label, account.api_key.reveal()) for account in config.accounts]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "generative-language-api-key: [a, '${K}']",
+            [("gemini-api-key[0]", "a"), ("gemini-api-key[1]", "k-env")],
+        ),
+        (
+            "gemini-api-key: [{api-key: a, prefix: p}]\ngenerative-language-api-key: [b, a]",
+            [("gemini-api-key[0]", "a"), ("gemini-api-key[1]", "b")],
+        ),
+        (
+            "api-keys: {gemini: [{keys: [{api-key: a}]}]}\ngenerative-language-api-key: [b]",
+            [("gemini-api-key[0]", "a"), ("gemini-api-key[1]", "b")],
+        ),
+        (
+            "openai-compatibility:\n  - name: or\n    base-url: http://a\n    api-keys: [a, b]",
+            [("openai-compatibility/or[0]", "a"), ("openai-compatibility/or[1]", "b")],
+        ),
+        (
+            "openai-compatibility:\n  - name: or\n    base-url: http://a\n    api-keys: [a, b]\n"
+            "    api-key-entries: [{api-key: b}]",
+            [("openai-compatibility/or[0]", "b"), ("openai-compatibility/or[1]", "a")],
+        ),
+        ("generative-language-api-key:\nopenai-compatibility: []", []),
+    ],
+)
+def test_older_lists_are_read(text, found):
+    """Keys of an older list serve as those of today's list do, each once, with a warning."""
+    config = read(text)
+    assert sorted(keys(config)) == sorted(found)
+    assert len(config.warnings) == len(found and [1])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (
+            "generative-language-api-key: a",
+            "amp.yaml:1: generative-language-api-key: expected a list of keys",
+        ),
+        (
+            "generative-language-api-key:\n  - a\n  - [b]",
+            "amp.yaml:3: generative-language-api-key[1]: expected a secret, found a list",
+        ),
+        (
+            "openai-compatibility:\n  - name: or\n    base-url: http://a\n    api-keys: [[b]]",
+            "amp.yaml:4: openai-compatibility[0].api-keys[0]: expected a secret, found a list",
+        ),
+    ],
+)
+def test_what_is_wrong_is_named_as_written(text, complaint):
+    """A complaint names the older list, for that is where the mistake stands."""
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    assert caught.value.complaints == (complaint,)
+
+
+def test_flat_amp_settings_beside_the_new_layout():
+    """The flat settings of Amp mean in CLIProxyAPI 8's layout what they always did."""
+    text = "config-version: 8\namp-upstream-url: https://a.example\naccess: {api-keys: [a]}"
+    assert read(text).ampcode.upstream_url == "https://a.example"
