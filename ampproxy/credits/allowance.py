@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 NAME = "credits.sqlite3"
 
-#: Days that counters are kept; only today's count.
+#: So many days' counters are kept, the newest; only today's count.
 KEPT = 35
 
 _SCHEMA = """
@@ -38,6 +38,10 @@ CREATE TABLE IF NOT EXISTS used (
     requests INTEGER NOT NULL, tokens INTEGER NOT NULL,
     PRIMARY KEY (day, rule, client)
 ) WITHOUT ROWID;
+"""
+
+_PRUNE = """
+DELETE FROM used WHERE day < ? AND day NOT IN (SELECT DISTINCT day FROM used ORDER BY day DESC LIMIT ?)
 """
 
 
@@ -147,7 +151,9 @@ class Allowance:
     def _prune(self, database: sqlite3.Connection, day: str) -> None:
         if day != self._pruned:
             self._pruned = day
-            database.execute("DELETE FROM used WHERE day < date(?, ?)", (day, f"-{KEPT} days"))
+            # By what is there, not by the clock: one that was ahead for a while must not have taken the
+            # counters of the day that it is then set back to.
+            database.execute(_PRUNE, (day, KEPT - 1))
 
     @contextmanager
     def _transaction(self, begin: str = "BEGIN IMMEDIATE") -> Iterator[sqlite3.Connection]:

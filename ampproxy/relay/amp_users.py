@@ -34,8 +34,12 @@ PAUSE = 30.0
 PAUSE_NEW = 5.0
 #: So many keys are remembered, good ones and bad ones.
 MOST = 256
-#: So many keys that are new are asked about in a minute: whoever tries keys tries Amp's patience with us.
+#: So many keys that are new are asked about in a minute, from one peer and from all others than this machine:
+#: whoever tries keys tries Amp's patience with us.
 NEW_A_MINUTE = 20
+NEW_FROM_ELSEWHERE = 100
+#: Who asks from this machine.
+HERE = ""
 #: Seconds that Amp has to answer, and the most bytes of the answer.
 PATIENCE = 15.0
 _LARGEST = 1024 * 1024
@@ -85,6 +89,31 @@ class _Good:
     at_most: float
 
 
+class _Budget:
+    """How many new keys were asked about in the last minute, by whom. Bounded by what it lets through."""
+
+    def __init__(self) -> None:
+        self._spent: dict[str, list[float]] = {}
+
+    def spend(self, peer: str, now: float) -> None:
+        """Count one more.
+
+        :raises ClientFault: status 429: this peer has had enough, or all that are elsewhere have.
+        """
+        recent = {one: [when for when in spent if now - when < 60.0] for one, spent in self._spent.items()}
+        self._spent = {one: spent for one, spent in recent.items() if spent}
+        mine = self._spent.get(peer, [])
+        others = sorted(when for one, spent in self._spent.items() if one != HERE for when in spent)
+        full = mine if len(mine) >= NEW_A_MINUTE else others
+        if len(mine) >= NEW_A_MINUTE or (peer != HERE and len(others) >= NEW_FROM_ELSEWHERE):
+            raise ClientFault.of(
+                "rate_limit",
+                "Too many keys that are new here: Amp is asked about a few of them a minute.",
+                retry_after=60.0 - (now - full[0]),
+            )
+        self._spent[peer] = [*mine, now]
+
+
 class AmpUsers:
     """Knows the users of keys, and asks Amp about those it does not know.
 
@@ -114,11 +143,11 @@ class AmpUsers:
         self._good: dict[bytes, _Good] = {}
         self._bad: dict[bytes, tuple[float, ExchangeError]] = {}
         self._asking: dict[bytes, list[Deferred[AmpUser]]] = {}
-        self._asked: list[float] = []
+        self._budget = _Budget()
         if before is not None and before._url == url:
             self._salt = before._salt
             self._good, self._bad = dict(before._good), dict(before._bad)
-            self._asked = list(before._asked)
+            self._budget = before._budget
 
     def may(self, *, local: bool) -> None:
         """Whether Amp's keys count at all for somebody who sits there.
@@ -141,9 +170,10 @@ class AmpUsers:
             return False
         return True
 
-    def find(self, key: bytes) -> AmpUser | Deferred[AmpUser]:
+    def find(self, key: bytes, peer: str = HERE) -> AmpUser | Deferred[AmpUser]:
         """Whose key it is; where that is not known, the result comes when Amp has answered.
 
+        :param peer: who presents it, if that is not this machine: each has a budget of new keys.
         :raises ClientFault: Amp does not know it (401), its user is not allowed (403), or too many keys are
             new (429).
         :raises UpstreamFault: Amp could not be asked. Both come by the Deferred if there is one.
@@ -161,7 +191,7 @@ class AmpUsers:
             self._asking[digest].append(waiting)
             return waiting
         if good is None:
-            self._count(now)
+            self._budget.spend(peer, now)
         self._asking[digest] = [waiting]
         Deferred.fromCoroutine(self._ask_once(digest, key))
         return waiting
@@ -182,16 +212,6 @@ class AmpUsers:
                 " (setting: ampcode.allowed-amp-users).",
             )
         return user
-
-    def _count(self, now: float) -> None:
-        self._asked = [when for when in self._asked if now - when < 60.0]
-        if len(self._asked) >= NEW_A_MINUTE:
-            raise ClientFault.of(
-                "rate_limit",
-                "Too many keys that are new here: Amp is asked about a few of them a minute.",
-                retry_after=60.0 - (now - self._asked[0]),
-            )
-        self._asked.append(now)
 
     async def _ask(self, key: bytes) -> AmpUser:
         headers = Headers({b"Content-Type": [b"application/json"], b"Accept": [b"application/json"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from twisted.internet.defer import Deferred
@@ -10,7 +11,7 @@ from twisted.python.failure import Failure
 from ampproxy.amp.keys import find_key
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.guard import Client, credentials
+from ampproxy.resources.guard import Client, credentials, last_forwarded
 from ampproxy.resources.running import UnderWay
 from ampproxy.resources.site import GatewayRequest
 from ampproxy.wire.redact import Secret
@@ -59,12 +60,27 @@ def _by_amp(gateway: Gateway, request: GatewayRequest, came: list[bytes]) -> Fou
     key = None if users is None else find_key(came)
     if users is None or key is None:
         return None
-    users.may(local=request.is_local())
+    local = request.is_local()
+    users.may(local=local)
     own = Secret(key.decode("ascii"))
-    user = users.find(key)
+    user = users.find(key, "" if local else _peer(request))
     if isinstance(user, Deferred):
         return user.addCallback(lambda found: _client(found, own))
     return _client(user, own)
+
+
+def _peer(request: GatewayRequest) -> str:
+    """Who asks that is not on this machine: the peer, or whom a proxy on this machine names as its own. Of
+    IPv6 the network counts, for one client has all of its addresses.
+    """
+    address = str(getattr(request.client, "host", ""))
+    if request.has_local_peer():
+        address = last_forwarded(request.requestHeaders)
+    try:
+        ip = ip_address(address)
+    except ValueError:
+        return "unknown"
+    return str(ip) if ip.version == 4 else str(ip_network((ip.packed, 64), strict=False))
 
 
 def _client(user: AmpUser, own: Secret) -> Client:

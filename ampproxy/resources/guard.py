@@ -250,6 +250,23 @@ def forwarded_from_elsewhere(headers: HasHeaders) -> bool:
     return any(headers.getRawHeaders(name) for name in _FORWARDED)
 
 
+def last_forwarded(headers: HasHeaders) -> str:
+    """The address that the proxy next to us saw: the last that it names; empty if it names none. What stands
+    before it may be made up by the client.
+    """
+    for name in _FORWARDED_FOR:
+        values = headers.getRawHeaders(name)
+        if values:
+            return _bare(values[-1].rpartition(b",")[2].decode("ascii", "replace").strip())
+    return ""
+
+
+def _bare(address: str) -> str:
+    """An address without brackets and port."""
+    bare = address[1:].partition("]")[0] if address.startswith("[") else address
+    return bare.partition(":")[0] if bare.count(":") == 1 else bare
+
+
 #: The client of one hop (RFC 7239, section 5.2).
 _FOR = re.compile(r"""(?i)(?:^|[;,\s])for\s*=\s*"?([^";,]*)""")
 
@@ -260,11 +277,8 @@ def _is_loopback(address: str) -> bool:
     """
     if address == "unix:":
         return True
-    bare = address[1:].partition("]")[0] if address.startswith("[") else address
-    if bare.count(":") == 1:
-        bare = bare.partition(":")[0]
     try:
-        ip = ip_address(bare)
+        ip = ip_address(_bare(address))
     except ValueError:
         return False
     mapped = getattr(ip, "ipv4_mapped", None)

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import msgspec
 
 from ampproxy.routing.catalog import FAMILIES, matches_wildcard
-from ampproxy.routing.paths import without_vendor
+from ampproxy.routing.paths import misleading, without_vendor
 from ampproxy.wire.json import BAD_JSON, members
 
 #: More names than any batch has that people write; beyond that nobody need look.
@@ -64,8 +64,8 @@ def told(path: bytes, body: bytes) -> Told:
     except ValueError:
         return Told(tuple(found), sure=False)
     # What a batch asks for may be in a file, whatever stands beside the file's name.
-    batch = any("batch" in segment for segment in segments) and "requests" not in values
-    return Told(tuple(found), sure=bool(found) and not hidden and not batch)
+    hidden |= any("batch" in segment for segment in segments) and "requests" not in values
+    return Told(tuple(found), sure=bool(found) and not hidden and not any(map(misleading, found)))
 
 
 def _segments(path: bytes) -> list[str]:

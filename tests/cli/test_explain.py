@@ -109,6 +109,13 @@ def test_path(run):
     assert "has no call for count_tokens" in count.output
 
 
+def test_path_that_is_read_in_two_ways(run):
+    """As the service refuses it."""
+    result = run(explain.command, "qwen", "--path", "/v1beta/models/x/../y:generateContent")
+    assert result.exit_code == 2
+    assert "dot segment" in result.output
+
+
 @pytest.mark.parametrize("path", ["/api/threads", "/v1/models", "nonsense", "", "/v1beta/models/x:odd"])
 def test_path_that_is_none(run, path):
     """A path that takes no request for a model is refused with one that does."""

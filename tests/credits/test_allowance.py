@@ -9,12 +9,13 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from ampproxy.config.schema import FallbackRule
-from ampproxy.credits.allowance import NAME, Allowance, CountersBusy, LimitReached, Used
+from ampproxy.credits.allowance import KEPT, NAME, Allowance, CountersBusy, LimitReached, Used
 from ampproxy.errors import GatewayFault
 from ampproxy.wire.redact import Secret
 
@@ -113,15 +114,36 @@ def test_file(tmp_path, days):
 
 
 def test_old_days_go(tmp_path, days):
+    """The newest stay, however far apart they are."""
     allowance = Allowance(tmp_path, days)
-    allowance.take(REQUESTS, None, 0)
-    days.day = "2026-03-30"
-    allowance.take(REQUESTS, None, 0)
-    days.day = "2026-04-10"
-    allowance.take(REQUESTS, None, 0)
+    dates = [str(date(2026, 3, 1) + timedelta(days=3 * number)) for number in range(KEPT + 5)]
+    for days.day in dates:
+        allowance.take(REQUESTS, None, 0)
     allowance.close()
     found = sqlite3.connect(tmp_path / NAME).execute("SELECT day FROM used ORDER BY day").fetchall()
-    assert found == [("2026-03-30",), ("2026-04-10",)]
+    assert [day for (day,) in found] == dates[-KEPT:]
+
+
+@pytest.mark.parametrize("wrong", ["2031-01-01", "2020-01-01"])
+def test_a_clock_that_was_wrong(tmp_path, days, wrong):
+    """Today's counters are there when the clock is right again, whatever happened meanwhile."""
+    allowance = Allowance(tmp_path, days)
+    for _ in range(3):
+        allowance.take(REQUESTS, None, 0)
+    for number in range(KEPT + 5):
+        days.day = str(date.fromisoformat(wrong) + timedelta(days=number))
+        if number < 5 or wrong < "2026":
+            allowance.take(REQUESTS, None, 0)
+            allowance.close()
+    days.day = "2026-03-01"
+    for _ in range(2):
+        with pytest.raises(LimitReached):
+            allowance.take(REQUESTS, None, 0)
+        allowance.close()
+    allowance.take(EACH, None, 0)
+    with pytest.raises(LimitReached):
+        allowance.take(REQUESTS, None, 0)
+    allowance.close()
 
 
 def test_what_cannot_be_counted_is_not_let_through(tmp_path, days):

@@ -9,7 +9,17 @@ from typing import Any
 import pytest
 from twisted.internet.error import ConnectionRefusedError
 
-from ampproxy.relay.amp_users import BAD_FOR, GOOD_FOR, GRACE, MOST, NEW_A_MINUTE, PATIENCE, PAUSE, PAUSE_NEW
+from ampproxy.relay.amp_users import (
+    BAD_FOR,
+    GOOD_FOR,
+    GRACE,
+    MOST,
+    NEW_A_MINUTE,
+    NEW_FROM_ELSEWHERE,
+    PATIENCE,
+    PAUSE,
+    PAUSE_NEW,
+)
 from tests.resources.harness import ACCOUNT_KEY, AMP_KEY, CLIENT_KEY, CONFIG, Connection, World
 from tests.resources.test_tunnel import UPGRADE, Upstream
 
@@ -289,6 +299,44 @@ class Refusals(unittest.TestCase):
         self.world.clock.advance(60)
         self.ask("sgamp_guessed9999")
         self.assertEqual(len(self.world.asked), NEW_A_MINUTE + 1)
+
+    def test_each_peer_has_a_budget(self) -> None:
+        """Who tries keys from elsewhere shuts neither this machine out nor others; all of them together have
+        a budget, too.
+        """
+        anywhere = "ampcode:\n  restrict-management-to-localhost: false"
+        self.world = Users(NAMED.replace("ampcode:", anywhere))
+        for number in range(NEW_A_MINUTE + 5):
+            last = self.ask(key=f"sgamp_guessed{number:04d}", peer="10.0.0.7")
+        self.assertEqual(last.status, 429)
+        self.assertIn(b"Retry-After: 60", last.answer)
+        self.assertEqual(len(self.world.asked), NEW_A_MINUTE)
+        self.ask(key="sgamp_another_of_them", peer="10.0.0.8")
+        self.ask()
+        self.assertEqual(len(self.world.asked), NEW_A_MINUTE + 2)
+        for number in range(NEW_FROM_ELSEWHERE + 50):
+            last = self.ask(key=f"sgamp_from_many{number:04d}", peer=f"10.0.1.{number}")
+        self.assertEqual(last.status, 429)
+        self.assertEqual(len(self.world.asked), NEW_FROM_ELSEWHERE + 1)
+        self.ask(key="sgamp_from_this_machine")
+        self.assertEqual(len(self.world.asked), NEW_FROM_ELSEWHERE + 2)
+        users: Any = self.world.gateway.amp_users
+        self.assertLessEqual(len(users._budget._spent), NEW_FROM_ELSEWHERE + 1)
+
+    def test_peers(self) -> None:
+        """Behind a proxy on this machine the client is the last that it names; of IPv6 the network counts."""
+        anywhere = "ampcode:\n  restrict-management-to-localhost: false"
+        for peers in (
+            [{"headers": {"X-Forwarded-For": f"192.0.2.{number}, 203.0.113.9"}} for number in range(25)],
+            [{"headers": {"X-Real-Ip": f"[2001:db8::{number:x}]:99"}} for number in range(25)],
+            [{"peer": f"2001:db8::{number:x}"} for number in range(25)],
+            [{"headers": {"Forwarded": f"for=_{number}"}} for number in range(25)],
+        ):
+            self.world = Users(NAMED.replace("ampcode:", anywhere))
+            for number, peer in enumerate(peers):
+                last = self.ask(key=f"sgamp_guessed{number:04d}", **peer)
+            self.assertEqual(last.status, 429)
+            self.assertEqual(len(self.world.asked), NEW_A_MINUTE)
 
     def test_bounded(self) -> None:
         """Keys that are tried fill no memory."""

@@ -65,6 +65,8 @@ def test_told(path: bytes, content: bytes, models: tuple[str, ...]) -> None:
         (b"v1/x", b'{"model": "cheap", "mod\\u0065l": "claude-opus-4"}'),
         (b"v1/x", b'{"model": "%b"}' % (b"a" * 600)),
         (b"v1/x", b'{"model": "\\ud800"}'),
+        (b"v1/x", body(model="cheap/../claude-opus-4")),
+        (b"v1/x", body(model="")),
         (b"v1/x", json.dumps([{"model": f"m{n}"} for n in range(300)]).join(('{"a":', "}")).encode()),
         (b"v1/x", b'{"model": "cheap", "x": "%b"}' % (b"a" * 9_000_000)),
     ],
