@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.wire.pieces import add
 
 
 class GatheredBody:
@@ -24,7 +25,7 @@ class GatheredBody:
         if self.size > self._limit:
             self._pieces.clear()
             raise body_too_large(self._limit)
-        self._pieces.append(data)
+        add(self._pieces, data)
 
     def take(self) -> bytes:
         """The whole body, once."""

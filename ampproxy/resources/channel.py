@@ -9,11 +9,12 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, _ChunkedTransferDecoder
 from zope.interface import alsoProvides
 
 from ampproxy.errors import ClientFault
 from ampproxy.resources.reading import Reading
+from ampproxy.upstream.chunks import ChunkDecoder
 from ampproxy.upstream.closing import Closing
 from ampproxy.upstream.transports import give_to
 
@@ -44,6 +45,7 @@ class GatewayChannel(HTTPChannel):
     _body_began: float | None = None
     _body_bytes = 0
     _taken: Any = None
+    _transferDecoder: Any
     _closing: Closing
     _reading: Reading
     lingering = False
@@ -80,6 +82,14 @@ class GatewayChannel(HTTPChannel):
         elif not self._in_headers:
             self._in_headers = True
             self.setTimeout(self.site.limits.header_timeout)
+
+    def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:
+        # The base class's hook for how a body comes: its own decoder takes each chunk for itself.
+        chosen: bool = super()._maybeChooseTransferDecoder(header, data)
+        if chosen and type(self._transferDecoder) is _ChunkedTransferDecoder:
+            theirs = self._transferDecoder
+            self._transferDecoder = ChunkDecoder(theirs.dataCallback, theirs.finishCallback)
+        return chosen
 
     def _watch_body(self, size: int) -> None:
         now = self.site.reactor.seconds()

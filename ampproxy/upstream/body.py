@@ -16,6 +16,7 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from ampproxy.errors import UpstreamFault, UpstreamTimeout
+from ampproxy.wire.pieces import add
 
 #: Written to a socket at a time: what Twisted's transport hands to the kernel in one call. Of larger
 #: pieces it copies what is left after every call.
@@ -108,7 +109,7 @@ class PipeProducer:
         if self._consumer is not None and not self._paused and not self._waiting:
             self._consumer.write(data)
             return
-        self._waiting.append(data)
+        add(self._waiting, data)
         self._waiting_size += len(data)
         if self._waiting_size >= SLICE and not self._held:
             self._held = True
@@ -289,7 +290,7 @@ class _Collector:
             message = f"The upstream's answer is larger than {self._limit} bytes{self._hint}."
             self.done.errback(UpstreamFault.of("unavailable", message))
             return
-        self._pieces.append(data)
+        add(self._pieces, data)
 
     def ended(self, error: Exception | None, *, measured: bool) -> None:
         if self.done.called:

@@ -32,7 +32,8 @@ class ChunkDecoder(_ChunkedTransferDecoder):
     """
 
     def _dataReceived_CHUNK_LENGTH(self) -> bool:
-        data = bytes(self._buffer)
+        # Not copied as a whole: between chunks that are none of ours it would be for each of them.
+        data = self._buffer
         pieces = []
         at = 0
         match = _SIZE.match(data)
@@ -41,7 +42,7 @@ class ChunkDecoder(_ChunkedTransferDecoder):
             end = start + int(match[1], 16)
             if end == start or data[end : end + 2] != b"\r\n":
                 break
-            pieces.append(data[start:end])
+            pieces.append(bytes(data[start:end]))
             at = end + 2
             match = _SIZE.match(data, at)
         if not pieces:
