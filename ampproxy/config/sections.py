@@ -172,6 +172,9 @@ _LIMITS = Section(
         Setting(
             "max-answer", "max_answer", readers.SIZE, "The largest whole (not streamed) answer.", "64MiB"
         ),
+        Setting(
+            "max-held", "max_held", readers.SIZE, "All request bodies and whole answers together.", "512MiB"
+        ),
     ),
 )
 

@@ -29,6 +29,7 @@ from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
+from ampproxy.upstream.held import Share
 from ampproxy.wire.redact import Redactor, Secret, printable
 
 #: Errors are sentences; what is longer is a page of somebody's load balancer.
@@ -57,6 +58,7 @@ class Means:
     :param proxy_url: the proxy of accounts that name none of their own.
     :param redactor: knows the secrets that must not come back in a vendor's error.
     :param max_answer: the largest whole answer that is held, in bytes.
+    :param share: makes what a whole answer takes of the bodies that may be held.
     :param wall: seconds since the epoch.
     :param rounds: how often all accounts may be tried once more, after a pause.
     :param patience: seconds that such a pause may take.
@@ -69,6 +71,7 @@ class Means:
     providers: Mapping[str, Provider]
     keepalive: float
     max_answer: int
+    share: Callable[[], Share]
     bridges: Bridges
     redactor: Redactor
     wall: Callable[[], float]
@@ -315,8 +318,15 @@ class Exchange:
             record.losses = (*bridge.losses, *bridge.answer_losses)
 
     async def _whole(self, response: Any, bridge: Bridge, tries: Selection) -> None:
+        share = self._means.share()
+        try:
+            await self._answer_whole(response, bridge, tries, share)
+        finally:
+            share.give_back()
+
+    async def _answer_whole(self, response: Any, bridge: Bridge, tries: Selection, share: Share) -> None:
         means, record = self._means, self._record
-        told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)")
+        told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)", share)
         came = means.clock.seconds()
         body = bridge.whole(told)
         record.first_byte = means.clock.seconds()
@@ -345,7 +355,7 @@ class Exchange:
             headers.setRawHeaders(name, [value])
         headers.setRawHeaders(b"Content-Type", [content_type])
 
-    async def _collect(self, response: Any, limit: int, hint: str = "") -> bytes:
+    async def _collect(self, response: Any, limit: int, hint: str = "", share: Share | None = None) -> bytes:
         means = self._means
         gathering = collect(
             response,
@@ -354,6 +364,7 @@ class Exchange:
             idle=means.timeouts.idle,
             limit_hint=hint,
             idle_hint=IDLE_HINT,
+            share=share,
         )
         try:
             body: bytes = await self._departure.guard(gathering)

@@ -15,6 +15,7 @@ def decoded_body(request: GatewayRequest, limit: int) -> bytes:
     """The gathered body of a request, its ``Content-Encoding`` undone.
 
     :param limit: the most that it may inflate to, in bytes.
+    :raises GatewayFault: it is larger than what there is room for.
     :raises ClientFault: an encoding that is not known here (415), a broken body (400), or a too
         large one (413).
     """
@@ -26,6 +27,7 @@ def decoded_body(request: GatewayRequest, limit: int) -> bytes:
     for name in reversed(names):
         if name not in (b"identity", b""):
             body = _decode(body, name, limit)
+    request.holds(len(body))
     # Whoever is handed this body gets it plain.
     request.requestHeaders.removeHeader(b"content-encoding")
     return body

@@ -18,6 +18,7 @@ from ampproxy.resources.bodies import GatheredBody
 from ampproxy.resources.pending import Pending
 from ampproxy.upstream.body import PipeProducer, _Collector
 from ampproxy.upstream.chunks import ChunkDecoder
+from ampproxy.upstream.held import Held, Share
 from ampproxy.wire.pieces import SMALL, add
 from ampproxy.wire.sse import EventCutter
 from tests.resources.harness import CLIENT_KEY, World
@@ -31,7 +32,7 @@ def _ignore(*_: Any) -> None:
 
 
 def _gathered() -> Any:
-    return GatheredBody(SIZE).push
+    return GatheredBody(SIZE, Share(Held(), SIZE)).push
 
 
 def _collected() -> Any:
