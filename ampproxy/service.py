@@ -105,7 +105,7 @@ class GatewayService(Service):
         self._announce()
         descriptors = Descriptors(reactor, around.log)
         self.site = GatewaySite(
-            Root(self.gateway), config.limits, reactor, around.new_id, around.log, descriptors
+            Root(self.gateway), config.limits, reactor, around.new_id, around.log, descriptors, around.held
         )
         self.site.generation = generation
         self.listeners = Listeners(

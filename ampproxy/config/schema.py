@@ -214,7 +214,9 @@ class Limits:
     header_timeout: float = 10.0
     body_timeout: float = 60.0
     idle_timeout: float = 75.0
+    answer_timeout: float = 300.0
     max_answer: int = 64 * 1024 * 1024
+    max_held: int = 512 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,7 +193,17 @@ _LIMITS = Section(
             "idle-timeout", "idle_timeout", readers.duration(), "How long an idle connection is kept.", "75s"
         ),
         Setting(
+            "answer-timeout",
+            "answer_timeout",
+            readers.duration(),
+            "How long a client may take nothing of its answer.",
+            "5m",
+        ),
+        Setting(
             "max-answer", "max_answer", readers.SIZE, "The largest whole (not streamed) answer.", "64MiB"
+        ),
+        Setting(
+            "max-held", "max_held", readers.SIZE, "All request bodies and whole answers together.", "512MiB"
         ),
     ),
 )

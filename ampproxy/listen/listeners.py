@@ -78,7 +78,7 @@ class Listeners:
         self._log = log
         self._opened = opened
         self._site = site
-        self._front = Front(site)
+        self._front = Front(site, reactor)
         self._tls: Tls | None = None
         self._open: list[Opened] = []
         self._closed = False

@@ -20,13 +20,14 @@ from twisted.internet import unix
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory
+from twisted.internet.interfaces import IAddress, IListeningPort, IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.internet.task import deferLater
 from twisted.internet.tcp import Port
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from ampproxy.upstream.closing import TLSFactory
 
 #: Connections that may wait to be accepted. Twisted's 50 turns clients away in a burst.
 BACKLOG = 1024
@@ -154,8 +155,9 @@ class Front(Factory):
 
     noisy = False
 
-    def __init__(self, site: IProtocolFactory) -> None:
+    def __init__(self, site: IProtocolFactory, clock: IReactorTime) -> None:
         self._site = site
+        self._clock = clock
         self._inner = site
 
     def use(self, context: Any) -> None:
@@ -163,7 +165,7 @@ class Front(Factory):
 
         :param context: an ``IOpenSSLServerConnectionCreator`` or a context factory; ``None``: no TLS.
         """
-        self._inner = self._site if context is None else TLSMemoryBIOFactory(context, False, self._site)
+        self._inner = self._site if context is None else TLSFactory(context, False, self._site, self._clock)
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The protocol of a new connection."""
@@ -212,7 +214,8 @@ class Opener:
         interface: str = "",
     ) -> SharedPort:
         """As ``IReactorSSL.listenSSL``; raises as :meth:`listenTCP`."""
-        return self.listenTCP(port, TLSMemoryBIOFactory(contextFactory, False, factory), backlog, interface)
+        under_tls = TLSFactory(contextFactory, False, factory, self._reactor)
+        return self.listenTCP(port, under_tls, backlog, interface)
 
     def listenUNIX(
         self,

@@ -68,7 +68,9 @@ def _under_way(gateway: Gateway) -> Iterable[Metric]:
     streams.add_metric([], sum(record.stream for record in flowing))
     tunnels = _gauge("ampproxy_open_tunnels", "WebSockets that are open.")
     tunnels.add_metric([], sum(record.kind == "tunnel" for record in flowing))
-    return exchanges, streams, tunnels
+    held = _gauge("ampproxy_held_bytes", "Request bodies and whole answers that are held.")
+    held.add_metric([], gateway.around.held.total)
+    return exchanges, streams, tunnels, held
 
 
 def _accounts(gateway: Gateway) -> Iterable[Metric]:

@@ -33,6 +33,7 @@ from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
+from ampproxy.upstream.held import Share
 from ampproxy.wire.headers import vendor_headers
 from ampproxy.wire.redact import LOOKED_AT, Redactor, Secret, printable
 
@@ -62,6 +63,7 @@ class Means:
     :param proxy_url: the proxy of accounts that name none of their own.
     :param redactor: knows the secrets that must not come back in a vendor's error.
     :param max_answer: the largest whole answer that is held, in bytes.
+    :param share: makes what a whole answer takes of the bodies that may be held.
     :param wall: seconds since the epoch.
     :param workers: do what takes long.
     :param rounds: how often all accounts may be tried once more, after a pause.
@@ -76,6 +78,7 @@ class Means:
     providers: Mapping[str, Provider]
     keepalive: float
     max_answer: int
+    share: Callable[[], Share]
     bridges: Bridges
     redactor: Redactor
     wall: Callable[[], float]
@@ -331,8 +334,15 @@ class Exchange:
             record.losses = (*bridge.losses, *bridge.answer_losses)
 
     async def _whole(self, response: Any, bridge: Bridge, tries: Selection) -> None:
+        share = self._means.share()
+        try:
+            await self._answer_whole(response, bridge, tries, share)
+        finally:
+            share.give_back()
+
+    async def _answer_whole(self, response: Any, bridge: Bridge, tries: Selection, share: Share) -> None:
         means, record = self._means, self._record
-        told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)")
+        told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)", share)
         came = means.clock.seconds()
         said = partial(_said, bridge, told)
         if takes_long(told, ANSWER_OBJECTS):
@@ -365,7 +375,7 @@ class Exchange:
             headers.setRawHeaders(name, [value])
         headers.setRawHeaders(b"Content-Type", [content_type])
 
-    async def _collect(self, response: Any, limit: int, hint: str = "") -> bytes:
+    async def _collect(self, response: Any, limit: int, hint: str = "", share: Share | None = None) -> bytes:
         means = self._means
         gathering = collect(
             response,
@@ -374,6 +384,7 @@ class Exchange:
             idle=means.timeouts.idle,
             limit_hint=hint,
             idle_hint=IDLE_HINT,
+            share=share,
         )
         try:
             body: bytes = await self._departure.guard(gathering)

@@ -6,6 +6,7 @@ from ampproxy.errors import ExchangeError
 from ampproxy.model.events import Usage
 from ampproxy.relay.passthrough import PassthroughFilter
 from ampproxy.relay.watch import whole_usage
+from ampproxy.wire.pieces import add
 
 #: A whole answer is held up to this size to be read at its end. Bytes.
 MOST_HELD = 8 * 1024 * 1024
@@ -37,7 +38,7 @@ class AnswerMeter:
             self._lose()
             return
         self._size += len(data)
-        self._held.append(data)
+        add(self._held, data)
         if self._size > MOST_HELD:
             self._lose()
 

@@ -15,6 +15,7 @@ from ampproxy.model.events import Usage, WireError
 from ampproxy.relay.lane import lane
 from ampproxy.relay.watch import WATCHES, whole_usage
 from ampproxy.wire.json import members, string
+from ampproxy.wire.pieces import add
 from ampproxy.wire.redact import Redactor, printable
 from ampproxy.wire.sse import MAX_EVENT, EventCutter, EventTooLargeError, escape_separators, parse_block
 
@@ -313,7 +314,7 @@ class _JsonArray:
                 return found
 
     def _hold(self, data: bytes) -> None:
-        self._held.append(data)
+        add(self._held, data)
         self._size += len(data)
         if self._size > self._limit:
             raise EventTooLargeError(f"An element of the list is larger than {self._limit} bytes.")

@@ -156,6 +156,7 @@ class GatewayResource(Resource):
         def ended(_: object) -> None:
             # It leads back to the request.
             request.on_dismiss = None
+            request.release()
             running.end(request)
             live.pop(id(record), None)
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.upstream.held import Share
+from ampproxy.wire.pieces import add
 
 
 class GatheredBody:
-    """A request body kept in memory, up to a limit."""
+    """A request body kept in memory, up to a limit.
 
-    __slots__ = ("_limit", "_pieces", "size")
+    :param share: what it takes of what all may hold together.
+    """
 
-    def __init__(self, limit: int) -> None:
+    __slots__ = ("_limit", "_pieces", "_share", "size")
+
+    def __init__(self, limit: int, share: Share) -> None:
         self._limit = limit
+        self._share = share
         self._pieces: list[bytes] = []
         self.size = 0
 
@@ -19,12 +25,13 @@ class GatheredBody:
         """Take more.
 
         :raises ClientFault: it grew past the limit.
+        :raises GatewayFault: all of them together did.
         """
         self.size += len(data)
         if self.size > self._limit:
-            self._pieces.clear()
             raise body_too_large(self._limit)
-        self._pieces.append(data)
+        self._share.grow(len(data))
+        add(self._pieces, data)
 
     def take(self) -> bytes:
         """The whole body, once."""

@@ -9,9 +9,13 @@ from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
-from twisted.web.http import HTTPChannel
+from twisted.web.http import HTTPChannel, _ChunkedTransferDecoder
 from zope.interface import alsoProvides
 
+from ampproxy.errors import ClientFault
+from ampproxy.resources.reading import Reading
+from ampproxy.upstream.chunks import ChunkDecoder
+from ampproxy.upstream.closing import Closing
 from ampproxy.upstream.transports import give_to
 
 if TYPE_CHECKING:
@@ -41,6 +45,9 @@ class GatewayChannel(HTTPChannel):
     _body_began: float | None = None
     _body_bytes = 0
     _taken: Any = None
+    _transferDecoder: Any
+    _closing: Closing
+    _reading: Reading
     lingering = False
 
     def connectionMade(self) -> None:
@@ -48,6 +55,9 @@ class GatewayChannel(HTTPChannel):
         limits = self.site.limits
         self.site.channels.add(self)
         self.timeOut = self.site.idle_timeout
+        clock = self.site.reactor
+        self._closing = Closing(self.transport, clock)
+        self._reading = Reading(self.transport, clock, self._may_not_read, self._not_read)
         self.totalHeadersSize = self.MAX_LENGTH = limits.max_header_bytes
         self.maxHeaders = limits.max_headers
         super().connectionMade()
@@ -72,6 +82,14 @@ class GatewayChannel(HTTPChannel):
         elif not self._in_headers:
             self._in_headers = True
             self.setTimeout(self.site.limits.header_timeout)
+
+    def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:
+        # The base class's hook for how a body comes: its own decoder takes each chunk for itself.
+        chosen: bool = super()._maybeChooseTransferDecoder(header, data)
+        if chosen and type(self._transferDecoder) is _ChunkedTransferDecoder:
+            theirs = self._transferDecoder
+            self._transferDecoder = ChunkDecoder(theirs.dataCallback, theirs.finishCallback)
+        return chosen
 
     def _watch_body(self, size: int) -> None:
         now = self.site.reactor.seconds()
@@ -121,6 +139,31 @@ class GatewayChannel(HTTPChannel):
         self.lingering = True
         self.setTimeout(LINGER)
 
+    def pauseProducing(self) -> None:
+        """The client takes less than there is for it. For how long it takes nothing at all has a limit."""
+        super().pauseProducing()
+        if self._taken is None:
+            self._reading.paused()
+
+    def resumeProducing(self) -> None:
+        """It has taken what there was."""
+        self._reading.resumed()
+        super().resumeProducing()
+
+    def _may_not_read(self) -> float:
+        return self.site.limits.answer_timeout
+
+    def _not_read(self) -> None:
+        """End the exchange, which closes its upstream, and the connection: nothing more can be said on it."""
+        why = (
+            f"The client took nothing of its answer for {self._may_not_read():g} s"
+            " (setting: limits.answer-timeout)."
+        )
+        self.site.logger.info("Closed {peer}: {why}", peer=self.getPeer(), why=why)
+        for request in tuple(self.requests):
+            request.dismiss(ClientFault.of("timeout", why, status=408, code="answer_timeout"))
+        self.transport.abortConnection()
+
     def hand_over(self, protocol: Any) -> bytes:
         """Connect ``protocol`` to the client from now on: HTTP has ended here, its time limits too.
 
@@ -134,6 +177,7 @@ class GatewayChannel(HTTPChannel):
         self.setTimeout(None)
         early: bytes = b"".join(self._dataBuffer) + self.clearLineBuffer()
         self._dataBuffer = []
+        self._reading.end()
         self._networkProducer.unregisterProducer()
         self._networkProducer.resumeProducing()
         # Only from now on: in HTTP, a client that closes its half has left.
@@ -145,6 +189,11 @@ class GatewayChannel(HTTPChannel):
         give_to(self.transport, protocol)
         return early
 
+    def loseConnection(self) -> None:
+        """Close it when the client has taken what is on its way to it, and not much later if it does not."""
+        super().loseConnection()
+        self._closing.begin()
+
     def readConnectionLost(self) -> None:
         """The client will say nothing more. Called once the connection is handed over, not before."""
         self._taken.readConnectionLost()
@@ -155,6 +204,8 @@ class GatewayChannel(HTTPChannel):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The connection ended."""
         self.site.channels.discard(self)
+        self._closing.end()
+        self._reading.end()
         if self._taken is None:
             super().connectionLost(reason)
             # The decoder of a body that was broken off leads to its request.

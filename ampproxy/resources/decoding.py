@@ -22,6 +22,7 @@ def decoded_body(request: GatewayRequest, limit: int) -> bytes:
     """The gathered body of a request, its ``Content-Encoding`` undone.
 
     :param limit: the most that it may inflate to, in bytes, all codings together.
+    :raises GatewayFault: it is larger than what there is room for.
     :raises ClientFault: an encoding that is not known here or too many of them (415), a broken body (400),
         or a too large one (413).
     """
@@ -40,6 +41,7 @@ def decoded_body(request: GatewayRequest, limit: int) -> bytes:
         except _TooLarge:
             raise body_too_large(limit) from None
         left -= len(body)
+    request.holds(len(body))
     # Whoever is handed this body gets it plain.
     request.requestHeaders.removeHeader(b"content-encoding")
     return body

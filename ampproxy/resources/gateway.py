@@ -35,6 +35,7 @@ from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.status import ReloadReport, Status
 from ampproxy.upstream.client import UpstreamClient
+from ampproxy.upstream.held import Held
 from ampproxy.wire.redact import Redactor, Secret
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Surroundings:
     :param in_force: who hears of each configuration that comes in force, with all secrets of that moment;
         again when only the secrets have changed, for a login's token was renewed.
     :param names_salt: what the names of clients' keys are made with (see :mod:`ampproxy.credentials.names`).
+    :param held: counts the bodies that are held.
     :param allowance: counts what goes to Amp under daily limits.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
@@ -87,6 +89,7 @@ class Surroundings:
     in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = ()
     state: Path | None = None
     names_salt: bytes = b""
+    held: Held = field(default_factory=Held)
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
     workers: Workers = field(default_factory=Workers)
     pool_state: PoolState = field(default_factory=PoolState)

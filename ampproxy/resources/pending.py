@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ampproxy.errors import ExchangeError
+from ampproxy.wire.pieces import add
 
 if TYPE_CHECKING:
     from ampproxy.resources.site import GatewayRequest
@@ -36,7 +37,7 @@ class Pending:
 
     def push(self, data: bytes) -> None:
         """More of the body."""
-        self._early.append(data)
+        add(self._early, data)
 
     def drop(self) -> None:
         """Nobody wants the body any more."""

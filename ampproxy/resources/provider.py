@@ -36,6 +36,7 @@ from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
+from ampproxy.upstream.held import Share
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import Peek, peek, sole_members
 from ampproxy.wire.redact import LOOKED_AT
@@ -304,6 +305,7 @@ class GenerateResource(ModelResource):
             providers=gateway.providers,
             keepalive=gateway.config.keepalive_seconds,
             max_answer=gateway.config.limits.max_answer,
+            share=lambda: Share(gateway.around.held, gateway.config.limits.max_held),
             bridges=gateway.bridges,
             redactor=gateway.redactor,
             proxy_url=gateway.config.proxy_url,

@@ -33,6 +33,7 @@ from ampproxy.resources.guard import forwarded_from_elsewhere
 from ampproxy.resources.pending import Pending
 from ampproxy.routing.paths import PathRefused, canonical_path
 from ampproxy.upstream.body import PipeProducer
+from ampproxy.upstream.held import Held, Share
 
 #: How long a connection may be idle while the service ends, so that few clients meet one that is just being
 #: closed. Seconds.
@@ -77,6 +78,7 @@ class GatewayRequest(Request):
     :ivar received: whether the whole body has come.
     :ivar pending: what waits, while nobody knows whether the request is let in.
     :ivar length: of its body, in bytes; ``None`` where the client does not say it in advance.
+    :ivar share: what of the bodies that are held is its own.
     :ivar on_dismiss: ends what serves the request; whoever serves it sets it.
     """
 
@@ -87,6 +89,7 @@ class GatewayRequest(Request):
     received = False
     pending: Pending | None = None
     body: GatheredBody | PipeProducer | None = None
+    share: Share | None = None
     client_key: Any = None
     request_id: str = ""
     path_refusal: PathRefused | None = None
@@ -156,6 +159,7 @@ class GatewayRequest(Request):
         """Take the body, as the resource wants it.
 
         :raises ClientFault: it is too large.
+        :raises GatewayFault: there is no room for it.
         """
         channel, length = self.channel, self.length
         if self._resource.streams_body:
@@ -165,7 +169,9 @@ class GatewayRequest(Request):
         limit = self.site.limits.max_body
         if length is not None and length > limit:
             raise body_too_large(limit)
-        self.body = GatheredBody(limit)
+        self.share = Share(self.site.held, self.site.limits.max_held)
+        self.share.check(length or 0)
+        self.body = GatheredBody(limit, self.share)
 
     def handleContentChunk(self, data: bytes) -> None:
         """More of the body."""
@@ -235,6 +241,7 @@ class GatewayRequest(Request):
 
     def finish(self) -> None:
         """The answer is complete. If the body is not, what still comes of it is dropped."""
+        self.release()
         if self.received:
             super().finish()
             return
@@ -313,8 +320,22 @@ class GatewayRequest(Request):
     def drop_body(self) -> None:
         """Keep nothing of what has come of the body; what still comes is dropped, too."""
         self.body = None
+        self.release()
         if self.pending is not None:
             self.pending.drop()
+
+    def holds(self, size: int) -> None:
+        """Its body has become larger.
+
+        :raises GatewayFault: there is no room for that.
+        """
+        if self.share is not None and size > self.share.size:
+            self.share.grow(size - self.share.size)
+
+    def release(self) -> None:
+        """Nobody needs its body any more."""
+        if self.share is not None:
+            self.share.give_back()
 
     def refuse_early(self, refusal: ExchangeError) -> None:
         """Answer with an error though the body may not be in."""
@@ -354,6 +375,7 @@ class GatewaySite(Site):
     :param new_id: makes an unguessable id for a prefix.
     :param logger: told of what is wrong before there is an exchange.
     :param descriptors: whether another client may be let in; ``None``: always.
+    :param held: counts the bodies that are held; ``None``: those of this site alone.
     :ivar resource: the tree of the configuration that is in force; a request keeps the one that let it in.
     :ivar generation: the number of that configuration.
     :ivar channels: the connections that are open.
@@ -371,12 +393,14 @@ class GatewaySite(Site):
         new_id: Callable[[str], str],
         logger: Logger,
         descriptors: Descriptors | None = None,
+        held: Held | None = None,
     ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
         self.limits = limits
         self.logger = logger
         self._new_id = new_id
         self._descriptors = descriptors
+        self.held = held or Held()
         self.generation = 1
         self.channels: set[GatewayChannel] = set()
         self.ending = False

@@ -15,7 +15,9 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from ampproxy.errors import UpstreamFault, UpstreamTimeout
+from ampproxy.errors import ExchangeError, UpstreamFault, UpstreamTimeout
+from ampproxy.upstream.held import Share
+from ampproxy.wire.pieces import add
 
 #: Written to a socket at a time: what Twisted's transport hands to the kernel in one call. Of larger
 #: pieces it copies what is left after every call.
@@ -108,7 +110,7 @@ class PipeProducer:
         if self._consumer is not None and not self._paused and not self._waiting:
             self._consumer.write(data)
             return
-        self._waiting.append(data)
+        add(self._waiting, data)
         self._waiting_size += len(data)
         if self._waiting_size >= SLICE and not self._held:
             self._held = True
@@ -274,9 +276,10 @@ class BodyReader(Protocol):
 class _Collector:
     """Gathers a body into one value."""
 
-    def __init__(self, limit: int, hint: str) -> None:
+    def __init__(self, limit: int, hint: str, share: Share | None = None) -> None:
         self._limit = limit
         self._hint = hint
+        self._share = share
         self._pieces: list[bytes] = []
         self._size = 0
         self.reader: BodyReader | None = None
@@ -284,12 +287,17 @@ class _Collector:
 
     def received(self, data: bytes) -> None:
         self._size += len(data)
-        if self._size > self._limit:
+        try:
+            if self._size > self._limit:
+                message = f"The upstream's answer is larger than {self._limit} bytes{self._hint}."
+                raise UpstreamFault.of("unavailable", message)
+            if self._share is not None:
+                self._share.grow(len(data))
+        except ExchangeError as error:
             self._cancelled(self.done)
-            message = f"The upstream's answer is larger than {self._limit} bytes{self._hint}."
-            self.done.errback(UpstreamFault.of("unavailable", message))
+            self.done.errback(error)
             return
-        self._pieces.append(data)
+        add(self._pieces, data)
 
     def ended(self, error: Exception | None, *, measured: bool) -> None:
         if self.done.called:
@@ -312,14 +320,17 @@ def collect(
     idle: float,
     limit_hint: str = "",
     idle_hint: str = "",
+    share: Share | None = None,
 ) -> Deferred[bytes]:
     """The whole body of an answer. Cancelling it closes the upstream's connection.
 
     :param limit_hint: what an error adds about the limit; likewise ``idle_hint``.
+    :param share: what it takes of the bodies that may be held; whoever gives it gives it back.
+    :raises GatewayFault: there is no room for it.
     :raises UpstreamFault: it is larger than ``limit`` bytes.
     :raises UpstreamTimeout: nothing came for ``idle`` seconds.
     """
-    collector = _Collector(limit, limit_hint)
+    collector = _Collector(limit, limit_hint, share)
     collector.reader = BodyReader(collector, clock, idle, idle_hint)
     response.deliverBody(collector.reader)
     return collector.done

@@ -7,12 +7,18 @@ takes them one by one, which is half of what a relayed stream costs.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.web._newclient import HTTP11ClientProtocol, Request
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import connectionDone
+from twisted.python.failure import Failure
+from twisted.web._newclient import HTTP11ClientProtocol, Request, TransportProxyProducer
 from twisted.web.client import _HTTP11ClientFactory
 from twisted.web.http import _ChunkedTransferDecoder
+
+from ampproxy.upstream.closing import Closing
 
 #: A chunk's size line without extensions (RFC 9112, section 7.1), of a size that fits in memory.
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,7})\r\n")
@@ -26,7 +32,8 @@ class ChunkDecoder(_ChunkedTransferDecoder):
     """
 
     def _dataReceived_CHUNK_LENGTH(self) -> bool:
-        data = bytes(self._buffer)
+        # Not copied as a whole: between chunks that are none of ours it would be for each of them.
+        data = self._buffer
         pieces = []
         at = 0
         match = _SIZE.match(data)
@@ -35,7 +42,7 @@ class ChunkDecoder(_ChunkedTransferDecoder):
             end = start + int(match[1], 16)
             if end == start or data[end : end + 2] != b"\r\n":
                 break
-            pieces.append(data[start:end])
+            pieces.append(bytes(data[start:end]))
             at = end + 2
             match = _SIZE.match(data, at)
         if not pieces:
@@ -46,15 +53,71 @@ class ChunkDecoder(_ChunkedTransferDecoder):
         return True
 
 
+class Transport(TransportProxyProducer):
+    """What an answer has of its connection: it pauses it, and closes it in time.
+
+    :param closing: of the connection.
+    """
+
+    def __init__(self, transport: Any, closing: Closing) -> None:
+        super().__init__(transport)  # type: ignore[no-untyped-call]
+        self._closing = closing
+
+    def stopProducing(self) -> None:
+        """Nobody wants the rest."""
+        self._close(super().stopProducing)
+
+    def loseConnection(self) -> None:
+        """Close the connection."""
+        self._close(super().loseConnection)
+
+    def _close(self, close: Callable[[], None]) -> None:
+        if self._producer is not None:
+            self._closing.begin()
+        close()
+
+
 class Connection(HTTP11ClientProtocol):
-    """A kept connection to an upstream."""
+    """A kept connection to an upstream. It is closed in time."""
+
+    transport: Any
+    _parser: Any
+    _closing: Closing
+
+    def __init__(self, quiescent: Callable[[Any], None], clock: IReactorTime) -> None:
+        super().__init__(quiescent)  # type: ignore[no-untyped-call]
+        self._clock = clock
+
+    def makeConnection(self, transport: Any) -> None:
+        """It stands."""
+        self._closing = Closing(transport, self._clock)
+        super().makeConnection(transport)  # type: ignore[no-untyped-call]
 
     def request(self, request: Request) -> Deferred[Any]:
         """Send a request; its answer's chunks go through :class:`ChunkDecoder`."""
         answer = super().request(request)
         if self._parser is not None:
             self._parser._transferDecoders = {b"chunked": ChunkDecoder}
+            # Nothing of the answer is there yet.
+            self._transportProxy = Transport(self.transport, self._closing)
+            self._parser.transport = self._transportProxy
         return answer
+
+    def abort(self) -> Deferred[None]:
+        """Close it; the result fires when it is closed."""
+        closed: Deferred[None] = super().abort()  # type: ignore[no-untyped-call]
+        if not closed.called:
+            self._closing.begin()
+        return closed
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It is closed."""
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
+        self._closing.end()
+
+    def _giveUp(self, reason: Failure) -> None:
+        super()._giveUp(reason)  # type: ignore[no-untyped-call]
+        self._closing.begin()
 
 
 class ConnectionFactory(_HTTP11ClientFactory):
@@ -62,6 +125,10 @@ class ConnectionFactory(_HTTP11ClientFactory):
 
     noisy = False
 
+    def __init__(self, quiescent: Callable[[Any], None], told: str, clock: IReactorTime) -> None:
+        super().__init__(quiescent, told)  # type: ignore[no-untyped-call]
+        self._clock = clock
+
     def buildProtocol(self, addr: Any) -> Connection:
         """A connection that goes back to the pool when it is quiescent."""
-        return Connection(self._quiescentCallback)  # type: ignore[no-untyped-call]
+        return Connection(self._quiescentCallback, self._clock)

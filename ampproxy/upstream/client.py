@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from http.cookiejar import CookieJar
 from typing import Any, NamedTuple
 
@@ -171,7 +172,7 @@ class UpstreamClient:
         pool = HTTPConnectionPool(self._reactor)
         pool.maxPersistentPerHost = POOL_SIZE
         pool.cachedConnectionTimeout = POOL_IDLE
-        pool._factory = ConnectionFactory
+        pool._factory = partial(ConnectionFactory, clock=self._reactor)  # type: ignore[assignment]
         # A retry of Twisted's own would not be counted or logged; ours is (see relay.failover).
         pool.retryAutomatically = False
         endpoints = OriginEndpoints(

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
-from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint, wrapClientTLS
+from twisted.internet.endpoints import TCP4ClientEndpoint, TCP6ClientEndpoint
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.web.client import URI, BrowserLikePolicyForHTTPS
 from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
+from ampproxy.upstream.closing import TLSEndpoint
 from ampproxy.upstream.names import NamedEndpoint, Names
 from ampproxy.upstream.proxy import Proxy, TunnelEndpoint
 
@@ -84,4 +85,4 @@ class OriginEndpoints:
         return TunnelEndpoint(self._reactor, way, proxy, name, port, self._timeout)
 
     def _under_tls(self, plain: IStreamClientEndpoint, host: bytes, port: int) -> IStreamClientEndpoint:
-        return wrapClientTLS(self._policy.creatorForNetloc(host, port), plain)
+        return TLSEndpoint(self._policy.creatorForNetloc(host, port), plain, self._reactor)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from ampproxy.wire.pieces import add
+
 #: No event that a vendor sends comes near this; a stream without blank lines must not fill the memory.
 MAX_EVENT = 32 * 1024 * 1024
 
@@ -68,7 +70,7 @@ class EventCutter:
     def _hold(self, data: bytes) -> None:
         if not data:
             return
-        self._held.append(data)
+        add(self._held, data)
         self._size += len(data)
         if self._size > self._limit:
             raise EventTooLargeError(f"An event of the stream is larger than {self._limit} bytes.")

@@ -238,7 +238,9 @@ class World:
             ),
         )
         around = self.gateway.around
-        self.site = GatewaySite(Root(self.gateway), self.config.limits, self.clock, around.new_id, around.log)
+        self.site = GatewaySite(
+            Root(self.gateway), self.config.limits, self.clock, around.new_id, around.log, held=around.held
+        )
 
     def use(self, config: str) -> int:
         """Put another configuration in force; says how many exchanges that ended."""

@@ -105,6 +105,7 @@ class Kept(unittest.TestCase):
                 ends(world, connection)
                 world.turn()
                 connection.transport.clear()
+            self.assertEqual(world.gateway.around.held.total, 0)
             self.assertEqual([event["outcome"] for event in world.exchanges], [outcome])
 
     # An upload.
@@ -122,6 +123,7 @@ class Kept(unittest.TestCase):
                         for _ in range(SIZE // 1000):
                             connection.send(b"3e8\r\n" + bytes(1000) + b"\r\n" if chunked else bytes(1000))
                         connection.leave()
+                    self.assertEqual(world.gateway.around.held.total, 0)
 
     def test_upload_of_a_client_that_nobody_knows_yet(self) -> None:
         """The connection is lost while Amp is asked about the client's key, and Amp is slow."""
@@ -142,6 +144,7 @@ class Kept(unittest.TestCase):
             connection = world.connect().send(f"{head}Content-Length: 9000000\r\n\r\n".encode() + b"x" * SIZE)
             world.clock.advance(61)
             self.assertEqual(connection.status, 408)
+        self.assertEqual(world.gateway.around.held.total, 0)
 
     def test_upload_that_is_too_large(self) -> None:
         """413 in its midst."""
@@ -152,6 +155,7 @@ class Kept(unittest.TestCase):
             for _ in range(3):
                 connection.send(b"%x\r\n%b\r\n" % (SIZE // 2, b"x" * (SIZE // 2)))
             self.assertEqual(connection.status, 413)
+        self.assertEqual(world.gateway.around.held.total, 0)
 
     # Refused.
 

@@ -20,6 +20,7 @@ from zope.interface import implementer
 from ampproxy import __version__
 from ampproxy.credentials.oauth.failures import Unavailable
 from ampproxy.credentials.oauth.steps import Answer, Ask, Browse, Flow, Pause, Show
+from ampproxy.wire.pieces import add
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class _Collector(Protocol):
         self._size = 0
 
     def dataReceived(self, data: bytes) -> None:
-        self._pieces.append(data)
+        add(self._pieces, data)
         self._size += len(data)
         if self._size > MAX_ANSWER and self.transport is not None:
             stop: Any = self.transport

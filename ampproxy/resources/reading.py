@@ -1,0 +1,68 @@
+"""Clients that do not read: what waits for one waits for a while, and not for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from ampproxy.upstream.closing import unsent
+
+#: How often one looks within the time limit. Looks are counted and not seconds: when the gateway itself stood
+#: still, no client could take anything.
+_LOOKS = 4
+
+
+class Reading:
+    """Watches, while more waits for a client than its connection holds, whether it takes any of it.
+
+    What it takes is seen by the bytes, Twisted's and the system's, that have not arrived: a slow client is
+    none that does not read.
+
+    :param limit: gives the seconds for which a client may take nothing.
+    :param late: called when it has.
+    """
+
+    def __init__(
+        self, transport: Any, clock: IReactorTime, limit: Callable[[], float], late: Callable[[], None]
+    ) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._limit = limit
+        self._late = late
+        self._waits = False
+        self._left: int | None = None
+        self._still = 0
+        self._call: IDelayedCall | None = None
+
+    def paused(self) -> None:
+        """From now on something waits for the client."""
+        self._waits = True
+        if self._call is None:
+            self._left = None
+            self._look()
+
+    def resumed(self) -> None:
+        """It has taken what waited. The next look comes all the same: pauses are many, and mostly short."""
+        self._waits = False
+        self._left = None
+
+    def end(self) -> None:
+        """The connection is over, or somebody else's."""
+        self._waits = False
+        if self._call is not None:
+            self._call.cancel()
+            self._call = None
+
+    def _look(self) -> None:
+        self._call = None
+        if not self._waits:
+            return
+        left, before = unsent(self._transport), self._left
+        self._left = left
+        self._still = self._still + 1 if left == before else 0
+        if self._still >= _LOOKS:
+            self._late()
+        else:
+            self._call = self._clock.callLater(self._limit() / _LOOKS, self._look)
