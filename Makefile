@@ -2,9 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench docs clean .venv
+.PHONY: run test lint bench docs lock audit clean .venv
 
-run: .venv
+# The packages that it runs on are enough for this.
+run: .venv/run
 	$(BIN)/ampproxy demo $(ARGS)
 
 test: .venv
@@ -20,16 +21,29 @@ bench: .venv
 
 # As web pages, in build/docs. A link that leads nowhere fails.
 docs: .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--config-settings editable_mode=compat --editable '.[docs]'
+	@echo "Installing requirements/docs.txt into .venv ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
 	@echo "The documentation is in build/docs/contents.html"
 
-# A directory as a target: its stamp tells whether what it was made from has changed.
-.venv: .venv/stamp
+# Writes requirements/*.txt anew: the newest versions that setup.py allows, with their hashes.
+lock:
+	PYTHON="$(PYTHON)" .ci/lock
 
-.venv/stamp: setup.py pyproject.toml .ci/venv
-	PYTHON="$(PYTHON)" sh .ci/venv
+# Asks the advisories of PyPI and OSV about what is locked; needs the network, and is no part of "make lint".
+audit:
+	PYTHON="$(PYTHON)" .ci/audit
+
+# A directory as a target: its stamps tell whether what it was made from has changed.
+.venv: .venv/dev
+
+.venv/dev: requirements/build.txt requirements/dev.txt setup.py pyproject.toml .ci/venv
+	PYTHON="$(PYTHON)" sh .ci/venv dev
+	touch .venv/run $@
+
+# What runs is a part of what develops: where that is there already, nothing is to be done.
+.venv/run: requirements/build.txt requirements/run.txt setup.py pyproject.toml .ci/venv
+	PYTHON="$(PYTHON)" sh .ci/venv run
 	touch $@
 
 clean:

@@ -42,15 +42,17 @@ setup(
     include_package_data=False,
     zip_safe=False,
     cmdclass={"install": InstallAndRefreshPlugins},
+    # An editable install puts this directory on the path, where Twisted looks for plugins.
+    options={"editable_wheel": {"mode": "compat"}},
     install_requires=[
-        "twisted[tls] >= 24.10",
-        "treq >= 24.9",
+        "twisted[tls] >= 26.10",
+        "treq >= 26.7",
         "pyyaml >= 6.0",
         "service-identity >= 23.1",
         # typed partial decoding: finds two members in a 4 MB body without building it
         "msgspec >= 0.19",
         # the command line; one module per verb
-        "click >= 8.1",
+        "click >= 8.2",
         "zope.interface >= 6.0",
         # metrics' text format, histograms, the process's own figures; loaded only when metrics are on
         "prometheus-client >= 0.20",
@@ -93,7 +95,6 @@ setup(
     classifiers=[
         "Environment :: No Input/Output (Daemon)",
         "Framework :: Twisted",
-        "License :: OSI Approved :: MIT License",
         "Operating System :: MacOS",
         "Operating System :: POSIX :: Linux",
         "Programming Language :: Python :: 3",

@@ -85,4 +85,4 @@ def test_service(repository: Path, home: Path) -> None:
     run = "from twisted.scripts.twistd import run; run()"
     done = ended(repository, home, "-c", run, "--nodaemon", "--pidfile=", "ampproxy")
     said = " ".join((done.stdout + done.stderr).split())
-    assert (done.returncode != 0, "canary" in said, "--config config.yaml" in said) == (True, False, True)
+    assert ("canary" in said, "--config config.yaml" in said) == (False, True)

@@ -126,7 +126,15 @@ def test_image_holds_no_secret() -> None:
     rules = (TREE / ".dockerignore").read_text().splitlines()
     assert rules[1] == "*"
     allowed = {rule[1:] for rule in rules if rule.startswith("!")}
-    assert allowed == {"ampproxy", "twisted", "setup.py", "pyproject.toml", "README.md", "LICENSE"}
+    assert allowed == {
+        "ampproxy",
+        "twisted",
+        "requirements",
+        "setup.py",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+    }
     for name in allowed:
         assert (TREE / name).exists()
     assert any(fnmatch.fnmatch("ampproxy/__pycache__", rule.replace("**", "*")) for rule in rules)

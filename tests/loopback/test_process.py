@@ -273,7 +273,9 @@ def test_installed_from_a_wheel(tmp_path: Path) -> None:
     tree = Path(__file__).parents[2]
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     subprocess.run(
-        [*pip, "wheel", "--no-deps", "--wheel-dir", str(tmp_path), str(tree)], check=True, timeout=200
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(tree)],
+        check=True,
+        timeout=200,
     )
     (wheel,) = tmp_path.glob("ampproxy-*.whl")
     bare = tmp_path / "venv"
