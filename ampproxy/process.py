@@ -9,6 +9,7 @@ import gc
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -78,6 +79,8 @@ class Process:
         self._on(signal.SIGUSR2, self._restart.begin)
         self._clock.start()
         gc.set_threshold(50_000, 20, 100)
+        # Where a thread computes, the reactor waits so long for the interpreter after each system call.
+        sys.setswitchinterval(0.001)
         keep_freed_memory()
         if self._succession is None:
             self._serves()

@@ -253,7 +253,9 @@ class Exchange:
         means, question = self._means, self._question
         if not means.bridges.take_long(question, offer):
             return means.bridges(question, offer)
-        made: Bridge = await self._departure.guard(means.workers.run(partial(means.bridges, question, offer)))
+        made: Bridge = await self._departure.guard(
+            means.workers.run(partial(means.bridges, question, offer), len(question.body))
+        )
         return made
 
     async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
@@ -346,7 +348,7 @@ class Exchange:
         came = means.clock.seconds()
         said = partial(_said, bridge, told)
         if takes_long(told, ANSWER_OBJECTS):
-            body, lost = await self._departure.guard(means.workers.run(said))
+            body, lost = await self._departure.guard(means.workers.run(said, len(told)))
         else:
             body, lost = said()
         record.first_byte = means.clock.seconds()
