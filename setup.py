@@ -53,7 +53,7 @@ setup(
         "msgspec >= 0.19",
         # the command line; one module per verb
         "click >= 8.2",
-        "zope.interface >= 6.0",
+        "zope.interface >= 8.0",
         # metrics' text format, histograms, the process's own figures; loaded only when metrics are on
         "prometheus-client >= 0.20",
         # OAuth's messages for logins, without I/O: PKCE, authorization requests, answers with tokens
