@@ -366,9 +366,7 @@ class Exchange:
         headers.setRawHeaders(b"Content-Type", [content_type])
 
     def _passed_on(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        """A vendor's headers for the client. No wait in them is longer than one here: then the account is tried
-        again, whatever its vendor said.
-        """
+        """A vendor's headers for the client, no wait in them longer than an account may rest here."""
         found = []
         for name in PASSED_ON:
             values = headers.getRawHeaders(name)
