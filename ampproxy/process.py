@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from ampproxy.clock import ClockWatch
+from ampproxy.collector import Collector
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.listen import describe
 from ampproxy.metrics.service import MetricsService
@@ -110,6 +111,8 @@ class Process:
         # What is there now lives as long as the process: a collection need not look at it again.
         gc.collect()
         gc.freeze()
+        gateway = self._service.gateway
+        Collector(self._reactor, gateway.log, lambda: gateway.around.held.total).start()
         if self._succession is not None:
             self._succession.begin(self._reactor, self._take_over, self._give_up)
 

@@ -17,6 +17,7 @@ from ampproxy.config.schema import Account, Timeouts
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
+from ampproxy.dialects._common import retry_after
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
 from ampproxy.model.events import WireError
 from ampproxy.model.loss import Loss
@@ -53,6 +54,9 @@ PASSED_ON = (
     b"openai-processing-ms",
 )
 
+#: Those that say how long to wait, and how many of their units are a second.
+WAITS = {b"retry-after": 1, b"retry-after-ms": 1000}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
@@ -64,6 +68,7 @@ class Means:
     :param redactor: knows the secrets that must not come back in a vendor's error.
     :param max_answer: the largest whole answer that is held, in bytes.
     :param share: makes what a whole answer takes of the bodies that may be held.
+    :param longest_wait: seconds that a client may be told to wait, whatever the vendor says.
     :param wall: seconds since the epoch.
     :param workers: do what takes long.
     :param rounds: how often all accounts may be tried once more, after a pause.
@@ -79,6 +84,7 @@ class Means:
     keepalive: float
     max_answer: int
     share: Callable[[], Share]
+    longest_wait: float
     bridges: Bridges
     redactor: Redactor
     wall: Callable[[], float]
@@ -302,11 +308,15 @@ class Exchange:
             for name, values in response.headers.getAllRawHeaders()
         }
         error = bridge.parse_error(response.code, vendor, body)
+        verdict = classify(response.code, error, vendor, body, wall=self._means.wall())
+        if error.retry_after is not None:
+            wait = min(error.retry_after, self._means.longest_wait)
+            error = msgspec.structs.replace(error, retry_after=wait)
         return AccountError(
             error,
-            verdict=classify(response.code, error, vendor, body, wall=self._means.wall()),
+            verdict=verdict,
             body=bridge.error_body(error, body),
-            headers=_passed_on(response.headers, self._means),
+            headers=self._passed_on(response.headers),
         )
 
     async def _stream(self, response: Any, bridge: Bridge, tries: Selection) -> None:
@@ -373,9 +383,28 @@ class Exchange:
         self._record.status = response.code
         self._downstream.setResponseCode(response.code)
         headers = self._downstream.responseHeaders
-        for name, value in _passed_on(response.headers, self._means):
+        for name, value in self._passed_on(response.headers):
             headers.setRawHeaders(name, [value])
         headers.setRawHeaders(b"Content-Type", [content_type])
+
+    def _passed_on(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """A vendor's headers for the client, no wait in them longer than an account may rest here."""
+        means = self._means
+        found = _everything(headers, means.redactor) if means.everything else []
+        for name in PASSED_ON:
+            values = headers.getRawHeaders(name)
+            if values:
+                value = values[-1] if name not in WAITS else self._bounded(name, values[-1])
+                if value:
+                    found.append((name, value))
+        return found
+
+    def _bounded(self, name: bytes, value: bytes) -> bytes:
+        means, unit = self._means, WAITS[name]
+        wait = retry_after({name.decode(): value.decode("latin-1")}, means.wall())
+        if wait is None:
+            return b""  # no time that anybody could read
+        return value if wait <= means.longest_wait else b"%d" % (means.longest_wait * unit)
 
     async def _collect(self, response: Any, limit: int, hint: str = "", share: Share | None = None) -> bytes:
         means = self._means
@@ -419,12 +448,3 @@ def _everything(headers: Headers, redactor: Redactor) -> list[tuple[bytes, bytes
         for name, value in vendor_headers(told)
         if name.lower() not in PASSED_ON
     ]
-
-
-def _passed_on(headers: Headers, means: Means) -> list[tuple[bytes, bytes]]:
-    found = _everything(headers, means.redactor) if means.everything else []
-    for name in PASSED_ON:
-        values = headers.getRawHeaders(name)
-        if values:
-            found.append((name, values[-1]))
-    return found

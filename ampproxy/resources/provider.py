@@ -317,6 +317,7 @@ class GenerateResource(ModelResource):
             keepalive=gateway.config.keepalive_seconds,
             max_answer=gateway.config.limits.max_answer,
             share=lambda: Share(gateway.around.held, gateway.config.limits.max_held),
+            longest_wait=gateway.config.routing.max_cooldown,
             bridges=gateway.bridges,
             redactor=gateway.redactor,
             proxy_url=gateway.config.proxy_url,
