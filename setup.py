@@ -62,7 +62,7 @@ setup(
         # the user's regular expressions with a deadline, which Python's own module cannot have: a careless
         # one would stop the service. Drop-in, no dependencies, wheels for every platform and Python here
         # (google-re2, which is linear, has them for few)
-        "regex >= 2024.4",
+        "regex >= 2024.4.16",
         # SOCKS5's messages for proxy-url, without I/O: Twisted has no SOCKS5 client
         "socksio >= 1.0",
     ],
