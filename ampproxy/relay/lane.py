@@ -29,6 +29,10 @@ class Lane(Protocol):
         ...
 
 
+#: How every event ends whose data is an object; half of one is not to pass.
+_END = b"}\n\n"
+
+
 class NamedLane:
     """For dialects whose deltas hold nothing to rewrite and are told by their ``event`` line."""
 
@@ -45,7 +49,7 @@ class NamedLane:
         if not self._prefix or not whole.startswith(self._prefix):
             return None
         count = whole.count(self._next) + 1
-        return whole if whole.count(b"\n") == 3 * count else None
+        return whole if whole.count(b"\n") == 3 * count == 3 * whole.count(_END) else None
 
     def learn(self, block: bytes, out: bytes) -> None:
         """See :meth:`Lane.learn`."""
@@ -88,7 +92,7 @@ class ChatLane:
         lines = whole.count(b"\n")
         # The anchor is the mark of a choice that did not end. Tool calls need attention unless they are
         # mere pieces of arguments, numbered.
-        if 2 * whole.count(self._anchor) != lines:
+        if not 2 * whole.count(self._anchor) == lines == 2 * whole.count(_END):
             return None
         calls = whole.count(b'"tool_calls"')
         if calls and (calls != whole.count(b'"tool_calls":[{"index":') or b'"name"' in whole):
@@ -159,6 +163,8 @@ class GeminiLane:
         if not self._ready or not whole.startswith(_DATA):
             return None
         lines = whole.count(b"\n")
+        if 2 * whole.count(_END) != lines:
+            return None
         for stop in self._stops:
             if stop in whole:
                 return None

@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable
 
 from ampproxy.amp.answer import AnswerRewriter
-from ampproxy.errors import STATUS, TruncatedStream, UpstreamFault
+from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.model.events import Usage, WireError
 from ampproxy.relay.lane import lane
 from ampproxy.relay.watch import WATCHES, whole_usage
 from ampproxy.wire.json import members, string
 from ampproxy.wire.redact import Redactor, printable
-from ampproxy.wire.sse import MAX_EVENT, EventCutter, EventTooLargeError, escape_separators, parse_block
+from ampproxy.wire.sse import MAX_EVENT, EventCutter, EventTooLargeError, escape_separators, is_cut, parse_block
 
 _KEEPALIVE = {
     ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n',
@@ -105,7 +105,7 @@ class PassthroughFilter:
                 return escape_separators(self._array.feed(data))
             whole = self._cutter.feed(data)
         except EventTooLargeError as error:
-            raise UpstreamFault.of("unavailable", f"The model's answer cannot be read: {error}") from error
+            raise UnreadableAnswer(f"The model's answer cannot be read: {error}") from error
         if not whole:
             return b""
         out = self._some(whole)
@@ -120,7 +120,8 @@ class PassthroughFilter:
                 self._array = _JsonArray(self._element, self._limit)
 
     def _element(self, data: bytes) -> bytes:
-        self._watch.see(b"", data)
+        if not self._watch.see(b"", data):
+            raise self._unreadable(b"data: " + data)
         return data if self._rewriter is None else self._rewriter.event(b"", data)[1]
 
     def _each(self, whole: bytes) -> bytes:
@@ -157,23 +158,38 @@ class PassthroughFilter:
             block = b"\n".join(line for line in block.split(b"\n") if not line.startswith(b":"))
             if not block:
                 return b""
-        if block.startswith((b"{", b"[")):
-            raise _not_events(block)
         name, data = parse_block(block)
         if not data:
             return block + b"\n\n"
-        readable = self._watch.see(name, data)
+        over = self._watch.terminal and self._dialect != GEMINI
+        # What is no event at all is data as a whole.
+        if data is block or not self._watch.see(name, data):
+            if over:
+                # Nothing that matters can follow; it is only not handed on.
+                return b""
+            raise self._unreadable(block)
+        if self._watch.empty:
+            raise UnreadableAnswer("The model's server ended its stream without an answer.")
         if not self._told:
             self._first(event)
         new_name, new_data = name, data
-        if self._rewriter is not None and readable:
+        if self._rewriter is not None:
             new_name, new_data = self._rewriter.event(name, data)
             if not new_data:
                 return b""
         out = block if new_data is data and new_name == name else _compose(block, new_name, new_data)
-        if readable and not self._watch.finished:
+        if not self._watch.finished:
             self._lane.learn(block, out)
         return out + b"\n\n"
+
+    def _unreadable(self, block: bytes) -> UpstreamFault:
+        """The fault of a vendor that sent what is no event: with its own words, if it told of an error."""
+        if block.startswith((b"{", b"[")):
+            return _not_events(block)
+        error = self._failure(block + b"\n\n")
+        if error is not None:
+            return UpstreamFault(error, retryable=True)
+        return UnreadableAnswer("The model's server sent what is no event of an answer's stream.")
 
     def _first(self, event: bytes) -> None:
         """Until something has been told, an error can still have a status, or another account be asked."""
@@ -191,11 +207,14 @@ class PassthroughFilter:
                 raise TruncatedStream
             return out
         rest = self._cutter.rest.strip(b"\n")
-        if rest.startswith((b"{", b"[")):
+        if rest.startswith((b"{", b"[")) and not self._watch.terminal:
             raise _not_events(rest)
-        if rest and self._whole_event(rest):
+        cut = is_cut(rest)
+        if cut and self._whole_event(rest):
             # Some vendors' last event lacks its blank line.
-            out = self._event(rest + b"\n\n")
+            out, cut = self._event(rest + b"\n\n"), False
+        if cut and not (self._watch.terminal and self._dialect != GEMINI):
+            raise TruncatedStream
         if self._watch.terminal:
             return out
         if self._watch.finished:
@@ -226,7 +245,7 @@ def _not_events(body: bytes) -> UpstreamFault:
     message = "The model's server sent JSON where an event stream was expected."
     if told:
         message = f"{message} It says: {printable(Redactor().text(told[:500]))}"
-    return UpstreamFault(WireError("unavailable", message, STATUS["unavailable"]))
+    return UnreadableAnswer(message)
 
 
 class _JsonArray:
@@ -269,7 +288,7 @@ class _JsonArray:
             if mark in b"{[":
                 self._depth += 1
                 if self._depth == 2:
-                    out.append(data[start : at - 1])
+                    out.append(self._gap(data[start : at - 1]))
                     start = at - 1
             elif mark in b"}]":
                 self._depth -= 1
@@ -280,7 +299,7 @@ class _JsonArray:
                 elif self._depth == 0:
                     self.closed = True
         if self._depth < 2:
-            out.append(data[start:])
+            out.append(self._gap(data[start:]))
         else:
             self._hold(data[start:])
         return b"".join(out)
@@ -291,6 +310,15 @@ class _JsonArray:
             return b""
         self.closed = True
         return (b",\n" if self._some else b"") + element + b"]"
+
+    def _gap(self, data: bytes) -> bytes:
+        """What stands between two elements.
+
+        :raises UnreadableAnswer: it is more than that.
+        """
+        if data.strip(_BETWEEN):
+            raise UnreadableAnswer("The model's server sent what is no element of its list of events.")
+        return data
 
     def _next(self, data: bytes, at: int) -> re.Match[bytes] | None:
         """The next bracket outside of strings."""
@@ -319,6 +347,7 @@ class _JsonArray:
             raise EventTooLargeError(f"An element of the list is larger than {self._limit} bytes.")
 
 
+_BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _IN_STRING = re.compile(rb'["\\]')
 
