@@ -76,6 +76,7 @@ class ExchangeError(AmpproxyError):
 
     :ivar error: what to tell it.
     :ivar retryable: whether another account may be tried, as long as nothing was sent yet.
+    :ivar said: of a stream, what the client should still get before it is told.
     """
 
     fault: ClassVar[Literal["client", "upstream", "gateway"]] = "gateway"
@@ -84,6 +85,7 @@ class ExchangeError(AmpproxyError):
         super().__init__(error.message)
         self.error = error
         self.retryable = retryable
+        self.said = b""
 
     @classmethod
     def of(

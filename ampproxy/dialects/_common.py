@@ -12,9 +12,9 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
-from ampproxy.errors import ClientFault, UnreadableAnswer, UpstreamFault
+from ampproxy.errors import ClientFault, UnreadableAnswer
 from ampproxy.model.base import Json
-from ampproxy.model.events import ErrorKind, WireError
+from ampproxy.model.events import ErrorKind
 from ampproxy.model.loss import Loss
 from ampproxy.wire.headers import http_date
 

@@ -15,7 +15,7 @@ from twisted.web.http_headers import Headers
 from ampproxy.config.schema import Account, Timeouts
 from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
-from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault
+from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream, UpstreamFault
 from ampproxy.model.events import WireError
 from ampproxy.providers import Call, Provider
 from ampproxy.relay.bridge import Bridge, Bridges, Question
@@ -23,6 +23,7 @@ from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.exhausted import Attempt, exhausted
 from ampproxy.relay.forward import Departure
 from ampproxy.relay.losses import answer_header
+from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.routing.route import Offer
@@ -132,7 +133,7 @@ class Exchange:
         try:
             await self._ask(offer, tries)
         except ExchangeError as error:
-            if not error.retryable or self._record.first_byte is not None:
+            if self._record.first_byte is not None or not _others_may_help(error):
                 self._record.attempts.append(_told(offer, error))
                 tries.abandoned()
                 raise
@@ -232,9 +233,9 @@ class Exchange:
         if response.code >= 400:
             raise await self._account_error(response, bridge, self._token_of(call, offer, response.code))
         if question.stream:
-            await self._stream(response, bridge, tries)
+            await self._stream(response, bridge, tries, origin)
         else:
-            await self._whole(response, bridge, tries)
+            await self._whole(response, bridge, tries, origin)
 
     async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
         """The answer's headers. A kept connection that the other side had closed is tried once more."""
@@ -269,7 +270,11 @@ class Exchange:
         return token
 
     async def _account_error(self, response: Any, bridge: Bridge, token: Secret | None) -> AccountError:
-        told = await self._collect(response, MAX_ERROR)
+        try:
+            told = await self._collect(response, MAX_ERROR)
+        except UpstreamFault:
+            # What is the matter its status says, too.
+            told = b""
         # Some servers repeat the key that they refuse.
         text = self._means.redactor.known(told.decode("utf-8", "replace"))
         if token:
@@ -287,7 +292,7 @@ class Exchange:
             headers=_passed_on(response.headers),
         )
 
-    async def _stream(self, response: Any, bridge: Bridge, tries: Selection) -> None:
+    async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         means, record = self._means, self._record
         stream_filter = bridge.filter()
 
@@ -303,28 +308,34 @@ class Exchange:
             keepalive=means.keepalive,
             on_first=on_first,
         )
-        self._begin(response, bridge.content_type or _kind(response) or b"text/event-stream")
+        self._begin(response, bridge.content_type or _kind_of_stream(response, self._question))
         self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])
         self._departure.then(relay.client_left, relay.fail)
         try:
-            await relay.start(response, means.timeouts.idle)
+            await relay.start(response, means.timeouts.idle, inflate=True)
+        except ExchangeError as fault:
+            raise self._placed(fault, origin, relay.beginning) from None
         finally:
             record.bytes_out, record.busy, record.gaps = relay.bytes_out, relay.busy, relay.gaps
             record.usage = bridge.usage
             record.losses = (*bridge.losses, *bridge.answer_losses)
 
-    async def _whole(self, response: Any, bridge: Bridge, tries: Selection) -> None:
+    async def _whole(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         means, record = self._means, self._record
-        told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)")
-        came = means.clock.seconds()
-        body = bridge.whole(told)
+        told = b""
+        try:
+            told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)")
+            came = means.clock.seconds()
+            body = bridge.whole(told)
+        except ExchangeError as fault:
+            raise self._placed(fault, origin, told) from None
         record.first_byte = means.clock.seconds()
         record.busy = record.first_byte - came
         tries.succeeded()
         record.usage = bridge.usage
         record.losses = (*bridge.losses, *bridge.answer_losses)
         record.bytes_out = len(body)
-        self._begin(response, bridge.content_type or _kind(response) or b"application/json")
+        self._begin(response, bridge.content_type or _kind_of_whole(response))
         self._downstream.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
         if len(body) <= SLICE:
             self._downstream.write(body)
@@ -335,6 +346,15 @@ class Exchange:
             await sliced.start()
             self._departure.check()
         self._downstream.finish()
+
+    def _placed(self, fault: ExchangeError, origin: str, beginning: bytes) -> ExchangeError:
+        """The fault of an answer that cannot be read, with whose it was and how it begins."""
+        if fault.error.code == UNREADABLE or isinstance(fault, TruncatedStream):
+            words = quoted(beginning, self._means.redactor)
+            begins = f" and begins with: {words}" if words else ""
+            message = f"{fault.error.message} It came from {origin}{begins}"
+            fault.error = msgspec.structs.replace(fault.error, message=message)
+        return fault
 
     def _begin(self, response: Any, content_type: bytes) -> None:
         self._record.status = response.code
@@ -353,6 +373,7 @@ class Exchange:
             idle=means.timeouts.idle,
             limit_hint=hint,
             idle_hint=IDLE_HINT,
+            inflate=True,
         )
         try:
             body: bytes = await self._departure.guard(gathering)
@@ -367,10 +388,36 @@ def _told(offer: Offer, failure: ExchangeError) -> str:
     return f"{offer.account.label}: {failure.error.status} {failure.error.message}"
 
 
-def _kind(response: Any) -> bytes | None:
-    """The account's own content type."""
+def _others_may_help(error: ExchangeError) -> bool:
+    """Whether another account may do better. What an account said of a request within an answer of status 200
+    is weighed like an error's status.
+    """
+    if not error.retryable or isinstance(error, AccountError):
+        return error.retryable
+    return classify_fault(error).goes_on
+
+
+def _kind(response: Any) -> bytes:
+    """The account's own content type; empty if it told none."""
     values = response.headers.getRawHeaders(b"content-type")
-    return values[-1] if values else None
+    return values[-1] if values else b""
+
+
+def _is_events(kind: bytes) -> bool:
+    return kind.lstrip()[:17].lower() == b"text/event-stream"
+
+
+def _kind_of_stream(response: Any, question: Question) -> bytes:
+    """What a stream is called: by its account, unless that said what it is not."""
+    kind = _kind(response)
+    if question.listed:
+        return b"application/json" if not kind or _is_events(kind) else kind
+    return kind if _is_events(kind) else b"text/event-stream"
+
+
+def _kind_of_whole(response: Any) -> bytes:
+    kind = _kind(response)
+    return b"application/json" if not kind or _is_events(kind) else kind
 
 
 def _passed_on(headers: Headers) -> list[tuple[bytes, bytes]]:

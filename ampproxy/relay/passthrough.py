@@ -13,10 +13,17 @@ from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.model.events import Usage, WireError
 from ampproxy.relay.lane import lane
-from ampproxy.relay.watch import WATCHES, whole_usage
+from ampproxy.relay.watch import WATCHES, is_plain_answer, usage_in
 from ampproxy.wire.json import members, string
 from ampproxy.wire.redact import Redactor, printable
-from ampproxy.wire.sse import MAX_EVENT, EventCutter, EventTooLargeError, escape_separators, is_cut, parse_block
+from ampproxy.wire.sse import (
+    MAX_EVENT,
+    EventCutter,
+    EventTooLargeError,
+    escape_separators,
+    is_cut,
+    parse_block,
+)
 
 _KEEPALIVE = {
     ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n',
@@ -129,17 +136,29 @@ class PassthroughFilter:
         if len(whole) > _HALVED:
             middle = whole.find(b"\n\n", len(whole) // 2) + 2
             if 2 <= middle < len(whole):
-                return self._some(whole[:middle]) + self._some(whole[middle:])
+                return self._both(whole[:middle], whole[middle:])
         blocks = whole.split(b"\n\n")
         blocks.pop()
         several = len(blocks) > 1
         out = []
-        for block in blocks:
-            event = block + b"\n\n"
-            fast = self._lane.forward(event) if several and not self._watch.finished else None
-            self._ordinary = b"" if fast is None else event
-            out.append(self._event(event) if fast is None else fast)
+        try:
+            for block in blocks:
+                event = block + b"\n\n"
+                fast = self._lane.forward(event) if several and not self._watch.finished else None
+                self._ordinary = b"" if fast is None else event
+                out.append(self._event(event) if fast is None else fast)
+        except UpstreamFault as fault:
+            fault.said = b"".join(out)
+            raise
         return b"".join(out)
+
+    def _both(self, one: bytes, other: bytes) -> bytes:
+        first = self._some(one)
+        try:
+            return first + self._some(other)
+        except UpstreamFault as fault:
+            fault.said = first + fault.said
+            raise
 
     def _some(self, whole: bytes) -> bytes:
         """Some events of a read: all at once if they are all ordinary."""
@@ -353,8 +372,17 @@ _IN_STRING = re.compile(rb'["\\]')
 
 
 def rewrite_whole(
-    dialect: str, body: bytes, rewriter: AnswerRewriter | None = None
+    dialect: str,
+    body: bytes,
+    rewriter: AnswerRewriter | None = None,
+    *,
+    check: Callable[[bytes], object] | None = None,
 ) -> tuple[bytes, Usage | None]:
-    """A whole answer as the client should see it (the same object if nothing changes), and its usage."""
-    usage = whole_usage(dialect, body)
-    return (body if rewriter is None else rewriter.whole(body)), usage
+    """A whole answer as the client should see it (the same object if nothing changes), and its usage.
+
+    :param check: raises what is the matter with a body that does not look like an answer.
+    """
+    found = members(body)
+    if check is not None and (found is None or not is_plain_answer(dialect, found)):
+        check(body)
+    return (body if rewriter is None else rewriter.whole(body)), usage_in(dialect, found or {})

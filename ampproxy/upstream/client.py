@@ -19,6 +19,7 @@ from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
 from ampproxy.errors import GatewayFault
 from ampproxy.upstream.chunks import ConnectionFactory
 from ampproxy.upstream.endpoints import OriginEndpoints
+from ampproxy.upstream.inflate import InflatingAgent
 from ampproxy.upstream.names import Names
 from ampproxy.upstream.proxy import Proxy
 
@@ -180,5 +181,5 @@ class UpstreamClient:
             proxy=proxy,
             names=self._names,
         )
-        agent = Agent.usingEndpointFactory(self._reactor, endpoints, pool)
+        agent = InflatingAgent(Agent.usingEndpointFactory(self._reactor, endpoints, pool))
         return _Way(HTTPClient(agent, NoCookies()), endpoints, pool)

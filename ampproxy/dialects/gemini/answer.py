@@ -152,7 +152,9 @@ class Answer:
             self._fail(error_of(payload, 0, {}), out)
             return
         if chunk.is_bare:
-            self._fail(bad_answer("The vendor's stream has an object that is no part of an answer.").error, out)
+            self._fail(
+                bad_answer("The vendor's stream has an object that is no part of an answer.").error, out
+            )
             return
         if not self._started:
             self._start(chunk, payload, out)

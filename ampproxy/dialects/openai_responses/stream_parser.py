@@ -154,7 +154,7 @@ class ResponsesStreamParser:
         response = _response.decode(body)
         if response.error is not None:
             return [Failed(_failure(response, "failed"))]
-        if response.output is None and response.status in (None, "completed"):
+        if response.output is None and response.status not in _FAILURES:
             raise not_an_answer(loads(body), "The vendor's answer has no 'output'.")
         events = self._start(response)
         events += self._terminal(response, response.status or "completed")
