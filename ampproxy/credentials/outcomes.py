@@ -223,9 +223,13 @@ RULES: tuple[Rule, ...] = (
         ),
         frozenset((404,)),
     ),
+    Rule(
+        replace(_verdict(Action.REST_MODEL, "has no such call", HALF_AN_HOUR), narrow=True),
+        frozenset((405,)),
+    ),
     Rule(_verdict(Action.REST_MODEL, "did not answer in time", MINUTE), frozenset((408, 504, 524))),
     Rule(_verdict(Action.ELSEWHERE, "cannot do this"), frozenset((501,))),
-    Rule(_CLIENT, frozenset((400, 405, 406, 409, 411, 413, 414, 415, 422, 431))),
+    Rule(_CLIENT, frozenset((400, 406, 409, 411, 413, 414, 415, 422, 431))),
     Rule(
         _verdict(Action.REST_MODEL, "failed", MINUTE),
         frozenset(range(500, 600)),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -386,7 +386,7 @@ def chat_usage_body(usage: Usage, *, extras: bool = False) -> dict[str, Any]:
 
 
 class _Count(msgspec.Struct):
-    input_tokens: int
+    input_tokens: Annotated[int, msgspec.Meta(ge=0)]
 
 
 _COUNT: Final = msgspec.json.Decoder(_Count)

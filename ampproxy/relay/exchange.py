@@ -20,7 +20,7 @@ from ampproxy.model.events import WireError
 from ampproxy.providers import Call, Provider
 from ampproxy.relay.bridge import Bridge, Bridges, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
-from ampproxy.relay.exhausted import Attempt, exhausted
+from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import Departure
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.quotes import quoted
@@ -96,7 +96,10 @@ class AccountError(UpstreamFault):
 
 
 class Exchange:
-    """One question, until it is answered or everybody has failed."""
+    """One question, until it is answered or everybody has failed.
+
+    :ivar lacks_call: nobody served, and one of them because it has not got this call.
+    """
 
     def __init__(
         self, question: Question, downstream: Downstream, record: ExchangeRecord, means: Means
@@ -108,6 +111,7 @@ class Exchange:
         self._departure = Departure(downstream)
         self._attempts: list[Attempt] = []
         self._failure: ExchangeError | None = None
+        self.lacks_call = False
 
     async def run(self, tries: Selection) -> None:
         """Ask one account after the other, as long as nothing has been sent to the client; where all fail,
@@ -191,16 +195,17 @@ class Exchange:
         """What the client is told when nobody served."""
         now = self._means.clock.seconds()
         wait, failure = tries.wait(now), self._failure
-        if failure is not None and len(self._attempts) == 1:
-            if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
-                failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
-            return failure
         asked = {attempt.label for attempt in self._attempts}
         resting = [
             Attempt(account.label, rest.verdict, max(0.0, rest.until - now))
             for account, rest in tries.resting(now)
             if account.label not in asked
         ]
+        self.lacks_call = lacks_call([*self._attempts, *resting])
+        if failure is not None and len(self._attempts) == 1:
+            if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
+                failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
+            return failure
         wait = None if wait is None else max(wait, 1.0)
         return exhausted(self._question.asked, self._attempts, resting, count=tries.count, wait=wait)
 

@@ -198,7 +198,13 @@ class GenerateResource(ModelResource):
                 self._estimate(request, question, record)
                 return
             gateway.providers[route.offers[0].account.label].speaks(endpoint)
-        await Exchange(question, request, record, self._means()).run(tries)
+        exchange = Exchange(question, request, record, self._means())
+        try:
+            await exchange.run(tries)
+        except ExchangeError:
+            if endpoint.operation is not Operation.COUNT_TOKENS or not exchange.lacks_call:
+                raise
+            self._estimate(request, question, record)
 
     @property
     def _call(self) -> str:
@@ -219,7 +225,9 @@ class GenerateResource(ModelResource):
         return gateway.pool.rests(route, gateway.clock.seconds(), call=self._call, can=self._can)
 
     def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
-        """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts."""
+        """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts, or
+        none that gives a number.
+        """
         dialect = DIALECTS[self._endpoint.dialect]
         asked = dialect.parse_request(question.body, model=self._endpoint.model, stream=False)
         record.account, record.served = question.route.offers[0].account.label, question.route.served

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from typing import Any
 
 import pytest
@@ -395,3 +396,84 @@ def test_an_embedding_is_one() -> None:
         world.client.sent[-1].respond_whole(200, told, JSON)
         assert connection.status == 502
         assert words in error_of(CHAT, connection.body)
+
+
+# ------------------------------------------------------------------------------ counting tokens
+
+COUNTS = {
+    ANTHROPIC: (
+        "/v1/messages/count_tokens",
+        b'{"model":"m","messages":[{"role":"user","content":"hello there"}]}',
+        "input_tokens",
+    ),
+    RESPONSES: ("/v1/responses/input_tokens", b'{"model":"m","input":"hello there"}', "input_tokens"),
+    GEMINI: (
+        "/v1beta/models/m:countTokens",
+        b'{"contents":[{"role":"user","parts":[{"text":"hello there"}]}]}',
+        "totalTokens",
+    ),
+}
+NUMBERS = {
+    ANTHROPIC: b'{"input_tokens":77}',
+    RESPONSES: b'{"object":"response.input_tokens","input_tokens":77}',
+    GEMINI: b'{"totalTokens":77}',
+}
+counting = pytest.mark.parametrize(
+    ("client", "vendor"), [(client, vendor) for client in COUNTS for vendor in (*COUNTS, CHAT)]
+)
+
+
+def count(client: str, connection: Any) -> tuple[int, bool]:
+    """The number that the client was told, and whether it says that it is an estimate."""
+    assert connection.status == 200, connection.answer
+    head = connection.answer.partition(b"\r\n\r\n")[0]
+    number = json.loads(connection.body)[COUNTS[client][2]]
+    assert isinstance(number, int)
+    return number, b"X-Ampproxy-Estimate: tokens" in head
+
+
+@counting
+@pytest.mark.parametrize("accounts", [1, 2])
+@pytest.mark.parametrize("answer", [404, 405, 501, *nonsense(CHAT), "negative", "no number"])
+def test_no_count_is_estimated(client: str, vendor: str, accounts: int, answer: Any) -> None:
+    """Where no account has a usable count it is our estimate, and says so; also while they rest for it."""
+    path, body, _ = COUNTS[client]
+    world = World(config(vendor, accounts))
+    odd = {"negative": b'{"input_tokens":-1,"totalTokens":-1}', "no number": b'{"input_tokens":"many"}'}
+    for _ in range(3):
+        connection = world.request("POST", path, {}, body, key=CLIENT_KEY)
+        while not connection.answer:
+            if isinstance(answer, int):
+                world.client.sent[-1].respond_whole(answer, b"<html>Not here</html>", HTML)
+            else:
+                world.client.sent[-1].respond_whole(200, (nonsense(vendor) | odd)[answer], JSON)
+        number, estimated = count(client, connection)
+        assert estimated
+        assert 3 <= number <= 20
+    assert world.exchanges[0]["outcome"] == "completed"
+
+
+@counting
+def test_a_count_is_told(client: str, vendor: str) -> None:
+    """A vendor's own number is told as it is; a question that rests for nothing is served besides."""
+    if vendor == CHAT:
+        pytest.skip("it has no call that counts")
+    path, body, _ = COUNTS[client]
+    world = World(config(vendor))
+    connection = world.request("POST", path, {}, body, key=CLIENT_KEY)
+    world.client.sent[-1].respond_whole(404, b"", HTML)
+    world.client.sent[-1].respond_whole(200, NUMBERS[vendor], JSON)
+    assert count(client, connection) == (77, False)
+    talk_path, talk_body = question(client, stream=False)
+    world.request("POST", talk_path, {}, talk_body, key=CLIENT_KEY)
+    assert "one.test" in world.client.sent[-1].url, "it rests for more than counting"
+
+
+@pytest.mark.parametrize("status", [401, 429, 500])
+def test_other_failures_of_counting_are_told(status: int) -> None:
+    """A key that is refused, a limit and a breakdown are no lack of a count."""
+    path, body, _ = COUNTS[ANTHROPIC]
+    world = World(config(ANTHROPIC, 1))
+    connection = world.request("POST", path, {}, body, key=CLIENT_KEY)
+    world.client.sent[-1].respond_whole(status, b"{}", JSON)
+    assert connection.status == status
