@@ -60,7 +60,7 @@ class Means:
     :param max_answer: the largest whole answer that is held, in bytes.
     :param wall: seconds since the epoch.
     :param rounds: how often all accounts may be tried once more, after a pause.
-    :param patience: seconds that such a pause may take.
+    :param patience: seconds that all such pauses of a request may take together.
     """
 
     client: UpstreamClient
@@ -111,6 +111,7 @@ class Exchange:
         self._departure = Departure(downstream)
         self._attempts: list[Attempt] = []
         self._failure: ExchangeError | None = None
+        self._waited = 0.0
         self.lacks_call = False
 
     async def run(self, tries: Selection) -> None:
@@ -180,8 +181,9 @@ class Exchange:
         if wait is None:
             return False
         wait = max(wait, FIRST_PAUSE * 2.0 ** (number - 1))
-        if wait > means.patience:
+        if self._waited + wait > means.patience:
             return False
+        self._waited += wait
         means.log.info(
             "No account serves {model} now; the request waits {seconds:.1f} s and tries again",
             model=self._question.asked,
