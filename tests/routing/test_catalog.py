@@ -366,5 +366,5 @@ def test_known_models_of_logins_obey_the_configuration():
     prefixed = replace(login(), prefix="p")
     assert "p/claude-opus-5" in listed(prefixed)
     assert all(name.startswith("p/") for name in listed(prefixed, force_model_prefix=True))
-    assert listed(replace(login(), models=(ModelName(name="claude-x"),))) == ["claude-x"]
+    assert listed(replace(login(), models=(ModelName(name="claude-x", alias=""),))) == ["claude-x"]
     assert listed(account("a"), account("b", "codex")) == []
