@@ -19,7 +19,16 @@ from ampproxy.upstream.inflate import INFLATED_AT_ONCE, Inflate, InflatingAgent,
 from tests.resources.harness import FakeResponse
 
 TEXT = b"what the vendor said " * 50
-GZIP = gzip.compress(TEXT)
+GZIP = gzip.compress(TEXT, mtime=0)
+
+DAMAGED = {
+    "the last byte": GZIP[:-1],
+    "the end": GZIP[:20],
+    "all but the head": GZIP[:10],
+    "another checksum": GZIP[:-6] + bytes([GZIP[-6] ^ 1]) + GZIP[-5:],
+    "a page behind it": GZIP + b"<html>",
+    "the magic alone": b"\x1f\x8bxxxxxxxxxx",
+}
 
 
 def read(decoder: Any, data: bytes, size: int) -> bytes:
@@ -38,7 +47,11 @@ def test_whole(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 10_000])
-@pytest.mark.parametrize("data", [b"", b"\x1f", b"x", b"\x1fx", TEXT, b"data: {}\n\n"])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x1f", b"x", b"\x1fx", TEXT, b"data: {}\n\n"],
+    ids=["empty", "half", "x", "almost", "text", "event"],
+)
 def test_what_is_no_gzip_passes(data: bytes, size: int) -> None:
     """Byte for byte, at once."""
     assert read(Sniff(), data, size) == data
@@ -46,15 +59,12 @@ def test_what_is_no_gzip_passes(data: bytes, size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 10_000])
-@pytest.mark.parametrize(
-    "data",
-    [GZIP[:-1], GZIP[:20], GZIP[:10], GZIP[:-6] + b"\0" + GZIP[-5:], GZIP + b"<html>", b"\x1f\x8bxxxxxxxxxx"],
-)
-def test_broken(data: bytes, size: int) -> None:
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_broken(kind: str, size: int) -> None:
     """What is cut, has another checksum, or goes on with something else is no body."""
     for decoder in (Inflate(), Sniff()):
         with pytest.raises(UnreadableAnswer, match="gzip"):
-            read(decoder, data, size)
+            read(decoder, DAMAGED[kind], size)
 
 
 def test_a_bomb() -> None:
@@ -109,7 +119,9 @@ def test_not_ours(coding: list[str]) -> None:
     assert (response.headers.getRawHeaders("content-encoding") or []) == coding
 
 
-@pytest.mark.parametrize("data", [b"<html>", GZIP[:30] + b"\xff\xff\xff\xff\xff\xff" + GZIP[36:]])
+@pytest.mark.parametrize(
+    "data", [b"<html>", GZIP[:30] + b"\xff\xff\xff\xff\xff\xff" + GZIP[36:]], ids=["page", "broken"]
+)
 def test_declared_but_broken(data: bytes) -> None:
     """It is an error at once, and the connection is not kept."""
     original, response = asked(["gzip"])
