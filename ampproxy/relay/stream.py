@@ -14,6 +14,7 @@ from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import WireError
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.gaps import Gaps
+from ampproxy.relay.quotes import QUOTED
 from ampproxy.upstream.body import IDLE_HINT, BodyReader
 
 
@@ -49,6 +50,7 @@ class StreamRelay:
     :param on_first: called once, when the first bytes go to the client.
     :ivar began: whether anything went to the client.
     :ivar busy: seconds that its pieces spent here, from the turn of their arrival to the write.
+    :ivar beginning: the first of its bytes, as long as nothing went to the client.
     :ivar gaps: how long the upstream paused between two pieces.
     """
 
@@ -76,17 +78,20 @@ class StreamRelay:
         self._paused = False
         self._arrived = 0.0
         self.began = False
+        self.beginning = b""
         self.bytes_out = 0
         self.busy = 0.0
         self.gaps = Gaps()
         self.done: Deferred[None] = Deferred()
 
-    def start(self, response: IResponse, idle: float) -> Deferred[None]:
+    def start(self, response: IResponse, idle: float, *, inflate: bool = False) -> Deferred[None]:
         """Begin. The result fires when the stream was passed on whole; fails with
         :class:`ExchangeError` when it broke off (the client was told), with :class:`ClientGone` when
         the client left (the upstream was closed).
+
+        :param inflate: see :class:`~ampproxy.upstream.body.BodyReader`.
         """
-        self._reader = BodyReader(self, self._clock, idle, IDLE_HINT)
+        self._reader = BodyReader(self, self._clock, idle, IDLE_HINT, inflate=inflate)
         self._downstream.registerProducer(self, True)
         if self._keepalive > 0:
             self._alive_call = self._clock.callLater(self._keepalive, self._stay_alive)
@@ -165,6 +170,8 @@ class StreamRelay:
         self._arrived = came
         if before:
             self.gaps.add(came - before)
+        if self._on_first is not None and len(self.beginning) < QUOTED:
+            self.beginning += data[:QUOTED]
         try:
             out = self._filter.feed(data)
         except ExchangeError as error:
@@ -193,7 +200,7 @@ class StreamRelay:
         if self._reader is not None:
             self._reader.stop()
         if self.began:
-            self._write(self._error_event(error.error))
+            self._write(error.said + self._error_event(error.error))
         self._close()
         if self.began:
             self._downstream.break_off()

@@ -249,7 +249,13 @@ class GenerateResource(ModelResource):
             if endpoint.operation is Operation.OTHER:
                 raise ClientFault.of("not_found", f"{route.served} has no method {endpoint.method} here.")
             gateway.providers[route.offers[0].account.label].speaks(endpoint)
-        await Exchange(question, request, record, self._means()).run(tries)
+        exchange = Exchange(question, request, record, self._means())
+        try:
+            await exchange.run(tries)
+        except ExchangeError:
+            if endpoint.operation is not Operation.COUNT_TOKENS or not exchange.lacks_call:
+                raise
+            await self._estimate(request, question, record)
 
     async def _key(self, request: GatewayRequest, route: Route, body: bytes) -> Callable[[], str | None]:
         """What names the conversation, which is asked only where there is a choice of accounts. Where the
@@ -280,7 +286,9 @@ class GenerateResource(ModelResource):
         return gateway.pool.rests(route, gateway.clock.seconds(), call=self._call, can=self._can)
 
     async def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
-        """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts."""
+        """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts, or
+        none that gives a number.
+        """
         dialect = DIALECTS[self._endpoint.dialect]
         count = partial(_estimated, dialect, question)
         long = takes_long(question.body, REQUEST_OBJECTS)

@@ -172,6 +172,27 @@ class Streams(unittest.TestCase):
         self.assertEqual(self.results, [None])
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_what_came_before_the_fault(self) -> None:
+        """What stood in one read before the fault goes to the client before the error; but where nothing went
+        to it yet, it goes nowhere, for another account may answer.
+        """
+        fault = UpstreamFault.of("unavailable", "nonsense")
+        fault.said = b"before"
+        for began in (True, False):
+            with self.subTest(began=began):
+                self.setUp()
+                if began:
+                    self.data(b"a")
+                    self.clock.advance(0)
+                self.filter.error = fault
+                self.data(b"b")
+                self.clock.advance(0)
+                told = b"abeforeerror: nonsense" if began else b""
+                self.assertEqual(b"".join(self.client.written), told)
+                self.assertEqual((self.client.broken, self.upstream.state), (began, "stopped"))
+                self.assertIs(self.failure(), fault)
+                self.assertEqual(self.relay.beginning, b"a" if began else b"b")
+
     def test_terminal_event_then_a_reset(self) -> None:
         """Once the terminal event is there, how the connection ends does not matter."""
         self.data(b"END")

@@ -11,6 +11,7 @@ from tests.resources.harness import CONFIG, Connection, World
 
 WALL = 1_700_000_000.0
 QUESTION = b'{"model":"claude-local","max_tokens":5,"messages":[{"role":"user","content":"x"}]}'
+ANSWER = b'{"id":"m","type":"message","model":"m","content":[]}'
 ERROR = json.dumps({"type": "error", "error": {"type": "rate_limit_error", "message": "no"}}).encode()
 
 
@@ -40,7 +41,7 @@ def test_bounded(status: int, header: str, value: str, expected: str | None) -> 
     world = World(CONFIG + "routing: {max-cooldown: 10m}\ndisable-cooling: true\n")
     connection = world.request("POST", "/v1/messages", body=QUESTION)
     kind = {"content-type": ["application/json"], header: [value]}
-    world.client.sent[0].respond_whole(status, b'{"type":"message"}' if status == 200 else ERROR, kind)
+    world.client.sent[0].respond_whole(status, ANSWER if status == 200 else ERROR, kind)
     world.turn()
     assert connection.status == status
     found = told(connection, header)
