@@ -205,8 +205,8 @@ def test_errors_as_gzip(client: str, vendor: str, stream: bool, declared: bool) 
 @pytest.mark.parametrize("status", [401, 429, 500])
 @pytest.mark.parametrize("kind", ["empty", "html", "half", "array", "number", "text"])
 def test_errors_that_say_nothing(client: str, vendor: str, stream: bool, status: int, kind: str) -> None:
-    """An error's status comes with an error of the client's dialect, whatever stands in its body; a refusal of the
-    account's key becomes the gateway's own.
+    """An error's status comes with an error of the client's dialect, whatever stands in its body; a
+    refusal of the account's key becomes the gateway's own.
     """
     talk = Talk(client, vendor, stream=stream, accounts=1)
     body = ERROR[talk.vendor][:-5] if kind == "half" else nonsense(talk.vendor)[kind]
