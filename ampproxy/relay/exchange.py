@@ -332,6 +332,7 @@ class Exchange:
             error_event=bridge.error_event,
             keepalive=means.keepalive,
             on_first=on_first,
+            workers=means.workers,
         )
         self._begin(
             response, bridge.content_type or type_of_stream(response.headers, listed=self._question.listed)
