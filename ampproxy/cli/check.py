@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from ampproxy.cli.configured import require_readable, unserved, with_logins
+from ampproxy.cli.configured import require_readable, unseen_note, unserved, with_logins
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
 from ampproxy.doctor.idle import asks_amp, idle_mappings, nothing_served
@@ -21,11 +21,15 @@ from ampproxy.routing.catalog import Catalog
 
 @click.command("check")
 @click.argument("file", required=False, type=click.Path(path_type=Path, readable=False))
-def command(file: Path | None) -> None:
+@click.option(
+    "--secrets", is_flag=True, help="Also demand every secret: variables that are set, files to be read."
+)
+def command(file: Path | None, secrets: bool) -> None:
     """Say everything that is wrong with a configuration FILE.
 
     Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
     /etc/ampproxy. Each line is FILE:LINE: error: or FILE:LINE: warning:, the setting, and what is wrong.
+    Secrets that are only for the service, in variables or files of its own, are named and not looked at.
     Exit status 0 if the service would start with it, perhaps with warnings, else 1.
     """
     home = Path.home()
@@ -34,12 +38,14 @@ def command(file: Path | None) -> None:
         raise click.ClickException(not_found(Path.cwd(), "ampproxy check config.yaml"))
     require_readable(file)
     try:
-        config = load(file, environ=os.environ, home=home)
+        config = load(file, environ=os.environ, home=home, lenient=not secrets)
     except ConfigError as error:
         _say(file, "error", error.complaints)
         _say(file, "warning", error.warnings)
         raise SystemExit(1) from None
     _say(file, "warning", config.warnings)
+    if config.unseen:
+        click.echo(f"{file}: note: {unseen_note(config)}")
     _conclude(file, config, home)
 
 

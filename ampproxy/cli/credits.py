@@ -17,7 +17,7 @@ from ampproxy.credits.allowance import NAME, digest_of, name_of
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.file import is_there
 from ampproxy.routing.fallback import limits_of
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Secret, Unseen
 
 
 class _Used(NamedTuple):
@@ -84,9 +84,10 @@ def client_names(folder: Path, keys: Sequence[Secret]) -> dict[Secret, str]:
         salt = read_salt(folder)
     except OSError:
         salt = None
+    known = {key: f"api-keys[{at}]" for at, key in enumerate(keys) if not isinstance(key, Unseen)}
     if salt is None:
-        return {key: f"api-keys[{at}]" for at, key in enumerate(keys)}
-    return {key: client_name(key, salt) for key in keys}
+        return known
+    return {key: client_name(key, salt) for key in known}
 
 
 def _used(folder: Path, keys: Sequence[Secret]) -> dict[str, list[_Used]]:

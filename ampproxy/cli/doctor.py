@@ -15,8 +15,10 @@ import click
 import msgspec
 
 from ampproxy.cli.accounts import ask
-from ampproxy.cli.configured import config_option
+from ampproxy.cli.configured import beside, config_option, demand
 from ampproxy.clients.places import Machine
+from ampproxy.config.load import load
+from ampproxy.config.schema import Config
 from ampproxy.doctor.checks import CHECKS, examine
 from ampproxy.doctor.context import Context, gather, targets
 from ampproxy.doctor.finding import Examination, Finding, Level, LiveRow, counted
@@ -45,7 +47,9 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
     from twisted.internet.task import react
 
     machine = Machine(Path.home(), os.environ, sys.platform)
-    context = gather(machine, Path.cwd(), file, run=version_of, ask=ask, now=time.time())
+    context = gather(machine, Path.cwd(), file, read=read, run=version_of, ask=ask, now=time.time())
+    if live and context.config is not None:
+        demand(context.config.unseen, "--live")
 
     async def main(reactor: Any) -> None:
         tell = (lambda row: None) if as_json else progress
@@ -54,6 +58,14 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
         raise SystemExit(1 if found.worst == "problem" else 0)
 
     react(main)
+
+
+def read(file: Path) -> Config:
+    """The configuration of a file that may not be there.
+
+    :raises ConfigError: it is wrong.
+    """
+    return beside(file) if os.access(file, os.R_OK) else load(file, environ=os.environ, home=Path.home())
 
 
 def version_of(program: Path) -> str:

@@ -13,7 +13,7 @@ from ampproxy.clients.installed import Installed, installed_clis, installed_edit
 from ampproxy.clients.owners import trusted_uids
 from ampproxy.clients.places import Machine
 from ampproxy.clients.scan import Kept, Told, Unread, scan, secrets
-from ampproxy.config.load import find, load
+from ampproxy.config.load import find
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import Report
 from ampproxy.errors import ConfigError
@@ -87,6 +87,7 @@ def gather(
     cwd: Path,
     file: Path | None,
     *,
+    read: Callable[[Path], Config],
     run: Callable[[Path], str],
     ask: Callable[[Config], tuple[Report | None, str]],
     now: float,
@@ -94,12 +95,13 @@ def gather(
     """Look at everything but the way to the upstreams. Blocks.
 
     :param file: the configuration; without it the one that the service would find.
+    :param read: reads it; raises ``ConfigError``.
     :param run: runs a program with ``--version``, and gives what it prints.
     :param ask: asks the running service how its accounts are.
     :param now: seconds since the epoch.
     """
     source = file or find(machine.home)
-    config, complaints = _config(source, machine)
+    config, complaints = _config(source, read)
     logins_why = ""
     unserved: tuple[str, ...] = ()
     if config is not None:
@@ -136,11 +138,11 @@ def gather(
     )
 
 
-def _config(source: Path | None, machine: Machine) -> tuple[Config | None, tuple[str, ...]]:
+def _config(source: Path | None, read: Callable[[Path], Config]) -> tuple[Config | None, tuple[str, ...]]:
     if source is None:
         return None, ()
     try:
-        return load(source, environ=machine.environ, home=machine.home), ()
+        return read(source), ()
     except ConfigError as error:
         return None, error.complaints
 

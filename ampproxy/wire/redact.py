@@ -46,6 +46,41 @@ class Secret:
     __str__ = __repr__
 
 
+class Unseen(Secret):
+    """A secret that a configuration names and that is not to be had here: a variable that is not set, a file
+    that cannot be read. It stands for the secret where none is needed, equals no real one, and can be sent
+    nowhere.
+
+    :param reference: what stands in the file; two of the same text are the same secret.
+    :ivar place: the setting, such as ``api-keys[0]``.
+    :ivar what: the variable, or the file and what the system says of it.
+    """
+
+    __slots__ = ("place", "what")
+
+    def __init__(self, reference: str, place: str, what: str) -> None:
+        # No secret of a file begins so: no HTTP header could carry it.
+        super().__init__(f"\0{reference}")
+        self.place = place
+        self.what = what
+
+    def reveal(self) -> str:
+        """
+        :raises SecretUnseen: always.
+        """
+        raise SecretUnseen(self)
+
+    def __str__(self) -> str:
+        return f"{self.place} ({self.what})"
+
+
+class SecretUnseen(Exception):
+    """A secret is needed that is not to be had here."""
+
+    def __init__(self, secret: Unseen) -> None:
+        super().__init__(f"this needs a secret that is not to be had here: {secret}")
+
+
 class Redactor:
     """Cuts secrets out of texts that others wrote, before a log, an error or a page shows them.
 
