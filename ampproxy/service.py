@@ -320,6 +320,7 @@ class GatewayService(Service):
             version=__version__,
             user=_user(os.geteuid()),
             config="" if self._config.source is None else str(self._config.source.absolute()),
+            auth_dir=str(self._config.auth_dir),
             state_dir="" if self._around.state is None else str(self._around.state),
             listening=tuple(describe(port) for port in self.ports),
             running=self._around.running.count,

@@ -54,6 +54,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     :param user: whom it runs as.
     :param config: the file that its configuration comes from; empty: none.
     :param state_dir: where it keeps the ledger and what has been spent; empty: nowhere.
+    :param auth_dir: where its logins are.
     :param running: exchanges and tunnels under way.
     :param reload: the last reading of the file after the first.
     """
@@ -66,6 +67,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     user: str = ""
     config: str = ""
     state_dir: str = ""
+    auth_dir: str = ""
     listening: tuple[str, ...] = ()
     running: int = 0
     reload: ReloadReport | None = None

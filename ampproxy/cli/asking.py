@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -13,16 +12,16 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from ampproxy.cli.configured import HELP, address, below
+from ampproxy.cli.configured import address, below
+from ampproxy.clients.gateway import STATE, runs_by_another
 from ampproxy.clients.owners import distrust, trusted_uids
+from ampproxy.clients.running import HELP
 from ampproxy.config.load import read_file
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.status import Status
 from ampproxy.wire.redact import Unseen, printable
 
-#: Where a running service tells how it is.
-STATE = "/readyz"
 #: Seconds for one answer.
 _PATIENCE = 10.0
 #: Seconds for connecting and agreeing on TLS.
@@ -157,7 +156,7 @@ class Asker:
         :raises NotAnswered: as :meth:`state` does.
         """
         told = self.state()
-        if not self._told_where and runs_by_another(self._config, told):
+        if not self._told_where and runs_by_another(self._config.source, told):
             raise OtherConfiguration(
                 f"the service at {self.where} runs by another configuration, {printable(told.config)}."
             )
@@ -236,16 +235,6 @@ class Asker:
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return _TlsConnection(self._host, self._port, timeout=_PATIENCE, context=context)
-
-
-def runs_by_another(config: Config, told: Status) -> bool:
-    """Whether a service runs by another file than a configuration's, as far as it says so."""
-    if not told.config or config.source is None:
-        return False
-    try:
-        return not os.path.samefile(told.config, config.source)
-    except OSError:
-        return os.path.realpath(told.config) != os.path.realpath(config.source)
 
 
 def insist(question: Callable[[], _Answered], pause: Callable[[float], None]) -> _Answered:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import click
 
-from ampproxy.cli.configured import require_readable, unseen_note, unserved, with_logins
+from ampproxy.cli.configured import require_readable, unserved, with_logins
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
 from ampproxy.doctor.idle import asks_amp, idle_mappings, nothing_served
 from ampproxy.errors import ConfigError
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
+from ampproxy.wire.redact import not_looked_at
 
 
 @click.command("check")
@@ -45,7 +46,7 @@ def command(file: Path | None, secrets: bool) -> None:
         raise SystemExit(1) from None
     _say(file, "warning", config.warnings)
     if config.unseen:
-        click.echo(f"{file}: note: {unseen_note(config)}")
+        click.echo(f"{file}: note: {not_looked_at(config.unseen)} (--secrets demands them)")
     _conclude(file, config, home)
 
 

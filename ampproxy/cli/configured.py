@@ -12,11 +12,11 @@ from typing import Any
 import click
 
 from ampproxy.clients.owners import trusted_uids
-from ampproxy.clients.running import Running, find_running
+from ampproxy.clients.running import HELP, Running, find_running
 from ampproxy.config.load import find, load, not_found, read_file
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
-from ampproxy.wire.redact import Secret, Unseen
+from ampproxy.wire.redact import Secret, Unseen, listed
 
 #: ``--config FILE``, as the parameter ``file``.
 config_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
@@ -26,8 +26,6 @@ config_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option
     type=click.Path(path_type=Path, readable=False),
     help="The configuration file; without it, the one that the service would find.",
 )
-#: So many secrets are named; of more, their number.
-_NAMED = 5
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104
 
 
@@ -123,16 +121,6 @@ def _read(path: Path, config: Path, running: Running) -> bytes:
         raise
 
 
-def unseen_note(config: Config) -> str:
-    """What was not looked at, as a sentence without a full stop; empty: nothing."""
-    count = len(config.unseen)
-    if not count:
-        return ""
-    what = "1 secret comes" if count == 1 else f"{count} secrets come"
-    was = "was" if count == 1 else "were"
-    return f"{what} from the environment or from files and {was} not looked at: {_listed(config.unseen)}"
-
-
 def demand(unseen: Iterable[Unseen], purpose: str) -> None:
     """Have all secrets that something needs.
 
@@ -142,24 +130,12 @@ def demand(unseen: Iterable[Unseen], purpose: str) -> None:
     """
     missing = tuple(unseen)
     if missing:
-        raise click.ClickException(f"{purpose} needs {_listed(missing)}: {HELP}")
+        raise click.ClickException(f"{purpose} needs {listed(missing)}: {HELP}")
 
 
 def below(config: Config, *settings: str) -> tuple[Unseen, ...]:
     """What was not looked at of some settings of the top level."""
     return tuple(one for one in config.unseen if one.place.replace("[", ".").split(".")[0] in settings)
-
-
-#: What helps where a secret is not here.
-HELP = (
-    "set the variable or make the file readable here, or run this as root or as the service's own user while"
-    " the service runs"
-)
-
-
-def _listed(unseen: tuple[Unseen, ...]) -> str:
-    more = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""
-    return ", ".join(map(str, unseen[:_NAMED])) + more
 
 
 def without_keys(config: Config) -> Config:

@@ -15,6 +15,11 @@ from pathlib import Path, PurePath
 from ampproxy.clients.owners import listening_inodes
 from ampproxy.config import files
 
+#: What helps where a secret is not here.
+HELP = (
+    "set the variable or make the file readable here, or run this as root or as the service's own user while"
+    " the service runs"
+)
 _NAME = b"ampproxy"
 _MOST = 1024 * 1024
 

@@ -23,8 +23,8 @@ def client_name(key: Secret, salt: bytes) -> str:
 
 
 def account_name(account: Account) -> str:
-    """The name of an account, such as ``claude-api-key#1f9a03c2``; its label if it is a login, or if its key is
-    not to be had here.
+    """The name of an account, such as ``claude-api-key#1f9a03c2``. Its label where it is a login, or where
+    its key is not to be had.
     """
     if account.token is not None or isinstance(account.api_key, Unseen):
         return account.label

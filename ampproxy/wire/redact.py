@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -72,6 +72,24 @@ class Unseen(Secret):
 
     def __str__(self) -> str:
         return f"{self.place} ({self.what})"
+
+
+#: So many are named; of more, their number.
+_NAMED = 5
+
+
+def listed(unseen: Sequence[Unseen]) -> str:
+    """Each with what it comes from: ``api-keys[0] (CLIENT_KEY), ...``."""
+    more = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""
+    return ", ".join(map(str, unseen[:_NAMED])) + more
+
+
+def not_looked_at(unseen: Sequence[Unseen]) -> str:
+    """What was not looked at, as a sentence without a full stop."""
+    count = len(unseen)
+    what = "1 secret comes" if count == 1 else f"{count} secrets come"
+    was = "was" if count == 1 else "were"
+    return f"{what} from the environment or from files and {was} not looked at: {listed(unseen)}"
 
 
 class SecretUnseen(Exception):
