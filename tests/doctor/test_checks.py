@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -511,3 +512,30 @@ def test_a_mapping_that_never_acts():
     assert idle.level == "warning"
     assert "has no effect: claude-sonnet-4-6 is served by claude-api-key[0], and force-" in idle.text
     assert not [one for one in found("mappings", context(f"{text}true}}")) if "has no effect" in one.text]
+
+
+QUICKSTART = Path(__file__).parents[2] / "docs" / "quickstart.md"
+
+
+def test_quickstart():
+    """The doctor finds nothing wrong with the configuration of the quickstart."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", QUICKSTART.read_text(), re.DOTALL)
+    one = context(re.sub(r"\$\{\w+\}", "canary-key", text))
+    for name in ("configuration", "mappings", "models"):
+        wrong = [finding for finding in found(name, one) if finding.level in ("warning", "problem")]
+        assert wrong == [], name
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_model_that_cannot(mapped):
+    """A model that is served by one without what its role needs is not well."""
+    text = "claude-api-key: [{api-key: canary-k, models: [%s]}]\nampcode:\n  model-mappings: [%s]\n" % (
+        ("claude-haiku-4-5", "{from: '^gemini-', to: claude-haiku-4-5, regex: true}")
+        if mapped
+        else ("{name: claude-haiku-4-5, alias: gemini-3-pro-image-preview}", "")
+    )
+    painter = [finding for finding in found("models", context(text)) if "(painter;" in finding.text]
+    assert [finding.level for finding in painter] == ["warning"]
+    assert "is served by claude-api-key[0]" in painter[0].text
+    assert "which cannot do it: it has no drawing" in painter[0].text
+    assert "map painter to a model that has it" in painter[0].todo
