@@ -48,12 +48,13 @@ setup(
         "twisted[tls] >= 26.10",
         "treq >= 26.7",
         "pyyaml >= 6.0",
-        "service-identity >= 23.1",
+        # an older one verifies no names with the pyOpenSSL of today
+        "service-identity >= 24.2",
         # typed partial decoding: finds two members in a 4 MB body without building it
-        "msgspec >= 0.19",
+        "msgspec >= 0.21",
         # the command line; one module per verb
         "click >= 8.2",
-        "zope.interface >= 6.0",
+        "zope.interface >= 8.0",
         # metrics' text format, histograms, the process's own figures; loaded only when metrics are on
         "prometheus-client >= 0.20",
         # OAuth's messages for logins, without I/O: PKCE, authorization requests, answers with tokens
@@ -61,7 +62,7 @@ setup(
         # the user's regular expressions with a deadline, which Python's own module cannot have: a careless
         # one would stop the service. Drop-in, no dependencies, wheels for every platform and Python here
         # (google-re2, which is linear, has them for few)
-        "regex >= 2024.4",
+        "regex >= 2024.4.16",
         # SOCKS5's messages for proxy-url, without I/O: Twisted has no SOCKS5 client
         "socksio >= 1.0",
     ],

@@ -9,6 +9,7 @@
         +-- ClientFault        the client's: never retried
         +-- UpstreamFault      the vendor's or the network's: another account may do better
         |   +-- TruncatedStream    a stream ended without its dialect's terminal event
+        |   +-- UnreadableAnswer   what came is no answer of the dialect
         |   +-- Unreachable        no connection (DNS, TCP, TLS)
         |   +-- UpstreamTimeout    one of the three deadlines passed
         +-- GatewayFault       ours: a route without an account, a limit, a thing not built
@@ -20,7 +21,7 @@ renders; its message is public, so no secret may stand in it.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from ampproxy.model.events import ErrorKind, WireError
 
@@ -90,6 +91,7 @@ class ExchangeError(AmpproxyError):
 
     :ivar error: what to tell it.
     :ivar retryable: whether another account may be tried, as long as nothing was sent yet.
+    :ivar said: of a stream, what the client should still get before it is told.
     """
 
     fault: ClassVar[Literal["client", "upstream", "gateway"]] = "gateway"
@@ -98,6 +100,7 @@ class ExchangeError(AmpproxyError):
         super().__init__(error.message)
         self.error = error
         self.retryable = retryable
+        self.said = b""
 
     @classmethod
     def of(
@@ -133,6 +136,17 @@ class TruncatedStream(UpstreamFault):
 
     def __init__(self, message: str = "The model's answer broke off before its end.") -> None:
         super().__init__(WireError("unavailable", message, 502), retryable=True)
+
+
+#: The code of every :class:`UnreadableAnswer`; an event of a stream that tells of one has it, too.
+UNREADABLE: Final = "unreadable_answer"
+
+
+class UnreadableAnswer(UpstreamFault):
+    """A vendor sent what is no answer of its dialect: nothing, a page, half of a JSON text."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(WireError("unavailable", message, 502, UNREADABLE), retryable=True)
 
 
 class Unreachable(UpstreamFault):

@@ -9,6 +9,7 @@ import gc
 import os
 import resource
 import signal
+import sys
 from collections.abc import Callable, MutableMapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
 from ampproxy.clock import ClockWatch
+from ampproxy.collector import Collector
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.listen import describe
 from ampproxy.metrics.service import MetricsService
@@ -78,6 +80,8 @@ class Process:
         self._on(signal.SIGUSR2, self._restart.begin)
         self._clock.start()
         gc.set_threshold(50_000, 20, 100)
+        # Where a thread computes, the reactor waits so long for the interpreter after each system call.
+        sys.setswitchinterval(0.001)
         keep_freed_memory()
         if self._succession is None:
             self._serves()
@@ -107,6 +111,8 @@ class Process:
         # What is there now lives as long as the process: a collection need not look at it again.
         gc.collect()
         gc.freeze()
+        gateway = self._service.gateway
+        Collector(self._reactor, gateway.log, lambda: gateway.around.held.total).start()
         if self._succession is not None:
             self._succession.begin(self._reactor, self._take_over, self._give_up)
 

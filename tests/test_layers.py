@@ -18,7 +18,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("process",),
     ("service", "restart"),
     ("metrics",),
-    ("logs", "listen", "reload", "notify", "clock", "ledger", "demo", "doctor"),
+    ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "demo", "doctor"),
     ("resources",),
     ("relay",),
     ("providers",),

@@ -22,7 +22,8 @@ import pytest
 
 import ampproxy
 from ampproxy.amp import routes, site
-from ampproxy.wire import json, redact
+from ampproxy.config import edit
+from ampproxy.wire import json, jsonpath, redact
 
 PACKAGE = Path(ampproxy.__file__).parent
 
@@ -64,6 +65,8 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
     ),
     ("ampproxy.dialects.openai_chat.render_request", "_format"): lambda: (re.compile(r"[^a-zA-Z0-9_-]"),),
     ("ampproxy.wire.json", "_key"): lambda: (json._key("model"), json._key('a\\"b')),
+    ("ampproxy.config.edit", "_above_pattern"): lambda: (edit._above_pattern("api-keys"),),
+    ("ampproxy.wire.jsonpath", "_piece"): lambda: (jsonpath._piece("a?c"), jsonpath._piece("")),
     ("ampproxy.wire.redact", "_shapes"): lambda: (pattern for _, pattern, _ in redact._shapes()),
 }
 

@@ -19,7 +19,7 @@ from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.losses import counted, listed, refusing
-from ampproxy.relay.translate import Origin
+from ampproxy.relay.shapes import Origin
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router, shown
 from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod, parse_endpoint

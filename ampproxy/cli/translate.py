@@ -146,7 +146,7 @@ def translate_stream(data: bytes, vendor: Dialect, client: Dialect, model: str |
         out += stream.end()
     except ExchangeError as fault:
         broken = fault.error
-        out += stream.error(broken)
+        out += fault.said + stream.error(broken)
     return Translation(body=out, losses=stream.losses, broken=broken)
 
 

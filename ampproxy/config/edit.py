@@ -195,8 +195,12 @@ def _removed(text: str, path: tuple[str, ...], key: str) -> str:
 
 def _above(text: str, line: int, name: str) -> int:
     """Where the line of that key begins, if it stands right above this one; else where this one does."""
-    header = re.compile(rf"[ ]*['\"]?{name}['\"]?[ ]*:[ \t]*(?:\r\n|\n|\r)\Z").search(text, 0, line)
+    header = _above_pattern(name).search(text, 0, line)
     return line if header is None else header.start()
+
+
+def _above_pattern(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(?<! )[ ]*['\"]?{name}['\"]?[ ]*:[ \t]*(?:\r\n|\n|\r)\Z")
 
 
 def _is_only(text: str, path: tuple[str, ...]) -> bool:

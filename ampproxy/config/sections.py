@@ -428,7 +428,7 @@ ROOT = Section(
             "max-retry-interval",
             "max_retry_interval",
             readers.COUNT,
-            "How many seconds a request may wait for a resting account; 0 for no waiting.",
+            "How many seconds a request may wait for resting accounts, in all; 0 for no waiting.",
             "0",
         ),
         Setting(

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-#: The clients' own words for a conversation, Amp's first. Session-Id and Session_id are Codex's.
+#: The clients' own words for a conversation. Session-Id and Session_id are Codex's.
 _AMP = b"x-amp-thread-id"
 _HEADERS = (b"x-session-id", b"session-id", b"session_id")
 _REQUEST = b"x-client-request-id"
@@ -60,14 +60,15 @@ _BAD: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueErr
 def session_key(headers: HasHeaders, body: bytes) -> str | None:
     """What names the conversation; ``None`` if nothing does. Never raises.
 
-    The first that is there: ``X-Amp-Thread-Id``; Claude Code's session in ``metadata.user_id``;
-    ``X-Session-ID``; ``Session-Id`` or ``Session_id``; ``X-Client-Request-Id``; any other
-    ``metadata.user_id``; ``conversation_id``; ``prompt_cache_key``; the first words of the system prompt
-    and of the first user turn, which stay while a conversation grows.
+    The first that is there, as in CLIProxyAPI: ``X-Session-ID``, ``Session-Id`` or ``Session_id``, before
+    which Claude Code's session in ``metadata.user_id`` goes; ``X-Amp-Thread-Id``; that session alone;
+    ``X-Client-Request-Id``; any other ``metadata.user_id``; ``conversation_id``; ``prompt_cache_key``; the
+    first words of the system prompt and of the first user turn, which stay while a conversation grows.
 
-    :param body: JSON; looked into only where Amp's header is missing.
+    :param body: JSON; not looked into where Amp's header is the only one.
     """
-    thread = _header(headers, _AMP)
+    named = next((found for name in _HEADERS if (found := _header(headers, name)) is not None), None)
+    thread = _header(headers, _AMP) if named is None else None
     if thread is not None:
         return thread
     try:
@@ -78,10 +79,10 @@ def session_key(headers: HasHeaders, body: bytes) -> str | None:
     session = _claude_code(user)
     if session is not None:
         return session
-    for name in (*_HEADERS, _REQUEST):
-        value = _header(headers, name)
-        if value is not None:
-            return value
+    if named is None:
+        named = _header(headers, _REQUEST)
+    if named is not None:
+        return named
     for text in (user, _text(told.conversation_id), _text(told.prompt_cache_key)):
         if text:
             return _bounded("body", text)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from ampproxy.config.schema import Account
 from ampproxy.credentials.quota import exhausted_until, seconds_until, windows
-from ampproxy.errors import ExchangeError, Unreachable
+from ampproxy.errors import UNREADABLE, ExchangeError, Unreachable
 from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.wire.headers import http_date
 
@@ -163,7 +163,7 @@ _CLIENT = _verdict(Action.CLIENT, "says that the request is wrong")
 RULES: tuple[Rule, ...] = (
     Rule(
         _verdict(Action.REST_MODEL, "answers with a challenge page instead of serving", 10, _ASK),
-        frozenset((403, 429, 503)),
+        frozenset((403, 429, 502, 503)),
         words=_CHALLENGE,
     ),
     Rule(_CLIENT, kinds=frozenset(("context_length", "too_large"))),
@@ -223,9 +223,13 @@ RULES: tuple[Rule, ...] = (
         ),
         frozenset((404,)),
     ),
+    Rule(
+        replace(_verdict(Action.REST_MODEL, "has no such call", HALF_AN_HOUR), narrow=True),
+        frozenset((405,)),
+    ),
     Rule(_verdict(Action.REST_MODEL, "did not answer in time", MINUTE), frozenset((408, 504, 524))),
     Rule(_verdict(Action.ELSEWHERE, "cannot do this"), frozenset((501,))),
-    Rule(_CLIENT, frozenset((400, 405, 406, 409, 411, 413, 414, 415, 422, 431))),
+    Rule(_CLIENT, frozenset((400, 406, 409, 411, 413, 414, 415, 422, 431))),
     Rule(
         _verdict(Action.REST_MODEL, "failed", MINUTE),
         frozenset(range(500, 600)),
@@ -234,6 +238,8 @@ RULES: tuple[Rule, ...] = (
 )
 
 _UNREACHABLE = _verdict(Action.REST_ACCOUNT, "cannot be reached", 10, longest=5 * MINUTE)
+
+_UNREADABLE = replace(_verdict(Action.REST_MODEL, "sends what is no answer", MINUTE), narrow=True)
 
 #: How much of an error's body, and how much of its message, is searched for words.
 _SEARCHED = 4096
@@ -259,7 +265,7 @@ def classify(
     verdict = next(rule.verdict for rule in RULES if rule.fits(status, error.kind, text))
     if verdict.action not in RESTS:
         return verdict
-    said = f"{status}: {' '.join(message.split())[:_SAID]}"
+    said = _said(status, error)
     now = http_date(headers.get("date"))
     return replace(verdict, hint=_hint(error, headers, told, wall if now is None else now), said=said)
 
@@ -278,7 +284,14 @@ def classify_fault(fault: ExchangeError) -> Verdict:
     """What a failure without an error answer means: no connection, a deadline, a broken answer."""
     if isinstance(fault, Unreachable):
         return _UNREACHABLE
-    return classify(fault.error.status, fault.error, {})
+    error = fault.error
+    if error.code == UNREADABLE and not _CHALLENGE.search(error.message[:_SEARCHED]):
+        return replace(_UNREADABLE, said=_said(error.status, error))
+    return classify(error.status, error, {})
+
+
+def _said(status: int, error: WireError) -> str:
+    return f"{status}: {' '.join(error.message[:_SEARCHED].split())[:_SAID]}"
 
 
 def _hint(error: WireError, headers: Mapping[str, str], body: str, wall: float) -> float | None:

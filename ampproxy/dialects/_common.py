@@ -12,9 +12,9 @@ from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
 
-from ampproxy.errors import ClientFault, UpstreamFault
+from ampproxy.errors import ClientFault, UnreadableAnswer
 from ampproxy.model.base import Json
-from ampproxy.model.events import ErrorKind, WireError
+from ampproxy.model.events import ErrorKind
 from ampproxy.model.loss import Loss
 from ampproxy.wire.headers import http_date
 
@@ -112,9 +112,14 @@ def bad_request(path: str, why: str) -> NoReturn:
     raise ClientFault.of("invalid_request", message, param=path or None)
 
 
-def bad_answer(message: str) -> UpstreamFault:
+def bad_answer(message: str) -> UnreadableAnswer:
     """The fault of a vendor whose answer is not one; to be raised."""
-    return UpstreamFault(WireError("unavailable", message, 502), retryable=True)
+    return UnreadableAnswer(message)
+
+
+def no_answer() -> UnreadableAnswer:
+    """The fault of a stream that ended in order, and told nothing; to be raised."""
+    return bad_answer("The vendor ended its stream without an answer.")
 
 
 def explain(problem: BaseException, at: str = "") -> tuple[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -23,7 +23,7 @@ from ampproxy.dialects._common import (
     to_raw,
 )
 from ampproxy.dialects.base import ModelInfo
-from ampproxy.errors import STATUS
+from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError
 
@@ -221,6 +221,36 @@ def _wait_said(message: str) -> float | None:
     return int(said[1] or 0) * 60 + (part / 1000 if (said[3] or "").lower() == "ms" else part)
 
 
+#: Any of these makes an object a chunk, or an answer, of chat or of the old completions.
+_OF_A_CHUNK: Final = frozenset(("choices", "usage", "id", "x_groq", "error"))
+#: Any of these makes an object without them an error's.
+OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
+
+
+def is_chunk(values: Mapping[str, object]) -> bool:
+    """Whether an object of a stream is a chunk. One that names a ``type`` of its own is taken for something
+    new, unless it looks like an error.
+
+    :param values: its members.
+    """
+    return not _OF_A_CHUNK.isdisjoint(values) or ("type" in values and OF_AN_ERROR.isdisjoint(values))
+
+
+def not_an_answer(value: object, why: str) -> UpstreamFault:
+    """The fault of an object that is no answer and no chunk: the error that it tells of, if it tells one.
+
+    :param why: what is missing.
+    """
+    if isinstance(value, dict) and not OF_AN_ERROR.isdisjoint(value):
+        return UpstreamFault(error_from(value), retryable=True)
+    return bad_answer(why)
+
+
+def no_chunk(value: object) -> UpstreamFault:
+    """The fault of an object in a stream for which :func:`is_chunk` is false."""
+    return not_an_answer(value, "The vendor's stream has an object that is no part of an answer.")
+
+
 def model_object(model: ModelInfo) -> dict[str, Any]:
     """One entry of a list of models (``openai.types.Model``)."""
     return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
@@ -357,7 +387,7 @@ def chat_usage_body(usage: Usage, *, extras: bool = False) -> dict[str, Any]:
 
 
 class _Count(msgspec.Struct):
-    input_tokens: int
+    input_tokens: Annotated[int, msgspec.Meta(ge=0)]
 
 
 _COUNT: Final = msgspec.json.Decoder(_Count)

@@ -22,7 +22,7 @@ from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.providers import PROVIDERS, Call, Provider
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.bridges import BridgeMaker
-from ampproxy.relay.translate import Origin
+from ampproxy.relay.shapes import Origin
 from ampproxy.routing.decide import Router
 from ampproxy.routing.endpoints import Endpoint, parse_endpoint
 from ampproxy.routing.route import Offer, Route, RouteKind
@@ -166,7 +166,7 @@ class Trial:
         origin = f"{account.label} ({account.base_url})"
         try:
             response = await self._send(call, bridge.body, account)
-            gathering = collect(response, limit=_LARGEST, clock=self._reactor, idle=PATIENCE)
+            gathering = collect(response, limit=_LARGEST, clock=self._reactor, idle=PATIENCE, inflate=True)
             body = await gathering.addTimeout(PATIENCE, self._reactor)
         except ExchangeError:
             raise

@@ -132,7 +132,7 @@ class _Answer:
         self.finished[event.choice] = event
 
     def fail(self, event: Failed) -> None:
-        raise UpstreamFault(event.error)
+        raise UpstreamFault(event.error, retryable=True)
 
     def candidate(self, choice: int) -> Candidate:
         return Candidate(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ampproxy.interfaces import StreamFilter
+from ampproxy.model.base import GEMINI
 from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.routing.endpoints import Endpoint
@@ -33,6 +34,13 @@ class Question:
     query: bytes
     route: Route
     thinks: bool = True
+
+    @property
+    def listed(self) -> bool:
+        """Whether the stream is to be a JSON list that grows, as Gemini's clients get it that do not ask for
+        events.
+        """
+        return self.stream and self.endpoint.dialect == GEMINI and b"alt=sse" not in self.query.split(b"&")
 
 
 class Bridge(Protocol):

@@ -7,9 +7,9 @@ from functools import partial
 
 from ampproxy.amp import AnswerRewriter, clean_request
 from ampproxy.dialects._proof import MARK as PROOF_MARK
-from ampproxy.dialects.base import ErrorDialect
+from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
-from ampproxy.errors import ClientFault, GatewayFault
+from ampproxy.errors import STATUS, ClientFault, GatewayFault, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.events import Failed, Usage, WireError
@@ -20,11 +20,12 @@ from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.passthrough import PassthroughFilter, rewrite_whole
 from ampproxy.relay.payload import apply, asked_by
-from ampproxy.relay.translate import Origin, TranslateBridge
+from ampproxy.relay.shapes import Origin, Shape, opened
+from ampproxy.relay.translate import TranslateBridge
 from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, RouteKind
-from ampproxy.wire.json import replace_model
+from ampproxy.wire.json import members, replace_model
 
 #: What can be parsed at all.
 _PARSED = (Operation.GENERATE, Operation.COUNT_TOKENS)
@@ -105,7 +106,7 @@ class BridgeMaker:
         provider = self._providers[offer.account.label]
         bridge: Bridge
         if spoken == asked and not _must_be_parsed(question):
-            bridge = PassthroughBridge(question, offer)
+            bridge = PassthroughBridge(question, offer, self._origin)
         else:
             bridge = TranslateBridge(
                 question, offer, DIALECTS[asked], DIALECTS[spoken], self._origin, strict=self._strict
@@ -148,9 +149,10 @@ class PassthroughBridge:
     content_type: bytes | None = None
     answer_losses: tuple[Loss, ...] = ()
 
-    def __init__(self, question: Question, offer: Offer) -> None:
+    def __init__(self, question: Question, offer: Offer, origin: Origin) -> None:
         endpoint = question.endpoint
-        self._dialect: ErrorDialect = DIALECTS[endpoint.dialect]
+        self._dialect = DIALECTS[endpoint.dialect]
+        self._shape = Shape(self._dialect, offer.upstream_model, origin, question.body)
         self._question = question
         self._offer = offer
         self._filter: PassthroughFilter | None = None
@@ -167,13 +169,23 @@ class PassthroughBridge:
         dialect = self._question.endpoint.dialect
         # No method of ours: it would be kept by what we keep, and so the question by itself.
         self._filter = PassthroughFilter(dialect, self._rewriter(), failure=partial(_failure_in, dialect))
-        return self._filter
+        return opened(self._filter, self._shape)
 
     def whole(self, body: bytes) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""
-        if self._question.endpoint.operation is not Operation.GENERATE:
+        operation = self._question.endpoint.operation
+        if operation is not Operation.GENERATE:
+            check_other(self._dialect, operation, body)
             return body
-        out, self._usage = rewrite_whole(self._question.endpoint.dialect, body, self._rewriter())
+        try:
+            out, self._usage = rewrite_whole(
+                self._dialect.name,
+                self._shape.whole(body),
+                self._rewriter(),
+                check=self._dialect.parse_response,
+            )
+        except RecursionError:
+            raise UnreadableAnswer("The vendor's answer is nested too deeply.") from None
         return out
 
     def error_event(self, error: WireError) -> bytes:
@@ -187,12 +199,12 @@ class PassthroughBridge:
 
     def error_body(self, error: WireError, original: bytes) -> bytes:
         """The vendor's own, if it is JSON: its clients know how to read it."""
-        return original if original.lstrip()[:1] == b"{" else self._dialect.error_body(error)
+        return self._dialect.error_body(error) if members(original) is None else original
 
     @property
     def usage(self) -> Usage | None:
         """See :meth:`ampproxy.relay.bridge.Bridge.usage`."""
-        return self._usage if self._filter is None else self._filter.usage
+        return self._usage if self._filter is None else self._filter.usage or self._shape.usage
 
     def _rewriter(self) -> AnswerRewriter | None:
         question, offer = self._question, self._offer
@@ -206,3 +218,23 @@ class PassthroughBridge:
             drop_thinking=drop and question.endpoint.amp,
             repairs=question.endpoint.amp,
         )
+
+
+#: What the answer of a call for embeddings has, in the dialects that have such calls.
+_EMBEDDINGS = frozenset(("data", "embedding", "embeddings"))
+
+
+def check_other(dialect: Dialect, operation: Operation, body: bytes) -> None:
+    """Look at what a vendor answered to anything but a question.
+
+    :raises ampproxy.errors.UpstreamFault: it is no answer, or it tells of an error.
+    """
+    found = members(body)
+    if found is not None and "error" in found and bytes(found["error"]) != b"null":
+        raise UpstreamFault(dialect.parse_error(STATUS["unavailable"], {}, body), retryable=True)
+    if operation is Operation.COUNT_TOKENS:
+        dialect.parse_count(body)
+    elif found is None:
+        raise UnreadableAnswer("The vendor's answer is not a JSON object.")
+    elif operation is Operation.EMBED and _EMBEDDINGS.isdisjoint(found):
+        raise UnreadableAnswer("The vendor's answer has no embeddings.")

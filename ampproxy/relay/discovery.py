@@ -276,7 +276,7 @@ class Discovery:
             call.method.decode(), call.url.decode(), headers, None, asked.proxy
         )
         # Also of an error, so that the connection can be used again.
-        body = await collect(response, limit=MAX_LIST, clock=self._clock, idle=PATIENCE)
+        body = await collect(response, limit=MAX_LIST, clock=self._clock, idle=PATIENCE, inflate=True)
         if response.code != 200:
             raise UpstreamFault.of("unavailable", f"{_place(call)} answered with status {response.code}.")
         return body

@@ -17,15 +17,17 @@ from ampproxy.config.schema import Account, Timeouts
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
-from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
+from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream, UpstreamFault, bare
 from ampproxy.model.events import WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Call, Provider
+from ampproxy.relay.answer_headers import other_headers, type_of_stream, type_of_whole, useful_headers
 from ampproxy.relay.bridge import Bridge, Bridges, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
-from ampproxy.relay.exhausted import Attempt, exhausted
+from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import Departure
 from ampproxy.relay.losses import answer_header
+from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.relay.workers import ANSWER_OBJECTS, Workers, takes_long
@@ -34,7 +36,6 @@ from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
 from ampproxy.upstream.held import Share
-from ampproxy.wire.headers import vendor_headers
 from ampproxy.wire.redact import LOOKED_AT, Redactor, Secret, printable
 
 #: Errors are sentences; what is longer is a page of somebody's load balancer.
@@ -42,16 +43,6 @@ MAX_ERROR = 1024 * 1024
 
 #: Seconds before the second round over all accounts; doubles with each.
 FIRST_PAUSE = 0.5
-
-#: Response headers of a vendor that a client can use.
-PASSED_ON = (
-    b"retry-after",
-    b"retry-after-ms",
-    b"request-id",
-    b"x-request-id",
-    b"x-should-retry",
-    b"openai-processing-ms",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +55,11 @@ class Means:
     :param redactor: knows the secrets that must not come back in a vendor's error.
     :param max_answer: the largest whole answer that is held, in bytes.
     :param share: makes what a whole answer takes of the bodies that may be held.
+    :param longest_wait: seconds that a client may be told to wait, whatever the vendor says.
     :param wall: seconds since the epoch.
     :param workers: do what takes long.
     :param rounds: how often all accounts may be tried once more, after a pause.
-    :param patience: seconds that such a pause may take.
+    :param patience: seconds that all such pauses of a request may take together.
     :param everything: whether all of a vendor's answer headers go to the client that can.
     """
 
@@ -79,6 +71,7 @@ class Means:
     keepalive: float
     max_answer: int
     share: Callable[[], Share]
+    longest_wait: float
     bridges: Bridges
     redactor: Redactor
     wall: Callable[[], float]
@@ -107,7 +100,10 @@ class AccountError(UpstreamFault):
 
 
 class Exchange:
-    """One question, until it is answered or everybody has failed."""
+    """One question, until it is answered or everybody has failed.
+
+    :ivar lacks_call: nobody served, and one of them because it has not got this call.
+    """
 
     def __init__(
         self, question: Question, downstream: Downstream, record: ExchangeRecord, means: Means
@@ -119,6 +115,8 @@ class Exchange:
         self._departure = Departure(downstream)
         self._attempts: list[Attempt] = []
         self._failure: ExchangeError | None = None
+        self._waited = 0.0
+        self.lacks_call = False
 
     async def run(self, tries: Selection) -> None:
         """Ask one account after the other, as long as nothing has been sent to the client; where all fail,
@@ -144,7 +142,7 @@ class Exchange:
         try:
             await self._ask(offer, tries)
         except ExchangeError as error:
-            if not error.retryable or self._record.first_byte is not None:
+            if self._record.first_byte is not None or not _others_may_help(error):
                 self._record.attempts.append(_told(offer, error))
                 tries.abandoned()
                 raise
@@ -188,8 +186,9 @@ class Exchange:
         if wait is None:
             return False
         wait = max(wait, FIRST_PAUSE * 2.0 ** (number - 1))
-        if wait > means.patience:
+        if self._waited + wait > means.patience:
             return False
+        self._waited += wait
         means.log.info(
             "No account serves {model} now; the request waits {seconds:.1f} s and tries again",
             model=self._question.asked,
@@ -203,16 +202,17 @@ class Exchange:
         """What the client is told when nobody served."""
         now = self._means.clock.seconds()
         wait, failure = tries.wait(now), self._failure
-        if failure is not None and len(self._attempts) == 1 and not self._attempts[0].key_refused:
-            if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
-                failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
-            return failure
         asked = {attempt.label for attempt in self._attempts}
         resting = [
             Attempt(account.label, rest.verdict, max(0.0, rest.until - now))
             for account, rest in tries.resting(now)
             if account.label not in asked
         ]
+        self.lacks_call = lacks_call([*self._attempts, *resting])
+        if failure is not None and len(self._attempts) == 1 and not self._attempts[0].key_refused:
+            if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
+                failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
+            return failure
         wait = None if wait is None else max(wait, 1.0)
         return exhausted(self._question.asked, self._attempts, resting, count=tries.count, wait=wait)
 
@@ -245,15 +245,17 @@ class Exchange:
         if response.code >= 400:
             raise await self._account_error(response, bridge, self._token_of(call, offer, response.code))
         if question.stream:
-            await self._stream(response, bridge, tries)
+            await self._stream(response, bridge, tries, origin)
         else:
-            await self._whole(response, bridge, tries)
+            await self._whole(response, bridge, tries, origin)
 
     async def _bridge(self, offer: Offer) -> Bridge:
         means, question = self._means, self._question
         if not means.bridges.take_long(question, offer):
             return means.bridges(question, offer)
-        made: Bridge = await self._departure.guard(means.workers.run(partial(means.bridges, question, offer)))
+        made: Bridge = await self._departure.guard(
+            means.workers.run(partial(means.bridges, question, offer), len(question.body))
+        )
         return made
 
     async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
@@ -289,7 +291,11 @@ class Exchange:
         return token
 
     async def _account_error(self, response: Any, bridge: Bridge, token: Secret | None) -> AccountError:
-        told = await self._collect(response, MAX_ERROR)
+        try:
+            told = await self._collect(response, MAX_ERROR)
+        except UpstreamFault:
+            # What is the matter its status says, too.
+            told = b""
         # Some servers repeat the key that they refuse.
         text = self._means.redactor.known(told.decode("utf-8", "replace"))
         if token:
@@ -300,14 +306,18 @@ class Exchange:
             for name, values in response.headers.getAllRawHeaders()
         }
         error = bridge.parse_error(response.code, vendor, body)
+        verdict = classify(response.code, error, vendor, body, wall=self._means.wall())
+        if error.retry_after is not None:
+            wait = min(error.retry_after, self._means.longest_wait)
+            error = msgspec.structs.replace(error, retry_after=wait)
         return AccountError(
             error,
-            verdict=classify(response.code, error, vendor, body, wall=self._means.wall()),
+            verdict=verdict,
             body=bridge.error_body(error, body),
-            headers=_passed_on(response.headers, self._means),
+            headers=self._passed_on(response.headers),
         )
 
-    async def _stream(self, response: Any, bridge: Bridge, tries: Selection) -> None:
+    async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         means, record = self._means, self._record
         stream_filter = bridge.filter()
 
@@ -322,40 +332,51 @@ class Exchange:
             error_event=bridge.error_event,
             keepalive=means.keepalive,
             on_first=on_first,
+            workers=means.workers,
         )
-        self._begin(response, bridge.content_type or _kind(response) or b"text/event-stream")
+        self._begin(
+            response, bridge.content_type or type_of_stream(response.headers, listed=self._question.listed)
+        )
         self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])
         self._departure.then(relay.client_left, relay.fail)
         try:
-            await relay.start(response, means.timeouts.idle)
+            await relay.start(response, means.timeouts.idle, inflate=True)
+        except ExchangeError as fault:
+            raise self._placed(fault, origin, relay.beginning) from None
         finally:
             record.bytes_out, record.busy, record.gaps = relay.bytes_out, relay.busy, relay.gaps
             record.usage = bridge.usage
             record.losses = (*bridge.losses, *bridge.answer_losses)
 
-    async def _whole(self, response: Any, bridge: Bridge, tries: Selection) -> None:
+    async def _whole(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         share = self._means.share()
         try:
-            await self._answer_whole(response, bridge, tries, share)
+            await self._answer_whole(response, bridge, tries, origin, share)
         finally:
             share.give_back()
 
-    async def _answer_whole(self, response: Any, bridge: Bridge, tries: Selection, share: Share) -> None:
+    async def _answer_whole(
+        self, response: Any, bridge: Bridge, tries: Selection, origin: str, share: Share
+    ) -> None:
         means, record = self._means, self._record
-        told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)", share)
-        came = means.clock.seconds()
-        said = partial(_said, bridge, told)
-        if takes_long(told, ANSWER_OBJECTS):
-            body, lost = await self._departure.guard(means.workers.run(said))
-        else:
-            body, lost = said()
+        told = b""
+        try:
+            told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)", share)
+            came = means.clock.seconds()
+            said = partial(_said, bridge, told)
+            if takes_long(told, ANSWER_OBJECTS):
+                body, lost = await self._departure.guard(means.workers.run(said, len(told)))
+            else:
+                body, lost = said()
+        except ExchangeError as fault:
+            raise self._placed(fault, origin, told) from None
         record.first_byte = means.clock.seconds()
         record.busy = record.first_byte - came
         tries.succeeded()
         record.usage = bridge.usage
         record.losses = (*bridge.losses, *lost)
         record.bytes_out = len(body)
-        self._begin(response, bridge.content_type or _kind(response) or b"application/json")
+        self._begin(response, bridge.content_type or type_of_whole(response.headers))
         self._downstream.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
         if len(body) <= SLICE:
             self._downstream.write(body)
@@ -367,13 +388,28 @@ class Exchange:
             self._departure.check()
         self._downstream.finish()
 
+    def _placed(self, fault: ExchangeError, origin: str, beginning: bytes) -> ExchangeError:
+        """The fault of an answer that cannot be read, with whose it was and how it begins."""
+        if fault.error.code == UNREADABLE or isinstance(fault, TruncatedStream):
+            words = quoted(beginning, self._means.redactor)
+            begins = f" and begins with: {words}" if words else ""
+            message = f"{fault.error.message} It came from {origin}{begins}"
+            fault.error = msgspec.structs.replace(fault.error, message=message)
+        return fault
+
     def _begin(self, response: Any, content_type: bytes) -> None:
         self._record.status = response.code
         self._downstream.setResponseCode(response.code)
         headers = self._downstream.responseHeaders
-        for name, value in _passed_on(response.headers, self._means):
+        for name, value in self._passed_on(response.headers):
             headers.setRawHeaders(name, [value])
         headers.setRawHeaders(b"Content-Type", [content_type])
+
+    def _passed_on(self, headers: Headers) -> list[tuple[bytes, bytes]]:
+        """A vendor's headers for the client."""
+        means = self._means
+        found = other_headers(headers, means.redactor) if means.everything else []
+        return found + useful_headers(headers, longest_wait=means.longest_wait, wall=means.wall())
 
     async def _collect(self, response: Any, limit: int, hint: str = "", share: Share | None = None) -> bytes:
         means = self._means
@@ -385,6 +421,7 @@ class Exchange:
             limit_hint=hint,
             idle_hint=IDLE_HINT,
             share=share,
+            inflate=True,
         )
         try:
             body: bytes = await self._departure.guard(gathering)
@@ -404,25 +441,10 @@ def _told(offer: Offer, failure: ExchangeError) -> str:
     return f"{offer.account.label}: {failure.error.status} {failure.error.message}"
 
 
-def _kind(response: Any) -> bytes | None:
-    """The account's own content type."""
-    values = response.headers.getRawHeaders(b"content-type")
-    return values[-1] if values else None
-
-
-def _everything(headers: Headers, redactor: Redactor) -> list[tuple[bytes, bytes]]:
-    told = ((name, value) for name, values in headers.getAllRawHeaders() for value in values[-1:])
-    return [
-        (name, redactor.known(value.decode("latin-1")).encode("latin-1", "replace"))
-        for name, value in vendor_headers(told)
-        if name.lower() not in PASSED_ON
-    ]
-
-
-def _passed_on(headers: Headers, means: Means) -> list[tuple[bytes, bytes]]:
-    found = _everything(headers, means.redactor) if means.everything else []
-    for name in PASSED_ON:
-        values = headers.getRawHeaders(name)
-        if values:
-            found.append((name, values[-1]))
-    return found
+def _others_may_help(error: ExchangeError) -> bool:
+    """Whether another account may do better. What an account said of a request within an answer of status 200
+    is weighed like an error's status.
+    """
+    if not error.retryable or isinstance(error, AccountError):
+        return error.retryable
+    return classify_fault(error).goes_on

@@ -4,7 +4,7 @@ said, when it is back and what would help.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ampproxy.credentials.outcomes import Action, Verdict
@@ -49,6 +49,16 @@ class Attempt:
 
 class AccountsExhausted(UpstreamFault):
     """No account served: each has failed, or rests."""
+
+
+def lacks_call(attempts: Iterable[Attempt]) -> bool:
+    """Whether one of these vendors has not got the call that was asked for, or gave no answer to it that can
+    be read, whatever else it serves.
+    """
+    return any(
+        attempt.verdict.narrow or (attempt.error is not None and attempt.error.status == 501)
+        for attempt in attempts
+    )
 
 
 def exhausted(

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 from ampproxy.amp.site import Rewriter, Site
-from ampproxy.errors import UpstreamFault
-
-#: What one read may grow to when an undeclared gzip body is inflated. Text does not compress by more
-#: than some twenty times; what does is meant to fill the memory.
-INFLATED_AT_ONCE = 16 * 1024 * 1024
+from ampproxy.upstream.inflate import Sniff
 
 
 class Filter(Protocol):
@@ -54,42 +49,23 @@ class GunzipFilter(IdentityFilter):
     """
 
     def __init__(self) -> None:
-        self._inflate: Any = None
-        self._sniffed = b""
+        self._sniff = Sniff()
 
     def feed(self, data: bytes) -> bytes:
         """The inflated bytes, or the same.
 
-        :raises UpstreamFault: it is not gzip after all, or grows beyond all measure.
+        :raises UnreadableAnswer: it is not gzip after all, or grows beyond all measure.
         """
-        if self._sniffed is not None:
-            self._sniffed += data
-            if len(self._sniffed) < 2:
-                return b""
-            data, self._sniffed = self._sniffed, None  # type: ignore[assignment]
-            if data.startswith(b"\x1f\x8b"):
-                self.changed = True
-                self._inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-        if self._inflate is None:
-            return data
-        try:
-            out: bytes = self._inflate.decompress(data, INFLATED_AT_ONCE)
-        except zlib.error as error:
-            raise UpstreamFault.of("unavailable", f"The upstream's gzip body is broken: {error}.") from None
-        if self._inflate.unconsumed_tail:
-            raise UpstreamFault.of("unavailable", "The upstream's gzip body inflates beyond all measure.")
+        out = self._sniff.feed(data)
+        self.changed = bool(self._sniff.found)
         return out
 
     def end(self) -> bytes:
         """What is left.
 
-        :raises UpstreamFault: the gzip body is not whole.
+        :raises UnreadableAnswer: the gzip body is not whole.
         """
-        if self._sniffed:
-            return self._sniffed
-        if self._inflate is not None and not self._inflate.eof:
-            raise UpstreamFault.of("unavailable", "The upstream's gzip body broke off.")
-        return b""
+        return self._sniff.end()
 
 
 class SiteFilter(IdentityFilter):

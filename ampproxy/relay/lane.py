@@ -29,6 +29,10 @@ class Lane(Protocol):
         ...
 
 
+#: How every event ends whose data is an object; half of one is not to pass.
+_END = b"}\n\n"
+
+
 class NamedLane:
     """For dialects whose deltas hold nothing to rewrite and are told by their ``event`` line."""
 
@@ -42,7 +46,7 @@ class NamedLane:
     def forward(self, whole: bytes) -> bytes | None:
         """See :meth:`Lane.forward`."""
         # Every event begins with the two lines that deltas begin with, and has no third.
-        if not self._prefix or not whole.startswith(self._prefix):
+        if not self._prefix or not whole.startswith(self._prefix) or not whole.endswith(_END):
             return None
         count = whole.count(self._next) + 1
         return whole if whole.count(b"\n") == 3 * count else None
@@ -52,11 +56,12 @@ class NamedLane:
         match = self._kind.match(block)
         if match is not None:
             self._prefix = match.group()
-            self._next = b"\n\n" + self._prefix
+            self._next = _END + self._prefix
 
 
 _DATA = b"data: {"
 _NEXT_DATA = b"\n\ndata: {"
+_NEXT = b"}" + _NEXT_DATA
 
 #: The beginning of an event up to its model, at depth one: no bracket lies between. An unescaped quote
 #: before ``model`` can only open a member's name, so this cannot lie within a string.
@@ -72,11 +77,12 @@ class ChatLane:
     :param model: the asked name, or empty if nothing is rewritten.
     """
 
-    __slots__ = ("_anchor", "_head", "_model", "_new", "_old")
+    __slots__ = ("_anchor", "_ends", "_head", "_model", "_new", "_old")
 
     def __init__(self, model: str) -> None:
         self._model = msgspec.json.encode(model) if model else b""
         self._anchor = b""
+        self._ends = False
         self._head = b""
         self._old = b""
         self._new = b""
@@ -88,7 +94,7 @@ class ChatLane:
         lines = whole.count(b"\n")
         # The anchor is the mark of a choice that did not end. Tool calls need attention unless they are
         # mere pieces of arguments, numbered.
-        if 2 * whole.count(self._anchor) != lines:
+        if 2 * whole.count(self._anchor) != lines or not (self._ends or 2 * whole.count(_END) == lines):
             return None
         calls = whole.count(b'"tool_calls"')
         if calls and (calls != whole.count(b'"tool_calls":[{"index":') or b'"name"' in whole):
@@ -121,6 +127,10 @@ class ChatLane:
                 return
             self._head, self._old, self._new = head.group(), head["name"] + head["value"], new
         self._anchor = anchor.group()
+        # Mostly nothing follows it: then the end of the event need not be counted apart.
+        self._ends = block.endswith(self._anchor + b"}")
+        if self._ends:
+            self._anchor += _END
 
 
 def _at_top(piece: bytes) -> bool:
@@ -163,9 +173,9 @@ class GeminiLane:
             if stop in whole:
                 return None
         if not self._model:
-            return whole if 2 * whole.count(_NEXT_DATA) == lines - 2 else None
+            return whole if 2 * whole.count(_NEXT) == lines - 2 and whole.endswith(_END) else None
         if self._new == self._old:
-            return whole if 2 * whole.count(self._old) == lines else None
+            return whole if 2 * whole.count(self._old) == lines == 2 * whole.count(_END) else None
         # One such member an event, and each within an end that is known.
         pieces = whole.split(self._old)
         if 2 * len(pieces) != lines + 2 or 2 * whole.count(self._tail) != lines:

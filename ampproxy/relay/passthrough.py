@@ -9,15 +9,22 @@ import re
 from collections.abc import Callable
 
 from ampproxy.amp.answer import AnswerRewriter
-from ampproxy.errors import STATUS, TruncatedStream, UpstreamFault
+from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.model.events import Usage, WireError
 from ampproxy.relay.lane import lane
-from ampproxy.relay.watch import WATCHES, whole_usage
+from ampproxy.relay.watch import WATCHES, is_plain_answer, usage_in
 from ampproxy.wire.json import members, string
 from ampproxy.wire.pieces import add
 from ampproxy.wire.redact import Redactor, printable
-from ampproxy.wire.sse import MAX_EVENT, EventCutter, EventTooLargeError, escape_separators, parse_block
+from ampproxy.wire.sse import (
+    MAX_EVENT,
+    EventCutter,
+    EventTooLargeError,
+    escape_separators,
+    is_cut,
+    parse_block,
+)
 
 _KEEPALIVE = {
     ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n',
@@ -106,7 +113,7 @@ class PassthroughFilter:
                 return escape_separators(self._array.feed(data))
             whole = self._cutter.feed(data)
         except EventTooLargeError as error:
-            raise UpstreamFault.of("unavailable", f"The model's answer cannot be read: {error}") from error
+            raise UnreadableAnswer(f"The model's answer cannot be read: {error}") from error
         if not whole:
             return b""
         out = self._some(whole)
@@ -121,7 +128,8 @@ class PassthroughFilter:
                 self._array = _JsonArray(self._element, self._limit)
 
     def _element(self, data: bytes) -> bytes:
-        self._watch.see(b"", data)
+        if not self._watch.see(b"", data):
+            raise self._unreadable(b"data: " + data)
         return data if self._rewriter is None else self._rewriter.event(b"", data)[1]
 
     def _each(self, whole: bytes) -> bytes:
@@ -129,17 +137,29 @@ class PassthroughFilter:
         if len(whole) > _HALVED:
             middle = whole.find(b"\n\n", len(whole) // 2) + 2
             if 2 <= middle < len(whole):
-                return self._some(whole[:middle]) + self._some(whole[middle:])
+                return self._both(whole[:middle], whole[middle:])
         blocks = whole.split(b"\n\n")
         blocks.pop()
         several = len(blocks) > 1
         out = []
-        for block in blocks:
-            event = block + b"\n\n"
-            fast = self._lane.forward(event) if several and not self._watch.finished else None
-            self._ordinary = b"" if fast is None else event
-            out.append(self._event(event) if fast is None else fast)
+        try:
+            for block in blocks:
+                event = block + b"\n\n"
+                fast = self._lane.forward(event) if several and not self._watch.finished else None
+                self._ordinary = b"" if fast is None else event
+                out.append(self._event(event) if fast is None else fast)
+        except UpstreamFault as fault:
+            fault.said = b"".join(out)
+            raise
         return b"".join(out)
+
+    def _both(self, one: bytes, other: bytes) -> bytes:
+        first = self._some(one)
+        try:
+            return first + self._some(other)
+        except UpstreamFault as fault:
+            fault.said = first + fault.said
+            raise
 
     def _some(self, whole: bytes) -> bytes:
         """Some events of a read: all at once if they are all ordinary."""
@@ -158,23 +178,38 @@ class PassthroughFilter:
             block = b"\n".join(line for line in block.split(b"\n") if not line.startswith(b":"))
             if not block:
                 return b""
-        if block.startswith((b"{", b"[")):
-            raise _not_events(block)
         name, data = parse_block(block)
         if not data:
             return block + b"\n\n"
-        readable = self._watch.see(name, data)
+        over = self._watch.terminal and self._dialect != GEMINI
+        # What is no event at all is data as a whole.
+        if data is block or not self._watch.see(name, data):
+            if over:
+                # Nothing that matters can follow; it is only not handed on.
+                return b""
+            raise self._unreadable(block)
+        if self._watch.empty:
+            raise UnreadableAnswer("The model's server ended its stream without an answer.")
         if not self._told:
             self._first(event)
         new_name, new_data = name, data
-        if self._rewriter is not None and readable:
+        if self._rewriter is not None:
             new_name, new_data = self._rewriter.event(name, data)
             if not new_data:
                 return b""
         out = block if new_data is data and new_name == name else _compose(block, new_name, new_data)
-        if readable and not self._watch.finished:
+        if not self._watch.finished:
             self._lane.learn(block, out)
         return out + b"\n\n"
+
+    def _unreadable(self, block: bytes) -> UpstreamFault:
+        """The fault of a vendor that sent what is no event: with its own words, if it told of an error."""
+        if block.startswith((b"{", b"[")):
+            return _not_events(block)
+        error = self._failure(block + b"\n\n")
+        if error is not None:
+            return UpstreamFault(error, retryable=True)
+        return UnreadableAnswer("The model's server sent what is no event of an answer's stream.")
 
     def _first(self, event: bytes) -> None:
         """Until something has been told, an error can still have a status, or another account be asked."""
@@ -192,11 +227,14 @@ class PassthroughFilter:
                 raise TruncatedStream
             return out
         rest = self._cutter.rest.strip(b"\n")
-        if rest.startswith((b"{", b"[")):
+        if rest.startswith((b"{", b"[")) and not self._watch.terminal:
             raise _not_events(rest)
-        if rest and self._whole_event(rest):
+        cut = is_cut(rest)
+        if cut and self._whole_event(rest):
             # Some vendors' last event lacks its blank line.
-            out = self._event(rest + b"\n\n")
+            out, cut = self._event(rest + b"\n\n"), False
+        if cut and not (self._watch.terminal and self._dialect != GEMINI):
+            raise TruncatedStream
         if self._watch.terminal:
             return out
         if self._watch.finished:
@@ -227,7 +265,7 @@ def _not_events(body: bytes) -> UpstreamFault:
     message = "The model's server sent JSON where an event stream was expected."
     if told:
         message = f"{message} It says: {printable(Redactor().text(told[:500]))}"
-    return UpstreamFault(WireError("unavailable", message, STATUS["unavailable"]))
+    return UnreadableAnswer(message)
 
 
 class _JsonArray:
@@ -270,7 +308,7 @@ class _JsonArray:
             if mark in b"{[":
                 self._depth += 1
                 if self._depth == 2:
-                    out.append(data[start : at - 1])
+                    out.append(self._gap(data[start : at - 1]))
                     start = at - 1
             elif mark in b"}]":
                 self._depth -= 1
@@ -281,7 +319,7 @@ class _JsonArray:
                 elif self._depth == 0:
                     self.closed = True
         if self._depth < 2:
-            out.append(data[start:])
+            out.append(self._gap(data[start:]))
         else:
             self._hold(data[start:])
         return b"".join(out)
@@ -292,6 +330,15 @@ class _JsonArray:
             return b""
         self.closed = True
         return (b",\n" if self._some else b"") + element + b"]"
+
+    def _gap(self, data: bytes) -> bytes:
+        """What stands between two elements.
+
+        :raises UnreadableAnswer: it is more than that.
+        """
+        if data.strip(_BETWEEN):
+            raise UnreadableAnswer("The model's server sent what is no element of its list of events.")
+        return data
 
     def _next(self, data: bytes, at: int) -> re.Match[bytes] | None:
         """The next bracket outside of strings."""
@@ -320,13 +367,23 @@ class _JsonArray:
             raise EventTooLargeError(f"An element of the list is larger than {self._limit} bytes.")
 
 
+_BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"
 _OUTSIDE = re.compile(rb'["{}\[\]]')
 _IN_STRING = re.compile(rb'["\\]')
 
 
 def rewrite_whole(
-    dialect: str, body: bytes, rewriter: AnswerRewriter | None = None
+    dialect: str,
+    body: bytes,
+    rewriter: AnswerRewriter | None = None,
+    *,
+    check: Callable[[bytes], object] | None = None,
 ) -> tuple[bytes, Usage | None]:
-    """A whole answer as the client should see it (the same object if nothing changes), and its usage."""
-    usage = whole_usage(dialect, body)
-    return (body if rewriter is None else rewriter.whole(body)), usage
+    """A whole answer as the client should see it (the same object if nothing changes), and its usage.
+
+    :param check: raises what is the matter with a body that does not look like an answer.
+    """
+    found = members(body)
+    if check is not None and (found is None or not is_plain_answer(dialect, found)):
+        check(body)
+    return (body if rewriter is None else rewriter.whole(body)), usage_in(dialect, found or {})

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import msgspec
 
@@ -11,8 +10,9 @@ from ampproxy.amp import ToolNames
 from ampproxy.dialects._freeform import FreeformCalls
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer
 from ampproxy.dialects.targets import target_for
-from ampproxy.errors import ClientFault, ExchangeError, UpstreamFault
-from ampproxy.model.base import GEMINI, RESPONSES
+from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault
+from ampproxy.interfaces import StreamFilter
+from ampproxy.model.base import RESPONSES
 from ampproxy.model.events import (
     ChatResponse,
     Completed,
@@ -30,23 +30,12 @@ from ampproxy.model.request import ChatRequest
 from ampproxy.model.thinking import with_suffix
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.losses import of_answer, refusing, strict_refusal
+from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.route import Offer
 
 #: The largest whole answer that is gone through again for what its client's dialect could not say.
 _MOST_TO_REVIEW = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """What answers are made with that no vendor says.
-
-    :param wall: seconds since the epoch.
-    :param new_id: makes an unguessable id for a prefix.
-    """
-
-    wall: Callable[[], float]
-    new_id: Callable[[str], str]
 
 
 class Names:
@@ -84,7 +73,6 @@ class TranslatedStream:
         self._parser = parser
         self._renderer = renderer
         self._names = names
-        self._began = False
         self.complete = False
         self.usage: Usage | None = None
 
@@ -118,16 +106,12 @@ class TranslatedStream:
     def _render(self, events: list[Event]) -> bytes:
         failed = self._note(events)
         if failed is None:
-            out = self._renderer.feed(self._names.restore(events)) if events else b""
-            self._began = self._began or bool(out)
-            return out
+            return self._renderer.feed(self._names.restore(events)) if events else b""
         before = [event for event in events if event is not failed]
-        out = self._renderer.feed(self._names.restore(before)) if before else b""
-        if not out and not self._began:
-            # Nothing has gone to the client: it can still be told by a status, or be served elsewhere.
-            raise UpstreamFault(failed.error, retryable=True)
-        self.complete = True
-        return out + self._renderer.error(failed.error)
+        # As long as nothing has gone to the client it can be told by a status, or be served elsewhere.
+        fault = UpstreamFault(failed.error, retryable=True)
+        fault.said = self._renderer.feed(self._names.restore(before)) if before else b""
+        raise fault
 
     def _note(self, events: list[Event]) -> Failed | None:
         for event in events:
@@ -174,22 +158,23 @@ class TranslateBridge:
         self.losses = rendered.losses
         self._names = Names(rendered.names, asked, rendered.freeform)
         # Gemini's clients that do not ask for events get a list that grows.
-        array = client.name == GEMINI and question.stream and b"alt=sse" not in question.query.split(b"&")
+        array = question.listed
         self.content_type: bytes | None = (
             b"text/event-stream" if question.stream and not array else b"application/json"
         )
         self._context = AnswerContext(
             question.asked, int(origin.wall()), origin.new_id, asked, "array" if array else "sse"
         )
+        self._shape = Shape(spoken, offer.upstream_model, origin)
         self._stream: TranslatedStream | None = None
         self._usage: Usage | None = None
         self._answer: ChatResponse | None = None
 
-    def filter(self) -> TranslatedStream:
+    def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
         renderer = self._client.stream_renderer(self._context)
         self._stream = TranslatedStream(self._spoken.stream_parser(), renderer, self._names)
-        return self._stream
+        return opened(self._stream, self._shape)
 
     def whole(self, body: bytes) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""
@@ -201,7 +186,7 @@ class TranslateBridge:
             raise _unreadable() from None
 
     def _whole(self, body: bytes) -> bytes:
-        response = self._spoken.parse_response(body)
+        response = self._spoken.parse_response(self._shape.whole(body))
         self._usage = response.usage
         response = fold(self._names.restore(unfold(response)))
         self._answer = response if len(body) <= _MOST_TO_REVIEW else None
@@ -269,9 +254,7 @@ def said_to(asked: ChatRequest, spoken: Dialect, model: str, suffix: str | None)
 
 def _unreadable() -> UpstreamFault:
     """An answer on the verge, likewise."""
-    return UpstreamFault(
-        WireError("unavailable", "The vendor's answer is nested too deeply.", 502), retryable=True
-    )
+    return UnreadableAnswer("The vendor's answer is nested too deeply.")
 
 
 def _too_deep() -> ExchangeError:

@@ -20,8 +20,11 @@ T = TypeVar("T")
 #: Runs a function in a thread; its result fires in the reactor's.
 InThread = Callable[[Callable[[], Any]], "Deferred[Any]"]
 
-#: So many jobs run at once. They share one interpreter with the reactor: more would only be in its way.
+#: So many jobs on bodies up to this size run at once, and one on a larger body. They share one interpreter
+#: with the reactor, so that more would only be in its way; and what takes half a minute must not keep
+#: waiting what takes a tenth of a second. Bytes.
 MOST_AT_ONCE: Final = 2
+HUGE: Final = 4 * 1024 * 1024
 #: From this size on a body goes to a thread. Where it is one text, half a MiB takes some 8 ms; where it is
 #: all names and numbers, ten times as long. Bytes.
 LARGE: Final = 512 * 1024
@@ -42,25 +45,17 @@ def takes_long(body: bytes, objects: int) -> bool:
     return size > LARGE or (size > SMALL and body.count(b"{") > objects)
 
 
-class Workers:
-    """Does long work in threads, some of it at once, the rest in its order.
+class _Lane:
+    """Jobs of which so many run at once; the others wait in their order."""
 
-    :param in_thread: how; by default without any thread, at once.
-    """
-
-    def __init__(self, in_thread: InThread = maybeDeferred, most: int = MOST_AT_ONCE) -> None:
+    def __init__(self, in_thread: InThread, most: int) -> None:
         self._in_thread = in_thread
         self._most = most
         self._running = 0
         self._waiting: deque[tuple[Callable[[], Any], Deferred[Any]]] = deque()
 
-    def run(self, work: Callable[[], T]) -> Deferred[T]:
-        """Do it; fires with its result, or fails as it failed.
-
-        Work whose Deferred is cancelled before it began is never done; the result of work that had begun
-        is dropped, and its place is free when it has ended.
-        """
-        result: Deferred[T] = Deferred(self._forget)
+    def run(self, work: Callable[[], Any]) -> Deferred[Any]:
+        result: Deferred[Any] = Deferred(self._forget)
         self._waiting.append((work, result))
         self._next()
         return result
@@ -79,3 +74,24 @@ class Workers:
         if not result.called:
             result.callback(outcome)
         self._next()
+
+
+class Workers:
+    """Does long work in threads: a few jobs at once, the rest in its order.
+
+    :param in_thread: how; by default without any thread, at once.
+    """
+
+    def __init__(self, in_thread: InThread = maybeDeferred) -> None:
+        self._usual = _Lane(in_thread, MOST_AT_ONCE)
+        self._huge = _Lane(in_thread, 1)
+
+    def run(self, work: Callable[[], T], size: int) -> Deferred[T]:
+        """Do it; fires with its result, or fails as it failed.
+
+        Work whose Deferred is cancelled before it began is never done; the result of work that had begun
+        is dropped, and its place is free when it has ended.
+
+        :param size: of the body that it is about, in bytes.
+        """
+        return (self._usual if size <= HUGE else self._huge).run(work)

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 #: it reads the answer instead of meeting a reset connection. Seconds.
 LINGER = 5.0
 
+#: So many bytes of further requests are kept behind one that is being answered. More are dropped, and the
+#: connection is closed after the answer. Twisted would stop to read, and not hear of a client that leaves.
+MOST_BEHIND = 1024 * 1024
+
 #: Slower than this, over more than ``body-timeout`` seconds, a body counts as an attack. Bytes a second.
 SLOWEST_BODY = 1024
 
@@ -48,6 +52,7 @@ class GatewayChannel(HTTPChannel):
     _transferDecoder: Any
     _closing: Closing
     _reading: Reading
+    _behind = 0
     lingering = False
 
     def connectionMade(self) -> None:
@@ -91,6 +96,22 @@ class GatewayChannel(HTTPChannel):
             self._transferDecoder = ChunkDecoder(theirs.dataCallback, theirs.finishCallback)
         return chosen
 
+    def rawDataReceived(self, data: bytes) -> None:
+        """Part of a body; or what comes behind a request that is being answered, for which it waits."""
+        if not self._handlingRequest or self._is_upgrade():
+            super().rawDataReceived(data)
+            return
+        self._behind += len(data)
+        if self._behind <= MOST_BEHIND:
+            self._dataBuffer.append(data)
+        else:
+            self.persistent = False
+            self._dataBuffer.clear()
+
+    def _is_upgrade(self) -> bool:
+        """Whether what comes next may belong to a tunnel, of which nothing may be lost."""
+        return bool(self.requests) and self.requests[0].requestHeaders.hasHeader(b"upgrade")
+
     def _watch_body(self, size: int) -> None:
         now = self.site.reactor.seconds()
         limit = self.site.limits.body_timeout
@@ -111,6 +132,7 @@ class GatewayChannel(HTTPChannel):
     def requestDone(self, request: Any) -> None:
         """The answer is out: the client has the idle time for its next request."""
         self.lingering = False
+        self._behind = 0
         super().requestDone(request)
         if self.persistent and not self._handlingRequest and not self._in_headers:
             self.setTimeout(self.site.idle_timeout)

@@ -26,7 +26,7 @@ from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer, Outcome
-from ampproxy.relay.translate import Origin
+from ampproxy.relay.shapes import Origin
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.resources.guard import Guard

@@ -23,7 +23,7 @@ from ampproxy.relay.exchange import AccountError, Exchange, Means
 from ampproxy.relay.forward import Departure, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
-from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
+from ampproxy.relay.workers import HUGE, REQUEST_OBJECTS, takes_long
 from ampproxy.resources.admission import admit_client
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
@@ -136,14 +136,15 @@ class GenerateResource(ModelResource):
         endpoint, gateway = self._endpoint, self.gateway
         decode = partial(decoded_body, request, gateway.config.limits.max_body)
         plain = not request.requestHeaders.hasHeader(b"content-encoding")
-        body = decode() if plain else await self._apart(request, decode)
+        # How large it becomes nobody knows.
+        body = decode() if plain else await self._apart(request, decode, gateway.config.limits.max_body)
         found = _peek(body)
         asked = endpoint.model if endpoint.model is not None else found.model
         stream = found.stream if endpoint.stream is None else endpoint.stream
         record.stream = stream
         look = partial(self._looked, request, asked or "", found, body)
         long = endpoint.amp and takes_long(body, REQUEST_OBJECTS)
-        record.role, thinks, body = await self._apart(request, look) if long else look()
+        record.role, thinks, body = await self._apart(request, look, len(body)) if long else look()
         route = self._take(gateway.router.route(asked, amp=endpoint.amp, role=record.role), request, record)
         if route.kind is RouteKind.NONE:
             raise refusal_of(route)
@@ -179,12 +180,12 @@ class GenerateResource(ModelResource):
         except ValueError as error:
             raise ClientFault.of("invalid_request", str(error)) from None
 
-    async def _apart(self, request: GatewayRequest, work: Callable[[], T]) -> T:
+    async def _apart(self, request: GatewayRequest, work: Callable[[], T], size: int) -> T:
         """What takes long, done in a thread.
 
         :raises ClientGone: the client left meanwhile.
         """
-        done: T = await Departure(request).guard(self.gateway.around.workers.run(work))
+        done: T = await Departure(request).guard(self.gateway.around.workers.run(work, size))
         return done
 
     def _looked(
@@ -236,7 +237,7 @@ class GenerateResource(ModelResource):
         )
         tries = gateway.pool.select(
             route,
-            key=lambda: session_key(request.requestHeaders, body),
+            key=await self._key(request, route, body),
             most=gateway.config.max_retry_credentials,
             call=self._call,
             can=self._can,
@@ -248,7 +249,23 @@ class GenerateResource(ModelResource):
             if endpoint.operation is Operation.OTHER:
                 raise ClientFault.of("not_found", f"{route.served} has no method {endpoint.method} here.")
             gateway.providers[route.offers[0].account.label].speaks(endpoint)
-        await Exchange(question, request, record, self._means()).run(tries)
+        exchange = Exchange(question, request, record, self._means())
+        try:
+            await exchange.run(tries)
+        except ExchangeError:
+            if endpoint.operation is not Operation.COUNT_TOKENS or not exchange.lacks_call:
+                raise
+            await self._estimate(request, question, record)
+
+    async def _key(self, request: GatewayRequest, route: Route, body: bytes) -> Callable[[], str | None]:
+        """What names the conversation, which is asked only where there is a choice of accounts. Where the
+        body is huge it is found beforehand, in a thread.
+        """
+        key = partial(session_key, request.requestHeaders, body)
+        if len(body) <= HUGE or len(route.offers) < 2 or not self.gateway.config.routing.session_affinity:
+            return key
+        found = await self._apart(request, key, len(body))
+        return lambda: found
 
     @property
     def _call(self) -> str:
@@ -269,11 +286,13 @@ class GenerateResource(ModelResource):
         return gateway.pool.rests(route, gateway.clock.seconds(), call=self._call, can=self._can)
 
     async def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
-        """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts."""
+        """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts, or
+        none that gives a number.
+        """
         dialect = DIALECTS[self._endpoint.dialect]
         count = partial(_estimated, dialect, question)
         long = takes_long(question.body, REQUEST_OBJECTS)
-        tokens = await self._apart(request, count) if long else count()
+        tokens = await self._apart(request, count, len(question.body)) if long else count()
         record.account, record.served = question.route.offers[0].account.label, question.route.served
         request.responseHeaders.setRawHeaders(ESTIMATE_HEADER, [b"tokens"])
         body = dialect.count_body(tokens)
@@ -306,6 +325,7 @@ class GenerateResource(ModelResource):
             keepalive=gateway.config.keepalive_seconds,
             max_answer=gateway.config.limits.max_answer,
             share=lambda: Share(gateway.around.held, gateway.config.limits.max_held),
+            longest_wait=gateway.config.routing.max_cooldown,
             bridges=gateway.bridges,
             redactor=gateway.redactor,
             proxy_url=gateway.config.proxy_url,

@@ -11,7 +11,8 @@ An account serves
 What a vendor only lists (2), and what is of another vendor's family by its name, is served there only where
 no account of that other vendor serves it: anybody may list ``claude-opus-4``.
 
-Clients are shown the models of 1 and 2.
+Clients are shown the models of 1 and 2; of logins whose vendor has not told any, or cannot, those that are
+known of the family (:mod:`ampproxy.routing.known`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from ampproxy.config.schema import Account, AccountKind, Config
+from ampproxy.routing.known import KNOWN
 from ampproxy.routing.route import Offer
 
 #: What an account whose models nobody named is trusted to serve.
@@ -112,7 +114,7 @@ class Catalog:
         # A stable sort: config order stays within one priority.
         self._shelves = sorted(shelves, key=lambda shelf: -shelf[0].priority)
         self._elsewhere = self._told(config.serving)
-        self._models = _listed(shelves)
+        self._models = _listed((account, shelf or self._known(account)) for account, shelf in shelves)
         self._exact: dict[str, tuple[Offer, ...] | None] = dict.fromkeys(model.id for model in self._models)
 
     def find(self, base: str) -> tuple[Offer, ...]:
@@ -159,6 +161,14 @@ class Catalog:
             pairs = [(visible, name) for name in names for visible in _visible(account, name)]
             shelf = self._shared[key] = self._filled(account, pairs)
         return shelf
+
+    def _known(self, account: Account) -> _Shelf:
+        """What a list shows of an account about which nobody has told anything."""
+        if account.models or account.label in self._discovered:
+            return {}
+        named = [alias.name for alias in account.aliases if _is_of_family(account, alias.name)]
+        names = dict.fromkeys((*KNOWN.get(account.kind, ()), *named))
+        return self._filled(account, [(shown, name) for name in names for shown in _visible(account, name)])
 
     def _filled(self, account: Account, pairs: list[tuple[str, str]]) -> _Shelf:
         shelf: _Shelf = {}
@@ -208,7 +218,7 @@ class Catalog:
             return
         real = [alias.name for alias in account.aliases if alias.alias == name]
         for model in real or [name] * (name in _visible(account, name)):
-            if not any(matches_wildcard(pattern, model) for pattern in FAMILIES[account.kind]):
+            if not _is_of_family(account, model):
                 continue
             if account.label not in self._discovered or model not in self._elsewhere[account.base_url]:
                 yield Offer(account, model), "pattern"
@@ -252,6 +262,10 @@ def _visible(account: Account, name: str) -> list[str]:
     aliases = [alias for alias in account.aliases if alias.name == name]
     kept = not aliases or any(alias.fork for alias in aliases)
     return [name] * kept + [alias.alias for alias in aliases]
+
+
+def _is_of_family(account: Account, name: str) -> bool:
+    return any(matches_wildcard(pattern, name) for pattern in FAMILIES[account.kind])
 
 
 def _excluded(account: Account, visible: str) -> bool:

@@ -15,8 +15,9 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import implementer
 
-from ampproxy.errors import ExchangeError, UpstreamFault, UpstreamTimeout
+from ampproxy.errors import ExchangeError, UnreadableAnswer, UpstreamFault, UpstreamTimeout
 from ampproxy.upstream.held import Share
+from ampproxy.upstream.inflate import Sniff
 from ampproxy.wire.pieces import add
 
 #: Written to a socket at a time: what Twisted's transport hands to the kernel in one call. Of larger
@@ -201,10 +202,14 @@ class BodyReader(Protocol):
 
     :param idle: seconds without a byte until the upstream counts as dead, while it is not paused.
     :param hint: what an error adds about them.
+    :param inflate: whether a body that is gzip without saying so is inflated.
     :ivar seen: when the last bytes came.
     """
 
-    def __init__(self, sink: Sink, clock: IReactorTime, idle: float, hint: str = "") -> None:
+    def __init__(
+        self, sink: Sink, clock: IReactorTime, idle: float, hint: str = "", *, inflate: bool = False
+    ) -> None:
+        self._sniff = Sniff() if inflate else None
         self._sink: Sink | None = sink
         self._clock = clock
         self._idle = idle
@@ -216,14 +221,37 @@ class BodyReader(Protocol):
     def dataReceived(self, data: bytes) -> None:
         """More of the body."""
         self.seen = self._clock.seconds()
-        if self._sink is not None:
+        if self._sniff is not None:
+            data = self._decoded(self._sniff, data)
+        if self._sink is not None and data:
             self._sink.received(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The body is over."""
         measured = reason.check(ResponseDone) is not None
         whole = measured or reason.check(PotentialDataLoss) is not None
+        if whole and self._sniff is not None:
+            try:
+                rest = self._sniff.end()
+            except UnreadableAnswer as cut:
+                self._finish(cut, measured)
+                return
+            if rest and self._sink is not None:
+                self._sink.received(rest)
         self._finish(None if whole else cast(Exception, reason.value), measured)
+
+    def _decoded(self, sniff: Sniff, data: bytes) -> bytes:
+        try:
+            out = sniff.feed(data)
+        except UnreadableAnswer as broken:
+            sink = self._sink
+            self.stop()
+            if sink is not None:
+                sink.ended(broken, measured=False)
+            return b""
+        if sniff.found is False:
+            self._sniff = None
+        return out
 
     def pause(self) -> None:
         """The client does not take more for now. The upstream's silence is then no fault of its own."""
@@ -321,16 +349,19 @@ def collect(
     limit_hint: str = "",
     idle_hint: str = "",
     share: Share | None = None,
+    inflate: bool = False,
 ) -> Deferred[bytes]:
     """The whole body of an answer. Cancelling it closes the upstream's connection.
 
     :param limit_hint: what an error adds about the limit; likewise ``idle_hint``.
     :param share: what it takes of the bodies that may be held; whoever gives it gives it back.
+    :param inflate: whether a body that is gzip without saying so is inflated; the limit is that of what comes
+        out.
     :raises GatewayFault: there is no room for it.
     :raises UpstreamFault: it is larger than ``limit`` bytes.
     :raises UpstreamTimeout: nothing came for ``idle`` seconds.
     """
     collector = _Collector(limit, limit_hint, share)
-    collector.reader = BodyReader(collector, clock, idle, idle_hint)
+    collector.reader = BodyReader(collector, clock, idle, idle_hint, inflate=inflate)
     response.deliverBody(collector.reader)
     return collector.done

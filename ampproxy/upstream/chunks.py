@@ -14,11 +14,19 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from twisted.web._newclient import HTTP11ClientProtocol, Request, TransportProxyProducer
+from twisted.web._newclient import (
+    STATUS,
+    HTTP11ClientProtocol,
+    HTTPClientParser,
+    Request,
+    ResponseFailed,
+    TransportProxyProducer,
+)
 from twisted.web.client import _HTTP11ClientFactory
 from twisted.web.http import _ChunkedTransferDecoder
 
 from ampproxy.upstream.closing import Closing
+from ampproxy.upstream.handshake import MAX_HEAD, HeadLimit
 
 #: A chunk's size line without extensions (RFC 9112, section 7.1), of a size that fits in memory.
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,7})\r\n")
@@ -51,6 +59,27 @@ class ChunkDecoder(_ChunkedTransferDecoder):
         self._start = 0
         self.dataCallback(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         return True
+
+
+class AnswerParser(HTTPClientParser):
+    """Twisted's parser of answers, with a bound for their heads; Twisted itself counts nothing.
+
+    :raises ampproxy.upstream.handshake.HandshakeRefused: a head is too large.
+    """
+
+    limit: HeadLimit
+    MAX_LENGTH = MAX_HEAD
+
+    def lineReceived(self, line: bytes) -> None:
+        """One line of a head."""
+        if self.state == STATUS:
+            self.limit.begin()
+        self.limit.take(len(line) + 1)
+        super().lineReceived(line)  # type: ignore[no-untyped-call]
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """One line alone is too long."""
+        self.limit.check(len(line))
 
 
 class Transport(TransportProxyProducer):
@@ -98,6 +127,9 @@ class Connection(HTTP11ClientProtocol):
         answer = super().request(request)
         if self._parser is not None:
             self._parser._transferDecoders = {b"chunked": ChunkDecoder}
+            # Twisted leaves no other way to have it make another parser.
+            self._parser.__class__ = AnswerParser
+            self._parser.limit = HeadLimit()
             # Nothing of the answer is there yet.
             self._transportProxy = Transport(self.transport, self._closing)
             self._parser.transport = self._transportProxy
@@ -116,8 +148,17 @@ class Connection(HTTP11ClientProtocol):
         self._closing.end()
 
     def _giveUp(self, reason: Failure) -> None:
+        waiting = self._finishedRequest if self._state == "TRANSMITTING" else None
+        request, parsed = self._currentRequest, self._responseDeferred
+        if waiting is not None and parsed is not None:
+            # Twisted would never tell who waits: the answer cannot be read, and the question is not sent yet.
+            parsed.addErrback(lambda _: None)
         super()._giveUp(reason)  # type: ignore[no-untyped-call]
         self._closing.begin()
+        if waiting is not None and request is not None:
+            self._state = "GENERATION_FAILED"
+            request.stopWriting()
+            waiting.errback(Failure(ResponseFailed([reason])))
 
 
 class ConnectionFactory(_HTTP11ClientFactory):

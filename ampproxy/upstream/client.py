@@ -21,6 +21,7 @@ from ampproxy.errors import GatewayFault
 from ampproxy.upstream.chunks import ConnectionFactory
 from ampproxy.upstream.codings import OneCoding
 from ampproxy.upstream.endpoints import OriginEndpoints
+from ampproxy.upstream.inflate import InflatingAgent
 from ampproxy.upstream.names import Names
 from ampproxy.upstream.proxy import Proxy
 
@@ -183,4 +184,4 @@ class UpstreamClient:
             names=self._names,
         )
         agent = Agent.usingEndpointFactory(self._reactor, endpoints, pool)
-        return _Way(HTTPClient(OneCoding(agent), NoCookies()), endpoints, pool)
+        return _Way(HTTPClient(InflatingAgent(OneCoding(agent)), NoCookies()), endpoints, pool)

@@ -7,15 +7,54 @@ from base64 import b64encode
 from http import HTTPStatus
 from typing import Protocol
 
-#: Bytes that a proxy may say before its answer to CONNECT has ended.
-MAX_HEAD = 16 * 1024
+#: Bytes that the head of an answer may have, those of interim answers before it included.
+MAX_HEAD = 64 * 1024
+#: Lines that one head may have.
+MAX_LINES = 500
 
 
 class HandshakeRefused(Exception):
-    """The proxy makes no tunnel.
+    """The other side answers with what is no answer, or refuses.
 
-    :param words: why, as the rest of a sentence that begins with the proxy; public.
+    :param words: why, as the rest of a sentence that begins with its name; public.
     """
+
+
+class HeadLimit:
+    """Counts the head of one answer, with those of the interim ones before it.
+
+    :param what: what was asked, as the end of ``answered ...``.
+    """
+
+    __slots__ = ("_bytes", "_lines", "_what")
+
+    def __init__(self, what: str = "") -> None:
+        self._what = f"answered {what} with" if what else "answered with"
+        self._bytes = self._lines = 0
+
+    def begin(self) -> None:
+        """A head begins. Interim ones may be signs of life, of which there are many."""
+        self._lines = 0
+
+    def take(self, size: int, lines: int = 1) -> None:
+        """More of it.
+
+        :param size: bytes.
+        :raises HandshakeRefused: it is too much.
+        """
+        self._bytes += size
+        self._lines += lines
+        self.check()
+
+    def check(self, more: int = 0) -> None:
+        """See whether it is too much, together with ``more`` bytes of a head that is not complete.
+
+        :raises HandshakeRefused: it is.
+        """
+        if self._bytes + more > MAX_HEAD:
+            raise HandshakeRefused(f"{self._what} more than {MAX_HEAD} bytes of headers")
+        if self._lines > MAX_LINES:
+            raise HandshakeRefused(f"{self._what} more than {MAX_LINES} lines of headers")
 
 
 class Handshake(Protocol):
@@ -55,6 +94,7 @@ class ConnectHandshake:
         self._target = join(host, port)
         self._credentials = credentials
         self._said = bytearray()
+        self._limit = HeadLimit("CONNECT")
 
     def start(self) -> bytes:
         """The request."""
@@ -69,12 +109,13 @@ class ConnectHandshake:
         self._said += data
         while self.rest is None:
             end = _HEAD_END.search(self._said)
-            if end is None or end.end() > MAX_HEAD:
-                if len(self._said) > MAX_HEAD:
-                    raise HandshakeRefused(f"answered CONNECT with more than {MAX_HEAD} bytes of headers")
+            if end is None:
+                self._limit.check(len(self._said))
                 if not _MAY_BE_HTTP.match(self._said):
                     raise HandshakeRefused("answered CONNECT with what is not HTTP")
                 return b""
+            self._limit.begin()
+            self._limit.take(end.end(), self._said.count(b"\n", 0, end.end()))
             head = bytes(self._said[: end.start()])
             del self._said[: end.end()]
             self._answered(head)

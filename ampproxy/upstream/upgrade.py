@@ -28,12 +28,9 @@ from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
 from ampproxy.upstream.chunks import ChunkDecoder
-from ampproxy.upstream.handshake import HandshakeRefused, join
+from ampproxy.upstream.handshake import HandshakeRefused, HeadLimit, join
 from ampproxy.upstream.transports import give_to
 from ampproxy.wire.headers import Header
-
-#: Bytes that the head of an answer may have, those of interim answers before it included.
-MAX_HEAD = 64 * 1024
 
 SWITCHING_PROTOCOLS = 101
 
@@ -64,7 +61,7 @@ class HeadParser:
 
     def __init__(self) -> None:
         self._said = bytearray()
-        self._skipped = 0
+        self._limit = HeadLimit("an upgrade")
 
     def feed(self, data: bytes) -> AnswerHead | None:
         """The next bytes, split anywhere; gives the head once it is whole.
@@ -74,8 +71,11 @@ class HeadParser:
         self._said += data
         while True:
             end = _HEAD_END.search(self._said)
-            if (len(self._said) if end is None else end.end()) + self._skipped > MAX_HEAD:
-                raise HandshakeRefused(f"answered an upgrade with more than {MAX_HEAD} bytes of headers")
+            if end is None:
+                self._limit.check(len(self._said))
+            else:
+                self._limit.begin()
+                self._limit.take(end.end(), self._said.count(b"\n", 0, end.end()))
             if not _MAY_BE_HTTP.match(self._said):
                 raise _not_http()
             if end is None:
@@ -85,7 +85,6 @@ class HeadParser:
             status, headers = _read(raw[: end.start()])
             if status >= 200 or status == SWITCHING_PROTOCOLS:
                 return AnswerHead(status, headers, raw, bytes(self._said))
-            self._skipped += len(raw)
 
 
 def _read(head: bytes) -> tuple[int, list[Header]]:

@@ -204,7 +204,7 @@ def _holds(item: bytes, term: Term) -> bool:
 
 def _compared(left: Any, operator: str, right: Any) -> bool:
     if operator in ("%", "!%"):
-        alike = isinstance(left, str) and isinstance(right, str) and _like(right).fullmatch(left) is not None
+        alike = isinstance(left, str) and isinstance(right, str) and _like(right, left)
         return alike == (operator == "%")
     if operator in ("==", "="):
         return same(left, right)
@@ -242,10 +242,28 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def _like(pattern: str) -> re.Pattern[str]:
-    """``*`` for anything, ``?`` for one character."""
-    parts = re.split(r"([*?])", pattern)
-    return re.compile("".join({"*": ".*", "?": "."}.get(part, re.escape(part)) for part in parts), re.DOTALL)
+def _like(pattern: str, text: str) -> bool:
+    """Whether a text is as a pattern says: ``*`` for anything, ``?`` for one character.
+
+    Pieces between stars are looked for one after the other: one expression for all would try every way of
+    dividing a text that does not fit.
+    """
+    first, *pieces = pattern.split("*")
+    begins = _piece(first).match(text)
+    if not pieces:
+        return begins is not None and begins.end() == len(text)
+    at = 0 if begins is None else begins.end()
+    for piece in pieces[:-1]:
+        found = _piece(piece).search(text, at)
+        if found is None:
+            return False
+        at = found.end()
+    start = len(text) - len(pieces[-1])
+    return begins is not None and start >= at and _piece(pieces[-1]).match(text, start) is not None
+
+
+def _piece(piece: str) -> re.Pattern[str]:
+    return re.compile("".join("." if letter == "?" else re.escape(letter) for letter in piece), re.DOTALL)
 
 
 def _step(part: str) -> Step:

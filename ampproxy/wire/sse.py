@@ -138,11 +138,25 @@ def split_blocks(whole: bytes) -> list[bytes]:
 _USUAL = re.compile(rb"(?:event: ?([^ \n].*)\n)?data: ?([^ \n].*)")
 
 
+#: A field that the standard does not know, and has readers ignore.
+_FIELD = re.compile(rb"[A-Za-z][\w-]*(?::|\Z)")
+_KNOWN = re.compile(rb":|(?:data|event|id|retry)(?::|\Z)")
+
+
 def parse_block(block: bytes) -> tuple[bytes, bytes]:
-    """The event's name (empty if it has none) and its data. A comment has neither."""
+    """The event's name (empty if it has none) and its data. A comment has neither.
+
+    What is no event (a page, bare JSON) is data as a whole. The standard would have it ignored, and half
+    an answer would look like a whole one; so whoever reads the data fails.
+    """
     usual = _USUAL.fullmatch(block)
     if usual is not None:
         return usual.groups(b"")  # type: ignore[return-value]
+    name, data = _fields(block)
+    return (name, block) if _is_foreign(block, data) else (name, data)
+
+
+def _fields(block: bytes) -> tuple[bytes, bytes]:
     name = b""
     data: list[bytes] = []
     for line in block.split(b"\n"):
@@ -153,6 +167,12 @@ def parse_block(block: bytes) -> tuple[bytes, bytes]:
         elif line.startswith(b"event:"):
             name = _value(line, 6)
     return name, b"\n".join(data)
+
+
+def _is_foreign(block: bytes, data: bytes) -> bool:
+    """Whether lines stand there that are no fields of an event; beside data a new field may stand."""
+    odd = [line for line in block.split(b"\n") if line and not _KNOWN.match(line)]
+    return bool(odd) and not (data and all(map(_FIELD.match, odd)))
 
 
 def _value(line: bytes, at: int) -> bytes:
@@ -182,12 +202,16 @@ def parse_events(whole: bytes) -> list[tuple[bytes, bytes]]:
 
 
 class EventReader:
-    """Bytes in, ``(name, data)`` out; events without data (comments, bare names) are left out."""
+    """Bytes in, ``(name, data)`` out; events without data (comments, bare names) are left out.
 
-    __slots__ = ("_cutter",)
+    :ivar cut: at its end the stream had begun with something that is no event with data, nor a comment.
+    """
+
+    __slots__ = ("_cutter", "cut")
 
     def __init__(self, limit: int = MAX_EVENT) -> None:
         self._cutter = EventCutter(limit)
+        self.cut = False
 
     def feed(self, data: bytes) -> list[tuple[bytes, bytes]]:
         """Take bytes, split anywhere; give the events that are complete.
@@ -203,9 +227,17 @@ class EventReader:
         The standard drops it; vendors' last events lack the blank line now and then, and whether
         the stream is whole is the dialect's to say.
         """
-        rest, self._cutter = self._cutter.rest, EventCutter()
-        event = parse_block(rest.strip(b"\n"))
-        return [event] if event[1] else []
+        rest, self._cutter = self._cutter.rest.strip(b"\n"), EventCutter()
+        event = _fields(rest)
+        if event[1] and not _is_foreign(rest, event[1]):
+            return [event]
+        self.cut = is_cut(rest)
+        return []
+
+
+def is_cut(rest: bytes) -> bool:
+    """Whether what a stream ended with is the beginning of something, and no comment."""
+    return any(line and not line.startswith(b":") for line in rest.split(b"\n"))
 
 
 def escape_separators(data: bytes) -> bytes:

@@ -31,24 +31,27 @@ def key(body=None, **headers):
 
 
 def test_order():
-    """Each word for a conversation gives way to those before it; Amp's thread comes first of all."""
+    """Each word for a conversation gives way to those before it: a session that is named as such before Amp's
+    thread, which may be of a part of it, and the thread before what only a body tells.
+    """
     claude = {**BODY, "metadata": {"user_id": f"user_1_session_{SESSION}"}}
-    assert session_key(Headers({name: [value] for name, value in HEADERS.items()}), b"{") == (
-        "x-amp-thread-id:T-1"
-    )
     named = dict(HEADERS)
-    del named["X-Amp-Thread-Id"]
     assert key(claude, **named) == f"session:{SESSION}"
     said = []
-    for name in ("X-Session-ID", "Session-Id", "Session_id", "X-Client-Request-Id"):
+    for name in ("X-Session-ID", "Session-Id", "Session_id", "X-Amp-Thread-Id", "X-Client-Request-Id"):
         said.append(key(BODY, **named))
+        if name == "X-Amp-Thread-Id":
+            assert key(claude, **named) == said[-1]
         del named[name]
+    assert key(claude) == f"session:{SESSION}"
     assert said == [
         "x-session-id:x",
         "session-id:dash",
         "session_id:underscore",
+        "x-amp-thread-id:T-1",
         "x-client-request-id:request",
     ]
+    assert session_key(Headers({"X-Amp-Thread-Id": ["T-1"]}), b"{") == "x-amp-thread-id:T-1"
     body = dict(BODY)
     for name, value in (("metadata", "anna"), ("conversation_id", "conv"), ("prompt_cache_key", "cache")):
         assert key(body) == f"body:{value}"

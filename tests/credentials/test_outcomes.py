@@ -94,6 +94,7 @@ CASES = [
     (C, 524, "", MODEL, MINUTES),
     (C, 408, openai("timeout"), MODEL, MINUTES),
     (A, 403, anthropic("permission_error", "You may not use this."), MODEL, 30 * MINUTES),
+    (A, 405, "Method Not Allowed", MODEL, 30 * MINUTES),
     (C, 501, openai("Not implemented"), ELSEWHERE, 0),
     (C, 418, openai("teapot"), ELSEWHERE, 0),
     (C, 403, "<html><title>Just a moment...</title>", MODEL, 10),

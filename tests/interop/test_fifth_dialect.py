@@ -33,7 +33,7 @@ from ampproxy.model.request import ChatRequest, Turn
 from ampproxy.relay import bridges
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.bridges import BridgeMaker
-from ampproxy.relay.translate import Origin
+from ampproxy.relay.shapes import Origin
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, Route, RouteKind
 

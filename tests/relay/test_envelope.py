@@ -13,7 +13,7 @@ from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.envelope import enveloped
-from ampproxy.relay.translate import Origin
+from ampproxy.relay.shapes import Origin
 from ampproxy.routing.endpoints import parse_endpoint
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.wire.redact import Secret

@@ -16,7 +16,8 @@ from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.loss import Loss
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.losses import HINTS, MAX_HEADER, counted, header_value, listed, refusing, told
-from ampproxy.relay.translate import Origin, TranslateBridge
+from ampproxy.relay.shapes import Origin
+from ampproxy.relay.translate import TranslateBridge
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.wire.redact import Secret

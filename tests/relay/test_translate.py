@@ -12,7 +12,8 @@ from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, TruncatedStream, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.relay.bridge import Question
-from ampproxy.relay.translate import Origin, TranslateBridge
+from ampproxy.relay.shapes import Origin
+from ampproxy.relay.translate import TranslateBridge
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.wire.redact import Secret
@@ -92,20 +93,23 @@ def test_error_at_once() -> None:
 
 def test_error_later() -> None:
     """After words it ends the stream, in the client's dialect, and nothing comes after it."""
-    stream = bridge().filter()
+    made = bridge()
+    stream = made.filter()
     stream.feed(TEXT)
-    out = stream.feed(ERROR)
+    with pytest.raises(UpstreamFault) as caught:
+        stream.feed(ERROR)
+    out = made.error_event(caught.value.error)
     assert out.startswith(b"event: error\n")
     assert b"Too many." in out
-    assert stream.complete
     assert stream.end() == b""
-    assert stream.keepalive() == b""
 
 
 def test_error_in_the_same_read() -> None:
     """Words that came in one read with the error are not lost, and the error follows them."""
-    out = bridge().filter().feed(TEXT + ERROR)
-    assert 0 < out.find(b'"text":"hi"') < out.find(b"event: error")
+    with pytest.raises(UpstreamFault) as caught:
+        bridge().filter().feed(TEXT + ERROR)
+    assert b'"text":"hi"' in caught.value.said
+    assert b"event: error" not in caught.value.said
 
 
 def test_cut() -> None:

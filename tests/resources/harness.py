@@ -25,6 +25,7 @@ from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
 from ampproxy.resources.running import Running
 from ampproxy.resources.site import GatewaySite
+from ampproxy.upstream.inflate import inflated
 
 CLIENT_KEY = "client-key-0123456789"
 ACCOUNT_KEY = "account-key-0123456789"
@@ -142,7 +143,7 @@ class FakeClient:
         sent = Sent(method, url, headers.copy(), body)
         sent.proxy = proxy
         self.sent.append(sent)
-        return sent.answer
+        return sent.answer.addCallback(inflated)
 
     def close(self) -> Deferred[None]:
         done: Deferred[None] = Deferred()

@@ -252,6 +252,19 @@ class Waiting(unittest.TestCase):
         world.behaviour = {"a": LIMITED}
         self.assertEqual(world.ask().status, 429)
 
+    def test_not_for_long_in_all(self) -> None:
+        """Several short rests are not waited for longer than one long one would be."""
+        world = Several("a", "request-retry: 10\nmax-retry-interval: 30\n")
+        world.behaviour = {"a": (429, LIMITED[1], {"Retry-After": ["13"]})}
+        connection = world.ask()
+        waited = 0
+        while not connection.answer and waited < 200:
+            world.clock.advance(1)
+            waited += 1
+            world.play()
+        self.assertEqual((connection.status, world.asked), (429, ["a", "a", "a"]))
+        self.assertEqual(waited, 26)
+
     def test_not_for_ever(self) -> None:
         """After so many rounds it is told that nobody serves, and nothing is left running."""
         world = Several("ab", self.more)

@@ -53,7 +53,7 @@ class Ids(unittest.TestCase):
         """The vendor's ids, which its support asks for, come through beside ours."""
         connection = self.world.request("POST", AMP, {"X-Request-Id": "mine"}, body())
         (sent,) = self.world.client.sent
-        sent.respond_whole(200, b'{"model":"claude-real"}', {**JSON, "request-id": ["req_1"]})
+        sent.respond_whole(200, b'{"model":"claude-real","content":[]}', {**JSON, "request-id": ["req_1"]})
         self.assertEqual((header(connection), header(connection, b"request-id")), (["mine"], ["req_1"]))
 
     def test_another_gateway_behind(self) -> None:

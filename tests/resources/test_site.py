@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import unittest
 
+from ampproxy.resources.channel import MOST_BEHIND
 from tests.resources.harness import CLIENT_KEY, CONFIG, World
 
 HEAD = f"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {CLIENT_KEY}\r\n"
@@ -174,3 +175,42 @@ class Limits(unittest.TestCase):
         self.world.request("GET", "/api/user", key=None)
         (event,) = self.world.exchanges
         self.assertEqual((event["status"], event["outcome"]), (401, "refused"))
+
+
+class Behind(unittest.TestCase):
+    """What a client sends behind a request that is still being answered."""
+
+    def setUp(self) -> None:
+        self.world = World()
+        body = b'{"model":"claude-local","max_tokens":5,"messages":[]}'
+        self.first = f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body
+        self.connection = self.world.connect().send(self.first)
+
+    def answer(self) -> None:
+        self.world.client.sent[-1].respond_whole(
+            200, b'{"type":"message","model":"claude-real","content":[]}'
+        )
+
+    def test_it_waits_its_turn(self) -> None:
+        """A request that came too early is served when the one before it has its answer."""
+        self.connection.send(self.first[:50])
+        self.connection.send(self.first[50:])
+        self.assertEqual(len(self.world.client.sent), 1)
+        self.answer()
+        self.assertEqual(len(self.world.client.sent), 2)
+        self.answer()
+        self.assertEqual(self.connection.answer.count(b"HTTP/1.1 200"), 2)
+        self.assertFalse(self.connection.closed)
+
+    def test_too_much(self) -> None:
+        """Of more than a bound nothing is kept, and the reading goes on: else the client could not leave. The
+        first request has its answer, and then the connection is closed.
+        """
+        for _ in range(40):
+            self.connection.send(b"x" * (MOST_BEHIND // 20))
+            self.assertEqual(self.connection.transport.producerState, "producing")
+        self.assertEqual(self.connection.channel._dataBuffer, [])
+        self.answer()
+        self.assertEqual(self.connection.answer.count(b"HTTP/1.1 200"), 1)
+        self.assertTrue(self.connection.closed)
+        self.assertEqual(len(self.world.client.sent), 1)

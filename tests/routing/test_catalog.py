@@ -8,8 +8,12 @@ from dataclasses import replace
 import pytest
 
 from ampproxy.config.schema import Account, Config, ModelAlias, ModelName, Routing
+from ampproxy.ledger.prices import SHIPPED, read_prices
 from ampproxy.routing.catalog import Catalog, CatalogModel, matches_wildcard, owner
+from ampproxy.routing.known import KNOWN
 from ampproxy.wire.redact import Secret
+
+PRICES = read_prices(SHIPPED)
 
 DIALECTS = {
     "claude": "anthropic",
@@ -369,3 +373,38 @@ def test_no_weight_no_share():
         found = catalog(*accounts, routing=Routing(strategy=strategy))
         assert len(found.find("m")) == count
         assert len(found.models()) == count
+
+
+def listed(*accounts, discovered=None, **settings):
+    return [model.id for model in catalog(*accounts, discovered=discovered, **settings).models()]
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_logins_are_listed_before_their_vendors_tell(kind):
+    """A login shows what its family is known to have, each of which it serves, until its vendor has told."""
+    one = replace(login(), kind=kind)
+    shown = listed(one)
+    assert shown == list(KNOWN[kind])
+    found = catalog(one)
+    for name in shown:
+        assert served(found, name) == [name]
+        assert {source for _, source in found.sourced(name)} == {"pattern"}
+        assert PRICES.find(name) is not None, "the shipped prices do not know it"
+    told = {one.label: (shown[0], "claude-new")}
+    assert listed(one, discovered=told) == [shown[0], "claude-new"]
+    assert listed(one, discovered={one.label: ()}) == []
+
+
+def test_known_models_of_logins_obey_the_configuration():
+    """Aliases, exclusions, prefixes and models that the configuration names hold for them as for any list."""
+    big = ModelAlias(name="claude-opus-5", alias="big")
+    own = ModelAlias(name="claude-of-mine", alias="mine")
+    foreign = ModelAlias(name="gpt-5", alias="foreign")
+    shown = listed(login(big, own, foreign, excluded=("claude-haiku-*",)))
+    assert {"big", "mine", "claude-sonnet-5"} <= set(shown)
+    assert not {"claude-opus-5", "claude-of-mine", "claude-haiku-5-5", "foreign", "gpt-5"} & set(shown)
+    prefixed = replace(login(), prefix="p")
+    assert "p/claude-opus-5" in listed(prefixed)
+    assert all(name.startswith("p/") for name in listed(prefixed, force_model_prefix=True))
+    assert listed(replace(login(), models=(ModelName(name="claude-x", alias=""),))) == ["claude-x"]
+    assert listed(account("a"), account("b", "codex")) == []

@@ -118,6 +118,12 @@ class _Answers(Resource):
         elif request.path == b"/gzip":
             request.setHeader(b"content-encoding", b"gzip")
             return gzip.compress(b"compressed on the way")
+        elif request.path == b"/gzip/cut":
+            request.setHeader(b"content-encoding", b"gzip")
+            return gzip.compress(b"compressed on the way")[:-9]
+        elif request.path == b"/gzip/broken":
+            request.setHeader(b"content-encoding", b"gzip")
+            return b"<html>not compressed at all</html>"
         elif request.path == b"/silent":
             return NOT_DONE_YET
         elif request.path == b"/drop":

@@ -11,10 +11,11 @@ import trustme
 from twisted.internet import reactor
 from twisted.internet.defer import CancelledError
 from twisted.internet.defer import TimeoutError as DeferredTimeoutError
+from twisted.logger import formatEvent, globalLogPublisher
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.http_headers import Headers
 
-from ampproxy.errors import ExchangeError, Unreachable, UpstreamFault, UpstreamTimeout
+from ampproxy.errors import ExchangeError, Unreachable, UnreadableAnswer, UpstreamFault, UpstreamTimeout
 from ampproxy.upstream.body import SLICE, BytesProducer
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
@@ -120,6 +121,28 @@ def test_what_is_sent(authority: trustme.CA) -> None:
             await client.close()
 
     in_reactor(scenario)
+
+
+@pytest.mark.parametrize("damage", ["cut", "broken"])
+def test_gzip_that_is_none(damage: str) -> None:
+    """Gzip that is cut or broken is an error, and no unhandled one; the next request is served."""
+
+    async def scenario() -> None:
+        client = plain_client()
+        async with Origin() as origin:
+            url = f"http://127.0.0.1:{origin.port}/gzip"
+            with pytest.raises(UnreadableAnswer, match="gzip"):
+                await body_of(await client.send("GET", f"{url}/{damage}", Headers()))
+            assert await body_of(await client.send("GET", url, Headers())) == b"compressed on the way"
+            await client.close()
+
+    told: list[str] = []
+    globalLogPublisher.addObserver(observer := lambda event: told.append(formatEvent(event)))
+    try:
+        in_reactor(scenario)
+    finally:
+        globalLogPublisher.removeObserver(observer)
+    assert not [line for line in told if "Unhandled" in line or "Traceback" in line]
 
 
 def test_no_redirects() -> None:

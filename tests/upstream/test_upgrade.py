@@ -13,8 +13,8 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-from ampproxy.upstream.handshake import HandshakeRefused
-from ampproxy.upstream.upgrade import MAX_HEAD, HeadParser, UpgradeConnection, ask_for_upgrade
+from ampproxy.upstream.handshake import MAX_HEAD, HandshakeRefused
+from ampproxy.upstream.upgrade import HeadParser, UpgradeConnection, ask_for_upgrade
 
 HEAD = (
     b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ampproxy.wire.jsonpath import MAX_INDEX, found, parse_path, put, resolved, same, taken_out
+from ampproxy.wire.jsonpath import MAX_INDEX, _like, found, parse_path, put, resolved, same, taken_out
 
 BODY = json.dumps(
     {
@@ -185,3 +185,32 @@ def test_same():
     assert not same("1", 1)
     assert not same([1], [1, 2])
     assert not same({"a": 1}, {"b": 1})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "fits"),
+    [
+        ("abc", "abc", True),
+        ("abc", "abcd", False),
+        ("a?c", "abc", True),
+        ("a?c", "ac", False),
+        ("*", "", True),
+        ("a*", "abc", True),
+        ("*c", "abc", True),
+        ("a*a", "a", False),
+        ("a*b*c", "a-b-b-c", True),
+        ("a*b*c", "a-c-b", False),
+        ("*b*", "abc", True),
+        ("**", "x", True),
+        ("a.c*", "abc", False),
+        ("x*c", "abc", False),
+    ],
+)
+def test_like(pattern, text, fits):
+    """A star stands for anything, a question mark for one character, all else for itself."""
+    assert _like(pattern, text) is fits
+
+
+def test_like_is_linear():
+    """Many stars and a long text that does not fit: the pieces are not tried in every way."""
+    assert not _like("*a" * 20 + "b", "a" * 200_000)

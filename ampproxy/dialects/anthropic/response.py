@@ -18,6 +18,7 @@ from ampproxy.dialects._common import (
 from ampproxy.dialects._freeform import wrap
 from ampproxy.dialects._proof import Place, seal
 from ampproxy.dialects.anthropic.blocks import parse_block
+from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.usage import (
     NO_USAGE,
     ends,
@@ -27,7 +28,7 @@ from ampproxy.dialects.anthropic.usage import (
     usage_members,
 )
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.errors import ClientFault
+from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started
 from ampproxy.model.parts import Audio, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
@@ -42,9 +43,11 @@ _PLAIN: Final = ("id", "type", "role", "model", "content", "stop_reason", "stop_
 def parse_response(body: bytes) -> ChatResponse:
     """Read a vendor's whole answer.
 
-    :raises ampproxy.errors.UpstreamFault: it is not one.
+    :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
     """
     message = without_nulls(read_answer(_MEMBERS, body))
+    if "error" in message and (told := read_error(body)) is not None:
+        raise UpstreamFault(told, retryable=True)
     if loads(message.get("type", b"null")) != "message" or "content" not in message:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
     parts = tuple(answer_part(block) for block in read_answer(_ITEMS, bytes(message["content"])))

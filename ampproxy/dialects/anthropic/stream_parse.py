@@ -10,9 +10,11 @@ import msgspec
 from ampproxy.dialects._common import (
     NULL,
     Members,
+    bad_answer,
     encode,
     is_object,
     loads,
+    no_answer,
     read_answer,
     to_raw,
     without_nulls,
@@ -106,6 +108,7 @@ class AnthropicStreamParser:
         self._reader = EventReader()
         self._open: dict[int, _Open] = {}
         self._usage: Members = {}
+        self._began = False
         self._finished = False
         self._over = False
 
@@ -116,7 +119,7 @@ class AnthropicStreamParser:
         try:
             wire = self._reader.feed(data)
         except EventTooLargeError as problem:
-            return self._fail(WireError("unavailable", str(problem), 502))
+            return self._fail(bad_answer(str(problem)).error)
         return self._events(wire)
 
     def end(self) -> list[Event]:
@@ -180,6 +183,7 @@ class AnthropicStreamParser:
 
     def _started(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         message = _members(event.message)
+        self._began = True
         self._usage = merged({}, _members(message.pop("usage", NULL)))
         out.append(start_of(message))
         if self._usage:
@@ -191,6 +195,7 @@ class AnthropicStreamParser:
         # A number that is given again is another block's: two parts of one number cannot be told apart.
         self._close(event.index, out)
         part = answer_part(Json(bytes(event.content_block)))
+        self._began = True
         if isinstance(part, Opaque):
             # Its input may come in fragments, and an opaque part has none: told when it is whole.
             self._open[event.index] = _Open(part, _members(part.raw))
@@ -241,6 +246,9 @@ class AnthropicStreamParser:
     def _stopped(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         for index in list(self._open):
             self._close(index, out)
+        if not self._began:
+            out += self._fail(no_answer().error)
+            return
         self._over = True
         out.append(Completed())
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects._common import loads, read_answer, to_raw
+from ampproxy.dialects._common import bad_answer, loads, read_answer, to_raw
 from ampproxy.dialects._proof import unseal
 from ampproxy.dialects.gemini.errors import error_of
 from ampproxy.dialects.gemini.wire import (
@@ -154,6 +154,11 @@ class Answer:
         """
         if given(chunk.error):
             self._fail(error_of(payload, 0, {}), out)
+            return
+        if chunk.is_bare:
+            self._fail(
+                bad_answer("The vendor's stream has an object that is no part of an answer.").error, out
+            )
             return
         if not self._started:
             self._start(chunk, payload, out)

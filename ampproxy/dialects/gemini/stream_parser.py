@@ -18,6 +18,8 @@ _quick = QUICK_CHUNK.decode
 _BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
 #: What matters for finding the end of a JSON object: quotes, escapes, braces.
 _MARKS = re.compile(rb'["\\{}]')
+#: What may stand between the objects.
+_BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"
 
 
 class ArrayReader:
@@ -30,9 +32,11 @@ class ArrayReader:
         self._depth = 0
         self._start = 0
         self._in_string = False
+        self._brackets = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take bytes, split anywhere; give the objects that are complete.
+        """Take bytes, split anywhere; give the objects that are complete. What is between them and does not
+        belong there is given, too: it cannot be read.
 
         :raises ampproxy.wire.sse.EventTooLargeError: an object grew past the limit.
         """
@@ -43,15 +47,15 @@ class ArrayReader:
                 break
         else:
             self._at = len(self._buffer)
-        self._trim()
+        self._trim(found)
         if len(self._buffer) > self._limit:
             raise EventTooLargeError(f"An event of the stream is larger than {self._limit} bytes.")
         return found
 
     @property
     def pending(self) -> bool:
-        """Whether an object began and did not end."""
-        return self._depth > 0
+        """Whether an object, or the array, began and did not end."""
+        return self._depth > 0 or self._brackets > 0
 
     def _step(self, mark: bytes, at: int, found: list[bytes]) -> bool:
         """Take one mark; false if the next byte must be awaited."""
@@ -68,6 +72,7 @@ class ArrayReader:
             self._in_string = True
         elif mark == b"{":
             if self._depth == 0:
+                self._between(at, found)
                 self._start = at
             self._depth += 1
         elif mark == b"}" and self._depth:
@@ -77,8 +82,16 @@ class ArrayReader:
                 self._start = at + 1
         return True
 
-    def _trim(self) -> None:
+    def _between(self, end: int, found: list[bytes]) -> None:
+        gap = self._buffer[self._start : end]
+        self._brackets += gap.count(b"[") - gap.count(b"]")
+        if foreign := gap.strip(_BETWEEN):
+            found.append(bytes(foreign))
+
+    def _trim(self, found: list[bytes]) -> None:
         cut = self._start if self._depth else min(self._at, len(self._buffer))
+        if not self._depth:
+            self._between(cut, found)
         del self._buffer[:cut]
         self._at -= cut
         self._start = 0
@@ -139,7 +152,8 @@ class GeminiStreamParser:
             self._slow(payload, out)
         if answer.over:
             return out
-        if not answer.whole or (self._array is not None and self._array.pending):
+        cut = (self._sse is not None and self._sse.cut) or (self._array is not None and self._array.pending)
+        if cut or not answer.whole:
             raise TruncatedStream
         answer.finish(out)
         return out

@@ -140,6 +140,13 @@ class Chunk(msgspec.Struct, rename="camel"):
     model_status: Json = ABSENT
     error: Json = ABSENT
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether nothing of an answer is in it."""
+        return self.candidates is None and all(
+            value is None or value is ABSENT for value in msgspec.structs.astuple(self)[1:]
+        )
+
 
 class RawChunk(msgspec.Struct):
     """The same, with its parts as they came."""

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects._common import Members, bad_answer, loads, read_answer, to_raw, without_nulls
-from ampproxy.dialects._openai import chat_usage, error_from
+from ampproxy.dialects._openai import chat_usage, error_from, not_an_answer
 from ampproxy.dialects.openai_chat.parse_messages import CallMessage, FunctionCall, call_part
 from ampproxy.dialects.openai_chat.parse_parts import source_of
 from ampproxy.dialects.openai_chat.wire import (
@@ -83,9 +83,9 @@ def parse_response(body: bytes) -> ChatResponse:
     """
     answer = read_answer(_ANSWER, body)
     if bytes(answer.error) != b"null":
-        raise UpstreamFault(error_from(loads(body)))
-    if answer.choices is None:
-        raise bad_answer("The vendor's answer has no 'choices'.")
+        raise UpstreamFault(error_from(loads(body)), retryable=True)
+    if not answer.choices:
+        raise not_an_answer(loads(body), "The vendor's answer has no 'choices'.")
     ids = CallIds()
     ids.answer(answer.id, answer.created)
     choices = {
@@ -113,7 +113,7 @@ def parse_response(body: bytes) -> ChatResponse:
 
 def _candidate(choice: _Choice, number: int, ids: CallIds) -> Candidate:
     if error := broken_end(choice.finish_reason):
-        raise UpstreamFault(error)
+        raise UpstreamFault(error, retryable=True)
     message = choice.message
     calls = _calls(message, number, ids)
     parts = (*_words(message), *_media(message), *calls)

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects._common import loads, read_answer
-from ampproxy.dialects._openai import chat_usage, error_from
+from ampproxy.dialects._common import bad_answer, loads, no_answer, read_answer
+from ampproxy.dialects._openai import chat_usage, error_from, is_chunk, no_chunk
 from ampproxy.dialects.openai_chat.repeat import Repeat
 from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
 from ampproxy.dialects.openai_chat.wire import NULL, CallIds
@@ -27,7 +27,7 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.wire.sse import BlockSplitter, EventTooLargeError, parse_block
+from ampproxy.wire.sse import BlockSplitter, EventTooLargeError, is_cut, parse_block
 
 
 class _Chunk(msgspec.Struct):
@@ -58,11 +58,10 @@ _CHUNK: Final = msgspec.json.Decoder(_Chunk)
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, Json])
 _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
-_NOTHING: Final = WireError("unavailable", "The vendor ended its stream without an answer.", 502)
 
 
 def _is_whole(block: bytes) -> bool:
-    data = parse_block(block)[1] or block
+    data = parse_block(block)[1]
     return data.strip() == b"[DONE]" or loads(data) is not None
 
 
@@ -86,7 +85,7 @@ class ChatStreamParser:
         try:
             return self._read(self._splitter.feed(data))
         except EventTooLargeError as problem:
-            return self._fail(WireError("unavailable", str(problem), 502))
+            return self._fail(bad_answer(str(problem)).error)
 
     def end(self) -> list[Event]:
         """See :class:`~ampproxy.dialects.base.StreamParser`.
@@ -95,8 +94,11 @@ class ChatStreamParser:
         """
         rest = self._splitter.rest.strip(b"\n")
         # An event that was cut off tells nothing; one that only lacks its blank line does.
-        out = [] if self._over or not _is_whole(rest) else self._read([rest])
+        whole = _is_whole(rest)
+        out = [] if self._over or not whole else self._read([rest])
         if not self._over:
+            if is_cut(rest) and not whole:
+                raise TruncatedStream
             if not self._choices or not all(choice.ended for choice in self._choices.values()):
                 raise TruncatedStream
             self._complete(out)
@@ -136,10 +138,8 @@ class ChatStreamParser:
     def _block(self, block: bytes, out: list[Event]) -> None:
         name, data = parse_block(block)
         if not data:
-            # A server that answers with bare JSON in place of a stream tells of an error.
-            if block.lstrip()[:1] == b"{":
-                out += self._fail(error_from(loads(block, {})))
-        elif name == b"error":
+            return
+        if name == b"error":
             out += self._fail(error_from(loads(data, data.decode("utf-8", "replace"))))
         elif data.strip() == b"[DONE]":
             self._complete(out)
@@ -161,6 +161,9 @@ class ChatStreamParser:
         if chunk.error is not NULL and bytes(chunk.error) != b"null":
             out += self._fail(error_from(loads(data)))
             return
+        if chunk.choices is None and not is_chunk(found := loads(data, {})):
+            out += self._fail(no_chunk(found).error)
+            return
         if not self._started and not self._start(chunk, data, out):
             return
         for wire in chunk.choices or ():
@@ -181,10 +184,6 @@ class ChatStreamParser:
             members = _MEMBERS.decode(data)
         except (UpstreamFault, ValueError, RecursionError):
             head, members = _Head(), {}
-        if chunk.choices is None and chunk.usage is None and head.id is None:
-            if members.keys() & {"message", "detail", "msg"}:
-                out += self._fail(error_from(loads(data)))
-            return False
         if not chunk.choices and chunk.usage is None and not head.id:
             return False
         self._started = True
@@ -198,7 +197,7 @@ class ChatStreamParser:
 
     def _complete(self, out: list[Event]) -> None:
         if not self._started or not self._choices:
-            out += self._fail(_NOTHING)
+            out += self._fail(no_answer().error)
             return
         ends: list[Event] = []
         for choice in sorted(self._choices.values(), key=lambda choice: choice.number):

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects._common import Members, bad_answer, encode, loads, read_answer, without_nulls
-from ampproxy.dialects._openai import chat_usage, chat_usage_body, error_from
+from ampproxy.dialects._common import Members, encode, loads, read_answer, without_nulls
+from ampproxy.dialects._openai import chat_usage, chat_usage_body, error_from, not_an_answer
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.openai_completions.wire import (
     ChoiceWire,
@@ -44,16 +44,15 @@ def parse_response(body: bytes) -> ChatResponse:
     """
     answer = read_answer(_ANSWER, body)
     if bytes(answer.error) != b"null":
-        raise UpstreamFault(error_from(loads(body)))
-    if answer.choices is None:
-        raise bad_answer("The vendor's answer has no 'choices'.")
+        raise UpstreamFault(error_from(loads(body)), retryable=True)
+    if not answer.choices:
+        raise not_an_answer(loads(body), "The vendor's answer has no 'choices'.")
     members = without_nulls(read_answer(_MEMBERS, body))
     return ChatResponse(
         id=answer.id,
         model=answer.model,
         created=answer.created,
-        candidates=tuple(_candidate(choice, number) for number, choice in enumerate(answer.choices))
-        or (Candidate(),),
+        candidates=tuple(_candidate(choice, number) for number, choice in enumerate(answer.choices)),
         usage=None if answer.usage is None else chat_usage(answer.usage),
         dialect=COMPLETIONS,
         extras={name: raw for name, raw in members.items() if name not in _KNOWN},

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects._common import loads, read_answer
-from ampproxy.dialects._openai import chat_usage, error_from
+from ampproxy.dialects._common import bad_answer, loads, no_answer, read_answer
+from ampproxy.dialects._openai import chat_usage, error_from, is_chunk, no_chunk
 from ampproxy.dialects.openai_completions.wire import ChoiceWire, finished
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import COMPLETIONS, Json
@@ -57,14 +57,17 @@ class CompletionsStreamParser:
         try:
             return self._read([data for _, data in self._reader.feed(data)])
         except EventTooLargeError as problem:
-            return self._fail(WireError("unavailable", str(problem), 502))
+            return self._fail(bad_answer(str(problem)).error)
 
     def end(self) -> list[Event]:
         """See :class:`~ampproxy.dialects.base.StreamParser`."""
         # An event that was cut off tells nothing; one that only lacks its blank line does.
-        rest = [data for _, data in self._reader.end() if data == b"[DONE]" or loads(data) is not None]
+        last = self._reader.end()
+        rest = [data for _, data in last if data == b"[DONE]" or loads(data) is not None]
         out = [] if self._over else self._read(rest)
         if not self._over:
+            if self._reader.cut or len(rest) < len(last):
+                raise TruncatedStream
             if not self._words or self._open.keys() - self._words.keys():
                 raise TruncatedStream
             self._complete(out)
@@ -85,6 +88,8 @@ class CompletionsStreamParser:
                 continue
             if bytes(chunk.error) != b"null":
                 out += self._fail(error_from(loads(data)))
+            elif chunk.choices is None and not is_chunk(found := loads(data, {})):
+                out += self._fail(no_chunk(found).error)
             else:
                 self._chunk(chunk, out)
         return out
@@ -109,6 +114,9 @@ class CompletionsStreamParser:
             out.append(UsageReport(chat_usage(chunk.usage)))
 
     def _complete(self, out: list[Event]) -> None:
+        if not self._open:
+            out += self._fail(no_answer().error)
+            return
         self._over = True
         out += [PartClosed(index) for index in self._open.values() if index >= 0]
         out += [finished(self._words.get(number), number) for number in sorted(self._open)]

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects._common import encode
-from ampproxy.dialects._openai import parse_error
+from ampproxy.dialects._common import bad_answer, encode, loads, no_answer
+from ampproxy.dialects._openai import not_an_answer, parse_error
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
     AnswerItem,
@@ -155,8 +155,13 @@ class ResponsesStreamParser:
         """The events of an answer that was not streamed.
 
         :raises msgspec.MsgspecError: it is not one.
+        :raises ampproxy.errors.UnreadableAnswer: likewise, for want of its members.
         """
         response = _response.decode(body)
+        if response.error is not None:
+            return [Failed(_failure(response, "failed"))]
+        if response.output is None and response.status not in _FAILURES:
+            raise not_an_answer(loads(body), "The vendor's answer has no 'output'.")
         events = self._start(response)
         events += self._terminal(response, response.status or "completed")
         return events
@@ -185,7 +190,10 @@ class ResponsesStreamParser:
     def _one(self, name: bytes, data: bytes) -> list[Event]:
         try:
             if name not in _EVENTS:
-                name = _type.decode(data).type.encode() if data != b"[DONE]" else b""
+                kind = _type.decode(data).type.encode() if data != b"[DONE]" else name
+                if not (name or kind) and data != b"[DONE]":
+                    return self._foreign(data)
+                name = kind
             if (known := _EVENTS.get(name)) is None:
                 return []
             decode, step = known
@@ -196,9 +204,14 @@ class ResponsesStreamParser:
             )
         return events
 
+    def _foreign(self, data: bytes) -> list[Event]:
+        """An object that names no type is no event."""
+        self._over = True
+        return [Failed(not_an_answer(loads(data), "The vendor's stream has an object without a type.").error)]
+
     def _broken(self, message: str) -> list[Event]:
         self._over = True
-        return [Failed(WireError("unavailable", message, 502))]
+        return [Failed(bad_answer(message).error)]
 
     def _number(self) -> int:
         self._count += 1
@@ -229,6 +242,8 @@ class ResponsesStreamParser:
         usage: list[Event] = [UsageReport(usage_from(response.usage))] if response.usage else []
         if status not in ("completed", "incomplete"):
             return [*usage, Failed(_failure(response, status))]
+        if response.output is None and not self._items:
+            return [*usage, Failed(no_answer().error)]
         events = self._remaining(response.output or [])
         return [*events, *usage, self._finished(response, status), Completed()]
 

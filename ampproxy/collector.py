@@ -1,0 +1,80 @@
+"""Garbage that only a collection finds: it is looked for when the memory has grown.
+
+Nothing here leaves bodies in cycles of references, but a library may, and Python counts objects, not bytes.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+#: Seconds between two looks.
+EVERY = 10.0
+#: A collection stops everything for some ten milliseconds: it is worth it where the process has grown by so
+#: many bytes, beside the bodies that it holds knowingly, and not again for so many seconds.
+GROWN, REST = 128 * 1024 * 1024, 60.0
+
+
+def resident() -> int | None:
+    """The bytes of memory that the process has; ``None`` where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+class Collector:
+    """Collects garbage when the memory grows.
+
+    :param held: gives the bytes that are held knowingly.
+    :param size: gives what the process has; see :func:`resident`.
+    """
+
+    def __init__(
+        self,
+        clock: IReactorTime,
+        log: Logger,
+        held: Callable[[], int],
+        *,
+        size: Callable[[], int | None] = resident,
+        collect: Callable[[], int] = gc.collect,
+    ) -> None:
+        self._clock = clock
+        self._log = log
+        self._held = held
+        self._size = size
+        self._collect = collect
+        self._before = 0
+        self._rests_until = 0.0
+
+    def start(self) -> None:
+        """Begin, with what the process has now as what it needs."""
+        size = self._size()
+        if size is not None:
+            self._before = size
+            self._clock.callLater(EVERY, self._look)
+
+    def _look(self) -> None:
+        self._clock.callLater(EVERY, self._look)
+        size, now = self._size(), self._clock.seconds()
+        if size is None:
+            return
+        needed = size - self._held()
+        self._before = min(self._before, needed)
+        if now < self._rests_until or needed - self._before < GROWN:
+            return
+        self._rests_until = now + REST
+        found = self._collect()
+        # What is left it needs, for all that can be known.
+        self._before = (self._size() or size) - self._held()
+        self._log.debug(
+            "Collected {count} objects: {before} MB of memory before, {after} MB after",
+            count=found,
+            before=round(size / 1e6),
+            after=round((self._size() or size) / 1e6),
+        )

@@ -1,0 +1,166 @@
+"""Answers in the other shape: whole where a stream was asked for, a stream where a whole answer was; and what
+is neither. Servers and proxies that know one of the two, or have fallen over, give these.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ampproxy.dialects.base import AnswerContext, Dialect
+from ampproxy.errors import UnreadableAnswer
+from ampproxy.interfaces import StreamFilter
+from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
+from ampproxy.model.events import Usage
+from ampproxy.model.fold import fold, unfold
+from ampproxy.model.request import ChatRequest
+from ampproxy.wire.sse import MAX_EVENT
+
+#: What may stand before an answer and means nothing: a byte order mark, blanks, line ends.
+_MARK = b"\xef\xbb\xbf"
+_BLANK = _MARK + b" \t\r\n"
+#: How the first line of an event stream may begin.
+_FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:")
+_STREAM = re.compile(rb"\s*(?:" + b"|".join(_FIELDS) + rb")")
+_TOLD_IN_EVENTS = frozenset((ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES))
+_WANTS_USAGE = re.compile(rb'"include_usage"\s*:\s*true\b')
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What answers are made with that no vendor says.
+
+    :param wall: seconds since the epoch.
+    :param new_id: makes an unguessable id for a prefix.
+    """
+
+    wall: Callable[[], float]
+    new_id: Callable[[str], str]
+
+
+class Shape:
+    """Gives an answer of a dialect in the other shape, in the same dialect.
+
+    :param dialect: of the account.
+    :param model: the account's name of the model, for an answer that tells none.
+    :param asked: the client's request, if it is of the same dialect: a chat that did not ask for usage in its
+        stream may fail on it. ``None``: usage is always told.
+    :ivar usage: what a whole answer that was given as a stream told of its cost.
+    """
+
+    def __init__(self, dialect: Dialect, model: str, origin: Origin, asked: bytes | None = None) -> None:
+        self.dialect = dialect
+        self._model = model
+        self._origin = origin
+        self._asked = asked
+        self.usage: Usage | None = None
+
+    def streamed(self, body: bytes) -> bytes:
+        """A whole answer as the stream that would have told it.
+
+        :raises ampproxy.errors.UpstreamFault: it is none, or it tells of an error.
+        """
+        response = self.dialect.parse_response(body)
+        self.usage = response.usage
+        renderer = self.dialect.stream_renderer(self._context())
+        return renderer.feed(unfold(response))
+
+    def whole(self, body: bytes) -> bytes:
+        """What came in place of a whole answer: the same, or if it is a stream the answer that it tells.
+
+        :raises ampproxy.errors.UpstreamFault: the stream broke off, or tells of an error.
+        """
+        body = body.removeprefix(_MARK)
+        if self.dialect.name not in _TOLD_IN_EVENTS or not self._is_stream(body):
+            return body
+        parser = self.dialect.stream_parser()
+        response = fold([*parser.feed(body), *parser.end()])
+        return self.dialect.render_response(response, self._context())
+
+    def _is_stream(self, body: bytes) -> bool:
+        if self.dialect.name == GEMINI and body[:16].lstrip(_BLANK).startswith(b"["):
+            return True
+        return _STREAM.match(body) is not None
+
+    def _context(self) -> AnswerContext:
+        usage = self._asked is None or _WANTS_USAGE.search(self._asked) is not None
+        request = ChatRequest(dialect=self.dialect.name, model=self._model, turns=(), include_usage=usage)
+        return AnswerContext(self._model, int(self._origin.wall()), self._origin.new_id, request)
+
+
+def opened(inner: StreamFilter, shape: Shape) -> StreamFilter:
+    """What an account's stream goes through first. How a dialect that is not of these five tells its streams
+    is for that dialect to know.
+    """
+    return Opened(inner, shape) if shape.dialect.name in _TOLD_IN_EVENTS else inner
+
+
+class Opened:
+    """A stream's first bytes tell what it is; an :class:`~ampproxy.interfaces.StreamFilter`.
+
+    A stream goes on to the filter at once. A JSON object in its place is gathered, and then told as the
+    stream that it would have been. Anything else is refused with its first bytes.
+
+    :param inner: what an account's stream goes through.
+    """
+
+    def __init__(self, inner: StreamFilter, shape: Shape) -> None:
+        self._inner = inner
+        self._shape = shape
+        self._decided = False
+        self._held: list[bytes] = []
+        self._size = 0
+        self._gathers = False
+
+    def feed(self, data: bytes) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
+        if self._decided:
+            return self._inner.feed(data)
+        self._hold(data)
+        return b"" if self._gathers else self._decide()
+
+    def end(self) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
+        if self._decided:
+            return self._inner.end()
+        body = b"".join(self._held)
+        if not body.strip(_BLANK):
+            raise UnreadableAnswer("The vendor's answer is empty.")
+        if self._gathers:
+            body = self._shape.streamed(body.lstrip(_BLANK))
+        self._decided = True
+        return self._inner.feed(body) + self._inner.end()
+
+    @property
+    def complete(self) -> bool:
+        """See :attr:`ampproxy.interfaces.StreamFilter.complete`."""
+        return self._inner.complete
+
+    def keepalive(self) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
+        return self._inner.keepalive()
+
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._size += len(data)
+        if self._size > MAX_EVENT:
+            raise UnreadableAnswer(
+                f"The vendor's answer to a stream is no stream and larger than {MAX_EVENT} bytes."
+            )
+
+    def _decide(self) -> bytes:
+        held = b"".join(self._held)
+        start = held.lstrip(_BLANK)
+        if start.startswith(b"{"):
+            self._gathers = True
+        elif self._is_stream(start):
+            self._decided = True
+            self._held = []
+            return self._inner.feed(held)
+        elif start and not any(field.startswith(start) for field in _FIELDS):
+            raise UnreadableAnswer("The vendor sent no stream of events where one was expected.")
+        return b""
+
+    def _is_stream(self, start: bytes) -> bool:
+        return start.startswith(_FIELDS) or (self._shape.dialect.name == GEMINI and start.startswith(b"["))

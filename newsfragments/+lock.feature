@@ -1,0 +1,1 @@
+Every package is locked at one version with its hashes (`requirements/`, `make lock`, `make audit`), and `make` and the Dockerfile install only that; `make run` installs the 26 packages that it needs.

@@ -1,0 +1,107 @@
+"""Long requests and answers are translated apart from the reactor, short ones in their turn."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ampproxy.relay.record import Outcome
+from ampproxy.relay.workers import LARGE, Workers
+from ampproxy.resources.gateway import Gateway
+from ampproxy.resources.root import Root
+from tests.relay.test_workers import Threads
+from tests.resources.harness import CONFIG, World
+
+CHAT = CONFIG + (
+    "openai-compatibility:\n  - {name: other, base-url: http://chat.test/v1, api-key-entries: [{api-key: k}],"
+    " models: [{name: real, alias: chat-local}]}\n"
+)
+WORDS = "word " * (LARGE // 5 + 1)
+AMP = "/api/provider/anthropic/v1/messages"
+JSON = {"Content-Type": ["application/json"]}
+
+
+def world(threads: Threads) -> World:
+    """A gateway whose threads end when the test says so."""
+    made = World(CHAT)
+    made.gateway = Gateway(made.config, replace(made.gateway.around, workers=Workers(threads)))
+    made.site.resource = Root(made.gateway)
+    return made
+
+
+def asked(words: str, model: str = "chat-local") -> bytes:
+    return json.dumps(
+        {"model": model, "max_tokens": 5, "messages": [{"role": "user", "content": words}]}
+    ).encode()
+
+
+def answered(words: str) -> bytes:
+    message = {"role": "assistant", "content": words}
+    return json.dumps(
+        {"id": "c", "model": "real", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
+    ).encode()
+
+
+def test_short_ones_stay_in_their_turn() -> None:
+    """A short question is asked in the turn in which it came, and its answer said in the turn of its end."""
+    threads = Threads()
+    made = world(threads)
+    connection = made.request("POST", AMP, body=asked("hi"))
+    made.client.sent[0].respond_whole(200, answered("hello"), JSON)
+    assert not threads.jobs
+    assert b"hello" in connection.answer
+
+
+def test_long_ones_are_translated_apart() -> None:
+    """A long question is cleaned and translated in threads, and so is a long answer; both arrive whole."""
+    threads = Threads()
+    made = world(threads)
+    connection = made.request("POST", AMP, body=asked(WORDS))
+    assert (len(threads.jobs), made.client.sent) == (1, [])  # cleaned
+    threads.end()
+    assert (len(threads.jobs), made.client.sent) == (1, [])  # translated
+    threads.end()
+    (sent,) = made.client.sent
+    assert json.loads(sent.body)["messages"] == [{"role": "user", "content": WORDS}]
+    sent.respond_whole(200, answered(WORDS), JSON)
+    assert len(threads.jobs) == 1
+    threads.end()
+    made.turn()
+    assert WORDS.encode() in connection.answer
+
+
+def test_what_only_passes_is_not_kept_waiting() -> None:
+    """A long request that goes on as it came needs no thread."""
+    threads = Threads()
+    made = world(threads)
+    made.request("POST", "/v1/messages", body=asked(WORDS, "claude-local"))
+    assert not threads.jobs
+    assert len(made.client.sent) == 1
+
+
+@pytest.mark.parametrize("jobs", [0, 1])
+def test_a_client_that_leaves_meanwhile(jobs: int) -> None:
+    """Its request is over at once; what the thread makes of it later goes nowhere."""
+    threads = Threads()
+    made = world(threads)
+    connection = made.request("POST", AMP, body=asked(WORDS))
+    for _ in range(jobs):
+        threads.end()
+    connection.leave()
+    assert made.exchanges[-1]["outcome"] == Outcome.CLIENT_LEFT.value
+    while threads.jobs:
+        threads.end()
+    assert made.client.sent == []
+
+
+def test_a_bad_long_request() -> None:
+    """A mistake in a long request is told as it is in a short one."""
+    threads = Threads()
+    made = world(threads)
+    connection = made.request("POST", AMP, body=asked(WORDS).replace(b'"user"', b'"odd"'))
+    while threads.jobs:
+        threads.end()
+    assert b"400" in connection.answer.partition(b"\r\n")[0]
+    assert b"messages[0].role" in connection.answer
