@@ -51,7 +51,7 @@ def beside(file: Path | None, at: str = "") -> Config:
     :raises click.ClickException: there is none.
     """
     path, home = named(file), Path.home()
-    config = load(path, environ=os.environ, home=home, lenient=True)
+    config = load(path, environ=os.environ, home=home, lenient=True, pems=False)
     if not config.unseen:
         return config
     running = _running(config, at)
@@ -62,6 +62,7 @@ def beside(file: Path | None, at: str = "") -> Config:
         environ=os.environ,
         home=home,
         lenient=True,
+        pems=False,
         elsewhere=running.environ,
         read=lambda one: _read(one, path, running),
     )

@@ -77,12 +77,13 @@ def load(
     read: Callable[[Path], bytes] = read_file,
     elsewhere: Mapping[str, str] = _NOTHING,
     lenient: bool = False,
+    pems: bool = True,
 ) -> Config:
     """Read and parse a configuration file.
 
     :param environ: where ``${NAME}`` looks.
     :param elsewhere: where it looks for what is not there.
-    :param lenient: see :func:`parse`.
+    :param lenient: see :func:`parse`; so ``pems``.
     :param home: what ``~`` stands for.
     :param read: gives what a file holds: this one, those of secrets, the listener's PEM files; raises
         ``OSError``.
@@ -105,6 +106,7 @@ def load(
         folder=path.absolute().parent,
         elsewhere=elsewhere,
         lenient=lenient,
+        pems=pems,
     )
     return replace(config, source=path)
 
@@ -126,6 +128,7 @@ def parse(
     folder: Path = Path("/"),
     elsewhere: Mapping[str, str] = _NOTHING,
     lenient: bool = False,
+    pems: bool = True,
 ) -> Config:
     """Make a configuration of its text.
 
@@ -137,9 +140,10 @@ def parse(
     :param lenient: whether what is not here is no error where it may be a secret: a variable that is not set,
         a file that cannot be read. Stand-ins take its place, and ``Config.unseen`` names them. Not for the
         service.
+    :param pems: whether the listener's certificate and key have to be there: not for who only asks it.
     :raises ConfigError: something is wrong; it holds all complaints, in the order of the file.
     """
-    reading = Reading(name, environ, home, read_secret, read_pem, folder, elsewhere, lenient)
+    reading = Reading(name, environ, home, read_secret, read_pem, folder, elsewhere, lenient, pems)
     root = document.compose(text, reading.complain)
     config = None
     if isinstance(root, document.Mapping):

@@ -48,6 +48,7 @@ class Reading:
     :param folder: where relative paths begin.
     :param elsewhere: variables that are looked for behind those of ``environ``.
     :param lenient: whether a secret that is not here is no error: a stand-in takes its place.
+    :param pems: whether the listener's certificate and key have to be there.
     :ivar unseen: what stand-ins were put in for.
     :ivar literal: the settings whose secrets stand in the file itself.
     """
@@ -60,6 +61,7 @@ class Reading:
     folder: Path = Path("/")
     elsewhere: MappingOf[str, str] = field(default_factory=dict)
     lenient: bool = False
+    pems: bool = True
     unseen: list[Unseen] = field(default_factory=list)
     literal: list[str] = field(default_factory=list)
     complaints: list[tuple[int, str]] = field(default_factory=list)
@@ -176,8 +178,15 @@ class Place:
         """
         if not self.reading.lenient:
             raise absent
+        return self.missing(absent.what)
+
+    def missing(self, what: str) -> Unseen:
+        """A stand-in for the value of this place, taken note of.
+
+        :param what: the variable or the file that is not to be had.
+        """
         reference = self.node.text if isinstance(self.node, Scalar) else ""
-        found = Unseen(reference, self.key, absent.what)
+        found = Unseen(reference, self.key, what)
         if str(found) not in map(str, self.reading.unseen):
             self.reading.unseen.append(found)
         return found

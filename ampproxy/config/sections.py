@@ -50,19 +50,20 @@ def _pem(found: Found, field: str) -> bytes | None:
     elif field in found.values:
         try:
             return found.place.reading.read_pem(found.values[field])
-        except (FileNotFoundError, IsADirectoryError):
-            found.at(field).complain("there is no such file: expected the path of a PEM file")
-        except PermissionError as error:
-            if not found.place.reading.lenient:
-                found.at(field).complain(f"cannot be read: {error.strerror}")
-                return None
-            found.at(field).reading.unseen.append(
-                Unseen("", found.at(field).key, f"{found.values[field]}: {error.strerror}")
-            )
-            return b"unseen"
         except OSError as error:
-            found.at(field).complain(f"cannot be read: {error.strerror or type(error).__name__}")
+            if found.place.reading.lenient and isinstance(error, PermissionError):
+                found.at(field).missing(f"{found.values[field]}: {error.strerror}")
+            elif found.place.reading.pems:
+                found.at(field).complain(_unreadable_pem(error))
+                return None
+            return b"unseen"
     return None
+
+
+def _unreadable_pem(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError | IsADirectoryError):
+        return "there is no such file: expected the path of a PEM file"
+    return f"cannot be read: {error.strerror or type(error).__name__}"
 
 
 def _client_keys(place: Place) -> tuple[Secret, ...]:

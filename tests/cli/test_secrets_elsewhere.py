@@ -93,6 +93,30 @@ def test_stand_ins(file: Path) -> None:
     assert len(strict.value.complaints) == len(places)
 
 
+def test_private_key_of_another_user() -> None:
+    """The listener's key, too, may be only the service's to read; where it is not at all is an error."""
+    text = "tls: {enable: true, cert: /c.pem, key: '${CREDENTIALS_DIRECTORY}/k.pem'}\n"
+
+    def read(error: type[OSError]):
+        def read(path: Path) -> bytes:
+            if path.name == "c.pem":
+                raise error(13, "No luck")
+            return text.encode()
+
+        return read
+
+    file, home = Path("/x/config.yaml"), Path("/")
+    config = load(file, environ={}, home=home, read=read(PermissionError), lenient=True)
+    assert {str(one) for one in config.unseen} == {
+        "tls.cert (/c.pem: No luck)",
+        "tls.key (CREDENTIALS_DIRECTORY)",
+    }
+    with pytest.raises(ConfigError, match="there is no such file"):
+        load(file, environ={}, home=home, read=read(FileNotFoundError), lenient=True)
+    with pytest.raises(ConfigError, match="No luck"):
+        load(file, environ={}, home=home, read=read(PermissionError))
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
