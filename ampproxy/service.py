@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.application.service import Service
@@ -316,6 +318,10 @@ class GatewayService(Service):
             self._since,
             pid=os.getpid(),
             version=__version__,
+            user=_user(os.geteuid()),
+            config="" if self._config.source is None else str(self._config.source.absolute()),
+            auth_dir=str(self._config.auth_dir),
+            state_dir="" if self._around.state is None else str(self._around.state),
             listening=tuple(describe(port) for port in self.ports),
             running=self._around.running.count,
             reload=None if self.watch is None else self.watch.last,
@@ -465,6 +471,15 @@ class GatewayService(Service):
         until = self._reactor.seconds() + most
         while condition() and self._reactor.seconds() < until:
             await deferLater(self._reactor, 0.05)
+
+
+@cache
+def _user(uid: int) -> str:
+    """The name of a user, or the number of one that has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 def _proxies(config: Config) -> set[str]:

@@ -51,6 +51,10 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
 
     :param generation: how often a configuration was put in force, those of earlier processes included.
     :param since: when the one that is in force was, in seconds since the epoch.
+    :param user: whom it runs as.
+    :param config: the file that its configuration comes from; empty: none.
+    :param state_dir: where it keeps the ledger and what has been spent; empty: nowhere.
+    :param auth_dir: where its logins are.
     :param running: exchanges and tunnels under way.
     :param reload: the last reading of the file after the first.
     """
@@ -60,6 +64,10 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     since: float
     pid: int = 0
     version: str = ""
+    user: str = ""
+    config: str = ""
+    state_dir: str = ""
+    auth_dir: str = ""
     listening: tuple[str, ...] = ()
     running: int = 0
     reload: ReloadReport | None = None

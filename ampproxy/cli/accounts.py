@@ -30,7 +30,7 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
     The state is asked of the service at its configured address. If it does not run, the list is the
     configuration's.
     """
-    config = with_logins(read_config(file))
+    config = with_logins(read_config(file, at=at))
     told, why = ask(config, at)
     if told is None:
         click.echo(f"The state of the accounts is not known: {why}", err=True)
@@ -48,18 +48,26 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
 
 def ask(config: Config, at: str = "") -> tuple[Report | None, str]:
     """What the running service tells, or ``None`` and why it does not."""
-    asker = Asker(config, at)
     try:
-        answer = asker.ask(PATH)
-        if answer.status != 200:
-            raise NotAnswered(
-                f"{asker.where} answered with status {answer.status}: does another program or version run"
-                " there?"
-            )
-        told: Report = answer.read(Report)
+        return fetch(config, at), ""
     except NotAnswered as error:
         return None, str(error)
-    return told, ""
+
+
+def fetch(config: Config, at: str = "") -> Report:
+    """What the running service tells.
+
+    :raises NotAnswered: it does not; says why.
+    """
+    asker = Asker(config, at)
+    asker.mine()
+    answer = asker.ask(PATH)
+    if answer.status != 200:
+        raise NotAnswered(
+            f"{asker.where} answered with status {answer.status}: does another program or version run there?"
+        )
+    told: Report = answer.read(Report)
+    return told
 
 
 def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iterator[str]:

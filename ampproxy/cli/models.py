@@ -12,8 +12,9 @@ from typing import Any
 import click
 import msgspec
 
-from ampproxy.cli.accounts import ask
-from ampproxy.cli.configured import config_option, read_config, with_logins
+from ampproxy.cli.accounts import fetch
+from ampproxy.cli.asking import NoKey, NotAnswered, OtherConfiguration
+from ampproxy.cli.configured import config_option, demand, read_config, with_logins
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
 from ampproxy.relay.model_cache import ModelCache, cache_folder
@@ -61,8 +62,16 @@ def command(file: Path | None, refresh: bool, as_json: bool) -> None:
     any name of the vendor's family is tried).
     """
     config = with_logins(read_config(file))
+    if refresh:
+        demand(config.unseen, "--refresh")
     known = _refreshed(config) if refresh else kept_models(config)
-    told, _ = ask(config)
+    told = None
+    try:
+        told = fetch(config)
+    except (NoKey, OtherConfiguration) as error:
+        click.echo(f"The state of the accounts is not known: {error}", err=True)
+    except NotAnswered:
+        pass
     found = rows(config, known, () if told is None else told.accounts)
     if as_json:
         click.echo(msgspec.json.encode(found).decode())

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from ampproxy.cli.asking import Asker, NotAnswered, at_option, complain, described, insist
-from ampproxy.cli.configured import config_option
+from ampproxy.cli.asking import Asker, NotAnswered, at_option, complain, insist
+from ampproxy.cli.configured import beside, config_option
 from ampproxy.errors import ConfigError
 from ampproxy.status import ReloadReport, Status
 
@@ -34,7 +34,7 @@ def command(file: Path | None, at: str) -> None:
     has.
     """
     try:
-        asker = Asker(described(file), at)
+        asker = Asker(beside(file, at), at)
     except ConfigError as error:
         complain(error)
         click.echo("The file was not put in force.", err=True)
@@ -61,7 +61,7 @@ def ask(asker: Asker) -> tuple[Status, ReloadReport]:
 
     :raises NotAnswered: it was not to be reached.
     """
-    before = asker.state()
+    before = asker.mine()
     answer = asker.ask(PATH, "POST")
     if answer.status not in (200, 409):
         raise NotAnswered(f"{asker.where} answered with status {answer.status}.")

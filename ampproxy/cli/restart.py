@@ -19,10 +19,9 @@ from ampproxy.cli.asking import (
     NotThere,
     at_option,
     complain,
-    described,
     insist,
 )
-from ampproxy.cli.configured import config_option
+from ampproxy.cli.configured import beside, config_option
 from ampproxy.errors import ConfigError
 from ampproxy.status import Status
 
@@ -42,14 +41,14 @@ def command(file: Path | None, at: str) -> None:
     status 1 if it does not: then the old one goes on, and why is printed.
     """
     try:
-        config = described(file)
+        config = beside(file, at)
     except ConfigError as error:
         complain(error)
         click.echo("With this file the service would not start, so it was not restarted.", err=True)
         raise SystemExit(1) from None
     asker = Asker(config, at)
     try:
-        before = insist(asker.state, time.sleep)
+        before = insist(asker.mine, time.sleep)
     except NotAnswered as error:
         raise click.ClickException(f"the service could not be asked: {error}") from None
     _signal(before.pid)

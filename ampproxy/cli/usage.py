@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+import textwrap
 import time
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
@@ -14,6 +15,7 @@ from pathlib import Path
 import click
 
 from ampproxy.cli.configured import config_option, read_config, with_logins
+from ampproxy.cli.kept import kept
 from ampproxy.config.readers import is_loopback
 from ampproxy.config.schema import Config
 from ampproxy.credentials.names import account_name
@@ -99,15 +101,17 @@ def command(
         raise click.UsageError("--json and --csv exclude each other")
     if since is not None and until is not None and until <= since:
         raise click.UsageError("--until is no later than --since")
-    config = read_config(file)
+    place = kept(read_config(file))
+    config = place.config
+    path = place.folder / NAME
     span = Span(since, until)
     try:
         prices = price_book(with_logins(config))
-        with closing(open_to_read(config.state_dir / NAME)) as connection:
+        with closing(open_to_read(path)) as connection:
             reading = read(connection, span, DIMENSIONS[by].read, sameness(by, prices))
     except LedgerError as error:
         off = "" if config.ledger.enable else " (ledger: false)"
-        raise click.ClickException(f"{error}{off}") from None
+        raise click.ClickException(f"{error}{off} ({place.whose.rstrip('.')})") from None
     found = report(reading.lines, by, prices)
     if top is not None:
         found.groups = shortened(found.groups, top)
@@ -115,14 +119,17 @@ def command(
     if not config.ledger.enable:
         remarked.append("Nothing new is kept (ledger: false): these are exchanges of before.")
     if as_json:
-        about = {"since": _iso(since), "until": _iso(until), "notes": remarked}
+        about = {"ledger": str(path), "since": _iso(since), "until": _iso(until), "notes": remarked}
         click.echo(json.dumps({**about, **to_json(found)}, indent=2))
     elif as_csv:
         click.echo(to_csv(found), nl=False)
-        for note in remarked:
+        for note in (f"From {path}, {place.whose}", *remarked):
             click.echo(note, err=True)
     else:
         _show(found, remarked, span, prices, top)
+        click.echo()
+        for line in _whole_words(f"From {path}, {place.whose}"):
+            click.echo(line)
 
 
 def price_book(config: Config) -> PriceBook:
@@ -177,6 +184,12 @@ def _show(found: Report, remarked: list[str], span: Span, prices: PriceBook, top
         sentences.append(f"Prices: the shipped table of {prices.shipped.as_of}{own}.")
     for sentence in sentences:
         click.echo("\n" + click.wrap_text(sentence, width=min(shutil.get_terminal_size().columns, 100)))
+
+
+def _whole_words(sentence: str) -> list[str]:
+    """The sentence in lines; a path, which is to be copied, in one."""
+    width = min(shutil.get_terminal_size().columns, 100)
+    return textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False)
 
 
 def _iso(moment: int | None) -> str | None:
