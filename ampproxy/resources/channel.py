@@ -91,8 +91,10 @@ class GatewayChannel(HTTPChannel):
         if self._refused:
             # What is behind a request that is none is no request either.
             return
+        # Then this was sent ahead, and the answer before it is just ending: whoever receives goes on with it.
+        nested = self._busyReceiving
         LineReceiver.dataReceived(self, data)
-        if self.line_mode and self._buffer:
+        if self.line_mode and self._buffer and not nested:
             self._check_begun(len(data))
         if self._handlingRequest or self.lingering or self.transport.disconnecting:
             self._in_headers = False
