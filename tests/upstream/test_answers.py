@@ -1,4 +1,4 @@
-"""Answers that are not HTTP, or can be read in two ways: an honest error, and a connection never used again."""
+"""Answers that are not HTTP, or can be read in two ways: honest errors, on connections never used again."""
 
 from __future__ import annotations
 
