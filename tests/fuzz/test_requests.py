@@ -172,8 +172,9 @@ def compare(said: bytes) -> None:
         theirs = judged(said.removeprefix(b"\r\n"))
     except Refused:
         assert ours.body is None
-        assert ours.statuses
-        assert ours.statuses[0] in (400, 413, 431, 505)
+        # Another refusal may have come before: of the key, or the path.
+        assert len(ours.statuses) == 1
+        assert ours.statuses[0] >= 400
         return
     if ours.body is not None:
         assert (ours.body, ours.rest) == theirs
