@@ -149,7 +149,7 @@ def judged(said: bytes) -> tuple[bytes, bytes] | None:
         try:
             event = connection.next_event()
         except h11.RemoteProtocolError as error:
-            raise Refused from error
+            raise Refused(str(error)) from error
         if isinstance(event, h11.Data):
             body += bytes(event.data)
         elif isinstance(event, h11.EndOfMessage):
@@ -170,11 +170,12 @@ def compare(said: bytes) -> None:
     try:
         # One empty line before a request is to be ignored (RFC 9112, section 2.2), which h11 does not.
         theirs = judged(said.removeprefix(b"\r\n"))
-    except Refused:
+    except Refused as refused:
         assert ours.body is None
         # Another refusal may have come before: of the key, or the path.
-        assert len(ours.statuses) == 1
         assert ours.statuses[0] >= 400
+        # Without a host, too, it is clear where a request ends.
+        assert len(ours.statuses) == 1 or "Host" in str(refused)
         return
     if ours.body is not None:
         assert (ours.body, ours.rest) == theirs
