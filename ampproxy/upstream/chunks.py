@@ -7,7 +7,7 @@ takes them one by one, which is half of what a relayed stream costs.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -34,15 +34,16 @@ from twisted.web.http import (
 from ampproxy.upstream.closing import Closing
 from ampproxy.upstream.handshake import MAX_HEAD, MAX_LINES, HandshakeRefused, HeadLimit
 from ampproxy.wire.framing import (
+    CONTROLS,
     MAX_LENGTH,
     BadMessage,
     answer_length,
-    check_answer_line,
     check_begun,
     check_status_line,
     check_trailer,
 )
 
+_CR = 13
 #: A chunk's size line without extensions (RFC 9112, section 7.1), of a size that fits in memory.
 _SIZE = re.compile(rb"([0-9a-fA-F]{1,7})\r\n")
 #: Bytes of extensions that any chunk may have, beside twice its own size.
@@ -158,31 +159,34 @@ class AnswerParser(HTTPClientParser):
     limit: HeadLimit
     MAX_LENGTH = MAX_HEAD
     _transferDecoders = {b"chunked": ChunkDecoder}  # noqa: RUF012 - the base class's
-    _end = b""
+    _controls = 0
     _measured = False
+    options: Collection[bytes] = ()
 
     def lineReceived(self, line: bytes) -> None:
         """One line of a head."""
-        if self.state == STATUS:
+        begins = self.state == STATUS
+        if begins:
             self.limit.begin()
-            self._end = line[-1:] if line.endswith(b"\r") else b""
         self.limit.take(len(line) + 1)
         try:
-            self._check(line)
+            if begins:
+                self._check_first(line)
+            elif len(line) - len(line.translate(None, CONTROLS)) != self._controls:
+                raise BadMessage("a control character, or mixed line ends, in its headers")
+            elif self._controls and line[-1] != _CR:
+                raise BadMessage("mixed line ends in its headers")
             super().lineReceived(line)  # type: ignore[no-untyped-call]
         except BadMessage as bad:
             raise HandshakeRefused(f"answered with {bad.words}") from None
+        except (ValueError, AttributeError):
+            # The base class's, for a header without a colon or a good name, or one that goes on before any.
+            raise HandshakeRefused("answered with a line among its headers that is no header") from None
 
-    def _check(self, line: bytes) -> None:
-        text = line.removesuffix(self._end) if self._end else line
-        if self._end and len(text) == len(line):
-            raise BadMessage("mixed line ends in its headers")
-        if self.state == STATUS:
-            check_status_line(text)
-        elif text:
-            check_answer_line(text)
-            if text[0] in b" \t" and self._partialHeader is None:
-                raise BadMessage("a line among its headers that is no header")
+    def _check_first(self, line: bytes) -> None:
+        # Each line after it has as many control characters: the CR at its end, or none.
+        self._controls = int(line.endswith(b"\r"))
+        check_status_line(line.removesuffix(b"\r"))
 
     def lineLengthExceeded(self, line: bytes) -> None:
         """One line alone is too long."""
@@ -193,10 +197,18 @@ class AnswerParser(HTTPClientParser):
         status = self.response.code
         if status == SWITCHING:
             raise BadMessage("another protocol, for which nobody asked")
-        self._drop_named()
+        values = self.connHeaders.getRawHeaders(b"Connection")
+        if values:
+            self._drop_named(values)
         if status >= 200 and status not in self.NO_BODY_CODES and self.request.method != b"HEAD":
             self._check_framing()
         super().allHeadersReceived()  # type: ignore[no-untyped-call]
+
+    def _drop_named(self, values: Sequence[bytes]) -> None:
+        # Here and nowhere else it is known: of an answer's headers Twisted shows no "Connection".
+        self.options = {option.strip().lower() for value in values for option in value.split(b",")}
+        for option in self.options.difference((b"",)):
+            self.headers.removeHeader(option)
 
     def _check_framing(self) -> None:
         codings = self.connHeaders.getRawHeaders(b"Transfer-Encoding", ())
@@ -204,17 +216,6 @@ class AnswerParser(HTTPClientParser):
         if codings and self.response.version < (b"HTTP", 1, 1):
             raise BadMessage("a Transfer-Encoding, which HTTP/1.0 does not have")
         self._measured = bool(codings) or length is not None
-
-    def options(self) -> list[bytes]:
-        """What ``Connection`` names, in lower case."""
-        values = self.connHeaders.getRawHeaders(b"Connection", ())
-        return [option.strip().lower() for value in values for option in value.split(b",")]
-
-    def _drop_named(self) -> None:
-        # Here and nowhere else it is known: of an answer's headers Twisted shows no "Connection".
-        for option in self.options():
-            if option:
-                self.headers.removeHeader(option)
 
     def _finished(self, rest: bytes) -> None:
         if not (rest and self._measured):
@@ -286,7 +287,7 @@ class Connection(HTTP11ClientProtocol):
         # "close".
         parser, request = self._parser, self._currentRequest
         if parser is not None and request is not None:
-            options = parser.options()
+            options = parser.options
             kept = (
                 b"close" not in options
                 if parser.response.version >= (b"HTTP", 1, 1)

@@ -175,7 +175,8 @@ def compare(said: bytes) -> None:
         # Another refusal may have come before: of the key, or the path.
         assert ours.statuses[0] >= 400
         # Without a host, too, it is clear where a request ends.
-        assert len(ours.statuses) == 1 or "Host" in str(refused)
+        if "Host" not in refused.args[0]:
+            assert len(ours.statuses) == 1
         return
     if ours.body is not None:
         assert (ours.body, ours.rest) == theirs
