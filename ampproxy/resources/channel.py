@@ -169,7 +169,7 @@ class GatewayChannel(HTTPChannel):
 
     def _send100Continue(self) -> None:
         # Nothing is to be sent, or the answer is there already (RFC 9110, section 10.1.1).
-        if self.length != 0 and not self.requests[-1].startedWriting:
+        if self.length != 0 and self.requests and not self.requests[-1].startedWriting:
             super()._send100Continue()
 
     def _watch_body(self, size: int) -> None:

@@ -41,6 +41,7 @@ from ampproxy.wire.framing import (
     check_begun,
     check_status_line,
     check_trailer,
+    is_name,
 )
 
 _CR = 13
@@ -207,7 +208,7 @@ class AnswerParser(HTTPClientParser):
     def _drop_named(self, values: Sequence[bytes]) -> None:
         # Here and nowhere else it is known: of an answer's headers Twisted shows no "Connection".
         self.options = {option.strip().lower() for value in values for option in value.split(b",")}
-        for option in self.options.difference((b"",)):
+        for option in filter(is_name, self.options):
             self.headers.removeHeader(option)
 
     def _check_framing(self) -> None:

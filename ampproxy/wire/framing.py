@@ -65,6 +65,11 @@ class BadMessage(Exception):
         self.status = status
 
 
+def is_name(text: bytes) -> bool:
+    """Whether a header may be called so."""
+    return _NAME.fullmatch(text) is not None
+
+
 def check_request_line(line: bytes) -> None:
     """Look at a request's first line, without its end.
 
@@ -97,7 +102,7 @@ def check_trailer(line: bytes) -> None:
     """
     check_field_line(line)
     name, colon, _ = line.partition(b":")
-    if not colon or not _NAME.fullmatch(name):
+    if not colon or not is_name(name):
         raise BadMessage("a trailer that is no header")
     if name.lower() in NO_TRAILERS:
         raise BadMessage("a trailer that belongs before the body")

@@ -248,6 +248,7 @@ def test_interim_answers() -> None:
         (b"HTTP/1.1 200 OK\r\nConnection: Close\r\n", False),
         (b"HTTP/1.1 200 OK\r\nConnection: x, close\r\n", False),
         (b"HTTP/1.1 200 OK\r\nConnection: x\r\nConnection: close\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nConnection: keep alive; x, (y),,\r\n", True),
         (b"HTTP/1.0 200 OK\r\n", False),
         (b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\n", True),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n", True),
