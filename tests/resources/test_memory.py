@@ -183,7 +183,9 @@ class Kept(unittest.TestCase):
         """A good answer, whole."""
 
         def ends(world: World, connection: Connection) -> None:
-            world.client.sent.pop().respond_whole(200, b'{"type":"message","content":[]}' + b" " * SIZE, DETAIL)
+            world.client.sent.pop().respond_whole(
+                200, b'{"type":"message","content":[]}' + b" " * SIZE, DETAIL
+            )
             self.assertEqual(connection.status, 200)
 
         self.check(ends, outcome="completed")
