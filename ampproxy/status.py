@@ -6,6 +6,8 @@ read them.
 
 from __future__ import annotations
 
+import pwd
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -25,6 +27,7 @@ class ReloadReport(msgspec.Struct, frozen=True, omit_defaults=True):
     :param complaints: what is wrong, each with ``file:line``.
     :param warnings: in the same form, what is odd but does no harm.
     :param changes: the settings that are others than before, without any secret.
+    :param asked: whether somebody asked for it; else the file had changed.
     """
 
     ok: bool
@@ -33,6 +36,7 @@ class ReloadReport(msgspec.Struct, frozen=True, omit_defaults=True):
     complaints: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    asked: bool = False
 
 
 class RestartReport(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,3 +76,12 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     running: int = 0
     reload: ReloadReport | None = None
     restart: RestartReport | None = None
+
+
+@cache
+def user_name(uid: int) -> str:
+    """The name of a user, or the number of one that has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

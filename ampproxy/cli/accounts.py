@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 
 import click
@@ -15,6 +14,7 @@ from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import AccountReport, Report, RestReport, WindowReport, at_rest
 from ampproxy.routing.catalog import FAMILIES
 from ampproxy.wire.redact import printable
+from ampproxy.wire.words import local_time, span
 
 #: Where a running service tells.
 PATH = "/ampproxy/accounts"
@@ -79,7 +79,7 @@ def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iter
     for told, models in rows:
         yield f"{told.label:<{label}}  {told.kind:<{kind}}  {told.state or '?':<11}  {models}"
         if told.expires_at is not None:
-            yield f"    its token ends at {_time(told.expires_at)}; it is renewed before."
+            yield f"    its token ends at {local_time(told.expires_at)}; it is renewed before."
         if told.error:
             yield f"    {printable(told.error)}{f' To do: {told.remedy}.' if told.remedy else ''}"
         for rest in told.rests:
@@ -100,21 +100,16 @@ def _rest(rest: RestReport) -> str:
     if rest.probing:
         line += "; one request is trying it now"
     elif rest.seconds > 0:
-        line += f"; it is tried again at {_time(rest.until)} (in {rest.seconds:.0f} s)"
+        line += f"; it is tried again at {local_time(rest.until)} (in {span(rest.seconds)})"
     else:
         line += "; the next request tries it"
     if rest.vendor_says is not None:
-        line += f"; the vendor said {rest.vendor_says:.0f} s"
+        line += f"; the vendor said {span(rest.vendor_says)}"
     return f"{line}. To do: {rest.remedy}." if rest.remedy else f"{line}."
 
 
 def _window(window: WindowReport) -> str:
     left = "?" if window.remaining is None else f"{window.remaining:g}"
     limit = "" if window.limit is None else f" of {window.limit:g}"
-    resets = "" if window.resets_at is None else f", resets at {_time(window.resets_at)}"
+    resets = "" if window.resets_at is None else f", resets at {local_time(window.resets_at)}"
     return f"{window.name}: {left}{limit} left{resets}."
-
-
-def _time(wall: float) -> str:
-    """A time of day as the user's own clock shows it."""
-    return datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S")

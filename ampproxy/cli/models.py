@@ -58,8 +58,8 @@ def command(file: Path | None, refresh: bool, as_json: bool) -> None:
     """List the models that clients see, each with the accounts that serve it and what those speak.
 
     SOURCE tells how that is known: config (the account names its models), vendor (the vendor's own list,
-    which the running service asks for every hour and at a reload) or pattern (that list is not known:
-    any name of the vendor's family is tried).
+    which the running service asks for every hour and at a reload) or pattern (any other name of the vendor's
+    family, which is tried, unless a mapping is for it, though no list has it).
     """
     config = with_logins(read_config(file))
     if refresh:
@@ -120,7 +120,7 @@ def rows(config: Config, known: Known, reports: Iterable[AccountReport] = ()) ->
     ]
     families: dict[str, list[Server]] = {}
     for account in sorted(config.accounts, key=lambda account: -account.priority):
-        for pattern in catalog.patterns(account):
+        for pattern in catalog.families(account):
             families.setdefault(pattern, []).append(server(Offer(account, pattern), "pattern"))
     return found + [Row(pattern, tuple(servers)) for pattern, servers in families.items()]
 

@@ -25,6 +25,7 @@ from ampproxy.ledger.prices import SHIPPED, PriceBook, read_prices
 from ampproxy.ledger.query import BY_THREAD, Reading, Span, read
 from ampproxy.ledger.report import DIMENSIONS, Report, day_name, report, sameness, shortened
 from ampproxy.ledger.text import remarks, table, to_csv, to_json
+from ampproxy.wire.words import local_time
 
 _AGO = re.compile(r"([0-9]{1,6})([MHDW])\Z")
 _SECONDS = {"M": 60, "H": 3600, "D": 86400, "W": 7 * 86400}
@@ -159,13 +160,13 @@ def notes(reading: Reading, span: Span, by: str) -> list[str]:
         for day in reading.rounded
     ]
     if DIMENSIONS[by].read == BY_THREAD and reading.rows_since > (span.since or 0):
-        known = _iso(reading.rows_since)
+        known = _shown(reading.rows_since)
         found.append(f"Threads are known from {known} on: older exchanges are no longer kept one by one.")
     return found
 
 
 def _show(found: Report, remarked: list[str], span: Span, prices: PriceBook, top: int | None) -> None:
-    since, until = _iso(span.since), _iso(span.until)
+    since, until = _shown(span.since), _shown(span.until)
     click.echo(f"Usage {f'since {since}' if since else 'of all time'}{f' until {until}' if until else ''}\n")
     if not found.groups:
         click.echo("There were no exchanges in that time.")
@@ -193,9 +194,16 @@ def _whole_words(sentence: str) -> list[str]:
 
 
 def _iso(moment: int | None) -> str | None:
-    """A time as people read it: the day alone where it is its beginning."""
+    """A time for programs: the day alone where it is its beginning."""
     if moment is None:
         return None
     if moment % DAY == 0:
         return day_name(moment // DAY)
     return datetime.fromtimestamp(moment // 1_000_000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _shown(moment: int | None) -> str | None:
+    """The same on the user's own clock; a day is one of UTC, as all days here are."""
+    if moment is None or moment % DAY == 0:
+        return _iso(moment)
+    return local_time(moment / 1_000_000)

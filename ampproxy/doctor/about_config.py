@@ -18,7 +18,7 @@ from ampproxy.credentials.secrets import embedded_secrets
 from ampproxy.doctor.context import Context
 from ampproxy.doctor.finding import Finding, note, ok, problem, warning
 from ampproxy.wire.redact import not_looked_at, printable
-from ampproxy.wire.words import counted
+from ampproxy.wire.words import counted, span
 
 
 def configuration(context: Context) -> Iterator[Finding]:
@@ -239,7 +239,7 @@ def _account(account: AccountReport) -> Finding:
         scope = f" for {printable(rest.model)}" if rest.model else ""
         return warning(
             f"{label} rests{scope}: it {rest.reason}{_because(rest.said)}; it is tried again in"
-            f" {rest.seconds:.0f} s.",
+            f" {span(rest.seconds)}.",
             rest.remedy or "nothing, unless it comes back",
         )
     return warning(

@@ -26,7 +26,7 @@ def local_time(wall: float) -> str:
 
 def span(seconds: float) -> str:
     """A span of time in its two largest units: ``45 s``, ``30 min``, ``1 h 5 min``."""
-    left = max(0, round(seconds))
+    left = max(1, round(seconds)) if seconds > 0 else 0
     if left < 120:
         return f"{left} s"
     if left < 3600:

@@ -25,6 +25,7 @@ from ampproxy.ledger.prices import parse_prices
 from ampproxy.ledger.report import DIMENSIONS
 from ampproxy.ledger.store import Store
 from ampproxy.relay.record import Outcome
+from ampproxy.wire.words import local_time
 from tests.ledger.samples import NOON, SECOND, THREAD, entry
 from tests.ledger.samples import moment as at
 
@@ -100,7 +101,7 @@ def test_the_table(ledger, run):
     text = run()
     assert "\x1b" not in text
     lines = text.splitlines()
-    assert lines[0] == "Usage since 2026-10-07T12:00:00Z"
+    assert lines[0] == f"Usage since {local_time(NOW / SECOND - 30 * 86400)}"
     assert lines[2].split()[:2] == ["model", "requests"]
     assert lines[3].startswith("claude-opus-4-6         2")
     assert "$7.5" in lines[3]
