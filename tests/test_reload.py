@@ -349,6 +349,6 @@ def turn(link: Path, target: Path) -> None:
     ],
 )
 def test_news(asked: bool, age: float, told: tuple[str, ...]) -> None:
-    """``ampproxy reload`` tells what the service has just read by itself, not what an order brought."""
+    """``ampproxy reload`` tells what the service has just read by itself; never what an order brought."""
     last = ReloadReport(True, 100.0, 2, changes=("port: 1 -> 2",), asked=asked)
     assert _by_itself(Status("ready", 2, 0.0, reload=last), 100.0 + age) == told

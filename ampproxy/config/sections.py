@@ -194,9 +194,19 @@ _LIMITS = Section(
     _fields(Limits),
     (
         Setting("max-body", "max_body", readers.SIZE, "The largest request body.", "64MiB"),
-        Setting("max-headers", "max_headers", readers.POSITIVE, "The most header lines of a request.", "100"),
         Setting(
-            "max-header-bytes", "max_header_bytes", readers.SIZE, "The size of a request's headers.", "64KiB"
+            "max-headers",
+            "max_headers",
+            readers.POSITIVE,
+            "The most header lines of a request; likewise its trailers.",
+            "100",
+        ),
+        Setting(
+            "max-header-bytes",
+            "max_header_bytes",
+            readers.SIZE,
+            "The size of a request's headers; likewise of the trailers and chunk extensions of its body.",
+            "64KiB",
         ),
         Setting("header-timeout", "header_timeout", readers.duration(), "How long headers may take.", "10s"),
         Setting("body-timeout", "body_timeout", readers.duration(), "How long a body may pause.", "60s"),
