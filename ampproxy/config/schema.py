@@ -9,24 +9,13 @@ import re
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from ampproxy.model.payload import Payload
 from ampproxy.wire.redact import Secret
 
-#: What an account is, by the section of the file that names it.
-AccountKind = Literal[
-    "claude",
-    "codex",
-    "gemini",
-    "vertex",
-    "openai-compatibility",
-    # Logins: files of auth-dir instead of a section.
-    "claude-login",
-    "codex-login",
-    "gemini-login",
-    "gemini-api-login",
-]
+#: What an account is: a name of :data:`ampproxy.catalog.kinds.KINDS`.
+AccountKind: TypeAlias = str
 
 
 class TokenSource(Protocol):
@@ -89,7 +78,7 @@ class Account:
 
     :param label: how logs and errors name it; never holds a secret: ``claude-api-key[0]``,
         ``openai-compatibility/local[1]``.
-    :param kind: the section it comes from.
+    :param kind: the section it comes from, or the login that it is.
     :param dialect: what its backend speaks (see :mod:`ampproxy.model.base`).
     :param base_url: without a trailing slash.
     :param models: empty: whatever the vendor's family pattern says.
