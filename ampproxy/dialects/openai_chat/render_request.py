@@ -100,6 +100,9 @@ def _write_limits(
         if target.max_output is not None and limit > target.max_output:
             limit = target.max_output
             losses("max_tokens", "sampling.max_tokens", f"Lowered to {limit}, the model's largest.")
+        if limit < 1 and not rules.same:
+            limit = 1
+            losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")
         body["max_completion_tokens" if rules.openai else "max_tokens"] = limit
     stop = [word for word in sampling.stop if word]
     if stop and rules.openai and not target.sampling:
