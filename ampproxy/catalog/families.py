@@ -164,10 +164,6 @@ class Families:
         #: What is known of a model, by its name in any spelling.
         self.find = lru_cache(maxsize=512)(self._find)
 
-    def with_overrides(self, overrides: tuple[Override, ...]) -> Families:
-        """The same with a configuration's own entries; itself without any."""
-        return Families(self.table, overrides) if overrides else self
-
     def described(self, model: str) -> Iterator[tuple[str, Any, str]]:
         """Each member that is known of a model: its name, its value, and where that is from."""
         family = self._shipped(bare(model))
@@ -210,6 +206,12 @@ def _prepared(families: tuple[Family, ...]) -> _Rows:
 def shipped() -> Families:
     """The shipped table, read once."""
     return Families(msgspec.json.decode(COMPILED.read_bytes(), type=Table))
+
+
+@lru_cache(maxsize=8)
+def known(overrides: tuple[Override, ...]) -> Families:
+    """The shipped table with a configuration's own entries before it, made once for each configuration."""
+    return Families(shipped().table, overrides) if overrides else shipped()
 
 
 @lru_cache(maxsize=1)

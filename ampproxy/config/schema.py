@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
+from ampproxy.catalog.families import Families, Override, known
 from ampproxy.model.payload import Payload
 from ampproxy.wire.redact import Secret
 
@@ -367,6 +368,7 @@ class Config:
     """Everything that the service is told.
 
     :param payload: rules over the bodies that go to vendors.
+    :param catalog: what the user knows of models; of two entries that fit one the later counts.
     :param source: the file; ``None`` where the text came from elsewhere.
     :param lines: where the settings of the file's top level stand, by name; the others have their default.
     :param keyless: whether the file says outright that there are no client keys: ``api-keys: []``.
@@ -400,11 +402,17 @@ class Config:
     oauth: OAuth = field(default_factory=OAuth)
     ledger: Ledger = field(default_factory=Ledger)
     payload: Payload = field(default_factory=Payload)
+    catalog: tuple[Override, ...] = ()
     warnings: tuple[str, ...] = ()
     source: Path | None = None
     lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)
     keyless: bool = field(default=False, compare=False)
     written: MappingOf[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def families(self) -> Families:
+        """What is known of models: the shipped table, and the file's own entries before it."""
+        return known(self.catalog)
 
     @property
     def serving(self) -> tuple[Account, ...]:

@@ -8,7 +8,17 @@ import msgspec
 import pytest
 
 from ampproxy.catalog.compile import SOURCE, CatalogError, compiled, read
-from ampproxy.catalog.families import COMPILED, MEMBERS, NOTHING, Families, Family, Override, said, shipped
+from ampproxy.catalog.families import (
+    COMPILED,
+    MEMBERS,
+    NOTHING,
+    Families,
+    Family,
+    Override,
+    known,
+    said,
+    shipped,
+)
 from ampproxy.catalog.names import bare
 from ampproxy.dialects.targets import target_for
 from ampproxy.doctor.capabilities import abilities
@@ -137,7 +147,7 @@ def override(line, **members):
 
 def test_overrides_replace_member_by_member():
     """The configuration has the last word on a member, its later entry over an earlier one, and no other."""
-    families = shipped().with_overrides(
+    families = known(
         (
             override(3, names=("claude-*",), max_output=1000, prefill=True),
             override(5, names=("claude-opus-5-5",), max_output=2000),
@@ -154,7 +164,7 @@ def test_overrides_replace_member_by_member():
 
 def test_each_value_has_its_origin():
     """Where a value is from can be shown: the shipped table or the line of the file."""
-    families = shipped().with_overrides((override(9, names=("gpt-6-sol",), context=123),))
+    families = known((override(9, names=("gpt-6-sol",), context=123),))
     found = {name: (value, origin) for name, value, origin in families.described("gpt-6-sol")}
     assert list(found) == [name for name in MEMBERS if name in found]
     assert found["context"] == (123, "config.yaml:9")

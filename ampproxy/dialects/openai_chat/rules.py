@@ -10,7 +10,7 @@ import hashlib
 import re
 from typing import Final
 
-from ampproxy.catalog.families import shipped
+from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects._common import Names
 from ampproxy.dialects.base import Target
 from ampproxy.model.request import ChatRequest
@@ -30,9 +30,9 @@ USER_LIMIT: Final = 64
 SERVICE_TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
 
-def is_openai(model: str) -> bool:
+def is_openai(model: str, families: Families | None = None) -> bool:
     """Whether a model's name is one of OpenAI's own."""
-    return shipped().find(model).openai_members is True
+    return (families or shipped()).find(model).openai_members is True
 
 
 def _known(target: Target, member: str) -> bool:
