@@ -31,7 +31,7 @@ def _budget(place: Place) -> tuple[int, int]:
 
 
 def _override(found: Found) -> Override:
-    if found.values.keys() <= {"names", "dialects"}:
+    if found.places.keys() <= {"names", "dialects"}:
         found.place.complain("says nothing of these models: expected at least one more member")
         raise Reported
     name, line = found.place.reading.name, found.place.line
