@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
@@ -126,11 +126,11 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
 class Override:
     """What the user's configuration says about models.
 
-    :param origin: where: ``config.yaml:12``.
+    :param origin: where: ``config.yaml:12``. It is no difference between two configurations.
     """
 
     family: Family
-    origin: str
+    origin: str = field(compare=False)
 
 
 #: The members of a family that say something of its models, in the order of the table.

@@ -1,4 +1,4 @@
-"""``catalog``: what the user knows of models is read, wrong values are told with their line, and it counts."""
+"""``catalog``: what the user knows of models is read and counts; wrong values are told with their line."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from textwrap import dedent
 import pytest
 
 from ampproxy.catalog.families import shipped
+from ampproxy.config.changes import changes
 from ampproxy.config.load import parse
 from ampproxy.dialects.targets import target_for
 from ampproxy.doctor.capabilities import abilities
@@ -70,6 +71,15 @@ def test_members_reach_the_renderers_and_the_doctor():
     assert (can.tools, can.sees, can.thinks, can.draws, can.context) == (False, False, True, True, 77_000)
     origins = {member: origin for member, _, origin in config.families.described("my-model")}
     assert (origins["context"], origins["max_output"]) == ("amp.yaml:4", "amp.yaml:25")
+
+
+def test_another_line_is_no_change():
+    """A reload tells of an entry that is another one now, and of none that only moved."""
+    before = read("catalog: [{names: [a], tools: true}]\n")
+    moved = read("\n\ncatalog: [{names: [a], tools: true}]\n")
+    other = read("catalog: [{names: [a], tools: false}]\n")
+    assert changes(before, moved) == ()
+    assert changes(before, other) == ("catalog: changed",)
 
 
 def test_nothing_said_is_the_shipped_table():

@@ -105,7 +105,7 @@ def test_what_it_takes_stays_as_it_came(body):
 
 
 def test_counting_is_adapted_alike():
-    """A counting request of a begun answer is one that the other model takes, without what only answers need."""
+    """A counting request of a begun answer is one that the other model takes."""
     body = {"model": "claude-opus-4-7", "messages": BEGUN}
     found = json.loads(sent(body, "/api/provider/anthropic/v1/messages/count_tokens"))
     assert found["messages"][-1]["role"] == "user"
