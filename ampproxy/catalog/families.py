@@ -49,6 +49,7 @@ class Family(
     :param can_disable: whether thinking can be switched off.
     :param between_tools: whether it takes Anthropic's ``between_tools``.
     :param forced_tools: whether a call can be demanded.
+    :param chat_tools: whether OpenAI's own service takes functions for it over Chat Completions.
     :param prefill: whether a conversation may end in the assistant's turn, which the model continues.
     :param sampling: whether temperature, top_p and their like are accepted.
     :param penalties: whether presence and frequency penalties are accepted.
@@ -76,6 +77,7 @@ class Family(
     can_disable: bool | None = None
     between_tools: bool | None = None
     forced_tools: Taken | None = None
+    chat_tools: Taken | None = None
     prefill: bool | None = None
     sampling: bool | None = None
     penalties: bool | None = None

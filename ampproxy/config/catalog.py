@@ -105,6 +105,13 @@ _ENTRY = Section(
             "what is known",
         ),
         Setting(
+            "chat-tools",
+            "chat_tools",
+            _one_of(get_args(Taken)),
+            "Whether `api.openai.com` takes functions for it over Chat Completions.",
+            "what is known",
+        ),
+        Setting(
             "prefill",
             "prefill",
             readers.FLAG,

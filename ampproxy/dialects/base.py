@@ -33,6 +33,7 @@ class Target(Value, frozen=True):
     :param can_disable: whether thinking can be switched off.
     :param between_tools: whether it takes Anthropic's ``between_tools``.
     :param forced_tools: whether a call can be demanded: ``always``, ``not-thinking`` or ``never``.
+    :param chat_tools: whether it takes functions over Chat Completions, likewise.
     :param prefill: whether it continues an assistant's turn that ends the conversation.
     :param sampling: whether temperature, top_p and penalties are accepted.
     :param penalties: whether presence and frequency penalties are, where sampling is.
@@ -51,6 +52,7 @@ class Target(Value, frozen=True):
     can_disable: bool = True
     between_tools: bool = False
     forced_tools: Taken = "not-thinking"
+    chat_tools: Taken = "always"
     prefill: bool = True
     sampling: bool = True
     penalties: bool = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -20,6 +21,7 @@ _OF_REQUESTS = (
     "can_disable",
     "between_tools",
     "forced_tools",
+    "chat_tools",
     "prefill",
     "sampling",
     "penalties",
@@ -28,6 +30,17 @@ _OF_REQUESTS = (
 )
 #: Those that hold wherever the model is asked.
 _EVERYWHERE = ("openai_members", "searches", "wants_reasoning")
+
+
+#: Where OpenAI's own rules hold; who sells its models elsewhere has rules of its own.
+_OPENAI_HOST = "api.openai.com"
+
+
+def target_at(base_url: str, target: Target) -> Target:
+    """What a model takes at an address: what only its vendor refuses is no matter elsewhere."""
+    if target.chat_tools == "always" or urlsplit(base_url).hostname == _OPENAI_HOST:
+        return target
+    return msgspec.structs.replace(target, chat_tools="always")
 
 
 @lru_cache(maxsize=256)

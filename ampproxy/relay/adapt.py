@@ -68,7 +68,7 @@ def adapted(
     asked = read_question(
         question.body, dialect, dialect, model=question.endpoint.model, stream=question.stream
     )
-    rendered = said_to(asked, dialect, offer.upstream_model, None, families)
+    rendered = said_to(asked, dialect, offer.upstream_model, None, families, base_url=offer.account.base_url)
     if not rendered.losses:
         return question.body, ()
     if strict and (lost := refusing(rendered.losses)):

@@ -10,7 +10,7 @@ from ampproxy.amp import ToolNames
 from ampproxy.catalog.families import Families
 from ampproxy.dialects._freeform import FreeformCalls
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer
-from ampproxy.dialects.targets import target_for
+from ampproxy.dialects.targets import target_at, target_for
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.base import RESPONSES
@@ -151,7 +151,14 @@ class TranslateBridge:
         self._client = client
         self._spoken = spoken
         asked = read_question(question.body, client, spoken, model=endpoint.model, stream=question.stream)
-        rendered = said_to(asked, spoken, offer.upstream_model, question.route.suffix, families)
+        rendered = said_to(
+            asked,
+            spoken,
+            offer.upstream_model,
+            question.route.suffix,
+            families,
+            base_url=offer.account.base_url,
+        )
         if strict and (lost := refusing(rendered.losses)):
             raise strict_refusal(lost, spoken.name)
         self.body = (
@@ -241,19 +248,27 @@ def read_question(
 
 
 def said_to(
-    asked: ChatRequest, spoken: Dialect, model: str, suffix: str | None, families: Families | None = None
+    asked: ChatRequest,
+    spoken: Dialect,
+    model: str,
+    suffix: str | None,
+    families: Families | None = None,
+    *,
+    base_url: str = "",
 ) -> Rendered:
     """A request as it goes to one account.
 
     :param model: the vendor's name of it.
     :param suffix: the thinking suffix in force, if any.
     :param families: what is known of models; ``None``: the shipped table.
+    :param base_url: of the account; empty: any.
     :raises ampproxy.errors.ClientFault: it is nested too deeply.
     """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
     try:
-        return spoken.render_request(directed, target_for(spoken.name, model, families))
+        target = target_at(base_url, target_for(spoken.name, model, families))
+        return spoken.render_request(directed, target)
     except RecursionError:
         raise _too_deep() from None
 

@@ -43,6 +43,7 @@ def test_members_reach_the_renderers_and_the_doctor():
             can-disable: false
             between-tools: true
             forced-tools: never
+            chat-tools: never
             prefill: false
             sampling: false
             penalties: false
@@ -62,7 +63,8 @@ def test_members_reach_the_renderers_and_the_doctor():
     target = target_for("openai-chat", "acme/my-model(high)", config.families)
     assert (target.thinking, target.budget, target.levels) == ("budget", (2048, 9000), ("low", "max"))
     assert (target.thinks_unasked, target.can_disable, target.between_tools) == (True, False, True)
-    assert (target.forced_tools, target.prefill, target.sampling) == ("never", False, False)
+    assert (target.forced_tools, target.chat_tools) == ("never", "never")
+    assert (target.prefill, target.sampling) == (False, False)
     assert (target.penalties, target.candidates, target.max_output) == (False, 3, 6000)
     assert (target.openai_members, target.wants_reasoning) == (True, True)
     assert target_for("gemini", "my-model", config.families).thinking == "unknown"
@@ -70,7 +72,7 @@ def test_members_reach_the_renderers_and_the_doctor():
     can = abilities("my-model", config.families)
     assert (can.tools, can.sees, can.thinks, can.draws, can.context) == (False, False, True, True, 77_000)
     origins = {member: origin for member, _, origin in config.families.described("my-model")}
-    assert (origins["context"], origins["max_output"]) == ("amp.yaml:4", "amp.yaml:25")
+    assert (origins["context"], origins["max_output"]) == ("amp.yaml:4", "amp.yaml:26")
 
 
 def test_another_line_is_no_change():

@@ -18,6 +18,7 @@ from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.request import ChatRequest
+from ampproxy.relay.translate import said_to
 from tests import strategies
 
 HI = {"role": "user", "content": "hi"}
@@ -47,6 +48,11 @@ def check_gemini(body: dict[str, Any], model: str) -> None:
 def check_chat(body: dict[str, Any], model: str) -> None:
     openai_chat_rules.TABLES["openai"](body, ())
     check_sampling(body, body.get("reasoning_effort"))
+
+
+def check_functions(body: dict[str, Any], model: str) -> None:
+    check_chat(body, model)
+    openai_chat_rules.check_functions(body, "openai")
 
 
 def check_responses(body: dict[str, Any], model: str) -> None:
@@ -99,6 +105,22 @@ def test_the_highest_effort_arrives(model):
     assert losses.keys() == {"max_tokens"}
 
 
+@pytest.mark.parametrize("model", ["gpt-5.4", "gpt-5.6-sol", "gpt-6-luna"])
+def test_functions_over_chat_at_openai_go_without_thinking(model):
+    """OpenAI refuses both together; who sells its models elsewhere does not."""
+    asked = DIALECTS[ANTHROPIC].parse_request(json.dumps(WITH_TOOLS).encode())
+    for base_url, effort, lost in (
+        ("https://api.openai.com/v1", "none", {"thinking"}),
+        ("https://openrouter.ai/api/v1", "high", set()),
+    ):
+        rendered = said_to(asked, DIALECTS[CHAT], model, None, base_url=base_url)
+        sent = json.loads(rendered.body)
+        if lost:
+            check_functions(sent, model)
+        assert sent["reasoning_effort"] == effort
+        assert {loss.kind for loss in rendered.losses} == lost
+
+
 ALWAYS = ["claude-opus-5-5", "claude-fable-5-2", "claude-mythos-5-1", "claude-opus-9"]
 
 
@@ -142,6 +164,14 @@ def test_claude_5_is_forced_without_thinking(model):
     assert losses == {}
 
 
+WITH_TOOLS = {
+    "model": "x",
+    "max_tokens": 1000,
+    "thinking": {"type": "adaptive"},
+    "output_config": {"effort": "high"},
+    "tools": [{"name": "f", "input_schema": {"type": "object", "properties": {}}}],
+    "messages": [HI],
+}
 BEGUN = {"messages": [HI, {"role": "assistant", "content": "{"}]}
 
 
