@@ -74,6 +74,8 @@ setup(
             "pytest-xdist >= 3.5",
             "hypothesis >= 6.100",
             "trustme >= 1.1",
+            # a second opinion on where a request ends
+            "h11 >= 0.16",
             "anthropic >= 0.40",
             "openai >= 1.60",
             "google-genai >= 1.0",

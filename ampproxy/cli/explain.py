@@ -10,7 +10,7 @@ import click
 from ampproxy.amp import clean_request
 from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.catalog.families import Families
-from ampproxy.cli.configured import config_option, read_config, with_logins
+from ampproxy.cli.configured import config_option, read_config, with_logins, without_keys
 from ampproxy.cli.models import kept_models
 from ampproxy.config.schema import Account, Config
 from ampproxy.errors import ExchangeError, GatewayFault
@@ -76,7 +76,9 @@ def command(
     if body is not None and endpoint is None:
         raise click.BadParameter("only the --path of a request tells what its body says", param_hint="--body")
     config = with_logins(read_config(file))
-    router = Router(config, Catalog(config, kept_models(config)))
+    known = kept_models(config)
+    config = without_keys(config)
+    router = Router(config, Catalog(config, known))
     said = b"" if body is None else body.read()
     amp = endpoint is None or endpoint.amp
     if role is None and amp:

@@ -13,8 +13,9 @@ import click
 import msgspec
 
 from ampproxy.catalog.families import Families
-from ampproxy.cli.accounts import ask
-from ampproxy.cli.configured import config_option, read_config, with_logins
+from ampproxy.cli.accounts import fetch
+from ampproxy.cli.asking import NoKey, NotAnswered, OtherConfiguration
+from ampproxy.cli.configured import config_option, demand, read_config, with_logins
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
 from ampproxy.relay.model_cache import ModelCache, cache_folder
@@ -78,12 +79,20 @@ def command(file: Path | None, refresh: bool, verbose: bool, as_json: bool) -> N
     """List the models that clients see, each with the accounts that serve it and what those speak.
 
     SOURCE tells how that is known: config (the account names its models), vendor (the vendor's own list,
-    which the running service asks for every hour and at a reload) or pattern (that list is not known:
-    any name of the vendor's family is tried).
+    which the running service asks for every hour and at a reload) or pattern (any other name of the vendor's
+    family, which is tried, unless a mapping is for it, though no list has it).
     """
     config = with_logins(read_config(file))
+    if refresh:
+        demand(config.unseen, "--refresh")
     known = _refreshed(config) if refresh else kept_models(config)
-    told, _ = ask(config)
+    told = None
+    try:
+        told = fetch(config)
+    except (NoKey, OtherConfiguration) as error:
+        click.echo(f"The state of the accounts is not known: {error}", err=True)
+    except NotAnswered:
+        pass
     found = rows(config, known, () if told is None else told.accounts)
     if verbose:
         found = [with_facts(row, config.families) for row in found]
@@ -134,7 +143,7 @@ def rows(config: Config, known: Known, reports: Iterable[AccountReport] = ()) ->
     ]
     families: dict[str, list[Server]] = {}
     for account in sorted(config.accounts, key=lambda account: -account.priority):
-        for pattern in catalog.patterns(account):
+        for pattern in catalog.families(account):
             families.setdefault(pattern, []).append(server(Offer(account, pattern), "pattern"))
     return found + [Row(pattern, tuple(servers)) for pattern, servers in families.items()]
 

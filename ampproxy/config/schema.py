@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from ampproxy.catalog.families import Families, Override, known
 from ampproxy.model.payload import Payload
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Secret, Unseen
 
 #: What an account is: a name of :data:`ampproxy.catalog.kinds.KINDS`.
 AccountKind: TypeAlias = str
@@ -373,6 +373,8 @@ class Config:
     :param lines: where the settings of the file's top level stand, by name; the others have their default.
     :param keyless: whether the file says outright that there are no client keys: ``api-keys: []``.
     :param written: under which key, where that is another one: ``server.host`` for ``host``.
+    :param unseen: the stand-ins of a lenient reading, for what was not to be had.
+    :param literal: the settings whose secrets stand in the file itself.
     """
 
     host: str = "127.0.0.1"
@@ -408,6 +410,8 @@ class Config:
     lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)
     keyless: bool = field(default=False, compare=False)
     written: MappingOf[str, str] = field(default_factory=dict, compare=False, repr=False)
+    unseen: tuple[Unseen, ...] = field(default=(), compare=False)
+    literal: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def families(self) -> Families:

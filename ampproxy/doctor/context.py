@@ -14,7 +14,8 @@ from ampproxy.clients.installed import Installed, installed_clis, installed_edit
 from ampproxy.clients.owners import trusted_uids
 from ampproxy.clients.places import Machine
 from ampproxy.clients.scan import Kept, Told, Unread, scan, secrets
-from ampproxy.config.load import find, load
+from ampproxy.config.load import find
+from ampproxy.config.readers import UNSEEN_HOST
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import Report
 from ampproxy.errors import ConfigError
@@ -22,6 +23,7 @@ from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.wire.jsonc import BadJsonc
+from ampproxy.wire.redact import Unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ def gather(
     cwd: Path,
     file: Path | None,
     *,
+    read: Callable[[Path], Config],
     run: Callable[[Path], str],
     ask: Callable[[Config], tuple[Report | None, str]],
     now: float,
@@ -95,12 +98,13 @@ def gather(
     """Look at everything but the way to the upstreams. Blocks.
 
     :param file: the configuration; without it the one that the service would find.
+    :param read: reads it; raises ``ConfigError``.
     :param run: runs a program with ``--version``, and gives what it prints.
     :param ask: asks the running service how its accounts are.
     :param now: seconds since the epoch.
     """
     source = file or find(machine.home)
-    config, complaints = _config(source, machine)
+    config, complaints = _config(source, read)
     logins_why = ""
     unserved: tuple[str, ...] = ()
     if config is not None:
@@ -111,7 +115,8 @@ def gather(
     if config is not None:
         url = loopback_url(config.host, config.port, config.tls is not None)
         if url:
-            key = config.api_keys[0] if config.api_keys else None
+            here = [key for key in config.api_keys if not isinstance(key, Unseen)]
+            key = next(iter((*here, *config.api_keys)), None)
             seen = look(url, key, None if config.tls is None else config.tls.cert, trusted_uids(config))
         report, report_why = ask(config)
     return Context(
@@ -137,11 +142,11 @@ def gather(
     )
 
 
-def _config(source: Path | None, machine: Machine) -> tuple[Config | None, tuple[str, ...]]:
+def _config(source: Path | None, read: Callable[[Path], Config]) -> tuple[Config | None, tuple[str, ...]]:
     if source is None:
         return None, ()
     try:
-        return load(source, environ=machine.environ, home=machine.home), ()
+        return read(source), ()
     except ConfigError as error:
         return None, error.complaints
 
@@ -185,7 +190,8 @@ def targets(config: Config) -> list[Target]:
     result = [Target(url, proxy, tuple(dict.fromkeys(who))) for (url, proxy), who in found.items()]
     if config.ampcode.upstream_url:
         result.append(Target(_origin(config.ampcode.upstream_url), config.proxy_url, ("Amp",), amp=True))
-    return result
+    # Where a variable that is not set here says the address, nobody knows what to reach.
+    return [target for target in result if UNSEEN_HOST not in f"{target.url} {target.proxy}"]
 
 
 def _token_urls(account: Account, config: Config) -> list[str]:

@@ -54,7 +54,7 @@ def _why(mapping: ModelMapping, catalog: Catalog, *, listed: bool, forced: bool)
     if not catalog.find(target):
         return f"no account serves {printable(target)}" if listed else ""
     names = _names(mapping, catalog)
-    if forced or not names or not all(catalog.find(name) for name in names):
+    if forced or not names or not all(catalog.find(name) and not catalog.is_guess(name) for name in names):
         return ""
     first = catalog.find(names[0])[0].account.label
     served = f"{printable(names[0])} is served by {first}"

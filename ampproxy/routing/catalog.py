@@ -6,7 +6,8 @@ An account serves
 2. else those that its vendor told us of (:mod:`ampproxy.relay.discovery`), without ``excluded-models``;
 3. else, or beside those, any name of its vendor's family. A list can be an hour old, and vendors take
    names that they do not list; so what a list lacks is still tried, unless the same vendor lists it
-   for another account: then this one does not have it.
+   for another account: then this one does not have it. A mapping that is for such a name goes before
+   (:mod:`ampproxy.routing.decide`).
 
 What a vendor only lists (2), and what is of another vendor's family by its name, is served there only where
 no account of that other vendor serves it: anybody may list ``claude-opus-4``.
@@ -120,10 +121,26 @@ class Catalog:
         """The models whose names are known, each once, in config order."""
         return self._models
 
+    def is_guess(self, base: str) -> bool:
+        """Whether an id is served only because it is of a vendor's family by its name, though that vendor's
+        own list, which is known, lacks it.
+        """
+        found = self.sourced(base)
+        return bool(found) and all(
+            source == "pattern" and offer.account.label in self._discovered for offer, source in found
+        )
+
+    def families(self, account: Account) -> tuple[str, ...]:
+        """What stands for the names that an account is asked for though nobody has told that it has them."""
+        return () if account.models else self._patterns(account)
+
     def patterns(self, account: Account) -> tuple[str, ...]:
         """What stands for an account's models as long as those are not known, as clients name them."""
         if account.models or account.label in self._discovered:
             return ()
+        return self._patterns(account)
+
+    def _patterns(self, account: Account) -> tuple[str, ...]:
         plain = KINDS[account.kind].patterns
         prefixed = tuple(f"{account.prefix}/{pattern}" for pattern in plain if account.prefix)
         return prefixed if account.prefix and self._force_prefix else plain + prefixed

@@ -86,6 +86,9 @@ def test_kept_lists(file):
         ["team/claude-x", "anthropic", "vendor", "-", FIRST],
         ["mine", "anthropic", "config", "-", SECOND],
         ["qwen3", "openai-chat", "vendor", "-", LOCAL],
+        # Of the family of a vendor whose list is known, other names are tried, too.
+        ["claude-*", "anthropic", "pattern", "-", FIRST],
+        ["team/claude-*", "anthropic", "pattern", "-", FIRST],
     ]
     assert result.stderr == ""
     explained = CliRunner().invoke(main, ["explain", "qwen3", "--config", str(file)])
@@ -197,7 +200,7 @@ openai-compatibility:
     listed = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()[1:]}
     assert listed[anthropic.MODELS[0]][:2] == ["anthropic", "vendor,"]
     assert listed[openai_chat.MODELS[0]] == ["openai-chat", "vendor", "-", LOCAL]
-    assert listed["claude-*"] == ["anthropic", "pattern", "-", SECOND]
+    assert listed["claude-*"] == ["anthropic", "pattern", "-", f"{FIRST},", SECOND]
     assert run(home / "config.yaml").stdout == done.stdout
 
 
