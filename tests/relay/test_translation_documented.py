@@ -88,7 +88,7 @@ def written_kinds() -> Iterator[str]:
                 continue
             name = getattr(node.func, "id", getattr(node.func, "attr", ""))
             at = NOTING.get(name)
-            if name == "add" and "_losses" not in ast.unparse(node.func):
+            if name == "add" and "losses" not in ast.unparse(node.func):
                 continue
             if at is not None and len(node.args) > at and isinstance(node.args[at], ast.Constant):
                 yield node.args[at].value  # type: ignore[attr-defined]

@@ -16,8 +16,8 @@ from ampproxy.dialects._common import (
     text_of,
     to_raw,
 )
-from ampproxy.dialects._schema import raise_gemini
 from ampproxy.dialects.gemini.parse_content import History, object_members, plain_texts, string
+from ampproxy.dialects.gemini.schema import raise_gemini
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.request import (
     LEVELS,

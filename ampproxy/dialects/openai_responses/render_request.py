@@ -6,12 +6,12 @@ import re
 from typing import Any
 
 from ampproxy.dialects._common import Losses, Names, encode, loads, shorten
-from ampproxy.dialects._schema import is_strict
 from ampproxy.dialects._unsaid import is_usual, tell_lost_extras
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.openai_responses.fields import put
 from ampproxy.dialects.openai_responses.parse_request import INCLUDE_LOGPROBS, INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.render_items import Item, ItemWriter
+from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.dialects.openai_responses.tools import say_choice, say_tools
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.parts import ToolCall

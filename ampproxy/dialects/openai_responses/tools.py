@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.dialects._common import Losses, Names, bad_request, loads, members, to_raw
-from ampproxy.dialects._schema import is_strict
 from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
+from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
