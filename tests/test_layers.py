@@ -106,14 +106,18 @@ def test_others_packages(module: str, path: Path) -> None:
     ("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_no_dialect_knows_another(module: str, path: Path) -> None:
-    """Dialects share ``base`` and the underscored helpers only; the registry knows them all."""
+    """Dialects share the modules beside their folders; the registry knows them all."""
     parts = module.split(".")
     if parts[0] != "dialects" or len(parts) < 2 or module == "dialects.registry":
         return
     for name, line in imports(path):
         inner = name.split(".")
         if inner[:2] == ["ampproxy", "dialects"] and len(inner) > 2:
-            shared = inner[2].startswith("_") or inner[2] in ("base", "targets", parts[1])
+            shared = (
+                inner[2] == parts[1]
+                or inner[2] != "registry"
+                and (PACKAGE / "dialects" / f"{inner[2]}.py").is_file()
+            )
             assert shared, f"{path}:{line}: {module} imports {name}"
 
 

@@ -263,16 +263,19 @@ def kind_of_status(status: int) -> ErrorKind:
     return "invalid_request" if 400 <= status < 500 else "internal"
 
 
-def is_context_length(message: str, code: str | None = None) -> bool:
+def is_context_length(message: str) -> bool:
     """Whether a vendor's refusal means that the prompt does not fit the model."""
-    return code == "context_length_exceeded" or _TOO_LONG.search(message, 0, SEARCHED) is not None
+    return _TOO_LONG.search(message, 0, SEARCHED) is not None
 
+
+#: Characters of a foreign error body that are shown.
+_LONGEST_SENTENCE: Final = 500
 
 #: The title of a page; a title has no markup.
 _TITLE = re.compile(r"<title(?:\s[^<>]*)?>([^<]*)", re.IGNORECASE)
 
 
-def plain_message(status: int, body: bytes, limit: int = 500) -> str:
+def plain_message(status: int, body: bytes) -> str:
     """A public sentence for an error body that is not the dialect's (a gateway's HTML, nothing).
 
     Markup is left out: a client shows the message to a person.
@@ -281,7 +284,7 @@ def plain_message(status: int, body: bytes, limit: int = 500) -> str:
     if text.lstrip().startswith("<"):
         found = _TITLE.search(text)
         text = found.group(1) if found else ""
-    text = " ".join(text.split())[:limit]
+    text = " ".join(text.split())[:_LONGEST_SENTENCE]
     return (
         f"HTTP {status}: {text}" if text else f"The vendor answered with HTTP status {status} and no reason."
     )

@@ -107,7 +107,6 @@ class HintTests(unittest.TestCase):
         ]:
             self.assertTrue(common.is_context_length(words))
         self.assertFalse(common.is_context_length("temperature is too high"))
-        self.assertTrue(common.is_context_length("", "context_length_exceeded"))
 
     def test_page_instead_of_an_error(self) -> None:
         """A gateway's HTML page becomes a sentence without markup."""

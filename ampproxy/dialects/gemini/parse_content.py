@@ -95,11 +95,12 @@ class History:
         #: Of the newest model turn.
         self._waiting = _Waiting()
 
-    def turns(self, raw: Json, at: str = "contents") -> tuple[Turn, ...]:
+    def turns(self, raw: Json) -> tuple[Turn, ...]:
         """All turns.
 
         :raises ampproxy.errors.ClientFault: something is not as the API wants it; named by its path.
         """
+        at = "contents"
         found = [object_members(content, f"{at}[{n}]") for n, content in enumerate(items(raw, at))]
         self._ids = set(_ids_in(found))
         rows: list[list[Turn]] = []

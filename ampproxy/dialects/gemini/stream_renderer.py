@@ -72,13 +72,12 @@ class GeminiStreamRenderer:
     of arguments. The ends and the usage stand in one last event, which is also the terminal one.
 
     :param framing: ``array`` for a client that did not ask for server-sent events.
-    :param end: what ends an event.
     """
 
-    def __init__(self, context: AnswerContext, framing: Framing = "sse", end: bytes = _CRLF) -> None:
+    def __init__(self, context: AnswerContext, framing: Framing = "sse") -> None:
         self.losses: list[Loss] = []
         self._context = context
-        self._before, self._after = (b"data: ", end) if framing == "sse" else (b"", b"")
+        self._before, self._after = (b"data: ", _CRLF) if framing == "sse" else (b"", b"")
         self._array = framing == "array"
         self._wrote = False
         self._over = False

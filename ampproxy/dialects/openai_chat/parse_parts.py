@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects._common import Members, bad_request, members, raw_str, read_request, without_nulls
+from ampproxy.dialects.urls import file_source, source_of
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import (
     Audio,
@@ -15,7 +16,6 @@ from ampproxy.model.parts import (
     FileId,
     Image,
     Inline,
-    Link,
     Opaque,
     Part,
     Refusal,
@@ -76,17 +76,6 @@ _AUDIO: Final = msgspec.json.Decoder(_Audio)
 _FILE: Final = msgspec.json.Decoder(_File)
 
 
-def source_of(url: str, media_type: str | None = None) -> Source:
-    """A ``data:`` URL as the bytes it holds (RFC 2397), any other URL as a link."""
-    if url[:5].lower() != "data:":
-        return Link(url, media_type)
-    head, comma, data = url[5:].partition(",")
-    kind, *options = head.split(";")
-    if not comma or "base64" not in options:
-        return Link(url, media_type)
-    return Inline(kind or media_type or "application/octet-stream", data)
-
-
 def _extras(raw: Json, at: str, *known: str) -> tuple[Json | None, dict[str, Json]]:
     """The cache mark (Anthropic's, which servers that route to several vendors take) and what is
     left of a part when its known members are taken.
@@ -124,9 +113,7 @@ def _file(raw: Json, at: str) -> Part:
     if file.file_id:
         source = FileId(CHAT, file.file_id)
     elif file.file_data:
-        source = source_of(file.file_data)
-        if isinstance(source, Link) and not source.url.startswith(("http://", "https://")):
-            source = Inline("application/pdf", file.file_data)
+        source = file_source(file.file_data)
     else:
         bad_request(f"{at}.file", "It needs 'file_data' or 'file_id'.")
     return Document(source, name=file.filename, cache=cache, extras=extras)

@@ -9,7 +9,6 @@ import msgspec
 from ampproxy.dialects._common import Members, bad_answer, loads, read_answer, to_raw, without_nulls
 from ampproxy.dialects._openai import chat_usage, error_from, not_an_answer
 from ampproxy.dialects.openai_chat.parse_messages import CallMessage, FunctionCall, call_part
-from ampproxy.dialects.openai_chat.parse_parts import source_of
 from ampproxy.dialects.openai_chat.wire import (
     NULL,
     CallIds,
@@ -19,6 +18,7 @@ from ampproxy.dialects.openai_chat.wire import (
     finished,
     reasoning_of,
 )
+from ampproxy.dialects.urls import source_of
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse

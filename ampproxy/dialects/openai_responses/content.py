@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from ampproxy.dialects._common import bad_request
 from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
+from ampproxy.dialects.urls import file_source, source_of
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Loss
 from ampproxy.model.parts import (
@@ -79,7 +80,7 @@ def _parse_image(fields: Fields, extras: dict[str, Json]) -> Part:
     url, file = fields.take("image_url", str), fields.take("file_id", str)
     if url is None and file is None:
         bad_request(fields.at, "It needs `image_url` or `file_id`.")
-    source = parse_url(url) if url is not None else FileId(RESPONSES, file or "")
+    source = source_of(url) if url is not None else FileId(RESPONSES, file or "")
     return Image(source, detail, extras=fields.left)
 
 
@@ -89,9 +90,9 @@ def _parse_file(fields: Fields, extras: dict[str, Json]) -> Part:
     file = fields.take("file_id", str)
     source: Source
     if data is not None:
-        source = parse_url(data) if data.startswith("data:") else Inline("application/pdf", data)
+        source = file_source(data)
     elif url is not None:
-        source = parse_url(url)
+        source = source_of(url)
     elif file is not None:
         source = FileId(RESPONSES, file)
     else:
@@ -114,17 +115,6 @@ _PARTS: dict[str, Callable[[Fields, dict[str, Json]], Part]] = {
     "input_file": _parse_file,
     "input_audio": _parse_audio,
 }
-
-
-def parse_url(url: str) -> Source:
-    """A ``data:`` URL's bytes, or a link."""
-    head, comma, data = url.partition(",")
-    if not comma or not head.startswith("data:"):
-        return Link(url)
-    media, _, coding = head[5:].rpartition(";")
-    if coding.strip() != "base64":
-        return Link(url)
-    return Inline(media.partition(";")[0] or "application/octet-stream", data)
 
 
 #: A content part that could be said, or the reason why not.
