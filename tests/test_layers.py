@@ -113,10 +113,8 @@ def test_no_dialect_knows_another(module: str, path: Path) -> None:
     for name, line in imports(path):
         inner = name.split(".")
         if inner[:2] == ["ampproxy", "dialects"] and len(inner) > 2:
-            shared = (
-                inner[2] == parts[1]
-                or inner[2] != "registry"
-                and (PACKAGE / "dialects" / f"{inner[2]}.py").is_file()
+            shared = inner[2] == parts[1] or (
+                inner[2] != "registry" and (PACKAGE / "dialects" / f"{inner[2]}.py").is_file()
             )
             assert shared, f"{path}:{line}: {module} imports {name}"
 
