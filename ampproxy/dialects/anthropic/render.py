@@ -195,7 +195,7 @@ class _Rendering:
             config["format"] = {"type": "json_schema", "schema": schema}
         elif output is not None:
             why = "Messages has no JSON output without a schema, and nothing is added to a prompt."
-            self.losses("json_output", "output", why)
+            self.losses("output_format", "output", why)
         return config
 
     def _closed(self, schema: Json) -> Json:

@@ -37,7 +37,7 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.fold import SECTION_GAP
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, part_kind
 from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
 from ampproxy.model.sequence import Sequencer
 
@@ -218,7 +218,7 @@ class AnthropicStreamRenderer:
         for block in blocks:
             self._say_whole(block, out)
         if not blocks:
-            kind = type(part).__name__.lower()
+            kind = part_kind(part)
             why = "Messages has no content block for this part of an answer."
             self.losses.append(Loss(kind, f"parts[{event.index}]", why))
         self._sealed = None

@@ -181,7 +181,7 @@ class GeminiStreamRenderer:
         if part is not None:
             part.sealed = event.sealed
         else:
-            self.losses.append(Loss("proof", "", "A proof came after its part and was left out."))
+            self.losses.append(Loss("foreign_proof", "", "A proof came after its part and was left out."))
 
     def _part_extras(self, event: PartExtras, out: list[bytes]) -> None:
         self.losses.append(Loss("extras", "", "Citations and annotations of a text were left out."))

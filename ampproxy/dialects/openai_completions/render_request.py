@@ -30,17 +30,17 @@ _SAMPLING: Final = {
     "logit_bias": "logit_bias",
     "n": "candidates",
 }
-#: Fields of a request that have no member here.
-_UNSAYABLE: Final = (
-    "tools",
-    "hosted",
-    "choice",
-    "thinking",
-    "output",
-    "metadata",
-    "service_tier",
-    "cache_key",
-)
+#: Fields of a request that have no member here -> the kind of their loss.
+_UNSAYABLE: Final = {
+    "tools": "tools",
+    "hosted": "hosted_tool",
+    "choice": "tool_choice",
+    "thinking": "thinking",
+    "output": "output_format",
+    "metadata": "metadata",
+    "service_tier": "service_tier",
+    "cache_key": "cache_key",
+}
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
@@ -65,9 +65,9 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         body["user"] = request.user
     if request.stream:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-    for field in _UNSAYABLE:
+    for field, kind in _UNSAYABLE.items():
         if getattr(request, field):
-            losses(field, field, "Completions have no such member.")
+            losses(kind, field, "Completions have no such member.")
     if request.dialect == COMPLETIONS:
         body.update(request.extras)
     else:

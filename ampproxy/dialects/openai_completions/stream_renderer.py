@@ -23,7 +23,7 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, part_kind
 from ampproxy.model.parts import Refusal, Text
 
 _KEEPALIVE = b": keep-alive\n\n"
@@ -100,7 +100,7 @@ class CompletionsStreamRenderer:
             self._parts[event.index] = (self._choice(event.choice, out), event.choice)
             self._delta(Delta(event.index, part.text), out)
         else:
-            kind = type(part).__name__.lower()
+            kind = part_kind(part)
             self.losses.append(Loss(kind, f"parts[{event.index}]", "Completions tell text and nothing else."))
 
     def _delta(self, event: Delta, out: list[bytes]) -> None:

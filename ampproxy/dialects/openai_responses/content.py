@@ -14,7 +14,7 @@ from ampproxy.dialects._common import bad_request
 from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
 from ampproxy.dialects.urls import file_source, source_of
 from ampproxy.model.base import CHAT, RESPONSES, Json
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, part_kind
 from ampproxy.model.parts import (
     Audio,
     Document,
@@ -136,7 +136,7 @@ def say_input(part: Part, path: str, *, native: bool) -> Said:
         return say(part, path, native)
     if isinstance(part, Opaque) and part.dialect == RESPONSES:
         return part.raw
-    kind = "opaque" if isinstance(part, Opaque) else type(part).__name__.lower()
+    kind = part_kind(part)
     return Loss(kind, path, f"Responses has no place for this part here: {kind}.")
 
 
@@ -152,7 +152,7 @@ def _say_image(part: Image, path: str, native: bool) -> Said:
     elif isinstance(part.source, FileId) and part.source.vendor in _OUR_FILES:
         said["file_id"] = part.source.id
     else:
-        return Loss("file_id", path, "The image is a file that another vendor keeps.")
+        return Loss("file", path, "The image is a file that another vendor keeps.")
     return {**said, **_own(part.extras, native)}
 
 
@@ -169,7 +169,7 @@ def _say_document(part: Document, path: str, native: bool) -> Said:
     elif source.vendor in _OUR_FILES:
         said["file_id"] = source.id
     else:
-        return Loss("file_id", path, "The document is a file that another vendor keeps.")
+        return Loss("file", path, "The document is a file that another vendor keeps.")
     return {**said, **_own(part.extras, native)}
 
 

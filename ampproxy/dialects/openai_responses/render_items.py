@@ -17,7 +17,7 @@ from ampproxy.dialects.base import Target
 from ampproxy.dialects.openai_responses.content import say_input
 from ampproxy.dialects.openai_responses.fields import put
 from ampproxy.model.base import RESPONSES, Json
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, part_kind
 from ampproxy.model.parts import Audio, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ampproxy.model.request import ChatRequest, Turn
 
@@ -187,9 +187,7 @@ class ItemWriter:
                     self._items.append(item)
                     message = None
                 continue
-            self._losses(
-                type(part).__name__.lower(), at, "Responses has no place for this in the assistant's words."
-            )
+            self._losses(part_kind(part), at, "Responses has no place for this in the assistant's words.")
 
     def _into(self, message: dict[str, Any] | None, part: Text | Refusal) -> dict[str, Any]:
         """Add words to the open message, or to a new one."""

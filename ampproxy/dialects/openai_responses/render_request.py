@@ -97,7 +97,7 @@ def _say_sampling(body: dict[str, Any], request: ChatRequest, target: Target, lo
         if value not in (None, ()) and not is_usual(name, value):
             losses(name, f"sampling.{name}", f"Responses has no {name}.")
     if (sampling.candidates or 1) > 1:
-        losses("n", "sampling.candidates", "Responses gives one answer.")
+        losses("candidates", "sampling.candidates", "Responses gives one answer.")
 
 
 def _say_thinking(body: dict[str, Any], request: ChatRequest, target: Target, losses: Losses) -> None:

@@ -44,7 +44,7 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, part_kind
 from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
 
 KEEPALIVE = b": keep-alive\n\n"
@@ -150,7 +150,7 @@ class ResponsesStreamRenderer:
 
     def _finish(self, event: Finished, out: list[bytes]) -> None:
         if event.choice:
-            self._lose("n", f"candidates[{event.choice}]", "Responses gives one answer.")
+            self._lose("candidates", f"candidates[{event.choice}]", "Responses gives one answer.")
             return
         if event.reason in _BENT:
             self._lose(event.reason, "finish", f"Responses cannot say {_BENT[event.reason]}.")
@@ -187,7 +187,7 @@ class ResponsesStreamRenderer:
         self._start(Started(), out)
         self._settle(out)
         if event.choice:
-            self._lose("n", f"candidates[{event.choice}]", "Responses gives one answer.")
+            self._lose("candidates", f"candidates[{event.choice}]", "Responses gives one answer.")
             return
         part = event.part
         self._open[event.index] = opened = _Open(part)
@@ -231,7 +231,7 @@ class ResponsesStreamRenderer:
             item.pieces.append(part.transcript)
             self._lose("audio", "answer", "Responses answers in text: the sound's words are told.")
             return item.item(item.content(), "completed")
-        kind = "opaque" if isinstance(part, Opaque) else type(part).__name__.lower()
+        kind = part_kind(part)
         self._lose(kind, "answer", f"Responses has no item for this part: {kind}.")
         return None
 

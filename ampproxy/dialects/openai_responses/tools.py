@@ -132,7 +132,7 @@ def say_tools(request: ChatRequest, names: Names, losses: Losses) -> list[dict[s
             said.append(_DECLARED[hosted.kind])
             if set(loads(hosted.raw, {}) or {}) - {"type", "name", "cache_control"}:
                 why = f"The options of {hosted.kind} are spelled otherwise in Responses and were left out."
-                losses("hosted_tool_options", f"hosted[{number}]", why)
+                losses("hosted_settings", f"hosted[{number}]", why)
         else:
             losses("hosted_tool", f"hosted[{number}]", f"Responses has no tool like {hosted.kind}.")
     return said

@@ -377,7 +377,7 @@ class RestTests(RenderCase):
                 "logprobs",
                 "top_logprobs",
                 "candidates",
-                "json_output",
+                "output_format",
                 "cache_key",
                 "metadata",
                 "service_tier",

@@ -370,7 +370,7 @@ def test_tools():
     assert body["parallel_tool_calls"] is False
     assert search == {"type": "web_search"}
     kinds = [loss.kind for loss in rendered.losses]
-    assert kinds == ["cache_control", "strict", "hosted_tool_options", "hosted_tool"]
+    assert kinds == ["cache_control", "strict", "hosted_settings", "hosted_tool"]
 
 
 def test_limits_and_what_has_no_place():
@@ -378,7 +378,7 @@ def test_limits_and_what_has_no_place():
     sampling = Sampling(max_tokens=1, temperature=0.5, top_p=0.9, top_k=5, stop=("x",), seed=1, candidates=2)
     body, losses = say(chat(user(Text("x")), sampling=sampling))
     assert (body["max_output_tokens"], body["temperature"], body["top_p"]) == (16, 0.5, 0.9)
-    assert losses == {"max_tokens", "top_k", "stop", "seed", "n"}
+    assert losses == {"max_tokens", "top_k", "stop", "seed", "candidates"}
     body, losses = say(chat(user(Text("x")), sampling=sampling), Target("gpt-5", sampling=False))
     assert not {"temperature", "top_p"} & set(body)
     assert {"temperature", "top_p"} <= losses

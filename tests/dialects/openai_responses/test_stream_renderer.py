@@ -305,7 +305,7 @@ def test_only_one_candidate():
         [PartOpened(0, Text("")), PartOpened(1, Text(""), 1), Delta(1, "B"), Delta(0, "A"), Completed()]
     )
     assert len(wire(data)[-1]["response"]["output"]) == 1
-    assert [loss.kind for loss in renderer.losses] == ["n"]
+    assert [loss.kind for loss in renderer.losses] == ["candidates"]
 
 
 @pytest.mark.parametrize("begun", [(), WHOLE[:10]])
