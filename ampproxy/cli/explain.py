@@ -7,12 +7,14 @@ from typing import BinaryIO
 
 import click
 
-from ampproxy.amp import clean_request
 from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.models import kept_models
 from ampproxy.config.schema import Account
-from ampproxy.errors import ExchangeError, GatewayFault
+from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.facts import BodyFacts, facts_of
+from ampproxy.dialects.registry import DIALECTS, shown_in
+from ampproxy.errors import ClientFault, ExchangeError, GatewayFault
 from ampproxy.model.loss import Loss
 from ampproxy.model.roles import ROLES
 from ampproxy.providers import PROVIDERS
@@ -137,17 +139,26 @@ def _losses(route: Route, endpoint: Endpoint, offer: Offer, body: bytes) -> tupl
     :raises ExchangeError: the request is not valid, or the account has no call for it.
     """
     provider = PROVIDERS[offer.account.kind](offer.account)
+    dialect = DIALECTS[endpoint.dialect]
     question = Question(
         endpoint=endpoint,
-        body=clean_request(endpoint.dialect, body) if endpoint.amp else body,
+        body=dialect.passthrough.clean(body) if endpoint.amp else body,
         asked=route.asked,
         stream=bool(endpoint.stream),
         headers=(),
         query=b"",
         route=route,
+        facts=_facts(dialect, body),
     )
     origin = Origin(wall=lambda: 0.0, new_id=lambda prefix: prefix)
     return BridgeMaker({offer.account.label: provider}, origin, strict=False)(question, offer).losses
+
+
+def _facts(dialect: Dialect, body: bytes) -> BodyFacts:
+    try:
+        return facts_of(dialect, body)
+    except ValueError as error:
+        raise ClientFault.of("invalid_request", str(error)) from None
 
 
 def _inferred(endpoint: Endpoint | None, model: str, headers: tuple[str, ...], body: bytes) -> str:
@@ -163,7 +174,7 @@ def _inferred(endpoint: Endpoint | None, model: str, headers: tuple[str, ...], b
     except ValueError:
         found = Peek()
     dialect = "" if endpoint is None else endpoint.dialect
-    return role_of(signs_of(dialect, split_suffix(model)[0], pairs, found, body))
+    return role_of(signs_of(dialect, split_suffix(model)[0], pairs, shown_in(dialect, found, body)))
 
 
 def _endpoint(path: str) -> Endpoint:

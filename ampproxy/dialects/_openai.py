@@ -26,6 +26,7 @@ from ampproxy.dialects.base import ModelInfo
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError
+from ampproxy.model.request import ChatRequest
 
 #: How each kind is told to a client: ``type`` and ``code``.
 WORDS: dict[ErrorKind, tuple[str, str | None]] = {
@@ -415,6 +416,10 @@ class OpenAIDialect:
     def model_body(self, model: ModelInfo) -> bytes:
         """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
         return model_body(model)
+
+    def for_others(self, request: ChatRequest) -> ChatRequest:
+        """The same: only Responses refers to what its vendor stores."""
+        return request
 
     def count_request(self, body: bytes, model: str) -> bytes:
         """The same: only Responses has a call that counts, so nobody asks the others for this."""

@@ -29,7 +29,7 @@ import struct
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
+from ampproxy.dialects.registry import ROWS
 from ampproxy.model.parts import Sealed
 
 Place = Literal["reasoning", "call", "text", "image"]
@@ -38,8 +38,8 @@ Place = Literal["reasoning", "call", "text", "image"]
 #: Capitals, because every request is searched for it, and letters that are rare in prose are what makes
 #: that search skip.
 MARK = "AMPPROXYSEALEDBY"
-#: New vendors and places are appended; the numbers are in clients' stored threads.
-VENDORS = (ANTHROPIC, RESPONSES, GEMINI, CHAT, COMPLETIONS)
+#: Vendors by their number. New ones and new places are appended; the numbers are in clients' stored threads.
+VENDORS = tuple(row.name for row in ROWS)
 PLACES: tuple[Place, ...] = get_args(Place)
 #: The vendor of a value that has our mark and cannot be read: nobody's, so nobody is given it.
 UNKNOWN = "unknown"

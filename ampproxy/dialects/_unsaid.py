@@ -7,37 +7,13 @@ strict translation refuse requests that are carried whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from typing import Final
 
 from ampproxy.dialects._common import Losses
-from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, RESPONSES, Json
+from ampproxy.dialects.registry import DIALECTS
+from ampproxy.model.base import Json
 from ampproxy.model.request import ChatRequest
-
-#: Any value of the member.
-_ANY: Final[Collection[bytes]] = ()
-
-#: Dialect -> member of ``ChatRequest.extras`` -> the JSON texts that mean nothing elsewhere.
-_HARMLESS: Final[Mapping[str, Mapping[str, Collection[bytes]]]] = {
-    # The client's own words, beside ``ChatRequest.thinking`` that says the same.
-    ANTHROPIC: {"thinking": _ANY},
-    # The answer's renderer repeats the prompt.
-    COMPLETIONS: {"echo": _ANY},
-    CHAT: {
-        "functions": _ANY,
-        "safety_identifier": _ANY,
-        "stream_options": _ANY,
-        "prompt_cache_retention": _ANY,
-        "store": (b"false",),
-    },
-    RESPONSES: {
-        "store": (b"false",),
-        "background": (b"false",),
-        "truncation": (b'"disabled"', b'"auto"'),
-        "prompt_cache_retention": _ANY,
-        "stream_options": _ANY,
-    },
-}
 
 #: Field of ``Sampling`` -> what every vendor does unasked.
 _USUAL: Final = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
@@ -45,7 +21,8 @@ _USUAL: Final = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency
 
 def is_harmless(dialect: str, name: str, value: Json) -> bool:
     """Whether a member that only ``dialect`` knows asks nothing of another vendor."""
-    known = _HARMLESS.get(dialect, {}).get(name)
+    speaker = DIALECTS.get(dialect)
+    known = None if speaker is None else speaker.harmless.get(name)
     return known is not None and (not known or bytes(value) in known)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from ampproxy.dialects._common import bad_answer, encode, loads, read_answer
 from ampproxy.dialects.base import AnswerContext, ModelInfo, Rendered, Target
 from ampproxy.dialects.gemini import errors
 from ampproxy.dialects.gemini.answer import Answer
 from ampproxy.dialects.gemini.parse_request import parse_request
+from ampproxy.dialects.gemini.passthrough import PASSTHROUGH
 from ampproxy.dialects.gemini.render_answer import render_response
 from ampproxy.dialects.gemini.render_request import render_request
 from ampproxy.dialects.gemini.stream_parser import GeminiStreamParser
@@ -26,6 +27,8 @@ class GeminiDialect:
     """See :class:`ampproxy.dialects.base.Dialect`. The model and whether to stream are in the path."""
 
     name = GEMINI
+    passthrough = PASSTHROUGH
+    harmless: Mapping[str, Collection[bytes]] = {}
 
     def error_body(self, error: WireError) -> bytes:
         """The JSON body of an error response."""
@@ -105,3 +108,10 @@ class GeminiDialect:
     def count_body(self, tokens: int) -> bytes:
         """The answer to a client's counting request."""
         return encode({"totalTokens": tokens})
+
+    def for_others(self, request: ChatRequest) -> ChatRequest:
+        """The same: nothing of it is stored at the vendor."""
+        return request
+
+
+DIALECT = GeminiDialect()

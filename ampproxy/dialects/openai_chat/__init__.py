@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from ampproxy.dialects._openai import OpenAIDialect
-from ampproxy.dialects.base import AnswerContext, Rendered, Target
+from ampproxy.dialects.base import ANY, AnswerContext, Rendered, Target
 from ampproxy.dialects.openai_chat.parse_request import parse_request
 from ampproxy.dialects.openai_chat.parse_response import parse_response
+from ampproxy.dialects.openai_chat.passthrough import PASSTHROUGH
 from ampproxy.dialects.openai_chat.render_request import render_request
 from ampproxy.dialects.openai_chat.render_response import render_response
 from ampproxy.dialects.openai_chat.stream_parser import ChatStreamParser
@@ -21,6 +24,14 @@ class ChatDialect(OpenAIDialect):
     """See :class:`~ampproxy.dialects.base.Dialect`."""
 
     name = CHAT
+    passthrough = PASSTHROUGH
+    harmless: Mapping[str, Collection[bytes]] = {
+        "functions": ANY,
+        "safety_identifier": ANY,
+        "stream_options": ANY,
+        "prompt_cache_retention": ANY,
+        "store": (b"false",),
+    }
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None
@@ -47,3 +58,6 @@ class ChatDialect(OpenAIDialect):
     def stream_renderer(self, context: AnswerContext) -> ChatStreamRenderer:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
         return ChatStreamRenderer(context)
+
+
+DIALECT = ChatDialect()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from ampproxy.dialects._openai import OpenAIDialect
-from ampproxy.dialects.base import AnswerContext, Rendered, Target
+from ampproxy.dialects.base import ANY, AnswerContext, Rendered, Target
 from ampproxy.dialects.openai_completions.parse_request import parse_request
+from ampproxy.dialects.openai_completions.passthrough import PASSTHROUGH
 from ampproxy.dialects.openai_completions.render_request import render_request
 from ampproxy.dialects.openai_completions.response import parse_response, render_response
 from ampproxy.dialects.openai_completions.stream_parser import CompletionsStreamParser
@@ -20,6 +23,9 @@ class CompletionsDialect(OpenAIDialect):
     """See :class:`~ampproxy.dialects.base.Dialect`."""
 
     name = COMPLETIONS
+    passthrough = PASSTHROUGH
+    #: The answer's renderer repeats the prompt.
+    harmless: Mapping[str, Collection[bytes]] = {"echo": ANY}
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None
@@ -46,3 +52,6 @@ class CompletionsDialect(OpenAIDialect):
     def stream_renderer(self, context: AnswerContext) -> CompletionsStreamRenderer:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
         return CompletionsStreamRenderer(context)
+
+
+DIALECT = CompletionsDialect()

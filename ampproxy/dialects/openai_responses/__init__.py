@@ -10,11 +10,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 from ampproxy.dialects._openai import OpenAIDialect
-from ampproxy.dialects.base import AnswerContext, Rendered, StreamParser, StreamRenderer, Target
+from ampproxy.dialects.base import ANY, AnswerContext, Rendered, StreamParser, StreamRenderer, Target
 from ampproxy.dialects.openai_responses import parse_request, render_request, stream_renderer
 from ampproxy.dialects.openai_responses import response as answers
-from ampproxy.dialects.openai_responses.passthrough import without_foreign_proofs
+from ampproxy.dialects.openai_responses.passthrough import PASSTHROUGH, without_foreign_proofs
 from ampproxy.dialects.openai_responses.state import require_self_contained, self_contained, stored_state
 from ampproxy.dialects.openai_responses.stream_parser import ResponsesStreamParser
 from ampproxy.dialects.openai_responses.stream_renderer import ResponsesStreamRenderer
@@ -54,6 +56,14 @@ class ResponsesDialect(OpenAIDialect):
     """Provides :class:`~ampproxy.dialects.base.Dialect`, which documents the methods."""
 
     name = RESPONSES
+    passthrough = PASSTHROUGH
+    harmless: Mapping[str, Collection[bytes]] = {
+        "store": (b"false",),
+        "background": (b"false",),
+        "truncation": (b'"disabled"', b'"auto"'),
+        "prompt_cache_retention": ANY,
+        "stream_options": ANY,
+    }
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None
@@ -89,3 +99,10 @@ class ResponsesDialect(OpenAIDialect):
         """See :class:`~ampproxy.dialects.base.Dialect`: what ``POST /responses/input_tokens`` takes."""
         unwanted = (members(body) or {}).keys() - COUNTED
         return remove_members(body, frozenset(unwanted))
+
+    def for_others(self, request: ChatRequest) -> ChatRequest:
+        """See :func:`~ampproxy.dialects.openai_responses.state.self_contained`."""
+        return self_contained(request)
+
+
+DIALECT = ResponsesDialect()

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from ampproxy.amp.tools import ToolNames, declared_tools
+from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.wire.json import BAD_JSON, members, replace_members, string
 
 Raw = msgspec.Raw
@@ -65,16 +65,19 @@ class Exchange:
     """What the rules know of the exchange whose answer they change.
 
     :param model: the name that the client asked for; empty: the vendor's name stays.
+    :param declared: reads the names of the request's tools.
     :param request: the client's request; its tools are read only when the answer calls one.
     :param drop_thinking: whether a whole answer with a tool call loses its thinking.
     """
 
-    __slots__ = ("_dialect", "_names", "_request", "drop_thinking", "model")
+    __slots__ = ("_declared", "_names", "_request", "drop_thinking", "model")
 
-    def __init__(self, dialect: str, model: str, request: bytes, *, drop_thinking: bool) -> None:
+    def __init__(
+        self, declared: Callable[[bytes], ToolNames], model: str, request: bytes, *, drop_thinking: bool
+    ) -> None:
         self.model = _encode(model) if model else None
         self.drop_thinking = drop_thinking
-        self._dialect = dialect
+        self._declared = declared
         self._request = request
         self._names: ToolNames | None = None
 
@@ -84,7 +87,7 @@ class Exchange:
         if name is None:
             return None
         if self._names is None:
-            self._names = declared_tools(self._dialect, self._request)
+            self._names = self._declared(self._request)
             self._request = b""
         restored = self._names.restore(name)
         return None if restored == name else _encode(restored)
@@ -119,3 +122,20 @@ class Exchange:
 
 _MODEL = ("model",)
 _MODELS = ("model", "modelVersion")
+
+
+class ModelOnly:
+    """Rules for an answer of which nothing but the model's name matters."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+        """See :meth:`ampproxy.dialects.base.AnswerRules.event`."""
+        return name, self.whole(data)
+
+    def whole(self, body: bytes) -> bytes:
+        """See :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
+        values = members(body)
+        changes = self._exchange.model_changes(values) if values else None
+        return replace_members(body, changes) if changes else body

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.wire.json import BAD_JSON
 
 #: Amp's own tools, for a model that calls one by another casing although the request names none such.
@@ -38,21 +37,23 @@ class ToolNames:
         return _CANONICAL.get(lower, name)
 
 
-class _Request(msgspec.Struct):
+class Declaring(msgspec.Struct):
+    """The members of a request that declare or choose tools, in any dialect."""
+
     tools: Any = None
     tool_choice: Any = None
     toolConfig: Any = None
     tool_config: Any = None
 
 
-_request = msgspec.json.Decoder(_Request)
+_request = msgspec.json.Decoder(Declaring)
 
 
-def declared_tools(dialect: str, body: bytes) -> ToolNames:
-    """The names in a request's ``tools`` and in the tool choice. A broken body declares none."""
-    names = _NAMES.get(dialect)
-    if names is None:
-        return ToolNames()
+def declared(names: Callable[[Declaring], Iterator[Any]], body: bytes) -> ToolNames:
+    """The names in a request's tools and in the tool choice. A broken body declares none.
+
+    :param names: where a dialect has them; what is no text among them does not count.
+    """
     try:
         request = _request.decode(body)
     except BAD_JSON:
@@ -60,38 +61,22 @@ def declared_tools(dialect: str, body: bytes) -> ToolNames:
     return ToolNames(name for name in names(request) if isinstance(name, str) and name)
 
 
-def _objects(value: Any) -> Iterator[dict[str, Any]]:
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """The objects of a list; none of anything else."""
     return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
 
 
-def _object(value: Any) -> dict[str, Any]:
+def an_object(value: Any) -> dict[str, Any]:
+    """An object; an empty one in place of anything else."""
     return value if isinstance(value, dict) else {}
 
 
-def _flat(request: _Request) -> Iterator[Any]:
-    """Anthropic and Responses: ``tools[].name``, ``tool_choice.name``."""
-    yield from (tool.get("name") for tool in _objects(request.tools))
-    yield _object(request.tool_choice).get("name")
+def flat_names(request: Declaring) -> Iterator[Any]:
+    """``tools[].name`` and ``tool_choice.name``: Anthropic and Responses."""
+    yield from (tool.get("name") for tool in objects(request.tools))
+    yield an_object(request.tool_choice).get("name")
 
 
-def _chat(request: _Request) -> Iterator[Any]:
-    for tool in (*_objects(request.tools), _object(request.tool_choice)):
-        yield from (_object(tool.get(kind)).get("name") for kind in ("function", "custom"))
-
-
-def _gemini(request: _Request) -> Iterator[Any]:
-    for tool in _objects(request.tools):
-        for key in ("functionDeclarations", "function_declarations"):
-            yield from (declared.get("name") for declared in _objects(tool.get(key)))
-    config = _object(request.toolConfig) or _object(request.tool_config)
-    calling = _object(config.get("functionCallingConfig") or config.get("function_calling_config"))
-    allowed = calling.get("allowedFunctionNames") or calling.get("allowed_function_names")
-    yield from allowed if isinstance(allowed, list) else ()
-
-
-_NAMES: dict[str, Callable[[_Request], Iterator[Any]]] = {
-    ANTHROPIC: _flat,
-    CHAT: _chat,
-    RESPONSES: _flat,
-    GEMINI: _gemini,
-}
+def no_names(body: bytes) -> ToolNames:
+    """For a dialect without tools."""
+    return ToolNames()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ampproxy.amp.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, put
+from ampproxy.dialects.edit import Changes, Exchange, Members, Raw, edit_list, edit_object, put
 
 Rule = Callable[[Members], Changes]
 
 
 class GeminiRules:
-    """Rules for one exchange; see :class:`ampproxy.amp.answer.Rules`."""
+    """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -23,11 +23,11 @@ class GeminiRules:
         )
 
     def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
-        """One event; see :meth:`ampproxy.amp.answer.Rules.event`."""
+        """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         return name, self.whole(data)
 
     def whole(self, body: bytes) -> bytes:
-        """A whole answer; see :meth:`ampproxy.amp.answer.Rules.whole`."""
+        """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
         calls = b"functionCall" in body
         return edit_object(body, lambda values: self._changes(values, calls)) or body
 

@@ -1,10 +1,9 @@
-"""Cleaning a client's request before any account sees it."""
+"""Cleaning a request of one of Amp's clients before any account sees it."""
 
 from __future__ import annotations
 
 import msgspec
 
-from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.wire.json import remove_members, replace_members, string
 
 #: A feature that an account of the user's own rarely has; Amp's own accounts do, so its clients ask.
@@ -34,21 +33,6 @@ _block = msgspec.json.Decoder(_Block)
 _list = msgspec.json.Decoder(list[_Raw])
 
 
-#: Without any of these texts no message of the dialect holds thinking or a proof of it.
-_TRACES: dict[str, tuple[bytes, ...]] = {
-    ANTHROPIC: (b'thinking"', b'"signature"'),
-    CHAT: (b'"reasoning_content"',),
-    GEMINI: (b'houghtSignature"', b'hought_signature"'),
-    RESPONSES: (b'"reasoning"',),
-}
-
-
-def may_hold_thinking(dialect: str, body: bytes) -> bool:
-    """Whether a request's history may hold thinking, so that it is worth a closer look."""
-    # From the end: in large bodies that search is several times faster.
-    return any(body.rfind(trace) >= 0 for trace in _TRACES.get(dialect, ()))
-
-
 def clean_beta(value: str) -> str:
     """An ``anthropic-beta`` header without what only Amp's own accounts have; may become empty."""
     features = [feature.strip() for feature in value.split(",")]
@@ -57,16 +41,16 @@ def clean_beta(value: str) -> str:
     return ",".join(feature for feature in features if feature and feature not in _FOREIGN_BETAS)
 
 
-def clean_request(dialect: str, body: bytes) -> bytes:
+def clean_request(body: bytes) -> bytes:
     """Take out of a request what its vendor would refuse; an unchanged body is the same object.
 
     Anthropic checks the ``signature`` of every thinking block that comes back. Amp's clients return
     blocks as they got them: those without a signature are removed, as is the ``signature`` that
-    tool calls were given (see :class:`~ampproxy.amp.answer.AnswerRewriter`). A message that
+    tool calls were given (see :class:`~ampproxy.dialects.anthropic.repairs.AnthropicRules`). A message that
     consisted of nothing else goes as a whole, since a message must not be empty. Broken
     bodies come back as they are: the one who parses them says what is wrong.
     """
-    if dialect != ANTHROPIC or not _suspicious(body):
+    if not _suspicious(body):
         return body
     try:
         messages = _body.decode(body).messages

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from ampproxy.amp.edit import NULL, Changes, Exchange, Members, Raw, edit_list, edit_object, items, put
+from ampproxy.dialects.edit import NULL, Changes, Exchange, Members, Raw, edit_list, edit_object, items, put
 from ampproxy.wire.json import members, replace_members, string
 
 _STOP = b'"stop"'
@@ -46,14 +46,14 @@ class _Calls:
 
 
 class ChatRules:
-    """Rules for one exchange; see :class:`ampproxy.amp.answer.Rules`."""
+    """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._calls: dict[bytes, _Calls] = {}
 
     def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
-        """One event; see :meth:`ampproxy.amp.answer.Rules.event`."""
+        """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         values = members(data)
         if values is None:
             return name, data
@@ -92,7 +92,7 @@ class ChatRules:
         return changes
 
     def whole(self, body: bytes) -> bytes:
-        """A whole answer; see :meth:`ampproxy.amp.answer.Rules.whole`."""
+        """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
         return edit_object(body, self._whole) or body
 
     def _whole(self, values: Members) -> Changes:

@@ -11,7 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from ampproxy.amp.edit import NULL, Changes, Exchange, Members, Raw, edit_list, edit_object, items, join, put
+from ampproxy.dialects.edit import (
+    NULL,
+    Changes,
+    Exchange,
+    Members,
+    Raw,
+    edit_list,
+    edit_object,
+    items,
+    join,
+    put,
+)
 from ampproxy.wire.json import members, replace_members, string
 
 _TOOL_USE = b'"tool_use"'
@@ -20,14 +31,14 @@ _END_TURN = b'"end_turn"'
 
 
 class AnthropicRules:
-    """Rules for one exchange; see :class:`ampproxy.amp.answer.Rules`."""
+    """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
         self._tool_seen = False
 
     def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
-        """One event; see :meth:`ampproxy.amp.answer.Rules.event`."""
+        """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         values = members(data)
         if values is None:
             return name, data
@@ -80,7 +91,7 @@ class AnthropicRules:
     }
 
     def whole(self, body: bytes) -> bytes:
-        """A whole answer; see :meth:`ampproxy.amp.answer.Rules.whole`."""
+        """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
         return edit_object(body, self._whole) or body
 
     def _whole(self, values: Members) -> Changes:

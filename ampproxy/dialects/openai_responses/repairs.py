@@ -7,7 +7,18 @@
 
 from __future__ import annotations
 
-from ampproxy.amp.edit import NULL, Changes, Exchange, Members, Raw, edit_list, edit_object, items, join, put
+from ampproxy.dialects.edit import (
+    NULL,
+    Changes,
+    Exchange,
+    Members,
+    Raw,
+    edit_list,
+    edit_object,
+    items,
+    join,
+    put,
+)
 from ampproxy.wire.json import members, replace_members, string
 
 #: Items are kept up to this size altogether; a larger answer keeps its empty output.
@@ -20,7 +31,7 @@ _RESPONSE = _WHOLE | {"response.created", "response.in_progress", "response.queu
 
 
 class ResponsesRules:
-    """Rules for one exchange; see :class:`ampproxy.amp.answer.Rules`."""
+    """Rules for one exchange; see :class:`ampproxy.dialects.base.AnswerRules`."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
@@ -29,7 +40,7 @@ class ResponsesRules:
         self._begun = False
 
     def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
-        """One event; see :meth:`ampproxy.amp.answer.Rules.event`."""
+        """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         values = members(data)
         if values is None:
             return name, data
@@ -77,7 +88,7 @@ class ResponsesRules:
         self._items[int(index) if index.isdigit() else len(self._items)] = item
 
     def whole(self, body: bytes) -> bytes:
-        """A whole answer; see :meth:`ampproxy.amp.answer.Rules.whole`."""
+        """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
         return edit_object(body, self._whole) or body
 
     def _whole(self, values: Members) -> Changes:
