@@ -118,6 +118,20 @@ def test_no_dialect_knows_another(module: str, path: Path) -> None:
             assert inner[2] in known, f"{path}:{line}: {module} imports {name}"
 
 
+#: What every dialect has; those that it needs beside them are its own.
+FLOOR_PLAN = {"request_in", "request_out", "response", "stream_in", "stream_out", "passthrough"}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in (PACKAGE / "dialects").glob("*/__init__.py"))
+)
+def test_dialects_have_one_floor_plan(folder: Path) -> None:
+    """A reader who knows one dialect finds the same files in another, named by direction."""
+    names = {path.stem for path in folder.glob("*.py")}
+    assert names >= FLOOR_PLAN
+    assert not [name for name in names if name.startswith(("parse_", "render_", "stream_p", "stream_r"))]
+
+
 def test_files_stay_small() -> None:
     """A file that grows past some 500 lines hides an idea that has no name yet."""
     large = {str(path): count for _, path in sources() if (count := len(path.read_text().splitlines())) > 500}

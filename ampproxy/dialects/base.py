@@ -57,7 +57,7 @@ class Rendered(Value, frozen=True):
     :param headers: extra request headers that this body needs (``anthropic-beta``).
     :param freeform: the names, as sent, of freeform tools that were said as a function with one
         string member ``input``. Whoever renders the answer turns their calls back (see
-        :mod:`ampproxy.dialects._freeform`).
+        :mod:`ampproxy.dialects.freeform`).
     """
 
     body: bytes

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects._proof import MARK as _MARK
 from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.proof import MARK as _MARK
 from ampproxy.model.base import Value
 from ampproxy.wire.json import Peek, peek
 

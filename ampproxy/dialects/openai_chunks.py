@@ -6,7 +6,6 @@ import re
 
 import msgspec
 
-from ampproxy.dialects._openai import is_chunk
 from ampproxy.dialects.base import EventStream
 from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.monitor import (
@@ -19,6 +18,7 @@ from ampproxy.dialects.monitor import (
     items,
     openai_usage,
 )
+from ampproxy.dialects.openai import is_chunk
 from ampproxy.model.events import Usage
 from ampproxy.wire.json import members
 

@@ -35,7 +35,7 @@ class Row(Value, frozen=True):
 
 
 #: New rows are appended: a dialect's place is its number in the marks of proofs that clients keep in their
-#: threads (:mod:`ampproxy.dialects._proof`).
+#: threads (:mod:`ampproxy.dialects.proof`).
 ROWS = (
     Row(ANTHROPIC, "ampproxy.dialects.anthropic", "anthropic", "claude"),
     Row(RESPONSES, "ampproxy.dialects.openai_responses", "responses", "codex", "responses"),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ampproxy.dialects._freeform import FreeformCalls
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer
+from ampproxy.dialects.freeform import FreeformCalls
 from ampproxy.dialects.targets import target_for
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault

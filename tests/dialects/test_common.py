@@ -6,8 +6,8 @@ import unittest
 
 import msgspec
 
-from ampproxy.dialects import _common as common
-from ampproxy.dialects._freeform import FreeformCalls, unwrap, wrap
+from ampproxy.dialects import common
+from ampproxy.dialects.freeform import FreeformCalls, unwrap, wrap
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.events import Delta, Event, PartClosed, PartOpened
 from ampproxy.model.parts import Text, ToolCall

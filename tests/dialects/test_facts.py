@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ampproxy.dialects._proof import MARK
 from ampproxy.dialects.facts import facts_of
+from ampproxy.dialects.proof import MARK
 from ampproxy.dialects.registry import DIALECTS
 
 

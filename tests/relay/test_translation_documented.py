@@ -31,13 +31,13 @@ TEXT = (ROOT / "docs" / "translation.md").read_text(encoding="utf-8")
 anthropic, gemini, chat, completions, responses, codex, stream_renderer = (
     import_module(f"ampproxy.dialects.{name}")
     for name in (
-        "anthropic.render",
-        "gemini.render_request",
-        "openai_chat.render_request",
-        "openai_completions.render_request",
-        "openai_responses.render_request",
+        "anthropic.request_out",
+        "gemini.request_out",
+        "openai_chat.request_out",
+        "openai_completions.request_out",
+        "openai_responses.request_out",
         "openai_responses.codex",
-        "openai_responses.stream_renderer",
+        "openai_responses.stream_out",
     )
 )
 

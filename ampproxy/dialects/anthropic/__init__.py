@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from ampproxy.dialects._common import encode
 from ampproxy.dialects.anthropic import errors
-from ampproxy.dialects.anthropic.parse import parse_request
 from ampproxy.dialects.anthropic.passthrough import PASSTHROUGH
-from ampproxy.dialects.anthropic.render import for_counting, render_request
+from ampproxy.dialects.anthropic.request_in import parse_request
+from ampproxy.dialects.anthropic.request_out import for_counting, render_request
 from ampproxy.dialects.anthropic.response import parse_response, render_response
-from ampproxy.dialects.anthropic.stream_parse import AnthropicStreamParser
-from ampproxy.dialects.anthropic.stream_render import AnthropicStreamRenderer
+from ampproxy.dialects.anthropic.stream_in import AnthropicStreamParser
+from ampproxy.dialects.anthropic.stream_out import AnthropicStreamRenderer
 from ampproxy.dialects.base import ANY, AnswerContext, ModelInfo, Rendered, Target
+from ampproxy.dialects.common import encode
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import ChatResponse, WireError
 from ampproxy.model.request import ChatRequest

@@ -11,7 +11,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from ampproxy.dialects._common import (
+from ampproxy.dialects.anthropic.blocks_fast import parse_plain
+from ampproxy.dialects.common import (
     Members,
     bad_request,
     items,
@@ -23,9 +24,8 @@ from ampproxy.dialects._common import (
     to_raw,
     without_nulls,
 )
-from ampproxy.dialects._places import Places
-from ampproxy.dialects._proof import place_of, unseal
-from ampproxy.dialects.anthropic.blocks_fast import parse_plain
+from ampproxy.dialects.places import Places
+from ampproxy.dialects.proof import place_of, unseal
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
     Document,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.dialects._common import Losses, Names
-from ampproxy.dialects._freeform import SCHEMA
 from ampproxy.dialects.anthropic.schema import lower
+from ampproxy.dialects.common import Losses, Names
+from ampproxy.dialects.freeform import SCHEMA
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, Tool

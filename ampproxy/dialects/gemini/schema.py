@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.dialects._schema_tree import Node, array_of, encode, member, node_of, value_of
+from ampproxy.dialects.schema_tree import Node, array_of, encode, member, node_of, value_of
 from ampproxy.model.base import Json
 
 #: Levels of a schema that are said; what is below them stays as it is.

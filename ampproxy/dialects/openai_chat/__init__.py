@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ampproxy.dialects._openai import OpenAIDialect
 from ampproxy.dialects.base import ANY, AnswerContext, Rendered, Target
-from ampproxy.dialects.openai_chat.parse_request import parse_request
-from ampproxy.dialects.openai_chat.parse_response import parse_response
+from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_chat.passthrough import PASSTHROUGH
-from ampproxy.dialects.openai_chat.render_request import render_request
-from ampproxy.dialects.openai_chat.render_response import render_response
-from ampproxy.dialects.openai_chat.stream_parser import ChatStreamParser
-from ampproxy.dialects.openai_chat.stream_renderer import ChatStreamRenderer
+from ampproxy.dialects.openai_chat.request_in import parse_request
+from ampproxy.dialects.openai_chat.request_out import render_request
+from ampproxy.dialects.openai_chat.response import parse_response, render_response
+from ampproxy.dialects.openai_chat.stream_in import ChatStreamParser
+from ampproxy.dialects.openai_chat.stream_out import ChatStreamRenderer
 from ampproxy.model.base import CHAT
 from ampproxy.model.events import ChatResponse
 from ampproxy.model.request import ChatRequest

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from ampproxy.dialects._common import bad_request, items, members
 from ampproxy.dialects.base import Passthrough
+from ampproxy.dialects.common import bad_request, items, members
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.rules import is_openai
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, is_answer

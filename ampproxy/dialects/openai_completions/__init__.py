@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ampproxy.dialects._openai import OpenAIDialect
 from ampproxy.dialects.base import ANY, AnswerContext, Rendered, Target
-from ampproxy.dialects.openai_completions.parse_request import parse_request
+from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_completions.passthrough import PASSTHROUGH
-from ampproxy.dialects.openai_completions.render_request import render_request
+from ampproxy.dialects.openai_completions.request_in import parse_request
+from ampproxy.dialects.openai_completions.request_out import render_request
 from ampproxy.dialects.openai_completions.response import parse_response, render_response
-from ampproxy.dialects.openai_completions.stream_parser import CompletionsStreamParser
-from ampproxy.dialects.openai_completions.stream_renderer import CompletionsStreamRenderer
+from ampproxy.dialects.openai_completions.stream_in import CompletionsStreamParser
+from ampproxy.dialects.openai_completions.stream_out import CompletionsStreamRenderer
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.events import ChatResponse
 from ampproxy.model.request import ChatRequest

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from ampproxy.dialects._openai import OpenAIDialect
 from ampproxy.dialects.base import ANY, AnswerContext, Rendered, StreamParser, StreamRenderer, Target
-from ampproxy.dialects.openai_responses import parse_request, render_request, stream_renderer
+from ampproxy.dialects.openai import OpenAIDialect
+from ampproxy.dialects.openai_responses import request_in, request_out, stream_out
 from ampproxy.dialects.openai_responses import response as answers
 from ampproxy.dialects.openai_responses.passthrough import PASSTHROUGH, without_foreign_proofs
 from ampproxy.dialects.openai_responses.state import require_self_contained, self_contained, stored_state
-from ampproxy.dialects.openai_responses.stream_parser import ResponsesStreamParser
-from ampproxy.dialects.openai_responses.stream_renderer import ResponsesStreamRenderer
+from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
+from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.events import ChatResponse, WireError
 from ampproxy.model.request import ChatRequest
@@ -69,11 +69,11 @@ class ResponsesDialect(OpenAIDialect):
         self, body: bytes, *, model: str | None = None, stream: bool | None = None
     ) -> ChatRequest:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return parse_request.parse_request(body, model, stream)
+        return request_in.parse_request(body, model, stream)
 
     def render_request(self, request: ChatRequest, target: Target) -> Rendered:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return render_request.render_request(request, target)
+        return request_out.render_request(request, target)
 
     def parse_response(self, body: bytes) -> ChatResponse:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
@@ -93,7 +93,7 @@ class ResponsesDialect(OpenAIDialect):
 
     def error_event(self, error: WireError) -> bytes:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return stream_renderer.error_event(error)
+        return stream_out.error_event(error)
 
     def count_request(self, body: bytes, model: str) -> bytes:
         """See :class:`~ampproxy.dialects.base.Dialect`: what ``POST /responses/input_tokens`` takes."""

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ampproxy.dialects._common import bad_request, members, read_request
+from ampproxy.dialects.common import bad_request, members, read_request
 from ampproxy.model.base import Json
 
 T = TypeVar("T")

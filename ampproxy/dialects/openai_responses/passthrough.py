@@ -10,20 +10,20 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from ampproxy.dialects import _proof
-from ampproxy.dialects._common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.base import EventStream, Passthrough
+from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage
 from ampproxy.dialects.openai_responses.fields import first
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
+from ampproxy.dialects.proof import MARK, unseal
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
 
-_MARK = _proof.MARK.encode()
+_MARK = MARK.encode()
 _REASONING = b'"reasoning"'
 _TRUE, _FALSE = Json(b"true"), Json(b"false")
 
@@ -72,9 +72,9 @@ def _own(item: Json, path: str, losses: list[Loss], *, stored: bool) -> Json | N
             return item
         losses.append(Loss("reasoning", path, "The thinking came without its proof."))
         return None
-    if not proof.startswith(_proof.MARK):
+    if not proof.startswith(MARK):
         return item
-    sealed = _proof.unseal(proof, RESPONSES)
+    sealed = unseal(proof, RESPONSES)
     if sealed.vendor != RESPONSES:
         losses.append(Loss("foreign_proof", path, f"The proof of this thinking is {sealed.vendor}'s."))
         return None

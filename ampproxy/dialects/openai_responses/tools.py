@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ampproxy.dialects._common import Losses, Names, bad_request, loads, members, to_raw
+from ampproxy.dialects.common import Losses, Names, bad_request, loads, members, to_raw
 from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
 from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.model.base import RESPONSES, Json

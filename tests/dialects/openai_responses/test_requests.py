@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from ampproxy.dialects import _proof
+from ampproxy.dialects import proof
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.openai_responses import ResponsesDialect, require_self_contained, self_contained
 from ampproxy.dialects.openai_responses.schema import is_strict
@@ -195,7 +195,7 @@ def test_strict_is_the_default():
 def test_proofs_of_others_are_told_apart():
     """A proof that we marked is its vendor's again, whatever item it came in."""
     foreign = Sealed("anthropic", "c2ln")
-    item = {"type": "reasoning", "id": "rs_9", "summary": [], "encrypted_content": _proof.seal("", foreign)}
+    item = {"type": "reasoning", "id": "rs_9", "summary": [], "encrypted_content": proof.seal("", foreign)}
     request = parse(input=[item, {"role": "assistant", "content": "x"}])
     assert request.turns[0].parts[0] == Reasoning("", foreign, redacted=True)
 
