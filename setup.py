@@ -38,7 +38,9 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=[*find_packages(include=["ampproxy", "ampproxy.*"]), "twisted.plugins"],
-    package_data={"ampproxy": ["py.typed", "ledger/prices.yaml"]},
+    package_data={
+        "ampproxy": ["py.typed", "catalog/families.json", "catalog/families.yaml", "ledger/prices.yaml"]
+    },
     include_package_data=False,
     zip_safe=False,
     cmdclass={"install": InstallAndRefreshPlugins},
@@ -72,6 +74,8 @@ setup(
             "pytest-xdist >= 3.5",
             "hypothesis >= 6.100",
             "trustme >= 1.1",
+            # a second opinion on where a request ends
+            "h11 >= 0.16",
             "anthropic >= 0.40",
             "openai >= 1.60",
             "google-genai >= 1.0",

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -266,7 +267,8 @@ class ConfigWatch:
         """Read the files now, changed or not."""
         # They may be in the midst of a change: they are looked into once more when they are still.
         self._settled = ()
-        return self._reload.load()
+        report = self._reload.last = msgspec.structs.replace(self._reload.load(), asked=True)
+        return report
 
     def _look(self) -> None:
         try:

@@ -32,7 +32,7 @@ from ampproxy.resources.descriptors import Descriptors
 from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
 from ampproxy.resources.site import IDLE_AT_THE_END, GatewaySite
-from ampproxy.status import ReloadReport, RestartReport, State, Status
+from ampproxy.status import ReloadReport, RestartReport, State, Status, user_name
 
 if TYPE_CHECKING:
     from ampproxy.credentials.oauth.service import Logins
@@ -158,6 +158,16 @@ class GatewayService(Service):
             self._log.warn("{count} exchanges with revoked client keys were ended", count=ended)
         return told
 
+    def use_read(self, config: Config) -> tuple[str, ...]:
+        """The same for what was read anew: if it says what the one in force says, at the same places, that
+        stays, and vendors are asked for their models.
+        """
+        if config != self._config or config.lines != self._config.lines:
+            return self.use(config)
+        if self.running:
+            self._discover(again=True)
+        return ()
+
     def _end_rests(self, accounts: Iterable[Account]) -> None:
         """Accounts that are not to rest any more do not go on with a rest that began before."""
         state = self._around.pool_state
@@ -181,14 +191,20 @@ class GatewayService(Service):
         without = setting in ("host", "port") or (given == "--listen" and setting.partition(".")[0] == "tls")
         return f"{change} (without effect: {given} says where to listen)" if given and without else change
 
-    def _swap(self, gateway: Gateway, told: tuple[str, ...] = (), *, ask_again: bool = False) -> None:
-        """The one point at which the configuration changes."""
-        self.generation += 1
+    def _swap(
+        self, gateway: Gateway, told: tuple[str, ...] = (), *, ask_again: bool = False, counts: bool = True
+    ) -> None:
+        """The one point at which the configuration changes.
+
+        :param counts: whether it is another one than before: not what is still being put together.
+        """
+        self.generation += counts
         self._since = self._around.wall()
         self._install(gateway)
         if self.running:
             self._discover(again=ask_again)
-        self._tell(told)
+        if counts:
+            self._tell(told)
 
     def _tell(self, told: tuple[str, ...] = ()) -> None:
         config = self.gateway.config
@@ -298,7 +314,7 @@ class GatewayService(Service):
         if accounts != self._logins:
             gateway = self._build(self._config, accounts)
             self._logins = accounts
-            self._swap(gateway)
+            self._swap(gateway, counts=bool(self.running))
 
     # Its life.
 
@@ -316,6 +332,10 @@ class GatewayService(Service):
             self._since,
             pid=os.getpid(),
             version=__version__,
+            user=user_name(os.geteuid()),
+            config="" if self._config.source is None else str(self._config.source.absolute()),
+            auth_dir=str(self._config.auth_dir),
+            state_dir="" if self._around.state is None else str(self._around.state),
             listening=tuple(describe(port) for port in self.ports),
             running=self._around.running.count,
             reload=None if self.watch is None else self.watch.last,

@@ -6,6 +6,8 @@ read them.
 
 from __future__ import annotations
 
+import pwd
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -25,6 +27,7 @@ class ReloadReport(msgspec.Struct, frozen=True, omit_defaults=True):
     :param complaints: what is wrong, each with ``file:line``.
     :param warnings: in the same form, what is odd but does no harm.
     :param changes: the settings that are others than before, without any secret.
+    :param asked: whether somebody asked for it; else the file had changed.
     """
 
     ok: bool
@@ -33,6 +36,7 @@ class ReloadReport(msgspec.Struct, frozen=True, omit_defaults=True):
     complaints: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    asked: bool = False
 
 
 class RestartReport(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -51,6 +55,10 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
 
     :param generation: how often a configuration was put in force, those of earlier processes included.
     :param since: when the one that is in force was, in seconds since the epoch.
+    :param user: whom it runs as.
+    :param config: the file that its configuration comes from; empty: none.
+    :param state_dir: where it keeps the ledger and what has been spent; empty: nowhere.
+    :param auth_dir: where its logins are.
     :param running: exchanges and tunnels under way.
     :param reload: the last reading of the file after the first.
     """
@@ -60,7 +68,20 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     since: float
     pid: int = 0
     version: str = ""
+    user: str = ""
+    config: str = ""
+    state_dir: str = ""
+    auth_dir: str = ""
     listening: tuple[str, ...] = ()
     running: int = 0
     reload: ReloadReport | None = None
     restart: RestartReport | None = None
+
+
+@cache
+def user_name(uid: int) -> str:
+    """The name of a user, or the number of one that has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -99,8 +99,13 @@ class Options(usage.Options):
         if succession is not None:
             succession.adapt(of_twistd(self))
             self["inherited"] = succession.inherited
-        with telling(succession):
-            self._read()
+        try:
+            with telling(succession):
+                self._read()
+        except usage.UsageError as error:
+            # twistd would print all of its options first, and the sentence below them.
+            print(f"ampproxy: {error}", file=sys.stderr)
+            raise SystemExit(1) from None
 
     def _read(self) -> None:
         home = Path.home()
@@ -158,7 +163,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
         if any(config.auth_dir.glob("*.json")):
             attach_logins(service, reactor)
     except ConfigError as error:
-        raise usage.UsageError(str(error)) from None
+        raise StartFailed(str(error)) from None
     for warning in config.warnings:
         service.gateway.log.warn("{warning}", warning=warning)
     notifier = Notifier.of(os.environ, os.getpid(), reactor, service.gateway.log)
@@ -241,7 +246,7 @@ def _watch(
     reloader = Reloader(
         path,
         lambda read: _load(path, read),
-        service.use,
+        service.use_read,
         generation=lambda: service.generation,
         snapshot=snapshot,
         wall=time.time,

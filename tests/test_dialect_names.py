@@ -20,11 +20,10 @@ WORDS = set(DIALECTS) - {"anthropic", "gemini"}
 REASONS = {
     "model/base.py": "the names themselves",
     "dialects/registry.py": "the rows",
-    "dialects/targets.py": "which families of models each vendor has: a catalogue of models",
     "routing/endpoints.py": "the paths of the vendors' SDKs, and of Amp's clients",
     "providers/*.py": "which dialect a vendor is asked in, where, and with which headers",
-    "config/accounts.py": "which dialect each kind of account speaks",
-    "credentials/oauth/accounts.py": "which dialect each kind of login speaks",
+    "catalog/kinds.py": "which dialect each kind of account speaks",
+    "config/catalog.py": "in which dialects a family of models may be asked, by the words of the setting",
     "amp/asks.py": "in which dialect each version of Amp's clients asks for which model",
     "amp/roles.py": "Amp's oracle is known by the dialect that it is asked in",
     "config/payload.py": "CLIProxyAPI's older names of dialects, which are in people's files",

@@ -9,14 +9,16 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from unittest.mock import patch
 
+import pytest
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 
+from ampproxy.cli.reload import _by_itself
 from ampproxy.config.load import load
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.reload import INTERVAL, PATIENCE, STILL, ConfigWatch, Reloader, Snapshot, is_being_written
-from ampproxy.status import ReloadReport
+from ampproxy.status import ReloadReport, Status
 
 FIRST = "port: 1001\n"
 SECOND = "port: 1002\n"
@@ -336,3 +338,17 @@ def turn(link: Path, target: Path) -> None:
     new = link.with_name("new-link")
     new.symlink_to(target)
     os.replace(new, link)
+
+
+@pytest.mark.parametrize(
+    ("asked", "age", "told"),
+    [
+        (False, 5, ("port: 1 -> 2", "(in force for 5 s already, as configuration 2)")),
+        (True, 5, ()),
+        (False, 61, ()),
+    ],
+)
+def test_news(asked: bool, age: float, told: tuple[str, ...]) -> None:
+    """``ampproxy reload`` tells what the service has just read by itself; never what an order brought."""
+    last = ReloadReport(True, 100.0, 2, changes=("port: 1 -> 2",), asked=asked)
+    assert _by_itself(Status("ready", 2, 0.0, reload=last), 100.0 + age) == told

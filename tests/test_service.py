@@ -304,3 +304,34 @@ class Serving(unittest.TestCase):
         self.assertEqual(self.service.status().status, "idle")
         self.service.use(self.config("port: 0\napi-keys: []\nampcode: {upstream-url: 'https://a.test'}\n"))
         self.assertEqual(self.service.status().status, "ready")
+
+
+class Numbers(Serving):
+    """What counts as another configuration."""
+
+    def test_the_same(self) -> None:
+        """A file that says what it said is no other one: no number, no line; another place is."""
+        self.service.startService()
+        del self.events[:]
+        self.assertEqual(self.service.use_read(self.config(CONFIG)), ())
+        self.assertEqual((self.service.generation, self.said()), (1, []))
+        gateway = self.service.gateway
+        # Complaints name lines, so that these have to be those of the file.
+        self.service.use_read(self.config("\n" + CONFIG))
+        self.assertEqual(self.service.generation, 2)
+        self.assertIsNot(self.service.gateway, gateway)
+
+    def test_logins_before_the_start(self) -> None:
+        """What is put together before it serves is the first configuration, told once, when it serves."""
+        service = self.make(CONFIG)
+        login = replace(service.gateway.config.accounts[0], label="claude:me")
+        service.use_logins((login,))
+        self.assertEqual(service.generation, 1)
+        self.assertNotIn("Configuration", "".join(self.said()))
+        self.start(service.listen)
+        self.addCleanup(service.listeners.close)
+        service.startService()
+        told = [event for event in self.events if "is in force" in event.get("log_format", "")]
+        self.assertEqual([(event["generation"], event["accounts"]) for event in told], [(1, 2)])
+        service.use_logins(())
+        self.assertEqual(service.generation, 2)

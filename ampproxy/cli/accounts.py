@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 
 import click
 import msgspec
 
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.cli.asking import Asker, NotAnswered, at_option
 from ampproxy.cli.configured import config_option, read_config, unserved, with_logins
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import AccountReport, Report, RestReport, WindowReport, at_rest
-from ampproxy.routing.catalog import FAMILIES
 from ampproxy.wire.redact import printable
+from ampproxy.wire.words import local_time, span
 
 #: Where a running service tells.
 PATH = "/ampproxy/accounts"
@@ -30,7 +30,7 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
     The state is asked of the service at its configured address. If it does not run, the list is the
     configuration's.
     """
-    config = with_logins(read_config(file))
+    config = with_logins(read_config(file, at=at))
     told, why = ask(config, at)
     if told is None:
         click.echo(f"The state of the accounts is not known: {why}", err=True)
@@ -48,18 +48,26 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
 
 def ask(config: Config, at: str = "") -> tuple[Report | None, str]:
     """What the running service tells, or ``None`` and why it does not."""
-    asker = Asker(config, at)
     try:
-        answer = asker.ask(PATH)
-        if answer.status != 200:
-            raise NotAnswered(
-                f"{asker.where} answered with status {answer.status}: does another program or version run"
-                " there?"
-            )
-        told: Report = answer.read(Report)
+        return fetch(config, at), ""
     except NotAnswered as error:
         return None, str(error)
-    return told, ""
+
+
+def fetch(config: Config, at: str = "") -> Report:
+    """What the running service tells.
+
+    :raises NotAnswered: it does not; says why.
+    """
+    asker = Asker(config, at)
+    asker.mine()
+    answer = asker.ask(PATH)
+    if answer.status != 200:
+        raise NotAnswered(
+            f"{asker.where} answered with status {answer.status}: does another program or version run there?"
+        )
+    told: Report = answer.read(Report)
+    return told
 
 
 def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iterator[str]:
@@ -71,7 +79,7 @@ def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iter
     for told, models in rows:
         yield f"{told.label:<{label}}  {told.kind:<{kind}}  {told.state or '?':<11}  {models}"
         if told.expires_at is not None:
-            yield f"    its token ends at {_time(told.expires_at)}; it is renewed before."
+            yield f"    its token ends at {local_time(told.expires_at)}; it is renewed before."
         if told.error:
             yield f"    {printable(told.error)}{f' To do: {told.remedy}.' if told.remedy else ''}"
         for rest in told.rests:
@@ -83,7 +91,7 @@ def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iter
 def _models(told: AccountReport, account: Account | None) -> str:
     if told.models or account is None:
         return ", ".join(told.models)
-    return ", ".join(FAMILIES.get(account.kind, ()))
+    return ", ".join(KINDS[account.kind].patterns)
 
 
 def _rest(rest: RestReport) -> str:
@@ -92,21 +100,16 @@ def _rest(rest: RestReport) -> str:
     if rest.probing:
         line += "; one request is trying it now"
     elif rest.seconds > 0:
-        line += f"; it is tried again at {_time(rest.until)} (in {rest.seconds:.0f} s)"
+        line += f"; it is tried again at {local_time(rest.until)} (in {span(rest.seconds)})"
     else:
         line += "; the next request tries it"
     if rest.vendor_says is not None:
-        line += f"; the vendor said {rest.vendor_says:.0f} s"
+        line += f"; the vendor said {span(rest.vendor_says)}"
     return f"{line}. To do: {rest.remedy}." if rest.remedy else f"{line}."
 
 
 def _window(window: WindowReport) -> str:
     left = "?" if window.remaining is None else f"{window.remaining:g}"
     limit = "" if window.limit is None else f" of {window.limit:g}"
-    resets = "" if window.resets_at is None else f", resets at {_time(window.resets_at)}"
+    resets = "" if window.resets_at is None else f", resets at {local_time(window.resets_at)}"
     return f"{window.name}: {left}{limit} left{resets}."
-
-
-def _time(wall: float) -> str:
-    """A time of day as the user's own clock shows it."""
-    return datetime.fromtimestamp(wall).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import http.client
-import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
+from ampproxy.cli.configured import address, below
+from ampproxy.clients.gateway import STATE, runs_by_another
 from ampproxy.clients.owners import distrust, trusted_uids
-from ampproxy.config.load import find, load, not_found, read_file
+from ampproxy.clients.running import HELP
+from ampproxy.config.load import read_file
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.status import Status
+from ampproxy.wire.redact import Unseen, printable
 
-#: Where a running service tells how it is.
-STATE = "/readyz"
 #: Seconds for one answer.
 _PATIENCE = 10.0
 #: Seconds for connecting and agreeing on TLS.
 _HANDSHAKE = 2.0
-_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 #: So many of the configured keys are tried: a service that has not read the file yet knows an older one.
 _KEYS = 5
 
@@ -72,6 +71,14 @@ class NotTrusted(NotAnswered):
     """Whoever listens there may be anybody; nothing was sent."""
 
 
+class NoKey(NotAnswered):
+    """It takes a client key, and none is to be had here; nothing was sent."""
+
+
+class OtherConfiguration(NotAnswered):
+    """The service that answers runs by another file."""
+
+
 class NotAllowed(NotAnswered):
     """It does not know the client keys of the file: it has not read them yet, or is another service."""
 
@@ -108,21 +115,10 @@ class Asker:
 
     def __init__(self, config: Config, at: str = "") -> None:
         self._config = config
-        self._host, self._port = config.host, config.port
-        self._path = ""
         self._tls = None if at.startswith("http://") else config.tls
         self._trusted = None if at else trusted_uids(config)
-        at = at.removeprefix("http://").rstrip("/")
-        if at.startswith(("/", ".", "unix:")):
-            self._path = at.removeprefix("unix:")
-        elif at:
-            host, _, port = at.rpartition(":")
-            if not port.isdecimal():
-                raise click.BadParameter(
-                    "expected HOST:PORT, http://HOST:PORT or the path of a Unix socket", param_hint="--at"
-                )
-            self._host, self._port = host.strip("[]"), int(port)
-        self._host = _ANYWHERE.get(self._host, self._host)
+        self._told_where = bool(at)
+        self._host, self._port, self._path = address(config.host, config.port, at)
         self.where = self._path or f"{self._host}:{self._port}"
 
     def ask(self, path: str, method: str = "GET") -> Answer:
@@ -152,8 +148,29 @@ class Asker:
                 return told
         raise NotAllowed(f"{self.where} tells no details: it knows none of the api-keys of the file.")
 
+    def mine(self) -> Status:
+        """How the service is, if it runs by this configuration's file. Where the user says where it listens,
+        that one is meant.
+
+        :raises OtherConfiguration: it runs by another one.
+        :raises NotAnswered: as :meth:`state` does.
+        """
+        told = self.state()
+        if not self._told_where and runs_by_another(self._config.source, told):
+            raise OtherConfiguration(
+                f"the service at {self.where} runs by another configuration, {printable(told.config)}."
+            )
+        return told
+
     def _keys(self) -> list[str]:
-        return [key.reveal() for key in self._config.api_keys[:_KEYS]] or [""]
+        keys = self._config.api_keys
+        known = [key.reveal() for key in keys if not isinstance(key, Unseen)]
+        if keys and not known:
+            missing = below(self._config, "api-keys", "access") or keys
+            raise NoKey(
+                f"that takes a client key, such as {missing[0]}, which is not to be had here: {HELP}."
+            )
+        return known[:_KEYS] or [""]
 
     def _send(self, path: str, method: str, key: str) -> Answer:
         if not self._path and not self._port:
@@ -263,48 +280,6 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._socket_path)
-
-
-class _AnyVariable(Mapping[str, str]):
-    """An environment in which every variable is set: the service has its own."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def __getitem__(self, name: str) -> str:
-        return self._environ.get(name, "unknown")
-
-    def __contains__(self, name: object) -> bool:
-        return True
-
-    def __iter__(self) -> Any:
-        return iter(self._environ)
-
-    def __len__(self) -> int:
-        return len(self._environ)
-
-
-def described(file: Path | None) -> Config:
-    """The configuration as far as it tells where the service is and which keys let in. What only the service
-    may read, its secrets and its environment, may be missing.
-
-    :raises ConfigError: the file is wrong.
-    :raises click.ClickException: there is none.
-    """
-    home = Path.home()
-    found = file or find(home)
-    if found is None:
-        raise click.ClickException(not_found(Path.cwd()))
-
-    def read(path: Path) -> bytes:
-        try:
-            return read_file(path)
-        except OSError:
-            if path == found:
-                raise
-            return b"unknown"
-
-    return load(found, environ=_AnyVariable(os.environ), home=home, read=read)
 
 
 def complain(error: ConfigError) -> None:

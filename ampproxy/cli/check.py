@@ -17,15 +17,20 @@ from ampproxy.doctor.idle import asks_amp, idle_mappings, nothing_served
 from ampproxy.errors import ConfigError
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
+from ampproxy.wire.redact import not_looked_at
 
 
 @click.command("check")
 @click.argument("file", required=False, type=click.Path(path_type=Path, readable=False))
-def command(file: Path | None) -> None:
+@click.option(
+    "--secrets", is_flag=True, help="Also demand every secret: variables that are set, files to be read."
+)
+def command(file: Path | None, secrets: bool) -> None:
     """Say everything that is wrong with a configuration FILE.
 
     Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
     /etc/ampproxy. Each line is FILE:LINE: error: or FILE:LINE: warning:, the setting, and what is wrong.
+    Secrets that are only for the service, in variables or files of its own, are named and not looked at.
     Exit status 0 if the service would start with it, perhaps with warnings, else 1.
     """
     home = Path.home()
@@ -34,12 +39,14 @@ def command(file: Path | None) -> None:
         raise click.ClickException(not_found(Path.cwd(), "ampproxy check config.yaml"))
     require_readable(file)
     try:
-        config = load(file, environ=os.environ, home=home)
+        config = load(file, environ=os.environ, home=home, lenient=not secrets)
     except ConfigError as error:
         _say(file, "error", error.complaints)
         _say(file, "warning", error.warnings)
         raise SystemExit(1) from None
     _say(file, "warning", config.warnings)
+    if config.unseen:
+        click.echo(f"{file}: note: {not_looked_at(config.unseen)} (--secrets demands them)")
     _conclude(file, config, home)
 
 

@@ -1,19 +1,22 @@
-"""The configuration as a verb of the command line gets it."""
+"""The configuration as a verb of the command line gets it: beside a service that may keep its secrets."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ampproxy.config.load import find, load, not_found
+from ampproxy.clients.owners import trusted_uids
+from ampproxy.clients.running import HELP, Running, find_running
+from ampproxy.config.load import find, load, not_found, read_file
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
+from ampproxy.wire.redact import Secret, Unseen, listed
 
 #: ``--config FILE``, as the parameter ``file``.
 config_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
@@ -23,22 +26,126 @@ config_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option
     type=click.Path(path_type=Path, readable=False),
     help="The configuration file; without it, the one that the service would find.",
 )
+_ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104
 
 
-def read_config(file: Path | None) -> Config:
+def read_config(file: Path | None, *, at: str = "") -> Config:
     """The configuration of ``file``, or of the file that the service would find.
 
+    Secrets that are not to be had here are looked for where the running service has them; where that is not
+    allowed, ``Config.unseen`` names them.
+
+    :param at: where the service listens, if not where the file says.
     :raises click.ClickException: there is none, or it is wrong: says every complaint.
     """
-    home = Path.home()
-    found = file or find(home)
+    try:
+        return beside(file, at)
+    except ConfigError as error:
+        raise click.ClickException("\n".join(error.complaints)) from None
+
+
+def beside(file: Path | None, at: str = "") -> Config:
+    """The same, for who has words of his own for what is wrong.
+
+    :raises ConfigError: the file is wrong.
+    :raises click.ClickException: there is none.
+    """
+    path, home = named(file), Path.home()
+    config = load(path, environ=os.environ, home=home, lenient=True, pems=False)
+    if not config.unseen:
+        return config
+    running = _running(config, at)
+    if running is None:
+        return config
+    return load(
+        path,
+        environ=os.environ,
+        home=home,
+        lenient=True,
+        pems=False,
+        elsewhere=running.environ,
+        read=lambda one: _read(one, path, running),
+    )
+
+
+def named(file: Path | None) -> Path:
+    """The file that is meant.
+
+    :raises click.ClickException: there is none.
+    """
+    found = file or find(Path.home())
     if found is None:
         raise click.ClickException(not_found(Path.cwd()))
     require_readable(found)
+    return found
+
+
+def address(host: str, port: int, at: str) -> tuple[str, int, str]:
+    """Where the service listens: host and port, or the path of a Unix socket.
+
+    :param at: what the user says of it.
+    :raises click.BadParameter: that is neither.
+    """
+    at = at.removeprefix("http://").rstrip("/")
+    if at.startswith(("/", ".", "unix:")):
+        return "", 0, at.removeprefix("unix:")
+    if at:
+        host, _, number = at.rpartition(":")
+        if not number.isdecimal():
+            raise click.BadParameter(
+                "expected HOST:PORT, http://HOST:PORT or the path of a Unix socket", param_hint="--at"
+            )
+        host, port = host.strip("[]"), int(number)
+    return _ANYWHERE.get(host, host), port, ""
+
+
+def _running(config: Config, at: str) -> Running | None:
+    """The service's process, if we may look into it."""
+    host, port, path = address(config.host, config.port, at)
     try:
-        return load(found, environ=os.environ, home=home)
-    except ConfigError as error:
-        raise click.ClickException("\n".join(error.complaints)) from None
+        return find_running(host, port, trusted_uids(config), path=path)
+    except ValueError:
+        return None  # a name, which is another machine's or this one's under --at
+
+
+def _read(path: Path, config: Path, running: Running) -> bytes:
+    """A file as we see it, else as the service does."""
+    try:
+        return read_file(path)
+    except OSError:
+        if path == config:
+            raise
+        try:
+            return running.read(path)
+        except OSError:
+            pass
+        raise
+
+
+def demand(unseen: Iterable[Unseen], purpose: str) -> None:
+    """Have all secrets that something needs.
+
+    :param unseen: those of them that are not here.
+    :param purpose: what needs them, the beginning of a sentence: ``--refresh``.
+    :raises click.ClickException: one is not here; says which, and what would help.
+    """
+    missing = tuple(unseen)
+    if missing:
+        raise click.ClickException(f"{purpose} needs {listed(missing)}: {HELP}")
+
+
+def below(config: Config, *settings: str) -> tuple[Unseen, ...]:
+    """What was not looked at of some settings of the top level."""
+    return tuple(one for one in config.unseen if one.place.replace("[", ".").split(".")[0] in settings)
+
+
+def without_keys(config: Config) -> Config:
+    """The same for what sends nothing, and must not stumble over a key that is not here."""
+    bare = (
+        replace(account, api_key=Secret("")) if isinstance(account.api_key, Unseen) else account
+        for account in config.accounts
+    )
+    return replace(config, accounts=tuple(bare))
 
 
 def require_readable(file: Path) -> None:

@@ -11,13 +11,15 @@ from typing import NamedTuple
 import click
 
 from ampproxy.cli.configured import config_option, read_config
+from ampproxy.cli.kept import kept
 from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.names import client_name, read_salt
 from ampproxy.credits.allowance import NAME, digest_of, name_of
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.file import is_there
 from ampproxy.routing.fallback import limits_of
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Secret, Unseen
+from ampproxy.wire.words import counted
 
 
 class _Used(NamedTuple):
@@ -33,17 +35,22 @@ class _Used(NamedTuple):
 def command(file: Path | None) -> None:
     """List the rules of ampcode.fallback, with what today has used of each daily limit.
 
-    The count is read from the state directory, whether or not the service runs.
+    The count is read from the state directory of the service, or of the configuration where none runs.
     """
     config = read_config(file)
     if not config.ampcode.upstream_url:
         click.echo("Nothing goes to Amp: ampcode.upstream-url is not set.")
         return
     rules = config.ampcode.fallback
-    limited = any(rule.action == "limit" for rule in rules)
-    used = _used(config.state_dir, config.api_keys) if limited else {}
+    if not any(rule.action == "limit" for rule in rules):
+        place, used = None, {}
+    else:
+        place = kept(config)
+        used = _used(place.folder, config.api_keys)
     for line in lines(rules, used):
         click.echo(line)
+    if place is not None:
+        click.echo(f"Counted in {place.folder / NAME}, {place.whose}")
 
 
 def lines(rules: Iterable[FallbackRule], used: dict[str, list[_Used]]) -> Iterator[str]:
@@ -61,7 +68,8 @@ def lines(rules: Iterable[FallbackRule], used: dict[str, list[_Used]]) -> Iterat
             continue
         counts = used.get(name_of(rule), [])
         for who, requests, tokens in counts:
-            yield f"   {who if rule.per_client else 'today'}: {_counted(requests)}, {tokens} tokens"
+            whose = who if rule.per_client else "today"
+            yield f"   {whose}: {counted(requests, 'request')}, {counted(tokens, 'token')}"
         if not counts:
             yield "   today: nothing"
     if not everything:
@@ -74,19 +82,16 @@ def _action(rule: FallbackRule) -> str:
     return "goes to Amp" if rule.action == "allow" else "never goes to Amp"
 
 
-def _counted(requests: int) -> str:
-    return "1 request" if requests == 1 else f"{requests} requests"
-
-
 def client_names(folder: Path, keys: Sequence[Secret]) -> dict[Secret, str]:
     """The clients' names in log and ledger; where no salt is kept, their places among ``api-keys``."""
     try:
         salt = read_salt(folder)
     except OSError:
         salt = None
+    known = {key: f"api-keys[{at}]" for at, key in enumerate(keys) if not isinstance(key, Unseen)}
     if salt is None:
-        return {key: f"api-keys[{at}]" for at, key in enumerate(keys)}
-    return {key: client_name(key, salt) for key in keys}
+        return known
+    return {key: client_name(key, salt) for key in known}
 
 
 def _used(folder: Path, keys: Sequence[Secret]) -> dict[str, list[_Used]]:

@@ -5,12 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 
 @click.command("demo")
 @click.option("--once", is_flag=True, help="End after the table: 0 if every row is right, else 1.")
-@click.option("--port", default=8317, show_default=True, help="Where the gateway listens; 0 takes any.")
-def command(once: bool, port: int) -> None:
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8317,
+    show_default=True,
+    help="Where the gateway listens; 0 takes any.",
+)
+@click.pass_context
+def command(ctx: click.Context, once: bool, port: int) -> None:
     """Serve made-up models, to try clients without any account.
 
     Starts stand-ins of four vendors and of the Amp upstream on 127.0.0.1, and the gateway before them; asks
@@ -18,17 +26,24 @@ def command(once: bool, port: int) -> None:
     """
     from twisted.internet.task import react
 
-    react(lambda reactor: _main(reactor, once, port))
+    wished = ctx.get_parameter_source("port") is not ParameterSource.DEFAULT
+    react(lambda reactor: _main(reactor, once, port, wished))
 
 
-async def _main(reactor: Any, once: bool, port: int) -> None:
+async def _main(reactor: Any, once: bool, port: int, wished: bool) -> None:
     from twisted.internet.defer import Deferred
+    from twisted.internet.error import CannotListenError
 
     from ampproxy.demo.run import Demo
     from ampproxy.tap import build
 
     demo = Demo(reactor, build, click.echo, lambda text, colour: click.style(text, fg=colour))
-    await demo.start(port)
+    try:
+        await demo.start(port, wished=wished)
+    except CannotListenError as error:
+        why = getattr(error.socketError, "strerror", None) or error.socketError
+        click.echo(f"Error: port {port} cannot be used: {why}", err=True)
+        raise SystemExit(1) from None
     click.echo("The configuration of this demonstration:\n")
     click.echo("\n".join(f"  {line}" for line in demo.config_text.splitlines()) + "\n")
     right = await demo.run()
@@ -38,4 +53,6 @@ async def _main(reactor: Any, once: bool, port: int) -> None:
     click.echo("\n" + demo.hints())
     click.echo("\nA line for each request follows; Ctrl-C ends it.")
     demo.watch()
+    # Only where Ctrl-C ends it.
+    reactor.addSystemEventTrigger("after", "shutdown", click.echo, "\nStopped.")
     await Deferred()

@@ -15,12 +15,15 @@ import click
 import msgspec
 
 from ampproxy.cli.accounts import ask
-from ampproxy.cli.configured import config_option
+from ampproxy.cli.configured import beside, config_option, demand
 from ampproxy.clients.places import Machine
+from ampproxy.config.load import load
+from ampproxy.config.schema import Config
 from ampproxy.doctor.checks import CHECKS, examine
-from ampproxy.doctor.context import Context, gather, targets
-from ampproxy.doctor.finding import Examination, Finding, Level, LiveRow, counted
+from ampproxy.doctor.context import Context, Probe, gather, targets
+from ampproxy.doctor.finding import Examination, Finding, Level, LiveRow, totals
 from ampproxy.wire.redact import printable
+from ampproxy.wire.words import counted
 
 #: Seconds that a client may take to say its version.
 _PATIENCE = 20.0
@@ -45,15 +48,26 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
     from twisted.internet.task import react
 
     machine = Machine(Path.home(), os.environ, sys.platform)
-    context = gather(machine, Path.cwd(), file, run=version_of, ask=ask, now=time.time())
+    tell = _silent if as_json else _progress
+    tell("Looking at this machine, its clients and the service ...")
+    context = gather(machine, Path.cwd(), file, read=read, run=version_of, ask=ask, now=time.time())
+    if live and context.config is not None:
+        demand(context.config.unseen, "--live")
 
     async def main(reactor: Any) -> None:
-        tell = (lambda row: None) if as_json else progress
         found = await examination(reactor, context, live=live, tell=tell)
         click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(lines(found)))
         raise SystemExit(1 if found.worst == "problem" else 0)
 
     react(main)
+
+
+def read(file: Path) -> Config:
+    """The configuration of a file that may not be there.
+
+    :raises ConfigError: it is wrong.
+    """
+    return beside(file) if os.access(file, os.R_OK) else load(file, environ=os.environ, home=Path.home())
 
 
 def version_of(program: Path) -> str:
@@ -76,14 +90,16 @@ async def examination(
     context: Context,
     *,
     live: bool,
-    tell: Callable[[LiveRow], object] = lambda row: None,
+    tell: Callable[[str], object] = lambda line: None,
     client: Any = None,
 ) -> Examination:
     """Reach the upstreams, judge everything, and try the models if that is wanted.
 
-    :param tell: called with each model that was tried, as soon as that is done.
+    :param tell: called with a line for each upstream that is reached and each model that was tried, as soon
+        as that is done: it may take a while.
     :param client: sends requests; by default one that trusts the system's authorities.
     """
+    from ampproxy.doctor.probe import PATIENCE as LONGEST
     from ampproxy.doctor.probe import knock
     from ampproxy.upstream.client import UpstreamClient
 
@@ -93,7 +109,11 @@ async def examination(
     if client is None:
         client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect)
     try:
-        context = replace(context, probes=await knock(client, reactor, targets(config)))
+        wanted = targets(config)
+        if wanted:
+            tell(f"Reaching {counted(len(wanted), 'upstream')}, for up to {LONGEST:g} s ...")
+        probes = await knock(client, reactor, wanted, lambda probe: tell(_reached(probe)))
+        context = replace(context, probes=probes)
         rows = await _tried(reactor, context, client, tell) if live else None
     finally:
         await client.close()
@@ -101,7 +121,7 @@ async def examination(
 
 
 async def _tried(
-    reactor: Any, context: Context, client: Any, tell: Callable[[LiveRow], object]
+    reactor: Any, context: Context, client: Any, tell: Callable[[str], object]
 ) -> tuple[LiveRow, ...]:
     from ampproxy.credentials.secrets import secrets_of
     from ampproxy.doctor.about_models import live_asks
@@ -112,14 +132,33 @@ async def _tried(
     assert context.router is not None
     redactor = Redactor(secrets_of(context.config))
     trial = Trial(
-        context.config, context.router, client, reactor, redactor=redactor, wall=time.time, tell=tell
+        context.config,
+        context.router,
+        client,
+        reactor,
+        redactor=redactor,
+        wall=time.time,
+        tell=lambda row: tell(_was_tried(row)),
     )
     return await trial.run(live_asks(context))
 
 
-def progress(row: LiveRow) -> None:
-    """Tell of a model that was tried, on the standard error."""
-    click.echo(f"tried {row.role or 'account'} {row.account or '-'}: {row.result}", err=True)
+def _progress(line: str) -> None:
+    """What is done, while it is, on the standard error."""
+    click.echo(line, err=True)
+
+
+def _silent(line: str) -> None:
+    """Who reads JSON wants no more."""
+
+
+def _reached(probe: Probe) -> str:
+    came = "not reached" if probe.error else "reached"
+    return f"{probe.target.url}: {came} after {probe.seconds:.1f} s"
+
+
+def _was_tried(row: LiveRow) -> str:
+    return f"tried {row.role or 'account'} {row.account or '-'}: {row.result}"
 
 
 def lines(found: Examination) -> Iterator[str]:
@@ -136,7 +175,7 @@ def lines(found: Examination) -> Iterator[str]:
         yield "Tried with real requests"
         yield from _live(found.live)
         yield ""
-    yield f"{counted(found.findings)}."
+    yield f"{totals(found)}."
 
 
 def _finding(finding: Finding) -> Iterator[str]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from ampproxy.cli.configured import config_option, read_config
+from ampproxy.cli.configured import below, config_option, demand, read_config
 from ampproxy.config import files
 from ampproxy.config.load import NAME, find
 from ampproxy.config.schema import Config
@@ -106,7 +106,9 @@ def settings(file: Path | None) -> Config:
                 err=True,
             )
         return Config(auth_dir=folder)
-    return read_config(file)
+    config = read_config(file)
+    demand(below(config, "auth-dir", "proxy-url", "oauth"), "that")
+    return config
 
 
 async def sign_in(

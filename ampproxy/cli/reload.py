@@ -8,10 +8,11 @@ from pathlib import Path
 
 import click
 
-from ampproxy.cli.asking import Asker, NotAnswered, at_option, complain, described, insist
-from ampproxy.cli.configured import config_option
+from ampproxy.cli.asking import Asker, NotAnswered, at_option, complain, insist
+from ampproxy.cli.configured import beside, config_option
 from ampproxy.errors import ConfigError
 from ampproxy.status import ReloadReport, Status
+from ampproxy.wire.words import span
 
 #: Where a running service takes the order.
 PATH = "/ampproxy/reload"
@@ -34,7 +35,7 @@ def command(file: Path | None, at: str) -> None:
     has.
     """
     try:
-        asker = Asker(described(file), at)
+        asker = Asker(beside(file, at), at)
     except ConfigError as error:
         complain(error)
         click.echo("The file was not put in force.", err=True)
@@ -50,9 +51,12 @@ def command(file: Path | None, at: str) -> None:
             click.echo(complaint, err=True)
         click.echo(f"The file was not put in force; configuration {report.generation} is.", err=True)
         raise SystemExit(1)
-    click.echo(f"Configuration {report.generation} is in force.")
     told = report.changes or _by_itself(before, time.time())
-    for line in told or ("Nothing has changed.",):
+    if not told:
+        click.echo(f"Nothing has changed (configuration {report.generation}).")
+        return
+    click.echo(f"Configuration {report.generation} is in force.")
+    for line in told:
         click.echo(f"  {line}")
 
 
@@ -61,7 +65,7 @@ def ask(asker: Asker) -> tuple[Status, ReloadReport]:
 
     :raises NotAnswered: it was not to be reached.
     """
-    before = asker.state()
+    before = asker.mine()
     answer = asker.ask(PATH, "POST")
     if answer.status not in (200, 409):
         raise NotAnswered(f"{asker.where} answered with status {answer.status}.")
@@ -71,7 +75,7 @@ def ask(asker: Asker) -> tuple[Status, ReloadReport]:
 def _by_itself(before: Status, now: float) -> tuple[str, ...]:
     """What the service has just put in force already, by itself or by another command."""
     last = before.reload
-    if last is None or not last.ok or not last.changes or now - last.at > _NEWS:
+    if last is None or last.asked or not last.ok or not last.changes or now - last.at > _NEWS:
         return ()
     ago = max(0.0, now - last.at)
-    return (*last.changes, f"(in force for {ago:.0f} s already, as configuration {last.generation})")
+    return (*last.changes, f"(in force for {span(ago)} already, as configuration {last.generation})")

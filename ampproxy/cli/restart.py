@@ -19,10 +19,9 @@ from ampproxy.cli.asking import (
     NotThere,
     at_option,
     complain,
-    described,
     insist,
 )
-from ampproxy.cli.configured import config_option
+from ampproxy.cli.configured import beside, config_option
 from ampproxy.errors import ConfigError
 from ampproxy.status import Status
 
@@ -42,14 +41,14 @@ def command(file: Path | None, at: str) -> None:
     status 1 if it does not: then the old one goes on, and why is printed.
     """
     try:
-        config = described(file)
+        config = beside(file, at)
     except ConfigError as error:
         complain(error)
         click.echo("With this file the service would not start, so it was not restarted.", err=True)
         raise SystemExit(1) from None
     asker = Asker(config, at)
     try:
-        before = insist(asker.state, time.sleep)
+        before = insist(asker.mine, time.sleep)
     except NotAnswered as error:
         raise click.ClickException(f"the service could not be asked: {error}") from None
     _signal(before.pid)
@@ -58,8 +57,23 @@ def command(file: Path | None, at: str) -> None:
         after = wait((asker, Asker(config)), before, time.sleep)
     except NotAnswered as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"Process {before.pid} -> {after.pid}, version {before.version} -> {after.version}.")
+    versions = f", version {before.version} -> {after.version}" if before.version != after.version else ""
+    click.echo(f"Process {before.pid} -> {after.pid}{versions}.")
     click.echo(f"Configuration {after.generation} is in force.")
+    if has_terminal(after.pid):
+        click.echo(f"It now runs in the background of its terminal: kill {after.pid} stops it.")
+
+
+def has_terminal(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether a process was started in a terminal, whose Ctrl-C reaches it no more once another process has
+    started it; where the system does not tell, no.
+    """
+    try:
+        # proc_pid_stat(5): behind the name, which may hold anything, the seventh is the terminal.
+        fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        return int(fields[4]) != 0
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def _signal(pid: int) -> None:

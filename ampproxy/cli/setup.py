@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from ampproxy.cli.configured import config_option, read_config
+from ampproxy.cli.configured import below, config_option, demand, read_config
 from ampproxy.clients.forms import CLIENT_KEYS
 from ampproxy.clients.gateway import Seen, look, loopback_url
 from ampproxy.clients.journal import Journal
@@ -46,7 +46,7 @@ from ampproxy.config.folders import default_state_dir
 from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
-from ampproxy.wire.redact import Secret, printable
+from ampproxy.wire.redact import Secret, Unseen, printable
 
 #: Seconds within which a running service has read its changed configuration, with room to spare.
 _RELOADED = 10.0
@@ -102,6 +102,7 @@ def command(
         _undo(machine, file, dry_run, yes)
         return
     config = read_config(file)
+    demand(below(config, "state-dir"), "setup")
     target = _target(config, machine, cli, vscode, url)
     _set_up(config, machine, target, dry_run, yes)
     if dry_run:
@@ -120,7 +121,10 @@ def _target(config: Config, machine: Machine, cli: bool, vscode: bool, url: str 
         raise click.ClickException(
             "no editor with Amp's extension was found: install it (sourcegraph.amp), then try again"
         )
-    key = config.api_keys[0].reveal() if config.api_keys else new_key()
+    here = [key.reveal() for key in config.api_keys if not isinstance(key, Unseen)]
+    if config.api_keys and not here:
+        demand(below(config, "api-keys", "access"), "setup writes a client key, and")
+    key = here[0] if here else new_key()
     neither = not cli and not vscode
     return _Target(
         _address(config, url),
@@ -325,7 +329,8 @@ def _journal(machine: Machine, file: Path | None) -> Journal:
     if found is None:
         return usual
     try:
-        own = Journal(load(found, environ=machine.environ, home=machine.home).state_dir / _FOLDER)
+        config = load(found, environ=machine.environ, home=machine.home, lenient=True)
+        own = Journal(config.state_dir / _FOLDER)
     except ConfigError:
         return usual
     return own if own.folder.is_dir() or not usual.folder.is_dir() else usual

@@ -50,6 +50,10 @@ class Translation:
 class _DialectName(click.ParamType):  # type: ignore[type-arg]  # not generic in older releases
     name = "dialect"
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """The short names, which help shows."""
+        return f"[{'|'.join(ALIASES)}]"
+
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The dialect's full name."""
         name = ALIASES.get(value.lower(), value.lower())

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+import textwrap
 import time
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
@@ -13,7 +14,9 @@ from pathlib import Path
 
 import click
 
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.cli.configured import config_option, read_config, with_logins
+from ampproxy.cli.kept import kept
 from ampproxy.config.readers import is_loopback
 from ampproxy.config.schema import Config
 from ampproxy.credentials.names import account_name
@@ -23,6 +26,7 @@ from ampproxy.ledger.prices import SHIPPED, PriceBook, read_prices
 from ampproxy.ledger.query import BY_THREAD, Reading, Span, read
 from ampproxy.ledger.report import DIMENSIONS, Report, day_name, report, sameness, shortened
 from ampproxy.ledger.text import remarks, table, to_csv, to_json
+from ampproxy.wire.words import local_time
 
 _AGO = re.compile(r"([0-9]{1,6})([MHDW])\Z")
 _SECONDS = {"M": 60, "H": 3600, "D": 86400, "W": 7 * 86400}
@@ -99,15 +103,17 @@ def command(
         raise click.UsageError("--json and --csv exclude each other")
     if since is not None and until is not None and until <= since:
         raise click.UsageError("--until is no later than --since")
-    config = read_config(file)
+    place = kept(read_config(file))
+    config = place.config
+    path = place.folder / NAME
     span = Span(since, until)
     try:
         prices = price_book(with_logins(config))
-        with closing(open_to_read(config.state_dir / NAME)) as connection:
+        with closing(open_to_read(path)) as connection:
             reading = read(connection, span, DIMENSIONS[by].read, sameness(by, prices))
     except LedgerError as error:
         off = "" if config.ledger.enable else " (ledger: false)"
-        raise click.ClickException(f"{error}{off}") from None
+        raise click.ClickException(f"{error}{off} ({place.whose.rstrip('.')})") from None
     found = report(reading.lines, by, prices)
     if top is not None:
         found.groups = shortened(found.groups, top)
@@ -115,14 +121,17 @@ def command(
     if not config.ledger.enable:
         remarked.append("Nothing new is kept (ledger: false): these are exchanges of before.")
     if as_json:
-        about = {"since": _iso(since), "until": _iso(until), "notes": remarked}
+        about = {"ledger": str(path), "since": _iso(since), "until": _iso(until), "notes": remarked}
         click.echo(json.dumps({**about, **to_json(found)}, indent=2))
     elif as_csv:
         click.echo(to_csv(found), nl=False)
-        for note in remarked:
+        for note in (f"From {path}, {place.whose}", *remarked):
             click.echo(note, err=True)
     else:
         _show(found, remarked, span, prices, top)
+        click.echo()
+        for line in _whole_words(f"From {path}, {place.whose}"):
+            click.echo(line)
 
 
 def price_book(config: Config) -> PriceBook:
@@ -142,7 +151,7 @@ def _is_flat(kind: str, base_url: str) -> bool:
     """
     from urllib.parse import urlsplit
 
-    return kind.endswith("-login") or is_loopback(urlsplit(base_url).hostname or "")
+    return bool(KINDS[kind].login) or is_loopback(urlsplit(base_url).hostname or "")
 
 
 def notes(reading: Reading, span: Span, by: str) -> list[str]:
@@ -152,13 +161,13 @@ def notes(reading: Reading, span: Span, by: str) -> list[str]:
         for day in reading.rounded
     ]
     if DIMENSIONS[by].read == BY_THREAD and reading.rows_since > (span.since or 0):
-        known = _iso(reading.rows_since)
+        known = _shown(reading.rows_since)
         found.append(f"Threads are known from {known} on: older exchanges are no longer kept one by one.")
     return found
 
 
 def _show(found: Report, remarked: list[str], span: Span, prices: PriceBook, top: int | None) -> None:
-    since, until = _iso(span.since), _iso(span.until)
+    since, until = _shown(span.since), _shown(span.until)
     click.echo(f"Usage {f'since {since}' if since else 'of all time'}{f' until {until}' if until else ''}\n")
     if not found.groups:
         click.echo("There were no exchanges in that time.")
@@ -179,10 +188,23 @@ def _show(found: Report, remarked: list[str], span: Span, prices: PriceBook, top
         click.echo("\n" + click.wrap_text(sentence, width=min(shutil.get_terminal_size().columns, 100)))
 
 
+def _whole_words(sentence: str) -> list[str]:
+    """The sentence in lines; a path, which is to be copied, in one."""
+    width = min(shutil.get_terminal_size().columns, 100)
+    return textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False)
+
+
 def _iso(moment: int | None) -> str | None:
-    """A time as people read it: the day alone where it is its beginning."""
+    """A time for programs: the day alone where it is its beginning."""
     if moment is None:
         return None
     if moment % DAY == 0:
         return day_name(moment // DAY)
     return datetime.fromtimestamp(moment // 1_000_000, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _shown(moment: int | None) -> str | None:
+    """The same on the user's own clock; a day is one of UTC, as all days here are."""
+    if moment is None or moment % DAY == 0:
+        return _iso(moment)
+    return local_time(moment / 1_000_000)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import ssl
 from collections.abc import Collection
@@ -14,13 +15,16 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ampproxy.clients.owners import distrust
-from ampproxy.wire.redact import Secret
+from ampproxy.status import Status
+from ampproxy.wire.redact import Secret, Unseen
 
 #: What is there: nothing; something that takes connections and does not speak HTTP (or whose certificate
-#: is not trusted); another user's socket; another program; ours, which refuses the key; ours, which takes
-#: it.
-State = Literal["down", "mute", "untrusted", "stranger", "foreign", "refused", "ready"]
+#: is not trusted); another user's socket; another program; ours, which refuses the key; ours, which was asked
+#: with none, for it is not to be had here; ours, which takes it.
+State = Literal["down", "mute", "untrusted", "stranger", "foreign", "refused", "unasked", "ready"]
 
+#: Where a running service tells how it is.
+STATE = "/readyz"
 #: Seconds for each answer.
 _PATIENCE = 20.0
 _HEALTHY = b'{"status":"ok"}'
@@ -33,11 +37,13 @@ class Seen:
 
     :param why: the system's or the server's words, for people; holds no secret.
     :param models: how many it lists for this key.
+    :param told: what it tells its owner of itself.
     """
 
     state: State
     why: str = ""
     models: int = 0
+    told: Status | None = None
 
 
 class _Entry(msgspec.Struct):
@@ -68,11 +74,13 @@ def look(
         status, body = _get(url, "/healthz", None, certificate)
         if status != 200 or body.strip() != _HEALTHY:
             return Seen("foreign", f"/healthz is answered with {status}")
-        # Other gateways have a /healthz like ours; this path is ours alone.
-        status, body = _get(url, "/ampproxy/accounts", None, certificate)
-        if status == 404:
+        # Other gateways have a /healthz like ours; what ours tells here is its own.
+        if _status(_get(url, STATE, None, certificate)) is None:
             return Seen("foreign", "it is another gateway")
+        if isinstance(key, Unseen):
+            return Seen("unasked", str(key))
         status, body = _get(url, "/v1/models", key, certificate, trusted)
+        told = _status(_get(url, STATE, key, certificate, trusted)) if status == 200 else None
     except _Stranger as error:
         return Seen("stranger", str(error))
     except ssl.SSLCertVerificationError as error:
@@ -86,9 +94,27 @@ def look(
     if status != 200:
         return Seen("refused", f"/v1/models is answered with {status}")
     try:
-        return Seen("ready", models=len(msgspec.json.decode(body, type=_Models).data))
+        return Seen("ready", models=len(msgspec.json.decode(body, type=_Models).data), told=told)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Seen("foreign", "what it lists are no models")
+
+
+def _status(answer: tuple[int, bytes]) -> Status | None:
+    """What a service tells of itself; ``None``: it is none of ours."""
+    try:
+        return msgspec.json.decode(answer[1], type=Status)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+
+
+def runs_by_another(source: Path | None, told: Status) -> bool:
+    """Whether a service runs by another file than this one, as far as it says so."""
+    if not told.config or source is None:
+        return False
+    try:
+        return not os.path.samefile(told.config, source)
+    except OSError:
+        return os.path.realpath(told.config) != os.path.realpath(source)
 
 
 def _get(

@@ -67,28 +67,40 @@ def listening_uids(host: str, port: int, net: Path = Path("/proc/net")) -> set[i
     :returns: none if nobody does, or on macOS nobody whom this user may see; ``None``: nobody can tell.
     """
     try:
-        return set(_of_linux(host, port, net))
+        return {uid for uid, _ in _of_linux(host, port, net)}
     except OSError:
         return _of_lsof(port) if sys.platform == "darwin" else None
+
+
+def listening_inodes(host: str, port: int, net: Path, path: str = "") -> set[str]:
+    """The inodes of the sockets that listen at an address of this machine: ``/proc/PID/fd`` names them so.
+
+    :param path: of a Unix socket, instead.
+    :raises OSError: nobody tells.
+    """
+    if not path:
+        return {inode for _, inode in _of_linux(host, port, net)}
+    lines = (line.split() for line in (net / "unix").read_text().splitlines())
+    return {fields[6] for fields in lines if len(fields) > 7 and fields[7] == os.path.abspath(path)}
 
 
 def connected_uid(host: str, port: int, net: Path = Path("/proc/net")) -> int | None:
     """Whose the connection from that address of this machine is; ``None`` where nobody tells."""
     try:
-        return next((uid for here, uid in _sockets(port, _CONNECTED, net) if here == _plain(host)), None)
+        return next((uid for here, uid, _ in _sockets(port, _CONNECTED, net) if here == _plain(host)), None)
     except OSError:
         return None
 
 
-def _of_linux(host: str, port: int, net: Path) -> Iterator[int]:
+def _of_linux(host: str, port: int, net: Path) -> Iterator[tuple[int, str]]:
     wanted = _plain(host)
-    for here, uid in _sockets(port, _LISTENS, net):
+    for here, uid, inode in _sockets(port, _LISTENS, net):
         if here == wanted or ip_address(here).is_unspecified:
-            yield uid
+            yield uid, inode
 
 
-def _sockets(port: int, state: str, net: Path) -> Iterator[tuple[str, int]]:
-    """The sockets of a port that are in a state: address and user."""
+def _sockets(port: int, state: str, net: Path) -> Iterator[tuple[str, int, str]]:
+    """The sockets of a port that are in a state: address, user and inode."""
     listing = (net / "tcp").read_text()
     try:
         listing += (net / "tcp6").read_text()
@@ -96,11 +108,11 @@ def _sockets(port: int, state: str, net: Path) -> Iterator[tuple[str, int]]:
         pass  # a system without IPv6
     for line in listing.splitlines():
         fields = line.split()
-        if len(fields) < 8 or fields[3] != state:
+        if len(fields) < 10 or fields[3] != state:
             continue
         address, _, number = fields[1].partition(":")
         if int(number, 16) == port:
-            yield _plain(_address(address)), int(fields[7])
+            yield _plain(_address(address)), int(fields[7]), fields[9]
 
 
 def _address(text: str) -> str:

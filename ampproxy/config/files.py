@@ -57,10 +57,10 @@ def read(path: Path, most: int) -> bytes:
 def opened(path: Path) -> Iterator[int]:
     """A descriptor for reading that file; raises as :func:`read` does."""
     # Looked at before it is opened, for opening a device may do something, and again afterwards.
-    _require(os.stat(path), path)
+    require_file(os.stat(path), path)
     file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        _require(os.fstat(file), path)
+        require_file(os.fstat(file), path)
         yield file
     finally:
         os.close(file)
@@ -93,7 +93,11 @@ def _await(file: int, deadline: float, path: Path) -> None:
         raise TimeoutError(errno.ETIMEDOUT, f"nothing came through the pipe for {PATIENCE:g} s", str(path))
 
 
-def _require(found: os.stat_result, path: Path) -> None:
+def require_file(found: os.stat_result, path: Path) -> None:
+    """
+    :raises NotAFile: it is a pipe, a socket or a device, but for a pipe among this process's own descriptors.
+    :raises IsADirectoryError: it is a folder.
+    """
     kind = stat.S_IFMT(found.st_mode)
     if kind == stat.S_IFREG or (kind == stat.S_IFIFO and _DESCRIPTOR.fullmatch(str(path))):
         return

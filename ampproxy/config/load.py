@@ -21,6 +21,7 @@ from ampproxy.config.schema import Config
 from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
 
+_NOTHING: Mapping[str, str] = {}
 #: What the file is called where it is looked for.
 NAME = "config.yaml"
 SYSTEM = Path("/etc/ampproxy")
@@ -74,10 +75,15 @@ def load(
     environ: Mapping[str, str],
     home: Path,
     read: Callable[[Path], bytes] = read_file,
+    elsewhere: Mapping[str, str] = _NOTHING,
+    lenient: bool = False,
+    pems: bool = True,
 ) -> Config:
     """Read and parse a configuration file.
 
     :param environ: where ``${NAME}`` looks.
+    :param elsewhere: where it looks for what is not there.
+    :param lenient: see :func:`parse`; so ``pems``.
     :param home: what ``~`` stands for.
     :param read: gives what a file holds: this one, those of secrets, the listener's PEM files; raises
         ``OSError``.
@@ -98,6 +104,9 @@ def load(
         read_secret=lambda secret: _small(secret, read(secret)).decode("utf-8"),
         read_pem=lambda pem: _small(pem, read(pem)),
         folder=path.absolute().parent,
+        elsewhere=elsewhere,
+        lenient=lenient,
+        pems=pems,
     )
     return replace(config, source=path)
 
@@ -117,6 +126,9 @@ def parse(
     read_secret: Callable[[Path], str],
     read_pem: Callable[[Path], bytes] = lambda path: b"",
     folder: Path = Path("/"),
+    elsewhere: Mapping[str, str] = _NOTHING,
+    lenient: bool = False,
+    pems: bool = True,
 ) -> Config:
     """Make a configuration of its text.
 
@@ -125,9 +137,13 @@ def parse(
         ``UnicodeDecodeError``.
     :param read_pem: gives the listener's certificate or key; raises ``OSError``.
     :param folder: where the file lies, and where relative paths in it begin.
+    :param lenient: whether what is not here is no error where it may be a secret: a variable that is not set,
+        a file that cannot be read. Stand-ins take its place, and ``Config.unseen`` names them. Not for the
+        service.
+    :param pems: whether the listener's certificate and key have to be there: not for who only asks it.
     :raises ConfigError: something is wrong; it holds all complaints, in the order of the file.
     """
-    reading = Reading(name, environ, home, read_secret, read_pem, folder)
+    reading = Reading(name, environ, home, read_secret, read_pem, folder, elsewhere, lenient, pems)
     root = document.compose(text, reading.complain)
     config = None
     if isinstance(root, document.Mapping):
@@ -138,7 +154,9 @@ def parse(
     complaints, warnings = _in_order(reading.complaints), _in_order(reading.warnings)
     if complaints or config is None:
         raise ConfigError(complaints, warnings)
-    result: Config = replace(config, warnings=warnings)
+    result: Config = replace(
+        config, warnings=warnings, unseen=tuple(reading.unseen), literal=tuple(reading.literal)
+    )
     return result
 
 

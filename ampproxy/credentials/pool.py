@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
 
 from twisted.logger import Logger
 
@@ -22,6 +21,7 @@ from ampproxy.credentials.wheel import Entry, Wheel
 from ampproxy.routing.route import Offer, Route
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
+from ampproxy.wire.words import local_time, span
 
 #: Clients may invent names that a vendor's family covers; so many models keep their turn.
 _MAX_WHEELS = 4096
@@ -101,10 +101,12 @@ class Selection:
     """One request's way through accounts: ask for the next, and say how it did.
 
     :ivar count: how many accounts there are.
+    :ivar told: whether the log has been told of the last failure.
     """
 
     __slots__ = (
         "_began",
+        "_early",
         "_entry",
         "_held",
         "_key",
@@ -116,6 +118,7 @@ class Selection:
         "_tried",
         "_wheel",
         "count",
+        "told",
     )
 
     def __init__(self, pool: Pool, wheel: Wheel, model: str, key: str | None, most: int) -> None:
@@ -129,6 +132,7 @@ class Selection:
         self._entry: Entry | None = None
         self._offer: Offer | None = None
         self._began = 0.0
+        self._early = self.told = False
         self._held: list[Rest] = []
         self.count = wheel.count
 
@@ -137,6 +141,7 @@ class Selection:
 
         Each call must be followed by one of :meth:`succeeded`, :meth:`failed` and :meth:`abandoned`.
         """
+        self._early = False
         offer = self._another_name(now) or self._another_account(now)
         self._offer, self._began = offer, now
         if offer is None or self._entry is None:
@@ -185,6 +190,7 @@ class Selection:
         :param wall: seconds since the epoch, for the log.
         """
         entry, offer = self._entry, self._offer
+        self.told = False
         if entry is None or offer is None:
             return 0.0
         if verdict.action not in RESTS or (entry.account.disable_cooling and not verdict.always):
@@ -199,6 +205,7 @@ class Selection:
         state.opened += sooner
         if news:
             state.begun[entry.account.label, verdict.action.name.lower()] += 1
+            self.told = True
             self._tell(entry, offer, rest, now, wall)
         return max(0.0, rest.until - now)
 
@@ -239,16 +246,15 @@ class Selection:
             offer = self._at_home(now)
             if offer is not None:
                 return offer
-        early = False
         entry = wheel.pick(now, tried)
         if entry is None:
-            early = True
+            self._early = True
             entry = wheel.pick_early(now, tried)
         if entry is None:
             return None
         self._entry = entry
         tried.append(entry)
-        return entry.offer(now, early=early)
+        return entry.offer(now, early=self._early)
 
     def _at_home(self, now: float) -> Offer | None:
         assert self._key is not None
@@ -266,9 +272,10 @@ class Selection:
             rest.claim(now)
         self._pool.state.version += 1
         self._pool.log.info(
-            "{account} is tried again for {model} after its rest",
+            "{account} is tried again for {model}{why}",
             account=entry.account.label,
             model=offer.upstream_model,
+            why=", early: every account for it rests" if self._early else " after its rest",
         )
 
     def _release(self) -> bool:
@@ -281,20 +288,16 @@ class Selection:
     def _tell(self, entry: Entry, offer: Offer, rest: Rest, now: float, wall: float) -> None:
         verdict, seconds = rest.verdict, rest.until - now
         self._pool.log.warn(
-            "{account} {reason} for {model}{said}: it rests until {until} ({seconds:.0f} s),"
+            "{account} {reason} for {model}{said}: it rests until {until} (for {span}),"
             " failure {failures} in a row{hint}{remedy}",
             account=entry.account.label,
             model=offer.upstream_model,
             reason=verdict.reason,
             said=f" ({printable(verdict.said)})" if verdict.said else "",
-            until=clock_time(wall + seconds),
+            until=local_time(wall + seconds),
+            span=span(seconds),
             seconds=seconds,
             failures=rest.failures,
-            hint="" if verdict.hint is None else f"; its vendor says {verdict.hint:.0f} s",
+            hint="" if verdict.hint is None else f"; its vendor says {span(verdict.hint)}",
             remedy=f". To do: {verdict.remedy}" if verdict.remedy else "",
         )
-
-
-def clock_time(wall: float) -> str:
-    """A time as logs and reports show it: UTC, to the second."""
-    return datetime.fromtimestamp(wall, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,6 +13,11 @@ from ampproxy.wire.redact import Secret
 _CREDENTIAL = re.compile(r"auth|key|token|secret|cookie|passw", re.IGNORECASE)
 
 
+def embedded_secrets(config: Config) -> list[str]:
+    """The secrets among them that are parts of other values: passwords of proxies, credentials in headers."""
+    return [text for text in _texts(config) if text]
+
+
 def secrets_of(config: Config) -> list[Secret]:
     """Every secret of a configuration: keys, OAuth clients' secrets, proxies' passwords, credentials among
     the accounts' own headers. Tokens of logins are not in it: they are not the configuration's.

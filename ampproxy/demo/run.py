@@ -126,10 +126,11 @@ class Demo:
         self._colour = colour
         self._live = False
 
-    async def start(self, port: int) -> None:
+    async def start(self, port: int, *, wished: bool = False) -> None:
         """Start the stand-ins and both gateways; the first one on ``port`` if it is free.
 
-        :raises CannotListenError: nothing at all can be listened on.
+        :param wished: whether it has to be that port.
+        :raises CannotListenError: the port is taken that has to be it, or nothing at all can be listened on.
         """
         starts = {
             "anthropic": (anthropic.start, {}),
@@ -149,8 +150,10 @@ class Demo:
         try:
             service = await self._serve(self.config_text, port)
         except CannotListenError as error:
+            if wished:
+                raise
             why = getattr(error.socketError, "strerror", None) or error.socketError
-            self._echo(f"Port {port} can not be used ({why}), so another one is (choose one with --port).")
+            self._echo(f"Port {port} cannot be used ({why}), so another one is (choose one with --port).")
             self.config_text = self._config_text(0, upstream)
             service = await self._serve(self.config_text, 0)
         self.config_text = self._config_text(_port(service), upstream)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from ampproxy.catalog.families import Families, Taken
 from ampproxy.dialects.edit import Exchange, ModelOnly
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.monitor import Members, StreamMonitor
@@ -36,18 +37,38 @@ class Target(Value, frozen=True):
         what the client says in the dialect's classic form.
     :param budget: smallest and largest budget that is accepted.
     :param levels: the effort levels that are accepted; others are moved to the nearest.
+    :param thinks_unasked: whether it thinks where a request says nothing about it.
     :param can_disable: whether thinking can be switched off.
+    :param between_tools: whether it takes Anthropic's ``between_tools``.
+    :param forced_tools: whether a call can be demanded: ``always``, ``not-thinking`` or ``never``.
+    :param chat_tools: whether it takes functions over Chat Completions, likewise.
+    :param prefill: whether it continues an assistant's turn that ends the conversation.
     :param sampling: whether temperature, top_p and penalties are accepted.
+    :param penalties: whether presence and frequency penalties are, where sampling is.
+    :param candidates: the most answers that one request may ask for, where known.
     :param max_output: the largest number of tokens it generates, where known.
+    :param openai_members: whether it is one of OpenAI's own models; ``None``: as its name says; likewise
+        ``searches``, a model for searching the web, and ``wants_reasoning``, one whose own thinking has to be
+        given back to it.
     """
 
     model: str
     thinking: str = "unknown"
     budget: tuple[int, int] = (1024, 128_000)
     levels: tuple[Level, ...] = ("low", "medium", "high")
+    thinks_unasked: bool = False
     can_disable: bool = True
+    between_tools: bool = False
+    forced_tools: Taken = "not-thinking"
+    chat_tools: Taken = "always"
+    prefill: bool = True
     sampling: bool = True
+    penalties: bool = True
+    candidates: int | None = None
     max_output: int | None = None
+    openai_members: bool | None = None
+    searches: bool | None = None
+    wants_reasoning: bool | None = None
 
 
 class Rendered(Value, frozen=True):
@@ -122,15 +143,38 @@ class EventStream:
     list_unless: bytes = b""
 
 
-#: In ``Dialect.harmless``: whatever the member says.
-ANY: Collection[bytes] = ()
+def anyhow(value: bytes) -> bool:
+    """In ``Dialect.harmless``: whatever the member says."""
+    return True
+
+
+def saying(*values: bytes) -> Callable[[bytes], bool]:
+    """In ``Dialect.harmless``: if it says one of these."""
+    return values.__contains__
 
 
 def _same(body: bytes) -> bytes:
     return body
 
 
-def _own(body: bytes, model: str, cleaned: bool) -> tuple[bytes, tuple[Loss, ...]]:
+class OwnCleaning(Protocol):
+    """Takes out what other vendors' answers left in a thread and this dialect's vendor refuses."""
+
+    def __call__(
+        self, body: bytes, model: str, families: Families | None, *, cleaned: bool
+    ) -> tuple[bytes, tuple[Loss, ...]]:
+        """The body as it may pass, the same object if nothing is to be taken out, and what it lost.
+
+        :param model: the vendor's name of it.
+        :param families: what is known of models; ``None``: the shipped table.
+        :param cleaned: whether :attr:`Passthrough.clean` has had the body.
+        """
+        ...
+
+
+def _own(
+    body: bytes, model: str, families: Families | None, *, cleaned: bool
+) -> tuple[bytes, tuple[Loss, ...]]:
     return body, ()
 
 
@@ -152,9 +196,7 @@ class Passthrough:
     :param usage: the usage that a whole answer tells; ``None`` if it does not. From its members.
     :param is_answer: whether a whole answer is one, by a glance at its members; if not, the parser decides.
     :param traces: texts without which no request's history holds thinking or a proof of it.
-    :param own: takes out what other vendors' answers left in a thread and this dialect's vendor refuses: from
-        a body, the vendor's name of the model, and whether :attr:`clean` has had the body, the body as it may
-        pass and what it lost. Asked only for a body that may hold thinking.
+    :param own: its own cleaning, asked only for a body that may hold thinking.
     :param clean: takes out of a request of one of Amp's clients what any vendor of the dialect would refuse;
         the same object where there is nothing.
     :param clean_headers: headers (lower-case names) of Amp's clients that are changed for a local account:
@@ -169,7 +211,7 @@ class Passthrough:
     usage: Callable[[Members], Usage | None] = _no_usage
     is_answer: Callable[[Members], bool] = _no_glance
     traces: tuple[bytes, ...] = ()
-    own: Callable[[bytes, str, bool], tuple[bytes, tuple[Loss, ...]]] = _own
+    own: OwnCleaning = _own
     clean: Callable[[bytes], bytes] = _same
     clean_headers: Mapping[bytes, Callable[[str], str]] = field(default_factory=dict)
     rules: Callable[[Exchange], AnswerRules] = ModelOnly
@@ -247,11 +289,11 @@ class Dialect(ErrorDialect, Protocol):
 
     :ivar passthrough: what must be known of it where bytes pass.
     :ivar harmless: members that only this dialect knows (``ChatRequest.extras``) and that ask nothing of
-        another vendor, with the JSON texts for which that is so; no texts: whatever they are.
+        another vendor, each with the test of its JSON text for which that is so.
     """
 
     passthrough: Passthrough
-    harmless: Mapping[str, Collection[bytes]]
+    harmless: Mapping[str, Callable[[bytes], bool]]
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None

@@ -22,8 +22,8 @@ _USUAL: Final = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency
 def is_harmless(dialect: str, name: str, value: Json) -> bool:
     """Whether a member that only ``dialect`` knows asks nothing of another vendor."""
     speaker = DIALECTS.get(dialect)
-    known = None if speaker is None else speaker.harmless.get(name)
-    return known is not None and (not known or bytes(value) in known)
+    harmless = None if speaker is None else speaker.harmless.get(name)
+    return harmless is not None and harmless(bytes(value))
 
 
 def is_usual(field: str, value: object) -> bool:

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from ampproxy.amp.clients import MEANING, Generation
 from ampproxy.clients.installed import NEWEST_CLASSIC, Installed
 from ampproxy.clients.places import AMP, EDITORS, KEY_VARIABLE, SETTINGS_VARIABLE, URL, URL_VARIABLE
+from ampproxy.clients.running import HELP
 from ampproxy.clients.scan import Told, host_of, same_address, shown_url
 from ampproxy.doctor.context import Context
 from ampproxy.doctor.finding import Finding, note, ok, problem, warning
 from ampproxy.wire.authority import listed_authority
-from ampproxy.wire.redact import Secret, printable
+from ampproxy.wire.redact import Secret, Unseen, printable
 
 _CLASSIC = f"npm install -g @sourcegraph/amp@{NEWEST_CLASSIC}"
 
@@ -160,6 +161,12 @@ def keys(context: Context) -> Iterator[Finding]:
         yield _no_key(context, url)
     elif not context.config.api_keys or key in context.config.api_keys:
         yield ok(f"Amp's CLI presents a key that the gateway takes ({where}).")
+    elif any(isinstance(one, Unseen) for one in context.config.api_keys):
+        yield note(
+            f"Whether the key that Amp's CLI presents ({where}) is one of the gateway's is not known: not all"
+            " of those are to be had here.",
+            HELP,
+        )
     elif context.config.ampcode.accept_amp_keys:
         yield note(
             f"The key that Amp's CLI presents ({where}) is none of the gateway's api-keys: it is let in only"
@@ -195,13 +202,14 @@ def _no_key(context: Context, url: str) -> Finding:
 def _key_in_a_file(context: Context, told: Told) -> Iterator[Finding]:
     says = f"{_where(told)} holds a key ({told.name})"
     known = context.config is not None and told.key in context.config.api_keys
+    unseen = context.config is not None and any(isinstance(one, Unseen) for one in context.config.api_keys)
     if told.scope == "workspace":
         yield warning(
             f"{says}, in a folder that may be shared.", "remove it there, and revoke it if it was shared"
         )
     elif told.scope == "shell":
-        if context.config is None:
-            # There is no gateway yet for which it could be a wrong one.
+        if context.config is None or (unseen and not known):
+            # There is no gateway yet for which it could be a wrong one, or not all of its keys are here.
             yield note(f"{says}, which goes before the CLI's own.")
             return
         which = "which the gateway takes" if known else "which is none of the gateway's api-keys"

@@ -6,15 +6,19 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ampproxy.clients.gateway import Seen, runs_by_another
 from ampproxy.clients.places import cli_secrets
+from ampproxy.clients.running import HELP
 from ampproxy.config.load import ABSENT, read_file, what_helps
 from ampproxy.config.readers import is_loopback
 from ampproxy.config.reading import NOT_SUPPORTED
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
+from ampproxy.credentials.secrets import embedded_secrets
 from ampproxy.doctor.context import Context
 from ampproxy.doctor.finding import Finding, note, ok, problem, warning
-from ampproxy.wire.redact import printable
+from ampproxy.wire.redact import not_looked_at, printable
+from ampproxy.wire.words import counted, span
 
 
 def configuration(context: Context) -> Iterator[Finding]:
@@ -41,6 +45,8 @@ def configuration(context: Context) -> Iterator[Finding]:
             f"{settings} of CLIProxyAPI {have} no effect here.",
             f"nothing, or: ampproxy check {context.source} names each, with the reason",
         )
+    if config.unseen:
+        yield note(f"{not_looked_at(config.unseen)}.", f"nothing; to have them looked at: {HELP}")
     yield ok(f"{context.source} loads.")
     if context.logins_why:
         yield problem(
@@ -87,17 +93,18 @@ def _permissions(context: Context) -> Iterator[Finding]:
 
 
 def _holds_secrets(path: Path, config: Config | None) -> bool:
-    """Whether a secret stands in the file itself, and not in the environment or in another file."""
+    """Whether a secret stands in the file itself, and not in the environment or in another file. Of a file
+    that does not load nobody knows.
+    """
     if config is None:
+        return False
+    if config.literal:
         return True
     try:
         text = read_file(path).decode("utf-8", "replace")
     except OSError:
         return False
-    secrets = [*config.api_keys, *(account.api_key for account in config.accounts)]
-    if config.ampcode.upstream_api_key is not None:
-        secrets.append(config.ampcode.upstream_api_key)
-    return any(secret and secret.reveal() in text for secret in secrets)
+    return any(secret in text for secret in embedded_secrets(config))
 
 
 def _file(path: Path, what: str, *, secret: bool) -> Iterator[Finding]:
@@ -137,8 +144,13 @@ def service(context: Context) -> Iterator[Finding]:
     if not context.url or seen is None:
         yield note("With port: 0 the gateway has no address of its own.", "set port, for example to 8317")
     elif seen.state == "ready":
-        yield ok(f"The gateway runs at {context.url} and takes the first of its api-keys.")
-        yield from _other_configuration(context, start)
+        yield from _ready(context, seen, start)
+    elif seen.state == "unasked":
+        yield note(
+            f"The gateway answers at {context.url}; it was asked nothing that takes a client key, for there"
+            f" is none here: {seen.why}.",
+            HELP,
+        )
     elif seen.state == "refused":
         yield problem(
             f"The gateway at {context.url} does not take the first key of {context.source} ({seen.why}).",
@@ -163,7 +175,23 @@ def service(context: Context) -> Iterator[Finding]:
         )
 
 
-def _other_configuration(context: Context, start: str) -> Iterator[Finding]:
+def _ready(context: Context, seen: Seen, start: str) -> Iterator[Finding]:
+    assert context.config is not None
+    if seen.told is not None and runs_by_another(context.source, seen.told):
+        yield problem(
+            f"The gateway at {context.url} runs by another configuration, {printable(seen.told.config)}, and"
+            f" not by {context.source}.",
+            f"look at that one with --config, or stop the gateway, then {start}",
+        )
+        return
+    if context.config.api_keys:
+        yield ok(f"The gateway runs at {context.url} and takes the first of its api-keys.")
+    else:
+        yield ok(f"The gateway at {context.url} answers (no client key is set).")
+    yield from _other_accounts(context, start)
+
+
+def _other_accounts(context: Context, start: str) -> Iterator[Finding]:
     assert context.config is not None
     if context.report is None:
         return
@@ -187,7 +215,8 @@ def accounts(context: Context) -> Iterator[Finding]:
         )
     elif context.report is None:
         yield note(
-            f"How the {len(config.accounts)} accounts are is not known: {printable(context.report_why)}",
+            f"The state of {counted(len(config.accounts), 'account')} is not known:"
+            f" {printable(context.report_why)}",
             "start the service",
         )
     else:
@@ -210,7 +239,7 @@ def _account(account: AccountReport) -> Finding:
         scope = f" for {printable(rest.model)}" if rest.model else ""
         return warning(
             f"{label} rests{scope}: it {rest.reason}{_because(rest.said)}; it is tried again in"
-            f" {rest.seconds:.0f} s.",
+            f" {span(rest.seconds)}.",
             rest.remedy or "nothing, unless it comes back",
         )
     return warning(

@@ -84,9 +84,10 @@ def _mapping(context: Context, router: Router, mapping: Mapping) -> Iterator[Fin
     uses = _uses(context, router, mapping)
     lacking: dict[tuple[str, str], list[tuple[str, Gap]]] = {}
     models = dict.fromkeys(offer.upstream_model for offer in offers)
+    families = None if context.config is None else context.config.families
     for model in models:
         for role in uses:
-            for gap in gaps(role, model):
+            for gap in gaps(role, model, families):
                 lacking.setdefault((model, gap.what), []).append((role, gap))
     for (model, _), found in lacking.items():
         yield _gap(said, model, [role for role, _ in found], found[0][1])
@@ -162,14 +163,24 @@ def live_asks(context: Context) -> list[Ask]:
 def _asked(version: Version, route: Route, roles: list[str], remedy: str) -> Finding:
     """:param remedy: YAML that would serve it in these roles."""
     what = f"{route.asked} ({_list(roles)}; Amp of {version.day})"
-    if route.kind is RouteKind.LOCAL:
-        return ok(f"{what} is served by {_accounts(route.offers)}.")
-    if route.kind is RouteKind.MAPPED:
-        return ok(f"{what} is served by {_accounts(route.offers)} as {printable(route.served)}.")
+    if route.kind in (RouteKind.LOCAL, RouteKind.MAPPED):
+        other = f" as {printable(route.served)}" if route.kind is RouteKind.MAPPED else ""
+        served = f"{what} is served by {_accounts(route.offers)}{other}"
+        lacking = _lacking(route, roles)
+        if not lacking:
+            return ok(f"{served}.")
+        todo = f"map {_list(roles)} to a model that has it (from: {route.asked})"
+        return warning(f"{served}, which cannot do it: it has no {_list(lacking)}.", todo)
     yaml = remedy.rstrip()
     if route.kind is RouteKind.AMP:
         return warning(f"{what} goes to Amp and costs credits.", f"to serve it yourself:\n{yaml}")
     return warning(f"{what} is served by nobody: {route.reasons[-1]}", f"to serve it:\n{yaml}")
+
+
+def _lacking(route: Route, roles: Iterable[str]) -> list[str]:
+    """What the roles cannot do their work without, and the first model that would be asked has not."""
+    model = route.offers[0].upstream_model
+    return [gap.what for role in roles for gap in gaps(role, model) if gap.grave and gap.verdict == "lacks"]
 
 
 def _said(mapping: Mapping) -> str:

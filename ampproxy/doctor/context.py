@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.clients.gateway import Seen, look, loopback_url
 from ampproxy.clients.installed import Installed, installed_clis, installed_editors
 from ampproxy.clients.owners import trusted_uids
 from ampproxy.clients.places import Machine
 from ampproxy.clients.scan import Kept, Told, Unread, scan, secrets
-from ampproxy.config.load import find, load
+from ampproxy.config.load import find
+from ampproxy.config.readers import UNSEEN_HOST
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import Report
 from ampproxy.errors import ConfigError
@@ -21,6 +23,7 @@ from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.wire.jsonc import BadJsonc
+from ampproxy.wire.redact import Unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ def gather(
     cwd: Path,
     file: Path | None,
     *,
+    read: Callable[[Path], Config],
     run: Callable[[Path], str],
     ask: Callable[[Config], tuple[Report | None, str]],
     now: float,
@@ -94,12 +98,13 @@ def gather(
     """Look at everything but the way to the upstreams. Blocks.
 
     :param file: the configuration; without it the one that the service would find.
+    :param read: reads it; raises ``ConfigError``.
     :param run: runs a program with ``--version``, and gives what it prints.
     :param ask: asks the running service how its accounts are.
     :param now: seconds since the epoch.
     """
     source = file or find(machine.home)
-    config, complaints = _config(source, machine)
+    config, complaints = _config(source, read)
     logins_why = ""
     unserved: tuple[str, ...] = ()
     if config is not None:
@@ -110,7 +115,8 @@ def gather(
     if config is not None:
         url = loopback_url(config.host, config.port, config.tls is not None)
         if url:
-            key = config.api_keys[0] if config.api_keys else None
+            here = [key for key in config.api_keys if not isinstance(key, Unseen)]
+            key = next(iter((*here, *config.api_keys)), None)
             seen = look(url, key, None if config.tls is None else config.tls.cert, trusted_uids(config))
         report, report_why = ask(config)
     return Context(
@@ -136,11 +142,11 @@ def gather(
     )
 
 
-def _config(source: Path | None, machine: Machine) -> tuple[Config | None, tuple[str, ...]]:
+def _config(source: Path | None, read: Callable[[Path], Config]) -> tuple[Config | None, tuple[str, ...]]:
     if source is None:
         return None, ()
     try:
-        return load(source, environ=machine.environ, home=machine.home), ()
+        return read(source), ()
     except ConfigError as error:
         return None, error.complaints
 
@@ -184,7 +190,8 @@ def targets(config: Config) -> list[Target]:
     result = [Target(url, proxy, tuple(dict.fromkeys(who))) for (url, proxy), who in found.items()]
     if config.ampcode.upstream_url:
         result.append(Target(_origin(config.ampcode.upstream_url), config.proxy_url, ("Amp",), amp=True))
-    return result
+    # Where a variable that is not set here says the address, nobody knows what to reach.
+    return [target for target in result if UNSEEN_HOST not in f"{target.url} {target.proxy}"]
 
 
 def _token_urls(account: Account, config: Config) -> list[str]:
@@ -193,8 +200,8 @@ def _token_urls(account: Account, config: Config) -> list[str]:
         return []
     from ampproxy.credentials.oauth.vendors import VENDORS
 
-    vendor = next(vendor for kind, vendor in VENDORS.items() if account.kind.startswith(kind))
-    return [vendor.client(config.oauth).token_url]
+    login = KINDS[account.kind].login
+    return [vendor.client(config.oauth).token_url for kind, vendor in VENDORS.items() if kind == login]
 
 
 def _origin(url: str) -> str:

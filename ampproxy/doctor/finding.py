@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
+
+from ampproxy.wire.words import counted
 
 #: ``ok``: as it should be; ``note``: good to know; ``warning``: costs money, safety or a feature sooner or
 #: later; ``problem``: something does not work.
@@ -65,13 +66,13 @@ class Examination(msgspec.Struct, frozen=True):
         return max(levels, key=LEVELS.index, default="ok")
 
 
-def counted(findings: Iterable[Finding]) -> str:
-    """How many of each level, for people, the worst first."""
-    levels = [finding.level for finding in findings]
-    found = ((level, levels.count(level)) for level in reversed(LEVELS))
-    plural = {True: "", False: "s"}
+def totals(found: Examination) -> str:
+    """How many of each level, for people, the worst first; a role or an account that failed is a problem."""
+    levels = [finding.level for finding in found.findings]
+    levels += ["problem"] * sum(row.result == "failed" for row in found.live or ())
+    counts = ((level, levels.count(level)) for level in reversed(LEVELS))
     return ", ".join(
-        f"{count} {level}{'' if level == 'ok' else plural[count == 1]}" for level, count in found if count
+        f"{count} ok" if level == "ok" else counted(count, level) for level, count in counts if count
     )
 
 

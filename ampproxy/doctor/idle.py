@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ampproxy.amp.asks import HISTORY
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Config
 from ampproxy.config.schema import Mapping as ModelMapping
-from ampproxy.routing.catalog import FAMILIES, Catalog
+from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
 
@@ -39,7 +40,8 @@ def idle_mappings(
     :param discovered: the models of the vendors that have listed theirs, by the account's label.
     """
     listed = all(
-        account.models or FAMILIES[account.kind] or account.label in discovered for account in config.serving
+        account.models or KINDS[account.kind].patterns or account.label in discovered
+        for account in config.serving
     )
     for mapping in config.ampcode.mappings:
         why = _why(mapping, catalog, listed=listed, forced=config.ampcode.force_mappings)
@@ -52,7 +54,7 @@ def _why(mapping: ModelMapping, catalog: Catalog, *, listed: bool, forced: bool)
     if not catalog.find(target):
         return f"no account serves {printable(target)}" if listed else ""
     names = _names(mapping, catalog)
-    if forced or not names or not all(catalog.find(name) for name in names):
+    if forced or not names or not all(catalog.find(name) and not catalog.is_guess(name) for name in names):
         return ""
     first = catalog.find(names[0])[0].account.label
     served = f"{printable(names[0])} is served by {first}"

@@ -4,6 +4,7 @@ by the way that requests would take, proxies included. No request is sent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
@@ -56,14 +57,28 @@ class _Knock(Protocol):
             self.transport.abortConnection()  # type: ignore[attr-defined]
 
 
-async def knock(client: UpstreamClient, reactor: Any, wanted: list[Target]) -> tuple[Probe, ...]:
+async def knock(
+    client: UpstreamClient,
+    reactor: Any,
+    wanted: list[Target],
+    tell: Callable[[Probe], object] = lambda probe: None,
+) -> tuple[Probe, ...]:
     """Reach all of them, at once.
 
     :param client: knows the ways.
+    :param tell: called with what came of each, as soon as that is known.
     """
-    knocking = [Deferred.fromCoroutine(_knock(client, reactor, target)) for target in wanted]
+    knocking = [Deferred.fromCoroutine(_told(client, reactor, target, tell)) for target in wanted]
     results: list[Probe] = await gatherResults(knocking)
     return tuple(results)
+
+
+async def _told(
+    client: UpstreamClient, reactor: Any, target: Target, tell: Callable[[Probe], object]
+) -> Probe:
+    probe = await _knock(client, reactor, target)
+    tell(probe)
+    return probe
 
 
 async def _knock(client: UpstreamClient, reactor: Any, target: Target) -> Probe:

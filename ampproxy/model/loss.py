@@ -120,6 +120,11 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         "More than the model takes: lowered, cut off, or left out.",
     ),
     _row(
+        "prefill",
+        "The conversation ended in the assistant's turn, which the model does not continue: a turn of "
+        'the user\'s, "Continue.", was added.',
+    ),
+    _row(
         "tool_choice parallel tools",
         "The choice cannot be said, or fits no tool; one call at a time cannot be asked for; "
         "tools were declared twice, or had to be for the history.",

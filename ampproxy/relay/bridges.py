@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
+from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import STATUS, ClientFault, GatewayFault, UnreadableAnswer, UpstreamFault
@@ -13,6 +14,7 @@ from ampproxy.model.events import Failed, Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.model.payload import PayloadRule
 from ampproxy.providers import Provider
+from ampproxy.relay.adapt import adapted, may_differ
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
@@ -35,6 +37,7 @@ class BridgeMaker:
     :param providers: how each account is reached, by its label.
     :param strict: refuse what cannot be translated without loss.
     :param payload: the owner's rules over bodies.
+    :param families: what is known of models; ``None``: the shipped table.
     :param dialects: those that there are.
     """
 
@@ -45,8 +48,10 @@ class BridgeMaker:
         *,
         strict: bool,
         payload: tuple[PayloadRule, ...] = (),
+        families: Families | None = None,
         dialects: Mapping[str, Dialect] = DIALECTS,
     ) -> None:
+        self._families = families
         self._dialects = dialects
         self._providers = providers
         self._origin = origin
@@ -67,6 +72,7 @@ class BridgeMaker:
         passes = (
             spoken == question.endpoint.dialect and not question.facts.thinks and not question.route.suffix
         )
+        passes = passes and not may_differ(question, offer, self._families)
         return not passes and takes_long(question.body, REQUEST_OBJECTS)
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
@@ -79,7 +85,14 @@ class BridgeMaker:
         provider = self._providers[offer.account.label]
         bridge: Bridge
         if spoken == asked and not _must_be_parsed(question):
-            bridge = PassthroughBridge(question, offer, self._dialects[asked], self._origin)
+            bridge = PassthroughBridge(
+                question,
+                offer,
+                self._dialects[asked],
+                self._origin,
+                self._families,
+                strict=self._strict,
+            )
         else:
             bridge = TranslateBridge(
                 question,
@@ -88,6 +101,7 @@ class BridgeMaker:
                 self._dialects[spoken],
                 self._origin,
                 strict=self._strict,
+                families=self._families,
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
@@ -127,7 +141,16 @@ class PassthroughBridge:
     content_type: bytes | None = None
     answer_losses: tuple[Loss, ...] = ()
 
-    def __init__(self, question: Question, offer: Offer, dialect: Dialect, origin: Origin) -> None:
+    def __init__(
+        self,
+        question: Question,
+        offer: Offer,
+        dialect: Dialect,
+        origin: Origin,
+        families: Families | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
         self._dialect = dialect
         self._shape = Shape(self._dialect, offer.upstream_model, origin, question.body)
         self._question = question
@@ -138,8 +161,12 @@ class PassthroughBridge:
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
         passes = dialect.passthrough
+        if may_differ(question, offer, families):
+            self.body, self.losses = adapted(question, offer, dialect, families, strict=strict)
         if question.facts.thinks and question.endpoint.operation in _PARSED:
-            self.body, self.losses = passes.own(self.body, offer.upstream_model, question.endpoint.amp)
+            cleaned = question.endpoint.amp
+            self.body, lost = passes.own(self.body, offer.upstream_model, families, cleaned=cleaned)
+            self.losses += lost
         if passes.model_in_body and question.asked != offer.upstream_model:
             self.body = _named(self.body, offer.upstream_model, question.asked)
 

@@ -114,6 +114,7 @@ class Exchange:
         self._means = means
         self._departure = Departure(downstream)
         self._attempts: list[Attempt] = []
+        self._untold: list[tuple[str, WireError]] = []
         self._failure: ExchangeError | None = None
         self._waited = 0.0
         self.lacks_call = False
@@ -151,7 +152,21 @@ class Exchange:
         except BaseException:
             tries.abandoned()
             raise
+        self._tell_of_others()
         return True
+
+    def _tell_of_others(self) -> None:
+        """Tell of those that failed and were not the only one: of that the exchange's own line tells, and of
+        whom the pool has told, it has said why.
+        """
+        for label, error in self._untold:
+            self._means.log.warn(
+                "{account} failed for {model}: {status} {said}",
+                account=label,
+                model=self._question.asked,
+                status=error.status,
+                said=printable(error.message[:LOOKED_AT]),
+            )
 
     def _note(self, offer: Offer, failure: ExchangeError, tries: Selection) -> None:
         """An account failed: tell the pool and the log."""
@@ -168,13 +183,8 @@ class Exchange:
         self._record.attempts.append(_told(offer, failure))
         bare(failure)
         self._failure = failure
-        means.log.warn(
-            "{account} failed for {model}: {status} {said}",
-            account=label,
-            model=self._question.asked,
-            status=error.status,
-            said=printable(error.message[:LOOKED_AT]),
-        )
+        if not tries.told:
+            self._untold.append((label, error))
 
     async def _paused(self, tries: Selection, number: int) -> bool:
         """Wait until an account may be asked again; says whether it is worth it.
@@ -213,6 +223,8 @@ class Exchange:
             if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
                 failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
             return failure
+        # This error's first line, which the exchange's own line has, names nobody.
+        self._tell_of_others()
         wait = None if wait is None else max(wait, 1.0)
         return exhausted(self._question.asked, self._attempts, resting, count=tries.count, wait=wait)
 
@@ -332,6 +344,7 @@ class Exchange:
             error_event=bridge.error_event,
             keepalive=means.keepalive,
             on_first=on_first,
+            workers=means.workers,
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))
         self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])

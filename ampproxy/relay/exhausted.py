@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.events import ErrorKind, WireError
+from ampproxy.wire.words import span
 
 #: So many accounts are told of; of a thousand nobody reads more.
 MOST_TOLD = 10
@@ -103,10 +104,3 @@ def _status(everybody: Sequence[Attempt]) -> tuple[int, ErrorKind]:
 
 def _all_refused(everybody: Sequence[Attempt]) -> bool:
     return bool(everybody) and all(attempt.key_refused for attempt in everybody)
-
-
-def span(seconds: float) -> str:
-    """A span of time in words: ``40 s``, ``12 min``, ``3 h``."""
-    if seconds < 100:
-        return f"{max(1, round(seconds))} s"
-    return f"{round(seconds / 60)} min" if seconds < 100 * 60 else f"{round(seconds / 3600)} h"

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.web.http import NO_BODY_CODES
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 
@@ -148,10 +149,12 @@ async def forward(
     mark(headers)
     record.stream = record.stream or _is_stream(response)
     length = response.length
+    # The length of an answer without a body is that of the one it stands for (RFC 9110, section 8.6).
+    bodiless = what.method == "HEAD" or response.code in NO_BODY_CODES
 
     def on_first() -> None:
         record.first_byte = clock.seconds()
-        if length != UNKNOWN_LENGTH and not sniffer.changed:
+        if length != UNKNOWN_LENGTH and not sniffer.changed and not bodiless:
             headers.setRawHeaders(b"Content-Length", [b"%d" % length])
 
     metered = sniffer if what.meter is None or response.code >= 400 else _Metered(sniffer, what.meter)

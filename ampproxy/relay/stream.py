@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from twisted.python.failure import Failure
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
@@ -15,7 +17,14 @@ from ampproxy.model.events import WireError
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.gaps import Gaps
 from ampproxy.relay.quotes import QUOTED
+from ampproxy.relay.workers import LARGE, SMALL, Workers
 from ampproxy.upstream.body import IDLE_HINT, BodyReader
+
+#: Objects in what one turn brings that take some 50 ms. A full read of the events that vendors send has some
+#: 1,600 of them, and stays in its turn.
+_OBJECTS = 4000
+#: What may end an event: without one of these, more of a large one costs nothing.
+_ENDS = b"\n", b"\r", b"}"
 
 
 class _Over:
@@ -48,6 +57,7 @@ class StreamRelay:
     :param error_event: says an error in the client's dialect after the stream began.
     :param keepalive: seconds of silence until the client is sent a sign of life; 0 for never.
     :param on_first: called once, when the first bytes go to the client.
+    :param workers: take apart what would keep the reactor waiting; ``None``: nothing is taken apart here.
     :ivar began: whether anything went to the client.
     :ivar busy: seconds that its pieces spent here, from the turn of their arrival to the write.
     :ivar beginning: the first of its bytes, as long as nothing went to the client.
@@ -63,6 +73,7 @@ class StreamRelay:
         error_event: Callable[[WireError], bytes],
         keepalive: float,
         on_first: Callable[[], None],
+        workers: Workers | None = None,
     ) -> None:
         self._downstream = downstream
         self._filter = filter
@@ -70,6 +81,10 @@ class StreamRelay:
         self._error_event = error_event
         self._keepalive = keepalive
         self._on_first = on_first
+        self._workers = workers
+        self._work: Deferred[bytes] | None = None
+        self._unsaid = 0
+        self._end: tuple[Exception | None, bool] | None = None
         self._pending: list[bytes] = []
         self._flush_call: IDelayedCall | None = None
         self._alive_call: IDelayedCall | None = None
@@ -103,7 +118,7 @@ class StreamRelay:
     def received(self, data: bytes) -> None:
         """More of the upstream's body: passed on at the end of this turn."""
         self._pending.append(data)
-        if self._flush_call is None:
+        if self._flush_call is None and self._work is None:
             self._flush_call = self._clock.callLater(0, self._flush)
 
     def ended(self, error: Exception | None, *, measured: bool) -> None:
@@ -111,6 +126,9 @@ class StreamRelay:
         if self._flush_call is not None and self._flush_call.active():
             self._flush_call.cancel()
         self._flush()
+        if self._work is not None:
+            self._end = error, measured
+            return
         if self.done.called:
             return
         try:
@@ -136,7 +154,7 @@ class StreamRelay:
     def resumeProducing(self) -> None:
         """The client reads again."""
         self._paused = False
-        if self._reader is not None:
+        if self._reader is not None and self._work is None:
             self._reader.resume()
             # That nothing came meanwhile was the client's doing.
             self._arrived = self._reader.seen
@@ -161,7 +179,7 @@ class StreamRelay:
 
     def _flush(self) -> None:
         self._flush_call = None
-        if self.done.called or not self._pending:
+        if self.done.called or self._work is not None or not self._pending:
             return
         data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
         self._pending.clear()
@@ -170,16 +188,66 @@ class StreamRelay:
         self._arrived = came
         if before:
             self.gaps.add(came - before)
-        if self._on_first is not None and len(self.beginning) < QUOTED:
+        if not self.began and len(self.beginning) < QUOTED:
             self.beginning += data[:QUOTED]
+        if self._takes_long(data):
+            self._feed_apart(data, came)
+            return
         try:
             out = self._filter.feed(data)
         except ExchangeError as error:
             self._fail(error)
             return
+        self._say(out, len(data), came)
+
+    def _say(self, out: bytes, size: int, came: float) -> None:
+        """Write what came of ``size`` bytes, if anything did."""
         if out:
+            self._unsaid = 0
             self._write(out)
             self.busy += self._written_at - came
+        else:
+            self._unsaid += size
+
+    def _takes_long(self, data: bytes) -> bool:
+        """Whether a huge event may end here, or very many do."""
+        size = len(data)
+        if self._workers is None or size + self._unsaid <= SMALL:
+            return False
+        if size + self._unsaid > LARGE and any(end in data for end in _ENDS):
+            return True
+        return size > SMALL and data.count(b"{") > _OBJECTS
+
+    def _feed_apart(self, data: bytes, came: float) -> None:
+        """Feed the filter in a thread; what comes meanwhile waits, and so does the upstream."""
+        assert self._workers is not None
+        assert self._reader is not None
+        self._reader.pause()
+        self._work = self._workers.run(partial(self._filter.feed, data), self._unsaid + len(data))
+        self._work.addCallbacks(partial(self._fed, size=len(data), came=came), self._not_fed)
+
+    def _fed(self, out: bytes, size: int, came: float) -> None:
+        self._work = None
+        if self.done.called:
+            return
+        self._say(out, size, came)
+        if self._end is not None:
+            self.ended(self._end[0], measured=self._end[1])
+            return
+        self._flush()
+        if self._work is None and not self.done.called and not self._paused:
+            self.resumeProducing()
+
+    def _not_fed(self, failure: Failure) -> None:
+        self._work = None
+        if self.done.called:
+            return
+        if isinstance(failure.value, ExchangeError):
+            self._fail(failure.value)
+        else:
+            # As where the filter is fed at once: a defect of ours ends the stream.
+            self._close()
+            self.done.errback(failure)
 
     def _write(self, out: bytes) -> None:
         if not out:
@@ -209,7 +277,8 @@ class StreamRelay:
     def _stay_alive(self) -> None:
         quiet = self._clock.seconds() - self._written_at
         if quiet >= self._keepalive:
-            if not self._paused:
+            # A filter that works in a thread is not to be asked for anything.
+            if not self._paused and self._work is None:
                 self._write(self._filter.keepalive())
             quiet = 0.0
         self._alive_call = self._clock.callLater(self._keepalive - quiet, self._stay_alive)

@@ -11,9 +11,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from twisted.internet.defer import Deferred, maybeDeferred
+
+from ampproxy.errors import ExchangeError, bare
 
 T = TypeVar("T")
 
@@ -45,6 +47,23 @@ def takes_long(body: bytes, objects: int) -> bool:
     return size > LARGE or (size > SMALL and body.count(b"{") > objects)
 
 
+class _Failed(NamedTuple):
+    """What a job's error becomes on its way out of the thread."""
+
+    error: ExchangeError
+
+
+def _tried(work: Callable[[], Any]) -> Any:
+    """Do it. An error comes back as a value: raised, it would refer to the thread's frames, and one of them
+    to it; both, and the body with them, would stay until a garbage collection.
+    """
+    try:
+        return work()
+    except ExchangeError as error:
+        bare(error)
+        return _Failed(error)
+
+
 class _Lane:
     """Jobs of which so many run at once; the others wait in their order."""
 
@@ -67,11 +86,15 @@ class _Lane:
         while self._waiting and self._running < self._most:
             work, result = self._waiting.popleft()
             self._running += 1
-            self._in_thread(work).addBoth(partial(self._ended, result))
+            self._in_thread(partial(_tried, work)).addBoth(partial(self._ended, result))
 
     def _ended(self, result: Deferred[Any], outcome: Any) -> None:
         self._running -= 1
-        if not result.called:
+        if result.called:
+            pass
+        elif isinstance(outcome, _Failed):
+            result.errback(outcome.error)
+        else:
             result.callback(outcome)
         self._next()
 

@@ -93,8 +93,9 @@ class GatewayResource(Resource):
         """Refuse a request before it was served, and say so in the log."""
         record = self.record(request)
         record.status, record.code = refusal.error.status, refusal.error.code or refusal.error.kind
-        self.gateway.end(record, Outcome.REFUSED, refusal.error.message)
         self.refuse(request, refusal)
+        record.bytes_out = request.sentLength
+        self.gateway.end(record, Outcome.REFUSED, refusal.error.message)
 
     def refuse(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Answer with an error, in the plain form that Amp's control plane reads."""
@@ -145,6 +146,7 @@ class GatewayResource(Resource):
                 outcome = Outcome.UPSTREAM_ERROR if error.fault == "upstream" else Outcome.REFUSED
                 record.status = error.error.status
                 self.refuse(request, error)
+                record.bytes_out = request.sentLength
             gateway.end(record, outcome, error.error.message)
 
         def succeeded(going_on: GoingOn | None) -> None:

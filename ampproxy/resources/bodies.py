@@ -39,8 +39,9 @@ class GatheredBody:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def body_too_large(limit: int) -> ExchangeError:
-    """The refusal of a body over ``limit`` bytes."""
-    return ClientFault.of(
-        "too_large", f"The request body is larger than {limit} bytes (setting: limits.max-body)."
-    )
+def body_too_large(limit: int, hint: str = " (setting: limits.max-body)") -> ExchangeError:
+    """The refusal of a body over ``limit`` bytes.
+
+    :param hint: what sets the limit.
+    """
+    return ClientFault.of("too_large", f"The request body is larger than {limit} bytes{hint}.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.protocols.basic import LineReceiver
@@ -17,6 +18,14 @@ from ampproxy.resources.reading import Reading
 from ampproxy.upstream.chunks import ChunkDecoder
 from ampproxy.upstream.closing import Closing
 from ampproxy.upstream.transports import give_to
+from ampproxy.wire.framing import (
+    BadMessage,
+    check_begun,
+    check_field_line,
+    check_request_coding,
+    check_request_length,
+    check_request_line,
+)
 
 if TYPE_CHECKING:
     from ampproxy.resources.site import GatewaySite
@@ -35,7 +44,13 @@ SLOWEST_BODY = 1024
 #: Says under which configuration an answer was made.
 GENERATION_HEADER = b"X-Ampproxy-Generation"
 
-_REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Request Header Fields Too Large"}
+_REASONS = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    413: b"Content Too Large",
+    431: b"Request Header Fields Too Large",
+    505: b"HTTP Version Not Supported",
+}
 
 
 class GatewayChannel(HTTPChannel):
@@ -53,6 +68,8 @@ class GatewayChannel(HTTPChannel):
     _closing: Closing
     _reading: Reading
     _behind = 0
+    _in_fields = False
+    _refused = False
     lingering = False
 
     def connectionMade(self) -> None:
@@ -76,7 +93,14 @@ class GatewayChannel(HTTPChannel):
         if self._taken is not None:
             self._taken.dataReceived(data)
             return
+        if self._refused:
+            # What is behind a request that is none is no request either.
+            return
+        # Then this was sent ahead, and the answer before it is just ending: whoever receives goes on with it.
+        nested = self._busyReceiving
         LineReceiver.dataReceived(self, data)
+        if self.line_mode and self._buffer and not nested:
+            self._check_begun(len(data))
         if self._handlingRequest or self.lingering or self.transport.disconnecting:
             self._in_headers = False
         elif not self.line_mode:
@@ -88,12 +112,54 @@ class GatewayChannel(HTTPChannel):
             self._in_headers = True
             self.setTimeout(self.site.limits.header_timeout)
 
+    def _check_begun(self, size: int) -> None:
+        # A line that never ends as it should would otherwise be awaited. One byte more, for a CR may be half
+        # of a line's end.
+        try:
+            check_begun(self._buffer[-size - 1 :])
+        except BadMessage as bad:
+            self._refuse_message(bad)
+
+    def lineReceived(self, line: bytes) -> None:
+        """One line of a request's head, looked at as soon as it is there.
+
+        The base class would put it together with lines that continue it.
+        """
+        try:
+            if not self._in_fields:
+                if line:
+                    check_request_line(line)
+                    self._in_fields = True
+                super().lineReceived(line)
+            elif line:
+                check_field_line(line)
+                self._receivedHeaderSize += len(line)
+                if self._receivedHeaderSize > self.totalHeadersSize:
+                    self._refuse_headers()
+                else:
+                    self.headerReceived(line)
+            else:
+                self._in_fields = False
+                super().lineReceived(line)
+        except BadMessage as bad:
+            self._refuse_message(bad)
+
     def _maybeChooseTransferDecoder(self, header: bytes, data: bytes) -> bool:
-        # The base class's hook for how a body comes: its own decoder takes each chunk for itself.
+        # The base class's hook for how a body comes; its own decoder takes each chunk for itself.
+        if header == b"Content-Length":
+            check_request_length(data)
+        elif header == b"Transfer-Encoding":
+            check_request_coding(data, self._version)
+        else:
+            return True
+        framed = self._transferDecoder is not None
+        if framed:
+            raise BadMessage("more than one Content-Length or Transfer-Encoding")
         chosen: bool = super()._maybeChooseTransferDecoder(header, data)
         if chosen and type(self._transferDecoder) is _ChunkedTransferDecoder:
-            theirs = self._transferDecoder
+            theirs, limits = self._transferDecoder, self.site.limits
             self._transferDecoder = ChunkDecoder(theirs.dataCallback, theirs.finishCallback)
+            self._transferDecoder.bound(limits.max_header_bytes, limits.max_headers)
         return chosen
 
     def rawDataReceived(self, data: bytes) -> None:
@@ -111,6 +177,21 @@ class GatewayChannel(HTTPChannel):
     def _is_upgrade(self) -> bool:
         """Whether what comes next may belong to a tunnel, of which nothing may be lost."""
         return bool(self.requests) and self.requests[0].requestHeaders.hasHeader(b"upgrade")
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:
+        """Whether another request may follow: of each list of options (RFC 9112, section 9.6)."""
+        if version != b"HTTP/1.1":
+            return False
+        values = request.requestHeaders.getRawHeaders(b"Connection", ())
+        if any(option.strip().lower() == b"close" for value in values for option in value.split(b",")):
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+            return False
+        return True
+
+    def _send100Continue(self) -> None:
+        # Nothing is to be sent, or the answer is there already (RFC 9110, section 10.1.1).
+        if self.length != 0 and self.requests and not self.requests[-1].startedWriting:
+            super()._send100Continue()
 
     def _watch_body(self, size: int) -> None:
         now = self.site.reactor.seconds()
@@ -266,8 +347,26 @@ class GatewayChannel(HTTPChannel):
         # The base class's only hook for every way in which a request can be malformed.
         if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
             self._refuse_headers()
-        else:
+        elif self.line_mode:
             self._refuse(400, "The request is not valid HTTP/1.1.")
+        else:
+            self._refuse_body(self._transferDecoder.fault)
+
+    def _refuse_message(self, bad: BadMessage) -> None:
+        self._refuse(bad.status, f"The request is not valid HTTP/1.1. It has {bad.words}.")
+
+    def _refuse_body(self, words: str) -> None:
+        """End a request whose body cannot be read, and what serves it: nobody can know where it ends."""
+        request = self.requests[0]
+        self._refused = True
+        if request.finished:
+            self.loseConnection()
+        elif request.startedWriting:
+            self.transport.abortConnection()
+        else:
+            self._refuse(400, f"The chunked coding of the request's body is broken{words}.")
+            self.requests.clear()
+            request.connectionLost(Failure(ConnectionDone()))
 
     def _refuse_headers(self) -> None:
         limits = self.site.limits
@@ -279,6 +378,8 @@ class GatewayChannel(HTTPChannel):
 
     def _refuse(self, status: int, message: str) -> None:
         """Answer a request that is not one, and close."""
+        self._refused = True
+        self.clearLineBuffer()
         if self.transport.disconnecting:
             return
         self.site.logger.info(

@@ -35,6 +35,7 @@ from ampproxy.routing.suffix import split_suffix
 from ampproxy.routing.told import told
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.json import Peek, peek
+from ampproxy.wire.words import counted
 
 
 class Spending:
@@ -202,8 +203,12 @@ def _for(route: Route) -> str:
 
 
 def _help(route: Route) -> str:
-    text = f" Models that are here: {', '.join(route.nearest)}." if route.nearest else ""
-    return text + (f" What would serve it:\n{route.remedy}" if route.remedy else "")
+    text = ""
+    if route.nearest:
+        here = f"the {counted(route.served_here, 'model')} here" if route.served_here > 1 else "what is here"
+        text = f" Nearest of {here}: {', '.join(route.nearest)}."
+    # Logs tell the first line alone.
+    return text + (f"\nWhat would serve it:\n{route.remedy}" if route.remedy else "")
 
 
 def inferred_role(request: GatewayRequest, dialect: str, model: str, found: Peek, body: bytes) -> str:

@@ -14,6 +14,7 @@ from twisted.web.resource import Resource
 from ampproxy.resources.accounts import AccountsResource
 from ampproxy.resources.amp import AmpResource, OtherPage
 from ampproxy.resources.base import GatewayResource, NotFoundResource
+from ampproxy.resources.browser import has_credentials
 from ampproxy.resources.control import ReloadResource
 from ampproxy.resources.credits import ProviderPathResource
 from ampproxy.resources.gateway import Gateway
@@ -51,6 +52,8 @@ MANAGEMENT_ROUTES = (
 
 #: The standard routes of the vendors' SDKs.
 MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"v1alpha", b"backend-api")
+#: The same of an SDK whose base URL lacks the version: what is posted there, or has a key in it.
+BARE_ROUTES = frozenset((b"chat", b"completions", b"embeddings", b"messages", b"responses", b"models"))
 
 
 class Branch(Resource):
@@ -102,7 +105,8 @@ class Root(Branch):
 
     def __init__(self, gateway: Gateway) -> None:
         nobody = NotFoundResource(gateway)
-        super().__init__(OtherPage(gateway))
+        page = OtherPage(gateway)
+        super().__init__(page)
         for route in MANAGEMENT_ROUTES:
             self.putChild(route.segment, AmpResource(gateway, keyless=route.keyless))
         amp = AmpResource(gateway)
@@ -118,3 +122,9 @@ class Root(Branch):
         self.putChild(b"readyz", ReadyResource(gateway))
         for segment in MODEL_ROUTES:
             self.putChild(segment, ModelRoutes(gateway, nobody))
+        self._bare = ModelRoutes(gateway, page)
+
+    def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
+        """What has no child of its own: an SDK's route without its version, or a page of Amp's."""
+        asks = request.method == b"POST" or has_credentials(request)
+        return self._bare.getChild(path, request) if asks and path in BARE_ROUTES else self.itself

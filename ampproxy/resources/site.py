@@ -34,6 +34,7 @@ from ampproxy.resources.pending import Pending
 from ampproxy.routing.paths import PathRefused, canonical_path
 from ampproxy.upstream.body import PipeProducer
 from ampproxy.upstream.held import Held, Share
+from ampproxy.wire.framing import MAX_LENGTH
 
 #: How long a connection may be idle while the service ends, so that few clients meet one that is just being
 #: closed. Seconds.
@@ -163,6 +164,8 @@ class GatewayRequest(Request):
         """
         channel, length = self.channel, self.length
         if self._resource.streams_body:
+            if length is not None and length > MAX_LENGTH:
+                raise body_too_large(MAX_LENGTH, "")
             self.body = PipeProducer(length, pause=channel.hold_body, resume=channel.go_on_with_body)
             self.render(self._resource)
             return

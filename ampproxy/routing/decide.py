@@ -7,7 +7,8 @@ The rules are CLIProxyAPI 7.1's, as its users' configurations expect them:
 3. *Mapped*: the first mapping that matches, if an account offers its target; there is no second try
    with a later pattern, and a target is not mapped again. The target's own suffix counts, else the
    request's goes with it.
-4. Local comes before mapped; with ``force-model-mappings`` mapped comes before local.
+4. Local comes before mapped; with ``force-model-mappings`` mapped comes before local. So it does for a name
+   that the vendor's own list lacks, and that is tried there only because it is of the vendor's family.
 5. Else the Amp upstream, if ``upstream-url`` is set and ``fallback`` lets it; else nobody.
 
 Mappings and the Amp upstream serve Amp's paths only; at the root a model is local or unknown.
@@ -155,6 +156,8 @@ class _Decision:
         if self.config.ampcode.force_mappings:
             self.reasons.append("ampcode.force-model-mappings is set: mappings come first.")
             return self._mapped, self._local
+        if self.catalog.is_guess(self.base):
+            return self._mapped, self._local
         return self._local, self._mapped
 
     def _local(self) -> Route | None:
@@ -262,6 +265,7 @@ class _Decision:
             role=self.role,
             fallback=rule,
             nearest=nearest(self.base, served),
+            served_here=len(served),
         )
 
     def fallback(self, rule: FallbackRule) -> RouteKind:

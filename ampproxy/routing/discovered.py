@@ -12,6 +12,7 @@ from hashlib import blake2b
 import msgspec
 
 from ampproxy.config.schema import Account
+from ampproxy.wire.redact import Unseen
 
 #: Vendors with more models than this are not known; a list with more is cut.
 MAX_MODELS = 5000
@@ -48,7 +49,8 @@ class Book(msgspec.Struct, frozen=True):
 
     def models(self, accounts: Iterable[Account]) -> dict[str, tuple[str, ...]]:
         """Of those accounts whose vendor has answered: label -> models."""
-        known = ((account.label, self.accounts.get(self.identity(account))) for account in accounts)
+        seen = (account for account in accounts if not isinstance(account.api_key, Unseen))
+        known = ((account.label, self.accounts.get(self.identity(account))) for account in seen)
         return {label: found.models for label, found in known if found is not None}
 
     def having(self, accounts: Mapping[str, Found]) -> Book:

@@ -75,7 +75,8 @@ _BODIES: dict[bytes, tuple[str, Operation]] = {
 }
 #: Groq's and Kimi's clients leave the ``/v1`` out.
 _AMP_BODIES = {version + tail: row for tail, row in _BODIES.items() for version in (b"v1/", b"")}
-_ROOT_BODIES = {b"/v1/" + tail: Endpoint(*row) for tail, row in _BODIES.items()} | {
+#: At the root, as SDKs ask. OpenAI's, given a base URL without ``/v1``, leaves it out.
+_ROOT_BODIES = {stem + tail: Endpoint(*row) for tail, row in _BODIES.items() for stem in (b"/v1/", b"/")} | {
     b"/backend-api/codex/responses": Endpoint(RESPONSES, Operation.GENERATE)
 }
 
@@ -94,6 +95,8 @@ _MODELS = re.compile(
 )
 #: The list's format on Amp's paths, by lower-case provider.
 _LIST_DIALECTS = {"anthropic": ANTHROPIC, "google": GEMINI}
+#: The SDKs of Anthropic and Google add a version to a base URL that ends in one already.
+_TWO_VERSIONS = re.compile(rb"/v1(?:alpha|beta1|beta)?(?=/v1(?:alpha|beta1|beta)?/)")
 
 
 def parse_endpoint(
@@ -115,6 +118,13 @@ def parse_endpoint(
             raise WrongMethod(method, b"POST", endpoint.dialect)
         return endpoint
     if not path.startswith(AMP_PREFIX):
+        one = _TWO_VERSIONS.match(path)
+        if one is not None:
+            if _TWO_VERSIONS.match(path, one.end()):
+                return None
+            return parse_endpoint(method, path[one.end() :], anthropic=anthropic, google=google)
+        if path == b"/models" or path.startswith(b"/models/"):
+            path = b"/v1" + path
         return _models_endpoint(method, path[1:], None, listed)
     name, _, tail = path[len(AMP_PREFIX) :].partition(b"/")
     if not name:

@@ -39,6 +39,7 @@ class Route:
     :param remedy: for ``AMP`` and ``NONE``: the YAML that would serve the model locally.
     :param role: what Amp uses the model for; empty if nothing tells.
     :param fallback: for ``AMP``: the rule that lets it go there; for ``NONE``: the one that keeps it from it.
+    :param served_here: likewise, how many models are served here by name.
     :param nearest: for ``AMP`` and ``NONE``: the models served here whose names are most like it.
     :param slow: for ``NONE``: the mapping whose pattern takes too long for the name.
     """
@@ -53,4 +54,5 @@ class Route:
     role: str = ""
     fallback: FallbackRule | None = None
     nearest: tuple[str, ...] = ()
+    served_here: int = 0
     slow: Mapping | None = None

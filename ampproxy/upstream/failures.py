@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from twisted.web._newclient import RequestGenerationFailed, _WrapperException
 from twisted.web.client import ResponseNeverReceived
 from twisted.web.error import SchemeNotSupported
+from twisted.web.http import _DataLoss, _MalformedChunkedDataError
 
 from ampproxy.errors import ExchangeError, GatewayFault, Unreachable, UpstreamFault, UpstreamTimeout
 from ampproxy.model.events import ErrorKind
@@ -125,6 +126,11 @@ _SENTENCES: tuple[tuple[tuple[type[BaseException], ...], _Told], ...] = (
     ),
     ((TLSError,), (Unreachable, "unavailable", "No trusted TLS connection to {origin}: {words}.")),
     ((HandshakeRefused,), (Unreachable, "unavailable", "{origin} {words}.")),
+    (
+        (_MalformedChunkedDataError,),
+        (UpstreamFault, "unavailable", "{origin} broke the chunked coding of its answer."),
+    ),
+    ((_DataLoss,), (UpstreamFault, "unavailable", "{origin} broke off its answer.")),
     (
         (ConnectionDone, ConnectionLost),
         (Unreachable, "unavailable", "{origin} closed the connection unanswered."),

@@ -16,7 +16,6 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IStre
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web._newclient import (
-    HTTPClientParser,
     Request,
     TransportProxyProducer,
     _ensureValidMethod,
@@ -27,16 +26,15 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
-from ampproxy.upstream.chunks import ChunkDecoder
-from ampproxy.upstream.handshake import HandshakeRefused, HeadLimit, join
+from ampproxy.upstream.chunks import AnswerParser
+from ampproxy.upstream.handshake import HandshakeRefused, HeadLimit, Heads, join
 from ampproxy.upstream.transports import give_to
+from ampproxy.wire.framing import BadMessage, check_status_line
 from ampproxy.wire.headers import Header
 
 SWITCHING_PROTOCOLS = 101
 
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
-_STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9][0-9])(?: |\Z)")
 _MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
 # A field line as it may be handed on: no folding, no control bytes but the tab.
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*?)[ \t]*\Z")
@@ -60,45 +58,41 @@ class HeadParser:
     """Reads an answer's head, without I/O. Interim answers (100, 103) are skipped."""
 
     def __init__(self) -> None:
-        self._said = bytearray()
-        self._limit = HeadLimit("an upgrade")
+        self._heads = Heads("an upgrade")
 
     def feed(self, data: bytes) -> AnswerHead | None:
         """The next bytes, split anywhere; gives the head once it is whole.
 
         :raises HandshakeRefused: this is not HTTP, or its head is too large.
         """
-        self._said += data
+        self._heads.rest += data
         while True:
-            end = _HEAD_END.search(self._said)
-            if end is None:
-                self._limit.check(len(self._said))
-            else:
-                self._limit.begin()
-                self._limit.take(end.end(), self._said.count(b"\n", 0, end.end()))
-            if not _MAY_BE_HTTP.match(self._said):
+            raw = self._heads.next()
+            if not _MAY_BE_HTTP.match(self._heads.rest if raw is None else raw):
                 raise _not_http()
-            if end is None:
+            if raw is None:
                 return None
-            raw = bytes(self._said[: end.end()])
-            del self._said[: end.end()]
-            status, headers = _read(raw[: end.start()])
+            if raw.count(b"\r\n") not in (0, raw.count(b"\n")):
+                # Of mixed line ends some take one for a part of a header.
+                raise _not_http()
+            status, headers = _read(raw.rstrip(b"\r\n"))
             if status >= 200 or status == SWITCHING_PROTOCOLS:
-                return AnswerHead(status, headers, raw, bytes(self._said))
+                return AnswerHead(status, headers, raw, bytes(self._heads.rest))
 
 
 def _read(head: bytes) -> tuple[int, list[Header]]:
     status_line, *lines = _LINE_END.split(head)
-    line = _STATUS_LINE.match(status_line)
-    if line is None:
-        raise _not_http()
+    try:
+        check_status_line(status_line)
+    except BadMessage:
+        raise _not_http() from None
     headers = []
     for text in lines:
         pair = _FIELD.match(text)
         if pair is None:
             raise _not_http()
         headers.append((pair[1], pair[2]))
-    return int(line[1]), headers
+    return int(status_line[9:12]), headers
 
 
 def _not_http() -> HandshakeRefused:
@@ -131,7 +125,9 @@ class UpgradeConnection(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         """The answer, or what is said in the new protocol."""
-        if self._inner is not None:
+        if isinstance(self._inner, AnswerParser):
+            self._parse(data)
+        elif self._inner is not None:
             self._inner.dataReceived(data)
         elif self._parser is None:
             self._rest.append(data)
@@ -162,18 +158,22 @@ class UpgradeConnection(Protocol):
             parser.connectionLost(Failure(ConnectionDone()))
             self.transport.loseConnection()
 
-        parser = HTTPClientParser(self._request, whole)
-        parser._transferDecoders = {b"chunked": ChunkDecoder}
+        parser = AnswerParser(self._request, whole)  # type: ignore[no-untyped-call]
+        parser.limit = HeadLimit("an upgrade")
         parser._responseDeferred.chainDeferred(self.answered)
-        parser.makeConnection(proxy)
+        parser.makeConnection(proxy)  # type: ignore[no-untyped-call]
         self._inner = parser
+        self._parse(head.raw + head.rest)
+
+    def _parse(self, data: bytes) -> None:
+        parser = self._inner
         try:
-            parser.dataReceived(head.raw + head.rest)
+            parser.dataReceived(data)
         except Exception:
+            # It tells who waits for the answer, or reads its body.
+            self._inner = Protocol()
+            parser.connectionLost(Failure())
             self._abort()
-            if self.answered.called:
-                raise
-            self.answered.errback(Failure())
 
     def hand_over(self, protocol: IProtocol) -> bytes:
         """Connect ``protocol`` to the origin from now on; gives what has come for it already.

@@ -6,7 +6,7 @@ import hmac
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -44,6 +44,59 @@ class Secret:
         return "Secret(***)"
 
     __str__ = __repr__
+
+
+class Unseen(Secret):
+    """A secret that a configuration names and that is not to be had here: a variable that is not set, a file
+    that cannot be read. It stands for the secret where none is needed, equals no real one, and can be sent
+    nowhere.
+
+    :param reference: what stands in the file; two of the same text are the same secret.
+    :ivar place: the setting, such as ``api-keys[0]``.
+    :ivar what: the variable, or the file and what the system says of it.
+    """
+
+    __slots__ = ("place", "what")
+
+    def __init__(self, reference: str, place: str, what: str) -> None:
+        # No secret of a file begins so: no HTTP header could carry it.
+        super().__init__(f"\0{reference}")
+        self.place = place
+        self.what = what
+
+    def reveal(self) -> str:
+        """
+        :raises SecretUnseen: always.
+        """
+        raise SecretUnseen(self)
+
+    def __str__(self) -> str:
+        return f"{self.place} ({self.what})"
+
+
+#: So many are named; of more, their number.
+_NAMED = 5
+
+
+def listed(unseen: Sequence[Unseen]) -> str:
+    """Each with what it comes from: ``api-keys[0] (CLIENT_KEY), ...``."""
+    more = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""
+    return ", ".join(map(str, unseen[:_NAMED])) + more
+
+
+def not_looked_at(unseen: Sequence[Unseen]) -> str:
+    """What was not looked at, as a sentence without a full stop."""
+    count = len(unseen)
+    what = "1 secret comes" if count == 1 else f"{count} secrets come"
+    was = "was" if count == 1 else "were"
+    return f"{what} from the environment or from files and {was} not looked at: {listed(unseen)}"
+
+
+class SecretUnseen(Exception):
+    """A secret is needed that is not to be had here."""
+
+    def __init__(self, secret: Unseen) -> None:
+        super().__init__(f"this needs a secret that is not to be had here: {secret}")
 
 
 class Redactor:

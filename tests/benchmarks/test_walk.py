@@ -8,7 +8,7 @@ from benchmarks.walk import walk
 
 
 @pytest.mark.parametrize(
-    ("model", "dialect", "event"), [("m", "anthropic", 9), ("c", "openai-chat", 18), ("g", "gemini", 21)]
+    ("model", "dialect", "event"), [("m", "anthropic", 11), ("c", "openai-chat", 20), ("g", "gemini", 23)]
 )
 def test_calls_for_an_event(model: str, dialect: str, event: int) -> None:
     """An event of a stream takes no more calls than it did, the turn of the reactor included."""

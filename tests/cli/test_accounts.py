@@ -100,7 +100,7 @@ def test_a_bad_day(service, tmp_path):
     first, limited, second, broken, third = result.stdout.splitlines()
     assert first.split() == ["claude-api-key[0]", "claude", "resting", "m"]
     assert limited.strip().startswith("for m it is rate limited (429: Rate limit reached.")
-    assert limited.endswith("; the vendor said 3600 s.")
+    assert limited.endswith(" (in 30 min); the vendor said 1 h.")
     assert second.split()[2] == "resting"
     assert "for m it failed (500: Internal server error.)" in broken
     assert third.split() == ["claude-api-key[2]", "claude", "ready", "m"]

@@ -18,7 +18,7 @@ from ampproxy.wire.redact import Secret
 def run(tmp_path):
     def run(ampcode: str):
         file = tmp_path / "config.yaml"
-        file.write_text(f"state-dir: {tmp_path / 'state'}\n{ampcode}")
+        file.write_text(f"port: 0\nstate-dir: {tmp_path / 'state'}\n{ampcode}")
         return CliRunner().invoke(command, ["--config", str(file)])
 
     return run
@@ -48,6 +48,8 @@ def test_counts(run, tmp_path):
     assert run(RULES).output == (
         "1. gpt-*, o1 for oracle: up to 5 requests a day\n   today: nothing\n"
         "2. every model: up to 70 tokens a day for each client\n   today: nothing\n"
+        f"Counted in {tmp_path}/state/credits.sqlite3, the state-dir of this configuration; its service does"
+        " not answer: with port: 0 the service has no address of its own.\n"
     )
     allowance = Allowance(tmp_path / "state", lambda: time.strftime("%Y-%m-%d"))
     allowance.take(
@@ -67,10 +69,10 @@ def test_counts(run, tmp_path):
     told = run("api-keys: [a, b]\n" + RULES).output
     assert (
         f"   {second}: 3 requests, 30 tokens\n   another client: 1 request, 10 tokens\n"
-        f"   {first}: 1 request, 10 tokens\n   clients without a key: 1 request, 1 tokens\n"
+        f"   {first}: 1 request, 10 tokens\n   clients without a key: 1 request, 1 token\n"
     ) in told or (
         f"   {second}: 3 requests, 30 tokens\n   {first}: 1 request, 10 tokens\n"
-        "   another client: 1 request, 10 tokens\n   clients without a key: 1 request, 1 tokens\n"
+        "   another client: 1 request, 10 tokens\n   clients without a key: 1 request, 1 token\n"
     ) in told
 
 

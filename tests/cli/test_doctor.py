@@ -104,6 +104,9 @@ def test_for_people(home):
     rows = [line.split() for line in done.stdout.splitlines() if line.startswith("  oracle ")]
     assert rows[0][:6] == ["oracle", "gpt-5.4", "codex-api-key[0]", "gpt-5.4", "openai-responses", "local"]
     assert "tried oracle codex-api-key[0]: ok" in done.stderr
+    # What may take a while is told before and while it does.
+    assert done.stderr.startswith("Looking at this machine")
+    assert done.stderr.index("Reaching ") < done.stderr.index(": reached after 0.")
     assert done.stdout.splitlines()[-1].startswith("1 problem, ")
 
 

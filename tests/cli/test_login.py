@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -72,6 +73,7 @@ class User:
     def __init__(self, world, types=None, visit=None):
         self.told = []
         self.pages = []
+        self.done = threading.Event()
         self._types = types
         self._visit = visit
         self.terminal = Terminal(self.told.append, self._lines, self._open if types is None else None)
@@ -82,6 +84,7 @@ class User:
         _, headers, _ = get(get(url)[1]["location"])
         if self._visit is None:
             self.pages.append(get(headers["location"]))
+            self.done.set()
         else:
             self._visit(headers["location"])
 
@@ -109,6 +112,8 @@ def test_by_browser(world, kind):
     login = log_in(world, kind, user)
     assert world.server.knows(login.access_token)
     assert world.store.read(login.name) == login
+    # The login may be complete before its page has been read.
+    assert user.done.wait(10)
     status, headers, page = user.pages[0]
     assert status == 200
     assert "You are back" in page

@@ -38,9 +38,12 @@ class Squatter:
             with client:
                 client.settimeout(5)
                 try:
-                    self.heard += client.recv(65536)
+                    heard = client.recv(65536)
+                    self.heard += heard
                     body = b'{"status":"ok"}'
-                    status = b"200 OK" if b"/healthz" in self.heard else b"401 No"
+                    if b"/readyz" in heard:
+                        body = b'{"status":"ready","generation":1,"since":1.0}'
+                    status = b"200 OK" if b"/healthz" in heard or b"/readyz" in heard else b"401 No"
                     client.sendall(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status, len(body), body))
                 except OSError:
                     pass

@@ -147,6 +147,18 @@ def test_limits(tmp_path: Path) -> None:
         files.read(path, 99)
 
 
+def test_large_configuration(tmp_path: Path) -> None:
+    """One of 50 MB is refused before it is parsed, at the start and when the service looks for changes."""
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"api-keys:\n" + b"- some-client-key\n" * 2_800_000)
+    assert path.stat().st_size > 50_000_000
+    begun = time.process_time()
+    with pytest.raises(ConfigError, match="1: file: cannot be read: it holds more than 1 MiB"):
+        load(path, environ={}, home=tmp_path)
+    digest(path)
+    assert time.process_time() - begun < 1
+
+
 def test_large_secret(tmp_path: Path) -> None:
     """A secret's file has a smaller limit."""
     path = tmp_path / "key"

@@ -91,7 +91,7 @@ def test_a_taken_port():
         taken.listen()
         port = taken.getsockname()[1]
         _, demo, printed = run_demo(BrokenService, port)
-    assert f"Port {port} can not be used (Address already in use)" in printed
+    assert f"Port {port} cannot be used (Address already in use)" in printed
     assert demo.clients["main"].url in demo.hints()
     assert str(port) not in demo.config_text
 

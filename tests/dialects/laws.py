@@ -13,6 +13,7 @@ same, ``requests/*.json`` requests. A stream named ``error*.sse`` ends in the ve
 
 from __future__ import annotations
 
+import gc
 import json
 import random
 import re
@@ -43,6 +44,24 @@ VECTORS = Path(__file__).parent.parent / "vectors"
 quick = settings(
     max_examples=60, suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow]
 )
+
+
+def _left_by(work: Callable[[], object]) -> list[str]:
+    """The objects of ours that only a garbage collection frees after some work."""
+    gc.collect()
+    gc.disable()
+    flags = gc.get_debug()
+    gc.set_debug(gc.DEBUG_SAVEALL)
+    try:
+        work()
+        gc.collect()
+        return sorted(
+            {type(one).__name__ for one in gc.garbage if type(one).__module__.startswith("ampproxy")}
+        )
+    finally:
+        gc.set_debug(flags)
+        gc.garbage.clear()
+        gc.enable()
 
 
 def plain(value: Any) -> Any:
@@ -130,6 +149,19 @@ class DialectLaws(_Case):
         return self.dialect.stream_renderer(context_for(model)).feed(events)
 
     # --------------------------------------------------------------------------------- 1: splits
+
+    def test_nothing_holds_itself(self) -> None:
+        """What a stream gathered is free once nobody uses it, without any garbage collection."""
+        for name, stream in self.streams(errors=True):
+            with self.subTest(name):
+                self._read_and_render(stream)
+                self.assertEqual(_left_by(lambda stream=stream: self._read_and_render(stream)), [])
+
+    def _read_and_render(self, stream: bytes) -> None:
+        parser = self.dialect.stream_parser()
+        renderer = self.dialect.stream_renderer(context_for())
+        for half in (stream[: len(stream) // 2], stream[len(stream) // 2 :]):
+            renderer.feed(parser.feed(half))
 
     def test_any_split_gives_the_same_events(self) -> None:
         """However the network cuts a stream, down to single bytes, the same answer is read."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,10 @@ from ampproxy.config.schema import Config
 from ampproxy.credentials.report import Report, RestReport, at_rest
 from ampproxy.doctor.checks import CHECKS, Check, examine
 from ampproxy.doctor.context import Context, Probe, Target, targets
-from ampproxy.doctor.finding import LEVELS, Examination, Finding, LiveRow, counted, note
+from ampproxy.doctor.finding import LEVELS, Examination, Finding, LiveRow, note, totals
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
+from ampproxy.status import Status
 from ampproxy.wire.redact import Secret
 
 KEY, OTHER = "canary-client-key-aa11", "canary-other-key-bb22"
@@ -34,7 +36,10 @@ MAY, SEP = "0.0.1777897475-g2324e1", "0.0.1790142911-g7618fb"
 
 
 def config_of(text: str) -> Config:
-    return parse(text, name="c.yaml", environ={}, home=Path("/home/u"), read_secret=lambda path: "")
+    environ = {"KEY": "canary-from-elsewhere"}
+    return parse(
+        text, name="c.yaml", environ=environ, home=Path("/home/u"), read_secret=lambda path: "canary-read"
+    )
 
 
 def context(text: str = CONFIG, home: Path = Path("/nonexistent"), **known: Any) -> Context:
@@ -265,18 +270,37 @@ def test_permissions(tmp_path):
 
 
 def test_no_secret_in_the_file(tmp_path):
-    """A configuration whose secrets are elsewhere may be read by all."""
-    one = context(home=tmp_path)
-    assert one.source is not None
-    one.source.write_text("claude-api-key: [{api-key: '${KEY}'}]\n")
-    one.source.chmod(0o644)
-    assert levels("permissions", one) == ["ok"]
+    """A configuration whose secrets are elsewhere may be read by all: the service's own user has to. One with
+    a secret in it, wherever that stands, may not.
+    """
+    for text, level in (
+        ("claude-api-key: [{api-key: 'file:/run/secrets/claude'}]\n", "ok"),
+        ("claude-api-key: [{api-key: '${KEY}', models: [m]}]\n", "ok"),
+        ("api-keys: ['prefix-${KEY}']\n", "ok"),
+        ("port: 1\n", "ok"),
+        ("api-keys: [canary-key]\n", "warning"),
+        ("api-keys: ['canary-$${x']\n", "warning"),
+        ("proxy-url: http://u:canary-pass@p.test\n", "warning"),
+        ("proxy-url: http://u:${KEY}@p.test\n", "ok"),
+        ("gemini-api-key: [{api-key: '${KEY}', headers: {x-token: canary}}]\n", "warning"),
+        ("gemini-api-key: [{api-key: '${KEY}', headers: {x-token: '${KEY}'}}]\n", "ok"),
+        ("ampcode: {upstream-url: 'https://a.test', upstream-api-key: canary-amp}\n", "warning"),
+    ):
+        one = context(text, home=tmp_path)
+        assert one.source is not None
+        one.source.write_text(text)
+        one.source.chmod(0o644)
+        assert levels("permissions", one) == [level], text
+    broken = replace(one, config=None)
+    assert levels("permissions", broken) == ["ok"]
 
 
 @pytest.mark.parametrize(
     ("seen", "level", "todo"),
     [
         (Seen("ready", models=2), "ok", ""),
+        (Seen("ready", told=Status("ready", 1, 0.0, config="/home/u/other.yaml")), "problem", "--config"),
+        (Seen("unasked", "api-keys[0] (KEY)"), "note", "as root"),
         (Seen("down", "Connection refused"), "problem", "twistd -n ampproxy --config"),
         (Seen("mute", "BadStatusLine"), "problem", "ss -ltnp 'sport = :8317'"),
         (Seen("foreign", "it is another gateway"), "problem", "ss -ltnp"),
@@ -291,6 +315,12 @@ def test_service(seen, level, todo):
     assert finding.level == level
     assert todo in finding.todo
     assert levels("service", context(CONFIG + "port: 0\n", url="", seen=None)) == ["note"]
+
+
+def test_service_without_keys():
+    """Where there are no api-keys, it is not said that one of them was taken."""
+    (finding,) = found("service", context("claude-api-key: [{api-key: canary-k}]\n"))
+    assert finding.text == f"The gateway at {URL} answers (no client key is set)."
 
 
 def test_another_configuration_runs():
@@ -439,7 +469,8 @@ def test_worst():
     assert Examination(()).worst == "ok"
     row = LiveRow("smart", "m", "a", "m", "anthropic", "local", "failed")
     assert Examination(findings, (row,)).worst == "problem"
-    assert counted((*findings, *findings)) == "2 warnings, 2 ok"
+    assert totals(Examination((*findings, *findings))) == "2 warnings, 2 ok"
+    assert totals(Examination(findings, (row, row))) == "2 problems, 1 warning, 1 ok"
 
 
 def test_documented():
@@ -481,3 +512,30 @@ def test_a_mapping_that_never_acts():
     assert idle.level == "warning"
     assert "has no effect: claude-sonnet-4-6 is served by claude-api-key[0], and force-" in idle.text
     assert not [one for one in found("mappings", context(f"{text}true}}")) if "has no effect" in one.text]
+
+
+QUICKSTART = Path(__file__).parents[2] / "docs" / "quickstart.md"
+
+
+def test_quickstart():
+    """The doctor finds nothing wrong with the configuration of the quickstart."""
+    (text,) = re.findall(r"```yaml\n(.*?)```", QUICKSTART.read_text(), re.DOTALL)
+    one = context(re.sub(r"\$\{\w+\}", "canary-key", text))
+    for name in ("configuration", "mappings", "models"):
+        wrong = [finding for finding in found(name, one) if finding.level in ("warning", "problem")]
+        assert wrong == [], name
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_a_model_that_cannot(mapped):
+    """A model that is served by one without what its role needs is not well."""
+    text = "claude-api-key: [{api-key: canary-k, models: [%s]}]\nampcode:\n  model-mappings: [%s]\n" % (
+        ("claude-haiku-4-5", "{from: '^gemini-', to: claude-haiku-4-5, regex: true}")
+        if mapped
+        else ("{name: claude-haiku-4-5, alias: gemini-3-pro-image-preview}", "")
+    )
+    painter = [finding for finding in found("models", context(text)) if "(painter;" in finding.text]
+    assert [finding.level for finding in painter] == ["warning"]
+    assert "is served by claude-api-key[0]" in painter[0].text
+    assert "which cannot do it: it has no drawing" in painter[0].text
+    assert "map painter to a model that has it" in painter[0].todo

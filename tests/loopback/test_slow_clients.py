@@ -26,6 +26,7 @@ from tests.upstream.doubles import Trusting, certificate
 
 pytestmark = pytest.mark.loopback
 
+WHOLE = b'{"type":"message","content":[]}'
 HEAD = b"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: k\r\nContent-Type: application/json\r\n"
 QUESTION = b'{"model":"claude","max_tokens":5,"messages":[{"role":"user","content":"x"}]%b}'
 STREAM = b', "stream": true'
@@ -53,7 +54,7 @@ class Vendor(Protocol):
         if stream:
             self.transport.registerProducer(self, False)
         else:
-            self.transport.write(b'{"type":"message"}' + b" " * (MUCH - 18))
+            self.transport.write(WHOLE + b" " * (MUCH - len(WHOLE)))
 
     def resumeProducing(self) -> None:
         text = b"x" * 30000

@@ -6,7 +6,7 @@ import pytest
 
 from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.model.events import WireError
-from ampproxy.relay.exhausted import Attempt, exhausted, span
+from ampproxy.relay.exhausted import Attempt, exhausted
 
 LIMITED = Verdict(action=Action.REST_MODEL, reason="is rate limited")
 FAILED = Verdict(action=Action.REST_MODEL, reason="failed", remedy="look")
@@ -66,11 +66,3 @@ def test_many_accounts():
 def test_rounds_count_accounts_once():
     """An account that was asked twice is one account."""
     assert "1 of 3 asked" in exhausted("m", [attempt(), attempt()], [], count=3, wait=None).error.message
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "1 s"), (99, "99 s"), (150, "2 min"), (5999, "100 min"), (7200, "2 h")]
-)
-def test_span(seconds, words):
-    """Times as people say them."""
-    assert span(seconds) == words

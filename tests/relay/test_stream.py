@@ -13,6 +13,7 @@ from twisted.web.client import ResponseDone, ResponseFailed
 
 from ampproxy.errors import ClientGone, TruncatedStream, UpstreamFault, UpstreamTimeout
 from ampproxy.relay.stream import StreamRelay
+from ampproxy.relay.workers import Workers
 
 
 class Filter:
@@ -96,6 +97,7 @@ class Streams(unittest.TestCase):
     def setUp(self) -> None:
         self.clock, self.filter, self.client, self.upstream = Clock(), Filter(), Client(), Upstream()
         self.firsts = 0
+        self.jobs: list[tuple[Any, Deferred[Any]]] = []
         self.relay = StreamRelay(
             self.client,  # type: ignore[arg-type]
             self.filter,
@@ -103,10 +105,26 @@ class Streams(unittest.TestCase):
             error_event=lambda error: f"error: {error.message}".encode(),
             keepalive=15,
             on_first=self.first,
+            workers=Workers(self.in_thread),
         )
         self.results: list[Any] = []
         done: Deferred[None] = self.relay.start(self.upstream, 60)  # type: ignore[arg-type]
         done.addBoth(self.results.append)
+
+    def in_thread(self, work: Any) -> Deferred[Any]:
+        done: Deferred[Any] = Deferred()
+        self.jobs.append((work, done))
+        return done
+
+    def work(self) -> None:
+        """Have the thread do what it was given."""
+        work, done = self.jobs.pop(0)
+        try:
+            result = work()
+        except Exception as error:
+            done.errback(Failure(error))
+        else:
+            done.callback(result)
 
     def first(self) -> None:
         self.firsts += 1
@@ -133,6 +151,69 @@ class Streams(unittest.TestCase):
             self.data(piece)
             self.clock.advance(0)
         self.assertEqual(self.client.written, [b"a", b"b"])
+
+    def test_a_huge_event(self) -> None:
+        """What would keep the reactor waiting is taken apart in a thread: the upstream waits meanwhile,
+        what comes stays in order, and the end waits, too.
+        """
+        dense = b"{}" * 9_000 + b"\n\n"
+        self.data(dense)
+        self.clock.advance(0)
+        self.assertEqual((self.filter.fed, self.upstream.state), ([], "paused"))
+        self.data(b"more ", b"END")
+        self.clock.advance(20)
+        self.upstream.done()
+        self.assertEqual((self.client.written, self.results), ([], []))
+        self.work()
+        self.assertEqual(self.client.written, [dense, b"more END"])
+        self.assertTrue(self.client.finished)
+        self.assertEqual(self.results, [None])
+
+    def test_many_pieces_of_a_huge_event(self) -> None:
+        """Pieces that cannot end an event stay in their turn; the one that may goes to the thread."""
+        self.filter.feed = lambda data: data if b"\n" in data else b""  # type: ignore[method-assign]
+        for _ in range(20):
+            self.data(b"x" * 60_000)
+            self.clock.advance(0)
+        self.assertEqual((self.jobs, self.upstream.state), ([], "producing"))
+        self.data(b"\n\n")
+        self.clock.advance(0)
+        self.assertEqual((len(self.jobs), self.upstream.state), (1, "paused"))
+        self.work()
+        self.assertEqual((self.client.written, self.upstream.state), ([b"\n\n"], "producing"))
+        self.data(b"\n\n")
+        self.clock.advance(0)
+        self.assertEqual(self.jobs, [])
+
+    def test_a_huge_event_that_is_wrong(self) -> None:
+        """A fault that the thread meets ends the stream as any other does."""
+        self.filter.error = UpstreamFault.of("unavailable", "no")
+        self.data(b"{}" * 9_000)
+        self.clock.advance(0)
+        self.work()
+        self.assertEqual((self.failure().error.message, self.upstream.state), ("no", "stopped"))  # type: ignore[attr-defined]
+
+    def test_a_client_that_leaves_meanwhile(self) -> None:
+        """What the thread made is dropped."""
+        self.data(b"{}" * 9_000)
+        self.clock.advance(0)
+        self.relay.client_left()
+        self.work()
+        self.assertEqual(self.client.written, [])
+        self.assertIsInstance(self.failure(), ClientGone)
+
+    def test_a_slow_client_meanwhile(self) -> None:
+        """The upstream goes on when both the thread and the client are ready."""
+        self.data(b"{}" * 9_000)
+        self.clock.advance(0)
+        self.relay.pauseProducing()
+        self.relay.resumeProducing()
+        self.assertEqual(self.upstream.state, "paused")
+        self.relay.pauseProducing()
+        self.work()
+        self.assertEqual(self.upstream.state, "paused")
+        self.relay.resumeProducing()
+        self.assertEqual(self.upstream.state, "producing")
 
     def test_pauses_are_the_upstreams(self) -> None:
         """The pause between two pieces is the upstream's; what the filter takes is the gateway's own."""

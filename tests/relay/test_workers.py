@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import gc
+import time
+import weakref
 from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
 
+from ampproxy.errors import ClientFault
 from ampproxy.relay.workers import HUGE, LARGE, MOST_AT_ONCE, Workers, takes_long
 
 
@@ -105,3 +113,50 @@ def test_what_takes_long() -> None:
     assert not takes_long(b"{}" * 20_000, 20_000)
     # So little is read in no time, whatever it is.
     assert not takes_long(b"{}" * 8000, 10)
+
+
+class _Body:
+    """A body that can be watched."""
+
+
+class _Reactor:
+    """Takes what threads hand over."""
+
+    def __init__(self) -> None:
+        self.calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+
+    def callFromThread(self, work: Callable[..., object], *args: object) -> None:
+        self.calls.put(partial(work, *args))
+
+
+def test_an_error_leaves_no_body() -> None:
+    """A body that a thread refused is free at once, without any garbage collection."""
+    reactor, pool = _Reactor(), ThreadPool(1, 1)
+    pool.start()
+    gc.collect()
+    gc.disable()
+    try:
+        watched: weakref.WeakSet[_Body] = weakref.WeakSet()
+
+        def refuse(body: _Body) -> bytes:
+            raise ClientFault.of("invalid_request", f"not {body}")
+
+        def start() -> Deferred[bytes]:
+            body = _Body()
+            watched.add(body)
+            workers = Workers(lambda work: deferToThreadPool(reactor, pool, work))  # type: ignore[arg-type]
+            return workers.run(partial(refuse, body), LARGE)
+
+        failures: list[Failure] = []
+        start().addErrback(failures.append)
+        reactor.calls.get(timeout=10)()
+        (failure,) = failures
+        assert failure.check(ClientFault)
+        # The thread lets go of its last job a moment later.
+        deadline = time.monotonic() + 10
+        while watched and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not watched
+    finally:
+        gc.enable()
+        pool.stop()

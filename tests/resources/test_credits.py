@@ -122,7 +122,7 @@ def test_refusal_tells_all():
     for words in (
         "'claude-loca'",
         "role smart",
-        "Models that are here: claude-local",
+        " Nearest of what is here: claude-local.\nWhat would serve it:\n",
         "ampcode.fallback, line",
         'role: smart  # or from: "claude-loca"\n      to: "claude-local"',
     ):

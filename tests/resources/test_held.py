@@ -82,7 +82,7 @@ class Bound(unittest.TestCase):
                     answer.data(STOP)
                     answer.done()
                 else:
-                    self.world.client.sent[-1].respond_whole(200, b"{}", JSON)
+                    self.world.client.sent[-1].respond_whole(200, b'{"type":"message","content":[]}', JSON)
                 self.world.turn()
                 self.assertEqual((connection.status, self.held), (200, 0))
 

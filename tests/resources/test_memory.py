@@ -183,7 +183,9 @@ class Kept(unittest.TestCase):
         """A good answer, whole."""
 
         def ends(world: World, connection: Connection) -> None:
-            world.client.sent.pop().respond_whole(200, b'{"type":"message"}' + b" " * SIZE, DETAIL)
+            world.client.sent.pop().respond_whole(
+                200, b'{"type":"message","content":[]}' + b" " * SIZE, DETAIL
+            )
             self.assertEqual(connection.status, 200)
 
         self.check(ends, outcome="completed")
@@ -243,7 +245,7 @@ class Kept(unittest.TestCase):
                         answer.data(START + DELTA + STOP)
                         answer.done()
                     else:
-                        world.client.sent.pop().respond_whole(200, b'{"type":"message"}', DETAIL)
+                        world.client.sent.pop().respond_whole(200, b'{"type":"message","content":[]}', DETAIL)
                     self.assertEqual(connection.status, 200)
 
                 self.check(ends, body=lambda stream=stream: question(stream=stream), outcome="completed")

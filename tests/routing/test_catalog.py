@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from ampproxy.catalog.kinds import KINDS
+from ampproxy.config.load import parse
 from ampproxy.config.schema import Account, Config, ModelAlias, ModelName, Routing
+from ampproxy.doctor.idle import idle_mappings
 from ampproxy.ledger.prices import SHIPPED, read_prices
 from ampproxy.routing.catalog import Catalog, CatalogModel, matches_wildcard, owner
-from ampproxy.routing.known import KNOWN
+from ampproxy.routing.decide import Router
 from ampproxy.wire.redact import Secret
 
 PRICES = read_prices(SHIPPED)
@@ -379,12 +383,12 @@ def listed(*accounts, discovered=None, **settings):
     return [model.id for model in catalog(*accounts, discovered=discovered, **settings).models()]
 
 
-@pytest.mark.parametrize("kind", KNOWN)
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS.values() if kind.login])
 def test_logins_are_listed_before_their_vendors_tell(kind):
     """A login shows what its family is known to have, each of which it serves, until its vendor has told."""
     one = replace(login(), kind=kind)
     shown = listed(one)
-    assert shown == list(KNOWN[kind])
+    assert shown == list(KINDS[kind].listed)
     found = catalog(one)
     for name in shown:
         assert served(found, name) == [name]
@@ -408,3 +412,34 @@ def test_known_models_of_logins_obey_the_configuration():
     assert all(name.startswith("p/") for name in listed(prefixed, force_model_prefix=True))
     assert listed(replace(login(), models=(ModelName(name="claude-x", alias=""),))) == ["claude-x"]
     assert listed(account("a"), account("b", "codex")) == []
+
+
+LISTED = """
+codex-api-key: [{api-key: k}]
+claude-api-key: [{api-key: k, models: [claude-x]}]
+ampcode:
+  model-mappings: [{from: "^gpt-3", to: claude-x, regex: true}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "kind", "account"),
+    [
+        ({"codex-api-key[0]": ("gpt-5.4",)}, "gpt-3.5", "mapped", "claude-api-key[0]"),
+        ({"codex-api-key[0]": ("gpt-5.4",)}, "gpt-4.1", "local", "codex-api-key[0]"),
+        ({"codex-api-key[0]": ("gpt-3.5",)}, "gpt-3.5", "local", "codex-api-key[0]"),
+        ({}, "gpt-3.5", "local", "codex-api-key[0]"),
+    ],
+)
+def test_a_mapping_before_a_guess(known, asked, kind, account):
+    """A name that the vendor's own list lacks is mapped, if a mapping is for it, and else tried there."""
+    config = parse(LISTED, name="c", environ={}, home=Path("/"), read_secret=lambda path: "")
+    catalog = Catalog(config, known)
+    assert catalog.is_guess(asked) == (bool(known) and asked not in known["codex-api-key[0]"])
+    route = Router(config, catalog).route(asked, amp=True)
+    assert (route.kind.value, route.offers[0].account.label) == (kind, account)
+    # Below /v1 there are no mappings.
+    assert Router(config, catalog).route(asked, amp=False).kind.value == "local"
+    # So it is said to have no effect only where no such name could come to it.
+    idle = [why for _, why in idle_mappings(config, catalog, known)]
+    assert bool(idle) == ("gpt-3.5" in known.get("codex-api-key[0]", ()))

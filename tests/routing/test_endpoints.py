@@ -51,7 +51,9 @@ GEMINI_STEMS = [
 def test_post_routes(tail, dialect, operation):
     """Every dialect is served at the root below /v1 and below any provider's name, with and without /v1."""
     assert parse_endpoint(b"POST", b"/v1/" + tail) == Endpoint(dialect, operation)
-    assert parse_endpoint(b"POST", b"/" + tail) is None
+    # SDKs with a base URL without its version, or with one too many.
+    for stem in (b"/", b"/v1/v1/"):
+        assert parse_endpoint(b"POST", stem + tail) == Endpoint(dialect, operation)
     for middle in (b"/v1/", b"/"):
         path = b"/api/provider/any-name" + middle + tail
         assert parse_endpoint(b"POST", path) == Endpoint(dialect, operation, provider="any-name", amp=True)
@@ -166,7 +168,7 @@ def test_googles_sdk_lists_below_v1():
         b"/v1/messages/batches",
         b"/v1/modelsx",
         b"/v1/models/",
-        b"/models",
+        b"/v1/v1/v1/models",
         b"/v2/models",
         b"/v1/publishers/evil/models/m:generateContent",
         b"/V1/messages",

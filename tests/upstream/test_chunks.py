@@ -31,7 +31,7 @@ def run(make: type, stream: bytes, size: int) -> tuple[bytes, bytes | None, int]
 STREAMS = [
     chunked(b"one", b"two", b"three" * 100) + b"0\r\n\r\n",
     chunked(b"a\r\nb", b"5\r\n", b"\r\n") + b"0\r\n\r\nHTTP/1.1 next",
-    b"3;name=value\r\nabc\r\n" + chunked(b"x") + b"0\r\nTrailer: 1\r\n\r\n",
+    b"3;name=value\r\nabc\r\n" + chunked(b"x") + b"0\r\nExpires: 1\r\n\r\n",
     b"0003\r\nabc\r\nA\r\n0123456789\r\n0\r\n\r\n",
     chunked(b"whole") + b"5\r\nhal",
     b"0\r\n\r\n",

@@ -285,7 +285,7 @@ def test_not_http() -> None:
         async with Raw(b"SSH-2.0-something\r\n\r\n") as server:
             error = await told(plain_client(), f"http://127.0.0.1:{server.port}/")
             assert isinstance(error, UpstreamFault)
-            assert error.error.message.startswith("The vendor answered what is not HTTP: ")
+            assert error.error.message.startswith("The vendor answered with a first line that")
 
     in_reactor(scenario)
 

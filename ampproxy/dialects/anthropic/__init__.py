@@ -5,7 +5,7 @@ Source: the vendor's API reference and the type definitions of its SDK.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ampproxy.dialects.anthropic import errors
 from ampproxy.dialects.anthropic.passthrough import PASSTHROUGH
@@ -14,7 +14,7 @@ from ampproxy.dialects.anthropic.request_out import for_counting, render_request
 from ampproxy.dialects.anthropic.response import parse_response, render_response
 from ampproxy.dialects.anthropic.stream_in import AnthropicStreamParser
 from ampproxy.dialects.anthropic.stream_out import AnthropicStreamRenderer
-from ampproxy.dialects.base import ANY, AnswerContext, ModelInfo, Rendered, Target
+from ampproxy.dialects.base import AnswerContext, ModelInfo, Rendered, Target
 from ampproxy.dialects.common import encode
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import ChatResponse, WireError
@@ -23,13 +23,18 @@ from ampproxy.model.request import ChatRequest
 __all__ = ["AnthropicDialect", "AnthropicStreamParser", "AnthropicStreamRenderer"]
 
 
+def _as_elsewhere(thinking: bytes) -> bool:
+    # No other vendor has a place for thinking between calls alone.
+    return b'"between_tools"' not in thinking
+
+
 class AnthropicDialect:
     """Messages, both ways (:class:`~ampproxy.dialects.base.Dialect`). Has no state."""
 
     name = ANTHROPIC
     passthrough = PASSTHROUGH
     #: The client's own words, beside ``ChatRequest.thinking`` that says the same.
-    harmless: Mapping[str, Collection[bytes]] = {"thinking": ANY}
+    harmless: Mapping[str, Callable[[bytes], bool]] = {"thinking": _as_elsewhere}
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
+from ampproxy.catalog.families import Families
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
 from ampproxy.dialects.base import EventStream, Passthrough
@@ -56,7 +57,9 @@ class MessagesMonitor(StreamMonitor):
         return bool(kind)
 
 
-def _own(body: bytes, model: str, cleaned: bool) -> tuple[bytes, tuple[Loss, ...]]:
+def _own(
+    body: bytes, model: str, families: Families | None, *, cleaned: bool
+) -> tuple[bytes, tuple[Loss, ...]]:
     # Other servers that speak this dialect issue thinking without proofs, and may want it back.
     kept = body if cleaned or "claude" not in model.lower() else clean_request(body)
     if kept is body:

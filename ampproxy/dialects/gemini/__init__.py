@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ampproxy.dialects.base import AnswerContext, ModelInfo, Rendered, Target
 from ampproxy.dialects.common import bad_answer, encode, loads
@@ -25,7 +25,7 @@ class GeminiDialect:
 
     name = GEMINI
     passthrough = PASSTHROUGH
-    harmless: Mapping[str, Collection[bytes]] = {}
+    harmless: Mapping[str, Callable[[bytes], bool]] = {}
 
     def error_body(self, error: WireError) -> bytes:
         """The JSON body of an error response."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 
-from ampproxy.dialects.base import ANY, AnswerContext, Rendered, Target
+from ampproxy.dialects.base import AnswerContext, Rendered, Target, anyhow, saying
 from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_chat.passthrough import PASSTHROUGH
 from ampproxy.dialects.openai_chat.request_in import parse_request
@@ -24,12 +24,12 @@ class ChatDialect(OpenAIDialect):
 
     name = CHAT
     passthrough = PASSTHROUGH
-    harmless: Mapping[str, Collection[bytes]] = {
-        "functions": ANY,
-        "safety_identifier": ANY,
-        "stream_options": ANY,
-        "prompt_cache_retention": ANY,
-        "store": (b"false",),
+    harmless: Mapping[str, Callable[[bytes], bool]] = {
+        "functions": anyhow,
+        "safety_identifier": anyhow,
+        "stream_options": anyhow,
+        "prompt_cache_retention": anyhow,
+        "store": saying(b"false"),
     }
 
     def parse_request(

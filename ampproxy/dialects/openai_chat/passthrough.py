@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
+from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import Passthrough
 from ampproxy.dialects.common import bad_request, items, members
 from ampproxy.dialects.openai_chat.repairs import ChatRules
@@ -25,13 +26,16 @@ _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
 
 
-def without_reasoning(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
+def without_reasoning(
+    body: bytes, model: str, families: Families | None = None
+) -> tuple[bytes, tuple[Loss, ...]]:
     """The body as ``model`` takes it; the same object where nothing is to be taken out.
 
+    :param families: what is known of models; ``None``: the shipped table.
     :returns: the body, and what was left out.
     :raises ampproxy.errors.ClientFault: the body is not a JSON object, or its messages are no list.
     """
-    if _MEMBER not in body or not is_openai(model):
+    if _MEMBER not in body or not is_openai(model, families):
         return body, ()
     text = members(body).get("messages")
     if text is None:
@@ -54,8 +58,10 @@ def without_reasoning(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]
         return bad_request("", str(problem))
 
 
-def _own(body: bytes, model: str, cleaned: bool) -> tuple[bytes, tuple[Loss, ...]]:
-    return without_reasoning(body, model)
+def _own(
+    body: bytes, model: str, families: Families | None, *, cleaned: bool
+) -> tuple[bytes, tuple[Loss, ...]]:
+    return without_reasoning(body, model, families)
 
 
 def _names(request: Declaring) -> Iterator[Any]:

@@ -7,6 +7,7 @@ choice, no ``[DONE]``.
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any, Final
 
 import msgspec
@@ -74,7 +75,8 @@ class ChatStreamParser:
         self._arguments: dict[int, list[str]] = {}
         self._ids = CallIds()
         self._repeat = Repeat()
-        self._parts = 0
+        # No method of ours: the choices keep it, and we keep them.
+        self._new_part = count().__next__
         self._started = False
         self._over = False
 
@@ -130,10 +132,6 @@ class ChatStreamParser:
                 repeat.sink = self._arguments.get(delta.index)
         elif given:
             repeat.forget()
-
-    def _new_part(self) -> int:
-        number, self._parts = self._parts, self._parts + 1
-        return number
 
     def _block(self, block: bytes, out: list[Event]) -> None:
         name, data = parse_block(block)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 
-from ampproxy.dialects.base import ANY, AnswerContext, Rendered, Target
+from ampproxy.dialects.base import AnswerContext, Rendered, Target, anyhow
 from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_completions.passthrough import PASSTHROUGH
 from ampproxy.dialects.openai_completions.request_in import parse_request
@@ -25,7 +25,7 @@ class CompletionsDialect(OpenAIDialect):
     name = COMPLETIONS
     passthrough = PASSTHROUGH
     #: The answer's renderer repeats the prompt.
-    harmless: Mapping[str, Collection[bytes]] = {"echo": ANY}
+    harmless: Mapping[str, Callable[[bytes], bool]] = {"echo": anyhow}
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None

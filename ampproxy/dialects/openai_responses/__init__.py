@@ -10,9 +10,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Mapping
 
-from ampproxy.dialects.base import ANY, AnswerContext, Rendered, StreamParser, StreamRenderer, Target
+from ampproxy.dialects.base import (
+    AnswerContext,
+    Rendered,
+    StreamParser,
+    StreamRenderer,
+    Target,
+    anyhow,
+    saying,
+)
 from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_responses import request_in, request_out, stream_out
 from ampproxy.dialects.openai_responses import response as answers
@@ -57,12 +65,12 @@ class ResponsesDialect(OpenAIDialect):
 
     name = RESPONSES
     passthrough = PASSTHROUGH
-    harmless: Mapping[str, Collection[bytes]] = {
-        "store": (b"false",),
-        "background": (b"false",),
-        "truncation": (b'"disabled"', b'"auto"'),
-        "prompt_cache_retention": ANY,
-        "stream_options": ANY,
+    harmless: Mapping[str, Callable[[bytes], bool]] = {
+        "store": saying(b"false"),
+        "background": saying(b"false"),
+        "truncation": saying(b'"disabled"', b'"auto"'),
+        "prompt_cache_retention": anyhow,
+        "stream_options": anyhow,
     }
 
     def parse_request(

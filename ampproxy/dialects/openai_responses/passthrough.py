@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import partial
 
+from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.fastpath import NamedFastPath
@@ -117,7 +118,9 @@ class ResponsesMonitor(StreamMonitor):
 _DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
 
 
-def _foreign(body: bytes, model: str, cleaned: bool) -> tuple[bytes, tuple[Loss, ...]]:
+def _foreign(
+    body: bytes, model: str, families: Families | None, *, cleaned: bool
+) -> tuple[bytes, tuple[Loss, ...]]:
     return without_foreign_proofs(body)
 
 

@@ -8,6 +8,7 @@ Sources: ``openai.types.responses.Response*Event``; what servers that follow Ope
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -131,7 +132,8 @@ class ResponsesStreamParser:
         self._newest: list[AnswerItem] = []
         #: What grows by deltas, by the event's name, output index and content or summary index.
         self._growing: dict[tuple[bytes, int, int], Part] = {}
-        self._count = 0
+        # No method of ours: the items keep it, and we keep them.
+        self._number = count().__next__
         self._started = False
         self._over = False
 
@@ -212,10 +214,6 @@ class ResponsesStreamParser:
     def _broken(self, message: str) -> list[Event]:
         self._over = True
         return [Failed(bad_answer(message).error)]
-
-    def _number(self) -> int:
-        self._count += 1
-        return self._count - 1
 
     # ---------------------------------------------------------------------------------- lifecycle
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ampproxy.dialects.base import AnswerContext, Rendered, Target
@@ -36,7 +36,7 @@ class Telegram:
 
     name = "telegram"
     passthrough = PASSTHROUGH
-    harmless: Mapping[str, Collection[bytes]] = {}
+    harmless: Mapping[str, Callable[[bytes], bool]] = {}
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None

@@ -1,0 +1,78 @@
+"""SDKs whose base URL lacks the version, or has one too many, are served all the same."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.resources.harness import World
+
+MEMBERS = {
+    "messages": [{"role": "user", "content": "hi"}],
+    "input": "hi",
+    "prompt": "hi",
+    "max_tokens": 5,
+}
+
+
+def asked(path: str) -> bytes:
+    """The smallest body of a path."""
+    kind = {"responses": ("input",), "completions": ("prompt",)}.get(path.removeprefix("/v1/v1").strip("/"))
+    names = kind or ("messages", "max_tokens")
+    return json.dumps({"model": "claude-real", **{name: MEMBERS[name] for name in names}}).encode()
+
+
+ANSWER = b'{"id":"m","type":"message","model":"claude-real","content":[]}'
+JSON = {"Content-Type": ["application/json"]}
+LOCAL = """
+api-keys: [client-key-1]
+claude-api-key: [{api-key: canary-k, base-url: 'http://a.test', models: [claude-real]}]
+"""
+
+
+def ask(path: str, method: str = "POST", **more):
+    world = World(LOCAL)
+    connection = world.request(method, path, body=asked(path) if method == "POST" else None, **more)
+    if world.client.sent:
+        world.client.sent[0].respond_whole(200, ANSWER, JSON)
+    return connection
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/messages",
+        "/v1/v1/messages",
+        "/chat/completions",
+        "/v1/v1/chat/completions",
+        "/responses",
+        "/completions",
+    ],
+)
+def test_served(path: str) -> None:
+    """As the path with one version is."""
+    connection = ask(path, key="client-key-1")
+    assert (connection.status, b"claude-real" in connection.body) == (200, True)
+
+
+@pytest.mark.parametrize("path", ["/models", "/v1/v1/models", "/v1/v1beta/models", "/models/claude-real"])
+def test_lists(path: str) -> None:
+    """Lists of models, and a single one."""
+    connection = ask(path, "GET", key="client-key-1")
+    assert (connection.status, b"claude-real" in connection.body) == (200, True)
+
+
+@pytest.mark.parametrize("path", ["/messages", "/v1/v1/messages", "/models", "/chat/completions"])
+def test_keys_count(path: str) -> None:
+    """They are no way around the clients' keys."""
+    assert ask(path, key="canary-wrong").status == 401
+    for method in ("GET", "POST"):
+        assert ask(path, method, key=None).status in (401, 404, 405)
+
+
+def test_what_is_no_endpoint() -> None:
+    """Three versions are none, and a browser finds no page of ours there."""
+    assert ask("/v1/v1/v1/messages", key="client-key-1").status == 404
+    assert ask("/models", "GET", key=None).status == 404
+    assert ask("/chat", "GET", key="client-key-1").status == 404
