@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Final, cast
 
-import msgspec
-
-from ampproxy.dialects.anthropic.blocks import need, parse_content, take
+from ampproxy.dialects.anthropic.blocks import parse_content
 from ampproxy.dialects.common import (
     NULL,
-    Members,
     bad_request,
     items,
-    members,
     text_of,
     to_raw,
-    without_nulls,
 )
+from ampproxy.dialects.json import Fields
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import Text
 from ampproxy.model.request import (
@@ -31,14 +27,6 @@ from ampproxy.model.request import (
     ToolChoice,
     Turn,
 )
-
-_STR: Final = msgspec.json.Decoder(str)
-_INT: Final = msgspec.json.Decoder(int)
-_FLOAT: Final = msgspec.json.Decoder(float)
-_BOOL: Final = msgspec.json.Decoder(bool)
-_STRS: Final = msgspec.json.Decoder(tuple[str, ...])
-_OBJECT: Final = msgspec.json.Decoder(Members)
-_RAW: Final = msgspec.json.Decoder(Json)
 
 _ROLES: Final = ("user", "assistant", "system")
 _MODES: Final[dict[str, str]] = {"auto": "auto", "any": "required", "tool": "named", "none": "none"}
@@ -56,30 +44,30 @@ def parse_request(body: bytes, model: str | None = None, stream: bool | None = N
 
     :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
     """
-    top = without_nulls(members(body))
-    asked = take(top, "model", _STR, "")
+    top = Fields(body, nulls=False)
+    asked = top.take("model", str)
     if model is None and not asked:
-        bad_request("model", "This member is required.")
+        bad_request("model", "It is required.")
     fields: dict[str, Any] = {}
     for read in (_thinking_and_output, _tools, _choice, _metadata):
         fields.update(read(top))
     return ChatRequest(
         dialect=ANTHROPIC,
         model=model or asked or "",
-        turns=_turns(need(top, "messages", _RAW, "")),
-        system=_system(top.pop("system", None)),
+        turns=_turns(top.need_raw("messages")),
+        system=_system(top.take_raw("system")),
         sampling=Sampling(
-            max_tokens=take(top, "max_tokens", _INT, ""),
-            temperature=take(top, "temperature", _FLOAT, ""),
-            top_p=take(top, "top_p", _FLOAT, ""),
-            top_k=take(top, "top_k", _INT, ""),
-            stop=take(top, "stop_sequences", _STRS, "") or (),
+            max_tokens=top.take("max_tokens", int),
+            temperature=top.take("temperature", float),
+            top_p=top.take("top_p", float),
+            top_k=top.take("top_k", int),
+            stop=top.take("stop_sequences", tuple[str, ...]) or (),
         ),
-        stream=_stream(take(top, "stream", _BOOL, ""), stream),
-        service_tier=take(top, "service_tier", _STR, ""),
+        stream=_stream(top.take("stream", bool), stream),
+        service_tier=top.take("service_tier", str),
         **fields,
         # Last: what nobody took.
-        extras=top,
+        extras=top.left,
     )
 
 
@@ -104,34 +92,36 @@ def _turns(raw: Json) -> tuple[Turn, ...]:
 
 
 def _turn(raw: Json, at: str) -> Turn:
-    message = members(raw, at)
-    role = need(message, "role", _STR, at)
+    message = Fields(raw, at)
+    role = message.need("role", str)
     if role not in _ROLES:
         bad_request(f"{at}.role", "Expected 'user', 'assistant' or 'system'.")
-    content = need(message, "content", _RAW, at)
-    return Turn(cast(Any, role), tuple(parse_content(content, f"{at}.content")), without_nulls(message))
+    content = message.need_raw("content")
+    return Turn(cast(Any, role), tuple(parse_content(content, message.path("content"))), message.said())
 
 
 # ------------------------------------------------------------------------------ thinking, output
 
 
-def _thinking_and_output(top: Members) -> dict[str, Any]:
+def _thinking_and_output(top: Fields) -> dict[str, Any]:
     """``thinking`` and ``output_config``, which tell one wish together.
 
     The client's own words stay in ``extras["thinking"]`` (``null``: it named an effort and nothing
     else), for a vendor of the same dialect: see :mod:`ampproxy.dialects.anthropic.thinking`.
     """
-    config = without_nulls(take(top, "output_config", _OBJECT, "") or {})
-    effort = take(config, "effort", _STR, "output_config")
+    config = top.take_object("output_config") or Fields(b"{}")
+    effort = config.take("effort", str)
     level: Level | None = effort if effort in LEVELS else None
     if effort and level is None:
-        config["effort"] = to_raw(effort)
-    formats = take(config, "format", _OBJECT, "output_config") or take(top, "output_format", _OBJECT, "")
-    if config:
-        top["output_config"] = to_raw(config)
-    thinking = read_thinking(top.get("thinking"), level)
-    if thinking is not None and "thinking" not in top:
-        top["thinking"] = NULL
+        config.left["effort"] = to_raw(effort)
+    formats = config.take_object("format")
+    if formats is None or not formats.left:
+        formats = top.take_object("output_format")
+    if config.left:
+        top.left["output_config"] = to_raw(config.left)
+    thinking = read_thinking(top.left.get("thinking"), level)
+    if thinking is not None and "thinking" not in top.left:
+        top.left["thinking"] = NULL
     return {"thinking": thinking, "output": _format(formats)}
 
 
@@ -142,47 +132,47 @@ def read_thinking(raw: Json | None, level: Level | None) -> Thinking | None:
     """
     if raw is None or raw == NULL:
         return Thinking("level", level=level) if level else None
-    said = without_nulls(members(raw, "thinking"))
-    kind = need(said, "type", _STR, "thinking")
-    display = take(said, "display", _STR, "thinking")
+    said = Fields(raw, "thinking", nulls=False)
+    kind = said.need("type", str)
+    display = said.take("display", str)
     show = None if display is None else display != "omitted"
     if kind in ("disabled", "between_tools"):
         return Thinking("off", level=level)
     if kind == "enabled":
-        budget = take(said, "budget_tokens", _INT, "thinking")
+        budget = said.take("budget_tokens", int)
         # Models that take a budget show their thinking unless they are told not to.
         shown = show is not False
         return Thinking("budget" if budget is not None else "auto", budget, level, shown)
     return Thinking("level" if level else "auto", level=level, show=show)
 
 
-def _format(said: Members | None) -> OutputFormat | None:
-    if said is None or text_of(said.get("type", NULL)) != "json_schema":
+def _format(said: Fields | None) -> OutputFormat | None:
+    if said is None or text_of(said.left.get("type", NULL)) != "json_schema":
         return None
-    return OutputFormat("schema", need(said, "schema", _RAW, "output_config.format"))
+    return OutputFormat("schema", said.need_raw("schema"))
 
 
 # ------------------------------------------------------------------------------------------ tools
 
 
-def _tools(top: Members) -> dict[str, Any]:
+def _tools(top: Fields) -> dict[str, Any]:
     tools: list[Tool] = []
     hosted: list[HostedTool] = []
-    for number, raw in enumerate(items(top.pop("tools", Json(b"[]")), "tools")):
+    for number, raw in enumerate(items(top.take_raw("tools") or Json(b"[]"), "tools")):
         at = f"tools[{number}]"
-        tool = without_nulls(members(raw, at))
-        kind = text_of(tool.pop("type", NULL)) or "custom"
+        tool = Fields(raw, at, nulls=False)
+        kind = text_of(tool.take_raw("type") or NULL) or "custom"
         if kind != "custom":
             hosted.append(HostedTool(_hosted_kind(kind), ANTHROPIC, raw))
             continue
         tools.append(
             Tool(
-                need(tool, "name", _STR, at),
-                take(tool, "description", _STR, at),
-                tool.pop("input_schema", None),
-                take(tool, "strict", _BOOL, at),
-                cache=tool.pop("cache_control", None),
-                extras=tool,
+                tool.need("name", str),
+                tool.take("description", str),
+                tool.take_raw("input_schema"),
+                tool.take("strict", bool),
+                cache=tool.take_raw("cache_control"),
+                extras=tool.left,
             )
         )
     return {"tools": tuple(tools), "hosted": tuple(hosted)}
@@ -192,22 +182,22 @@ def _hosted_kind(kind: str) -> str:
     return next((common for prefix, common in HOSTED if kind.startswith(prefix)), kind)
 
 
-def _choice(top: Members) -> dict[str, Any]:
-    said = take(top, "tool_choice", _OBJECT, "")
+def _choice(top: Fields) -> dict[str, Any]:
+    said = top.take_object("tool_choice")
     if said is None:
         return {}
-    mode = _MODES.get(need(said, "type", _STR, "tool_choice"))
+    mode = _MODES.get(said.need("type", str))
     if mode is None:
         bad_request("tool_choice.type", "Expected 'auto', 'any', 'tool' or 'none'.")
-    name = need(said, "name", _STR, "tool_choice") if mode == "named" else None
-    single = take(said, "disable_parallel_tool_use", _BOOL, "tool_choice")
+    name = said.need("name", str) if mode == "named" else None
+    single = said.take("disable_parallel_tool_use", bool)
     return {"choice": ToolChoice(cast(Any, mode), name), "parallel": None if single is None else not single}
 
 
-def _metadata(top: Members) -> dict[str, Any]:
-    said = without_nulls(take(top, "metadata", _OBJECT, "") or {})
-    user = take(said, "user_id", _STR, "metadata")
+def _metadata(top: Fields) -> dict[str, Any]:
+    said = top.take_object("metadata") or Fields(b"{}")
+    user = said.take("user_id", str)
     return {
         "user": user,
-        "metadata": {name: text for name, raw in said.items() if (text := text_of(raw)) is not None},
+        "metadata": {name: text for name, raw in said.left.items() if (text := text_of(raw)) is not None},
     }

@@ -25,6 +25,7 @@ from ampproxy.dialects.common import (
     without_nulls,
 )
 from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, args_text, camel, standard_base64
+from ampproxy.dialects.json import member
 from ampproxy.dialects.proof import unseal
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
@@ -58,20 +59,6 @@ def object_members(raw: Json, at: str) -> Members:
     :raises ampproxy.errors.ClientFault: it is not an object.
     """
     return {camel(name): value for name, value in without_nulls(members(raw, at)).items()}
-
-
-def string(found: Members, name: str, at: str) -> str | None:
-    """A member that must be a string.
-
-    :raises ampproxy.errors.ClientFault: it is something else.
-    """
-    raw = found.get(name)
-    if raw is None:
-        return None
-    text = text_of(raw)
-    if text is None:
-        bad_request(f"{at}.{name}" if at else name, "Expected a string.")
-    return text
 
 
 def plain_texts(raw: Json, at: str) -> tuple[tuple[Text, ...], bool]:
@@ -114,7 +101,7 @@ class History:
         return tuple(map(_one_turn, rows))
 
     def _turn(self, content: Members, at: str, before: Role | None) -> Turn:
-        name = string(content, "role", at) or "user"
+        name = member(content, "role", str, at) or "user"
         role = _ROLES.get(name)
         if role is None:
             bad_request(f"{at}.role", f"Expected 'user' or 'model', got '{name}'.")
@@ -139,7 +126,7 @@ class History:
             return Opaque(GEMINI, own or "thoughtSignature", raw)
         value = found.pop(kind)
         thought = loads(found.pop("thought", b"false")) is True
-        sealed = _sealed(string(found, "thoughtSignature", at))
+        sealed = _sealed(member(found, "thoughtSignature", str, at))
         found.pop("thoughtSignature", None)
         return _READ[kind](self, value, f"{at}.{kind}", _Around(raw, found, sealed, thought))
 
@@ -156,32 +143,32 @@ class History:
 
     def _inline(self, value: Json, at: str, around: _Around) -> Part:
         found = object_members(value, at)
-        data = string(found, "data", at)
-        media = string(found, "mimeType", at)
+        data = member(found, "data", str, at)
+        media = member(found, "mimeType", str, at)
         if data is None or media is None:
             bad_request(at, "mimeType and data are required.")
-        name = string(found, "displayName", at)
+        name = member(found, "displayName", str, at)
         return _media(Inline(media, standard_base64(data)), media, name, around)
 
     def _file(self, value: Json, at: str, around: _Around) -> Part:
         found = object_members(value, at)
-        uri = string(found, "fileUri", at)
+        uri = member(found, "fileUri", str, at)
         if uri is None:
             bad_request(f"{at}.fileUri", "It is required.")
-        media = string(found, "mimeType", at)
+        media = member(found, "mimeType", str, at)
         own = uri.startswith("gs://") or ("generativelanguage" in uri and "/files/" in uri)
         source: Source = FileId(GEMINI, uri, media) if own else Link(uri, media)
-        return _media(source, media or "", string(found, "displayName", at), around)
+        return _media(source, media or "", member(found, "displayName", str, at), around)
 
     def _call(self, value: Json, at: str, around: _Around) -> Part:
         found = object_members(value, at)
-        name = string(found, "name", at)
+        name = member(found, "name", str, at)
         if not name:
             bad_request(f"{at}.name", "It is required.")
         arguments = found.pop("args", None)
         if arguments is not None:
             members(arguments, f"{at}.args")
-        call = string(found, "id", at) or self._made()
+        call = member(found, "id", str, at) or self._made()
         self._waiting.add(call, name)
         rest = {key: raw for key, raw in found.items() if key not in ("id", "name")}
         extras = {"functionCall": to_raw(rest)} if rest else {}
@@ -191,9 +178,9 @@ class History:
 
     def _result(self, value: Json, at: str, around: _Around) -> Part:
         found = object_members(value, at)
-        name = string(found, "name", at)
+        name = member(found, "name", str, at)
         response = found.pop("response", None)
-        call = self._answered(string(found, "id", at), name)
+        call = self._answered(member(found, "id", str, at), name)
         texts, is_error = _words(response)
         media: list[Text | Image | Document] = []
         for n, raw in enumerate(items(found.pop("parts"), f"{at}.parts") if "parts" in found else ()):

@@ -16,8 +16,9 @@ from ampproxy.dialects.common import (
     text_of,
     to_raw,
 )
-from ampproxy.dialects.gemini.content_in import History, object_members, plain_texts, string
+from ampproxy.dialects.gemini.content_in import History, object_members, plain_texts
 from ampproxy.dialects.gemini.schema import raise_gemini
+from ampproxy.dialects.json import member
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.request import (
     LEVELS,
@@ -81,7 +82,7 @@ def parse_request(body: bytes, model: str | None, stream: bool | None) -> ChatRe
             extras[name] = to_raw(value)
     return ChatRequest(
         dialect=GEMINI,
-        model=model or string(found, "model", "") or "",
+        model=model or member(found, "model", str, "") or "",
         turns=History().turns(found["contents"]),
         system=system,
         tools=tools,
@@ -90,9 +91,12 @@ def parse_request(body: bytes, model: str | None, stream: bool | None) -> ChatRe
         sampling=_sampling(config),
         thinking=thinking,
         output=output,
-        modalities=tuple(word.lower() for word in _strings(config, "responseModalities")),
+        modalities=tuple(
+            word.lower()
+            for word in (member(config, "responseModalities", list[str], "generationConfig") or ())
+        ),
         stream=bool(stream),
-        service_tier=string(found, "serviceTier", ""),
+        service_tier=member(found, "serviceTier", str, ""),
         extras=extras,
     )
 
@@ -115,7 +119,7 @@ def _tools(raw: Json) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
 
 def _tool(raw: Json, at: str) -> Tool:
     found = object_members(raw, at)
-    name = string(found, "name", at)
+    name = member(found, "name", str, at)
     if not name:
         bad_request(f"{at}.name", "It is required.")
     schema = found.pop("parametersJsonSchema", None)
@@ -124,7 +128,7 @@ def _tool(raw: Json, at: str) -> Tool:
         schema = raw_text(raise_gemini(proto))
     return Tool(
         name,
-        string(found, "description", at),
+        member(found, "description", str, at),
         schema,
         extras={key: value for key, value in found.items() if key not in ("name", "description")},
     )
@@ -140,8 +144,8 @@ def _choice(raw: Json | None) -> tuple[ToolChoice | None, Members]:
         return None, found
     at = "toolConfig.functionCallingConfig"
     config = object_members(calling, at)
-    mode = (string(config, "mode", at) or "AUTO").upper()
-    names = tuple(_strings(config, "allowedFunctionNames", at))
+    mode = (member(config, "mode", str, at) or "AUTO").upper()
+    names = tuple(member(config, "allowedFunctionNames", list[str], at) or ())
     rest = {name: value for name, value in config.items() if name not in ("mode", "allowedFunctionNames")}
     if mode == "VALIDATED":
         rest["mode"] = to_raw(mode)
@@ -181,11 +185,11 @@ def _sampling(config: Members) -> Sampling:
         temperature=_number(config, "temperature", float),
         top_p=_number(config, "topP", float),
         top_k=_number(config, "topK", int),
-        stop=tuple(_strings(config, "stopSequences")),
+        stop=tuple(member(config, "stopSequences", list[str], "generationConfig") or ()),
         seed=_number(config, "seed", int),
         presence_penalty=_number(config, "presencePenalty", float),
         frequency_penalty=_number(config, "frequencyPenalty", float),
-        logprobs=_flag(config, "responseLogprobs"),
+        logprobs=member(config, "responseLogprobs", bool, "generationConfig"),
         top_logprobs=_number(config, "logprobs", int),
         candidates=_number(config, "candidateCount", int),
     )
@@ -196,8 +200,8 @@ def _thinking(config: Members) -> Thinking | None:
         return None
     at = "generationConfig.thinkingConfig"
     found = object_members(config["thinkingConfig"], at)
-    show = _flag(found, "includeThoughts", at)
-    level = (string(found, "thinkingLevel", at) or "").lower()
+    show = member(found, "includeThoughts", bool, at)
+    level = (member(found, "thinkingLevel", str, at) or "").lower()
     if level and level != "thinking_level_unspecified":
         for known in LEVELS:
             if level == known:
@@ -212,7 +216,7 @@ def _thinking(config: Members) -> Thinking | None:
 
 
 def _output(config: Members) -> OutputFormat | None:
-    if string(config, "responseMimeType", "generationConfig") not in (_JSON_TYPE, None):
+    if member(config, "responseMimeType", str, "generationConfig") not in (_JSON_TYPE, None):
         return None
     if "responseJsonSchema" in config:
         return OutputFormat("schema", config["responseJsonSchema"])
@@ -232,17 +236,3 @@ def _number(found: Members, name: str, kind: Callable[[Any], Any], at: str = "ge
         return kind(value)
     except (TypeError, ValueError, OverflowError):
         return bad_request(f"{at}.{name}", f"Expected a number, got {encode(value).decode()[:40]}.")
-
-
-def _flag(found: Members, name: str, at: str = "generationConfig") -> bool | None:
-    value = loads(found[name]) if name in found else None
-    if value is not None and not isinstance(value, bool):
-        bad_request(f"{at}.{name}", "Expected true or false.")
-    return value
-
-
-def _strings(found: Members, name: str, at: str = "generationConfig") -> list[str]:
-    value = loads(found[name]) if name in found else []
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        bad_request(f"{at}.{name}", "Expected a list of strings.")
-    return value

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.dialects.common import NULL, Members, encode, items, loads, members, raw_text, to_raw
-from ampproxy.dialects.openai_responses.fields import first, is_string
+from ampproxy.dialects.json import first, is_string
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_PROOFS
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss

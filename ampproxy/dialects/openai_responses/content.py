@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 from ampproxy.dialects.common import bad_request
-from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
+from ampproxy.dialects.json import Fields, is_string, put, read
 from ampproxy.dialects.urls import file_source, source_of
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Loss, part_kind

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import msgspec
 
 from ampproxy.dialects.common import bad_request
+from ampproxy.dialects.json import Fields, is_string, read
 from ampproxy.dialects.openai_responses.content import parse_content
-from ampproxy.dialects.openai_responses.fields import Fields, is_string, read
 from ampproxy.dialects.proof import MARK, Place, place_of, unseal
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.fold import SECTION_GAP

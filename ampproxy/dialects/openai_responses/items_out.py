@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.common import Losses, Names, Unique, raw_str
+from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_responses.content import say_input
-from ampproxy.dialects.openai_responses.fields import put
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.loss import Loss, part_kind
 from ampproxy.model.parts import Audio, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult

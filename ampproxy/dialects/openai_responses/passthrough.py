@@ -14,8 +14,8 @@ from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.fastpath import NamedFastPath
+from ampproxy.dialects.json import first
 from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage
-from ampproxy.dialects.openai_responses.fields import first
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.proof import MARK, unseal
 from ampproxy.dialects.shown import flat, shown_by

@@ -7,7 +7,7 @@ from typing import Any
 
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads, shorten
-from ampproxy.dialects.openai_responses.fields import put
+from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.schema import is_strict

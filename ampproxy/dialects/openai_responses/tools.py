@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.dialects.common import Losses, Names, bad_request, loads, members, to_raw
-from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
+from ampproxy.dialects.json import Fields, is_string, put, read
 from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
