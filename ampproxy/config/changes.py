@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +24,8 @@ from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret
 
+#: What a log line names of many changes.
+_MAX_LISTED = 20
 _NOTHING = "none"
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
@@ -275,3 +277,11 @@ def _models(old: tuple[ModelName, ...], new: tuple[ModelName, ...]) -> str:
     before, after = {model.visible for model in old}, {model.visible for model in new}
     parts = [f"+{name}" for name in sorted(after - before)] + [f"-{name}" for name in sorted(before - after)]
     return " ".join(parts) or "changed"
+
+
+def listed(told: Sequence[str]) -> str:
+    """What has changed, as the end of a log line; empty: nothing has."""
+    if not told:
+        return ""
+    more = f"; and {len(told) - _MAX_LISTED} more" if len(told) > _MAX_LISTED else ""
+    return f"; changed: {'; '.join(told[:_MAX_LISTED])}{more}"
