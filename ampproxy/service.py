@@ -21,18 +21,18 @@ from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
 from ampproxy.errors import ConfigError, GatewayFault, StartFailed
+from ampproxy.generation import Generation, InForce
 from ampproxy.ledger.recorder import Recorder
 from ampproxy.listen import describe
 from ampproxy.listen.inherited import Inherited
 from ampproxy.listen.listeners import Listeners
 from ampproxy.relay.discovery import Discovery
 from ampproxy.reload import ConfigWatch
-from ampproxy.resources.admission import end_revoked
-from ampproxy.resources.descriptors import Descriptors
-from ampproxy.resources.generation import Generation, InForce
 from ampproxy.resources.root import Root
-from ampproxy.resources.runtime import Runtime
-from ampproxy.resources.site import IDLE_AT_THE_END, GatewaySite
+from ampproxy.runtime import Runtime
+from ampproxy.server.admission import end_revoked
+from ampproxy.server.descriptors import Descriptors
+from ampproxy.server.site import IDLE_AT_THE_END, GatewaySite
 from ampproxy.status import ReloadReport, RestartReport, State, Status, user_name
 from ampproxy.upstream.proxy import proxies
 
@@ -156,7 +156,7 @@ class GatewayService(Service):
         self._runtime.client.use(config.timeouts.connect, proxies(generation.config))
         self._end_rests(generation.config.accounts)
         self._swap(generation, told, ask_again=True)
-        ended = end_revoked(generation)
+        ended = end_revoked(generation, self._runtime.running)
         if ended:
             self._log.warn("{count} exchanges with revoked client keys were ended", count=ended)
         return told

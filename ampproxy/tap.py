@@ -32,6 +32,7 @@ from ampproxy.config.schema import Config
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credits.allowance import Allowance
 from ampproxy.errors import ConfigError, StartFailed
+from ampproxy.generation import Generation
 from ampproxy.ledger import NAME
 from ampproxy.ledger.recorder import Recorder, Writes
 from ampproxy.listen.inherited import Inherited, first_environment
@@ -49,12 +50,11 @@ from ampproxy.relay.record import Observer
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch, Reloader, Snapshot
-from ampproxy.resources.descriptors import raise_limit
-from ampproxy.resources.generation import Generation
-from ampproxy.resources.running import Running
-from ampproxy.resources.runtime import Runtime
 from ampproxy.restart.predecessor import Command, Predecessor
 from ampproxy.restart.successor import Succession
+from ampproxy.runtime import Runtime
+from ampproxy.server.descriptors import raise_limit
+from ampproxy.server.running import Running
 from ampproxy.service import GatewayService
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import Proxy

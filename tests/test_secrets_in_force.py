@@ -13,7 +13,7 @@ from twisted.logger import ILogObserver
 
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
-from ampproxy.resources.generation import Generation
+from ampproxy.generation import Generation
 from ampproxy.tap import build
 from ampproxy.wire.redact import Secret
 from tests.credentials.oauth.doubles import login_file

@@ -14,10 +14,10 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.samples import Sample
 from twisted.internet.interfaces import IReactorTime
 
+from ampproxy.generation import Generation
 from ampproxy.metrics.exchanges import ExchangeMetrics
 from ampproxy.metrics.lag import Lag
 from ampproxy.metrics.state import StateCollector
-from ampproxy.resources.generation import Generation
 
 #: The kind of text that every Prometheus reads.
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"

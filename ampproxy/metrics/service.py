@@ -11,12 +11,12 @@ from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Config, Metrics
+from ampproxy.generation import Generation
 from ampproxy.listen import describe
 from ampproxy.metrics.stalls import Stalls
 from ampproxy.relay.record import ExchangeRecord
-from ampproxy.resources.generation import Generation
 from ampproxy.resources.metrics import MetricsResource
-from ampproxy.resources.site import GatewaySite
+from ampproxy.server.site import GatewaySite
 from ampproxy.wire.redact import Secret
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from ampproxy import __version__
 from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.report import AccountReport, report
 from ampproxy.errors import GatewayFault
-from ampproxy.resources.generation import Generation
+from ampproxy.generation import Generation
 
 #: The states of an account, of which it has one at a time.
 STATES = ("untried", "ready", "resting", "probing", "needs login", "key refused", "failing", "renewing")

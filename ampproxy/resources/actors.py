@@ -17,10 +17,10 @@ from twisted.web.http_headers import Headers
 
 from ampproxy.amp import metadata
 from ampproxy.amp.site import Site
+from ampproxy.generation import Generation
 from ampproxy.relay.filters import Filter, WholeFilter
 from ampproxy.resources.browser import SiteChange
-from ampproxy.resources.generation import Generation
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.redact import Secret
 

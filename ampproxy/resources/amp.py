@@ -11,10 +11,10 @@ from twisted.web.proxy import ReverseProxyResource
 
 from ampproxy.amp.keys import find_key
 from ampproxy.errors import ClientFault, GatewayFault
+from ampproxy.generation import Generation
 from ampproxy.relay.forward import Change
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.actors import MetadataChange, bears_key, is_metadata, needs_no_key, with_token
-from ampproxy.resources.admission import admit_client, client_of_page
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource
 from ampproxy.resources.browser import (
     SiteChange,
@@ -24,14 +24,14 @@ from ampproxy.resources.browser import (
     is_part,
     site_for,
 )
-from ampproxy.resources.generation import Generation
-from ampproxy.resources.guard import Client, credentials
 from ampproxy.resources.management import amp_request, amp_url, hand_on
 from ampproxy.resources.notice import notice_route
-from ampproxy.resources.running import GoingOn
-from ampproxy.resources.site import GatewayRequest
 from ampproxy.resources.tunnel import tunnel, wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, disguises_models
+from ampproxy.server.admission import admit_client, client_of_page
+from ampproxy.server.guard import Client, credentials
+from ampproxy.server.running import GoingOn
+from ampproxy.server.site import GatewayRequest
 from ampproxy.upstream.body import PipeProducer
 
 

@@ -11,12 +11,12 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from ampproxy.errors import ClientFault, ClientGone, ExchangeError, bare
+from ampproxy.generation import Generation
 from ampproxy.model.events import WireError
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
-from ampproxy.resources.generation import Generation
-from ampproxy.resources.guard import ANYBODY
-from ampproxy.resources.running import GoingOn
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.guard import ANYBODY
+from ampproxy.server.running import GoingOn
+from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import LOOKED_AT, printable
 
 #: Tells the client where its request went: ``local``, ``mapped``, ``amp``, ``none`` or ``management``.

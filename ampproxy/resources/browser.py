@@ -6,10 +6,10 @@ from twisted.web.http_headers import Headers
 
 from ampproxy.amp import cookies
 from ampproxy.amp.site import Site, is_text
+from ampproxy.generation import Generation
 from ampproxy.relay.filters import Filter, SiteFilter
-from ampproxy.resources.generation import Generation
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.headers import CREDENTIALS, Header, strip_query
 
 #: Answers whose body is none, or a part of one.

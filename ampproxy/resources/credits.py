@@ -16,22 +16,22 @@ from ampproxy.credits.allowance import LimitReached, Taken
 from ampproxy.credits.bound import Unbounded
 from ampproxy.credits.waiting import PATIENCE_TO_SETTLE, when_free
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable
+from ampproxy.generation import Generation
 from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.amp import AmpResource
 from ampproxy.resources.base import ROUTE_HEADER, told_path
-from ampproxy.resources.decoding import decoded_body
-from ampproxy.resources.generation import Generation
-from ampproxy.resources.guard import Client
 from ampproxy.resources.management import forward_to_amp
-from ampproxy.resources.site import GatewayRequest
 from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.decide import shown
 from ampproxy.routing.fallback import place_of
 from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.routing.told import told
+from ampproxy.server.decoding import decoded_body
+from ampproxy.server.guard import Client
+from ampproxy.server.site import GatewayRequest
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.json import Peek, peek
 from ampproxy.wire.words import counted

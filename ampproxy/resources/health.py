@@ -8,7 +8,7 @@ import msgspec
 
 from ampproxy.errors import ClientFault
 from ampproxy.resources.base import GatewayResource
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.site import GatewayRequest
 from ampproxy.status import Status
 
 OK = b'{"status":"ok"}'

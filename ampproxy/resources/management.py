@@ -8,13 +8,13 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 
+from ampproxy.generation import Generation
 from ampproxy.relay.forward import Change, Forward, Meter, forward, pairs
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.base import ROUTE_HEADER
-from ampproxy.resources.generation import Generation
-from ampproxy.resources.guard import Client, credentials
-from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.paths import canonical_query
+from ampproxy.server.guard import Client, credentials
+from ampproxy.server.site import GatewayRequest
 from ampproxy.upstream.body import PipeProducer
 from ampproxy.wire.headers import amp_request_headers, strip_query
 from ampproxy.wire.redact import Secret

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ampproxy.errors import ClientFault
+from ampproxy.generation import Generation
 from ampproxy.resources.base import GatewayResource
-from ampproxy.resources.generation import Generation
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.site import GatewayRequest
 
 
 class MetricsResource(GatewayResource):

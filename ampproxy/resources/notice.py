@@ -5,9 +5,9 @@ from __future__ import annotations
 from ampproxy.amp.clients import AmpClient, recognise
 from ampproxy.amp.routes import UPGRADE, below_models, is_known, shape
 from ampproxy.config.schema import ALLOW
-from ampproxy.resources.generation import Generation
-from ampproxy.resources.guard import ANYBODY
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.generation import Generation
+from ampproxy.server.guard import ANYBODY
+from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import printable
 
 

@@ -16,6 +16,7 @@ from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
 from ampproxy.dialects.base import Dialect, ErrorDialect, ModelInfo
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.generation import Generation
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
@@ -24,18 +25,17 @@ from ampproxy.relay.forward import Departure, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, REQUEST_OBJECTS, takes_long
-from ampproxy.resources.admission import admit_client
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
-from ampproxy.resources.decoding import decoded_body
-from ampproxy.resources.generation import Generation
-from ampproxy.resources.guard import Client
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.notice import notice_client
-from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
+from ampproxy.server.admission import admit_client
+from ampproxy.server.decoding import decoded_body
+from ampproxy.server.guard import Client
+from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import Peek, peek, sole_members
 from ampproxy.wire.redact import LOOKED_AT

@@ -11,18 +11,18 @@ from typing import Any
 
 from twisted.web.resource import Resource
 
+from ampproxy.generation import Generation
 from ampproxy.resources.accounts import AccountsResource
 from ampproxy.resources.amp import AmpResource, OtherPage
 from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.browser import has_credentials
 from ampproxy.resources.control import ReloadResource
 from ampproxy.resources.credits import ProviderPathResource
-from ampproxy.resources.generation import Generation
 from ampproxy.resources.health import HealthResource, ReadyResource
 from ampproxy.resources.own import UnknownRoutesResource
 from ampproxy.resources.provider import resource_for
-from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
+from ampproxy.server.site import GatewayRequest
 
 
 @dataclass(frozen=True, slots=True)

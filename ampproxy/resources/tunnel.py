@@ -13,13 +13,13 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
 from ampproxy.errors import ClientGone, ExchangeError
+from ampproxy.generation import Generation
 from ampproxy.relay.forward import Change, Departure, Forward, forward
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.tunnel import Ending, Tunnel
 from ampproxy.resources.base import ROUTE_HEADER
-from ampproxy.resources.generation import Generation
-from ampproxy.resources.running import GoingOn
-from ampproxy.resources.site import REQUEST_ID_HEADER, GatewayRequest
+from ampproxy.server.running import GoingOn
+from ampproxy.server.site import REQUEST_ID_HEADER, GatewayRequest
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.upgrade import AnswerHead, UpgradeConnection, ask_for_upgrade
 from ampproxy.wire.headers import response_headers

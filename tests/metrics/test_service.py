@@ -14,9 +14,9 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import Logger, formatEvent
 
 from ampproxy.config.schema import Metrics
+from ampproxy.generation import Generation
 from ampproxy.metrics.service import RETRY, MetricsService
 from ampproxy.relay.record import ExchangeRecord, Outcome
-from ampproxy.resources.generation import Generation
 from tests.resources.harness import CLIENT_KEY, CONFIG, World
 
 

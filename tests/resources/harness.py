@@ -18,14 +18,14 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 
 from ampproxy.config.load import parse
 from ampproxy.credits.allowance import Allowance
+from ampproxy.generation import Generation
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.unknown import RouteMemory
-from ampproxy.resources.admission import end_revoked
-from ampproxy.resources.generation import Generation
 from ampproxy.resources.root import Root
-from ampproxy.resources.running import Running
-from ampproxy.resources.runtime import Runtime
-from ampproxy.resources.site import GatewaySite
+from ampproxy.runtime import Runtime
+from ampproxy.server.admission import end_revoked
+from ampproxy.server.running import Running
+from ampproxy.server.site import GatewaySite
 from ampproxy.upstream.inflate import inflated
 
 CLIENT_KEY = "client-key-0123456789"
@@ -257,7 +257,7 @@ class World:
         self.generation = Generation(self.config, self.generation.runtime, self.generation)
         self.site.generation += 1
         self.site.resource = Root(self.generation)
-        return end_revoked(self.generation)
+        return end_revoked(self.generation, self.generation.runtime.running)
 
     def connect(self, peer: str = "127.0.0.1") -> Connection:
         return Connection(self, peer)

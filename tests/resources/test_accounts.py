@@ -353,7 +353,7 @@ class Fallback(unittest.TestCase):
 
 def test_a_reload_forgets_nothing() -> None:
     """With a new configuration the accounts that were resting still rest, wherever they stand in the file."""
-    from ampproxy.resources.generation import Generation
+    from ampproxy.generation import Generation
     from ampproxy.resources.root import Root
 
     world = Several("ab")

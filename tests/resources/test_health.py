@@ -7,7 +7,7 @@ import unittest
 from dataclasses import replace
 from typing import Any
 
-from ampproxy.resources.generation import Generation
+from ampproxy.generation import Generation
 from ampproxy.resources.root import Root
 from ampproxy.status import ReloadReport, Status
 from tests.resources.harness import CONFIG, Connection, World

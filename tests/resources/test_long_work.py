@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from ampproxy.generation import Generation
 from ampproxy.relay.record import Outcome
 from ampproxy.relay.workers import LARGE, Workers
-from ampproxy.resources.generation import Generation
 from ampproxy.resources.root import Root
 from tests.relay.test_workers import Threads
 from tests.resources.harness import CONFIG, World

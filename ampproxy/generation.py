@@ -19,10 +19,10 @@ from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.shapes import Origin
-from ampproxy.resources.guard import Guard
-from ampproxy.resources.runtime import Runtime
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
+from ampproxy.runtime import Runtime
+from ampproxy.server.guard import Guard
 from ampproxy.wire.redact import Redactor, Secret
 
 if TYPE_CHECKING:
