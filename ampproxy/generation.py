@@ -54,6 +54,7 @@ class Generation:
             Origin(runtime.wall, runtime.new_id),
             strict=config.translation == "strict",
             payload=config.payload.rules,
+            families=config.families,
         )
         self.exchanges = ExchangeSettings(
             config, runtime, self.providers, self.bridges, Redactor(secrets_of(config))

@@ -29,11 +29,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("upstream", "credentials", "credits", "clients"),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
+    ("catalog",),
 )
 #: What everybody may import, and which imports nothing above itself.
 FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "__init__")
 #: Rooms that run without Twisted.
-PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", *FOUNDATION)
+PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", "catalog", *FOUNDATION)
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),

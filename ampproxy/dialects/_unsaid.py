@@ -45,6 +45,9 @@ _USUAL: Final = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency
 
 def is_harmless(dialect: str, name: str, value: Json) -> bool:
     """Whether a member that only ``dialect`` knows asks nothing of another vendor."""
+    if dialect == ANTHROPIC and name == "thinking" and b'"between_tools"' in bytes(value):
+        # No other vendor has a place for thinking between calls alone.
+        return False
     known = _HARMLESS.get(dialect, {}).get(name)
     return known is not None and (not known or bytes(value) in known)
 

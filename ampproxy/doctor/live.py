@@ -90,7 +90,9 @@ class Trial:
             account.label: PROVIDERS[account.kind](account) for account in config.accounts
         }
         origin = Origin(wall, lambda prefix: prefix + "doctor")
-        self._bridges = BridgeMaker(self._providers, origin, strict=False, payload=config.payload.rules)
+        self._bridges = BridgeMaker(
+            self._providers, origin, strict=False, payload=config.payload.rules, families=config.families
+        )
         self._tell = tell
         self._done: dict[tuple[str, str, str], _Tried] = {}
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ampproxy.amp import AnswerRewriter, clean_request
+from ampproxy.catalog.families import Families
 from ampproxy.dialects._proof import MARK as PROOF_MARK
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
@@ -16,6 +17,7 @@ from ampproxy.model.events import Failed, Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.model.payload import PayloadRule
 from ampproxy.providers import Provider
+from ampproxy.relay.adapt import adapted, may_differ
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.passthrough import PassthroughFilter, rewrite_whole
@@ -32,7 +34,7 @@ _PARSED = (Operation.GENERATE, Operation.COUNT_TOKENS)
 MARK = PROOF_MARK.encode()
 
 
-def _own_anthropic(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
+def _own_anthropic(body: bytes, model: str, _: Families | None) -> tuple[bytes, tuple[Loss, ...]]:
     # Other servers that speak this dialect issue thinking without proofs, and may want it back.
     cleaned = clean_request(ANTHROPIC, body) if "claude" in model.lower() else body
     if cleaned is body:
@@ -40,21 +42,22 @@ def _own_anthropic(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
     return cleaned, (Loss("reasoning", "messages", "Thinking without its proof was left out."),)
 
 
-def _own_chat(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
+def _own_chat(body: bytes, model: str, families: Families | None) -> tuple[bytes, tuple[Loss, ...]]:
     from ampproxy.dialects.openai_chat.passthrough import without_reasoning
 
-    return without_reasoning(body, model)
+    return without_reasoning(body, model, families)
 
 
-def _own_responses(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
+def _own_responses(body: bytes, model: str, _: Families | None) -> tuple[bytes, tuple[Loss, ...]]:
     from ampproxy.dialects.openai_responses import without_foreign_proofs
 
     return without_foreign_proofs(body)
 
 
 #: Takes out what other vendors' answers left in a thread without any proof, and this dialect's vendor
-#: refuses: from a body and the model's name, the body as it may pass, and what it lost.
-_OWN: Mapping[str, Callable[[bytes, str], tuple[bytes, tuple[Loss, ...]]]] = {
+#: refuses: from a body, the model's name and what is known of models, the body as it may pass, and what it
+#: lost.
+_OWN: Mapping[str, Callable[[bytes, str, Families | None], tuple[bytes, tuple[Loss, ...]]]] = {
     ANTHROPIC: _own_anthropic,
     CHAT: _own_chat,
     RESPONSES: _own_responses,
@@ -67,6 +70,7 @@ class BridgeMaker:
     :param providers: how each account is reached, by its label.
     :param strict: refuse what cannot be translated without loss.
     :param payload: the owner's rules over bodies.
+    :param families: what is known of models; ``None``: the shipped table.
     """
 
     def __init__(
@@ -76,7 +80,9 @@ class BridgeMaker:
         *,
         strict: bool,
         payload: tuple[PayloadRule, ...] = (),
+        families: Families | None = None,
     ) -> None:
+        self._families = families
         self._providers = providers
         self._origin = origin
         self._strict = strict
@@ -94,6 +100,7 @@ class BridgeMaker:
         """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
         spoken = self._providers[offer.account.label].speaks(question.endpoint)
         passes = spoken == question.endpoint.dialect and not question.thinks and not question.route.suffix
+        passes = passes and not may_differ(question, offer, self._families)
         return not passes and takes_long(question.body, REQUEST_OBJECTS)
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
@@ -106,10 +113,16 @@ class BridgeMaker:
         provider = self._providers[offer.account.label]
         bridge: Bridge
         if spoken == asked and not _must_be_parsed(question):
-            bridge = PassthroughBridge(question, offer, self._origin)
+            bridge = PassthroughBridge(question, offer, self._origin, self._families, strict=self._strict)
         else:
             bridge = TranslateBridge(
-                question, offer, DIALECTS[asked], DIALECTS[spoken], self._origin, strict=self._strict
+                question,
+                offer,
+                DIALECTS[asked],
+                DIALECTS[spoken],
+                self._origin,
+                strict=self._strict,
+                families=self._families,
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
@@ -149,7 +162,15 @@ class PassthroughBridge:
     content_type: bytes | None = None
     answer_losses: tuple[Loss, ...] = ()
 
-    def __init__(self, question: Question, offer: Offer, origin: Origin) -> None:
+    def __init__(
+        self,
+        question: Question,
+        offer: Offer,
+        origin: Origin,
+        families: Families | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
         endpoint = question.endpoint
         self._dialect = DIALECTS[endpoint.dialect]
         self._shape = Shape(self._dialect, offer.upstream_model, origin, question.body)
@@ -159,8 +180,11 @@ class PassthroughBridge:
         self._usage: Usage | None = None
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
+        if may_differ(question, offer, families):
+            self.body, self.losses = adapted(question, offer, self._dialect, families, strict=strict)
         if question.thinks and endpoint.dialect in _OWN and endpoint.operation in _PARSED:
-            self.body, self.losses = _OWN[endpoint.dialect](self.body, offer.upstream_model)
+            self.body, lost = _OWN[endpoint.dialect](self.body, offer.upstream_model, families)
+            self.losses += lost
         if endpoint.dialect != GEMINI and question.asked != offer.upstream_model:
             self.body = _named(self.body, offer.upstream_model, question.asked)
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 import msgspec
 
 from ampproxy.amp import ToolNames
+from ampproxy.catalog.families import Families
 from ampproxy.dialects._freeform import FreeformCalls
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer
-from ampproxy.dialects.targets import target_for
+from ampproxy.dialects.targets import target_at, target_for
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.base import RESPONSES
@@ -130,6 +131,7 @@ class TranslateBridge:
 
     :param spoken: the dialect that the account is asked in.
     :param strict: refuse what cannot be said without loss.
+    :param families: what is known of models; ``None``: the shipped table.
     :raises ExchangeError: the question is not valid, or cannot be said.
     """
 
@@ -142,13 +144,21 @@ class TranslateBridge:
         origin: Origin,
         *,
         strict: bool,
+        families: Families | None = None,
     ) -> None:
         endpoint = question.endpoint
         self._counts = endpoint.operation is Operation.COUNT_TOKENS
         self._client = client
         self._spoken = spoken
         asked = read_question(question.body, client, spoken, model=endpoint.model, stream=question.stream)
-        rendered = said_to(asked, spoken, offer.upstream_model, question.route.suffix)
+        rendered = said_to(
+            asked,
+            spoken,
+            offer.upstream_model,
+            question.route.suffix,
+            families,
+            base_url=offer.account.base_url,
+        )
         if strict and (lost := refusing(rendered.losses)):
             raise strict_refusal(lost, spoken.name)
         self.body = (
@@ -237,17 +247,28 @@ def read_question(
     return asked
 
 
-def said_to(asked: ChatRequest, spoken: Dialect, model: str, suffix: str | None) -> Rendered:
+def said_to(
+    asked: ChatRequest,
+    spoken: Dialect,
+    model: str,
+    suffix: str | None,
+    families: Families | None = None,
+    *,
+    base_url: str = "",
+) -> Rendered:
     """A request as it goes to one account.
 
     :param model: the vendor's name of it.
     :param suffix: the thinking suffix in force, if any.
+    :param families: what is known of models; ``None``: the shipped table.
+    :param base_url: of the account; empty: any.
     :raises ampproxy.errors.ClientFault: it is nested too deeply.
     """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
     try:
-        return spoken.render_request(directed, target_for(spoken.name, model))
+        target = target_at(base_url, target_for(spoken.name, model, families))
+        return spoken.render_request(directed, target)
     except RecursionError:
         raise _too_deep() from None
 

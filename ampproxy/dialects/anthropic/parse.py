@@ -146,7 +146,7 @@ def read_thinking(raw: Json | None, level: Level | None) -> Thinking | None:
     kind = need(said, "type", _STR, "thinking")
     display = take(said, "display", _STR, "thinking")
     show = None if display is None else display != "omitted"
-    if kind == "disabled":
+    if kind in ("disabled", "between_tools"):
         return Thinking("off", level=level)
     if kind == "enabled":
         budget = take(said, "budget_tokens", _INT, "thinking")

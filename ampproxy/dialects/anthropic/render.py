@@ -16,6 +16,8 @@ from ampproxy.model.parts import ToolResult
 from ampproxy.model.request import ChatRequest
 
 _FORCED: Final = "A call was demanded, and the model must not think then."
+_NEVER_FORCED: Final = "A call cannot be demanded of this model."
+_THINKS: Final = "A call cannot be demanded of a model that thinks."
 _NO_PROOF: Final = "The tool loop under way has no thinking that this vendor would take back."
 
 #: Dialects whose clients cannot carry a proof of reasoning.
@@ -65,7 +67,9 @@ class _Rendering:
 
     def rendered(self) -> Rendered:
         """The whole."""
-        messages = messages_of(self.request, self.writer, self.losses, own=self.own)
+        messages = messages_of(
+            self.request, self.writer, self.losses, own=self.own, prefill=self.target.prefill
+        )
         thinking = plan(self.request, self.target, self.losses, forbidden=self._forbidden(messages))
         body: dict[str, Any] = {"model": self.target.model, "max_tokens": thinking.max_tokens}
         if system := self._system():
@@ -76,7 +80,7 @@ class _Rendering:
         ]
         if self.tools.declared:
             body["tools"] = self.tools.declared
-        if choice := self.tools.choice(give_up_force=thinking.on):
+        if choice := self.tools.choice(give_up_force=self._no_force(thinking)):
             body["tool_choice"] = choice
         if thinking.member is not None:
             body["thinking"] = thinking.member
@@ -87,14 +91,20 @@ class _Rendering:
 
     def _forbidden(self, messages: list[Message]) -> Forbidden:
         """Why the model must not think, in a budget and freely."""
-        if self.tools.forced():
-            return Forbidden(_FORCED, _FORCED)
+        if self.tools.forced() and self.target.forced_tools == "not-thinking":
+            return Forbidden(_FORCED, _FORCED, unasked=_FORCED)
         if not lacks_thinking(messages):
             return Forbidden()
         # A model that thinks as it likes may have called without thinking, which the vendor lets pass.
         # It must not go on from thinking that was there and is lost, though.
         lost = self.request.dialect in _WITHOUT_PROOFS or self._lost_proof()
         return Forbidden(_NO_PROOF, _NO_PROOF if lost else None)
+
+    def _no_force(self, thinking: Plan) -> str:
+        """Why no call can be demanded; empty: it can."""
+        if self.target.forced_tools == "never":
+            return _NEVER_FORCED
+        return _THINKS if thinking.on and self.target.forced_tools != "always" else ""
 
     def _lost_proof(self) -> bool:
         """Whether thinking since the user's last own words had to be left out."""

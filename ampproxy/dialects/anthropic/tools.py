@@ -144,10 +144,10 @@ class Tools:
             bool(self.declared and choice and choice.mode in ("required", "named")) and not self._stubs_only
         )
 
-    def choice(self, *, give_up_force: bool) -> dict[str, Any] | None:
+    def choice(self, *, give_up_force: str) -> dict[str, Any] | None:
         """The ``tool_choice`` member.
 
-        :param give_up_force: a demanded call must become a possible one.
+        :param give_up_force: why a demanded call must become a possible one; empty: it need not.
         """
         if not self.declared:
             return None
@@ -161,7 +161,7 @@ class Tools:
             self._losses("tool_choice", "choice.name", f"No tool {choice.name} is declared.")
             mode = "auto"
         if give_up_force and self.forced():
-            self._losses("tool_choice", "choice", "A call cannot be demanded of a model that thinks.")
+            self._losses("tool_choice", "choice", give_up_force)
             mode = "auto"
         told: dict[str, Any] = {"type": mode}
         if mode == "tool":

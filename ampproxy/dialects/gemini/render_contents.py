@@ -16,7 +16,7 @@ from ampproxy.dialects.gemini.render_parts import PartRenderer, Wire
 from ampproxy.model.parts import Part, ToolCall, ToolResult
 from ampproxy.model.request import Turn
 
-#: What is put before a conversation that the model begins.
+#: What is put before a conversation that the model begins, and after one that it ended and will not continue.
 OPENING = "Continue."
 
 #: A part and where it stands in the request.
@@ -63,10 +63,13 @@ class _Results:
         return path in self._used
 
 
-def contents(turns: tuple[Turn, ...], renderer: PartRenderer, losses: Losses, *, own: bool) -> list[Wire]:
+def contents(
+    turns: tuple[Turn, ...], renderer: PartRenderer, losses: Losses, *, own: bool, prefill: bool = True
+) -> list[Wire]:
     """All contents of a request.
 
     :param own: the request is Gemini's own, so that members that only it knows are kept.
+    :param prefill: whether the model continues a turn of its own that comes last.
     """
     blocks = _blocks(turns, losses)
     results = _Results(blocks)
@@ -88,6 +91,13 @@ def contents(turns: tuple[Turn, ...], renderer: PartRenderer, losses: Losses, *,
     _say(found, "user", answers, {})
     if not found:
         losses("first_turn", "turns", "A request needs a content, so one was put there.")
+        _say(found, "user", [{"text": OPENING}], {})
+    if not prefill and found[-1]["role"] == "model":
+        losses(
+            "prefill",
+            f"turns[{len(turns) - 1}]",
+            f"The model does not continue a turn of its own: one of the user's, {OPENING!r}, was added.",
+        )
         _say(found, "user", [{"text": OPENING}], {})
     return found
 

@@ -31,6 +31,11 @@ _HOSTED: dict[str, dict[str, Any]] = {
     "url_context": {"urlContext": {}},
 }
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
+#: What models without sampling, and those without penalties, refuse or ignore.
+_DRAWING: tuple[str, ...] = ("temperature", "topP", "topK")
+_PENALTIES = ("presencePenalty", "frequencyPenalty")
+#: Values that ask for what is done without them.
+_NEUTRAL = {"temperature": 1, "topP": 1, "presencePenalty": 0, "frequencyPenalty": 0}
 #: Members of a request that Gemini has no place for: attribute -> loss.
 _UNSAID = (
     ("user", "user", "The end user's id cannot be said."),
@@ -48,7 +53,9 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     extras: dict[str, Any] = dict(request.extras) if own else {}
     if not own:
         tell_lost_extras(request, losses)
-    body: dict[str, Any] = {"contents": contents(request.turns, renderer, losses, own=own)}
+    body: dict[str, Any] = {
+        "contents": contents(request.turns, renderer, losses, own=own, prefill=target.prefill)
+    }
     if system := _system(request, renderer):
         body["systemInstruction"] = {"parts": system}
     if tools := _tools(request, target, names, losses, own):
@@ -200,17 +207,23 @@ def _sampling(request: ChatRequest, target: Target, losses: Losses) -> dict[str,
     if said.max_tokens is not None and target.max_output is not None and said.max_tokens > target.max_output:
         found["maxOutputTokens"] = target.max_output
         losses("max_tokens", "sampling.max_tokens", f"The model writes at most {target.max_output} tokens.")
+    if said.max_tokens is not None and said.max_tokens < 1:
+        found["maxOutputTokens"] = 1
+        losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")
     if len(said.stop) > _MOST_STOPS:
         losses("stop", "sampling.stop", f"Only {_MOST_STOPS} stop sequences are taken.")
-    if said.candidates is not None and said.candidates > _MOST_CANDIDATES:
-        found["candidateCount"] = _MOST_CANDIDATES
-        losses("candidates", "sampling.candidates", f"At most {_MOST_CANDIDATES} candidates can be had.")
+    most = _MOST_CANDIDATES if target.candidates is None else target.candidates
+    if said.candidates is not None and said.candidates > most:
+        found["candidateCount"] = most
+        losses("candidates", "sampling.candidates", f"The model gives at most {most} candidates.")
     if said.logit_bias is not None:
         losses("logit_bias", "sampling.logit_bias", "Gemini has no logit bias.")
-    if not target.sampling:
-        for name in ("temperature", "topP", "topK", "presencePenalty", "frequencyPenalty"):
-            if found.pop(name, None) is not None:
-                losses("sampling", f"sampling.{name}", "The model refuses sampling parameters.")
+    refused = () if target.sampling else _DRAWING
+    if not (target.sampling and target.penalties):
+        refused += _PENALTIES
+    for name in refused:
+        if (value := found.pop(name, None)) not in (None, _NEUTRAL.get(name)):
+            losses("sampling", f"sampling.{name}", f"The model does not take {name} = {value}.")
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -7,6 +7,7 @@ servers need it in the middle of a tool loop, and get it.
 
 from __future__ import annotations
 
+from ampproxy.catalog.families import Families
 from ampproxy.dialects._common import bad_request, items, members
 from ampproxy.dialects.openai_chat.rules import is_openai
 from ampproxy.model.loss import Loss
@@ -16,13 +17,16 @@ _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
 
 
-def without_reasoning(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
+def without_reasoning(
+    body: bytes, model: str, families: Families | None = None
+) -> tuple[bytes, tuple[Loss, ...]]:
     """The body as ``model`` takes it; the same object where nothing is to be taken out.
 
+    :param families: what is known of models; ``None``: the shipped table.
     :returns: the body, and what was left out.
     :raises ampproxy.errors.ClientFault: the body is not a JSON object, or its messages are no list.
     """
-    if _MEMBER not in body or not is_openai(model):
+    if _MEMBER not in body or not is_openai(model, families):
         return body, ()
     text = members(body).get("messages")
     if text is None:

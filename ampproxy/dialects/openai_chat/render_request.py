@@ -49,7 +49,8 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     body["messages"] = MessageWriter(rules, losses).messages(request.system, request.turns)
     tools.write(request, body)
     _write_sampling(request.sampling, target, rules, losses, body)
-    _write_thinking(request.thinking, target, rules, losses, body)
+    thinking = _with_tools(request.thinking, target, losses) if "tools" in body else request.thinking
+    _write_thinking(thinking, target, rules, losses, body)
     if request.output is not None:
         body["response_format"] = _format(request.output)
     _write_account(request, rules, losses, body)
@@ -100,6 +101,9 @@ def _write_limits(
         if target.max_output is not None and limit > target.max_output:
             limit = target.max_output
             losses("max_tokens", "sampling.max_tokens", f"Lowered to {limit}, the model's largest.")
+        if limit < 1 and not rules.same:
+            limit = 1
+            losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")
         body["max_completion_tokens" if rules.openai else "max_tokens"] = limit
     stop = [word for word in sampling.stop if word]
     if stop and rules.openai and not target.sampling:
@@ -109,6 +113,14 @@ def _write_limits(
         losses("stop", "sampling.stop", f"Only the first {STOP_LIMIT} stop sequences are taken.")
     if stop:
         body["stop"] = stop[:STOP_LIMIT]
+
+
+def _with_tools(thinking: Thinking | None, target: Target, losses: Losses) -> Thinking | None:
+    """The wish for thinking of a request that declares functions."""
+    if target.chat_tools != "not-thinking" or (thinking is not None and thinking.mode == "off"):
+        return thinking
+    losses("thinking", "thinking", f"{target.model} takes tools over Chat Completions only without thinking.")
+    return Thinking("off")
 
 
 def _write_thinking(

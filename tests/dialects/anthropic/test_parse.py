@@ -174,7 +174,7 @@ class WishTests(unittest.TestCase):
             ({"thinking": {"type": "adaptive", "display": "omitted"}}, Thinking("auto", show=False)),
             ({"thinking": {"type": "adaptive"}, **high}, Thinking("level", level="high")),
             (high, Thinking("level", level="high")),
-            ({"thinking": {"type": "between_tools"}}, Thinking("auto")),
+            ({"thinking": {"type": "between_tools"}}, Thinking("off")),
         ]:
             with self.subTest(members):
                 self.assertEqual(parsed(**members).thinking, wish)
