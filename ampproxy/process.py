@@ -111,8 +111,8 @@ class Process:
         # What is there now lives as long as the process: a collection need not look at it again.
         gc.collect()
         gc.freeze()
-        gateway = self._service.gateway
-        Collector(self._reactor, gateway.log, lambda: gateway.around.held.total).start()
+        generation = self._service.current
+        Collector(self._reactor, generation.runtime.log, lambda: generation.runtime.held.total).start()
         if self._succession is not None:
             self._succession.begin(self._reactor, self._take_over, self._give_up)
 
@@ -127,8 +127,8 @@ class Process:
             self._service.follow(succession.followed)
             self._watch.load()
         self._service.accept()
-        succession.own_pidfile(self._twistd, self._service.gateway.log)
-        self._service.gateway.log.info(
+        succession.own_pidfile(self._twistd, self._service.current.runtime.log)
+        self._service.current.runtime.log.info(
             "This process, {pid}, serves in the place of {predecessor}",
             pid=os.getpid(),
             predecessor=succession.predecessor,
@@ -138,7 +138,7 @@ class Process:
 
     def _give_up(self, why: str) -> None:
         """The process before stays."""
-        self._service.gateway.log.warn("This process is not needed: {why}", why=why)
+        self._service.current.runtime.log.warn("This process is not needed: {why}", why=why)
         self._service.abandon()
         self._reactor.stop()
 
@@ -181,7 +181,7 @@ class Process:
         leaving.addCallback(lambda _: self._reactor.stop() if self._service.running else None)
 
     def _defect(self, failure: Failure) -> None:
-        self._service.gateway.log.failure("A defect met while leaving", failure)
+        self._service.current.runtime.log.failure("A defect met while leaving", failure)
 
     # Its end.
 
@@ -197,7 +197,7 @@ class Process:
             succession.withdraw("the new process was told to end")
         self._restart.cancel()
         self._metrics.stop()
-        self._notifier.stopping(self._service.gateway.config.timeouts.grace, "Lets what is under way end")
+        self._notifier.stopping(self._service.current.config.timeouts.grace, "Lets what is under way end")
 
 
 def _first(failure: Failure) -> Failure:

@@ -21,18 +21,20 @@ from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
 from ampproxy.errors import ConfigError, GatewayFault, StartFailed
+from ampproxy.generation import Generation, InForce
 from ampproxy.ledger.recorder import Recorder
 from ampproxy.listen import describe
 from ampproxy.listen.inherited import Inherited
 from ampproxy.listen.listeners import Listeners
 from ampproxy.relay.discovery import Discovery
 from ampproxy.reload import ConfigWatch
-from ampproxy.resources.admission import end_revoked
-from ampproxy.resources.descriptors import Descriptors
-from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
-from ampproxy.resources.site import IDLE_AT_THE_END, GatewaySite
+from ampproxy.runtime import Runtime
+from ampproxy.server.admission import end_revoked
+from ampproxy.server.descriptors import Descriptors
+from ampproxy.server.site import IDLE_AT_THE_END, GatewaySite
 from ampproxy.status import ReloadReport, RestartReport, State, Status, user_name
+from ampproxy.upstream.proxy import proxies
 from ampproxy.wire.words import counted
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ class GatewayService(Service):
     :param ledger: one of the observers; it writes as long as the service runs.
     :param inherited: sockets that listen already.
     :param generation: what the first configuration is counted as.
+    :param in_force: hear of each configuration that comes in force.
     :ivar log_observer: takes the events of ``twistd``'s log; ``None``: ``twistd`` has its own.
     :ivar generation: how often a configuration was put in force, the first time included.
     :ivar listeners: where it listens.
@@ -73,7 +76,7 @@ class GatewayService(Service):
     def __init__(
         self,
         config: Config,
-        around: Surroundings,
+        runtime: Runtime,
         reactor: Any,
         listen: tuple[str, ...] = (),
         discovery: Discovery | None = None,
@@ -81,10 +84,12 @@ class GatewayService(Service):
         *,
         inherited: Inherited | None = None,
         generation: int = 1,
+        in_force: tuple[InForce, ...] = (),
     ) -> None:
         self._config = config
-        self._around = replace(
-            around, login_statuses=self.login_statuses, status=self.status, reload=self.reload
+        self._in_force = in_force
+        self._runtime = replace(
+            runtime, login_statuses=self.login_statuses, status=self.status, reload=self.reload
         )
         self._make_logins: Callable[[Config], Logins] | None = None
         self._logins: tuple[Account, ...] = ()
@@ -93,26 +98,26 @@ class GatewayService(Service):
         self._discovery = discovery
         self._ledger = ledger
         self._reactor = reactor
-        self._log = around.log
-        self._since = around.wall()
+        self._log = runtime.log
+        self._since = runtime.wall()
         self.generation = generation
         self.watch: ConfigWatch | None = None
         self._restarts: Restarts | None = None
         self._held: Callable[[str], None] | None = None
         self._hurried = self._told_open = False
-        self.gateway = Gateway(config, self._around)
+        self.current = Generation(config, self._runtime)
         self._announce()
-        descriptors = Descriptors(reactor, around.log)
+        descriptors = Descriptors(reactor, runtime.log)
         self.site = GatewaySite(
-            Root(self.gateway), config.limits, reactor, around.new_id, around.log, descriptors, around.held
+            Root(self.current), config.limits, reactor, runtime.new_id, runtime.log, descriptors, runtime.held
         )
         self.site.generation = generation
         self.listeners = Listeners(
-            self.site, reactor, listen, inherited or Inherited(), around.log, descriptors.watch
+            self.site, reactor, listen, inherited or Inherited(), runtime.log, descriptors.watch
         )
 
-    def _build(self, config: Config, logins: Iterable[Account]) -> Gateway:
-        return Gateway(replace(config, accounts=(*config.accounts, *logins)), self._around, self.gateway)
+    def _build(self, config: Config, logins: Iterable[Account]) -> Generation:
+        return Generation(replace(config, accounts=(*config.accounts, *logins)), self._runtime, self.current)
 
     @property
     def ports(self) -> list[IListeningPort]:
@@ -140,7 +145,7 @@ class GatewayService(Service):
             raise ConfigError((f"{config.place('port')}: {error}",)) from None
         try:
             source, logins = self._logins_under(config)
-            gateway = self._build(config, logins)
+            generation = self._build(config, logins)
         except BaseException:
             self.listeners.cancel(move)
             raise
@@ -149,10 +154,10 @@ class GatewayService(Service):
         self._config = config
         self.listeners.commit(move)
         self._change_logins(source, config, logins)
-        self._around.client.use(config.timeouts.connect, _proxies(gateway.config))
-        self._end_rests(gateway.config.accounts)
-        self._swap(gateway, told, ask_again=True)
-        ended = end_revoked(gateway)
+        self._runtime.client.use(config.timeouts.connect, proxies(generation.config))
+        self._end_rests(generation.config.accounts)
+        self._swap(generation, told, ask_again=True)
+        ended = end_revoked(generation, self._runtime.running)
         if ended:
             self._log.warn("Ended for their client key is revoked: {what}", what=counted(ended, "exchange"))
         return told
@@ -172,8 +177,8 @@ class GatewayService(Service):
 
     def _end_rests(self, accounts: Iterable[Account]) -> None:
         """Accounts that are not to rest any more do not go on with a rest that began before."""
-        state = self._around.pool_state
-        rested = {state.identity(old) for old in self.gateway.config.accounts if not old.disable_cooling}
+        state = self._runtime.pool_state
+        rested = {state.identity(old) for old in self.current.config.accounts if not old.disable_cooling}
         for account in accounts:
             if account.disable_cooling and state.identity(account) in rested:
                 state.forgive(account)
@@ -194,22 +199,27 @@ class GatewayService(Service):
         return f"{change} (without effect: {given} says where to listen)" if given and without else change
 
     def _swap(
-        self, gateway: Gateway, told: tuple[str, ...] = (), *, ask_again: bool = False, counts: bool = True
+        self,
+        generation: Generation,
+        told: tuple[str, ...] = (),
+        *,
+        ask_again: bool = False,
+        counts: bool = True,
     ) -> None:
         """The one point at which the configuration changes.
 
         :param counts: whether it is another one than before: not what is still being put together.
         """
         self.generation += counts
-        self._since = self._around.wall()
-        self._install(gateway)
+        self._since = self._runtime.wall()
+        self._install(generation)
         if self.running:
             self._discover(again=ask_again)
         if counts:
             self._tell(told)
 
     def _tell(self, told: tuple[str, ...] = ()) -> None:
-        config = self.gateway.config
+        config = self.current.config
         self._log.info(
             "Configuration {generation} is in force{where}: {holds}{changed}",
             holds=f"{counted(len(config.accounts), 'account')}, "
@@ -221,29 +231,31 @@ class GatewayService(Service):
             changes=told,
             changed=in_one_line(told),
         )
-        if self.gateway.guard.open and not self._told_open:
+        if self.current.guard.open and not self._told_open:
             self._log.warn(
                 "There are no api-keys: every user and program of this machine is served and spends your"
                 " accounts (setting: api-keys; ampproxy setup makes a key)"
             )
-        self._told_open = self.gateway.guard.open
+        self._told_open = self.current.guard.open
 
-    def _install(self, gateway: Gateway) -> None:
-        self.gateway = gateway
-        self.site.limits = gateway.config.limits
+    def _install(self, generation: Generation) -> None:
+        self.current = generation
+        self.site.limits = generation.config.limits
         self.site.generation = self.generation
-        self.site.resource = Root(gateway)
+        self.site.resource = Root(generation)
         self._announce()
 
     def _announce(self) -> None:
         """Tell what is in force, and which secrets there are now."""
-        gateway = self.gateway
-        amp = gateway.amp_keys.find(None, gateway.clock.seconds()) if gateway.amp_url else None
-        secrets = [*secrets_of(gateway.config), *(() if amp is None else (amp,))]
+        generation = self.current
+        amp = (
+            generation.amp_keys.find(None, generation.runtime.clock.seconds()) if generation.amp_url else None
+        )
+        secrets = [*secrets_of(generation.config), *(() if amp is None else (amp,))]
         secrets += [] if self._source is None else self._source.secrets()
-        for hear in self._around.in_force:
+        for hear in self._in_force:
             try:
-                hear(gateway, secrets)
+                hear(generation, secrets)
             except Exception:
                 self._log.failure("A defect met while telling of a configuration")
 
@@ -307,17 +319,17 @@ class GatewayService(Service):
 
     def _forgive(self, token: TokenSource) -> None:
         """A login has another token: what its old one was refused for is void."""
-        for account in self.gateway.config.accounts:
+        for account in self.current.config.accounts:
             if account.token is token:
-                self._around.pool_state.forgive(account)
+                self._runtime.pool_state.forgive(account)
         self._announce()
 
     def use_logins(self, accounts: tuple[Account, ...]) -> None:
         """Serve with these accounts beside the configured ones."""
         if accounts != self._logins:
-            gateway = self._build(self._config, accounts)
+            generation = self._build(self._config, accounts)
             self._logins = accounts
-            self._swap(gateway, counts=bool(self.running))
+            self._swap(generation, counts=bool(self.running))
 
     # Its life.
 
@@ -338,9 +350,9 @@ class GatewayService(Service):
             user=user_name(os.geteuid()),
             config="" if self._config.source is None else str(self._config.source.absolute()),
             auth_dir=str(self._config.auth_dir),
-            state_dir="" if self._around.state is None else str(self._around.state),
+            state_dir="" if self._runtime.state is None else str(self._runtime.state),
             listening=tuple(describe(port) for port in self.ports),
-            running=self._around.running.count,
+            running=self._runtime.running.count,
             reload=None if self.watch is None else self.watch.last,
             restart=None if self._restarts is None else self._restarts.report,
         )
@@ -350,7 +362,7 @@ class GatewayService(Service):
             return "starting"
         if self.site.ending:
             return "draining"
-        config = self.gateway.config
+        config = self.current.config
         return "ready" if config.accounts or config.ampcode.upstream_url else "idle"
 
     def restarts_by(self, restarts: Restarts) -> None:
@@ -380,7 +392,7 @@ class GatewayService(Service):
 
     async def leave(self, pid: int) -> None:
         """Another process has the sockets: serve what is under way, no longer than ``timeouts.drain``."""
-        running, drain = self._around.running, self.gateway.config.timeouts.drain
+        running, drain = self._runtime.running, self.current.config.timeouts.drain
         self.site.end()
         if self._discovery is not None:
             self._discovery.stop()
@@ -433,13 +445,15 @@ class GatewayService(Service):
 
     def _discover(self, *, again: bool = False) -> None:
         if self._discovery is not None:
-            gateway = self.gateway
-            self._discovery.watch(gateway.config, gateway.providers, gateway.find_models, again=again)
+            generation = self.current
+            self._discovery.watch(
+                generation.config, generation.providers, generation.find_models, again=again
+            )
 
     def hurry(self) -> None:
         """Do not wait any longer for what is under way."""
         self._hurried = True
-        self._around.running.give_up()
+        self._runtime.running.give_up()
 
     def stopService(self) -> Deferred[None]:
         """Accept nothing more; wait for what is under way, no longer than the grace period."""
@@ -453,9 +467,9 @@ class GatewayService(Service):
         if self._held is not None:
             self.abandon()
         await self.listeners.close()
-        running = self._around.running
+        running = self._runtime.running
         if running.count:
-            grace = self.gateway.config.timeouts.grace
+            grace = self.current.config.timeouts.grace
             self._log.info(
                 "Waiting up to {grace:g} s for {what} to end",
                 grace=grace,
@@ -463,19 +477,19 @@ class GatewayService(Service):
             )
             await running.idle(self._reactor, grace)
         if running.count:
-            await self._cut_off("timeouts.grace", self.gateway.config.timeouts.grace)
+            await self._cut_off("timeouts.grace", self.current.config.timeouts.grace)
         if self._source is not None:
             await self._source.stop()
         await gatherResults([*self._leaving])
-        await self.gateway.client.close()
-        self._around.allowance.close()
-        self._around.unknown_routes.close()
+        await self.current.runtime.client.close()
+        self._runtime.allowance.close()
+        self._runtime.unknown_routes.close()
         if self._ledger is not None:
             await self._ledger.stop()
 
     async def _cut_off(self, setting: str, limit: float) -> None:
         """End what is under way still, and give clients the time to hear of it."""
-        running = self._around.running
+        running = self._runtime.running
         self._log.warn("Cut off: {what}", what=counted(running.count, "exchange"))
         why = f"this took longer than it waits (setting: {setting}, {limit:g} s)"
         if self._hurried:
@@ -491,9 +505,3 @@ class GatewayService(Service):
         until = self._reactor.seconds() + most
         while condition() and self._reactor.seconds() < until:
             await deferLater(self._reactor, 0.05)
-
-
-def _proxies(config: Config) -> set[str]:
-    """Every ``proxy-url`` that a configuration names."""
-    named = [config.proxy_url, *(account.proxy_url for account in config.accounts)]
-    return {proxy for proxy in named if proxy}

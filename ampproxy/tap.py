@@ -32,6 +32,7 @@ from ampproxy.config.schema import Config
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credits.allowance import Allowance
 from ampproxy.errors import ConfigError, StartFailed
+from ampproxy.generation import Generation
 from ampproxy.ledger import NAME
 from ampproxy.ledger.recorder import Recorder, Writes
 from ampproxy.listen.inherited import Inherited, first_environment
@@ -49,11 +50,11 @@ from ampproxy.relay.record import Observer
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch, Reloader, Snapshot
-from ampproxy.resources.descriptors import raise_limit
-from ampproxy.resources.gateway import Gateway, Surroundings
-from ampproxy.resources.running import Running
 from ampproxy.restart.predecessor import Command, Predecessor
 from ampproxy.restart.successor import Succession
+from ampproxy.runtime import Runtime
+from ampproxy.server.descriptors import raise_limit
+from ampproxy.server.running import Running
 from ampproxy.service import GatewayService
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import Proxy
@@ -165,14 +166,14 @@ def _make(options: Options, reactor: Any) -> GatewayService:
     except ConfigError as error:
         raise StartFailed(str(error)) from None
     for warning in config.warnings:
-        service.gateway.log.warn("{warning}", warning=warning)
-    notifier = Notifier.of(os.environ, os.getpid(), reactor, service.gateway.log)
+        service.current.runtime.log.warn("{warning}", warning=warning)
+    notifier = Notifier.of(os.environ, os.getpid(), reactor, service.current.runtime.log)
     Process(
         service,
         reactor,
         twistd=of_twistd(options),
         watch=_watch(service, config, options["snapshot"], notifier, reactor),
-        clock=ClockWatch(reactor, time.time, service.gateway.log, service.clock_set),
+        clock=ClockWatch(reactor, time.time, service.current.runtime.log, service.clock_set),
         notifier=notifier,
         metrics=metrics,
         attach_logins=partial(attach_logins, service, reactor),
@@ -198,9 +199,9 @@ def _predecessor(command: Command, service: GatewayService, reactor: Any, proces
         command,
         service.listeners,
         reactor,
-        service.gateway.log,
+        service.current.runtime.log,
         generation=lambda: service.generation,
-        keyed=lambda: bool(service.gateway.config.api_keys),
+        keyed=lambda: bool(service.current.config.api_keys),
         obstacle=process.obstacle,
         give_way=process.give_way,
         go_on=process.go_on,
@@ -242,7 +243,7 @@ def _watch(
     """Have the service follow its file."""
     path = config.source
     assert path is not None
-    log = service.gateway.log
+    log = service.current.runtime.log
     reloader = Reloader(
         path,
         lambda read: _load(path, read),
@@ -274,8 +275,8 @@ def _log_observer(twistd: Mapping[str, Any] | None, reactor: Any) -> LogObserver
     )
 
 
-def _log_by(log: LogObserver, gateway: Gateway, secrets: Collection[Secret]) -> None:
-    log.use(gateway.config.logging, secrets)
+def _log_by(log: LogObserver, generation: Generation, secrets: Collection[Secret]) -> None:
+    log.use(generation.config.logging, secrets)
 
 
 def _settle_log(log: LogObserver, reactor: Any) -> None:
@@ -302,11 +303,11 @@ def attach_logins(service: GatewayService, reactor: Any) -> None:
     # Not at the top: most users have no login, and its libraries are slow to load.
     from ampproxy.credentials.oauth.service import Logins
 
-    around = service.gateway.around
+    runtime = service.current.runtime
     chance = random.SystemRandom().random
     service.attach(
         lambda config: Logins(
-            config, reactor, around.client.send, around.log, wall=around.wall, random=chance
+            config, reactor, runtime.client.send, runtime.log, wall=runtime.wall, random=chance
         )
     )
 
@@ -325,7 +326,7 @@ def build(
     discover: bool = False,
     observers: tuple[Observer, ...] = (),
     brief: bool = False,
-    in_force: tuple[Callable[[Gateway, Collection[Secret]], None], ...] = (),
+    in_force: tuple[Callable[[Generation, Collection[Secret]], None], ...] = (),
     inherited: Inherited | None = None,
     generation: int = 1,
 ) -> GatewayService:
@@ -351,7 +352,7 @@ def build(
         client, reactor, ModelCache(cache), log, wall=time.time, random=random.SystemRandom().random
     )
     ledger = None if state is None else _ledger(state, reactor, log)
-    surroundings = Surroundings(
+    runtime = Runtime(
         clock=reactor,
         client=client,
         environ=os.environ if environ is None else environ,
@@ -369,17 +370,17 @@ def build(
         workers=Workers(_in_thread(reactor)),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
-        in_force=in_force if ledger is None else (*in_force, partial(_keep_by, ledger)),
     )
     return GatewayService(
         config,
-        surroundings,
+        runtime,
         reactor,
         listen,
         discovery if discover else None,
         ledger,
         inherited=inherited,
         generation=generation,
+        in_force=in_force if ledger is None else (*in_force, partial(_keep_by, ledger)),
     )
 
 
@@ -415,9 +416,9 @@ def _in_thread(reactor: Any) -> Callable[[Callable[[], Any]], Deferred[Any]]:
     return lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
 
-def _keep_by(ledger: Recorder, gateway: Gateway, secrets: Collection[Secret]) -> None:
+def _keep_by(ledger: Recorder, generation: Generation, secrets: Collection[Secret]) -> None:
     """Keep what the configuration in force wants kept."""
-    ledger.configure(gateway.config.ledger, Redactor(secrets).text)
+    ledger.configure(generation.config.ledger, Redactor(secrets).text)
 
 
 def _check_proxies(config: Config) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("metrics",),
     ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "demo", "doctor"),
     ("resources",),
+    ("generation",),
+    ("runtime",),
+    ("server",),
     ("relay",),
     ("providers",),
     ("upstream", "credentials", "credits", "clients"),
@@ -34,7 +38,7 @@ PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", "cat
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("resources", "demo", "cli"),
+    "twisted.web.server": ("server", "resources", "demo", "cli"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 
@@ -131,6 +135,53 @@ def test_dialects_have_one_floor_plan(folder: Path) -> None:
     names = {path.stem for path in folder.glob("*.py")}
     assert names >= FLOOR_PLAN
     assert not [name for name in names if name.startswith(("parse_", "render_", "stream_p", "stream_r"))]
+
+
+def imported_at_once(body: Iterable[ast.AST], known: Collection[str]) -> Iterator[str]:
+    """What a module imports when it is loaded: not in its functions, nor for the type checker alone."""
+    for node in body:
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for name in node.names:
+                inner = f"{node.module}.{name.name}"
+                yield inner if inner in known else node.module
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            yield from imported_at_once(node.orelse, known)
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            yield from imported_at_once(ast.iter_child_nodes(node), known)
+
+
+def circle(trees: Mapping[str, ast.Module]) -> list[str]:
+    """Modules each of which imports the next, the last being the first; empty: there is no such circle."""
+    arrows = {module: set(imported_at_once(tree.body, trees)) - {module} for module, tree in trees.items()}
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+@pytest.mark.parametrize(
+    ("texts", "found"),
+    [
+        (("import b", "import a"), True),
+        (("import b", "from c import x", "if x:\n    import a"), True),
+        (("import b", "try:\n    import a\nexcept ImportError:\n    pass"), True),
+        (("import b", "class B:\n    import a"), True),
+        (("import b", "from c import x", "import d"), False),
+        (("import b", "def late():\n    import a"), False),
+        (("import b", "if TYPE_CHECKING:\n    import a\nelse:\n    import c"), False),
+    ],
+)
+def test_circles_are_found(texts: tuple[str, ...], found: bool) -> None:
+    """Directly and by way of others, but not in functions, nor for the type checker."""
+    assert bool(circle({name: ast.parse(text) for name, text in zip("abcd", texts, strict=False)})) == found
+
+
+def test_no_circles() -> None:
+    """Modules can be read, and loaded, from the bottom up."""
+    assert circle({f"ampproxy.{name}": ast.parse(path.read_text()) for name, path in sources()}) == []
 
 
 def test_files_stay_small() -> None:

@@ -13,7 +13,7 @@ from twisted.logger import ILogObserver
 
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
-from ampproxy.resources.gateway import Gateway
+from ampproxy.generation import Generation
 from ampproxy.tap import build
 from ampproxy.wire.redact import Secret
 from tests.credentials.oauth.doubles import login_file
@@ -31,9 +31,9 @@ def test_every_change(tmp_path: Path) -> None:
     heard: list[set[str]] = []
     configs: list[Config] = []
 
-    def hear(gateway: Gateway, secrets: Collection[Secret]) -> None:
+    def hear(generation: Generation, secrets: Collection[Secret]) -> None:
         heard.append({secret.reveal() for secret in secrets})
-        configs.append(gateway.config)
+        configs.append(generation.config)
 
     amp = tmp_path / ".local" / "share" / "amp" / "secrets.json"
     amp.parent.mkdir(parents=True)

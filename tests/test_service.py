@@ -76,7 +76,7 @@ class Serving(unittest.TestCase):
 
     def connect_timeout(self) -> float:
         """Seconds that a request to the account may take to connect."""
-        self.service.gateway.client.send("GET", "http://127.0.0.1:1/", Headers())
+        self.service.current.runtime.client.send("GET", "http://127.0.0.1:1/", Headers())
         timeout: float = self.reactor.tcpClients[-1][3]
         return timeout
 
@@ -89,7 +89,7 @@ class Serving(unittest.TestCase):
 
     def test_proxies_that_are_gone(self) -> None:
         """Nothing is kept of a proxy that the configuration does not name any more."""
-        client = self.service.gateway.client
+        client = self.service.current.runtime.client
         for number in range(5):
             proxy = f"http://127.0.0.1:{number + 1}"
             self.service.use(self.config(f"{CONFIG}proxy-url: '{proxy}'\n"))
@@ -98,14 +98,15 @@ class Serving(unittest.TestCase):
 
     def test_defect(self) -> None:
         """If anything goes wrong on the way, nothing has changed: no setting, no port, no number."""
-        before = self.service.gateway, self.service.site.resource, self.service.ports
+        before = self.service.current, self.service.site.resource, self.service.ports
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         text = CONFIG.replace("port: 0", f"port: {port}") + "timeouts: {connect: 3s}\n"
-        with patch("ampproxy.service.Gateway", side_effect=KeyError("a defect")), self.assertRaises(KeyError):
+        fails = patch("ampproxy.service.Generation", side_effect=KeyError("a defect"))
+        with fails, self.assertRaises(KeyError):
             self.service.use(self.config(text))
-        self.assertEqual((self.service.gateway, self.service.site.resource, self.service.ports), before)
+        self.assertEqual((self.service.current, self.service.site.resource, self.service.ports), before)
         self.assertEqual(self.service.generation, 1)
         self.assertEqual(self.connect_timeout(), 10.0)
         self.reactor.advance(1)
@@ -114,11 +115,11 @@ class Serving(unittest.TestCase):
 
     def test_defect_in_telling(self) -> None:
         """A defect in what is only told keeps nothing from coming in force."""
-        self.service._around = replace(self.service._around, in_force=(lambda *_: 1 / 0,))
+        self.service._in_force = (lambda *_: 1 / 0,)
         with patch("ampproxy.service.changes", side_effect=KeyError("a defect")):
             self.assertEqual(self.service.use(self.config(CONFIG.replace("client-key", "other"))), ())
         self.assertEqual(self.service.site.generation, 2)
-        self.assertTrue(self.service.gateway.guard.knows(b"other"))
+        self.assertTrue(self.service.current.guard.knows(b"other"))
         self.assertEqual(len([line for line in self.said() if "A defect met" in line]), 2)
 
     def test_taken_address(self) -> None:
@@ -128,7 +129,7 @@ class Serving(unittest.TestCase):
             with self.assertRaises(ConfigError) as caught:
                 self.service.use(self.config(text))
         self.assertTrue(caught.exception.complaints[0].startswith(f"{self.folder}/config.yaml:2: port: "))
-        self.assertTrue(self.service.gateway.guard.knows(b"client-key"))
+        self.assertTrue(self.service.current.guard.knows(b"client-key"))
 
     def test_keys_removed_from_an_open_port(self) -> None:
         """A port that others can reach is never left without keys."""
@@ -145,7 +146,7 @@ class Serving(unittest.TestCase):
         with self.assertRaises(ConfigError) as caught:
             self.service.use(self.config(CONFIG.replace("api-keys", "ignored")))
         self.assertIn("api-keys", caught.exception.complaints[0])
-        self.assertFalse(self.service.gateway.guard.open)
+        self.assertFalse(self.service.current.guard.open)
         told = self.service.use(self.config(CONFIG.replace("port: 0", "port: 1")))
         self.assertEqual(told, ("port: 0 -> 1 (without effect: --listen says where to listen)",))
 
@@ -156,13 +157,13 @@ class Serving(unittest.TestCase):
         with self.assertRaises(ConfigError) as caught:
             self.service.use(self.config(lost))
         self.assertIn(f"{self.folder}/config.yaml:1: api-keys: is gone", caught.exception.complaints[0])
-        self.assertFalse(self.service.gateway.guard.open)
+        self.assertFalse(self.service.current.guard.open)
         self.assertEqual(self.service.generation, 1)
         self.service.use(self.config(lost + "api-keys: []\n"))
-        self.assertTrue(self.service.gateway.guard.open)
+        self.assertTrue(self.service.current.guard.open)
         # And what was open may stay so without saying it again.
         self.service.use(self.config(lost))
-        self.assertTrue(self.service.gateway.guard.open)
+        self.assertTrue(self.service.current.guard.open)
 
     def test_open_is_told(self) -> None:
         """That everybody is served stands in the log: at the start, and when it becomes so, once."""
@@ -191,7 +192,8 @@ class Serving(unittest.TestCase):
         attach_logins(self.service, self.reactor)
         self.assertEqual(self.logins(), ["one@a.test"])
         two = self.config(f"{CONFIG}auth-dir: {self.folder}/two\n")
-        with patch("ampproxy.service.Gateway", side_effect=KeyError("a defect")), self.assertRaises(KeyError):
+        fails = patch("ampproxy.service.Generation", side_effect=KeyError("a defect"))
+        with fails, self.assertRaises(KeyError):
             self.service.use(two)
         self.assertEqual(self.logins(), ["one@a.test"])
         self.service.use(two)
@@ -201,7 +203,7 @@ class Serving(unittest.TestCase):
     def logins(self) -> list[str]:
         return [
             account.label.rpartition(":")[2]
-            for account in self.service.gateway.config.accounts
+            for account in self.service.current.config.accounts
             if account.token is not None
         ]
 
@@ -212,7 +214,7 @@ class Serving(unittest.TestCase):
         self.service.use(self.config(text))
         attach_logins(self.service, self.reactor)
         self.service.use(self.config(text + "oauth: {claude: {base-url: 'http://127.0.0.1:2'}}\n"))
-        urls = [account.base_url for account in self.service.gateway.config.accounts if account.token]
+        urls = [account.base_url for account in self.service.current.config.accounts if account.token]
         self.assertEqual(urls, ["http://127.0.0.1:2"])
 
     def test_nothing_of_the_old_one_stays(self) -> None:
@@ -222,7 +224,7 @@ class Serving(unittest.TestCase):
         import gc
         import weakref
 
-        gone = weakref.ref(self.service.gateway)
+        gone = weakref.ref(self.service.current)
         gc.disable()
         self.addCleanup(gc.enable)
         self.service.use(self.config(CONFIG))
@@ -230,7 +232,7 @@ class Serving(unittest.TestCase):
 
     def test_leaving(self) -> None:
         """A process that another one replaced ends when the last of its exchanges does."""
-        running = self.service.gateway.around.running
+        running = self.service.current.runtime.running
         request = Request()
         running.begin(request)
         left = self.start(lambda: self.service.leave(7))
@@ -245,7 +247,7 @@ class Serving(unittest.TestCase):
     def test_leaving_takes_too_long(self) -> None:
         """What has not ended by then is told why it is cut off."""
         request = Request()
-        self.service.gateway.around.running.begin(request)
+        self.service.current.runtime.running.begin(request)
         left = self.start(lambda: self.service.leave(7))
         self.reactor.pump([1.0] * 600)
         self.reactor.pump([0.1] * 20)
@@ -256,7 +258,7 @@ class Serving(unittest.TestCase):
     def test_told_to_hurry(self) -> None:
         """What is cut off because nobody waits any longer is not told that it took too long."""
         request = Request()
-        self.service.gateway.around.running.begin(request)
+        self.service.current.runtime.running.begin(request)
         left = self.start(lambda: self.service.leave(7))
         self.reactor.advance(3)
         self.service.hurry()
@@ -267,7 +269,7 @@ class Serving(unittest.TestCase):
 
     def test_reload_while_leaving(self) -> None:
         """The log tells the configuration of a process that another one replaced from the service's."""
-        self.service.gateway.around.running.begin(Request())
+        self.service.current.runtime.running.begin(Request())
         self.start(lambda: self.service.leave(7))
         self.service.use(self.config("port: 0\napi-keys: [k]\n"))
         text = formatEvent(self.events[-1])
@@ -277,8 +279,8 @@ class Serving(unittest.TestCase):
         """An account that rests serves again when its owner says that it is not to rest; no other reload
         ends a rest.
         """
-        state = self.service.gateway.around.pool_state
-        (account,) = self.service.gateway.config.accounts
+        state = self.service.current.runtime.pool_state
+        (account,) = self.service.current.config.accounts
         verdict = Verdict(action=Action.REST_MODEL, reason="is rate limited", rest=600)
         state.health(state.identity(account)).failed(("a", "m", "c"), verdict, 1.0, 2.0, 600)
 
@@ -316,16 +318,16 @@ class Numbers(Serving):
         self.assertEqual(self.service.use_read(self.config(CONFIG)), ())
         self.assertEqual(self.service.generation, 1)
         self.assertEqual(self.said(), ["Configuration {generation} is in force still: nothing has changed"])
-        gateway = self.service.gateway
+        generation = self.service.current
         # Complaints name lines, so that these have to be those of the file.
         self.service.use_read(self.config("\n" + CONFIG))
         self.assertEqual(self.service.generation, 2)
-        self.assertIsNot(self.service.gateway, gateway)
+        self.assertIsNot(self.service.current, generation)
 
     def test_logins_before_the_start(self) -> None:
         """What is put together before it serves is the first configuration, told once, when it serves."""
         service = self.make(CONFIG)
-        login = replace(service.gateway.config.accounts[0], label="claude:me")
+        login = replace(service.current.config.accounts[0], label="claude:me")
         service.use_logins((login,))
         self.assertEqual(service.generation, 1)
         self.assertNotIn("Configuration", "".join(self.said()))

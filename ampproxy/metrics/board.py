@@ -14,10 +14,10 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.samples import Sample
 from twisted.internet.interfaces import IReactorTime
 
+from ampproxy.generation import Generation
 from ampproxy.metrics.exchanges import ExchangeMetrics
 from ampproxy.metrics.lag import Lag
 from ampproxy.metrics.state import StateCollector
-from ampproxy.resources.gateway import Gateway
 
 #: The kind of text that every Prometheus reads.
 PLAIN = "text/plain; version=0.0.4; charset=utf-8"
@@ -39,7 +39,7 @@ class Board:
     def __init__(
         self,
         clock: IReactorTime,
-        gateway: Callable[[], Gateway],
+        generation: Callable[[], Generation],
         logged: Mapping[str, int],
         longest: Callable[[], float] = float,
     ) -> None:
@@ -58,7 +58,7 @@ class Board:
             "The longest turn of the reactor so far, of those that were too long.",
             registry=self.registry,
         ).set_function(longest)
-        self.registry.register(StateCollector(gateway, logged))
+        self.registry.register(StateCollector(generation, logged))
         ProcessCollector(registry=self.registry)
 
     def shown(self, accept: str, *, names: bool) -> tuple[bytes, str]:

@@ -11,12 +11,12 @@ from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Config, Metrics
+from ampproxy.generation import Generation
 from ampproxy.listen import describe
 from ampproxy.metrics.stalls import Stalls
 from ampproxy.relay.record import ExchangeRecord
-from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.metrics import MetricsResource
-from ampproxy.resources.site import GatewaySite
+from ampproxy.server.site import GatewaySite
 from ampproxy.wire.redact import Secret
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class MetricsService:
         self._log = log
         self._logged = logged
         self._stalls = stalls
-        self._gateway: Gateway | None = None
+        self._generation: Generation | None = None
         self._settings = Metrics(enable=False)
         self._board: Board | None = None
         self._records: list[ExchangeRecord] = []
@@ -67,13 +67,13 @@ class MetricsService:
         if len(self._records) >= self._most:
             self._count()
 
-    def use(self, gateway: Gateway, secrets: Collection[Secret] = ()) -> None:
+    def use(self, generation: Generation, secrets: Collection[Secret] = ()) -> None:
         """Another configuration is in force."""
         del secrets  # nothing of what is shown can hold one
-        self._gateway = gateway
+        self._generation = generation
         if self._stalls is not None:
-            self._stalls.use(gateway.config.logging.stall)
-        settings, before = gateway.config.metrics, self._settings
+            self._stalls.use(generation.config.logging.stall)
+        settings, before = generation.config.metrics, self._settings
         self._settings = settings
         if not self._running:
             return
@@ -81,7 +81,7 @@ class MetricsService:
             self._close()
             self._open_when_closed()
         else:
-            self._configure(gateway)
+            self._configure(generation)
 
     def start(self) -> None:
         """Listen, if that is wanted; and watch the reactor, in any case."""
@@ -103,10 +103,10 @@ class MetricsService:
         self._closing.addCallback(lambda _: self._open())
 
     def _open(self) -> None:
-        gateway = self._gateway
+        generation = self._generation
         if not self._running or self.port is not None or self._retry is not None:
             return
-        if gateway is None or not self._settings.enable:
+        if generation is None or not self._settings.enable:
             self._drop()
             return
         if self._board is None:
@@ -114,41 +114,41 @@ class MetricsService:
             from ampproxy.metrics.board import Board
 
             self._board = Board(self._reactor, self._current, self._logged, self._longest)
-        self._configure(gateway)
+        self._configure(generation)
         self._board.lag.start()
         self._most = _BATCH
         self._listen()
 
-    def _current(self) -> Gateway:
-        assert self._gateway is not None
-        return self._gateway
+    def _current(self) -> Generation:
+        assert self._generation is not None
+        return self._generation
 
     def _longest(self) -> float:
         return 0.0 if self._stalls is None else self._stalls.longest
 
-    def _configure(self, gateway: Gateway) -> None:
-        config = gateway.config
+    def _configure(self, generation: Generation) -> None:
+        config = generation.config
         if self._board is None:
             return
         labels = [account.label for account in config.accounts]
         self._board.exchanges.configure(_named_models(config), labels, config.metrics.max_models)
         if self.port is not None:
             self._site.limits = config.limits
-            self._site.resource = MetricsResource(gateway, self._shown)
+            self._site.resource = MetricsResource(generation, self._shown)
 
     def _listen(self) -> None:
         self._retry = None
-        gateway, board = self._gateway, self._board
-        assert gateway is not None
+        generation, board = self._generation, self._board
+        assert generation is not None
         assert board is not None
-        settings, around = self._settings, gateway.around
+        settings, runtime = self._settings, generation.runtime
         host = "127.0.0.1" if settings.host.lower() == "localhost" else settings.host
         self._site = GatewaySite(
-            MetricsResource(gateway, self._shown),
-            gateway.config.limits,
+            MetricsResource(generation, self._shown),
+            generation.config.limits,
             self._reactor,
-            around.new_id,
-            around.log,
+            runtime.new_id,
+            runtime.log,
         )
         try:
             self.port = port = self._reactor.listenTCP(settings.port, self._site, interface=host)

@@ -12,7 +12,7 @@ from ampproxy import __version__
 from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.report import AccountReport, report
 from ampproxy.errors import GatewayFault
-from ampproxy.resources.gateway import Gateway
+from ampproxy.generation import Generation
 
 #: The states of an account, of which it has one at a time.
 STATES = ("untried", "ready", "resting", "probing", "needs login", "key refused", "failing", "renewing")
@@ -32,21 +32,21 @@ class StateCollector:
     :param logged: how many events of the log there were, by level, from warnings on.
     """
 
-    def __init__(self, gateway: Callable[[], Gateway], logged: Mapping[str, int]) -> None:
-        self._gateway = gateway
+    def __init__(self, generation: Callable[[], Generation], logged: Mapping[str, int]) -> None:
+        self._generation = generation
         self._logged = logged
 
     def collect(self) -> Iterator[Metric]:
         """See ``prometheus_client.registry.Collector``."""
-        gateway = self._gateway()
+        generation = self._generation()
         build = _gauge("ampproxy_build_info", "What runs; always 1.", "version", "python", "twisted")
         build.add_metric([__version__, platform.python_version(), twisted.__version__], 1)
         yield build
-        yield from _under_way(gateway)
-        yield from _accounts(gateway)
-        yield from _logins(gateway)
-        yield from _credits(gateway)
-        yield from _configuration(gateway)
+        yield from _under_way(generation)
+        yield from _accounts(generation)
+        yield from _logins(generation)
+        yield from _credits(generation)
+        yield from _configuration(generation)
         logged = CounterMetricFamily(
             "ampproxy_log_events", "Events of the log from warnings on, told or held back.", labels=["level"]
         )
@@ -55,8 +55,8 @@ class StateCollector:
         yield logged
 
 
-def _under_way(gateway: Gateway) -> Iterable[Metric]:
-    records = list(gateway.around.live.values())
+def _under_way(generation: Generation) -> Iterable[Metric]:
+    records = list(generation.runtime.live.values())
     kinds = dict.fromkeys(("local", "mapped", "amp", "none", "management", "tunnel"), 0)
     for record in records:
         kinds[record.kind] = kinds.get(record.kind, 0) + 1
@@ -69,15 +69,15 @@ def _under_way(gateway: Gateway) -> Iterable[Metric]:
     tunnels = _gauge("ampproxy_open_tunnels", "WebSockets that are open.")
     tunnels.add_metric([], sum(record.kind == "tunnel" for record in flowing))
     held = _gauge("ampproxy_held_bytes", "Request bodies and whole answers that are held.")
-    held.add_metric([], gateway.around.held.total)
+    held.add_metric([], generation.runtime.held.total)
     return exchanges, streams, tunnels, held
 
 
-def _accounts(gateway: Gateway) -> Iterable[Metric]:
-    around = gateway.around
-    wall = around.wall()
-    told = report(gateway.config.accounts, gateway.pool.state, gateway.clock.seconds(), wall)
-    logins = {status.label: status.state for status in around.login_statuses()}
+def _accounts(generation: Generation) -> Iterable[Metric]:
+    runtime = generation.runtime
+    wall = runtime.wall()
+    told = report(generation.config.accounts, generation.pool.state, generation.runtime.clock.seconds(), wall)
+    logins = {status.label: status.state for status in runtime.login_statuses()}
     states = _gauge("ampproxy_account_state", "1 for the state that an account has.", "account", "state")
     rests = _gauge("ampproxy_account_cooldowns", "What rests of an account: its models, or all.", "account")
     seconds = _gauge(
@@ -99,7 +99,7 @@ def _accounts(gateway: Gateway) -> Iterable[Metric]:
     begun = CounterMetricFamily(
         "ampproxy_cooldowns", "Rests of accounts that have begun.", labels=["account", "why"]
     )
-    for (label, why), count in gateway.pool.state.begun.items():
+    for (label, why), count in generation.pool.state.begun.items():
         begun.add_metric([label, why], count)
     return states, rests, seconds, limit, left, begun
 
@@ -109,25 +109,25 @@ def _state(account: AccountReport, logins: Mapping[str, str]) -> str:
     return account.state if login == "ok" else login
 
 
-def _logins(gateway: Gateway) -> Iterable[Metric]:
+def _logins(generation: Generation) -> Iterable[Metric]:
     ends = _gauge(
         "ampproxy_login_token_expiry_timestamp_seconds", "When the token of a login ends.", "account"
     )
-    for status in gateway.around.login_statuses():
+    for status in generation.runtime.login_statuses():
         if status.ends_at is not None and not status.disabled:
             ends.add_metric([status.label], status.ends_at)
     return (ends,)
 
 
-def _credits(gateway: Gateway) -> Iterable[Metric]:
+def _credits(generation: Generation) -> Iterable[Metric]:
     """The daily limits before Amp's credits; those that each client has of its own are not shown."""
     limit = _gauge("ampproxy_credit_limit", "Daily limits of what may go to Amp.", "rule", "unit")
     used = _gauge("ampproxy_credit_used", "What today has used of them.", "rule", "unit")
-    for rule in gateway.config.ampcode.fallback:
+    for rule in generation.config.ampcode.fallback:
         if rule.action != "limit" or rule.per_client:
             continue
         try:
-            spent = gateway.around.allowance.used(rule)
+            spent = generation.runtime.allowance.used(rule)
         except GatewayFault:
             continue
         for unit, most, now in (
@@ -145,8 +145,8 @@ def _named(rule: FallbackRule) -> str:
     return " ".join((",".join(rule.models) or "*", *([",".join(rule.roles)] if rule.roles else ())))
 
 
-def _configuration(gateway: Gateway) -> Iterable[Metric]:
-    status = gateway.around.status()
+def _configuration(generation: Generation) -> Iterable[Metric]:
+    status = generation.runtime.status()
     reload = status.reload
     for name, what, value in (
         ("generation", "How often a configuration was put in force.", status.generation),

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
-from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
-from twisted.logger import Logger
 from twisted.web.http_headers import Headers
 
-from ampproxy.config.schema import Account, Timeouts
+from ampproxy.config.schema import Account
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
 from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream, UpstreamFault, bare
 from ampproxy.model.events import WireError
 from ampproxy.model.loss import Loss
-from ampproxy.providers import Call, Provider
+from ampproxy.providers import Call
 from ampproxy.relay.answer_headers import other_headers, type_of_stream, type_of_whole, useful_headers
-from ampproxy.relay.bridge import Bridge, Bridges, Question
+from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import Departure
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
+from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
-from ampproxy.relay.workers import ANSWER_OBJECTS, Workers, takes_long
+from ampproxy.relay.workers import ANSWER_OBJECTS, takes_long
 from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
-from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import died_unanswered, explain
 from ampproxy.upstream.held import Share
 from ampproxy.wire.redact import LOOKED_AT, Redactor, Secret, printable
@@ -43,43 +40,6 @@ MAX_ERROR = 1024 * 1024
 
 #: Seconds before the second round over all accounts; doubles with each.
 FIRST_PAUSE = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What an exchange needs of its surroundings.
-
-    :param providers: how each account is reached, by its label.
-    :param keepalive: seconds of silence until a waiting client is sent a sign of life; 0 for never.
-    :param proxy_url: the proxy of accounts that name none of their own.
-    :param redactor: knows the secrets that must not come back in a vendor's error.
-    :param max_answer: the largest whole answer that is held, in bytes.
-    :param share: makes what a whole answer takes of the bodies that may be held.
-    :param longest_wait: seconds that a client may be told to wait, whatever the vendor says.
-    :param wall: seconds since the epoch.
-    :param workers: do what takes long.
-    :param rounds: how often all accounts may be tried once more, after a pause.
-    :param patience: seconds that all such pauses of a request may take together.
-    :param everything: whether all of a vendor's answer headers go to the client that can.
-    """
-
-    client: UpstreamClient
-    clock: IReactorTime
-    log: Logger
-    timeouts: Timeouts
-    providers: Mapping[str, Provider]
-    keepalive: float
-    max_answer: int
-    share: Callable[[], Share]
-    longest_wait: float
-    bridges: Bridges
-    redactor: Redactor
-    wall: Callable[[], float]
-    workers: Workers = field(default_factory=Workers)
-    rounds: int = 0
-    patience: float = 0.0
-    everything: bool = False
-    proxy_url: str | None = field(default=None, repr=False)
 
 
 class AccountError(UpstreamFault):
@@ -106,12 +66,13 @@ class Exchange:
     """
 
     def __init__(
-        self, question: Question, downstream: Downstream, record: ExchangeRecord, means: Means
+        self, question: Question, downstream: Downstream, record: ExchangeRecord, settings: ExchangeSettings
     ) -> None:
         self._question = question
         self._downstream = downstream
         self._record = record
-        self._means = means
+        self._settings = settings
+        self._config, self._runtime = settings.config, settings.runtime
         self._departure = Departure(downstream)
         self._attempts: list[Attempt] = []
         self._untold: list[tuple[str, WireError]] = []
@@ -127,10 +88,10 @@ class Exchange:
             vendor tells it, or one error that tells of them all.
         :raises ClientGone: the client left; the upstream was closed.
         """
-        for number in range(self._means.rounds + 1):
+        for number in range(self._config.request_retry + 1):
             if number and not await self._paused(tries, number):
                 break
-            while (offer := tries.next(self._means.clock.seconds())) is not None:
+            while (offer := tries.next(self._runtime.clock.seconds())) is not None:
                 if await self._served(offer, tries):
                     return
         raise self._nobody(tries)
@@ -160,7 +121,7 @@ class Exchange:
         whom the pool has told, it has said why.
         """
         for label, error in self._untold:
-            self._means.log.warn(
+            self._runtime.log.warn(
                 "{account} failed for {model}: {status} {said}",
                 account=label,
                 model=self._question.asked,
@@ -170,15 +131,15 @@ class Exchange:
 
     def _note(self, offer: Offer, failure: ExchangeError, tries: Selection) -> None:
         """An account failed: tell the pool and the log."""
-        means, label = self._means, offer.account.label
+        runtime, label = self._runtime, offer.account.label
         if isinstance(failure, AccountError):
             verdict = failure.verdict
         else:
-            words = means.redactor.known(failure.error.message)
+            words = self._settings.redactor.known(failure.error.message)
             failure.error = msgspec.structs.replace(failure.error, message=words)
             verdict = classify_fault(failure)
         error, verdict = failure.error, said_of(verdict, offer.account)
-        back = tries.failed(verdict, means.clock.seconds(), means.wall())
+        back = tries.failed(verdict, runtime.clock.seconds(), runtime.wall())
         self._attempts.append(Attempt(label, verdict, back, error))
         self._record.attempts.append(_told(offer, failure))
         bare(failure)
@@ -191,26 +152,26 @@ class Exchange:
 
         :raises ClientGone: the client left meanwhile.
         """
-        means = self._means
-        wait = tries.wait(means.clock.seconds())
+        runtime = self._runtime
+        wait = tries.wait(runtime.clock.seconds())
         if wait is None:
             return False
         wait = max(wait, FIRST_PAUSE * 2.0 ** (number - 1))
-        if self._waited + wait > means.patience:
+        if self._waited + wait > self._config.max_retry_interval:
             return False
         self._waited += wait
-        means.log.info(
+        runtime.log.info(
             "No account serves {model} now; the request waits {seconds:.1f} s and tries again",
             model=self._question.asked,
             seconds=wait,
         )
-        await self._departure.guard(deferLater(means.clock, wait))
+        await self._departure.guard(deferLater(runtime.clock, wait))
         tries.again()
         return True
 
     def _nobody(self, tries: Selection) -> ExchangeError:
         """What the client is told when nobody served."""
-        now = self._means.clock.seconds()
+        now = self._runtime.clock.seconds()
         wait, failure = tries.wait(now), self._failure
         asked = {attempt.label for attempt in self._attempts}
         resting = [
@@ -235,7 +196,7 @@ class Exchange:
         self._record.losses = bridge.losses
         answer_header(self._question.headers, self._downstream.responseHeaders, bridge.losses)
         question = self._question
-        call = self._means.providers[offer.account.label].call(
+        call = self._settings.providers[offer.account.label].call(
             question.endpoint,
             offer.upstream_model,
             stream=question.stream,
@@ -245,7 +206,7 @@ class Exchange:
         )
         origin = f"{offer.account.label} ({offer.account.base_url})"
         response = await self._send(call, bridge, offer.account, origin)
-        tries.saw(response.headers, self._means.wall())
+        tries.saw(response.headers, self._runtime.wall())
         if 300 <= response.code < 400:
             await self._collect(response, MAX_ERROR)
             raise UpstreamFault.of(
@@ -262,11 +223,11 @@ class Exchange:
             await self._whole(response, bridge, tries, origin)
 
     async def _bridge(self, offer: Offer) -> Bridge:
-        means, question = self._means, self._question
-        if not means.bridges.take_long(question, offer):
-            return means.bridges(question, offer)
+        bridges, question = self._settings.bridges, self._question
+        if not bridges.take_long(question, offer):
+            return bridges(question, offer)
         made: Bridge = await self._departure.guard(
-            means.workers.run(partial(means.bridges, question, offer), len(question.body))
+            self._runtime.workers.run(partial(bridges, question, offer), len(question.body))
         )
         return made
 
@@ -276,14 +237,16 @@ class Exchange:
         for name, value in call.headers:
             headers.addRawHeader(name, value)
         method, url = call.method.decode(), call.url.decode()
-        means = self._means
-        proxy = account.proxy_url or means.proxy_url
+        config, runtime = self._config, self._runtime
+        proxy = account.proxy_url or config.proxy_url
         for again in (False, True):
-            sending = means.client.send(method, url, headers, BytesProducer(bridge.body), proxy)
+            sending = runtime.client.send(method, url, headers, BytesProducer(bridge.body), proxy)
             if self._record.sent is None:
-                self._record.sent = means.clock.seconds()
+                self._record.sent = runtime.clock.seconds()
             try:
-                return await self._departure.guard(sending.addTimeout(means.timeouts.first_byte, means.clock))
+                return await self._departure.guard(
+                    sending.addTimeout(config.timeouts.first_byte, runtime.clock)
+                )
             except (ClientGone, ExchangeError):
                 raise
             except Exception as error:
@@ -309,7 +272,7 @@ class Exchange:
             # What is the matter its status says, too.
             told = b""
         # Some servers repeat the key that they refuse.
-        text = self._means.redactor.known(told.decode("utf-8", "replace"))
+        text = self._settings.redactor.known(told.decode("utf-8", "replace"))
         if token:
             text = Redactor((token,)).known(text)
         body = text.encode()
@@ -318,9 +281,9 @@ class Exchange:
             for name, values in response.headers.getAllRawHeaders()
         }
         error = bridge.parse_error(response.code, vendor, body)
-        verdict = classify(response.code, error, vendor, body, wall=self._means.wall())
+        verdict = classify(response.code, error, vendor, body, wall=self._runtime.wall())
         if error.retry_after is not None:
-            wait = min(error.retry_after, self._means.longest_wait)
+            wait = min(error.retry_after, self._settings.longest_wait)
             error = msgspec.structs.replace(error, retry_after=wait)
         return AccountError(
             error,
@@ -330,27 +293,27 @@ class Exchange:
         )
 
     async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
-        means, record = self._means, self._record
+        config, runtime, record = self._config, self._runtime, self._record
         stream_filter = bridge.filter()
 
         def on_first() -> None:
-            record.first_byte = means.clock.seconds()
+            record.first_byte = runtime.clock.seconds()
             tries.succeeded()
 
         relay = StreamRelay(
             self._downstream,
             stream_filter,
-            means.clock,
+            runtime.clock,
             error_event=bridge.error_event,
-            keepalive=means.keepalive,
+            keepalive=config.keepalive_seconds,
             on_first=on_first,
-            workers=means.workers,
+            workers=runtime.workers,
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))
         self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])
         self._departure.then(relay.client_left, relay.fail)
         try:
-            await relay.start(response, means.timeouts.idle, inflate=True)
+            await relay.start(response, config.timeouts.idle, inflate=True)
         except ExchangeError as fault:
             raise self._placed(fault, origin, relay.beginning) from None
         finally:
@@ -359,7 +322,7 @@ class Exchange:
             record.losses = (*bridge.losses, *bridge.answer_losses)
 
     async def _whole(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
-        share = self._means.share()
+        share = self._settings.share()
         try:
             await self._answer_whole(response, bridge, tries, origin, share)
         finally:
@@ -368,19 +331,21 @@ class Exchange:
     async def _answer_whole(
         self, response: Any, bridge: Bridge, tries: Selection, origin: str, share: Share
     ) -> None:
-        means, record = self._means, self._record
+        config, runtime, record = self._config, self._runtime, self._record
         told = b""
         try:
-            told = await self._collect(response, means.max_answer, " (setting: limits.max-answer)", share)
-            came = means.clock.seconds()
+            told = await self._collect(
+                response, config.limits.max_answer, " (setting: limits.max-answer)", share
+            )
+            came = runtime.clock.seconds()
             said = partial(_said, bridge, told)
             if takes_long(told, ANSWER_OBJECTS):
-                body, lost = await self._departure.guard(means.workers.run(said, len(told)))
+                body, lost = await self._departure.guard(runtime.workers.run(said, len(told)))
             else:
                 body, lost = said()
         except ExchangeError as fault:
             raise self._placed(fault, origin, told) from None
-        record.first_byte = means.clock.seconds()
+        record.first_byte = runtime.clock.seconds()
         record.busy = record.first_byte - came
         tries.succeeded()
         record.usage = bridge.usage
@@ -401,7 +366,7 @@ class Exchange:
     def _placed(self, fault: ExchangeError, origin: str, beginning: bytes) -> ExchangeError:
         """The fault of an answer that cannot be read, with whose it was and how it begins."""
         if fault.error.code == UNREADABLE or isinstance(fault, TruncatedStream):
-            words = quoted(beginning, self._means.redactor)
+            words = quoted(beginning, self._settings.redactor)
             begins = f" and begins with: {words}" if words else ""
             message = f"{fault.error.message} It came from {origin}{begins}"
             fault.error = msgspec.structs.replace(fault.error, message=message)
@@ -417,17 +382,16 @@ class Exchange:
 
     def _passed_on(self, headers: Headers) -> list[tuple[bytes, bytes]]:
         """A vendor's headers for the client."""
-        means = self._means
-        found = other_headers(headers, means.redactor) if means.everything else []
-        return found + useful_headers(headers, longest_wait=means.longest_wait, wall=means.wall())
+        settings = self._settings
+        found = other_headers(headers, settings.redactor) if self._config.passthrough_headers else []
+        return found + useful_headers(headers, longest_wait=settings.longest_wait, wall=self._runtime.wall())
 
     async def _collect(self, response: Any, limit: int, hint: str = "", share: Share | None = None) -> bytes:
-        means = self._means
         gathering = collect(
             response,
             limit=limit,
-            clock=means.clock,
-            idle=means.timeouts.idle,
+            clock=self._runtime.clock,
+            idle=self._config.timeouts.idle,
             limit_hint=hint,
             idle_hint=IDLE_HINT,
             share=share,

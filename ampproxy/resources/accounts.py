@@ -15,11 +15,14 @@ class AccountsResource(OwnResource):
 
     def tell(self) -> Report:
         """How each is, and how its login is."""
-        gateway = self.gateway
+        generation = self.generation
         told = report(
-            gateway.config.accounts, gateway.pool.state, gateway.clock.seconds(), gateway.around.wall()
+            generation.config.accounts,
+            generation.pool.state,
+            generation.runtime.clock.seconds(),
+            generation.runtime.wall(),
         )
-        logins = {status.label: status for status in gateway.around.login_statuses()}
+        logins = {status.label: status for status in generation.runtime.login_statuses()}
         return Report(tuple(_with_login(account, logins.get(account.label)) for account in told.accounts))
 
 

@@ -17,10 +17,10 @@ from twisted.web.http_headers import Headers
 
 from ampproxy.amp import metadata
 from ampproxy.amp.site import Site
+from ampproxy.generation import Generation
 from ampproxy.relay.filters import Filter, WholeFilter
 from ampproxy.resources.browser import SiteChange
-from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.redact import Secret
 
@@ -106,9 +106,9 @@ def _texts(parameters: bytes) -> Iterator[bytes]:
 class MetadataChange(SiteChange):
     """Keeps the clients here that the actors' description would lead elsewhere."""
 
-    def __init__(self, gateway: Gateway, site: Site) -> None:
+    def __init__(self, generation: Generation, site: Site) -> None:
         super().__init__(site, page=False)
-        self._gateway = gateway
+        self._generation = generation
         self._here = site.here.decode()
 
     def body(self, status: int, headers: Headers) -> Filter | None:
@@ -118,7 +118,7 @@ class MetadataChange(SiteChange):
         return WholeFilter(partial(metadata.keep_here, here=self._here), metadata.LARGEST, self._complain)
 
     def _complain(self) -> None:
-        self._gateway.log.warn(
+        self._generation.runtime.log.warn(
             "The actors' description is larger than {largest} bytes and passes unread: a clientEndpoint in it"
             " may lead the client past the gateway (setting: ampcode.rewrite-client-endpoint)",
             largest=metadata.LARGEST,

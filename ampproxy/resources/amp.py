@@ -11,10 +11,10 @@ from twisted.web.proxy import ReverseProxyResource
 
 from ampproxy.amp.keys import find_key
 from ampproxy.errors import ClientFault, GatewayFault
+from ampproxy.generation import Generation
 from ampproxy.relay.forward import Change
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.actors import MetadataChange, bears_key, is_metadata, needs_no_key, with_token
-from ampproxy.resources.admission import admit_client, client_of_page
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource
 from ampproxy.resources.browser import (
     SiteChange,
@@ -24,14 +24,14 @@ from ampproxy.resources.browser import (
     is_part,
     site_for,
 )
-from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.guard import Client, credentials
 from ampproxy.resources.management import amp_request, amp_url, hand_on
 from ampproxy.resources.notice import notice_route
-from ampproxy.resources.running import GoingOn
-from ampproxy.resources.site import GatewayRequest
 from ampproxy.resources.tunnel import tunnel, wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, disguises_models
+from ampproxy.server.admission import admit_client, client_of_page
+from ampproxy.server.guard import Client, credentials
+from ampproxy.server.running import GoingOn
+from ampproxy.server.site import GatewayRequest
 from ampproxy.upstream.body import PipeProducer
 
 
@@ -47,9 +47,9 @@ class AmpResource(GatewayResource, ReverseProxyResource):
 
     streams_body = True
 
-    def __init__(self, gateway: Gateway, *, keyless: bool = False) -> None:
-        ReverseProxyResource.__init__(self, gateway.amp_origin, 443, b"", gateway.clock)
-        GatewayResource.__init__(self, gateway)
+    def __init__(self, generation: Generation, *, keyless: bool = False) -> None:
+        ReverseProxyResource.__init__(self, generation.amp_origin, 443, b"", generation.runtime.clock)
+        GatewayResource.__init__(self, generation)
         self._keyless = self.opened_by_links = keyless
 
     def getChild(self, path: bytes, request: Any) -> AmpResource:
@@ -66,7 +66,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
                 "This path can be read as one below /api/provider/: write it in lower case, and nothing in it"
                 " encoded twice.",
             )
-        config = self.gateway.config.ampcode
+        config = self.generation.config.ampcode
         if not config.upstream_url:
             raise GatewayFault.of(
                 "unavailable",
@@ -79,7 +79,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
                 "Access denied: management routes are restricted to localhost"
                 " (setting: ampcode.restrict-management-to-localhost).",
             )
-        if request.path.startswith(b"/actors/") and bears_key(request, self.gateway.guard.knows):
+        if request.path.startswith(b"/actors/") and bears_key(request, self.generation.guard.knows):
             raise ClientFault.of(
                 "permission",
                 "A client key of this gateway stands in the token or the parameters of a connection to an"
@@ -98,7 +98,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
     def _notice(self, request: GatewayRequest) -> None:
         upgrade = wants_upgrade(request)
         if upgrade or not self._is_page(request):
-            notice_route(self.gateway, request, upgrade=upgrade)
+            notice_route(self.generation, request, upgrade=upgrade)
 
     def _identify(self, request: GatewayRequest) -> Client | Deferred[Any] | None:
         upgrade = wants_upgrade(request)
@@ -107,8 +107,8 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         if self._is_page(request) and not upgrade:
             # Open to everybody who reaches the port, and therefore without the owner's key, or whoever does
             # would read the owner's threads. What talks on behind an upgrade is not a page.
-            return client_of_page(self.gateway, request)
-        return admit_client(self.gateway, request)
+            return client_of_page(self.generation, request)
+        return admit_client(self.generation, request)
 
     def _is_page(self, request: GatewayRequest) -> bool:
         """Whether a browser asks: for a page, or for what a page of the site needs to be one."""
@@ -132,14 +132,14 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         return (
             self._keyless
             and not upgrade
-            and self.gateway.config.ampcode.browser_pages == "redirect"
+            and self.generation.config.ampcode.browser_pages == "redirect"
             and request.method in (b"GET", b"HEAD")
             and not has_credentials(request)
         )
 
     async def _redirect(self, request: GatewayRequest, record: ExchangeRecord) -> None:
         headers = request.responseHeaders
-        headers.setRawHeaders(b"Location", [amp_url(self.gateway, request).encode("ascii")])
+        headers.setRawHeaders(b"Location", [amp_url(self.generation, request).encode("ascii")])
         headers.setRawHeaders(b"Cache-Control", [b"no-store"])
         headers.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         record.status = 302
@@ -148,26 +148,26 @@ class AmpResource(GatewayResource, ReverseProxyResource):
     async def _hand_on(
         self, request: GatewayRequest, record: ExchangeRecord, upgrade: bool
     ) -> GoingOn | None:
-        gateway = self.gateway
+        generation = self.generation
         url, headers = self._outgoing(request, upgrade)
         change = self._change(request)
         if upgrade:
-            return await tunnel(gateway, request, record, url, headers, change)
+            return await tunnel(generation, request, record, url, headers, change)
         body = request.body if request.length != 0 else None
         assert body is None or isinstance(body, PipeProducer)
-        await hand_on(gateway, request, record, url, headers, body, change)
+        await hand_on(generation, request, record, url, headers, body, change)
         return None
 
     def _outgoing(self, request: GatewayRequest, upgrade: bool) -> tuple[str, Headers]:
-        gateway = self.gateway
+        generation = self.generation
         keep = (*self._kept(request, upgrade), *((b"upgrade",) if upgrade else ()))
-        url, headers = amp_request(gateway, request, request.client_key, keep)
-        token = gateway.config.ampcode.actor_token
+        url, headers = amp_request(generation, request, request.client_key, keep)
+        token = generation.config.ampcode.actor_token
         if token is not None and request.path.startswith(b"/actors/"):
             url = with_token(request, url, headers, token, upgrade=upgrade)
-        site = site_for(gateway, request)
+        site = site_for(generation, request)
         if site is not None:
-            as_from_the_site(gateway, request, headers, site, page=self._is_page(request))
+            as_from_the_site(generation, request, headers, site, page=self._is_page(request))
         return url, headers
 
     def _kept(self, request: GatewayRequest, upgrade: bool) -> Collection[bytes]:
@@ -177,16 +177,16 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         if not needs_no_key(request, upgrade=upgrade):
             return ()
         came = credentials(request.requestHeaders, b"")
-        if find_key(came) is not None or any(map(self.gateway.guard.knows, came)):
+        if find_key(came) is not None or any(map(self.generation.guard.knows, came)):
             return ()
         return (b"authorization",)
 
     def _change(self, request: GatewayRequest) -> Change | None:
-        site = site_for(self.gateway, request)
+        site = site_for(self.generation, request)
         if site is None:
             return None
-        if is_metadata(request) and self.gateway.config.ampcode.rewrite_client_endpoint:
-            return MetadataChange(self.gateway, site)
+        if is_metadata(request) and self.generation.config.ampcode.rewrite_client_endpoint:
+            return MetadataChange(self.generation, site)
         return SiteChange(site, page=self._keyless and not is_part(request))
 
 
@@ -195,12 +195,12 @@ class OtherPage(AmpResource):
     pictures, the next page of a sign-in. For everybody else it is not there.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
-        super().__init__(gateway, keyless=True)
+    def __init__(self, generation: Generation) -> None:
+        super().__init__(generation, keyless=True)
 
     def admit(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only a browser that shows Amp's pages, or whose user opens one."""
-        config = self.gateway.config.ampcode
+        config = self.generation.config.ampcode
         shown = config.upstream_url and config.browser_pages == "proxy"
         by = fetch_site(request)
         opened = by == b"none" and request.requestHeaders.hasHeader(b"cookie")

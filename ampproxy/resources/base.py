@@ -11,12 +11,12 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
 from ampproxy.errors import ClientFault, ClientGone, ExchangeError, bare
+from ampproxy.generation import Generation
 from ampproxy.model.events import WireError
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
-from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.guard import ANYBODY
-from ampproxy.resources.running import GoingOn
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.guard import ANYBODY
+from ampproxy.server.running import GoingOn
+from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import LOOKED_AT, printable
 
 #: Tells the client where its request went: ``local``, ``mapped``, ``amp``, ``none`` or ``management``.
@@ -38,9 +38,9 @@ class GatewayResource(Resource):
     streams_body = False
     opened_by_links = False
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, generation: Generation) -> None:
         Resource.__init__(self)  # not super(): a proxy resource has arguments of its own
-        self.gateway = gateway
+        self.generation = generation
 
     def admit(self, request: GatewayRequest) -> Deferred[None] | None:
         """Let the request in, by its headers alone.
@@ -62,7 +62,7 @@ class GatewayResource(Resource):
             )
         if request.path_refusal is not None:
             raise request.path_refusal
-        guard = self.gateway.guard
+        guard = self.generation.guard
         page = self.opened_by_links and request.method in (b"GET", b"HEAD")
         guard.check_browser(request.requestHeaders, secure=request.isSecure(), page=page)
         if guard.open and not request.is_local():
@@ -81,7 +81,7 @@ class GatewayResource(Resource):
     def record(self, request: GatewayRequest) -> ExchangeRecord:
         """What will be told of this request."""
         return ExchangeRecord(
-            started=self.gateway.clock.seconds(),
+            started=self.generation.runtime.clock.seconds(),
             method=printable(request.method[:LOOKED_AT].decode("latin-1")),
             path=told_path(request),
             request=request.request_id,
@@ -95,7 +95,7 @@ class GatewayResource(Resource):
         record.status, record.code = refusal.error.status, refusal.error.code or refusal.error.kind
         self.refuse(request, refusal)
         record.bytes_out = request.sentLength
-        self.gateway.end(record, Outcome.REFUSED, refusal.error.message)
+        self.generation.end(record, Outcome.REFUSED, refusal.error.message)
 
     def refuse(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Answer with an error, in the plain form that Amp's control plane reads."""
@@ -107,10 +107,10 @@ class GatewayResource(Resource):
         :param work: may return what goes on when the request has been answered, and will end the record
             itself.
         """
-        gateway = self.gateway
-        running = gateway.around.running
+        generation = self.generation
+        running = generation.runtime.running
         running.begin(request)
-        live = gateway.around.live
+        live = generation.runtime.live
         live[id(record)] = record
         # The coroutine keeps the context in which it begins, through all that it waits for.
         outside = SERVING.set(record.request)
@@ -131,12 +131,12 @@ class GatewayResource(Resource):
         def tell(failure: Failure) -> None:
             error = failure.value
             if isinstance(error, ClientGone):
-                gateway.end(record, Outcome.CLIENT_LEFT)
+                generation.end(record, Outcome.CLIENT_LEFT)
                 return
             if not isinstance(error, ExchangeError):
                 request.processingFailed(failure)
                 record.status, record.code = 500, "internal"
-                gateway.end(record, Outcome.FAILED, type(error).__name__)
+                generation.end(record, Outcome.FAILED, type(error).__name__)
                 return
             record.code = error.error.code or error.error.kind
             if request.startedWriting:
@@ -147,11 +147,11 @@ class GatewayResource(Resource):
                 record.status = error.error.status
                 self.refuse(request, error)
                 record.bytes_out = request.sentLength
-            gateway.end(record, outcome, error.error.message)
+            generation.end(record, outcome, error.error.message)
 
         def succeeded(going_on: GoingOn | None) -> None:
             if going_on is None:
-                gateway.end(record, Outcome.COMPLETED)
+                generation.end(record, Outcome.COMPLETED)
             else:
                 running.go_on(going_on)
 
@@ -164,7 +164,7 @@ class GatewayResource(Resource):
 
         done.addCallbacks(succeeded, failed)
         done.addErrback(
-            lambda failure: gateway.log.failure(
+            lambda failure: generation.runtime.log.failure(
                 "A defect met while ending an exchange", failure, request=record.request
             )
         )

@@ -6,17 +6,17 @@ from twisted.web.http_headers import Headers
 
 from ampproxy.amp import cookies
 from ampproxy.amp.site import Site, is_text
+from ampproxy.generation import Generation
 from ampproxy.relay.filters import Filter, SiteFilter
-from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.headers import CREDENTIALS, Header, strip_query
 
 #: Answers whose body is none, or a part of one.
 _NO_WHOLE_BODY = frozenset((204, 205, 206, 304))
 
 
-def site_for(gateway: Gateway, request: GatewayRequest) -> Site | None:
+def site_for(generation: Generation, request: GatewayRequest) -> Site | None:
     """Amp's site as it looks from the address that the client used.
 
     A proxy on this machine that speaks HTTPS in our place says so in ``X-Forwarded-Proto``.
@@ -25,7 +25,7 @@ def site_for(gateway: Gateway, request: GatewayRequest) -> Site | None:
     tls = request.isSecure() or (
         request.has_local_peer() and request.requestHeaders.getRawHeaders(b"x-forwarded-proto") == [b"https"]
     )
-    return gateway.site(f"{'https' if tls else 'http'}://{host[0].decode('ascii', 'replace')}")
+    return generation.site(f"{'https' if tls else 'http'}://{host[0].decode('ascii', 'replace')}")
 
 
 def has_credentials(request: GatewayRequest) -> bool:
@@ -53,7 +53,7 @@ def is_part(request: GatewayRequest) -> bool:
 
 
 def as_from_the_site(
-    gateway: Gateway, request: GatewayRequest, headers: Headers, site: Site, *, page: bool
+    generation: Generation, request: GatewayRequest, headers: Headers, site: Site, *, page: bool
 ) -> None:
     """Have a request look to the upstream as if its own pages had sent it: that is what it checks.
 
@@ -72,7 +72,7 @@ def as_from_the_site(
         there = site.there(referer)
         if there is not None:
             path, mark, query = there.partition(b"?")
-            query = strip_query(query, client_keys_in(gateway, request, query))
+            query = strip_query(query, client_keys_in(generation, request, query))
             headers.setRawHeaders(b"Referer", [path + (mark + query if query else b"")])
 
 

@@ -8,7 +8,7 @@ import msgspec
 
 from ampproxy.errors import ClientFault
 from ampproxy.resources.base import GatewayResource
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.site import GatewayRequest
 
 
 class ReloadResource(GatewayResource):
@@ -23,7 +23,7 @@ class ReloadResource(GatewayResource):
             raise ClientFault.of("permission", "The service is managed from the gateway's own machine only.")
         if any(map(request.requestHeaders.hasHeader, (b"origin", b"sec-fetch-site"))):
             raise ClientFault.of("permission", "The service is not managed from web pages.")
-        self.gateway.guard.admit(request.requestHeaders, request.query)
+        self.generation.guard.admit(request.requestHeaders, request.query)
         if request.postpath:
             raise ClientFault.of("not_found", "There is nothing below it.")
         if request.method != b"POST":
@@ -32,7 +32,7 @@ class ReloadResource(GatewayResource):
 
     def render(self, request: GatewayRequest) -> Any:
         """Do it, and tell: 200, or 409 if the file is wrong and the configuration the one before."""
-        report = self.gateway.around.reload()
+        report = self.generation.runtime.reload()
         if report is None:
             raise ClientFault.of("not_found", "The configuration came from no file.")
         request.answer(200 if report.ok else 409, msgspec.json.encode(report))

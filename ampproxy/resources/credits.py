@@ -17,22 +17,22 @@ from ampproxy.credits.bound import Unbounded
 from ampproxy.credits.waiting import PATIENCE_TO_SETTLE, when_free
 from ampproxy.dialects.registry import shown_in
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable
+from ampproxy.generation import Generation
 from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.amp import AmpResource
 from ampproxy.resources.base import ROUTE_HEADER, told_path
-from ampproxy.resources.decoding import decoded_body
-from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.guard import Client
 from ampproxy.resources.management import forward_to_amp
-from ampproxy.resources.site import GatewayRequest
 from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.decide import shown
 from ampproxy.routing.fallback import place_of
 from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.routing.told import told
+from ampproxy.server.decoding import decoded_body
+from ampproxy.server.guard import Client
+from ampproxy.server.site import GatewayRequest
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.json import Peek, peek
 from ampproxy.wire.words import counted
@@ -44,8 +44,8 @@ class Spending:
     :param taken: of the daily limits, if there is one.
     """
 
-    def __init__(self, gateway: Gateway, taken: Taken | None) -> None:
-        self._gateway = gateway
+    def __init__(self, generation: Generation, taken: Taken | None) -> None:
+        self._generation = generation
         self._taken = taken
 
     def settle(self, record: ExchangeRecord, usage: Usage | None, failure: BaseException | None) -> None:
@@ -59,20 +59,20 @@ class Spending:
         # What was refused cost nothing; what nobody answered may have.
         sent = record.status < 400 and not isinstance(failure, Unreachable)
         tokens = None if usage is None else total(usage)
-        settle = partial(self._gateway.around.allowance.settle, self._taken, tokens=tokens, sent=sent)
+        settle = partial(self._generation.runtime.allowance.settle, self._taken, tokens=tokens, sent=sent)
         # The client does not wait for this: its answer is complete.
-        waiting = when_free(self._gateway.clock, settle, patience=PATIENCE_TO_SETTLE)
+        waiting = when_free(self._generation.runtime.clock, settle, patience=PATIENCE_TO_SETTLE)
         Deferred.fromCoroutine(waiting).addErrback(self._stays_counted)
 
     def _stays_counted(self, failure: Failure) -> None:
         error = failure.value
         if isinstance(error, ExchangeError):
-            self._gateway.log.error("{message}", message=error.error.message)
+            self._generation.runtime.log.error("{message}", message=error.error.message)
         else:
-            self._gateway.log.failure("A defect met while counting what an exchange used", failure)
+            self._generation.runtime.log.failure("A defect met while counting what an exchange used", failure)
 
 
-async def let_through(gateway: Gateway, request: GatewayRequest, route: Route, most: int) -> Spending:
+async def let_through(generation: Generation, request: GatewayRequest, route: Route, most: int) -> Spending:
     """Let a request through, and take what it may cost.
 
     :param route: of kind ``AMP``.
@@ -84,14 +84,14 @@ async def let_through(gateway: Gateway, request: GatewayRequest, route: Route, m
     """
     rule = route.fallback
     if rule is None or rule.action != "limit":
-        return Spending(gateway, None)
+        return Spending(generation, None)
     client: Client | None = request.client_key
-    take = partial(gateway.around.allowance.take, rule, None if client is None else client.key, most)
+    take = partial(generation.runtime.allowance.take, rule, None if client is None else client.key, most)
     try:
-        taken = await when_free(gateway.clock, take, gone=lambda: request.gone)
+        taken = await when_free(generation.runtime.clock, take, gone=lambda: request.gone)
     except LimitReached as reached:
         raise limit_reached(route, reached) from None
-    return Spending(gateway, taken)
+    return Spending(generation, taken)
 
 
 def total(usage: Usage) -> int:
@@ -100,7 +100,7 @@ def total(usage: Usage) -> int:
 
 
 async def spend(
-    gateway: Gateway,
+    generation: Generation,
     request: GatewayRequest,
     record: ExchangeRecord,
     route: Route,
@@ -119,16 +119,16 @@ async def spend(
     limited = route.fallback is not None and route.fallback.tokens is not None
     try:
         bound = _bound(route, most) if limited else 0
-        spending = await let_through(gateway, request, route, bound)
+        spending = await let_through(generation, request, route, bound)
     except ExchangeError:
         record.kind = RouteKind.NONE.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         raise
-    _tell(gateway, route, record)
+    _tell(generation, route, record)
     failure: BaseException | None = None
     try:
         producer = BytesProducer(body) if body or request.method == b"POST" else None
-        await forward_to_amp(gateway, request, request.client_key, record, producer, meter=meter)
+        await forward_to_amp(generation, request, request.client_key, record, producer, meter=meter)
     except BaseException as error:
         failure = error
         raise
@@ -160,9 +160,9 @@ def _bound(route: Route, most: Callable[[], int]) -> int:
         ) from None
 
 
-def _tell(gateway: Gateway, route: Route, record: ExchangeRecord) -> None:
+def _tell(generation: Generation, route: Route, record: ExchangeRecord) -> None:
     """Every request that costs credits is a warning, with what would avoid it."""
-    gateway.log.warn(
+    generation.runtime.log.warn(
         "forwarding to ampcode.com (uses amp credits): {model}{role}{remedy}",
         model=shown(route.asked) or record.path,
         role=f" for {route.role}" if route.role else "",
@@ -230,13 +230,13 @@ class ProviderPathResource(AmpResource):
     @property
     def streams_body(self) -> bool:  # type: ignore[override]
         """Where everything may pass, nobody needs to look into the body."""
-        return self.gateway.config.ampcode.fallback == ALLOW
+        return self.generation.config.ampcode.fallback == ALLOW
 
     def render(self, request: GatewayRequest) -> Any:
         """Hand it on, if it may be."""
         if self.streams_body:
             if request.method not in (b"GET", b"HEAD"):
-                self.gateway.log.warn(
+                self.generation.runtime.log.warn(
                     "forwarding to ampcode.com (may use amp credits): {path} is none of the model routes that"
                     " are known here",
                     path=told_path(request),
@@ -247,19 +247,19 @@ class ProviderPathResource(AmpResource):
         return self.run(request, record, self._decide(request, record))
 
     async def _decide(self, request: GatewayRequest, record: ExchangeRecord) -> None:
-        gateway = self.gateway
+        generation = self.generation
         if wants_upgrade(request):
             raise ClientFault.of(
                 "permission",
                 "A socket to Amp's models cannot be counted, so ampcode.fallback does not let it through.",
             )
-        body = decoded_body(request, gateway.config.limits.max_body)
+        body = decoded_body(request, generation.config.limits.max_body)
         found = _peek(body)
         # What says nothing has no model answer: the CLI warms a connection up so before it asks.
         silent = request.method in (b"GET", b"HEAD", b"DELETE") and not body
         names = told(request.path, b"{}" if silent else body)
         record.role = role = inferred_role(request, "", found.model or "", found, body)
-        route = gateway.router.unknown(names.models, role, sure=names.sure or silent)
+        route = generation.router.unknown(names.models, role, sure=names.sure or silent)
         record.asked, record.kind = route.asked, route.kind.value
         if route.kind is RouteKind.NONE:
             raise ClientFault.of(
@@ -267,7 +267,7 @@ class ProviderPathResource(AmpResource):
                 f"The gateway does not know {record.path}, and Amp is not asked. {' '.join(route.reasons)}",
                 code="model_not_found",
             )
-        await spend(gateway, request, record, route, body, most=(lambda: 0) if silent else _unknown_cost)
+        await spend(generation, request, record, route, body, most=(lambda: 0) if silent else _unknown_cost)
 
 
 def _unknown_cost() -> NoReturn:

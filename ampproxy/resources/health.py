@@ -8,7 +8,7 @@ import msgspec
 
 from ampproxy.errors import ClientFault
 from ampproxy.resources.base import GatewayResource
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.site import GatewayRequest
 from ampproxy.status import Status
 
 OK = b'{"status":"ok"}'
@@ -38,9 +38,9 @@ class ReadyResource(GatewayResource):
 
     def render(self, request: GatewayRequest) -> Any:
         """Say how the service is."""
-        gateway = self.gateway
-        status = gateway.around.status()
-        guard = gateway.guard
+        generation = self.generation
+        status = generation.runtime.status()
+        guard = generation.guard
         known = guard.open or guard.identify(request.requestHeaders, request.query) is not None
         if not (request.is_local() and known):
             status = Status(status.status, status.generation, status.since)

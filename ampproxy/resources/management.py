@@ -8,20 +8,20 @@ from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 
+from ampproxy.generation import Generation
 from ampproxy.relay.forward import Change, Forward, Meter, forward, pairs
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.base import ROUTE_HEADER
-from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.guard import Client, credentials
-from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.paths import canonical_query
+from ampproxy.server.guard import Client, credentials
+from ampproxy.server.site import GatewayRequest
 from ampproxy.upstream.body import PipeProducer
 from ampproxy.wire.headers import amp_request_headers, strip_query
 from ampproxy.wire.redact import Secret
 
 
 async def forward_to_amp(
-    gateway: Gateway,
+    generation: Generation,
     request: GatewayRequest,
     client: Client | None,
     record: ExchangeRecord,
@@ -33,12 +33,12 @@ async def forward_to_amp(
     :param client: whose upstream key is to be used; ``None``: a path that needs no key, and gets none.
     :param meter: sees the answer go by.
     """
-    url, headers = amp_request(gateway, request, client)
-    await hand_on(gateway, request, record, url, headers, body, meter=meter)
+    url, headers = amp_request(generation, request, client)
+    await hand_on(generation, request, record, url, headers, body, meter=meter)
 
 
 async def hand_on(
-    gateway: Gateway,
+    generation: Generation,
     request: GatewayRequest,
     record: ExchangeRecord,
     url: str,
@@ -61,23 +61,23 @@ async def hand_on(
             url=url,
             headers=headers,
             body=body,
-            origin=gateway.amp_origin,
+            origin=generation.amp_origin,
             record=record,
-            proxy=gateway.config.proxy_url,
+            proxy=generation.config.proxy_url,
             change=change,
             meter=meter,
         ),
         request,
-        client=gateway.client,
-        clock=gateway.clock,
-        first_byte=gateway.config.timeouts.first_byte,
-        idle=gateway.config.timeouts.idle,
+        client=generation.runtime.client,
+        clock=generation.runtime.clock,
+        first_byte=generation.config.timeouts.first_byte,
+        idle=generation.config.timeouts.idle,
         mark=lambda headers: headers.setRawHeaders(ROUTE_HEADER, [record.kind.encode()]),
     )
 
 
 def amp_request(
-    gateway: Gateway, request: GatewayRequest, client: Client | None, keep: Collection[bytes] = ()
+    generation: Generation, request: GatewayRequest, client: Client | None, keep: Collection[bytes] = ()
 ) -> tuple[str, Headers]:
     """The URL and the headers of a request as it goes to the Amp upstream.
 
@@ -88,41 +88,43 @@ def amp_request(
     for name, value in amp_request_headers(pairs(request.requestHeaders), keep=keep):
         headers.addRawHeader(name, value)
     if client is not None:
-        key = client.own or gateway.amp_keys.find(client.key, gateway.clock.seconds())
-        _credential(headers, key, gateway)
-    return amp_url(gateway, request), headers
+        key = client.own or generation.amp_keys.find(client.key, generation.runtime.clock.seconds())
+        _credential(headers, key, generation)
+    return amp_url(generation, request), headers
 
 
-def amp_url(gateway: Gateway, request: GatewayRequest) -> str:
+def amp_url(generation: Generation, request: GatewayRequest) -> str:
     """Where a request goes at the Amp upstream: the path that was decided on, and the query without client
     keys.
     """
-    query = strip_query(request.query, client_keys_in(gateway, request)) if request.query else b""
-    url = gateway.amp_url + request.path.decode("ascii")
+    query = strip_query(request.query, client_keys_in(generation, request)) if request.query else b""
+    url = generation.amp_url + request.path.decode("ascii")
     if query:
         url += "?" + canonical_query(query).decode("ascii")
     return url
 
 
-def client_keys_in(gateway: Gateway, request: GatewayRequest, query: bytes | None = None) -> list[bytes]:
+def client_keys_in(
+    generation: Generation, request: GatewayRequest, query: bytes | None = None
+) -> list[bytes]:
     """The values in a query that are client keys: the ones that must not travel on.
 
     :param query: the request's own where it is not given.
     """
     client: Client | None = request.client_key
     own = None if client is None else client.own
-    if gateway.guard.open and own is None:
+    if generation.guard.open and own is None:
         return []
     came = credentials(Headers(), request.query if query is None else query)
-    return [one for one in came if gateway.guard.knows(one) or (own is not None and own.matches(one))]
+    return [one for one in came if generation.guard.knows(one) or (own is not None and own.matches(one))]
 
 
-def _credential(headers: Headers, key: Secret | None, gateway: Gateway) -> None:
+def _credential(headers: Headers, key: Secret | None, generation: Generation) -> None:
     if key is None:
-        gateway.log.warn(
+        generation.runtime.log.warn(
             "No Amp key is known: the request goes to the Amp upstream without one"
             " (setting: ampcode.upstream-api-key). {complaint}",
-            complaint=gateway.amp_keys.complaint,
+            complaint=generation.amp_keys.complaint,
         )
         return
     value = key.reveal().encode()

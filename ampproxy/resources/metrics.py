@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ampproxy.errors import ClientFault
+from ampproxy.generation import Generation
 from ampproxy.resources.base import GatewayResource
-from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.site import GatewayRequest
 
 
 class MetricsResource(GatewayResource):
@@ -18,14 +18,14 @@ class MetricsResource(GatewayResource):
         second argument with the names of logins, or without.
     """
 
-    def __init__(self, gateway: Gateway, shown: Callable[[str, bool], tuple[bytes, str]]) -> None:
-        super().__init__(gateway)
+    def __init__(self, generation: Generation, shown: Callable[[str, bool], tuple[bytes, str]]) -> None:
+        super().__init__(generation)
         self._shown = shown
 
     def admit(self, request: GatewayRequest) -> None:
         """Only reading, of this path; never for a foreign web page."""
         # Without keys, too: nothing is spent here, and who listens elsewhere has been warned.
-        self.gateway.guard.check_browser(request.requestHeaders, secure=request.isSecure())
+        self.generation.guard.check_browser(request.requestHeaders, secure=request.isSecure())
         if request.path != b"/metrics":
             raise ClientFault.of("not_found", "There is only /metrics here.")
         if request.method not in (b"GET", b"HEAD"):
@@ -35,6 +35,6 @@ class MetricsResource(GatewayResource):
     def render(self, request: GatewayRequest) -> Any:
         """Show them."""
         accept = b",".join(request.requestHeaders.getRawHeaders(b"accept") or ())
-        client = self.gateway.guard.identify(request.requestHeaders, request.query)
+        client = self.generation.guard.identify(request.requestHeaders, request.query)
         body, kind = self._shown(accept.decode("latin-1"), client is not None)
         request.answer(200, body, kind.encode("ascii"))

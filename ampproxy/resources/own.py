@@ -8,7 +8,7 @@ import msgspec
 
 from ampproxy.errors import ClientFault
 from ampproxy.resources.base import GatewayResource
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.site import GatewayRequest
 
 
 class OwnResource(GatewayResource):
@@ -26,7 +26,7 @@ class OwnResource(GatewayResource):
             raise ClientFault.of(
                 "permission", f"The {self.what} are shown on the gateway's own machine only."
             )
-        self.gateway.guard.admit(request.requestHeaders, request.query)
+        self.generation.guard.admit(request.requestHeaders, request.query)
         if request.postpath:
             raise ClientFault.of("not_found", f"There is nothing below the {self.what}.")
         if request.method not in (b"GET", b"HEAD"):
@@ -49,4 +49,4 @@ class UnknownRoutesResource(OwnResource):
 
     def tell(self) -> Any:
         """All of them, those asked for last first."""
-        return self.gateway.around.unknown_routes.routes()
+        return self.generation.runtime.unknown_routes.routes()

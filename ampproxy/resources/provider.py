@@ -16,26 +16,25 @@ from ampproxy.dialects.base import Dialect, ModelInfo
 from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.generation import Generation
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
-from ampproxy.relay.exchange import AccountError, Exchange, Means
+from ampproxy.relay.exchange import AccountError, Exchange
 from ampproxy.relay.forward import Departure, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, REQUEST_OBJECTS, takes_long
-from ampproxy.resources.admission import admit_client
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
-from ampproxy.resources.decoding import decoded_body
-from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.guard import Client
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.notice import notice_client
-from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
-from ampproxy.upstream.held import Share
+from ampproxy.server.admission import admit_client
+from ampproxy.server.decoding import decoded_body
+from ampproxy.server.guard import Client
+from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import sole_members
 from ampproxy.wire.redact import LOOKED_AT
@@ -52,15 +51,15 @@ class ModelResource(GatewayResource):
     :param endpoint: what is asked; or the refusal of a wrong method, which is said in its dialect.
     """
 
-    def __init__(self, gateway: Gateway, endpoint: Endpoint | WrongMethod) -> None:
-        super().__init__(gateway)
+    def __init__(self, generation: Generation, endpoint: Endpoint | WrongMethod) -> None:
+        super().__init__(generation)
         self._endpoint = endpoint
         self._dialect = DIALECTS[endpoint.dialect]
 
     def admit(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only with a client key, and with the right method."""
         super().admit(request)
-        found = admit_client(self.gateway, request)
+        found = admit_client(self.generation, request)
         if isinstance(found, Deferred):
             return found.addCallback(lambda client: self._admitted(request, client))
         self._admitted(request, found)
@@ -69,7 +68,7 @@ class ModelResource(GatewayResource):
     def _admitted(self, request: GatewayRequest, client: Client) -> None:
         request.client_key = client
         if request.path.startswith(AMP_PREFIX):
-            notice_client(self.gateway, request)
+            notice_client(self.generation, request)
         if isinstance(self._endpoint, WrongMethod):
             request.responseHeaders.setRawHeaders(b"Allow", [self._endpoint.allow])
             raise self._endpoint
@@ -99,7 +98,7 @@ class ModelListResource(ModelResource):
         return self.run(request, record, self._list(request, record))
 
     async def _list(self, request: GatewayRequest, record: ExchangeRecord) -> None:
-        models = [ModelInfo(model.id, model.owned_by) for model in self.gateway.router.catalog.models()]
+        models = [ModelInfo(model.id, model.owned_by) for model in self.generation.router.catalog.models()]
         wanted = self._endpoint.model
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [b"local"])
         if self._endpoint.operation is Operation.LIST_MODELS:
@@ -115,9 +114,9 @@ class ModelListResource(ModelResource):
         for model in models:
             if model.id == wanted:
                 return model
-        if self.gateway.router.catalog.find(wanted):
+        if self.generation.router.catalog.find(wanted):
             return ModelInfo(wanted, "ampproxy")
-        raise refusal_of(self.gateway.router.route(wanted, amp=False))
+        raise refusal_of(self.generation.router.route(wanted, amp=False))
 
 
 class GenerateResource(ModelResource):
@@ -128,15 +127,15 @@ class GenerateResource(ModelResource):
     def render(self, request: GatewayRequest) -> Any:
         """Answer it."""
         record = self.record(request)
-        record.show_losses = self.gateway.config.debug
+        record.show_losses = self.generation.config.debug
         return self.run(request, record, self._serve(request, record))
 
     async def _serve(self, request: GatewayRequest, record: ExchangeRecord) -> None:
-        endpoint, gateway = self._endpoint, self.gateway
-        decode = partial(decoded_body, request, gateway.config.limits.max_body)
+        endpoint, generation = self._endpoint, self.generation
+        decode = partial(decoded_body, request, generation.config.limits.max_body)
         plain = not request.requestHeaders.hasHeader(b"content-encoding")
         # How large it becomes nobody knows.
-        body = decode() if plain else await self._apart(request, decode, gateway.config.limits.max_body)
+        body = decode() if plain else await self._apart(request, decode, generation.config.limits.max_body)
         facts = _facts(self._dialect, body)
         asked = endpoint.model if endpoint.model is not None else facts.found.model
         stream = facts.found.stream if endpoint.stream is None else endpoint.stream
@@ -145,7 +144,9 @@ class GenerateResource(ModelResource):
             look = partial(self._from_amp, request, asked or "", facts, body)
             long = takes_long(body, REQUEST_OBJECTS)
             record.role, body = await self._apart(request, look, len(body)) if long else look()
-        route = self._take(gateway.router.route(asked, amp=endpoint.amp, role=record.role), request, record)
+        route = self._take(
+            generation.router.route(asked, amp=endpoint.amp, role=record.role), request, record
+        )
         if route.kind is RouteKind.NONE:
             raise refusal_of(route)
         exhausted: frozenset[str] = frozenset()
@@ -157,7 +158,9 @@ class GenerateResource(ModelResource):
                 if not self._falls_back(route, record, failure):
                     raise
                 exhausted |= {split_suffix(route.served)[0]}
-                route = gateway.router.route(asked, amp=endpoint.amp, role=record.role, exhausted=exhausted)
+                route = generation.router.route(
+                    asked, amp=endpoint.amp, role=record.role, exhausted=exhausted
+                )
                 if route.kind is RouteKind.NONE:
                     raise
                 self._take(route, request, record)
@@ -166,14 +169,14 @@ class GenerateResource(ModelResource):
         if endpoint.operation in (Operation.GENERATE, Operation.EMBED):
             meter = AnswerMeter(self._dialect, stream=stream)
         base = split_suffix(route.asked)[0]
-        await spend(gateway, request, record, route, body, meter, most=lambda: _most(endpoint, base, body))
+        await spend(generation, request, record, route, body, meter, most=lambda: _most(endpoint, base, body))
 
     def _as_decided(self, body: bytes) -> bytes:
         """The body as it goes to Amp: under rules, one that no other reader could find another model in.
 
         :raises ClientFault: that cannot be written.
         """
-        if self.gateway.config.ampcode.fallback == ALLOW:
+        if self.generation.config.ampcode.fallback == ALLOW:
             return body
         try:
             return sole_members(body, ("generationConfig", "generation_config"))
@@ -185,7 +188,7 @@ class GenerateResource(ModelResource):
 
         :raises ClientGone: the client left meanwhile.
         """
-        done: T = await Departure(request).guard(self.gateway.around.workers.run(work, size))
+        done: T = await Departure(request).guard(self.generation.runtime.workers.run(work, size))
         return done
 
     def _from_amp(
@@ -202,7 +205,7 @@ class GenerateResource(ModelResource):
         self._tell(route)
         if route.slow is not None:
             # Without the name, so that the same trouble is the same warning.
-            self.gateway.log.warn(
+            self.generation.runtime.log.warn(
                 "ampcode.model-mappings, line {line}: {pattern} takes too long to compare with a name that"
                 " was asked for; such requests are refused",
                 line=route.slow.line,
@@ -220,7 +223,7 @@ class GenerateResource(ModelResource):
         facts: BodyFacts,
     ) -> None:
         """Have one of a route's accounts answer."""
-        endpoint, gateway = self._endpoint, self.gateway
+        endpoint, generation = self._endpoint, self.generation
         question = Question(
             endpoint=endpoint,
             body=body,
@@ -231,10 +234,10 @@ class GenerateResource(ModelResource):
             route=route,
             facts=facts,
         )
-        tries = gateway.pool.select(
+        tries = generation.pool.select(
             route,
             key=await self._key(request, route, body),
-            most=gateway.config.max_retry_credentials,
+            most=generation.config.max_retry_credentials,
             call=self._call,
             can=self._can,
         )
@@ -244,8 +247,8 @@ class GenerateResource(ModelResource):
                 return
             if endpoint.operation is Operation.OTHER:
                 raise ClientFault.of("not_found", f"{route.served} has no method {endpoint.method} here.")
-            gateway.providers[route.offers[0].account.label].speaks(endpoint)
-        exchange = Exchange(question, request, record, self._means())
+            generation.providers[route.offers[0].account.label].speaks(endpoint)
+        exchange = Exchange(question, request, record, generation.exchanges)
         try:
             await exchange.run(tries)
         except ExchangeError:
@@ -258,7 +261,7 @@ class GenerateResource(ModelResource):
         body is huge it is found beforehand, in a thread.
         """
         key = partial(session_key, request.requestHeaders, body)
-        if len(body) <= HUGE or len(route.offers) < 2 or not self.gateway.config.routing.session_affinity:
+        if len(body) <= HUGE or len(route.offers) < 2 or not self.generation.config.routing.session_affinity:
             return key
         found = await self._apart(request, key, len(body))
         return lambda: found
@@ -268,18 +271,20 @@ class GenerateResource(ModelResource):
         return f"{self._endpoint.dialect} {self._endpoint.operation.value}"
 
     def _can(self, offer: Offer) -> bool:
-        return self.gateway.bridges.can(self._endpoint, offer)
+        return self.generation.bridges.can(self._endpoint, offer)
 
     def _falls_back(self, route: Route, record: ExchangeRecord, failure: ExchangeError) -> bool:
         """Whether a failure is to be hidden by the next route: all accounts of this one rest, nothing was
         sent, and the owner wants it so, for it may spend Amp credits.
         """
-        gateway, endpoint = self.gateway, self._endpoint
-        if not (gateway.config.ampcode.fallback_when_exhausted and endpoint.amp and failure.retryable):
+        generation, endpoint = self.generation, self._endpoint
+        if not (generation.config.ampcode.fallback_when_exhausted and endpoint.amp and failure.retryable):
             return False
         if record.first_byte is not None:
             return False
-        return gateway.pool.rests(route, gateway.clock.seconds(), call=self._call, can=self._can)
+        return generation.pool.rests(
+            route, generation.runtime.clock.seconds(), call=self._call, can=self._can
+        )
 
     async def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
         """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts, or
@@ -296,8 +301,8 @@ class GenerateResource(ModelResource):
         request.answer(200, body)
 
     def _tell(self, route: Route) -> None:
-        if self.gateway.config.debug:
-            self.gateway.log.debug("{steps}", model=route.asked, steps=" ".join(route.reasons))
+        if self.generation.config.debug:
+            self.generation.runtime.log.debug("{steps}", model=route.asked, steps=" ".join(route.reasons))
 
     def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
         headers = pairs(request.requestHeaders)
@@ -307,38 +312,16 @@ class GenerateResource(ModelResource):
     def _query(self, request: GatewayRequest) -> bytes:
         if not request.query:
             return b""
-        return strip_query(request.query, client_keys_in(self.gateway, request))
-
-    def _means(self) -> Means:
-        gateway = self.gateway
-        return Means(
-            client=gateway.client,
-            clock=gateway.clock,
-            log=gateway.log,
-            timeouts=gateway.config.timeouts,
-            providers=gateway.providers,
-            keepalive=gateway.config.keepalive_seconds,
-            max_answer=gateway.config.limits.max_answer,
-            share=lambda: Share(gateway.around.held, gateway.config.limits.max_held),
-            longest_wait=gateway.config.routing.max_cooldown,
-            bridges=gateway.bridges,
-            redactor=gateway.redactor,
-            proxy_url=gateway.config.proxy_url,
-            wall=gateway.around.wall,
-            workers=gateway.around.workers,
-            rounds=gateway.config.request_retry,
-            patience=gateway.config.max_retry_interval,
-            everything=gateway.config.passthrough_headers,
-        )
+        return strip_query(request.query, client_keys_in(self.generation, request))
 
 
-def resource_for(gateway: Gateway, endpoint: Endpoint | WrongMethod) -> ModelResource:
+def resource_for(generation: Generation, endpoint: Endpoint | WrongMethod) -> ModelResource:
     """The resource that serves an endpoint."""
     if isinstance(endpoint, WrongMethod):
-        return ModelResource(gateway, endpoint)
+        return ModelResource(generation, endpoint)
     if endpoint.operation in (Operation.LIST_MODELS, Operation.GET_MODEL):
-        return ModelListResource(gateway, endpoint)
-    return GenerateResource(gateway, endpoint)
+        return ModelListResource(generation, endpoint)
+    return GenerateResource(generation, endpoint)
 
 
 def _most(endpoint: Endpoint, model: str, body: bytes) -> int:

@@ -11,18 +11,18 @@ from typing import Any
 
 from twisted.web.resource import Resource
 
+from ampproxy.generation import Generation
 from ampproxy.resources.accounts import AccountsResource
 from ampproxy.resources.amp import AmpResource, OtherPage
 from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.browser import has_credentials
 from ampproxy.resources.control import ReloadResource
 from ampproxy.resources.credits import ProviderPathResource
-from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.health import HealthResource, ReadyResource
 from ampproxy.resources.own import UnknownRoutesResource
 from ampproxy.resources.provider import resource_for
-from ampproxy.resources.site import GatewayRequest
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
+from ampproxy.server.site import GatewayRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ class Branch(Resource):
 class ModelRoutes(Branch):
     """Finds the endpoint that a path names. What is not one goes to ``otherwise``."""
 
-    def __init__(self, gateway: Gateway, otherwise: GatewayResource) -> None:
+    def __init__(self, generation: Generation, otherwise: GatewayResource) -> None:
         super().__init__(otherwise)
-        self._gateway = gateway
+        self._generation = generation
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
         """The resource of the whole path."""
@@ -91,10 +91,10 @@ class ModelRoutes(Branch):
                 google=has(b"x-goog-api-key"),
             )
         except WrongMethod as wrong:
-            return resource_for(self._gateway, wrong)
+            return resource_for(self._generation, wrong)
         if endpoint is None:
             return self.itself
-        return resource_for(self._gateway, endpoint)
+        return resource_for(self._generation, endpoint)
 
 
 class Root(Branch):
@@ -103,26 +103,26 @@ class Root(Branch):
     ``/api`` is Amp's but for the provider aliases; ``/ampproxy`` is what the gateway tells of itself.
     """
 
-    def __init__(self, gateway: Gateway) -> None:
-        nobody = NotFoundResource(gateway)
-        page = OtherPage(gateway)
+    def __init__(self, generation: Generation) -> None:
+        nobody = NotFoundResource(generation)
+        page = OtherPage(generation)
         super().__init__(page)
         for route in MANAGEMENT_ROUTES:
-            self.putChild(route.segment, AmpResource(gateway, keyless=route.keyless))
-        amp = AmpResource(gateway)
+            self.putChild(route.segment, AmpResource(generation, keyless=route.keyless))
+        amp = AmpResource(generation)
         api = Branch(amp)
-        api.putChild(b"provider", ModelRoutes(gateway, ProviderPathResource(gateway)))
+        api.putChild(b"provider", ModelRoutes(generation, ProviderPathResource(generation)))
         self.putChild(b"api", api)
         own = Branch(nobody)
-        own.putChild(b"accounts", AccountsResource(gateway))
-        own.putChild(b"unknown", UnknownRoutesResource(gateway))
-        own.putChild(b"reload", ReloadResource(gateway))
+        own.putChild(b"accounts", AccountsResource(generation))
+        own.putChild(b"unknown", UnknownRoutesResource(generation))
+        own.putChild(b"reload", ReloadResource(generation))
         self.putChild(b"ampproxy", own)
-        self.putChild(b"healthz", HealthResource(gateway))
-        self.putChild(b"readyz", ReadyResource(gateway))
+        self.putChild(b"healthz", HealthResource(generation))
+        self.putChild(b"readyz", ReadyResource(generation))
         for segment in MODEL_ROUTES:
-            self.putChild(segment, ModelRoutes(gateway, nobody))
-        self._bare = ModelRoutes(gateway, page)
+            self.putChild(segment, ModelRoutes(generation, nobody))
+        self._bare = ModelRoutes(generation, page)
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
         """What has no child of its own: an SDK's route without its version, or a page of Amp's."""

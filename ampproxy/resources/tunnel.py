@@ -13,13 +13,13 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 
 from ampproxy.errors import ClientGone, ExchangeError
+from ampproxy.generation import Generation
 from ampproxy.relay.forward import Change, Departure, Forward, forward
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.tunnel import Ending, Tunnel
 from ampproxy.resources.base import ROUTE_HEADER
-from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.running import GoingOn
-from ampproxy.resources.site import REQUEST_ID_HEADER, GatewayRequest
+from ampproxy.server.running import GoingOn
+from ampproxy.server.site import REQUEST_ID_HEADER, GatewayRequest
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.upgrade import AnswerHead, UpgradeConnection, ask_for_upgrade
 from ampproxy.wire.headers import response_headers
@@ -41,7 +41,7 @@ def wants_upgrade(request: GatewayRequest) -> bool:
 
 
 async def tunnel(
-    gateway: Gateway,
+    generation: Generation,
     request: GatewayRequest,
     record: ExchangeRecord,
     url: str,
@@ -54,19 +54,19 @@ async def tunnel(
     :return: what goes on until the last of the two connections has ended. It may take days, and keeps nothing
         of the request until then. ``None``: there was no upgrade, and the exchange is over.
     """
-    idle = gateway.config.timeouts.tunnel_idle
-    answer = await _ask(gateway, request, record, url, headers)
+    idle = generation.config.timeouts.tunnel_idle
+    answer = await _ask(generation, request, record, url, headers)
     if not isinstance(answer, UpgradeConnection):
-        await _hand_back(gateway, request, answer, record, change)
+        await _hand_back(generation, request, answer, record, change)
         return None
     record.status = answer.head.status
-    record.first_byte = gateway.clock.seconds()
-    joined = Tunnel(gateway.clock, idle)
+    record.first_byte = generation.runtime.clock.seconds()
+    joined = Tunnel(generation.runtime.clock, idle)
     early = request.switch_protocols(_switching(answer.head, change, request.request_id), joined.client)
 
     def ended(ending: Ending) -> None:
         record.bytes_in, record.bytes_out = joined.client.received, joined.upstream.received
-        gateway.end(record, *_told(ending, idle))
+        generation.end(record, *_told(ending, idle))
 
     return GoingOn(
         request.client_key,
@@ -77,26 +77,26 @@ async def tunnel(
 
 
 async def _ask(
-    gateway: Gateway, request: GatewayRequest, record: ExchangeRecord, url: str, headers: Headers
+    generation: Generation, request: GatewayRequest, record: ExchangeRecord, url: str, headers: Headers
 ) -> UpgradeConnection | IResponse:
-    config = gateway.config
+    config = generation.config
     gone = Departure(request)
     try:
-        way = gateway.client.endpoint(url, config.proxy_url)
+        way = generation.runtime.client.endpoint(url, config.proxy_url)
         asking = ask_for_upgrade(way, request.method, url, headers)
-        record.sent = gateway.clock.seconds()
+        record.sent = generation.runtime.clock.seconds()
         answer: UpgradeConnection | IResponse = await gone.guard(
-            asking.addTimeout(config.timeouts.first_byte, gateway.clock)
+            asking.addTimeout(config.timeouts.first_byte, generation.runtime.clock)
         )
     except (ClientGone, ExchangeError):
         raise
     except Exception as error:
-        raise explain(error, gateway.amp_origin, serving=True) from None
+        raise explain(error, generation.amp_origin, serving=True) from None
     return answer
 
 
 async def _hand_back(
-    gateway: Gateway,
+    generation: Generation,
     request: GatewayRequest,
     answer: IResponse,
     record: ExchangeRecord,
@@ -105,10 +105,10 @@ async def _hand_back(
     """The upstream changed no protocol: its answer is one like any other."""
     what = Forward(
         method=request.method.decode("ascii"),
-        url=gateway.amp_url,
+        url=generation.amp_url,
         headers=Headers(),
         body=None,
-        origin=gateway.amp_origin,
+        origin=generation.amp_origin,
         record=record,
         change=change,
     )
@@ -116,9 +116,9 @@ async def _hand_back(
         what,
         request,
         client=_Answered(answer),
-        clock=gateway.clock,
-        first_byte=gateway.config.timeouts.first_byte,
-        idle=gateway.config.timeouts.idle,
+        clock=generation.runtime.clock,
+        first_byte=generation.config.timeouts.first_byte,
+        idle=generation.config.timeouts.idle,
         mark=lambda headers: headers.setRawHeaders(ROUTE_HEADER, [record.kind.encode()]),
     )
 

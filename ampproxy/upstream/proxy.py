@@ -30,6 +30,7 @@ from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ampproxy.config.schema import Config
 from ampproxy.upstream.handshake import ConnectHandshake, Handshake, HandshakeRefused, join
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -228,3 +229,9 @@ class TunnelEndpoint:
 
             make = SocksHandshake
         return make(self._host, self._port, self._proxy.credentials)
+
+
+def proxies(config: Config) -> set[str]:
+    """Every ``proxy-url`` that a configuration names."""
+    named = [config.proxy_url, *(account.proxy_url for account in config.accounts)]
+    return {proxy for proxy in named if proxy}

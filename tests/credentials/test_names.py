@@ -9,7 +9,7 @@ from twisted.web.http_headers import Headers
 
 from ampproxy.config.load import parse
 from ampproxy.credentials.names import NAME, account_name, client_name, kept_salt, read_salt
-from ampproxy.resources.guard import Guard
+from ampproxy.server.guard import Guard
 from ampproxy.wire.redact import Secret
 
 

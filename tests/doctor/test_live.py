@@ -29,13 +29,13 @@ def world():
 
 
 def tried(world, *asks: Ask):
-    gateway = world.service.gateway
+    generation = world.service.current
 
     async def run():
         client = UpstreamClient(reactor, connect_timeout=20)
         trial = Trial(
-            gateway.config, gateway.router, client, reactor,
-            redactor=Redactor(secrets_of(gateway.config)), wall=time.time,
+            generation.config, generation.router, client, reactor,
+            redactor=Redactor(secrets_of(generation.config)), wall=time.time,
         )  # fmt: skip
         rows = await trial.run(asks)
         await client.close()
@@ -103,8 +103,8 @@ def test_failures(world, wish, words):
 
 def test_nobody(world):
     """Where there is no Amp upstream, a model that nobody serves is told of."""
-    gateway = world.service.gateway
-    config = replace(gateway.config, ampcode=replace(gateway.config.ampcode, upstream_url=""))
+    generation = world.service.current
+    config = replace(generation.config, ampcode=replace(generation.config.ampcode, upstream_url=""))
     trial = Trial(
         config, Router(config), UpstreamClient(reactor, connect_timeout=20), reactor,
         redactor=Redactor(), wall=time.time,

@@ -44,8 +44,8 @@ def world(tmp_path_factory):
             home=folder,
             observer=lambda event: lines.append(formatEventAsClassicLogText(event) or ""),
         )
-        around = service.gateway.around
-        found = Logins(config, reactor, around.client.send, around.log, wall=time.time, random=lambda: 0.5)
+        runtime = service.current.runtime
+        found = Logins(config, reactor, runtime.client.send, runtime.log, wall=time.time, random=lambda: 0.5)
         service.attach(lambda _: found)
         found.start()
         await service.listen()

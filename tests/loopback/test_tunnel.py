@@ -62,7 +62,7 @@ ampcode: {{upstream-url: "https://localhost:{self.upstream.port}", upstream-api-
 
     @property
     def running(self) -> int:
-        return int(self.service.gateway.around.running.count)
+        return int(self.service.current.runtime.running.count)
 
     async def quiet(self) -> None:
         """Wait until every connection has ended, at the gateway and at the upstream."""
@@ -70,7 +70,7 @@ ampcode: {{upstream-url: "https://localhost:{self.upstream.port}", upstream-api-
 
     def settle(self) -> None:
         """Wait until nothing is under way."""
-        in_reactor(self.service.gateway.around.running.idle, reactor, 5.0)
+        in_reactor(self.service.current.runtime.running.idle, reactor, 5.0)
 
     def stop(self) -> None:
         in_reactor(self.service.stopService)
@@ -326,4 +326,4 @@ def test_half_closed(tmp_path: Path) -> None:
             answer += data
     assert answer.partition(b"\r\n\r\n")[2] == b"1000000 bytes"
     in_reactor(service.stopService)
-    assert service.gateway.around.running.count == 0
+    assert service.current.runtime.running.count == 0

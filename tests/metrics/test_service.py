@@ -14,9 +14,9 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import Logger, formatEvent
 
 from ampproxy.config.schema import Metrics
+from ampproxy.generation import Generation
 from ampproxy.metrics.service import RETRY, MetricsService
 from ampproxy.relay.record import ExchangeRecord, Outcome
-from ampproxy.resources.gateway import Gateway
 from tests.resources.harness import CLIENT_KEY, CONFIG, World
 
 
@@ -55,11 +55,11 @@ class House:
         self.lines: list[str] = []
         log = Logger(namespace="ampproxy", observer=lambda event: self.lines.append(formatEvent(event)))  # type: ignore[arg-type]
         self.service = MetricsService(self.reactor, log, {})
-        self.service.use(self.world.gateway)
+        self.service.use(self.world.generation)
 
     def use(self, **settings: Any) -> None:
-        config = replace(self.world.gateway.config, metrics=Metrics(**settings))
-        self.service.use(Gateway(config, self.world.gateway.around))
+        config = replace(self.world.generation.config, metrics=Metrics(**settings))
+        self.service.use(Generation(config, self.world.generation.runtime))
         self.reactor.advance(0)
 
     def ask(self, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple[int, bytes, bytes]:
@@ -108,9 +108,9 @@ def test_addresses() -> None:
     """Whose the logins are is for the owner alone; who shows no key sees the same metrics with digests."""
     house, label = House(), "claude:anna@example.com"
     house.service.start()
-    config = house.world.gateway.config
+    config = house.world.generation.config
     account = replace(config.accounts[0], label=label)
-    house.service.use(Gateway(replace(config, accounts=(account,)), house.world.gateway.around))
+    house.service.use(Generation(replace(config, accounts=(account,)), house.world.generation.runtime))
     house.reactor.advance(0)
     record = exchange()
     record.account, record.attempts = label, [f"{label}: it failed"]

@@ -28,7 +28,7 @@ class Shown:
         self.world = World(config)
         self.registry = CollectorRegistry()
         self.logged: dict[str, int] = {}
-        self.registry.register(StateCollector(lambda: self.world.gateway, self.logged))
+        self.registry.register(StateCollector(lambda: self.world.generation, self.logged))
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value("ampproxy_" + name, labels)
@@ -62,7 +62,7 @@ def test_under_way() -> None:
     stream.done()
     assert shown.value("open_exchanges", kind="local") == 0
     assert shown.value("open_streams") == 0
-    assert shown.world.gateway.around.live == {}
+    assert shown.world.generation.runtime.live == {}
 
 
 def test_accounts() -> None:
@@ -95,8 +95,8 @@ def test_logins() -> None:
         LoginStatus("claude-api-key[0]", "claude", "a.json", "needs login", False, 2e9, "x", "y"),
         LoginStatus("switched off", "claude", "b.json", "ok", True, 2e9, "", ""),
     ]
-    gateway = shown.world.gateway
-    gateway.around = replace(gateway.around, login_statuses=lambda: statuses)
+    generation = shown.world.generation
+    generation.runtime = replace(generation.runtime, login_statuses=lambda: statuses)
     assert shown.value("login_token_expiry_timestamp_seconds", account="claude-api-key[0]") == 2e9
     assert shown.value("login_token_expiry_timestamp_seconds", account="switched off") is None
     assert shown.value("account_state", account="claude-api-key[0]", state="needs login") == 1
@@ -122,12 +122,12 @@ def test_credits() -> None:
 def test_configuration() -> None:
     """Which one is in force since when, and how the last reading went; before one, all is well."""
     shown = Shown()
-    gateway = shown.world.gateway
+    generation = shown.world.generation
     assert shown.value("config_last_reload_successful") == 1
     assert shown.value("config_last_reload_timestamp_seconds") == 0
     for ok in (False, True):
         status = Status("ready", 7, 100.0, reload=ReloadReport(ok, 200.0, 7))
-        gateway.around = replace(gateway.around, status=lambda status=status: status)
+        generation.runtime = replace(generation.runtime, status=lambda status=status: status)
         assert shown.value("config_last_reload_successful") == ok
         assert shown.value("config_last_reload_timestamp_seconds") == 200
         assert shown.value("config_generation") == 7

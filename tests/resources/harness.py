@@ -18,13 +18,14 @@ from twisted.web.iweb import UNKNOWN_LENGTH
 
 from ampproxy.config.load import parse
 from ampproxy.credits.allowance import Allowance
+from ampproxy.generation import Generation
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.unknown import RouteMemory
-from ampproxy.resources.admission import end_revoked
-from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
-from ampproxy.resources.running import Running
-from ampproxy.resources.site import GatewaySite
+from ampproxy.runtime import Runtime
+from ampproxy.server.admission import end_revoked
+from ampproxy.server.running import Running
+from ampproxy.server.site import GatewaySite
 from ampproxy.upstream.inflate import inflated
 
 CLIENT_KEY = "client-key-0123456789"
@@ -213,19 +214,20 @@ class World:
         home: Path = Path("/nonexistent"),
         state: Path | None = None,
         allowance: Allowance | None = None,
+        client: Any = None,
     ) -> None:
         self.clock = Clock()
-        self.client = FakeClient()
+        self.client = client or FakeClient()
         self.events: list[Any] = []
         self.config = parse(
             config, name="test.yaml", environ={}, home=home, read_secret=lambda path: path.read_text()
         )
         log = Logger(namespace="ampproxy", observer=self.events.append)
-        self.gateway = Gateway(
+        self.generation = Generation(
             self.config,
-            Surroundings(
+            Runtime(
                 clock=self.clock,
-                client=self.client,  # type: ignore[arg-type]
+                client=self.client,
                 environ={},
                 home=home,
                 wall=lambda: 1_700_000_000.0,
@@ -238,19 +240,24 @@ class World:
                 allowance=allowance or Allowance(None, lambda: "2026-11-29"),
             ),
         )
-        around = self.gateway.around
+        runtime = self.generation.runtime
         self.site = GatewaySite(
-            Root(self.gateway), self.config.limits, self.clock, around.new_id, around.log, held=around.held
+            Root(self.generation),
+            self.config.limits,
+            self.clock,
+            runtime.new_id,
+            runtime.log,
+            held=runtime.held,
         )
 
     def use(self, config: str) -> int:
         """Put another configuration in force; says how many exchanges that ended."""
-        home = self.gateway.around.home
+        home = self.generation.runtime.home
         self.config = parse(config, name="test.yaml", environ={}, home=home, read_secret=Path.read_text)
-        self.gateway = Gateway(self.config, self.gateway.around, self.gateway)
+        self.generation = Generation(self.config, self.generation.runtime, self.generation)
         self.site.generation += 1
-        self.site.resource = Root(self.gateway)
-        return end_revoked(self.gateway)
+        self.site.resource = Root(self.generation)
+        return end_revoked(self.generation, self.generation.runtime.running)
 
     def connect(self, peer: str = "127.0.0.1") -> Connection:
         return Connection(self, peer)

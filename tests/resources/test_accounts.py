@@ -285,7 +285,7 @@ class Waiting(unittest.TestCase):
         world.ask().leave()
         self.assertEqual(world.clock.getDelayedCalls(), [])
         self.assertEqual(world.exchanges[-1]["outcome"], "client-left")
-        self.assertEqual(world.gateway.around.running.count, 0)
+        self.assertEqual(world.generation.runtime.running.count, 0)
 
 
 def test_a_try_that_its_client_leaves() -> None:
@@ -353,16 +353,18 @@ class Fallback(unittest.TestCase):
 
 def test_a_reload_forgets_nothing() -> None:
     """With a new configuration the accounts that were resting still rest, wherever they stand in the file."""
-    from ampproxy.resources.gateway import Gateway
+    from ampproxy.generation import Generation
     from ampproxy.resources.root import Root
 
     world = Several("ab")
     world.behaviour = {"a": LIMITED}
     world.ask()
     text = config("cba")
-    reloaded = parse(text, name="t", environ={}, home=world.gateway.around.home, read_secret=lambda path: "")
-    world.gateway = Gateway(reloaded, world.gateway.around)
-    world.site.resource = Root(world.gateway)
+    reloaded = parse(
+        text, name="t", environ={}, home=world.generation.runtime.home, read_secret=lambda path: ""
+    )
+    world.generation = Generation(reloaded, world.generation.runtime)
+    world.site.resource = Root(world.generation)
     world.asked.clear()
     for _ in range(6):
         assert world.ask().status == 200

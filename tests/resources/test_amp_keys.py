@@ -320,7 +320,7 @@ class Refusals(unittest.TestCase):
         self.assertEqual(len(self.world.asked), NEW_FROM_ELSEWHERE + 1)
         self.ask(key="sgamp_from_this_machine")
         self.assertEqual(len(self.world.asked), NEW_FROM_ELSEWHERE + 2)
-        users: Any = self.world.gateway.amp_users
+        users: Any = self.world.generation.amp_users
         self.assertLessEqual(len(users._budget._spent), NEW_FROM_ELSEWHERE + 1)
 
     def test_peers(self) -> None:
@@ -344,7 +344,7 @@ class Refusals(unittest.TestCase):
             self.ask(f"sgamp_guessed{number:04d}")
             self.world.says(b"", 401)
             self.world.clock.advance(3.1)
-        users: Any = self.world.gateway.amp_users
+        users: Any = self.world.generation.amp_users
         self.assertLessEqual(len(users._bad), MOST)
         self.assertEqual(users._asking, {})
 

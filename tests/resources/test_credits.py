@@ -254,7 +254,7 @@ def test_a_crowd_takes_no_more_tokens_than_there_are():
     on = world("\n    - {daily-tokens: 30000}\n")
     for _ in range(50):
         ask(on, max_output_tokens=460)
-    used = on.gateway.around.allowance.used(on.config.ampcode.fallback[0])
+    used = on.generation.runtime.allowance.used(on.config.ampcode.fallback[0])
     assert used.requests == len(on.client.sent) == 30000 // (used.tokens // used.requests)
     assert used.tokens <= 30000
 
@@ -480,7 +480,7 @@ def test_a_crowd_never_overruns_a_limit(count, path, more, input_tokens, output_
         for sent in on.client.sent[before:]:
             sent.respond_whole(200, told, JSON)
         on.turn()
-    used = on.gateway.around.allowance.used(on.config.ampcode.fallback[0])
+    used = on.generation.runtime.allowance.used(on.config.ampcode.fallback[0])
     assert used.tokens <= limit
     assert used.tokens == (input_tokens + output_tokens) * len(on.client.sent)
     assert bool(on.client.sent) is ("previous_response_id" not in more)

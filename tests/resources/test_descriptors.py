@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.logger import Logger
 
-from ampproxy.resources.descriptors import PAUSE, Descriptors
+from ampproxy.server.descriptors import PAUSE, Descriptors
 from tests.resources.harness import World
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 from twisted.web.http_headers import Headers
 
-from ampproxy.resources.guard import credentials
+from ampproxy.server.guard import credentials
 from tests.resources.harness import CLIENT_KEY, CONFIG, World
 
 

@@ -7,7 +7,7 @@ import unittest
 from dataclasses import replace
 from typing import Any
 
-from ampproxy.resources.gateway import Gateway
+from ampproxy.generation import Generation
 from ampproxy.resources.root import Root
 from ampproxy.status import ReloadReport, Status
 from tests.resources.harness import CONFIG, Connection, World
@@ -24,9 +24,9 @@ class Told(unittest.TestCase):
 
     def world(self, config: str = CONFIG) -> World:
         world = World(config)
-        around = replace(world.gateway.around, status=lambda: self.status, reload=self.reload)
-        world.gateway = Gateway(world.config, around)
-        world.site.resource = Root(world.gateway)
+        runtime = replace(world.generation.runtime, status=lambda: self.status, reload=self.reload)
+        world.generation = Generation(world.config, runtime)
+        world.site.resource = Root(world.generation)
         return world
 
     def reload(self) -> ReloadReport | None:
@@ -110,7 +110,7 @@ def replace_status(state: Any) -> Status:
     return Status(state, 7, 1.0)
 
 
-class Generation(unittest.TestCase):
+class GenerationNumber(unittest.TestCase):
     """Each answer says under which configuration it was made."""
 
     def test_every_answer(self) -> None:

@@ -24,7 +24,7 @@ class Bound(unittest.TestCase):
 
     @property
     def held(self) -> int:
-        return self.world.gateway.around.held.total
+        return self.world.generation.runtime.held.total
 
     def begin(self, path: str, length: int | None) -> Connection:
         framing = "Transfer-Encoding: chunked" if length is None else f"Content-Length: {length}"

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from ampproxy.generation import Generation
 from ampproxy.relay.record import Outcome
 from ampproxy.relay.workers import LARGE, Workers
-from ampproxy.resources.gateway import Gateway
 from ampproxy.resources.root import Root
 from tests.relay.test_workers import Threads
 from tests.resources.harness import CONFIG, World
@@ -26,8 +26,8 @@ JSON = {"Content-Type": ["application/json"]}
 def world(threads: Threads) -> World:
     """A gateway whose threads end when the test says so."""
     made = World(CHAT)
-    made.gateway = Gateway(made.config, replace(made.gateway.around, workers=Workers(threads)))
-    made.site.resource = Root(made.gateway)
+    made.generation = Generation(made.config, replace(made.generation.runtime, workers=Workers(threads)))
+    made.site.resource = Root(made.generation)
     return made
 
 

@@ -84,7 +84,7 @@ Ends = Callable[[World, Connection], None]
 
 
 class Kept(unittest.TestCase):
-    """Each kind of end, with the client's connection still known to the site's surroundings."""
+    """Each kind of end, with the client's connection still known to the site."""
 
     def check(
         self,
@@ -96,16 +96,13 @@ class Kept(unittest.TestCase):
         outcome: str,
     ) -> None:
         for measured in (False, True):  # what is loaded at the first time stays
-            world = World(config)
-            client = _Client()
-            world.gateway.client = client  # type: ignore[assignment]
-            world.client = client  # type: ignore[assignment]
+            world = World(config, client=_Client())
             with nothing_kept(self) if measured else nullcontext():
                 connection = world.request("POST", path, body=body())
                 ends(world, connection)
                 world.turn()
                 connection.transport.clear()
-            self.assertEqual(world.gateway.around.held.total, 0)
+            self.assertEqual(world.generation.runtime.held.total, 0)
             self.assertEqual([event["outcome"] for event in world.exchanges], [outcome])
 
     # An upload.
@@ -123,7 +120,7 @@ class Kept(unittest.TestCase):
                         for _ in range(SIZE // 1000):
                             connection.send(b"3e8\r\n" + bytes(1000) + b"\r\n" if chunked else bytes(1000))
                         connection.leave()
-                    self.assertEqual(world.gateway.around.held.total, 0)
+                    self.assertEqual(world.generation.runtime.held.total, 0)
 
     def test_upload_of_a_client_that_nobody_knows_yet(self) -> None:
         """The connection is lost while Amp is asked about the client's key, and Amp is slow."""
@@ -144,7 +141,7 @@ class Kept(unittest.TestCase):
             connection = world.connect().send(f"{head}Content-Length: 9000000\r\n\r\n".encode() + b"x" * SIZE)
             world.clock.advance(61)
             self.assertEqual(connection.status, 408)
-        self.assertEqual(world.gateway.around.held.total, 0)
+        self.assertEqual(world.generation.runtime.held.total, 0)
 
     def test_upload_that_is_too_large(self) -> None:
         """413 in its midst."""
@@ -155,7 +152,7 @@ class Kept(unittest.TestCase):
             for _ in range(3):
                 connection.send(b"%x\r\n%b\r\n" % (SIZE // 2, b"x" * (SIZE // 2)))
             self.assertEqual(connection.status, 413)
-        self.assertEqual(world.gateway.around.held.total, 0)
+        self.assertEqual(world.generation.runtime.held.total, 0)
 
     # Refused.
 
@@ -318,7 +315,7 @@ class Kept(unittest.TestCase):
                 def ends(world: World, connection: Connection, before: Any = before) -> None:
                     before(world)
                     world.turn()
-                    world.gateway.around.running.dismiss(GatewayFault.of("unavailable", "the end"))
+                    world.generation.runtime.running.dismiss(GatewayFault.of("unavailable", "the end"))
                     world.client.sent.clear()
 
                 began = number == 3

@@ -20,8 +20,8 @@ JSON = {"Content-Type": ["application/json"]}
 def told(world: World, **lists: tuple[str, ...]) -> None:
     """The vendors' lists are known now."""
     known = {account.label: lists.get(account.kind[:6], ()) for account in world.config.accounts}
-    world.gateway.around = replace(world.gateway.around, known_models=lambda accounts: known)
-    world.gateway.find_models()
+    world.generation.runtime = replace(world.generation.runtime, known_models=lambda accounts: known)
+    world.generation.find_models()
 
 
 def listed(world: World, path: str, **headers: str) -> list[str]:

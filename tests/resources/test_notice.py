@@ -99,7 +99,7 @@ class Clients(unittest.TestCase):
         """Somebody who makes versions up fills no memory."""
         for number in range(1000):
             self.world.request("GET", "/api/user", {"X-Amp-Client-Version": f"0.0.{1_767_000_000 + number}"})
-        seen = self.world.gateway.around.seen_clients
+        seen = self.world.generation.runtime.seen_clients
         self.assertLess(len(seen._seen) + len(seen._whole), 600)
 
 
@@ -108,7 +108,7 @@ class Routes(unittest.TestCase):
         self.world = World()
 
     def known(self, world: World | None = None) -> dict[tuple[str, str], UnknownRoute]:
-        routes = (world or self.world).gateway.around.unknown_routes.routes().routes
+        routes = (world or self.world).generation.runtime.unknown_routes.routes().routes
         return {(one.method, one.path): one for one in routes}
 
     def test_forwarded_and_remembered(self) -> None:
@@ -214,7 +214,7 @@ def test_kept(tmp_path: Path) -> None:
     again = World(state=folder)
     again.request("GET", "/api/one", CLASSIC)
     assert told(again, "unknown-route") == []
-    again.gateway.around.unknown_routes.close()
+    again.generation.runtime.unknown_routes.close()
     (route,) = read(folder).routes
     assert (route.count, route.clients) == (2, (f"CLI {MAY}",))
     assert [path.name for path in folder.iterdir()] == [NAME]
@@ -227,7 +227,7 @@ def test_two_processes(tmp_path: Path) -> None:
         world.request("GET", "/api/both")
         world.request("GET", f"/api/only-{'ab'[number]}")
     for world in worlds:
-        world.gateway.around.unknown_routes.close()
+        world.generation.runtime.unknown_routes.close()
     assert {one.path: one.count for one in read(tmp_path).routes} == {
         "/api/both": 2,
         "/api/only-a": 1,
@@ -260,7 +260,7 @@ def test_old_and_broken_files(tmp_path: Path) -> None:
     new = {**old, "path": "/api/new", "last_seen": 1_699_999_999.0}
     (tmp_path / NAME).write_text(json.dumps({"routes": [new, old]}))
     world = World(state=tmp_path)
-    assert [one.path for one in world.gateway.around.unknown_routes.routes().routes] == ["/api/new"]
+    assert [one.path for one in world.generation.runtime.unknown_routes.routes().routes] == ["/api/new"]
 
 
 def test_a_full_disk(tmp_path: Path) -> None:
@@ -272,7 +272,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
             world.clock.advance(PAUSE)
     (event,) = [event for event in world.events if "cannot be kept" in event["log_format"]]
     assert event["why"] == "No space left on device"
-    assert len(world.gateway.around.unknown_routes.routes().routes) == 3
+    assert len(world.generation.runtime.unknown_routes.routes().routes) == 3
     world.request("GET", "/api/four")
     world.clock.advance(PAUSE)
     assert len(read(tmp_path).routes) == 4

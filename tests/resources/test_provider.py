@@ -292,7 +292,7 @@ class Streams(unittest.TestCase):
         stream.done()
         self.connection.leave()
         self.assertEqual(self.world.clock.getDelayedCalls(), [])
-        self.assertEqual(self.world.gateway.around.running.count, 0)
+        self.assertEqual(self.world.generation.runtime.running.count, 0)
 
 
 TWO = CONFIG.replace(

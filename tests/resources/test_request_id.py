@@ -109,7 +109,7 @@ def test_every_line_of_an_exchange() -> None:
     def observe(event: Any) -> None:
         met.append((event.get("request") or SERVING.get(), event["log_format"]))
 
-    world.gateway.around.log.observer = observe
+    world.generation.runtime.log.observer = observe
     world.request("POST", AMP, {"X-Request-Id": "one"}, body())
     world.request("POST", AMP, {"X-Request-Id": "two"}, body())
     world.client.sent[1].answer.errback(ConnectionRefusedError())

@@ -33,7 +33,7 @@ class Revoked(unittest.TestCase):
     def ended(self) -> Any:
         self.world.turn()
         (exchange,) = self.world.exchanges
-        self.assertEqual(self.world.gateway.around.running.count, 0)
+        self.assertEqual(self.world.generation.runtime.running.count, 0)
         return exchange
 
     def test_stream(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unittest
 
-from ampproxy.resources.channel import MOST_BEHIND
+from ampproxy.server.channel import MOST_BEHIND
 from tests.resources.harness import CLIENT_KEY, CONFIG, World
 
 HEAD = f"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {CLIENT_KEY}\r\n"

@@ -15,8 +15,8 @@ from ampproxy.credentials.oauth import http
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.relay.meter import AnswerMeter
-from ampproxy.resources.bodies import GatheredBody
-from ampproxy.resources.pending import Pending
+from ampproxy.server.bodies import GatheredBody
+from ampproxy.server.deferred_auth import AwaitingAuth
 from ampproxy.upstream.body import PipeProducer, _Collector
 from ampproxy.upstream.chunks import ChunkDecoder
 from ampproxy.upstream.held import Held, Share
@@ -45,7 +45,7 @@ def _piped() -> Any:
 
 
 def _pending() -> Any:
-    return Pending(SimpleNamespace(), Deferred()).push
+    return AwaitingAuth(SimpleNamespace(), Deferred()).push
 
 
 def _event() -> Any:

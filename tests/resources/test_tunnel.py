@@ -172,7 +172,7 @@ class Tunnelling(unittest.TestCase):
         self.upstream.say(SWITCH + b"1234567")
         connection.send(b"123")
         self.world.clock.advance(5)
-        running = self.world.gateway.around.running
+        running = self.world.generation.runtime.running
         self.assertEqual((running.count, self.world.exchanges), (1, []))
         connection.leave()
         self.assertTrue(self.upstream.wires[0].disconnecting)
@@ -192,16 +192,16 @@ class Tunnelling(unittest.TestCase):
         gc.collect()
         self.assertIsNone(request())
         self.assertEqual(self.world.site.channels, set())
-        self.assertEqual(self.world.gateway.around.running.count, 1)
+        self.assertEqual(self.world.generation.runtime.running.count, 1)
         connection.leave()
         self.upstream.leave()
-        self.assertEqual(self.world.gateway.around.running.count, 0)
+        self.assertEqual(self.world.generation.runtime.running.count, 0)
 
     def test_dismissed(self) -> None:
         """A tunnel whose key was revoked, or that outlives the service, is closed on both sides."""
         connection = self.open("/api/socket")
         self.upstream.say(SWITCH)
-        running = self.world.gateway.around.running
+        running = self.world.generation.runtime.running
         error = ClientFault.of("authentication", "revoked")
         self.assertEqual(running.dismiss(error, lambda one: one.client_key is None), 0)
         self.assertFalse(connection.closed)

@@ -51,8 +51,8 @@ def stop(place: Place, monkeypatch: pytest.MonkeyPatch, **meanwhile: Any) -> Non
     :param meanwhile: what the other one says just before, so that it is not heard yet.
     """
     timeouts = SimpleNamespace(grace=1.0)
-    gateway = SimpleNamespace(config=SimpleNamespace(timeouts=timeouts))
-    service: Any = SimpleNamespace(running=True, gateway=gateway, restarts_by=lambda restarts: None)
+    current = SimpleNamespace(config=SimpleNamespace(timeouts=timeouts))
+    service: Any = SimpleNamespace(running=True, current=current, restarts_by=lambda restarts: None)
     reactor, other = Reactor(), Anything()
     monkeypatch.setattr(signal, "signal", lambda *args: None)
     process = Process(

@@ -26,12 +26,12 @@ from twisted.web.server import Request, Site
 
 from ampproxy.config.schema import Limits
 from ampproxy.errors import ExchangeError
-from ampproxy.resources.bodies import GatheredBody, body_too_large
-from ampproxy.resources.channel import GENERATION_HEADER, GatewayChannel
-from ampproxy.resources.descriptors import Descriptors, Refusal
-from ampproxy.resources.guard import forwarded_from_elsewhere
-from ampproxy.resources.pending import Pending
 from ampproxy.routing.paths import PathRefused, canonical_path
+from ampproxy.server.bodies import GatheredBody, body_too_large
+from ampproxy.server.channel import GENERATION_HEADER, GatewayChannel
+from ampproxy.server.deferred_auth import AwaitingAuth
+from ampproxy.server.descriptors import Descriptors, Refusal
+from ampproxy.server.guard import forwarded_from_elsewhere
 from ampproxy.upstream.body import PipeProducer
 from ampproxy.upstream.held import Held, Share
 from ampproxy.wire.framing import MAX_LENGTH
@@ -88,7 +88,7 @@ class GatewayRequest(Request):
     query: bytes = b""
     length: int | None = 0
     received = False
-    pending: Pending | None = None
+    pending: AwaitingAuth | None = None
     body: GatheredBody | PipeProducer | None = None
     share: Share | None = None
     client_key: Any = None
@@ -109,7 +109,7 @@ class GatewayRequest(Request):
         channel = self.channel
         self.content = _NoContent
         self.args = {}
-        self.site = channel.site
+        self.site = channel.site  # type: ignore[assignment]  # a channel asks less of it
         # The base class tells these only after the body.
         self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
         path, _, self.query = self.uri.partition(b"?")
@@ -131,7 +131,7 @@ class GatewayRequest(Request):
             if waiting is None:
                 self.let_in()
             else:
-                Pending(self, waiting).begin()
+                AwaitingAuth(self, waiting).begin()
         except ExchangeError as refusal:
             self.refuse_early(refusal)
         except Exception:

@@ -3,27 +3,40 @@
 from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from ampproxy.amp.keys import find_key
 from ampproxy.errors import ClientFault, ExchangeError
-from ampproxy.resources.gateway import Gateway
-from ampproxy.resources.guard import Client, credentials, last_forwarded
-from ampproxy.resources.running import UnderWay
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.guard import Client, Guard, credentials, last_forwarded
+from ampproxy.server.running import Running, UnderWay
+from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import Secret
 
 if TYPE_CHECKING:
-    from ampproxy.relay.amp_users import AmpUser
+    from ampproxy.relay.amp_users import AmpUser, AmpUsers
 
 #: A client; or, where Amp has to be asked first, the promise of one.
 Found = Client | Deferred[Client]
 
 
-def admit_client(gateway: Gateway, request: GatewayRequest) -> Found:
+class Keys(Protocol):
+    """Whose keys let somebody in: :class:`~ampproxy.generation.Generation`."""
+
+    @property
+    def guard(self) -> Guard:
+        """Knows the client keys."""
+        ...
+
+    @property
+    def amp_users(self) -> AmpUsers | None:
+        """Knows Amp's own users; ``None``: they are not let in."""
+        ...
+
+
+def admit_client(keys: Keys, request: GatewayRequest) -> Found:
     """The client whose key came along.
 
     Where ``ampcode.accept-amp-keys`` is on, that may be a key of Amp's. Amp is asked about one that is new,
@@ -31,21 +44,21 @@ def admit_client(gateway: Gateway, request: GatewayRequest) -> Found:
 
     :raises ExchangeError: none that counts came along. Comes by the Deferred if there is one.
     """
-    guard = gateway.guard
+    guard = keys.guard
     found = guard.identify(request.requestHeaders, request.query)
     if found is not None:
         return found
-    by_amp = _by_amp(gateway, request, credentials(request.requestHeaders, request.query))
+    by_amp = _by_amp(keys, request, credentials(request.requestHeaders, request.query))
     return guard.admit(request.requestHeaders, request.query) if by_amp is None else by_amp
 
 
-def client_of_page(gateway: Gateway, request: GatewayRequest) -> Client | Deferred[Client | None] | None:
+def client_of_page(keys: Keys, request: GatewayRequest) -> Client | Deferred[Client | None] | None:
     """The client that opens a page, where nobody needs to be one: ``None`` without a key that counts."""
-    found = gateway.guard.identify(request.requestHeaders, request.query)
+    found = keys.guard.identify(request.requestHeaders, request.query)
     if found is not None:
         return found
     try:
-        by_amp = _by_amp(gateway, request, credentials(request.requestHeaders, b""))
+        by_amp = _by_amp(keys, request, credentials(request.requestHeaders, b""))
     except ExchangeError:
         return None
     return by_amp.addErrback(_nobody) if isinstance(by_amp, Deferred) else by_amp
@@ -55,8 +68,8 @@ def _nobody(failure: Failure) -> None:
     failure.trap(ExchangeError)
 
 
-def _by_amp(gateway: Gateway, request: GatewayRequest, came: list[bytes]) -> Found | None:
-    users = gateway.amp_users
+def _by_amp(keys: Keys, request: GatewayRequest, came: list[bytes]) -> Found | None:
+    users = keys.amp_users
     key = None if users is None else find_key(came)
     if users is None or key is None:
         return None
@@ -88,7 +101,7 @@ def _client(user: AmpUser, own: Secret) -> Client:
     return Client(user.label, Secret(f"amp user {user.id}"), own, user)
 
 
-def end_revoked(gateway: Gateway) -> int:
+def end_revoked(keys: Keys, running: Running) -> int:
     """End what is under way with keys that let nobody in under this configuration; says how many
     there were.
     """
@@ -97,14 +110,14 @@ def end_revoked(gateway: Gateway) -> int:
         "The client key of this request was revoked (setting: api-keys).",
         code="invalid_api_key",
     )
-    return gateway.around.running.dismiss(error, lambda request: not _still_let_in(gateway, request))
+    return running.dismiss(error, lambda request: not _still_let_in(keys, request))
 
 
-def _still_let_in(gateway: Gateway, request: UnderWay) -> bool:
+def _still_let_in(keys: Keys, request: UnderWay) -> bool:
     client: Client | None = request.client_key
     if client is None or client.key is None:
         return True
     if client.user is None:
-        return gateway.guard.open or gateway.guard.knows(client.key.reveal().encode())
-    users = gateway.amp_users
+        return keys.guard.open or keys.guard.knows(client.key.reveal().encode())
+    users = keys.amp_users
     return users is not None and users.allows(client.user, local=request.is_local())

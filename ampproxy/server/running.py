@@ -15,7 +15,7 @@ from ampproxy.errors import ExchangeError
 class UnderWay(Protocol):
     """A request that is being served.
 
-    :ivar client_key: whose it is: a :class:`~ampproxy.resources.guard.Client`, or ``None``.
+    :ivar client_key: whose it is: a :class:`~ampproxy.server.guard.Client`, or ``None``.
     """
 
     client_key: Any

@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 
 from ampproxy.errors import ClientFault
-from ampproxy.resources.bodies import body_too_large
-from ampproxy.resources.site import GatewayRequest
+from ampproxy.server.bodies import body_too_large
+from ampproxy.server.site import GatewayRequest
 
 _WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"x-gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 

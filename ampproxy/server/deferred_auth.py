@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import Any, Protocol, cast
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -10,18 +10,59 @@ from twisted.python.failure import Failure
 from ampproxy.errors import ExchangeError
 from ampproxy.wire.pieces import add
 
-if TYPE_CHECKING:
-    from ampproxy.resources.site import GatewayRequest
+
+class AwaitingRequest(Protocol):
+    """What is needed of the request that waits: :class:`~ampproxy.server.site.GatewayRequest`."""
+
+    pending: AwaitingAuth | None
+    received: bool
+    length: int | None
+    body: Any
+    channel: Any
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left."""
+        ...
+
+    @property
+    def outdated(self) -> bool:
+        """Whether another configuration has come in force meanwhile."""
+        ...
+
+    def find(self) -> Deferred[None] | None:
+        """Find the resource anew, and have it admit the request."""
+        ...
+
+    def let_in(self) -> None:
+        """Take the body, as the resource wants it."""
+        ...
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """More of the body."""
+        ...
+
+    def body_is_whole(self) -> None:
+        """All of it has come."""
+        ...
+
+    def refuse_early(self, refusal: ExchangeError) -> None:
+        """Answer with an error though the body may not be in."""
+        ...
+
+    def processingFailed(self, reason: Failure) -> Failure:
+        """Answer with an internal error."""
+        ...
 
 
-class Pending:
+class AwaitingAuth:
     """Has the client wait with its body. What of it has come already, a piece that was read with the headers,
     is kept.
 
     :param waiting: fires when the request is let in; fails with an :class:`ExchangeError` when it is not.
     """
 
-    def __init__(self, request: GatewayRequest, waiting: Deferred[None]) -> None:
+    def __init__(self, request: AwaitingRequest, waiting: Deferred[None]) -> None:
         self._request = request
         self._waiting = waiting
         self._early: list[bytes] = []

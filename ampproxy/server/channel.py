@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHalfCloseableProtocol
+from twisted.internet.interfaces import IHalfCloseableProtocol, IReactorTime
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.protocols.basic import LineReceiver
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel, _ChunkedTransferDecoder
 from zope.interface import alsoProvides
 
+from ampproxy.config.schema import Limits
 from ampproxy.errors import ClientFault
-from ampproxy.resources.reading import Reading
+from ampproxy.server.reading import Reading
 from ampproxy.upstream.chunks import ChunkDecoder
 from ampproxy.upstream.closing import Closing
 from ampproxy.upstream.transports import give_to
@@ -26,9 +28,6 @@ from ampproxy.wire.framing import (
     check_request_length,
     check_request_line,
 )
-
-if TYPE_CHECKING:
-    from ampproxy.resources.site import GatewaySite
 
 #: How long a client that was answered before it had sent its whole body may go on sending it, so that
 #: it reads the answer instead of meeting a reset connection. Seconds.
@@ -53,10 +52,29 @@ _REASONS = {
 }
 
 
+class ChannelSite(Protocol):
+    """What a connection needs of its site.
+
+    :ivar channels: the connections that are open.
+    :ivar generation: the number of the configuration that is in force.
+    """
+
+    limits: Limits
+    logger: Logger
+    channels: set[GatewayChannel]
+    generation: int
+    reactor: IReactorTime
+
+    @property
+    def idle_timeout(self) -> float:
+        """Seconds for which a connection may be idle."""
+        ...
+
+
 class GatewayChannel(HTTPChannel):
     """One client connection. Its limits answer with a status before they close it."""
 
-    site: GatewaySite
+    site: ChannelSite
     transport: Any
     timeOut: Any
     _networkProducer: Any

@@ -1,0 +1,113 @@
+"""One generation of the service: everything that follows from one configuration.
+
+A reload builds a new one and swaps it in; what is under way keeps the one it began with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ampproxy.amp.site import Site
+from ampproxy.config.schema import Config
+from ampproxy.credentials.amp import AmpKeys
+from ampproxy.credentials.pool import Pool
+from ampproxy.credentials.secrets import secrets_of
+from ampproxy.providers import PROVIDERS
+from ampproxy.relay.bridges import BridgeMaker
+from ampproxy.relay.record import ExchangeRecord, Outcome
+from ampproxy.relay.settings import ExchangeSettings
+from ampproxy.relay.shapes import Origin
+from ampproxy.routing.catalog import Catalog
+from ampproxy.routing.decide import Router
+from ampproxy.runtime import Runtime
+from ampproxy.server.guard import Guard
+from ampproxy.wire.redact import Redactor, Secret
+
+if TYPE_CHECKING:
+    from ampproxy.relay.amp_users import AmpUsers
+
+#: Hears of each configuration that comes in force, with all secrets of that moment; again when only the
+#: secrets have changed, for a login's token was renewed.
+InForce = Callable[["Generation", Collection[Secret]], None]
+
+#: By how many names one gateway may be called at a time. There are few; a client could make some up.
+_SITES = 64
+
+
+class Generation:
+    """What the resources need to serve a request under one configuration.
+
+    :param before: the previous one: who its clients are, Amp need not be asked again.
+    :ivar exchanges: what every exchange of a model request goes by.
+    """
+
+    def __init__(self, config: Config, runtime: Runtime, before: Generation | None = None) -> None:
+        self.config = config
+        self.runtime = runtime
+        self.guard = Guard(config, runtime.names_salt)
+        self.find_models()
+        self.providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
+        self.bridges = BridgeMaker(
+            self.providers,
+            Origin(runtime.wall, runtime.new_id),
+            strict=config.translation == "strict",
+            payload=config.payload.rules,
+            families=config.families,
+        )
+        self.exchanges = ExchangeSettings(
+            config, runtime, self.providers, self.bridges, Redactor(secrets_of(config))
+        )
+        self._tells = config.logging.level in ("debug", "info")
+        self.amp_keys = AmpKeys(config, environ=runtime.environ, home=runtime.home)
+        self.amp_url = config.ampcode.upstream_url.rstrip("/")
+        self.amp_users: AmpUsers | None = self._amp_users(None if before is None else before.amp_users)
+        self._sites: dict[str, Site | None] = {}
+        self.amp_origin = f"the Amp upstream ({urlsplit(self.amp_url).netloc})" if self.amp_url else ""
+        # Last, for it forgets what is known of other accounts: nothing may fail after it.
+        self.pool = Pool(config.routing, config.accounts, runtime.pool_state, runtime.log)
+
+    def _amp_users(self, before: AmpUsers | None) -> AmpUsers | None:
+        config = self.config
+        if not (config.ampcode.accept_amp_keys and self.amp_url):
+            return None
+        # Not at the top: most configurations have no such clients.
+        from ampproxy.relay.amp_users import AmpUsers
+
+        return AmpUsers(
+            self.amp_url,
+            config.ampcode.allowed_amp_users,
+            self.runtime.client,
+            self.runtime.clock,
+            self.runtime.log,
+            config.proxy_url,
+            before,
+        )
+
+    def site(self, here: str) -> Site | None:
+        """Amp's site as it looks from an address of ours; ``None`` if that is not one, or there is no site.
+
+        :param here: the origin that a client used.
+        """
+        if here not in self._sites:
+            if len(self._sites) >= _SITES:
+                self._sites.clear()
+            try:
+                self._sites[here] = Site(self.amp_url, here) if self.amp_url else None
+            except ValueError:
+                return None
+        return self._sites[here]
+
+    def end(self, record: ExchangeRecord, outcome: Outcome, why: str = "") -> None:
+        """An exchange has ended: tell the log and all observers, once."""
+        if record.close(self.runtime.clock.seconds(), outcome, why):
+            if self._tells:
+                record.tell(self.runtime.log, brief=self.runtime.brief)
+            for observer in self.runtime.observers:
+                observer(record)
+
+    def find_models(self) -> None:
+        """Decide by what is now known of the vendors' models. What is under way keeps its decision."""
+        known = self.runtime.known_models(self.config.accounts)
+        self.router = Router(self.config, Catalog(self.config, known))

@@ -1,0 +1,74 @@
+"""What lives as long as the process, whatever configuration is in force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ampproxy.config.schema import Account
+from ampproxy.credentials.health import PoolState
+from ampproxy.credentials.report import LoginStatus
+from ampproxy.credits.allowance import Allowance
+from ampproxy.relay.clients import SeenClients
+from ampproxy.relay.record import ExchangeRecord, Observer
+from ampproxy.relay.unknown import RouteMemory
+from ampproxy.relay.workers import Workers
+from ampproxy.server.running import Running
+from ampproxy.status import ReloadReport, Status
+from ampproxy.upstream.client import UpstreamClient
+from ampproxy.upstream.held import Held
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What all configurations share, from the start of the process to its end.
+
+    :param clock: the reactor's, or a test's.
+    :param client: sends requests.
+    :param wall: seconds since the epoch.
+    :param new_id: makes an unguessable id for a prefix.
+    :param running: what is under way, under any configuration.
+    :param workers: do what takes long, in threads.
+    :param pool_state: which accounts rest, and where conversations are at home.
+    :param login_statuses: how each login is.
+    :param seen_clients: which of Amp's clients have been here.
+    :param unknown_routes: what they asked for that nobody knew.
+    :param observers: who hears of each exchange that has ended, beside the log.
+    :param live: the records of exchanges that are under way, by their ``id()``.
+    :param brief: whether who takes the log's events makes the fields of exchanges himself.
+    :param names_salt: what the names of clients' keys are made with (see :mod:`ampproxy.credentials.names`).
+    :param held: counts the bodies that are held.
+    :param allowance: counts what goes to Amp under daily limits.
+    :param state: the folder of what is kept across restarts; ``None``: nothing is.
+    :param known_models: what the vendors of accounts listed when they were asked, by label.
+    :param status: how the service is.
+    :param reload: reads the configuration's file anew; gives ``None`` where there is none.
+    """
+
+    clock: IReactorTime
+    client: UpstreamClient
+    environ: Mapping[str, str]
+    home: Path
+    wall: Callable[[], float]
+    new_id: Callable[[str], str]
+    log: Logger
+    running: Running
+    seen_clients: SeenClients
+    unknown_routes: RouteMemory
+    observers: tuple[Observer, ...] = ()
+    live: dict[int, ExchangeRecord] = field(default_factory=dict)
+    brief: bool = False
+    state: Path | None = None
+    names_salt: bytes = b""
+    held: Held = field(default_factory=Held)
+    allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
+    workers: Workers = field(default_factory=Workers)
+    pool_state: PoolState = field(default_factory=PoolState)
+    login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
+    known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
+    status: Callable[[], Status] = lambda: Status("ready", 1, 0.0)
+    reload: Callable[[], ReloadReport | None] = lambda: None
