@@ -251,7 +251,7 @@ class GenerateResource(ModelResource):
                 return
             if endpoint.operation is Operation.OTHER:
                 raise ClientFault.of("not_found", f"{route.served} has no method {endpoint.method} here.")
-            generation.providers[route.offers[0].account.label].speaks(endpoint)
+            generation.exchanges.providers[route.offers[0].account.label].speaks(endpoint)
         exchange = Exchange(question, request, record, generation.exchanges)
         try:
             await exchange.run(tries)
@@ -275,7 +275,7 @@ class GenerateResource(ModelResource):
         return f"{self._endpoint.dialect} {self._endpoint.operation.value}"
 
     def _can(self, offer: Offer) -> bool:
-        return self.generation.bridges.can(self._endpoint, offer)
+        return self.generation.exchanges.bridges.can(self._endpoint, offer)
 
     def _falls_back(self, route: Route, record: ExchangeRecord, failure: ExchangeError) -> bool:
         """Whether a failure is to be hidden by the next route: all accounts of this one rest, nothing was

@@ -26,6 +26,7 @@ from twisted.web.server import Request, Site
 
 from ampproxy.config.schema import Limits
 from ampproxy.errors import ExchangeError
+from ampproxy.lifecycle import Lifecycle
 from ampproxy.routing.paths import PathRefused, canonical_path
 from ampproxy.server.bodies import GatheredBody, body_too_large
 from ampproxy.server.channel import GENERATION_HEADER, GatewayChannel
@@ -121,7 +122,7 @@ class GatewayRequest(Request):
         headers = self.responseHeaders
         headers.setRawHeaders(b"Date", [self.site.date()])
         headers.setRawHeaders(REQUEST_ID_HEADER, [self.request_id.encode("ascii")])
-        if self.site.ending:
+        if self.site.lifecycle.ending:
             channel.persistent = False
             headers.setRawHeaders(b"Connection", [b"close"])
         self.length = length
@@ -382,7 +383,7 @@ class GatewaySite(Site):
     :ivar resource: the tree of the configuration that is in force; a request keeps the one that let it in.
     :ivar generation: the number of that configuration.
     :ivar channels: the connections that are open.
-    :ivar ending: whether connections are closed after the answer that they wait for.
+    :ivar lifecycle: says whether connections are closed after the answer that they wait for.
     """
 
     requestFactory = GatewayRequest
@@ -397,6 +398,7 @@ class GatewaySite(Site):
         logger: Logger,
         descriptors: Descriptors | None = None,
         held: Held | None = None,
+        lifecycle: Lifecycle | None = None,
     ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
         self.limits = limits
@@ -406,7 +408,7 @@ class GatewaySite(Site):
         self.held = held or Held()
         self.generation = 1
         self.channels: set[GatewayChannel] = set()
-        self.ending = False
+        self.lifecycle = lifecycle or Lifecycle()
         self.protocol = GatewayChannel  # type: ignore[assignment]  # without the detour for HTTP/2
         self._date = b""
         self._date_at = -1.0
@@ -421,11 +423,10 @@ class GatewaySite(Site):
     def idle_timeout(self) -> float:
         """Seconds for which a connection may be idle."""
         limit = self.limits.idle_timeout
-        return min(limit, IDLE_AT_THE_END) if self.ending else limit
+        return min(limit, IDLE_AT_THE_END) if self.lifecycle.ending else limit
 
     def end(self) -> None:
-        """Close each connection when it has its answer; one that waits for none soon."""
-        self.ending = True
+        """Close each connection that waits for no answer soon; the others are closed after theirs."""
         for channel in tuple(self.channels):
             channel.end_soon()
 
