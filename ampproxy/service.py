@@ -17,7 +17,7 @@ from twisted.python.components import Componentized
 
 from ampproxy import __version__
 from ampproxy.assembly import Assembly
-from ampproxy.config.changes import changes, check_still_keyed, listed
+from ampproxy.config.changes import changes, check_still_keyed, in_one_line
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
@@ -32,6 +32,7 @@ from ampproxy.server.descriptors import Descriptors
 from ampproxy.server.site import IDLE_AT_THE_END, GatewaySite
 from ampproxy.status import ReloadReport, State, Status, user_name
 from ampproxy.upstream.proxy import proxies
+from ampproxy.wire.words import counted
 
 if TYPE_CHECKING:
     from ampproxy.credentials.oauth.service import Logins
@@ -142,7 +143,7 @@ class GatewayService(Service):
         self._swap(generation, told, ask_again=True)
         ended = end_revoked(generation, self._runtime.running)
         if ended:
-            self._log.warn("{count} exchanges with revoked client keys were ended", count=ended)
+            self._log.warn("Ended for their client key is revoked: {what}", what=counted(ended, "exchange"))
         return told
 
     def use_read(self, config: Config) -> tuple[str, ...]:
@@ -151,6 +152,9 @@ class GatewayService(Service):
         """
         if config != self._config or config.lines != self._config.lines:
             return self.use(config)
+        self._log.info(
+            "Configuration {generation} is in force still: nothing has changed", generation=self.generation
+        )
         if self.running:
             self._discover(again=True)
         return ()
@@ -201,14 +205,15 @@ class GatewayService(Service):
     def _tell(self, told: tuple[str, ...] = ()) -> None:
         config = self.current.config
         self._log.info(
-            "Configuration {generation} is in force{where}: {accounts} accounts, {mappings} model mappings"
-            "{changed}",
+            "Configuration {generation} is in force{where}: {holds}{changed}",
+            holds=f"{counted(len(config.accounts), 'account')}, "
+            + counted(len(config.ampcode.mappings), "model mapping"),
             generation=self.generation,
             accounts=len(config.accounts),
             mappings=len(config.ampcode.mappings),
             where=f" for what process {os.getpid()} still serves" if self.lifecycle.ending else "",
             changes=told,
-            changed=listed(told),
+            changed=in_one_line(told),
         )
         if self.current.guard.open and not self._told_open:
             self._log.warn(
@@ -357,8 +362,9 @@ class GatewayService(Service):
             self._discovery = None
         self._log.info("Process {pid} serves from now on", pid=pid)
         if running.count:
+            what = counted(running.count, "exchange")
             self._log.info(
-                "{count} exchanges go on in this one, for up to {drain:g} s", count=running.count, drain=drain
+                "Under way still in this one, for up to {drain:g} s: {what}", what=what, drain=drain
             )
         await running.idle(self._reactor, drain)
         if running.count:
@@ -430,7 +436,9 @@ class GatewayService(Service):
         if running.count:
             grace = self.current.config.timeouts.grace
             self._log.info(
-                "Waiting up to {grace:g} s for {count} exchanges to end", grace=grace, count=running.count
+                "Waiting up to {grace:g} s for {what} to end",
+                grace=grace,
+                what=counted(running.count, "exchange"),
             )
             await running.idle(self._reactor, grace)
         if running.count:
@@ -448,7 +456,7 @@ class GatewayService(Service):
     async def _cut_off(self, setting: str, limit: float) -> None:
         """End what is under way still, and give clients the time to hear of it."""
         running = self._runtime.running
-        self._log.warn("{count} exchanges are cut off", count=running.count)
+        self._log.warn("Cut off: {what}", what=counted(running.count, "exchange"))
         why = f"this took longer than it waits (setting: {setting}, {limit:g} s)"
         if self._hurried:
             why = "was told to wait no longer"

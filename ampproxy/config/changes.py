@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, is_dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,9 +24,9 @@ from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret
 
-#: What a log line names of many changes.
-_MAX_LISTED = 20
 _NOTHING = "none"
+#: What a log line names of many changes.
+_MOST_SHOWN = 20
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
 #: What is said at the top and kept with the vendor that it is about -> how the vendor's section names it.
@@ -60,6 +60,14 @@ def changes(old: Config, new: Config) -> tuple[str, ...]:
     skipped = {row.name for row in ACCOUNT_SETTINGS}
     rows = Section(ROOT.build, tuple(row for row in ROOT.rows if row.name not in skipped))
     return (*_section(rows, "", old, new), *_accounts(old.accounts, new.accounts))
+
+
+def in_one_line(told: tuple[str, ...]) -> str:
+    """The changes as the end of a log's line; of many the first."""
+    if not told:
+        return ""
+    more = f"; and {len(told) - _MOST_SHOWN} more" if len(told) > _MOST_SHOWN else ""
+    return f"; changed: {'; '.join(told[:_MOST_SHOWN])}{more}"
 
 
 def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
@@ -277,11 +285,3 @@ def _models(old: tuple[ModelName, ...], new: tuple[ModelName, ...]) -> str:
     before, after = {model.visible for model in old}, {model.visible for model in new}
     parts = [f"+{name}" for name in sorted(after - before)] + [f"-{name}" for name in sorted(before - after)]
     return " ".join(parts) or "changed"
-
-
-def listed(told: Sequence[str]) -> str:
-    """What has changed, as the end of a log line; empty: nothing has."""
-    if not told:
-        return ""
-    more = f"; and {len(told) - _MAX_LISTED} more" if len(told) > _MAX_LISTED else ""
-    return f"; changed: {'; '.join(told[:_MAX_LISTED])}{more}"

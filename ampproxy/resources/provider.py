@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
 
-from ampproxy.amp import clean_beta, clean_request, may_hold_thinking
 from ampproxy.config.schema import ALLOW
 from ampproxy.credentials.affinity import session_key
 from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
-from ampproxy.dialects.base import Dialect, ErrorDialect, ModelInfo
+from ampproxy.dialects.base import Dialect, ModelInfo
+from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
-from ampproxy.model.base import ANTHROPIC
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
@@ -37,7 +36,7 @@ from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.headers import strip_query
-from ampproxy.wire.json import Peek, peek, sole_members
+from ampproxy.wire.json import sole_members
 from ampproxy.wire.redact import LOOKED_AT
 
 T = TypeVar("T")
@@ -55,7 +54,7 @@ class ModelResource(GatewayResource):
     def __init__(self, generation: Generation, endpoint: Endpoint | WrongMethod) -> None:
         super().__init__(generation)
         self._endpoint = endpoint
-        self._dialect: ErrorDialect = DIALECTS[endpoint.dialect]
+        self._dialect = DIALECTS[endpoint.dialect]
 
     def admit(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only with a client key, and with the right method."""
@@ -137,13 +136,14 @@ class GenerateResource(ModelResource):
         plain = not request.requestHeaders.hasHeader(b"content-encoding")
         # How large it becomes nobody knows.
         body = decode() if plain else await self._apart(request, decode, generation.config.limits.max_body)
-        found = _peek(body)
-        asked = endpoint.model if endpoint.model is not None else found.model
-        stream = found.stream if endpoint.stream is None else endpoint.stream
+        facts = _facts(self._dialect, body)
+        asked = endpoint.model if endpoint.model is not None else facts.found.model
+        stream = facts.found.stream if endpoint.stream is None else endpoint.stream
         record.stream = stream
-        look = partial(self._looked, request, asked or "", found, body)
-        long = endpoint.amp and takes_long(body, REQUEST_OBJECTS)
-        record.role, thinks, body = await self._apart(request, look, len(body)) if long else look()
+        if endpoint.amp:
+            look = partial(self._from_amp, request, asked or "", facts, body)
+            long = takes_long(body, REQUEST_OBJECTS)
+            record.role, body = await self._apart(request, look, len(body)) if long else look()
         route = self._take(
             generation.router.route(asked, amp=endpoint.amp, role=record.role), request, record
         )
@@ -152,7 +152,7 @@ class GenerateResource(ModelResource):
         exhausted: frozenset[str] = frozenset()
         while route.kind is not RouteKind.AMP:
             try:
-                await self._answer(request, record, route, body, stream, thinks)
+                await self._answer(request, record, route, body, stream, facts)
                 return
             except ExchangeError as failure:
                 if not self._falls_back(route, record, failure):
@@ -167,7 +167,7 @@ class GenerateResource(ModelResource):
         body = self._as_decided(body)
         meter = None
         if endpoint.operation in (Operation.GENERATE, Operation.EMBED):
-            meter = AnswerMeter(endpoint.dialect, stream=stream)
+            meter = AnswerMeter(self._dialect, stream=stream)
         base = split_suffix(route.asked)[0]
         await spend(generation, request, record, route, body, meter, most=lambda: _most(endpoint, base, body))
 
@@ -191,16 +191,12 @@ class GenerateResource(ModelResource):
         done: T = await Departure(request).guard(self.generation.runtime.workers.run(work, size))
         return done
 
-    def _looked(
-        self, request: GatewayRequest, asked: str, found: Peek, body: bytes
-    ) -> tuple[str, bool, bytes]:
-        """What an Amp client asks it for, whether its history may hold thinking, and the body, cleaned."""
-        endpoint = self._endpoint
-        thinks = may_hold_thinking(endpoint.dialect, body)
-        if not endpoint.amp:
-            return "", thinks, body
-        role = inferred_role(request, endpoint.dialect, asked, found, body)
-        return role, thinks, clean_request(endpoint.dialect, body) if thinks else body
+    def _from_amp(
+        self, request: GatewayRequest, asked: str, facts: BodyFacts, body: bytes
+    ) -> tuple[str, bytes]:
+        """What one of Amp's clients asks it for, and its body, cleaned."""
+        role = inferred_role(request, self._endpoint.dialect, asked, facts.found, body)
+        return role, self._dialect.passthrough.clean(body) if facts.thinks else body
 
     def _take(self, route: Route, request: GatewayRequest, record: ExchangeRecord) -> Route:
         """Go this way, and say so."""
@@ -224,7 +220,7 @@ class GenerateResource(ModelResource):
         route: Route,
         body: bytes,
         stream: bool,
-        thinks: bool,
+        facts: BodyFacts,
     ) -> None:
         """Have one of a route's accounts answer."""
         endpoint, generation = self._endpoint, self.generation
@@ -236,7 +232,7 @@ class GenerateResource(ModelResource):
             headers=self._headers(request),
             query=self._query(request),
             route=route,
-            thinks=thinks,
+            facts=facts,
         )
         tries = generation.pool.select(
             route,
@@ -310,9 +306,8 @@ class GenerateResource(ModelResource):
 
     def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
         headers = pairs(request.requestHeaders)
-        if self._endpoint.amp and self._endpoint.dialect == ANTHROPIC:
-            return tuple(_without_foreign_betas(headers))
-        return tuple(headers)
+        cleaners = self._dialect.passthrough.clean_headers
+        return tuple(_cleaned(headers, cleaners) if self._endpoint.amp and cleaners else headers)
 
     def _query(self, request: GatewayRequest) -> bytes:
         if not request.query:
@@ -348,18 +343,21 @@ def _estimated(dialect: Dialect, question: Question) -> int:
     return estimate_tokens(asked)
 
 
-def _peek(body: bytes) -> Peek:
+def _facts(dialect: Dialect, body: bytes) -> BodyFacts:
     try:
-        return peek(body)
+        return facts_of(dialect, body)
     except ValueError as error:
         raise ClientFault.of("invalid_request", str(error)) from None
 
 
-def _without_foreign_betas(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _cleaned(
+    headers: list[tuple[bytes, bytes]], cleaners: Mapping[bytes, Callable[[str], str]]
+) -> list[tuple[bytes, bytes]]:
     kept = []
     for name, value in headers:
-        if name.lower() == b"anthropic-beta":
-            value = clean_beta(value.decode("latin-1")).encode("latin-1")
+        cleaner = cleaners.get(name.lower())
+        if cleaner is not None:
+            value = cleaner(value.decode("latin-1")).encode("latin-1")
             if not value:
                 continue
         kept.append((name, value))
