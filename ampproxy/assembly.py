@@ -33,7 +33,7 @@ from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch
 from ampproxy.runtime import Runtime
-from ampproxy.server.running import Running
+from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import Reports
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import check_proxies
@@ -187,7 +187,7 @@ def _runtime(
         wall=time.time,
         new_id=lambda prefix: prefix + uuid.uuid4().hex,
         log=log,
-        running=Running(),
+        running=ActiveExchanges(),
         seen_clients=SeenClients(log),
         unknown_routes=RouteMemory(state, outside.reactor, time.time, log),
         brief=hearers.brief,

@@ -27,7 +27,7 @@ from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
 from ampproxy.listen.listeners import Listeners
 from ampproxy.resources.root import Root
-from ampproxy.server.admission import end_revoked
+from ampproxy.server.authentication import end_revoked
 from ampproxy.server.descriptors import Descriptors
 from ampproxy.server.site import IDLE_AT_THE_END, GatewaySite
 from ampproxy.status import ReloadReport, State, Status, user_name
@@ -461,7 +461,7 @@ class GatewayService(Service):
         if self._hurried:
             why = "was told to wait no longer"
         why = f"The gateway ends, and {why}."
-        running.dismiss(GatewayFault.of("unavailable", why, status=503))
+        running.abort(GatewayFault.of("unavailable", why, status=503))
         await self._while(
             lambda: running.count or any(channel.requests for channel in self.site.channels), _LAST_WORDS
         )

@@ -53,7 +53,7 @@ class Request:
     def is_local(self) -> bool:
         return True
 
-    def dismiss(self, error: ExchangeError) -> None:
+    def abort(self, error: ExchangeError) -> None:
         self.error = error
 
 

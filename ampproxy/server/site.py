@@ -81,7 +81,7 @@ class GatewayRequest(Request):
     :ivar pending: what waits, while nobody knows whether the request is let in.
     :ivar length: of its body, in bytes; ``None`` where the client does not say it in advance.
     :ivar share: what of the bodies that are held is its own.
-    :ivar on_dismiss: ends what serves the request; whoever serves it sets it.
+    :ivar on_abort: ends what serves the request; whoever serves it sets it.
     """
 
     channel: GatewayChannel
@@ -95,7 +95,7 @@ class GatewayRequest(Request):
     client_key: Any = None
     request_id: str = ""
     path_refusal: PathRefused | None = None
-    on_dismiss: Callable[[ExchangeError], None] | None = None
+    on_abort: Callable[[ExchangeError], None] | None = None
     _tree: Any = None
     _resource: Any = None
     _broken_off = False
@@ -130,11 +130,11 @@ class GatewayRequest(Request):
         try:
             waiting = self.find()
             if waiting is None:
-                self.let_in()
+                self.accept()
             else:
                 AwaitingAuth(self, waiting).begin()
         except ExchangeError as refusal:
-            self.refuse_early(refusal)
+            self.reject_early(refusal)
         except Exception:
             self.processingFailed(Failure())
 
@@ -145,7 +145,7 @@ class GatewayRequest(Request):
 
     def find(self) -> Deferred[None] | None:
         """Find the resource of the path, by the configuration that is in force, and have it let the request
-        in (see :meth:`~ampproxy.resources.base.GatewayResource.admit`).
+        in (see :meth:`~ampproxy.resources.base.GatewayResource.authorize`).
         """
         site = self.site
         self._tree = site.resource
@@ -154,10 +154,10 @@ class GatewayRequest(Request):
         self.postpath = list(map(unquote_to_bytes, self.path[1:].split(b"/")))
         found = getChildForRequest(site.resource, self)
         self._resource = getattr(found, "itself", found)
-        waiting: Deferred[None] | None = self._resource.admit(self)
+        waiting: Deferred[None] | None = self._resource.authorize(self)
         return waiting
 
-    def let_in(self) -> None:
+    def accept(self) -> None:
         """Take the body, as the resource wants it.
 
         :raises ClientFault: it is too large.
@@ -187,7 +187,7 @@ class GatewayRequest(Request):
         try:
             self.body.push(data)
         except ExchangeError as refusal:
-            self.refuse_early(refusal)
+            self.reject_early(refusal)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The body is whole."""
@@ -210,36 +210,36 @@ class GatewayRequest(Request):
         try:
             waiting = self.find() if self.outdated else None
         except ExchangeError as refusal:
-            self._resource.turn_away(self, refusal)
+            self._resource.reject_unserved(self, refusal)
         except Exception:
             self.processingFailed(Failure())
         else:
             if waiting is None:
                 self.render(self._resource)
             else:
-                waiting.addCallbacks(self._let_in_late, self._turned_away)
+                waiting.addCallbacks(self._accept_late, self._rejected_late)
                 waiting.addErrback(self.processingFailed)
 
-    def _let_in_late(self, _: object) -> None:
+    def _accept_late(self, _: object) -> None:
         if not self.gone:
             self.render(self._resource)
 
-    def _turned_away(self, failure: Failure) -> None:
+    def _rejected_late(self, failure: Failure) -> None:
         failure.trap(ExchangeError)
         if not self.gone:
-            self._resource.turn_away(self, cast(ExchangeError, failure.value))
+            self._resource.reject_unserved(self, cast(ExchangeError, failure.value))
 
-    def dismiss(self, error: ExchangeError) -> None:
+    def abort(self, error: ExchangeError) -> None:
         """End what serves this request; the client is told ``error``, as far as that can still be said."""
-        if self.on_dismiss is not None:
-            self.on_dismiss(error)
+        if self.on_abort is not None:
+            self.on_abort(error)
 
     def render(self, resrc: IResource) -> None:
         """Have the resource answer; it always does so itself, in its own time."""
         try:
             resrc.render(self)
         except ExchangeError as refusal:
-            self._resource.turn_away(self, refusal)
+            self._resource.reject_unserved(self, refusal)
         except Exception:
             self.processingFailed(Failure())
 
@@ -341,7 +341,7 @@ class GatewayRequest(Request):
         if self.share is not None:
             self.share.give_back()
 
-    def refuse_early(self, refusal: ExchangeError) -> None:
+    def reject_early(self, refusal: ExchangeError) -> None:
         """Answer with an error though the body may not be in."""
         self.drop_body()
         # No "100 Continue" after a final answer (RFC 9110, section 10.1.1).
@@ -352,7 +352,7 @@ class GatewayRequest(Request):
         if not self.received and self.length != 0:
             self.channel.persistent = False
             self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        self._resource.turn_away(self, refusal)
+        self._resource.reject_unserved(self, refusal)
 
 
 def taken_id(values: Sequence[bytes] | None) -> str:
