@@ -236,6 +236,7 @@ class Ending(unittest.TestCase):
     def test_answer_says_so(self) -> None:
         """A kept connection is served once more, and told that it is the last time."""
         connection = self.world.request("GET", "/healthz")
+        self.world.site.lifecycle.leave()
         self.world.site.end()
         self.world.clock.advance(1)
         self.assertFalse(connection.closed)
