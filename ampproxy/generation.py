@@ -48,17 +48,7 @@ class Generation:
         self.runtime = runtime
         self.guard = Guard(config, runtime.names_salt)
         self.find_models()
-        self.providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
-        self.bridges = BridgeMaker(
-            self.providers,
-            Origin(runtime.wall, runtime.new_id),
-            strict=config.translation == "strict",
-            payload=config.payload.rules,
-            families=config.families,
-        )
-        self.exchanges = ExchangeSettings(
-            config, runtime, self.providers, self.bridges, Redactor(secrets_of(config))
-        )
+        self.exchanges = _exchanges(config, runtime)
         self._tells = config.logging.level in ("debug", "info")
         self.amp_keys = AmpKeys(config, environ=runtime.environ, home=runtime.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
@@ -111,3 +101,15 @@ class Generation:
         """Decide by what is now known of the vendors' models. What is under way keeps its decision."""
         known = self.runtime.known_models(self.config.accounts)
         self.router = Router(self.config, Catalog(self.config, known))
+
+
+def _exchanges(config: Config, runtime: Runtime) -> ExchangeSettings:
+    providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
+    bridges = BridgeMaker(
+        providers,
+        Origin(runtime.wall, runtime.new_id),
+        strict=config.translation == "strict",
+        payload=config.payload.rules,
+        families=config.families,
+    )
+    return ExchangeSettings(config, runtime, providers, bridges, Redactor(secrets_of(config)))

@@ -16,13 +16,14 @@ from typing import Any
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
+from ampproxy.assembly import Reloads
 from ampproxy.clock import ClockWatch
 from ampproxy.collector import Collector
 from ampproxy.dialects.registry import DIALECTS
+from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
 from ampproxy.metrics.service import MetricsService
 from ampproxy.notify import Notifier
-from ampproxy.reload import ConfigWatch
 from ampproxy.restart.predecessor import Predecessor
 from ampproxy.restart.successor import Succession
 from ampproxy.service import GatewayService
@@ -32,7 +33,6 @@ class Process:
     """From the start to the end.
 
     :param twistd: its options, those before the word ``ampproxy``.
-    :param attach_logins: has the service serve with logins; slow to load.
     :param succession: the place of another process that this one is to take; ``None``: none.
     :param restart: another process's, to take this one's place: made of why there can be none just now, what
         is to be told the service manager, and what follows.
@@ -44,26 +44,20 @@ class Process:
         reactor: Any,
         *,
         twistd: MutableMapping[str, Any],
-        watch: ConfigWatch,
         clock: ClockWatch,
         notifier: Notifier,
         metrics: MetricsService,
-        attach_logins: Callable[[], None],
         succession: Succession | None,
         restart: Callable[[Process], Predecessor],
     ) -> None:
         self._service = service
         self._reactor = reactor
         self._twistd = twistd
-        self._watch = watch
         self._clock = clock
         self._notifier = notifier
         self._metrics = metrics
-        self._attach_logins = attach_logins
         self._succession = succession
-        self._replaced = False
         self._restart = restart(self)
-        service.restarts_by(self._restart)
 
     def install(self) -> None:
         """Begin when the reactor does."""
@@ -76,7 +70,7 @@ class Process:
     def _started(self) -> None:
         # twistd would end with the signal's own status; an orderly end is a success.
         self._on(signal.SIGTERM, self._terminate)
-        self._on(signal.SIGHUP, self._watch.load)
+        self._on(signal.SIGHUP, self._service.reload)
         self._on(signal.SIGUSR2, self._restart.begin)
         self._clock.start()
         gc.set_threshold(50_000, 20, 100)
@@ -92,7 +86,7 @@ class Process:
 
     def _serves(self) -> None:
         """From now on this process is the service."""
-        self._watch.start()
+        self._service.follow_file()
         self._notifier.ready(state_of(self._service))
 
     def _load(self, names: list[str]) -> None:
@@ -105,7 +99,7 @@ class Process:
             DIALECTS[names.pop()]
             self._reactor.callLater(0.1 if self._succession is None else 0, self._load, names)
             return
-        self._attach_logins()
+        self._service.attach_logins()
         if self._succession is None:
             self._metrics.start()
         # What is there now lives as long as the process: a collection need not look at it again.
@@ -124,8 +118,8 @@ class Process:
         assert succession is not None
         if succession.followed != succession.generation:
             # It has read another file since: a key that is no longer one must not be let in here.
-            self._service.follow(succession.followed)
-            self._watch.load()
+            self._service.number_after(succession.followed)
+            self._service.reload()
         self._service.accept()
         succession.own_pidfile(self._twistd, self._service.current.runtime.log)
         self._service.current.runtime.log.info(
@@ -146,7 +140,7 @@ class Process:
         """Why no other process can take this one's place just now; empty: nothing stands against it."""
         if self._succession is not None:
             return "this process has not yet taken the place of another one itself"
-        if self._replaced:
+        if self._service.lifecycle.phase is Phase.LEAVING:
             return "another process has taken its place already"
         if not self._service.running:
             return "the service ends"
@@ -172,7 +166,6 @@ class Process:
 
     def leave(self, pid: int) -> None:
         """Another process is: end what is under way, and then this one."""
-        self._replaced = True
         # Both are its own now.
         self._notifier.close()
         self._twistd["pidfile"] = ""
@@ -217,7 +210,7 @@ def leave_no_core() -> None:
         pass  # a filter of system calls may refuse it; the unit that has one sets the limit, too
 
 
-def state_of(service: GatewayService) -> str:
+def state_of(service: Reloads) -> str:
     """What a service manager shows."""
     where = ", ".join(describe(port) for port in service.ports)
     return f"Serves on {where}; configuration {service.generation}"

@@ -17,7 +17,7 @@ from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
-from ampproxy.server.running import Running
+from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import ReloadReport, Status
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.held import Held
@@ -56,7 +56,7 @@ class Runtime:
     wall: Callable[[], float]
     new_id: Callable[[str], str]
     log: Logger
-    running: Running
+    running: ActiveExchanges
     seen_clients: SeenClients
     unknown_routes: RouteMemory
     observers: tuple[Observer, ...] = ()

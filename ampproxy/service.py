@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, gatherResults
@@ -16,24 +16,21 @@ from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 
 from ampproxy import __version__
+from ampproxy.assembly import Assembly
 from ampproxy.config.changes import changes, check_still_keyed, in_one_line
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
 from ampproxy.errors import ConfigError, GatewayFault, StartFailed
-from ampproxy.generation import Generation, InForce
-from ampproxy.ledger.recorder import Recorder
+from ampproxy.generation import Generation
+from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
-from ampproxy.listen.inherited import Inherited
 from ampproxy.listen.listeners import Listeners
-from ampproxy.relay.discovery import Discovery
-from ampproxy.reload import ConfigWatch
 from ampproxy.resources.root import Root
-from ampproxy.runtime import Runtime
-from ampproxy.server.admission import end_revoked
+from ampproxy.server.authentication import end_revoked
 from ampproxy.server.descriptors import Descriptors
 from ampproxy.server.site import IDLE_AT_THE_END, GatewaySite
-from ampproxy.status import ReloadReport, RestartReport, State, Status, user_name
+from ampproxy.status import ReloadReport, State, Status, user_name
 from ampproxy.upstream.proxy import proxies
 from ampproxy.wire.words import counted
 
@@ -44,77 +41,59 @@ if TYPE_CHECKING:
 _LAST_WORDS = 1.0
 
 
-class Restarts(Protocol):
-    """What has another process take the place of this one."""
-
-    @property
-    def report(self) -> RestartReport | None:
-        """How the last attempt went."""
-        ...
-
-
 class GatewayService(Service):
     """Listens, serves, and at its end lets what is under way finish.
 
-    :param config: as the file says it; logins add accounts to it.
-    :param around: what outlives a configuration.
-    :param listen: Twisted endpoint strings that replace the configured address.
-    :param discovery: asks vendors for their models, as long as the service runs.
-    :param ledger: one of the observers; it writes as long as the service runs.
-    :param inherited: sockets that listen already.
-    :param generation: what the first configuration is counted as.
-    :param in_force: hear of each configuration that comes in force.
-    :ivar log_observer: takes the events of ``twistd``'s log; ``None``: ``twistd`` has its own.
+    :param assembly: its parts.
     :ivar generation: how often a configuration was put in force, the first time included.
+    :ivar current: what follows from the one that is in force.
+    :ivar lifecycle: in which phase it is.
     :ivar listeners: where it listens.
-    :ivar watch: reads the configuration's file anew; ``None`` where it came from none.
+    :ivar reports: how its last restart went.
     """
 
     name = "ampproxy"
-    log_observer: ILogObserver | None = None
 
-    def __init__(
-        self,
-        config: Config,
-        runtime: Runtime,
-        reactor: Any,
-        listen: tuple[str, ...] = (),
-        discovery: Discovery | None = None,
-        ledger: Recorder | None = None,
-        *,
-        inherited: Inherited | None = None,
-        generation: int = 1,
-        in_force: tuple[InForce, ...] = (),
-    ) -> None:
-        self._config = config
-        self._in_force = in_force
+    def __init__(self, assembly: Assembly) -> None:
+        start, reactor, runtime = assembly.start, assembly.reactor, assembly.runtime
+        self._config = assembly.config
+        self._in_force = assembly.in_force
         self._runtime = replace(
             runtime, login_statuses=self.login_statuses, status=self.status, reload=self.reload
         )
-        self._make_logins: Callable[[Config], Logins] | None = None
+        self._make_logins = assembly.logins
         self._logins: tuple[Account, ...] = ()
         self._source: Logins | None = None
         self._leaving: set[Deferred[None]] = set()
-        self._discovery = discovery
-        self._ledger = ledger
+        self._discovery = assembly.discovery
+        self._ledger = assembly.ledger
         self._reactor = reactor
         self._log = runtime.log
+        self._log_observer = start.log_observer
+        self._failed = start.failed or (lambda why: None)
         self._since = runtime.wall()
-        self.generation = generation
-        self.watch: ConfigWatch | None = None
-        self._restarts: Restarts | None = None
-        self._held: Callable[[str], None] | None = None
+        self.generation = start.generation
+        self.reports = assembly.reports
+        self.lifecycle = assembly.lifecycle
         self._hurried = self._told_open = False
-        self.current = Generation(config, self._runtime)
+        self.current = Generation(assembly.config, self._runtime)
         self._announce()
         descriptors = Descriptors(reactor, runtime.log)
         self.site = GatewaySite(
-            Root(self.current), config.limits, reactor, runtime.new_id, runtime.log, descriptors, runtime.held
+            Root(self.current),
+            assembly.config.limits,
+            reactor,
+            runtime.new_id,
+            runtime.log,
+            descriptors,
+            runtime.held,
+            self.lifecycle,
         )
-        self.site.generation = generation
+        self.site.generation = start.generation
         self.listeners = Listeners(
-            self.site, reactor, listen, inherited or Inherited(), runtime.log, descriptors.watch
+            self.site, reactor, start.listen, start.inherited, runtime.log, descriptors.watch, self.lifecycle
         )
+        self._watch = None if start.watch is None else start.watch(self)
 
     def _build(self, config: Config, logins: Iterable[Account]) -> Generation:
         return Generation(replace(config, accounts=(*config.accounts, *logins)), self._runtime, self.current)
@@ -128,7 +107,12 @@ class GatewayService(Service):
 
     def reload(self) -> ReloadReport | None:
         """Read the configuration's file anew, changed or not; ``None`` if there is no file."""
-        return None if self.watch is None else self.watch.load()
+        return None if self._watch is None else self._watch.load()
+
+    def follow_file(self) -> None:
+        """Read the configuration's file anew whenever it changes, from now on."""
+        if self._watch is not None:
+            self._watch.start()
 
     def use(self, config: Config) -> tuple[str, ...]:
         """Serve by another configuration, from the next request on; gives what has changed, for people.
@@ -227,7 +211,7 @@ class GatewayService(Service):
             generation=self.generation,
             accounts=len(config.accounts),
             mappings=len(config.ampcode.mappings),
-            where=f" for what process {os.getpid()} still serves" if self.site.ending else "",
+            where=f" for what process {os.getpid()} still serves" if self.lifecycle.ending else "",
             changes=told,
             changed=in_one_line(told),
         )
@@ -261,20 +245,16 @@ class GatewayService(Service):
 
     # The logins.
 
-    def attach(self, make: Callable[[Config], Logins]) -> None:
-        """Serve with the logins' accounts, too: now, and whenever they change.
-
-        :param make: gives the logins of a configuration's ``auth-dir``.
-        """
-        self._make_logins = make
-        source = self._new_logins(self._config)
-        self._source = source
+    def attach_logins(self) -> None:
+        """Serve with the logins' accounts, too: now, and whenever they change. Once is enough."""
+        if self._source is not None:
+            return
+        self._source = source = self._new_logins(self._config)
         self.use_logins(source.accounts())
         if self.running:
             source.start()
 
     def _new_logins(self, config: Config) -> Logins:
-        assert self._make_logins is not None
         source = self._make_logins(config)
         source.load()
         source.changed = lambda: self.use_logins(source.accounts())
@@ -308,11 +288,6 @@ class GatewayService(Service):
         if self._source is not None:
             self._source.clock_set()
 
-    @property
-    def has_logins(self) -> bool:
-        """Whether logins are attached."""
-        return self._source is not None
-
     def login_statuses(self) -> tuple[LoginStatus, ...]:
         """How each login is."""
         return () if self._source is None else self._source.statuses()
@@ -335,8 +310,8 @@ class GatewayService(Service):
 
     def setServiceParent(self, parent: Any) -> None:
         """Under ``twistd``, log by our observer: an application names its own by this component."""
-        if self.log_observer is not None and isinstance(parent, Componentized):
-            parent.setComponent(ILogObserver, self.log_observer)
+        if self._log_observer is not None and isinstance(parent, Componentized):
+            parent.setComponent(ILogObserver, self._log_observer)
         super().setServiceParent(parent)
 
     def status(self) -> Status:
@@ -353,37 +328,24 @@ class GatewayService(Service):
             state_dir="" if self._runtime.state is None else str(self._runtime.state),
             listening=tuple(describe(port) for port in self.ports),
             running=self._runtime.running.count,
-            reload=None if self.watch is None else self.watch.last,
-            restart=None if self._restarts is None else self._restarts.report,
+            reload=None if self._watch is None else self._watch.last,
+            restart=self.reports.restart,
         )
 
     def _state(self) -> State:
-        if self._held is not None:
-            return "starting"
-        if self.site.ending:
+        if self.lifecycle.ending:
             return "draining"
+        if self.lifecycle.phase in (Phase.STARTING, Phase.HELD):
+            return "starting"
         config = self.current.config
         return "ready" if config.accounts or config.ampcode.upstream_url else "idle"
 
-    def restarts_by(self, restarts: Restarts) -> None:
-        """Tell of the restarts that this makes."""
-        self._restarts = restarts
-
-    def hold(self, failed: Callable[[str], None]) -> None:
-        """Listen, once started, but accept nobody until :meth:`accept`: another process serves still.
-
-        :param failed: called if there is nothing to listen on.
-        """
-        self._held = failed
-        self.listeners.pause()
-
-    def follow(self, generation: int) -> None:
+    def number_after(self, generation: int) -> None:
         """Number the configuration, and those to come, after those of another process."""
         self.generation = self.site.generation = generation + 1
 
     def accept(self) -> None:
         """Serve from now on."""
-        self._held = None
         self.listeners.resume()
 
     def abandon(self) -> None:
@@ -393,6 +355,7 @@ class GatewayService(Service):
     async def leave(self, pid: int) -> None:
         """Another process has the sockets: serve what is under way, no longer than ``timeouts.drain``."""
         running, drain = self._runtime.running, self.current.config.timeouts.drain
+        self.lifecycle.leave()
         self.site.end()
         if self._discovery is not None:
             self._discovery.stop()
@@ -419,6 +382,8 @@ class GatewayService(Service):
 
     def _open(self) -> None:
         self.listeners.commit(self.listeners.prepare(self._config))
+        if self.lifecycle.phase is Phase.STARTING:
+            self.lifecycle.to(Phase.SERVING)
 
     def privilegedStartService(self) -> None:
         """Open the ports before privileges are given up.
@@ -429,8 +394,7 @@ class GatewayService(Service):
         try:
             self._open()
         except (ConfigError, CannotListenError) as error:
-            if self._held is not None:
-                self._held(str(error))
+            self._failed(str(error))
             raise StartFailed(str(error)) from None
 
     def startService(self) -> None:
@@ -447,7 +411,7 @@ class GatewayService(Service):
         if self._discovery is not None:
             generation = self.current
             self._discovery.watch(
-                generation.config, generation.providers, generation.find_models, again=again
+                generation.config, generation.exchanges.providers, generation.find_models, again=again
             )
 
     def hurry(self) -> None:
@@ -463,9 +427,10 @@ class GatewayService(Service):
         return Deferred.fromCoroutine(self._drain())
 
     async def _drain(self) -> None:
-        self.site.end()
-        if self._held is not None:
+        if self.lifecycle.phase is Phase.HELD:
             self.abandon()
+        self.lifecycle.to(Phase.DRAINING)
+        self.site.end()
         await self.listeners.close()
         running = self._runtime.running
         if running.count:
@@ -486,6 +451,7 @@ class GatewayService(Service):
         self._runtime.unknown_routes.close()
         if self._ledger is not None:
             await self._ledger.stop()
+        self.lifecycle.to(Phase.STOPPED)
 
     async def _cut_off(self, setting: str, limit: float) -> None:
         """End what is under way still, and give clients the time to hear of it."""
@@ -495,7 +461,7 @@ class GatewayService(Service):
         if self._hurried:
             why = "was told to wait no longer"
         why = f"The gateway ends, and {why}."
-        running.dismiss(GatewayFault.of("unavailable", why, status=503))
+        running.abort(GatewayFault.of("unavailable", why, status=503))
         await self._while(
             lambda: running.count or any(channel.requests for channel in self.site.channels), _LAST_WORDS
         )

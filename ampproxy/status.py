@@ -7,6 +7,7 @@ read them.
 from __future__ import annotations
 
 import pwd
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -48,6 +49,16 @@ class RestartReport(msgspec.Struct, frozen=True, omit_defaults=True):
 
     at: float
     why: str = ""
+
+
+@dataclass(slots=True)
+class Reports:
+    """What the service tells of its last restart: written by who attempts it.
+
+    :ivar restart: ``None``: there was none that failed, and none is under way.
+    """
+
+    restart: RestartReport | None = None
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):

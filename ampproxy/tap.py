@@ -6,11 +6,9 @@ from __future__ import annotations
 
 import atexit
 import os
-import random
 import signal
 import sys
 import time
-import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -18,23 +16,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar
 
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
 from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.python import usage
 from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy import __version__
+from ampproxy.assembly import Hearers, Outside, Reloads, Start, assemble
 from ampproxy.clock import ClockWatch, keep_steady
 from ampproxy.config.changes import check_still_keyed
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
-from ampproxy.credentials.names import kept_salt
-from ampproxy.credits.allowance import Allowance
 from ampproxy.errors import ConfigError, StartFailed
 from ampproxy.generation import Generation
-from ampproxy.ledger import NAME
-from ampproxy.ledger.recorder import Recorder, Writes
 from ampproxy.listen.inherited import Inherited, first_environment
 from ampproxy.logs.observer import LogObserver
 from ampproxy.logs.queued import QueuedOutput
@@ -43,22 +36,14 @@ from ampproxy.metrics.service import MetricsService
 from ampproxy.metrics.stalls import Stalls
 from ampproxy.notify import Notifier, for_successor
 from ampproxy.process import Process, leave_no_core, state_of
-from ampproxy.relay.clients import SeenClients
-from ampproxy.relay.discovery import Discovery
-from ampproxy.relay.model_cache import ModelCache, cache_folder
-from ampproxy.relay.record import Observer
-from ampproxy.relay.unknown import RouteMemory
-from ampproxy.relay.workers import Workers
+from ampproxy.relay.model_cache import cache_folder
 from ampproxy.reload import ConfigWatch, Reloader, Snapshot
 from ampproxy.restart.predecessor import Command, Predecessor
 from ampproxy.restart.successor import Succession
-from ampproxy.runtime import Runtime
 from ampproxy.server.descriptors import raise_limit
-from ampproxy.server.running import Running
 from ampproxy.service import GatewayService
-from ampproxy.upstream.client import UpstreamClient
-from ampproxy.upstream.proxy import Proxy
-from ampproxy.wire.redact import Redactor, Secret
+from ampproxy.upstream.proxy import check_proxies
+from ampproxy.wire.redact import Secret
 
 
 class Options(usage.Options):
@@ -140,49 +125,66 @@ def makeService(options: Options) -> GatewayService:
 def _make(options: Options, reactor: Any) -> GatewayService:
     succession: Succession | None = options["succession"]
     config: Config = options["parsed"]
-    log = _log_observer(options.parent, reactor)
-    own = Logger(namespace="ampproxy")
-    metrics = MetricsService(reactor, own, {} if log is None else log.counts, Stalls(reactor, own))
+    observer = _log_observer(options.parent, reactor)
+    log = Logger(namespace="ampproxy")
+    metrics = MetricsService(reactor, log, {} if observer is None else observer.counts, Stalls(reactor, log))
+    notifier = Notifier.of(os.environ, os.getpid(), reactor, log)
+    watch = partial(_watch, config, options["snapshot"], notifier, reactor, log)
     try:
-        cache = cache_folder(os.environ, Path.home())
-        service = build(
-            config,
-            reactor,
-            listen=tuple(options["listen"]),
-            cache=cache,
-            state=config.state_dir,
-            discover=True,
-            observers=(metrics.observe,),
-            brief=log is not None,
-            in_force=(metrics.use, *(() if log is None else (partial(_log_by, log),))),
-            inherited=options["inherited"],
-            generation=1 if succession is None else succession.generation + 1,
+        service = GatewayService(
+            assemble(
+                config,
+                Outside(
+                    reactor=reactor,
+                    environ=os.environ,
+                    home=Path.home(),
+                    cache=cache_folder(os.environ, Path.home()),
+                    state=config.state_dir,
+                ),
+                _start(options, watch, observer),
+                _hearers(metrics, observer),
+            )
         )
-        if succession is not None:
-            service.hold(succession.failed)
-        service.log_observer = log
         if any(config.auth_dir.glob("*.json")):
-            attach_logins(service, reactor)
+            service.attach_logins()
     except ConfigError as error:
         raise StartFailed(str(error)) from None
     for warning in config.warnings:
-        service.current.runtime.log.warn("{warning}", warning=warning)
-    notifier = Notifier.of(os.environ, os.getpid(), reactor, service.current.runtime.log)
+        log.warn("{warning}", warning=warning)
     Process(
         service,
         reactor,
         twistd=of_twistd(options),
-        watch=_watch(service, config, options["snapshot"], notifier, reactor),
-        clock=ClockWatch(reactor, time.time, service.current.runtime.log, service.clock_set),
+        clock=ClockWatch(reactor, time.time, log, service.clock_set),
         notifier=notifier,
         metrics=metrics,
-        attach_logins=partial(attach_logins, service, reactor),
         succession=succession,
         restart=partial(_predecessor, options["command"], service, reactor),
     ).install()
-    if log is not None:
-        _settle_log(log, reactor)
+    if observer is not None:
+        _settle_log(observer, reactor)
     return service
+
+
+def _start(options: Options, watch: Callable[[Reloads], ConfigWatch], observer: LogObserver | None) -> Start:
+    succession: Succession | None = options["succession"]
+    return Start(
+        listen=tuple(options["listen"]),
+        inherited=options["inherited"] or Inherited(),
+        generation=1 if succession is None else succession.generation + 1,
+        failed=None if succession is None else succession.failed,
+        discover=True,
+        watch=watch,
+        log_observer=observer,
+    )
+
+
+def _hearers(metrics: MetricsService, observer: LogObserver | None) -> Hearers:
+    return Hearers(
+        exchanges=(metrics.observe,),
+        in_force=(metrics.use, *(() if observer is None else (partial(_log_by, observer),))),
+        brief=observer is not None,
+    )
 
 
 def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -200,6 +202,7 @@ def _predecessor(command: Command, service: GatewayService, reactor: Any, proces
         service.listeners,
         reactor,
         service.current.runtime.log,
+        reports=service.reports,
         generation=lambda: service.generation,
         keyed=lambda: bool(service.current.config.api_keys),
         obstacle=process.obstacle,
@@ -238,12 +241,11 @@ def telling(succession: Succession | None) -> Iterator[None]:
 
 
 def _watch(
-    service: GatewayService, config: Config, snapshot: Snapshot, notifier: Notifier, reactor: Any
+    config: Config, snapshot: Snapshot, notifier: Notifier, reactor: Any, log: Logger, service: Reloads
 ) -> ConfigWatch:
     """Have the service follow its file."""
     path = config.source
     assert path is not None
-    log = service.current.runtime.log
     reloader = Reloader(
         path,
         lambda read: _load(path, read),
@@ -254,8 +256,7 @@ def _watch(
         log=log,
         announce=lambda: notifier.reloading(lambda: state_of(service)),
     )
-    service.watch = watch = ConfigWatch(reloader, clock=reactor, log=log)
-    return watch
+    return ConfigWatch(reloader, clock=reactor, log=log)
 
 
 def _log_observer(twistd: Mapping[str, Any] | None, reactor: Any) -> LogObserver | None:
@@ -292,147 +293,34 @@ def _settle_log(log: LogObserver, reactor: Any) -> None:
 
 def _load(path: Path, read: Callable[[Path], bytes]) -> Config:
     config = load(path, environ=os.environ, home=Path.home(), read=read)
-    _check_proxies(config)
+    check_proxies(config)
     return config
-
-
-def attach_logins(service: GatewayService, reactor: Any) -> None:
-    """Serve with the logins in ``auth-dir``, and with those that come there later."""
-    if service.has_logins:
-        return
-    # Not at the top: most users have no login, and its libraries are slow to load.
-    from ampproxy.credentials.oauth.service import Logins
-
-    runtime = service.current.runtime
-    chance = random.SystemRandom().random
-    service.attach(
-        lambda config: Logins(
-            config, reactor, runtime.client.send, runtime.log, wall=runtime.wall, random=chance
-        )
-    )
 
 
 def build(
     config: Config,
     reactor: Any,
     *,
-    listen: tuple[str, ...] = (),
     environ: Mapping[str, str] | None = None,
     home: Path | None = None,
+    listen: tuple[str, ...] = (),
     policy: IPolicyForHTTPS | None = None,
     observer: ILogObserver = globalLogPublisher,
-    cache: Path | None = None,
-    state: Path | None = None,
-    discover: bool = False,
-    observers: tuple[Observer, ...] = (),
-    brief: bool = False,
-    in_force: tuple[Callable[[Generation, Collection[Secret]], None], ...] = (),
-    inherited: Inherited | None = None,
-    generation: int = 1,
 ) -> GatewayService:
-    """Put a service together; it listens once it is started.
+    """A service that keeps nothing on disk, and asks no vendor for its models; it listens once it is started.
 
+    :param environ: by default that of the process.
+    :param home: by default that of the user.
     :param listen: endpoint strings that replace the configured address.
     :param policy: verifies the upstreams' certificates; by default against the system's trust store.
     :param observer: takes the log's events.
-    :param cache: the folder of what may be forgotten; ``None``: nothing of it is kept.
-    :param state: the folder of what is kept across restarts; ``None``: nothing is.
-    :param discover: ask the vendors for the models of accounts that name none, as long as it runs.
-    :param observers: hear of each exchange that has ended.
-    :param brief: whether ``observer`` makes the fields of exchanges itself.
-    :param in_force: hear of each configuration that comes in force.
-    :param inherited: sockets that listen already.
-    :param generation: what the first configuration is counted as.
     :raises ConfigError: a proxy's URL cannot be used.
     """
-    _check_proxies(config)
-    log = Logger(namespace="ampproxy", observer=observer)
-    client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect, policy=policy, log=log)
-    discovery = Discovery(
-        client, reactor, ModelCache(cache), log, wall=time.time, random=random.SystemRandom().random
-    )
-    ledger = None if state is None else _ledger(state, reactor, log)
-    runtime = Runtime(
-        clock=reactor,
-        client=client,
+    outside = Outside(
+        reactor=reactor,
         environ=os.environ if environ is None else environ,
         home=Path.home() if home is None else home,
-        wall=time.time,
-        new_id=lambda prefix: prefix + uuid.uuid4().hex,
-        log=log,
-        running=Running(),
-        seen_clients=SeenClients(log),
-        unknown_routes=RouteMemory(state, reactor, time.time, log),
-        brief=brief,
-        observers=observers if ledger is None else (*observers, ledger.observe),
-        state=state,
-        names_salt=_names_salt(state, log),
-        workers=Workers(_in_thread(reactor)),
-        allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
-        known_models=discovery.models,
+        policy=policy,
+        observer=observer,
     )
-    return GatewayService(
-        config,
-        runtime,
-        reactor,
-        listen,
-        discovery if discover else None,
-        ledger,
-        inherited=inherited,
-        generation=generation,
-        in_force=in_force if ledger is None else (*in_force, partial(_keep_by, ledger)),
-    )
-
-
-def _names_salt(state: Path | None, log: Logger) -> bytes:
-    """What the names of clients' keys are made with."""
-    try:
-        return kept_salt(state)
-    except OSError as error:
-        log.warn(
-            "{path}: {error}: the names of clients' keys in log and ledger change with each start",
-            path=str(state),
-            error=str(error.strerror or error),
-        )
-        return kept_salt(None)
-
-
-def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
-    """The ledger in a folder of state; it touches nothing before it is started."""
-    path = state / NAME
-
-    def make_store() -> Writes:
-        # Not at the top: it loads SQLite.
-        from ampproxy.ledger.store import Store
-
-        return Store(path)
-
-    in_thread = _in_thread(reactor)
-    return Recorder(str(path), make_store, clock=reactor, in_thread=in_thread, wall=time.time, log=log)
-
-
-def _in_thread(reactor: Any) -> Callable[[Callable[[], Any]], Deferred[Any]]:
-    """Runs a function in one of the reactor's threads."""
-    return lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)
-
-
-def _keep_by(ledger: Recorder, generation: Generation, secrets: Collection[Secret]) -> None:
-    """Keep what the configuration in force wants kept."""
-    ledger.configure(generation.config.ledger, Redactor(secrets).text)
-
-
-def _check_proxies(config: Config) -> None:
-    """Find out at the start, not at the first request, that a proxy's URL cannot be used."""
-    places = [(config.place("proxy-url"), config.proxy_url)]
-    places += [
-        (config.place(f"{account.label}.proxy-url", account.line), account.proxy_url)
-        for account in config.accounts
-    ]
-    complaints = []
-    for place, url in places:
-        try:
-            Proxy.of(url or "")
-        except ValueError as error:
-            complaints.append(f"{place}: {error}")
-    if complaints:
-        raise ConfigError(tuple(complaints))
+    return GatewayService(assemble(config, outside, Start(listen=listen)))

@@ -18,6 +18,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("tap",),
     ("process",),
     ("service", "restart"),
+    ("assembly",),
     ("metrics",),
     ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "demo", "doctor"),
     ("resources",),
@@ -32,7 +33,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("catalog",),
 )
 #: What everybody may import, and which imports nothing above itself.
-FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "__init__")
+FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "lifecycle", "__init__")
 #: Rooms that run without Twisted.
 PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", "catalog", *FOUNDATION)
 #: A third party's package -> the only rooms that may import it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from twisted.application.service import Application
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver
 
+from ampproxy.assembly import Hearers, Outside, Start, assemble
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
 from ampproxy.generation import Generation
-from ampproxy.tap import build
+from ampproxy.service import GatewayService
 from ampproxy.wire.redact import Secret
 from tests.credentials.oauth.doubles import login_file
 from tests.credentials.oauth.house import House
@@ -24,6 +26,14 @@ TEXT = "port: 0\napi-keys: [client-key]\nampcode: {upstream-url: http://127.0.0.
 
 def configured(text: str, home: Path) -> Config:
     return parse(text, name="c", environ={}, home=home, read_secret=lambda path: "")
+
+
+def made(
+    config: Config, home: Path, hearers: Hearers | None = None, *, start: Start | None = None, **parts: Any
+) -> GatewayService:
+    """A service; ``parts`` are put in the place of what it is made of."""
+    outside = Outside(reactor=MemoryReactorClock(), environ={}, home=home, observer=lambda _: None)
+    return GatewayService(replace(assemble(config, outside, start, hearers), **parts))
 
 
 def test_every_change(tmp_path: Path) -> None:
@@ -39,13 +49,11 @@ def test_every_change(tmp_path: Path) -> None:
     amp.parent.mkdir(parents=True)
     amp.write_text(json.dumps({"apiKey@https://ampcode.com/": "key-of-amp"}))
     config = configured(TEXT, tmp_path)
-    service = build(
-        config, MemoryReactorClock(), environ={}, home=tmp_path, observer=lambda _: None, in_force=(hear,)
-    )
-    assert heard == [{"client-key", "key-of-amp"}]
     house: Any = House(tmp_path / "auth")
+    service = made(config, tmp_path, Hearers(in_force=(hear,)), logins=lambda _: house.logins)
+    assert heard == [{"client-key", "key-of-amp"}]
     name = login_file(house.world, house.folder)
-    service.attach(lambda _: house.logins)
+    service.attach_logins()
     first = house.token()
     assert first in heard[-1]
     assert "client-key" in heard[-1]
@@ -67,14 +75,12 @@ def test_every_change(tmp_path: Path) -> None:
 
 def test_twistd_is_given_our_observer(tmp_path: Path) -> None:
     """``twistd`` logs by the observer that the application names, and names none where it has its own."""
-    service = build(
-        configured(TEXT, tmp_path), MemoryReactorClock(), environ={}, home=tmp_path, observer=lambda _: None
-    )
+    service = made(configured(TEXT, tmp_path), tmp_path)
     bare = Application("ampproxy")
     service.setServiceParent(bare)
     assert bare.getComponent(ILogObserver, None) is None
-    service.disownServiceParent()
-    service.log_observer = observer = lambda event: None  # type: ignore[assignment]
+    observer: Any = lambda event: None  # noqa: E731
+    service = made(configured(TEXT, tmp_path), tmp_path, start=Start(log_observer=observer))
     ours = Application("ampproxy")
     service.setServiceParent(ours)
     assert ours.getComponent(ILogObserver) is observer

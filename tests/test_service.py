@@ -18,18 +18,28 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import formatEvent
 from twisted.web.http_headers import Headers
 
+from ampproxy.assembly import Outside, Start, assemble
 from ampproxy.config.load import load
 from ampproxy.config.schema import Config
 from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.errors import ConfigError, ExchangeError
 from ampproxy.service import GatewayService
-from ampproxy.tap import attach_logins, build
+from ampproxy.tap import build
 
 CONFIG = """
 port: 0
 api-keys: [client-key]
 claude-api-key: [{api-key: account-key, base-url: "http://127.0.0.1:1", models: [m]}]
 """
+
+
+class Reactor(MemoryReactorClock):  # type: ignore[misc]
+    """Its ports can be paused, as those of a real one."""
+
+    def adoptStreamPort(self, *args: Any) -> Any:
+        port: Any = super().adoptStreamPort(*args)
+        port.stopReading = port.startReading = lambda: None
+        return port
 
 
 class Request:
@@ -43,7 +53,7 @@ class Request:
     def is_local(self) -> bool:
         return True
 
-    def dismiss(self, error: ExchangeError) -> None:
+    def abort(self, error: ExchangeError) -> None:
         self.error = error
 
 
@@ -52,7 +62,7 @@ class Serving(unittest.TestCase):
         folder = TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = Path(folder.name)
-        self.reactor: Any = MemoryReactorClock()
+        self.reactor: Any = Reactor()
         self.events: list[dict[str, Any]] = []
         self.service = self.make(CONFIG)
         self.start(self.service.listen)
@@ -189,7 +199,7 @@ class Serving(unittest.TestCase):
             login = {"type": "claude", "email": f"{name}@a.test", "access_token": "t", "refresh_token": "r"}
             (self.folder / name / "a.json").write_text(json.dumps(login))
         self.service.use(self.config(f"{CONFIG}auth-dir: {self.folder}/one\n"))
-        attach_logins(self.service, self.reactor)
+        self.service.attach_logins()
         self.assertEqual(self.logins(), ["one@a.test"])
         two = self.config(f"{CONFIG}auth-dir: {self.folder}/two\n")
         fails = patch("ampproxy.service.Generation", side_effect=KeyError("a defect"))
@@ -212,7 +222,7 @@ class Serving(unittest.TestCase):
         (self.folder / "a.json").write_text(json.dumps({"type": "claude", "access_token": "t"}))
         text = f"{CONFIG}auth-dir: {self.folder}\n"
         self.service.use(self.config(text))
-        attach_logins(self.service, self.reactor)
+        self.service.attach_logins()
         self.service.use(self.config(text + "oauth: {claude: {base-url: 'http://127.0.0.1:2'}}\n"))
         urls = [account.base_url for account in self.service.current.config.accounts if account.token]
         self.assertEqual(urls, ["http://127.0.0.1:2"])
@@ -293,11 +303,52 @@ class Serving(unittest.TestCase):
 
     def test_held(self) -> None:
         """A process that is to take another's place is starting until it may."""
-        service = self.make(CONFIG)
-        service.hold(lambda why: None)
+        outside = Outside(reactor=self.reactor, environ={}, home=self.folder, observer=self.events.append)
+        service = GatewayService(assemble(self.config(CONFIG), outside, Start(failed=lambda why: None)))
+        self.assertEqual(service.status().status, "starting")
+        self.start(service.listen)
+        self.addCleanup(service.listeners.close)
         self.assertEqual(service.status().status, "starting")
         service.accept()
         self.assertEqual(service.status().status, "ready")
+
+    def test_phases(self) -> None:
+        """From the start to the end, with a restart that failed and one that succeeded in between."""
+        service = self.make(CONFIG)
+        lifecycle, seen = service.lifecycle, []
+
+        def phase() -> None:
+            seen.append((lifecycle.phase.value, service.status().status))
+
+        phase()
+        self.start(service.listen)
+        service.startService()
+        phase()
+        service.listeners.pause()
+        phase()
+        service.listeners.resume()
+        phase()
+        service.listeners.pause()
+        service.listeners.release()
+        self.start(lambda: service.leave(7))
+        phase()
+        ended = service.stopService()
+        phase()
+        self.reactor.pump([1.0] * 3)
+        self.assertTrue(ended.called)
+        phase()
+        self.assertEqual(
+            seen,
+            [
+                ("starting", "starting"),
+                ("serving", "ready"),
+                ("yielding", "ready"),
+                ("serving", "ready"),
+                ("leaving", "draining"),
+                ("stopped", "draining"),
+                ("stopped", "draining"),
+            ],
+        )
 
     def test_idle(self) -> None:
         """A service without accounts and without an Amp upstream is not ready for anything."""

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from ampproxy.config.schema import Config, Tls
 from ampproxy.errors import ConfigError
+from ampproxy.lifecycle import Lifecycle, Phase
 from ampproxy.listen import describe, is_reachable_from_elsewhere, tls_options
 from ampproxy.listen.inherited import Inherited, is_systemds
 from ampproxy.listen.sockets import Front, Opener, SharedPort, every_interface
@@ -61,6 +62,7 @@ class Listeners:
     :param strings: Twisted's server endpoint strings; they replace the configured address and its TLS.
     :param inherited: sockets that are there already.
     :param opened: hears of each of the reactor's ports that is opened.
+    :param lifecycle: the service's: says whether anybody is accepted, and whether it listens at all.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Listeners:
         inherited: Inherited,
         log: Logger,
         opened: Callable[[Any], None] = lambda port: None,
+        lifecycle: Lifecycle | None = None,
     ) -> None:
         self._reactor = reactor
         self._strings = tuple(strings)
@@ -81,8 +84,7 @@ class Listeners:
         self._front = Front(site, reactor)
         self._tls: Tls | None = None
         self._open: list[Opened] = []
-        self._closed = False
-        self._held = False
+        self._lifecycle = lifecycle or Lifecycle()
 
     @property
     def ports(self) -> list[IListeningPort]:
@@ -103,7 +105,7 @@ class Listeners:
             reached from elsewhere while there are no client keys. Nothing has changed then.
         :raises CannotListenError: an address is taken. Likewise.
         """
-        if self._closed:
+        if self._lifecycle.ending:
             return Move([], [], [], self._tls)
         tls = None if self._strings else config.tls
         other = tls != self._tls
@@ -128,13 +130,13 @@ class Listeners:
         if move.other_tls:
             self._tls = move.tls
             self._front.use(move.context)
-        if self._closed:
+        if self._lifecycle.ending:
             return
         self._open = [*move.kept, *move.fresh]
         for opened in move.fresh:
             self._log.info("Listening on {address}", address=describe(opened.port))
             self._opened(opened.port.acceptor)
-            if self._held:
+            if self._lifecycle.paused:
                 opened.port.pause()
         for opened in move.left:
             self._log.info("No longer listening on {address}", address=describe(opened.port))
@@ -162,13 +164,13 @@ class Listeners:
         """Accept nobody, and listen on: who connects waits, here or for another process with the same
         sockets.
         """
-        self._held = True
+        self._lifecycle.to(Phase.YIELDING)
         for opened in self._open:
             opened.port.pause()
 
     def resume(self) -> None:
         """Accept from now on."""
-        self._held = False
+        self._lifecycle.to(Phase.SERVING)
         for opened in self._open:
             opened.port.resume()
         self._inherited.close()
@@ -177,14 +179,15 @@ class Listeners:
         """Close the sockets here and leave them to another process; later configurations change nothing of
         it.
         """
-        self._closed = True
+        self._lifecycle.leave()
         ports, self._open = self._open, []
         for opened in ports:
             opened.port.release().addErrback(self._failed)
 
     def close(self) -> Deferred[Any]:
         """Listen no longer, whatever later configurations say; fires when all are closed."""
-        self._closed = True
+        if not self._lifecycle.ending:
+            self._lifecycle.to(Phase.DRAINING)
         ports, self._open = self._open, []
         return DeferredList([maybeDeferred(opened.port.stopListening) for opened in ports])
 

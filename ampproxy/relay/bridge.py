@@ -111,3 +111,7 @@ class Bridges(Protocol):
     def take_long(self, question: Question, offer: Offer) -> bool:
         """Whether making it would keep the reactor waiting, so that it is to be made in a thread."""
         ...
+
+    def can(self, endpoint: Endpoint, offer: Offer) -> bool:
+        """Whether an account has what answers this call."""
+        ...

@@ -17,11 +17,11 @@ from ampproxy.upstream.body import SLICE
 class Downstream(Protocol):
     """A ``twisted.web`` request that is being answered.
 
-    :ivar on_dismiss: called when the answer is to end though neither side wants that, with what to say.
+    :ivar on_abort: called when the answer is to end though neither side wants that, with what to say.
     """
 
     responseHeaders: Headers
-    on_dismiss: Callable[[ExchangeError], None] | None
+    on_abort: Callable[[ExchangeError], None] | None
 
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
         """Say the status; before the first byte."""

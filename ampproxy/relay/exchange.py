@@ -22,7 +22,7 @@ from ampproxy.relay.answer_headers import other_headers, type_of_stream, type_of
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
-from ampproxy.relay.forward import Departure
+from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
@@ -73,7 +73,7 @@ class Exchange:
         self._record = record
         self._settings = settings
         self._config, self._runtime = settings.config, settings.runtime
-        self._departure = Departure(downstream)
+        self._client_watch = ClientWatch(downstream)
         self._attempts: list[Attempt] = []
         self._untold: list[tuple[str, WireError]] = []
         self._failure: ExchangeError | None = None
@@ -165,7 +165,7 @@ class Exchange:
             model=self._question.asked,
             seconds=wait,
         )
-        await self._departure.guard(deferLater(runtime.clock, wait))
+        await self._client_watch.wait_for(deferLater(runtime.clock, wait))
         tries.again()
         return True
 
@@ -226,7 +226,7 @@ class Exchange:
         bridges, question = self._settings.bridges, self._question
         if not bridges.take_long(question, offer):
             return bridges(question, offer)
-        made: Bridge = await self._departure.guard(
+        made: Bridge = await self._client_watch.wait_for(
             self._runtime.workers.run(partial(bridges, question, offer), len(question.body))
         )
         return made
@@ -244,7 +244,7 @@ class Exchange:
             if self._record.sent is None:
                 self._record.sent = runtime.clock.seconds()
             try:
-                return await self._departure.guard(
+                return await self._client_watch.wait_for(
                     sending.addTimeout(config.timeouts.first_byte, runtime.clock)
                 )
             except (ClientGone, ExchangeError):
@@ -311,7 +311,7 @@ class Exchange:
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))
         self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])
-        self._departure.then(relay.client_left, relay.fail)
+        self._client_watch.on_end(relay.client_left, relay.fail)
         try:
             await relay.start(response, config.timeouts.idle, inflate=True)
         except ExchangeError as fault:
@@ -340,7 +340,7 @@ class Exchange:
             came = runtime.clock.seconds()
             said = partial(_said, bridge, told)
             if takes_long(told, ANSWER_OBJECTS):
-                body, lost = await self._departure.guard(runtime.workers.run(said, len(told)))
+                body, lost = await self._client_watch.wait_for(runtime.workers.run(said, len(told)))
             else:
                 body, lost = said()
         except ExchangeError as fault:
@@ -358,9 +358,9 @@ class Exchange:
         else:
             sliced = SlicedBody(self._downstream, body)
             # The client's leaving it hears of itself, as a producer.
-            self._departure.then(lambda: None, lambda _: sliced.stopProducing())
+            self._client_watch.on_end(lambda: None, lambda _: sliced.stopProducing())
             await sliced.start()
-            self._departure.check()
+            self._client_watch.check()
         self._downstream.finish()
 
     def _placed(self, fault: ExchangeError, origin: str, beginning: bytes) -> ExchangeError:
@@ -398,7 +398,7 @@ class Exchange:
             inflate=True,
         )
         try:
-            body: bytes = await self._departure.guard(gathering)
+            body: bytes = await self._client_watch.wait_for(gathering)
         except (ClientGone, ExchangeError):
             raise
         except Exception as error:

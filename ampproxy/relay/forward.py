@@ -123,13 +123,13 @@ async def forward(
     :raises ExchangeError: no answer came; nothing was sent to the client.
     :raises ClientGone: the client left; the upstream was closed.
     """
-    gone = Departure(downstream)
+    gone = ClientWatch(downstream)
     record = what.record
     try:
         sending = client.send(what.method, what.url, what.headers, what.body, what.proxy)
         if record.sent is None:
             record.sent = clock.seconds()
-        response = await gone.guard(sending.addTimeout(first_byte, clock))
+        response = await gone.wait_for(sending.addTimeout(first_byte, clock))
     except (ClientGone, ExchangeError):
         raise
     except Exception as error:
@@ -161,7 +161,7 @@ async def forward(
     relay = StreamRelay(downstream, metered, clock, error_event=lambda _: b"", keepalive=0, on_first=on_first)
     if length == 0:
         on_first()
-    gone.then(relay.client_left, relay.fail)
+    gone.on_end(relay.client_left, relay.fail)
     try:
         await relay.start(response, idle)
     finally:
@@ -200,18 +200,18 @@ def _ours(name: bytes, headers: Headers) -> bool:
     return name.lower().startswith(b"x-ampproxy-") and headers.hasHeader(name)
 
 
-class Departure:
+class ClientWatch:
     """Watches for what ends an exchange from outside, from the first moment on: the client's leaving, which
-    twisted.web may never tell if it is asked for later, and its dismissal.
+    twisted.web may never tell if it is asked for later, and its being aborted.
     """
 
     def __init__(self, downstream: Downstream) -> None:
         self.left = False
-        self._dismissed: ExchangeError | None = None
+        self._aborted: ExchangeError | None = None
         self._on_leave: Callable[[], Any] | None = None
-        self._on_dismiss: Callable[[ExchangeError], Any] | None = None
+        self._on_abort: Callable[[ExchangeError], Any] | None = None
         downstream.notifyFinish().addErrback(self._leave)
-        downstream.on_dismiss = self._dismiss
+        downstream.on_abort = self._abort
 
     def _leave(self, _: Any) -> None:
         self.left = True
@@ -219,48 +219,48 @@ class Departure:
         if on_leave is not None:
             on_leave()
 
-    def _dismiss(self, error: ExchangeError) -> None:
-        if self._dismissed is not None:
+    def _abort(self, error: ExchangeError) -> None:
+        if self._aborted is not None:
             return
-        self._dismissed = error
-        on_dismiss, self._on_dismiss = self._on_dismiss, None
-        if on_dismiss is not None:
-            on_dismiss(error)
+        self._aborted = error
+        on_abort, self._on_abort = self._on_abort, None
+        if on_abort is not None:
+            on_abort(error)
 
-    def then(self, on_leave: Callable[[], Any], on_dismiss: Callable[[ExchangeError], Any]) -> None:
+    def on_end(self, on_leave: Callable[[], Any], on_abort: Callable[[ExchangeError], Any]) -> None:
         """Call one of these when the exchange ends so; at once if it has.
 
-        :param on_dismiss: gets what the client is to be told.
+        :param on_abort: gets what the client is to be told.
         """
         if self.left:
             on_leave()
-        elif self._dismissed is not None:
-            on_dismiss(self._dismissed)
+        elif self._aborted is not None:
+            on_abort(self._aborted)
         else:
-            self._on_leave, self._on_dismiss = on_leave, on_dismiss
+            self._on_leave, self._on_abort = on_leave, on_abort
 
     def check(self) -> None:
         """Go on only if nothing of that has happened.
 
         :raises ClientGone: the client left.
-        :raises ExchangeError: the exchange was dismissed.
+        :raises ExchangeError: the exchange was aborted.
         """
         if self.left:
             raise ClientGone()
-        if self._dismissed is not None:
-            raise self._dismissed
+        if self._aborted is not None:
+            raise self._aborted
 
-    async def guard(self, waiting: Deferred[Any]) -> Any:
+    async def wait_for(self, waiting: Deferred[Any]) -> Any:
         """Wait, but not longer than that: it cancels ``waiting``.
 
         :raises ClientGone: the client left.
-        :raises ExchangeError: the exchange was dismissed.
+        :raises ExchangeError: the exchange was aborted.
         """
-        self.then(waiting.cancel, lambda _: waiting.cancel())
+        self.on_end(waiting.cancel, lambda _: waiting.cancel())
         try:
             return await waiting
         except Exception:
             self.check()
             raise
         finally:
-            self._on_leave = self._on_dismiss = None
+            self._on_leave = self._on_abort = None

@@ -39,9 +39,9 @@ HALF_IDLE = 30.0
 class Ending:
     """How a tunnel ended.
 
-    :param side: who ended it; ``""``: neither side, it was silent for too long or dismissed.
+    :param side: who ended it; ``""``: neither side, it was silent for too long or aborted.
     :param orderly: whether that side closed its connection as one does.
-    :param why: for what it was dismissed.
+    :param why: for what it was aborted.
     """
 
     side: str
@@ -218,7 +218,7 @@ class Tunnel:
             assert self._ending is not None
             self._done.callback(self._ending)
 
-    def dismiss(self, why: str) -> None:
+    def abort(self, why: str) -> None:
         """Close both sides."""
         self._end(Ending("", orderly=True, why=why))
         self._close()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from ampproxy.credentials.report import AccountReport, LoginStatus, Report, report
-from ampproxy.resources.own import OwnResource
+from ampproxy.resources.admin import AdminResource
 
 
-class AccountsResource(OwnResource):
+class AccountsResource(AdminResource):
     """The state of every account."""
 
     what = "accounts"

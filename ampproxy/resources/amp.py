@@ -25,12 +25,12 @@ from ampproxy.resources.browser import (
     site_for,
 )
 from ampproxy.resources.management import amp_request, amp_url, hand_on
-from ampproxy.resources.notice import notice_route
+from ampproxy.resources.traffic_notes import notice_route
 from ampproxy.resources.tunnel import tunnel, wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, disguises_models
-from ampproxy.server.admission import admit_client, client_of_page
+from ampproxy.server.authentication import authenticate_client, client_of_page
 from ampproxy.server.guard import Client, credentials
-from ampproxy.server.running import GoingOn
+from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import GatewayRequest
 from ampproxy.upstream.body import PipeProducer
 
@@ -56,9 +56,9 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         """Itself: the whole path is forwarded as the client sent it."""
         return self
 
-    def admit(self, request: GatewayRequest) -> Deferred[None] | None:
+    def authorize(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only with an upstream, from this machine unless configured otherwise, and with a key."""
-        super().admit(request)
+        super().authorize(request)
         if disguises_models(request.path):
             # Another server may read it as a model route, where it would cost credits that nobody counts.
             raise ClientFault.of(
@@ -87,11 +87,11 @@ class AmpResource(GatewayResource, ReverseProxyResource):
             )
         found = self._identify(request)
         if isinstance(found, Deferred):
-            return found.addCallback(lambda client: self._admitted(request, client))
-        self._admitted(request, found)
+            return found.addCallback(lambda client: self._authorized(request, client))
+        self._authorized(request, found)
         return None
 
-    def _admitted(self, request: GatewayRequest, client: Client | None) -> None:
+    def _authorized(self, request: GatewayRequest, client: Client | None) -> None:
         request.client_key = client
         self._notice(request)
 
@@ -108,7 +108,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
             # Open to everybody who reaches the port, and therefore without the owner's key, or whoever does
             # would read the owner's threads. What talks on behind an upgrade is not a page.
             return client_of_page(self.generation, request)
-        return admit_client(self.generation, request)
+        return authenticate_client(self.generation, request)
 
     def _is_page(self, request: GatewayRequest) -> bool:
         """Whether a browser asks: for a page, or for what a page of the site needs to be one."""
@@ -147,7 +147,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
 
     async def _hand_on(
         self, request: GatewayRequest, record: ExchangeRecord, upgrade: bool
-    ) -> GoingOn | None:
+    ) -> DetachedExchange | None:
         generation = self.generation
         url, headers = self._outgoing(request, upgrade)
         change = self._change(request)
@@ -190,7 +190,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         return SiteChange(site, page=self._keyless and not is_part(request))
 
 
-class OtherPage(AmpResource):
+class BrowserFallbackResource(AmpResource):
     """What is nobody's else at the root. A browser that came here by a page of Amp's may ask for it: scripts,
     pictures, the next page of a sign-in. For everybody else it is not there.
     """
@@ -198,15 +198,15 @@ class OtherPage(AmpResource):
     def __init__(self, generation: Generation) -> None:
         super().__init__(generation, keyless=True)
 
-    def admit(self, request: GatewayRequest) -> Deferred[None] | None:
+    def authorize(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only a browser that shows Amp's pages, or whose user opens one."""
         config = self.generation.config.ampcode
         shown = config.upstream_url and config.browser_pages == "proxy"
         by = fetch_site(request)
         opened = by == b"none" and request.requestHeaders.hasHeader(b"cookie")
         if shown and (by == b"same-origin" or opened) and not has_credentials(request):
-            return super().admit(request)
-        GatewayResource.admit(self, request)
+            return super().authorize(request)
+        GatewayResource.authorize(self, request)
         raise ClientFault.of(
             "not_found", f"The gateway has no path {request.path.decode('ascii', 'replace')}."
         )

@@ -15,7 +15,7 @@ from ampproxy.generation import Generation
 from ampproxy.model.events import WireError
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
 from ampproxy.server.guard import ANYBODY
-from ampproxy.server.running import GoingOn
+from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import LOOKED_AT, printable
 
@@ -42,7 +42,7 @@ class GatewayResource(Resource):
         Resource.__init__(self)  # not super(): a proxy resource has arguments of its own
         self.generation = generation
 
-    def admit(self, request: GatewayRequest) -> Deferred[None] | None:
+    def authorize(self, request: GatewayRequest) -> Deferred[None] | None:
         """Let the request in, by its headers alone.
 
         :return: ``None``: it is let in. Else it is when this fires, and refused when it fails.
@@ -89,15 +89,15 @@ class GatewayResource(Resource):
             thread=_thread(request),
         )
 
-    def turn_away(self, request: GatewayRequest, refusal: ExchangeError) -> None:
+    def reject_unserved(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Refuse a request before it was served, and say so in the log."""
         record = self.record(request)
         record.status, record.code = refusal.error.status, refusal.error.code or refusal.error.kind
-        self.refuse(request, refusal)
+        self.send_error(request, refusal)
         record.bytes_out = request.sentLength
         self.generation.end(record, Outcome.REFUSED, refusal.error.message)
 
-    def refuse(self, request: GatewayRequest, refusal: ExchangeError) -> None:
+    def send_error(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Answer with an error, in the plain form that Amp's control plane reads."""
         answer_error(request, refusal.error, error_body(refusal.error, request.request_id))
 
@@ -115,7 +115,7 @@ class GatewayResource(Resource):
         # The coroutine keeps the context in which it begins, through all that it waits for.
         outside = SERVING.set(record.request)
         try:
-            done: Deferred[GoingOn | None] = Deferred.fromCoroutine(work)
+            done: Deferred[DetachedExchange | None] = Deferred.fromCoroutine(work)
         finally:
             SERVING.reset(outside)
 
@@ -145,19 +145,19 @@ class GatewayResource(Resource):
             else:
                 outcome = Outcome.UPSTREAM_ERROR if error.fault == "upstream" else Outcome.REFUSED
                 record.status = error.error.status
-                self.refuse(request, error)
+                self.send_error(request, error)
                 record.bytes_out = request.sentLength
             generation.end(record, outcome, error.error.message)
 
-        def succeeded(going_on: GoingOn | None) -> None:
-            if going_on is None:
+        def succeeded(detached: DetachedExchange | None) -> None:
+            if detached is None:
                 generation.end(record, Outcome.COMPLETED)
             else:
-                running.go_on(going_on)
+                running.go_on(detached)
 
         def ended(_: object) -> None:
             # It leads back to the request.
-            request.on_dismiss = None
+            request.on_abort = None
             request.release()
             running.end(request)
             live.pop(id(record), None)
@@ -203,13 +203,13 @@ def answer_error(request: GatewayRequest, error: WireError, body: bytes) -> None
 class NotFoundResource(GatewayResource):
     """A path that nobody serves."""
 
-    def admit(self, request: GatewayRequest) -> None:
+    def authorize(self, request: GatewayRequest) -> None:
         """Refuse."""
-        super().admit(request)
+        super().authorize(request)
         raise ClientFault.of(
             "not_found", f"The gateway has no path {request.path.decode('ascii', 'replace')}."
         )
 
     def render(self, request: GatewayRequest) -> Any:
-        """Never reached: :meth:`admit` refuses."""
+        """Never reached: :meth:`authorize` refuses."""
         raise AssertionError

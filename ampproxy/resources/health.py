@@ -29,9 +29,9 @@ class ReadyResource(GatewayResource):
     the owner: from this machine, with a client key.
     """
 
-    def admit(self, request: GatewayRequest) -> None:
+    def authorize(self, request: GatewayRequest) -> None:
         """Only to be read."""
-        super().admit(request)
+        super().authorize(request)
         if request.method not in (b"GET", b"HEAD"):
             request.responseHeaders.setRawHeaders(b"Allow", [b"GET, HEAD"])
             raise ClientFault.of("invalid_request", "The state can only be read.", status=405)

@@ -22,7 +22,7 @@ class MetricsResource(GatewayResource):
         super().__init__(generation)
         self._shown = shown
 
-    def admit(self, request: GatewayRequest) -> None:
+    def authorize(self, request: GatewayRequest) -> None:
         """Only reading, of this path; never for a foreign web page."""
         # Without keys, too: nothing is spent here, and who listens elsewhere has been warned.
         self.generation.guard.check_browser(request.requestHeaders, secure=request.isSecure())

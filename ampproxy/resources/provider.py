@@ -20,18 +20,18 @@ from ampproxy.generation import Generation
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
-from ampproxy.relay.forward import Departure, pairs
+from ampproxy.relay.forward import ClientWatch, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, REQUEST_OBJECTS, takes_long
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.notice import notice_client
+from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
-from ampproxy.server.admission import admit_client
+from ampproxy.server.authentication import authenticate_client
 from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
@@ -56,16 +56,16 @@ class ModelResource(GatewayResource):
         self._endpoint = endpoint
         self._dialect = DIALECTS[endpoint.dialect]
 
-    def admit(self, request: GatewayRequest) -> Deferred[None] | None:
+    def authorize(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only with a client key, and with the right method."""
-        super().admit(request)
-        found = admit_client(self.generation, request)
+        super().authorize(request)
+        found = authenticate_client(self.generation, request)
         if isinstance(found, Deferred):
-            return found.addCallback(lambda client: self._admitted(request, client))
-        self._admitted(request, found)
+            return found.addCallback(lambda client: self._authorized(request, client))
+        self._authorized(request, found)
         return None
 
-    def _admitted(self, request: GatewayRequest, client: Client) -> None:
+    def _authorized(self, request: GatewayRequest, client: Client) -> None:
         request.client_key = client
         if request.path.startswith(AMP_PREFIX):
             notice_client(self.generation, request)
@@ -73,7 +73,7 @@ class ModelResource(GatewayResource):
             request.responseHeaders.setRawHeaders(b"Allow", [self._endpoint.allow])
             raise self._endpoint
 
-    def refuse(self, request: GatewayRequest, refusal: ExchangeError) -> None:
+    def send_error(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Answer with an error in the dialect of the route."""
         if isinstance(refusal, AccountError):
             for name, value in refusal.headers:
@@ -188,7 +188,7 @@ class GenerateResource(ModelResource):
 
         :raises ClientGone: the client left meanwhile.
         """
-        done: T = await Departure(request).guard(self.generation.runtime.workers.run(work, size))
+        done: T = await ClientWatch(request).wait_for(self.generation.runtime.workers.run(work, size))
         return done
 
     def _from_amp(
@@ -247,7 +247,7 @@ class GenerateResource(ModelResource):
                 return
             if endpoint.operation is Operation.OTHER:
                 raise ClientFault.of("not_found", f"{route.served} has no method {endpoint.method} here.")
-            generation.providers[route.offers[0].account.label].speaks(endpoint)
+            generation.exchanges.providers[route.offers[0].account.label].speaks(endpoint)
         exchange = Exchange(question, request, record, generation.exchanges)
         try:
             await exchange.run(tries)
@@ -271,7 +271,7 @@ class GenerateResource(ModelResource):
         return f"{self._endpoint.dialect} {self._endpoint.operation.value}"
 
     def _can(self, offer: Offer) -> bool:
-        return self.generation.bridges.can(self._endpoint, offer)
+        return self.generation.exchanges.bridges.can(self._endpoint, offer)
 
     def _falls_back(self, route: Route, record: ExchangeRecord, failure: ExchangeError) -> bool:
         """Whether a failure is to be hidden by the next route: all accounts of this one rest, nothing was

@@ -13,13 +13,12 @@ from twisted.web.resource import Resource
 
 from ampproxy.generation import Generation
 from ampproxy.resources.accounts import AccountsResource
-from ampproxy.resources.amp import AmpResource, OtherPage
+from ampproxy.resources.admin import ReloadResource, UnknownRoutesResource
+from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.browser import has_credentials
-from ampproxy.resources.control import ReloadResource
 from ampproxy.resources.credits import ProviderPathResource
 from ampproxy.resources.health import HealthResource, ReadyResource
-from ampproxy.resources.own import UnknownRoutesResource
 from ampproxy.resources.provider import resource_for
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
 from ampproxy.server.site import GatewayRequest
@@ -105,7 +104,7 @@ class Root(Branch):
 
     def __init__(self, generation: Generation) -> None:
         nobody = NotFoundResource(generation)
-        page = OtherPage(generation)
+        page = BrowserFallbackResource(generation)
         super().__init__(page)
         for route in MANAGEMENT_ROUTES:
             self.putChild(route.segment, AmpResource(generation, keyless=route.keyless))

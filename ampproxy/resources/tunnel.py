@@ -14,11 +14,11 @@ from twisted.web.iweb import IResponse
 
 from ampproxy.errors import ClientGone, ExchangeError
 from ampproxy.generation import Generation
-from ampproxy.relay.forward import Change, Departure, Forward, forward
+from ampproxy.relay.forward import Change, ClientWatch, Forward, forward
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.tunnel import Ending, Tunnel
 from ampproxy.resources.base import ROUTE_HEADER
-from ampproxy.server.running import GoingOn
+from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import REQUEST_ID_HEADER, GatewayRequest
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.upgrade import AnswerHead, UpgradeConnection, ask_for_upgrade
@@ -47,7 +47,7 @@ async def tunnel(
     url: str,
     headers: Headers,
     change: Change | None,
-) -> GoingOn | None:
+) -> DetachedExchange | None:
     """Ask the upstream for the upgrade; then join the two connections.
 
     :param change: what is changed of the answer's headers.
@@ -68,10 +68,10 @@ async def tunnel(
         record.bytes_in, record.bytes_out = joined.client.received, joined.upstream.received
         generation.end(record, *_told(ending, idle))
 
-    return GoingOn(
+    return DetachedExchange(
         request.client_key,
         request.is_local(),
-        lambda error: joined.dismiss(error.error.message),
+        lambda error: joined.abort(error.error.message),
         joined.start(early, answer.hand_over(joined.upstream)).addCallback(ended),
     )
 
@@ -80,12 +80,12 @@ async def _ask(
     generation: Generation, request: GatewayRequest, record: ExchangeRecord, url: str, headers: Headers
 ) -> UpgradeConnection | IResponse:
     config = generation.config
-    gone = Departure(request)
+    gone = ClientWatch(request)
     try:
         way = generation.runtime.client.endpoint(url, config.proxy_url)
         asking = ask_for_upgrade(way, request.method, url, headers)
         record.sent = generation.runtime.clock.seconds()
-        answer: UpgradeConnection | IResponse = await gone.guard(
+        answer: UpgradeConnection | IResponse = await gone.wait_for(
             asking.addTimeout(config.timeouts.first_byte, generation.runtime.clock)
         )
     except (ClientGone, ExchangeError):

@@ -20,7 +20,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ampproxy.restart.control import VARIABLE, Control, Message, connect
-from ampproxy.status import RestartReport
+from ampproxy.status import Reports, RestartReport
 
 #: Seconds that a successor may take until it is ready; until it has taken over.
 STARTING = 60.0
@@ -66,6 +66,7 @@ class Predecessor:
     """Restarts, one at a time.
 
     :param command: starts the other process.
+    :param reports: keep how the last one went that failed, or is under way.
     :param generation: gives the number of the configuration that is in force.
     :param keyed: whether a client key is asked for.
     :param obstacle: says why there can be no restart, if so.
@@ -74,7 +75,6 @@ class Predecessor:
     :param go_on: called if it does not, after all.
     :param leave: called when the other process has taken over.
     :param wall: seconds since the epoch.
-    :ivar report: of the last one that failed, or is under way.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Predecessor:
         reactor: Any,
         log: Logger,
         *,
+        reports: Reports,
         generation: Callable[[], int],
         keyed: Callable[[], bool],
         obstacle: Callable[[], str],
@@ -92,7 +93,7 @@ class Predecessor:
         leave: Callable[[int], None],
         wall: Callable[[], float],
     ) -> None:
-        self.report: RestartReport | None = None
+        self._reports = reports
         self._command = command
         self._ports = ports
         self._reactor = reactor
@@ -115,7 +116,7 @@ class Predecessor:
         if why:
             self.failed(why)
             return
-        self.report = RestartReport(0.0)
+        self._reports.restart = RestartReport(0.0)
         try:
             self._attempt = _Attempt(self)
         except OSError as error:
@@ -129,14 +130,14 @@ class Predecessor:
 
     def succeeded(self, pid: int) -> None:
         """The other process has taken over."""
-        self._attempt = self.report = None
+        self._attempt = self._reports.restart = None
         self._ports.release()
         self._leave(pid)
 
     def failed(self, why: str) -> None:
         """All stays as it is."""
         self._attempt = None
-        self.report = RestartReport(self._wall(), why)
+        self._reports.restart = RestartReport(self._wall(), why)
         # What another process wrote may have many lines; each is cleaned like any other.
         self._log.error("There was no restart, this process goes on: {lines}", lines=why)
 

@@ -282,7 +282,7 @@ class GatewayChannel(HTTPChannel):
         )
         self.site.logger.info("Closed {peer}: {why}", peer=self.getPeer(), why=why)
         for request in tuple(self.requests):
-            request.dismiss(ClientFault.of("timeout", why, status=408, code="answer_timeout"))
+            request.abort(ClientFault.of("timeout", why, status=408, code="answer_timeout"))
         self.transport.abortConnection()
 
     def hand_over(self, protocol: Any) -> bytes:

@@ -34,7 +34,7 @@ class AwaitingRequest(Protocol):
         """Find the resource anew, and have it admit the request."""
         ...
 
-    def let_in(self) -> None:
+    def accept(self) -> None:
         """Take the body, as the resource wants it."""
         ...
 
@@ -46,7 +46,7 @@ class AwaitingRequest(Protocol):
         """All of it has come."""
         ...
 
-    def refuse_early(self, refusal: ExchangeError) -> None:
+    def reject_early(self, refusal: ExchangeError) -> None:
         """Answer with an error though the body may not be in."""
         ...
 
@@ -73,7 +73,7 @@ class AwaitingAuth:
         request.pending = self
         if request.length != 0:
             request.channel.hold_body()
-        self._waiting.addCallbacks(lambda _: self._let_in(), self._turn_away)
+        self._waiting.addCallbacks(lambda _: self._accept(), self._reject)
         self._waiting.addErrback(request.processingFailed)
 
     def push(self, data: bytes) -> None:
@@ -84,7 +84,7 @@ class AwaitingAuth:
         """Nobody wants the body any more."""
         self._early.clear()
 
-    def _let_in(self) -> None:
+    def _accept(self) -> None:
         request = self._request
         request.pending = None
         if request.gone:
@@ -96,9 +96,9 @@ class AwaitingAuth:
                     self._waiting = waiting
                     self.begin()
                     return
-            request.let_in()
+            request.accept()
         except ExchangeError as refusal:
-            request.refuse_early(refusal)
+            request.reject_early(refusal)
         for data in self._early:
             request.handleContentChunk(data)
         if request.received:
@@ -106,7 +106,7 @@ class AwaitingAuth:
         elif not request.gone and not getattr(request.body, "held", False):
             request.channel.go_on_with_body()
 
-    def _turn_away(self, failure: Failure) -> None:
+    def _reject(self, failure: Failure) -> None:
         request = self._request
         request.pending = None
         if request.gone:
@@ -114,4 +114,4 @@ class AwaitingAuth:
         if not request.received:
             request.channel.go_on_with_body()
         failure.trap(ExchangeError)
-        request.refuse_early(cast(ExchangeError, failure.value))
+        request.reject_early(cast(ExchangeError, failure.value))

@@ -122,7 +122,7 @@ class Guard:
         """Whether this is a client's key."""
         return self._digest(credential) in self._clients
 
-    def admit(self, headers: HasHeaders, query: bytes) -> Client:
+    def authorize(self, headers: HasHeaders, query: bytes) -> Client:
         """The client, or a refusal.
 
         :raises ClientFault: status 401: no key came along, or none that is configured.

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IReactorTime
 from ampproxy.errors import ExchangeError
 
 
-class UnderWay(Protocol):
+class ActiveExchange(Protocol):
     """A request that is being served.
 
     :ivar client_key: whose it is: a :class:`~ampproxy.server.guard.Client`, or ``None``.
@@ -24,13 +24,13 @@ class UnderWay(Protocol):
         """Whether it comes from this machine."""
         ...
 
-    def dismiss(self, error: ExchangeError) -> None:
+    def abort(self, error: ExchangeError) -> None:
         """End it, and tell the client why as far as that can still be said."""
         ...
 
 
 @dataclass(slots=True, eq=False)
-class GoingOn:
+class DetachedExchange:
     """What goes on after a request was answered, and keeps nothing else of it.
 
     :param end: ends it; the client may be told why.
@@ -46,16 +46,16 @@ class GoingOn:
         """Whether the request came from this machine."""
         return self.local
 
-    def dismiss(self, error: ExchangeError) -> None:
+    def abort(self, error: ExchangeError) -> None:
         """End it."""
         self.end(error)
 
 
-class Running:
+class ActiveExchanges:
     """The exchanges and tunnels that are under way, under any configuration."""
 
     def __init__(self) -> None:
-        self._requests: set[UnderWay] = set()
+        self._requests: set[ActiveExchange] = set()
         self._waiting: list[Deferred[None]] = []
 
     @property
@@ -63,26 +63,26 @@ class Running:
         """How many there are."""
         return len(self._requests)
 
-    def begin(self, request: UnderWay) -> None:
+    def begin(self, request: ActiveExchange) -> None:
         """One more."""
         self._requests.add(request)
 
-    def go_on(self, what: GoingOn) -> None:
+    def go_on(self, what: DetachedExchange) -> None:
         """Something goes on for which a request has begun."""
         self.begin(what)
         what.ended.addBoth(lambda _: self.end(what))
 
-    def end(self, request: UnderWay) -> None:
+    def end(self, request: ActiveExchange) -> None:
         """One less."""
         self._requests.discard(request)
         if not self._requests:
             self.give_up()
 
-    def dismiss(self, error: ExchangeError, which: Callable[[UnderWay], bool] = lambda _: True) -> int:
+    def abort(self, error: ExchangeError, which: Callable[[ActiveExchange], bool] = lambda _: True) -> int:
         """End some of them, or all; says how many."""
         chosen = [request for request in self._requests if which(request)]
         for request in chosen:
-            request.dismiss(error)
+            request.abort(error)
         return len(chosen)
 
     def idle(self, clock: IReactorTime, within: float) -> Deferred[None]:

@@ -26,6 +26,7 @@ from twisted.web.server import Request, Site
 
 from ampproxy.config.schema import Limits
 from ampproxy.errors import ExchangeError
+from ampproxy.lifecycle import Lifecycle
 from ampproxy.routing.paths import PathRefused, canonical_path
 from ampproxy.server.bodies import GatheredBody, body_too_large
 from ampproxy.server.channel import GENERATION_HEADER, GatewayChannel
@@ -80,7 +81,7 @@ class GatewayRequest(Request):
     :ivar pending: what waits, while nobody knows whether the request is let in.
     :ivar length: of its body, in bytes; ``None`` where the client does not say it in advance.
     :ivar share: what of the bodies that are held is its own.
-    :ivar on_dismiss: ends what serves the request; whoever serves it sets it.
+    :ivar on_abort: ends what serves the request; whoever serves it sets it.
     """
 
     channel: GatewayChannel
@@ -94,7 +95,7 @@ class GatewayRequest(Request):
     client_key: Any = None
     request_id: str = ""
     path_refusal: PathRefused | None = None
-    on_dismiss: Callable[[ExchangeError], None] | None = None
+    on_abort: Callable[[ExchangeError], None] | None = None
     _tree: Any = None
     _resource: Any = None
     _broken_off = False
@@ -121,7 +122,7 @@ class GatewayRequest(Request):
         headers = self.responseHeaders
         headers.setRawHeaders(b"Date", [self.site.date()])
         headers.setRawHeaders(REQUEST_ID_HEADER, [self.request_id.encode("ascii")])
-        if self.site.ending:
+        if self.site.lifecycle.ending:
             channel.persistent = False
             headers.setRawHeaders(b"Connection", [b"close"])
         self.length = length
@@ -129,11 +130,11 @@ class GatewayRequest(Request):
         try:
             waiting = self.find()
             if waiting is None:
-                self.let_in()
+                self.accept()
             else:
                 AwaitingAuth(self, waiting).begin()
         except ExchangeError as refusal:
-            self.refuse_early(refusal)
+            self.reject_early(refusal)
         except Exception:
             self.processingFailed(Failure())
 
@@ -144,7 +145,7 @@ class GatewayRequest(Request):
 
     def find(self) -> Deferred[None] | None:
         """Find the resource of the path, by the configuration that is in force, and have it let the request
-        in (see :meth:`~ampproxy.resources.base.GatewayResource.admit`).
+        in (see :meth:`~ampproxy.resources.base.GatewayResource.authorize`).
         """
         site = self.site
         self._tree = site.resource
@@ -153,10 +154,10 @@ class GatewayRequest(Request):
         self.postpath = list(map(unquote_to_bytes, self.path[1:].split(b"/")))
         found = getChildForRequest(site.resource, self)
         self._resource = getattr(found, "itself", found)
-        waiting: Deferred[None] | None = self._resource.admit(self)
+        waiting: Deferred[None] | None = self._resource.authorize(self)
         return waiting
 
-    def let_in(self) -> None:
+    def accept(self) -> None:
         """Take the body, as the resource wants it.
 
         :raises ClientFault: it is too large.
@@ -186,7 +187,7 @@ class GatewayRequest(Request):
         try:
             self.body.push(data)
         except ExchangeError as refusal:
-            self.refuse_early(refusal)
+            self.reject_early(refusal)
 
     def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
         """The body is whole."""
@@ -209,36 +210,36 @@ class GatewayRequest(Request):
         try:
             waiting = self.find() if self.outdated else None
         except ExchangeError as refusal:
-            self._resource.turn_away(self, refusal)
+            self._resource.reject_unserved(self, refusal)
         except Exception:
             self.processingFailed(Failure())
         else:
             if waiting is None:
                 self.render(self._resource)
             else:
-                waiting.addCallbacks(self._let_in_late, self._turned_away)
+                waiting.addCallbacks(self._accept_late, self._rejected_late)
                 waiting.addErrback(self.processingFailed)
 
-    def _let_in_late(self, _: object) -> None:
+    def _accept_late(self, _: object) -> None:
         if not self.gone:
             self.render(self._resource)
 
-    def _turned_away(self, failure: Failure) -> None:
+    def _rejected_late(self, failure: Failure) -> None:
         failure.trap(ExchangeError)
         if not self.gone:
-            self._resource.turn_away(self, cast(ExchangeError, failure.value))
+            self._resource.reject_unserved(self, cast(ExchangeError, failure.value))
 
-    def dismiss(self, error: ExchangeError) -> None:
+    def abort(self, error: ExchangeError) -> None:
         """End what serves this request; the client is told ``error``, as far as that can still be said."""
-        if self.on_dismiss is not None:
-            self.on_dismiss(error)
+        if self.on_abort is not None:
+            self.on_abort(error)
 
     def render(self, resrc: IResource) -> None:
         """Have the resource answer; it always does so itself, in its own time."""
         try:
             resrc.render(self)
         except ExchangeError as refusal:
-            self._resource.turn_away(self, refusal)
+            self._resource.reject_unserved(self, refusal)
         except Exception:
             self.processingFailed(Failure())
 
@@ -340,7 +341,7 @@ class GatewayRequest(Request):
         if self.share is not None:
             self.share.give_back()
 
-    def refuse_early(self, refusal: ExchangeError) -> None:
+    def reject_early(self, refusal: ExchangeError) -> None:
         """Answer with an error though the body may not be in."""
         self.drop_body()
         # No "100 Continue" after a final answer (RFC 9110, section 10.1.1).
@@ -351,7 +352,7 @@ class GatewayRequest(Request):
         if not self.received and self.length != 0:
             self.channel.persistent = False
             self.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        self._resource.turn_away(self, refusal)
+        self._resource.reject_unserved(self, refusal)
 
 
 def taken_id(values: Sequence[bytes] | None) -> str:
@@ -382,7 +383,7 @@ class GatewaySite(Site):
     :ivar resource: the tree of the configuration that is in force; a request keeps the one that let it in.
     :ivar generation: the number of that configuration.
     :ivar channels: the connections that are open.
-    :ivar ending: whether connections are closed after the answer that they wait for.
+    :ivar lifecycle: says whether connections are closed after the answer that they wait for.
     """
 
     requestFactory = GatewayRequest
@@ -397,6 +398,7 @@ class GatewaySite(Site):
         logger: Logger,
         descriptors: Descriptors | None = None,
         held: Held | None = None,
+        lifecycle: Lifecycle | None = None,
     ) -> None:
         super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
         self.limits = limits
@@ -406,7 +408,7 @@ class GatewaySite(Site):
         self.held = held or Held()
         self.generation = 1
         self.channels: set[GatewayChannel] = set()
-        self.ending = False
+        self.lifecycle = lifecycle or Lifecycle()
         self.protocol = GatewayChannel  # type: ignore[assignment]  # without the detour for HTTP/2
         self._date = b""
         self._date_at = -1.0
@@ -421,11 +423,10 @@ class GatewaySite(Site):
     def idle_timeout(self) -> float:
         """Seconds for which a connection may be idle."""
         limit = self.limits.idle_timeout
-        return min(limit, IDLE_AT_THE_END) if self.ending else limit
+        return min(limit, IDLE_AT_THE_END) if self.lifecycle.ending else limit
 
     def end(self) -> None:
-        """Close each connection when it has its answer; one that waits for none soon."""
-        self.ending = True
+        """Close each connection that waits for no answer soon; the others are closed after theirs."""
         for channel in tuple(self.channels):
             channel.end_soon()
 

@@ -31,6 +31,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ampproxy.config.schema import Config
+from ampproxy.errors import ConfigError
 from ampproxy.upstream.handshake import ConnectHandshake, Handshake, HandshakeRefused, join
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
@@ -235,3 +236,23 @@ def proxies(config: Config) -> set[str]:
     """Every ``proxy-url`` that a configuration names."""
     named = [config.proxy_url, *(account.proxy_url for account in config.accounts)]
     return {proxy for proxy in named if proxy}
+
+
+def check_proxies(config: Config) -> None:
+    """Find out at the start, not at the first request, that a proxy's URL cannot be used.
+
+    :raises ConfigError: one cannot be.
+    """
+    places = [(config.place("proxy-url"), config.proxy_url)]
+    places += [
+        (config.place(f"{account.label}.proxy-url", account.line), account.proxy_url)
+        for account in config.accounts
+    ]
+    complaints = []
+    for place, url in places:
+        try:
+            Proxy.of(url or "")
+        except ValueError as error:
+            complaints.append(f"{place}: {error}")
+    if complaints:
+        raise ConfigError(tuple(complaints))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from types import SimpleNamespace
 
 import anthropic
@@ -12,11 +13,12 @@ from google import genai
 from twisted.internet import reactor
 from twisted.logger import formatEventAsClassicLogText
 
+from ampproxy.assembly import Outside, assemble
 from ampproxy.config.load import parse
 from ampproxy.credentials.oauth.service import Logins
 from ampproxy.demo import logins as backends
 from ampproxy.demo.oauth import settings_for
-from ampproxy.tap import build
+from ampproxy.service import GatewayService
 from tests.credentials.oauth.doubles import World, login_file
 from tests.reactor import in_reactor
 
@@ -37,16 +39,17 @@ def world(tmp_path_factory):
         login_file(granting, folder, "gemini")
         text = f"port: 0\napi-keys: [{KEY}]\nauth-dir: {folder}\n{settings_for(stand_in.url)}"
         config = parse(text, name="c", environ={}, home=folder, read_secret=lambda path: "")
-        service = build(
-            config,
-            reactor,
+        outside = Outside(
+            reactor=reactor,
             environ={},
             home=folder,
             observer=lambda event: lines.append(formatEventAsClassicLogText(event) or ""),
         )
-        runtime = service.current.runtime
-        found = Logins(config, reactor, runtime.client.send, runtime.log, wall=time.time, random=lambda: 0.5)
-        service.attach(lambda _: found)
+        parts = assemble(config, outside)
+        send, log = parts.runtime.client.send, parts.runtime.log
+        found = Logins(config, reactor, send, log, wall=time.time, random=lambda: 0.5)
+        service = GatewayService(replace(parts, logins=lambda _: found))
+        service.attach_logins()
         found.start()
         await service.listen()
         url = f"http://127.0.0.1:{service.ports[0].getHost().port}"

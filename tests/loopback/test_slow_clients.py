@@ -18,7 +18,7 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 
 from ampproxy.config.load import parse
-from ampproxy.resources import channel
+from ampproxy.server import channel
 from ampproxy.tap import build
 from ampproxy.upstream import closing
 from tests.reactor import in_reactor

@@ -23,8 +23,8 @@ from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.resources.root import Root
 from ampproxy.runtime import Runtime
-from ampproxy.server.admission import end_revoked
-from ampproxy.server.running import Running
+from ampproxy.server.authentication import end_revoked
+from ampproxy.server.running import ActiveExchanges
 from ampproxy.server.site import GatewaySite
 from ampproxy.upstream.inflate import inflated
 
@@ -233,7 +233,7 @@ class World:
                 wall=lambda: 1_700_000_000.0,
                 new_id=lambda prefix: prefix + "test",
                 log=log,
-                running=Running(),
+                running=ActiveExchanges(),
                 seen_clients=SeenClients(log),
                 unknown_routes=RouteMemory(state, self.clock, lambda: 1_700_000_000.0, log),
                 state=state,

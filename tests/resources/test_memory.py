@@ -307,7 +307,7 @@ class Kept(unittest.TestCase):
 
                 self.check(ends, body=lambda stream=stream: question(stream=stream), outcome="client-left")
 
-    def test_dismissed(self) -> None:
+    def test_aborted(self) -> None:
         """By the end of the service, a restart or a key that is taken back, at each stage."""
         for number, (stream, before) in enumerate(self.stages()):
             with self.subTest(number):
@@ -315,7 +315,7 @@ class Kept(unittest.TestCase):
                 def ends(world: World, connection: Connection, before: Any = before) -> None:
                     before(world)
                     world.turn()
-                    world.generation.runtime.running.dismiss(GatewayFault.of("unavailable", "the end"))
+                    world.generation.runtime.running.abort(GatewayFault.of("unavailable", "the end"))
                     world.client.sent.clear()
 
                 began = number == 3

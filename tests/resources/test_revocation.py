@@ -236,6 +236,7 @@ class Ending(unittest.TestCase):
     def test_answer_says_so(self) -> None:
         """A kept connection is served once more, and told that it is the last time."""
         connection = self.world.request("GET", "/healthz")
+        self.world.site.lifecycle.leave()
         self.world.site.end()
         self.world.clock.advance(1)
         self.assertFalse(connection.closed)
@@ -248,6 +249,7 @@ class Ending(unittest.TestCase):
     def test_idle_ones(self) -> None:
         """Those on which nothing is asked are closed soon."""
         connections = [self.world.connect(), self.world.request("GET", "/healthz")]
+        self.world.site.lifecycle.leave()
         self.world.site.end()
         self.world.clock.advance(6)
         self.assertTrue(all(connection.closed for connection in connections))
@@ -257,6 +259,7 @@ class Ending(unittest.TestCase):
         connection = self.world.request("POST", AMP, body=body(stream=True))
         stream = self.world.client.sent[0].respond(200, SSE)
         stream.data(START)
+        self.world.site.lifecycle.leave()
         self.world.site.end()
         self.world.clock.advance(100)
         self.assertFalse(connection.closed)

@@ -197,15 +197,15 @@ class Tunnelling(unittest.TestCase):
         self.upstream.leave()
         self.assertEqual(self.world.generation.runtime.running.count, 0)
 
-    def test_dismissed(self) -> None:
+    def test_aborted(self) -> None:
         """A tunnel whose key was revoked, or that outlives the service, is closed on both sides."""
         connection = self.open("/api/socket")
         self.upstream.say(SWITCH)
         running = self.world.generation.runtime.running
         error = ClientFault.of("authentication", "revoked")
-        self.assertEqual(running.dismiss(error, lambda one: one.client_key is None), 0)
+        self.assertEqual(running.abort(error, lambda one: one.client_key is None), 0)
         self.assertFalse(connection.closed)
-        self.assertEqual(running.dismiss(error, lambda one: one.client_key is not None and one.is_local()), 1)
+        self.assertEqual(running.abort(error, lambda one: one.client_key is not None and one.is_local()), 1)
         self.assertTrue(connection.closed)
         self.assertTrue(self.upstream.wires[0].disconnecting)
         connection.leave()

@@ -52,18 +52,16 @@ def stop(place: Place, monkeypatch: pytest.MonkeyPatch, **meanwhile: Any) -> Non
     """
     timeouts = SimpleNamespace(grace=1.0)
     current = SimpleNamespace(config=SimpleNamespace(timeouts=timeouts))
-    service: Any = SimpleNamespace(running=True, current=current, restarts_by=lambda restarts: None)
+    service: Any = SimpleNamespace(running=True, current=current)
     reactor, other = Reactor(), Anything()
     monkeypatch.setattr(signal, "signal", lambda *args: None)
     process = Process(
         service,
         reactor,
         twistd={},
-        watch=other,  # type: ignore[arg-type]
         clock=other,  # type: ignore[arg-type]
         notifier=other,  # type: ignore[arg-type]
         metrics=other,  # type: ignore[arg-type]
-        attach_logins=lambda: None,
         succession=place.succession,
         restart=lambda process: other,  # type: ignore[arg-type,return-value]
     )

@@ -20,7 +20,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
 from ampproxy.restart.predecessor import Command, Predecessor
-from ampproxy.status import RestartReport
+from ampproxy.status import Reports, RestartReport
 from tests.reactor import in_reactor
 
 pytestmark = pytest.mark.loopback
@@ -60,6 +60,7 @@ class Ports:
 class Restarting(unittest.TestCase):
     def setUp(self) -> None:
         self.ports = Ports()
+        self.reports = Reports()
         self.addCleanup(self.ports.socket.close)
         self.mains: list[int] = []
         self.left: list[int] = []
@@ -72,6 +73,7 @@ class Restarting(unittest.TestCase):
             self.ports,
             clock,
             Logger(observer=lambda event: None),
+            reports=self.reports,
             generation=lambda: 7,
             keyed=lambda: True,
             obstacle=lambda: self.why,
@@ -99,7 +101,8 @@ class Restarting(unittest.TestCase):
 
     def failure(self, predecessor: Predecessor) -> str:
         def ended() -> RestartReport | None:
-            return predecessor.report if predecessor.report and predecessor.report.why else None
+            report = self.reports.restart
+            return report if report and report.why else None
 
         report = self.wait(ended)
         self.assertEqual(self.left, [])
@@ -107,11 +110,11 @@ class Restarting(unittest.TestCase):
 
     def test_success(self) -> None:
         """The other process is the service before this one has let go; then this one leaves."""
-        predecessor = self.begin(GOOD)
+        self.begin(GOOD)
         (pid,) = self.wait(lambda: self.left)
         self.assertEqual(self.ports.done, ["pause", "release"])
         self.assertEqual(self.mains, [pid])
-        self.assertIsNone(predecessor.report)
+        self.assertIsNone(self.reports.restart)
 
     def test_what_it_gets(self) -> None:
         """The sockets, the number of the configuration, and where its errors belong."""
@@ -175,7 +178,7 @@ class Restarting(unittest.TestCase):
         predecessor = self.begin("say(failed='x')\n")
         self.failure(predecessor)
         in_reactor(predecessor.begin)
-        self.wait(lambda: predecessor.report is not None and predecessor.report.why == "x")
+        self.wait(lambda: self.reports.restart is not None and self.reports.restart.why == "x")
 
     def test_obstacle(self) -> None:
         """Where there can be no restart, no process is started."""

@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from ampproxy.amp.keys import find_key
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.server.guard import Client, Guard, credentials, last_forwarded
-from ampproxy.server.running import Running, UnderWay
+from ampproxy.server.running import ActiveExchange, ActiveExchanges
 from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import Secret
 
@@ -36,7 +36,7 @@ class Keys(Protocol):
         ...
 
 
-def admit_client(keys: Keys, request: GatewayRequest) -> Found:
+def authenticate_client(keys: Keys, request: GatewayRequest) -> Found:
     """The client whose key came along.
 
     Where ``ampcode.accept-amp-keys`` is on, that may be a key of Amp's. Amp is asked about one that is new,
@@ -49,7 +49,7 @@ def admit_client(keys: Keys, request: GatewayRequest) -> Found:
     if found is not None:
         return found
     by_amp = _by_amp(keys, request, credentials(request.requestHeaders, request.query))
-    return guard.admit(request.requestHeaders, request.query) if by_amp is None else by_amp
+    return guard.authorize(request.requestHeaders, request.query) if by_amp is None else by_amp
 
 
 def client_of_page(keys: Keys, request: GatewayRequest) -> Client | Deferred[Client | None] | None:
@@ -101,7 +101,7 @@ def _client(user: AmpUser, own: Secret) -> Client:
     return Client(user.label, Secret(f"amp user {user.id}"), own, user)
 
 
-def end_revoked(keys: Keys, running: Running) -> int:
+def end_revoked(keys: Keys, running: ActiveExchanges) -> int:
     """End what is under way with keys that let nobody in under this configuration; says how many
     there were.
     """
@@ -110,10 +110,10 @@ def end_revoked(keys: Keys, running: Running) -> int:
         "The client key of this request was revoked (setting: api-keys).",
         code="invalid_api_key",
     )
-    return running.dismiss(error, lambda request: not _still_let_in(keys, request))
+    return running.abort(error, lambda request: not _still_valid(keys, request))
 
 
-def _still_let_in(keys: Keys, request: UnderWay) -> bool:
+def _still_valid(keys: Keys, request: ActiveExchange) -> bool:
     client: Client | None = request.client_key
     if client is None or client.key is None:
         return True

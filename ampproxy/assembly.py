@@ -1,0 +1,245 @@
+"""What a service is made of: every part of it, in one order, complete before the service itself."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import ILogObserver, Logger, globalLogPublisher
+from twisted.web.iweb import IPolicyForHTTPS
+
+from ampproxy.config.schema import Config
+from ampproxy.credentials.names import kept_salt
+from ampproxy.credits.allowance import Allowance
+from ampproxy.generation import Generation, InForce
+from ampproxy.ledger import NAME
+from ampproxy.ledger.recorder import Recorder, Writes
+from ampproxy.lifecycle import Lifecycle
+from ampproxy.listen.inherited import Inherited
+from ampproxy.relay.clients import SeenClients
+from ampproxy.relay.discovery import Discovery
+from ampproxy.relay.model_cache import ModelCache
+from ampproxy.relay.record import Observer
+from ampproxy.relay.unknown import RouteMemory
+from ampproxy.relay.workers import Workers
+from ampproxy.reload import ConfigWatch
+from ampproxy.runtime import Runtime
+from ampproxy.server.running import ActiveExchanges
+from ampproxy.status import Reports
+from ampproxy.upstream.client import UpstreamClient
+from ampproxy.upstream.proxy import check_proxies
+from ampproxy.wire.redact import Redactor, Secret
+
+if TYPE_CHECKING:
+    from ampproxy.credentials.oauth.service import Logins
+
+
+class Reloads(Protocol):
+    """What puts a configuration in force that was read anew: the service."""
+
+    @property
+    def ports(self) -> list[IListeningPort]:
+        """What it listens on."""
+        ...
+
+    @property
+    def generation(self) -> int:
+        """The number of the configuration that is in force."""
+        ...
+
+    def use_read(self, config: Config) -> tuple[str, ...]:
+        """Put it in force; gives what has changed, for people."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outside:
+    """What comes from outside: the reactor, and the machine that it runs on.
+
+    :param policy: verifies the upstreams' certificates; by default against the system's trust store.
+    :param observer: takes the log's events.
+    :param cache: the folder of what may be forgotten; ``None``: nothing of it is kept.
+    :param state: the folder of what is kept across restarts; ``None``: nothing is.
+    """
+
+    reactor: Any
+    environ: Mapping[str, str]
+    home: Path
+    policy: IPolicyForHTTPS | None = None
+    observer: ILogObserver = globalLogPublisher
+    cache: Path | None = None
+    state: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """How the process was started.
+
+    :param listen: endpoint strings that replace the configured address.
+    :param inherited: sockets that listen already.
+    :param generation: what the first configuration is counted as.
+    :param failed: called if there is nothing to listen on. Where it is given, the service accepts nobody
+        before it is told to: another process serves still.
+    :param discover: ask the vendors for the models of accounts that name none, as long as it runs.
+    :param watch: makes what reads the configuration's file anew; ``None``: it came from none.
+    :param log_observer: takes the events of ``twistd``'s log; ``None``: ``twistd`` has its own.
+    """
+
+    listen: tuple[str, ...] = ()
+    inherited: Inherited = field(default_factory=Inherited)
+    generation: int = 1
+    failed: Callable[[str], None] | None = None
+    discover: bool = False
+    watch: Callable[[Reloads], ConfigWatch] | None = None
+    log_observer: ILogObserver | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hearers:
+    """Who hears of what happens, beside the log.
+
+    :param exchanges: hear of each exchange that has ended.
+    :param in_force: hear of each configuration that comes in force.
+    :param brief: whether who takes the log's events makes the fields of exchanges itself.
+    """
+
+    exchanges: tuple[Observer, ...] = ()
+    in_force: tuple[InForce, ...] = ()
+    brief: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Assembly:
+    """All parts of a service.
+
+    :param config: as the file says it; logins add accounts to it.
+    :param discovery: asks vendors for their models, as long as the service runs; ``None``: nobody does.
+    :param ledger: one of the observers; it writes as long as the service runs.
+    :param in_force: hear of each configuration that comes in force.
+    :param logins: gives the logins of a configuration's ``auth-dir``; slow to load.
+    """
+
+    config: Config
+    reactor: Any
+    start: Start
+    lifecycle: Lifecycle
+    runtime: Runtime
+    discovery: Discovery | None
+    ledger: Recorder | None
+    in_force: tuple[InForce, ...]
+    reports: Reports
+    logins: Callable[[Config], Logins]
+
+
+def assemble(
+    config: Config, outside: Outside, start: Start | None = None, hearers: Hearers | None = None
+) -> Assembly:
+    """Make the parts of a service. None of them does anything before the service starts.
+
+    :raises ConfigError: a proxy's URL cannot be used.
+    """
+    check_proxies(config)
+    start, hearers = start or Start(), hearers or Hearers()
+    reactor = outside.reactor
+    log = Logger(namespace="ampproxy", observer=outside.observer)
+    client = UpstreamClient(reactor, connect_timeout=config.timeouts.connect, policy=outside.policy, log=log)
+    chance = random.SystemRandom().random
+    discovery = Discovery(client, reactor, ModelCache(outside.cache), log, wall=time.time, random=chance)
+    ledger = None if outside.state is None else _ledger(outside.state, reactor, log)
+    runtime = _runtime(outside, hearers, client, discovery, ledger, log)
+    return Assembly(
+        config=config,
+        reactor=reactor,
+        start=start,
+        lifecycle=Lifecycle(held=start.failed is not None),
+        runtime=runtime,
+        discovery=discovery if start.discover else None,
+        ledger=ledger,
+        in_force=(*hearers.in_force, *(() if ledger is None else (partial(_keep_by, ledger),))),
+        reports=Reports(),
+        logins=partial(_logins, reactor, runtime),
+    )
+
+
+def _runtime(
+    outside: Outside,
+    hearers: Hearers,
+    client: UpstreamClient,
+    discovery: Discovery,
+    ledger: Recorder | None,
+    log: Logger,
+) -> Runtime:
+    state = outside.state
+    return Runtime(
+        clock=outside.reactor,
+        client=client,
+        environ=outside.environ,
+        home=outside.home,
+        wall=time.time,
+        new_id=lambda prefix: prefix + uuid.uuid4().hex,
+        log=log,
+        running=ActiveExchanges(),
+        seen_clients=SeenClients(log),
+        unknown_routes=RouteMemory(state, outside.reactor, time.time, log),
+        brief=hearers.brief,
+        observers=(*hearers.exchanges, *(() if ledger is None else (ledger.observe,))),
+        state=state,
+        names_salt=_names_salt(state, log),
+        workers=Workers(_in_thread(outside.reactor)),
+        allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
+        known_models=discovery.models,
+    )
+
+
+def _logins(reactor: Any, runtime: Runtime, config: Config) -> Logins:
+    # Not at the top: most users have no login, and its libraries are slow to load.
+    from ampproxy.credentials.oauth.service import Logins
+
+    chance = random.SystemRandom().random
+    return Logins(config, reactor, runtime.client.send, runtime.log, wall=runtime.wall, random=chance)
+
+
+def _names_salt(state: Path | None, log: Logger) -> bytes:
+    """What the names of clients' keys are made with."""
+    try:
+        return kept_salt(state)
+    except OSError as error:
+        log.warn(
+            "{path}: {error}: the names of clients' keys in log and ledger change with each start",
+            path=str(state),
+            error=str(error.strerror or error),
+        )
+        return kept_salt(None)
+
+
+def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
+    """The ledger in a folder of state; it touches nothing before it is started."""
+    path = state / NAME
+
+    def make_store() -> Writes:
+        # Not at the top: it loads SQLite.
+        from ampproxy.ledger.store import Store
+
+        return Store(path)
+
+    in_thread = _in_thread(reactor)
+    return Recorder(str(path), make_store, clock=reactor, in_thread=in_thread, wall=time.time, log=log)
+
+
+def _in_thread(reactor: Any) -> Callable[[Callable[[], Any]], Deferred[Any]]:
+    """Runs a function in one of the reactor's threads."""
+    return lambda work: deferToThreadPool(reactor, reactor.getThreadPool(), work)
+
+
+def _keep_by(ledger: Recorder, generation: Generation, secrets: Collection[Secret]) -> None:
+    """Keep what the configuration in force wants kept."""
+    ledger.configure(generation.config.ledger, Redactor(secrets).text)

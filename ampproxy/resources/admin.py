@@ -1,0 +1,79 @@
+"""What the gateway tells its owner of itself, below ``/ampproxy``."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from ampproxy.errors import ClientFault
+from ampproxy.resources.base import GatewayResource
+from ampproxy.server.site import GatewayRequest
+
+
+class AdminResource(GatewayResource):
+    """Something to be read, as JSON. From this machine only, and with a client key.
+
+    :cvar what: how refusals name it.
+    """
+
+    what: ClassVar[str]
+
+    def authorize(self, request: GatewayRequest) -> None:
+        """Only ``GET`` of this very path, from this machine, with a key."""
+        super().authorize(request)
+        if not request.is_local():
+            raise ClientFault.of(
+                "permission", f"The {self.what} are shown on the gateway's own machine only."
+            )
+        self.generation.guard.authorize(request.requestHeaders, request.query)
+        if request.postpath:
+            raise ClientFault.of("not_found", f"There is nothing below the {self.what}.")
+        if request.method not in (b"GET", b"HEAD"):
+            request.responseHeaders.setRawHeaders(b"Allow", [b"GET, HEAD"])
+            raise ClientFault.of("invalid_request", f"The {self.what} can only be read.", status=405)
+
+    def tell(self) -> Any:
+        """What there is to be told: a value that is JSON."""
+        raise NotImplementedError
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Tell it."""
+        request.answer(200, msgspec.json.encode(self.tell()))
+
+
+class UnknownRoutesResource(AdminResource):
+    """Routes that Amp's clients asked for and that were not known when this was written."""
+
+    what = "unknown routes"
+
+    def tell(self) -> Any:
+        """All of them, those asked for last first."""
+        return self.generation.runtime.unknown_routes.routes()
+
+
+class ReloadResource(GatewayResource):
+    """``/ampproxy/reload``: reads the configuration anew and answers with how that went. From this machine
+    only, with a client key, and never from a web page, not even one of an allowed host.
+    """
+
+    def authorize(self, request: GatewayRequest) -> None:
+        """Only ``POST`` of this very path, from this machine, with a key."""
+        super().authorize(request)
+        if not request.is_local():
+            raise ClientFault.of("permission", "The service is managed from the gateway's own machine only.")
+        if any(map(request.requestHeaders.hasHeader, (b"origin", b"sec-fetch-site"))):
+            raise ClientFault.of("permission", "The service is not managed from web pages.")
+        self.generation.guard.authorize(request.requestHeaders, request.query)
+        if request.postpath:
+            raise ClientFault.of("not_found", "There is nothing below it.")
+        if request.method != b"POST":
+            request.responseHeaders.setRawHeaders(b"Allow", [b"POST"])
+            raise ClientFault.of("invalid_request", "A reload is asked for by POST.", status=405)
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Do it, and tell: 200, or 409 if the file is wrong and the configuration the one before."""
+        report = self.generation.runtime.reload()
+        if report is None:
+            raise ClientFault.of("not_found", "The configuration came from no file.")
+        request.answer(200 if report.ok else 409, msgspec.json.encode(report))

@@ -1,0 +1,43 @@
+"""The two bags: what lives as long as the process, and what follows from one configuration."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from ampproxy.relay.settings import ExchangeSettings
+from tests.resources.harness import World
+
+QUESTION = json.dumps({"model": "claude-local", "max_tokens": 9, "messages": []}).encode()
+
+
+def test_nothing_is_kept_twice() -> None:
+    """What the process holds is found in one place, so that nobody looks at a copy that is out of date."""
+    world = World()
+    shared = {
+        id(value): field.name
+        for field in fields(world.generation.runtime)
+        if type(value := getattr(world.generation.runtime, field.name)).__module__ != "builtins"
+    }
+    assert {"clock", "client", "log", "running"} <= set(shared.values())
+    assert [name for name, value in vars(world.generation).items() if id(value) in shared] == []
+
+
+def test_settings_of_exchanges_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a configuration, not for a request."""
+    made: list[ExchangeSettings] = []
+    init = ExchangeSettings.__init__
+
+    def counted(self: ExchangeSettings, *args: Any, **kwargs: Any) -> None:
+        made.append(self)
+        init(self, *args, **kwargs)
+
+    monkeypatch.setattr(ExchangeSettings, "__init__", counted)
+    world = World()
+    for _ in range(3):
+        world.request("POST", "/v1/messages", body=QUESTION)
+    assert len(world.client.sent) == 3
+    assert made == [world.generation.exchanges]
