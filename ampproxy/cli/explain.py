@@ -7,13 +7,15 @@ from typing import BinaryIO
 
 import click
 
-from ampproxy.amp import clean_request
 from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.catalog.families import Families
 from ampproxy.cli.configured import config_option, read_config, with_logins, without_keys
 from ampproxy.cli.models import kept_models
 from ampproxy.config.schema import Account, Config
-from ampproxy.errors import ExchangeError, GatewayFault
+from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.facts import BodyFacts, facts_of
+from ampproxy.dialects.registry import DIALECTS, shown_in
+from ampproxy.errors import ClientFault, ExchangeError, GatewayFault
 from ampproxy.model.loss import Loss
 from ampproxy.model.roles import ROLES
 from ampproxy.providers import PROVIDERS
@@ -139,18 +141,27 @@ def _losses(
     :raises ExchangeError: the request is not valid, or the account has no call for it.
     """
     provider = PROVIDERS[offer.account.kind](offer.account)
+    dialect = DIALECTS[endpoint.dialect]
     question = Question(
         endpoint=endpoint,
-        body=clean_request(endpoint.dialect, body) if endpoint.amp else body,
+        body=dialect.passthrough.clean(body) if endpoint.amp else body,
         asked=route.asked,
         stream=bool(endpoint.stream),
         headers=(),
         query=b"",
         route=route,
+        facts=_facts(dialect, body),
     )
     origin = Origin(wall=lambda: 0.0, new_id=lambda prefix: prefix)
     maker = BridgeMaker({offer.account.label: provider}, origin, strict=False, families=families)
     return maker(question, offer).losses
+
+
+def _facts(dialect: Dialect, body: bytes) -> BodyFacts:
+    try:
+        return facts_of(dialect, body)
+    except ValueError as error:
+        raise ClientFault.of("invalid_request", str(error)) from None
 
 
 def _inferred(endpoint: Endpoint | None, model: str, headers: tuple[str, ...], body: bytes) -> str:
@@ -166,7 +177,7 @@ def _inferred(endpoint: Endpoint | None, model: str, headers: tuple[str, ...], b
     except ValueError:
         found = Peek()
     dialect = "" if endpoint is None else endpoint.dialect
-    return role_of(signs_of(dialect, split_suffix(model)[0], pairs, found, body))
+    return role_of(signs_of(dialect, split_suffix(model)[0], pairs, shown_in(dialect, found, body)))
 
 
 def _endpoint(path: str) -> Endpoint:

@@ -6,14 +6,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ampproxy.amp import ToolNames
 from ampproxy.catalog.families import Families
-from ampproxy.dialects._freeform import FreeformCalls
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer
+from ampproxy.dialects.freeform import FreeformCalls
 from ampproxy.dialects.targets import target_at, target_for
+from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter
-from ampproxy.model.base import RESPONSES
 from ampproxy.model.events import (
     ChatResponse,
     Completed,
@@ -167,8 +166,7 @@ class TranslateBridge:
         self.headers: Mapping[str, str] = rendered.headers
         self.losses = rendered.losses
         self._names = Names(rendered.names, asked, rendered.freeform)
-        # Gemini's clients that do not ask for events get a list that grows.
-        array = question.listed
+        self.listed = array = question.listed(client)
         self.content_type: bytes | None = (
             b"text/event-stream" if question.stream and not array else b"application/json"
         )
@@ -239,12 +237,7 @@ def read_question(
         asked = client.parse_request(body, model=model, stream=stream)
     except RecursionError:
         raise _too_deep() from None
-    if client.name == RESPONSES and spoken.name != RESPONSES:
-        # Not at the top: a dialect is loaded when it is first asked for.
-        from ampproxy.dialects.openai_responses.state import self_contained
-
-        return self_contained(asked)
-    return asked
+    return asked if client.name == spoken.name else client.for_others(asked)
 
 
 def said_to(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.dialects._common import NULL, Losses, loads
-from ampproxy.dialects.anthropic.parse import read_thinking
+from ampproxy.dialects.anthropic.request_in import read_thinking
 from ampproxy.dialects.base import Target
+from ampproxy.dialects.common import NULL, Losses, loads
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json, Value
 from ampproxy.model.request import ChatRequest, Level, Thinking

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.dialects._common import Losses, Names
-from ampproxy.dialects._freeform import SCHEMA
-from ampproxy.dialects._schema import lower
+from ampproxy.dialects.anthropic.schema import lower
+from ampproxy.dialects.common import Losses, Names
+from ampproxy.dialects.freeform import SCHEMA
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, Tool
@@ -101,7 +101,7 @@ class Tools:
             return SCHEMA
         if tool.schema is None:
             return _EMPTY
-        text, lost = lower(tool.schema, "anthropic", f"{at}.schema")
+        text, lost = lower(tool.schema, f"{at}.schema")
         for loss in lost:
             self._losses(loss.kind, loss.path, loss.why)
         return Json(text)

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from ampproxy.dialects._common import Losses, items, shorten
 from ampproxy.dialects.anthropic.blocks_out import RAW, Block, BlockWriter
 from ampproxy.dialects.anthropic.tools import MAX_NAME
+from ampproxy.dialects.common import Losses, items, shorten
 from ampproxy.model.base import Json, Value
 from ampproxy.model.request import ChatRequest
 

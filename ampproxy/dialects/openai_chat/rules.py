@@ -11,8 +11,8 @@ import re
 from typing import Final
 
 from ampproxy.catalog.families import Families, shipped
-from ampproxy.dialects._common import Names
 from ampproxy.dialects.base import Target
+from ampproxy.dialects.common import Names
 from ampproxy.model.request import ChatRequest
 
 #: Function names: a-z, A-Z, 0-9, underscores and dashes, at most 64.
