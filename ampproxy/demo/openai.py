@@ -72,21 +72,21 @@ def check_choice(body: dict[str, Any]) -> None:
 
 #: Which efforts models take, the first that fits: https://developers.openai.com/api/docs/guides/reasoning.
 _EFFORTS = (
-    (r"o\d|gpt-5(\.1)?-codex(?!-max)", "low medium high"),
-    (r"gpt-5-chat|gpt-5\.\d+-chat", "medium"),
-    (r"gpt-5-pro", "high"),
-    (r"gpt-5\.\d+-pro", "medium high xhigh"),
-    (r"gpt-5[.\d]*-codex", "low medium high xhigh"),
-    (r"gpt-5\.1", "none low medium high"),
-    (r"gpt-5\.[2-5]", "none low medium high xhigh"),
-    (r"gpt-5\.6|gpt-6-(sol|luna)|gpt-6\.1-terra", "none low medium high xhigh max"),
-    (r"gpt-5", "minimal low medium high"),
-    (r"", "low medium high xhigh max"),
+    (re.compile(r"o\d|gpt-5(\.1)?-codex(?!-max)"), "low medium high"),
+    (re.compile(r"gpt-5-chat|gpt-5\.\d+-chat"), "medium"),
+    (re.compile(r"gpt-5-pro"), "high"),
+    (re.compile(r"gpt-5\.\d+-pro"), "medium high xhigh"),
+    (re.compile(r"gpt-5[.\d]*-codex"), "low medium high xhigh"),
+    (re.compile(r"gpt-5\.1"), "none low medium high"),
+    (re.compile(r"gpt-5\.[2-5]"), "none low medium high xhigh"),
+    (re.compile(r"gpt-5\.6|gpt-6-(sol|luna)|gpt-6\.1-terra"), "none low medium high xhigh max"),
+    (re.compile(r"gpt-5"), "minimal low medium high"),
+    (re.compile(r""), "low medium high xhigh max"),
 )
 
 
 def _efforts(model: str) -> list[str]:
-    return next(levels for pattern, levels in _EFFORTS if re.match(pattern, model)).split()
+    return next(levels for pattern, levels in _EFFORTS if pattern.match(model)).split()
 
 
 def check_sampling(body: dict[str, Any], effort: str | None) -> None:
