@@ -16,7 +16,7 @@ from twisted.logger import ILogObserver
 from twisted.python.components import Componentized
 
 from ampproxy import __version__
-from ampproxy.config.changes import changes, check_still_keyed
+from ampproxy.config.changes import changes, check_still_keyed, in_one_line
 from ampproxy.config.schema import Account, Config, TokenSource
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credentials.secrets import secrets_of
@@ -33,12 +33,11 @@ from ampproxy.resources.gateway import Gateway, Surroundings
 from ampproxy.resources.root import Root
 from ampproxy.resources.site import IDLE_AT_THE_END, GatewaySite
 from ampproxy.status import ReloadReport, RestartReport, State, Status, user_name
+from ampproxy.wire.words import counted
 
 if TYPE_CHECKING:
     from ampproxy.credentials.oauth.service import Logins
 
-#: What a log line names of many changes.
-_SHOWN = 20
 #: Seconds for what clients are told at the very end.
 _LAST_WORDS = 1.0
 
@@ -155,7 +154,7 @@ class GatewayService(Service):
         self._swap(gateway, told, ask_again=True)
         ended = end_revoked(gateway)
         if ended:
-            self._log.warn("{count} exchanges with revoked client keys were ended", count=ended)
+            self._log.warn("Ended for their client key is revoked: {what}", what=counted(ended, "exchange"))
         return told
 
     def use_read(self, config: Config) -> tuple[str, ...]:
@@ -164,6 +163,9 @@ class GatewayService(Service):
         """
         if config != self._config or config.lines != self._config.lines:
             return self.use(config)
+        self._log.info(
+            "Configuration {generation} is in force still: nothing has changed", generation=self.generation
+        )
         if self.running:
             self._discover(again=True)
         return ()
@@ -209,14 +211,15 @@ class GatewayService(Service):
     def _tell(self, told: tuple[str, ...] = ()) -> None:
         config = self.gateway.config
         self._log.info(
-            "Configuration {generation} is in force{where}: {accounts} accounts, {mappings} model mappings"
-            "{changed}",
+            "Configuration {generation} is in force{where}: {holds}{changed}",
+            holds=f"{counted(len(config.accounts), 'account')}, "
+            + counted(len(config.ampcode.mappings), "model mapping"),
             generation=self.generation,
             accounts=len(config.accounts),
             mappings=len(config.ampcode.mappings),
             where=f" for what process {os.getpid()} still serves" if self.site.ending else "",
             changes=told,
-            changed=_listed(told),
+            changed=in_one_line(told),
         )
         if self.gateway.guard.open and not self._told_open:
             self._log.warn(
@@ -384,8 +387,9 @@ class GatewayService(Service):
             self._discovery = None
         self._log.info("Process {pid} serves from now on", pid=pid)
         if running.count:
+            what = counted(running.count, "exchange")
             self._log.info(
-                "{count} exchanges go on in this one, for up to {drain:g} s", count=running.count, drain=drain
+                "Under way still in this one, for up to {drain:g} s: {what}", what=what, drain=drain
             )
         await running.idle(self._reactor, drain)
         if running.count:
@@ -453,7 +457,9 @@ class GatewayService(Service):
         if running.count:
             grace = self.gateway.config.timeouts.grace
             self._log.info(
-                "Waiting up to {grace:g} s for {count} exchanges to end", grace=grace, count=running.count
+                "Waiting up to {grace:g} s for {what} to end",
+                grace=grace,
+                what=counted(running.count, "exchange"),
             )
             await running.idle(self._reactor, grace)
         if running.count:
@@ -470,7 +476,7 @@ class GatewayService(Service):
     async def _cut_off(self, setting: str, limit: float) -> None:
         """End what is under way still, and give clients the time to hear of it."""
         running = self._around.running
-        self._log.warn("{count} exchanges are cut off", count=running.count)
+        self._log.warn("Cut off: {what}", what=counted(running.count, "exchange"))
         why = f"this took longer than it waits (setting: {setting}, {limit:g} s)"
         if self._hurried:
             why = "was told to wait no longer"
@@ -491,10 +497,3 @@ def _proxies(config: Config) -> set[str]:
     """Every ``proxy-url`` that a configuration names."""
     named = [config.proxy_url, *(account.proxy_url for account in config.accounts)]
     return {proxy for proxy in named if proxy}
-
-
-def _listed(told: tuple[str, ...]) -> str:
-    if not told:
-        return ""
-    more = f"; and {len(told) - _SHOWN} more" if len(told) > _SHOWN else ""
-    return f"; changed: {'; '.join(told[:_SHOWN])}{more}"

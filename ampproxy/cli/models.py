@@ -151,12 +151,19 @@ def rows(config: Config, known: Known, reports: Iterable[AccountReport] = ()) ->
 def with_facts(row: Row, families: Families) -> Row:
     """A row with what is known of the model behind it, under each name that a vendor has for it."""
     names = dict.fromkeys(split_suffix(server.name)[0] for server in row.servers)
-    facts = [
+    return msgspec.structs.replace(
+        row, facts=tuple(fact for name in names for fact in _facts(name, families))
+    )
+
+
+def _facts(name: str, families: Families) -> list[Fact]:
+    """What is known of one name, by where it is from."""
+    found = [
         Fact(printable(name), member.replace("_", "-"), msgspec.to_builtins(value), origin)
-        for name in names
         for member, value, origin in families.described(name)
     ]
-    return msgspec.structs.replace(row, facts=tuple(facts))
+    origins = list(dict.fromkeys(fact.origin for fact in found))
+    return sorted(found, key=lambda fact: origins.index(fact.origin))
 
 
 def silent(config: Config, known: Known) -> list[str]:

@@ -25,6 +25,8 @@ from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret
 
 _NOTHING = "none"
+#: What a log line names of many changes.
+_MOST_SHOWN = 20
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
 #: What is said at the top and kept with the vendor that it is about -> how the vendor's section names it.
@@ -58,6 +60,14 @@ def changes(old: Config, new: Config) -> tuple[str, ...]:
     skipped = {row.name for row in ACCOUNT_SETTINGS}
     rows = Section(ROOT.build, tuple(row for row in ROOT.rows if row.name not in skipped))
     return (*_section(rows, "", old, new), *_accounts(old.accounts, new.accounts))
+
+
+def in_one_line(told: tuple[str, ...]) -> str:
+    """The changes as the end of a log's line; of many the first."""
+    if not told:
+        return ""
+    more = f"; and {len(told) - _MOST_SHOWN} more" if len(told) > _MOST_SHOWN else ""
+    return f"; changed: {'; '.join(told[:_MOST_SHOWN])}{more}"
 
 
 def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:

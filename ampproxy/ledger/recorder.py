@@ -14,6 +14,7 @@ from ampproxy.config.schema import Ledger
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Entry, entry_of, is_kept
 from ampproxy.relay.record import ExchangeRecord
+from ampproxy.wire.words import counted
 
 #: Seconds between two batches: what a kill or a power cut may cost.
 INTERVAL = 1.0
@@ -121,8 +122,9 @@ class Recorder:
             self._missing += 1
             if self._missing == 1:
                 self._log.warn(
-                    "{count} exchanges wait to be written to the ledger {name}; no more are kept until it can"
-                    " be written",
+                    "Waiting to be written to the ledger {name}: {exchanges}; no more are kept until that is"
+                    " possible",
+                    exchanges=counted(len(waiting), "exchange"),
                     count=len(waiting),
                     name=self._name,
                 )
@@ -174,7 +176,10 @@ class Recorder:
         lost = self._missing + len(self._waiting)
         if lost:
             self._log.error(
-                "{count} exchanges could not be written to the ledger {name}", count=lost, name=self._name
+                "What could not be written to the ledger {name}: {exchanges}",
+                exchanges=counted(lost, "exchange"),
+                count=lost,
+                name=self._name,
             )
 
     def _wake(self, delay: float) -> None:
@@ -292,8 +297,9 @@ class Recorder:
         self._retry = 0.0
         if self._trouble or self._missing:
             self._log.info(
-                "The ledger {name} is written again; {missing} exchanges are missing from it",
+                "The ledger {name} is written again; missing from it: {exchanges}",
                 name=self._name,
+                exchanges=counted(self._missing, "exchange"),
                 missing=self._missing,
             )
         self._trouble, self._missing = "", 0

@@ -10,6 +10,7 @@ from typing import Any
 
 from ampproxy.ledger.report import Group, Money, Report, shortened
 from ampproxy.wire.redact import printable
+from ampproxy.wire.words import counted
 
 #: Eighths of a character cell, from the thinnest bar to the full one.
 _EIGHTHS = "▏▎▍▌▋▊▉█"
@@ -129,14 +130,15 @@ def drawn(share: float, width: int, *, unicode: bool = True) -> str:
 def remarks(report: Report, amp_factor: float) -> Iterator[str]:
     """What the figures mean in Amp credits, and what is missing from them; sentences."""
     if report.saved_requests:
+        served = counted(report.saved_requests, "request")
         yield (
-            f"Your accounts served {report.saved_requests:,} requests of Amp's clients. Estimate: Amp would"
-            f" have billed {_about(report.saved)} in credits; they cost you {_about(report.saved_cost)}."
+            f"Your accounts served {served} of Amp's clients. Estimate: Amp would have billed"
+            f" {_about(report.saved)} in credits; they cost you {_about(report.saved_cost)}."
         )
     if report.spent_requests:
         yield (
-            f"{report.spent_requests:,} requests fell back to Amp."
-            f" Estimate: they cost {_about(report.spent)} in credits."
+            f"{counted(report.spent_requests, 'request')} fell back to Amp."
+            f" Estimate: {_about(report.spent)} in credits."
         )
     if report.saved_requests or report.spent_requests:
         times = "" if amp_factor == 1 else f"{amp_factor:g} times "
@@ -154,8 +156,8 @@ def remarks(report: Report, amp_factor: float) -> Iterator[str]:
         )
     if report.total.untold:
         yield (
-            f"{report.total.untold:,} completed requests told no tokens: they are neither in the tokens nor"
-            " in the costs."
+            f"{counted(report.total.untold, 'completed request')} told no tokens, and what that used is in"
+            " neither the tokens nor the costs."
         )
 
 

@@ -21,6 +21,7 @@ from ampproxy.relay.model_cache import ModelCache
 from ampproxy.routing.discovered import MAX_MODELS, Found, cleaned
 from ampproxy.upstream.body import collect
 from ampproxy.upstream.failures import explain
+from ampproxy.wire.words import counted
 
 #: Seconds between two questions to one vendor; up to a tenth more or less, so that they spread.
 INTERVAL = 3600.0
@@ -195,7 +196,10 @@ class Discovery:
         if before is None or before.models != models:
             self._news = True
             self._log.info(
-                "{account}: its vendor lists {count} models", account=asked.account.label, count=len(models)
+                "{account}: its vendor lists {models}",
+                account=asked.account.label,
+                models=counted(len(models), "model"),
+                count=len(models),
             )
         if self._telling is None:
             self._telling = self._clock.callLater(_SETTLE, self._tell)

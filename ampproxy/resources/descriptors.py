@@ -16,6 +16,8 @@ from twisted.internet.protocol import Protocol
 from twisted.logger import ILogObserver, LogEvent, Logger
 from zope.interface import provider
 
+from ampproxy.wire.words import counted
+
 #: A limit above this is left as it is: each descriptor that is allowed costs the system some memory.
 ENOUGH = 65536
 #: The part of the limit that clients do not get, and the least of it.
@@ -72,7 +74,9 @@ class Descriptors:
         if self._refused and self._clock.seconds() - self._refused_at >= _CALM:
             count, self._refused = self._refused, 0
             self._log.info(
-                "There are enough file descriptors again; {count} connections were refused", count=count
+                "There are enough file descriptors again; refused meanwhile: {connections}",
+                connections=counted(count, "connection"),
+                count=count,
             )
         return True
 

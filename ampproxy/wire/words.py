@@ -8,12 +8,12 @@ _UNITS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def counted(count: int, noun: str, none: str = "0") -> str:
-    """``1 request``, ``2 requests``.
+    """``1 request``, ``2,000 requests``.
 
     :param noun: takes an s for several.
     :param none: what stands for no one.
     """
-    return f"{count or none} {noun}{'' if count == 1 else 's'}"
+    return f"{f'{count:,}' if count else none} {noun}{'' if count == 1 else 's'}"
 
 
 def local_time(wall: float) -> str:

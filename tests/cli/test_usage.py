@@ -107,7 +107,7 @@ def test_the_table(ledger, run):
     assert "$7.5" in lines[3]
     assert "█" in lines[3]
     assert "Your accounts served 3 requests of Amp's clients. Estimate:" in text
-    assert "1 requests fell back to Amp. Estimate:" in text
+    assert "1 request fell back to Amp. Estimate:" in text
     assert "Prices: the shipped table of 2026-10-24." in text
     assert max(len(line) for line in lines if str(NAME) not in line) <= 100
 

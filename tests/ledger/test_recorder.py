@@ -166,7 +166,7 @@ def test_trouble_is_told_once_and_gets_over(world):
     world.wait(60)
     assert world.disk.rows == 10
     assert world.told(LogLevel.info) == [
-        "The ledger /state/ledger is written again; 0 exchanges are missing from it"
+        "The ledger /state/ledger is written again; missing from it: 0 exchanges"
     ]
 
 
@@ -191,11 +191,11 @@ def test_what_finds_no_room_is_counted(world, monkeypatch):
     world.wait(10)
     world.observe(3)
     (warning,) = world.told(LogLevel.warn)
-    assert "100 exchanges wait" in warning
+    assert "Waiting to be written to the ledger /state/ledger: 100 exchanges" in warning
     world.disk.trouble = None
     world.wait(60)
     assert world.disk.rows == 100
-    assert "33 exchanges are missing" in world.told(LogLevel.info)[-1]
+    assert "missing from it: 33 exchanges" in world.told(LogLevel.info)[-1]
     world.observe()
     world.wait()
     assert world.disk.rows == 101
@@ -211,7 +211,7 @@ def test_a_batch_that_nothing_can_write_does_not_stay(world):
     world.wait(2)
     assert world.disk.rows == 3
     assert any("A defect met while writing the ledger" in told for told in world.told(LogLevel.critical))
-    assert "2 exchanges are missing" in world.told(LogLevel.info)[-1]
+    assert "missing from it: 2 exchanges" in world.told(LogLevel.info)[-1]
 
 
 def test_a_record_that_cannot_be_noted(world):
@@ -220,7 +220,7 @@ def test_a_record_that_cannot_be_noted(world):
     world.observe()
     world.wait()
     assert world.disk.rows == 1
-    assert "1 exchanges are missing" in world.told(LogLevel.info)[-1]
+    assert "missing from it: 1 exchange" in world.told(LogLevel.info)[-1]
 
 
 def test_room_is_made_again_and_again(world):
@@ -306,7 +306,7 @@ def test_the_end_does_not_wait_for_ever(world):
     stopping = world.recorder.stop()
     world.clock.advance(LAST_PATIENCE)
     assert stopping.called
-    assert "2 exchanges could not be written" in world.told(LogLevel.error)[-1]
+    assert "/state/ledger: 2 exchanges" in world.told(LogLevel.error)[-1]
 
 
 def test_the_end_with_a_broken_disk(world):
@@ -315,7 +315,7 @@ def test_the_end_with_a_broken_disk(world):
     world.observe(2)
     world.wait(5)
     assert world.recorder.stop().called
-    assert "2 exchanges could not be written" in world.told(LogLevel.error)[-1]
+    assert "/state/ledger: 2 exchanges" in world.told(LogLevel.error)[-1]
     assert not world.clock.getDelayedCalls()
 
 
@@ -331,7 +331,7 @@ def test_the_end_with_a_batch_that_nothing_can_write(world):
         world.disk.go_on()
     assert (world.disk.rows, world.disk.closed) == (1, 1)
     assert world.told(LogLevel.critical) == ["A defect met while writing the ledger"]
-    assert f"{BATCH} exchanges are missing" in world.told(LogLevel.info)[-1]
+    assert f"missing from it: {BATCH:,} exchanges" in world.told(LogLevel.info)[-1]
 
 
 def test_the_end_without_a_beginning():

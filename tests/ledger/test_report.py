@@ -238,14 +238,14 @@ def test_remarks():
     for part in (
         "Your accounts served 17 requests of Amp's clients. Estimate: Amp would have billed about $6.00 (2 of"
         " them not counted) in credits; they cost you about $4.00 (2 of them not counted).",
-        "4 requests fell back to Amp. Estimate: they cost about $2.00 in credits.",
+        "4 requests fell back to Amp. Estimate: about $2.00 in credits.",
         "The estimates assume that Amp bills its vendors' API prices",
         "No price is known for qwen: add them to a file of your own (setting: ledger.prices",
         "2 completed requests told no tokens",
     ):
         assert part in told
     unpriced = " ".join(remarks(by("model", book=PriceBook(None, Prices())), 1))
-    assert "Estimate: they cost an unknown amount (4 of them not counted) in credits." in unpriced
+    assert "Estimate: an unknown amount (4 of them not counted) in credits." in unpriced
     assert "$0" not in unpriced
     assert "assume that Amp bills 1.5 times its vendors'" in " ".join(remarks(by("model"), 1.5))
 

@@ -60,10 +60,10 @@ def test_a_life(tmp_path: Path, manager: Manager) -> None:
         manager.wait_for("WATCHDOG")
         service.process.send_signal(signal.SIGHUP)
         assert int(manager.wait_for("RELOADING")["MONOTONIC_USEC"]) > 0
-        assert "configuration 2" in manager.wait_for("READY")["STATUS"]
+        assert "configuration 1" in manager.wait_for("READY")["STATUS"]
         (tmp_path / "config.yaml").write_text("port: many\n")
         manager.wait_for("RELOADING")
-        assert "configuration 2" in manager.wait_for("READY")["STATUS"]
+        assert "configuration 1" in manager.wait_for("READY")["STATUS"]
         service.process.send_signal(signal.SIGTERM)
         assert manager.wait_for("STOPPING")["EXTEND_TIMEOUT_USEC"] == "100000000"
     finally:

@@ -22,6 +22,7 @@ from ampproxy.credentials.oauth.vendors import VENDORS
 from ampproxy.credentials.oauth.watch import INTERVAL, Changes, Watcher
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.wire.redact import Secret, printable
+from ampproxy.wire.words import counted
 
 #: Renewals that run at a time: a start with a thousand logins should not be a flood.
 _AT_ONCE = 8
@@ -204,9 +205,10 @@ class Logins:
         gone = [self._credentials.pop(name) for name in names if name in self._credentials]
         if gone and not self._store.folder.is_dir():
             self._log.error(
-                "auth-dir {folder} is gone, and with it {count} logins: {accounts}. They serve again once it"
+                "auth-dir {folder} is gone, and with it {logins}: {accounts}. They serve again once it"
                 " is back",
                 folder=str(self._store.folder),
+                logins=counted(len(gone), "login"),
                 count=len(gone),
                 accounts=", ".join(credential.label for credential in gone),
             )
