@@ -173,11 +173,11 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         "Arguments that are no JSON object were wrapped in one.",
     ),
     _row(
-        "orphan_result orphan_call unanswered_call interrupted_call missing_result",
+        "orphan_result unanswered_call",
         "A result without its call was told as text; a call without a result was answered as interrupted.",
     ),
     _row(
-        "first_turn system_turn system_position turns order",
+        "first_turn system_turn turns order",
         "A user's turn was put first; a system text in the middle became the user's; a prompt "
         "does not tell who spoke; text after a call is told before it.",
     ),

@@ -7,12 +7,12 @@ a call; content is never empty; the last block of an assistant's message is not 
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Final
 
 from ampproxy.dialects.anthropic.blocks_out import RAW, Block, BlockWriter
 from ampproxy.dialects.anthropic.tools import MAX_NAME
 from ampproxy.dialects.common import Losses, items, shorten
+from ampproxy.dialects.pairing import Results
 from ampproxy.model.base import Json, Value
 from ampproxy.model.request import ChatRequest
 
@@ -140,25 +140,19 @@ class _Results:
 
     def __init__(self, messages: list[Message]) -> None:
         self._messages = messages
-        self._found: dict[str, deque[tuple[int, Block]]] = {}
+        self._found = Results[Block]()
         self._taken: set[int] = set()
         for number, message in enumerate(messages):
             for block in message.blocks:
                 if block["type"] == "tool_result" and message.role == "user":
-                    self._found.setdefault(block["tool_use_id"], deque()).append((number, block))
+                    self._found.add(block["tool_use_id"], number, block)
 
     def take(self, call: str, after: int) -> Block | None:
-        """The first result of a call that stands after its message and is not taken yet.
-
-        Calls are asked for in their order, so a result that stands before one is nobody's any more.
-        """
-        found = self._found.get(call, deque())
-        while found:
-            number, block = found.popleft()
-            if number > after:
-                self._taken.add(id(block))
-                return block
-        return None
+        """See :meth:`ampproxy.dialects.pairing.Results.take`."""
+        block = self._found.take(call, after)
+        if block is not None:
+            self._taken.add(id(block))
+        return block
 
     def taken_out(self) -> None:
         """Remove what was taken from where it stood."""
@@ -176,7 +170,7 @@ class _Results:
 
 def _interrupted(call: str, number: int, losses: Losses) -> Block:
     losses(
-        "interrupted_call",
+        "unanswered_call",
         f"messages[{number}]",
         f"The call {call} has no result; an error result was added.",
     )

@@ -7,12 +7,12 @@ place.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 from ampproxy.dialects.common import Losses
 from ampproxy.dialects.gemini.parts_out import PartRenderer, Wire
+from ampproxy.dialects.pairing import Results
 from ampproxy.model.parts import Part, ToolCall, ToolResult
 from ampproxy.model.request import Turn
 
@@ -38,25 +38,19 @@ class _Results:
     """The results of the conversation; each is given once."""
 
     def __init__(self, blocks: Iterable[_Block]) -> None:
-        self._known: dict[str, deque[tuple[int, str, ToolResult]]] = {}
+        self._known = Results[tuple[str, ToolResult]]()
         self._used: set[str] = set()
         for number, block in enumerate(blocks):
             for path, part in block.parts:
                 if isinstance(part, ToolResult):
-                    self._known.setdefault(part.call, deque()).append((number, path, part))
+                    self._known.add(part.call, number, (path, part))
 
     def take(self, call: str, after: int) -> tuple[str, ToolResult] | None:
-        """The first unused result of a call that stands after block ``after``.
-
-        Calls are asked for in their order, so a result that stands before one is nobody's any more.
-        """
-        known = self._known.get(call)
-        while known:
-            number, path, result = known.popleft()
-            if number > after:
-                self._used.add(path)
-                return path, result
-        return None
+        """Where the first unused result of a call after block ``after`` stands, and the result."""
+        found = self._known.take(call, after)
+        if found is not None:
+            self._used.add(found[0])
+        return found
 
     def used(self, path: str) -> bool:
         """Whether the result that stands there was given."""
@@ -107,9 +101,7 @@ def _blocks(turns: tuple[Turn, ...], losses: Losses) -> list[_Block]:
     for number, turn in enumerate(turns):
         role = "assistant" if turn.role == "assistant" else "user"
         if turn.role == "system":
-            losses(
-                "system_position", f"turns[{number}]", "A system text inside the thread became the user's."
-            )
+            losses("system_turn", f"turns[{number}]", "A system text inside the thread became the user's.")
         if not blocks or blocks[-1].role != role:
             blocks.append(_Block(role))
         blocks[-1].extras.update(turn.extras)

@@ -144,7 +144,7 @@ class PartRenderer:
         """The result of a call, and the parts that must stand after all results."""
         body: Wire = {**self._id(call.id), "name": self._names(call.name)}
         if result is None:
-            self._losses("missing_result", path, "A call without a result was told as interrupted.")
+            self._losses("unanswered_call", path, "A call without a result was told as interrupted.")
             return {"functionResponse": {**body, "response": {"error": INTERRUPTED}}}, []
         if result.cache is not None:
             self._losses("cache_control", path, "Gemini has no marks for its cache.")

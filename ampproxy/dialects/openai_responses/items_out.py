@@ -166,7 +166,9 @@ class ItemWriter:
             if self._native or self._answered.get(call.id, -1) >= turn:
                 continue
             path = f"turns[{turn}]"
-            self._losses("orphan_call", path, f"No result followed the call {call.id}: told as interrupted.")
+            self._losses(
+                "unanswered_call", path, f"No result followed the call {call.id}: told as interrupted."
+            )
             kind = "custom_tool_call_output" if call.freeform else "function_call_output"
             self._items.append({"type": kind, "call_id": sent, "output": INTERRUPTED})
             self._ids.forget(sent)

@@ -95,7 +95,7 @@ class TurnTests(RenderCase):
         self.assertEqual((result["tool_use_id"], result["is_error"]), ("c1", True))
         self.assertEqual(result["content"][0]["text"], INTERRUPTED)
         self.assertEqual(text["text"], "stop that")
-        self.assertEqual(lost, {"interrupted_call"})
+        self.assertEqual(lost, {"unanswered_call"})
 
     def test_result_without_call_becomes_text(self) -> None:
         """A result whose call was trimmed away keeps its words and is not refused."""

@@ -123,7 +123,7 @@ def test_missing_result_is_told_as_interrupted() -> None:
     first, second = body["contents"][2]["parts"]
     assert first == response("f", result="A")
     assert "interrupted" in second["functionResponse"]["response"]["error"]
-    assert losses == ["missing_result"]
+    assert losses == ["unanswered_call"]
 
 
 def test_orphan_result_becomes_text() -> None:
@@ -155,7 +155,7 @@ def test_system_text_inside_the_thread_is_kept() -> None:
     body, losses = ask(user("a"), Turn("system", (Text("mind the gap"),)), system=(Text("s1"), Text("s2")))
     assert body["systemInstruction"] == {"parts": [{"text": "s1"}, {"text": "s2"}]}
     assert body["contents"] == [{"role": "user", "parts": [{"text": "a"}, {"text": "mind the gap"}]}]
-    assert losses == ["system_position"]
+    assert losses == ["system_turn"]
 
 
 def test_errors_and_images_in_results() -> None:

@@ -334,7 +334,7 @@ def test_interrupted_calls():
     assert message["content"] == [{"type": "input_text", "text": "result"}]
     assert (output["type"], output["call_id"]) == ("function_call_output", call["call_id"])
     assert after["content"][0]["text"] == "never mind"
-    assert losses == {"orphan_call", "orphan_result"}
+    assert losses == {"unanswered_call", "orphan_result"}
     untouched, losses = say(parse(input=[{"type": "function_call_output", "call_id": "c", "output": "r"}]))
     assert untouched["input"][0]["type"] == "function_call_output"
     assert losses == set()
