@@ -190,7 +190,9 @@ class StreamRelay:
             self.gaps.add(came - before)
         if not self.began and len(self.beginning) < QUOTED:
             self.beginning += data[:QUOTED]
-        if self._takes_long(data):
+        size = len(data)
+        # Nearly all that comes is small: no call for that.
+        if size + self._unsaid > SMALL and self._takes_long(data):
             self._feed_apart(data, came)
             return
         try:
@@ -198,10 +200,6 @@ class StreamRelay:
         except ExchangeError as error:
             self._fail(error)
             return
-        self._say(out, len(data), came)
-
-    def _say(self, out: bytes, size: int, came: float) -> None:
-        """Write what came of ``size`` bytes, if anything did."""
         if out:
             self._unsaid = 0
             self._write(out)
@@ -212,7 +210,7 @@ class StreamRelay:
     def _takes_long(self, data: bytes) -> bool:
         """Whether a huge event may end here, or very many do."""
         size = len(data)
-        if self._workers is None or size + self._unsaid <= SMALL:
+        if self._workers is None:
             return False
         if size + self._unsaid > LARGE and any(end in data for end in _ENDS):
             return True
@@ -230,7 +228,10 @@ class StreamRelay:
         self._work = None
         if self.done.called:
             return
-        self._say(out, size, came)
+        self._unsaid = 0 if out else self._unsaid + size
+        if out:
+            self._write(out)
+            self.busy += self._written_at - came
         if self._end is not None:
             self.ended(self._end[0], measured=self._end[1])
             return
