@@ -66,7 +66,9 @@ def test_end_of_the_demo() -> None:
 def test_dialects() -> None:
     """Help names them."""
     shown = CliRunner().invoke(main, ["translate", "--help"]).output
-    assert "--from [anthropic|chat|responses|gemini|completions]" in " ".join(shown.split())
+    for option in ("from", "to"):
+        names = " ".join(shown.split()).partition(f"--{option} [")[2].partition("]")[0]
+        assert set(names.split("|")) == {"anthropic", "chat", "responses", "gemini", "completions"}
 
 
 def test_no_configuration(tmp_path: Path) -> None:
