@@ -336,7 +336,7 @@ def test_sockets_of_systemd(tmp_path: Path, vendor: Any) -> None:
         assert status(at) == 200
         told = CliRunner().invoke(main, ["restart", "--config", str(path), "--at", at])
         assert told.exit_code == 0, told.output + (tmp_path / "log").read_text()
-        pids.append(int(told.stdout.split()[3].rstrip(",")))
+        pids.append(int(told.stdout.split()[3].rstrip(",.")))
         assert process.wait(20) == 0
         assert status(at) == 200
     finally:
