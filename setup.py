@@ -38,7 +38,9 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.10",
     packages=[*find_packages(include=["ampproxy", "ampproxy.*"]), "twisted.plugins"],
-    package_data={"ampproxy": ["py.typed", "ledger/prices.yaml"]},
+    package_data={
+        "ampproxy": ["py.typed", "catalog/families.json", "catalog/families.yaml", "ledger/prices.yaml"]
+    },
     include_package_data=False,
     zip_safe=False,
     cmdclass={"install": InstallAndRefreshPlugins},

@@ -8,8 +8,11 @@ import json
 
 import pytest
 
-from ampproxy.amp import AnswerRewriter, ToolNames, clean_beta, clean_request, declared_tools
-from ampproxy.amp import responses as responses_rules
+from ampproxy.dialects.anthropic.clean import clean_beta
+from ampproxy.dialects.openai_responses import repairs as responses_rules
+from ampproxy.dialects.registry import DIALECTS
+from ampproxy.dialects.tool_names import ToolNames
+from ampproxy.relay.rewrite import AnswerRewriter
 
 ANTHROPIC, CHAT, RESPONSES, GEMINI = "anthropic", "openai-chat", "openai-responses", "gemini"
 BIG = b"12345678901234567890"
@@ -26,7 +29,7 @@ REQUESTS = {
 
 
 def rewriter(dialect: str, *, drop: bool = False) -> AnswerRewriter:
-    return AnswerRewriter(dialect, "asked(high)", REQUESTS[dialect], drop)
+    return AnswerRewriter(DIALECTS[dialect], "asked(high)", REQUESTS[dialect], drop)
 
 
 def event(dialect: str, data: bytes, name: bytes = b"") -> bytes:
@@ -54,20 +57,22 @@ TEXT = b'{"type":"text", "text":"the \\"thinking\\" is \\u0041", "n":1.0E400}'
 def test_unsigned_thinking_does_not_reach_the_vendor(signature: bytes) -> None:
     """A thread with thinking that nobody signed goes on instead of failing with the vendor's 400."""
     unsigned = b'{"type":"thinking","thinking":"t"' + signature + b"}"
-    cleaned = clean_request(ANTHROPIC, body(b"[" + unsigned + b"," + TEXT + b"," + SIGNED + b"]"))
+    cleaned = DIALECTS[ANTHROPIC].passthrough.clean(
+        body(b"[" + unsigned + b"," + TEXT + b"," + SIGNED + b"]")
+    )
     assert cleaned == body(b"[" + TEXT + b"," + SIGNED + b"]").replace(b"}, {", b"},{")
 
 
 def test_tool_calls_lose_their_signature() -> None:
     """The signature that a tool call was given for Amp's sake does not come back to the vendor."""
     call = b'{"type":"tool_use","id":"t","name":"Bash","input":{"n":%s}%s}'
-    cleaned = clean_request(ANTHROPIC, body(b"[" + call % (BIG, b',"signature":""') + b"]"))
+    cleaned = DIALECTS[ANTHROPIC].passthrough.clean(body(b"[" + call % (BIG, b',"signature":""') + b"]"))
     assert cleaned == body(b"[" + call % (BIG, b"") + b"]").replace(b"}, {", b"},{")
 
 
 def test_a_message_of_unsigned_thinking_goes_whole() -> None:
     """No empty message is left behind, which the vendor would refuse."""
-    cleaned = clean_request(ANTHROPIC, body(b'[{"type":"thinking","thinking":"t"}]'))
+    cleaned = DIALECTS[ANTHROPIC].passthrough.clean(body(b'[{"type":"thinking","thinking":"t"}]'))
     assert json.loads(cleaned)["messages"] == [{"role": "user", "content": "x"}]
 
 
@@ -87,13 +92,13 @@ def test_a_message_of_unsigned_thinking_goes_whole() -> None:
 )
 def test_unchanged_requests_are_the_same_object(untouched: bytes) -> None:
     """What needs no cleaning, or is broken, passes byte for byte."""
-    assert clean_request(ANTHROPIC, untouched) is untouched
+    assert DIALECTS[ANTHROPIC].passthrough.clean(untouched) is untouched
 
 
 def test_other_dialects_are_not_cleaned() -> None:
     """Only Anthropic checks signatures in this form."""
     unclean = body(b'[{"type":"thinking","thinking":"t"}]')
-    assert clean_request(CHAT, unclean) is unclean
+    assert DIALECTS[CHAT].passthrough.clean(unclean) is unclean
 
 
 @pytest.mark.parametrize(
@@ -116,13 +121,17 @@ def test_clean_beta(value: str, expected: str) -> None:
 @pytest.mark.parametrize("dialect", REQUESTS)
 def test_declared_tools(dialect: str) -> None:
     """The names of all tools that a request declares or forces are known in every dialect."""
-    assert declared_tools(dialect, REQUESTS[dialect]).names == {"Bash", "edit_file", "Finder"}
-    assert declared_tools(dialect, b'{"tools":{"a":1},"tool_choice":"auto"}').names == frozenset()
+    assert DIALECTS[dialect].passthrough.declared(REQUESTS[dialect]).names == {"Bash", "edit_file", "Finder"}
     assert (
-        declared_tools(dialect, b'{"tools":[{"name":5,"function":7},null],"toolConfig":[]}').names
+        DIALECTS[dialect].passthrough.declared(b'{"tools":{"a":1},"tool_choice":"auto"}').names == frozenset()
+    )
+    assert (
+        DIALECTS[dialect]
+        .passthrough.declared(b'{"tools":[{"name":5,"function":7},null],"toolConfig":[]}')
+        .names
         == frozenset()
     )
-    assert declared_tools(dialect, b"broken").names == frozenset()
+    assert DIALECTS[dialect].passthrough.declared(b"broken").names == frozenset()
 
 
 def test_restoring_names() -> None:
@@ -214,13 +223,13 @@ def test_model_names_become_the_asked_one(dialect: str, data: bytes) -> None:
 def test_an_empty_asked_name_leaves_names_alone() -> None:
     """Where nobody asked by name the vendor's stays."""
     data = b'{"model":"vendor","choices":[]}'
-    assert AnswerRewriter(CHAT, "").event(b"", data)[1] is data
+    assert AnswerRewriter(DIALECTS[CHAT], "").event(b"", data)[1] is data
 
 
 @pytest.mark.parametrize("dialect", WHOLE)
 def test_other_clients_get_the_model_name_only(dialect: str) -> None:
     """A client that is not Amp's gets the vendor's answer as it is, under the name it asked for."""
-    plain = AnswerRewriter(dialect, "asked", REQUESTS[dialect], repairs=False)
+    plain = AnswerRewriter(DIALECTS[dialect], "asked", REQUESTS[dialect], repairs=False)
     wire = WHOLE[dialect].replace(b',"signature":""', b"").replace(b"NAME", b"bash")
     assert plain.whole(wire) == wire.replace(b"MODEL", b"asked")
     for data in (*CALLS[dialect], b'{"usage":{}}', b'{"type":"message_delta"}'):

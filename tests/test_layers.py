@@ -25,11 +25,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("upstream", "credentials", "credits", "clients"),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
+    ("catalog",),
 )
 #: What everybody may import, and which imports nothing above itself.
 FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "__init__")
 #: Rooms that run without Twisted.
-PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", *FOUNDATION)
+PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", "catalog", *FOUNDATION)
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
@@ -106,15 +107,30 @@ def test_others_packages(module: str, path: Path) -> None:
     ("module", "path"), sources(), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_no_dialect_knows_another(module: str, path: Path) -> None:
-    """Dialects share ``base`` and the underscored helpers only; the registry knows them all."""
+    """Dialects share the modules beside their folders, which know no dialect but by the registry's rows."""
     parts = module.split(".")
-    if parts[0] != "dialects" or len(parts) < 2 or module == "dialects.registry":
+    if parts[0] != "dialects" or len(parts) < 2:
         return
+    beside = {file.stem for file in (PACKAGE / "dialects").glob("*.py")}
+    known = beside if parts[1] in beside else beside - {"registry"} | {parts[1]}
     for name, line in imports(path):
         inner = name.split(".")
         if inner[:2] == ["ampproxy", "dialects"] and len(inner) > 2:
-            shared = inner[2].startswith("_") or inner[2] in ("base", "targets", parts[1])
-            assert shared, f"{path}:{line}: {module} imports {name}"
+            assert inner[2] in known, f"{path}:{line}: {module} imports {name}"
+
+
+#: What every dialect has; those that it needs beside them are its own.
+FLOOR_PLAN = {"request_in", "request_out", "response", "stream_in", "stream_out", "passthrough"}
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in (PACKAGE / "dialects").glob("*/__init__.py"))
+)
+def test_dialects_have_one_floor_plan(folder: Path) -> None:
+    """A reader who knows one dialect finds the same files in another, named by direction."""
+    names = {path.stem for path in folder.glob("*.py")}
+    assert names >= FLOOR_PLAN
+    assert not [name for name in names if name.startswith(("parse_", "render_", "stream_p", "stream_r"))]
 
 
 def test_files_stay_small() -> None:

@@ -59,11 +59,11 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
     # Stand-ins of the vendors, whose clients are the tests'.
     ("ampproxy.demo.schema", "matching"): tuple,
     ("ampproxy.demo.vendor", "__init__"): tuple,
-    ("ampproxy.dialects._common", "__init__"): lambda: (
+    ("ampproxy.dialects.common", "__init__"): lambda: (
         re.compile(r"[^a-zA-Z0-9_-]"),
         re.compile(r"^[^a-zA-Z_]|[^a-zA-Z0-9_.:-]"),
     ),
-    ("ampproxy.dialects.openai_chat.render_request", "_format"): lambda: (re.compile(r"[^a-zA-Z0-9_-]"),),
+    ("ampproxy.dialects.openai_chat.request_out", "_format"): lambda: (re.compile(r"[^a-zA-Z0-9_-]"),),
     ("ampproxy.wire.json", "_key"): lambda: (json._key("model"), json._key('a\\"b')),
     ("ampproxy.config.edit", "_above_pattern"): lambda: (edit._above_pattern("api-keys"),),
     ("ampproxy.wire.jsonpath", "_piece"): lambda: (jsonpath._piece("a?c"), jsonpath._piece("")),

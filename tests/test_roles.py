@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ampproxy.amp.roles import RULES, Signs, role_of, signs_of
+from ampproxy.dialects.registry import shown_in
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.roles import ROLES
 from ampproxy.wire.json import peek
@@ -98,7 +99,7 @@ SEEN = [
 
 def read(dialect, model, headers, content):
     body = json.dumps({"model": model, **content}).encode()
-    return role_of(signs_of(dialect, model, headers.items(), peek(body), body))
+    return role_of(signs_of(dialect, model, headers.items(), shown_in(dialect, peek(body), body)))
 
 
 @pytest.mark.parametrize(("role", "dialect", "model", "headers", "content"), SEEN)

@@ -12,13 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Any
 
-import msgspec
-
-from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
-from ampproxy.model.roles import ROLES
-from ampproxy.wire.json import BAD_JSON, Peek
+from ampproxy.model.base import RESPONSES
+from ampproxy.model.roles import ROLES, Shown
 
 #: The headers that are looked at, lower case.
 FEATURE, MODE, MESSAGE, THREAD = "x-amp-feature", "x-amp-mode", "x-amp-message-id", "x-amp-thread-id"
@@ -135,105 +131,20 @@ def role_of(signs: Signs) -> str:
     return next((rule.role for rule in RULES if rule.holds(signs)), "")
 
 
-def signs_of(dialect: str, model: str, headers: Iterable[tuple[str, str]], found: Peek, body: bytes) -> Signs:
+def signs_of(dialect: str, model: str, headers: Iterable[tuple[str, str]], shown: Shown) -> Signs:
     """What a request shows.
 
     :param model: as asked, without thinking suffix.
     :param headers: names in lower case; others than :data:`HEADERS` are left out.
-    :param found: what was looked up in the body.
+    :param shown: what its body shows (``Passthrough.shown`` of its dialect).
     """
-    gemini = dialect == GEMINI
-    config = _read(_config, found.generation) if gemini else _CONFIG
-    wanted = config.responseModalities
     return Signs(
         headers={name: value.strip() for name, value in headers if name in HEADERS},
         dialect=dialect,
         model=model.lower(),
-        declared=lambda: frozenset(map(str.lower, _declared(dialect, found.tools))),
-        forced=_forced_tool(dialect, found).lower(),
-        draws=isinstance(wanted, list) and "IMAGE" in wanted,
-        shapes=bytes(config.responseJsonSchema) != b"null" or bytes(config.responseSchema) != b"null",
-        attached=gemini and (b'"inlineData"' in body or b'"fileData"' in body),
+        declared=lambda: frozenset(map(str.lower, shown.declared())),
+        forced=shown.forced.lower(),
+        draws=shown.draws,
+        shapes=shown.shapes,
+        attached=shown.attached,
     )
-
-
-_NULL = msgspec.Raw(b"null")
-
-
-class _Function(msgspec.Struct):
-    name: str = ""
-
-
-class _Tool(msgspec.Struct):
-    name: str = ""
-    function: _Function | None = None
-    functionDeclarations: list[_Function] = []
-
-
-class _Choice(msgspec.Struct):
-    type: str = ""
-    name: str = ""
-    function: _Function | None = None
-
-
-class _Calling(msgspec.Struct):
-    mode: str = ""
-    allowedFunctionNames: list[str] = []
-
-
-class _ToolConfig(msgspec.Struct):
-    functionCallingConfig: _Calling = msgspec.field(default_factory=_Calling)
-
-
-class _Config(msgspec.Struct):
-    responseModalities: Any = None
-    responseJsonSchema: msgspec.Raw = _NULL
-    responseSchema: msgspec.Raw = _NULL
-
-
-_CONFIG = _Config()
-_tools = msgspec.json.Decoder(list[_Tool])
-_choice = msgspec.json.Decoder(_Choice)
-_tool_config = msgspec.json.Decoder(_ToolConfig)
-_config = msgspec.json.Decoder(_Config)
-
-
-def _read(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw) -> Any:
-    """What stands there, or its absence where it is not as its vendor wants it: others say so."""
-    try:
-        return decoder.decode(raw)
-    except BAD_JSON:
-        return _EMPTY[decoder]
-
-
-_EMPTY: dict[Any, Any] = {_tools: [], _choice: _Choice(), _tool_config: _ToolConfig(), _config: _CONFIG}
-
-
-def _declared(dialect: str, raw: msgspec.Raw) -> list[str]:
-    tools: list[_Tool] = _read(_tools, raw)
-    if dialect == CHAT:
-        return [tool.function.name for tool in tools if tool.function is not None]
-    if dialect == GEMINI:
-        return [declared.name for tool in tools for declared in tool.functionDeclarations]
-    return [tool.name for tool in tools if tool.name]
-
-
-def _forced_tool(dialect: str, found: Peek) -> str:
-    raw = found.choice
-    if dialect == GEMINI:
-        calling: _Calling = _read(_tool_config, raw).functionCallingConfig
-        names = calling.allowedFunctionNames
-        return _only(names or _declared(dialect, found.tools)) if calling.mode.upper() == "ANY" else ""
-    if dialect not in (ANTHROPIC, CHAT, RESPONSES):
-        return ""
-    if bytes(raw) == b'"required"':
-        return _only(_declared(dialect, found.tools))
-    choice: _Choice = _read(_choice, raw)
-    if choice.type == "any":
-        return _only(_declared(dialect, found.tools))
-    return choice.name or (choice.function.name if choice.function is not None else "")
-
-
-def _only(names: list[str]) -> str:
-    """Where some tool must be called and there is one, it is that one."""
-    return names[0] if len(names) == 1 else ""

@@ -8,11 +8,11 @@ from pathlib import Path
 import click
 import msgspec
 
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.cli.asking import Asker, NotAnswered, at_option
 from ampproxy.cli.configured import config_option, read_config, unserved, with_logins
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import AccountReport, Report, RestReport, WindowReport, at_rest
-from ampproxy.routing.catalog import FAMILIES
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import local_time, span
 
@@ -91,7 +91,7 @@ def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iter
 def _models(told: AccountReport, account: Account | None) -> str:
     if told.models or account is None:
         return ", ".join(told.models)
-    return ", ".join(FAMILIES.get(account.kind, ()))
+    return ", ".join(KINDS[account.kind].patterns)
 
 
 def _rest(rest: RestReport) -> str:

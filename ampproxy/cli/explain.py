@@ -7,12 +7,15 @@ from typing import BinaryIO
 
 import click
 
-from ampproxy.amp import clean_request
 from ampproxy.amp.roles import role_of, signs_of
+from ampproxy.catalog.families import Families
 from ampproxy.cli.configured import config_option, read_config, with_logins, without_keys
 from ampproxy.cli.models import kept_models
-from ampproxy.config.schema import Account
-from ampproxy.errors import ExchangeError, GatewayFault
+from ampproxy.config.schema import Account, Config
+from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.facts import BodyFacts, facts_of
+from ampproxy.dialects.registry import DIALECTS, shown_in
+from ampproxy.errors import ClientFault, ExchangeError, GatewayFault
 from ampproxy.model.loss import Loss
 from ampproxy.model.roles import ROLES
 from ampproxy.providers import PROVIDERS
@@ -85,7 +88,7 @@ def command(
     route = router.route(model, amp=amp, role=role or "")
     lines = explanation(route, endpoint)
     if body is not None and endpoint is not None:
-        lines += translation(route, endpoint, said, strict=config.translation == "strict")
+        lines += translation(route, endpoint, said, config)
     for line in lines:
         click.echo(line)
     if route.kind is RouteKind.NONE:
@@ -109,18 +112,15 @@ def explanation(route: Route, endpoint: Endpoint | None) -> list[str]:
     return lines
 
 
-def translation(route: Route, endpoint: Endpoint, body: bytes, *, strict: bool) -> list[str]:
-    """What of a request the first account of its route could not be told, in lines.
-
-    :param strict: whether a request is refused for it.
-    """
+def translation(route: Route, endpoint: Endpoint, body: bytes, config: Config) -> list[str]:
+    """What of a request the first account of its route could not be told, in lines."""
     if not route.offers:
         return ["the body: nothing is translated, since no account of yours serves it"]
     offer = route.offers[0]
     label = offer.account.label
     try:
         spoken = PROVIDERS[offer.account.kind](offer.account).speaks(endpoint)
-        losses = _losses(route, endpoint, offer, body)
+        losses = _losses(route, endpoint, offer, body, config.families)
     except ExchangeError as refusal:
         return [f"the body: {label} would not be asked: {shown(refusal.error.message)}"]
     if not losses:
@@ -128,28 +128,40 @@ def translation(route: Route, endpoint: Endpoint, body: bytes, *, strict: bool) 
         return [f"the body: {label} is told " + ("as it is" if same else "all of it")]
     lost = [f"the body: what {label} cannot be told in {spoken}:"]
     lost += [f"  {line}" for line in listed(losses)]
-    if strict and (counting := refusing(losses)):
+    if config.translation == "strict" and (counting := refusing(losses)):
         lost.append(f"translation: strict refuses it for {', '.join(counted(counting))}")
     return lost
 
 
-def _losses(route: Route, endpoint: Endpoint, offer: Offer, body: bytes) -> tuple[Loss, ...]:
+def _losses(
+    route: Route, endpoint: Endpoint, offer: Offer, body: bytes, families: Families
+) -> tuple[Loss, ...]:
     """As the service would translate it for this account.
 
     :raises ExchangeError: the request is not valid, or the account has no call for it.
     """
     provider = PROVIDERS[offer.account.kind](offer.account)
+    dialect = DIALECTS[endpoint.dialect]
     question = Question(
         endpoint=endpoint,
-        body=clean_request(endpoint.dialect, body) if endpoint.amp else body,
+        body=dialect.passthrough.clean(body) if endpoint.amp else body,
         asked=route.asked,
         stream=bool(endpoint.stream),
         headers=(),
         query=b"",
         route=route,
+        facts=_facts(dialect, body),
     )
     origin = Origin(wall=lambda: 0.0, new_id=lambda prefix: prefix)
-    return BridgeMaker({offer.account.label: provider}, origin, strict=False)(question, offer).losses
+    maker = BridgeMaker({offer.account.label: provider}, origin, strict=False, families=families)
+    return maker(question, offer).losses
+
+
+def _facts(dialect: Dialect, body: bytes) -> BodyFacts:
+    try:
+        return facts_of(dialect, body)
+    except ValueError as error:
+        raise ClientFault.of("invalid_request", str(error)) from None
 
 
 def _inferred(endpoint: Endpoint | None, model: str, headers: tuple[str, ...], body: bytes) -> str:
@@ -165,7 +177,7 @@ def _inferred(endpoint: Endpoint | None, model: str, headers: tuple[str, ...], b
     except ValueError:
         found = Peek()
     dialect = "" if endpoint is None else endpoint.dialect
-    return role_of(signs_of(dialect, split_suffix(model)[0], pairs, found, body))
+    return role_of(signs_of(dialect, split_suffix(model)[0], pairs, shown_in(dialect, found, body)))
 
 
 def _endpoint(path: str) -> Endpoint:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import msgspec
 
+from ampproxy.catalog.families import Families
 from ampproxy.cli.accounts import fetch
 from ampproxy.cli.asking import NoKey, NotAnswered, OtherConfiguration
 from ampproxy.cli.configured import config_option, demand, read_config, with_logins
@@ -43,18 +44,38 @@ class Server(msgspec.Struct, frozen=True):
     state: str = ""
 
 
-class Row(msgspec.Struct, frozen=True):
-    """A model, or a pattern of names, and who serves it, in the order in which they are tried."""
+class Fact(msgspec.Struct, frozen=True):
+    """Something that is known of a model.
+
+    :param name: the vendor's name of the model.
+    :param member: what: ``context``, ``max-output``, ...
+    :param origin: where it is from: the table that is shipped, with its date and source, or a line of the
+        file.
+    """
+
+    name: str
+    member: str
+    value: Any
+    origin: str
+
+
+class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A model, or a pattern of names, and who serves it, in the order in which they are tried.
+
+    :param facts: what is known of it, where that was asked for.
+    """
 
     model: str
     servers: tuple[Server, ...]
+    facts: tuple[Fact, ...] = ()
 
 
 @click.command("models")
 @config_option
 @click.option("--refresh", is_flag=True, help="Ask the vendors now, and keep their lists for the service.")
+@click.option("--verbose", is_flag=True, help="Say of each model what is known of it, and from where.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(file: Path | None, refresh: bool, as_json: bool) -> None:
+def command(file: Path | None, refresh: bool, verbose: bool, as_json: bool) -> None:
     """List the models that clients see, each with the accounts that serve it and what those speak.
 
     SOURCE tells how that is known: config (the account names its models), vendor (the vendor's own list,
@@ -73,6 +94,8 @@ def command(file: Path | None, refresh: bool, as_json: bool) -> None:
     except NotAnswered:
         pass
     found = rows(config, known, () if told is None else told.accounts)
+    if verbose:
+        found = [with_facts(row, config.families) for row in found]
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return
@@ -125,6 +148,24 @@ def rows(config: Config, known: Known, reports: Iterable[AccountReport] = ()) ->
     return found + [Row(pattern, tuple(servers)) for pattern, servers in families.items()]
 
 
+def with_facts(row: Row, families: Families) -> Row:
+    """A row with what is known of the model behind it, under each name that a vendor has for it."""
+    names = dict.fromkeys(split_suffix(server.name)[0] for server in row.servers)
+    return msgspec.structs.replace(
+        row, facts=tuple(fact for name in names for fact in _facts(name, families))
+    )
+
+
+def _facts(name: str, families: Families) -> list[Fact]:
+    """What is known of one name, by where it is from."""
+    found = [
+        Fact(printable(name), member.replace("_", "-"), msgspec.to_builtins(value), origin)
+        for member, value, origin in families.described(name)
+    ]
+    origins = list(dict.fromkeys(fact.origin for fact in found))
+    return sorted(found, key=lambda fact: origins.index(fact.origin))
+
+
 def silent(config: Config, known: Known) -> list[str]:
     """The accounts that serve nothing until their vendors' lists are known."""
     catalog = Catalog(config, known)
@@ -158,16 +199,37 @@ def _state(report: AccountReport | None, model: str) -> str:
     return report.state if report.state == "untried" else "ready"
 
 
-def table(found: Iterable[Row]) -> Iterator[str]:
-    """The rows, each a line, below a line of headings."""
+def table(rows: Iterable[Row]) -> Iterator[str]:
+    """The rows, each a line, below a line of headings; what is known of a model below its line."""
+    found = list(rows)
     cells = [_cells(row) for row in found]
     if not cells:
         return
     cells.insert(0, _HEADINGS)
     widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADINGS) - 1)]
-    for *first, last in cells:
+    facts: list[tuple[Fact, ...]] = [(), *(row.facts for row in found)]
+    for (*first, last), known in zip(cells, facts, strict=True):
         padded = [f"{cell:<{width}}" for cell, width in zip(first, widths, strict=True)]
         yield "  ".join((*padded, last)).rstrip()
+        yield from _told(known)
+
+
+def _told(facts: tuple[Fact, ...]) -> Iterator[str]:
+    """What is known of a model, a line each, with where it is from; sources that repeat are said once."""
+    before = ("", "")
+    for fact in facts:
+        if (fact.name, fact.origin) != before:
+            yield f"    {fact.name}, from {printable(fact.origin)}:"
+        before = fact.name, fact.origin
+        yield f"      {fact.member}: {_value(fact.value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return ", ".join(map(_value, value)) if isinstance(value, list | tuple) else printable(str(value))
 
 
 def _cells(row: Row) -> tuple[str, ...]:

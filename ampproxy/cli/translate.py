@@ -14,9 +14,8 @@ import click
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext, Dialect
-from ampproxy.dialects.registry import DIALECTS
+from ampproxy.dialects.registry import DIALECTS, ROWS
 from ampproxy.errors import ExchangeError
-from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.model.events import ChatResponse, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
@@ -26,13 +25,7 @@ from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
 
 #: Short names of dialects.
-ALIASES: Mapping[str, str] = {
-    "anthropic": ANTHROPIC,
-    "chat": CHAT,
-    "responses": RESPONSES,
-    "gemini": GEMINI,
-    "completions": COMPLETIONS,
-}
+ALIASES: Mapping[str, str] = {row.short or row.name: row.name for row in ROWS}
 #: The model of a request or an answer that names none (Gemini has it in the path).
 _NAMELESS = "model"
 
@@ -119,7 +112,7 @@ def translate_request(body: bytes, client: Dialect, spoken: Dialect, model: str 
 
     :raises ampproxy.errors.ExchangeError: it is not valid in the client's dialect.
     """
-    in_path = _NAMELESS if client.name == GEMINI else None
+    in_path = None if client.passthrough.model_in_body else _NAMELESS
     asked = read_question(body, client, spoken, model=model or in_path, stream=None)
     name, suffix = split_suffix(asked.model)
     rendered = said_to(asked, spoken, name, suffix)

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.kept import kept
 from ampproxy.config.readers import is_loopback
@@ -150,7 +151,7 @@ def _is_flat(kind: str, base_url: str) -> bool:
     """
     from urllib.parse import urlsplit
 
-    return kind.endswith("-login") or is_loopback(urlsplit(base_url).hostname or "")
+    return bool(KINDS[kind].login) or is_loopback(urlsplit(base_url).hostname or "")
 
 
 def notes(reading: Reading, span: Span, by: str) -> list[str]:

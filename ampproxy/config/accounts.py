@@ -1,6 +1,6 @@
-"""The sections that name accounts: four of vendors' API keys, and one of compatible servers.
+"""The sections that name accounts: those of vendors' API keys, and one of compatible servers.
 
-A vendor is one row of :data:`VENDORS`.
+Which there are say the rows of :mod:`ampproxy.catalog.kinds`.
 """
 
 from __future__ import annotations
@@ -9,37 +9,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ampproxy.catalog.kinds import COMPATIBLE, KEYED, Kind
 from ampproxy.config import readers
 from ampproxy.config.document import Scalar
 from ampproxy.config.reading import Found, ListOf, Place, Section, Setting
-from ampproxy.config.schema import Account, AccountKind, ModelName
-from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
+from ampproxy.config.schema import Account, ModelName
 from ampproxy.wire.redact import Secret
-
-
-@dataclass(frozen=True, slots=True)
-class Vendor:
-    """What the accounts of one section have in common.
-
-    :param name: the section's key.
-    :param base_url: used where an entry has none; empty where it must have one.
-    :param adds: the path that a request adds to the base URL, which users like to write there, too.
-    """
-
-    name: str
-    kind: AccountKind
-    dialect: str
-    base_url: str
-    adds: str
-
-
-COMPATIBLE = Vendor("openai-compatibility", "openai-compatibility", CHAT, "", "/chat/completions")
-VENDORS = (
-    Vendor("claude-api-key", "claude", ANTHROPIC, "https://api.anthropic.com", "/v1/messages"),
-    Vendor("codex-api-key", "codex", RESPONSES, "https://api.openai.com/v1", "/responses"),
-    Vendor("gemini-api-key", "gemini", GEMINI, "https://generativelanguage.googleapis.com", "/v1beta/models"),
-    Vendor("vertex-api-key", "vertex", GEMINI, "https://aiplatform.googleapis.com", "/v1/publishers"),
-)
 
 _NO_REWRITING = "requests are never rewritten or disguised"
 _UNSUPPORTED = {
@@ -218,7 +193,7 @@ _SERVER = Section(
 )
 
 
-def _keyed(vendor: Vendor, entries: tuple[Found, ...]) -> Iterator[Account]:
+def _keyed(vendor: Kind, entries: tuple[Found, ...]) -> Iterator[Account]:
     """One account an entry; an entry that only repeats another is left out."""
     seen: set[object] = set()
     for index, found in enumerate(entries):
@@ -226,7 +201,7 @@ def _keyed(vendor: Vendor, entries: tuple[Found, ...]) -> Iterator[Account]:
         if found.values.get("disabled", False):
             continue
         # The same in both layouts of the file, for the ledger and metrics know accounts by it.
-        label = f"{vendor.name}[{index}]"
+        label = f"{vendor.section}[{index}]"
         account = _account(vendor, found, label, base_url, found.values["api_key"], found.place.line)
         same = (account.api_key, base_url, account.prefix, account.models)
         if same in seen:
@@ -236,7 +211,7 @@ def _keyed(vendor: Vendor, entries: tuple[Found, ...]) -> Iterator[Account]:
         yield account
 
 
-def _servers(vendor: Vendor, entries: tuple[Found, ...]) -> Iterator[Account]:
+def _servers(vendor: Kind, entries: tuple[Found, ...]) -> Iterator[Account]:
     counts: dict[str, int] = {}
     for found in entries:
         name, base_url = found.values["name"], _checked_base(found, vendor)
@@ -250,11 +225,11 @@ def _servers(vendor: Vendor, entries: tuple[Found, ...]) -> Iterator[Account]:
             secret = Secret("") if key is None else key.values.get("api_key", Secret(""))
             line = found.place.line if key is None else key.place.line
             own = {} if key is None else key.values
-            yield _account(vendor, found, f"{vendor.name}/{name}[{index}]", base_url, secret, line, own)
+            yield _account(vendor, found, f"{vendor.section}/{name}[{index}]", base_url, secret, line, own)
 
 
 def _account(
-    vendor: Vendor,
+    vendor: Kind,
     found: Found,
     label: str,
     base_url: str,
@@ -270,7 +245,7 @@ def _account(
             values[field] = closer[field]
     return Account(
         label=label,
-        kind=vendor.kind,
+        kind=vendor.name,
         dialect=vendor.dialect,
         base_url=base_url,
         api_key=key,
@@ -279,7 +254,7 @@ def _account(
     )
 
 
-def _checked_base(found: Found, vendor: Vendor) -> str:
+def _checked_base(found: Found, vendor: Kind) -> str:
     """The entry's base URL, or the vendor's; says so if the path of a method stands in it."""
     base_url: str = found.values.get("base_url", vendor.base_url)
     first = "/" + vendor.adds.split("/")[1]
@@ -296,9 +271,9 @@ def _checked_base(found: Found, vendor: Vendor) -> str:
 class Accounts:
     """The accounts of one section. ``expand`` makes them of its entries."""
 
-    vendor: Vendor
+    vendor: Kind
     item: Section
-    expand: Callable[[Vendor, tuple[Found, ...]], Iterator[Account]]
+    expand: Callable[[Kind, tuple[Found, ...]], Iterator[Account]]
     type: str = "a list of accounts"
 
     def __call__(self, place: Place) -> tuple[Account, ...]:
@@ -311,16 +286,16 @@ class Accounts:
 ACCOUNT_SETTINGS = (
     *(
         Setting(
+            vendor.section,
             vendor.name,
-            vendor.kind,
             Accounts(vendor, _KEYED, _keyed),
             f"Accounts at `{vendor.base_url}`, or wherever an entry's `base-url` says.",
         )
-        for vendor in VENDORS
+        for vendor in KEYED
     ),
     Setting(
+        COMPATIBLE.section,
         COMPATIBLE.name,
-        COMPATIBLE.kind,
         Accounts(COMPATIBLE, _SERVER, _servers),
         "Servers that speak OpenAI's Chat Completions: other vendors, or your own machine.",
     ),

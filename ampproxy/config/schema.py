@@ -9,24 +9,14 @@ import re
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
+from ampproxy.catalog.families import Families, Override, known
 from ampproxy.model.payload import Payload
 from ampproxy.wire.redact import Secret, Unseen
 
-#: What an account is, by the section of the file that names it.
-AccountKind = Literal[
-    "claude",
-    "codex",
-    "gemini",
-    "vertex",
-    "openai-compatibility",
-    # Logins: files of auth-dir instead of a section.
-    "claude-login",
-    "codex-login",
-    "gemini-login",
-    "gemini-api-login",
-]
+#: What an account is: a name of :data:`ampproxy.catalog.kinds.KINDS`.
+AccountKind: TypeAlias = str
 
 
 class TokenSource(Protocol):
@@ -89,7 +79,7 @@ class Account:
 
     :param label: how logs and errors name it; never holds a secret: ``claude-api-key[0]``,
         ``openai-compatibility/local[1]``.
-    :param kind: the section it comes from.
+    :param kind: the section it comes from, or the login that it is.
     :param dialect: what its backend speaks (see :mod:`ampproxy.model.base`).
     :param base_url: without a trailing slash.
     :param models: empty: whatever the vendor's family pattern says.
@@ -378,6 +368,7 @@ class Config:
     """Everything that the service is told.
 
     :param payload: rules over the bodies that go to vendors.
+    :param catalog: what the user knows of models; of two entries that fit one the later counts.
     :param source: the file; ``None`` where the text came from elsewhere.
     :param lines: where the settings of the file's top level stand, by name; the others have their default.
     :param keyless: whether the file says outright that there are no client keys: ``api-keys: []``.
@@ -413,6 +404,7 @@ class Config:
     oauth: OAuth = field(default_factory=OAuth)
     ledger: Ledger = field(default_factory=Ledger)
     payload: Payload = field(default_factory=Payload)
+    catalog: tuple[Override, ...] = ()
     warnings: tuple[str, ...] = ()
     source: Path | None = None
     lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)
@@ -420,6 +412,11 @@ class Config:
     written: MappingOf[str, str] = field(default_factory=dict, compare=False, repr=False)
     unseen: tuple[Unseen, ...] = field(default=(), compare=False)
     literal: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def families(self) -> Families:
+        """What is known of models: the shipped table, and the file's own entries before it."""
+        return known(self.catalog)
 
     @property
     def serving(self) -> tuple[Account, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 from ampproxy.config import readers
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.ampcode import AMPCODE
+from ampproxy.config.catalog import CATALOG
 from ampproxy.config.document import Mapping, Scalar
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.ledger import LEDGER
@@ -469,6 +470,7 @@ ROOT = Section(
         Setting("payload", "payload", PAYLOAD, "Rules that change what the vendors are sent."),
         Setting("ampcode", "ampcode", AMPCODE, "What concerns Amp: its upstream, its keys, model mappings."),
         *ACCOUNT_SETTINGS,
+        Setting("catalog", "catalog", CATALOG, "What models take and can do, where you know better."),
         Setting("oauth", "oauth", OAUTH, "How logins are made and used."),
         Setting("oauth-model-alias", "aliases", ALIASES, "Other names of models that logins serve."),
         Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that no login serves."),

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Account
 from ampproxy.credentials.quota import exhausted_until, seconds_until, windows
 from ampproxy.errors import UNREADABLE, ExchangeError, Unreachable
@@ -274,7 +275,7 @@ def said_of(verdict: Verdict, account: Account) -> Verdict:
     """The verdict in words that fit the account: a login is renewed, where a key is replaced."""
     if verdict.action is not Action.LOGIN or account.token is None:
         return verdict
-    vendor = account.kind.partition("-")[0]
+    vendor = KINDS[account.kind].login
     return replace(
         verdict, reason="has a login that its vendor refuses", remedy=f"run: ampproxy login {vendor}"
     )

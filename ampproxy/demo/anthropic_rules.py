@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import itertools
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -98,6 +99,7 @@ _THINKING = s.tagged(
         "enabled": s.fields({"type": s.ANY, "budget_tokens": s.between(1024, 10**9, s.INT)}, display=s.STR),
         "adaptive": s.fields({"type": s.ANY}, display=s.choice("summarized", "omitted")),
         "disabled": s.fields({"type": s.ANY}),
+        "between_tools": s.fields({"type": s.ANY}),
     },
 )
 _TOOL = s.fields(
@@ -266,8 +268,9 @@ def check_thinking(body: dict[str, Any], seal: Seal) -> None:
             _refuse(f"{path}: Invalid `signature` in `thinking` block")
         if block["type"] == "redacted_thinking" and not seal.knows(block["data"], "redacted"):
             _refuse(f"{path}: Invalid `data` in `redacted_thinking` block")
-    thinking = body.get("thinking", {"type": "disabled"})
-    if thinking["type"] == "disabled":
+    usual = {"type": "adaptive" if _THINKS_UNASKED.match(body["model"]) else "disabled"}
+    thinking = body.get("thinking", usual)
+    if thinking["type"] in ("disabled", "between_tools"):
         return
     if thinking.get("budget_tokens", 0) >= body.get("max_tokens", 10**9):
         _refuse(
@@ -330,6 +333,38 @@ def check_cache_marks(body: dict[str, Any], seal: Seal) -> None:
         _refuse(f"A maximum of 4 blocks with cache_control may be provided. Found {marks}.")
 
 
+#: Models that think where a request says nothing about it; those that always do; those that take effort
+#: alone.
+_THINKS_UNASKED = re.compile(r"claude-(\w+-5|mythos)")
+_ALWAYS_THINKS = re.compile(r"claude-((opus|sonnet)-5-5|fable-5-[12]|mythos)")
+_EFFORT_ALONE = re.compile(r"claude-(opus-4-[78]|\w+-5|mythos)")
+#: Models that do not continue an assistant's message.
+_NO_PREFILL = re.compile(r"claude-(\w+-4-[678]|\w+-5|mythos)")
+
+
+def check_newer(body: dict[str, Any], seal: Seal) -> None:
+    """What the models since 4.6 refuse: https://platform.claude.com/docs/en/about-claude/models."""
+    model, kind = body["model"], body.get("thinking", {}).get("type")
+    always = _ALWAYS_THINKS.match(model) is not None
+    if kind == "between_tools" and not model.startswith("claude-sonnet-5-5"):
+        _refuse('"thinking.type.between_tools" is not supported for this model.')
+    if (kind == "disabled" and always) or (kind == "enabled" and _EFFORT_ALONE.match(model)):
+        _refuse(
+            f'"thinking.type.{kind}" is not supported for this model. Use "thinking.type.adaptive" and '
+            '"output_config.effort" to control thinking behavior.'
+        )
+    if always and body.get("tool_choice", {}).get("type") in ("any", "tool"):
+        _refuse("tool_choice: forced tool use is not supported for this model.")
+    for name, usual in (("temperature", 1), ("top_p", 1), ("top_k", None)):
+        if _EFFORT_ALONE.match(model) and body.get(name) not in (None, usual):
+            _refuse(f"`{name}` is not supported for this model.")
+    if body["messages"][-1]["role"] == "assistant" and _NO_PREFILL.match(model):
+        _refuse(
+            "This model does not support assistant message prefill. The conversation must end with a user "
+            "message."
+        )
+
+
 def check_model(body: dict[str, Any], seal: Seal) -> None:
     """Adaptive thinking and effort are for the newer models only."""
     adaptive = body.get("thinking", {}).get("type") == "adaptive"
@@ -350,4 +385,5 @@ RULES: tuple[Callable[[dict[str, Any], Seal], None], ...] = (
     check_tools,
     check_cache_marks,
     check_model,
+    check_newer,
 )

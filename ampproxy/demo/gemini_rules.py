@@ -347,7 +347,7 @@ def check_thinking(body: Body, model: str, seal: Seal) -> None:
     if "thinkingLevel" in config:
         if budget is not None:
             refuse("You can only set only one of thinking budget and thinking level.")
-        if not model.startswith("gemini-3"):
+        if not (model.startswith("gemini-3") or _NEWEST.match(model)):
             refuse("Thinking level is not supported for this model.")
     row = next((one for one in _BUDGETS if model.startswith(one[0])), None)
     if config and row is None and model.startswith(("gemini-2.0", "gemini-1")):
@@ -359,6 +359,29 @@ def check_thinking(body: Body, model: str, seal: Seal) -> None:
         refuse("Budget 0 is invalid. This model only works in thinking mode.")
     if not least <= budget <= most and budget not in others:
         refuse(f"The thinking budget {budget} is invalid. Please choose a value between {least} and {most}.")
+
+
+#: The models whose rules are those of Gemini 4.
+_NEWEST = re.compile(r"gemini-(3\.8|[4-9]|[a-z-]+-latest)")
+
+
+def check_newest(body: Body, model: str, seal: Seal) -> None:
+    """What Gemini 4 refuses: https://ai.google.dev/gemini-api/docs/generate-content/latest-model."""
+    if not _NEWEST.match(model):
+        return
+    config = body.get("generationConfig", {})
+    thinking = config.get("thinkingConfig", {})
+    if "thinkingBudget" in thinking:
+        refuse("Thinking budget is not supported for this model. Please use thinking level.")
+    if thinking.get("thinkingLevel") == "MINIMAL":
+        refuse("Thinking level MINIMAL is not supported for this model.")
+    for name in ("presencePenalty", "frequencyPenalty"):
+        if name in config:
+            refuse(f"{name} is not supported for this model.")
+    if config.get("candidateCount", 1) > 1:
+        refuse("Multiple candidates is not enabled for this model")
+    if body["contents"][-1].get("role", "user") == "model":
+        refuse("Prefilled model turns are not supported for this model.")
 
 
 def check_output(body: Body, model: str, seal: Seal) -> None:
@@ -377,6 +400,7 @@ RULES: tuple[Callable[[Body, str, Seal], None], ...] = (
     check_signatures,
     check_tools,
     check_thinking,
+    check_newest,
     check_output,
 )
 

@@ -70,6 +70,25 @@ def check_choice(body: dict[str, Any]) -> None:
             refuse(f"Invalid value for '{name}': '{name}' is only allowed when 'tools' are specified.", name)
 
 
+#: Which efforts models take, the first that fits: https://developers.openai.com/api/docs/guides/reasoning.
+_EFFORTS = (
+    (r"o\d|gpt-5(\.1)?-codex(?!-max)", "low medium high"),
+    (r"gpt-5-chat|gpt-5\.\d+-chat", "medium"),
+    (r"gpt-5-pro", "high"),
+    (r"gpt-5\.\d+-pro", "medium high xhigh"),
+    (r"gpt-5[.\d]*-codex", "low medium high xhigh"),
+    (r"gpt-5\.1", "none low medium high"),
+    (r"gpt-5\.[2-5]", "none low medium high xhigh"),
+    (r"gpt-5\.6|gpt-6-(sol|luna)|gpt-6\.1-terra", "none low medium high xhigh max"),
+    (r"gpt-5", "minimal low medium high"),
+    (r"", "low medium high xhigh max"),
+)
+
+
+def _efforts(model: str) -> list[str]:
+    return next(levels for pattern, levels in _EFFORTS if re.match(pattern, model)).split()
+
+
 def check_sampling(body: dict[str, Any], effort: str | None) -> None:
     """A model that thinks takes no sampling parameters; one that does not takes no effort."""
     model = body["model"]
@@ -77,6 +96,12 @@ def check_sampling(body: dict[str, Any], effort: str | None) -> None:
         if effort is not None and model.startswith(("gpt-4", "gpt-3")):
             refuse("Unsupported parameter: 'reasoning effort' is not supported with this model.")
         return
+    if effort is not None and effort not in _efforts(model):
+        refuse(
+            f"Unsupported value: 'reasoning.effort' does not support '{effort}' with this model.",
+            "reasoning.effort",
+            "unsupported_value",
+        )
     if effort == "none":
         return
     for name in ("temperature", "top_p"):

@@ -18,6 +18,7 @@ from ampproxy.demo.openai_chat_rules import (
     TABLES,
     Flavour,
     check_contents,
+    check_functions,
     check_limits,
     check_pairs,
     check_tools,
@@ -71,6 +72,7 @@ class OpenAIChat(OpenAI):
 
     def _check_model(self, body: dict[str, Any]) -> None:
         check_sampling(body, body.get("reasoning_effort"))
+        check_functions(body, self.flavour)
         if body["model"].startswith(("o1", "o3", "o4", "gpt-5")) and body.get("max_tokens") is not None:
             words = "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
             refuse(f"Unsupported parameter: {words}", "max_tokens", "unsupported_parameter")

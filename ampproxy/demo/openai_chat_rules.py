@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from ampproxy.demo import schema as s
@@ -212,6 +213,21 @@ def check_limits(body: dict[str, Any]) -> None:
             "'messages' must contain the word 'json' in some form, to use 'response_format' of type "
             "'json_object'.",
             "messages",
+        )
+
+
+#: Models for which OpenAI serves functions over Responses, and here only without thinking.
+_FUNCTIONS_ELSEWHERE = re.compile(r"gpt-(5\.[4-9]|[6-9])")
+
+
+def check_functions(body: dict[str, Any], flavour: Flavour) -> None:
+    """OpenAI's newest models call no functions here while they think."""
+    thinks = body.get("reasoning_effort") != "none"
+    if flavour == "openai" and thinks and body.get("tools") and _FUNCTIONS_ELSEWHERE.match(body["model"]):
+        refuse(
+            f"Function tools with reasoning_effort are not supported for {body['model']} in "
+            "/v1/chat/completions. Please use /v1/responses instead.",
+            "reasoning_effort",
         )
 
 

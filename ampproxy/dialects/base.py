@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from ampproxy.catalog.families import Families, Taken
+from ampproxy.dialects.edit import Exchange, ModelOnly
+from ampproxy.dialects.fastpath import FastPath, NoFastPath
+from ampproxy.dialects.monitor import Members, StreamMonitor
+from ampproxy.dialects.shown import flat_shown
+from ampproxy.dialects.tool_names import ToolNames, no_names
 from ampproxy.model.base import Value
-from ampproxy.model.events import ChatResponse, Event, WireError
+from ampproxy.model.events import ChatResponse, Event, Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest, Level
+from ampproxy.model.roles import Shown
+from ampproxy.wire.json import Peek
 
 
 class ModelInfo(Value, frozen=True):
@@ -28,18 +37,38 @@ class Target(Value, frozen=True):
         what the client says in the dialect's classic form.
     :param budget: smallest and largest budget that is accepted.
     :param levels: the effort levels that are accepted; others are moved to the nearest.
+    :param thinks_unasked: whether it thinks where a request says nothing about it.
     :param can_disable: whether thinking can be switched off.
+    :param between_tools: whether it takes Anthropic's ``between_tools``.
+    :param forced_tools: whether a call can be demanded: ``always``, ``not-thinking`` or ``never``.
+    :param chat_tools: whether it takes functions over Chat Completions, likewise.
+    :param prefill: whether it continues an assistant's turn that ends the conversation.
     :param sampling: whether temperature, top_p and penalties are accepted.
+    :param penalties: whether presence and frequency penalties are, where sampling is.
+    :param candidates: the most answers that one request may ask for, where known.
     :param max_output: the largest number of tokens it generates, where known.
+    :param openai_members: whether it is one of OpenAI's own models; ``None``: as its name says; likewise
+        ``searches``, a model for searching the web, and ``wants_reasoning``, one whose own thinking has to be
+        given back to it.
     """
 
     model: str
     thinking: str = "unknown"
     budget: tuple[int, int] = (1024, 128_000)
     levels: tuple[Level, ...] = ("low", "medium", "high")
+    thinks_unasked: bool = False
     can_disable: bool = True
+    between_tools: bool = False
+    forced_tools: Taken = "not-thinking"
+    chat_tools: Taken = "always"
+    prefill: bool = True
     sampling: bool = True
+    penalties: bool = True
+    candidates: int | None = None
     max_output: int | None = None
+    openai_members: bool | None = None
+    searches: bool | None = None
+    wants_reasoning: bool | None = None
 
 
 class Rendered(Value, frozen=True):
@@ -49,7 +78,7 @@ class Rendered(Value, frozen=True):
     :param headers: extra request headers that this body needs (``anthropic-beta``).
     :param freeform: the names, as sent, of freeform tools that were said as a function with one
         string member ``input``. Whoever renders the answer turns their calls back (see
-        :mod:`ampproxy.dialects._freeform`).
+        :mod:`ampproxy.dialects.freeform`).
     """
 
     body: bytes
@@ -75,6 +104,120 @@ class AnswerContext(Value, frozen=True):
     new_id: Callable[[str], str]
     request: ChatRequest | None = None
     framing: Literal["sse", "array"] = "sse"
+
+
+class AnswerRules(Protocol):
+    """What is to be changed of the answer of one exchange."""
+
+    def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+        """The event as the client should see it; the very same ``data`` if nothing changes, empty data if it
+        is to be left out.
+        """
+        ...
+
+    def whole(self, body: bytes) -> bytes:
+        """The whole answer likewise."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventStream:
+    """A dialect's stream of server-sent events, as far as it must be known where it passes.
+
+    :param monitor: looks for the end and the usage of one stream.
+    :param fast_path: makes one stream's fast path, for the asked model's name (empty: nothing is rewritten).
+    :param keepalive: an event or a comment that means nothing; empty: there is no such thing.
+    :param done: the end mark, where the dialect has one apart from its last event; it is added where a
+        vendor leaves it out.
+    :param tight: the dialect's clients break off at a comment, take U+2028 in a string for the end of a line,
+        and may be told more behind the terminal event, as the usage.
+    :param list_unless: the stream is a JSON list that grows unless the query has this item; empty: it
+        never is.
+    """
+
+    monitor: Callable[[], StreamMonitor]
+    fast_path: Callable[[str], FastPath] = NoFastPath
+    keepalive: bytes = b""
+    done: bytes = b""
+    tight: bool = False
+    list_unless: bytes = b""
+
+
+def anyhow(value: bytes) -> bool:
+    """In ``Dialect.harmless``: whatever the member says."""
+    return True
+
+
+def saying(*values: bytes) -> Callable[[bytes], bool]:
+    """In ``Dialect.harmless``: if it says one of these."""
+    return values.__contains__
+
+
+def _same(body: bytes) -> bytes:
+    return body
+
+
+class OwnCleaning(Protocol):
+    """Takes out what other vendors' answers left in a thread and this dialect's vendor refuses."""
+
+    def __call__(
+        self, body: bytes, model: str, families: Families | None, *, cleaned: bool
+    ) -> tuple[bytes, tuple[Loss, ...]]:
+        """The body as it may pass, the same object if nothing is to be taken out, and what it lost.
+
+        :param model: the vendor's name of it.
+        :param families: what is known of models; ``None``: the shipped table.
+        :param cleaned: whether :attr:`Passthrough.clean` has had the body.
+        """
+        ...
+
+
+def _own(
+    body: bytes, model: str, families: Families | None, *, cleaned: bool
+) -> tuple[bytes, tuple[Loss, ...]]:
+    return body, ()
+
+
+def _no_usage(answer: Members) -> Usage | None:
+    return None
+
+
+def _no_glance(answer: Members) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passthrough:
+    """What must be known of a dialect where it is on both sides, so that bytes pass.
+
+    Everything has a default, with which answers pass as they are, watched by the dialect's own parser.
+
+    :param events: its stream, if that is one of server-sent events.
+    :param usage: the usage that a whole answer tells; ``None`` if it does not. From its members.
+    :param is_answer: whether a whole answer is one, by a glance at its members; if not, the parser decides.
+    :param traces: texts without which no request's history holds thinking or a proof of it.
+    :param own: its own cleaning, asked only for a body that may hold thinking.
+    :param clean: takes out of a request of one of Amp's clients what any vendor of the dialect would refuse;
+        the same object where there is nothing.
+    :param clean_headers: headers (lower-case names) of Amp's clients that are changed for a local account:
+        from the value the new one; empty: it is left out.
+    :param rules: what Amp's clients need of the answer.
+    :param declared: reads the names of the tools that a request declares or chooses.
+    :param shown: what a request shows of what it is for.
+    :param model_in_body: whether the request's body names the model.
+    """
+
+    events: EventStream | None = None
+    usage: Callable[[Members], Usage | None] = _no_usage
+    is_answer: Callable[[Members], bool] = _no_glance
+    traces: tuple[bytes, ...] = ()
+    own: OwnCleaning = _own
+    clean: Callable[[bytes], bytes] = _same
+    clean_headers: Mapping[bytes, Callable[[str], str]] = field(default_factory=dict)
+    rules: Callable[[Exchange], AnswerRules] = ModelOnly
+    declared: Callable[[bytes], ToolNames] = no_names
+    shown: Callable[[Peek, bytes], Shown] = flat_shown
+    model_in_body: bool = True
 
 
 class StreamParser(Protocol):
@@ -142,7 +285,15 @@ class ErrorDialect(Protocol):
 
 
 class Dialect(ErrorDialect, Protocol):
-    """A wire dialect, whole: requests, answers and streams, both ways. All sans-I/O."""
+    """A wire dialect, whole: requests, answers and streams, both ways. All sans-I/O.
+
+    :ivar passthrough: what must be known of it where bytes pass.
+    :ivar harmless: members that only this dialect knows (``ChatRequest.extras``) and that ask nothing of
+        another vendor, each with the test of its JSON text for which that is so.
+    """
+
+    passthrough: Passthrough
+    harmless: Mapping[str, Callable[[bytes], bool]]
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None
@@ -152,6 +303,13 @@ class Dialect(ErrorDialect, Protocol):
         :param model: the model from the path, for a dialect that has it there.
         :param stream: likewise whether the path asks for a stream.
         :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
+        """
+        ...
+
+    def for_others(self, request: ChatRequest) -> ChatRequest:
+        """A request of this dialect as another dialect may be asked it; the same where nothing is in its way.
+
+        :raises ampproxy.errors.ClientFault: it refers to what only its own vendor stores.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""All dialects by name. A new one is a package and a function here.
+"""All dialects by name. A new one is a folder, and a row here.
 
 A dialect is loaded when it is first asked for: together they are the largest part of what the program
 consists of, and a service should listen before it has read it all.
@@ -6,73 +6,79 @@ consists of, and a service should listen before it has read it all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import cast
 
 from ampproxy.dialects.base import Dialect
-from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
+from ampproxy.dialects.shown import flat_shown
+from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
+from ampproxy.model.roles import Shown
+from ampproxy.wire.json import Peek
+
+
+class Row(Value, frozen=True):
+    """A dialect, as far as it must be known before it is loaded.
+
+    :param name: in settings, logs and on the command line (see :mod:`ampproxy.model.base`).
+    :param module: the package that has it as ``DIALECT``.
+    :param short: its short name on the command line.
+    :param protocol: what CLIProxyAPI's configuration calls it as a vendor's; empty: ``name``.
+    :param source: likewise as a client's; empty: as a vendor's.
+    """
+
+    name: str
+    module: str
+    short: str = ""
+    protocol: str = ""
+    source: str = ""
+
+
+#: New rows are appended: a dialect's place is its number in the marks of proofs that clients keep in their
+#: threads (:mod:`ampproxy.dialects.proof`).
+ROWS = (
+    Row(ANTHROPIC, "ampproxy.dialects.anthropic", "anthropic", "claude"),
+    Row(RESPONSES, "ampproxy.dialects.openai_responses", "responses", "codex", "responses"),
+    Row(GEMINI, "ampproxy.dialects.gemini", "gemini", "gemini"),
+    Row(CHAT, "ampproxy.dialects.openai_chat", "chat", "openai"),
+    Row(COMPLETIONS, "ampproxy.dialects.openai_completions", "completions", "openai"),
+)
 
 
 class Registry(Mapping[str, Dialect]):
-    """Dialects by name (see :mod:`ampproxy.model.base`), each made once."""
+    """Dialects by name, each loaded once, when it is first asked for."""
 
-    def __init__(self, makers: Mapping[str, Callable[[], Dialect]]) -> None:
-        self._makers = dict(makers)
-        self._made: dict[str, Dialect] = {}
+    def __init__(self, rows: Iterable[Row]) -> None:
+        self._rows = {row.name: row for row in rows}
+        self._loaded: dict[str, Dialect] = {}
 
     def __getitem__(self, name: str) -> Dialect:
-        made = self._made.get(name)
-        if made is None:
-            made = self._made[name] = self._makers[name]()
-        return made
+        loaded = self._loaded.get(name)
+        if loaded is None:
+            loaded = self._loaded[name] = cast(Dialect, import_module(self._rows[name].module).DIALECT)
+        return loaded
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._makers)
+        return iter(self._rows)
 
     def __len__(self) -> int:
-        return len(self._makers)
+        return len(self._rows)
 
-    def register(self, name: str, maker: Callable[[], Dialect]) -> None:
-        """Add a dialect, or put another in its place."""
-        self._makers[name] = maker
-        self._made.pop(name, None)
+    def row(self, name: str) -> Row:
+        """The row of a dialect, without loading it.
 
-
-def _anthropic() -> Dialect:
-    from ampproxy.dialects.anthropic import AnthropicDialect
-
-    return AnthropicDialect()
+        :raises KeyError: there is none.
+        """
+        return self._rows[name]
 
 
-def _chat() -> Dialect:
-    from ampproxy.dialects.openai_chat import ChatDialect
-
-    return ChatDialect()
+DIALECTS = Registry(ROWS)
 
 
-def _completions() -> Dialect:
-    from ampproxy.dialects.openai_completions import CompletionsDialect
+def shown_in(dialect: str, found: Peek, body: bytes) -> Shown:
+    """What a request's body shows of what it is for.
 
-    return CompletionsDialect()
-
-
-def _responses() -> Dialect:
-    from ampproxy.dialects.openai_responses import ResponsesDialect
-
-    return ResponsesDialect()
-
-
-def _gemini() -> Dialect:
-    from ampproxy.dialects.gemini import GeminiDialect
-
-    return GeminiDialect()
-
-
-DIALECTS = Registry(
-    {
-        ANTHROPIC: _anthropic,
-        CHAT: _chat,
-        COMPLETIONS: _completions,
-        RESPONSES: _responses,
-        GEMINI: _gemini,
-    }
-)
+    :param dialect: empty where the request's path tells none.
+    """
+    shown = DIALECTS[dialect].passthrough.shown if dialect else flat_shown
+    return shown(found, body)

@@ -84,9 +84,10 @@ def _mapping(context: Context, router: Router, mapping: Mapping) -> Iterator[Fin
     uses = _uses(context, router, mapping)
     lacking: dict[tuple[str, str], list[tuple[str, Gap]]] = {}
     models = dict.fromkeys(offer.upstream_model for offer in offers)
+    families = None if context.config is None else context.config.families
     for model in models:
         for role in uses:
-            for gap in gaps(role, model):
+            for gap in gaps(role, model, families):
                 lacking.setdefault((model, gap.what), []).append((role, gap))
     for (model, _), found in lacking.items():
         yield _gap(said, model, [role for role, _ in found], found[0][1])

@@ -1,11 +1,12 @@
-"""What families of models can do, and what each of Amp's roles needs. What is not known is not guessed."""
+"""What models can do, as the catalogue knows it, and what each of Amp's roles needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Literal
+
+from ampproxy.catalog.families import NOTHING, Families, Family, shipped
 
 Verdict = Literal["lacks", "short", "unknown"]
 
@@ -28,70 +29,30 @@ class Can:
     context: int | None = None
 
 
-_200K, _128K, _1M = 200_000, 128_000, 1_000_000
-
-#: (patterns of names in lower case without a provider's prefix, what such models can do); the first counts.
-FAMILIES: tuple[tuple[tuple[str, ...], Can], ...] = (
-    (
-        ("claude-opus-4-[6-9]*", "claude-sonnet-4-6*", "claude-opus-5*", "claude-sonnet-5*"),
-        Can(tools=True, sees=True, thinks=True, context=_1M),
-    ),
-    (
-        ("claude-3-5-*", "claude-3-opus*", "claude-3-haiku*"),
-        Can(tools=True, sees=True, thinks=False, context=_200K),
-    ),
-    (("claude-*",), Can(tools=True, sees=True, thinks=True, context=_200K)),
-    (("gpt-image-*", "dall-e-*", "imagen-*"), Can(tools=False, sees=True, thinks=False, draws=True)),
-    (("gpt-5.4-mini*", "gpt-5.4-nano*"), Can(tools=True, sees=True, thinks=True, context=400_000)),
-    (("gpt-5.4*", "gpt-5.5*"), Can(tools=True, sees=True, thinks=True, context=_1M)),
-    (("gpt-5*-chat*",), Can(tools=True, sees=True, thinks=False, context=_128K)),
-    (("gpt-5*", "codex-*"), Can(tools=True, sees=True, thinks=True, context=400_000)),
-    (("gpt-4.1*",), Can(tools=True, sees=True, thinks=False, context=_1M)),
-    (("gpt-4o*", "gpt-4-turbo*", "chatgpt-4o*"), Can(tools=True, sees=True, thinks=False, context=_128K)),
-    (("gpt-oss-*", "gpt-oss:*"), Can(tools=True, sees=False, thinks=True, context=131_072)),
-    (("o1-mini*", "o1-preview*"), Can(tools=False, sees=False, thinks=True, context=_128K)),
-    (("o3-mini*",), Can(tools=True, sees=False, thinks=True, context=_200K)),
-    (("o1*", "o3*", "o4*"), Can(tools=True, sees=True, thinks=True, context=_200K)),
-    (("gemini-3*-image*",), Can(tools=False, sees=True, thinks=True, draws=True, context=65_536)),
-    (("gemini-*-image*",), Can(tools=False, sees=True, thinks=False, draws=True, context=32_768)),
-    (("gemini-2.0-*", "gemini-1.5-*"), Can(tools=True, sees=True, thinks=False, context=_1M)),
-    (("gemini-*",), Can(tools=True, sees=True, thinks=True, context=_1M)),
-    (("grok-code-*",), Can(tools=True, sees=False, thinks=True, context=256_000)),
-    (("grok-4*",), Can(tools=True, sees=True, thinks=True, context=256_000)),
-    (("grok-3*",), Can(tools=True, sees=False, context=131_072)),
-    (("deepseek-reasoner*", "deepseek-r1*"), Can(tools=None, sees=False, thinks=True, context=_128K)),
-    (("deepseek-*",), Can(tools=True, sees=False, context=_128K)),
-    (("kimi-k2.5*", "kimi-k2p5*"), Can(tools=True, sees=True, thinks=True, context=262_144)),
-    (("kimi-k2-thinking*",), Can(tools=True, sees=False, thinks=True, context=262_144)),
-    (("kimi-k2*",), Can(tools=True, sees=False, thinks=False, context=_128K)),
-    (("glm-*v", "glm-*v:*", "glm-*v-*"), Can(tools=True, sees=True, thinks=True, context=None)),
-    (("glm-4.6*", "glm-4.7*", "glm-5*"), Can(tools=True, sees=False, thinks=True, context=_200K)),
-    (("glm-4.5*",), Can(tools=True, sees=False, thinks=True, context=_128K)),
-    (("minimax-m2*",), Can(tools=True, sees=False, thinks=True, context=_200K)),
-    (("qwen3-coder*",), Can(tools=True, sees=False, thinks=False, context=262_144)),
-    (("qwen*vl*",), Can(tools=None, sees=True, context=None)),
-    (("qwen3*",), Can(tools=True, sees=False, thinks=None, context=None)),
-    (("qwen2.5*",), Can(tools=True, sees=False, thinks=False, context=32_768)),
-    (("devstral*", "codestral*"), Can(tools=True, sees=False, thinks=False, context=_128K)),
-    (("mistral-*", "mistral:*", "ministral-*"), Can(tools=True, sees=None, thinks=False, context=_128K)),
-    (("llama-4*", "llama4*"), Can(tools=True, sees=True, thinks=False, context=_1M)),
-    (
-        ("llama-3.[13]*", "llama3.[13]*", "meta-llama-3.[13]*"),
-        Can(tools=True, sees=False, thinks=False, context=_128K),
-    ),
-    (("llama3", "llama3:*", "llama-3-*"), Can(tools=False, sees=False, thinks=False, context=8_192)),
-    (("gemma3*", "gemma-3*"), Can(tools=False, sees=True, thinks=False, context=_128K)),
-)
 _UNKNOWN = Can(draws=None)
+_200K, _128K = 200_000, 128_000
 
 
-def abilities(model: str) -> Can:
-    """What a model can do, by its vendor's name."""
-    name = model.lower().rpartition("/")[2]
-    for patterns, can in FAMILIES:
-        if any(fnmatchcase(name, pattern) for pattern in patterns):
-            return can
-    return _UNKNOWN
+def abilities(model: str, families: Families | None = None) -> Can:
+    """What a model can do, by its vendor's name.
+
+    :param families: what is known of models; ``None``: the shipped table.
+    """
+    family = (families or shipped()).find(model)
+    return _UNKNOWN if family == NOTHING else _abilities(family)
+
+
+def _abilities(family: Family) -> Can:
+    thinks = family.thinks
+    if thinks is None and family.thinking is not None:
+        thinks = family.thinking != "none"
+    return Can(
+        tools=family.tools,
+        sees=None if family.input is None else "image" in family.input,
+        thinks=thinks,
+        draws="image" in (family.output or ()),
+        context=family.context,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,9 +110,9 @@ class Gap:
     grave: bool = False
 
 
-def gaps(role: str, model: str) -> list[Gap]:
+def gaps(role: str, model: str, families: Families | None = None) -> list[Gap]:
     """What a role needs and a model lacks, or may lack."""
-    return list(_gaps(NEEDS.get(role, Needs()), abilities(model)))
+    return list(_gaps(NEEDS.get(role, Needs()), abilities(model, families)))
 
 
 def _gaps(needs: Needs, can: Can) -> Iterator[Gap]:

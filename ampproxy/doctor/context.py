@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.clients.gateway import Seen, look, loopback_url
 from ampproxy.clients.installed import Installed, installed_clis, installed_editors
 from ampproxy.clients.owners import trusted_uids
@@ -199,8 +200,8 @@ def _token_urls(account: Account, config: Config) -> list[str]:
         return []
     from ampproxy.credentials.oauth.vendors import VENDORS
 
-    vendor = next(vendor for kind, vendor in VENDORS.items() if account.kind.startswith(kind))
-    return [vendor.client(config.oauth).token_url]
+    login = KINDS[account.kind].login
+    return [vendor.client(config.oauth).token_url for kind, vendor in VENDORS.items() if kind == login]
 
 
 def _origin(url: str) -> str:

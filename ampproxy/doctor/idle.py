@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from ampproxy.amp.asks import HISTORY
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Config
 from ampproxy.config.schema import Mapping as ModelMapping
-from ampproxy.routing.catalog import FAMILIES, Catalog
+from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
 
@@ -39,7 +40,8 @@ def idle_mappings(
     :param discovered: the models of the vendors that have listed theirs, by the account's label.
     """
     listed = all(
-        account.models or FAMILIES[account.kind] or account.label in discovered for account in config.serving
+        account.models or KINDS[account.kind].patterns or account.label in discovered
+        for account in config.serving
     )
     for mapping in config.ampcode.mappings:
         why = _why(mapping, catalog, listed=listed, forced=config.ampcode.force_mappings)

@@ -16,6 +16,7 @@ from twisted.web.http_headers import Headers
 
 from ampproxy.amp.asks import PATHS, Ask
 from ampproxy.config.schema import Account, Config
+from ampproxy.dialects.facts import BodyFacts
 from ampproxy.doctor.finding import LiveRow
 from ampproxy.errors import ExchangeError
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
@@ -29,6 +30,7 @@ from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.upstream.body import BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import explain
+from ampproxy.wire.json import Peek
 from ampproxy.wire.redact import Redactor, printable
 
 #: Seconds for each answer: one word, but perhaps from a machine that loads the model first.
@@ -90,7 +92,9 @@ class Trial:
             account.label: PROVIDERS[account.kind](account) for account in config.accounts
         }
         origin = Origin(wall, lambda prefix: prefix + "doctor")
-        self._bridges = BridgeMaker(self._providers, origin, strict=False, payload=config.payload.rules)
+        self._bridges = BridgeMaker(
+            self._providers, origin, strict=False, payload=config.payload.rules, families=config.families
+        )
         self._tell = tell
         self._done: dict[tuple[str, str, str], _Tried] = {}
 
@@ -212,7 +216,7 @@ def _question(endpoint: Endpoint, route: Route) -> Question:
         headers=(),
         query=b"",
         route=replace(route, suffix=None),
-        thinks=False,
+        facts=BodyFacts(Peek(), thinks=False, sealed=False),
     )
 
 

@@ -10,12 +10,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ampproxy.catalog.names import spellings
 from ampproxy.config import document, files, readers
 from ampproxy.config.reading import Found, ListOf, Place, Reader, Reading, Section, Setting, Wrong
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Tokens
 from ampproxy.routing.catalog import matches_wildcard
-from ampproxy.routing.suffix import split_suffix
 
 SHIPPED = Path(__file__).with_name("prices.yaml")
 
@@ -62,11 +62,10 @@ class Prices:
     def find(self, model: str) -> Price | None:
         """The price of a model by its name, with or without a thinking suffix; ``None`` if it is not known.
 
-        The whole name is looked for first, then what stands behind its last slash: other vendors put
-        theirs before a model's name.
+        The whole name is looked for first, then without what other vendors put before it, then with dashes
+        in its version: ``us.anthropic.claude-opus-4.6`` is ``claude-opus-4-6``.
         """
-        whole = split_suffix(model)[0].lower()
-        return self._find(whole) or self._find(whole.rpartition("/")[2])
+        return next((price for name in spellings(model) if (price := self._find(name))), None)
 
     def _find(self, name: str) -> Price | None:
         best, price = "", None

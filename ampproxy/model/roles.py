@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
 #: Every role, with what it is. The first five are modes of the main conversation.
 ROLES: dict[str, str] = {
     "smart": "the main conversation in the mode smart",
@@ -22,3 +25,21 @@ ROLES: dict[str, str] = {
     "read_thread": "what another thread says",
     "analyze": "where a thread's context went",
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a request's body shows of what it is for.
+
+    :param declared: gives the names of the declared tools. They are read only where they matter.
+    :param forced: the name of the one tool that must be called.
+    :param draws: whether the answer is to hold images.
+    :param shapes: whether the answer has to fit a schema.
+    :param attached: whether a file or an image comes with it.
+    """
+
+    declared: Callable[[], Iterable[str]] = tuple
+    forced: str = ""
+    draws: bool = False
+    shapes: bool = False
+    attached: bool = False

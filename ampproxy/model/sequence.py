@@ -30,15 +30,14 @@ class Sequencer:
     ``Completed`` close what is open and let go what is held. A proof or extras that arrive after
     their part was closed are given with the part's number; what to do with them is the renderer's.
 
-    Only the parts and the end of one candidate pass: the dialects that need this have no others.
+    Only the parts and the end of the first candidate pass: the dialects that need this have no others.
 
     :ivar ignored: the numbers of the candidates that were left out, so that the loss can be told.
     """
 
-    __slots__ = ("_choice", "_count", "_held", "_numbers", "_open", "_same", "ignored")
+    __slots__ = ("_count", "_held", "_numbers", "_open", "_same", "ignored")
 
-    def __init__(self, choice: int = 0) -> None:
-        self._choice = choice
+    def __init__(self) -> None:
         self._open = -1
         self._count = 0
         #: The part's number as it came -> as it goes out; absent for held and foreign parts.
@@ -63,7 +62,7 @@ class Sequencer:
         return out
 
     def _opened(self, event: PartOpened, out: list[Event]) -> None:
-        if event.choice != self._choice:
+        if event.choice:
             self.ignored.add(event.choice)
         elif self._open < 0:
             self._begin(event, out)
@@ -107,7 +106,7 @@ class Sequencer:
                     self._open = -1
 
     def _other(self, event: Event, out: list[Event]) -> None:
-        if isinstance(event, Finished) and event.choice != self._choice:
+        if isinstance(event, Finished) and event.choice:
             self.ignored.add(event.choice)
             return
         if isinstance(event, Finished | Completed):

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar
 
+from ampproxy.catalog.families import shipped
 from ampproxy.model.base import RESPONSES
 from ampproxy.providers.base import Paths, Provider
 from ampproxy.providers.listing import Listing, Page, openai_page
 from ampproxy.routing.endpoints import Operation
-
-#: What OpenAI lists beside the models that Responses takes: those that draw, speak, hear, embed, judge.
-_OTHER_USES = re.compile(
-    r"(text-embedding|whisper|tts|dall-e|sora|gpt-image|chatgpt-image|omni-moderation|text-moderation|babbage"
-    r"|davinci|gpt-realtime|gpt-audio)(-|\Z)|gpt-.*-(realtime|audio|transcribe|tts|instruct)(-|\Z)"
-)
 
 
 class OpenAI(Provider):
@@ -27,6 +21,14 @@ class OpenAI(Provider):
     LISTING: ClassVar[Listing | None] = Listing(openai_page)
 
     def models_page(self, body: bytes) -> Page:
-        """As every provider."""
+        """As every provider, without what OpenAI lists beside the models that Responses takes: those that
+        draw, speak, hear, embed, judge.
+        """
         names, after = super().models_page(body)
-        return Page(tuple(name for name in names if not _OTHER_USES.match(name)), after)
+        return Page(tuple(filter(_answers, names)), after)
+
+
+def _answers(model: str) -> bool:
+    """Whether Responses takes a model, as far as is known."""
+    endpoints = shipped().find(model).endpoints
+    return endpoints is None or "responses" in endpoints

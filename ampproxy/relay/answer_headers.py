@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.web.http_headers import Headers
 
-from ampproxy.dialects._common import retry_after
+from ampproxy.dialects.common import retry_after
 from ampproxy.wire.headers import vendor_headers
 from ampproxy.wire.redact import Redactor
 

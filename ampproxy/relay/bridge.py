@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.facts import BodyFacts
 from ampproxy.interfaces import StreamFilter
-from ampproxy.model.base import GEMINI
 from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.routing.endpoints import Endpoint
@@ -23,7 +24,7 @@ class Question:
     :param stream: whether it wants a stream.
     :param headers: the client's, credentials and all; a provider's allow-list picks from them.
     :param query: the client's query without client keys.
-    :param thinks: whether its history may hold thinking.
+    :param facts: what was found in the body when it came.
     """
 
     endpoint: Endpoint
@@ -33,14 +34,18 @@ class Question:
     headers: tuple[tuple[bytes, bytes], ...]
     query: bytes
     route: Route
-    thinks: bool = True
+    facts: BodyFacts
 
-    @property
-    def listed(self) -> bool:
+    def listed(self, client: Dialect) -> bool:
         """Whether the stream is to be a JSON list that grows, as Gemini's clients get it that do not ask for
         events.
+
+        :param client: the client's dialect.
         """
-        return self.stream and self.endpoint.dialect == GEMINI and b"alt=sse" not in self.query.split(b"&")
+        events = client.passthrough.events
+        if not self.stream or events is None or not events.list_unless:
+            return False
+        return events.list_unless not in self.query.split(b"&")
 
 
 class Bridge(Protocol):
@@ -49,6 +54,7 @@ class Bridge(Protocol):
     :ivar body: what the account is sent.
     :ivar headers: request headers that this body needs beside the provider's.
     :ivar content_type: of the answer to the client; ``None``: the account's own.
+    :ivar listed: whether the client's stream is a JSON list that grows.
     :ivar losses: what its dialect could not say of the request.
     """
 
@@ -56,6 +62,7 @@ class Bridge(Protocol):
     headers: Mapping[str, str]
     losses: tuple[Loss, ...]
     content_type: bytes | None
+    listed: bool
 
     def filter(self) -> StreamFilter:
         """What the account's stream goes through on its way to the client."""

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 
-from ampproxy.amp import AnswerRewriter, clean_request
-from ampproxy.dialects._proof import MARK as PROOF_MARK
+from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import STATUS, ClientFault, GatewayFault, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter
-from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.events import Failed, Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.model.payload import PayloadRule
 from ampproxy.providers import Provider
+from ampproxy.relay.adapt import adapted, may_differ
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.envelope import enveloped
-from ampproxy.relay.passthrough import PassthroughFilter, rewrite_whole
+from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
 from ampproxy.relay.payload import apply, asked_by
+from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.relay.translate import TranslateBridge
 from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
@@ -29,36 +29,6 @@ from ampproxy.wire.json import members, replace_model
 
 #: What can be parsed at all.
 _PARSED = (Operation.GENERATE, Operation.COUNT_TOKENS)
-MARK = PROOF_MARK.encode()
-
-
-def _own_anthropic(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
-    # Other servers that speak this dialect issue thinking without proofs, and may want it back.
-    cleaned = clean_request(ANTHROPIC, body) if "claude" in model.lower() else body
-    if cleaned is body:
-        return body, ()
-    return cleaned, (Loss("reasoning", "messages", "Thinking without its proof was left out."),)
-
-
-def _own_chat(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
-    from ampproxy.dialects.openai_chat.passthrough import without_reasoning
-
-    return without_reasoning(body, model)
-
-
-def _own_responses(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
-    from ampproxy.dialects.openai_responses import without_foreign_proofs
-
-    return without_foreign_proofs(body)
-
-
-#: Takes out what other vendors' answers left in a thread without any proof, and this dialect's vendor
-#: refuses: from a body and the model's name, the body as it may pass, and what it lost.
-_OWN: Mapping[str, Callable[[bytes, str], tuple[bytes, tuple[Loss, ...]]]] = {
-    ANTHROPIC: _own_anthropic,
-    CHAT: _own_chat,
-    RESPONSES: _own_responses,
-}
 
 
 class BridgeMaker:
@@ -67,6 +37,8 @@ class BridgeMaker:
     :param providers: how each account is reached, by its label.
     :param strict: refuse what cannot be translated without loss.
     :param payload: the owner's rules over bodies.
+    :param families: what is known of models; ``None``: the shipped table.
+    :param dialects: those that there are.
     """
 
     def __init__(
@@ -76,7 +48,11 @@ class BridgeMaker:
         *,
         strict: bool,
         payload: tuple[PayloadRule, ...] = (),
+        families: Families | None = None,
+        dialects: Mapping[str, Dialect] = DIALECTS,
     ) -> None:
+        self._families = families
+        self._dialects = dialects
         self._providers = providers
         self._origin = origin
         self._strict = strict
@@ -93,7 +69,10 @@ class BridgeMaker:
     def take_long(self, question: Question, offer: Offer) -> bool:
         """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
         spoken = self._providers[offer.account.label].speaks(question.endpoint)
-        passes = spoken == question.endpoint.dialect and not question.thinks and not question.route.suffix
+        passes = (
+            spoken == question.endpoint.dialect and not question.facts.thinks and not question.route.suffix
+        )
+        passes = passes and not may_differ(question, offer, self._families)
         return not passes and takes_long(question.body, REQUEST_OBJECTS)
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
@@ -106,10 +85,23 @@ class BridgeMaker:
         provider = self._providers[offer.account.label]
         bridge: Bridge
         if spoken == asked and not _must_be_parsed(question):
-            bridge = PassthroughBridge(question, offer, self._origin)
+            bridge = PassthroughBridge(
+                question,
+                offer,
+                self._dialects[asked],
+                self._origin,
+                self._families,
+                strict=self._strict,
+            )
         else:
             bridge = TranslateBridge(
-                question, offer, DIALECTS[asked], DIALECTS[spoken], self._origin, strict=self._strict
+                question,
+                offer,
+                self._dialects[asked],
+                self._dialects[spoken],
+                self._origin,
+                strict=self._strict,
+                families=self._families,
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
@@ -122,12 +114,12 @@ def _must_be_parsed(question: Question) -> bool:
     """
     if question.endpoint.operation not in _PARSED:
         return False
-    return bool(question.route.suffix) or (question.thinks and question.body.rfind(MARK) >= 0)
+    return bool(question.route.suffix) or question.facts.sealed
 
 
-def _failure_in(dialect: str, event: bytes) -> WireError | None:
+def _failure_in(dialect: Dialect, event: bytes) -> WireError | None:
     """The error that an event of the account tells, if it tells one."""
-    parser = DIALECTS[dialect].stream_parser()
+    parser = dialect.stream_parser()
     return next((found.error for found in parser.feed(event) if isinstance(found, Failed)), None)
 
 
@@ -149,26 +141,40 @@ class PassthroughBridge:
     content_type: bytes | None = None
     answer_losses: tuple[Loss, ...] = ()
 
-    def __init__(self, question: Question, offer: Offer, origin: Origin) -> None:
-        endpoint = question.endpoint
-        self._dialect = DIALECTS[endpoint.dialect]
+    def __init__(
+        self,
+        question: Question,
+        offer: Offer,
+        dialect: Dialect,
+        origin: Origin,
+        families: Families | None = None,
+        *,
+        strict: bool = False,
+    ) -> None:
+        self._dialect = dialect
         self._shape = Shape(self._dialect, offer.upstream_model, origin, question.body)
         self._question = question
         self._offer = offer
-        self._filter: PassthroughFilter | None = None
+        self._filter: PassthroughFilter | WatchedFilter | None = None
         self._usage: Usage | None = None
+        self.listed = question.listed(dialect)
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
-        if question.thinks and endpoint.dialect in _OWN and endpoint.operation in _PARSED:
-            self.body, self.losses = _OWN[endpoint.dialect](self.body, offer.upstream_model)
-        if endpoint.dialect != GEMINI and question.asked != offer.upstream_model:
+        passes = dialect.passthrough
+        if may_differ(question, offer, families):
+            self.body, self.losses = adapted(question, offer, dialect, families, strict=strict)
+        if question.facts.thinks and question.endpoint.operation in _PARSED:
+            cleaned = question.endpoint.amp
+            self.body, lost = passes.own(self.body, offer.upstream_model, families, cleaned=cleaned)
+            self.losses += lost
+        if passes.model_in_body and question.asked != offer.upstream_model:
             self.body = _named(self.body, offer.upstream_model, question.asked)
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
-        dialect = self._question.endpoint.dialect
         # No method of ours: it would be kept by what we keep, and so the question by itself.
-        self._filter = PassthroughFilter(dialect, self._rewriter(), failure=partial(_failure_in, dialect))
+        failure = partial(_failure_in, self._dialect)
+        self._filter = passing(self._dialect, self._rewriter(), failure=failure)
         return opened(self._filter, self._shape)
 
     def whole(self, body: bytes) -> bytes:
@@ -179,7 +185,7 @@ class PassthroughBridge:
             return body
         try:
             out, self._usage = rewrite_whole(
-                self._dialect.name,
+                self._dialect,
                 self._shape.whole(body),
                 self._rewriter(),
                 check=self._dialect.parse_response,
@@ -210,9 +216,9 @@ class PassthroughBridge:
         question, offer = self._question, self._offer
         if not question.endpoint.amp and question.asked == offer.upstream_model:
             return None
-        drop = question.route.kind is RouteKind.MAPPED or offer.account.dialect != ANTHROPIC
+        drop = question.route.kind is RouteKind.MAPPED or offer.account.dialect != self._dialect.name
         return AnswerRewriter(
-            question.endpoint.dialect,
+            self._dialect,
             question.asked,
             question.body,
             drop_thinking=drop and question.endpoint.amp,

@@ -43,6 +43,7 @@ class EnvelopedBridge:
         self.headers: Mapping[str, str] = bridge.headers
         self.losses: tuple[Loss, ...] = (*bridge.losses, *packed.losses)
         self.content_type = bridge.content_type or packed.content_type
+        self.listed = bridge.listed
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""

@@ -346,9 +346,7 @@ class Exchange:
             on_first=on_first,
             workers=means.workers,
         )
-        self._begin(
-            response, bridge.content_type or type_of_stream(response.headers, listed=self._question.listed)
-        )
+        self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))
         self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])
         self._departure.then(relay.client_left, relay.fail)
         try:

@@ -10,7 +10,7 @@ from ampproxy.dialects.base import AnswerContext, Dialect
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.events import ChatResponse
 from ampproxy.model.fold import unfold
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import OF_REQUEST, Loss
 from ampproxy.wire.redact import printable
 
 #: A client that sends it with the value 1 gets it back with the request's losses.
@@ -20,22 +20,10 @@ MAX_HEADER = 4096
 _MORE = b"..."
 _WANTED = (b"1", b"true", b"yes")
 
-#: Kinds that take nothing from what the model is told or asked: hints for a cache that the other
-#: vendor keeps by itself, proofs that it never issued and does not miss, what is said in another form
-#: and turned back in the answer, blanks. They are told, but ``translation: strict`` does not refuse
-#: for them.
-HINTS = frozenset(
-    (
-        "blank_text",
-        "cache_control",
-        "cache_key",
-        "call_id",
-        "freeform",
-        "missing_signature",
-        "result_order",
-        "trailing_blanks",
-    )
-)
+#: Kinds that strict translation does not refuse for: hints for a cache that the other vendor keeps by
+#: itself, proofs that it never issued and does not miss, what is said in another form and turned back in the
+#: answer, blanks.
+HINTS = frozenset(kind.name for kind in OF_REQUEST.values() if kind.hint)
 
 
 def refusing(losses: Iterable[Loss]) -> tuple[Loss, ...]:

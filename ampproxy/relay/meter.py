@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from ampproxy.dialects.base import Dialect
 from ampproxy.errors import ExchangeError
 from ampproxy.model.events import Usage
-from ampproxy.relay.passthrough import PassthroughFilter
-from ampproxy.relay.watch import whole_usage
+from ampproxy.relay.passthrough import passing
+from ampproxy.wire.json import members
 from ampproxy.wire.pieces import add
 
 #: A whole answer is held up to this size to be read at its end. Bytes.
@@ -19,9 +20,9 @@ class AnswerMeter:
     :param stream: whether it comes in events.
     """
 
-    def __init__(self, dialect: str, *, stream: bool) -> None:
+    def __init__(self, dialect: Dialect, *, stream: bool) -> None:
         self._dialect = dialect
-        self._events = PassthroughFilter(dialect) if stream else None
+        self._events = passing(dialect) if stream else None
         self._held: list[bytes] = []
         self._size = 0
         self._lost = False
@@ -54,7 +55,7 @@ class AnswerMeter:
         if not self._held:
             return None
         body, self._held = b"".join(self._held), []
-        return whole_usage(self._dialect, body)
+        return self._dialect.passthrough.usage(members(body) or {})
 
     def _lose(self) -> None:
         self._lost = True

@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ampproxy.amp.answer import AnswerRewriter
+from ampproxy.dialects.base import Dialect, EventStream
 from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
-from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
-from ampproxy.model.events import Usage, WireError
-from ampproxy.relay.lane import lane
-from ampproxy.relay.watch import WATCHES, is_plain_answer, usage_in
+from ampproxy.model.events import Completed, Event, Failed, Usage, UsageReport, WireError
+from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.wire.json import members, string
 from ampproxy.wire.pieces import add
 from ampproxy.wire.redact import Redactor, printable
@@ -26,19 +24,6 @@ from ampproxy.wire.sse import (
     parse_block,
 )
 
-_KEEPALIVE = {
-    ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n',
-    CHAT: b": keep-alive\n\n",
-    COMPLETIONS: b": keep-alive\n\n",
-    RESPONSES: b": keep-alive\n\n",
-    # A comment is fatal to Gemini clients.
-    GEMINI: b"",
-}
-
-#: The end mark of the dialects that have one apart from their last event.
-_DONE = {CHAT: b"data: [DONE]\n\n", COMPLETIONS: b"data: [DONE]\n\n"}
-
-
 #: A read of so many bytes is worth halving to find the events in it that need a look.
 _HALVED = 2048
 
@@ -46,7 +31,7 @@ _HALVED = 2048
 class PassthroughFilter:
     """Forwards one stream of one dialect, whole events only.
 
-    :param dialect: of both sides (see :mod:`ampproxy.model.base`).
+    :param events: how the dialect of both sides streams.
     :param rewriter: what to change; ``None``: nothing at all.
     :param failure: reads an event that ends the stream: its error, if it is one. A stream that begins with
         an error is then raised as one.
@@ -56,20 +41,22 @@ class PassthroughFilter:
 
     def __init__(
         self,
-        dialect: str,
+        events: EventStream,
         rewriter: AnswerRewriter | None = None,
         *,
         limit: int = MAX_EVENT,
         failure: Callable[[bytes], WireError | None] = lambda event: None,
     ) -> None:
-        self._dialect = dialect
+        self._keepalive = events.keepalive
+        self._done = events.done
+        self._tight = events.tight
         self._rewriter = rewriter
-        self._watch = WATCHES[dialect]()
-        self._lane = lane(dialect, rewriter.asked_model if rewriter is not None else "")
+        self._monitor = events.monitor()
+        self._fast = events.fast_path(rewriter.asked_model if rewriter is not None else "")
         self._cutter = EventCutter(limit)
         self._array: _JsonArray | None = None
         self._limit = limit
-        self._begun = dialect != GEMINI
+        self._begun = not events.list_unless
         self._ended = False
         self._failure = failure
         self._told = False
@@ -78,8 +65,8 @@ class PassthroughFilter:
 
     @property
     def complete(self) -> bool:
-        """Whether the terminal event was seen; for chat the end mark, or the whole stream's end."""
-        return self._watch.terminal
+        """Whether the terminal event was seen; an end mark if it has one, or the whole stream's end."""
+        return self._monitor.terminal
 
     @property
     def usage(self) -> Usage | None:
@@ -88,12 +75,12 @@ class PassthroughFilter:
             # Some backends repeat it in every event; the last of those that were not looked at tells it.
             block = self._ordinary[:-2].rpartition(b"\n\n")[2]
             self._ordinary = b""
-            self._watch.see(*parse_block(block.strip(b"\n")))
-        return self._watch.usage
+            self._monitor.see(*parse_block(block.strip(b"\n")))
+        return self._monitor.usage
 
     def keepalive(self) -> bytes:
         """An event that means nothing. What was given so far always ends with a whole event."""
-        return b"" if self._ended else _KEEPALIVE[self._dialect]
+        return b"" if self._ended else self._keepalive
 
     def framed(self, event: bytes, body: bytes) -> bytes:
         """What ends the stream with an error: the event, or in a JSON list its last element.
@@ -117,10 +104,10 @@ class PassthroughFilter:
         if not whole:
             return b""
         out = self._some(whole)
-        return escape_separators(out) if self._dialect == GEMINI else out
+        return escape_separators(out) if self._tight else out
 
     def _begin(self, data: bytes) -> None:
-        """Gemini without ``alt=sse`` streams a JSON list."""
+        """The stream may be a JSON list."""
         start = data.lstrip(b"\xef\xbb\xbf \t\r\n")
         if start:
             self._begun = True
@@ -128,7 +115,7 @@ class PassthroughFilter:
                 self._array = _JsonArray(self._element, self._limit)
 
     def _element(self, data: bytes) -> bytes:
-        if not self._watch.see(b"", data):
+        if not self._monitor.see(b"", data):
             raise self._unreadable(b"data: " + data)
         return data if self._rewriter is None else self._rewriter.event(b"", data)[1]
 
@@ -145,7 +132,7 @@ class PassthroughFilter:
         try:
             for block in blocks:
                 event = block + b"\n\n"
-                fast = self._lane.forward(event) if several and not self._watch.finished else None
+                fast = self._fast.forward(event) if several and not self._monitor.finished else None
                 self._ordinary = b"" if fast is None else event
                 out.append(self._event(event) if fast is None else fast)
         except UpstreamFault as fault:
@@ -163,7 +150,7 @@ class PassthroughFilter:
 
     def _some(self, whole: bytes) -> bytes:
         """Some events of a read: all at once if they are all ordinary."""
-        fast = None if self._watch.finished else self._lane.forward(whole)
+        fast = None if self._monitor.finished else self._fast.forward(whole)
         if fast is None:
             return self._each(whole)
         self._ordinary = whole
@@ -174,21 +161,21 @@ class PassthroughFilter:
         block = event.strip(b"\n")
         if not block:
             return event
-        if self._dialect == GEMINI:
+        if self._tight:
             block = b"\n".join(line for line in block.split(b"\n") if not line.startswith(b":"))
             if not block:
                 return b""
         name, data = parse_block(block)
         if not data:
             return block + b"\n\n"
-        over = self._watch.terminal and self._dialect != GEMINI
+        over = self._monitor.terminal and not self._tight
         # What is no event at all is data as a whole.
-        if data is block or not self._watch.see(name, data):
+        if data is block or not self._monitor.see(name, data):
             if over:
                 # Nothing that matters can follow; it is only not handed on.
                 return b""
             raise self._unreadable(block)
-        if self._watch.empty:
+        if self._monitor.empty:
             raise UnreadableAnswer("The model's server ended its stream without an answer.")
         if not self._told:
             self._first(event)
@@ -198,8 +185,8 @@ class PassthroughFilter:
             if not new_data:
                 return b""
         out = block if new_data is data and new_name == name else _compose(block, new_name, new_data)
-        if not self._watch.finished:
-            self._lane.learn(block, out)
+        if not self._monitor.finished:
+            self._fast.learn(block, out)
         return out + b"\n\n"
 
     def _unreadable(self, block: bytes) -> UpstreamFault:
@@ -214,7 +201,7 @@ class PassthroughFilter:
     def _first(self, event: bytes) -> None:
         """Until something has been told, an error can still have a status, or another account be asked."""
         self._told = True
-        error = self._failure(event) if self._watch.terminal else None
+        error = self._failure(event) if self._monitor.terminal else None
         if error is not None:
             raise UpstreamFault(error, retryable=True)
 
@@ -223,23 +210,23 @@ class PassthroughFilter:
         self._ended = True
         out = b""
         if self._array is not None:
-            if not (self._array.closed and self._watch.finished):
+            if not (self._array.closed and self._monitor.finished):
                 raise TruncatedStream
             return out
         rest = self._cutter.rest.strip(b"\n")
-        if rest.startswith((b"{", b"[")) and not self._watch.terminal:
+        if rest.startswith((b"{", b"[")) and not self._monitor.terminal:
             raise _not_events(rest)
         cut = is_cut(rest)
         if cut and self._whole_event(rest):
             # Some vendors' last event lacks its blank line.
             out, cut = self._event(rest + b"\n\n"), False
-        if cut and not (self._watch.terminal and self._dialect != GEMINI):
+        if cut and not (self._monitor.terminal and not self._tight):
             raise TruncatedStream
-        if self._watch.terminal:
+        if self._monitor.terminal:
             return out
-        if self._watch.finished:
-            self._watch.terminal = True
-            return out + _DONE.get(self._dialect, b"")
+        if self._monitor.finished:
+            self._monitor.terminal = True
+            return out + self._done
         raise TruncatedStream
 
     def _whole_event(self, rest: bytes) -> bool:
@@ -372,8 +359,64 @@ _OUTSIDE = re.compile(rb'["{}\[\]]')
 _IN_STRING = re.compile(rb'["\\]')
 
 
+class WatchedFilter:
+    """Forwards one stream that is none of server-sent events: bytes pass as they come, and the dialect's own
+    parser tells what they mean.
+
+    :param dialect: of both sides.
+    :ivar usage: what the stream told of its cost so far.
+    :raises UpstreamFault: from :meth:`feed` and :meth:`end`: the stream told of an error.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._parser = dialect.stream_parser()
+        self.complete = False
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
+        self._note(self._parser.feed(data))
+        return data
+
+    def end(self) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
+        self._note(self._parser.end())
+        return b""
+
+    def keepalive(self) -> bytes:
+        """Nothing: where an event ends is not known."""
+        return b""
+
+    def framed(self, event: bytes, body: bytes) -> bytes:
+        """See :meth:`PassthroughFilter.framed`."""
+        return event
+
+    def _note(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Failed):
+                raise UpstreamFault(event.error, retryable=True)
+            if isinstance(event, Completed):
+                self.complete = True
+            elif isinstance(event, UsageReport):
+                self.usage = event.usage
+
+
+def passing(
+    dialect: Dialect,
+    rewriter: AnswerRewriter | None = None,
+    *,
+    limit: int = MAX_EVENT,
+    failure: Callable[[bytes], WireError | None] = lambda event: None,
+) -> PassthroughFilter | WatchedFilter:
+    """What a stream goes through whose dialect is on both sides; see :class:`PassthroughFilter`."""
+    events = dialect.passthrough.events
+    if events is None:
+        return WatchedFilter(dialect)
+    return PassthroughFilter(events, rewriter, limit=limit, failure=failure)
+
+
 def rewrite_whole(
-    dialect: str,
+    dialect: Dialect,
     body: bytes,
     rewriter: AnswerRewriter | None = None,
     *,
@@ -384,6 +427,6 @@ def rewrite_whole(
     :param check: raises what is the matter with a body that does not look like an answer.
     """
     found = members(body)
-    if check is not None and (found is None or not is_plain_answer(dialect, found)):
+    if check is not None and (found is None or not dialect.passthrough.is_answer(found)):
         check(body)
-    return (body if rewriter is None else rewriter.whole(body)), usage_in(dialect, found or {})
+    return (body if rewriter is None else rewriter.whole(body)), dialect.passthrough.usage(found or {})

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.config.schema import Account
-from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
+from ampproxy.dialects.registry import ROWS
 from ampproxy.model.payload import PayloadModel, PayloadRule
 from ampproxy.relay.bridge import Question
 from ampproxy.routing.catalog import matches_wildcard
@@ -20,14 +20,8 @@ from ampproxy.wire.json import members
 from ampproxy.wire.jsonpath import found, put, resolved, same, taken_out
 
 #: What CLIProxyAPI calls the dialects of vendors, and those of clients.
-_PROTOCOLS: Mapping[str, str] = {
-    ANTHROPIC: "claude",
-    CHAT: "openai",
-    COMPLETIONS: "openai",
-    RESPONSES: "codex",
-    GEMINI: "gemini",
-}
-_SOURCES: Mapping[str, str] = {**_PROTOCOLS, RESPONSES: "responses"}
+_PROTOCOLS: Mapping[str, str] = {row.name: row.protocol or row.name for row in ROWS}
+_SOURCES: Mapping[str, str] = {row.name: row.source or _PROTOCOLS[row.name] for row in ROWS}
 _decode = msgspec.json.Decoder().decode
 
 
@@ -58,14 +52,14 @@ def asked_by(question: Question, offer: Offer, spoken: str) -> Asked:
     return Asked(
         frozenset(name.lower() for name in names),
         _protocol(offer.account, spoken),
-        _SOURCES[question.endpoint.dialect],
+        _SOURCES.get(question.endpoint.dialect, ""),
         headers,
     )
 
 
 def _protocol(account: Account, spoken: str) -> str:
     # CLIProxyAPI asks such servers in one dialect only.
-    return "openai" if account.kind == "openai-compatibility" else _PROTOCOLS[spoken]
+    return "openai" if account.kind == "openai-compatibility" else _PROTOCOLS.get(spoken, "")
 
 
 def apply(rules: Iterable[PayloadRule], body: bytes, asked: Asked) -> bytes:

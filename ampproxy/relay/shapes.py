@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from ampproxy.dialects.base import AnswerContext, Dialect
 from ampproxy.errors import UnreadableAnswer
 from ampproxy.interfaces import StreamFilter
-from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.model.events import Usage
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.request import ChatRequest
@@ -23,7 +22,6 @@ _BLANK = _MARK + b" \t\r\n"
 #: How the first line of an event stream may begin.
 _FIELDS = (b":", b"data:", b"event:", b"id:", b"retry:")
 _STREAM = re.compile(rb"\s*(?:" + b"|".join(_FIELDS) + rb")")
-_TOLD_IN_EVENTS = frozenset((ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES))
 _WANTS_USAGE = re.compile(rb'"include_usage"\s*:\s*true\b')
 
 
@@ -56,6 +54,12 @@ class Shape:
         self._asked = asked
         self.usage: Usage | None = None
 
+    @property
+    def lists(self) -> bool:
+        """Whether a stream of the dialect may be a JSON list."""
+        events = self.dialect.passthrough.events
+        return events is not None and bool(events.list_unless)
+
     def streamed(self, body: bytes) -> bytes:
         """A whole answer as the stream that would have told it.
 
@@ -72,14 +76,14 @@ class Shape:
         :raises ampproxy.errors.UpstreamFault: the stream broke off, or tells of an error.
         """
         body = body.removeprefix(_MARK)
-        if self.dialect.name not in _TOLD_IN_EVENTS or not self._is_stream(body):
+        if self.dialect.passthrough.events is None or not self._is_stream(body):
             return body
         parser = self.dialect.stream_parser()
         response = fold([*parser.feed(body), *parser.end()])
         return self.dialect.render_response(response, self._context())
 
     def _is_stream(self, body: bytes) -> bool:
-        if self.dialect.name == GEMINI and body[:16].lstrip(_BLANK).startswith(b"["):
+        if self.lists and body[:16].lstrip(_BLANK).startswith(b"["):
             return True
         return _STREAM.match(body) is not None
 
@@ -90,10 +94,10 @@ class Shape:
 
 
 def opened(inner: StreamFilter, shape: Shape) -> StreamFilter:
-    """What an account's stream goes through first. How a dialect that is not of these five tells its streams
-    is for that dialect to know.
+    """What an account's stream goes through first. How a stream begins that is none of server-sent events is
+    for its dialect to know.
     """
-    return Opened(inner, shape) if shape.dialect.name in _TOLD_IN_EVENTS else inner
+    return inner if shape.dialect.passthrough.events is None else Opened(inner, shape)
 
 
 class Opened:
@@ -163,4 +167,4 @@ class Opened:
         return b""
 
     def _is_stream(self, start: bytes) -> bool:
-        return start.startswith(_FIELDS) or (self._shape.dialect.name == GEMINI and start.startswith(b"["))
+        return start.startswith(_FIELDS) or (self._shape.lists and start.startswith(b"["))

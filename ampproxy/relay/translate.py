@@ -6,13 +6,13 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ampproxy.amp import ToolNames
-from ampproxy.dialects._freeform import FreeformCalls
+from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer
-from ampproxy.dialects.targets import target_for
+from ampproxy.dialects.freeform import FreeformCalls
+from ampproxy.dialects.targets import target_at, target_for
+from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter
-from ampproxy.model.base import RESPONSES
 from ampproxy.model.events import (
     ChatResponse,
     Completed,
@@ -130,6 +130,7 @@ class TranslateBridge:
 
     :param spoken: the dialect that the account is asked in.
     :param strict: refuse what cannot be said without loss.
+    :param families: what is known of models; ``None``: the shipped table.
     :raises ExchangeError: the question is not valid, or cannot be said.
     """
 
@@ -142,13 +143,21 @@ class TranslateBridge:
         origin: Origin,
         *,
         strict: bool,
+        families: Families | None = None,
     ) -> None:
         endpoint = question.endpoint
         self._counts = endpoint.operation is Operation.COUNT_TOKENS
         self._client = client
         self._spoken = spoken
         asked = read_question(question.body, client, spoken, model=endpoint.model, stream=question.stream)
-        rendered = said_to(asked, spoken, offer.upstream_model, question.route.suffix)
+        rendered = said_to(
+            asked,
+            spoken,
+            offer.upstream_model,
+            question.route.suffix,
+            families,
+            base_url=offer.account.base_url,
+        )
         if strict and (lost := refusing(rendered.losses)):
             raise strict_refusal(lost, spoken.name)
         self.body = (
@@ -157,8 +166,7 @@ class TranslateBridge:
         self.headers: Mapping[str, str] = rendered.headers
         self.losses = rendered.losses
         self._names = Names(rendered.names, asked, rendered.freeform)
-        # Gemini's clients that do not ask for events get a list that grows.
-        array = question.listed
+        self.listed = array = question.listed(client)
         self.content_type: bytes | None = (
             b"text/event-stream" if question.stream and not array else b"application/json"
         )
@@ -229,25 +237,31 @@ def read_question(
         asked = client.parse_request(body, model=model, stream=stream)
     except RecursionError:
         raise _too_deep() from None
-    if client.name == RESPONSES and spoken.name != RESPONSES:
-        # Not at the top: a dialect is loaded when it is first asked for.
-        from ampproxy.dialects.openai_responses.state import self_contained
-
-        return self_contained(asked)
-    return asked
+    return asked if client.name == spoken.name else client.for_others(asked)
 
 
-def said_to(asked: ChatRequest, spoken: Dialect, model: str, suffix: str | None) -> Rendered:
+def said_to(
+    asked: ChatRequest,
+    spoken: Dialect,
+    model: str,
+    suffix: str | None,
+    families: Families | None = None,
+    *,
+    base_url: str = "",
+) -> Rendered:
     """A request as it goes to one account.
 
     :param model: the vendor's name of it.
     :param suffix: the thinking suffix in force, if any.
+    :param families: what is known of models; ``None``: the shipped table.
+    :param base_url: of the account; empty: any.
     :raises ampproxy.errors.ClientFault: it is nested too deeply.
     """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
     try:
-        return spoken.render_request(directed, target_for(spoken.name, model))
+        target = target_at(base_url, target_for(spoken.name, model, families))
+        return spoken.render_request(directed, target)
     except RecursionError:
         raise _too_deep() from None
 

@@ -15,6 +15,7 @@ from ampproxy.config.schema import ALLOW
 from ampproxy.credits.allowance import LimitReached, Taken
 from ampproxy.credits.bound import Unbounded
 from ampproxy.credits.waiting import PATIENCE_TO_SETTLE, when_free
+from ampproxy.dialects.registry import shown_in
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable
 from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
@@ -217,7 +218,7 @@ def inferred_role(request: GatewayRequest, dialect: str, model: str, found: Peek
     """
     get = request.requestHeaders.getRawHeaders
     headers = [(name, values[0].decode("latin-1")) for name in ROLE_HEADERS if (values := get(name.encode()))]
-    return role_of(signs_of(dialect, split_suffix(model)[0], headers, found, body))
+    return role_of(signs_of(dialect, split_suffix(model)[0], headers, shown_in(dialect, found, body)))
 
 
 class ProviderPathResource(AmpResource):

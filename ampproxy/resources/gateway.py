@@ -119,6 +119,7 @@ class Gateway:
             Origin(surroundings.wall, surroundings.new_id),
             strict=config.translation == "strict",
             payload=config.payload.rules,
+            families=config.families,
         )
         self.redactor = Redactor(secrets_of(config))
         self._tells = config.logging.level in ("debug", "info")

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred
 
-from ampproxy.amp import clean_beta, clean_request, may_hold_thinking
 from ampproxy.config.schema import ALLOW
 from ampproxy.credentials.affinity import session_key
 from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
-from ampproxy.dialects.base import Dialect, ErrorDialect, ModelInfo
+from ampproxy.dialects.base import Dialect, ModelInfo
+from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
-from ampproxy.model.base import ANTHROPIC
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange, Means
@@ -38,7 +37,7 @@ from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.upstream.held import Share
 from ampproxy.wire.headers import strip_query
-from ampproxy.wire.json import Peek, peek, sole_members
+from ampproxy.wire.json import sole_members
 from ampproxy.wire.redact import LOOKED_AT
 
 T = TypeVar("T")
@@ -56,7 +55,7 @@ class ModelResource(GatewayResource):
     def __init__(self, gateway: Gateway, endpoint: Endpoint | WrongMethod) -> None:
         super().__init__(gateway)
         self._endpoint = endpoint
-        self._dialect: ErrorDialect = DIALECTS[endpoint.dialect]
+        self._dialect = DIALECTS[endpoint.dialect]
 
     def admit(self, request: GatewayRequest) -> Deferred[None] | None:
         """Only with a client key, and with the right method."""
@@ -138,20 +137,21 @@ class GenerateResource(ModelResource):
         plain = not request.requestHeaders.hasHeader(b"content-encoding")
         # How large it becomes nobody knows.
         body = decode() if plain else await self._apart(request, decode, gateway.config.limits.max_body)
-        found = _peek(body)
-        asked = endpoint.model if endpoint.model is not None else found.model
-        stream = found.stream if endpoint.stream is None else endpoint.stream
+        facts = _facts(self._dialect, body)
+        asked = endpoint.model if endpoint.model is not None else facts.found.model
+        stream = facts.found.stream if endpoint.stream is None else endpoint.stream
         record.stream = stream
-        look = partial(self._looked, request, asked or "", found, body)
-        long = endpoint.amp and takes_long(body, REQUEST_OBJECTS)
-        record.role, thinks, body = await self._apart(request, look, len(body)) if long else look()
+        if endpoint.amp:
+            look = partial(self._from_amp, request, asked or "", facts, body)
+            long = takes_long(body, REQUEST_OBJECTS)
+            record.role, body = await self._apart(request, look, len(body)) if long else look()
         route = self._take(gateway.router.route(asked, amp=endpoint.amp, role=record.role), request, record)
         if route.kind is RouteKind.NONE:
             raise refusal_of(route)
         exhausted: frozenset[str] = frozenset()
         while route.kind is not RouteKind.AMP:
             try:
-                await self._answer(request, record, route, body, stream, thinks)
+                await self._answer(request, record, route, body, stream, facts)
                 return
             except ExchangeError as failure:
                 if not self._falls_back(route, record, failure):
@@ -164,7 +164,7 @@ class GenerateResource(ModelResource):
         body = self._as_decided(body)
         meter = None
         if endpoint.operation in (Operation.GENERATE, Operation.EMBED):
-            meter = AnswerMeter(endpoint.dialect, stream=stream)
+            meter = AnswerMeter(self._dialect, stream=stream)
         base = split_suffix(route.asked)[0]
         await spend(gateway, request, record, route, body, meter, most=lambda: _most(endpoint, base, body))
 
@@ -188,16 +188,12 @@ class GenerateResource(ModelResource):
         done: T = await Departure(request).guard(self.gateway.around.workers.run(work, size))
         return done
 
-    def _looked(
-        self, request: GatewayRequest, asked: str, found: Peek, body: bytes
-    ) -> tuple[str, bool, bytes]:
-        """What an Amp client asks it for, whether its history may hold thinking, and the body, cleaned."""
-        endpoint = self._endpoint
-        thinks = may_hold_thinking(endpoint.dialect, body)
-        if not endpoint.amp:
-            return "", thinks, body
-        role = inferred_role(request, endpoint.dialect, asked, found, body)
-        return role, thinks, clean_request(endpoint.dialect, body) if thinks else body
+    def _from_amp(
+        self, request: GatewayRequest, asked: str, facts: BodyFacts, body: bytes
+    ) -> tuple[str, bytes]:
+        """What one of Amp's clients asks it for, and its body, cleaned."""
+        role = inferred_role(request, self._endpoint.dialect, asked, facts.found, body)
+        return role, self._dialect.passthrough.clean(body) if facts.thinks else body
 
     def _take(self, route: Route, request: GatewayRequest, record: ExchangeRecord) -> Route:
         """Go this way, and say so."""
@@ -221,7 +217,7 @@ class GenerateResource(ModelResource):
         route: Route,
         body: bytes,
         stream: bool,
-        thinks: bool,
+        facts: BodyFacts,
     ) -> None:
         """Have one of a route's accounts answer."""
         endpoint, gateway = self._endpoint, self.gateway
@@ -233,7 +229,7 @@ class GenerateResource(ModelResource):
             headers=self._headers(request),
             query=self._query(request),
             route=route,
-            thinks=thinks,
+            facts=facts,
         )
         tries = gateway.pool.select(
             route,
@@ -305,9 +301,8 @@ class GenerateResource(ModelResource):
 
     def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
         headers = pairs(request.requestHeaders)
-        if self._endpoint.amp and self._endpoint.dialect == ANTHROPIC:
-            return tuple(_without_foreign_betas(headers))
-        return tuple(headers)
+        cleaners = self._dialect.passthrough.clean_headers
+        return tuple(_cleaned(headers, cleaners) if self._endpoint.amp and cleaners else headers)
 
     def _query(self, request: GatewayRequest) -> bytes:
         if not request.query:
@@ -365,18 +360,21 @@ def _estimated(dialect: Dialect, question: Question) -> int:
     return estimate_tokens(asked)
 
 
-def _peek(body: bytes) -> Peek:
+def _facts(dialect: Dialect, body: bytes) -> BodyFacts:
     try:
-        return peek(body)
+        return facts_of(dialect, body)
     except ValueError as error:
         raise ClientFault.of("invalid_request", str(error)) from None
 
 
-def _without_foreign_betas(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _cleaned(
+    headers: list[tuple[bytes, bytes]], cleaners: Mapping[bytes, Callable[[str], str]]
+) -> list[tuple[bytes, bytes]]:
     kept = []
     for name, value in headers:
-        if name.lower() == b"anthropic-beta":
-            value = clean_beta(value.decode("latin-1")).encode("latin-1")
+        cleaner = cleaners.get(name.lower())
+        if cleaner is not None:
+            value = cleaner(value.decode("latin-1")).encode("latin-1")
             if not value:
                 continue
         kept.append((name, value))

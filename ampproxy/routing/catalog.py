@@ -13,7 +13,7 @@ What a vendor only lists (2), and what is of another vendor's family by its name
 no account of that other vendor serves it: anybody may list ``claude-opus-4``.
 
 Clients are shown the models of 1 and 2; of logins whose vendor has not told any, or cannot, those that are
-known of the family (:mod:`ampproxy.routing.known`).
+known of the family (``login-models`` in the catalogue).
 """
 
 from __future__ import annotations
@@ -23,35 +23,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from ampproxy.config.schema import Account, AccountKind, Config
-from ampproxy.routing.known import KNOWN
+from ampproxy.catalog.kinds import KINDS
+from ampproxy.config.schema import Account, Config
 from ampproxy.routing.route import Offer
 
-#: What an account whose models nobody named is trusted to serve.
-FAMILIES: dict[AccountKind, tuple[str, ...]] = {
-    "claude": ("claude-*",),
-    "codex": ("gpt-*", "o1*", "o3*", "o4*", "codex-*", "chatgpt-*"),
-    "gemini": ("gemini-*",),
-    "vertex": ("gemini-*",),
-    "openai-compatibility": (),
-    "claude-login": ("claude-*",),
-    "codex-login": ("gpt-*", "codex-*"),
-    "gemini-login": ("gemini-*",),
-    "gemini-api-login": ("gemini-*",),
-}
-_OWNERS: dict[AccountKind, str] = {
-    "claude": "anthropic",
-    "codex": "openai",
-    "gemini": "google",
-    "vertex": "google",
-    "claude-login": "anthropic",
-    "codex-login": "openai",
-    "gemini-login": "google",
-    "gemini-api-login": "google",
-}
 #: The patterns of each vendor's family, with the vendor.
 _FAMILY_OWNERS: tuple[tuple[str, str], ...] = tuple(
-    dict.fromkeys((pattern, _OWNERS[kind]) for kind, family in FAMILIES.items() for pattern in family)
+    dict.fromkeys((pattern, kind.vendor) for kind in KINDS.values() for pattern in kind.patterns)
 )
 
 
@@ -88,7 +66,7 @@ def matches_wildcard(pattern: str, text: str) -> bool:
 def owner(account: Account) -> str:
     """Who is said to own an account's models: the vendor, or the name of a compatible provider."""
     named = account.label.partition("/")[2].rpartition("[")[0]
-    return _OWNERS.get(account.kind) or named or account.kind
+    return KINDS[account.kind].vendor or named or account.kind
 
 
 class Catalog:
@@ -163,7 +141,7 @@ class Catalog:
         return self._patterns(account)
 
     def _patterns(self, account: Account) -> tuple[str, ...]:
-        plain = FAMILIES[account.kind]
+        plain = KINDS[account.kind].patterns
         prefixed = tuple(f"{account.prefix}/{pattern}" for pattern in plain if account.prefix)
         return prefixed if account.prefix and self._force_prefix else plain + prefixed
 
@@ -184,7 +162,7 @@ class Catalog:
         if account.models or account.label in self._discovered:
             return {}
         named = [alias.name for alias in account.aliases if _is_of_family(account, alias.name)]
-        names = dict.fromkeys((*KNOWN.get(account.kind, ()), *named))
+        names = dict.fromkeys((*KINDS[account.kind].listed, *named))
         return self._filled(account, [(shown, name) for name in names for shown in _visible(account, name)])
 
     def _filled(self, account: Account, pairs: list[tuple[str, str]]) -> _Shelf:
@@ -243,17 +221,17 @@ class Catalog:
 
 def _at_home(found: tuple[tuple[Offer, Source], ...]) -> tuple[tuple[Offer, Source], ...]:
     """What is left where a family's own vendor serves a model that others only list."""
-    vendors = {_OWNERS.get(offer.account.kind) for offer, _ in found}
+    vendors = {KINDS[offer.account.kind].vendor for offer, _ in found}
     if len(vendors) < 2:
         return found
     return tuple(sourced for sourced in found if not _is_foreign(*sourced, vendors))
 
 
-def _is_foreign(offer: Offer, source: Source, vendors: Container[str | None]) -> bool:
+def _is_foreign(offer: Offer, source: Source, vendors: Container[str]) -> bool:
     if source != "vendor":
         return False
     family = _family_owner(offer.upstream_model)
-    return family in vendors and family not in (None, _OWNERS.get(offer.account.kind))
+    return family in vendors and family not in (None, KINDS[offer.account.kind].vendor)
 
 
 def _family_owner(model: str) -> str | None:
@@ -282,7 +260,7 @@ def _visible(account: Account, name: str) -> list[str]:
 
 
 def _is_of_family(account: Account, name: str) -> bool:
-    return any(matches_wildcard(pattern, name) for pattern in FAMILIES[account.kind])
+    return any(matches_wildcard(pattern, name) for pattern in KINDS[account.kind].patterns)
 
 
 def _excluded(account: Account, visible: str) -> bool:

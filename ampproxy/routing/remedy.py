@@ -6,8 +6,8 @@ import difflib
 import json
 from collections.abc import Sequence
 
-from ampproxy.config.schema import AccountKind
-from ampproxy.routing.catalog import FAMILIES, matches_wildcard
+from ampproxy.catalog.kinds import KEYED, Kind
+from ampproxy.routing.catalog import matches_wildcard
 
 #: The least likeness, by difflib's measure, that makes a model worth naming instead of another.
 _LIKENESS = 0.6
@@ -20,12 +20,6 @@ _LONGEST_COMPARED = 100
 #: A role that most models cannot serve, and what the names of those say that can.
 _DRAWING, _DRAWS = "painter", "image"
 
-_SECTIONS: dict[AccountKind, str] = {
-    "claude": 'claude-api-key:\n  - api-key: "YOUR-KEY"\n    models:\n      - name: {model}\n',
-    "codex": 'codex-api-key:\n  - api-key: "YOUR-KEY"\n    base-url: "https://api.openai.com/v1"\n'
-    "    models:\n      - name: {model}\n",
-    "gemini": 'gemini-api-key:\n  - api-key: "YOUR-KEY"\n    models:\n      - name: {model}\n',
-}
 _COMPATIBLE = (
     'openai-compatibility:\n  - name: "NAME"\n    base-url: "http://127.0.0.1:11434/v1"\n'
     '    api-key-entries:\n      - api-key: "YOUR-KEY"\n    models:\n      - name: {model}\n'
@@ -56,10 +50,15 @@ def nearest(base: str, served: Sequence[str]) -> tuple[str, ...]:
 
 def account_for(base: str) -> str:
     """YAML of an account that would serve ``base``, by the vendor that such a name is of."""
-    for kind, section in _SECTIONS.items():
-        if any(matches_wildcard(pattern, base) for pattern in FAMILIES[kind]):
-            return section.format(model=_quoted(base))
+    for kind in KEYED:
+        if any(matches_wildcard(pattern, base) for pattern in kind.patterns):
+            return _keyed(kind, base)
     return _COMPATIBLE.format(model=_quoted(base))
+
+
+def _keyed(kind: Kind, model: str) -> str:
+    address = f"    base-url: {_quoted(kind.base_url)}\n" if kind.named_base else ""
+    return f'{kind.section}:\n  - api-key: "YOUR-KEY"\n{address}    models:\n      - name: {_quoted(model)}\n'
 
 
 def _most_like(base: str, served: Sequence[str], count: int, likeness: float) -> list[str]:

@@ -15,7 +15,8 @@ from urllib.parse import unquote
 
 import msgspec
 
-from ampproxy.routing.catalog import FAMILIES, matches_wildcard
+from ampproxy.catalog.kinds import KINDS
+from ampproxy.routing.catalog import matches_wildcard
 from ampproxy.routing.paths import misleading, without_vendor
 from ampproxy.wire.json import BAD_JSON, members
 
@@ -27,7 +28,7 @@ _LARGEST = 8 * 1024 * 1024
 _BEFORE_MODELS = frozenset(("models", "model", "engines"))
 #: Behind which something stands that somebody has named, and that has a model: Azure's, Vertex's.
 _BEFORE_NAMES = frozenset(("deployments", "endpoints", "tunedmodels", "inference-profiles"))
-_PATTERNS = frozenset(chain.from_iterable(FAMILIES.values()))
+_PATTERNS = frozenset(chain.from_iterable(kind.patterns for kind in KINDS.values()))
 _KEY = re.compile(rb'(?i)(?<!\\)"(?:model(?:_?(?:id|name))?|engine|deployment)"\s*:\s*')
 _TEXT = re.compile(rb'"((?:[^"\\]|\\.){0,512})"', re.DOTALL)
 #: A letter that is written as an escape, as no encoder does: a key may be hidden by it.

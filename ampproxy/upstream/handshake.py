@@ -46,15 +46,49 @@ class HeadLimit:
         self._lines += lines
         self.check()
 
-    def check(self, more: int = 0) -> None:
-        """See whether it is too much, together with ``more`` bytes of a head that is not complete.
+    def check(self, more: int = 0, lines: int = 0) -> None:
+        """See whether it is too much, together with ``more`` bytes in so many lines that are not complete.
 
         :raises HandshakeRefused: it is.
         """
         if self._bytes + more > MAX_HEAD:
             raise HandshakeRefused(f"{self._what} more than {MAX_HEAD} bytes of headers")
-        if self._lines > MAX_LINES:
+        if self._lines + lines > MAX_LINES:
             raise HandshakeRefused(f"{self._what} more than {MAX_LINES} lines of headers")
+
+
+class Heads:
+    """Cuts the heads off what an upstream says, those of interim answers, too; looks at each byte once.
+
+    :param what: what was asked, see :class:`HeadLimit`.
+    :ivar rest: what is not cut off yet.
+    """
+
+    __slots__ = ("_limit", "_lines", "_looked", "rest")
+
+    def __init__(self, what: str) -> None:
+        self.rest = bytearray()
+        self._limit = HeadLimit(what)
+        self._looked = self._lines = 0
+
+    def next(self) -> bytes | None:
+        """The next head, with the empty line at its end; ``None`` as long as there is none.
+
+        :raises HandshakeRefused: it is too large.
+        """
+        # The end may have begun in what was there before.
+        end = HEAD_END.search(self.rest, max(0, self._looked - 3))
+        if end is None:
+            self._lines += self.rest.count(b"\n", self._looked)
+            self._looked = len(self.rest)
+            self._limit.check(self._looked, self._lines)
+            return None
+        self._limit.take(end.end(), self.rest.count(b"\n", 0, end.end()))
+        self._limit.begin()
+        head = bytes(self.rest[: end.end()])
+        del self.rest[: end.end()]
+        self._looked = self._lines = 0
+        return head
 
 
 class Handshake(Protocol):
@@ -93,8 +127,7 @@ class ConnectHandshake:
         self.rest: bytes | None = None
         self._target = join(host, port)
         self._credentials = credentials
-        self._said = bytearray()
-        self._limit = HeadLimit("CONNECT")
+        self._heads = Heads("CONNECT")
 
     def start(self) -> bytes:
         """The request."""
@@ -106,19 +139,14 @@ class ConnectHandshake:
 
     def feed(self, data: bytes) -> bytes:
         """More of the answer."""
-        self._said += data
+        self._heads.rest += data
         while self.rest is None:
-            end = _HEAD_END.search(self._said)
-            if end is None:
-                self._limit.check(len(self._said))
-                if not _MAY_BE_HTTP.match(self._said):
+            head = self._heads.next()
+            if head is None:
+                if not _MAY_BE_HTTP.match(self._heads.rest):
                     raise HandshakeRefused("answered CONNECT with what is not HTTP")
                 return b""
-            self._limit.begin()
-            self._limit.take(end.end(), self._said.count(b"\n", 0, end.end()))
-            head = bytes(self._said[: end.start()])
-            del self._said[: end.end()]
-            self._answered(head)
+            self._answered(head.rstrip(b"\r\n"))
         return b""
 
     def _answered(self, head: bytes) -> None:
@@ -129,7 +157,7 @@ class ConnectHandshake:
         status = int(line[1])
         if 200 <= status < 300:
             # A length or a coding that such an answer names means nothing: the tunnel begins here.
-            self.rest = bytes(self._said)
+            self.rest = bytes(self._heads.rest)
         elif status >= 200:
             raise HandshakeRefused(self._why(status, fields))
 
@@ -152,7 +180,7 @@ class ConnectHandshake:
         return "did not accept the user name and the password of its URL"
 
 
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
+HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[0-9] ([1-9][0-9][0-9])(?: |\Z)")
 _MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")

@@ -27,14 +27,13 @@ from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
 from ampproxy.upstream.chunks import AnswerParser
-from ampproxy.upstream.handshake import HandshakeRefused, HeadLimit, join
+from ampproxy.upstream.handshake import HandshakeRefused, HeadLimit, Heads, join
 from ampproxy.upstream.transports import give_to
 from ampproxy.wire.framing import BadMessage, check_status_line
 from ampproxy.wire.headers import Header
 
 SWITCHING_PROTOCOLS = 101
 
-_HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LINE_END = re.compile(rb"\r?\n")
 _MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
 # A field line as it may be handed on: no folding, no control bytes but the tab.
@@ -59,34 +58,26 @@ class HeadParser:
     """Reads an answer's head, without I/O. Interim answers (100, 103) are skipped."""
 
     def __init__(self) -> None:
-        self._said = bytearray()
-        self._limit = HeadLimit("an upgrade")
+        self._heads = Heads("an upgrade")
 
     def feed(self, data: bytes) -> AnswerHead | None:
         """The next bytes, split anywhere; gives the head once it is whole.
 
         :raises HandshakeRefused: this is not HTTP, or its head is too large.
         """
-        self._said += data
+        self._heads.rest += data
         while True:
-            end = _HEAD_END.search(self._said)
-            if end is None:
-                self._limit.check(len(self._said))
-            else:
-                self._limit.begin()
-                self._limit.take(end.end(), self._said.count(b"\n", 0, end.end()))
-            if not _MAY_BE_HTTP.match(self._said):
+            raw = self._heads.next()
+            if not _MAY_BE_HTTP.match(self._heads.rest if raw is None else raw):
                 raise _not_http()
-            if end is None:
+            if raw is None:
                 return None
-            raw = bytes(self._said[: end.end()])
-            del self._said[: end.end()]
             if raw.count(b"\r\n") not in (0, raw.count(b"\n")):
                 # Of mixed line ends some take one for a part of a header.
                 raise _not_http()
-            status, headers = _read(raw[: end.start()])
+            status, headers = _read(raw.rstrip(b"\r\n"))
             if status >= 200 or status == SWITCHING_PROTOCOLS:
-                return AnswerHead(status, headers, raw, bytes(self._said))
+                return AnswerHead(status, headers, raw, bytes(self._heads.rest))
 
 
 def _read(head: bytes) -> tuple[int, list[Header]]:

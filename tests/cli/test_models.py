@@ -214,3 +214,28 @@ def test_another_vendors_models(file):
     assert LOCAL not in line
     explained = CliRunner().invoke(main, ["explain", "claude-x", "--config", str(file)])
     assert f"claude-x is offered by {FIRST}. {LOCAL} lists it, too, but is not asked" in explained.output
+
+
+def test_verbose(file):
+    """What is known of each model is shown, with where it is from: the shipped table or the file."""
+    file.write_text(CONFIG + "catalog: [{names: [gpt-5], max-output: 123456, context: 1000}]\n")
+    line = CONFIG.count("\n") + 1
+    keep(file, local=("gpt-5",))
+    lines = run(file, "--verbose").stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("gpt-5 "))
+    told = lines[at + 1 :]
+    assert told[0].startswith("    gpt-5, from ampproxy, 20")
+    assert "      can-disable: no" in told
+    assert "      levels: minimal, low, medium, high" in told
+    assert "      retires: 2026-12-11" in told
+    own = told.index(f"    gpt-5, from {file}:{line}:")
+    assert told[own + 1] == "      max-output: 123,456"
+    found = json.loads(run(file, "--verbose", "--json").stdout)
+    facts = {fact["member"]: fact for row in found if row["model"] == "gpt-5" for fact in row["facts"]}
+    assert facts["context"] == {
+        "name": "gpt-5",
+        "member": "context",
+        "value": 1000,
+        "origin": f"{file}:{line}",
+    }
+    assert facts["levels"]["value"] == ["minimal", "low", "medium", "high"]

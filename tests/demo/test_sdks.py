@@ -55,7 +55,10 @@ def test_openai_chat(chat):
     client = openai.OpenAI(base_url=chat.stand_in.url + "/v1", api_key="vendor-key", max_retries=0)
     messages = [{"role": "user", "content": "use the tool Read"}]
     tools = [{"type": "function", "function": {"name": "Read", "parameters": SCHEMA}}]
-    with client.chat.completions.stream(model="gpt-5.4", messages=messages, tools=tools) as stream:
+    with pytest.raises(openai.BadRequestError, match="Please use /v1/responses instead"):
+        client.chat.completions.create(model="gpt-5.4", messages=messages, tools=tools)
+    asked = {"model": "gpt-5.4", "tools": tools, "reasoning_effort": "none"}
+    with client.chat.completions.stream(messages=messages, **asked) as stream:
         first = stream.get_final_completion().choices[0].message
     call = first.tool_calls[0]
     messages.append(
@@ -71,7 +74,7 @@ def test_openai_chat(chat):
         }
     )
     messages.append({"role": "tool", "tool_call_id": call.id, "content": "forty-two"})
-    second = client.chat.completions.create(model="gpt-5.4", messages=messages, tools=tools)
+    second = client.chat.completions.create(messages=messages, **asked)
     assert "forty-two" in second.choices[0].message.content
     assert second.usage.total_tokens == second.usage.prompt_tokens + second.usage.completion_tokens
     embedded = client.embeddings.create(model="text-embedding-3-small", input="hi", dimensions=5)

@@ -8,7 +8,7 @@ import unittest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampproxy.dialects._proof import MARK, PLACES, UNKNOWN, VENDORS, Place, place_of, seal, unseal
+from ampproxy.dialects.proof import MARK, PLACES, UNKNOWN, VENDORS, Place, place_of, seal, unseal
 from ampproxy.model.base import ANTHROPIC, GEMINI
 from ampproxy.model.parts import Sealed
 

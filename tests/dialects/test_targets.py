@@ -24,11 +24,11 @@ CLAUDE = [
     ("claude-sonnet-4-6", "both", True, 64_000),
     ("anthropic/claude-sonnet-4.6", "both", True, 64_000),
     ("claude-opus-4-7", "level", False, 128_000),
-    ("claude-opus-4-10", "level", False, None),
-    ("claude-sonnet-5", "level", False, None),
-    ("claude-haiku-5-5", "level", False, None),
-    ("claude-fable-5-1", "level", False, None),
-    ("claude-mythos-preview", "level", False, None),
+    ("claude-opus-4-10", "level", False, 128_000),
+    ("claude-sonnet-5", "level", False, 128_000),
+    ("claude-haiku-5-5", "level", False, 128_000),
+    ("claude-fable-5-1", "level", False, 128_000),
+    ("claude-mythos-preview", "level", False, 128_000),
     ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "budget", True, 64_000),
     ("kimi-k2", "unknown", True, None),
 ]
@@ -44,6 +44,9 @@ OPENAI = [
     ("gpt-5.1-codex-max", "level", False, ("low", "medium", "high", "xhigh")),
     ("gpt-5.2-codex", "level", False, ("low", "medium", "high", "xhigh")),
     ("openai/gpt-5.4", "level", False, ("low", "medium", "high", "xhigh")),
+    ("gpt-5.6-sol", "level", False, ("low", "medium", "high", "xhigh", "max")),
+    ("gpt-6.2-astra", "level", False, ("low", "medium", "high", "xhigh", "max")),
+    ("gpt-daybreak-blue-latest", "level", False, ("low", "medium", "high", "xhigh", "max")),
     ("gpt-4o-mini", "none", True, ()),
     ("gpt-4.1", "none", True, ()),
     ("gpt-4", "none", True, ()),
@@ -60,7 +63,8 @@ GEMINI = [
     ("gemini-3.1-pro-preview", "level", False, None),
     ("gemini-3-pro-image-preview", "none", True, None),
     ("gemini-2.5-flash-image", "none", True, None),
-    ("gemini-flash-latest", "unknown", True, (512, 24576)),
+    ("gemini-4-argon", "level", False, None),
+    ("gemini-flash-latest", "level", False, None),
 ]
 
 

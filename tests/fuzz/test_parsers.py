@@ -18,14 +18,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ampproxy.amp import AnswerRewriter, clean_request, declared_tools
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.openai_chat.passthrough import without_reasoning
 from ampproxy.dialects.openai_responses import without_foreign_proofs
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, TruncatedStream, UpstreamFault
 from ampproxy.model.request import ChatRequest
-from ampproxy.relay.passthrough import PassthroughFilter, rewrite_whole
+from ampproxy.relay.passthrough import passing, rewrite_whole
+from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.translate import Names, TranslatedStream, read_question, said_to
 from ampproxy.wire.json import members, peek, remove_members, replace_members, replace_model
 from ampproxy.wire.sse import BlockSplitter, EventReader, EventTooLargeError
@@ -59,7 +59,7 @@ def context() -> AnswerContext:
 
 
 def rewriter(dialect: str, request: bytes) -> AnswerRewriter:
-    return AnswerRewriter(dialect, "asked", request, drop_thinking=True, repairs=True)
+    return AnswerRewriter(DIALECTS[dialect], "asked", request, drop_thinking=True, repairs=True)
 
 
 # ---------------------------------------------------------------------------- what is tried on bytes
@@ -95,8 +95,8 @@ def pass_request(dialect: str, body: bytes) -> None:
         remove_members(body, frozenset(("messages",)))
     except ValueError:
         assert members(body) is None
-    assert isinstance(clean_request(dialect, body), bytes)
-    declared_tools(dialect, body)
+    assert isinstance(DIALECTS[dialect].passthrough.clean(body), bytes)
+    DIALECTS[dialect].passthrough.declared(body)
     rewriter(dialect, body)
     for own in (lambda: without_reasoning(body, "gpt-5.1"), lambda: without_foreign_proofs(body)):
         try:
@@ -117,7 +117,7 @@ def read_answer(dialect: str, body: bytes) -> None:
             client.render_response(response, context())
     for amp in (None, rewriter(dialect, b"{}")):
         try:
-            rewrite_whole(dialect, body, amp)
+            rewrite_whole(DIALECTS[dialect], body, amp)
         except UpstreamFault as fault:
             assert fault.error.message
     with suppress(UpstreamFault):
@@ -138,7 +138,7 @@ def read_stream(dialect: str, data: bytes) -> None:
         parser = DIALECTS[dialect].stream_parser()
         drain(TranslatedStream(parser, DIALECTS[name].stream_renderer(context()), names), data)
     for amp in (None, rewriter(dialect, b"{}")):
-        drain(PassthroughFilter(dialect, amp, limit=100_000), data)
+        drain(passing(DIALECTS[dialect], amp, limit=100_000), data)
     for reader in (EventReader(1000), BlockSplitter(1000)):
         try:
             for chunk in chunks(data):
@@ -251,14 +251,14 @@ def _read(dialect: str, data: bytes) -> None:
 
 
 def _pass(dialect: str, data: bytes) -> None:
-    clean_request(dialect, data)
+    DIALECTS[dialect].passthrough.clean(data)
     with suppress(ValueError):
         peek(data)
         replace_model(data, "other")
 
 
 def _answer(dialect: str, data: bytes) -> None:
-    rewrite_whole(dialect, data, rewriter(dialect, data))
+    rewrite_whole(DIALECTS[dialect], data, rewriter(dialect, data))
     with suppress(UpstreamFault):
         DIALECTS[dialect].parse_response(data)
 
@@ -269,7 +269,7 @@ def _stream(dialect: str, data: bytes) -> None:
         for chunk in chunks(data):
             parser.feed(chunk)
         parser.end()
-    drain(PassthroughFilter(dialect, rewriter(dialect, b"{}")), data)
+    drain(passing(DIALECTS[dialect], rewriter(dialect, b"{}")), data)
 
 
 @pytest.mark.parametrize("attempt", [_read, _pass, _answer, _stream])

@@ -8,7 +8,6 @@ from itertools import count
 
 import pytest
 
-from ampproxy.amp import AnswerRewriter
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import UpstreamFault
@@ -18,6 +17,7 @@ from ampproxy.model.fold import fold, unfold
 from ampproxy.model.request import ChatRequest, Tool
 from ampproxy.relay.losses import of_answer
 from ampproxy.relay.passthrough import rewrite_whole
+from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.translate import Names
 from tests.growth.answers import ANSWERS, candidate, generated, written
 from tests.growth.law import assert_linear
@@ -54,7 +54,9 @@ def test_an_answer_that_passes_through(dialect: str, name: str) -> None:
     """What Amp's clients need changed of an answer is changed in linear time."""
 
     def rewritten(body: bytes) -> None:
-        rewrite_whole(dialect, body, AnswerRewriter(dialect, "asked", b"{}", drop_thinking=True))
+        rewrite_whole(
+            DIALECTS[dialect], body, AnswerRewriter(DIALECTS[dialect], "asked", b"{}", drop_thinking=True)
+        )
 
     assert_linear(rewritten, lambda n: written(ANSWERS[dialect][name](n)))
 

@@ -9,14 +9,14 @@ from itertools import count
 
 import pytest
 
-from ampproxy.amp import AnswerRewriter
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.base import CHAT, COMPLETIONS, GEMINI
 from ampproxy.model.request import ChatRequest
-from ampproxy.relay.passthrough import PassthroughFilter
+from ampproxy.relay.passthrough import passing
+from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.translate import Names, TranslatedStream
 from tests.growth.law import assert_linear
 from tests.growth.streams import GENERATED, STREAMS, as_array, written
@@ -62,7 +62,7 @@ def test_a_stream_that_passes_through(dialect: str, name: str) -> None:
     """What Amp's clients need changed of a stream is changed in linear time."""
 
     def rewritten(body: bytes) -> None:
-        run(PassthroughFilter(dialect, AnswerRewriter(dialect, "asked")), body)
+        run(passing(DIALECTS[dialect], AnswerRewriter(DIALECTS[dialect], "asked")), body)
 
     assert_linear(rewritten, lambda n: written(dialect, STREAMS[dialect][name](n)), 0.003)
 
@@ -78,11 +78,13 @@ def test_tiny_pieces(dialect: str, ends: bytes) -> None:
 
     client = CHAT if dialect == COMPLETIONS else COMPLETIONS
     assert_linear(lambda given: run(translated(dialect, client), given, 1), made, 0.003)
-    assert_linear(lambda given: run(PassthroughFilter(dialect), given, 1), made, 0.003)
+    assert_linear(lambda given: run(passing(DIALECTS[dialect]), given, 1), made, 0.003)
 
 
 @pytest.mark.parametrize("dialect", STREAMS)
-@pytest.mark.parametrize("made", [PassthroughFilter, lambda dialect: translated(dialect, CHAT)])
+@pytest.mark.parametrize(
+    "made", [lambda dialect: passing(DIALECTS[dialect]), lambda dialect: translated(dialect, CHAT)]
+)
 def test_one_huge_line(dialect: str, made: Callable[[str], StreamFilter]) -> None:
     """So is one event that does not end, and one that ends in the last piece of very many."""
 
@@ -102,7 +104,9 @@ def test_lists_that_grow(name: str) -> None:
             lambda given, client=client: run(translated(GEMINI, client, "array"), given), body, 0.003
         )  # type: ignore[misc]
     assert_linear(
-        lambda given: run(PassthroughFilter(GEMINI, AnswerRewriter(GEMINI, "a")), given), body, 0.003
+        lambda given: run(passing(DIALECTS[GEMINI], AnswerRewriter(DIALECTS[GEMINI], "a")), given),
+        body,
+        0.003,
     )
 
 

@@ -1,20 +1,19 @@
-"""A dialect that nobody has heard of takes one class and one registration."""
+"""A dialect that nobody has heard of takes a folder (``tests/interop/telegram``) and a row."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ampproxy.config.schema import Account, Secret
-from ampproxy.dialects.base import AnswerContext, Rendered, Target
-from ampproxy.dialects.registry import DIALECTS, Registry
-from ampproxy.errors import TruncatedStream
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.facts import facts_of
+from ampproxy.dialects.registry import DIALECTS, ROWS, Registry, Row
+from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.events import (
-    ChatResponse,
     Completed,
     Delta,
     Event,
@@ -24,117 +23,14 @@ from ampproxy.model.events import (
     Started,
     Usage,
     UsageReport,
-    WireError,
 )
 from ampproxy.model.fold import fold
-from ampproxy.model.loss import Loss
 from ampproxy.model.parts import Text
-from ampproxy.model.request import ChatRequest, Turn
-from ampproxy.relay import bridges
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.shapes import Origin
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, Route, RouteKind
-
-
-class Telegram:
-    """Words and STOP. A request: ``{"model", "lines": [[role, words]]}``; an answer: lines of words,
-    then ``STOP <input> <output>``.
-    """
-
-    name = "telegram"
-
-    def parse_request(
-        self, body: bytes, *, model: str | None = None, stream: bool | None = None
-    ) -> ChatRequest:
-        found = json.loads(body)
-        turns = tuple(Turn(role, (Text(words),)) for role, words in found["lines"])
-        return ChatRequest(dialect=self.name, model=found["model"], turns=turns, stream=bool(stream))
-
-    def render_request(self, request: ChatRequest, target: Target) -> Rendered:
-        losses = []
-        lines = [["system", text.text] for text in request.system]
-        for number, turn in enumerate(request.turns):
-            for part in turn.parts:
-                if isinstance(part, Text):
-                    lines.append([turn.role, part.text])
-                else:
-                    losses.append(Loss("part", f"turns[{number}]", "Telegrams are words."))
-        return Rendered(json.dumps({"model": request.model, "lines": lines}).encode(), tuple(losses))
-
-    def parse_response(self, body: bytes) -> ChatResponse:
-        parser = self.stream_parser()
-        return fold(parser.feed(body) + parser.end())
-
-    def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
-        words = [part.text for one in response.candidates for part in one.parts if isinstance(part, Text)]
-        usage = response.usage or Usage()
-        return f"{' '.join(words).upper()}\nSTOP {usage.input} {usage.output}\n".encode()
-
-    def stream_parser(self) -> TelegramParser:
-        return TelegramParser()
-
-    def stream_renderer(self, context: AnswerContext) -> TelegramRenderer:
-        return TelegramRenderer()
-
-    def error_body(self, error: WireError) -> bytes:
-        return f"ERROR {error.message}\n".encode()
-
-    error_event = error_body
-
-    def parse_error(self, status: int, headers: Any, body: bytes) -> WireError:
-        return WireError("unavailable", body.decode().removeprefix("ERROR "), status)
-
-
-class TelegramParser:
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._open = self._over = False
-
-    def feed(self, data: bytes) -> list[Event]:
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
-        events: list[Event] = []
-        for line in lines:
-            if not self._open:
-                self._open = True
-                events += [Started(dialect="telegram"), PartOpened(0, Text(""))]
-            if line.startswith(b"STOP "):
-                _, sent, given = line.split()
-                usage = UsageReport(Usage(input=int(sent), output=int(given)))
-                events += [PartClosed(0), usage, Finished("stop"), Completed()]
-                self._over = True
-            else:
-                events.append(Delta(0, line.decode()))
-        return events
-
-    def end(self) -> list[Event]:
-        if not self._over:
-            raise TruncatedStream()
-        return []
-
-
-class TelegramRenderer:
-    def __init__(self) -> None:
-        self.losses: list[Loss] = []
-        self._usage = Usage()
-
-    def feed(self, events: Sequence[Event]) -> bytes:
-        out = []
-        for event in events:
-            if isinstance(event, Delta):
-                out.append(event.text.upper())
-            elif isinstance(event, UsageReport):
-                self._usage = event.usage
-            elif isinstance(event, Completed):
-                out.append(f"STOP {self._usage.input} {self._usage.output}")
-        return "".join(line + "\n" for line in out).encode()
-
-    def error(self, error: WireError) -> bytes:
-        return f"ERROR {error.message}\n".encode()
-
-    def keepalive(self) -> bytes:
-        return b"\n"
 
 
 class Speaks:
@@ -153,12 +49,13 @@ class Speaks:
 Making = Callable[..., Bridge]
 
 
+#: The new dialect's folder and row, beside those that there are.
+ALL = Registry((*ROWS, Row("telegram", "tests.interop.telegram")))
+
+
 @pytest.fixture
-def bridge(monkeypatch: pytest.MonkeyPatch) -> Making:
-    """Makes a bridge between two dialects, of which one may be the new one."""
-    dialects = Registry({name: partial(DIALECTS.__getitem__, name) for name in DIALECTS})
-    dialects.register(Telegram.name, Telegram)  # type: ignore[arg-type]
-    monkeypatch.setattr(bridges, "DIALECTS", dialects)
+def bridge() -> Making:
+    """Makes a bridge between two dialects, of which one or both may be the new one."""
 
     def make(client: str, backend: str, body: bytes, *, stream: bool = False) -> Bridge:
         origin = Origin(lambda: 0.0, lambda prefix: prefix + "1")
@@ -169,7 +66,8 @@ def bridge(monkeypatch: pytest.MonkeyPatch) -> Making:
             base_url="http://127.0.0.1",
             api_key=Secret("k"),
         )
-        maker = BridgeMaker({"vendor[0]": Speaks(backend)}, origin, strict=False)  # type: ignore[dict-item]
+        providers: Any = {"vendor[0]": Speaks(backend)}
+        maker = BridgeMaker(providers, origin, strict=False, dialects=ALL)
         question = Question(
             endpoint=Endpoint(client, Operation.GENERATE),
             body=body,
@@ -178,6 +76,7 @@ def bridge(monkeypatch: pytest.MonkeyPatch) -> Making:
             headers=(),
             query=b"",
             route=Route(kind=RouteKind.LOCAL, asked="asked", served="asked"),
+            facts=facts_of(ALL[client], body),
         )
         return maker(question, Offer(account, "claude-sonnet-4-5"))
 
@@ -233,3 +132,39 @@ def test_a_broken_telegram_is_an_error(bridge: Making) -> None:
     stream.feed(b"good day\n")
     with pytest.raises(TruncatedStream):
         stream.end()
+
+
+TELEGRAM = json.dumps({"model": "asked", "lines": [["user", "hello"]]}).encode()
+
+
+def test_passes_through(bridge: Making) -> None:
+    """A client of the new dialect is served by a vendor of it, byte for byte, whole and streamed; the model's
+    name changes where it must, and what the stream told of its cost is known.
+    """
+    whole = bridge("telegram", "telegram", TELEGRAM)
+    assert json.loads(whole.body) == {"model": "claude-sonnet-4-5", "lines": [["user", "hello"]]}
+    assert whole.whole(b"good day\nSTOP 3 2\n") == b"good day\nSTOP 3 2\n"
+    made = bridge("telegram", "telegram", TELEGRAM, stream=True)
+    stream = made.filter()
+    pieces = [b"good ", b"day\nSTOP 3", b" 2\n"]
+    assert [stream.feed(piece) for piece in pieces] == pieces
+    assert stream.end() == b""
+    assert stream.complete
+    assert made.usage == Usage(input=3, output=2)
+
+
+def test_passes_no_half_of_an_answer(bridge: Making) -> None:
+    """An answer that breaks off is one in the new dialect, too; so is an error in the stream."""
+    stream = bridge("telegram", "telegram", TELEGRAM, stream=True).filter()
+    stream.feed(b"good day\n")
+    with pytest.raises(TruncatedStream):
+        stream.end()
+    stream = bridge("telegram", "telegram", TELEGRAM, stream=True).filter()
+    with pytest.raises(UpstreamFault, match="the wires are down"):
+        stream.feed(b"ERROR the wires are down\n")
+
+
+def test_others_pass_beside_it(bridge: Making) -> None:
+    """The dialects that were there pass through as before."""
+    body = json.dumps({"model": "asked", **ASKED["anthropic"]}).encode()
+    assert json.loads(bridge("anthropic", "anthropic", body).body)["model"] == "claude-sonnet-4-5"

@@ -34,6 +34,8 @@ def shipped() -> Prices:
         ("gpt-5-mini", (0.25, 0.025, 0.25, 2)),
         ("gpt-5.4", (2.5, 0.25, 2.5, 15)),
         ("openai/gpt-5.4-mini", (0.75, 0.075, 0.75, 4.5)),
+        ("anthropic/claude-opus-4.6", (5, 0.5, 6.25, 25)),
+        ("us.anthropic.claude-haiku-4-5-20251001-v1:0", (1, 0.1, 1.25, 5)),
         ("gemini-2.5-flash", (0.3, 0.03, 0.3, 2.5)),
         ("gemini-2.5-flash-lite-preview-09-2025", (0.1, 0.01, 0.1, 0.4)),
         ("accounts/fireworks/models/kimi-k2p5", (0.6, 0.1, 0.6, 3)),

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ampproxy import __version__
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Account
 from ampproxy.errors import ClientFault, GatewayFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.providers import PROVIDERS
-from ampproxy.routing.catalog import FAMILIES
 from ampproxy.routing.endpoints import Endpoint, Operation, parse_endpoint
 from ampproxy.wire.redact import Secret
 
@@ -101,7 +101,7 @@ STREAM = endpoint(b"/api/provider/google/v1beta1/publishers/google/models/asked:
 
 def test_every_kind_has_a_provider():
     """Every section of the configuration has its vendor."""
-    assert set(PROVIDERS) == set(FAMILIES) == set(DIALECTS)
+    assert set(PROVIDERS) == set(KINDS) == set(DIALECTS)
 
 
 URLS = [

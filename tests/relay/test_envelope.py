@@ -17,6 +17,7 @@ from ampproxy.relay.shapes import Origin
 from ampproxy.routing.endpoints import parse_endpoint
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.wire.redact import Secret
+from tests.facts import facts
 
 
 class Token:
@@ -37,9 +38,11 @@ def bridge(kind, path, body, *, stream=False, strict=False):
     )
     provider = PROVIDERS[kind](account)
     offer = Offer(account, "m-1")
+    endpoint = parse_endpoint(b"POST", path)
     question = Question(
-        endpoint=parse_endpoint(b"POST", path),
+        endpoint=endpoint,
         body=json.dumps(body).encode(),
+        facts=facts(endpoint.dialect, json.dumps(body).encode()),
         asked="m-1",
         stream=stream,
         headers=(),

@@ -21,6 +21,7 @@ from ampproxy.relay.translate import TranslateBridge
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.wire.redact import Secret
+from tests.facts import facts
 from tests.resources.harness import CONFIG, Connection, World
 
 AMP = Path(__file__).parent.parent / "vectors" / "amp"
@@ -87,9 +88,11 @@ def bridge(name: str, spoken: str, *, strict: bool) -> TranslateBridge:
     account = Account(
         label="a", kind="claude-api-key", dialect=spoken, base_url="http://127.0.0.1", api_key=Secret("k")
     )
+    body = (AMP / f"{name}.json").read_bytes()
     question = Question(
         endpoint=endpoint,
-        body=(AMP / f"{name}.json").read_bytes(),
+        body=body,
+        facts=facts(client, body),
         asked="asked",
         stream=True,
         headers=(),

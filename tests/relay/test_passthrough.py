@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampproxy.amp import AnswerRewriter
+from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.events import Usage
-from ampproxy.relay.passthrough import PassthroughFilter, rewrite_whole
+from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
+from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.wire.sse import parse_events
 
 ANTHROPIC, CHAT, RESPONSES, GEMINI = "anthropic", "openai-chat", "openai-responses", "gemini"
@@ -96,7 +97,7 @@ USAGE = {
 
 
 def rewriter(dialect: str, request: bytes = b"{}") -> AnswerRewriter:
-    return AnswerRewriter(dialect, "asked", request)
+    return AnswerRewriter(DIALECTS[dialect], "asked", request)
 
 
 def rewritten(stream: bytes) -> bytes:
@@ -110,8 +111,8 @@ def rewritten(stream: bytes) -> bytes:
     )
 
 
-def run(dialect: str, chunks: list[bytes], amp: bool) -> tuple[bytes, PassthroughFilter]:
-    stream = PassthroughFilter(dialect, rewriter(dialect) if amp else None)
+def run(dialect: str, chunks: list[bytes], amp: bool) -> tuple[bytes, PassthroughFilter | WatchedFilter]:
+    stream = passing(DIALECTS[dialect], rewriter(dialect) if amp else None)
     out = b"".join([stream.feed(chunk) for chunk in chunks])
     return out + stream.end(), stream
 
@@ -161,7 +162,7 @@ def test_random_splits(data: st.DataObject) -> None:
 @both
 def test_one_event_a_chunk(dialect: str, amp: bool) -> None:
     """Every event goes on at once when it is whole."""
-    stream = PassthroughFilter(dialect, rewriter(dialect) if amp else None)
+    stream = passing(DIALECTS[dialect], rewriter(dialect) if amp else None)
     for event in STREAMS[dialect]:
         assert stream.feed(event) == (rewritten(event) if amp else event)
     stream.end()
@@ -246,13 +247,13 @@ def test_a_blocked_gemini_prompt_is_an_end() -> None:
 def test_json_instead_of_events(dialect: str, amp: bool, before: int) -> None:
     """A server that answers a stream with plain JSON is named as such, with its own words."""
     body = b'{"error":{"message":"no such thing,\\u001b key sk-abcdefgh1234"}}'
-    stream = PassthroughFilter(dialect, rewriter(dialect) if amp else None)
+    stream = passing(DIALECTS[dialect], rewriter(dialect) if amp else None)
     stream.feed(b"".join(STREAMS[dialect][:before]))
     with pytest.raises(UpstreamFault, match="no such thing") as caught:
         stream.feed(body) + stream.end()
     assert "sk-abc" not in caught.value.error.message
     assert "\x1b" not in caught.value.error.message
-    stream = PassthroughFilter(dialect)
+    stream = passing(DIALECTS[dialect])
     with pytest.raises(UpstreamFault, match="JSON"):
         stream.feed(b"".join(STREAMS[dialect][:before]) + body + b"\n\n")
 
@@ -266,13 +267,13 @@ def test_comments(dialect: str) -> None:
     assert (b": between" in out) == (dialect != GEMINI)
     assert b"".join(out.split(b": between\n\n")).replace(b": first\n\n", b"") == rewritten(b"".join(events))
     inside = events[0].replace(b"data:", b": inside\ndata:")
-    assert (b": inside" in PassthroughFilter(dialect).feed(inside)) == (dialect != GEMINI)
+    assert (b": inside" in passing(DIALECTS[dialect]).feed(inside)) == (dialect != GEMINI)
 
 
 @every
 def test_keepalive(dialect: str) -> None:
     """A silent upstream is bridged by something that every client of the dialect ignores."""
-    stream = PassthroughFilter(dialect)
+    stream = passing(DIALECTS[dialect])
     alive = stream.keepalive()
     assert alive == b"" or alive.endswith(b"\n\n")
     assert (alive == b"") == (dialect == GEMINI)
@@ -285,7 +286,7 @@ def test_keepalive(dialect: str) -> None:
 
 def test_an_endless_event_is_refused() -> None:
     """A stream without line ends ends in an error instead of filling the memory."""
-    stream = PassthroughFilter(CHAT, limit=100)
+    stream = passing(DIALECTS[CHAT], limit=100)
     with pytest.raises(UpstreamFault, match="100 bytes"):
         stream.feed(b"data: " + b"x" * 200)
 
@@ -293,7 +294,7 @@ def test_an_endless_event_is_refused() -> None:
 def test_other_fields_stay() -> None:
     """``id`` and ``retry`` of an event that is rewritten are not lost."""
     event = b'id: 7\nevent: message_start\nretry: 5\ndata: {"type":"message_start",\ndata: "message":{"model":"vendor"}}\n\n'
-    out = PassthroughFilter(ANTHROPIC, rewriter(ANTHROPIC)).feed(event)
+    out = passing(DIALECTS[ANTHROPIC], rewriter(ANTHROPIC)).feed(event)
     assert out.startswith(b"id: 7\nretry: 5\nevent: message_start\n")
     assert json.loads(parse_events(out)[0][1])["message"] == {"model": "asked"}
 
@@ -315,7 +316,7 @@ def test_unknown_events_before_the_response_are_left_out() -> None:
 
 def test_usage_of_a_stream_that_was_left() -> None:
     """When the client leaves a stream whose every event tells the usage, the last one counts."""
-    stream = PassthroughFilter(GEMINI, rewriter(GEMINI))
+    stream = passing(DIALECTS[GEMINI], rewriter(GEMINI))
     for count in range(1, 5):
         stream.feed(
             STREAMS[GEMINI][0].replace(b'"promptTokenCount": 9', b'"promptTokenCount": %d9' % count) * 3
@@ -328,7 +329,7 @@ def test_usage_of_a_stream_that_was_left() -> None:
 def test_an_echo_of_the_asked_name(dialect: str) -> None:
     """When the vendor's name is the asked one, chunks pass untouched until another name comes."""
     wire = b"".join(STREAMS[dialect][1:5])
-    stream = PassthroughFilter(dialect, AnswerRewriter(dialect, "vendor"))
+    stream = passing(DIALECTS[dialect], AnswerRewriter(DIALECTS[dialect], "vendor"))
     stream.feed(wire)
     assert stream.feed(wire) is wire
     other = wire + STREAMS[dialect][1].replace(b'"vendor"', b'"other"')
@@ -389,15 +390,15 @@ def test_a_surprise_among_ordinary_events(dialect: str, surprise: str, place: in
     ordinary = STREAMS[dialect][3:8] if dialect != GEMINI else STREAMS[dialect][:5]
     odd = form(surprise)[0]
     chunk = [*ordinary[:place], odd, *ordinary[place:]]
-    fast, slow = (PassthroughFilter(dialect, rewriter(dialect)) for _ in range(2))
+    fast, slow = (passing(DIALECTS[dialect], rewriter(dialect)) for _ in range(2))
     for stream in (fast, slow):
         for event in ordinary * 2:
             stream.feed(event)
     expected = b"".join(slow._each(event) for event in chunk)
     assert fast.feed(b"".join(chunk)) == expected
-    assert (fast.complete, fast._watch.finished, fast.usage) == (
+    assert (fast.complete, fast._monitor.finished, fast.usage) == (
         slow.complete,
-        slow._watch.finished,
+        slow._monitor.finished,
         slow.usage,
     )
     if b'"data: {"' not in expected:
@@ -442,7 +443,7 @@ def test_gemini_list_of_an_error() -> None:
 
 def test_gemini_list_element_without_end() -> None:
     """An element without end is refused."""
-    stream = PassthroughFilter(GEMINI, limit=50)
+    stream = passing(DIALECTS[GEMINI], limit=50)
     with pytest.raises(UpstreamFault, match="50 bytes"):
         stream.feed(b'[{"a":"' + b"x" * 100)
 
@@ -453,12 +454,12 @@ def test_gemini_list_element_without_end() -> None:
 def test_whole_answers_and_their_usage() -> None:
     """A whole answer is rewritten, and its cost is known."""
     body = b'{"model":"vendor","usage":{"input_tokens":1,"cache_creation_input_tokens":2,"output_tokens":3,"output_tokens_details":{"thinking_tokens":1}}}'
-    assert rewrite_whole(ANTHROPIC, body, rewriter(ANTHROPIC)) == (
+    assert rewrite_whole(DIALECTS[ANTHROPIC], body, rewriter(ANTHROPIC)) == (
         body.replace(b"vendor", b"asked"),
         Usage(1, 0, 2, 3, 1),
     )
-    assert rewrite_whole(CHAT, body)[0] is body
-    assert rewrite_whole(GEMINI, b"nonsense") == (b"nonsense", None)
+    assert rewrite_whole(DIALECTS[CHAT], body)[0] is body
+    assert rewrite_whole(DIALECTS[GEMINI], b"nonsense") == (b"nonsense", None)
 
 
 @pytest.mark.parametrize("framing", ["sse", "array"])
@@ -468,7 +469,7 @@ def test_gemini_clients_get_no_line_separators(framing: str) -> None:
     event = gemini(f'{{"text": "{told}"}}', ',"finishReason": "STOP"').encode()
     wire = b"data: " + event + b"\n\n" if framing == "sse" else b"[" + event + b"]"
     for size in (1, 7, len(wire)):
-        stream = PassthroughFilter(GEMINI)
+        stream = passing(DIALECTS[GEMINI])
         out = b"".join(stream.feed(wire[at : at + size]) for at in range(0, len(wire), size)) + stream.end()
         text = out.decode()
         assert not set(text) & set("\u2028\u2029\u0085")

@@ -19,6 +19,7 @@ from ampproxy.relay.translate import Origin
 from ampproxy.routing.endpoints import Endpoint, parse_endpoint
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.wire.redact import Secret
+from tests.facts import facts
 
 OPENAI = Asked(frozenset({"gpt-5", "fast"}), "openai", "claude", (("x-tier", "Tenant-7"), ("x-b", "c")))
 
@@ -217,6 +218,7 @@ def sent(kind: str, dialect: str, path: bytes, body: dict[str, Any], rules: str 
     question = Question(
         endpoint=endpoint,
         body=json.dumps(body).encode(),
+        facts=facts(endpoint.dialect, json.dumps(body).encode()),
         asked="asked",
         stream=False,
         headers=(),

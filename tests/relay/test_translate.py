@@ -17,6 +17,7 @@ from ampproxy.relay.translate import TranslateBridge
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.wire.redact import Secret
+from tests.facts import facts
 
 HELLO = {"role": "user", "content": "hi"}
 TEXT = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"hi"}}]}\n\n'
@@ -36,9 +37,11 @@ def bridge(
     **members: Any,
 ) -> TranslateBridge:
     asked: dict[str, Any] = {"model": "asked", "max_tokens": 9, "messages": [HELLO], **members}
+    sent = json.dumps(asked).encode() if body is None else body
     question = Question(
         endpoint=Endpoint(client, operation, "asked" if client == GEMINI else None),
-        body=json.dumps(asked).encode() if body is None else body,
+        body=sent,
+        facts=facts(client, sent),
         asked="asked",
         stream=stream,
         headers=(),

@@ -12,6 +12,7 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from ampproxy.credentials.oauth import http
+from ampproxy.dialects.registry import DIALECTS
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.resources.bodies import GatheredBody
@@ -54,7 +55,7 @@ def _event() -> Any:
 
 
 def _metered() -> Any:
-    return AnswerMeter(ANTHROPIC, stream=False).feed
+    return AnswerMeter(DIALECTS[ANTHROPIC], stream=False).feed
 
 
 def _login() -> Any:

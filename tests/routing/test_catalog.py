@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Account, Config, ModelAlias, ModelName, Routing
 from ampproxy.doctor.idle import idle_mappings
 from ampproxy.ledger.prices import SHIPPED, read_prices
 from ampproxy.routing.catalog import Catalog, CatalogModel, matches_wildcard, owner
 from ampproxy.routing.decide import Router
-from ampproxy.routing.known import KNOWN
 from ampproxy.wire.redact import Secret
 
 PRICES = read_prices(SHIPPED)
@@ -383,12 +383,12 @@ def listed(*accounts, discovered=None, **settings):
     return [model.id for model in catalog(*accounts, discovered=discovered, **settings).models()]
 
 
-@pytest.mark.parametrize("kind", KNOWN)
+@pytest.mark.parametrize("kind", [kind.name for kind in KINDS.values() if kind.login])
 def test_logins_are_listed_before_their_vendors_tell(kind):
     """A login shows what its family is known to have, each of which it serves, until its vendor has told."""
     one = replace(login(), kind=kind)
     shown = listed(one)
-    assert shown == list(KNOWN[kind])
+    assert shown == list(KINDS[kind].listed)
     found = catalog(one)
     for name in shown:
         assert served(found, name) == [name]

@@ -13,8 +13,9 @@ from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
-from ampproxy.upstream.handshake import MAX_HEAD, HandshakeRefused
+from ampproxy.upstream.handshake import MAX_HEAD, MAX_LINES, HandshakeRefused
 from ampproxy.upstream.upgrade import HeadParser, UpgradeConnection, ask_for_upgrade
+from tests.growth.law import MOST, growth
 
 HEAD = (
     b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -70,15 +71,26 @@ def test_too_large(piece: bytes) -> None:
     parser = HeadParser()
     if piece.startswith(b"A"):
         parser.feed(b"HTTP/1.1 101 x\r\n")
-    for _ in range(MAX_HEAD // len(piece) - 10):
-        parser.feed(piece)
 
     def too_much() -> None:
-        for _ in range(20):
+        for _ in range(MAX_HEAD // len(piece) + 10):
             parser.feed(piece)
 
-    with pytest.raises(HandshakeRefused, match=str(MAX_HEAD)):
+    with pytest.raises(HandshakeRefused, match=f"{MAX_HEAD} bytes|{MAX_LINES} lines"):
         too_much()
+
+
+def test_a_head_by_the_byte() -> None:
+    """Twice as long a head takes twice the time, however small its pieces are."""
+
+    def read(size: int) -> None:
+        parser = HeadParser()
+        parser.feed(b"HTTP/1.1 101 x\r\nA: ")
+        for _ in range(size):
+            parser.feed(b"a")
+        assert parser.feed(b"\r\n\r\n") is not None
+
+    assert growth(read, 20_000, 40_000) <= MOST
 
 
 class Endpoint:

@@ -8,26 +8,22 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.readers import copy_fault
-from ampproxy.config.schema import Account, AccountKind, OAuth
+from ampproxy.config.schema import Account, OAuth
 from ampproxy.credentials.oauth.credential import Credential
 from ampproxy.credentials.oauth.failures import BadFile
-from ampproxy.credentials.oauth.formats import Kind
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
-from ampproxy.model.base import ANTHROPIC, GEMINI, RESPONSES
 from ampproxy.wire.redact import Secret, printable
 
 #: A login serves after the API keys, whose priority is 0, unless its file says otherwise: keys are
 #: what the vendors mean for other programs.
 PRIORITY = -1
 _MOST_WEIGHT = 10**6
-_DIALECTS = {"claude": ANTHROPIC, "codex": RESPONSES, "gemini": GEMINI}
-_KINDS: dict[Kind, AccountKind] = {
-    "claude": "claude-login",
-    "codex": "codex-login",
-    "gemini": "gemini-login",
-}
+_BY_API = "gemini-api-login"
+#: What a login's accounts are, unless it is used in another way.
+_KINDS = {kind.login: name for name, kind in KINDS.items() if kind.login and name != _BY_API}
 
 
 def logins_to_accounts(credentials: Iterable[Credential], settings: OAuth) -> tuple[Account, ...]:
@@ -53,7 +49,7 @@ def _accounts(credential: Credential, label: str, settings: OAuth) -> Iterable[A
     kind = _KINDS[login.kind]
     base_url = client.base_url
     if login.kind == "gemini" and (login.backend or client.backend) == "api":
-        kind, base_url = "gemini-api-login", client.api_url
+        kind, base_url = _BY_API, client.api_url
     tenants: tuple[str, ...] = (login.account_id,)
     if login.kind == "gemini":
         tenants = login.projects or (client.project,)
@@ -61,7 +57,7 @@ def _accounts(credential: Credential, label: str, settings: OAuth) -> Iterable[A
         yield Account(
             label=f"{label}/{tenant}" if len(tenants) > 1 else label,
             kind=kind,
-            dialect=_DIALECTS[login.kind],
+            dialect=KINDS[kind].dialect,
             base_url=base_url,
             api_key=Secret(""),
             token=credential,

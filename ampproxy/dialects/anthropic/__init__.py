@@ -5,16 +5,17 @@ Source: the vendor's API reference and the type definitions of its SDK.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from ampproxy.dialects._common import encode
 from ampproxy.dialects.anthropic import errors
-from ampproxy.dialects.anthropic.parse import parse_request
-from ampproxy.dialects.anthropic.render import for_counting, render_request
+from ampproxy.dialects.anthropic.passthrough import PASSTHROUGH
+from ampproxy.dialects.anthropic.request_in import parse_request
+from ampproxy.dialects.anthropic.request_out import for_counting, render_request
 from ampproxy.dialects.anthropic.response import parse_response, render_response
-from ampproxy.dialects.anthropic.stream_parse import AnthropicStreamParser
-from ampproxy.dialects.anthropic.stream_render import AnthropicStreamRenderer
+from ampproxy.dialects.anthropic.stream_in import AnthropicStreamParser
+from ampproxy.dialects.anthropic.stream_out import AnthropicStreamRenderer
 from ampproxy.dialects.base import AnswerContext, ModelInfo, Rendered, Target
+from ampproxy.dialects.common import encode
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import ChatResponse, WireError
 from ampproxy.model.request import ChatRequest
@@ -22,10 +23,18 @@ from ampproxy.model.request import ChatRequest
 __all__ = ["AnthropicDialect", "AnthropicStreamParser", "AnthropicStreamRenderer"]
 
 
+def _as_elsewhere(thinking: bytes) -> bool:
+    # No other vendor has a place for thinking between calls alone.
+    return b'"between_tools"' not in thinking
+
+
 class AnthropicDialect:
     """Messages, both ways (:class:`~ampproxy.dialects.base.Dialect`). Has no state."""
 
     name = ANTHROPIC
+    passthrough = PASSTHROUGH
+    #: The client's own words, beside ``ChatRequest.thinking`` that says the same.
+    harmless: Mapping[str, Callable[[bytes], bool]] = {"thinking": _as_elsewhere}
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None
@@ -87,3 +96,10 @@ class AnthropicDialect:
     def count_body(self, tokens: int) -> bytes:
         """The answer to ``count_tokens``."""
         return errors.count_body(tokens)
+
+    def for_others(self, request: ChatRequest) -> ChatRequest:
+        """The same: nothing of it is stored at the vendor."""
+        return request
+
+
+DIALECT = AnthropicDialect()

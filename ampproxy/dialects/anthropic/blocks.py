@@ -7,25 +7,23 @@ that is not known to a type in the part's ``extras``: both go back untouched to 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, TypeVar
+from typing import Final
 
 import msgspec
 
-from ampproxy.dialects._common import (
+from ampproxy.dialects.anthropic.blocks_fast import parse_plain
+from ampproxy.dialects.common import (
     Members,
-    bad_request,
     items,
     loads,
     members,
     raw_str,
-    read_request,
     text_of,
     to_raw,
-    without_nulls,
 )
-from ampproxy.dialects._places import Places
-from ampproxy.dialects._proof import place_of, unseal
-from ampproxy.dialects.anthropic.blocks_fast import parse_plain
+from ampproxy.dialects.json import Fields
+from ampproxy.dialects.places import Places
+from ampproxy.dialects.proof import place_of, unseal
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
     Document,
@@ -43,35 +41,8 @@ from ampproxy.model.parts import (
     ToolResult,
 )
 
-T = TypeVar("T")
-
-_STR: Final = msgspec.json.Decoder(str)
-_BOOL: Final = msgspec.json.Decoder(bool)
-_OBJECT: Final = msgspec.json.Decoder(Members)
-
-#: Reads a block: its members without nulls (what the reader leaves becomes ``extras``), its whole JSON,
-#: its place in the request.
-Reader = Callable[[Members, Json, str], Part]
-
-
-def take(block: Members, name: str, decoder: msgspec.json.Decoder[T], at: str) -> T | None:
-    """Take an optional member out of an object; ``null`` counts as missing.
-
-    :raises ampproxy.errors.ClientFault: it has the wrong type.
-    """
-    raw = block.pop(name, None)
-    return None if raw is None else read_request(decoder, bytes(raw), f"{at}.{name}" if at else name)
-
-
-def need(block: Members, name: str, decoder: msgspec.json.Decoder[T], at: str) -> T:
-    """Take a required member out of an object.
-
-    :raises ampproxy.errors.ClientFault: it is missing or has the wrong type.
-    """
-    value = take(block, name, decoder, at)
-    if value is None:
-        bad_request(f"{at}.{name}" if at else name, "This member is required.")
-    return value
+#: Reads a block: its members without nulls (what the reader leaves becomes ``extras``), and its whole JSON.
+Reader = Callable[[Fields, Json], Part]
 
 
 def parse_content(raw: Json, at: str) -> list[Part]:
@@ -93,37 +64,37 @@ def parse_block(raw: Json, at: str) -> Part:
 
     :raises ampproxy.errors.ClientFault: it has no type, or a member that is needed is missing or wrong.
     """
-    block = without_nulls(members(raw, at))
-    kind = need(block, "type", _STR, at)
+    block = Fields(raw, at, nulls=False)
+    kind = block.need("type", str)
     reader = _READERS.get(kind)
-    return reader(block, raw, at) if reader else Opaque(ANTHROPIC, kind, raw)
+    return reader(block, raw) if reader else Opaque(ANTHROPIC, kind, raw)
 
 
-def _text(block: Members, raw: Json, at: str) -> Part:
-    return Text(need(block, "text", _STR, at), block.pop("cache_control", None), extras=block)
+def _text(block: Fields, raw: Json) -> Part:
+    return Text(block.need("text", str), block.take_raw("cache_control"), extras=block.left)
 
 
-def _image(block: Members, raw: Json, at: str) -> Part:
-    cache = block.pop("cache_control", None)
-    source = _source(need(block, "source", _OBJECT, at))
+def _image(block: Fields, raw: Json) -> Part:
+    cache = block.take_raw("cache_control")
+    source = _source(block.need_object("source").left)
     if source is None:
         return Opaque(ANTHROPIC, "image", raw)
-    return Image(source, cache=cache, extras=block)
+    return Image(source, cache=cache, extras=block.left)
 
 
-def _document(block: Members, raw: Json, at: str) -> Part:
-    cache = block.pop("cache_control", None)
-    name = take(block, "title", _STR, at)
-    members_of_source = need(block, "source", _OBJECT, at)
+def _document(block: Fields, raw: Json) -> Part:
+    cache = block.take_raw("cache_control")
+    name = block.take("title", str)
+    members_of_source = block.need_object("source").left
     if source := _source(members_of_source):
-        return Document(source, None, name, cache, block)
+        return Document(source, None, name, cache, block.left)
     kind = text_of(members_of_source.get("type", b""))
     if kind == "text" and (text := text_of(members_of_source.get("data", b""))) is not None:
-        return Document(None, text, name, cache, block)
+        return Document(None, text, name, cache, block.left)
     text = _words(members_of_source.get("content")) if kind == "content" else None
     if text is None:
         return Opaque(ANTHROPIC, "document", raw)
-    return Document(None, text, name, cache, {**block, "source": to_raw(members_of_source)})
+    return Document(None, text, name, cache, {**block.left, "source": to_raw(members_of_source)})
 
 
 def _words(content: Json | None) -> str | None:
@@ -151,32 +122,32 @@ def _source(source: Members) -> Source | None:
     return None
 
 
-def _tool_use(block: Members, raw: Json, at: str) -> Part:
-    arguments = block.pop("input", None)
+def _tool_use(block: Fields, raw: Json) -> Part:
+    arguments = block.take_raw("input")
     if arguments is not None:
-        members(arguments, f"{at}.input")
+        members(arguments, block.path("input"))
     return ToolCall(
-        need(block, "id", _STR, at),
-        need(block, "name", _STR, at),
+        block.need("id", str),
+        block.need("name", str),
         "{}" if arguments is None else raw_str(arguments),
-        cache=block.pop("cache_control", None),
-        extras=block,
+        cache=block.take_raw("cache_control"),
+        extras=block.left,
     )
 
 
-def _tool_result(block: Members, raw: Json, at: str) -> Part:
-    call = need(block, "tool_use_id", _STR, at)
-    content = block.pop("content", None)
-    parts = () if content is None else tuple(parse_content(content, f"{at}.content"))
+def _tool_result(block: Fields, raw: Json) -> Part:
+    call = block.need("tool_use_id", str)
+    content = block.take_raw("content")
+    parts = () if content is None else tuple(parse_content(content, block.path("content")))
     known = tuple(_as_result(part) for part in parts)
     if any(isinstance(part, Opaque) for part in parts) and content is not None:
-        block["content"] = content
+        block.left["content"] = content
     return ToolResult(
         call,
         known,
-        take(block, "is_error", _BOOL, at) is True,
-        cache=block.pop("cache_control", None),
-        extras=block,
+        block.take("is_error", bool) is True,
+        cache=block.take_raw("cache_control"),
+        extras=block.left,
     )
 
 
@@ -187,14 +158,14 @@ def _as_result(part: Part) -> Text | Image | Document:
     return Text(raw_str(part.raw)) if isinstance(part, Opaque) else Text("")
 
 
-def _thinking(block: Members, raw: Json, at: str) -> Part:
-    signature = take(block, "signature", _STR, at)
+def _thinking(block: Fields, raw: Json) -> Part:
+    signature = block.take("signature", str)
     sealed = unseal(signature, ANTHROPIC) if signature and signature.strip() else None
-    return Reasoning(take(block, "thinking", _STR, at) or "", sealed)
+    return Reasoning(block.take("thinking", str) or "", sealed)
 
 
-def _redacted(block: Members, raw: Json, at: str) -> Part:
-    data = need(block, "data", _STR, at)
+def _redacted(block: Fields, raw: Json) -> Part:
+    data = block.need("data", str)
     place = place_of(data)
     sealed = unseal(data, ANTHROPIC)
     # A carrier of a proof that sat on another part; settle() puts it back there.

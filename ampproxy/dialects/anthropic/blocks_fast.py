@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects._common import NULL
-from ampproxy.dialects._proof import MARK
+from ampproxy.dialects.common import NULL
+from ampproxy.dialects.proof import MARK
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import Image, Inline, Part, Reasoning, Sealed, Text, ToolCall, ToolResult
 

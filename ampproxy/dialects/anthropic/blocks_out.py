@@ -7,9 +7,9 @@ import binascii
 from collections.abc import Callable
 from typing import Any, Final
 
-from ampproxy.dialects._common import Losses, Names, object_or_empty, raw_str
-from ampproxy.dialects._freeform import wrap
-from ampproxy.dialects._proof import seal
+from ampproxy.dialects.common import Losses, Names, object_or_empty, raw_str
+from ampproxy.dialects.freeform import wrap
+from ampproxy.dialects.proof import seal
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import (
     Audio,

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from ampproxy.dialects._common import (
+from ampproxy.dialects.base import ModelInfo
+from ampproxy.dialects.common import (
     encode,
     is_context_length,
     kind_of_status,
@@ -17,7 +18,6 @@ from ampproxy.dialects._common import (
     read_answer,
     retry_after,
 )
-from ampproxy.dialects.base import ModelInfo
 from ampproxy.model.events import ErrorKind, WireError
 
 #: ``error.type`` -> kind and the HTTP status that goes with it (the SDK's error classes).

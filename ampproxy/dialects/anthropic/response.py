@@ -6,17 +6,6 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects._common import (
-    Members,
-    bad_answer,
-    encode,
-    loads,
-    object_or_empty,
-    read_answer,
-    without_nulls,
-)
-from ampproxy.dialects._freeform import wrap
-from ampproxy.dialects._proof import Place, seal
 from ampproxy.dialects.anthropic.blocks import parse_block
 from ampproxy.dialects.anthropic.errors import read_error
 from ampproxy.dialects.anthropic.usage import (
@@ -28,6 +17,17 @@ from ampproxy.dialects.anthropic.usage import (
     usage_members,
 )
 from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import (
+    Members,
+    bad_answer,
+    encode,
+    loads,
+    object_or_empty,
+    read_answer,
+    without_nulls,
+)
+from ampproxy.dialects.freeform import wrap
+from ampproxy.dialects.proof import Place, seal
 from ampproxy.errors import ClientFault, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Started

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.dialects._common import NULL, Losses, loads
-from ampproxy.dialects.anthropic.parse import read_thinking
+from ampproxy.dialects.anthropic.request_in import read_thinking
 from ampproxy.dialects.base import Target
+from ampproxy.dialects.common import NULL, Losses, loads
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json, Value
 from ampproxy.model.request import ChatRequest, Level, Thinking
@@ -39,10 +39,12 @@ class Forbidden(Value, frozen=True):
 
     :param budget: ... in the manner of ``enabled``.
     :param free: ... in the manner of ``adaptive``.
+    :param unasked: ... where the request says nothing about thinking and the model would think.
     """
 
     budget: str | None = None
     free: str | None = None
+    unasked: str | None = None
 
 
 def plan(request: ChatRequest, target: Target, losses: Losses, *, forbidden: Forbidden) -> Plan:
@@ -50,7 +52,7 @@ def plan(request: ChatRequest, target: Target, losses: Losses, *, forbidden: For
     wish = request.thinking
     tokens = _max_tokens(request, target, losses)
     if wish is None:
-        return Plan(max_tokens=tokens)
+        return _unasked(target, tokens, losses, forbidden.unasked)
     if target.thinking == "none":
         return _without(wish, tokens, losses)
     tried = Losses()
@@ -62,6 +64,14 @@ def plan(request: ChatRequest, target: Target, losses: Losses, *, forbidden: For
     for loss in tried:
         losses(loss.kind, loss.path, loss.why)
     return found
+
+
+def _unasked(target: Target, tokens: int, losses: Losses, why: str | None) -> Plan:
+    """Leave it to the model, unless it would think where it must not."""
+    if why and target.thinks_unasked and target.can_disable and _takes_levels(target):
+        losses("thinking", "thinking", why)
+        return Plan({"type": "disabled"}, None, tokens)
+    return Plan(max_tokens=tokens)
 
 
 def _wished(request: ChatRequest, wish: Thinking, target: Target, tokens: int, losses: Losses) -> Plan:
@@ -124,9 +134,19 @@ def _as_said(request: ChatRequest, wish: Thinking, target: Target) -> Json | Non
             return None
     except ClientFault:
         return None
-    by_budget = wish.mode == "budget"
-    fits = {"budget": by_budget or wish.mode == "off", "level": not by_budget}
-    return raw if fits.get(target.thinking, True) else None
+    return raw if _fits(loads(raw), target) else None
+
+
+def _fits(said: Any, target: Target) -> bool:
+    """Whether a model takes a ``thinking`` member of this dialect; one that nobody described takes any."""
+    kind = said.get("type") if isinstance(said, dict) else None
+    if kind == "disabled":
+        return target.can_disable
+    if kind == "between_tools":
+        return target.between_tools or target.thinking == "unknown"
+    if kind == "enabled":
+        return target.thinking != "level"
+    return target.thinking != "budget"
 
 
 def _in_own_words(said: Json, wish: Thinking, tokens: int) -> Plan:
@@ -137,6 +157,9 @@ def _in_own_words(said: Json, wish: Thinking, tokens: int) -> Plan:
 def _off(wish: Thinking, target: Target, tokens: int, losses: Losses) -> Plan:
     if target.can_disable:
         return Plan({"type": "disabled"}, None, tokens)
+    if target.between_tools:
+        losses("thinking", "thinking", "This model cannot be kept from thinking between calls.")
+        return Plan({"type": "between_tools"}, None, tokens)
     losses("thinking", "thinking", "This model cannot be kept from thinking.")
     if _takes_levels(target):
         return Plan(None, nearest_level("low", target.levels), tokens, on=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.dialects._common import Losses, Names
-from ampproxy.dialects._freeform import SCHEMA
-from ampproxy.dialects._schema import lower
+from ampproxy.dialects.anthropic.schema import lower
+from ampproxy.dialects.common import Losses, Names
+from ampproxy.dialects.freeform import SCHEMA
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, Tool
@@ -101,7 +101,7 @@ class Tools:
             return SCHEMA
         if tool.schema is None:
             return _EMPTY
-        text, lost = lower(tool.schema, "anthropic", f"{at}.schema")
+        text, lost = lower(tool.schema, f"{at}.schema")
         for loss in lost:
             self._losses(loss.kind, loss.path, loss.why)
         return Json(text)
@@ -144,10 +144,10 @@ class Tools:
             bool(self.declared and choice and choice.mode in ("required", "named")) and not self._stubs_only
         )
 
-    def choice(self, *, give_up_force: bool) -> dict[str, Any] | None:
+    def choice(self, *, give_up_force: str) -> dict[str, Any] | None:
         """The ``tool_choice`` member.
 
-        :param give_up_force: a demanded call must become a possible one.
+        :param give_up_force: why a demanded call must become a possible one; empty: it need not.
         """
         if not self.declared:
             return None
@@ -161,7 +161,7 @@ class Tools:
             self._losses("tool_choice", "choice.name", f"No tool {choice.name} is declared.")
             mode = "auto"
         if give_up_force and self.forced():
-            self._losses("tool_choice", "choice", "A call cannot be demanded of a model that thinks.")
+            self._losses("tool_choice", "choice", give_up_force)
             mode = "auto"
         told: dict[str, Any] = {"type": mode}
         if mode == "tool":

@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections import deque
 from typing import Any, Final
 
-from ampproxy.dialects._common import Losses, items, shorten
 from ampproxy.dialects.anthropic.blocks_out import RAW, Block, BlockWriter
 from ampproxy.dialects.anthropic.tools import MAX_NAME
+from ampproxy.dialects.common import Losses, items, shorten
 from ampproxy.model.base import Json, Value
 from ampproxy.model.request import ChatRequest
 
 #: Put before an assistant's turn that opens a thread, and alone where there is no turn at all.
 OPENING: Final = "..."
+#: Put after an assistant's turn that the model will not continue by itself.
+CLOSING: Final = "Continue."
 #: The result of a call that nobody answered.
 INTERRUPTED: Final = "The tool call was interrupted and has no result."
 
@@ -32,8 +34,13 @@ class Message(Value, frozen=True):
     extras: dict[str, Any] = {}  # noqa: RUF012
 
 
-def messages_of(request: ChatRequest, writer: BlockWriter, losses: Losses, *, own: bool) -> list[Message]:
-    """All messages, obeying the vendor's rules; every repair is a loss."""
+def messages_of(
+    request: ChatRequest, writer: BlockWriter, losses: Losses, *, own: bool, prefill: bool = True
+) -> list[Message]:
+    """All messages, obeying the vendor's rules; every repair is a loss.
+
+    :param prefill: whether the model continues an assistant's turn that comes last.
+    """
     messages = _merged(_said(request, writer, losses, own=own))
     messages = _paired(messages, losses)
     for number, message in enumerate(messages):
@@ -46,6 +53,13 @@ def messages_of(request: ChatRequest, writer: BlockWriter, losses: Losses, *, ow
             f"The first turn must be the user's: one that says {OPENING!r} was added.",
         )
         messages.insert(0, Message("user", [{"type": "text", "text": OPENING}]))
+    if not prefill and messages[-1].role == "assistant":
+        losses(
+            "prefill",
+            f"turns[{len(request.turns) - 1}]",
+            f"The model does not continue an assistant's turn: one of the user's, {CLOSING!r}, was added.",
+        )
+        messages.append(Message("user", [{"type": "text", "text": CLOSING}]))
     return messages
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.dialects._common import Members, loads, without_nulls
+from ampproxy.dialects.common import Members, loads, without_nulls
 from ampproxy.model.base import Json
 from ampproxy.model.events import Finished, FinishReason, Usage
 

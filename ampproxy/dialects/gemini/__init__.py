@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from ampproxy.dialects._common import bad_answer, encode, loads, read_answer
 from ampproxy.dialects.base import AnswerContext, ModelInfo, Rendered, Target
+from ampproxy.dialects.common import bad_answer, encode, loads
 from ampproxy.dialects.gemini import errors
-from ampproxy.dialects.gemini.answer import Answer
-from ampproxy.dialects.gemini.parse_request import parse_request
-from ampproxy.dialects.gemini.render_answer import render_response
-from ampproxy.dialects.gemini.render_request import render_request
-from ampproxy.dialects.gemini.stream_parser import GeminiStreamParser
-from ampproxy.dialects.gemini.stream_renderer import GeminiStreamRenderer
-from ampproxy.dialects.gemini.wire import CHUNK, given
+from ampproxy.dialects.gemini.passthrough import PASSTHROUGH
+from ampproxy.dialects.gemini.request_in import parse_request
+from ampproxy.dialects.gemini.request_out import render_request
+from ampproxy.dialects.gemini.response import parse_response, render_response
+from ampproxy.dialects.gemini.stream_in import GeminiStreamParser
+from ampproxy.dialects.gemini.stream_out import GeminiStreamRenderer
 from ampproxy.model.base import GEMINI
-from ampproxy.model.events import ChatResponse, Event, WireError
-from ampproxy.model.fold import fold
+from ampproxy.model.events import ChatResponse, WireError
 from ampproxy.model.request import ChatRequest
 
 __all__ = ["GeminiDialect", "GeminiStreamParser", "GeminiStreamRenderer"]
@@ -26,6 +24,8 @@ class GeminiDialect:
     """See :class:`ampproxy.dialects.base.Dialect`. The model and whether to stream are in the path."""
 
     name = GEMINI
+    passthrough = PASSTHROUGH
+    harmless: Mapping[str, Callable[[bytes], bool]] = {}
 
     def error_body(self, error: WireError) -> bytes:
         """The JSON body of an error response."""
@@ -65,14 +65,7 @@ class GeminiDialect:
 
         :raises ampproxy.errors.UpstreamFault: it is not one, or it tells of an error.
         """
-        answer, events = Answer(), list[Event]()
-        chunk = read_answer(CHUNK, body)
-        if chunk.candidates is None and not given(chunk.prompt_feedback) and not given(chunk.error):
-            raise bad_answer("The vendor's answer has neither candidates nor a reason why there are none.")
-        answer.take(chunk, body, events)
-        if not answer.over:
-            answer.finish(events)
-        return fold(events)
+        return parse_response(body)
 
     def render_response(self, response: ChatResponse, context: AnswerContext) -> bytes:
         """Say a whole answer to a client."""
@@ -105,3 +98,10 @@ class GeminiDialect:
     def count_body(self, tokens: int) -> bytes:
         """The answer to a client's counting request."""
         return encode({"totalTokens": tokens})
+
+    def for_others(self, request: ChatRequest) -> ChatRequest:
+        """The same: nothing of it is stored at the vendor."""
+        return request
+
+
+DIALECT = GeminiDialect()

@@ -7,8 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects._common import bad_answer, loads, read_answer, to_raw
-from ampproxy.dialects._proof import unseal
+from ampproxy.dialects.common import bad_answer, loads, read_answer, to_raw
 from ampproxy.dialects.gemini.errors import error_of
 from ampproxy.dialects.gemini.wire import (
     ABSENT,
@@ -30,6 +29,7 @@ from ampproxy.dialects.gemini.wire import (
     standard_base64,
     usage_of,
 )
+from ampproxy.dialects.proof import unseal
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
     AnswerPart,

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ampproxy.dialects._common import encode, is_context_length, kind_of_status, loads, plain_message
-from ampproxy.dialects._common import retry_after as header_retry_after
 from ampproxy.dialects.base import ModelInfo
+from ampproxy.dialects.common import encode, is_context_length, kind_of_status, loads, plain_message
+from ampproxy.dialects.common import retry_after as header_retry_after
 from ampproxy.model.events import ErrorKind, WireError
 
 #: Google's codes (google.rpc.Code) and what they mean.

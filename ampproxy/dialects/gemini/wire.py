@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ampproxy.dialects._common import loads, raw_text, to_raw
+from ampproxy.dialects.common import loads, raw_text, to_raw
 from ampproxy.model.base import Json
 from ampproxy.model.events import FinishReason, Usage
 

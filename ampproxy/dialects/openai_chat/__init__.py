@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects._openai import OpenAIDialect
-from ampproxy.dialects.base import AnswerContext, Rendered, Target
-from ampproxy.dialects.openai_chat.parse_request import parse_request
-from ampproxy.dialects.openai_chat.parse_response import parse_response
-from ampproxy.dialects.openai_chat.render_request import render_request
-from ampproxy.dialects.openai_chat.render_response import render_response
-from ampproxy.dialects.openai_chat.stream_parser import ChatStreamParser
-from ampproxy.dialects.openai_chat.stream_renderer import ChatStreamRenderer
+from collections.abc import Callable, Mapping
+
+from ampproxy.dialects.base import AnswerContext, Rendered, Target, anyhow, saying
+from ampproxy.dialects.openai import OpenAIDialect
+from ampproxy.dialects.openai_chat.passthrough import PASSTHROUGH
+from ampproxy.dialects.openai_chat.request_in import parse_request
+from ampproxy.dialects.openai_chat.request_out import render_request
+from ampproxy.dialects.openai_chat.response import parse_response, render_response
+from ampproxy.dialects.openai_chat.stream_in import ChatStreamParser
+from ampproxy.dialects.openai_chat.stream_out import ChatStreamRenderer
 from ampproxy.model.base import CHAT
 from ampproxy.model.events import ChatResponse
 from ampproxy.model.request import ChatRequest
@@ -21,6 +23,14 @@ class ChatDialect(OpenAIDialect):
     """See :class:`~ampproxy.dialects.base.Dialect`."""
 
     name = CHAT
+    passthrough = PASSTHROUGH
+    harmless: Mapping[str, Callable[[bytes], bool]] = {
+        "functions": anyhow,
+        "safety_identifier": anyhow,
+        "stream_options": anyhow,
+        "prompt_cache_retention": anyhow,
+        "store": saying(b"false"),
+    }
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None
@@ -47,3 +57,6 @@ class ChatDialect(OpenAIDialect):
     def stream_renderer(self, context: AnswerContext) -> ChatStreamRenderer:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
         return ChatStreamRenderer(context)
+
+
+DIALECT = ChatDialect()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.dialects._common import LONGEST_ID, loads
 from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import LONGEST_ID, loads
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.parts import Audio, FileId, Image, Inline, Link
 

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from ampproxy.dialects._common import Losses
+from ampproxy.dialects.common import Losses
 from ampproxy.model.base import Json
 from ampproxy.model.parts import Part, Text, ToolCall, ToolResult
 from ampproxy.model.request import Role, Turn

@@ -1,4 +1,4 @@
-"""Thinking in the history of a request that passes through untranslated.
+"""What must be known of Chat Completions where bytes pass.
 
 Servers that think tell it as ``reasoning_content``, and clients give messages back as they got them.
 OpenAI's own API takes no such member (400 "Unknown parameter"): for its models it is taken out. Other
@@ -7,8 +7,18 @@ servers need it in the middle of a tool loop, and get it.
 
 from __future__ import annotations
 
-from ampproxy.dialects._common import bad_request, items, members
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+from ampproxy.catalog.families import Families
+from ampproxy.dialects.base import Passthrough
+from ampproxy.dialects.common import bad_request, items, members
+from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.rules import is_openai
+from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, is_answer
+from ampproxy.dialects.shown import functions, shown_by
+from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.loss import Loss
 from ampproxy.wire.json import remove_members, replace_members
 
@@ -16,13 +26,16 @@ _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
 
 
-def without_reasoning(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]:
+def without_reasoning(
+    body: bytes, model: str, families: Families | None = None
+) -> tuple[bytes, tuple[Loss, ...]]:
     """The body as ``model`` takes it; the same object where nothing is to be taken out.
 
+    :param families: what is known of models; ``None``: the shipped table.
     :returns: the body, and what was left out.
     :raises ampproxy.errors.ClientFault: the body is not a JSON object, or its messages are no list.
     """
-    if _MEMBER not in body or not is_openai(model):
+    if _MEMBER not in body or not is_openai(model, families):
         return body, ()
     text = members(body).get("messages")
     if text is None:
@@ -43,3 +56,26 @@ def without_reasoning(body: bytes, model: str) -> tuple[bytes, tuple[Loss, ...]]
         return replace_members(body, {"messages": b"[" + b",".join(kept) + b"]"}), tuple(losses)
     except ValueError as problem:
         return bad_request("", str(problem))
+
+
+def _own(
+    body: bytes, model: str, families: Families | None, *, cleaned: bool
+) -> tuple[bytes, tuple[Loss, ...]]:
+    return without_reasoning(body, model, families)
+
+
+def _names(request: Declaring) -> Iterator[Any]:
+    for tool in (*objects(request.tools), an_object(request.tool_choice)):
+        yield from (an_object(tool.get(kind)).get("name") for kind in ("function", "custom"))
+
+
+PASSTHROUGH = Passthrough(
+    events=EVENTS,
+    usage=answer_usage,
+    is_answer=is_answer,
+    traces=(_MEMBER,),
+    own=_own,
+    rules=ChatRules,
+    declared=partial(declared, _names),
+    shown=shown_by(functions),
+)

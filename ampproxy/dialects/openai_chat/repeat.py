@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from ampproxy.dialects._common import encode
+from ampproxy.dialects.common import encode
 from ampproxy.model.events import Delta
 
 _decode_string: Final = msgspec.json.Decoder(str).decode

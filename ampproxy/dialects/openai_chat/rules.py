@@ -10,8 +10,9 @@ import hashlib
 import re
 from typing import Final
 
-from ampproxy.dialects._common import Names
+from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Target
+from ampproxy.dialects.common import Names
 from ampproxy.model.request import ChatRequest
 
 #: Function names: a-z, A-Z, 0-9, underscores and dashes, at most 64.
@@ -28,20 +29,16 @@ METADATA_LIMITS: Final = (16, 64, 512)
 USER_LIMIT: Final = 64
 SERVICE_TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
-_OPENAI: Final = re.compile(r"(o[1-9](?![a-z\d])|gpt-(4o|4\.[15]|[5-9])|chatgpt-|codex-)")
-#: Models that answer 400 in the middle of a tool loop when their own thinking is not given back
-#: (DeepSeek's and Moonshot's guides to thinking with tools), or are trained to read it.
-_READS_REASONING: Final = re.compile(r"deepseek|kimi|glm-|minimax|mimo", re.I)
-_SEARCHES: Final = re.compile(r"search")
 
-
-def is_openai(model: str) -> bool:
+def is_openai(model: str, families: Families | None = None) -> bool:
     """Whether a model's name is one of OpenAI's own."""
-    return _OPENAI.match(_bare(model)) is not None
+    return (families or shipped()).find(model).openai_members is True
 
 
-def _bare(model: str) -> str:
-    return model.rpartition("/")[2].lower()
+def _known(target: Target, member: str) -> bool:
+    """What is known of a target, or else of its name."""
+    value = getattr(target, member)
+    return (getattr(shipped().find(target.model), member) if value is None else value) is True
 
 
 class Rules:
@@ -50,15 +47,15 @@ class Rules:
     :ivar openai: it is one of OpenAI's own models, so that members other servers do not know may be
         used: ``max_completion_tokens``, ``allowed_tools``, custom tools, ``metadata``.
     :ivar same: the client spoke this dialect itself, so that it knows what its server takes.
+    :ivar reads_reasoning: its own thinking is given back to it in the history.
     :ivar names: tool names as sent.
     """
 
     def __init__(self, request: ChatRequest, target: Target, own: str) -> None:
-        bare = _bare(target.model)
         self.same = request.dialect == own
-        self.openai = is_openai(target.model)
-        self.searches = self.openai and _SEARCHES.search(bare) is not None
-        self.reads_reasoning = self.same or _READS_REASONING.search(target.model) is not None
+        self.openai = _known(target, "openai_members")
+        self.searches = self.openai and _known(target, "searches")
+        self.reads_reasoning = self.same or _known(target, "wants_reasoning")
         self.custom_tools = self.openai or self.same
         self.names = Names(NAME_ILLEGAL, NAME_LIMIT, (tool.name for tool in request.tools))
 

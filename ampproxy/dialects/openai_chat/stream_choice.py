@@ -9,10 +9,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ampproxy.dialects._common import is_object, text_of, to_raw
+from ampproxy.dialects.common import is_object, text_of, to_raw
 from ampproxy.dialects.openai_chat.brackets import Brackets
-from ampproxy.dialects.openai_chat.parse_messages import arguments_text
-from ampproxy.dialects.openai_chat.parse_response import AudioWire, audio_part, image_part
+from ampproxy.dialects.openai_chat.messages_in import arguments_text
+from ampproxy.dialects.openai_chat.response import AudioWire, audio_part, image_part
 from ampproxy.dialects.openai_chat.wire import (
     NULL,
     CallIds,

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects._common import text_of
-from ampproxy.dialects._openai import BROKEN_ENDS, FINISH, FINISH_WORDS
+from ampproxy.dialects.common import text_of
+from ampproxy.dialects.openai import BROKEN_ENDS, FINISH, FINISH_WORDS
 from ampproxy.errors import STATUS
 from ampproxy.model.base import Json
 from ampproxy.model.events import Finished, TokenLogprob, WireError

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects._openai import OpenAIDialect
-from ampproxy.dialects.base import AnswerContext, Rendered, Target
-from ampproxy.dialects.openai_completions.parse_request import parse_request
-from ampproxy.dialects.openai_completions.render_request import render_request
+from collections.abc import Callable, Mapping
+
+from ampproxy.dialects.base import AnswerContext, Rendered, Target, anyhow
+from ampproxy.dialects.openai import OpenAIDialect
+from ampproxy.dialects.openai_completions.passthrough import PASSTHROUGH
+from ampproxy.dialects.openai_completions.request_in import parse_request
+from ampproxy.dialects.openai_completions.request_out import render_request
 from ampproxy.dialects.openai_completions.response import parse_response, render_response
-from ampproxy.dialects.openai_completions.stream_parser import CompletionsStreamParser
-from ampproxy.dialects.openai_completions.stream_renderer import CompletionsStreamRenderer
+from ampproxy.dialects.openai_completions.stream_in import CompletionsStreamParser
+from ampproxy.dialects.openai_completions.stream_out import CompletionsStreamRenderer
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.events import ChatResponse
 from ampproxy.model.request import ChatRequest
@@ -20,6 +23,9 @@ class CompletionsDialect(OpenAIDialect):
     """See :class:`~ampproxy.dialects.base.Dialect`."""
 
     name = COMPLETIONS
+    passthrough = PASSTHROUGH
+    #: The answer's renderer repeats the prompt.
+    harmless: Mapping[str, Callable[[bytes], bool]] = {"echo": anyhow}
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None
@@ -46,3 +52,6 @@ class CompletionsDialect(OpenAIDialect):
     def stream_renderer(self, context: AnswerContext) -> CompletionsStreamRenderer:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
         return CompletionsStreamRenderer(context)
+
+
+DIALECT = CompletionsDialect()

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects._common import Members, encode, loads, read_answer, without_nulls
-from ampproxy.dialects._openai import chat_usage, chat_usage_body, error_from, not_an_answer
 from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import Members, encode, loads, read_answer, without_nulls
+from ampproxy.dialects.openai import chat_usage, chat_usage_body, error_from, not_an_answer
 from ampproxy.dialects.openai_completions.wire import (
     ChoiceWire,
     answer_id,

@@ -7,9 +7,9 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects._common import LONGEST_ID, loads
-from ampproxy.dialects._openai import FINISH, FINISH_WORDS
 from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import LONGEST_ID, loads
+from ampproxy.dialects.openai import FINISH, FINISH_WORDS
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.events import Finished, TokenLogprob
 from ampproxy.model.parts import Text

@@ -10,14 +10,24 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects._openai import OpenAIDialect
-from ampproxy.dialects.base import AnswerContext, Rendered, StreamParser, StreamRenderer, Target
-from ampproxy.dialects.openai_responses import parse_request, render_request, stream_renderer
+from collections.abc import Callable, Mapping
+
+from ampproxy.dialects.base import (
+    AnswerContext,
+    Rendered,
+    StreamParser,
+    StreamRenderer,
+    Target,
+    anyhow,
+    saying,
+)
+from ampproxy.dialects.openai import OpenAIDialect
+from ampproxy.dialects.openai_responses import request_in, request_out, stream_out
 from ampproxy.dialects.openai_responses import response as answers
-from ampproxy.dialects.openai_responses.passthrough import without_foreign_proofs
+from ampproxy.dialects.openai_responses.passthrough import PASSTHROUGH, without_foreign_proofs
 from ampproxy.dialects.openai_responses.state import require_self_contained, self_contained, stored_state
-from ampproxy.dialects.openai_responses.stream_parser import ResponsesStreamParser
-from ampproxy.dialects.openai_responses.stream_renderer import ResponsesStreamRenderer
+from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
+from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.events import ChatResponse, WireError
 from ampproxy.model.request import ChatRequest
@@ -54,16 +64,24 @@ class ResponsesDialect(OpenAIDialect):
     """Provides :class:`~ampproxy.dialects.base.Dialect`, which documents the methods."""
 
     name = RESPONSES
+    passthrough = PASSTHROUGH
+    harmless: Mapping[str, Callable[[bytes], bool]] = {
+        "store": saying(b"false"),
+        "background": saying(b"false"),
+        "truncation": saying(b'"disabled"', b'"auto"'),
+        "prompt_cache_retention": anyhow,
+        "stream_options": anyhow,
+    }
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None
     ) -> ChatRequest:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return parse_request.parse_request(body, model, stream)
+        return request_in.parse_request(body, model, stream)
 
     def render_request(self, request: ChatRequest, target: Target) -> Rendered:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return render_request.render_request(request, target)
+        return request_out.render_request(request, target)
 
     def parse_response(self, body: bytes) -> ChatResponse:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
@@ -83,9 +101,16 @@ class ResponsesDialect(OpenAIDialect):
 
     def error_event(self, error: WireError) -> bytes:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
-        return stream_renderer.error_event(error)
+        return stream_out.error_event(error)
 
     def count_request(self, body: bytes, model: str) -> bytes:
         """See :class:`~ampproxy.dialects.base.Dialect`: what ``POST /responses/input_tokens`` takes."""
         unwanted = (members(body) or {}).keys() - COUNTED
         return remove_members(body, frozenset(unwanted))
+
+    def for_others(self, request: ChatRequest) -> ChatRequest:
+        """See :func:`~ampproxy.dialects.openai_responses.state.self_contained`."""
+        return self_contained(request)
+
+
+DIALECT = ResponsesDialect()

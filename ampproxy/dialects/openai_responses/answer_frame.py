@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ampproxy.dialects._common import encode, loads
-from ampproxy.dialects._openai import error_object
 from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import encode, loads
+from ampproxy.dialects.openai import error_object
 from ampproxy.dialects.openai_responses.usage import usage_object
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.events import FinishReason, Usage, WireError

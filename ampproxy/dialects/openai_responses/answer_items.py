@@ -12,8 +12,8 @@ from typing import ClassVar
 
 import msgspec
 
-from ampproxy.dialects._common import NULL, to_raw
-from ampproxy.dialects.openai_responses.parse_items import reasoning_of
+from ampproxy.dialects.common import NULL, to_raw
+from ampproxy.dialects.openai_responses.items_in import reasoning_of
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
     AnswerPart,

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects._common import NULL, Members, encode, items, loads, members, raw_text, to_raw
-from ampproxy.dialects.openai_responses.fields import first, is_string
-from ampproxy.dialects.openai_responses.parse_request import INCLUDE_PROOFS
+from ampproxy.dialects.common import NULL, Members, encode, items, loads, members, raw_text, to_raw
+from ampproxy.dialects.json import first, is_string
+from ampproxy.dialects.openai_responses.request_in import INCLUDE_PROOFS
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
 

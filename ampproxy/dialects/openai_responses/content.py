@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from ampproxy.dialects._common import bad_request
-from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
+from ampproxy.dialects.common import bad_request
+from ampproxy.dialects.json import Fields, is_string, put, read
+from ampproxy.dialects.urls import file_source, source_of
 from ampproxy.model.base import CHAT, RESPONSES, Json
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, part_kind
 from ampproxy.model.parts import (
     Audio,
     Document,
@@ -79,7 +80,7 @@ def _parse_image(fields: Fields, extras: dict[str, Json]) -> Part:
     url, file = fields.take("image_url", str), fields.take("file_id", str)
     if url is None and file is None:
         bad_request(fields.at, "It needs `image_url` or `file_id`.")
-    source = parse_url(url) if url is not None else FileId(RESPONSES, file or "")
+    source = source_of(url) if url is not None else FileId(RESPONSES, file or "")
     return Image(source, detail, extras=fields.left)
 
 
@@ -89,9 +90,9 @@ def _parse_file(fields: Fields, extras: dict[str, Json]) -> Part:
     file = fields.take("file_id", str)
     source: Source
     if data is not None:
-        source = parse_url(data) if data.startswith("data:") else Inline("application/pdf", data)
+        source = file_source(data)
     elif url is not None:
-        source = parse_url(url)
+        source = source_of(url)
     elif file is not None:
         source = FileId(RESPONSES, file)
     else:
@@ -116,17 +117,6 @@ _PARTS: dict[str, Callable[[Fields, dict[str, Json]], Part]] = {
 }
 
 
-def parse_url(url: str) -> Source:
-    """A ``data:`` URL's bytes, or a link."""
-    head, comma, data = url.partition(",")
-    if not comma or not head.startswith("data:"):
-        return Link(url)
-    media, _, coding = head[5:].rpartition(";")
-    if coding.strip() != "base64":
-        return Link(url)
-    return Inline(media.partition(";")[0] or "application/octet-stream", data)
-
-
 #: A content part that could be said, or the reason why not.
 Said: TypeAlias = "dict[str, Any] | Json | Loss"
 
@@ -146,7 +136,7 @@ def say_input(part: Part, path: str, *, native: bool) -> Said:
         return say(part, path, native)
     if isinstance(part, Opaque) and part.dialect == RESPONSES:
         return part.raw
-    kind = "opaque" if isinstance(part, Opaque) else type(part).__name__.lower()
+    kind = part_kind(part)
     return Loss(kind, path, f"Responses has no place for this part here: {kind}.")
 
 
@@ -162,7 +152,7 @@ def _say_image(part: Image, path: str, native: bool) -> Said:
     elif isinstance(part.source, FileId) and part.source.vendor in _OUR_FILES:
         said["file_id"] = part.source.id
     else:
-        return Loss("file_id", path, "The image is a file that another vendor keeps.")
+        return Loss("file", path, "The image is a file that another vendor keeps.")
     return {**said, **_own(part.extras, native)}
 
 
@@ -179,7 +169,7 @@ def _say_document(part: Document, path: str, native: bool) -> Said:
     elif source.vendor in _OUR_FILES:
         said["file_id"] = source.id
     else:
-        return Loss("file_id", path, "The document is a file that another vendor keeps.")
+        return Loss("file", path, "The document is a file that another vendor keeps.")
     return {**said, **_own(part.extras, native)}
 
 

@@ -1,4 +1,4 @@
-"""Thinking of other vendors in a request that passes through untranslated.
+"""What must be known of Responses where bytes pass.
 
 A thread that another vendor answered carries that vendor's thinking: with its proof, marked, in
 ``encrypted_content``, or with none. This vendor refuses the one, and where nothing is stored it looks
@@ -7,13 +7,24 @@ for the other in vain (404). Both are taken out of the bytes, all else keeps its
 
 from __future__ import annotations
 
-from ampproxy.dialects import _proof
-from ampproxy.dialects._common import NULL, Members, encode, items, loads, members, to_raw
-from ampproxy.dialects.openai_responses.fields import first
+import re
+from functools import partial
+
+from ampproxy.catalog.families import Families
+from ampproxy.dialects.base import EventStream, Passthrough
+from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
+from ampproxy.dialects.fastpath import NamedFastPath
+from ampproxy.dialects.json import first
+from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage
+from ampproxy.dialects.openai_responses.repairs import ResponsesRules
+from ampproxy.dialects.proof import MARK, unseal
+from ampproxy.dialects.shown import flat, shown_by
+from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
 
-_MARK = _proof.MARK.encode()
+_MARK = MARK.encode()
 _REASONING = b'"reasoning"'
 _TRUE, _FALSE = Json(b"true"), Json(b"false")
 
@@ -55,16 +66,16 @@ def _suspicious(item: Json) -> bool:
 
 def _own(item: Json, path: str, losses: list[Loss], *, stored: bool) -> Json | None:
     """The item as this vendor may see it; the same object where it may see it as it is."""
-    fields: Members = members(item, path)
+    fields = members(item, path)
     proof = loads(fields.get("encrypted_content", NULL))
     if not isinstance(proof, str):
         if loads(fields.get("type", NULL)) != "reasoning" or stored:
             return item
         losses.append(Loss("reasoning", path, "The thinking came without its proof."))
         return None
-    if not proof.startswith(_proof.MARK):
+    if not proof.startswith(MARK):
         return item
-    sealed = _proof.unseal(proof, RESPONSES)
+    sealed = unseal(proof, RESPONSES)
     if sealed.vendor != RESPONSES:
         losses.append(Loss("foreign_proof", path, f"The proof of this thinking is {sealed.vendor}'s."))
         return None
@@ -72,3 +83,58 @@ def _own(item: Json, path: str, losses: list[Loss], *, stored: bool) -> Json | N
     if sealed.item is not None:
         fields["id"] = to_raw(sealed.item)
     return to_raw(fields)
+
+
+def usage_of(usage: Members) -> Usage:
+    """``input_tokens`` and ``output_tokens``."""
+    return openai_usage(usage, "input_tokens", "output_tokens")
+
+
+def _answer_usage(answer: Members) -> Usage | None:
+    told = inner(answer, "usage")
+    return usage_of(told) if told else None
+
+
+def _is_answer(answer: Members) -> bool:
+    return has_list(answer, "output", may_be_empty=True)
+
+
+class ResponsesMonitor(StreamMonitor):
+    """Looks for the events that end an answer, and its usage."""
+
+    __slots__ = ()
+    read = staticmethod(usage_of)
+
+    def look(self, kind: str, values: Members) -> bool:
+        """See :meth:`StreamMonitor.look`."""
+        if kind in ("response.completed", "response.incomplete", "response.failed"):
+            self.learn(inner(values, "response").get("usage", NULL))
+            self.close()
+        elif kind == "error":
+            self.close()
+        return bool(kind)
+
+
+_DELTA = re.compile(rb"event: response\.[a-z_.]+\.delta\ndata: \{")
+
+
+def _foreign(
+    body: bytes, model: str, families: Families | None, *, cleaned: bool
+) -> tuple[bytes, tuple[Loss, ...]]:
+    return without_foreign_proofs(body)
+
+
+PASSTHROUGH = Passthrough(
+    events=EventStream(
+        monitor=ResponsesMonitor,
+        fast_path=lambda model: NamedFastPath(_DELTA),
+        keepalive=b": keep-alive\n\n",
+    ),
+    usage=_answer_usage,
+    is_answer=_is_answer,
+    traces=(_REASONING,),
+    own=_foreign,
+    rules=ResponsesRules,
+    declared=partial(declared, flat_names),
+    shown=shown_by(flat),
+)

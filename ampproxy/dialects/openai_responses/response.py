@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from ampproxy.dialects._common import bad_answer
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.openai_responses.stream_parser import ResponsesStreamParser
-from ampproxy.dialects.openai_responses.stream_renderer import ResponsesStreamRenderer
+from ampproxy.dialects.common import bad_answer
+from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
+from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.model.events import ChatResponse, Event, PartOpened
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.parts import Reasoning, Sealed

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ampproxy.dialects._unsaid import is_harmless
+from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.parts import Opaque, Part, Text

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ampproxy.dialects._common import encode
+from ampproxy.dialects.common import encode
 from ampproxy.model.base import Json
 from ampproxy.model.events import TokenLogprob
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ampproxy.dialects._common import Losses, Names, bad_request, loads, members, to_raw
-from ampproxy.dialects._schema import is_strict
-from ampproxy.dialects.openai_responses.fields import Fields, is_string, put, read
+from ampproxy.dialects.common import Losses, Names, bad_request, loads, members, to_raw
+from ampproxy.dialects.json import Fields, is_string, put, read
+from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
@@ -132,7 +132,7 @@ def say_tools(request: ChatRequest, names: Names, losses: Losses) -> list[dict[s
             said.append(_DECLARED[hosted.kind])
             if set(loads(hosted.raw, {}) or {}) - {"type", "name", "cache_control"}:
                 why = f"The options of {hosted.kind} are spelled otherwise in Responses and were left out."
-                losses("hosted_tool_options", f"hosted[{number}]", why)
+                losses("hosted_settings", f"hosted[{number}]", why)
         else:
             losses("hosted_tool", f"hosted[{number}]", f"Responses has no tool like {hosted.kind}.")
     return said

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects._openai import total_input, usage_of
+from ampproxy.dialects.openai import total_input, usage_of
 from ampproxy.model.events import Usage
 
 

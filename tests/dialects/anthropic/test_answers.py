@@ -6,9 +6,9 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects._proof import place_of, unseal
 from ampproxy.dialects.anthropic import AnthropicDialect
 from ampproxy.dialects.base import ModelInfo
+from ampproxy.dialects.proof import place_of, unseal
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import Candidate, ChatResponse, Finished, Usage, WireError

@@ -7,12 +7,12 @@ import unittest
 from collections.abc import Iterator
 from typing import Any
 
-from ampproxy.dialects._proof import MARK
 from ampproxy.dialects.anthropic import AnthropicDialect
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.gemini import GeminiDialect
 from ampproxy.dialects.openai_chat import ChatDialect
 from ampproxy.dialects.openai_responses import ResponsesDialect
+from ampproxy.dialects.proof import MARK
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.events import ChatResponse, Event
 from ampproxy.model.fold import fold

@@ -17,7 +17,18 @@ from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.request import ChatRequest
 from tests import strategies
 
-MODELS = ("claude-haiku-4-5-20251001", "claude-opus-4-6", "claude-opus-4-7", "claude-3-haiku-20240307", "x")
+MODELS = (
+    "claude-haiku-4-5-20251001",
+    "claude-opus-4-6",
+    "claude-opus-4-7",
+    "claude-opus-5",
+    "claude-haiku-5-5",
+    "claude-sonnet-5-5",
+    "claude-opus-5-5",
+    "claude-fable-5-2",
+    "claude-3-haiku-20240307",
+    "x",
+)
 
 
 class _Trusting:

@@ -6,8 +6,8 @@ import json
 import unittest
 from typing import Any
 
-from ampproxy.dialects._proof import unseal
 from ampproxy.dialects.anthropic import AnthropicDialect, AnthropicStreamParser, AnthropicStreamRenderer
+from ampproxy.dialects.proof import unseal
 from ampproxy.errors import TruncatedStream
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.events import (

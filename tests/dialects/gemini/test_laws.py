@@ -7,8 +7,8 @@ import re
 import unittest
 from typing import Any
 
-from ampproxy.dialects._schema import raise_gemini
 from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.gemini.schema import raise_gemini
 from ampproxy.model.base import Json
 from ampproxy.model.events import ChatResponse
 from tests.dialects.laws import VECTORS, DialectLaws, plain

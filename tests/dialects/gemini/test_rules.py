@@ -17,6 +17,10 @@ from tests.dialects.laws import VECTORS, quick
 
 DIALECT = GeminiDialect()
 MODELS = (
+    "gemini-4-neon",
+    "gemini-4-argon",
+    "gemini-3.8-flash",
+    "gemini-pro-latest",
     "gemini-3-flash-preview",
     "gemini-3-pro-preview",
     "gemini-2.5-pro",

@@ -10,9 +10,9 @@ import pytest
 from google import genai
 from google.genai import _api_client, errors, types
 
-from ampproxy.dialects._proof import unseal
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.gemini import GeminiDialect
+from ampproxy.dialects.proof import unseal
 from ampproxy.model.events import Candidate, ChatResponse, Finished, Usage, WireError
 from ampproxy.model.fold import unfold
 from ampproxy.model.parts import Image, Inline, Reasoning, Sealed, Text, ToolCall, ToolResult

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.gemini import GeminiDialect
-from ampproxy.dialects.gemini.stream_parser import ArrayReader
+from ampproxy.dialects.gemini.stream_in import ArrayReader
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.events import (
     Completed,

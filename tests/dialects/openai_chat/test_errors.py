@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unittest
 
-from ampproxy.dialects import _openai
+from ampproxy.dialects import openai
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.openai_chat import ChatDialect
 from ampproxy.errors import STATUS
@@ -116,12 +116,12 @@ class Counting(unittest.TestCase):
             "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 10, "audio_tokens": 3},
             "completion_tokens_details": {"reasoning_tokens": 5},
         }
-        usage = _openai.chat_usage(body)
+        usage = openai.chat_usage(body)
         self.assertEqual((usage.input, usage.cache_read, usage.cache_write), (30, 60, 10))
-        self.assertEqual(_openai.chat_usage_body(usage, extras=True), body)
+        self.assertEqual(openai.chat_usage_body(usage, extras=True), body)
 
     def test_odd_counts(self) -> None:
         """Counts that cannot be (more cached than sent, nulls, text) do not break an answer."""
-        usage = _openai.chat_usage({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 9}})
+        usage = openai.chat_usage({"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 9}})
         self.assertEqual((usage.input, usage.cache_read), (0, 5))
-        self.assertEqual(_openai.chat_usage({"prompt_tokens": None, "completion_tokens": "7"}).output, 0)
+        self.assertEqual(openai.chat_usage({"prompt_tokens": None, "completion_tokens": "7"}).output, 0)

@@ -92,7 +92,7 @@ class Answers(unittest.TestCase):
         self.assertEqual(texts, ["Hi", " you", ""])
         self.assertEqual(found[-2]["choices"][0]["finish_reason"], "stop")
         self.assertEqual((found[-1]["choices"], found[-1]["usage"]["completion_tokens"]), ([], 4))
-        self.assertEqual([loss.kind for loss in renderer.losses], ["reasoning", "toolcall"])
+        self.assertEqual([loss.kind for loss in renderer.losses], ["reasoning", "tool_call"])
 
     def test_no_usage_unless_asked(self) -> None:
         """A client that did not ask for usage gets no chunk without choices."""

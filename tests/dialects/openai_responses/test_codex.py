@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ampproxy.dialects import _proof
+from ampproxy.dialects import proof
 from ampproxy.dialects.openai_responses import without_foreign_proofs
 from ampproxy.dialects.openai_responses.codex import REFUSED, constrain
 from ampproxy.errors import ClientFault
@@ -76,8 +76,8 @@ def reasoning(proof: str) -> str:
 
 def test_foreign_proofs_do_not_pass():
     """A thread that another vendor answered before goes on here without that vendor's proofs."""
-    foreign = _proof.seal("", Sealed("anthropic", "c2ln"))
-    own = _proof.seal("", Sealed("openai-responses", "gAAAA", "rs_real"))
+    foreign = proof.seal("", Sealed("anthropic", "c2ln"))
+    own = proof.seal("", Sealed("openai-responses", "gAAAA", "rs_real"))
     call = '{"type":"function_call","call_id":"c","name":"f","arguments":"{\\"n\\": 1.0}"}'
     source = f'{{"model":"m","input":[{reasoning(foreign)},{call},{reasoning(own)},{reasoning("gBBB")}]}}'
     body, losses = without_foreign_proofs(source.encode())

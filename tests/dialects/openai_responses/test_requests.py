@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from ampproxy.dialects import _proof
-from ampproxy.dialects._schema import is_strict
+from ampproxy.dialects import proof
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.openai_responses import ResponsesDialect, require_self_contained, self_contained
+from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (
@@ -195,7 +195,7 @@ def test_strict_is_the_default():
 def test_proofs_of_others_are_told_apart():
     """A proof that we marked is its vendor's again, whatever item it came in."""
     foreign = Sealed("anthropic", "c2ln")
-    item = {"type": "reasoning", "id": "rs_9", "summary": [], "encrypted_content": _proof.seal("", foreign)}
+    item = {"type": "reasoning", "id": "rs_9", "summary": [], "encrypted_content": proof.seal("", foreign)}
     request = parse(input=[item, {"role": "assistant", "content": "x"}])
     assert request.turns[0].parts[0] == Reasoning("", foreign, redacted=True)
 
@@ -370,7 +370,7 @@ def test_tools():
     assert body["parallel_tool_calls"] is False
     assert search == {"type": "web_search"}
     kinds = [loss.kind for loss in rendered.losses]
-    assert kinds == ["cache_control", "strict", "hosted_tool_options", "hosted_tool"]
+    assert kinds == ["cache_control", "strict", "hosted_settings", "hosted_tool"]
 
 
 def test_limits_and_what_has_no_place():
@@ -378,7 +378,7 @@ def test_limits_and_what_has_no_place():
     sampling = Sampling(max_tokens=1, temperature=0.5, top_p=0.9, top_k=5, stop=("x",), seed=1, candidates=2)
     body, losses = say(chat(user(Text("x")), sampling=sampling))
     assert (body["max_output_tokens"], body["temperature"], body["top_p"]) == (16, 0.5, 0.9)
-    assert losses == {"max_tokens", "top_k", "stop", "seed", "n"}
+    assert losses == {"max_tokens", "top_k", "stop", "seed", "candidates"}
     body, losses = say(chat(user(Text("x")), sampling=sampling), Target("gpt-5", sampling=False))
     assert not {"temperature", "top_p"} & set(body)
     assert {"temperature", "top_p"} <= losses

@@ -1,0 +1,119 @@
+"""Cleaning a request of one of Amp's clients before any account sees it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ampproxy.wire.json import remove_members, replace_members, string
+
+#: A feature that an account of the user's own rarely has; Amp's own accounts do, so its clients ask.
+_FOREIGN_BETAS = frozenset(("context-1m-2025-08-07",))
+
+_SIGNATURE = frozenset(("signature",))
+_Raw = msgspec.Raw
+
+
+class _Body(msgspec.Struct):
+    messages: list[_Raw] = []
+
+
+class _Message(msgspec.Struct):
+    role: _Raw = _Raw(b"null")
+    content: _Raw = _Raw(b"null")
+
+
+class _Block(msgspec.Struct):
+    type: _Raw = _Raw(b"null")
+    signature: _Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_body = msgspec.json.Decoder(_Body)
+_message = msgspec.json.Decoder(_Message)
+_block = msgspec.json.Decoder(_Block)
+_list = msgspec.json.Decoder(list[_Raw])
+
+
+def clean_beta(value: str) -> str:
+    """An ``anthropic-beta`` header without what only Amp's own accounts have; may become empty."""
+    features = [feature.strip() for feature in value.split(",")]
+    if _FOREIGN_BETAS.isdisjoint(features):
+        return value
+    return ",".join(feature for feature in features if feature and feature not in _FOREIGN_BETAS)
+
+
+def clean_request(body: bytes) -> bytes:
+    """Take out of a request what its vendor would refuse; an unchanged body is the same object.
+
+    Anthropic checks the ``signature`` of every thinking block that comes back. Amp's clients return
+    blocks as they got them: those without a signature are removed, as is the ``signature`` that
+    tool calls were given (see :class:`~ampproxy.dialects.anthropic.repairs.AnthropicRules`). A message that
+    consisted of nothing else goes as a whole, since a message must not be empty. Broken
+    bodies come back as they are: the one who parses them says what is wrong.
+    """
+    if not _suspicious(body):
+        return body
+    try:
+        messages = _body.decode(body).messages
+        cleaned = [_clean_message(message) for message in messages]
+        if all(new is old for new, old in zip(cleaned, messages, strict=True)):
+            return body
+        kept = b",".join(message for message in cleaned if message is not None)
+        return replace_members(body, {"messages": b"[" + kept + b"]"})
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return body
+
+
+def _suspicious(body: bytes) -> bool:
+    """Whether ``"thinking"`` stands as a value (a block's type) or ``"signature"`` anywhere."""
+    # Whether at all is asked from the end: in large bodies that search is several times faster.
+    if body.rfind(b'"signature"') >= 0:
+        return True
+    if body.rfind(b'"thinking"') < 0:
+        return False
+    at = body.find(b'"thinking"')
+    while at >= 0:
+        end = at + 10
+        if body[end : end + 16].lstrip()[:1] != b":":
+            return True
+        at = body.find(b'"thinking"', end)
+    return False
+
+
+def _clean_message(raw: _Raw) -> _Raw | None:
+    """The message itself if nothing is to be done; ``None`` if nothing of it is left."""
+    if not _is_object(raw):
+        return raw
+    message = _message.decode(raw)
+    content = bytes(message.content)
+    if bytes(message.role) != b'"assistant"' or not content.startswith(b"[") or not _suspicious(content):
+        return raw
+    blocks = _list.decode(content)
+    cleaned = [new for block in blocks if (new := _clean_block(block)) is not None]
+    if len(cleaned) == len(blocks) and all(new is old for new, old in zip(cleaned, blocks, strict=True)):
+        return raw
+    if not cleaned:
+        return None
+    return _Raw(replace_members(raw, {"content": b"[" + b",".join(cleaned) + b"]"}))
+
+
+def _clean_block(raw: _Raw) -> _Raw | None:
+    if not _is_object(raw):
+        return raw
+    block = _block.decode(raw)
+    kind = bytes(block.type)
+    if kind == b'"thinking"' and not _signed(block.signature):
+        return None
+    if kind == b'"tool_use"' and block.signature is not msgspec.UNSET:
+        return _Raw(remove_members(raw, _SIGNATURE))
+    return raw
+
+
+def _signed(signature: _Raw | msgspec.UnsetType) -> bool:
+    if signature is msgspec.UNSET:
+        return False
+    text = string(signature)
+    return text is not None and bool(text.strip())
+
+
+def _is_object(raw: _Raw) -> bool:
+    return bytes(memoryview(raw)[:1]) == b"{"

@@ -1,0 +1,85 @@
+"""What must be known of Messages where bytes pass."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from ampproxy.catalog.families import Families
+from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
+from ampproxy.dialects.anthropic.repairs import AnthropicRules
+from ampproxy.dialects.base import EventStream, Passthrough
+from ampproxy.dialects.fastpath import NamedFastPath
+from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
+from ampproxy.dialects.shown import flat, shown_by
+from ampproxy.dialects.tool_names import declared, flat_names
+from ampproxy.model.events import Usage
+from ampproxy.model.loss import Loss
+
+_DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
+
+
+def usage_of(usage: Members) -> Usage:
+    """Anthropic's classes are ours."""
+    details = inner(usage, "output_tokens_details")
+    return Usage(
+        count(usage, "input_tokens"),
+        count(usage, "cache_read_input_tokens"),
+        count(usage, "cache_creation_input_tokens"),
+        count(usage, "output_tokens"),
+        count(details, "thinking_tokens"),
+    )
+
+
+def _answer_usage(answer: Members) -> Usage | None:
+    told = inner(answer, "usage")
+    return usage_of(told) if told else None
+
+
+def _is_answer(answer: Members) -> bool:
+    return has_list(answer, "content", may_be_empty=True)
+
+
+class MessagesMonitor(StreamMonitor):
+    """Looks for ``message_stop``, an error and the usage."""
+
+    __slots__ = ()
+    read = staticmethod(usage_of)
+
+    def look(self, kind: str, values: Members) -> bool:
+        """See :meth:`StreamMonitor.look`."""
+        if kind == "message_start":
+            self.learn(inner(values, "message").get("usage", NULL))
+        elif kind == "message_delta":
+            self.learn(values.get("usage", NULL))
+        elif kind in ("message_stop", "error"):
+            self.close()
+        return bool(kind)
+
+
+def _own(
+    body: bytes, model: str, families: Families | None, *, cleaned: bool
+) -> tuple[bytes, tuple[Loss, ...]]:
+    # Other servers that speak this dialect issue thinking without proofs, and may want it back.
+    kept = body if cleaned or "claude" not in model.lower() else clean_request(body)
+    if kept is body:
+        return body, ()
+    return kept, (Loss("reasoning", "messages", "Thinking without its proof was left out."),)
+
+
+PASSTHROUGH = Passthrough(
+    events=EventStream(
+        monitor=MessagesMonitor,
+        fast_path=lambda model: NamedFastPath(_DELTA),
+        keepalive=b'event: ping\ndata: {"type": "ping"}\n\n',
+    ),
+    usage=_answer_usage,
+    is_answer=_is_answer,
+    traces=(b'thinking"', b'"signature"'),
+    own=_own,
+    clean=clean_request,
+    clean_headers={b"anthropic-beta": clean_beta},
+    rules=AnthropicRules,
+    declared=partial(declared, flat_names),
+    shown=shown_by(flat),
+)

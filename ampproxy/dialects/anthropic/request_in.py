@@ -1,0 +1,203 @@
+"""A Messages request, read into the vocabulary."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from ampproxy.dialects.anthropic.blocks import parse_content
+from ampproxy.dialects.common import (
+    NULL,
+    bad_request,
+    items,
+    text_of,
+    to_raw,
+)
+from ampproxy.dialects.json import Fields
+from ampproxy.model.base import ANTHROPIC, Json
+from ampproxy.model.parts import Text
+from ampproxy.model.request import (
+    LEVELS,
+    ChatRequest,
+    HostedTool,
+    Level,
+    OutputFormat,
+    Sampling,
+    Thinking,
+    Tool,
+    ToolChoice,
+    Turn,
+)
+
+_ROLES: Final = ("user", "assistant", "system")
+_MODES: Final[dict[str, str]] = {"auto": "auto", "any": "required", "tool": "named", "none": "none"}
+
+#: Beginning of a hosted tool's dated type -> what other vendors call their like of it.
+HOSTED: Final = (
+    ("web_search_", "web_search"),
+    ("code_execution_", "code_execution"),
+    ("web_fetch_", "url_context"),
+)
+
+
+def parse_request(body: bytes, model: str | None = None, stream: bool | None = None) -> ChatRequest:
+    """Read a request.
+
+    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
+    """
+    top = Fields(body, nulls=False)
+    asked = top.take("model", str)
+    if model is None and not asked:
+        bad_request("model", "It is required.")
+    fields: dict[str, Any] = {}
+    for read in (_thinking_and_output, _tools, _choice, _metadata):
+        fields.update(read(top))
+    return ChatRequest(
+        dialect=ANTHROPIC,
+        model=model or asked or "",
+        turns=_turns(top.need_raw("messages")),
+        system=_system(top.take_raw("system")),
+        sampling=Sampling(
+            max_tokens=top.take("max_tokens", int),
+            temperature=top.take("temperature", float),
+            top_p=top.take("top_p", float),
+            top_k=top.take("top_k", int),
+            stop=top.take("stop_sequences", tuple[str, ...]) or (),
+        ),
+        stream=_stream(top.take("stream", bool), stream),
+        service_tier=top.take("service_tier", str),
+        **fields,
+        # Last: what nobody took.
+        extras=top.left,
+    )
+
+
+def _stream(said: bool | None, path: bool | None) -> bool:
+    return bool(said) if path is None else path
+
+
+def _system(raw: Json | None) -> tuple[Text, ...]:
+    if raw is None:
+        return ()
+    parts = parse_content(raw, "system")
+    for number, part in enumerate(parts):
+        if not isinstance(part, Text):
+            bad_request(f"system[{number}]", "Only text blocks are valid here.")
+    return tuple(part for part in parts if isinstance(part, Text) and part.text)
+
+
+def _turns(raw: Json) -> tuple[Turn, ...]:
+    return tuple(
+        _turn(message, f"messages[{number}]") for number, message in enumerate(items(raw, "messages"))
+    )
+
+
+def _turn(raw: Json, at: str) -> Turn:
+    message = Fields(raw, at)
+    role = message.need("role", str)
+    if role not in _ROLES:
+        bad_request(f"{at}.role", "Expected 'user', 'assistant' or 'system'.")
+    content = message.need_raw("content")
+    return Turn(cast(Any, role), tuple(parse_content(content, message.path("content"))), message.said())
+
+
+# ------------------------------------------------------------------------------ thinking, output
+
+
+def _thinking_and_output(top: Fields) -> dict[str, Any]:
+    """``thinking`` and ``output_config``, which tell one wish together.
+
+    The client's own words stay in ``extras["thinking"]`` (``null``: it named an effort and nothing
+    else), for a vendor of the same dialect: see :mod:`ampproxy.dialects.anthropic.thinking`.
+    """
+    config = top.take_object("output_config") or Fields(b"{}")
+    effort = config.take("effort", str)
+    level: Level | None = effort if effort in LEVELS else None
+    if effort and level is None:
+        config.left["effort"] = to_raw(effort)
+    formats = config.take_object("format")
+    if formats is None or not formats.left:
+        formats = top.take_object("output_format")
+    if config.left:
+        top.left["output_config"] = to_raw(config.left)
+    thinking = read_thinking(top.left.get("thinking"), level)
+    if thinking is not None and "thinking" not in top.left:
+        top.left["thinking"] = NULL
+    return {"thinking": thinking, "output": _format(formats)}
+
+
+def read_thinking(raw: Json | None, level: Level | None) -> Thinking | None:
+    """What a ``thinking`` member and an effort wish together.
+
+    :raises ampproxy.errors.ClientFault: a member has the wrong type.
+    """
+    if raw is None or raw == NULL:
+        return Thinking("level", level=level) if level else None
+    said = Fields(raw, "thinking", nulls=False)
+    kind = said.need("type", str)
+    display = said.take("display", str)
+    show = None if display is None else display != "omitted"
+    if kind in ("disabled", "between_tools"):
+        return Thinking("off", level=level)
+    if kind == "enabled":
+        budget = said.take("budget_tokens", int)
+        # Models that take a budget show their thinking unless they are told not to.
+        shown = show is not False
+        return Thinking("budget" if budget is not None else "auto", budget, level, shown)
+    return Thinking("level" if level else "auto", level=level, show=show)
+
+
+def _format(said: Fields | None) -> OutputFormat | None:
+    if said is None or text_of(said.left.get("type", NULL)) != "json_schema":
+        return None
+    return OutputFormat("schema", said.need_raw("schema"))
+
+
+# ------------------------------------------------------------------------------------------ tools
+
+
+def _tools(top: Fields) -> dict[str, Any]:
+    tools: list[Tool] = []
+    hosted: list[HostedTool] = []
+    for number, raw in enumerate(items(top.take_raw("tools") or Json(b"[]"), "tools")):
+        at = f"tools[{number}]"
+        tool = Fields(raw, at, nulls=False)
+        kind = text_of(tool.take_raw("type") or NULL) or "custom"
+        if kind != "custom":
+            hosted.append(HostedTool(_hosted_kind(kind), ANTHROPIC, raw))
+            continue
+        tools.append(
+            Tool(
+                tool.need("name", str),
+                tool.take("description", str),
+                tool.take_raw("input_schema"),
+                tool.take("strict", bool),
+                cache=tool.take_raw("cache_control"),
+                extras=tool.left,
+            )
+        )
+    return {"tools": tuple(tools), "hosted": tuple(hosted)}
+
+
+def _hosted_kind(kind: str) -> str:
+    return next((common for prefix, common in HOSTED if kind.startswith(prefix)), kind)
+
+
+def _choice(top: Fields) -> dict[str, Any]:
+    said = top.take_object("tool_choice")
+    if said is None:
+        return {}
+    mode = _MODES.get(said.need("type", str))
+    if mode is None:
+        bad_request("tool_choice.type", "Expected 'auto', 'any', 'tool' or 'none'.")
+    name = said.need("name", str) if mode == "named" else None
+    single = said.take("disable_parallel_tool_use", bool)
+    return {"choice": ToolChoice(cast(Any, mode), name), "parallel": None if single is None else not single}
+
+
+def _metadata(top: Fields) -> dict[str, Any]:
+    said = top.take_object("metadata") or Fields(b"{}")
+    user = said.take("user_id", str)
+    return {
+        "user": user,
+        "metadata": {name: text for name, raw in said.left.items() if (text := text_of(raw)) is not None},
+    }

@@ -1,0 +1,301 @@
+"""A stream of Messages, read into events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from ampproxy.dialects.anthropic.errors import read_error
+from ampproxy.dialects.anthropic.response import answer_part, start_of
+from ampproxy.dialects.anthropic.usage import ends, merged, read_finish, read_usage
+from ampproxy.dialects.common import (
+    NULL,
+    Members,
+    bad_answer,
+    encode,
+    is_object,
+    loads,
+    no_answer,
+    read_answer,
+    to_raw,
+    without_nulls,
+)
+from ampproxy.dialects.proof import unseal
+from ampproxy.errors import TruncatedStream, UpstreamFault
+from ampproxy.model.base import ANTHROPIC, Json
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    PartClosed,
+    PartExtras,
+    PartOpened,
+    Ping,
+    Proof,
+    UsageReport,
+    WireError,
+)
+from ampproxy.model.parts import Opaque, Reasoning, Text, ToolCall
+from ampproxy.wire.sse import EventReader, EventTooLargeError
+
+
+class _Delta(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+    partial_json: str | None = None
+    thinking: str | None = None
+    signature: str | None = None
+    citation: Json = NULL
+
+
+class _Block(msgspec.Struct):
+    """``content_block_delta``, by far the commonest event: only what it has."""
+
+    type: str
+    index: int = -1
+    delta: _Delta | None = None
+
+
+class _Wire(msgspec.Struct):
+    """Any other event."""
+
+    type: str
+    index: int = -1
+    # Not optional: msgspec reads a union with Raw as ``null`` alone.
+    delta: Json = NULL
+    content_block: Json = NULL
+    message: Json = NULL
+    usage: Json = NULL
+
+
+_BLOCK: Final = msgspec.json.Decoder(_Block)
+_WIRE: Final = msgspec.json.Decoder(_Wire)
+_MEMBERS: Final = msgspec.json.Decoder(Members)
+
+
+def _block(data: bytes) -> _Block:
+    """A delta, by the short way if it is in order.
+
+    :raises ampproxy.errors.UpstreamFault: it is not valid.
+    """
+    try:
+        return _BLOCK.decode(data)
+    except (ValueError, RecursionError):
+        return read_answer(_BLOCK, data, "event")
+
+
+class _Open:
+    """A block while it grows: what must wait for its end."""
+
+    __slots__ = ("citations", "input", "opaque", "part", "signature")
+
+    def __init__(self, part: Any, opaque: Members | None) -> None:
+        self.part = part
+        self.opaque = opaque
+        self.signature: list[str] = []
+        self.citations: list[Json] = []
+        self.input: list[str] = []
+
+
+class AnthropicStreamParser:
+    """Bytes of a Messages stream in, events out (:class:`~ampproxy.dialects.base.StreamParser`)."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader()
+        self._open: dict[int, _Open] = {}
+        self._usage: Members = {}
+        self._began = False
+        self._finished = False
+        self._over = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes; give the events that are complete."""
+        if self._over:
+            return []
+        try:
+            wire = self._reader.feed(data)
+        except EventTooLargeError as problem:
+            return self._fail(bad_answer(str(problem)).error)
+        return self._events(wire)
+
+    def end(self) -> list[Event]:
+        """The body ended.
+
+        :raises ampproxy.errors.TruncatedStream: ``message_stop`` was not seen.
+        """
+        events = [] if self._over else self._events(self._reader.end())
+        if not self._over:
+            raise TruncatedStream
+        return events
+
+    def _events(self, wire: list[tuple[bytes, bytes]]) -> list[Event]:
+        out: list[Event] = []
+        for name, data in wire:
+            if self._over:
+                break
+            try:
+                if name == b"content_block_delta":
+                    self._delta(_block(data), out)
+                else:
+                    self._other(data, out)
+            except UpstreamFault as fault:
+                out += self._fail(fault.error)
+        return out
+
+    def _fail(self, error: WireError) -> list[Event]:
+        self._over = True
+        return [Failed(error)]
+
+    def _delta(self, event: _Block, out: list[Event]) -> None:
+        delta = event.delta
+        if delta is None:
+            return
+        block = self._open.get(event.index)
+        if block is None:
+            return
+        if delta.text is not None:
+            if block.opaque is None:
+                out.append(Delta(event.index, delta.text))
+        else:
+            self._rarer_delta(block, event.index, delta, out)
+
+    def _rarer_delta(self, block: _Open, index: int, delta: _Delta, out: list[Event]) -> None:
+        if delta.partial_json is not None:
+            block.input.append(delta.partial_json)
+            if block.opaque is None and delta.partial_json:
+                out.append(Delta(index, delta.partial_json))
+        elif delta.thinking is not None:
+            if delta.thinking:
+                out.append(Delta(index, delta.thinking))
+        elif delta.signature is not None:
+            block.signature.append(delta.signature)
+        elif delta.citation != NULL:
+            block.citations.append(Json(bytes(delta.citation)))
+
+    def _other(self, data: bytes, out: list[Event]) -> None:
+        event = read_answer(_WIRE, data, "event")
+        if step := _STEPS.get(event.type):
+            step(self, event, data, out)
+
+    def _started(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+        message = _members(event.message)
+        self._began = True
+        self._usage = merged({}, _members(message.pop("usage", NULL)))
+        out.append(start_of(message))
+        if self._usage:
+            out.append(UsageReport(read_usage(self._usage)))
+
+    def _block_started(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+        if event.content_block == NULL:
+            return
+        # A number that is given again is another block's: two parts of one number cannot be told apart.
+        self._close(event.index, out)
+        part = answer_part(Json(bytes(event.content_block)))
+        self._began = True
+        if isinstance(part, Opaque):
+            # Its input may come in fragments, and an opaque part has none: told when it is whole.
+            self._open[event.index] = _Open(part, _members(part.raw))
+            return
+        bare, late = _bare(part)
+        self._open[event.index] = block = _Open(part, None)
+        block.signature += [late] if isinstance(late, str) else []
+        out.append(PartOpened(event.index, bare))
+        words = part.text if isinstance(part, Text | Reasoning) else ""
+        if words:
+            out.append(Delta(event.index, words))
+
+    def _any_delta(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+        """A delta whose ``event:`` line was missing."""
+        self._delta(_block(data), out)
+
+    def _block_stopped(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+        self._close(event.index, out)
+
+    def _close(self, index: int, out: list[Event]) -> None:
+        block = self._open.pop(index, None)
+        if block is None:
+            return
+        if block.opaque is not None:
+            out.append(PartOpened(index, _whole_opaque(block.part, block.opaque, "".join(block.input))))
+        elif isinstance(block.part, ToolCall) and not any(block.input) and block.part.arguments != "{}":
+            out.append(Delta(index, block.part.arguments))
+        if signature := "".join(block.signature):
+            out.append(Proof(index, unseal(signature, ANTHROPIC)))
+        if block.citations:
+            out.append(PartExtras(index, {"citations": to_raw(block.citations)}))
+        out.append(PartClosed(index))
+
+    def _message_delta(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+        for index in list(self._open):
+            self._close(index, out)
+        if event.usage != NULL:
+            self._usage = merged(self._usage, _members(event.usage))
+            out.append(UsageReport(read_usage(self._usage)))
+        delta = _members(event.delta)
+        reason = loads(delta.get("stop_reason", b"null"))
+        sequence = loads(delta.get("stop_sequence", b"null"))
+        if isinstance(reason, str) and not self._finished:
+            self._finished = True
+            told = read_finish(reason, sequence if isinstance(sequence, str) else None, ends(delta))
+            out.append(told or Finished("stop"))
+
+    def _stopped(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+        for index in list(self._open):
+            self._close(index, out)
+        if not self._began:
+            out += self._fail(no_answer().error)
+            return
+        self._over = True
+        out.append(Completed())
+
+    def _ping(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+        out.append(Ping())
+
+    def _error(self, event: _Wire, data: bytes, out: list[Event]) -> None:
+        error = read_error(data) or WireError("internal", "The vendor reported an error and no reason.", 500)
+        out += self._fail(error)
+
+
+_Step = Callable[[AnthropicStreamParser, _Wire, bytes, list[Event]], None]
+_STEPS: Final[dict[str, _Step]] = {
+    "message_start": AnthropicStreamParser._started,
+    "content_block_start": AnthropicStreamParser._block_started,
+    "content_block_delta": AnthropicStreamParser._any_delta,
+    "content_block_stop": AnthropicStreamParser._block_stopped,
+    "message_delta": AnthropicStreamParser._message_delta,
+    "message_stop": AnthropicStreamParser._stopped,
+    "ping": AnthropicStreamParser._ping,
+    "error": AnthropicStreamParser._error,
+}
+
+
+def _members(raw: Json) -> Members:
+    """The members of an object of an event, detached from its bytes.
+
+    :raises ampproxy.errors.UpstreamFault: it is not an object.
+    """
+    if raw == NULL:
+        return {}
+    return without_nulls(read_answer(_MEMBERS, bytes(raw), "event"))
+
+
+def _bare(part: Any) -> tuple[Any, str | None]:
+    """A part as it opens, without what its deltas bring, and the signature that it opened with."""
+    if isinstance(part, Text):
+        return msgspec.structs.replace(part, text=""), None
+    if isinstance(part, ToolCall):
+        return msgspec.structs.replace(part, arguments=""), None
+    if isinstance(part, Reasoning) and not part.redacted:
+        return Reasoning(""), part.sealed.value if part.sealed else None
+    return part, None
+
+
+def _whole_opaque(part: Opaque, block: Members, text: str) -> Opaque:
+    """A block that only this dialect knows, with the input that came in fragments."""
+    if not text or not is_object(text):
+        return part
+    return Opaque(part.dialect, part.kind, Json(encode({**block, "input": Json(text.encode())})))

@@ -1,0 +1,318 @@
+"""Events, said as a stream of Messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from ampproxy.dialects.anthropic.errors import error_event
+from ampproxy.dialects.anthropic.response import (
+    call_block,
+    carrier,
+    message_id,
+    part_blocks,
+    reasoning_block,
+)
+from ampproxy.dialects.anthropic.usage import NO_USAGE, stop_members, usage_members
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import encode, loads
+from ampproxy.dialects.proof import Place
+from ampproxy.model.base import ANTHROPIC
+from ampproxy.model.events import (
+    AnswerPart,
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    PartClosed,
+    PartExtras,
+    PartOpened,
+    Ping,
+    Proof,
+    SectionBreak,
+    Started,
+    Usage,
+    UsageReport,
+    WireError,
+)
+from ampproxy.model.fold import SECTION_GAP
+from ampproxy.model.loss import Loss, part_kind
+from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.sequence import Sequencer
+
+PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
+_STOP: Final = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
+_BLOCK_STOP: Final = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
+#: A delta up to its text, by the type of the delta and the member that has the text.
+_DELTA: Final = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%s","%s":'
+)
+_DELTA_END: Final = b"}}\n\n"
+_FIELDS: Final[dict[type, tuple[bytes, bytes]]] = {
+    Text: (b"text_delta", b"text"),
+    Refusal: (b"text_delta", b"text"),
+    Reasoning: (b"thinking_delta", b"thinking"),
+    ToolCall: (b"input_json_delta", b"partial_json"),
+}
+_PLACES: Final[dict[type, Place]] = {ToolCall: "call", Text: "text"}
+
+
+class AnthropicStreamRenderer:
+    """Events in, bytes of a Messages stream out (:class:`~ampproxy.dialects.base.StreamRenderer`).
+
+    Blocks never overlap and are numbered 0, 1, 2, ...: a block more than there are parts where a
+    proof needs a carrier, so the numbers are counted here.
+    """
+
+    def __init__(self, context: AnswerContext) -> None:
+        self.losses: list[Loss] = []
+        self._context = context
+        self._sequencer = Sequencer()
+        self._own = False
+        self._start: Started | None = Started()
+        self._usage: Usage | None = None
+        self._finish: Finished | None = None
+        self._called = False
+        self._over = False
+        #: The open block: its part's number, the part, the beginning of its deltas.
+        self._part = -1
+        self._kind: AnswerPart | None = None
+        self._prefix = b""
+        self._slow_prefix = b""
+        self._block = 0
+        self._sealed: Sealed | None = None
+        #: Part number -> what it was, for proofs that come after it was closed.
+        self._closed: dict[int, type] = {}
+        self._waiting: list[Any] = []
+        #: The start of a text block that has no text yet: clients send an empty one back, and the
+        #: vendor refuses it then, so it is said with its first text.
+        self._held: bytes = b""
+
+    def feed(self, events: Sequence[Event]) -> bytes:
+        """Whole wire events for these."""
+        out: list[bytes] = []
+        for event in self._sequencer.feed(events):
+            if type(event) is Delta and event.index == self._part and self._prefix:
+                out += (self._prefix, encode(event.text), _DELTA_END)
+            elif not self._over and (step := _STEPS.get(type(event))):
+                step(self, event, out)
+        if self._start is not None and events and not self._over:
+            self._begin(out)
+        return b"".join(out)
+
+    def error(self, error: WireError) -> bytes:
+        """The ``error`` event; nothing is said after it."""
+        self._over = True
+        return error_event(error)
+
+    def keepalive(self) -> bytes:
+        """A ``ping``, as the vendor itself sends it; clients' stall timers count it."""
+        return b"" if self._over else PING
+
+    # ------------------------------------------------------------------------------- the message
+
+    def _started(self, event: Started, out: list[bytes]) -> None:
+        if self._start is not None:
+            self._start = event
+            self._own = event.dialect == ANTHROPIC
+
+    def _begin(self, out: list[bytes]) -> None:
+        """``message_start``: after the first usage, if that came at once, since it shows input tokens."""
+        if self._start is None:
+            return
+        start, self._start = self._start, None
+        message: dict[str, Any] = {
+            "id": message_id(start.id, self._context, own=self._own),
+            "type": "message",
+            "role": "assistant",
+            "model": self._context.model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": usage_members(self._usage or NO_USAGE, own=self._own),
+            **(start.extras if self._own else {}),
+        }
+        out.insert(0, _event("message_start", message=message))
+
+    def _report(self, event: UsageReport, out: list[bytes]) -> None:
+        self._usage = event.usage
+
+    def _finished(self, event: Finished, out: list[bytes]) -> None:
+        self._finish = event
+
+    def _completed(self, event: Completed, out: list[bytes]) -> None:
+        self._begin(out)
+        self._carry(out)
+        self._note_candidates()
+        delta = stop_members(self._finish, called=self._called, own=self._own)
+        usage = usage_members(self._usage or NO_USAGE, own=self._own)
+        out += (_event("message_delta", delta=delta, usage=usage), _STOP)
+        self._over = True
+
+    def _note_candidates(self) -> None:
+        for choice in sorted(self._sequencer.ignored):
+            why = "Messages has one candidate; the others were left out."
+            self.losses.append(Loss("candidates", f"candidates[{choice}]", why))
+
+    def _failed(self, event: Failed, out: list[bytes]) -> None:
+        self._begin(out)
+        self._part, self._prefix = -1, b""
+        out.append(self.error(event.error))
+
+    def _ping(self, event: Ping, out: list[bytes]) -> None:
+        self._begin(out)
+        out.append(PING)
+
+    # -------------------------------------------------------------------------------- the blocks
+
+    def _opened(self, event: PartOpened, out: list[bytes]) -> None:
+        self._begin(out)
+        self._carry(out)
+        part = event.part
+        self._part, self._kind, self._sealed = event.index, part, getattr(part, "sealed", None)
+        self._prefix = b""
+        if isinstance(part, ToolCall):
+            self._open_call(part, out)
+        elif isinstance(part, Text):
+            extras = part.extras if self._own else {}
+            self._open(part, {"type": "text", "text": "", **extras}, part.text, out)
+        elif isinstance(part, Refusal):
+            self._open(part, {"type": "text", "text": ""}, part.text, out)
+        elif isinstance(part, Reasoning) and not _is_redacted(part):
+            self._open(part, {"type": "thinking", "thinking": "", "signature": ""}, part.text, out)
+        else:
+            self._whole(event, out)
+
+    def _open_call(self, part: ToolCall, out: list[bytes]) -> None:
+        self._called = True
+        for block in carrier(part.sealed, "call"):
+            self._say_whole(block, out)
+        self._sealed = None
+        bare = {**call_block(part, own=self._own), "input": {}}
+        self._open(part, bare, "", out)
+        if part.freeform:
+            out.append(self._text('{"input":"'))
+        if part.arguments:
+            self._delta(Delta(self._part, part.arguments), out)
+
+    def _open(self, part: AnswerPart, block: Any, text: str, out: list[bytes]) -> None:
+        start = _event("content_block_start", index=self._block, content_block=block)
+        self._slow_prefix = _DELTA % (self._block, *_FIELDS[type(part)])
+        if isinstance(part, Text | Refusal) and not self._own:
+            self._held = start
+        else:
+            out.append(start)
+            # A freeform call's text goes into a JSON string: not the fast way.
+            self._prefix = b"" if isinstance(part, ToolCall) and part.freeform else self._slow_prefix
+        if text:
+            self._delta(Delta(self._part, text), out)
+
+    def _text(self, text: str) -> bytes:
+        return self._slow_prefix + encode(text) + _DELTA_END
+
+    def _whole(self, event: PartOpened, out: list[bytes]) -> None:
+        """A part without deltas: redacted thinking, or a block that only this dialect knows."""
+        part = event.part
+        blocks = [reasoning_block(part)] if isinstance(part, Reasoning) else part_blocks(part, own=self._own)
+        for block in blocks:
+            self._say_whole(block, out)
+        if not blocks:
+            kind = part_kind(part)
+            why = "Messages has no content block for this part of an answer."
+            self.losses.append(Loss(kind, f"parts[{event.index}]", why))
+        self._sealed = None
+        self._kind = None
+
+    def _say_whole(self, block: Any, out: list[bytes]) -> None:
+        out.append(_event("content_block_start", index=self._block, content_block=block))
+        out.append(_BLOCK_STOP % self._block)
+        self._block += 1
+
+    def _delta(self, event: Delta, out: list[bytes]) -> None:
+        """A delta that did not go the fast way: a freeform call's, a block's first, or one of no part."""
+        if isinstance(self._kind, ToolCall) and self._kind.freeform:
+            out.append(self._text(encode(event.text)[1:-1].decode()))
+            return
+        if self._held and event.text:
+            out.append(self._held)
+            self._held, self._prefix = b"", self._slow_prefix
+        if self._prefix:
+            out.append(self._text(event.text))
+
+    def _section(self, event: SectionBreak, out: list[bytes]) -> None:
+        if self._prefix:
+            out.append(self._text(SECTION_GAP))
+
+    def _proof(self, event: Proof, out: list[bytes]) -> None:
+        if event.index == self._part and self._kind is not None:
+            self._sealed = event.sealed
+        else:
+            self._wait(event.sealed, self._closed.get(event.index, Reasoning))
+
+    def _wait(self, sealed: Sealed, kind: type) -> None:
+        """A proof whose block cannot take it (any more): carried in one of its own, when none is open."""
+        self._waiting += carrier(sealed, _PLACES.get(kind, "reasoning"))
+
+    def _carry(self, out: list[bytes]) -> None:
+        waiting, self._waiting = self._waiting, []
+        for block in waiting:
+            self._say_whole(block, out)
+
+    def _extras(self, event: PartExtras, out: list[bytes]) -> None:
+        citations = loads(event.extras.get("citations", b"null"))
+        if self._own and event.index == self._part and isinstance(self._kind, Text):
+            for citation in citations if isinstance(citations, list) else ():
+                delta = {"type": "citations_delta", "citation": citation}
+                out.append(_event("content_block_delta", index=self._block, delta=delta))
+            return
+        why = "Annotations of another dialect, or ones that came after their text was closed."
+        self.losses.append(Loss("extras", f"parts[{event.index}].extras", why))
+
+    def _close(self, event: PartClosed, out: list[bytes]) -> None:
+        part, sealed = self._kind, self._sealed
+        self._part, self._kind, self._prefix, self._sealed = -1, None, b"", None
+        if part is None:
+            return
+        self._closed[event.index] = type(part)
+        if self._held:
+            self._held = b""
+            self._waiting += carrier(sealed, "text")
+            self._carry(out)
+            return
+        if isinstance(part, ToolCall) and part.freeform:
+            out.append(self._text('"}'))
+        if sealed is not None and isinstance(part, Reasoning):
+            signature = reasoning_block(Reasoning("-", sealed))["signature"]
+            delta = {"type": "signature_delta", "signature": signature}
+            out.append(_event("content_block_delta", index=self._block, delta=delta))
+        elif sealed is not None:
+            self._wait(sealed, type(part))
+        out.append(_BLOCK_STOP % self._block)
+        self._block += 1
+        self._carry(out)
+
+
+def _is_redacted(part: Reasoning) -> bool:
+    return part.redacted and part.sealed is not None and not part.text
+
+
+def _event(name: str, **members: Any) -> bytes:
+    return b"event: %s\ndata: %s\n\n" % (name.encode(), encode({"type": name, **members}))
+
+
+_Step = Callable[[AnthropicStreamRenderer, Any, list[bytes]], None]
+_STEPS: Final[dict[type, _Step]] = {
+    Started: AnthropicStreamRenderer._started,
+    PartOpened: AnthropicStreamRenderer._opened,
+    Delta: AnthropicStreamRenderer._delta,
+    SectionBreak: AnthropicStreamRenderer._section,
+    Proof: AnthropicStreamRenderer._proof,
+    PartExtras: AnthropicStreamRenderer._extras,
+    PartClosed: AnthropicStreamRenderer._close,
+    UsageReport: AnthropicStreamRenderer._report,
+    Finished: AnthropicStreamRenderer._finished,
+    Completed: AnthropicStreamRenderer._completed,
+    Failed: AnthropicStreamRenderer._failed,
+    Ping: AnthropicStreamRenderer._ping,
+}

@@ -1,0 +1,141 @@
+"""Changing single members of JSON, inside out: what no rule changes keeps its exact text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from ampproxy.dialects.tool_names import ToolNames
+from ampproxy.wire.json import BAD_JSON, members, replace_members, string
+
+Raw = msgspec.Raw
+#: An object's members: name -> exact text of the value.
+Members: TypeAlias = Mapping[str, Raw]
+#: What is to change of an object: name -> new text.
+Changes: TypeAlias = dict[str, bytes]
+
+_list = msgspec.json.Decoder(list[Raw])
+_encode = msgspec.json.Encoder().encode
+
+NULL = Raw(b"null")
+
+
+def items(raw: bytes | Raw | None) -> list[Raw]:
+    """The elements of a JSON list; none for any other value."""
+    if raw is None:
+        return []
+    try:
+        return _list.decode(raw)
+    except BAD_JSON:
+        return []
+
+
+def edit_object(raw: bytes | Raw | None, rule: Callable[[Members], Changes]) -> bytes | None:
+    """The object with ``rule``'s changes; ``None`` if there are none, or if it is no object."""
+    values = None if raw is None else members(raw)
+    if raw is None or values is None:
+        return None
+    changes = rule(values)
+    return replace_members(raw, changes) if changes else None
+
+
+def edit_list(raw: bytes | Raw | None, rule: Callable[[Raw], bytes | None]) -> bytes | None:
+    """The list with its elements as ``rule`` gives them (``None``: as it is); ``None`` if none changed."""
+    elements = items(raw)
+    edited = [rule(element) for element in elements]
+    if all(new is None for new in edited):
+        return None
+    return join(old if new is None else new for old, new in zip(elements, edited, strict=True))
+
+
+def join(elements: Iterable[bytes | Raw]) -> bytes:
+    """A JSON list of elements that are JSON text."""
+    return b"[" + b",".join(map(bytes, elements)) + b"]"
+
+
+def put(changes: Changes, name: str, value: bytes | None) -> None:
+    """Note a change, if it is one."""
+    if value is not None:
+        changes[name] = value
+
+
+class Exchange:
+    """What the rules know of the exchange whose answer they change.
+
+    :param model: the name that the client asked for; empty: the vendor's name stays.
+    :param declared: reads the names of the request's tools.
+    :param request: the client's request; its tools are read only when the answer calls one.
+    :param drop_thinking: whether a whole answer with a tool call loses its thinking.
+    """
+
+    __slots__ = ("_declared", "_names", "_request", "drop_thinking", "model")
+
+    def __init__(
+        self, declared: Callable[[bytes], ToolNames], model: str, request: bytes, *, drop_thinking: bool
+    ) -> None:
+        self.model = _encode(model) if model else None
+        self.drop_thinking = drop_thinking
+        self._declared = declared
+        self._request = request
+        self._names: ToolNames | None = None
+
+    def tool_name(self, raw: Raw | None) -> bytes | None:
+        """The name as the client knows it, as JSON; ``None`` if it is that already."""
+        name = None if raw is None else string(raw)
+        if name is None:
+            return None
+        if self._names is None:
+            self._names = self._declared(self._request)
+            self._request = b""
+        restored = self._names.restore(name)
+        return None if restored == name else _encode(restored)
+
+    def tool_name_changes(self, values: Members) -> Changes:
+        """The change of a ``name`` member."""
+        changes: Changes = {}
+        put(changes, "name", self.tool_name(values.get("name")))
+        return changes
+
+    def model_changes(self, values: Members) -> Changes:
+        """The asked name in ``model``, ``modelVersion``, ``message.model``, ``response.model`` and
+        ``response.modelVersion``, where those exist.
+        """
+        if self.model is None:
+            return {}
+        changes = self._named(values, _MODELS)
+        put(changes, "message", edit_object(values.get("message"), self._named_in_message))
+        put(changes, "response", edit_object(values.get("response"), self._named_in_response))
+        return changes
+
+    def _named_in_message(self, values: Members) -> Changes:
+        return self._named(values, _MODEL)
+
+    def _named_in_response(self, values: Members) -> Changes:
+        return self._named(values, _MODELS)
+
+    def _named(self, values: Members, names: tuple[str, ...]) -> Changes:
+        model = self.model or b""
+        return {name: model for name in names if name in values and bytes(values[name]) != model}
+
+
+_MODEL = ("model",)
+_MODELS = ("model", "modelVersion")
+
+
+class ModelOnly:
+    """Rules for an answer of which nothing but the model's name matters."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
+        """See :meth:`ampproxy.dialects.base.AnswerRules.event`."""
+        return name, self.whole(data)
+
+    def whole(self, body: bytes) -> bytes:
+        """See :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
+        values = members(body)
+        changes = self._exchange.model_changes(values) if values else None
+        return replace_members(body, changes) if changes else body

@@ -1,0 +1,383 @@
+"""Reads the contents of a request: turns, parts, calls and their results.
+
+Gemini's calls may come without ids, and results are then paired by their place. Here each call gets an
+id that is unique in the conversation and depends on nothing but its place in it, so that a history
+that grows parses the same each time.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any, TypeGuard
+
+from ampproxy.dialects.common import (
+    Members,
+    bad_request,
+    encode,
+    items,
+    loads,
+    members,
+    raw_str,
+    raw_text,
+    text_of,
+    to_raw,
+    without_nulls,
+)
+from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, args_text, camel, standard_base64
+from ampproxy.dialects.json import member
+from ampproxy.dialects.proof import unseal
+from ampproxy.model.base import GEMINI, Json
+from ampproxy.model.parts import (
+    Audio,
+    Document,
+    FileId,
+    Image,
+    Inline,
+    Link,
+    Opaque,
+    Part,
+    Reasoning,
+    Sealed,
+    Source,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from ampproxy.model.request import Role, Turn
+
+_ROLES: dict[str, Role] = {"user": "user", "model": "assistant", "function": "user", "assistant": "assistant"}
+#: The members that make a part what it is, in the order in which they are looked for.
+_KINDS = ("functionCall", "functionResponse", "inlineData", "fileData", "text")
+#: The members of a lone result object that stand for the tool's words.
+_WORDS = ("result", "output", "content")
+
+
+def object_members(raw: Json, at: str) -> Members:
+    """The members of an object, by their camelCase names, without those that are null.
+
+    :raises ampproxy.errors.ClientFault: it is not an object.
+    """
+    return {camel(name): value for name, value in without_nulls(members(raw, at)).items()}
+
+
+def plain_texts(raw: Json, at: str) -> tuple[tuple[Text, ...], bool]:
+    """The texts of a system instruction: a content, or a plain string.
+
+    :returns: the texts, and whether there was anything else in it.
+    """
+    if (text := text_of(raw)) is not None:
+        return (Text(text),), False
+    parts = History().parts(object_members(raw, at).get("parts"), at, "user")
+    texts = tuple(part for part in parts if isinstance(part, Text))
+    return texts, len(texts) != len(parts)
+
+
+class History:
+    """Reads contents one after the other, and remembers which calls wait for their results."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._count = 0
+        #: Of the newest model turn.
+        self._waiting = _Waiting()
+
+    def turns(self, raw: Json) -> tuple[Turn, ...]:
+        """All turns.
+
+        :raises ampproxy.errors.ClientFault: something is not as the API wants it; named by its path.
+        """
+        at = "contents"
+        found = [object_members(content, f"{at}[{n}]") for n, content in enumerate(items(raw, at))]
+        self._ids = set(_ids_in(found))
+        rows: list[list[Turn]] = []
+        for n, content in enumerate(found):
+            turn = self._turn(content, f"{at}[{n}]", rows[-1][0].role if rows else None)
+            # Google's SDK keeps a streamed answer as one content for each chunk.
+            if rows and turn.role == "assistant" == rows[-1][0].role:
+                rows[-1].append(turn)
+            else:
+                rows.append([turn])
+        return tuple(map(_one_turn, rows))
+
+    def _turn(self, content: Members, at: str, before: Role | None) -> Turn:
+        name = member(content, "role", str, at) or "user"
+        role = _ROLES.get(name)
+        if role is None:
+            bad_request(f"{at}.role", f"Expected 'user' or 'model', got '{name}'.")
+        if role == "assistant" != before and b"unction" in bytes(content.get("parts", b"")):
+            self._waiting = _Waiting()
+        extras = {name: value for name, value in content.items() if name not in ("role", "parts")}
+        return Turn(role, tuple(self.parts(content.get("parts"), f"{at}.parts", role)), extras)
+
+    def parts(self, raw: Json | None, at: str, role: Role) -> list[Part]:
+        """The parts of a content."""
+        texts = items(raw, at) if raw is not None else ()
+        parts = [self._part(text, f"{at}[{n}]", role) for n, text in enumerate(texts)]
+        return _joined([part for part in parts if part is not None], role)
+
+    def _part(self, raw: Json, at: str, role: Role) -> Part | None:
+        found = object_members(raw, at)
+        kind = next((name for name in _KINDS if name in found), None)
+        if kind is None:
+            own = next((name for name in found if name not in ("thought", "thoughtSignature")), None)
+            if own is None and "thoughtSignature" not in found:
+                return None
+            return Opaque(GEMINI, own or "thoughtSignature", raw)
+        value = found.pop(kind)
+        thought = loads(found.pop("thought", b"false")) is True
+        sealed = _sealed(member(found, "thoughtSignature", str, at))
+        found.pop("thoughtSignature", None)
+        return _READ[kind](self, value, f"{at}.{kind}", _Around(raw, found, sealed, thought))
+
+    # -- one kind of part each
+
+    def _text(self, value: Json, at: str, around: _Around) -> Part:
+        text = text_of(value)
+        if text is None:
+            bad_request(at, "Expected a string.")
+        if around.thought:
+            sealed = around.sealed
+            return Reasoning(text, sealed, redacted=not text and sealed is not None)
+        return Text(text, sealed=around.sealed, extras=around.rest)
+
+    def _inline(self, value: Json, at: str, around: _Around) -> Part:
+        found = object_members(value, at)
+        data = member(found, "data", str, at)
+        media = member(found, "mimeType", str, at)
+        if data is None or media is None:
+            bad_request(at, "mimeType and data are required.")
+        name = member(found, "displayName", str, at)
+        return _media(Inline(media, standard_base64(data)), media, name, around)
+
+    def _file(self, value: Json, at: str, around: _Around) -> Part:
+        found = object_members(value, at)
+        uri = member(found, "fileUri", str, at)
+        if uri is None:
+            bad_request(f"{at}.fileUri", "It is required.")
+        media = member(found, "mimeType", str, at)
+        own = uri.startswith("gs://") or ("generativelanguage" in uri and "/files/" in uri)
+        source: Source = FileId(GEMINI, uri, media) if own else Link(uri, media)
+        return _media(source, media or "", member(found, "displayName", str, at), around)
+
+    def _call(self, value: Json, at: str, around: _Around) -> Part:
+        found = object_members(value, at)
+        name = member(found, "name", str, at)
+        if not name:
+            bad_request(f"{at}.name", "It is required.")
+        arguments = found.pop("args", None)
+        if arguments is not None:
+            members(arguments, f"{at}.args")
+        call = member(found, "id", str, at) or self._made()
+        self._waiting.add(call, name)
+        rest = {key: raw for key, raw in found.items() if key not in ("id", "name")}
+        extras = {"functionCall": to_raw(rest)} if rest else {}
+        return ToolCall(
+            call, name, args_text(arguments), sealed=around.sealed, extras={**extras, **around.rest}
+        )
+
+    def _result(self, value: Json, at: str, around: _Around) -> Part:
+        found = object_members(value, at)
+        name = member(found, "name", str, at)
+        response = found.pop("response", None)
+        call = self._answered(member(found, "id", str, at), name)
+        texts, is_error = _words(response)
+        media: list[Text | Image | Document] = []
+        for n, raw in enumerate(items(found.pop("parts"), f"{at}.parts") if "parts" in found else ()):
+            part = self._part(raw, f"{at}.parts[{n}]", "user")
+            if isinstance(part, (Text, Image, Document)):
+                media.append(part)
+        rest = {key: raw for key, raw in found.items() if key not in ("id", "name")}
+        extras = {"functionResponse": to_raw(rest)} if rest else {}
+        return ToolResult(
+            call,
+            (*texts, *media),
+            is_error=is_error,
+            name=name,
+            structured=response,
+            extras={**extras, **around.rest},
+        )
+
+    # -- ids
+
+    def _made(self) -> str:
+        while True:
+            self._count += 1
+            made = f"{MADE}{self._count}"
+            if made not in self._ids:
+                self._ids.add(made)
+                return made
+
+    def _answered(self, call: str | None, name: str | None) -> str:
+        """The call that a result belongs to: by id, else by name in order, else by place."""
+        waiting = self._waiting
+        found = waiting.of_id(call) if call is not None else waiting.of_name(name) if name else waiting.next()
+        return found or call or self._made()
+
+
+class _Waiting:
+    """The calls of a model's turn that have no result yet, in their order."""
+
+    __slots__ = ("_answered", "_by_id", "_by_name", "_calls", "_in_order")
+
+    def __init__(self) -> None:
+        self._calls: list[str] = []
+        #: The numbers of the calls: of an id, of a name, and all. Those that another way has found since are
+        #: dropped when they come up.
+        self._by_id: dict[str, deque[int]] = {}
+        self._by_name: dict[str, deque[int]] = {}
+        self._in_order: deque[int] = deque()
+        self._answered: set[int] = set()
+
+    def add(self, call: str, name: str) -> None:
+        """One more call."""
+        number = len(self._calls)
+        self._calls.append(call)
+        for numbers in (
+            self._by_id.setdefault(call, deque()),
+            self._by_name.setdefault(name, deque()),
+            self._in_order,
+        ):
+            numbers.append(number)
+
+    def of_id(self, call: str) -> str | None:
+        """Take the first call of that id; ``None``: none waits. So do the others."""
+        return self._take(self._by_id.get(call))
+
+    def of_name(self, name: str) -> str | None:
+        """Take the first call of that name."""
+        return self._take(self._by_name.get(name))
+
+    def next(self) -> str | None:
+        """Take the first call."""
+        return self._take(self._in_order)
+
+    def _take(self, numbers: deque[int] | None) -> str | None:
+        while numbers:
+            number = numbers.popleft()
+            if number not in self._answered:
+                self._answered.add(number)
+                return self._calls[number]
+        return None
+
+
+class _Around:
+    """What stands beside a part's own member."""
+
+    __slots__ = ("raw", "rest", "sealed", "thought")
+
+    def __init__(self, raw: Json, rest: Members, sealed: Sealed | None, thought: bool) -> None:
+        self.raw = raw
+        self.rest = rest
+        self.sealed = sealed
+        self.thought = thought
+
+
+_READ: dict[str, Callable[[History, Json, str, _Around], Part]] = {
+    "text": History._text,
+    "inlineData": History._inline,
+    "fileData": History._file,
+    "functionCall": History._call,
+    "functionResponse": History._result,
+}
+
+
+def _one_turn(row: list[Turn]) -> Turn:
+    """The model's contents that follow each other."""
+    if len(row) == 1:
+        return row[0]
+    extras: Members = {}
+    for turn in row:
+        extras.update(turn.extras)
+    return Turn(
+        "assistant", tuple(_joined([part for turn in row for part in turn.parts], "assistant")), extras
+    )
+
+
+def _joined(parts: list[Part], role: Role) -> list[Part]:
+    """The parts with what came in pieces made whole: that is how an answer's stream is kept.
+
+    Thoughts that follow each other are one, up to their proof; so are the model's plain texts. The
+    last chunk of a stream often has an empty text, which says nothing.
+    """
+    found: list[Part] = []
+    #: The pieces of the last part, while it grows.
+    pieces: list[str] = []
+    for part in parts:
+        last = found[-1] if found else None
+        thought = isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.sealed is None
+        if isinstance(part, Reasoning) and thought:
+            pieces.append(part.text)
+            if part.sealed is not None:
+                found[-1] = _thought(pieces, part.sealed)
+                pieces = []
+        elif role == "assistant" and _is_plain(part) and last is not None and _is_plain(last):
+            pieces.append(part.text)
+        elif role != "assistant" or not _is_plain(part) or part.text:
+            _finish(found, pieces)
+            found.append(part)
+            pieces = [part.text] if isinstance(part, Reasoning) or _is_plain(part) else []
+    _finish(found, pieces)
+    return found
+
+
+def _finish(found: list[Part], pieces: list[str]) -> None:
+    """The last part is whole: nothing more joins it."""
+    if len(pieces) > 1:
+        last = found[-1]
+        found[-1] = _thought(pieces, None) if isinstance(last, Reasoning) else Text("".join(pieces))
+
+
+def _thought(pieces: list[str], sealed: Sealed | None) -> Reasoning:
+    text = "".join(pieces)
+    return Reasoning(text, sealed, redacted=not text and sealed is not None)
+
+
+def _is_plain(part: Part) -> TypeGuard[Text]:
+    return isinstance(part, Text) and part.sealed is None and not part.extras
+
+
+def _sealed(signature: str | None) -> Sealed | None:
+    if not signature or signature == SKIP_SIGNATURE:
+        return None
+    return unseal(signature, GEMINI)
+
+
+def _media(source: Source, media: str, name: str | None, around: _Around) -> Part:
+    if media.startswith("image/"):
+        extras = around.rest if name is None else {**around.rest, "displayName": to_raw(name)}
+        return Image(source, sealed=around.sealed, extras=extras)
+    if around.sealed is not None or (media.startswith("audio/") and (around.rest or name)):
+        return Opaque(GEMINI, "inlineData" if isinstance(source, Inline) else "fileData", around.raw)
+    if media.startswith("audio/"):
+        return Audio(source)
+    return Document(source, name=name, extras=around.rest)
+
+
+def _words(response: Json | None) -> tuple[tuple[Text, ...], bool]:
+    """The words of a result object and whether they tell of an error: a lone ``result``, ``output``,
+    ``content`` or ``error`` is opened, anything else is told as the JSON that it is.
+    """
+    if response is None:
+        return (), False
+    found: Any = loads(response)
+    if isinstance(found, dict) and len(found) == 1:
+        [(key, value)] = found.items()
+        if key == "error" or key in _WORDS:
+            text = value if isinstance(value, str) else encode(value).decode()
+            return (Text(text),) if text else (), key == "error"
+    return (Text(raw_str(response)),) if found else (), False
+
+
+def _ids_in(contents: list[Members]) -> list[str]:
+    """Ids that the client gave, so that none is made twice."""
+    found = []
+    for content in contents:
+        text = bytes(content.get("parts", raw_text("[]")))
+        if MADE.encode() not in text:
+            continue
+        for part in loads(text, []):
+            call = part.get("functionCall") or part.get("function_call") if isinstance(part, dict) else None
+            if isinstance(call, dict) and isinstance(call.get("id"), str):
+                found.append(call["id"])
+    return found

@@ -1,0 +1,166 @@
+"""Puts the turns of a conversation into the order that Gemini wants.
+
+Its rules: the first content is the user's; the results of a turn's calls stand in one user content right
+after it, in the order of the calls and as many as they are, because without ids they are paired by
+place.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+from ampproxy.dialects.common import Losses
+from ampproxy.dialects.gemini.parts_out import PartRenderer, Wire
+from ampproxy.model.parts import Part, ToolCall, ToolResult
+from ampproxy.model.request import Turn
+
+#: What is put before a conversation that the model begins, and after one that it ended and will not continue.
+OPENING = "Continue."
+
+#: A part and where it stands in the request.
+Placed = tuple[str, Part]
+
+
+class _Block:
+    """Turns of one role in a row."""
+
+    __slots__ = ("extras", "parts", "role")
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self.parts: list[Placed] = []
+        self.extras: dict[str, Any] = {}
+
+
+class _Results:
+    """The results of the conversation; each is given once."""
+
+    def __init__(self, blocks: Iterable[_Block]) -> None:
+        self._known: dict[str, deque[tuple[int, str, ToolResult]]] = {}
+        self._used: set[str] = set()
+        for number, block in enumerate(blocks):
+            for path, part in block.parts:
+                if isinstance(part, ToolResult):
+                    self._known.setdefault(part.call, deque()).append((number, path, part))
+
+    def take(self, call: str, after: int) -> tuple[str, ToolResult] | None:
+        """The first unused result of a call that stands after block ``after``.
+
+        Calls are asked for in their order, so a result that stands before one is nobody's any more.
+        """
+        known = self._known.get(call)
+        while known:
+            number, path, result = known.popleft()
+            if number > after:
+                self._used.add(path)
+                return path, result
+        return None
+
+    def used(self, path: str) -> bool:
+        """Whether the result that stands there was given."""
+        return path in self._used
+
+
+def contents(
+    turns: tuple[Turn, ...], renderer: PartRenderer, losses: Losses, *, own: bool, prefill: bool = True
+) -> list[Wire]:
+    """All contents of a request.
+
+    :param own: the request is Gemini's own, so that members that only it knows are kept.
+    :param prefill: whether the model continues a turn of its own that comes last.
+    """
+    blocks = _blocks(turns, losses)
+    results = _Results(blocks)
+    found: list[Wire] = []
+    answers: list[Wire] = []
+    for number, block in enumerate(blocks):
+        if block.role == "assistant":
+            _say(found, "user", answers, {})
+            said, calls = _model_parts(block, renderer)
+            if said and not found:
+                losses("first_turn", "turns[0]", "The user's turn must come first, so one was put before.")
+                _say(found, "user", [{"text": OPENING}], {})
+            _say(found, "model", said, block.extras if own else {})
+            answers = _answers(calls, number, results, renderer)
+        else:
+            said = answers + _user_parts(block, results, renderer)
+            _say(found, "user", said, block.extras if own else {})
+            answers = []
+    _say(found, "user", answers, {})
+    if not found:
+        losses("first_turn", "turns", "A request needs a content, so one was put there.")
+        _say(found, "user", [{"text": OPENING}], {})
+    if not prefill and found[-1]["role"] == "model":
+        losses(
+            "prefill",
+            f"turns[{len(turns) - 1}]",
+            f"The model does not continue a turn of its own: one of the user's, {OPENING!r}, was added.",
+        )
+        _say(found, "user", [{"text": OPENING}], {})
+    return found
+
+
+def _blocks(turns: tuple[Turn, ...], losses: Losses) -> list[_Block]:
+    blocks: list[_Block] = []
+    for number, turn in enumerate(turns):
+        role = "assistant" if turn.role == "assistant" else "user"
+        if turn.role == "system":
+            losses(
+                "system_position", f"turns[{number}]", "A system text inside the thread became the user's."
+            )
+        if not blocks or blocks[-1].role != role:
+            blocks.append(_Block(role))
+        blocks[-1].extras.update(turn.extras)
+        blocks[-1].parts += [(f"turns[{number}].parts[{n}]", part) for n, part in enumerate(turn.parts)]
+    return blocks
+
+
+def _say(found: list[Wire], role: str, parts: list[Wire], extras: dict[str, Any]) -> None:
+    """Add a content; to the last one if that has the same role."""
+    if not parts:
+        return
+    if found and found[-1]["role"] == role:
+        found[-1]["parts"] += parts
+        found[-1].update(extras)
+    else:
+        found.append({"role": role, "parts": list(parts), **extras})
+
+
+def _model_parts(block: _Block, renderer: PartRenderer) -> tuple[list[Wire], list[tuple[str, ToolCall]]]:
+    said: list[Wire] = []
+    calls: list[tuple[str, ToolCall]] = []
+    for path, part in block.parts:
+        if isinstance(part, ToolCall):
+            said.append(renderer.call(part, path, first=not calls))
+            calls.append((path, part))
+        else:
+            said += renderer.part(part, path)
+    return said, calls
+
+
+def _answers(
+    calls: list[tuple[str, ToolCall]], after: int, results: _Results, renderer: PartRenderer
+) -> list[Wire]:
+    """The results of a turn's calls, in their order, and then what cannot stand among them."""
+    said: list[Wire] = []
+    late: list[Wire] = []
+    for path, call in calls:
+        at, result = results.take(call.id, after) or (path, None)
+        answer, more = renderer.result(call, result, at)
+        said.append(answer)
+        late += more
+    return said + late
+
+
+def _user_parts(block: _Block, results: _Results, renderer: PartRenderer) -> list[Wire]:
+    said: list[Wire] = []
+    for path, part in block.parts:
+        if isinstance(part, ToolResult):
+            said += [] if results.used(path) else renderer.orphan(part, path)
+        elif isinstance(part, ToolCall):
+            said.append(renderer.call(part, path, first=False))
+        else:
+            said += renderer.part(part, path)
+    return said

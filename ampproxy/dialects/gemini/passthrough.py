@@ -1,0 +1,205 @@
+"""What must be known of ``generateContent`` where bytes pass."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from ampproxy.dialects.base import EventStream, Passthrough
+from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
+from ampproxy.dialects.gemini.repairs import GeminiRules
+from ampproxy.dialects.monitor import Members, StreamMonitor, count, given, has_list, inner, items
+from ampproxy.dialects.shown import only, read
+from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
+from ampproxy.model.events import Usage
+from ampproxy.model.roles import Shown
+from ampproxy.wire.json import Peek, members
+
+_NEXT = b"}" + NEXT_DATA
+
+
+def usage_of(usage: Members) -> Usage:
+    """Gemini's candidates exclude its thoughts; its prompt includes what the cache gave."""
+    cached = count(usage, "cachedContentTokenCount")
+    thoughts = count(usage, "thoughtsTokenCount")
+    prompt = count(usage, "promptTokenCount") + count(usage, "toolUsePromptTokenCount")
+    output = count(usage, "candidatesTokenCount") + thoughts
+    return Usage(max(0, prompt - cached), cached, 0, output, thoughts)
+
+
+def _answer_usage(answer: Members) -> Usage | None:
+    told = inner(answer, "usageMetadata")
+    return usage_of(told) if told else None
+
+
+def _is_answer(answer: Members) -> bool:
+    return has_list(answer, "candidates", may_be_empty=False)
+
+
+#: Any of these makes an object part of an answer.
+_OF_AN_ANSWER = frozenset(
+    (
+        "candidates",
+        "usageMetadata",
+        "promptFeedback",
+        "modelVersion",
+        "responseId",
+        "createTime",
+        "modelStatus",
+        "error",
+    )
+)
+
+
+class GenerateMonitor(StreamMonitor):
+    """Looks for a finish reason, a block, an error and the usage."""
+
+    __slots__ = ()
+    read = staticmethod(usage_of)
+
+    def look(self, kind: str, values: Members) -> bool:
+        """See :meth:`StreamMonitor.look`."""
+        if "usageMetadata" in values:
+            self.learn(values["usageMetadata"])
+        candidates = (members(candidate) or {} for candidate in items(values, "candidates"))
+        blocked = given(inner(values, "promptFeedback"), "blockReason")
+        if blocked or given(values, "error") or any(given(held, "finishReason") for held in candidates):
+            self.close()
+        return not _OF_AN_ANSWER.isdisjoint(values)
+
+
+_CALLS = (b'"finishReason"', b'"functionCall"', b'"promptFeedback"')
+_ENDS = (b'"finishReason"', b'"promptFeedback"', b'"error"')
+
+
+class GeminiFastPath:
+    """For events that all end with the model's name, behind the last inner bracket.
+
+    :param model: the asked name, or empty if nothing is rewritten.
+    """
+
+    __slots__ = ("_model", "_new", "_old", "_ready", "_stops", "_tail")
+
+    def __init__(self, model: str) -> None:
+        self._model = msgspec.json.encode(model) if model else b""
+        self._stops = _CALLS if model else _ENDS
+        self._old = b""
+        self._new = b""
+        self._tail = b""
+        self._ready = False
+
+    def forward(self, whole: bytes) -> bytes | None:
+        """See :meth:`FastPath.forward`."""
+        if not self._ready or not whole.startswith(DATA):
+            return None
+        lines = whole.count(b"\n")
+        for stop in self._stops:
+            if stop in whole:
+                return None
+        if not self._model:
+            return whole if 2 * whole.count(_NEXT) == lines - 2 and whole.endswith(END) else None
+        if self._new == self._old:
+            return whole if 2 * whole.count(self._old) == lines == 2 * whole.count(END) else None
+        # One such member an event, and each within an end that is known.
+        pieces = whole.split(self._old)
+        if 2 * len(pieces) != lines + 2 or 2 * whole.count(self._tail) != lines:
+            return None
+        return self._new.join(pieces)
+
+    def learn(self, block: bytes, out: bytes) -> None:
+        """See :meth:`FastPath.learn`."""
+        if any(stop in block for stop in self._stops):
+            return
+        if self._model:
+            tail = block[max(block.rfind(b"}", 0, -1), block.rfind(b"]", 0, -1)) :]
+            match = _VERSION.search(tail)
+            if match is None:
+                return
+            new = match["name"] + self._model
+            if block[: -len(tail)] + tail[: match.start()] + new + tail[match.end() :] != out:
+                return
+            self._tail, self._old, self._new = tail + b"\n\n", match.group(), new
+        self._ready = True
+
+
+_VERSION = re.compile(rb'(?<!\\)(?P<name>"modelVersion": ?)"[^"\\\n]*"')
+
+
+def _names(request: Declaring) -> Iterator[Any]:
+    for tool in objects(request.tools):
+        for key in ("functionDeclarations", "function_declarations"):
+            yield from (function.get("name") for function in objects(tool.get(key)))
+    config = an_object(request.toolConfig) or an_object(request.tool_config)
+    calling = an_object(config.get("functionCallingConfig") or config.get("function_calling_config"))
+    allowed = calling.get("allowedFunctionNames") or calling.get("allowed_function_names")
+    yield from allowed if isinstance(allowed, list) else ()
+
+
+_NULL = msgspec.Raw(b"null")
+
+
+class _Function(msgspec.Struct):
+    name: str = ""
+
+
+class _Tool(msgspec.Struct):
+    functionDeclarations: list[_Function] = []
+
+
+class _Calling(msgspec.Struct):
+    mode: str = ""
+    allowedFunctionNames: list[str] = []
+
+
+class _ToolConfig(msgspec.Struct):
+    functionCallingConfig: _Calling = msgspec.field(default_factory=_Calling)
+
+
+class _Config(msgspec.Struct):
+    responseModalities: Any = None
+    responseJsonSchema: msgspec.Raw = _NULL
+    responseSchema: msgspec.Raw = _NULL
+
+
+_tools = msgspec.json.Decoder(list[_Tool])
+_tool_config = msgspec.json.Decoder(_ToolConfig)
+_config = msgspec.json.Decoder(_Config)
+
+
+def _functions(tools: msgspec.Raw) -> list[str]:
+    return [found.name for tool in read(_tools, tools, ()) for found in tool.functionDeclarations]
+
+
+def _shown(found: Peek, body: bytes) -> Shown:
+    config: _Config = read(_config, found.generation, _Config())
+    wanted = config.responseModalities
+    return Shown(
+        declared=lambda: _functions(found.tools),
+        forced=_forced(found),
+        draws=isinstance(wanted, list) and "IMAGE" in wanted,
+        shapes=bytes(config.responseJsonSchema) != b"null" or bytes(config.responseSchema) != b"null",
+        attached=b'"inlineData"' in body or b'"fileData"' in body,
+    )
+
+
+def _forced(found: Peek) -> str:
+    calling: _Calling = read(_tool_config, found.choice, _ToolConfig()).functionCallingConfig
+    if calling.mode.upper() != "ANY":
+        return ""
+    return only(calling.allowedFunctionNames or _functions(found.tools))
+
+
+PASSTHROUGH = Passthrough(
+    events=EventStream(monitor=GenerateMonitor, fast_path=GeminiFastPath, tight=True, list_unless=b"alt=sse"),
+    usage=_answer_usage,
+    is_answer=_is_answer,
+    traces=(b'houghtSignature"', b'hought_signature"'),
+    rules=GeminiRules,
+    declared=partial(declared, _names),
+    shown=_shown,
+    model_in_body=False,
+)

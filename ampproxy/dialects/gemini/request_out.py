@@ -1,0 +1,240 @@
+"""Says a request as ``generateContent``. The model's name and whether to stream are in the path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from ampproxy.dialects.base import Rendered, Target
+from ampproxy.dialects.common import Losses, Names, encode, loads
+from ampproxy.dialects.freeform import SCHEMA
+from ampproxy.dialects.gemini.contents_out import contents
+from ampproxy.dialects.gemini.parts_out import PartRenderer
+from ampproxy.dialects.gemini.thinking import thinking_config
+from ampproxy.dialects.unsupported import tell_lost_extras
+from ampproxy.model.base import GEMINI, Json
+from ampproxy.model.parts import ToolCall
+from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
+
+#: One character that a function's name may not have there. The first must be a letter or an underscore.
+_ILLEGAL = r"^[^a-zA-Z_]|[^a-zA-Z0-9_.:-]"
+_LONGEST_NAME = 64
+_MOST_STOPS = 5
+_MOST_CANDIDATES = 8
+
+#: How Gemini calls what other vendors run as well.
+_HOSTED: dict[str, dict[str, Any]] = {
+    "web_search": {"googleSearch": {}},
+    "code_execution": {"codeExecution": {}},
+    "url_context": {"urlContext": {}},
+}
+_MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
+#: What models without sampling, and those without penalties, refuse or ignore.
+_DRAWING: tuple[str, ...] = ("temperature", "topP", "topK")
+_PENALTIES = ("presencePenalty", "frequencyPenalty")
+#: Values that ask for what is done without them.
+_NEUTRAL = {"temperature": 1, "topP": 1, "presencePenalty": 0, "frequencyPenalty": 0}
+#: Members of a request that Gemini has no place for: attribute -> loss.
+_UNSAID = (
+    ("user", "user", "The end user's id cannot be said."),
+    ("metadata", "metadata", "Metadata cannot be said."),
+    ("cache_key", "cache_key", "A key for the prompt cache cannot be said."),
+)
+
+
+def render_request(request: ChatRequest, target: Target) -> Rendered:
+    """Say a request to a Gemini model. What cannot be said is a loss; never raises."""
+    losses = Losses()
+    own = request.dialect == GEMINI
+    names = Names(_ILLEGAL, _LONGEST_NAME, _names(request))
+    renderer = PartRenderer(request, target, names, losses)
+    extras: dict[str, Any] = dict(request.extras) if own else {}
+    if not own:
+        tell_lost_extras(request, losses)
+    body: dict[str, Any] = {
+        "contents": contents(request.turns, renderer, losses, own=own, prefill=target.prefill)
+    }
+    if system := _system(request, renderer):
+        body["systemInstruction"] = {"parts": system}
+    if tools := _tools(request, target, names, losses, own):
+        body["tools"] = tools
+    if config := _tool_config(request, names, losses, loads(extras.pop("toolConfig", b"{}"))):
+        body["toolConfig"] = config
+    if config := _generation_config(request, target, losses, _members(extras.pop("generationConfig", None))):
+        body["generationConfig"] = config
+    if own and request.service_tier is not None:
+        body["serviceTier"] = request.service_tier
+    _unsaid(request, losses, own)
+    return Rendered(
+        encode({**body, **extras}),
+        losses.told(),
+        names.changed,
+        freeform=frozenset(names(tool.name) for tool in request.tools if tool.freeform),
+    )
+
+
+def _names(request: ChatRequest) -> Iterator[str]:
+    yield from (tool.name for tool in request.tools)
+    for turn in request.turns:
+        yield from (part.name for part in turn.parts if isinstance(part, ToolCall))
+
+
+def _members(raw: Json | None) -> dict[str, Any]:
+    return {} if raw is None else dict(msgspec.json.decode(bytes(raw), type=dict[str, Json]))
+
+
+def _system(request: ChatRequest, renderer: PartRenderer) -> list[Any]:
+    said = [renderer.part(text, f"system[{n}]") for n, text in enumerate(request.system)]
+    return [wire for wires in said for wire in wires]
+
+
+def _unsaid(request: ChatRequest, losses: Losses, own: bool) -> None:
+    for attribute, kind, why in _UNSAID:
+        if getattr(request, attribute):
+            losses(kind, attribute, why)
+    if request.parallel is False and request.tools:
+        losses("parallel", "parallel", "Gemini cannot be asked for one call at a time.")
+    if own:
+        return
+    if request.service_tier not in (None, "auto", "default"):
+        losses("service_tier", "service_tier", "The other vendor's service tier was left out.")
+
+
+# -- tools
+
+
+def _tools(
+    request: ChatRequest, target: Target, names: Names, losses: Losses, own: bool
+) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    said_before: set[bytes] = set()
+    declared = [_declaration(tool, names, losses, f"tools[{n}]", own) for n, tool in enumerate(request.tools)]
+    if declared:
+        found.append({"functionDeclarations": declared})
+    for n, hosted in enumerate(request.hosted):
+        said = _hosted(hosted)
+        if said is None:
+            losses("hosted_tool", f"hosted[{n}]", f"Gemini has no tool like {hosted.kind}.")
+        elif declared and not own and target.thinking != "level":
+            losses("hosted_tool", f"hosted[{n}]", f"{hosted.kind} is refused beside functions by this model.")
+        elif (text := encode(said)) not in said_before:
+            said_before.add(text)
+            found.append(said)
+    return found
+
+
+def _hosted(hosted: HostedTool) -> Any:
+    return hosted.raw if hosted.dialect == GEMINI else _HOSTED.get(hosted.kind)
+
+
+def _declaration(tool: Tool, names: Names, losses: Losses, path: str, own: bool) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": names(tool.name)}
+    if tool.description is not None:
+        found["description"] = tool.description
+    if tool.cache is not None:
+        losses("cache_control", path, "Gemini has no marks for its cache.")
+    if tool.strict:
+        losses("strict", path, "Gemini does not enforce a function's schema.")
+    if tool.freeform and tool.grammar is not None:
+        losses("grammar", path, "Gemini does not enforce a grammar.")
+    if own:
+        found.update(tool.extras)
+    elif tool.extras:
+        losses("extras", path, "Members that only the client's dialect knows were left out.")
+    schema = SCHEMA if tool.freeform else tool.schema
+    if schema is not None and bytes(schema).lstrip()[:1] == b"{":
+        found["parametersJsonSchema"] = schema
+    return found
+
+
+def _tool_config(request: ChatRequest, names: Names, losses: Losses, found: dict[str, Any]) -> dict[str, Any]:
+    choice = request.choice
+    if choice is not None and request.tools:
+        declared = {tool.name for tool in request.tools}
+        config = _calling(choice, declared, names, losses)
+        found["functionCallingConfig"] = config | found.get("functionCallingConfig", {})
+    elif choice is not None and choice.mode in ("required", "named"):
+        losses("tool_choice", "choice", "A tool is required, but there is none.")
+    return found
+
+
+def _calling(choice: ToolChoice, declared: set[str], names: Names, losses: Losses) -> dict[str, Any]:
+    """The mode, with names only where they are taken (ANY and VALIDATED) and only of declared functions."""
+    wanted = [choice.name] if choice.mode == "named" and choice.name else list(choice.allowed)
+    allowed = [names(name) for name in wanted if name in declared]
+    mode = _MODES[choice.mode]
+    if len(allowed) < len(wanted):
+        losses("tool_choice", "choice", "A tool was chosen that is not declared.")
+        mode = mode if allowed else "AUTO"
+    if not allowed or mode == "NONE":
+        return {"mode": mode}
+    # VALIDATED leaves the model free to answer in words.
+    return {"mode": "VALIDATED" if mode == "AUTO" else mode, "allowedFunctionNames": allowed}
+
+
+# -- generationConfig
+
+
+def _generation_config(
+    request: ChatRequest, target: Target, losses: Losses, found: dict[str, Any]
+) -> dict[str, Any]:
+    config = _sampling(request, target, losses)
+    if thinking := thinking_config(request, target, losses):
+        config["thinkingConfig"] = thinking
+    config |= _output(request, target, losses)
+    if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):
+        config["responseModalities"] = [word.upper() for word in request.modalities]
+    return config | found
+
+
+def _sampling(request: ChatRequest, target: Target, losses: Losses) -> dict[str, Any]:
+    said = request.sampling
+    found: dict[str, Any] = {
+        "maxOutputTokens": said.max_tokens,
+        "temperature": said.temperature,
+        "topP": said.top_p,
+        "topK": said.top_k,
+        "presencePenalty": said.presence_penalty,
+        "frequencyPenalty": said.frequency_penalty,
+        "seed": said.seed,
+        "responseLogprobs": said.logprobs,
+        "logprobs": said.top_logprobs,
+        "candidateCount": said.candidates,
+        "stopSequences": [word for word in said.stop if word][:_MOST_STOPS] or None,
+    }
+    if said.max_tokens is not None and target.max_output is not None and said.max_tokens > target.max_output:
+        found["maxOutputTokens"] = target.max_output
+        losses("max_tokens", "sampling.max_tokens", f"The model writes at most {target.max_output} tokens.")
+    if said.max_tokens is not None and said.max_tokens < 1:
+        found["maxOutputTokens"] = 1
+        losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")
+    if len(said.stop) > _MOST_STOPS:
+        losses("stop", "sampling.stop", f"Only {_MOST_STOPS} stop sequences are taken.")
+    most = _MOST_CANDIDATES if target.candidates is None else target.candidates
+    if said.candidates is not None and said.candidates > most:
+        found["candidateCount"] = most
+        losses("candidates", "sampling.candidates", f"The model gives at most {most} candidates.")
+    if said.logit_bias is not None:
+        losses("logit_bias", "sampling.logit_bias", "Gemini has no logit bias.")
+    refused = () if target.sampling else _DRAWING
+    if not (target.sampling and target.penalties):
+        refused += _PENALTIES
+    for name in refused:
+        if (value := found.pop(name, None)) not in (None, _NEUTRAL.get(name)):
+            losses("sampling", f"sampling.{name}", f"The model does not take {name} = {value}.")
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _output(request: ChatRequest, target: Target, losses: Losses) -> dict[str, Any]:
+    output = request.output
+    if output is None:
+        return {}
+    if request.tools and request.dialect != GEMINI and target.thinking != "level":
+        losses("output_format", "output", "This model refuses a response format beside functions.")
+        return {}
+    said: dict[str, Any] = {"responseMimeType": "application/json"}
+    if output.kind == "schema" and output.schema is not None:
+        said["responseJsonSchema"] = output.schema
+    return said

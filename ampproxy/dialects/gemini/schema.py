@@ -1,0 +1,81 @@
+"""Gemini's proto Schema as JSON Schema.
+
+Gemini's ``Schema`` (``parameters``, ``responseSchema``) is a selection of OpenAPI 3.0's: types in upper
+case, ``nullable``, ``anyOf``; no references, no ``const``, ``enum`` on strings only. Source: the
+reference of ``Schema`` of the Gemini API. The way there is not needed: ``parametersJsonSchema`` and
+``responseJsonSchema`` take JSON Schema as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ampproxy.dialects.schema_tree import Node, array_of, encode, member, node_of, value_of
+from ampproxy.model.base import Json
+
+#: Levels of a schema that are said; what is below them stays as it is.
+_DEEPEST = 24
+
+_SPELLINGS = {
+    "any_of": "anyOf",
+    "min_items": "minItems",
+    "max_items": "maxItems",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+    "min_properties": "minProperties",
+    "max_properties": "maxProperties",
+    "property_ordering": "propertyOrdering",
+    "additional_properties": "additionalProperties",
+    "defs": "$defs",
+    "ref": "$ref",
+}
+#: int64 in the proto: a JSON string or a number.
+_INT64 = frozenset(("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties"))
+_GROUPS = frozenset(("properties", "$defs"))
+
+
+def raise_gemini(schema: bytes | Json) -> bytes:
+    """Say Gemini's proto Schema as JSON Schema.
+
+    What is no schema becomes ``{}``. ``propertyOrdering``, which JSON Schema does not know, is left out.
+    """
+    return encode(_raised(node_of(schema) or {}, 0))
+
+
+def _raised(node: Node, depth: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, raw in node.items():
+        key = _SPELLINGS.get(name, name)
+        if key in _GROUPS and depth < _DEEPEST and (group := node_of(raw)) is not None:
+            found[key] = {entry: _raised(node_of(text) or {}, depth + 1) for entry, text in group.items()}
+        elif key in ("items", "additionalProperties") and depth < _DEEPEST and bytes(raw)[:1] == b"{":
+            found[key] = _raised(node_of(raw) or {}, depth + 1)
+        elif key == "anyOf" and depth < _DEEPEST:
+            found[key] = [_raised(node_of(text) or {}, depth + 1) for text in array_of(raw) or ()]
+        elif key == "type":
+            kind = value_of(raw)
+            if isinstance(kind, str) and kind.upper() != "TYPE_UNSPECIFIED":
+                found[key] = kind.lower()
+            elif isinstance(kind, list):
+                found[key] = raw
+        elif key in _INT64:
+            text = value_of(raw)
+            found[key] = Json(text.encode()) if isinstance(text, str) and text.isdecimal() else raw
+        elif key == "example":
+            found["examples"] = [raw]
+        elif key not in ("nullable", "propertyOrdering") and not (
+            key == "format" and value_of(raw) == "enum"
+        ):
+            found[key] = raw
+    return _with_null(found) if member(node, "nullable") is True else found
+
+
+def _with_null(found: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(found.get("type"), str):
+        found["type"] = [found["type"], "null"]
+    elif "anyOf" in found:
+        found["anyOf"].append({"type": "null"})
+    values = array_of(found["enum"]) if "enum" in found else None
+    if values is not None and Json(b"null") not in values:
+        found["enum"] = [*values, Json(b"null")]
+    return found

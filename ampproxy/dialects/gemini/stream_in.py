@@ -1,0 +1,190 @@
+"""Reads Gemini's streams: server-sent events (``alt=sse``) or one long JSON array."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from ampproxy.dialects.common import bad_answer, read_answer
+from ampproxy.dialects.gemini.answer import Answer
+from ampproxy.dialects.gemini.template import Template
+from ampproxy.dialects.gemini.wire import CHUNK, QUICK_CHUNK
+from ampproxy.errors import TruncatedStream, UpstreamFault
+from ampproxy.model.events import Delta, Event
+from ampproxy.wire.sse import MAX_EVENT, EventReader, EventTooLargeError
+
+_quick = QUICK_CHUNK.decode
+_BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
+#: What matters for finding the end of a JSON object: quotes, escapes, braces.
+_MARKS = re.compile(rb'["\\{}]')
+#: What may stand between the objects.
+_BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"
+
+
+class ArrayReader:
+    """Cuts a JSON array of objects, or objects one after the other, into the objects' texts."""
+
+    def __init__(self, limit: int = MAX_EVENT) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._at = 0
+        self._depth = 0
+        self._start = 0
+        self._in_string = False
+        self._brackets = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take bytes, split anywhere; give the objects that are complete. What is between them and does not
+        belong there is given, too: it cannot be read.
+
+        :raises ampproxy.wire.sse.EventTooLargeError: an object grew past the limit.
+        """
+        self._buffer += data
+        found: list[bytes] = []
+        while (mark := _MARKS.search(self._buffer, self._at)) is not None:
+            if not self._step(mark.group(), mark.start(), found):
+                break
+        else:
+            self._at = len(self._buffer)
+        self._trim(found)
+        if len(self._buffer) > self._limit:
+            raise EventTooLargeError(f"An event of the stream is larger than {self._limit} bytes.")
+        return found
+
+    @property
+    def pending(self) -> bool:
+        """Whether an object, or the array, began and did not end."""
+        return self._depth > 0 or self._brackets > 0
+
+    def _step(self, mark: bytes, at: int, found: list[bytes]) -> bool:
+        """Take one mark; false if the next byte must be awaited."""
+        self._at = at + 1
+        if self._in_string:
+            if mark == b"\\":
+                if at + 1 >= len(self._buffer):
+                    self._at = at
+                    return False
+                self._at = at + 2
+            elif mark == b'"':
+                self._in_string = False
+        elif mark == b'"':
+            self._in_string = True
+        elif mark == b"{":
+            if self._depth == 0:
+                self._between(at, found)
+                self._start = at
+            self._depth += 1
+        elif mark == b"}" and self._depth:
+            self._depth -= 1
+            if self._depth == 0:
+                found.append(bytes(self._buffer[self._start : at + 1]))
+                self._start = at + 1
+        return True
+
+    def _between(self, end: int, found: list[bytes]) -> None:
+        gap = self._buffer[self._start : end]
+        self._brackets += gap.count(b"[") - gap.count(b"]")
+        if foreign := gap.strip(_BETWEEN):
+            found.append(bytes(foreign))
+
+    def _trim(self, found: list[bytes]) -> None:
+        cut = self._start if self._depth else min(self._at, len(self._buffer))
+        if not self._depth:
+            self._between(cut, found)
+        del self._buffer[:cut]
+        self._at -= cut
+        self._start = 0
+
+
+class GeminiStreamParser:
+    """Bytes of a Gemini stream in, events out; see :class:`ampproxy.dialects.base.StreamParser`.
+
+    Gemini has no terminal event of its own. A stream is whole when each candidate told its
+    ``finishReason``, or the prompt was blocked, and the body ended; ``Completed`` is given then.
+    """
+
+    __slots__ = ("_answer", "_array", "_sse", "_template")
+
+    def __init__(self) -> None:
+        self._answer = Answer()
+        self._template = Template()
+        self._sse: EventReader | None = None
+        self._array: ArrayReader | None = None
+
+    def feed(self, data: bytes) -> list[Event]:
+        """Take the next bytes, split anywhere; give the events that are complete now."""
+        out: list[Event] = []
+        if self._answer.over:
+            return out
+        try:
+            payloads = self._payloads(data)
+        except EventTooLargeError as problem:
+            self._answer.fail(bad_answer(str(problem)).error, out)
+            return out
+        answer, template = self._answer, self._template
+        for payload in payloads:
+            words = template.words(payload)
+            if words is not None:
+                out.append(answer.grown(words, payload if template.counts else None))
+                continue
+            template.forget()
+            delta = self._quick(payload) if answer.growing else None
+            if delta is not None:
+                out.append(delta)
+                template.learn(payload)
+                continue
+            self._slow(payload, out)
+            if answer.over:
+                break
+        return out
+
+    def end(self) -> list[Event]:
+        """The body ended.
+
+        :raises ampproxy.errors.TruncatedStream: a candidate did not tell its end.
+        """
+        out: list[Event] = []
+        if self._answer.over:
+            return out
+        answer = self._answer
+        for _, payload in self._sse.end() if self._sse is not None else ():
+            self._slow(payload, out)
+        if answer.over:
+            return out
+        cut = (self._sse is not None and self._sse.cut) or (self._array is not None and self._array.pending)
+        if cut or not answer.whole:
+            raise TruncatedStream
+        answer.finish(out)
+        return out
+
+    def _payloads(self, data: bytes) -> list[bytes]:
+        if self._sse is not None:
+            return [payload for _, payload in self._sse.feed(data)]
+        if self._array is not None:
+            return self._array.feed(data)
+        first = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        if not first:
+            return []
+        if first in b"[{":
+            self._array = ArrayReader()
+        else:
+            self._sse = EventReader()
+        return self._payloads(data)
+
+    def _quick(self, payload: bytes) -> Delta | None:
+        try:
+            return self._answer.grow(_quick(payload))
+        except _BAD:
+            return None
+
+    def _slow(self, payload: bytes, out: list[Event]) -> None:
+        """A payload that is more than some words: a part that begins, an end, an error."""
+        if payload.strip() == b"[DONE]":
+            return
+        try:
+            chunk = read_answer(CHUNK, payload, "event")
+        except UpstreamFault as problem:
+            self._answer.fail(problem.error, out)
+        else:
+            self._answer.take(chunk, payload, out)

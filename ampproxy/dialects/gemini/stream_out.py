@@ -1,0 +1,305 @@
+"""Writes Gemini's streams: server-sent events, or one JSON array for a client without ``alt=sse``."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import LONGEST_ID, encode, repeated
+from ampproxy.dialects.gemini.errors import error_body
+from ampproxy.dialects.gemini.response import (
+    Wire,
+    answer_part,
+    blocked_members,
+    call_part,
+    end_members,
+    logprobs_members,
+    signature,
+    tail_members,
+)
+from ampproxy.model.base import GEMINI, Json
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    PartClosed,
+    PartExtras,
+    PartOpened,
+    Proof,
+    SectionBreak,
+    Started,
+    Usage,
+    UsageReport,
+    WireError,
+)
+from ampproxy.model.fold import SECTION_GAP
+from ampproxy.model.loss import Loss
+from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.wire.sse import escape_separators
+
+Framing = Literal["sse", "array"]
+
+_CRLF = b"\r\n\r\n"
+
+
+class _Open:
+    """A part that is being written.
+
+    :ivar head: what stands before its words in an event, ``tail`` what stands after them.
+    """
+
+    __slots__ = ("arguments", "choice", "head", "part", "sealed", "tail")
+
+    def __init__(self, part: Text | Reasoning | Refusal | ToolCall, choice: int) -> None:
+        self.part = part
+        self.choice = choice
+        self.sealed: Sealed | None = getattr(part, "sealed", None)
+        self.arguments: list[str] = []
+        self.head = b""
+        self.tail = b""
+
+
+class GeminiStreamRenderer:
+    """Events in, Gemini's stream out; see :class:`ampproxy.dialects.base.StreamRenderer`.
+
+    Words are told as they come. Calls are told when they are whole, because Gemini has no fragments
+    of arguments. The ends and the usage stand in one last event, which is also the terminal one.
+
+    :param framing: ``array`` for a client that did not ask for server-sent events.
+    """
+
+    def __init__(self, context: AnswerContext, framing: Framing = "sse") -> None:
+        self.losses: list[Loss] = []
+        self._context = context
+        self._before, self._after = (b"data: ", _CRLF) if framing == "sse" else (b"", b"")
+        self._array = framing == "array"
+        self._wrote = False
+        self._over = False
+        self._own = False
+        self._id = ""
+        self._extras: dict[str, Json] = {}
+        self._repeated: dict[str, Json] = {}
+        self._usage: Usage | None = None
+        self._open: dict[int, _Open] = {}
+        #: The part that is being written, of each candidate that has one.
+        self._current: dict[int, int] = {}
+        #: Parts that opened while another was being written, with what came of them since.
+        self._held: dict[int, list[Event]] = {}
+        #: The numbers of the held parts, of each candidate, in the order in which they opened.
+        self._queues: dict[int, deque[int]] = {}
+        self._finished: dict[int, Finished] = {}
+        self._said: set[int] = set()
+
+    def feed(self, events: Sequence[Event]) -> bytes:
+        """Whole wire events for these."""
+        out: list[bytes] = []
+        for event in events:
+            if type(event) is Delta and not event.logprobs:
+                part = self._open.get(event.index)
+                if part is not None and part.head:
+                    out += (part.head, encode(event.text), part.tail)
+                    if self._array:
+                        self._separate(out, 3)
+                    continue
+            if self._held and (held := self._held.get(getattr(event, "index", -1))) is not None:
+                held.append(event)
+            elif not self._over and (step := _STEPS.get(type(event))) is not None:
+                step(self, event, out)
+        return escape_separators(b"".join(out))
+
+    def error(self, error: WireError) -> bytes:
+        """The dialect's own error event, ending the stream."""
+        if self._over:
+            return b""
+        out: list[bytes] = []
+        self._emit(error_body(error), out)
+        return escape_separators(b"".join(self._closed(out)))
+
+    def keepalive(self) -> bytes:
+        """Nothing: a comment line breaks Google's SDK."""
+        return b""
+
+    # -- events
+
+    def _started(self, event: Started, out: list[bytes]) -> None:
+        self._own = event.dialect == GEMINI
+        self._id = event.id if event.id and len(event.id) <= LONGEST_ID else ""
+        self._extras = event.extras if self._own else {}
+        self._repeated = repeated(
+            {name: raw for name, raw in self._extras.items() if name != "promptFeedback"}
+        )
+
+    def _opened(self, event: PartOpened, out: list[bytes]) -> None:
+        part = event.part
+        if event.choice in self._current:
+            self._held[event.index] = [event]
+            self._queues.setdefault(event.choice, deque()).append(event.index)
+            return
+        self._said.add(event.choice)
+        if isinstance(part, (Image, Audio, Opaque)):
+            for wire in answer_part(part, self.losses):
+                self._chunk(event.choice, wire, out)
+            return
+        grown = self._open[event.index] = _Open(part, event.choice)
+        self._current[event.choice] = event.index
+        if isinstance(part, ToolCall):
+            grown.arguments.append(part.arguments)
+            return
+        thought = b',"thought":true' if isinstance(part, Reasoning) else b""
+        grown.head = self._before + b'{"candidates":[{"content":{"parts":[{"text":'
+        grown.tail = thought + b'}],"role":"model"},"index":%d}],' % event.choice + self._identity()
+        grown.tail += b"}" + self._after
+        if isinstance(part, Refusal):
+            self.losses.append(Loss("refusal", "", "A refusal is told as text."))
+        if part.text:
+            self._delta(Delta(event.index, part.text), out)
+
+    def _delta(self, event: Delta, out: list[bytes]) -> None:
+        part = self._open.get(event.index)
+        if part is None:
+            return
+        if isinstance(part.part, ToolCall):
+            part.arguments.append(event.text)
+            return
+        wire: Wire = {"text": event.text}
+        if isinstance(part.part, Reasoning):
+            wire["thought"] = True
+        more = {"logprobsResult": logprobs_members(event.logprobs)} if event.logprobs else {}
+        self._chunk(part.choice, wire, out, more)
+
+    def _section(self, event: SectionBreak, out: list[bytes]) -> None:
+        self._delta(Delta(event.index, SECTION_GAP), out)
+
+    def _proof(self, event: Proof, out: list[bytes]) -> None:
+        part = self._open.get(event.index)
+        if part is not None:
+            part.sealed = event.sealed
+        else:
+            self.losses.append(Loss("foreign_proof", "", "A proof came after its part and was left out."))
+
+    def _part_extras(self, event: PartExtras, out: list[bytes]) -> None:
+        self.losses.append(Loss("extras", "", "Citations and annotations of a text were left out."))
+
+    def _closed_part(self, event: PartClosed, out: list[bytes]) -> None:
+        part = self._open.get(event.index)
+        self._end_part(event.index, out)
+        if part is not None:
+            self._release(part.choice, out)
+
+    def _end_part(self, index: int, out: list[bytes]) -> None:
+        part = self._open.pop(index, None)
+        if part is not None:
+            del self._current[part.choice]
+            self._close(part, out)
+
+    def _release(self, choice: int, out: list[bytes]) -> None:
+        """Write a candidate's parts that were held back, up to one that is not closed itself."""
+        queue = self._queues.get(choice)
+        while queue and choice not in self._current:
+            index = queue.popleft()
+            for event in self._held.pop(index, ()):
+                if isinstance(event, PartClosed):
+                    self._end_part(index, out)
+                else:
+                    _STEPS[type(event)](self, event, out)
+
+    def _close(self, part: _Open, out: list[bytes]) -> None:
+        whole = part.part
+        if isinstance(whole, ToolCall):
+            arguments = "".join(part.arguments)
+            call = msgspec.structs.replace(whole, arguments=arguments, sealed=part.sealed)
+            self._chunk(part.choice, call_part(call, self.losses), out)
+        elif part.sealed is not None:
+            thought = isinstance(whole, Reasoning)
+            mark = signature(part.sealed, "reasoning" if thought else "text")
+            self._chunk(part.choice, {"text": "", **({"thought": True} if thought else {}), **mark}, out)
+
+    def _report(self, event: UsageReport, out: list[bytes]) -> None:
+        self._usage = event.usage
+
+    def _finish(self, event: Finished, out: list[bytes]) -> None:
+        self._finished[event.choice] = event
+
+    def _complete(self, event: Completed, out: list[bytes]) -> None:
+        while self._open:
+            for index in list(self._open):
+                self._closed_part(PartClosed(index), out)
+        first = next(iter(self._finished.values()), None)
+        if first is not None and first.reason == "blocked" and not self._said:
+            found: Wire = blocked_members(first, self._extras)
+        else:
+            ends = self._finished or {0: Finished("stop")}
+            found = {
+                "candidates": [self._end(number, ends[number]) for number in sorted(ends)],
+                **self._extras,
+            }
+        tail = tail_members(self._usage, self._context.model, self._answer_id(), own=self._own)
+        self._emit(encode({**found, **tail}), out)
+        self._closed(out)
+
+    def _end(self, number: int, finish: Finished) -> Wire:
+        # A content without parts makes Google's SDK leave the whole turn out of its chat's history.
+        content = {"parts": [{"text": ""}], "role": "model"}
+        return {"content": content, **end_members(finish, own=self._own), "index": number}
+
+    def _failed(self, event: Failed, out: list[bytes]) -> None:
+        out.append(self.error(event.error))
+
+    # -- writing
+
+    def _identity(self) -> bytes:
+        names = {"modelVersion": self._context.model, "responseId": self._answer_id()}
+        identity = encode({**self._repeated, **names})
+        return identity[1:-1]
+
+    def _answer_id(self) -> str:
+        if not self._id:
+            self._id = self._context.new_id("resp_")
+        return self._id
+
+    def _chunk(self, choice: int, part: Any, out: list[bytes], more: Wire | None = None) -> None:
+        content = {"parts": [part], "role": "model"}
+        head = encode({"candidates": [{"content": content, "index": choice, **(more or {})}]})
+        self._emit(head[:-1] + b"," + self._identity() + b"}", out)
+
+    def _emit(self, payload: bytes, out: list[bytes]) -> None:
+        if b"\n" in payload or b"\r" in payload:
+            # Blanks between the tokens of JSON that somebody else wrote; inside texts they are escaped.
+            payload = payload.replace(b"\n", b" ").replace(b"\r", b" ")
+        out += (self._before, payload, self._after)
+        if self._array:
+            self._separate(out, 3)
+
+    def _separate(self, out: list[bytes], pieces: int) -> None:
+        out.insert(len(out) - pieces, b",\r\n" if self._wrote else b"[")
+        self._wrote = True
+
+    def _closed(self, out: list[bytes]) -> list[bytes]:
+        self._over = True
+        self._open.clear()
+        self._held.clear()
+        self._queues.clear()
+        if self._array:
+            out.append(b"]" if self._wrote else b"[]")
+        return out
+
+
+_STEPS: dict[type, Callable[[GeminiStreamRenderer, Any, list[bytes]], None]] = {
+    Started: GeminiStreamRenderer._started,
+    PartOpened: GeminiStreamRenderer._opened,
+    Delta: GeminiStreamRenderer._delta,
+    SectionBreak: GeminiStreamRenderer._section,
+    Proof: GeminiStreamRenderer._proof,
+    PartExtras: GeminiStreamRenderer._part_extras,
+    PartClosed: GeminiStreamRenderer._closed_part,
+    UsageReport: GeminiStreamRenderer._report,
+    Finished: GeminiStreamRenderer._finish,
+    Completed: GeminiStreamRenderer._complete,
+    Failed: GeminiStreamRenderer._failed,
+}

@@ -1,0 +1,136 @@
+"""Watching a stream go by: has its dialect's own end come, and what did it cost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import msgspec
+
+from ampproxy.model.events import Usage
+from ampproxy.wire.json import BAD_JSON, members, string
+
+Raw = msgspec.Raw
+Members: TypeAlias = Mapping[str, Raw]
+NULL = Raw(b"null")
+#: OpenAI's end mark; servers of other dialects send it behind their last event.
+DONE = b"[DONE]"
+_list = msgspec.json.Decoder(list[Raw])
+
+
+def inner(values: Members, name: str) -> Members:
+    """The members of an object within; none of anything else."""
+    return members(values.get(name, NULL)) or {}
+
+
+def items(values: Members, name: str) -> list[Raw]:
+    """The elements of a list within; none of anything else."""
+    try:
+        return _list.decode(values.get(name, NULL))
+    except BAD_JSON:
+        return []
+
+
+def count(values: Members, name: str) -> int:
+    """A number of tokens; 0 of anything else."""
+    text = bytes(values.get(name, NULL))
+    return int(text) if text.isdigit() and len(text) < 19 else 0
+
+
+def given(values: Members, name: str) -> bool:
+    """Whether a member says something."""
+    return bytes(values.get(name, NULL)) not in (b"null", b'""')
+
+
+def openai_usage(usage: Members, prompt: str, answer: str) -> Usage:
+    """OpenAI's counts, whose input includes what was read from and written to the cache.
+
+    :param prompt: the member that counts the input; ``answer``: the one that counts the output.
+    """
+    before = inner(usage, prompt + "_details")
+    read, written = count(before, "cached_tokens"), count(before, "cache_write_tokens")
+    return Usage(
+        max(0, count(usage, prompt) - read - written),
+        read,
+        written,
+        count(usage, answer),
+        count(inner(usage, answer + "_details"), "reasoning_tokens"),
+    )
+
+
+def no_usage(usage: Members) -> Usage:
+    """Of a dialect that tells none."""
+    return Usage()
+
+
+class StreamMonitor:
+    """Looks at the events of one stream that may matter.
+
+    :ivar terminal: the dialect's terminal event, or an error event, was seen.
+    :ivar empty: it came though nothing of an answer had.
+    :ivar finished: the answer is said, and the stream may end here, though something may follow.
+    :ivar usage: the last that was told.
+    """
+
+    __slots__ = ("_usage", "empty", "finished", "terminal")
+
+    #: Makes one usage of all that was told.
+    read: Callable[[Members], Usage] = staticmethod(no_usage)
+
+    def __init__(self) -> None:
+        self.terminal = False
+        self.finished = False
+        self.empty = False
+        self._usage: dict[str, Raw] = {}
+
+    def see(self, name: bytes, data: bytes) -> bool:
+        """Look at an event.
+
+        :returns: whether it can be one of the dialect: a JSON object that is part of an answer, an event of
+            a kind that is not known here, or the mark that ends a stream.
+        """
+        values = members(data)
+        if values is None:
+            return data.strip() == DONE
+        return self.look(string(values.get("type", NULL)) or name.decode("utf-8", "replace"), values)
+
+    def look(self, kind: str, values: Members) -> bool:
+        """Look at an event that is an object: its kind, empty if it names none, and its members.
+
+        :returns: as :meth:`see`.
+        """
+        raise NotImplementedError
+
+    def learn(self, usage: Raw) -> None:
+        """Add what an event tells of the usage."""
+        # Later reports are cumulative and may leave out what did not change.
+        told = members(usage) or {}
+        self._usage.update((name, value) for name, value in told.items() if bytes(value) != b"null")
+
+    def close(self) -> None:
+        """This was the terminal event."""
+        self.terminal = self.finished = True
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage of the stream so far; ``None`` if nothing was told."""
+        return type(self).read(self._usage) if self._usage else None
+
+
+#: How far behind its bracket the first object of a list is looked for. Bytes.
+_GLANCE = 4096
+_OBJECTS = re.compile(rb"\[\s*\{")
+_NO_OBJECTS = re.compile(rb"\[\s*\]")
+
+
+def has_list(values: Members, name: str, *, may_be_empty: bool) -> bool:
+    """Whether the members of a whole answer have a list of objects and no error, by a glance that builds
+    nothing. Where this is false the dialect's own reader decides: it may be a refusal, an error, or no
+    answer.
+
+    :param name: of the list that every whole answer of the dialect has.
+    """
+    told = memoryview(values.get(name, NULL))[:_GLANCE].tobytes()
+    listed = _OBJECTS.match(told) or (may_be_empty and _NO_OBJECTS.match(told))
+    return bool(listed) and not given(values, "error")

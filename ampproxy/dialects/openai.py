@@ -1,0 +1,440 @@
+"""What OpenAI's dialects have in common: errors, lists of models, the counting of tokens.
+
+Sources: the types of the ``openai`` SDK, and the error bodies that OpenAI and the servers that follow
+it (vLLM, Ollama, FastAPI ones, proxies in front of them) really send.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from ampproxy.dialects.base import ModelInfo
+from ampproxy.dialects.common import (
+    bad_answer,
+    encode,
+    is_context_length,
+    kind_of_status,
+    loads,
+    plain_message,
+    retry_after,
+    to_raw,
+)
+from ampproxy.errors import STATUS, UpstreamFault
+from ampproxy.model.base import Json
+from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError
+from ampproxy.model.request import ChatRequest
+
+#: How each kind is told to a client: ``type`` and ``code``.
+WORDS: dict[ErrorKind, tuple[str, str | None]] = {
+    "invalid_request": ("invalid_request_error", None),
+    "context_length": ("invalid_request_error", "context_length_exceeded"),
+    "authentication": ("authentication_error", "invalid_api_key"),
+    "billing": ("insufficient_quota", "insufficient_quota"),
+    "permission": ("permission_error", "permission_denied"),
+    "not_found": ("invalid_request_error", "model_not_found"),
+    "too_large": ("invalid_request_error", "request_too_large"),
+    "rate_limit": ("rate_limit_error", "rate_limit_exceeded"),
+    "internal": ("server_error", "internal_server_error"),
+    "not_implemented": ("server_error", "not_implemented"),
+    "unavailable": ("server_error", "internal_server_error"),
+    "overloaded": ("server_error", "server_is_overloaded"),
+    "timeout": ("server_error", "request_timeout"),
+}
+
+#: Codes and types that say more than the status does.
+KIND_BY_WORD: dict[str, ErrorKind] = {
+    "context_length_exceeded": "context_length",
+    "invalid_api_key": "authentication",
+    "authentication_error": "authentication",
+    "invalid_authentication_error": "authentication",
+    "insufficient_quota": "billing",
+    "billing_hard_limit_reached": "billing",
+    "billing_not_active": "billing",
+    "exceeded_current_quota_error": "billing",
+    "permission_error": "permission",
+    "permission_denied": "permission",
+    "permission_denied_error": "permission",
+    "unsupported_country_region_territory": "permission",
+    "model_not_found": "not_found",
+    "not_found_error": "not_found",
+    "request_too_large": "too_large",
+    "rate_limit_exceeded": "rate_limit",
+    "rate_limit_error": "rate_limit",
+    "rate_limit_reached_error": "rate_limit",
+    "server_is_overloaded": "overloaded",
+    "engine_overloaded_error": "overloaded",
+    "overloaded_error": "overloaded",
+    "slow_down": "overloaded",
+    "request_timeout": "timeout",
+    "timeout_error": "timeout",
+}
+
+#: Types that only repeat what a status says; they count where there is none (in mid-stream).
+KIND_BY_BROAD_WORD: dict[str, ErrorKind] = {
+    "invalid_request_error": "invalid_request",
+    "invalid_prompt": "invalid_request",
+    "badrequesterror": "invalid_request",
+    "server_error": "internal",
+    "internal_server_error": "internal",
+    "internal_error": "internal",
+    "api_error": "internal",
+    "not_implemented": "not_implemented",
+    "tokens": "rate_limit",
+    "requests": "rate_limit",
+}
+
+_OVERLOADED = re.compile(r"overloaded", re.I)
+_CODE = re.compile(r"(?!.*_error$)[a-z][a-z0-9_]*")
+_WAIT = re.compile(r"try again in (?:(\d+)m(?!s))?\s*(?:(\d+(?:\.\d+)?)\s*(ms|s))?", re.I)
+_MESSAGE_LIMIT = 4000
+
+
+def error_object(error: WireError) -> dict[str, Any]:
+    """The ``error`` member: ``message``, ``type``, ``param``, ``code``.
+
+    A code that is another dialect's word (``RESOURCE_EXHAUSTED``, ``overloaded_error``) gives way to
+    OpenAI's own for that kind.
+    """
+    type_, code = WORDS[error.kind]
+    if error.code and _CODE.fullmatch(error.code):
+        code = error.code
+    return {"message": error.message, "type": type_, "param": error.param, "code": code}
+
+
+def error_body(error: WireError) -> bytes:
+    """``{"error": {...}}``, the body of an error response and of an error in a chat stream."""
+    return encode({"error": error_object(error)})
+
+
+def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+    """What an error response says: OpenAI's envelope, its many imitations, plain text or a page.
+
+    :param headers: with lower-case names; ``retry-after``, ``retry-after-ms`` and ``x-request-id`` count.
+    """
+    value = loads(body)
+    error = error_from(plain_message(status, body) if value is None else value, status)
+    wait = retry_after(headers)
+    if wait is None and error.kind == "rate_limit":
+        wait = _wait_said(error.message)
+    request_id = headers.get("x-request-id") or None
+    return msgspec.structs.replace(error, retry_after=wait, request_id=request_id)
+
+
+def error_from(value: object, status: int | None = None) -> WireError:
+    """The error that a decoded body or the data of an event tells of.
+
+    :param status: of the response; ``None`` for one in mid-stream, where it follows from the words.
+    """
+    message, type_, code, param = _words(value)
+    message = message[:_MESSAGE_LIMIT]
+    if not message:
+        said = f"answered with status {status}" if status else "reported an error"
+        message = f"The server {said} and said nothing more."
+    if status is None or status < 400:
+        status = _status_in(value)
+    kind = _kind(status, type_, code, message)
+    return WireError(
+        kind,
+        message,
+        STATUS[kind] if status is None else status,
+        code or type_,
+        param,
+    )
+
+
+def _status_in(value: object) -> int | None:
+    """The HTTP status that many servers repeat as a number in ``code`` or ``status``."""
+    inner = value.get("error", value) if isinstance(value, dict) else None
+    if not isinstance(inner, dict):
+        return None
+    numbers = (inner.get("code"), inner.get("status"), inner.get("status_code"))
+    return next((n for n in numbers if isinstance(n, int) and 400 <= n < 600), None)
+
+
+def _words(value: object) -> tuple[str, str | None, str | None, str | None]:
+    """Message, type, code and param of whatever stands there."""
+    if isinstance(value, list) and value:
+        value = value[0]
+    if isinstance(value, str):
+        return value.strip(), None, None, None
+    if not isinstance(value, dict):
+        return "", None, None, None
+    inner = value.get("error")
+    if isinstance(inner, dict):
+        value = inner
+    elif isinstance(inner, str):
+        return (
+            _word(value, "message", "error_description") or inner,
+            _word(value, "type"),
+            _word(value, "code"),
+            None,
+        )
+    message = _word(value, "message", "msg", "detail", "error_msg", "title") or _validation(value)
+    return message or "", _word(value, "type"), _word(value, "code", "status"), _word(value, "param")
+
+
+def _word(value: dict[str, Any], *names: str) -> str | None:
+    for name in names:
+        found = value.get(name)
+        if isinstance(found, str) and found:
+            return found
+    return None
+
+
+def _validation(value: dict[str, Any]) -> str | None:
+    """FastAPI's list of what was wrong with the request."""
+    detail = value.get("detail")
+    if not isinstance(detail, list):
+        return None
+    lines = [
+        f"{'.'.join(map(str, entry['loc']))}: {entry.get('msg')}"
+        for entry in detail
+        if isinstance(entry, dict) and isinstance(entry.get("loc"), list)
+    ]
+    return "; ".join(lines) or None
+
+
+def _kind(status: int | None, type_: str | None, code: str | None, message: str) -> ErrorKind:
+    for word in (code, type_):
+        if word and word.lower() in KIND_BY_WORD:
+            return KIND_BY_WORD[word.lower()]
+    if status is None:
+        broad = (code or "").lower(), (type_ or "").lower()
+        kind = next((KIND_BY_BROAD_WORD[word] for word in broad if word in KIND_BY_BROAD_WORD), None)
+        kind = kind or ("overloaded" if _OVERLOADED.search(message) else "internal")
+    else:
+        kind = kind_of_status(status)
+    if kind == "invalid_request" and is_context_length(message):
+        return "context_length"
+    return kind
+
+
+def _wait_said(message: str) -> float | None:
+    """Seconds, of OpenAI's sentence "Please try again in 1m7.66s."."""
+    said = _WAIT.search(message)
+    if said is None or not (said[1] or said[2]):
+        return None
+    part = float(said[2] or 0)
+    return int(said[1] or 0) * 60 + (part / 1000 if (said[3] or "").lower() == "ms" else part)
+
+
+#: Any of these makes an object a chunk, or an answer, of chat or of the old completions.
+_OF_A_CHUNK: Final = frozenset(("choices", "usage", "id", "x_groq", "error"))
+#: Any of these makes an object without them an error's.
+OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
+
+
+def is_chunk(values: Mapping[str, object]) -> bool:
+    """Whether an object of a stream is a chunk. One that names a ``type`` of its own is taken for something
+    new, unless it looks like an error.
+
+    :param values: its members.
+    """
+    return not _OF_A_CHUNK.isdisjoint(values) or ("type" in values and OF_AN_ERROR.isdisjoint(values))
+
+
+def not_an_answer(value: object, why: str) -> UpstreamFault:
+    """The fault of an object that is no answer and no chunk: the error that it tells of, if it tells one.
+
+    :param why: what is missing.
+    """
+    if isinstance(value, dict) and not OF_AN_ERROR.isdisjoint(value):
+        return UpstreamFault(error_from(value), retryable=True)
+    return bad_answer(why)
+
+
+def no_chunk(value: object) -> UpstreamFault:
+    """The fault of an object in a stream for which :func:`is_chunk` is false."""
+    return not_an_answer(value, "The vendor's stream has an object that is no part of an answer.")
+
+
+def model_object(model: ModelInfo) -> dict[str, Any]:
+    """One entry of a list of models (``openai.types.Model``)."""
+    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
+
+
+def models_body(models: Sequence[ModelInfo]) -> bytes:
+    """The answer to ``GET /v1/models``."""
+    return encode({"object": "list", "data": [model_object(model) for model in models]})
+
+
+def model_body(model: ModelInfo) -> bytes:
+    """The answer to ``GET /v1/models/{id}``."""
+    return encode(model_object(model))
+
+
+def usage_of(
+    *,
+    prompt: int,
+    cached: int,
+    written: int,
+    output: int,
+    reasoning: int,
+    total: int | None = None,
+    extras: dict[str, Json] | None = None,
+) -> Usage:
+    """OpenAI's counts, in which the prompt includes what was cached, as our disjoint classes.
+
+    Servers that leave reasoning out of the output (xAI, Gemini's compatible endpoint) are known by
+    their total.
+    """
+    cached = min(cached, prompt)
+    written = min(written, prompt - cached)
+    if total is not None and reasoning and total == prompt + output + reasoning:
+        output += reasoning
+    return Usage(prompt - cached - written, cached, written, output, min(reasoning, output), extras or {})
+
+
+def total_input(usage: Usage) -> int:
+    """All tokens of the prompt, as OpenAI counts them."""
+    return usage.input + usage.cache_read + usage.cache_write
+
+
+#: ``finish_reason`` of chat and completions -> ours; words that only one server knows are an end like any.
+FINISH: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "blocked",
+    "max_tokens": "length",
+    "model_length": "context",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "refusal": "refusal",
+    "sensitive": "blocked",
+}
+
+#: ``finish_reason`` of an answer that did not come to its end: OpenRouter, DeepSeek, Zhipu.
+BROKEN_ENDS: dict[str, ErrorKind] = {
+    "error": "internal",
+    "insufficient_system_resource": "overloaded",
+    "network_error": "unavailable",
+}
+
+#: Ours -> ``finish_reason``.
+FINISH_WORDS: dict[FinishReason, str] = {
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "stop_sequence": "stop",
+    "refusal": "content_filter",
+    "blocked": "content_filter",
+    "context": "length",
+    "pause": "stop",
+}
+
+_DETAILS = ("prompt_tokens_details", "completion_tokens_details")
+_COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *_DETAILS})
+
+
+def chat_usage(body: dict[str, Any]) -> Usage:
+    """``usage`` of chat and completions, also as DeepSeek (``prompt_cache_hit_tokens``) and Kimi
+    (``cached_tokens``) tell what was cached. Counts that we have no place for are extras.
+    """
+    prompt_details, output_details = (_object(body.get(name)) for name in _DETAILS)
+    cached = _count(prompt_details.pop("cached_tokens", None))
+    written = _count(prompt_details.pop("cache_write_tokens", None))
+    reasoning = _count(output_details.pop("reasoning_tokens", None))
+    total = body.get("total_tokens")
+    extras = {
+        name: to_raw(value) for name, value in body.items() if name not in _COUNTED and value is not None
+    }
+    for name, details in zip(_DETAILS, (prompt_details, output_details), strict=True):
+        if any(details.values()):
+            extras[name] = to_raw(details)
+    return usage_of(
+        prompt=_count(body.get("prompt_tokens")),
+        cached=cached or _count(body.get("prompt_cache_hit_tokens")) or _count(body.get("cached_tokens")),
+        written=written,
+        output=_count(body.get("completion_tokens")),
+        reasoning=reasoning,
+        total=total if isinstance(total, int) else None,
+        extras=extras,
+    )
+
+
+def _count(value: object) -> int:
+    return max(0, int(value)) if isinstance(value, int | float) else 0
+
+
+def _object(value: object) -> dict[str, Any]:
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def chat_usage_body(usage: Usage, *, extras: bool = False) -> dict[str, Any]:
+    """``usage`` as chat and completions tell it; the prompt includes what was cached.
+
+    :param extras: whether the usage's extras are this dialect's own.
+    """
+    prompt = total_input(usage)
+    prompt_details: dict[str, Any] = {"cached_tokens": usage.cache_read}
+    if usage.cache_write:
+        prompt_details["cache_write_tokens"] = usage.cache_write
+    body: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": usage.output,
+        "total_tokens": prompt + usage.output,
+        "prompt_tokens_details": prompt_details,
+        "completion_tokens_details": {"reasoning_tokens": usage.reasoning},
+    }
+    for name, raw in usage.extras.items() if extras else ():
+        body[name] = {**_object(loads(raw)), **body[name]} if name in _DETAILS else raw
+    return body
+
+
+class _Count(msgspec.Struct):
+    input_tokens: Annotated[int, msgspec.Meta(ge=0)]
+
+
+_COUNT: Final = msgspec.json.Decoder(_Count)
+
+
+class OpenAIDialect:
+    """The part of a dialect that all of OpenAI's share (:class:`~ampproxy.dialects.base.Dialect`)."""
+
+    def error_body(self, error: WireError) -> bytes:
+        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
+        return error_body(error)
+
+    def error_event(self, error: WireError) -> bytes:
+        """``data: {"error": ...}``: chat and completions; Responses has its own."""
+        return b"data: " + error_body(error) + b"\n\n"
+
+    def parse_error(self, status: int, headers: Mapping[str, str], body: bytes) -> WireError:
+        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
+        return parse_error(status, headers, body)
+
+    def models_body(self, models: Sequence[ModelInfo]) -> bytes:
+        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
+        return models_body(models)
+
+    def model_body(self, model: ModelInfo) -> bytes:
+        """See :class:`~ampproxy.dialects.base.ErrorDialect`."""
+        return model_body(model)
+
+    def for_others(self, request: ChatRequest) -> ChatRequest:
+        """The same: only Responses refers to what its vendor stores."""
+        return request
+
+    def count_request(self, body: bytes, model: str) -> bytes:
+        """The same: only Responses has a call that counts, so nobody asks the others for this."""
+        return body
+
+    def parse_count(self, body: bytes) -> int:
+        """Input tokens, of an answer to ``POST /v1/responses/input_tokens``.
+
+        :raises ampproxy.errors.UpstreamFault: it is not one.
+        """
+        try:
+            return _COUNT.decode(body).input_tokens
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            raise bad_answer(f"The vendor's count of tokens could not be read: {error}") from None
+
+    def count_body(self, tokens: int) -> bytes:
+        """The answer to a client's counting request (``InputTokenCountResponse``)."""
+        return encode({"object": "response.input_tokens", "input_tokens": tokens})

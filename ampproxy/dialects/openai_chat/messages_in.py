@@ -1,0 +1,246 @@
+"""The messages of a conversation: from Chat Completions' JSON to turns."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from ampproxy.dialects.common import (
+    bad_request,
+    members,
+    read_request,
+    text_of,
+    without_nulls,
+)
+from ampproxy.dialects.openai_chat.parts_in import content_parts, result_parts, text_parts
+from ampproxy.model.base import CHAT, Json
+from ampproxy.model.parts import Audio, FileId, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ampproxy.model.request import Role, Turn
+
+
+class FunctionCall(msgspec.Struct):
+    """The name and arguments of a call, in a request and in an answer."""
+
+    name: str
+    arguments: Json = Json(b"null")
+
+
+class CustomCall(msgspec.Struct):
+    """A call to a custom tool, whose input is text."""
+
+    name: str
+    input: str = ""
+
+
+class CallMessage(msgspec.Struct):
+    """One of ``tool_calls``."""
+
+    id: str | None = None
+    type: str | None = None
+    function: FunctionCall | None = None
+    custom: CustomCall | None = None
+
+
+class _AudioId(msgspec.Struct):
+    id: str
+
+
+class _Message(msgspec.Struct):
+    role: str
+    content: str | list[Json] | None = None
+    tool_calls: list[Json] | None = None
+    tool_call_id: str | None = None
+    function_call: FunctionCall | None = None
+    refusal: str | None = None
+    audio: _AudioId | None = None
+    reasoning_content: str | None = None
+    reasoning: Json = Json(b"null")
+
+
+_MESSAGE: Final = msgspec.json.Decoder(_Message)
+_CALL: Final = msgspec.json.Decoder(CallMessage)
+_KNOWN: Final = frozenset(_Message.__struct_fields__)
+
+
+def arguments_text(raw: Json) -> str:
+    """The arguments' JSON text: usually a string that holds it, from some servers the object itself;
+    ``{}`` for none.
+    """
+    text = text_of(raw)
+    if text is None:
+        text = bytes(raw).decode("utf-8", "replace")
+    return "{}" if not text.strip() or text == "null" else text
+
+
+def call_part(call: CallMessage, spare_id: str) -> ToolCall | None:
+    """A tool call; ``None`` if it is neither a function's nor a custom tool's.
+
+    :param spare_id: its id if it has none.
+    """
+    call_id = call.id or spare_id
+    if call.custom is not None:
+        return ToolCall(call_id, call.custom.name, call.custom.input, freeform=True)
+    if call.function is not None:
+        return ToolCall(call_id, call.function.name, arguments_text(call.function.arguments))
+    return None
+
+
+def _others(raw: Json, at: str, known: frozenset[str]) -> dict[str, Json]:
+    """The members that are not known and say something."""
+    found = without_nulls(members(raw, at))
+    return {name: value for name, value in found.items() if name not in known and bytes(value) != b"[]"}
+
+
+class _Waiting:
+    """The calls of the newest message that have no result yet, in their order."""
+
+    def __init__(self, calls: Sequence[ToolCall]) -> None:
+        #: Whether one of the calls with that id is a custom tool's; a result answers all of them.
+        self._freeform: dict[str, bool] = {}
+        #: The ids by name, and under ``None`` all of them; those that were answered are dropped late.
+        self._by_name: dict[str | None, deque[str]] = {}
+        for call in calls:
+            self._freeform[call.id] = self._freeform.get(call.id, False) or call.freeform
+            for name in (None, call.name):
+                self._by_name.setdefault(name, deque()).append(call.id)
+
+    def first(self, name: str | None) -> str | None:
+        """The id of the first one of that name, or of any; ``None``: there is none."""
+        ids = self._by_name.get(name)
+        while ids:
+            if ids[0] in self._freeform:
+                return ids[0]
+            ids.popleft()
+        return None
+
+    def answer(self, call: str) -> bool:
+        """A result came; gives whether it is a custom tool's."""
+        return self._freeform.pop(call, False)
+
+
+class _Conversation:
+    """The turns so far, and which calls wait for a result."""
+
+    def __init__(self) -> None:
+        self.system: list[Text] = []
+        self.turns: list[Turn] = []
+        self._calls = 0
+        self._waiting = _Waiting(())
+        #: Results that follow one another: one turn, which is not among the others yet.
+        self._results: list[ToolResult] = []
+
+    def add(self, raw: Json, at: str) -> None:
+        message = read_request(_MESSAGE, bytes(raw), at)
+        parse = _ROLES.get(message.role)
+        if parse is None:
+            bad_request(f"{at}.role", f"Unknown role; one of {', '.join(sorted(_ROLES))} was expected.")
+        found = without_nulls(members(raw, at))
+        extras = {
+            name: value for name, value in found.items() if name not in _KNOWN and bytes(value) != b"[]"
+        }
+        parse(self, message, extras, at)
+
+    def close(self) -> None:
+        """No more results follow those that came."""
+        if self._results:
+            self.turns.append(Turn("user", tuple(self._results)))
+            self._results = []
+
+    def instruct(self, message: _Message, extras: dict[str, Json], at: str) -> None:
+        texts = text_parts(message.content, f"{at}.content")
+        if not texts:
+            return
+        if self.turns or self._results or extras:
+            self._append("system", texts, extras)
+        else:
+            self.system += texts
+
+    def ask(self, message: _Message, extras: dict[str, Json], at: str) -> None:
+        self._append("user", content_parts(message.content, f"{at}.content"), extras)
+
+    def answer(self, message: _Message, extras: dict[str, Json], at: str) -> None:
+        parts: list[Part] = []
+        thought = message.reasoning_content or text_of(message.reasoning)
+        if thought:
+            parts.append(Reasoning(thought))
+        elif bytes(message.reasoning)[:1] == b"{":
+            extras["reasoning"] = message.reasoning
+        parts += content_parts(message.content, f"{at}.content")
+        if message.refusal:
+            parts.append(Refusal(message.refusal))
+        if message.audio:
+            parts.append(Audio(FileId(CHAT, message.audio.id)))
+        calls = self._called(message, at)
+        self._waiting = _Waiting(calls)
+        self._append("assistant", [*parts, *calls], extras)
+
+    def _called(self, message: _Message, at: str) -> list[ToolCall]:
+        calls: list[ToolCall] = []
+        for number, raw in enumerate(message.tool_calls or ()):
+            where = f"{at}.tool_calls[{number}]"
+            part = call_part(read_request(_CALL, bytes(raw), where), self._new_id())
+            if part is None:
+                bad_request(where, "It needs 'function' or 'custom'.")
+            extras = _others(raw, where, _CALL_KNOWN)
+            calls.append(msgspec.structs.replace(part, extras=extras) if extras else part)
+        if message.function_call is not None:
+            part = call_part(CallMessage(function=message.function_call), self._new_id())
+            assert part is not None
+            calls.append(part)
+        return calls
+
+    def _new_id(self) -> str:
+        """For calls that came without one: their number in the conversation."""
+        self._calls += 1
+        return f"call_{self._calls}"
+
+    def result(self, message: _Message, extras: dict[str, Json], at: str) -> None:
+        name = text_of(extras.pop("name", Json(b"null")))
+        # One without an id (``role: function``) belongs to the first waiting call of its name, or of any.
+        call = message.tool_call_id or self._waiting.first(name)
+        if call is None:
+            bad_request(f"{at}.tool_call_id", "It is missing, and no call waits for a result.")
+        cache = extras.pop("cache_control", None)
+        part = ToolResult(
+            call,
+            result_parts(message.content, f"{at}.content"),
+            name=name,
+            freeform=self._waiting.answer(call),
+            cache=cache,
+            extras=extras,
+        )
+        self._results.append(part)
+
+    def _append(self, role: Role, parts: Sequence[Part], extras: dict[str, Json]) -> None:
+        self.close()
+        self.turns.append(Turn(role, tuple(parts) or (Text(""),), extras))
+
+
+_CALL_KNOWN: Final = frozenset({"id", "type", "function", "custom", "index"})
+
+_ROLES: Final[dict[str, Callable[[_Conversation, _Message, dict[str, Json], str], None]]] = {
+    "system": _Conversation.instruct,
+    "developer": _Conversation.instruct,
+    "user": _Conversation.ask,
+    "assistant": _Conversation.answer,
+    "tool": _Conversation.result,
+    "function": _Conversation.result,
+}
+
+
+def parse_messages(messages: Sequence[Json]) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
+    """The leading system texts and the turns after them.
+
+    Results that follow one another are one turn. Members that only this dialect knows (``name``,
+    ``prefix``, ``reasoning_details``) are the turn's extras.
+
+    :raises ampproxy.errors.ClientFault: a message is not valid; names it.
+    """
+    conversation = _Conversation()
+    for number, raw in enumerate(messages):
+        conversation.add(raw, f"messages[{number}]")
+    conversation.close()
+    return tuple(conversation.system), tuple(conversation.turns)

@@ -1,0 +1,164 @@
+"""A client's request: from Chat Completions' JSON to the vocabulary.
+
+Source: ``openai.types.chat.completion_create_params``, and the members that open servers and
+routers have added (``top_k``, ``reasoning_content``, ``cache_control``).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ampproxy.dialects.common import Members, bad_request, members, read_request, to_raw, without_nulls
+from ampproxy.dialects.openai_chat.messages_in import parse_messages
+from ampproxy.dialects.openai_chat.tools_in import (
+    parse_choice,
+    parse_function_call,
+    parse_functions,
+    parse_tools,
+)
+from ampproxy.dialects.openai_sampling import SamplingBody
+from ampproxy.model.base import CHAT, Json
+from ampproxy.model.request import (
+    LEVELS,
+    ChatRequest,
+    HostedTool,
+    OutputFormat,
+    Thinking,
+    Tool,
+    ToolChoice,
+)
+
+_NULL: Final = Json(b"null")
+
+
+class _Schema(msgspec.Struct):
+    name: str | None = None
+    description: str | None = None
+    schema: Json = _NULL
+    strict: bool | None = None
+
+
+class _Format(msgspec.Struct):
+    type: str
+    json_schema: _Schema | None = None
+
+
+class _Body(SamplingBody):
+    model: str | None = None
+    messages: list[Json] | None = None
+    stream: bool | None = None
+    stream_options: dict[str, Json] | None = None
+    tools: list[Json] | None = None
+    tool_choice: Json = _NULL
+    functions: list[Json] | None = None
+    function_call: Json = _NULL
+    parallel_tool_calls: bool | None = None
+    response_format: _Format | None = None
+    reasoning_effort: str | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    user: str | None = None
+    safety_identifier: str | None = None
+    metadata: dict[str, str] | None = None
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    modalities: list[str] | None = None
+    web_search_options: Json = _NULL
+
+
+_BODY: Final = msgspec.json.Decoder(_Body)
+_KNOWN: Final = frozenset(_Body.__struct_fields__)
+
+
+def parse_request(body: bytes, *, model: str | None = None, stream: bool | None = None) -> ChatRequest:
+    """Read a client's request (:meth:`~ampproxy.dialects.base.Dialect.parse_request`).
+
+    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
+    """
+    asked = read_request(_BODY, body)
+    name = model or asked.model
+    if not name:
+        bad_request("model", "It is missing.")
+    if not asked.messages:
+        bad_request("messages", "At least one message is needed.")
+    system, turns = parse_messages(asked.messages)
+    tools, hosted, choice = _tools(asked)
+    extras = {key: raw for key, raw in without_nulls(members(body)).items() if key not in _KNOWN}
+    thinking = _thinking(asked.reasoning_effort)
+    _keep_odd_ones(asked, thinking, extras)
+    usage = bytes((asked.stream_options or {}).get("include_usage", _NULL)) == b"true"
+    return ChatRequest(
+        dialect=CHAT,
+        model=name,
+        turns=turns,
+        system=system,
+        tools=tools,
+        hosted=hosted,
+        choice=choice,
+        parallel=asked.parallel_tool_calls,
+        sampling=asked.sampling(asked.logprobs, asked.top_logprobs),
+        thinking=thinking,
+        output=_output(asked.response_format),
+        modalities=tuple(asked.modalities or ()),
+        stream=bool(asked.stream) if stream is None else stream,
+        include_usage=usage,
+        include_sealed=False,
+        user=asked.user or asked.safety_identifier,
+        metadata=asked.metadata or {},
+        service_tier=asked.service_tier,
+        cache_key=asked.prompt_cache_key,
+        extras=extras,
+    )
+
+
+def _tools(asked: _Body) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...], ToolChoice | None]:
+    tools, hosted = parse_tools(asked.tools or ())
+    if asked.functions:
+        tools += parse_functions(asked.functions)
+    if bytes(asked.web_search_options) != b"null":
+        raw = to_raw({"web_search_options": asked.web_search_options})
+        hosted += (HostedTool("web_search", CHAT, raw),)
+    return tools, hosted, parse_choice(asked.tool_choice) or parse_function_call(asked.function_call)
+
+
+def _thinking(effort: str | None) -> Thinking | None:
+    if effort == "none":
+        return Thinking("off")
+    for level in LEVELS:
+        if effort == level:
+            return Thinking("level", level=level)
+    return None
+
+
+def _output(asked: _Format | None) -> OutputFormat | None:
+    if asked is None or asked.type == "text":
+        return None
+    if asked.type == "json_object":
+        return OutputFormat("json")
+    if asked.type != "json_schema" or asked.json_schema is None:
+        bad_request("response_format", "One of text, json_object or json_schema (with it) was expected.")
+    schema = asked.json_schema
+    return OutputFormat(
+        "schema",
+        None if bytes(schema.schema) == b"null" else schema.schema,
+        schema.name,
+        schema.description,
+        schema.strict,
+    )
+
+
+def _keep_odd_ones(asked: _Body, thinking: Thinking | None, extras: Members) -> None:
+    """What a known member says and the vocabulary has no word for."""
+    if asked.reasoning_effort and thinking is None:
+        extras["reasoning_effort"] = to_raw(asked.reasoning_effort)
+    if asked.safety_identifier:
+        extras["safety_identifier"] = to_raw(asked.safety_identifier)
+    if asked.functions:
+        # Only that they were used: the answer then has function_call in place of tool_calls.
+        extras["functions"] = Json(b"true")
+    options = dict(asked.stream_options or {})
+    options.pop("include_usage", None)
+    if options:
+        extras["stream_options"] = to_raw(options)

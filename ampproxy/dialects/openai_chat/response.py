@@ -1,0 +1,260 @@
+"""A whole answer: a vendor's, from Chat Completions' JSON to the vocabulary, and a client's, back."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import Members, bad_answer, encode, loads, read_answer, to_raw, without_nulls
+from ampproxy.dialects.openai import chat_usage, chat_usage_body, error_from, not_an_answer
+from ampproxy.dialects.openai_chat.answer_parts import (
+    annotations_body,
+    answer_id,
+    audio_body,
+    image_body,
+    legacy_functions,
+)
+from ampproxy.dialects.openai_chat.messages_in import CallMessage, FunctionCall, call_part
+from ampproxy.dialects.openai_chat.wire import (
+    NULL,
+    CallIds,
+    LogprobsWire,
+    broken_end,
+    content_pieces,
+    finish_word,
+    finished,
+    logprobs_body,
+    reasoning_of,
+)
+from ampproxy.dialects.urls import source_of
+from ampproxy.errors import UpstreamFault
+from ampproxy.model.base import CHAT, Json
+from ampproxy.model.events import AnswerPart, Candidate, ChatResponse
+from ampproxy.model.parts import Audio, Image, Inline, Reasoning, Refusal, Text, ToolCall
+
+
+class AudioWire(msgspec.Struct):
+    """Sound in an answer; in a stream it comes in pieces."""
+
+    id: str | None = None
+    data: str | None = None
+    expires_at: int | None = None
+    transcript: str | None = None
+
+
+class _ImageUrl(msgspec.Struct):
+    url: str
+
+
+class _Image(msgspec.Struct):
+    image_url: _ImageUrl
+
+
+class _Message(msgspec.Struct):
+    content: str | list[Json] | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: Json = NULL
+    tool_calls: list[CallMessage] | None = None
+    function_call: FunctionCall | None = None
+    audio: AudioWire | None = None
+    annotations: list[Json] | None = None
+    images: list[Json] | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    index: int | None = None
+    finish_reason: str | None = None
+    logprobs: LogprobsWire | None = None
+
+
+class _Answer(msgspec.Struct):
+    choices: list[_Choice] | None = None
+    id: str | None = None
+    model: str | None = None
+    created: float | None = None
+    usage: dict[str, Any] | None = None
+    error: Json = NULL
+
+
+_ANSWER: Final = msgspec.json.Decoder(_Answer)
+_MEMBERS: Final = msgspec.json.Decoder(Members)
+_IMAGE: Final = msgspec.json.Decoder(_Image)
+_KNOWN: Final = frozenset({*_Answer.__struct_fields__, "object"})
+
+
+def parse_response(body: bytes) -> ChatResponse:
+    """Read a vendor's whole answer (:meth:`~ampproxy.dialects.base.Dialect.parse_response`).
+
+    :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
+    """
+    answer = read_answer(_ANSWER, body)
+    if bytes(answer.error) != b"null":
+        raise UpstreamFault(error_from(loads(body)), retryable=True)
+    if not answer.choices:
+        raise not_an_answer(loads(body), "The vendor's answer has no 'choices'.")
+    ids = CallIds()
+    ids.answer(answer.id, answer.created)
+    choices = {
+        number if choice.index is None else choice.index: choice
+        for number, choice in enumerate(answer.choices)
+    }
+    count = max(choices, default=0) + 1
+    if count > len(choices) + 128:
+        raise bad_answer("The vendor's answer has a choice with an impossible index.")
+    candidates = tuple(
+        _candidate(choices[number], number, ids) if number in choices else Candidate()
+        for number in range(count)
+    )
+    members = without_nulls(read_answer(_MEMBERS, body))
+    return ChatResponse(
+        id=answer.id,
+        model=answer.model,
+        created=None if answer.created is None else int(answer.created),
+        candidates=candidates,
+        usage=None if answer.usage is None else chat_usage(answer.usage),
+        dialect=CHAT,
+        extras={name: raw for name, raw in members.items() if name not in _KNOWN},
+    )
+
+
+def _candidate(choice: _Choice, number: int, ids: CallIds) -> Candidate:
+    if error := broken_end(choice.finish_reason):
+        raise UpstreamFault(error, retryable=True)
+    message = choice.message
+    calls = _calls(message, number, ids)
+    parts = (*_words(message), *_media(message), *calls)
+    end = finished(
+        choice.finish_reason, number, called=bool(calls), refused=any(isinstance(p, Refusal) for p in parts)
+    )
+    return Candidate(parts, end, choice.logprobs.tokens() if choice.logprobs else ())
+
+
+def _words(message: _Message) -> list[AnswerPart]:
+    pieces = content_pieces(message.content)
+    thought = reasoning_of(message.reasoning_content, message.reasoning)
+    if thought:
+        pieces.insert(0, ("reasoning", thought))
+    parts: list[AnswerPart] = [
+        Reasoning(words) if kind == "reasoning" else Text(words) for kind, words in pieces
+    ]
+    if message.annotations and parts and isinstance(parts[-1], Text):
+        parts[-1] = Text(parts[-1].text, extras={"annotations": to_raw(message.annotations)})
+    if message.refusal:
+        parts.append(Refusal(message.refusal))
+    return parts
+
+
+def _media(message: _Message) -> list[AnswerPart]:
+    parts: list[AnswerPart] = [image for raw in message.images or () if (image := image_part(raw))]
+    if message.audio is not None:
+        parts.append(audio_part(message.audio))
+    return parts
+
+
+def image_part(raw: Json) -> Image | None:
+    """One of ``images``, where routers put the pictures that a model made."""
+    try:
+        return Image(source_of(_IMAGE.decode(raw).image_url.url))
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+
+
+def audio_part(audio: AudioWire) -> Audio:
+    """Sound. Its format is the one that the request asked for: the answer does not say."""
+    extras = {
+        name: to_raw(value)
+        for name, value in (("id", audio.id), ("expires_at", audio.expires_at))
+        if value is not None
+    }
+    return Audio(Inline("application/octet-stream", audio.data or ""), audio.transcript, extras)
+
+
+def _calls(message: _Message, choice: int, ids: CallIds) -> list[AnswerPart]:
+    wire = list(message.tool_calls or ())
+    if message.function_call is not None and not wire:
+        wire.append(CallMessage(function=message.function_call))
+    calls: list[AnswerPart] = []
+    for number, call in enumerate(wire):
+        named = call.function or call.custom
+        if named is None:
+            continue
+        part = call_part(call, "")
+        assert part is not None  # it has a function or a custom tool's input
+        calls.append(msgspec.structs.replace(part, id=ids.take(call.id, choice, number, part.name)))
+    return calls
+
+
+def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
+    """Say a whole answer (:meth:`~ampproxy.dialects.base.Dialect.render_response`)."""
+    same = response.dialect == CHAT
+    body: dict[str, Any] = {
+        "id": answer_id(response.id, response.dialect, context),
+        "object": "chat.completion",
+        "created": context.created if response.created is None else response.created,
+        "model": context.model,
+        "choices": [
+            _choice_body(candidate, number, context) for number, candidate in enumerate(response.candidates)
+        ],
+    }
+    if response.usage is not None:
+        body["usage"] = chat_usage_body(response.usage, extras=same)
+    if same:
+        body.update(response.extras)
+    return encode(body)
+
+
+def _choice_body(candidate: Candidate, number: int, context: AnswerContext) -> dict[str, Any]:
+    legacy = legacy_functions(context)
+    calls = [part for part in candidate.parts if isinstance(part, ToolCall)]
+    refusal = "".join(part.text for part in candidate.parts if isinstance(part, Refusal))
+    texts = [part for part in candidate.parts if isinstance(part, Text)]
+    said = bool(texts) and "text" if not refusal else texts and "text"
+    logprobs = None
+    if candidate.logprobs:
+        logprobs = logprobs_body(candidate.logprobs, "content" if said or not refusal else "refusal")
+    return {
+        "index": number,
+        "message": _message_body(candidate, calls, refusal, context, legacy=legacy),
+        "logprobs": logprobs,
+        "finish_reason": finish_word(
+            candidate.finish, called=bool(calls), refused=bool(refusal), legacy=legacy
+        ),
+    }
+
+
+def _message_body(
+    candidate: Candidate, calls: list[ToolCall], refusal: str, context: AnswerContext, *, legacy: bool
+) -> dict[str, Any]:
+    parts = candidate.parts
+    text = "".join(part.text for part in parts if isinstance(part, Text))
+    thought = "".join(part.text for part in parts if isinstance(part, Reasoning))
+    sound = next((part for part in parts if isinstance(part, Audio)), None)
+    images = [image for part in parts if isinstance(part, Image) and (image := image_body(part))]
+    silent = bool(calls or refusal or sound)
+    message: dict[str, Any] = {"role": "assistant", "content": text or (None if silent else "")}
+    message["refusal"] = refusal or None
+    if thought:
+        message["reasoning_content"] = thought
+    notes = [note for part in parts if isinstance(part, Text) for note in annotations_body(part.extras)]
+    if notes:
+        message["annotations"] = notes
+    if images:
+        message["images"] = images
+    if sound is not None:
+        message["audio"] = audio_body(sound, context)
+    if calls and legacy:
+        message["function_call"] = {"name": calls[0].name, "arguments": calls[0].arguments or "{}"}
+    elif calls:
+        message["tool_calls"] = [_call_body(call) for call in calls]
+    return message
+
+
+def _call_body(call: ToolCall) -> dict[str, Any]:
+    if call.freeform:
+        return {"id": call.id, "type": "custom", "custom": {"name": call.name, "input": call.arguments}}
+    function = {"name": call.name, "arguments": call.arguments or "{}"}
+    return {"id": call.id, "type": "function", "function": function}

@@ -1,0 +1,209 @@
+"""A vendor's stream: from Chat Completions' chunks to events.
+
+What open servers do differently is taken as it is meant: calls without index or id, several calls
+under one index, whole calls in one chunk, reasoning under two names, usage in the last chunk of a
+choice, no ``[DONE]``.
+"""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any, Final
+
+import msgspec
+
+from ampproxy.dialects.common import bad_answer, loads, no_answer, read_answer
+from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
+from ampproxy.dialects.openai_chat.repeat import Repeat
+from ampproxy.dialects.openai_chat.stream_choice import Choice, ChoiceWire
+from ampproxy.dialects.openai_chat.wire import NULL, CallIds
+from ampproxy.errors import TruncatedStream, UpstreamFault
+from ampproxy.model.base import CHAT, Json
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Started,
+    UsageReport,
+    WireError,
+)
+from ampproxy.wire.sse import BlockSplitter, EventTooLargeError, is_cut, parse_block
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[ChoiceWire] | None = None
+    usage: dict[str, Any] | None = None
+    error: Json = NULL
+    #: Where Groq tells the usage.
+    x_groq: dict[str, Any] | None = None
+
+    def counted(self) -> dict[str, Any] | None:
+        """The usage, wherever it is told."""
+        if self.usage is not None:
+            return self.usage
+        if self.x_groq is not None and isinstance(found := self.x_groq.get("usage"), dict):
+            return found
+        return next((choice.usage for choice in self.choices or () if choice.usage), None)
+
+
+class _Head(msgspec.Struct):
+    """What is the same in all chunks, read once."""
+
+    id: str | None = None
+    model: str | None = None
+    created: float | None = None
+
+
+_CHUNK: Final = msgspec.json.Decoder(_Chunk)
+_HEAD: Final = msgspec.json.Decoder(_Head)
+_MEMBERS: Final = msgspec.json.Decoder(dict[str, Json])
+_NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
+
+
+def _is_whole(block: bytes) -> bool:
+    data = parse_block(block)[1]
+    return data.strip() == b"[DONE]" or loads(data) is not None
+
+
+class ChatStreamParser:
+    """See :class:`~ampproxy.dialects.base.StreamParser`."""
+
+    def __init__(self) -> None:
+        self._splitter = BlockSplitter()
+        self._choices: dict[int, Choice] = {}
+        self._arguments: dict[int, list[str]] = {}
+        self._ids = CallIds()
+        self._repeat = Repeat()
+        # No method of ours: the choices keep it, and we keep them.
+        self._new_part = count().__next__
+        self._started = False
+        self._over = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`."""
+        if self._over:
+            return []
+        try:
+            return self._read(self._splitter.feed(data))
+        except EventTooLargeError as problem:
+            return self._fail(bad_answer(str(problem)).error)
+
+    def end(self) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`.
+
+        A stream in which every choice has its ``finish_reason`` is whole without ``[DONE]``.
+        """
+        rest = self._splitter.rest.strip(b"\n")
+        # An event that was cut off tells nothing; one that only lacks its blank line does.
+        whole = _is_whole(rest)
+        out = [] if self._over or not whole else self._read([rest])
+        if not self._over:
+            if is_cut(rest) and not whole:
+                raise TruncatedStream
+            if not self._choices or not all(choice.ended for choice in self._choices.values()):
+                raise TruncatedStream
+            self._complete(out)
+        return out
+
+    def _read(self, blocks: list[bytes]) -> list[Event]:
+        out: list[Event] = []
+        repeat = self._repeat
+        for block in blocks:
+            words = repeat.words(block)
+            if words is not None:
+                if words:
+                    out.append(Delta(repeat.index, words))
+                    if repeat.sink is not None:
+                        repeat.sink.append(words)
+                continue
+            if self._over:
+                break
+            before = len(out)
+            self._block(block, out)
+            self._learn(block, out[before:])
+        return out
+
+    def _learn(self, block: bytes, given: list[Event]) -> None:
+        """What one chunk gave: one delta may be the first of many of its kind."""
+        repeat = self._repeat
+        if len(given) == 1 and type(delta := given[0]) is Delta:
+            if repeat.learn(block, delta):
+                repeat.sink = self._arguments.get(delta.index)
+        elif given:
+            repeat.forget()
+
+    def _block(self, block: bytes, out: list[Event]) -> None:
+        name, data = parse_block(block)
+        if not data:
+            return
+        if name == b"error":
+            out += self._fail(error_from(loads(data, data.decode("utf-8", "replace"))))
+        elif data.strip() == b"[DONE]":
+            self._complete(out)
+        else:
+            self._data(data, out)
+
+    def _data(self, data: bytes, out: list[Event]) -> None:
+        try:
+            chunk = _CHUNK.decode(data)
+        except (ValueError, RecursionError):
+            try:
+                chunk = read_answer(_CHUNK, data, "event")
+            except UpstreamFault as fault:
+                out += self._fail(fault.error)
+                return
+        self._chunk(chunk, data, out)
+
+    def _chunk(self, chunk: _Chunk, data: bytes, out: list[Event]) -> None:
+        if chunk.error is not NULL and bytes(chunk.error) != b"null":
+            out += self._fail(error_from(loads(data)))
+            return
+        if chunk.choices is None and not is_chunk(found := loads(data, {})):
+            out += self._fail(no_chunk(found).error)
+            return
+        if not self._started and not self._start(chunk, data, out):
+            return
+        for wire in chunk.choices or ():
+            number = wire.index or 0
+            choice = self._choices.get(number)
+            if choice is None:
+                choice = self._choices[number] = Choice(number, self._new_part, self._ids, self._arguments)
+            if error := choice.take(wire, out):
+                out += self._fail(error)
+                return
+        if (usage := chunk.counted()) is not None:
+            out.append(UsageReport(chat_usage(usage)))
+
+    def _start(self, chunk: _Chunk, data: bytes, out: list[Event]) -> bool:
+        """The first chunk that says who answers; Azure's very first only tells of its filters."""
+        try:
+            head = read_answer(_HEAD, data, "event")
+            members = _MEMBERS.decode(data)
+        except (UpstreamFault, ValueError, RecursionError):
+            head, members = _Head(), {}
+        if not chunk.choices and chunk.usage is None and not head.id:
+            return False
+        self._started = True
+        self._ids.answer(head.id, head.created)
+        extras = {
+            name: raw for name, raw in members.items() if name not in _NOT_EXTRAS and bytes(raw) != b"null"
+        }
+        created = None if head.created is None else int(head.created)
+        out.append(Started(head.id, head.model, created, CHAT, extras))
+        return True
+
+    def _complete(self, out: list[Event]) -> None:
+        if not self._started or not self._choices:
+            out += self._fail(no_answer().error)
+            return
+        ends: list[Event] = []
+        for choice in sorted(self._choices.values(), key=lambda choice: choice.number):
+            ends.append(choice.finish(out))
+        out += ends
+        out.append(Completed())
+        self._over = True
+
+    def _fail(self, error: WireError) -> list[Event]:
+        self._over = True
+        return [Failed(error)]

@@ -1,0 +1,347 @@
+"""A stream for a client: from events to Chat Completions' chunks."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import encode, repeated
+from ampproxy.dialects.openai import chat_usage_body, error_body
+from ampproxy.dialects.openai_chat.answer_parts import (
+    annotations_body,
+    answer_id,
+    audio_body,
+    image_body,
+    legacy_functions,
+)
+from ampproxy.dialects.openai_chat.wire import finish_word, logprobs_body
+from ampproxy.model.base import CHAT
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    PartClosed,
+    PartExtras,
+    PartOpened,
+    Ping,
+    Proof,
+    SectionBreak,
+    Started,
+    Usage,
+    UsageReport,
+    WireError,
+)
+from ampproxy.model.fold import SECTION_GAP
+from ampproxy.model.loss import Loss
+from ampproxy.model.parts import Audio, Image, Reasoning, Refusal, Text, ToolCall
+
+#: The member of a delta that words of each kind go into, up to the words.
+_MEMBERS: dict[type, bytes] = {
+    Text: b'{"content":',
+    Reasoning: b'{"reasoning_content":',
+    Refusal: b'{"refusal":',
+}
+_KEEPALIVE = b": keep-alive\n\n"
+
+
+class _Words:
+    """A part whose deltas are told: the bytes before and after each piece."""
+
+    __slots__ = ("after", "before", "choice", "closed", "gap", "held", "refusal", "said")
+
+    def __init__(self, before: bytes, after: bytes, choice: int, *, refusal: bool) -> None:
+        self.before = before
+        self.after = after
+        self.choice = choice
+        self.refusal = refusal
+        #: Whether words were told, and whether a paragraph ended: its gap comes before the next words.
+        self.said = False
+        self.gap = False
+        #: Words that wait until an earlier part of their kind is closed; ``None``: they need not.
+        self.held: list[Delta | SectionBreak] | None = None
+        self.closed = False
+
+
+class _Choice:
+    """What was told of a choice."""
+
+    __slots__ = ("calls", "finished", "open", "refused")
+
+    def __init__(self) -> None:
+        self.calls = 0
+        #: The parts whose words are told, or wait.
+        self.open: dict[int, None] = {}
+        self.refused = False
+        self.finished = False
+
+
+class ChatStreamRenderer:
+    """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
+
+    def __init__(self, context: AnswerContext) -> None:
+        self.losses: list[Loss] = []
+        self._lost: set[Loss] = set()
+        self._context = context
+        self._legacy = legacy_functions(context)
+        self._wants_usage = context.request is not None and context.request.include_usage
+        self._head = b""
+        self._tail = b',"logprobs":null,"finish_reason":null}]' + (
+            b',"usage":null}\n\n' if self._wants_usage else b"}\n\n"
+        )
+        self._same = False
+        self._words: dict[int, _Words] = {}
+        #: Open parts that share a member of the message, which tells one after the other: the first
+        #: one talks, the others wait.
+        self._queues: dict[bytes, deque[int]] = {}
+        #: The frames of parts in which the next words need nothing but a frame.
+        self._frames: dict[int, tuple[bytes, bytes]] = {}
+        self._choices: dict[int, _Choice] = {}
+        self._usage: Usage | None = None
+        self._over = False
+
+    def feed(self, events: Sequence[Event]) -> bytes:
+        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
+        out: list[bytes] = []
+        frames = self._frames
+        for event in events:
+            if type(event) is Delta and event.text and not event.logprobs and (
+                frame := frames.get(event.index)
+            ):  # fmt: skip
+                out += (frame[0], encode(event.text), frame[1])
+            elif not self._over and (tell := self._TELL.get(type(event))):
+                tell(self, event, out)
+        return b"".join(out)
+
+    def error(self, error: WireError) -> bytes:
+        """See :class:`~ampproxy.dialects.base.StreamRenderer`. No ``[DONE]`` follows."""
+        if self._over:
+            return b""
+        self._end()
+        return b"data: " + error_body(error) + b"\n\n"
+
+    def keepalive(self) -> bytes:
+        """A comment: readers of this dialect skip it."""
+        return b"" if self._over else _KEEPALIVE
+
+    def _end(self) -> None:
+        self._over = True
+        self._frames.clear()
+
+    # ------------------------------------------------------------------------------ one event each
+
+    def _started(self, event: Started, out: list[bytes]) -> None:
+        if self._head:
+            return
+        context = self._context
+        self._same = event.dialect == CHAT
+        head: dict[str, Any] = {
+            "id": answer_id(event.id, event.dialect, context),
+            "object": "chat.completion.chunk",
+            "created": context.created if event.created is None else event.created,
+            "model": context.model,
+        }
+        if self._same:
+            kept = repeated(event.extras)
+            head.update(kept)
+            for name in event.extras.keys() - kept.keys():
+                self._note("extras", "answer", f"'{name[:40]}' is too large for each chunk to repeat it.")
+        self._head = b"data: " + encode(head)[:-1] + b',"choices":['
+        self._choice(0, out)
+
+    def _choice(self, number: int, out: list[bytes]) -> _Choice:
+        """A choice, whose first chunk tells the role."""
+        if not self._head:
+            self._started(Started(), out)
+        choice = self._choices.get(number)
+        if choice is None:
+            choice = self._choices[number] = _Choice()
+            out.append(self._chunk(number, b'{"role":"assistant","content":""}'))
+        return choice
+
+    def _before(self, choice: int) -> bytes:
+        return self._head + b'{"index":%d,"delta":' % choice
+
+    def _chunk(self, choice: int, delta: bytes) -> bytes:
+        return self._before(choice) + delta + self._tail
+
+    def _opened(self, event: PartOpened, out: list[bytes]) -> None:
+        part = event.part
+        choice = self._choice(event.choice, out)
+        if isinstance(part, ToolCall):
+            self._call(event.index, part, event.choice, choice, out)
+        elif isinstance(part, Text | Reasoning | Refusal):
+            refusal = isinstance(part, Refusal)
+            choice.refused = choice.refused or refusal
+            words = _Words(
+                self._before(event.choice) + _MEMBERS[type(part)],
+                b"}" + self._tail,
+                event.choice,
+                refusal=refusal,
+            )
+            self._open_words(event.index, words, part.text, out)
+            if isinstance(part, Text | Reasoning) and part.sealed is not None:
+                self._lose_proof(event.index)
+        elif isinstance(part, Image) and (image := image_body(part)):
+            out.append(self._chunk(event.choice, encode({"images": [image]})))
+        elif isinstance(part, Audio):
+            out.append(self._chunk(event.choice, encode({"audio": audio_body(part, self._context)})))
+        else:
+            self._lose("opaque", event.index, "Chat Completions has no place for such a part.")
+
+    def _open_words(self, index: int, words: _Words, text: str, out: list[bytes]) -> None:
+        self._words[index] = words
+        self._choices[words.choice].open[index] = None
+        queue = self._queues.setdefault(words.before, deque())
+        if queue:
+            words.held = []
+        queue.append(index)
+        if text:
+            self._delta(Delta(index, text), out)
+
+    def _call(self, index: int, part: ToolCall, number: int, choice: _Choice, out: list[bytes]) -> None:
+        """The id, type and name of a call, told once; its arguments follow in pieces."""
+        at, choice.calls = choice.calls, choice.calls + 1
+        if self._legacy and at:
+            self._lose("parallel_call", index, "A client of 'functions' takes one call only.")
+            return
+        if part.sealed is not None:
+            self._lose_proof(index)
+        before = self._before(number)
+        if self._legacy:
+            first: dict[str, Any] = {"function_call": {"name": part.name, "arguments": ""}}
+            before, after = before + b'{"function_call":{"arguments":', b"}}"
+        else:
+            kind, member = ("custom", "input") if part.freeform else ("function", "arguments")
+            call = {"index": at, "id": part.id, "type": kind, kind: {"name": part.name, member: ""}}
+            first = {"tool_calls": [call]}
+            before += b'{"tool_calls":[{"index":%d,"%b":{"%b":' % (at, kind.encode(), member.encode())
+            after = b"}}]}"
+        out.append(self._chunk(number, encode(first)))
+        self._open_words(
+            index, _Words(before, after + self._tail, number, refusal=False), part.arguments, out
+        )
+
+    def _delta(self, event: Delta, out: list[bytes]) -> None:
+        """Words that need more than a frame: after a gap, or with log probabilities."""
+        words = self._words.get(event.index)
+        if words is None:
+            return
+        if words.held is not None:
+            words.held.append(event)
+            return
+        text = event.text
+        if text:
+            # From here on a frame is enough.
+            self._frames[event.index] = (words.before, words.after)
+            text = SECTION_GAP + text if words.gap else text
+            words.gap, words.said = False, True
+        if event.logprobs:
+            logprobs = encode(logprobs_body(event.logprobs, "refusal" if words.refusal else "content"))
+            after = words.after.replace(b'"logprobs":null', b'"logprobs":' + logprobs, 1)
+            out += (words.before, encode(text), after)
+        elif text:
+            out += (words.before, encode(text), words.after)
+
+    def _closed(self, event: PartClosed, out: list[bytes]) -> None:
+        words = self._words.get(event.index)
+        if words is None:
+            return
+        words.closed = True
+        self._choices[words.choice].open.pop(event.index, None)
+        queue = self._queues[words.before]
+        while queue and self._words[queue[0]].closed:
+            queue.popleft()
+            if queue:
+                self._let_talk(self._words[queue[0]], out)
+
+    def _let_talk(self, words: _Words, out: list[bytes]) -> None:
+        held, words.held = words.held or [], None
+        for event in held:
+            if isinstance(event, Delta):
+                self._delta(event, out)
+            else:
+                self._section(event, out)
+
+    def _section(self, event: SectionBreak, out: list[bytes]) -> None:
+        words = self._words.get(event.index)
+        if words is not None and words.held is not None:
+            words.held.append(event)
+        elif words is not None and words.said:
+            words.gap = True
+            self._frames.pop(event.index, None)
+
+    def _proof(self, event: Proof, out: list[bytes]) -> None:
+        self._lose_proof(event.index)
+
+    def _part_extras(self, event: PartExtras, out: list[bytes]) -> None:
+        words = self._words.get(event.index)
+        notes = annotations_body(event.extras)
+        if words is not None and notes:
+            out.append(self._chunk(words.choice, encode({"annotations": notes})))
+        else:
+            self._lose(
+                "extras", event.index, f"Members of another dialect: {', '.join(sorted(event.extras))}."
+            )
+
+    def _report(self, event: UsageReport, out: list[bytes]) -> None:
+        self._usage = event.usage
+
+    def _finished(self, event: Finished, out: list[bytes]) -> None:
+        self._finish(event.choice, event, out)
+
+    def _finish(self, number: int, end: Finished | None, out: list[bytes]) -> None:
+        choice = self._choice(number, out)
+        if choice.finished:
+            return
+        choice.finished = True
+        for index in tuple(choice.open):
+            self._closed(PartClosed(index), out)
+        word = finish_word(end, called=choice.calls > 0, refused=choice.refused, legacy=self._legacy)
+        tail = self._tail.replace(b'"finish_reason":null', b'"finish_reason":' + encode(word))
+        out.append(self._before(number) + b"{}" + tail)
+
+    def _completed(self, event: Completed, out: list[bytes]) -> None:
+        for number in [*self._choices] or [0]:
+            self._finish(number, None, out)
+        if self._wants_usage and self._usage is not None:
+            usage = encode(chat_usage_body(self._usage, extras=self._same))
+            out.append(self._head + b'],"usage":' + usage + b"}\n\n")
+        out.append(b"data: [DONE]\n\n")
+        self._end()
+
+    def _failed(self, event: Failed, out: list[bytes]) -> None:
+        out.append(self.error(event.error))
+
+    def _ping(self, event: Ping, out: list[bytes]) -> None:
+        out.append(_KEEPALIVE)
+
+    def _lose_proof(self, index: int) -> None:
+        self._lose("foreign_proof", index, "Chat Completions has no field for a proof of reasoning.")
+
+    def _lose(self, kind: str, index: int, why: str) -> None:
+        self._note(kind, f"parts[{index}]", why)
+
+    def _note(self, kind: str, path: str, why: str) -> None:
+        loss = Loss(kind, path, why)
+        if loss not in self._lost:
+            self._lost.add(loss)
+            self.losses.append(loss)
+
+    _TELL: ClassVar[dict[type, Callable[[ChatStreamRenderer, Any, list[bytes]], None]]] = {
+        Started: _started,
+        PartOpened: _opened,
+        Delta: _delta,
+        SectionBreak: _section,
+        PartClosed: _closed,
+        Proof: _proof,
+        PartExtras: _part_extras,
+        UsageReport: _report,
+        Finished: _finished,
+        Completed: _completed,
+        Failed: _failed,
+        Ping: _ping,
+    }

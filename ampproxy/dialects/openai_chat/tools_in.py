@@ -1,0 +1,172 @@
+"""Tools, and the choice among them: from Chat Completions' JSON to the vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+
+from ampproxy.dialects.common import (
+    bad_request,
+    loads,
+    members,
+    raw_text,
+    read_request,
+    text_of,
+    to_raw,
+    without_nulls,
+)
+from ampproxy.model.base import CHAT, Json
+from ampproxy.model.request import HostedTool, Tool, ToolChoice
+
+_Mode = Literal["auto", "none", "required", "named"]
+
+
+class _Function(msgspec.Struct):
+    name: str
+    description: str | None = None
+    parameters: Json = Json(b"null")
+    strict: bool | None = None
+
+
+class _Custom(msgspec.Struct):
+    name: str
+    description: str | None = None
+    format: Json = Json(b"null")
+
+
+class _Declaration(msgspec.Struct):
+    type: str = "function"
+    function: _Function | None = None
+    custom: _Custom | None = None
+
+
+class _Named(msgspec.Struct):
+    name: str
+
+
+class _Allowed(msgspec.Struct):
+    tools: list[_Choice]
+    mode: Literal["auto", "required"] = "auto"
+
+
+class _Choice(msgspec.Struct):
+    type: str = "function"
+    function: _Named | None = None
+    custom: _Named | None = None
+    #: Responses' flat form, which some clients write here.
+    name: str | None = None
+    allowed_tools: _Allowed | None = None
+
+
+_DECLARATION: Final = msgspec.json.Decoder(_Declaration)
+_FUNCTION: Final = msgspec.json.Decoder(_Function)
+_CHOICE: Final = msgspec.json.Decoder(_Choice)
+_ALLOWED: Final = msgspec.json.Decoder(_Allowed)
+_NAMED: Final = msgspec.json.Decoder(_Named)
+_MODES: Final[dict[str, _Mode]] = {"auto": "auto", "none": "none", "required": "required", "any": "required"}
+
+
+def _function(function: _Function, extras: dict[str, Json]) -> Tool:
+    return Tool(
+        function.name,
+        function.description,
+        None if bytes(function.parameters) == b"null" else function.parameters,
+        function.strict,
+        cache=extras.pop("cache_control", None),
+        extras=extras,
+    )
+
+
+def flat_grammar(raw: Json) -> Json | None:
+    """A custom tool's format as Responses writes it: ``{"type": "grammar", "syntax", "definition"}``."""
+    value = loads(raw)
+    if not isinstance(value, dict):
+        return None
+    grammar = value.get("grammar")
+    return to_raw({"type": value.get("type"), **grammar}) if isinstance(grammar, dict) else raw
+
+
+def parse_tools(tools: Sequence[Json]) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
+    """The client's own tools, and those that the vendor runs.
+
+    :raises ampproxy.errors.ClientFault: a declaration is not valid; names it.
+    """
+    own: list[Tool] = []
+    hosted: list[HostedTool] = []
+    for number, raw in enumerate(tools):
+        at = f"tools[{number}]"
+        tool = read_request(_DECLARATION, bytes(raw), at)
+        extras = without_nulls(members(raw, at))
+        for known in ("type", "function", "custom"):
+            extras.pop(known, None)
+        if tool.type == "function":
+            if tool.function is None:
+                bad_request(f"{at}.function", "It is missing.")
+            own.append(_function(tool.function, extras))
+        elif tool.type == "custom":
+            if tool.custom is None:
+                bad_request(f"{at}.custom", "It is missing.")
+            grammar = flat_grammar(tool.custom.format)
+            own.append(
+                Tool(tool.custom.name, tool.custom.description, freeform=True, grammar=grammar, extras=extras)
+            )
+        else:
+            hosted.append(HostedTool(_hosted_kind(tool.type), CHAT, raw))
+    return tuple(own), tuple(hosted)
+
+
+def _hosted_kind(type_: str) -> str:
+    return "web_search" if type_.startswith("web_search") else type_
+
+
+def parse_functions(functions: Sequence[Json]) -> tuple[Tool, ...]:
+    """``functions``, which ``tools`` took the place of."""
+    return tuple(
+        _function(read_request(_FUNCTION, bytes(raw), f"functions[{number}]"), {})
+        for number, raw in enumerate(functions)
+    )
+
+
+def parse_choice(raw: Json) -> ToolChoice | None:
+    """``tool_choice`` in any of its forms.
+
+    :raises ampproxy.errors.ClientFault: it is none of them.
+    """
+    if bytes(raw) == b"null":
+        return None
+    word = text_of(raw)
+    if word is not None:
+        if word not in _MODES:
+            bad_request("tool_choice", "One of auto, none, required or an object was expected.")
+        return ToolChoice(_MODES[word])
+    choice = read_request(_CHOICE, bytes(raw), "tool_choice")
+    if choice.type == "allowed_tools":
+        # The SDK's type nests the list; the flat form is Responses'.
+        allowed = choice.allowed_tools or read_request(
+            msgspec.json.Decoder(_Allowed), bytes(raw), "tool_choice"
+        )
+        return ToolChoice(allowed.mode, allowed=tuple(filter(None, map(_name, allowed.tools))))
+    name = _name(choice)
+    if name is None:
+        bad_request("tool_choice", "It names no tool: 'function.name' is missing.")
+    return ToolChoice("named", name)
+
+
+def _name(choice: _Choice) -> str | None:
+    named: Any = choice.function or choice.custom or choice
+    return named.name  # type: ignore[no-any-return]
+
+
+def parse_function_call(raw: Json) -> ToolChoice | None:
+    """``function_call``, which ``tool_choice`` took the place of.
+
+    :raises ampproxy.errors.ClientFault: it is neither a word nor names a function.
+    """
+    if bytes(raw) == b"null":
+        return None
+    word = text_of(raw)
+    if word is None:
+        return ToolChoice("named", read_request(_NAMED, bytes(raw), "function_call").name)
+    return parse_choice(raw_text(bytes(raw)))

@@ -1,0 +1,160 @@
+"""What passes of the streams of Chat Completions and of the old completions, which are the same chunks."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from ampproxy.dialects.base import EventStream
+from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
+from ampproxy.dialects.monitor import (
+    DONE,
+    Members,
+    StreamMonitor,
+    given,
+    has_list,
+    inner,
+    items,
+    openai_usage,
+)
+from ampproxy.dialects.openai import is_chunk
+from ampproxy.model.events import Usage
+from ampproxy.wire.json import members
+
+
+def chunk_usage(usage: Members) -> Usage:
+    """``prompt_tokens`` and ``completion_tokens``."""
+    return openai_usage(usage, "prompt_tokens", "completion_tokens")
+
+
+def answer_usage(answer: Members) -> Usage | None:
+    """Of a whole answer."""
+    told = inner(answer, "usage")
+    return chunk_usage(told) if told else None
+
+
+def is_answer(answer: Members) -> bool:
+    """See :class:`ampproxy.dialects.base.Passthrough`."""
+    return has_list(answer, "choices", may_be_empty=False)
+
+
+class ChunkMonitor(StreamMonitor):
+    """Looks for ``[DONE]``, a finish reason, an error and the usage."""
+
+    __slots__ = ("_said",)
+    read = staticmethod(chunk_usage)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = False
+
+    def see(self, name: bytes, data: bytes) -> bool:
+        """See :meth:`StreamMonitor.see`."""
+        if data.strip() == DONE:
+            self.empty = not (self._said or self.terminal)
+            self.close()
+            return True
+        return super().see(name, data)
+
+    def look(self, kind: str, values: Members) -> bool:
+        """See :meth:`StreamMonitor.look`."""
+        if "usage" in values:
+            self.learn(values["usage"])
+        if given(values, "error"):
+            self.close()
+        elif not self.finished:
+            choices = [members(choice) or {} for choice in items(values, "choices")]
+            self._said = self._said or bool(choices)
+            self.finished = any(given(choice, "finish_reason") for choice in choices)
+        return is_chunk(values)
+
+
+#: The beginning of an event up to its model, at depth one: no bracket lies between. An unescaped quote
+#: before ``model`` can only open a member's name, so this cannot lie within a string.
+_HEAD = re.compile(rb'data: \{[^{}\[\]\n]*?(?P<name>"model": ?)(?P<value>"[^"\\\n]*")')
+
+
+class ChunkFastPath:
+    """For chunks that all hold the model's name, before any bracket.
+
+    First by the exact bytes up to it, which are the same in all chunks of most streams; where they are
+    not (a time, an id of its own), by the member's own bytes and what stands before them.
+
+    :param model: the asked name, or empty if nothing is rewritten.
+    """
+
+    __slots__ = ("_anchor", "_ends", "_head", "_model", "_new", "_old")
+
+    def __init__(self, model: str) -> None:
+        self._model = msgspec.json.encode(model) if model else b""
+        self._anchor = b""
+        self._ends = False
+        self._head = b""
+        self._old = b""
+        self._new = b""
+
+    def forward(self, whole: bytes) -> bytes | None:
+        """See :meth:`FastPath.forward`."""
+        if not self._anchor or not whole.startswith(DATA):
+            return None
+        lines = whole.count(b"\n")
+        # The anchor is the mark of a choice that did not end. Tool calls need attention unless they are
+        # mere pieces of arguments, numbered.
+        if 2 * whole.count(self._anchor) != lines or not (self._ends or 2 * whole.count(END) == lines):
+            return None
+        calls = whole.count(b'"tool_calls"')
+        if calls and (calls != whole.count(b'"tool_calls":[{"index":') or b'"name"' in whole):
+            return None
+        if not self._model:
+            return whole if 2 * whole.count(NEXT_DATA) == lines - 2 else None
+        if self._new == self._old:
+            return whole if 2 * whole.count(self._old) == lines else None
+        # One such member an event, and each within a beginning that is known, or else shown to be one.
+        pieces = whole.split(self._old)
+        if 2 * len(pieces) != lines + 2:
+            return None
+        if 2 * whole.count(self._head) != lines and not (
+            _at_top(b"\n\n" + pieces[0]) and all(map(_at_top, pieces[1:-1]))
+        ):
+            return None
+        return self._new.join(pieces)
+
+    def learn(self, block: bytes, out: bytes) -> None:
+        """See :meth:`FastPath.learn`."""
+        anchor = _ANCHOR.search(block)
+        if anchor is None:
+            return
+        if self._model:
+            head = _HEAD.match(block)
+            if head is None:
+                return
+            new = head["name"] + self._model
+            if block[: head.start("name")] + new + block[head.end() :] != out:
+                return
+            self._head, self._old, self._new = head.group(), head["name"] + head["value"], new
+        self._anchor = anchor.group()
+        # Mostly nothing follows it: then the end of the event need not be counted apart.
+        self._ends = block.endswith(self._anchor + b"}")
+        if self._ends:
+            self._anchor += END
+
+
+def _at_top(piece: bytes) -> bool:
+    """Whether what ends here began a line of data and opened no bracket since."""
+    at = piece.rfind(b"{")
+    if piece[at - 8 : at + 1] != NEXT_DATA:
+        return False
+    return piece.find(b"}", at) < 0 and piece.find(b"[", at) < 0 and piece.find(b"]", at) < 0
+
+
+#: Closes the list of choices, so that no event has it twice.
+_ANCHOR = re.compile(rb'"finish_reason": ?null(?:, ?"[a-z_]+": ?null)*\}\]')
+
+
+EVENTS = EventStream(
+    monitor=ChunkMonitor,
+    fast_path=ChunkFastPath,
+    keepalive=b": keep-alive\n\n",
+    done=b"data: [DONE]\n\n",
+)

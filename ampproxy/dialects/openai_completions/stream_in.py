@@ -1,0 +1,127 @@
+"""A vendor's stream of the old completions: chunks of text to events."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from ampproxy.dialects.common import bad_answer, loads, no_answer, read_answer
+from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
+from ampproxy.dialects.openai_completions.wire import ChoiceWire, finished
+from ampproxy.errors import TruncatedStream, UpstreamFault
+from ampproxy.model.base import COMPLETIONS, Json
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    PartClosed,
+    PartOpened,
+    Started,
+    UsageReport,
+    WireError,
+)
+from ampproxy.model.parts import Text
+from ampproxy.wire.sse import EventReader, EventTooLargeError
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[ChoiceWire] | None = None
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    usage: dict[str, Any] | None = None
+    error: Json = Json(b"null")
+
+
+_CHUNK: Final = msgspec.json.Decoder(_Chunk)
+
+
+class CompletionsStreamParser:
+    """See :class:`~ampproxy.dialects.base.StreamParser`."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader()
+        #: By choice: its part's number.
+        self._open: dict[int, int] = {}
+        self._words: dict[int, str] = {}
+        self._parts = 0
+        self._started = False
+        self._over = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`."""
+        if self._over:
+            return []
+        try:
+            return self._read([data for _, data in self._reader.feed(data)])
+        except EventTooLargeError as problem:
+            return self._fail(bad_answer(str(problem)).error)
+
+    def end(self) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`."""
+        # An event that was cut off tells nothing; one that only lacks its blank line does.
+        last = self._reader.end()
+        rest = [data for _, data in last if data == b"[DONE]" or loads(data) is not None]
+        out = [] if self._over else self._read(rest)
+        if not self._over:
+            if self._reader.cut or len(rest) < len(last):
+                raise TruncatedStream
+            if not self._words or self._open.keys() - self._words.keys():
+                raise TruncatedStream
+            self._complete(out)
+        return out
+
+    def _read(self, payloads: list[bytes]) -> list[Event]:
+        out: list[Event] = []
+        for data in payloads:
+            if self._over:
+                break
+            if data.strip() == b"[DONE]":
+                self._complete(out)
+                continue
+            try:
+                chunk = read_answer(_CHUNK, data, "event")
+            except UpstreamFault as fault:
+                out += self._fail(fault.error)
+                continue
+            if bytes(chunk.error) != b"null":
+                out += self._fail(error_from(loads(data)))
+            elif chunk.choices is None and not is_chunk(found := loads(data, {})):
+                out += self._fail(no_chunk(found).error)
+            else:
+                self._chunk(chunk, out)
+        return out
+
+    def _chunk(self, chunk: _Chunk, out: list[Event]) -> None:
+        if not self._started:
+            self._started = True
+            out.append(Started(chunk.id, chunk.model, chunk.created, COMPLETIONS))
+        for wire in chunk.choices or ():
+            number = wire.index or 0
+            logprobs = wire.logprobs.told() if wire.logprobs else ()
+            if number not in self._open:
+                self._open[number] = -1
+            if wire.text or logprobs:
+                if self._open[number] < 0:
+                    self._open[number], self._parts = self._parts, self._parts + 1
+                    out.append(PartOpened(self._open[number], Text(""), number))
+                out.append(Delta(self._open[number], wire.text or "", logprobs))
+            if wire.finish_reason:
+                self._words.setdefault(number, wire.finish_reason)
+        if chunk.usage is not None:
+            out.append(UsageReport(chat_usage(chunk.usage)))
+
+    def _complete(self, out: list[Event]) -> None:
+        if not self._open:
+            out += self._fail(no_answer().error)
+            return
+        self._over = True
+        out += [PartClosed(index) for index in self._open.values() if index >= 0]
+        out += [finished(self._words.get(number), number) for number in sorted(self._open)]
+        out.append(Completed())
+
+    def _fail(self, error: WireError) -> list[Event]:
+        self._over = True
+        return [Failed(error)]

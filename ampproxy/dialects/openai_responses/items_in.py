@@ -1,0 +1,244 @@
+"""The ``input`` of a request: items in, turns out.
+
+Items that the model wrote (reasoning, a message, calls) and that follow each other are one assistant
+turn. Outputs of calls that follow each other are one user turn, with the user's message right after
+them. A message right after another one begins a turn, so that their bounds are kept.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect
+from collections.abc import Callable
+
+import msgspec
+
+from ampproxy.dialects.common import bad_request
+from ampproxy.dialects.json import Fields, is_string, read
+from ampproxy.dialects.openai_responses.content import parse_content
+from ampproxy.dialects.proof import MARK, Place, place_of, unseal
+from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.fold import SECTION_GAP
+from ampproxy.model.parts import (
+    Document,
+    Image,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Sealed,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from ampproxy.model.request import Role, Turn
+
+_ROLES: dict[str, Role] = {
+    "user": "user",
+    "assistant": "assistant",
+    "system": "system",
+    "developer": "system",
+}
+#: Items that the client wrote, among those that only this dialect knows.
+_OF_CLIENT = ("mcp_approval_response", "additional_tools", "compaction_trigger", "configuration_update")
+
+
+class _Turns:
+    """Turns while they grow."""
+
+    def __init__(self) -> None:
+        self.done: list[Turn] = []
+        self._role: Role | None = None
+        self._parts: list[Part] = []
+
+    def add(self, role: Role, parts: tuple[Part, ...], *, joins: bool) -> None:
+        """Add the parts to the turn that is open, if it has that role and they may join it."""
+        if role != self._role or not joins:
+            self.close()
+            self._role = role
+        self._parts.extend(parts)
+
+    @property
+    def ends_with_result(self) -> bool:
+        return self._role == "user" and bool(self._parts) and isinstance(self._parts[-1], ToolResult)
+
+    def takes_message(self, role: Role) -> bool:
+        """Whether a message may join the turn: its words must not run into another message's."""
+        last = self._parts[-1] if self._parts else None
+        if role == "user":
+            return isinstance(last, ToolResult)
+        return role == "assistant" and not isinstance(last, Text | Refusal)
+
+    def close(self) -> None:
+        if self._role is not None and self._parts:
+            self.done.append(Turn(self._role, tuple(self._parts)))
+        self._role, self._parts = None, []
+
+
+def parse_input(text: Json | None) -> tuple[Turn, ...]:
+    """The turns of ``input``: a string is one user turn.
+
+    :raises ClientFault: it is neither a string nor a list of items, or an item is not valid.
+    """
+    if text is None:
+        return ()
+    if is_string(text):
+        return (Turn("user", (Text(read(text, str, "input") or ""),)),)
+    turns = _Turns()
+    items = read(text, list[Json], "input") or []
+    for number, item in enumerate(items):
+        _add_item(turns, item, f"input[{number}]")
+    turns.close()
+    return tuple(Turn(turn.role, _placed(turn.parts)) for turn in turns.done)
+
+
+def _add_item(turns: _Turns, item: Json, at: str) -> None:
+    fields = Fields(item, at)
+    kind = fields.take("type", str) or ("message" if "role" in fields.left else "item_reference")
+    if kind == "message":
+        role, parts = _parse_message(fields)
+        turns.add(role, parts, joins=turns.takes_message(role))
+    elif kind in _RESULTS:
+        turns.add("user", (_parse_result(fields, freeform=_RESULTS[kind]),), joins=turns.ends_with_result)
+    elif parse := _ASSISTANT.get(kind):
+        turns.add("assistant", (parse(fields),), joins=True)
+    else:
+        role = "user" if kind.endswith("_output") or kind in _OF_CLIENT else "assistant"
+        turns.add(role, (Opaque(RESPONSES, kind, item),), joins=True)
+
+
+def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:
+    name = fields.need("role", str)
+    role = _ROLES.get(name)
+    if role is None:
+        bad_request(fields.path("role"), f"It must be one of {', '.join(_ROLES)}, not {name[:40]!r}.")
+    content = fields.take_raw("content")
+    extras = {key: value for key, value in fields.said().items() if key in ("id", "phase")}
+    return role, parse_content(content, fields.path("content"), extras) if content is not None else ()
+
+
+def _parse_call(fields: Fields) -> Part:
+    fields.left.pop("status", None)
+    return ToolCall(
+        id=fields.need("call_id", str),
+        name=fields.need("name", str),
+        arguments=fields.take("arguments", str) or "{}",
+        item=fields.take("id", str),
+        extras=fields.said(),
+    )
+
+
+def _parse_custom_call(fields: Fields) -> Part:
+    fields.left.pop("status", None)
+    return ToolCall(
+        id=fields.need("call_id", str),
+        name=fields.need("name", str),
+        arguments=fields.take("input", str) or "",
+        freeform=True,
+        item=fields.take("id", str),
+        extras=fields.said(),
+    )
+
+
+def _parse_result(fields: Fields, *, freeform: bool) -> Part:
+    for name in ("id", "status"):
+        fields.left.pop(name, None)
+    call = fields.need("call_id", str)
+    output = fields.take_raw("output")
+    parts = parse_content(output, fields.path("output")) if output is not None else ()
+    kept = tuple(part if isinstance(part, Text | Image | Document) else Text(_words(part)) for part in parts)
+    return ToolResult(call, kept, freeform=freeform, name=fields.take("name", str), extras=fields.said())
+
+
+def _words(part: Part) -> str:
+    return bytes(part.raw).decode() if isinstance(part, Opaque) else str(getattr(part, "text", ""))
+
+
+#: What outputs of calls are called, and whether the call was a custom tool's.
+_RESULTS = {"function_call_output": False, "custom_tool_call_output": True}
+
+
+class Section(msgspec.Struct):
+    """A paragraph of a reasoning item."""
+
+    text: str
+
+
+def _parse_reasoning(fields: Fields) -> Part:
+    summary = fields.take("summary", list[Section]) or []
+    content = fields.take("content", list[Section]) or []
+    proof = fields.take("encrypted_content", str)
+    reasoning = reasoning_of([section.text for section in summary or content], proof, fields.take("id", str))
+    place = place_of(proof or "")
+    return reasoning if place == "reasoning" else _Misplaced(**msgspec.structs.asdict(reasoning), place=place)
+
+
+class _Misplaced(Reasoning, frozen=True):
+    """A proof that sat on a call or a text and travelled in an item of its own."""
+
+    place: Place = "call"
+
+
+#: Where a proof sat, and whether that part stands after the item that carries the proof.
+_HOMES: dict[Place, tuple[type[Part], bool]] = {
+    "call": (ToolCall, True),
+    "text": (Text, False),
+    "image": (Image, False),
+}
+
+
+def _placed(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """The parts with such proofs back where they sat: on the next call, or the text or image before."""
+    found: list[Part | None] = list(parts)
+    if not any(isinstance(part, _Misplaced) for part in parts):
+        return parts
+    homes = {
+        kind: [at for at, part in enumerate(parts) if isinstance(part, kind)] for kind, _ in _HOMES.values()
+    }
+    for at in range(len(parts) - 1, -1, -1):
+        item = parts[at]
+        if not isinstance(item, _Misplaced):
+            continue
+        home = _home(homes[_HOMES[item.place][0]], at, after=_HOMES[item.place][1])
+        if home is None:
+            found[at] = Reasoning(item.text, item.sealed, item.redacted, item.sections)
+            continue
+        found[home] = msgspec.structs.replace(parts[home], sealed=item.sealed)
+        found[at] = None
+    return tuple(part for part in found if part is not None)
+
+
+def _home(places: list[int], at: int, *, after: bool) -> int | None:
+    """The nearest place on the side on which it belongs, else on the other."""
+    number = bisect(places, at)
+    later, earlier = places[number : number + 1], places[max(0, number - 1) : number]
+    near = later or earlier if after else earlier or later
+    return near[0] if near else None
+
+
+def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reasoning:
+    """The reasoning that an item tells.
+
+    An item without ``encrypted_content`` is the vendor's memory of it, by its id alone: its proof is
+    empty text, which means something only where the vendor stores the answers.
+    """
+    sections = tuple(filter(None, texts))
+    sealed: Sealed | None = None
+    if proof:
+        sealed = unseal(proof, RESPONSES)
+        if not proof.startswith(MARK):
+            sealed = Sealed(RESPONSES, proof, item)
+    elif item is not None:
+        sealed = Sealed(RESPONSES, "", item)
+    return Reasoning(
+        SECTION_GAP.join(sections),
+        sealed,
+        redacted=not sections and bool(proof),
+        sections=sections if len(sections) > 1 else (),
+    )
+
+
+_ASSISTANT: dict[str, Callable[[Fields], Part]] = {
+    "reasoning": _parse_reasoning,
+    "function_call": _parse_call,
+    "custom_tool_call": _parse_custom_call,
+}

@@ -1,0 +1,144 @@
+"""A client's request: the body of ``POST /v1/responses``, read into the vocabulary.
+
+Source: ``openai.types.responses.ResponseCreateParams``. What has no place in the vocabulary stays in
+``extras`` by its wire name; see :mod:`ampproxy.dialects.openai_responses.state` for those among them
+that another vendor cannot do.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ampproxy.dialects.common import bad_request, to_raw
+from ampproxy.dialects.json import Fields
+from ampproxy.dialects.openai_responses.items_in import parse_input
+from ampproxy.dialects.openai_responses.tools import parse_choice, parse_tools
+from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.parts import Text
+from ampproxy.model.request import LEVELS, ChatRequest, OutputFormat, Sampling, Thinking, Turn
+
+#: What a client puts into ``include`` to be given proofs of reasoning, and log probabilities.
+INCLUDE_PROOFS = "reasoning.encrypted_content"
+INCLUDE_LOGPROBS = "message.output_text.logprobs"
+
+
+def parse_request(body: bytes, model: str | None = None, stream: bool | None = None) -> ChatRequest:
+    """Read a request.
+
+    :param model: the model, where the path names it.
+    :param stream: whether the path asks for a stream.
+    :raises ampproxy.errors.ClientFault: it is not valid; the message names the member.
+    """
+    fields = Fields(body)
+    asked = fields.take("model", str) or model
+    if not asked:
+        bad_request("model", "It is required.")
+    system, turns = _conversation(fields)
+    tools, hosted = parse_tools(fields.take_raw("tools"))
+    choice_text = fields.take_raw("tool_choice")
+    choice, understood = parse_choice(choice_text)
+    include = fields.take("include", list[str]) or []
+    known: dict[str, Any] = {
+        "sampling": _sampling(fields, include),
+        "thinking": _thinking(fields),
+        "output": _output(fields),
+        "parallel": fields.take("parallel_tool_calls", bool),
+        "user": fields.take("safety_identifier", str) or fields.take("user", str),
+        "metadata": fields.take("metadata", dict[str, str]) or {},
+        "service_tier": fields.take("service_tier", str),
+        "cache_key": fields.take("prompt_cache_key", str),
+    }
+    streamed = fields.take("stream", bool)
+    if choice_text is not None and not understood:
+        fields.left["tool_choice"] = choice_text
+    if rest := [name for name in include if name not in (INCLUDE_PROOFS, INCLUDE_LOGPROBS)]:
+        fields.left["include"] = to_raw(rest)
+    return ChatRequest(
+        dialect=RESPONSES,
+        model=asked,
+        system=system,
+        turns=turns,
+        tools=tools,
+        hosted=hosted,
+        choice=choice,
+        stream=bool(streamed if stream is None else stream),
+        include_sealed=INCLUDE_PROOFS in include,
+        extras=fields.said(),
+        **known,
+    )
+
+
+def _conversation(fields: Fields) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
+    """System texts that lead, and the turns after them."""
+    system: list[Text] = []
+    if instructions := fields.take("instructions", str):
+        system.append(Text(instructions))
+    turns = parse_input(fields.take_raw("input"))
+    leading = 0
+    for turn in turns:
+        if turn.role != "system" or not all(isinstance(part, Text) for part in turn.parts):
+            break
+        system += [part for part in turn.parts if isinstance(part, Text)]
+        leading += 1
+    return tuple(system), turns[leading:]
+
+
+def _sampling(fields: Fields, include: list[str]) -> Sampling:
+    top = fields.take("top_logprobs", int)
+    return Sampling(
+        max_tokens=fields.take("max_output_tokens", int),
+        temperature=fields.take("temperature", float),
+        top_p=fields.take("top_p", float),
+        top_logprobs=top,
+        logprobs=True if INCLUDE_LOGPROBS in include else None,
+    )
+
+
+def _thinking(fields: Fields) -> Thinking | None:
+    text = fields.take_raw("reasoning")
+    if text is None:
+        return None
+    wish = Fields(text, "reasoning")
+    effort = wish.take("effort", str)
+    old = wish.take("generate_summary", str)  # what `summary` was called first
+    summary = wish.take("summary", str) or old
+    if left := wish.said():
+        fields.left["reasoning"] = to_raw(left)
+    show = True if summary else None
+    if effort is None:
+        return Thinking("auto", show=show, summary=summary) if summary else None
+    if effort == "none":
+        return Thinking("off", show=show, summary=summary)
+    for level in LEVELS:
+        if effort == level:
+            return Thinking("level", level=level, show=show, summary=summary)
+    return bad_request(
+        "reasoning.effort", f"It must be one of none, {', '.join(LEVELS)}, not {effort[:40]!r}."
+    )
+
+
+def _output(fields: Fields) -> OutputFormat | None:
+    text = fields.take_raw("text")
+    if text is None:
+        return None
+    wish = Fields(text, "text")
+    form = wish.take_raw("format")
+    if left := wish.said():
+        fields.left["text"] = to_raw(left)
+    return _format(Fields(form, "text.format")) if form is not None else None
+
+
+def _format(form: Fields) -> OutputFormat | None:
+    kind = form.need("type", str)
+    if kind == "text":
+        return None
+    if kind == "json_object":
+        return OutputFormat("json")
+    if kind != "json_schema":
+        bad_request("text.format.type", f"It must be text, json_object or json_schema, not {kind[:40]!r}.")
+    schema: Json | None = form.take_raw("schema")
+    if schema is None:
+        bad_request("text.format.schema", "It is required.")
+    return OutputFormat(
+        "schema", schema, form.take("name", str), form.take("description", str), form.take("strict", bool)
+    )

@@ -1,0 +1,233 @@
+"""A request in the words of Responses: the body of ``POST /v1/responses``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ampproxy.dialects.base import Rendered, Target
+from ampproxy.dialects.common import Losses, Names, encode, loads, shorten
+from ampproxy.dialects.json import put
+from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
+from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
+from ampproxy.dialects.openai_responses.schema import is_strict
+from ampproxy.dialects.openai_responses.tools import say_choice, say_tools
+from ampproxy.dialects.unsupported import is_usual, tell_lost_extras
+from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.parts import ToolCall
+from ampproxy.model.request import ChatRequest, OutputFormat, Thinking
+from ampproxy.model.thinking import level_wanted, nearest_level
+
+#: The least that the service takes for ``max_output_tokens``.
+LEAST_OUTPUT = 16
+_ILLEGAL = r"[^a-zA-Z0-9_-]"
+_ILLEGAL_NAME = re.compile(_ILLEGAL)
+_NAME_LIMIT = 64
+_IDENTIFIER_LIMIT = 64
+_ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
+#: Members of the vocabulary's sampling that Responses does not have.
+_NO_PLACE = ("top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
+#: Chat's own members that Responses has as well.
+_OF_CHAT = ("verbosity", "store")
+
+
+def render_request(request: ChatRequest, target: Target) -> Rendered:
+    """Say a request to ``target``. Never raises for a request that any dialect parsed."""
+    losses = Losses()
+    native = request.dialect == RESPONSES
+    names = Names(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
+    body: dict[str, Any] = {"model": target.model}
+    items = ItemWriter(request, target, names, losses).write()
+    _say_conversation(body, request, items, losses)
+    if tools := say_tools(request, names, losses):
+        body["tools"] = tools
+    put(body, {"tool_choice": say_choice(request, names, losses, tools=bool(tools))})
+    if request.parallel is not None and (native or tools):
+        body["parallel_tool_calls"] = request.parallel
+    _say_sampling(body, request, target, losses)
+    _say_thinking(body, request, target, losses)
+    _say_text(body, request, losses)
+    _say_rest(body, request, losses)
+    if native:
+        _say_extras(body, request)
+    else:
+        tell_lost_extras(request, losses, _OF_CHAT if request.dialect == CHAT else ())
+    return Rendered(encode(body), losses.told(), names.changed)
+
+
+def _tool_names(request: ChatRequest) -> list[str]:
+    called = [part.name for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)]
+    return [*(tool.name for tool in request.tools), *called]
+
+
+def _say_conversation(body: dict[str, Any], request: ChatRequest, items: list[Item], losses: Losses) -> None:
+    """The system's texts and the items. One text goes into ``instructions``; several keep their bounds
+    in a system message.
+    """
+    for number, text in enumerate(request.system):
+        if text.cache is not None:
+            losses("cache_control", f"system[{number}]", "Responses caches by itself; marks have no place.")
+    texts = [text.text for text in request.system if text.text]
+    if len(texts) == 1:
+        body["instructions"] = texts[0]
+    elif texts:
+        content = [{"type": "input_text", "text": text} for text in texts]
+        items = [{"type": "message", "role": "system", "content": content}, *items]
+    body["input"] = items
+
+
+def _say_sampling(body: dict[str, Any], request: ChatRequest, target: Target, losses: Losses) -> None:
+    sampling = request.sampling
+    if (tokens := sampling.max_tokens) is not None:
+        body["max_output_tokens"] = max(LEAST_OUTPUT, min(tokens, target.max_output or tokens))
+        if body["max_output_tokens"] != tokens:
+            why = f"The limit was moved from {tokens} to {body['max_output_tokens']}, which the model takes."
+            losses("max_tokens", "sampling.max_tokens", why)
+    for name in ("temperature", "top_p"):
+        value = getattr(sampling, name)
+        if value is not None and not target.sampling:
+            if is_usual(name, value):
+                continue
+            losses(name, f"sampling.{name}", f"The model takes no {name}.")
+        else:
+            put(body, {name: value})
+    put(body, {"top_logprobs": sampling.top_logprobs})
+    for name in _NO_PLACE:
+        value = getattr(sampling, name)
+        if value not in (None, ()) and not is_usual(name, value):
+            losses(name, f"sampling.{name}", f"Responses has no {name}.")
+    if (sampling.candidates or 1) > 1:
+        losses("candidates", "sampling.candidates", "Responses gives one answer.")
+
+
+def _say_thinking(body: dict[str, Any], request: ChatRequest, target: Target, losses: Losses) -> None:
+    thinking = request.thinking
+    wish: dict[str, Any] = {}
+    if request.dialect == RESPONSES and isinstance(
+        more := loads(request.extras.get("reasoning", b"null")), dict
+    ):
+        wish |= more
+    if thinking is not None and target.thinking == "none":
+        if thinking.mode != "off":
+            losses("thinking", "thinking", "The model does not think.")
+        return
+    if thinking is not None:
+        put(wish, {"effort": _effort(thinking, target, losses)})
+        put(wish, {"summary": thinking.summary or ("auto" if thinking.show else None)})
+    if wish:
+        body["reasoning"] = wish
+
+
+def _effort(thinking: Thinking, target: Target, losses: Losses) -> str | None:
+    """The effort that a wish for thinking comes to; ``None`` leaves it to the model."""
+    if thinking.mode == "off":
+        if target.can_disable:
+            return "none"
+        losses("thinking", "thinking", "The model cannot go without thinking: it gets its least effort.")
+        return nearest_level("minimal", target.levels)
+    level = level_wanted(thinking)
+    if level is None:
+        return None
+    nearest = level if target.thinking == "unknown" else nearest_level(level, target.levels)
+    if thinking.mode == "budget":
+        losses(
+            "thinking_budget",
+            "thinking.budget",
+            f"A budget of {thinking.budget} tokens was told as {nearest}.",
+        )
+    elif nearest != level:
+        losses("thinking_level", "thinking.level", f"The model has no level {level}: it gets {nearest}.")
+    return nearest
+
+
+def _say_text(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
+    """Structured output and verbosity, which both stand in ``text``."""
+    native = request.dialect == RESPONSES
+    text: dict[str, Any] = {}
+    if native and isinstance(more := loads(request.extras.get("text", b"null")), dict):
+        text |= more
+    if request.dialect == CHAT and "verbosity" in request.extras:
+        text["verbosity"] = request.extras["verbosity"]
+    if request.output is not None:
+        text["format"] = _format(request.output, body, losses, native=native)
+    if text:
+        body["text"] = text
+
+
+def _format(output: OutputFormat, body: dict[str, Any], losses: Losses, *, native: bool) -> dict[str, Any]:
+    schema = output.schema
+    if output.kind == "json" or schema is None:
+        # json_object is taken only where the prompt has the word; a schema of any object says the same.
+        said_so = native or b"json" in encode([body["input"], body.get("instructions")]).lower()
+        return {"type": "json_object"} if said_so else dict(_ANY_OBJECT)
+    name = output.name or "output"
+    said: dict[str, Any] = {
+        "type": "json_schema",
+        "name": name if native else shorten(_ILLEGAL_NAME.sub("_", name), _NAME_LIMIT),
+        "schema": schema,
+    }
+    put(said, {"description": output.description})
+    strict = output.strict
+    if not native:
+        if strict and not is_strict(schema):
+            losses("strict", "output", "A strict schema must be closed and require all its members.")
+        strict = strict is not False and is_strict(schema)
+    put(said, {"strict": strict})
+    return said
+
+
+def _say_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
+    native = request.dialect == RESPONSES
+    if request.stream:
+        body["stream"] = True
+    if include := _include(body, request):
+        body["include"] = include
+    if not native:
+        stored = request.dialect == CHAT and bytes(request.extras.get("store", b"")) == b"true"
+        body["store"] = stored
+    put(
+        body,
+        {
+            "safety_identifier": _identifier(request.user, native=native),
+            "metadata": request.metadata or None,
+            "prompt_cache_key": request.cache_key,
+            "service_tier": _tier(request, losses),
+        },
+    )
+    if request.modalities and set(request.modalities) != {"text"}:
+        losses("modalities", "modalities", "Responses answers in text only.")
+
+
+def _identifier(user: str | None, *, native: bool) -> str | None:
+    """The end user's id, no longer than the service takes; a long one keeps its beginning and a hash."""
+    return user if native or user is None else shorten(user, _IDENTIFIER_LIMIT)
+
+
+def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
+    native = request.dialect == RESPONSES
+    include = list(loads(request.extras.get("include", b"[]"), []) or []) if native else []
+    effort = (body.get("reasoning") or {}).get("effort")
+    thinks = "reasoning" in body and effort != "none"
+    if request.include_sealed and (native or thinks):
+        include.append(INCLUDE_PROOFS)
+    if request.sampling.logprobs or (request.sampling.top_logprobs and not native):
+        include.append(INCLUDE_LOGPROBS)
+    return include
+
+
+_TIERS = ("auto", "default", "flex", "priority", "scale")
+
+
+def _tier(request: ChatRequest, losses: Losses) -> str | None:
+    tier = request.service_tier
+    if tier is None or request.dialect in (RESPONSES, CHAT) or tier in _TIERS:
+        return tier
+    losses("service_tier", "service_tier", f"OpenAI has no service tier {tier[:40]}.")
+    return None
+
+
+def _say_extras(body: dict[str, Any], request: ChatRequest) -> None:
+    """The members that only this dialect knows, as they came; those said already stand."""
+    merged = ("reasoning", "text", "include")
+    extras: dict[str, Json] = {name: value for name, value in request.extras.items() if name not in merged}
+    body.update({name: value for name, value in extras.items() if name == "tool_choice" or name not in body})

@@ -1,0 +1,428 @@
+"""A vendor's stream, or its whole answer, as events.
+
+A whole answer is read as a stream that has nothing but its terminal event, so the two cannot differ.
+Sources: ``openai.types.responses.Response*Event``; what servers that follow OpenAI leave out
+(``event:`` lines, deltas, ids, the output in the terminal event).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from ampproxy.dialects.common import bad_answer, encode, loads, no_answer
+from ampproxy.dialects.openai import not_an_answer, parse_error
+from ampproxy.dialects.openai_responses.answer_items import (
+    ITEMS,
+    AnswerItem,
+    CallItem,
+    Content,
+    Head,
+    MessageItem,
+    Part,
+    ReasoningItem,
+    WireLogprob,
+    logprobs_from,
+)
+from ampproxy.dialects.openai_responses.usage import WireUsage, usage_from
+from ampproxy.errors import TruncatedStream
+from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    FinishReason,
+    Started,
+    UsageReport,
+    WireError,
+)
+from ampproxy.wire.sse import EventReader, EventTooLargeError
+
+
+class _Delta(msgspec.Struct):
+    delta: str
+    output_index: int = 0
+    content_index: int = 0
+    summary_index: int = 0
+    logprobs: Json = msgspec.Raw(b"[]")
+
+
+class _ItemEvent(msgspec.Struct):
+    item: Json
+    output_index: int = 0
+
+
+class _PartEvent(msgspec.Struct):
+    part: Content
+    output_index: int = 0
+    content_index: int = 0
+
+
+class _Annotation(msgspec.Struct):
+    annotation: Json
+    output_index: int = 0
+    content_index: int = 0
+
+
+class _Incomplete(msgspec.Struct):
+    reason: str | None = None
+
+
+class _Response(msgspec.Struct):
+    id: str | None = None
+    model: str | None = None
+    created_at: float | None = None
+    status: str | None = None
+    output: list[Json] | None = None
+    usage: WireUsage | None = None
+    incomplete_details: _Incomplete | None = None
+    error: Any = None
+
+
+class _Lifecycle(msgspec.Struct):
+    response: _Response
+
+
+class _Type(msgspec.Struct):
+    type: str = ""
+
+
+_type = msgspec.json.Decoder(_Type)
+_head = msgspec.json.Decoder(Head)
+_logprobs = msgspec.json.Decoder(list[WireLogprob] | None)
+_response = msgspec.json.Decoder(_Response)
+
+_TEXT = b"response.output_text.delta"
+_REFUSAL = b"response.refusal.delta"
+_SUMMARY = b"response.reasoning_summary_text.delta"
+#: The events that may be most of a stream.
+_DELTAS = frozenset(
+    (
+        _TEXT,
+        _REFUSAL,
+        _SUMMARY,
+        b"response.reasoning_text.delta",
+        b"response.function_call_arguments.delta",
+        b"response.custom_tool_call_input.delta",
+    )
+)
+#: A message's content parts.
+_WORDS = {"output_text": "text", "text": "text", "refusal": "refusal"}
+
+_INCOMPLETE: dict[str | None, FinishReason] = {"content_filter": "blocked"}
+_FAILURES = {"failed": "The vendor's answer failed.", "cancelled": "The answer was cancelled."}
+
+
+class ResponsesStreamParser:
+    """A :class:`~ampproxy.dialects.base.StreamParser`."""
+
+    def __init__(self) -> None:
+        self._reader = EventReader()
+        self._items: dict[int, AnswerItem] = {}
+        #: The index of the first item of each type with an id, and with a call's id.
+        self._known: dict[tuple[str, str, str], int] = {}
+        #: The largest output index.
+        self._last = -1
+        #: Items that no other was announced after.
+        self._newest: list[AnswerItem] = []
+        #: What grows by deltas, by the event's name, output index and content or summary index.
+        self._growing: dict[tuple[bytes, int, int], Part] = {}
+        # No method of ours: the items keep it, and we keep them.
+        self._number = count().__next__
+        self._started = False
+        self._over = False
+
+    def feed(self, data: bytes) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`."""
+        if self._over:
+            return []
+        try:
+            return self._events(self._reader.feed(data))
+        except EventTooLargeError as error:
+            return self._broken(str(error))
+
+    def end(self) -> list[Event]:
+        """See :class:`~ampproxy.dialects.base.StreamParser`."""
+        events = self._events(self._reader.end()) if not self._over else []
+        if not self._over:
+            raise TruncatedStream
+        return events
+
+    def whole(self, body: bytes) -> list[Event]:
+        """The events of an answer that was not streamed.
+
+        :raises msgspec.MsgspecError: it is not one.
+        :raises ampproxy.errors.UnreadableAnswer: likewise, for want of its members.
+        """
+        response = _response.decode(body)
+        if response.error is not None:
+            return [Failed(_failure(response, "failed"))]
+        if response.output is None and response.status not in _FAILURES:
+            raise not_an_answer(loads(body), "The vendor's answer has no 'output'.")
+        events = self._start(response)
+        events += self._terminal(response, response.status or "completed")
+        return events
+
+    def _events(self, blocks: list[tuple[bytes, bytes]]) -> list[Event]:
+        out: list[Event] = []
+        growing = self._growing
+        for name, data in blocks:
+            if name in _DELTAS:
+                try:
+                    event = _delta(data)
+                except (msgspec.MsgspecError, ValueError, RecursionError):
+                    return [*out, *self._broken(f"The vendor's event {name.decode()} could not be read.")]
+                # Only one of the two numbers is ever said.
+                part = growing.get((name, event.output_index, event.content_index + event.summary_index))
+                if part is not None and not part.closed and event.logprobs == _NO_LOGPROBS:
+                    text = event.delta
+                    part.told += len(text)
+                    out.append(Delta(part.index, text))
+                    continue
+            out += self._one(name, data)
+            if self._over:
+                break
+        return out
+
+    def _one(self, name: bytes, data: bytes) -> list[Event]:
+        try:
+            if name not in _EVENTS:
+                kind = _type.decode(data).type.encode() if data != b"[DONE]" else name
+                if not (name or kind) and data != b"[DONE]":
+                    return self._foreign(data)
+                name = kind
+            if (known := _EVENTS.get(name)) is None:
+                return []
+            decode, step = known
+            events: list[Event] = step(self, decode(data), name)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            return self._broken(
+                f"The vendor's event {name.decode(errors='replace')[:60]} is not valid: {error}"
+            )
+        return events
+
+    def _foreign(self, data: bytes) -> list[Event]:
+        """An object that names no type is no event."""
+        self._over = True
+        return [Failed(not_an_answer(loads(data), "The vendor's stream has an object without a type.").error)]
+
+    def _broken(self, message: str) -> list[Event]:
+        self._over = True
+        return [Failed(bad_answer(message).error)]
+
+    # ---------------------------------------------------------------------------------- lifecycle
+
+    def _start(self, response: _Response) -> list[Event]:
+        if self._started:
+            return []
+        self._started = True
+        created = int(response.created_at) if response.created_at is not None else None
+        return [Started(response.id, response.model, created, RESPONSES)]
+
+    def _lifecycle(self, event: _Lifecycle, name: bytes) -> list[Event]:
+        return self._start(event.response)
+
+    def _end(self, event: _Lifecycle, name: bytes) -> list[Event]:
+        response = event.response
+        status = name.removeprefix(b"response.").decode()
+        if status == "completed" and response.status == "incomplete":
+            status = "incomplete"
+        return [*self._start(response), *self._terminal(response, status)]
+
+    def _terminal(self, response: _Response, status: str) -> list[Event]:
+        """What the terminal event says that nobody said yet, and the end."""
+        self._over = True
+        usage: list[Event] = [UsageReport(usage_from(response.usage))] if response.usage else []
+        if status not in ("completed", "incomplete"):
+            return [*usage, Failed(_failure(response, status))]
+        if response.output is None and not self._items:
+            return [*usage, Failed(no_answer().error)]
+        events = self._remaining(response.output or [])
+        return [*events, *usage, self._finished(response, status), Completed()]
+
+    def _remaining(self, output: list[Json]) -> list[Event]:
+        events: list[Event] = []
+        for position, item in enumerate(output):
+            head = _head.decode(item)
+            known = self._match(position, head)
+            if known is None:
+                index = position if position not in self._items else self._last + 1
+                known = self._new(index, head)
+            if not known.done:
+                events += known.finish(item)
+        for known in self._items.values():
+            if not known.done:
+                events += known.abandon()
+        return events
+
+    def _match(self, position: int, head: Head) -> AnswerItem | None:
+        """The item that was seen before, by its id, its call's id, or its place."""
+        for key in _keys(head):
+            known = self._items.get(self._known.get(key, -1))
+            if known is not None and key in _keys(known.head):
+                return known
+        there = self._items.get(position)
+        return there if there is not None and there.head.type == head.type else None
+
+    def _finished(self, response: _Response, status: str) -> Finished:
+        if status == "incomplete":
+            reason = response.incomplete_details.reason if response.incomplete_details else None
+            return Finished(_INCOMPLETE.get(reason, "length"), detail=reason)
+        items = self._items.values()
+        if any(isinstance(item, CallItem) for item in items):
+            return Finished("tool_calls")
+        refused = any(isinstance(item, MessageItem) and item.refused for item in items)
+        return Finished("refusal" if refused else "stop")
+
+    def _error(self, event: dict[str, Any], name: bytes) -> list[Event]:
+        self._over = True
+        return [Failed(_wire_error({key: value for key, value in event.items() if key != "type"}))]
+
+    # -------------------------------------------------------------------------------------- items
+
+    def _new(self, index: int, head: Head) -> AnswerItem:
+        item = self._items[index] = ITEMS.get(head.type, AnswerItem)(head, self._number)
+        self._last = max(self._last, index)
+        self._newest.append(item)
+        for key in _keys(head):
+            self._known.setdefault(key, index)
+        return item
+
+    def _item_added(self, event: _ItemEvent, name: bytes) -> list[Event]:
+        head = _head.decode(event.item)
+        if event.output_index in self._items:
+            return []
+        events = self._start(_Response())
+        overtaken, self._newest = self._newest, []
+        for item in overtaken:
+            events += item.overtaken()
+        return [*events, *self._new(event.output_index, head).add(event.item)]
+
+    def _item_done(self, event: _ItemEvent, name: bytes) -> list[Event]:
+        head = _head.decode(event.item)
+        item = self._items.get(event.output_index)
+        if item is None or item.head.type != head.type:
+            item = self._new(event.output_index, head)
+        if item.done:
+            return []
+        return [*self._start(_Response()), *item.finish(event.item)]
+
+    def _message(self, index: int) -> MessageItem | None:
+        """The message that a text belongs to; one that was never announced begins with it."""
+        item = self._items.get(index)
+        if item is None:
+            item = self._new(index, Head("message"))
+        return item if isinstance(item, MessageItem) and not item.done else None
+
+    def _text(self, event: _Delta, name: bytes) -> list[Event]:
+        message = self._message(event.output_index)
+        if message is None:
+            return []
+        events = self._start(_Response())
+        kind = "refusal" if name == _REFUSAL else "text"
+        part = message.part(event.content_index, kind, events)
+        if part.closed:
+            return events
+        self._growing[name, event.output_index, event.content_index] = part
+        part.told += len(event.delta)
+        events.append(Delta(part.index, event.delta, logprobs_from(_logprobs.decode(event.logprobs))))
+        return events
+
+    def _part_added(self, event: _PartEvent, name: bytes) -> list[Event]:
+        kind = _WORDS.get(event.part.type or "")
+        message = self._message(event.output_index) if kind else None
+        events = self._start(_Response())
+        if message is not None and kind is not None:
+            delta = _REFUSAL if kind == "refusal" else _TEXT
+            part = message.part(event.content_index, kind, events)
+            self._growing[delta, event.output_index, event.content_index] = part
+        return events
+
+    def _part_done(self, event: _PartEvent, name: bytes) -> list[Event]:
+        if event.part.type not in _WORDS:
+            return []
+        message = self._message(event.output_index)
+        return message.finish_part(event.content_index, event.part) if message is not None else []
+
+    def _annotation(self, event: _Annotation, name: bytes) -> list[Event]:
+        part = self._growing.get((_TEXT, event.output_index, event.content_index))
+        if part is not None:
+            part.annotations.append(event.annotation)
+        return []
+
+    def _arguments(self, event: _Delta, name: bytes) -> list[Event]:
+        item = self._items.get(event.output_index)
+        if not isinstance(item, CallItem) or item.part is None or item.done:
+            return []
+        self._growing[name, event.output_index, 0] = item.part
+        item.part.told += len(event.delta)
+        return [Delta(item.part.index, event.delta)]
+
+    def _thought(self, event: _Delta, name: bytes) -> list[Event]:
+        item = self._items.get(event.output_index)
+        if item is None:
+            item = self._new(event.output_index, Head("reasoning"))
+        if not isinstance(item, ReasoningItem) or item.done:
+            return []
+        summary = name == _SUMMARY
+        section = event.summary_index if summary else event.content_index
+        events = self._start(_Response())
+        events += item.delta("summary" if summary else "content", section, event.delta)
+        if (part := item.section(section)) is not None and events:
+            self._growing[name, event.output_index, section] = part
+        return events
+
+
+def _keys(head: Head) -> list[tuple[str, str, str]]:
+    """What an item is known by, beside its place."""
+    named = (("id", head.id), ("call_id", head.call_id))
+    return [(head.type, name, value) for name, value in named if value]
+
+
+def _failure(response: _Response, status: str) -> WireError:
+    if isinstance(response.error, dict):
+        return _wire_error(response.error)
+    return WireError("unavailable", _FAILURES.get(status, f"The answer ended as {status[:40]}."), 502)
+
+
+def _wire_error(value: dict[str, Any]) -> WireError:
+    return parse_error(0, {}, encode(value))
+
+
+_NO_LOGPROBS = Json(b"[]")
+_delta = msgspec.json.Decoder(_Delta).decode
+_item = msgspec.json.Decoder(_ItemEvent).decode
+_part = msgspec.json.Decoder(_PartEvent).decode
+_life = msgspec.json.Decoder(_Lifecycle).decode
+
+_Step = Callable[[ResponsesStreamParser, Any, bytes], list[Event]]
+#: What is known: how the data is read, and what is done with it. All else is left alone.
+_EVENTS: dict[bytes, tuple[Callable[[bytes], Any], _Step]] = {
+    b"response.created": (_life, ResponsesStreamParser._lifecycle),
+    b"response.queued": (_life, ResponsesStreamParser._lifecycle),
+    b"response.in_progress": (_life, ResponsesStreamParser._lifecycle),
+    b"response.output_item.added": (_item, ResponsesStreamParser._item_added),
+    b"response.output_item.done": (_item, ResponsesStreamParser._item_done),
+    b"response.content_part.added": (_part, ResponsesStreamParser._part_added),
+    b"response.content_part.done": (_part, ResponsesStreamParser._part_done),
+    _TEXT: (_delta, ResponsesStreamParser._text),
+    b"response.output_text.annotation.added": (
+        msgspec.json.Decoder(_Annotation).decode,
+        ResponsesStreamParser._annotation,
+    ),
+    _REFUSAL: (_delta, ResponsesStreamParser._text),
+    b"response.function_call_arguments.delta": (_delta, ResponsesStreamParser._arguments),
+    b"response.custom_tool_call_input.delta": (_delta, ResponsesStreamParser._arguments),
+    _SUMMARY: (_delta, ResponsesStreamParser._thought),
+    b"response.reasoning_text.delta": (_delta, ResponsesStreamParser._thought),
+    b"response.completed": (_life, ResponsesStreamParser._end),
+    b"response.incomplete": (_life, ResponsesStreamParser._end),
+    b"response.failed": (_life, ResponsesStreamParser._end),
+    b"response.cancelled": (_life, ResponsesStreamParser._end),
+    b"error": (msgspec.json.Decoder(dict[str, Any]).decode, ResponsesStreamParser._error),
+}

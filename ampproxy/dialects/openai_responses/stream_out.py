@@ -1,0 +1,416 @@
+"""Events out as the stream that a client of Responses reads.
+
+The order is what the SDK's accumulator (``openai.lib.streaming.responses``) insists on: ``created``
+first, an item before its deltas, each item done before the end, ids that never change, and the whole
+``output`` once more in the terminal event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from ampproxy.dialects import proof
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import LONGEST_ID, encode, loads, to_raw
+from ampproxy.dialects.openai import error_object
+from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame
+from ampproxy.dialects.openai_responses.stream_items import (
+    Call,
+    CustomCall,
+    Item,
+    Message,
+    RefusalMessage,
+    Said,
+    Thought,
+    Whole,
+    said,
+)
+from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.events import (
+    Completed,
+    Delta,
+    Event,
+    Failed,
+    Finished,
+    PartClosed,
+    PartExtras,
+    PartOpened,
+    Ping,
+    Proof,
+    SectionBreak,
+    Started,
+    Usage,
+    UsageReport,
+    WireError,
+)
+from ampproxy.model.loss import Loss, part_kind
+from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
+
+KEEPALIVE = b": keep-alive\n\n"
+_FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
+#: Ends that are ``completed`` here and say more elsewhere.
+_BENT = {"stop_sequence": "which sequence was hit", "pause": "that the turn may be continued"}
+
+
+class _Open:
+    """A part that is open: its item, once something of it was said.
+
+    ``sealed`` is the proof that is known; on a call it is said in a reasoning item before the call,
+    so the call waits for its first delta.
+    """
+
+    __slots__ = ("item", "part", "sealed")
+
+    def __init__(self, part: Any) -> None:
+        self.part = part
+        self.item: Item | None = None
+        self.sealed: Sealed | None = getattr(part, "sealed", None)
+
+
+class ResponsesStreamRenderer:
+    """A :class:`~ampproxy.dialects.base.StreamRenderer`.
+
+    Kept in memory: the pieces of open items and the JSON text of those that are done.
+
+    :ivar losses: what could not be said so far.
+    :ivar final: the response object of the terminal event, once that was written.
+    """
+
+    def __init__(self, context: AnswerContext) -> None:
+        self.losses: list[Loss] = []
+        self._lost: set[Loss] = set()
+        self.final: bytes | None = None
+        self._context = context
+        self._dialect: str | None = None
+        self._frame: Frame | None = None
+        self._sequence = 0
+        self._open: dict[int, _Open] = {}
+        self._items: dict[int, Item] = {}
+        self._pending: int | None = None
+        self._output: dict[int, bytes] = {}
+        self._count = 0
+        self._usage: Usage | None = None
+        self._finished: Finished | None = None
+        self._refused = False
+        #: Ids of reasoning items, which no two items may share.
+        self._proven: set[str] = set()
+        self._over = False
+        self._proofs = context.request is None or context.request.include_sealed
+
+    def feed(self, events: Sequence[Event]) -> bytes:
+        """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
+        out: list[bytes] = []
+        items = self._items
+        for event in events:
+            if type(event) is Delta and (item := items.get(event.index)) is not None:
+                head = item.head
+                if head is not None and not event.logprobs:
+                    text = event.text
+                    item.pieces.append(text)
+                    out.append(b"%b%b%b%d}\n\n" % (head, encode(text), item.tail, self._sequence))
+                    self._sequence += 1
+                    continue
+            if not self._over and (step := _STEPS.get(type(event))) is not None:
+                step(self, event, out)
+        return b"".join(out)
+
+    def error(self, error: WireError) -> bytes:
+        """See :class:`~ampproxy.dialects.base.StreamRenderer`: ``error``, then ``response.failed``."""
+        out: list[bytes] = []
+        if not self._over:
+            self._fail(Failed(error), out)
+        return b"".join(out)
+
+    def keepalive(self) -> bytes:
+        """A comment, which readers of this dialect skip."""
+        return KEEPALIVE
+
+    # ------------------------------------------------------------------------------ the lifecycle
+
+    def _write(self, out: list[bytes], events: Iterable[Said]) -> None:
+        for name, data in events:
+            head = b"event: response." + name.encode() + b"\ndata: "
+            out.append(b'%b%b,"sequence_number":%d}\n\n' % (head, data, self._sequence))
+            self._sequence += 1
+
+    def _start(self, event: Started, out: list[bytes]) -> Frame:
+        if self._frame is not None:
+            return self._frame
+        new_id, created = self._context.new_id, event.created
+        id = event.id if event.id and event.id.startswith("resp_") else new_id("resp_")
+        self._dialect = event.dialect
+        self._frame = Frame(self._context, id, self._context.created if created is None else created)
+        snapshot = Json(self._frame.write("in_progress"))
+        self._write(out, (said("created", response=snapshot), said("in_progress", response=snapshot)))
+        return self._frame
+
+    def _report(self, event: UsageReport, out: list[bytes]) -> None:
+        self._usage = event.usage
+
+    def _finish(self, event: Finished, out: list[bytes]) -> None:
+        if event.choice:
+            self._lose("candidates", f"candidates[{event.choice}]", "Responses gives one answer.")
+            return
+        if event.reason in _BENT:
+            self._lose(event.reason, "finish", f"Responses cannot say {_BENT[event.reason]}.")
+        self._finished = event
+
+    def _complete(self, event: Completed, out: list[bytes]) -> None:
+        frame = self._start(Started(), out)
+        reason = self._finished.reason if self._finished else "stop"
+        incomplete = None if reason == "refusal" and self._refused else INCOMPLETE.get(reason)
+        status = "incomplete" if incomplete else "completed"
+        self._close_all(status, out)
+        output = [self._output[index] for index in sorted(self._output)]
+        self.final = frame.write(status, output, usage=self._usage, incomplete=incomplete)
+        self._write(out, (said(status, response=Json(self.final)),))
+        self._over = True
+
+    def _fail(self, event: Failed, out: list[bytes]) -> None:
+        frame = self._start(Started(), out)
+        error = error_object(event.error)
+        out.append(error_event(event.error, self._sequence, error))
+        self._sequence += 1
+        output = [self._output[index] for index in sorted(self._output)]
+        failed = frame.write("failed", output, usage=self._usage, error=event.error)
+        self._write(out, (said("failed", response=Json(failed)),))
+        self._over = True
+        self._items.clear()
+
+    def _ping(self, event: Ping, out: list[bytes]) -> None:
+        out.append(KEEPALIVE)
+
+    # ---------------------------------------------------------------------------------- the parts
+
+    def _part(self, event: PartOpened, out: list[bytes]) -> None:
+        self._start(Started(), out)
+        self._settle(out)
+        if event.choice:
+            self._lose("candidates", f"candidates[{event.choice}]", "Responses gives one answer.")
+            return
+        part = event.part
+        self._open[event.index] = opened = _Open(part)
+        if isinstance(part, ToolCall | Reasoning):
+            self._pending = event.index
+        elif isinstance(part, Text | Refusal):
+            self._say_item(event.index, self._message(part), out)
+            if isinstance(part, Text):
+                self._extend(PartExtras(event.index, part.extras), out)
+            if part.text:
+                self._delta(Delta(event.index, part.text), out)
+        elif (whole := self._whole(part)) is not None:
+            opened.item = Whole(whole, self._next_index())
+            self._write(out, opened.item.open())
+        else:
+            del self._open[event.index]
+
+    def _message(self, part: Text | Refusal) -> Item:
+        id = self._context.new_id("msg_")
+        if isinstance(part, Refusal):
+            self._refused = True
+            return RefusalMessage(id, self._next_index())
+        phase = part.extras.get("phase") if self._dialect == RESPONSES else None
+        return Message(id, self._next_index(), phase)
+
+    def _whole(self, part: Image | Audio | Opaque) -> bytes | None:
+        """The item of a part without deltas."""
+        if isinstance(part, Opaque) and part.dialect == RESPONSES:
+            return bytes(part.raw)
+        if isinstance(part, Image) and isinstance(part.source, Inline):
+            made = {
+                "id": self._context.new_id("ig_"),
+                "type": "image_generation_call",
+                "status": "completed",
+                "result": part.source.data,
+            }
+            form = _FORMATS.get(part.source.media_type)
+            return encode({**made, "output_format": form} if form else made)
+        if isinstance(part, Audio) and part.transcript:
+            item = Message(self._context.new_id("msg_"), 0)
+            item.pieces.append(part.transcript)
+            self._lose("audio", "answer", "Responses answers in text: the sound's words are told.")
+            return item.item(item.content(), "completed")
+        kind = part_kind(part)
+        self._lose(kind, "answer", f"Responses has no item for this part: {kind}.")
+        return None
+
+    def _next_index(self) -> int:
+        self._count += 1
+        return self._count - 1
+
+    def _say_item(self, index: int, item: Item, out: list[bytes]) -> None:
+        self._open[index].item = self._items[index] = item
+        self._write(out, item.open())
+
+    def _settle(self, out: list[bytes]) -> None:
+        """Say the item that waited for its proof, and what it had from its beginning."""
+        if self._pending is None:
+            return
+        index, self._pending = self._pending, None
+        opened = self._open[index]
+        part, sealed = opened.part, opened.sealed
+        if isinstance(part, Reasoning):
+            own = sealed.item if sealed and sealed.vendor == RESPONSES else None
+            id = (
+                own
+                if own and len(own) <= LONGEST_ID and own not in self._proven
+                else self._context.new_id("rs_")
+            )
+            self._proven.add(id)
+            self._say_item(index, Thought(id, self._next_index()), out)
+        else:
+            if sealed is not None:
+                self._say_proof(sealed, "call", out)
+            own = part.item if len(part.item or "") <= LONGEST_ID else None
+            id = own or self._context.new_id("ctc_" if part.freeform else "fc_")
+            kind = CustomCall if part.freeform else Call
+            self._say_item(index, kind(id, self._next_index(), part.id, part.name), out)
+        for number, text in enumerate(_texts(part)):
+            if number:
+                self._section(SectionBreak(index), out)
+            self._delta(Delta(index, text), out)
+
+    def _say_proof(self, sealed: Sealed, place: proof.Place, out: list[bytes]) -> None:
+        """A reasoning item that has nothing but the proof of another part."""
+        if not self._proofs:
+            return
+        thought = Thought(self._context.new_id("rs_"), self._next_index())
+        thought.proof = proof.seal("", sealed, place)
+        self._write(out, thought.open())
+        self._done(thought, "completed", out)
+
+    def _delta(self, event: Delta, out: list[bytes]) -> None:
+        opened = self._open.get(event.index)
+        if opened is None or not event.text:
+            return
+        if event.index == self._pending:
+            self._settle(out)
+        item = opened.item
+        if item is None:
+            return
+        if item.head is None:
+            self._write(out, item.before_delta())
+        if event.logprobs and isinstance(item, Message):
+            self._write(out, (item.with_logprobs(event.text, event.logprobs),))
+        elif item.head is not None:
+            item.pieces.append(event.text)
+            out.append(b"%b%b%b%d}\n\n" % (item.head, encode(event.text), item.tail, self._sequence))
+            self._sequence += 1
+
+    def _section(self, event: SectionBreak, out: list[bytes]) -> None:
+        opened = self._open.get(event.index)
+        if opened is not None and isinstance(opened.item, Thought):
+            self._write(out, opened.item.end_section())
+
+    def _prove(self, event: Proof, out: list[bytes]) -> None:
+        opened = self._open.get(event.index)
+        if opened is None:
+            if event.sealed.vendor != RESPONSES:
+                self._say_proof(event.sealed, "reasoning", out)
+            return
+        opened.sealed = event.sealed
+        if isinstance(opened.part, ToolCall) and opened.item is not None:
+            self._say_proof(event.sealed, "call", out)
+
+    def _extend(self, event: PartExtras, out: list[bytes]) -> None:
+        opened = self._open.get(event.index)
+        notes = annotations_of(event.extras, self._dialect)
+        if opened is not None and isinstance(opened.item, Message) and notes:
+            self._write(out, opened.item.annotate(notes))
+        elif set(event.extras) - {"phase"}:
+            self._lose(
+                "extras", "answer", f"Responses has no place for {', '.join(sorted(event.extras))[:80]}."
+            )
+
+    def _close(self, event: PartClosed, out: list[bytes]) -> None:
+        self._close_part(event.index, "completed", out)
+
+    def _close_all(self, status: str, out: list[bytes]) -> None:
+        for index in tuple(self._open):
+            self._close_part(index, status, out)
+
+    def _close_part(self, index: int, status: str, out: list[bytes]) -> None:
+        opened = self._open.get(index)
+        if opened is None:
+            return
+        part, sealed = opened.part, opened.sealed
+        if index == self._pending:
+            keeps = sealed is not None and self._proofs
+            if isinstance(part, Reasoning) and not keeps and not part.text:
+                self._pending = None  # thinking with nothing to show and nothing to keep
+            else:
+                self._settle(out)
+        item = opened.item
+        if isinstance(item, Call) and not any(item.pieces) and not part.freeform:
+            self._delta(Delta(index, "{}"), out)
+        if isinstance(item, Thought) and sealed is not None and self._proofs:
+            own = sealed.vendor == RESPONSES and sealed.item == item.id
+            item.proof = sealed.value if own else proof.seal("", sealed)
+        if item is not None:
+            self._done(item, status, out)
+        del self._open[index]
+        self._items.pop(index, None)
+        if sealed is not None and isinstance(part, Text | Image):
+            self._say_proof(sealed, "text" if isinstance(part, Text) else "image", out)
+
+    def _done(self, item: Item, status: str, out: list[bytes]) -> None:
+        events, text = item.done(status)
+        self._output[item.output_index] = text
+        self._write(out, events)
+
+    def _lose(self, kind: str, path: str, why: str) -> None:
+        loss = Loss(kind, path, why)
+        if loss not in self._lost:
+            self._lost.add(loss)
+            self.losses.append(loss)
+
+
+def _texts(part: ToolCall | Reasoning) -> tuple[str, ...]:
+    if isinstance(part, ToolCall):
+        return (part.arguments,)
+    return part.sections or (part.text,)
+
+
+def annotations_of(extras: dict[str, Json], dialect: str | None) -> list[Json]:
+    """The annotations among a text's extras, in this dialect's form: chat's have one level more."""
+    found = extras.get("annotations")
+    entries = loads(found) if found is not None and dialect in (RESPONSES, CHAT, None) else None
+    if not isinstance(entries, list):
+        return []
+    return [to_raw(_flat(entry)) for entry in entries if isinstance(entry, dict)]
+
+
+def _flat(entry: dict[str, Any]) -> dict[str, Any]:
+    inner = entry.get(str(entry.get("type")))
+    return {"type": entry["type"], **inner} if isinstance(inner, dict) else entry
+
+
+def error_event(error: WireError, sequence: int = 0, said_as: dict[str, Any] | None = None) -> bytes:
+    """``event: error`` (``ResponseErrorEvent``: its members stand beside ``type``, not under ``error``)."""
+    words = error_object(error) if said_as is None else said_as
+    data = {
+        "type": "error",
+        "code": words["code"] or words["type"],
+        "message": words["message"],
+        "param": words["param"],
+        "sequence_number": sequence,
+    }
+    return b"event: error\ndata: " + encode(data) + b"\n\n"
+
+
+_Step = Callable[[ResponsesStreamRenderer, Any, list[bytes]], object]
+_STEPS: dict[type, _Step] = {
+    Started: ResponsesStreamRenderer._start,
+    PartOpened: ResponsesStreamRenderer._part,
+    Delta: ResponsesStreamRenderer._delta,
+    SectionBreak: ResponsesStreamRenderer._section,
+    Proof: ResponsesStreamRenderer._prove,
+    PartExtras: ResponsesStreamRenderer._extend,
+    PartClosed: ResponsesStreamRenderer._close,
+    UsageReport: ResponsesStreamRenderer._report,
+    Finished: ResponsesStreamRenderer._finish,
+    Completed: ResponsesStreamRenderer._complete,
+    Failed: ResponsesStreamRenderer._fail,
+    Ping: ResponsesStreamRenderer._ping,
+}

@@ -1,0 +1,127 @@
+"""How one vendor's proof of reasoning travels through another dialect's opaque field.
+
+Each dialect has one opaque field for proofs: Anthropic ``signature`` and ``redacted_thinking.data``,
+Responses ``encrypted_content``, Gemini ``thoughtSignature``. Vendors check what they are given
+back and refuse a proof that they did not issue, and a proof's shape does not tell whose it is.
+So:
+
+- a *bare* value is the dialect's own;
+- a *marked* value is another vendor's: :data:`MARK`, then base64 of a record.
+
+The record, in bytes::
+
+    version (1)   vendor (index in VENDORS)   place (index in PLACES)   coding (index in _CODINGS)
+    length of the item id (2 bytes, big-endian)   item id (UTF-8)   value
+
+A value that is base64 itself, as all vendors' are, is stored decoded, so that a marked value is
+hardly longer than the bare one. The whole is legal base64 with its length a multiple of four, because
+clients of Gemini decode the field to bytes and encode it again, some in the URL-safe alphabet.
+
+``place`` says what the proof sat on, where the carrier cannot: Gemini's sits on a function call or a
+text, and a client of Anthropic carries it in a thinking block right before that one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import struct
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from ampproxy.dialects.registry import ROWS
+from ampproxy.model.parts import Sealed
+
+Place = Literal["reasoning", "call", "text", "image"]
+
+#: What every marked value begins with. Sixteen base64 characters: the record after it stays aligned.
+#: Capitals, because every request is searched for it, and letters that are rare in prose are what makes
+#: that search skip.
+MARK = "AMPPROXYSEALEDBY"
+#: Vendors by their number. New ones and new places are appended; the numbers are in clients' stored threads.
+VENDORS = tuple(row.name for row in ROWS)
+PLACES: tuple[Place, ...] = get_args(Place)
+#: The vendor of a value that has our mark and cannot be read: nobody's, so nobody is given it.
+UNKNOWN = "unknown"
+
+_VERSION = 1
+_HEAD = struct.Struct(">BBBBH")
+
+
+def _unpadded(encode: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    return lambda data: encode(data).rstrip(b"=")
+
+
+#: How the value was written; the first is any text, the others kinds of base64.
+_CODINGS: tuple[Callable[[bytes], bytes], ...] = (
+    bytes,
+    base64.b64encode,
+    base64.urlsafe_b64encode,
+    _unpadded(base64.b64encode),
+    _unpadded(base64.urlsafe_b64encode),
+)
+
+
+def seal(own: str, sealed: Sealed, place: Place = "reasoning") -> str:
+    """The text that carries ``sealed`` in the opaque field of dialect ``own``: bare for its own.
+
+    :param place: what the proof sits on.
+    """
+    if sealed.vendor == own:
+        return sealed.value
+    coding, value = _pack(sealed.value)
+    item = (sealed.item or "").encode()
+    head = _HEAD.pack(_VERSION, _index(sealed.vendor), PLACES.index(place), coding, len(item))
+    return MARK + base64.b64encode(head + item + value).decode()
+
+
+def unseal(value: str, own: str) -> Sealed:
+    """The proof in an opaque field of dialect ``own``. Never raises.
+
+    A marked value that cannot be read has the vendor :data:`UNKNOWN`.
+    """
+    if not value.startswith(MARK):
+        return Sealed(own, value)
+    return _read(value)[0]
+
+
+def place_of(value: str) -> Place:
+    """What the proof in an opaque field sat on; ``reasoning`` for a bare value."""
+    return _read(value)[1] if value.startswith(MARK) else "reasoning"
+
+
+def _index(vendor: str) -> int:
+    return VENDORS.index(vendor) if vendor in VENDORS else 255
+
+
+def _pack(value: str) -> tuple[int, bytes]:
+    """The coding's number and the bytes that it stands for."""
+    raw = value.encode()
+    padded = raw.translate(_TO_STANDARD) + b"=" * (-len(raw) % 4)
+    try:
+        data = base64.b64decode(padded, validate=True)
+    except (binascii.Error, ValueError):
+        return 0, raw
+    for number, encode in enumerate(_CODINGS[1:], 1):
+        if encode(data) == raw:
+            return number, data
+    return 0, raw
+
+
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+def _read(value: str) -> tuple[Sealed, Place]:
+    try:
+        body = value[len(MARK) :].encode().translate(_TO_STANDARD)
+        data = base64.b64decode(body + b"=" * (-len(body) % 4), validate=True)
+        version, vendor, place, coding, length = _HEAD.unpack_from(data)
+        if version != _VERSION:
+            raise ValueError(version)
+        item, rest = data[_HEAD.size : _HEAD.size + length], data[_HEAD.size + length :]
+        if len(item) != length:
+            raise ValueError(length)
+        text = _CODINGS[coding](rest).decode()
+        return Sealed(VENDORS[vendor], text, item.decode() or None), PLACES[place]
+    except (ValueError, IndexError, struct.error):
+        return Sealed(UNKNOWN, value), "reasoning"

@@ -1,0 +1,82 @@
+"""Tool names in the casing that the client knows: it runs ``Bash`` and refuses ``bash``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from ampproxy.wire.json import BAD_JSON
+
+#: Amp's own tools, for a model that calls one by another casing although the request names none such.
+_CANONICAL = {name.lower(): name for name in ("Bash", "Read", "Grep", "glob", "Task", "Check")}
+
+
+class ToolNames:
+    """The tool names that one request declares.
+
+    :param names: as they are written there, in any order, several times or not.
+    """
+
+    __slots__ = ("_by_lower", "names")
+
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.names = frozenset(names)
+        #: ``None``: the request has the name in two casings, so nobody can tell which is meant.
+        self._by_lower: dict[str, str | None] = {}
+        for name in self.names:
+            lower = name.lower()
+            self._by_lower[lower] = None if lower in self._by_lower else name
+
+    def restore(self, name: str) -> str:
+        """The name as the client knows it; the same one if nothing is known of it."""
+        lower = name.lower()
+        if lower in self._by_lower:
+            return self._by_lower[lower] or name
+        return _CANONICAL.get(lower, name)
+
+
+class Declaring(msgspec.Struct):
+    """The members of a request that declare or choose tools, in any dialect."""
+
+    tools: Any = None
+    tool_choice: Any = None
+    toolConfig: Any = None
+    tool_config: Any = None
+
+
+_request = msgspec.json.Decoder(Declaring)
+
+
+def declared(names: Callable[[Declaring], Iterator[Any]], body: bytes) -> ToolNames:
+    """The names in a request's tools and in the tool choice. A broken body declares none.
+
+    :param names: where a dialect has them; what is no text among them does not count.
+    """
+    try:
+        request = _request.decode(body)
+    except BAD_JSON:
+        return ToolNames()
+    return ToolNames(name for name in names(request) if isinstance(name, str) and name)
+
+
+def objects(value: Any) -> Iterator[dict[str, Any]]:
+    """The objects of a list; none of anything else."""
+    return (item for item in value if isinstance(item, dict)) if isinstance(value, list) else iter(())
+
+
+def an_object(value: Any) -> dict[str, Any]:
+    """An object; an empty one in place of anything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def flat_names(request: Declaring) -> Iterator[Any]:
+    """``tools[].name`` and ``tool_choice.name``: Anthropic and Responses."""
+    yield from (tool.get("name") for tool in objects(request.tools))
+    yield an_object(request.tool_choice).get("name")
+
+
+def no_names(body: bytes) -> ToolNames:
+    """For a dialect without tools."""
+    return ToolNames()

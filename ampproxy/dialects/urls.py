@@ -1,0 +1,35 @@
+"""URLs and file members of OpenAI's dialects as sources of bytes."""
+
+from __future__ import annotations
+
+from ampproxy.model.parts import Inline, Link, Source
+
+#: What a file's bare base64 is that comes without its type; OpenAI's first clients sent nothing else.
+_BARE = "application/pdf"
+
+
+def source_of(url: str) -> Source:
+    """A base64 ``data:`` URL as the bytes it holds (RFC 2397), any other URL as a link.
+
+    The scheme and ``base64`` count in any case, and ``base64`` anywhere among the parameters: clients write
+    ``DATA:``, ``; base64`` and ``;base64;name=a.png``.
+    """
+    if not is_data(url):
+        return Link(url)
+    head, comma, data = url[5:].partition(",")
+    kind, *parameters = (part.strip() for part in head.split(";"))
+    if not comma or "base64" not in map(str.lower, parameters):
+        return Link(url)
+    return Inline(kind or "application/octet-stream", data)
+
+
+def file_source(data: str) -> Source:
+    """A ``file_data`` member: a URL, or bare base64, which is a PDF."""
+    if is_data(data) or data.startswith(("http://", "https://")):
+        return source_of(data)
+    return Inline(_BARE, data)
+
+
+def is_data(url: str) -> bool:
+    """Whether it is a ``data:`` URL."""
+    return url[:5].lower() == "data:"

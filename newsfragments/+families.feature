@@ -1,0 +1,1 @@
+What models take and can do is one dated table, `ampproxy/catalog/families.yaml`, with today's models (Claude 5.5, GPT-6, Gemini 4). A name that it does not have is asked as its vendor's newest models are.

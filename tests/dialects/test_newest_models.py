@@ -1,0 +1,297 @@
+"""The newest models get requests that they take, as the strict stand-ins of their vendors check them; what
+they refuse is a declared loss.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ampproxy.demo import anthropic_rules, gemini_rules, openai_chat_rules, openai_responses_rules
+from ampproxy.demo.openai import check_sampling
+from ampproxy.demo.vendor import VendorError
+from ampproxy.dialects.registry import DIALECTS
+from ampproxy.dialects.targets import target_for
+from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
+from ampproxy.model.request import ChatRequest
+from ampproxy.relay.translate import said_to
+from tests import strategies
+
+HI = {"role": "user", "content": "hi"}
+F = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+
+
+class Trusting:
+    """Takes every proof for one of its own."""
+
+    def knows(self, value: object, about: str) -> bool:
+        return True
+
+
+def check_anthropic(body: dict[str, Any], model: str) -> None:
+    anthropic_rules.MESSAGES(body, ())
+    for rule in anthropic_rules.RULES:
+        rule(body, Trusting())  # type: ignore[arg-type]
+
+
+def check_gemini(body: dict[str, Any], model: str) -> None:
+    said: Any = gemini_rules.camel(body)
+    gemini_rules.GENERATE[True](said, ())
+    for rule in gemini_rules.RULES:
+        rule(said, model, Trusting())  # type: ignore[arg-type]
+
+
+def check_chat(body: dict[str, Any], model: str) -> None:
+    openai_chat_rules.TABLES["openai"](body, ())
+    check_sampling(body, body.get("reasoning_effort"))
+
+
+def check_functions(body: dict[str, Any], model: str) -> None:
+    check_chat(body, model)
+    openai_chat_rules.check_functions(body, "openai")
+
+
+def check_responses(body: dict[str, Any], model: str) -> None:
+    openai_responses_rules.check_limits(body)
+
+
+CHECKS = {ANTHROPIC: check_anthropic, GEMINI: check_gemini, CHAT: check_chat, RESPONSES: check_responses}
+
+
+def said(source: str, target: str, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """A request as its vendor gets it, checked, and what it lost: kind -> why."""
+    asked = DIALECTS[source].parse_request(json.dumps({"model": "x", **body}).encode(), model="x")
+    rendered = DIALECTS[target].render_request(asked, target_for(target, model))
+    sent = json.loads(rendered.body)
+    CHECKS[target](sent, model)
+    return sent, {loss.kind: loss.why for loss in rendered.losses}
+
+
+@pytest.mark.parametrize("model", ["gpt-6.2-astra", "gpt-6.1-sol", "gpt-9"])
+def test_gpt_6_thinks_and_draws_nothing(model):
+    """No temperature, and the least effort in place of none, which these refuse."""
+    body = {"max_tokens": 1000, "temperature": 0.7, "thinking": {"type": "disabled"}, "messages": [HI]}
+    sent, losses = said(ANTHROPIC, RESPONSES, model, body)
+    assert sent["reasoning"]["effort"] == "low"
+    assert "temperature" not in sent
+    assert {"thinking", "temperature"} <= losses.keys()
+
+
+@pytest.mark.parametrize("model", ["gpt-6-sol", "gpt-6-luna", "gpt-6.1-terra", "gpt-5.6-sol"])
+def test_some_of_gpt_6_go_without_thinking(model):
+    """Where none is accepted it is sent, and lost is nothing."""
+    body = {"max_tokens": 1000, "thinking": {"type": "disabled"}, "messages": [HI]}
+    sent, losses = said(ANTHROPIC, RESPONSES, model, body)
+    assert sent["reasoning"]["effort"] == "none"
+    assert losses == {}
+
+
+@pytest.mark.parametrize("model", ["gpt-6.1-sol", "gpt-5.6-terra"])
+def test_the_highest_effort_arrives(model):
+    """``max`` is ``max``, and long answers are cut to what the model writes."""
+    body = {
+        "max_tokens": 200_000,
+        "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "max"},
+        "messages": [HI],
+    }
+    sent, losses = said(ANTHROPIC, CHAT, model, body)
+    assert sent["reasoning_effort"] == "max"
+    assert sent["max_completion_tokens"] == 128_000
+    assert losses.keys() == {"max_tokens"}
+
+
+@pytest.mark.parametrize("model", ["gpt-5.4", "gpt-5.6-sol", "gpt-6-luna"])
+def test_functions_over_chat_at_openai_go_without_thinking(model):
+    """OpenAI refuses both together; who sells its models elsewhere does not."""
+    asked = DIALECTS[ANTHROPIC].parse_request(json.dumps(WITH_TOOLS).encode())
+    for base_url, effort, lost in (
+        ("https://api.openai.com/v1", "none", {"thinking"}),
+        ("https://openrouter.ai/api/v1", "high", set()),
+    ):
+        rendered = said_to(asked, DIALECTS[CHAT], model, None, base_url=base_url)
+        sent = json.loads(rendered.body)
+        if lost:
+            check_functions(sent, model)
+        assert sent["reasoning_effort"] == effort
+        assert {loss.kind for loss in rendered.losses} == lost
+
+
+ALWAYS = ["claude-opus-5-5", "claude-fable-5-2", "claude-mythos-5-1", "claude-opus-9"]
+
+
+@pytest.mark.parametrize("model", ALWAYS)
+def test_claude_5_5_cannot_be_kept_from_thinking(model):
+    """No ``disabled``: the least effort, and the loss is declared."""
+    sent, losses = said(CHAT, ANTHROPIC, model, {"reasoning_effort": "none", "messages": [HI]})
+    assert "thinking" not in sent
+    assert sent["output_config"] == {"effort": "low"}
+    assert sent["max_tokens"] == 128_000
+    assert losses.keys() == {"thinking"}
+
+
+def test_sonnet_5_5_thinks_between_calls_at_most():
+    """What it takes in place of ``disabled`` is sent."""
+    sent, losses = said(CHAT, ANTHROPIC, "claude-sonnet-5-5", {"reasoning_effort": "none", "messages": [HI]})
+    assert sent["thinking"] == {"type": "between_tools"}
+    assert "output_config" not in sent
+    assert losses.keys() == {"thinking"}
+
+
+@pytest.mark.parametrize("model", [*ALWAYS, "claude-sonnet-5-5"])
+def test_claude_5_5_is_never_forced(model):
+    """A demanded call becomes a possible one."""
+    body = {"messages": [HI], "tools": [F], "tool_choice": "required", "temperature": 0.2}
+    sent, losses = said(CHAT, ANTHROPIC, model, body)
+    assert sent["tool_choice"] == {"type": "auto"}
+    assert "thinking" not in sent
+    assert {"tool_choice", "temperature"} <= losses.keys()
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5", "claude-sonnet-5", "claude-haiku-5-5"])
+def test_claude_5_is_forced_without_thinking(model):
+    """It thinks unless told otherwise, and a demanded call wants that it does not."""
+    sent, losses = said(CHAT, ANTHROPIC, model, {"messages": [HI], "tools": [F], "tool_choice": "required"})
+    assert sent["tool_choice"] == {"type": "any"}
+    assert sent["thinking"] == {"type": "disabled"}
+    assert "thinking" in losses
+    sent, losses = said(CHAT, ANTHROPIC, model, {"messages": [HI], "tools": [F]})
+    assert "thinking" not in sent
+    assert losses == {}
+
+
+WITH_TOOLS = {
+    "model": "x",
+    "max_tokens": 1000,
+    "thinking": {"type": "adaptive"},
+    "output_config": {"effort": "high"},
+    "tools": [{"name": "f", "input_schema": {"type": "object", "properties": {}}}],
+    "messages": [HI],
+}
+BEGUN = {"messages": [HI, {"role": "assistant", "content": "{"}]}
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-6", "claude-haiku-5-5", "claude-opus-5-5"])
+def test_a_begun_answer_is_not_continued_by_claude(model):
+    """The conversation ends in a turn of the user's; older models go on from the assistant's."""
+    sent, losses = said(CHAT, ANTHROPIC, model, BEGUN)
+    assert [one["role"] for one in sent["messages"]] == ["user", "assistant", "user"]
+    assert "prefill" in losses
+    sent, losses = said(CHAT, ANTHROPIC, "claude-haiku-4-5", BEGUN)
+    assert [one["role"] for one in sent["messages"]] == ["user", "assistant"]
+    assert losses == {}
+
+
+def test_a_clients_own_words_are_moved_to_another_family():
+    """A client of Messages itself, whose model was mapped to a newer one."""
+    body = {
+        "max_tokens": 9000,
+        "thinking": {"type": "enabled", "budget_tokens": 4000},
+        "temperature": 1,
+        "messages": BEGUN["messages"],
+    }
+    sent, losses = said(ANTHROPIC, ANTHROPIC, "claude-opus-5-5", body)
+    assert sent["thinking"]["type"] == "adaptive"
+    assert {"thinking_budget", "prefill"} <= losses.keys()
+    body = {"max_tokens": 9000, "thinking": {"type": "disabled"}, "messages": [HI]}
+    assert said(ANTHROPIC, ANTHROPIC, "claude-haiku-5-5", body)[0]["thinking"] == {"type": "disabled"}
+    sent, losses = said(ANTHROPIC, ANTHROPIC, "claude-opus-5-5", body)
+    assert "thinking" not in sent
+    assert losses.keys() == {"thinking"}
+
+
+NEW_GEMINI = ["gemini-4-neon", "gemini-4-argon", "gemini-3.8-flash", "gemini-flash-latest", "gemini-5-x"]
+
+
+@pytest.mark.parametrize("model", NEW_GEMINI)
+def test_gemini_4_thinks_a_little_for_a_short_answer(model):
+    """Titles and summaries get the least effort that is accepted."""
+    sent, losses = said(ANTHROPIC, GEMINI, model, {"max_tokens": 60, "messages": [HI]})
+    assert sent["generationConfig"]["thinkingConfig"] == {"thinkingLevel": "LOW"}
+    assert losses == {}
+
+
+@pytest.mark.parametrize("model", NEW_GEMINI)
+def test_gemini_4_takes_no_penalties_and_gives_one_answer(model):
+    """They are left out, declared; so is a begun answer."""
+    body = {"presence_penalty": 0.5, "frequency_penalty": 0, "n": 2, "temperature": 0.3, **BEGUN}
+    sent, losses = said(CHAT, GEMINI, model, body)
+    config = sent["generationConfig"]
+    assert config["candidateCount"] == 1
+    assert not {"presencePenalty", "frequencyPenalty"} & config.keys()
+    assert ("temperature" in config) is (model != "gemini-4-neon")
+    assert sent["contents"][-1] == {"role": "user", "parts": [{"text": "Continue."}]}
+    assert losses.keys() == {"candidates", "sampling", "prefill"}
+
+
+@pytest.mark.parametrize(
+    ("target", "model", "found"),
+    [
+        (GEMINI, "gemini-2.5-flash", '"thinkingConfig":{"thinkingBudget":0'),
+        (GEMINI, "gemini-3-flash-preview", '"thinkingConfig":{"thinkingLevel":"MINIMAL"'),
+        (RESPONSES, "gpt-5.6-sol", '"effort":"none"'),
+        (RESPONSES, "gpt-6.2-sol", '"effort":"low"'),
+        (CHAT, "gpt-5", '"reasoning_effort":"minimal"'),
+    ],
+)
+def test_thinking_between_tools_is_little_thinking(target, model, found):
+    """Anthropic's ``between_tools`` asks for none up front; that no other vendor has it is a loss."""
+    body = {"max_tokens": 1000, "thinking": {"type": "between_tools"}, "messages": [HI]}
+    sent, losses = said(ANTHROPIC, target, model, body)
+    assert found in json.dumps(sent, separators=(",", ":"))
+    assert "extras" in losses
+
+
+@pytest.mark.parametrize("target", [CHAT, GEMINI])
+def test_an_answer_of_no_tokens_is_one_of_one(target):
+    """``max_tokens: 0`` warms Anthropic's cache; elsewhere it would be refused."""
+    model = {CHAT: "gpt-6-sol", GEMINI: "gemini-4-argon"}[target]
+    sent, losses = said(ANTHROPIC, target, model, {"max_tokens": 0, "messages": [HI]})
+    limit = sent["max_completion_tokens"] if target == CHAT else sent["generationConfig"]["maxOutputTokens"]
+    assert limit == 1
+    assert "max_tokens" in losses
+
+
+NEWEST = [
+    (RESPONSES, "gpt-6.2-astra"),
+    (RESPONSES, "gpt-6-luna"),
+    (RESPONSES, "gpt-5.6-sol"),
+    (RESPONSES, "gpt-5.5-pro"),
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(strategies.requests(), st.sampled_from(NEWEST))
+def test_any_request_is_accepted(request: ChatRequest, at: tuple[str, str]) -> None:
+    """However wild the wish for thinking, the effort is one that the model has."""
+    dialect, model = at
+    sent = json.loads(DIALECTS[dialect].render_request(request, target_for(dialect, model)).body)
+    check_sampling(sent, (sent.get("reasoning") or {}).get("effort"))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "model", "body"),
+    [
+        (ANTHROPIC, "claude-opus-5-5", {"max_tokens": 9, "messages": [HI], "thinking": {"type": "disabled"}}),
+        (ANTHROPIC, "claude-haiku-5-5", {"max_tokens": 9, "messages": BEGUN["messages"]}),
+        (ANTHROPIC, "claude-opus-4-7", {"max_tokens": 9, "messages": [HI], "temperature": 0.5}),
+        (RESPONSES, "gpt-6.2-sol", {"input": "hi", "reasoning": {"effort": "none"}}),
+        (CHAT, "gpt-5.1", {"messages": [HI], "reasoning_effort": "max"}),
+        (
+            GEMINI,
+            "gemini-4-neon",
+            {
+                "contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+                "generationConfig": {"candidateCount": 2},
+            },
+        ),
+    ],
+)
+def test_the_stand_ins_refuse(dialect, model, body):
+    """What the vendors refuse, their stand-ins refuse: else the tests above would show nothing."""
+    with pytest.raises(VendorError):
+        CHECKS[dialect](body if dialect == GEMINI else {"model": model, **body}, model)
