@@ -105,7 +105,7 @@ def test_sigterm_grace_period_ends(vendor: Any, upstream: Any, tmp_path: Path) -
     start = time.monotonic()
     assert service.stop() == 0
     assert time.monotonic() - start < 5
-    assert "cut off" in service.log_text
+    assert "Cut off: 1 exchange" in service.log_text
 
 
 def test_killed_client_closes_the_vendors_connection(service: Service, vendor: Any) -> None:
