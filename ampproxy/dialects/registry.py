@@ -22,8 +22,8 @@ class Row(Value, frozen=True):
 
     :param name: in settings, logs and on the command line (see :mod:`ampproxy.model.base`).
     :param module: the package that has it as ``DIALECT``.
-    :param number: in the marks of proofs, which clients keep in their threads (:mod:`ampproxy.dialects.proof`):
-        once given it stays. ``None``: it has no proofs.
+    :param number: in the marks of proofs (:mod:`ampproxy.dialects.proof`), which clients keep in their
+        threads: once given it stays. ``None``: it has no proofs.
     :param short: its short name on the command line.
     :param protocol: what CLIProxyAPI's configuration calls it as a vendor's; empty: ``name``.
     :param source: likewise as a client's; empty: as a vendor's.
