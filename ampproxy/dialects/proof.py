@@ -10,7 +10,7 @@ So:
 
 The record, in bytes::
 
-    version (1)   vendor (index in VENDORS)   place (index in PLACES)   coding (index in _CODINGS)
+    version (1)   vendor (number in VENDORS)   place (index in PLACES)   coding (index in _CODINGS)
     length of the item id (2 bytes, big-endian)   item id (UTF-8)   value
 
 A value that is base64 itself, as all vendors' are, is stored decoded, so that a marked value is
@@ -38,8 +38,9 @@ Place = Literal["reasoning", "call", "text", "image"]
 #: Capitals, because every request is searched for it, and letters that are rare in prose are what makes
 #: that search skip.
 MARK = "AMPPROXYSEALEDBY"
-#: Vendors by their number. New ones and new places are appended; the numbers are in clients' stored threads.
-VENDORS = tuple(row.name for row in ROWS)
+#: Vendors by their number, which is in clients' stored threads; likewise places: new ones are appended.
+VENDORS = {row.number: row.name for row in ROWS if row.number is not None}
+_NUMBERS = {name: number for number, name in VENDORS.items()}
 PLACES: tuple[Place, ...] = get_args(Place)
 #: The vendor of a value that has our mark and cannot be read: nobody's, so nobody is given it.
 UNKNOWN = "unknown"
@@ -91,7 +92,7 @@ def place_of(value: str) -> Place:
 
 
 def _index(vendor: str) -> int:
-    return VENDORS.index(vendor) if vendor in VENDORS else 255
+    return _NUMBERS.get(vendor, 255)
 
 
 def _pack(value: str) -> tuple[int, bytes]:
@@ -123,5 +124,5 @@ def _read(value: str) -> tuple[Sealed, Place]:
             raise ValueError(length)
         text = _CODINGS[coding](rest).decode()
         return Sealed(VENDORS[vendor], text, item.decode() or None), PLACES[place]
-    except (ValueError, IndexError, struct.error):
+    except (ValueError, LookupError, struct.error):
         return Sealed(UNKNOWN, value), "reasoning"

@@ -22,6 +22,8 @@ class Row(Value, frozen=True):
 
     :param name: in settings, logs and on the command line (see :mod:`ampproxy.model.base`).
     :param module: the package that has it as ``DIALECT``.
+    :param number: in the marks of proofs (:mod:`ampproxy.dialects.proof`), which clients keep in their
+        threads: once given it stays. ``None``: it has no proofs.
     :param short: its short name on the command line.
     :param protocol: what CLIProxyAPI's configuration calls it as a vendor's; empty: ``name``.
     :param source: likewise as a client's; empty: as a vendor's.
@@ -29,19 +31,18 @@ class Row(Value, frozen=True):
 
     name: str
     module: str
+    number: int | None = None
     short: str = ""
     protocol: str = ""
     source: str = ""
 
 
-#: New rows are appended: a dialect's place is its number in the marks of proofs that clients keep in their
-#: threads (:mod:`ampproxy.dialects.proof`).
 ROWS = (
-    Row(ANTHROPIC, "ampproxy.dialects.anthropic", "anthropic", "claude"),
-    Row(RESPONSES, "ampproxy.dialects.openai_responses", "responses", "codex", "responses"),
-    Row(GEMINI, "ampproxy.dialects.gemini", "gemini", "gemini"),
-    Row(CHAT, "ampproxy.dialects.openai_chat", "chat", "openai"),
-    Row(COMPLETIONS, "ampproxy.dialects.openai_completions", "completions", "openai"),
+    Row(ANTHROPIC, "ampproxy.dialects.anthropic", 0, "anthropic", "claude"),
+    Row(CHAT, "ampproxy.dialects.openai_chat", 3, "chat", "openai"),
+    Row(RESPONSES, "ampproxy.dialects.openai_responses", 1, "responses", "codex", "responses"),
+    Row(GEMINI, "ampproxy.dialects.gemini", 2, "gemini", "gemini"),
+    Row(COMPLETIONS, "ampproxy.dialects.openai_completions", 4, "completions", "openai"),
 )
 
 

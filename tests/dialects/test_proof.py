@@ -28,7 +28,7 @@ class ProofTests(unittest.TestCase):
 
     @settings(max_examples=100, deadline=None)
     @given(
-        st.sampled_from([vendor for vendor in VENDORS if vendor != ANTHROPIC]),
+        st.sampled_from([vendor for vendor in VENDORS.values() if vendor != ANTHROPIC]),
         values,
         st.sampled_from([None, "rs_0123", "ä"]),
         st.sampled_from(PLACES),
@@ -61,3 +61,21 @@ class ProofTests(unittest.TestCase):
     def test_vendor_that_nobody_knows(self) -> None:
         """A proof of a vendor without a number is carried as nobody's."""
         self.assertEqual(unseal(seal(ANTHROPIC, Sealed("new", "x")), ANTHROPIC).vendor, UNKNOWN)
+
+
+def test_numbers_stay() -> None:
+    """Marks that clients have kept in their threads still tell whose proof it is, in whatever order the
+    dialects are listed.
+    """
+    assert VENDORS == {
+        0: "anthropic",
+        1: "openai-responses",
+        2: "gemini",
+        3: "openai-chat",
+        4: "openai-completions",
+    }
+    kept = MARK + base64.b64encode(bytes([1, 2, 1, 0, 0, 0]) + b"proof").decode()
+    assert unseal(kept, ANTHROPIC) == Sealed("gemini", "proof")
+    assert place_of(kept) == "call"
+    unknown = MARK + base64.b64encode(bytes([1, 9, 1, 0, 0, 0]) + b"proof").decode()
+    assert unseal(unknown, ANTHROPIC).vendor == UNKNOWN
