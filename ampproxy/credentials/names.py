@@ -68,5 +68,5 @@ def kept_salt(folder: Path | None) -> bytes:
         new.replace(folder / NAME)
     finally:
         new.unlink(missing_ok=True)
-    # Of several processes that start together the last one's is kept, and all of them take that one.
+    # Another process that starts at the same time may have put its own there: the file's counts.
     return read_salt(folder) or fresh
