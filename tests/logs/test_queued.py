@@ -86,12 +86,18 @@ def test_nobody_waits(pipe: tuple[int, int]) -> None:
     os.set_blocking(pipe[0], True)
     output.write("the last\n", "info")
     read += read_all(pipe[0], "the last\n")
-    told = LOST.findall(read)
-    numbers = [int(line.split()[0]) for line in read.splitlines() if line.endswith(LINE)]
-    assert numbers == list(range(len(numbers)))
-    assert len(told) == 1
-    assert len(numbers) + int(told[0]) == 5000
-    assert read.endswith(f"{told[0]} lines of the log could not be written before this one\nthe last\n")
+    # Gaps depend on when the thread gets its turn; where each is and how long is said in its place.
+    expected = gaps = 0
+    for line in read.removesuffix("the last\n").splitlines(keepends=True):
+        if lost := LOST.fullmatch(line):
+            expected += int(lost[1])
+            gaps += 1
+        else:
+            assert line == f"{expected} {LINE}\n"
+            expected += 1
+    assert expected == 5000
+    assert gaps
+    assert read.endswith("the last\n")
 
 
 def queued_of(output: QueuedOutput) -> int:
