@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Routing
 from ampproxy.credentials.health import Binding, PoolState, Rest, SeenHeaders
+from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import RESTS, Verdict
 from ampproxy.credentials.quota import HasHeader, tells_limits
 from ampproxy.credentials.wheel import Entry, Wheel
@@ -204,7 +205,7 @@ class Selection:
         state.version += 1
         state.opened += sooner
         if news:
-            state.begun[entry.account.label, verdict.action.name.lower()] += 1
+            state.begun[account_name(entry.account), verdict.action.name.lower()] += 1
             self.told = True
             self._tell(entry, offer, rest, now, wall)
         return max(0.0, rest.until - now)

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from ampproxy import __version__
 from ampproxy.config.schema import Account
+from ampproxy.credentials.names import account_name
 from ampproxy.errors import ClientFault, GatewayFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
 from ampproxy.model.loss import Loss
@@ -106,6 +107,7 @@ class Provider:
     :cvar SCHEME: what stands before the key there.
     :cvar DEFAULTS: headers that are sent unless the client, in the same dialect, sent them.
     :cvar LISTING: how it lists its models, if it does.
+    :ivar name: what the ledger and the metrics keep the account by.
     """
 
     PATHS: ClassVar[Paths]
@@ -117,6 +119,7 @@ class Provider:
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self.name = account_name(account)
         base, _, query = account.base_url.partition("#")[0].partition("?")
         self._base = _versioned(base.rstrip("/"), self.VERSION)
         self._query = quote(query, safe=_URL_SAFE + "?").encode()

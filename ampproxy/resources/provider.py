@@ -294,7 +294,9 @@ class GenerateResource(ModelResource):
         count = partial(_estimated, dialect, question)
         long = takes_long(question.body, REQUEST_OBJECTS)
         tokens = await self._apart(request, count, len(question.body)) if long else count()
-        record.account, record.served = question.route.offers[0].account.label, question.route.served
+        account = question.route.offers[0].account
+        record.account, record.served = account.label, question.route.served
+        record.account_name = self.generation.exchanges.providers[account.label].name
         request.responseHeaders.setRawHeaders(ESTIMATE_HEADER, [b"tokens"])
         body = dialect.count_body(tokens)
         record.status, record.bytes_out = 200, len(body)
