@@ -23,7 +23,7 @@ from ampproxy.relay.exchange import AccountError, Exchange
 from ampproxy.relay.forward import ClientWatch, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
-from ampproxy.relay.workers import HUGE, REQUEST_OBJECTS, takes_long
+from ampproxy.relay.workers import HUGE, LONG_LOOK, REQUEST_OBJECTS, takes_long
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
@@ -136,7 +136,8 @@ class GenerateResource(ModelResource):
         plain = not request.requestHeaders.hasHeader(b"content-encoding")
         # How large it becomes nobody knows.
         body = decode() if plain else await self._apart(request, decode, generation.config.limits.max_body)
-        facts = _facts(self._dialect, body)
+        look_at = partial(_facts, self._dialect, body)
+        facts = look_at() if len(body) <= LONG_LOOK else await self._apart(request, look_at, len(body))
         asked = endpoint.model if endpoint.model is not None else facts.found.model
         stream = facts.found.stream if endpoint.stream is None else endpoint.stream
         record.stream = stream
