@@ -187,7 +187,7 @@ def _shown(found: Peek, body: bytes) -> Shown:
 
 
 def _forced(found: Peek) -> str:
-    calling: _Calling = read(_tool_config, found.choice, _ToolConfig()).functionCallingConfig
+    calling: _Calling = read(_tool_config, found.configured, _ToolConfig()).functionCallingConfig
     if calling.mode.upper() != "ANY":
         return ""
     return only(calling.allowedFunctionNames or _functions(found.tools))
