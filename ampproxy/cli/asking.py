@@ -13,11 +13,11 @@ import click
 import msgspec
 
 from ampproxy.cli.configured import address, below
-from ampproxy.clients.gateway import STATE, runs_by_another
-from ampproxy.clients.owners import distrust, trusted_uids
-from ampproxy.clients.running import HELP
 from ampproxy.config.load import read_file
 from ampproxy.config.schema import Config
+from ampproxy.desktop.clients.gateway import STATE, runs_by_another
+from ampproxy.desktop.clients.owners import distrust, trusted_uids
+from ampproxy.desktop.clients.running import HELP
 from ampproxy.errors import ConfigError
 from ampproxy.status import Status
 from ampproxy.wire.redact import Unseen, printable

@@ -13,7 +13,7 @@ import click
 from ampproxy.cli.configured import require_readable, unserved, with_logins
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
-from ampproxy.doctor.idle import asks_amp, idle_mappings, nothing_served
+from ampproxy.desktop.doctor.idle import asks_amp, idle_mappings, nothing_served
 from ampproxy.errors import ConfigError
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog

@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 import click
 
 from ampproxy.cli.configured import below, config_option, demand, read_config
-from ampproxy.clients.forms import CLIENT_KEYS
-from ampproxy.clients.gateway import Seen, look, loopback_url
-from ampproxy.clients.journal import Journal
-from ampproxy.clients.owners import trusted_uids
-from ampproxy.clients.places import (
+from ampproxy.config.edit import keys_place
+from ampproxy.config.folders import default_state_dir
+from ampproxy.config.load import find, load
+from ampproxy.config.schema import Config
+from ampproxy.desktop.clients.forms import CLIENT_KEYS
+from ampproxy.desktop.clients.gateway import Seen, look, loopback_url
+from ampproxy.desktop.clients.journal import Journal
+from ampproxy.desktop.clients.owners import trusted_uids
+from ampproxy.desktop.clients.places import (
     KEY_VARIABLE,
     URL,
     URL_VARIABLE,
@@ -28,8 +32,8 @@ from ampproxy.clients.places import (
     editors,
     secret_member,
 )
-from ampproxy.clients.scan import same_address, shown_url
-from ampproxy.clients.setup import (
+from ampproxy.desktop.clients.scan import same_address, shown_url
+from ampproxy.desktop.clients.setup import (
     Change,
     Refused,
     Text,
@@ -41,10 +45,6 @@ from ampproxy.clients.setup import (
     plan,
     take_back,
 )
-from ampproxy.config.edit import keys_place
-from ampproxy.config.folders import default_state_dir
-from ampproxy.config.load import find, load
-from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret, Unseen, printable
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ampproxy.demo.script import Script
+from ampproxy.testing.script import Script
 
 CLIENT_KEY = "demo-client-key"
 AMP_KEY = "demo-amp-upstream-key"

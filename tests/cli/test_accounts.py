@@ -15,9 +15,9 @@ from twisted.logger import formatEvent
 
 from ampproxy.cli import main
 from ampproxy.config.load import load
-from ampproxy.demo import anthropic
-from ampproxy.demo.script import Script
 from ampproxy.tap import build
+from ampproxy.testing import anthropic
+from ampproxy.testing.script import Script
 from tests.reactor import in_reactor
 
 CLIENT_KEY = "canary-client-key-7c1b"

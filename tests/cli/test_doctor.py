@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from ampproxy.cli import main
 from ampproxy.cli.doctor import version_of
-from ampproxy.doctor.checks import CHECKS
+from ampproxy.desktop.doctor.checks import CHECKS
 from tests.cli.test_setup import silent_port
 from tests.running import CLIENT_KEY, SECRETS, config_text, start_world
 

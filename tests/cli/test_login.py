@@ -27,7 +27,7 @@ from ampproxy.config.schema import Config
 from ampproxy.credentials.oauth.failures import LoginError
 from ampproxy.credentials.oauth.formats import KINDS, dump
 from ampproxy.credentials.oauth.store import Store
-from ampproxy.demo import oauth
+from ampproxy.testing import oauth
 from tests.reactor import in_reactor
 
 PATHS = {"claude": "/callback", "codex": "/auth/callback", "gemini": "/oauth2callback"}

@@ -16,9 +16,9 @@ from ampproxy.cli import main
 from ampproxy.cli.models import rows, table
 from ampproxy.config.load import load
 from ampproxy.credentials.report import AccountReport, RestReport
-from ampproxy.demo import anthropic, openai_chat
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.discovered import Book, Found
+from ampproxy.testing import anthropic, openai_chat
 from tests.reactor import in_reactor
 
 KEY = "canary-models-key-11"

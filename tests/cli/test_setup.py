@@ -18,7 +18,7 @@ from ampproxy.cli import main
 from ampproxy.cli.setup import command
 from ampproxy.config.load import load
 from ampproxy.tap import build
-from tests.clients.test_client_setup import tree
+from tests.desktop.clients.test_client_setup import tree
 from tests.reactor import in_reactor
 
 KEY = "canary-client-key-90fe"

@@ -15,7 +15,7 @@ import trustme
 from click.testing import CliRunner
 
 from ampproxy.cli import main
-from ampproxy.clients import owners
+from ampproxy.desktop.clients import owners
 
 KEY = "canary-client-key-93ab"
 
@@ -53,7 +53,7 @@ class Squatter:
 def squatter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Squatter]:
     """One that belongs to another user, as far as the commands can see."""
     squatter = Squatter()
-    for module in ("ampproxy.cli.asking", "ampproxy.doctor.context", "ampproxy.cli.setup"):
+    for module in ("ampproxy.cli.asking", "ampproxy.desktop.doctor.context", "ampproxy.cli.setup"):
         monkeypatch.setattr(
             f"{module}.trusted_uids", lambda config: frozenset({os.geteuid() + 1}), raising=False
         )

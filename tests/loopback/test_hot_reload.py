@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from twisted.internet import reactor
 
 from ampproxy.cli import main
-from ampproxy.demo import amp, anthropic
+from ampproxy.testing import amp, anthropic
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
 

@@ -23,7 +23,7 @@ from click.testing import CliRunner, Result
 from twisted.internet import reactor
 
 from ampproxy.cli import main
-from ampproxy.demo import anthropic
+from ampproxy.testing import anthropic
 from tests.loopback.process import Service, twistd
 from tests.loopback.test_hot_reload import activated, free_port
 from tests.loopback.test_notify import Manager
