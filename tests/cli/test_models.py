@@ -193,7 +193,7 @@ openai-compatibility:
             in_reactor(vendor.stop)
     assert done.returncode == 0, done.stderr
     assert done.stderr == (
-        f"{SECOND}: its vendor could not be asked for its models:"
+        f"{SECOND}: could not fetch the model list:"
         f" {vendors[0].url}/v1/models answered with status 401.\n"
     )
     assert KEY not in done.stdout + done.stderr
