@@ -95,6 +95,8 @@ def _from_yaml(data: bytes, source: str, read_yaml: Callable[[str, str], Table])
         return read_yaml(data.decode("utf-8-sig"), source.rpartition("/")[2] or "data")
     except UnicodeDecodeError:
         raise DataSetError("it is neither JSON nor UTF-8 text") from None
+    except RecursionError:
+        raise DataSetError("it is nested too deep") from None
     except ValueError as error:
         raise DataSetError(str(error)) from None
 
