@@ -62,6 +62,10 @@ class BridgeMaker:
         self._strict = strict
         self._payload = payload
 
+    def know(self, families: Families) -> None:
+        """From now on go by what is known now of models; what is under way keeps what it began with."""
+        self._families = families
+
     def can(self, endpoint: Endpoint, offer: Offer) -> bool:
         """Whether the offer's account has a call for what is asked at all."""
         try:
