@@ -28,6 +28,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("relay",),
     ("providers",),
     ("upstream", "credentials", "credits", "clients"),
+    ("http",),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
     ("catalog",),
