@@ -1,1 +1,1 @@
-"""HTTP/1.1 on llhttp, behind the interfaces of twisted.web and treq: the server's side and the client's."""
+"""HTTP/1.1 over Twisted's transports: connections to upstreams and from clients, parsed by llhttp."""
