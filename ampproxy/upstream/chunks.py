@@ -31,7 +31,7 @@ from twisted.web.http import (
     maxChunkSizeLineLength,
 )
 
-from ampproxy.upstream.closing import Closing
+from ampproxy.http.closing import Closing
 from ampproxy.upstream.handshake import MAX_HEAD, MAX_LINES, HandshakeRefused, HeadLimit
 from ampproxy.wire.framing import (
     CONTROLS,

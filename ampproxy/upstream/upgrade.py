@@ -26,9 +26,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
+from ampproxy.http.transports import give_to
 from ampproxy.upstream.chunks import AnswerParser
 from ampproxy.upstream.handshake import HandshakeRefused, HeadLimit, Heads, join
-from ampproxy.upstream.transports import give_to
 from ampproxy.wire.framing import BadMessage, check_status_line
 from ampproxy.wire.headers import Header
 
