@@ -111,7 +111,8 @@ class PoolAgent:
         path = uri.find(b"/", _SCHEME + 1)
         if path < 0 or b"#" in uri or b"?" in uri[:path]:
             parsed = URI.fromBytes(uri)
-            return _origin(parsed), parsed.originForm
+            form = parsed.originForm
+            return _origin(parsed), form if form.startswith(b"/") else b"/" + form
         begin = uri[:path]
         origin = self._origins.get(begin)
         if origin is None:
