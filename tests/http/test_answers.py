@@ -300,7 +300,8 @@ def test_a_second_parser(data: bytes, method: bytes) -> None:
         return
     body, end, keep = judgement
     assert (found.body, found.end) == (body, end)
-    assert keep or not found.keep
+    # h11 keeps no connection of HTTP/1.0, whatever it declares.
+    assert keep or not found.keep or data.startswith(b"HTTP/1.0")
 
 
 def test_time_is_linear() -> None:
