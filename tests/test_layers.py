@@ -40,7 +40,7 @@ PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", "cat
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("server", "resources", "demo", "cli"),
+    "twisted.web.server": ("http", "server", "resources", "demo", "cli"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 
