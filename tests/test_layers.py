@@ -42,7 +42,7 @@ PURE = ("desktop.clients", "dialects", "amp", "routing", "config", "config.schem
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("server", "resources", "testing", "cli"),
+    "twisted.web.server": ("http", "server", "resources", "testing", "cli"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 
