@@ -18,6 +18,7 @@ from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy.config.schema import Config
+from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credits.allowance import Allowance
 from ampproxy.generation import Generation, InForce
@@ -194,6 +195,9 @@ def _runtime(
         observers=(*hearers.exchanges, *(() if ledger is None else (ledger.observe,))),
         state=state,
         names_salt=_names_salt(state, log),
+        lessons=Lessons(
+            state, time.time, clock=outside.reactor, log=log, in_thread=_in_thread(outside.reactor)
+        ),
         workers=Workers(_in_thread(outside.reactor)),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,

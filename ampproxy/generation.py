@@ -16,6 +16,7 @@ from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.secrets import secrets_of
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridges import BridgeMaker
+from ampproxy.relay.learning import Learner
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.shapes import Origin
@@ -105,11 +106,15 @@ class Generation:
 
 def _exchanges(config: Config, runtime: Runtime) -> ExchangeSettings:
     providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
+    runtime.lessons.configure(config.learning)
+    strict = config.translation == "strict"
+    learner = Learner(runtime.lessons, runtime.log, strict=strict) if config.learning.enable else None
     bridges = BridgeMaker(
         providers,
         Origin(runtime.wall, runtime.new_id),
-        strict=config.translation == "strict",
+        strict=strict,
         payload=config.payload.rules,
         families=config.families,
+        learner=learner,
     )
-    return ExchangeSettings(config, runtime, providers, bridges, Redactor(secrets_of(config)))
+    return ExchangeSettings(config, runtime, providers, bridges, Redactor(secrets_of(config)), learner)

@@ -23,12 +23,13 @@ from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import ClientWatch
+from ampproxy.relay.learning import MOST_READ, Taught
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
-from ampproxy.relay.workers import ANSWER_OBJECTS, takes_long
+from ampproxy.relay.workers import ANSWER_OBJECTS, REQUEST_OBJECTS, takes_long
 from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
 from ampproxy.upstream.failures import died_unanswered, explain
@@ -48,15 +49,23 @@ class AccountError(UpstreamFault):
     :ivar body: the error as the client gets it.
     :ivar headers: those of the vendor's headers that it gets too.
     :ivar verdict: what the error means for the account.
+    :ivar told: the beginning of the error as the vendor sent it.
     """
 
     def __init__(
-        self, error: WireError, *, verdict: Verdict, body: bytes, headers: Sequence[tuple[bytes, bytes]]
+        self,
+        error: WireError,
+        *,
+        verdict: Verdict,
+        body: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        told: bytes = b"",
     ) -> None:
         super().__init__(error, retryable=verdict.goes_on)
         self.verdict = verdict
         self.body = body
         self.headers = headers
+        self.told = told
 
 
 class Exchange:
@@ -78,6 +87,8 @@ class Exchange:
         self._untold: list[tuple[str, WireError]] = []
         self._failure: ExchangeError | None = None
         self._waited = 0.0
+        self._sent = b""
+        self._repeated = False
         self.lacks_call = False
 
     async def run(self, tries: Selection) -> None:
@@ -102,7 +113,7 @@ class Exchange:
         :raises ExchangeError: no other account could help.
         """
         try:
-            await self._ask(offer, tries)
+            await self._asked(offer, tries)
         except ExchangeError as error:
             if self._record.first_byte is not None or not _others_may_help(error):
                 self._record.attempts.append(_told(offer, error))
@@ -189,8 +200,39 @@ class Exchange:
         wait = None if wait is None else max(wait, 1.0)
         return exhausted(self._question.asked, self._attempts, resting, count=tries.count, wait=wait)
 
+    async def _asked(self, offer: Offer, tries: Selection) -> None:
+        """Ask this account; once more where its refusal tells what to leave out or to bend."""
+        try:
+            await self._ask(offer, tries)
+            return
+        except ExchangeError as refusal:
+            taught = await self._taught(refusal, offer)
+            if taught is None:
+                raise
+        await taught.repeated(partial(self._ask, offer, tries), self._record)
+
+    async def _taught(self, refusal: ExchangeError, offer: Offer) -> Taught | None:
+        """What a refusal teaches, once in an exchange and before the first byte; ``None``: nothing."""
+        learner, sent, self._sent = self._settings.learner, self._sent, b""
+        if learner is None or self._repeated or self._record.first_byte is not None or not sent:
+            return None
+        if not learner.may_learn(refusal, offer):
+            return None
+        look = partial(learner.look, refusal, sent)
+        if takes_long(sent, REQUEST_OBJECTS):
+            found = await self._client_watch.wait_for(self._runtime.workers.run(look, len(sent)))
+        else:
+            found = look()
+        spoken = self._settings.providers[offer.account.label].speaks(self._question.endpoint)
+        taught = learner.learn(found, refusal, self._question, offer, spoken)
+        if taught is not None:
+            self._repeated = True
+            self._record.attempts.append(_told(offer, refusal))
+        return taught
+
     async def _ask(self, offer: Offer, tries: Selection) -> None:
         bridge = await self._bridge(offer)
+        self._sent = bridge.body
         self._record.account, self._record.account_name = offer.account.label, account_name(offer.account)
         self._record.served = offer.upstream_model
         self._record.losses = bridge.losses
@@ -290,6 +332,7 @@ class Exchange:
             verdict=verdict,
             body=bridge.error_body(error, body),
             headers=self._passed_on(response.headers),
+            told=body[:MOST_READ],
         )
 
     async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
