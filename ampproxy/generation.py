@@ -17,6 +17,7 @@ from ampproxy.credentials.secrets import secrets_of
 from ampproxy.providers import PROVIDERS
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.learning import Learner
+from ampproxy.relay.pinning import Pinning
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.shapes import Origin
@@ -117,4 +118,9 @@ def _exchanges(config: Config, runtime: Runtime) -> ExchangeSettings:
         families=config.families,
         learner=learner,
     )
-    return ExchangeSettings(config, runtime, providers, bridges, Redactor(secrets_of(config)), learner)
+    runtime.pins.configure(config.routing)
+    pinning = None
+    if config.routing.max_pins:
+        pinning = Pinning(runtime.pins, providers, config.accounts, runtime.pool_state)
+    redactor = Redactor(secrets_of(config))
+    return ExchangeSettings(config, runtime, providers, bridges, redactor, learner, pinning)

@@ -30,6 +30,7 @@ class KeptFile:
     :param largest: no larger file is read. Bytes.
     :param make: makes the file's new content of what it holds by now (``None``: there is none), for another
         process may have written it. It is called in the other thread.
+    :param pause: seconds between a change and the writing.
     """
 
     def __init__(
@@ -42,7 +43,9 @@ class KeptFile:
         clock: IReactorTime | None = None,
         log: Logger | None = None,
         in_thread: InThread = maybeDeferred,
+        pause: float = PAUSE,
     ) -> None:
+        self._pause = pause
         self.path = None if folder is None else folder / name
         self._largest = largest
         self._make = make
@@ -68,7 +71,7 @@ class KeptFile:
         if self._busy:
             self._again = True
             return
-        self._call = self._clock.callLater(PAUSE, self._begin)
+        self._call = self._clock.callLater(self._pause, self._begin)
 
     def flush(self) -> None:
         """Write at once, in this thread, if anything has changed."""

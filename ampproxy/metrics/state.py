@@ -10,6 +10,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 import twisted
 from ampproxy import __version__
 from ampproxy.config.schema import FallbackRule
+from ampproxy.credentials.names import account_name
 from ampproxy.credentials.report import AccountReport, report
 from ampproxy.errors import GatewayFault
 from ampproxy.generation import Generation
@@ -96,12 +97,20 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
                 limit.add_metric([label, window.name], window.limit)
             if window.remaining is not None:
                 left.add_metric([label, window.name], window.remaining)
+    known = _gauge("ampproxy_account_lessons", "What an account refuses, as refusals taught.", "account")
+    learned = CounterMetricFamily(
+        "ampproxy_lessons", "Refused members and values that were learned.", labels=["account"]
+    )
+    for one in generation.config.accounts:
+        name = account_name(one)
+        known.add_metric([one.label], len(runtime.lessons.listed(name)))
+        learned.add_metric([one.label], runtime.lessons.learned[name])
     begun = CounterMetricFamily(
         "ampproxy_cooldowns", "Rests of accounts that have begun.", labels=["account", "why"]
     )
     for (label, why), count in generation.pool.state.begun.items():
         begun.add_metric([label, why], count)
-    return states, rests, seconds, limit, left, begun
+    return states, rests, seconds, limit, left, begun, known, learned
 
 
 def _state(account: AccountReport, logins: Mapping[str, str]) -> str:

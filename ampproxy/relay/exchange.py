@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from ampproxy.config.schema import Account
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
+from ampproxy.dialects.refusals import STATUSES
 from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream, UpstreamFault, bare
 from ampproxy.model.events import WireError
 from ampproxy.model.loss import Loss
@@ -23,9 +24,9 @@ from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import ClientWatch
-from ampproxy.relay.learning import MOST_READ, Taught
+from ampproxy.relay.learning import MOST_READ, REPEATED, Taught
 from ampproxy.relay.losses import answer_header
-from ampproxy.relay.quotes import quoted
+from ampproxy.relay.quotes import QUOTED, quoted
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
@@ -88,6 +89,7 @@ class Exchange:
         self._failure: ExchangeError | None = None
         self._waited = 0.0
         self._sent = b""
+        self._offer: Offer | None = None
         self._repeated = False
         self.lacks_call = False
 
@@ -214,15 +216,16 @@ class Exchange:
     async def _taught(self, refusal: ExchangeError, offer: Offer) -> Taught | None:
         """What a refusal teaches, once in an exchange and before the first byte; ``None``: nothing."""
         learner, sent, self._sent = self._settings.learner, self._sent, b""
-        if learner is None or self._repeated or self._record.first_byte is not None or not sent:
+        if self._repeated or self._record.first_byte is not None or not sent:
             return None
-        if not learner.may_learn(refusal, offer):
+        if self._settings.pinning is not None and refusal.error.status in STATUSES:
+            refuses = partial(self._settings.pinning.refuses_proofs, refusal, self._question, offer, sent)
+            if refuses():
+                self._repeated = True
+                return REPEATED
+        if learner is None or not learner.may_learn(refusal, offer):
             return None
-        look = partial(learner.look, refusal, sent)
-        if takes_long(sent, REQUEST_OBJECTS):
-            found = await self._client_watch.wait_for(self._runtime.workers.run(look, len(sent)))
-        else:
-            found = look()
+        found = await self._apart(partial(learner.look, refusal, sent), sent)
         spoken = self._settings.providers[offer.account.label].speaks(self._question.endpoint)
         taught = learner.learn(found, refusal, self._question, offer, spoken)
         if taught is not None:
@@ -232,6 +235,12 @@ class Exchange:
 
     async def _ask(self, offer: Offer, tries: Selection) -> None:
         bridge = await self._bridge(offer)
+        pinning, self._offer = self._settings.pinning, offer
+        if pinning is not None and pinning.may_sort(self._question, offer, bridge.body, tries.left):
+            found = await self._apart(
+                partial(pinning.sort, self._question, offer, bridge.body, tries.left), bridge.body
+            )
+            pinning.take(found, bridge, tries.left)
         self._sent = bridge.body
         self._record.account, self._record.account_name = offer.account.label, account_name(offer.account)
         self._record.served = offer.upstream_model
@@ -263,6 +272,18 @@ class Exchange:
             await self._stream(response, bridge, tries, origin)
         else:
             await self._whole(response, bridge, tries, origin)
+
+    async def _apart(self, work: Callable[[], Any], body: bytes) -> Any:
+        """What is done with a body, in a thread where it would take long."""
+        if takes_long(body, REQUEST_OBJECTS):
+            return await self._client_watch.wait_for(self._runtime.workers.run(work, len(body)))
+        return work()
+
+    def _succeeded(self, tries: Selection, beginning: bytes) -> None:
+        """The account serves: what its answer issues is its own."""
+        tries.succeeded()
+        if self._settings.pinning is not None and self._offer is not None:
+            self._settings.pinning.served(self._question, self._offer, beginning)
 
     async def _bridge(self, offer: Offer) -> Bridge:
         bridges, question = self._settings.bridges, self._question
@@ -341,7 +362,7 @@ class Exchange:
 
         def on_first() -> None:
             record.first_byte = runtime.clock.seconds()
-            tries.succeeded()
+            self._succeeded(tries, relay.beginning)
 
         relay = StreamRelay(
             self._downstream,
@@ -390,7 +411,7 @@ class Exchange:
             raise self._placed(fault, origin, told) from None
         record.first_byte = runtime.clock.seconds()
         record.busy = record.first_byte - came
-        tries.succeeded()
+        self._succeeded(tries, told[:QUOTED])
         record.usage = bridge.usage
         record.losses = (*bridge.losses, *lost)
         record.bytes_out = len(body)

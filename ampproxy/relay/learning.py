@@ -66,6 +66,10 @@ class Taught:
         self.lessons.disprove(self.key, wrong)
 
 
+#: The request is to be repeated, and nothing is learned by how that goes.
+REPEATED = Taught(Lessons(), Key("", "", ""), ())
+
+
 class Learner:
     """What one configuration's exchanges do about refusals.
 

@@ -22,6 +22,7 @@ from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
 from ampproxy.relay.forward import ClientWatch, pairs
 from ampproxy.relay.meter import AnswerMeter
+from ampproxy.relay.pinning import Missed, Pin
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, REQUEST_OBJECTS, takes_long
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
@@ -75,7 +76,9 @@ class ModelResource(GatewayResource):
 
     def send_error(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Answer with an error in the dialect of the route."""
-        if isinstance(refusal, AccountError):
+        if isinstance(refusal, Missed) and refusal.body is not None:
+            body = refusal.body
+        elif isinstance(refusal, AccountError):
             for name, value in refusal.headers:
                 request.responseHeaders.setRawHeaders(name, [value])
             body = refusal.body
@@ -234,13 +237,17 @@ class GenerateResource(ModelResource):
             route=route,
             facts=facts,
         )
-        tries = generation.pool.select(
-            route,
-            key=await self._key(request, route, body),
-            most=generation.config.max_retry_credentials,
-            call=self._call,
-            can=self._can,
-        )
+        pin = await self._pin(request, question)
+        if pin is not None:
+            tries = pin.selection(generation.pool, route, self._call, self._can)
+        else:
+            tries = generation.pool.select(
+                route,
+                key=await self._key(request, route, body),
+                most=generation.config.max_retry_credentials,
+                call=self._call,
+                can=self._can,
+            )
         if not tries.count:
             if endpoint.operation is Operation.COUNT_TOKENS:
                 await self._estimate(request, question, record)
@@ -251,10 +258,24 @@ class GenerateResource(ModelResource):
         exchange = Exchange(question, request, record, generation.exchanges)
         try:
             await exchange.run(tries)
-        except ExchangeError:
+        except ExchangeError as failure:
+            if pin is not None:
+                pin.explain(failure)
             if endpoint.operation is not Operation.COUNT_TOKENS or not exchange.lacks_call:
                 raise
             await self._estimate(request, question, record)
+
+    async def _pin(self, request: GatewayRequest, question: Question) -> Pin | None:
+        """The account that keeps what a request refers to; ``None``: it may go to any.
+
+        :raises ExchangeError: nobody can serve it who has that.
+        """
+        pinning, body = self.generation.exchanges.pinning, question.body
+        if pinning is None or not pinning.may_be_pinned(question):
+            return None
+        named = partial(pinning.named, question)
+        long = takes_long(body, REQUEST_OBJECTS)
+        return pinning.pin(question, await self._apart(request, named, len(body)) if long else named())
 
     async def _key(self, request: GatewayRequest, route: Route, body: bytes) -> Callable[[], str | None]:
         """What names the conversation, which is asked only where there is a choice of accounts. Where the
