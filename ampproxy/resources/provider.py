@@ -227,6 +227,7 @@ class GenerateResource(ModelResource):
     ) -> None:
         """Have one of a route's accounts answer."""
         endpoint, generation = self._endpoint, self.generation
+        pinning = generation.exchanges.pinning
         question = Question(
             endpoint=endpoint,
             body=body,
@@ -236,6 +237,7 @@ class GenerateResource(ModelResource):
             query=self._query(request),
             route=route,
             facts=facts,
+            refers=pinning is not None and pinning.may_refer(endpoint.dialect, route, body),
         )
         pin = await self._pin(request, question)
         if pin is not None:
@@ -271,7 +273,7 @@ class GenerateResource(ModelResource):
         :raises ExchangeError: nobody can serve it who has that.
         """
         pinning, body = self.generation.exchanges.pinning, question.body
-        if pinning is None or not pinning.may_be_pinned(question):
+        if pinning is None or not pinning.knows(question):
             return None
         named = partial(pinning.named, question)
         long = takes_long(body, REQUEST_OBJECTS)

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from twisted.logger import formatEvent
 
 from ampproxy.credentials.kept import PAUSE
 from ampproxy.credentials.lessons import NAME
+from ampproxy.metrics.state import StateCollector
 from tests.resources.harness import ACCOUNT_KEY, CLIENT_KEY, Connection, World
 
 CONFIG = f"""
@@ -336,3 +339,162 @@ def test_doubt() -> None:
     assert connection.status == 400
     ask(world)
     assert sent(world)[-1]["temperature"] == 0.5
+
+
+def order(world: World, query: str = "", method: str = "POST", **arguments: Any) -> Connection:
+    return world.request(method, "/ampproxy/forget" + query, body=b"", **arguments)
+
+
+@pytest.mark.parametrize(
+    ("query", "count"),
+    [
+        ("", 1),
+        ("?account=openai-compatibility/first[0]", 1),
+        ("?account=openai-compatibility/first[1]", 0),
+        ("?model=m", 1),
+        ("?model=other", 0),
+        ("?account=openai-compatibility/first[0]&account=claude-api-key[0]&model=m", 1),
+    ],
+)
+def test_forgotten_by_order(query: str, count: int, tmp_path: Path) -> None:
+    """At once, in the file too, also where it was just about to be written: of all accounts, or of those named."""
+    world = learned(state=tmp_path)
+    answered = order(world, query)
+    assert answered.status == 200
+    assert json.loads(answered.body) == {"forgotten": count}
+    ask(world)
+    assert ("temperature" in sent(world)[-1]) is bool(count)
+    world.clock.advance(PAUSE)
+    again = World(CONFIG, state=tmp_path)
+    ask(again)
+    assert ("temperature" in sent(again)[0]) is bool(count)
+
+
+def test_what_another_process_forgot_stays_forgotten(tmp_path: Path) -> None:
+    """While one process takes another's place both write the file; what each has learned is kept, and what was
+    forgotten by order does not come back.
+    """
+    world = learned(state=tmp_path)
+    world.clock.advance(PAUSE)
+    successor = World(CONFIG, state=tmp_path)
+    successor.clock.advance(10)
+    ask(successor, {**CHAT, "model": "m"})
+    refuse(successor, refusal("seed"))
+    answer(successor)
+    successor.clock.advance(PAUSE)
+    kept = json.loads((tmp_path / NAME).read_bytes())["lessons"]
+    assert [one["lesson"]["place"] for one in kept] == [["temperature"], ["seed"]]
+    order(successor)
+    successor.generation.runtime.lessons.close()
+    assert json.loads((tmp_path / NAME).read_bytes())["lessons"] == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "arguments", "status"),
+    [
+        ("GET", "", {}, 405),
+        ("POST", "/more", {}, 404),
+        ("POST", "?account=nobody", {}, 404),
+        ("POST", "", {"key": "wrong"}, 401),
+        ("POST", "", {"peer": "192.0.2.1"}, 403),
+        ("POST", "", {"headers": {"Origin": "http://127.0.0.1:8317"}}, 403),
+    ],
+)
+def test_who_may_order(method: str, path: str, arguments: Any, status: int) -> None:
+    """The owner alone, from this machine, and no web page."""
+    world = learned()
+    assert order(world, path, method, **arguments).status == status
+    assert world.generation.runtime.lessons
+
+
+def test_shown() -> None:
+    """The account's report says what it refuses, since when, until when, and how often that counted."""
+    world = learned()
+    ask(world)
+    answer(world)
+    told = json.loads(world.request("GET", "/ampproxy/accounts").body)["accounts"]
+    shown = {one["label"]: one["lessons"] for one in told}
+    (lesson,) = shown.pop("openai-compatibility/first[0]")
+    assert lesson == {
+        "model": "m",
+        "call": "openai-chat generate",
+        "member": "temperature",
+        "about": "is left out",
+        "learned_at": 1_700_000_000.0,
+        "ends_at": 1_700_000_000.0 + 7 * 86400,
+        "used": 2,
+    }
+    assert set(map(len, shown.values())) == {0}
+    metrics = generate_latest(_registry(world)).decode()
+    assert 'ampproxy_account_lessons{account="openai-compatibility/first[0]"} 1.0' in metrics
+    assert 'ampproxy_lessons_total{account="openai-compatibility/first[0]"} 1.0' in metrics
+    assert 'ampproxy_lessons_total{account="claude-api-key[0]"} 0.0' in metrics
+
+
+def _registry(world: World) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(StateCollector(lambda: world.generation, {}))
+    return registry
+
+
+def test_the_log_says_it_once() -> None:
+    """With the vendor's words, when it is learned; not for every request that profits."""
+    world = learned()
+    ask(world)
+    answer(world)
+    told = [formatEvent(event) for event in world.events if "refuses" in str(event.get("log_format"))]
+    assert len(told) == 1
+    assert "openai-compatibility/first[0] refuses temperature for m" in told[0]
+    assert "is left out" in told[0]
+
+
+def test_disk_that_takes_nothing(tmp_path: Path) -> None:
+    """It is logged once, and what was learned holds as long as the process."""
+    place = tmp_path / "file"
+    place.write_bytes(b"")
+    world = learned(state=place)
+    for _ in range(3):
+        world.clock.advance(PAUSE)
+    told = [
+        formatEvent(event) for event in world.events if "cannot be written" in str(event.get("log_format"))
+    ]
+    assert len(told) == 1
+    ask(world)
+    assert "temperature" not in sent(world)[-1]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b'{"lessons":[{}]}', b"[" * 5000, b"\xff"])
+def test_broken_file(content: bytes, tmp_path: Path) -> None:
+    """A file that cannot be read teaches nothing, and is replaced."""
+    (tmp_path / NAME).write_bytes(content)
+    world = learned(state=tmp_path)
+    world.clock.advance(PAUSE)
+    assert len(json.loads((tmp_path / NAME).read_bytes())["lessons"]) == 1
+
+
+def test_huge_body_is_looked_at_in_a_thread() -> None:
+    """Nothing of a request of megabytes keeps the reactor waiting: neither what a refusal says of it, nor what
+    is left out of the next.
+    """
+    world = World(CONFIG.replace(", {api-key: second-key}", ""))
+    ask(world)
+    refuse(world)
+    answer(world)
+    jobs: list[int] = []
+    workers = world.generation.runtime.workers
+    run = workers.run
+
+    def noted(work: Any, size: int) -> Any:
+        jobs.append(size)
+        return run(work, size)
+
+    workers.run = noted  # type: ignore[method-assign]
+    text = "x" * 3_000_000
+    ask(world, {**CHAT, "messages": [{"role": "user", "content": text}]})
+    assert "temperature" not in sent(world)[-1]
+    assert jobs
+    jobs.clear()
+    refuse(world, refusal("seed"))
+    assert len(jobs) == 2
+    answer(world)
+    assert sent(world)[-1].keys() == {"model", "messages"}
