@@ -29,6 +29,7 @@ from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
+from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache
 from ampproxy.relay.record import Observer
 from ampproxy.relay.unknown import RouteMemory
@@ -201,6 +202,7 @@ def _runtime(
         workers=Workers(in_thread),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
+        knowledge=Knowledge(NewerData(outside.cache), discovery.declared),
     )
 
 

@@ -26,7 +26,7 @@ from ampproxy.wire.redact import not_looked_at
     "--secrets", is_flag=True, help="Also demand every secret: variables that are set, files to be read."
 )
 def command(file: Path | None, secrets: bool) -> None:
-    """Say everything that is wrong with a configuration FILE.
+    """Validate a configuration FILE.
 
     Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
     /etc/ampproxy. Each line is FILE:LINE: error: or FILE:LINE: warning:, the setting, and what is wrong.

@@ -40,7 +40,7 @@ _HEADINGS = ("ROLE", "ASKED MODEL", "ACCOUNT", "MODEL THERE", "DIALECT", "PAID B
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 @config_option
 def command(live: bool, as_json: bool, file: Path | None) -> None:
-    """Look at everything between Amp's clients on this machine and the models, and judge it.
+    """Diagnose the path from Amp's clients on this machine to the models.
 
     Each finding is ok, a note, a warning or a problem, in a sentence, with what to do. Nothing is changed,
     and no secret is shown. Exit status 0 if there is no problem, else 1.

@@ -90,6 +90,7 @@ class LoginStatus(msgspec.Struct, frozen=True):
 class AccountReport(msgspec.Struct, frozen=True):
     """One account.
 
+    :param name: what metrics and the ledger keep it by; it does not depend on its place in the file.
     :param state: ``untried`` (no request has been served since the service started), ``ready``, ``resting``
         (perhaps for some models only), ``probing``, ``needs login`` or, of an API key, ``key refused``; of a
         login that is not well what its renewal says.
@@ -109,6 +110,7 @@ class AccountReport(msgspec.Struct, frozen=True):
     expires_at: float | None = None
     error: str = ""
     remedy: str = ""
+    name: str = ""
     lessons: tuple[LessonReport, ...] = ()
 
 
@@ -129,17 +131,10 @@ def report(accounts: Iterable[Account], state: PoolState, now: float, wall: floa
     )
 
 
-def with_lessons(told: Report, accounts: Iterable[Account], lessons: Lessons) -> Report:
-    """The same, with what the accounts have taught.
-
-    :param accounts: those of the report.
-    """
-    named = {account.label: account_name(account) for account in accounts}
+def with_lessons(told: Report, lessons: Lessons) -> Report:
+    """The same, with what the accounts have taught."""
     return Report(
-        tuple(
-            msgspec.structs.replace(one, lessons=_lessons(lessons, named.get(one.label, "")))
-            for one in told.accounts
-        )
+        tuple(msgspec.structs.replace(one, lessons=_lessons(lessons, one.name)) for one in told.accounts)
     )
 
 
@@ -168,6 +163,7 @@ def at_rest(account: Account) -> AccountReport:
         priority=account.priority,
         models=tuple(dict.fromkeys(model.visible for model in account.models)),
         state="",
+        name=account_name(account),
     )
 
 

@@ -125,7 +125,7 @@ def _gemini(what: str, model: str, method: str, by: str = "gemini", served: str 
 
 
 _SLOW = Script(
-    text="This text was streamed by a stand-in, through the gateway, one word at a time.", interval=0.03
+    text="This text was streamed by a mock vendor, through the gateway, one word at a time.", interval=0.03
 )
 
 CASES: tuple[Case, ...] = (

@@ -231,7 +231,7 @@ class Demo:
         expected: tuple[tuple[str, Any, Any], ...] = (
             ("the status", case.status, answered.status),
             ("the route", case.route, route),
-            ("the stand-ins asked", [case.by] if case.by else [], got),
+            ("the vendors asked", [case.by] if case.by else [], got),
             ("the model asked of it", case.served if case.by else "", outcome.served),
             ("a whole body", True, answered.whole),
         )

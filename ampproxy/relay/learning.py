@@ -6,19 +6,19 @@ that, and by asking the same account once more. What has proven right is done at
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from twisted.logger import Logger
 
 from ampproxy.credentials.lessons import Key, Lessons
-from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import classify_fault
 from ampproxy.dialects.bending import bent
 from ampproxy.dialects.common import encode
 from ampproxy.dialects.refusals import STATUSES, lessons_of
 from ampproxy.errors import ExchangeError
 from ampproxy.model.lesson import Lesson
+from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.routing.route import Offer
@@ -73,11 +73,15 @@ REPEATED = Taught(Lessons(), Key("", "", ""), ())
 class Learner:
     """What one configuration's exchanges do about refusals.
 
+    :param providers: how each account is reached, by its label.
     :param strict: what takes something from what a request says is neither learned nor done.
     """
 
-    def __init__(self, lessons: Lessons, log: Logger, *, strict: bool) -> None:
+    def __init__(
+        self, lessons: Lessons, providers: Mapping[str, Provider], log: Logger, *, strict: bool
+    ) -> None:
         self._lessons = lessons
+        self._providers = providers
         self._log = log
         self._strict = strict
 
@@ -87,7 +91,7 @@ class Learner:
 
     def knows(self, question: Question, offer: Offer, spoken: str) -> bool:
         """Whether a request may have to be changed."""
-        return offer.account.learning and bool(self._lessons.of(_key(question, offer, spoken)))
+        return offer.account.learning and bool(self._lessons.of(self._key(question, offer, spoken)))
 
     def bend(self, bridge: Bridge, question: Question, offer: Offer, spoken: str) -> None:
         """Change a bridge's body by what its account has taught.
@@ -96,7 +100,7 @@ class Learner:
         """
         if not offer.account.learning:
             return
-        key = _key(question, offer, spoken)
+        key = self._key(question, offer, spoken)
         lessons = self._meant(self._lessons.of(key))
         if not lessons:
             return
@@ -129,7 +133,7 @@ class Learner:
         spoken: str,
     ) -> Taught | None:
         """Learn what :meth:`look` found; ``None``: it was nothing."""
-        key = _key(question, offer, spoken)
+        key = self._key(question, offer, spoken)
         if not found:
             self._doubt(key, refusal.error.message)
             return None
@@ -145,6 +149,17 @@ class Learner:
             )
         return Taught(self._lessons, key, found)
 
+    def _key(self, question: Question, offer: Offer, spoken: str) -> Key:
+        call = f"{spoken} {question.endpoint.operation.value}"
+        betas = sorted(
+            item.strip().decode("latin-1")
+            for name, value in question.headers
+            if name.lower() == _BETA
+            for item in value[:LOOKED_AT].split(b",")
+        )
+        name = self._providers[offer.account.label].name
+        return Key(name, offer.upstream_model, " ".join((call, *betas)))
+
     def _meant(self, lessons: Iterable[Lesson]) -> tuple[Lesson, ...]:
         """Those that count: under ``translation: strict`` such as take nothing from what a request says."""
         return tuple(lesson for lesson in lessons if not self._strict or lesson.act == "rename")
@@ -154,17 +169,6 @@ class Learner:
         doubtful = [lesson for lesson in self._lessons.of(key) if lesson.place[-1] in message]
         if doubtful:
             self._lessons.disprove(key, doubtful)
-
-
-def _key(question: Question, offer: Offer, spoken: str) -> Key:
-    call = f"{spoken} {question.endpoint.operation.value}"
-    betas = sorted(
-        item.strip().decode("latin-1")
-        for name, value in question.headers
-        if name.lower() == _BETA
-        for item in value[:LOOKED_AT].split(b",")
-    )
-    return Key(account_name(offer.account), offer.upstream_model, " ".join((call, *betas)))
 
 
 def _words(refusal: ExchangeError) -> bytes:

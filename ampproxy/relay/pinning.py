@@ -131,7 +131,7 @@ class Pinning:
             )
         ((owner, thing),) = owners.items()
         for offer in question.route.offers:
-            if account_name(offer.account) == owner and self._is_its_own(offer, question):
+            if self._name(offer) == owner and self._is_its_own(offer, question):
                 return Pin(thing, offer)
         raise self._missed(DIALECTS[question.endpoint.dialect], thing, owner, question)
 
@@ -149,7 +149,7 @@ class Pinning:
         if question.refers:
             found += state.references(question.body)
         if found:
-            self._pins.pin(found, account_name(offer.account))
+            self._pins.pin(found, self._name(offer))
 
     def may_sort(self, question: Question, offer: Offer, body: bytes, left: Identity | None) -> bool:
         """Whether a body may hold proofs that the account does not take."""
@@ -165,7 +165,7 @@ class Pinning:
         """
         state = DIALECTS[self._speaks(offer, question)].passthrough.state
         assert state.without is not None
-        name = account_name(offer.account)
+        name = self._name(offer)
         moved = left is not None and state.bound
         unowned = (
             tuple(proof for proof in state.proofs_in(body) if not self._pins.knows_proof(proof))
@@ -192,8 +192,11 @@ class Pinning:
         if not _PROOF_REFUSED.search(text) or not state.may_prove(sent):
             return False
         proofs = state.proofs_in(sent)
-        self._pins.refuse_proofs(proofs, account_name(offer.account))
+        self._pins.refuse_proofs(proofs, self._name(offer))
         return bool(proofs)
+
+    def _name(self, offer: Offer) -> str:
+        return self._providers[offer.account.label].name
 
     def _speaks(self, offer: Offer, question: Question) -> str:
         return self._providers[offer.account.label].speaks(question.endpoint)

@@ -29,7 +29,7 @@ class AccountsResource(AdminResource):
             generation.runtime.clock.seconds(),
             generation.runtime.wall(),
         )
-        told = with_lessons(told, generation.config.accounts, generation.runtime.lessons)
+        told = with_lessons(told, generation.runtime.lessons)
         logins = {status.label: status for status in generation.runtime.login_statuses()}
         return Report(tuple(_with_login(account, logins.get(account.label)) for account in told.accounts))
 

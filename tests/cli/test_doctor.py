@@ -121,7 +121,7 @@ def test_nothing_runs(tmp_path):
     found = json.loads(done.stdout)
     assert found["live"] is None
     problems = [one["text"] for one in found["findings"] if one["level"] == "problem"]
-    assert any(f"Nobody answers at http://127.0.0.1:{port}" in text for text in problems)
+    assert any(f"No answer at http://127.0.0.1:{port}" in text for text in problems)
     assert any("settings.json cannot be read: line 1: expected a colon" in text for text in problems)
     assert any("There is no account" in text for text in problems)
     assert any("billed by Amp" in one["text"] for one in found["findings"] if one["level"] == "warning")

@@ -193,8 +193,7 @@ openai-compatibility:
             in_reactor(vendor.stop)
     assert done.returncode == 0, done.stderr
     assert done.stderr == (
-        f"{SECOND}: its vendor could not be asked for its models:"
-        f" {vendors[0].url}/v1/models answered with status 401.\n"
+        f"{SECOND}: could not fetch the model list: {vendors[0].url}/v1/models answered with status 401.\n"
     )
     assert KEY not in done.stdout + done.stderr
     listed = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()[1:]}

@@ -117,7 +117,7 @@ def test_never_without_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: 
     file = configuration(tmp_path, squatter.port, "tls: {enable: true, cert: cert.pem, key: key.pem}\n")
     output = said("accounts", file, *(["--at", f"127.0.0.1:{squatter.port}"] if at else []))
     assert KEY.encode() not in squatter.heard
-    assert "nobody speaks TLS" in output
+    assert "no TLS at" in output
     said("accounts", file, "--at", f"http://127.0.0.1:{squatter.port}")
     assert KEY.encode() in squatter.heard
     squatter.socket.close()

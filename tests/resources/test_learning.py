@@ -15,6 +15,7 @@ from twisted.logger import formatEvent
 
 from ampproxy.credentials.kept import PAUSE
 from ampproxy.credentials.lessons import NAME
+from ampproxy.credentials.names import account_name
 from ampproxy.metrics.state import StateCollector
 from tests.resources.harness import ACCOUNT_KEY, CLIENT_KEY, Connection, World
 
@@ -426,9 +427,13 @@ def test_shown() -> None:
     }
     assert set(map(len, shown.values())) == {0}
     metrics = generate_latest(_registry(world)).decode()
-    assert 'ampproxy_account_lessons{account="openai-compatibility/first[0]"} 1.0' in metrics
-    assert 'ampproxy_lessons_total{account="openai-compatibility/first[0]"} 1.0' in metrics
-    assert 'ampproxy_lessons_total{account="claude-api-key[0]"} 0.0' in metrics
+    names = [account_name(account) for account in world.config.accounts]
+    for metric in ("ampproxy_account_lessons", "ampproxy_lessons_total"):
+        counts = [
+            f'{metric}{{account="{name}"}} {count}.0' in metrics
+            for name, count in zip(names, (0, 1, 0), strict=True)
+        ]
+        assert counts == [True] * 3
 
 
 def _registry(world: World) -> CollectorRegistry:

@@ -23,7 +23,7 @@ def installed(context: Context) -> Iterator[Finding]:
         if number:
             first = context.clis[0].path
             yield note(
-                f"{_name(client)} is there, too, but {first} comes first in PATH.",
+                f"{_name(client)} is installed, too, but {first} comes first in PATH.",
                 "remove the one that you do not use",
             )
         else:
@@ -38,13 +38,13 @@ def _judged(client: Installed) -> Finding:
     version = client.version
     if version is None:
         return note(
-            f"{_name(client)} does not say its version, so that its generation is not known.",
+            f"{_name(client)} does not report its version, so its generation is unknown.",
             "update Amp's extension",
         )
     generation = version.generation
     if generation is None:
         return note(
-            f"{_name(client)} is of a time of which it is not known here who makes its model calls.",
+            f"{_name(client)} is a version whose model routing this release does not recognise.",
             f"the newest that is known to bring them here: {_CLASSIC}",
         )
     if generation is Generation.CLASSIC:
@@ -71,7 +71,7 @@ def addresses(context: Context) -> Iterator[Finding]:
     for told in context.told:
         if told.name == SETTINGS_VARIABLE:
             yield note(
-                f"{_where(told)} sets {SETTINGS_VARIABLE}, so that the CLI's settings are in another file.",
+                f"{_where(told)} sets {SETTINGS_VARIABLE}, so the CLI reads another settings file.",
                 "unset it if that is not meant",
             )
         elif told.value and told.scope not in ("settings", "environment"):
@@ -122,7 +122,7 @@ def cli_address(context: Context) -> tuple[str, str]:
         for told in context.told:
             if told.scope == scope and told.value and told.name in (URL, URL_VARIABLE):
                 return told.value, printable(told.where)
-    return AMP, "nothing says otherwise"
+    return AMP, "no setting changes it"
 
 
 def _address(context: Context, told: Told) -> Iterator[Finding]:
@@ -130,8 +130,8 @@ def _address(context: Context, told: Told) -> Iterator[Finding]:
     says = f"{_where(told)} sets {told.name} to {shown_url(told.value)}"
     if told.scope == "workspace":
         yield warning(
-            f"{says}, within a folder that others may have written: a repository must not say where your key"
-            " goes.",
+            f"{says}, within a folder that others may have written: a repository must not decide where"
+            " your key goes.",
             "remove it there",
         )
     elif told.scope == "managed":
@@ -169,12 +169,12 @@ def keys(context: Context) -> Iterator[Finding]:
         )
     elif context.config.ampcode.accept_amp_keys:
         yield note(
-            f"The key that Amp's CLI presents ({where}) is none of the gateway's api-keys: it is let in only"
-            " if Amp knows it (ampcode.accept-amp-keys).",
+            f"The key that Amp's CLI presents ({where}) is not one of the gateway's api-keys: it is"
+            " accepted only if Amp knows it (ampcode.accept-amp-keys).",
         )
     else:
         yield problem(
-            f"The key that Amp's CLI presents ({where}) is none of the gateway's api-keys: it is refused.",
+            f"The key that Amp's CLI presents ({where}) is not one of the gateway's api-keys: it is refused.",
             "ampproxy setup, or add the key to api-keys" + _unset(where),
         )
 
@@ -191,8 +191,8 @@ def _cli_key(context: Context, url: str) -> tuple[Secret | None, str]:
 def _no_key(context: Context, url: str) -> Finding:
     if any(same_address(kept.url, url) for kept in context.keys):
         return problem(
-            f"Amp's CLI has a key for {shown_url(url)}, but not for the address letter by letter as it is set"
-            " (a slash at the end counts): it finds none.",
+            f"Amp's CLI has a key for {shown_url(url)}, but the configured address differs"
+            " (trailing slash?), so the key is not found.",
             "ampproxy setup",
         )
     level = problem if context.config is not None and context.config.api_keys else warning
@@ -212,7 +212,7 @@ def _key_in_a_file(context: Context, told: Told) -> Iterator[Finding]:
             # There is no gateway yet for which it could be a wrong one, or not all of its keys are here.
             yield note(f"{says}, which goes before the CLI's own.")
             return
-        which = "which the gateway takes" if known else "which is none of the gateway's api-keys"
+        which = "which the gateway takes" if known else "which is not one of the gateway's api-keys"
         yield (note if known else warning)(
             f"{says}, {which}, and which goes before the CLI's own.", "" if known else "remove it"
         )

@@ -147,8 +147,8 @@ def service(context: Context) -> Iterator[Finding]:
         yield from _ready(context, seen, start)
     elif seen.state == "unasked":
         yield note(
-            f"The gateway answers at {context.url}; it was asked nothing that takes a client key, for there"
-            f" is none here: {seen.why}.",
+            f"The gateway answers at {context.url}; nothing that needs a client key was asked, because"
+            f" none was found here: {seen.why}.",
             HELP,
         )
     elif seen.state == "refused":
@@ -157,7 +157,7 @@ def service(context: Context) -> Iterator[Finding]:
             f"it runs by another configuration: stop it, then {start}",
         )
     elif seen.state == "down":
-        yield problem(f"Nobody answers at {context.url} ({seen.why}).", start)
+        yield problem(f"No answer at {context.url} ({seen.why}).", start)
     elif seen.state == "stranger":
         yield problem(
             f"No key was sent to {context.url}: {seen.why}.",
@@ -238,9 +238,9 @@ def _account(account: AccountReport) -> Finding:
         rest = max(account.rests, key=lambda one: one.seconds)
         scope = f" for {printable(rest.model)}" if rest.model else ""
         return warning(
-            f"{label} rests{scope}: it {rest.reason}{_because(rest.said)}; it is tried again in"
+            f"{label} is cooling down{scope}: it {rest.reason}{_because(rest.said)}; it is tried again in"
             f" {span(rest.seconds)}.",
-            rest.remedy or "nothing, unless it comes back",
+            rest.remedy or "no action needed unless it recurs",
         )
     return warning(
         f"{label} is {account.state}{_because(account.error)}.", account.remedy or "look at the log"

@@ -38,7 +38,7 @@ def upstreams(context: Context) -> Iterator[Finding]:
     if found.find(None, 0.0) is None and not config.ampcode.per_client_keys:
         why = f" ({printable(found.complaint)})" if found.complaint else ""
         yield warning(
-            f"There is no key for the Amp upstream{why}: Amp will treat every request as nobody's.",
+            f"There is no key for the Amp upstream{why}: Amp will see unauthenticated requests.",
             "set ampcode.upstream-api-key, or log in with Amp's CLI",
         )
 
@@ -49,7 +49,7 @@ def _reached(probe: Probe) -> Finding:
     way = " through the proxy" if target.proxy not in (None, "direct", "none") else ""
     if not probe.error:
         return ok(f"{target.url} is reached{way} in {probe.seconds * 1000:.0f} ms ({who}).")
-    text = f"{target.url} is not reached{way}, which {who} needs: {printable(probe.error)}"
+    text = f"{target.url} cannot be reached{way}; needed by {who}: {printable(probe.error)}"
     todo = "check the network, the proxy (proxy-url) and the address"
     return warning(text, todo) if target.amp else problem(text, todo)
 
@@ -92,7 +92,7 @@ def _mapping(context: Context, router: Router, mapping: Mapping) -> Iterator[Fin
     for (model, _), found in lacking.items():
         yield _gap(said, model, [role for role, _ in found], found[0][1])
     if not lacking:
-        roles = f" for {_list(uses)}" if uses else ", though no role of Amp's asks by it"
+        roles = f" for {_list(uses)}" if uses else " (no Amp role currently uses this model)"
         yield ok(f"The mapping {said} is served by {_accounts(offers)}{roles}.")
 
 
@@ -174,7 +174,7 @@ def _asked(version: Version, route: Route, roles: list[str], remedy: str) -> Fin
     yaml = remedy.rstrip()
     if route.kind is RouteKind.AMP:
         return warning(f"{what} goes to Amp and costs credits.", f"to serve it yourself:\n{yaml}")
-    return warning(f"{what} is served by nobody: {route.reasons[-1]}", f"to serve it:\n{yaml}")
+    return warning(f"{what} has no account that serves it: {route.reasons[-1]}", f"to serve it:\n{yaml}")
 
 
 def _lacking(route: Route, roles: Iterable[str]) -> list[str]:

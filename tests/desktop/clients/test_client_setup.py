@@ -195,7 +195,7 @@ def test_gone_since(desk):
     desk.set_up()
     desk.settings.unlink()
     done = take_back(desk.journal)
-    assert done.files[0].how in ("is gone", "is as it was")
+    assert done.files[0].how in ("is missing", "is as it was")
     assert not desk.settings.exists()
     assert not desk.settings.parent.exists()
 

@@ -144,7 +144,7 @@ def test_generations():
         (Told("workspace", "/w/.vscode/settings.json", "amp.url", URL), "warning", "a repository must not"),
         (Told("managed", "/etc/m.json", "amp.url", URL), "note", "all users"),
         (Told("editor", "/c/settings.json", "amp.url", "https://ampcode.com/"), "warning", "not the gateway"),
-        (Told("shell", "/h/.bashrc:9", "AMP_SETTINGS_FILE", "/x"), "note", "another file"),
+        (Told("shell", "/h/.bashrc:9", "AMP_SETTINGS_FILE", "/x"), "note", "another settings file"),
     ],
 )  # fmt: skip
 def test_addresses(where, level, words):
@@ -156,7 +156,7 @@ def test_addresses(where, level, words):
 def test_cli_address():
     """Without any setting the CLI goes to Amp; setup is what helps."""
     (finding,) = found("addresses", context(told=()))
-    assert "goes to https://ampcode.com/ (nothing says otherwise)" in finding.text
+    assert "goes to https://ampcode.com/ (no setting changes it)" in finding.text
     assert finding.todo == "ampproxy setup"
     named = context(CONFIG + "allowed-hosts: [amp.example.com]\n")
     named = replace(named, told=(Told("settings", "/s", "amp.url", "https://amp.example.com"),))
@@ -175,8 +175,8 @@ def test_editors_and_broken_files():
     ("keys", "more", "level", "words"),
     [
         ((), (), "problem", "has no key"),
-        ((Kept(URL, Secret(OTHER)),), (), "problem", "none of the gateway's api-keys"),
-        ((Kept(URL + "/", Secret(KEY)),), (), "problem", "a slash at the end counts"),
+        ((Kept(URL, Secret(OTHER)),), (), "problem", "not one of the gateway's api-keys"),
+        ((Kept(URL + "/", Secret(KEY)),), (), "problem", "trailing slash?"),
         ((), (Told("environment", "the environment", "AMP_API_KEY", key=Secret(KEY)),), "ok", "environment"),
         (
             (),
@@ -413,7 +413,7 @@ def test_mappings():
     unknown = [finding for finding in findings if "painter -> own-model" in finding.text]
     assert {finding.level for finding in unknown} == {"note"}
     assert "is not known here" in unknown[0].text
-    assert "though no role of Amp's asks by it" in findings[-1].text
+    assert "(no Amp role currently uses this model)" in findings[-1].text
 
 
 def test_models():
@@ -422,7 +422,7 @@ def test_models():
     assert local["gpt-5.4"].level == "ok"
     assert local["claude-sonnet-4-6"].text.startswith("claude-sonnet-4-6 (librarian; Amp of 2026-05-04)")
     assert local["gemini-3-flash-preview"].level == "warning"
-    assert "served by nobody" in local["gemini-3-flash-preview"].text
+    assert "has no account that serves it" in local["gemini-3-flash-preview"].text
     assert "gemini-api-key" in local["gemini-3-flash-preview"].todo
     amp = context(CONFIG + "ampcode: {upstream-url: 'https://amp.test'}\n")
     paid = {finding.text.split()[0]: finding for finding in found("models", amp)}
