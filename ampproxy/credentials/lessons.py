@@ -223,9 +223,8 @@ class Lessons:
         fresh: dict[Key, dict[tuple[Key, Place, str], Kept]] = {}
         for one in kept:
             fresh.setdefault(one.key, {})[one.identity] = one
-        assert self._book is not None
-        self._book.clear()
-        self._book.update(fresh)
+        # At once: the file may just be written in another thread.
+        self._book = fresh
         if len(self._gone) > self._settings.max_lessons:
             self._gone.clear()
 

@@ -39,15 +39,34 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Issue:
+    """Ids that answers issue.
+
+    :param pattern: has the id in its first group.
+    :param beside: a text that the request must have for them to count; empty: none.
+    :param unless: found in a request for which they do not count.
+    """
+
+    pattern: re.Pattern[bytes]
+    beside: bytes = b""
+    unless: re.Pattern[bytes] | None = None
+
+    def counts(self, body: bytes) -> bool:
+        """Whether an answer to this request may issue such ids that count."""
+        if self.beside and body.rfind(self.beside) < 0:
+            return False
+        return self.unless is None or self.unless.search(body) is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VendorState:
     """How requests and answers of a dialect refer to what the vendor keeps.
 
     :param marks: texts without which no request refers to anything.
     :param members: members of a request that hold an id, several, or an object with one.
     :param prefixes: how ids begin: what else stands in such a member is the client's own.
-    :param issues: finds the ids that the beginning of an answer issues, in its first group.
-    :param issued_beside: a text that the request must have for these to count; empty: none.
-    :param unstored: found in a request that has nothing stored.
+    :param issues: the ids that answers issue.
+    :param tools: texts of tools whose answers issue ids anywhere; those of others do at their beginning.
     :param missing: how the vendor says that a thing is not there, by the beginning of its id.
     :param proofs: texts without which no request holds a proof of thinking.
     :param without: leaves proofs out; ``None``: none is bound to an account.
@@ -57,9 +76,8 @@ class VendorState:
     marks: tuple[bytes, ...] = ()
     members: frozenset[str] = frozenset()
     prefixes: tuple[str, ...] = ()
-    issues: re.Pattern[bytes] | None = None
-    issued_beside: bytes = b""
-    unstored: re.Pattern[bytes] | None = None
+    issues: tuple[Issue, ...] = ()
+    tools: tuple[bytes, ...] = ()
     missing: Mapping[str, Missing] = field(default_factory=dict)
     proofs: tuple[bytes, ...] = ()
     without: Without | None = None
@@ -79,16 +97,13 @@ class VendorState:
                 break
         return tuple(found)
 
-    def issued(self, body: bytes, beginning: bytes) -> tuple[str, ...]:
-        """The ids that an answer issues to the request that it answers.
-
-        :param beginning: of the answer.
-        """
-        if self.issues is None or (self.issued_beside and body.rfind(self.issued_beside) < 0):
-            return ()
-        found = [text.decode("ascii", "replace") for text in self.issues.findall(beginning)[:MOST]]
-        if found and self.unstored is not None and self.unstored.search(body):
-            return ()
+    def issued(self, body: bytes, part: bytes) -> tuple[str, ...]:
+        """The ids that a part of an answer issues to the request that it answers."""
+        found: dict[str, None] = {}
+        for issue in self.issues:
+            texts = issue.pattern.findall(part)[:MOST]
+            if texts and issue.counts(body):
+                found.update((text.decode("ascii", "replace"), None) for text in texts)
         return tuple(found)
 
     def missing_as(self, thing: str) -> Missing:

@@ -25,7 +25,7 @@ from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.learning import MOST_READ, REPEATED, Taught
 from ampproxy.relay.losses import answer_header
-from ampproxy.relay.quotes import QUOTED, quoted
+from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
@@ -366,6 +366,8 @@ class Exchange:
     async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         config, runtime, record = self._config, self._runtime, self._record
         stream_filter = bridge.filter()
+        if self._settings.pinning is not None and self._offer is not None:
+            stream_filter = self._settings.pinning.watched(stream_filter, self._question, self._offer)
 
         def on_first() -> None:
             record.first_byte = runtime.clock.seconds()
@@ -418,7 +420,7 @@ class Exchange:
             raise self._placed(fault, origin, told) from None
         record.first_byte = runtime.clock.seconds()
         record.busy = record.first_byte - came
-        self._succeeded(tries, told[:QUOTED])
+        self._succeeded(tries, told)
         record.usage = bridge.usage
         record.losses = (*bridge.losses, *lost)
         record.bytes_out = len(body)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -19,7 +20,9 @@ from ampproxy.credentials.pool import Pool, Selection
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.common import encode, loads
 from ampproxy.dialects.registry import DIALECTS
+from ampproxy.dialects.state import VendorState
 from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
@@ -34,6 +37,9 @@ _PROOF_REFUSED = re.compile(
     r"|\binvalid [`'\"]?signature[`'\"]? in [`'\"]?thinking",
     re.IGNORECASE | re.DOTALL,
 )
+#: So much of a whole answer is looked through for ids. Bytes.
+LOOKED_THROUGH = 256 * 1024
+_LONGEST_ID = 256
 #: So much of an error is searched for that. Characters.
 _SEARCHED = 4096
 
@@ -135,21 +141,34 @@ class Pinning:
                 return Pin(thing, offer)
         raise self._missed(DIALECTS[question.endpoint.dialect], thing, owner, question)
 
-    def served(self, question: Question, offer: Offer, beginning: bytes) -> None:
+    def served(self, question: Question, offer: Offer, part: bytes) -> None:
         """An account has begun to answer: what it issues is its own, and what it was asked about.
 
-        :param beginning: of the answer.
+        :param part: of the answer, from its beginning.
         """
         if len(question.route.offers) < 2 and not self._pins.things:
             return
         state = DIALECTS[question.endpoint.dialect].passthrough.state
         if question.endpoint.operation is not Operation.GENERATE or not self._is_its_own(offer, question):
             return
-        found = [*state.issued(question.body, beginning)]
+        found = [*state.issued(question.body, part[:LOOKED_THROUGH])]
         if question.refers:
             found += state.references(question.body)
         if found:
             self._pins.pin(found, self._name(offer))
+
+    def watched(self, inner: StreamFilter, question: Question, offer: Offer) -> StreamFilter:
+        """A stream's filter that notes what is issued in it, where tools of the vendor's may issue something."""
+        if len(question.route.offers) < 2 or not self._is_its_own(offer, question):
+            return inner
+        state, tools = self._of(question), bytes(question.facts.found.tools)
+        if not any(tool in tools for tool in state.tools):
+            return inner
+        issued = partial(state.issued, question.body)
+        return _Watched(inner, issued, partial(self._pins.pin, account=self._name(offer)))
+
+    def _of(self, question: Question) -> VendorState:
+        return DIALECTS[question.endpoint.dialect].passthrough.state
 
     def may_sort(self, question: Question, offer: Offer, body: bytes, left: Identity | None) -> bool:
         """Whether a body may hold proofs that the account does not take."""
@@ -222,6 +241,48 @@ class Pinning:
         kind: ErrorKind = "invalid_request" if missing.status == 400 else "not_found"
         error = WireError(kind, message, missing.status, missing.code, missing.param or None)
         return Missed(error, _detailed(dialect, error, missing.details) if missing.details else None)
+
+
+class _Watched:
+    """Looks at a stream before its filter does; an :class:`~ampproxy.interfaces.StreamFilter`.
+
+    :param issued: finds ids. It may be called in any thread, as :meth:`feed` is.
+    :param pin: is given them at the end.
+    """
+
+    def __init__(
+        self,
+        inner: StreamFilter,
+        issued: Callable[[bytes], tuple[str, ...]],
+        pin: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._inner = inner
+        self._issued = issued
+        self._pin = pin
+        self._found: dict[str, None] = {}
+        #: An id may be parted between two pieces.
+        self._tail = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
+        whole = self._tail + data
+        self._found.update((thing, None) for thing in self._issued(whole))
+        self._tail = whole[-_LONGEST_ID:]
+        return self._inner.feed(data)
+
+    def end(self) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
+        self._pin(self._found)
+        return self._inner.end()
+
+    @property
+    def complete(self) -> bool:
+        """See :attr:`ampproxy.interfaces.StreamFilter.complete`."""
+        return self._inner.complete
+
+    def keepalive(self) -> bytes:
+        """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
+        return self._inner.keepalive()
 
 
 def shown(thing: str) -> str:

@@ -116,6 +116,48 @@ def test_streamed() -> None:
         body.done()
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_containers_of_tools(streamed: bool) -> None:
+    """What a tool of the vendor's has made is found wherever it stands in the answer, also parted between two
+    pieces of a stream.
+    """
+    talk = Talk()
+    tools = [{"type": "code_execution_20250825", "name": "code_execution"}]
+    hi = [{"role": "user", "content": "hi"}]
+    body = {"model": "claude-x", "max_tokens": 9, "messages": hi}
+    padding = [{"type": "text", "text": "x" * 5000}]
+    talk.ask("/v1/messages", **body, tools=tools, stream=streamed)
+    host = talk.host
+    told = {
+        **json.loads(message("msg_1")),
+        "content": padding,
+        "container": {"id": "container_1", "expires_at": "x"},
+    }
+    if streamed:
+        start = {"type": "message_start", "message": {**json.loads(message("msg_1")), "content": []}}
+        delta = {
+            "type": "message_delta",
+            "delta": {"stop_reason": "end_turn", "container": told["container"]},
+            "usage": {"output_tokens": 1},
+        }
+        events = b"".join(
+            f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+            for event in (start, delta, {"type": "message_stop"})
+        )
+        cut = events.index(b"container_1") + 5
+        answer = talk.world.client.sent[-1].respond(200, {"content-type": ["text/event-stream"]})
+        for piece in (events[:cut], events[cut:]):
+            answer.data(piece)
+            talk.world.turn()
+        answer.done()
+        talk.world.turn()
+    else:
+        talk.answer(json.dumps(told).encode())
+    for _ in range(3):
+        talk.ask("/v1/messages", **body, container="container_1")
+        assert talk.answer(message("msg_2")) == host
+
+
 def test_unstored() -> None:
     """Of a response that is not stored nothing is remembered."""
     talk = Talk()

@@ -14,7 +14,7 @@ from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
 from ampproxy.dialects.shown import flat, shown_by
-from ampproxy.dialects.state import Missing, VendorState
+from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
@@ -76,8 +76,11 @@ _STATE = VendorState(
     marks=(b'"file_id"', b'"container"', b'"previous_message_id"'),
     members=frozenset(("file_id", "container", "previous_message_id")),
     prefixes=("file_", "container_", "msg_"),
-    issues=re.compile(rb'"id": ?"(msg_[\w-]{1,200})"'),
-    issued_beside=b'"thread"',
+    issues=(
+        Issue(pattern=re.compile(rb'"id": ?"(msg_[\w-]{1,200})"'), beside=b'"thread"'),
+        Issue(pattern=re.compile(rb'"(?:id|file_id)": ?"((?:container|file)_[\w-]{1,200})"')),
+    ),
+    tools=(b'"code_execution', b'"bash_code_execution'),
     missing={
         "msg_": Missing(code="not_found_error", details={"error_code": "thread_not_found"}),
         "": Missing(code="not_found_error"),

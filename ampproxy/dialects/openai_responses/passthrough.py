@@ -19,7 +19,7 @@ from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, o
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.proof import MARK, unseal
 from ampproxy.dialects.shown import flat, shown_by
-from ampproxy.dialects.state import Foreign, Missing, VendorState
+from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import Usage
@@ -168,8 +168,16 @@ STATE = VendorState(
         )
     ),
     prefixes=("resp_", "conv_", "file-", "file_", "cfile_", "cntr_", "vs_"),
-    issues=re.compile(rb'"id": ?"(resp_[\w-]{1,200})"'),
-    unstored=re.compile(rb'"store"\s{0,8}:\s{0,8}false'),
+    issues=(
+        Issue(
+            pattern=re.compile(rb'"id": ?"(resp_[\w-]{1,200})"'),
+            unless=re.compile(rb'"store"\s{0,8}:\s{0,8}false'),
+        ),
+        Issue(
+            pattern=re.compile(rb'"(?:id|container_id|file_id)": ?"((?:conv|cntr|cfile)_[\w-]{1,200})"'),
+        ),
+    ),
+    tools=(b'"code_interpreter"', b'"shell"'),
     missing={
         "resp_": _NOT_THERE,
         "conv_": Missing(code="conversation_not_found", param="conversation"),
