@@ -4,6 +4,7 @@ taught is forgotten.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -117,9 +118,25 @@ def _without_service(config: Config, labels: tuple[str, ...], model: str) -> int
     for label in labels:
         if label not in names:
             raise click.ClickException(f"there is no account {printable(label)}.")
+    _check_folder(config.state_dir)
     lessons = Lessons(config.state_dir, time.time)
     lessons.configure(config.learning)
-    return lessons.forget([names[label] for label in labels] if labels else None, model)
+    count = lessons.forget([names[label] for label in labels] if labels else None, model)
+    if lessons.trouble:
+        raise click.ClickException(f"{config.state_dir} cannot be written: {lessons.trouble}.")
+    return count
+
+
+def _check_folder(folder: Path) -> None:
+    """A file that another user's service cannot read any more would teach it nothing."""
+    try:
+        owner = folder.stat().st_uid
+    except OSError:
+        return
+    if owner != os.geteuid():
+        raise click.ClickException(
+            f"{folder} belongs to another user (uid {owner}), and no service answers: run this as that user."
+        )
 
 
 def ask(config: Config, at: str = "") -> tuple[Report | None, str]:

@@ -31,6 +31,7 @@ class KeptFile:
     :param make: makes the file's new content of what it holds by now (``None``: there is none), for another
         process may have written it. It is called in the other thread.
     :param pause: seconds between a change and the writing.
+    :ivar trouble: why it could not be written last; empty: it could.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class KeptFile:
         self._call: IDelayedCall | None = None
         self._busy = self._again = False
         self._lock = threading.Lock()
-        self._trouble = ""
+        self.trouble = ""
 
     def read(self) -> bytes | None:
         """What it holds; ``None`` if there is none that can be read."""
@@ -110,9 +111,9 @@ class KeptFile:
 
     def _complain(self, error: OSError) -> None:
         why = error.strerror or type(error).__name__
-        if self._log is not None and why != self._trouble:
+        if self._log is not None and why != self.trouble:
             self._log.warn("{path} cannot be written: {why}", path=str(self.path), why=why)
-        self._trouble = why
+        self.trouble = why
 
     def _replace(self) -> None:
         if self.path is None:
@@ -131,4 +132,4 @@ class KeptFile:
             except OSError:
                 new.unlink(missing_ok=True)
                 raise
-        self._trouble = ""
+        self.trouble = ""

@@ -171,6 +171,11 @@ class Lessons:
             self._file.write()
         return len(gone)
 
+    @property
+    def trouble(self) -> str:
+        """Why the file could not be written last; empty: it could."""
+        return self._file.trouble
+
     def listed(self, account: str) -> list[Kept]:
         """What is known of an account and has been proven, the oldest first."""
         return sorted(

@@ -158,7 +158,7 @@ class Pinning:
             self._pins.pin(found, self._name(offer))
 
     def watched(self, inner: StreamFilter, question: Question, offer: Offer) -> StreamFilter:
-        """A stream's filter that notes what is issued in it, where tools of the vendor's may issue something."""
+        """A stream's filter that notes what is issued in it, where tools of the vendor's may do so."""
         if len(question.route.offers) < 2 or not self._is_its_own(offer, question):
             return inner
         state, tools = self._of(question), bytes(question.facts.found.tools)

@@ -9,7 +9,7 @@ import msgspec
 
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.report import AccountReport, Forgotten, LoginStatus, Report, report, with_lessons
-from ampproxy.errors import ClientFault
+from ampproxy.errors import ClientFault, GatewayFault
 from ampproxy.resources.admin import AdminResource, OrderResource
 from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import LOOKED_AT, printable
@@ -51,6 +51,11 @@ class ForgetResource(OrderResource):
             raise ClientFault.of("not_found", f"There is no account {printable(unknown[:LOOKED_AT])}.")
         chosen = [names[label] for label in labels] if labels else None
         count = self.generation.runtime.lessons.forget(chosen, asked.get("model", [""])[-1])
+        if count and (trouble := self.generation.runtime.lessons.trouble):
+            raise GatewayFault.of(
+                "internal",
+                f"It is forgotten until a restart only: the file in state-dir cannot be written ({trouble}).",
+            )
         request.answer(200, msgspec.json.encode(Forgotten(count)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import time
 import urllib.request
@@ -236,3 +237,15 @@ def test_forgotten_without_a_service(tmp_path):
     assert kept.read_bytes().count(b"seed") == 1
     assert run(file, "forget").stdout == "Forgotten: 1 lesson.\n"
     assert kept.read_bytes().count(b"seed") == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
+def test_nothing_is_forgotten_in_the_folder_of_another_user(tmp_path):
+    """A file of root's there would be one that its service cannot read."""
+    file, state = tmp_path / "amp.yaml", tmp_path / "state"
+    write(file, free_port(), "https://a.test", f"state-dir: {state}\n")
+    state.mkdir()
+    os.chown(state, 65534, 65534)
+    result = run(file, "forget")
+    assert result.exit_code == 1
+    assert "belongs to another user" in result.output

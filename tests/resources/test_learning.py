@@ -194,6 +194,18 @@ def test_never_twice() -> None:
     assert sent(world)[-1].keys() == {"model", "messages"}
 
 
+def test_never_twice_by_another_account_either() -> None:
+    """Where the repeated request fails so that another account is asked, that one's refusal is the client's."""
+    world = World(CONFIG)
+    connection = ask(world)
+    refuse(world)
+    refuse(world, b"{}", 429)
+    assert world.client.sent[1].header("authorization") != world.client.sent[2].header("authorization")
+    refuse(world)
+    assert len(world.client.sent) == 3
+    assert connection.status == 400
+
+
 @pytest.mark.parametrize("second", [(400, NO_TEMPERATURE), (429, b"{}"), (500, b"{}")])
 def test_what_does_not_help_is_not_kept(second: tuple[int, bytes]) -> None:
     """What the repeated request did not prove is forgotten."""
@@ -466,6 +478,9 @@ def test_disk_that_takes_nothing(tmp_path: Path) -> None:
     assert len(told) == 1
     ask(world)
     assert "temperature" not in sent(world)[-1]
+    refused = order(world)
+    assert refused.status == 500
+    assert b"until a restart only" in refused.body
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"lessons":[{}]}', b"[" * 5000, b"\xff"])

@@ -289,6 +289,28 @@ def test_failure_there_is_no_reason_to_go_elsewhere() -> None:
     assert talk.host == "b.test"
 
 
+def test_amp_is_no_other_account_either() -> None:
+    """Not even where all accounts are in cooldown, and the owner lets such requests fall back to Amp."""
+    amp = "ampcode: {upstream-url: 'https://amp.test', upstream-api-key: amp-key, fallback-when-exhausted: true}\n"
+    talk = Talk(CONFIG + amp)
+    pinned(talk)
+    path = "/api/provider/openai/v1/responses"
+    hosts = []
+    for follow in ({"previous_response_id": "resp_1"}, {}):
+        talk.ask(path, model="gpt-x", input="hi", **follow)
+        hosts.append(talk.host)
+        talk.world.client.sent[-1].respond_whole(429, b"{}", {**JSON, "retry-after": ["600"]})
+        talk.world.turn()
+    assert hosts == ["b.test", "a.test"]
+    # What refers to nothing goes to Amp by now.
+    assert talk.host == "amp.test"
+    before = talk.sent
+    connection = talk.ask(path, model="gpt-x", input="hi", previous_response_id="resp_1")
+    assert talk.sent == before
+    assert connection.status == 429
+    assert b"resp_1 is kept by codex-api-key[1] alone" in connection.body
+
+
 def test_gone() -> None:
     """Where that account is not configured any more the client hears what its vendor would say, and why."""
     talk = Talk()
