@@ -46,7 +46,7 @@ def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...
 
 
 def _loss(lesson: Lesson) -> Loss:
-    why = f"The account refuses it for this model, as it said before: it {lesson.about}."
+    why = f"The account refuses it for this model, as a refusal taught: it {lesson.about}."
     if lesson.act == "rename":
         return Loss("renamed", lesson.name, why)
     if lesson.act == "leave-out":

@@ -77,14 +77,14 @@ _VALUE = re.compile(
 )
 #: Thinking that cannot be switched off.
 _ALWAYS = re.compile(r"\bcan(?:'t|not) be disabled\b|\bonly works in thinking mode\b", re.I)
-#: Said of requests that ask for thinking, and of no other.
+#: Terms of requests that ask for thinking, and of no other.
 _WHILE = re.compile(r"\b(?:when|while|with) (?:extended )?(?:thinking|reasoning)\b", re.I)
 #: Says it of some calls only, which a lesson could not tell apart.
 _SOMETIMES = re.compile(r"\bnon-stream|\bwhen (?:using )?stream|\bwhen stream", re.I)
 
 
-class Said(NamedTuple):
-    """What a sentence says. Bounds are inclusive.
+class Terms(NamedTuple):
+    """What a sentence lays down. Bounds are inclusive.
 
     :ivar unknown: the member is refused, whatever it holds.
     :ivar words: those that are taken; ``refused``: one that is not.
@@ -105,14 +105,14 @@ class Said(NamedTuple):
     thinking: bool = False
 
 
-def said_in(text: str) -> Said:
+def terms_in(text: str) -> Terms:
     """What a vendor's sentence says about a member."""
     text = text[:LONGEST]
     if _SOMETIMES.search(text):
-        return Said()
+        return Terms()
     least, most = _bounds(text)
     value, longest, instead = _VALUE.search(text), _LONGEST_LIST.search(text), _INSTEAD.search(text)
-    return Said(
+    return Terms(
         _UNKNOWN.search(text) is not None,
         words_taken(text),
         (value[1] or value[2]) if value else "",

@@ -3,7 +3,7 @@
 The envelopes: OpenAI's ``error`` with ``param`` and ``code``, Anthropic's, Google's with ``fieldViolations``,
 the lists of pydantic (FastAPI, Mistral, vLLM, SGLang; as JSON, as JSON in a text, as Python's own notation in
 a text), and any of them within another server's ``message``, ``detail`` or ``metadata.raw``. Servers of one
-dialect complain in the words of another, so all this is for every dialect. What is said about a member is
+dialect complain in the words of another, so all this is for every dialect. What is terms about a member is
 :mod:`ampproxy.dialects.refusal_words`', where it stands :mod:`ampproxy.dialects.refusal_places`'.
 """
 
@@ -20,11 +20,11 @@ from ampproxy.dialects.common import encode, loads
 from ampproxy.dialects.refusal_places import MEANING, places_of, plain, steps_of
 from ampproxy.dialects.refusal_words import (
     LONGEST,
-    Said,
+    Terms,
     exclusive_in,
     listed,
     names_in,
-    said_in,
+    terms_in,
     thinking_refused_in,
 )
 from ampproxy.model.lesson import EACH, Lesson, Place
@@ -168,17 +168,17 @@ def _taught(complaint: Complaint, body: dict[str, Any]) -> Iterator[Lesson]:
     if (thinking := thinking_refused_in(text)) is not None:
         yield _thinking(*thinking)
         return
-    said = said_in(text)
+    terms = terms_in(text)
     if complaint.words:
-        said = said._replace(words=complaint.words)
+        terms = terms._replace(words=complaint.words)
     if complaint.code in _UNKNOWN_CODES:
-        said = said._replace(unknown=True)
-    if said.always:
+        terms = terms._replace(unknown=True)
+    if terms.always:
         yield from _always(body)
         return
     for place in _places(complaint, body):
-        if (lesson := _lesson(place, _value(place, body), said)) is not None:
-            yield _beside_thinking(lesson, body) if said.thinking else lesson
+        if (lesson := _lesson(place, _value(place, body), terms)) is not None:
+            yield _beside_thinking(lesson, body) if terms.thinking else lesson
 
 
 def _beside_thinking(lesson: Lesson, body: dict[str, Any]) -> Lesson:
@@ -214,24 +214,24 @@ def _value(place: Place, value: Any) -> Any:
     return value
 
 
-def _lesson(place: Place, value: Any, said: Said) -> Lesson | None:
+def _lesson(place: Place, value: Any, terms: Terms) -> Lesson | None:
     number = float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-    if said.instead and said.unknown and len(place) == 1 and _may_be_named(said.instead, place[0]):
-        return Lesson(place, "rename", (said.instead,))
-    if said.words and isinstance(value, str):
-        return Lesson(place, "one-of", said.words[:16])
-    if said.refused and isinstance(value, str) and value.lower() == said.refused.lower():
+    if terms.instead and terms.unknown and len(place) == 1 and _may_be_named(terms.instead, place[0]):
+        return Lesson(place, "rename", (terms.instead,))
+    if terms.words and isinstance(value, str):
+        return Lesson(place, "one-of", terms.words[:16])
+    if terms.refused and isinstance(value, str) and value.lower() == terms.refused.lower():
         return Lesson(place, "not", (value.lower(),))
-    if said.only and value is not None and not isinstance(value, (str, dict, list)):
-        return Lesson(place, "exactly", value=said.only)
-    if number is not None and said.most is not None and number > said.most:
-        return Lesson(place, "at-most", number=said.most)
-    if number is not None and said.least is not None and number < said.least:
-        return Lesson(place, "at-least", number=said.least)
-    if said.longest is not None and isinstance(value, list):
-        return Lesson(place, "shorten", number=said.longest)
-    bounded = said.words or said.only or said.most is not None or said.least is not None or said.refused
-    return Lesson(place, "leave-out") if said.unknown and not bounded else None
+    if terms.only and value is not None and not isinstance(value, (str, dict, list)):
+        return Lesson(place, "exactly", value=terms.only)
+    if number is not None and terms.most is not None and number > terms.most:
+        return Lesson(place, "at-most", number=terms.most)
+    if number is not None and terms.least is not None and number < terms.least:
+        return Lesson(place, "at-least", number=terms.least)
+    if terms.longest is not None and isinstance(value, list):
+        return Lesson(place, "shorten", number=terms.longest)
+    bounded = terms.words or terms.only or terms.most is not None or terms.least is not None or terms.refused
+    return Lesson(place, "leave-out") if terms.unknown and not bounded else None
 
 
 def _may_be_named(new: str, old: str) -> bool:

@@ -49,7 +49,7 @@ class AccountError(UpstreamFault):
     :ivar body: the error as the client gets it.
     :ivar headers: those of the vendor's headers that it gets too.
     :ivar verdict: what the error means for the account.
-    :ivar told: the beginning of the error as the vendor sent it.
+    :ivar raw: the beginning of the error as the vendor sent it.
     """
 
     def __init__(
@@ -59,13 +59,13 @@ class AccountError(UpstreamFault):
         verdict: Verdict,
         body: bytes,
         headers: Sequence[tuple[bytes, bytes]],
-        told: bytes = b"",
+        raw: bytes = b"",
     ) -> None:
         super().__init__(error, retryable=verdict.goes_on)
         self.verdict = verdict
         self.body = body
         self.headers = headers
-        self.told = told
+        self.raw = raw
 
 
 class Exchange:
@@ -235,8 +235,8 @@ class Exchange:
         taught = learner.learn(found, refusal, self._question, offer, spoken)
         if taught is not None:
             self._repeated = True
-            said = f"{offer.account.label}: {refusal.error.status} {refusal.error.message}"
-            self._record.attempts.append(said)
+            line = f"{offer.account.label}: {refusal.error.status} {refusal.error.message}"
+            self._record.attempts.append(line)
         return taught
 
     async def _ask(self, offer: Offer, tries: Selection) -> None:
@@ -360,7 +360,7 @@ class Exchange:
             verdict=verdict,
             body=bridge.error_body(error, body),
             headers=self._passed_on(response.headers),
-            told=body[:MOST_READ],
+            raw=body[:MOST_READ],
         )
 
     async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:

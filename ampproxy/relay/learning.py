@@ -140,11 +140,11 @@ class Learner:
         self._lessons.learn(key, found)
         for lesson in found:
             self._log.info(
-                "{account} refuses {member} for {model} ({said}): from now on it {about}",
+                "{account} refuses {member} for {model} ({reason}): from now on it {about}",
                 account=offer.account.label,
                 member=printable(lesson.name[:LOOKED_AT]),
                 model=offer.upstream_model,
-                said=printable(refusal.error.message[:LOOKED_AT]),
+                reason=printable(refusal.error.message[:LOOKED_AT]),
                 about=printable(lesson.about[:LOOKED_AT]),
             )
         return Taught(self._lessons, key, found)
@@ -173,9 +173,9 @@ class Learner:
 
 def _words(refusal: ExchangeError) -> bytes:
     """The refusal as its vendor worded it. One within a stream has been read already."""
-    told: bytes = getattr(refusal, "told", b"")
-    if told:
-        return told
+    raw: bytes = getattr(refusal, "raw", b"")
+    if raw:
+        return raw
     error = refusal.error
     return encode({"error": {"message": error.message, "param": error.param, "code": error.code}})
 

@@ -228,7 +228,7 @@ class Pinning:
             return False
 
     def _missed(self, dialect: Dialect, thing: str, owner: str, question: Question) -> Missed:
-        """What a client is told whose thing cannot be had: what the vendor would say, and why."""
+        """The error for a client whose thing is not to be had: the vendor's own for that, with the reason."""
         missing = dialect.passthrough.state.missing_as(thing)
         account = next((one for one in self._accounts if account_name(one) == owner), None)
         where = "an account that is not configured any more"
@@ -292,6 +292,6 @@ def shown(thing: str) -> str:
 
 def _detailed(dialect: Dialect, error: WireError, details: Mapping[str, str]) -> bytes:
     """The dialect's error, with details within its object."""
-    told = loads(dialect.error_body(error))
-    told["error"]["details"] = dict(details)
-    return encode(told)
+    body = loads(dialect.error_body(error))
+    body["error"]["details"] = dict(details)
+    return encode(body)

@@ -10,6 +10,8 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ampproxy.dialects.bending import bent
 from ampproxy.dialects.refusals import lessons_of
@@ -364,6 +366,51 @@ def test_no_lesson_takes_what_a_request_says(place: tuple[str, ...]) -> None:
         {name: [{"content": "x"}] for name in ("messages", "tools", "input", "system")}
     ).encode()
     assert bent(body, [Lesson(place, "leave-out")])[0] is body
+
+
+SAID = {
+    "model": "m",
+    "stream": True,
+    "system": "s",
+    "input": [{"type": "message", "role": "user", "content": "x"}],
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "hi", "citations": {}}]}],
+    "contents": [{"role": "user", "parts": [{"text": "hi"}]}],
+    "tools": [
+        {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}, "strict": True}}
+    ],
+    "tool_choice": "none",
+    "response_format": {"type": "json_schema"},
+    "generationConfig": {"responseSchema": {"type": "OBJECT"}, "topK": 3},
+    "temperature": 1,
+}
+PHRASES = (
+    "is not supported with this model", "Unsupported parameter: '{}'", "{}: Extra inputs are not permitted",
+    "Unknown name \"{}\": Cannot find field", "`{}` must be one of `a` or `b`", "{} must be less than or equal to 1",
+    "Invalid '{}': array too long. Expected an array with maximum length 0", "invalid {}: only 1 is allowed",
+    "Use '{}' instead", "does not support {}", "{} must be set to false", "Supported values are: 'low', 'high'",
+)  # fmt: skip
+NAMES = ("model", "stream", "system", "input", "messages", "contents", "tools", "tool_choice", "response_format",
+         "generationConfig", "generation_config.response_schema", "responseSchema", "messages[0].content",
+         "messages.0.content.0.text", "contents[0].parts[0].text", "tools[0].function", "tools.0.function.name",
+         "tools.0.function.parameters", "input[0].content", "messages.0.role", "body.tools", "request.contents")  # fmt: skip
+
+
+@settings(max_examples=300, deadline=None, derandomize=True, database=None)
+@given(
+    st.lists(st.sampled_from(PHRASES), min_size=1, max_size=3),
+    st.sampled_from(NAMES),
+    st.booleans(),
+    st.text(),
+)
+def test_whatever_a_vendor_says(phrases: list[str], name: str, param: bool, tail: str) -> None:
+    """No words make a request say something else: who speaks, what, with which tools, in which form."""
+    message = " ".join(phrase.replace("{}", name) for phrase in phrases) + tail
+    body = json.dumps(SAID).encode()
+    lessons = lessons_of(json.dumps(openai(message, name if param else None)).encode(), body)
+    out = json.loads(bent(body, lessons)[0])
+    assert {key: out.get(key) for key in SAID if key != "temperature"} == {
+        key: value for key, value in SAID.items() if key != "temperature"
+    }
 
 
 def test_bad_bodies() -> None:
