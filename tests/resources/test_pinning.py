@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from ampproxy.credentials.pins import NAME
+from ampproxy.dialects.proof import seal
+from ampproxy.model.parts import Sealed
 from tests.resources.harness import CLIENT_KEY, Connection, World
 
 CONFIG = f"""
@@ -510,3 +512,26 @@ def test_refused_signatures() -> None:
     assert [turn["content"] for turn in sent] == ["hi", [{"type": "text", "text": "a"}], "go on"]
     talk.answer(message("msg_1"))
     assert connection.status == 200
+
+
+def test_proofs_of_translated_requests() -> None:
+    """A client of another dialect carries them in its own field; they stay with their account all the same."""
+    talk = Talk()
+    signature = seal("anthropic", Sealed("openai-responses", "gAAAproof", "rs_1"))
+    turns = [
+        {"role": "user", "content": "hi"},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "t", "signature": signature},
+                {"type": "text", "text": "a"},
+            ],
+        },
+        {"role": "user", "content": "go on"},
+    ]
+    talk.ask("/v1/messages", model="gpt-x", max_tokens=99, thinking={"type": "adaptive"}, messages=turns)
+    assert proofs(talk) == ["gAAAproof"]
+    talk.world.client.sent[-1].respond_whole(429, b"{}", {**JSON, "retry-after": ["100"]})
+    talk.world.turn()
+    assert len({str(sent.url) for sent in talk.world.client.sent}) == 2
+    assert proofs(talk) == []
