@@ -16,6 +16,8 @@ from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.secrets import secrets_of
 from ampproxy.providers import PROVIDERS, Provider
 from ampproxy.relay.bridges import BridgeMaker
+from ampproxy.relay.learning import Learner
+from ampproxy.relay.pinning import Pinning
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.shapes import Origin
@@ -49,9 +51,12 @@ class Generation:
         self.runtime = runtime
         self.guard = Guard(config, runtime.names_salt)
         providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
-        self._bridges = _bridges(config, runtime, providers)
+        learner, pinning = _memories(config, runtime, providers)
+        self._bridges = _bridges(config, runtime, providers, learner)
         redactor = Redactor(secrets_of(config))
-        self.exchanges = ExchangeSettings(config, runtime, providers, self._bridges, redactor)
+        self.exchanges = ExchangeSettings(
+            config, runtime, providers, self._bridges, redactor, learner, pinning
+        )
         self.find_models()
         self._tells = config.logging.level in ("debug", "info")
         self.amp_keys = AmpKeys(config, environ=runtime.environ, home=runtime.home)
@@ -109,11 +114,28 @@ class Generation:
         self.router = Router(self.config, Catalog(self.config, known))
 
 
-def _bridges(config: Config, runtime: Runtime, providers: Mapping[str, Provider]) -> BridgeMaker:
+def _memories(
+    config: Config, runtime: Runtime, providers: Mapping[str, Provider]
+) -> tuple[Learner | None, Pinning | None]:
+    """What knows what accounts have taught, and what they alone keep; ``None``: that is switched off."""
+    runtime.lessons.configure(config.learning)
+    runtime.pins.configure(config.routing)
+    learner = pinning = None
+    if config.learning.enable:
+        learner = Learner(runtime.lessons, providers, runtime.log, strict=config.translation == "strict")
+    if config.routing.max_pins:
+        pinning = Pinning(runtime.pins, providers, config.accounts, runtime.pool_state)
+    return learner, pinning
+
+
+def _bridges(
+    config: Config, runtime: Runtime, providers: Mapping[str, Provider], learner: Learner | None
+) -> BridgeMaker:
     return BridgeMaker(
         providers,
         Origin(runtime.wall, runtime.new_id),
         strict=config.translation == "strict",
         payload=config.payload.rules,
         families=config.families,
+        learner=learner,
     )

@@ -13,6 +13,8 @@ from twisted.logger import Logger
 from ampproxy.catalog.families import Families
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.health import PoolState
+from ampproxy.credentials.lessons import Lessons
+from ampproxy.credentials.pins import Pins
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
 from ampproxy.relay.clients import SeenClients
@@ -44,6 +46,8 @@ class Runtime:
     :param brief: whether who takes the log's events makes the fields of exchanges himself.
     :param names_salt: what the names of clients' keys are made with (see :mod:`ampproxy.credentials.names`).
     :param held: counts the bodies that are held.
+    :param lessons: what accounts have taught by refusing something.
+    :param pins: which account keeps what its vendor stored.
     :param allowance: counts what goes to Amp under daily limits.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
@@ -69,6 +73,8 @@ class Runtime:
     names_salt: bytes = b""
     held: Held = field(default_factory=Held)
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
+    lessons: Lessons = field(default_factory=Lessons)
+    pins: Pins = field(default_factory=Pins)
     workers: Workers = field(default_factory=Workers)
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
