@@ -27,6 +27,7 @@ from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
+from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache
 from ampproxy.relay.record import Observer
 from ampproxy.relay.unknown import RouteMemory
@@ -197,6 +198,7 @@ def _runtime(
         workers=Workers(_in_thread(outside.reactor)),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
+        knowledge=Knowledge(NewerData(outside.cache), discovery.declared),
     )
 
 

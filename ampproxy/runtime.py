@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from ampproxy.config.schema import Account
+from ampproxy.catalog.families import Families
+from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
@@ -45,6 +47,7 @@ class Runtime:
     :param allowance: counts what goes to Amp under daily limits.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
+    :param knowledge: what is known of models under a configuration.
     :param status: how the service is.
     :param reload: reads the configuration's file anew; gives ``None`` where there is none.
     """
@@ -70,5 +73,6 @@ class Runtime:
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
+    knowledge: Callable[[Config], Families] = attrgetter("families")
     status: Callable[[], Status] = lambda: Status("ready", 1, 0.0)
     reload: Callable[[], ReloadReport | None] = lambda: None

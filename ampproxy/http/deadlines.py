@@ -43,16 +43,31 @@ class Deadlines:
         deadline.start(seconds)
         return deadline
 
-    def place(self, due: float) -> set[Deadline]:
-        """The set of those that are looked at when ``due`` has come."""
+    def put(self, deadline: Deadline, due: float) -> int:
+        """Have a deadline looked at when ``due`` has come.
+
+        :return: its place.
+        """
         # A place that was looked at is not looked at again: what is started there waits for the next.
         number = max(ceil(due / self._tick), self._past + 1)
         slot = self._slots.get(number)
         if slot is None:
-            slot = self._slots[number] = set()
+            self._slots[number] = {deadline}
             if self._call is None or number < self._next:
                 self._ask_for(number)
-        return slot
+        else:
+            slot.add(deadline)
+        return number
+
+    def remove(self, deadline: Deadline, number: int) -> None:
+        """Look at a deadline no more."""
+        slot = self._slots[number]
+        slot.discard(deadline)
+        if not slot:
+            del self._slots[number]
+            if not self._slots and self._call is not None:
+                self._call.cancel()
+                self._call = None
 
     def now(self) -> float:
         """The clock's seconds."""
@@ -73,14 +88,24 @@ class Deadlines:
         self._past = past = int(now // self._tick)
         try:
             for number in sorted(number for number in self._slots if number <= past):
-                slot = self._slots[number]
-                while slot:
-                    slot.pop().look(now)
+                while number in self._slots:
+                    self._look_at(number, now)
         finally:
             # Also if one of them failed: the others are still in their places, and are next.
-            self._slots = {number: slot for number, slot in self._slots.items() if slot}
             if self._slots:
                 self._ask_for(min(self._slots))
+
+    def _look_at(self, number: int, now: float) -> None:
+        """Look at any one of those in a place, the last of which takes the place with it."""
+        slot = self._slots[number]
+        deadline = slot.pop()
+        if not slot:
+            del self._slots[number]
+        deadline.look(now)
+
+
+def _nothing() -> None:
+    pass
 
 
 class Deadline:
@@ -92,39 +117,42 @@ class Deadline:
     :param passed: is called when it has passed.
     """
 
-    __slots__ = ("__weakref__", "_due", "_passed", "_slot", "_until", "_wheel")
+    __slots__ = ("_due", "_number", "_passed", "_until", "_wheel")
 
     def __init__(self, wheel: Deadlines, passed: Callable[[], None]) -> None:
         self._wheel = wheel
         self._passed = passed
         self._due = self._until = 0.0
-        self._slot: set[Deadline] | None = None
+        self._number: int | None = None
 
     @property
     def active(self) -> bool:
         """Whether it runs."""
-        return self._slot is not None
+        return self._number is not None
 
     def start(self, seconds: float) -> None:
         """Let it pass ``seconds`` from now, whenever it would have passed before."""
         self._due = due = self._wheel.now() + seconds
-        slot = self._slot
-        if slot is not None:
+        if self._number is not None:
             if due >= self._until:
                 return  # It is looked at before that, and then put where it belongs.
-            slot.discard(self)
+            self._wheel.remove(self, self._number)
         self._put(due)
 
     def cancel(self) -> None:
         """Let it not pass. One that does not run may be cancelled, too."""
-        slot = self._slot
-        if slot is not None:
-            slot.discard(self)
-            self._slot = None
+        number, self._number = self._number, None
+        if number is not None:
+            self._wheel.remove(self, number)
+
+    def end(self) -> None:
+        """Let it never pass again, and forget what it would have called."""
+        self.cancel()
+        self._passed = _nothing
 
     def look(self, now: float) -> None:
         """The wheel has taken it out of its place, for the time of that place has come."""
-        self._slot = None
+        self._number = None
         if self._due > now:
             self._put(self._due)
         else:
@@ -132,5 +160,4 @@ class Deadline:
 
     def _put(self, due: float) -> None:
         self._until = due
-        self._slot = slot = self._wheel.place(due)
-        slot.add(self)
+        self._number = self._wheel.put(self, due)

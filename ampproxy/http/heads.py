@@ -213,7 +213,7 @@ class HeadReader:
                 self.rest = bytes(self._held)
                 return head
             if head.code == SWITCHING_PROTOCOLS:
-                raise AnswerRefused("answered with another protocol, for which nobody asked")
+                raise AnswerRefused("answered with another protocol that was not requested")
             self.interim += 1
 
     def _end(self, limit: HeadLimit) -> int:
