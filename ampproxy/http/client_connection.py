@@ -22,6 +22,7 @@ from twisted.web.iweb import IResponse
 from ampproxy.http.answers import AnswerReader, BrokenOff
 from ampproxy.http.client_answer import Answer
 from ampproxy.http.client_request import Request, Upload
+from ampproxy.http.client_writer import Writer
 from ampproxy.http.closing import Closing
 
 #: What one read may bring, bytes: twice as much each time that a read was filled, between these two.
@@ -59,6 +60,7 @@ class ClientConnection(TwistedProtocol):
         self.key = key
         self.since = 0.0
         self._request: Request | None = None
+        self._writer: Writer | None = None
         self._upload: Upload | None = None
         self._reader: AnswerReader | None = None
         self._answered: Deferred[IResponse] | None = None
@@ -96,11 +98,14 @@ class ClientConnection(TwistedProtocol):
         :raises ResponseFailed: it ended in the head of the answer, or that is no good answer.
         """
         answered = self.expect(request)
+        writer = self._writer
+        if writer is None:
+            writer = self._writer = Writer(self.transport)
         data = request.at_once()
         if data is not None:
-            self.transport.write(data)
+            writer.write(data)
         else:
-            self._upload = Upload(request, self.transport, self._sent)
+            self._upload = Upload(request, writer, self._sent)
             self._upload.start()
         return answered
 
@@ -237,7 +242,7 @@ class ClientConnection(TwistedProtocol):
         """Close it at once, whatever is on its way."""
         if not self._dropped:
             self._dropped = True
-            self._stop_upload()
+            self._stop_writing()
             self.transport.abortConnection()
 
     def close(self) -> Deferred[None]:
@@ -251,16 +256,19 @@ class ClientConnection(TwistedProtocol):
             self._ends = True
             # While it is paused, an end of TLS would not be seen.
             self.resume()
+            self._stop_writing()
             self.transport.loseConnection()
             if self._home.clock is not None:
                 self._closing = Closing(self.transport, self._home.clock)
                 self._closing.begin()
         return closed
 
-    def _stop_upload(self) -> None:
+    def _stop_writing(self) -> None:
         upload, self._upload = self._upload, None
         if upload is not None:
             upload.stop()
+        if self._writer is not None:
+            self._writer.end()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is closed."""
@@ -269,7 +277,7 @@ class ClientConnection(TwistedProtocol):
         if self._closing is not None:
             self._closing.end()
         unsent = self._upload is not None
-        self._stop_upload()
+        self._stop_writing()
         reader, self._reader = self._reader, None
         answer, self._answer = self._answer, None
         answered, self._answered = self._answered, None

@@ -15,6 +15,7 @@ from zope.interface import implementer
 
 from ampproxy.http.bodies import SLICE, BytesProducer
 from ampproxy.http.client_answer import Answer, Asked
+from ampproxy.http.client_writer import Writer
 from ampproxy.http.headers import lines_of
 
 _METHOD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -89,14 +90,14 @@ class Request:
 class Upload:
     """The body of a request on its way, as fast as the connection takes it.
 
-    :param transport: of the connection.
+    :param writer: of the connection.
     :param done: called when all is written, or with why it cannot be.
     """
 
-    __slots__ = ("_chunked", "_done", "_head", "_left", "_producer", "_transport")
+    __slots__ = ("_chunked", "_done", "_head", "_left", "_producer", "_writer")
 
-    def __init__(self, request: Request, transport: Any, done: Callable[[Failure | None], None]) -> None:
-        self._transport = transport
+    def __init__(self, request: Request, writer: Writer, done: Callable[[Failure | None], None]) -> None:
+        self._writer = writer
         self._producer: Any = request.body
         self._done: Callable[[Failure | None], None] | None = done
         self._head = request.head
@@ -105,7 +106,7 @@ class Upload:
 
     def start(self) -> None:
         """Begin with the request's head, and with what there is of the body."""
-        self._transport.registerProducer(self._producer, True)
+        self._writer.register(self._producer)
         try:
             producing: Deferred[None] = self._producer.startProducing(self)
         except Exception:
@@ -129,7 +130,7 @@ class Upload:
         if self._head and len(data) <= SLICE:
             data, self._head = self._head + data, b""
         self._flush()
-        self._transport.write(data)
+        self._writer.write(data)
 
     def registerProducer(self, producer: IProducer, streaming: bool) -> None:
         """Not called: a body's producer is registered already."""
@@ -142,24 +143,24 @@ class Upload:
         """The connection is gone, or the answer is there: the rest is not wanted."""
         done, self._done = self._done, None
         if done is not None:
-            self._transport.unregisterProducer()
+            self._writer.unregister()
             self._producer.stopProducing()
 
     def _flush(self) -> None:
         head, self._head = self._head, b""
         if head:
-            self._transport.write(head)
+            self._writer.write(head)
 
     def _produced(self) -> None:
         if self._left:
             self._ended(Failure(WrongLength("less than was declared")))
             return
         if self._chunked and self._done is not None:
-            self._transport.write(b"0\r\n\r\n")
+            self._writer.write(b"0\r\n\r\n")
         self._ended(None)
 
     def _ended(self, failure: Failure | None) -> None:
         done, self._done = self._done, None
         if done is not None:
-            self._transport.unregisterProducer()
+            self._writer.unregister()
             done(failure)

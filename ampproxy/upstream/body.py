@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol as TypingProtocol
 from typing import cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -18,7 +18,7 @@ from zope.interface import implementer
 from ampproxy.errors import ExchangeError, UnreadableAnswer, UpstreamFault, UpstreamTimeout
 from ampproxy.http.bodies import SLICE, BytesProducer
 from ampproxy.upstream.held import Share
-from ampproxy.upstream.inflate import Sniff
+from ampproxy.upstream.inflate import GZIP, Sniff
 from ampproxy.wire.pieces import add
 
 __all__ = ["IDLE_HINT", "SLICE", "BodyReader", "BytesProducer", "PipeProducer", "Sink", "collect"]
@@ -308,7 +308,20 @@ def collect(
     :raises UpstreamFault: it is larger than ``limit`` bytes.
     :raises UpstreamTimeout: nothing came for ``idle`` seconds.
     """
+    whole: bytes | None = getattr(response, "whole", None)
+    if whole is not None and len(whole) <= limit and not (inflate and whole.startswith(GZIP)):
+        return _at_once(whole, share)
     collector = _Collector(limit, limit_hint, share)
     collector.reader = BodyReader(collector, clock, idle, idle_hint, inflate=inflate)
     response.deliverBody(collector.reader)
     return collector.done
+
+
+def _at_once(whole: bytes, share: Share | None) -> Deferred[bytes]:
+    """A body that was all there with the answer's head."""
+    try:
+        if share is not None:
+            share.grow(len(whole))
+    except ExchangeError:
+        return fail()
+    return succeed(whole)

@@ -24,7 +24,8 @@ from ampproxy.errors import UnreadableAnswer
 #: fill the memory.
 INFLATED_AT_ONCE = 16 * 1024 * 1024
 
-_MAGIC = b"\x1f\x8b"
+#: How a gzip body begins.
+GZIP = b"\x1f\x8b"
 _PLAIN = (b"", b"identity")
 _GZIP = ([b"gzip"], [b"x-gzip"])
 
@@ -97,10 +98,10 @@ class Sniff:
         """See :class:`Decoder`."""
         if self.found is None:
             self._held += data
-            if len(self._held) < len(_MAGIC) and _MAGIC.startswith(self._held):
+            if len(self._held) < len(GZIP) and GZIP.startswith(self._held):
                 return b""
             data, self._held = self._held, b""
-            self.found = data.startswith(_MAGIC)
+            self.found = data.startswith(GZIP)
         return self._inflate.feed(data) if self.found else data
 
     def end(self) -> bytes:
