@@ -12,7 +12,7 @@ refusals taught; and the user's configuration, in which a later entry replaces a
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -213,6 +213,10 @@ class Families:
         if table is self.table and not any(layers):
             return self
         return Families(table, self._all_overrides, layers, origin)
+
+    def gone(self, day: datetime.date) -> Callable[[str], bool]:
+        """Tells whether a model, by its vendor's name, is no longer there on a day."""
+        return lambda model: self.find(model).gone(day)
 
     def described(self, model: str) -> Iterator[tuple[str, Any, str]]:
         """Each member that is known of a model: its name, its value, and where that is from."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ampproxy.catalog.families import Families
@@ -57,9 +58,19 @@ def ending(model: str, families: Families, today: datetime.date) -> Ending | Non
     return Ending(model, family.retires, gone, family.successor)
 
 
+def ends_soon(families: Families, today: datetime.date) -> Callable[[str], bool]:
+    """Tells whether a model has an :func:`ending`."""
+    return lambda model: ending(model, families, today) is not None
+
+
 def mapping_line(asked: str, target: str) -> str:
     """The line of ``ampcode.model-mappings`` that has another model serve."""
     return f"- {{from: {_scalar(asked)}, to: {_scalar(target)}}}"
+
+
+def target_line(target: str) -> str:
+    """The part of a mapping that says what serves."""
+    return f"to: {_scalar(target)}"
 
 
 def alias_line(name: str, alias: str) -> str:
