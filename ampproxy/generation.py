@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ampproxy.amp.site import Site
+from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.schema import Config
 from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.pool import Pool
@@ -111,7 +112,8 @@ class Generation:
         self.families = self.runtime.knowledge(self.config)
         self._bridges.know(self.families)
         known = self.runtime.known_models(self.config.accounts)
-        self.router = Router(self.config, Catalog(self.config, known))
+        gone = self.families.gone(day_of(self.runtime.wall()))
+        self.router = Router(self.config, Catalog(self.config, known, gone))
 
 
 def _memories(

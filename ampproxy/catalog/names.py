@@ -65,6 +65,11 @@ class Pattern:
         self._last = others.pop() if others else None
         self._middle = others
 
+    @property
+    def letter(self) -> str:
+        """What the names begin with that it fits; empty: with anything."""
+        return self._first[:1]
+
     def fits(self, name: str) -> bool:
         """Whether a bare name is one of these."""
         if not name.startswith(self._first) or len(name) > _LONGEST:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts
 from ampproxy.interfaces import StreamFilter
@@ -101,6 +102,11 @@ class Bridge(Protocol):
 
 class Bridges(Protocol):
     """Makes a bridge for a question and an account."""
+
+    @property
+    def families(self) -> Families:
+        """What is known of models now."""
+        ...
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
         """The bridge.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from ampproxy.catalog.families import Families
+from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import STATUS, ClientFault, GatewayFault, UnreadableAnswer, UpstreamFault
@@ -65,6 +65,11 @@ class BridgeMaker:
         self._origin = origin
         self._strict = strict
         self._payload = payload
+
+    @property
+    def families(self) -> Families:
+        """What is known of models now."""
+        return self._families or shipped()
 
     def know(self, families: Families) -> None:
         """From now on go by what is known now of models; what is under way keeps what it began with."""

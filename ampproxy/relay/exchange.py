@@ -10,8 +10,9 @@ import msgspec
 from twisted.internet.task import deferLater
 from twisted.web.http_headers import Headers
 
+from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.schema import Account
-from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
+from ampproxy.credentials.outcomes import RETIRED, Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
 from ampproxy.dialects.refusals import STATUSES
 from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream, UpstreamFault, bare
@@ -27,6 +28,7 @@ from ampproxy.relay.learning import MOST_READ, REPEATED, Taught
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
+from ampproxy.relay.retirement import MODEL_STATUSES, retired
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.relay.workers import ANSWER_OBJECTS, REQUEST_OBJECTS, takes_long
@@ -198,7 +200,9 @@ class Exchange:
             if account.label not in asked
         ]
         self.lacks_call = lacks_call([*self._attempts, *resting])
-        if failure is not None and len(self._attempts) == 1 and not self._attempts[0].key_refused:
+        gone = all(attempt.verdict is RETIRED for attempt in self._attempts) and not resting
+        alone = len(self._attempts) == 1 and not self._attempts[0].key_refused
+        if failure is not None and (alone or gone):
             if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
                 failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
             return failure
@@ -352,6 +356,8 @@ class Exchange:
         }
         error = bridge.parse_error(response.code, vendor, body)
         verdict = classify(response.code, error, vendor, body, wall=self._runtime.wall())
+        if response.code in MODEL_STATUSES:
+            error, verdict, body = self._if_retired(response.code, error, verdict, body)
         if error.retry_after is not None:
             wait = min(error.retry_after, self._settings.longest_wait)
             error = msgspec.structs.replace(error, retry_after=wait)
@@ -362,6 +368,23 @@ class Exchange:
             headers=self._passed_on(response.headers),
             raw=body[:MOST_READ],
         )
+
+    def _if_retired(
+        self, status: int, error: WireError, verdict: Verdict, body: bytes
+    ) -> tuple[WireError, Verdict, bytes]:
+        """The error as one of a model that is gone, if it is; the vendor's body does not count then."""
+        question = self._question
+        told, meant = retired(
+            status,
+            error,
+            verdict,
+            self._record.served,
+            self._settings.bridges.families,
+            day_of(self._runtime.wall()),
+            asked=question.asked,
+            mappable=question.endpoint.amp,
+        )
+        return (error, verdict, body) if told is error else (told, meant, b"")
 
     async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         config, runtime, record = self._config, self._runtime, self._record

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ampproxy.catalog.families import Families
 from ampproxy.catalog.kinds import KINDS
+from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.load import find
 from ampproxy.config.readers import UNSEEN_HOST
 from ampproxy.config.schema import Account, Config
@@ -19,6 +21,7 @@ from ampproxy.desktop.clients.owners import trusted_uids
 from ampproxy.desktop.clients.places import Machine
 from ampproxy.desktop.clients.scan import Kept, Told, Unread, scan, secrets
 from ampproxy.errors import ConfigError
+from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
@@ -81,6 +84,7 @@ class Context:
     report: Report | None
     report_why: str
     now: float
+    families: Families | None = None
     unserved: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
 
@@ -127,6 +131,7 @@ def gather(
         complaints=complaints,
         logins_why=logins_why,
         router=None if config is None else _router(config, machine, now),
+        families=None if config is None else _families(config, machine, now),
         clis=tuple(installed_clis(machine, run)),
         editors=tuple(installed_editors(machine)),
         told=tuple(told),
@@ -168,7 +173,13 @@ def _with_logins(config: Config, now: float) -> tuple[Config, str, tuple[str, ..
 
 def _router(config: Config, machine: Machine, now: float) -> Router:
     book = ModelCache(cache_folder(machine.environ, machine.home)).read(now)
-    return Router(config, Catalog(config, book.models(config.accounts)))
+    gone = _families(config, machine, now).gone(day_of(now))
+    return Router(config, Catalog(config, book.models(config.accounts), gone))
+
+
+def _families(config: Config, machine: Machine, now: float) -> Families:
+    folder = cache_folder(machine.environ, machine.home)
+    return Knowledge(NewerData(folder), ModelCache(folder).read(now).declared)(config)
 
 
 def _keys(machine: Machine) -> tuple[tuple[Kept, ...], str]:
