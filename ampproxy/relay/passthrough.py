@@ -22,6 +22,7 @@ from ampproxy.wire.sse import (
     escape_separators,
     is_cut,
     parse_block,
+    part,
 )
 
 #: A read of so many bytes is worth halving to find the events in it that need a look.
@@ -168,6 +169,8 @@ class PassthroughFilter:
         name, data = parse_block(block)
         if not data:
             return block + b"\n\n"
+        if b"\n" in data and (parted := part(event)).count(b"\n\n") > event.count(b"\n\n"):
+            return self._each(parted)
         over = self._monitor.terminal and not self._tight
         # What is no event at all is data as a whole.
         if data is block or not self._monitor.see(name, data):

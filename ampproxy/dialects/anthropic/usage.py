@@ -26,6 +26,7 @@ REASONS: Final[dict[str, FinishReason]] = {
 }
 _WORDS: Final[dict[FinishReason, str]] = {
     "blocked": "refusal",
+    "unknown": "max_tokens",
     **{reason: word for word, reason in REASONS.items()},
 }
 

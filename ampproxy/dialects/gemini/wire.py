@@ -199,6 +199,7 @@ REASONS: Final[dict[FinishReason, str]] = {
     "context": "MAX_TOKENS",
     "refusal": "SAFETY",
     "blocked": "SAFETY",
+    "unknown": "OTHER",
 }
 
 #: What ``promptFeedback.blockReason`` may say.

@@ -19,6 +19,7 @@ INCOMPLETE: dict[FinishReason, str] = {
     "context": "max_output_tokens",
     "blocked": "content_filter",
     "refusal": "content_filter",
+    "unknown": "max_output_tokens",
 }
 #: Members of the request that an answer repeats as they came.
 _ECHOED = ("previous_response_id", "truncation", "background", "max_tool_calls", "conversation")
