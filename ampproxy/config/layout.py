@@ -93,6 +93,7 @@ SHARED = (
     "models",
     "excluded-models",
     "disable-cooling",
+    "answers-without-end",
     "request-retry",
     "request-scoped-errors",
 )

@@ -1,4 +1,4 @@
-"""MiniMax's way to tell of an error within an answer of status 200: ``base_resp``, in place of the choices."""
+"""MiniMax's errors within an answer of status 200: ``base_resp``, in place of the choices."""
 
 from __future__ import annotations
 

@@ -79,6 +79,15 @@ def read_end(word: str) -> FinishReason | WireError:
     return next((reason for pattern, reason in _CUT if pattern.search(plain)), "unknown")
 
 
+#: A call without a name cannot be run, and neither a client nor the next turn takes it.
+NAMELESS: Final = WireError(
+    "unavailable", "The vendor's answer has a tool call that names no tool.", 502, "nameless_call"
+)
+CUT_CALL: Final = WireError(
+    "unavailable", "The vendor's answer broke off in the middle of a tool call.", 502, "cut_call"
+)
+
+
 def broke(word: str, kind: ErrorKind = "unavailable") -> WireError:
     """The error of an answer that a vendor broke off with this word; another try may do better."""
     return WireError(kind, f"The vendor broke off its answer: {word[:_SHOWN]}.", STATUS[kind], word[:_SHOWN])

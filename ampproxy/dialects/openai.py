@@ -230,8 +230,8 @@ OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_
 
 
 def is_chunk(values: Mapping[str, object]) -> bool:
-    """Whether an object of a stream is a chunk. One that has nothing but an ``id``, or names a ``type`` of its
-    own, is taken for something new, unless it looks like an error.
+    """Whether an object of a stream is a chunk. One that has but an ``id``, or a ``type`` of its own, is
+    taken for something new, unless it looks like an error.
 
     :param values: its members.
     """

@@ -40,6 +40,10 @@ def _is_answer(answer: Members) -> bool:
     return has_list(answer, "content", may_be_empty=True)
 
 
+#: Events that tell nothing of the answer itself.
+_HANDSHAKE = frozenset(("message_start", "ping", "error"))
+
+
 class MessagesMonitor(StreamMonitor):
     """Looks for ``message_stop``, an error and the usage."""
 
@@ -52,8 +56,11 @@ class MessagesMonitor(StreamMonitor):
             self.learn(inner(values, "message").get("usage", NULL))
         elif kind == "message_delta":
             self.learn(values.get("usage", NULL))
-        elif kind in ("message_stop", "error"):
+        elif kind == "message_stop":
             self.close()
+        elif kind == "error":
+            self.fail()
+        self.said = self.said or kind not in _HANDSHAKE
         return bool(kind)
 
 

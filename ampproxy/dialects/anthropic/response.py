@@ -83,7 +83,7 @@ def answer_part(raw: Json) -> AnswerPart:
     :raises ampproxy.errors.UpstreamFault: it is not a valid block.
     """
     try:
-        part = parse_block(raw, "content")
+        part = parse_block(raw, "content", answer=True)
     except ClientFault as fault:
         raise bad_answer(f"The vendor's answer could not be read: {fault.error.message}") from None
     if isinstance(part, Text | Reasoning | ToolCall | Opaque):

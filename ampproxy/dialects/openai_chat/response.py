@@ -10,6 +10,7 @@ import msgspec
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.base_resp import error_in
 from ampproxy.dialects.common import Members, bad_answer, encode, loads, read_answer, to_raw, without_nulls
+from ampproxy.dialects.ends import NAMELESS
 from ampproxy.dialects.openai import chat_usage, chat_usage_body, error_from, not_an_answer
 from ampproxy.dialects.openai_chat.answer_parts import (
     annotations_body,
@@ -21,7 +22,6 @@ from ampproxy.dialects.openai_chat.answer_parts import (
 from ampproxy.dialects.openai_chat.messages_in import CallMessage, FunctionCall, call_part
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
-    NAMELESS,
     NULL,
     CallIds,
     LogprobsWire,

@@ -10,14 +10,13 @@ from typing import Any, Final, Literal
 import msgspec
 
 from ampproxy.dialects.common import is_object, loads, text_of, to_raw
+from ampproxy.dialects.ends import CUT_CALL, NAMELESS
 from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_chat.brackets import Brackets
 from ampproxy.dialects.openai_chat.messages_in import arguments_text
 from ampproxy.dialects.openai_chat.response import AudioWire, audio_part, image_part
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
-    CUT_CALL,
-    NAMELESS,
     NULL,
     CallIds,
     LogprobsWire,

@@ -1,7 +1,7 @@
 """Thinking that a server writes into the content, between ``<think>`` tags.
 
-Servers that have no reader for a model's template (vLLM and llama.cpp without one, MiniMax) leave the tags in.
-Only tags that an answer begins with are taken for thinking: text that mentions them stays as it is.
+Servers without a reader for a model's template (vLLM, llama.cpp, MiniMax) leave the tags in. Only tags that
+an answer begins with are taken for thinking: text that mentions them stays as it is.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Final
 
 _OPEN: Final = "<think>"
 _CLOSE: Final = "</think>"
-#: What may follow the tag where it is one: a line end, or a word. A sentence about the tag goes on with a blank
-#: and a small letter, or with a mark.
+#: What may follow the tag where it is one: a line end, or a word. A sentence about the tag goes on with a
+#: blank and a small letter, or with a mark.
 _THINKS: Final = re.compile(r"\s*<think>(?=[\n\r]|\w| [^\Wa-z_])")
 #: Blanks before the tag; what is longer is an answer that begins with blanks.
 _LONGEST_START: Final = 64

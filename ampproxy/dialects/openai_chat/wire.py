@@ -165,12 +165,3 @@ def broken_end(word: str | None) -> WireError | None:
     """The error that a ``finish_reason`` tells of."""
     meant = end_of(word)
     return meant if isinstance(meant, WireError) else None
-
-
-#: A call without a name cannot be run, and neither a client nor the next turn takes it.
-NAMELESS: Final = WireError(
-    "unavailable", "The vendor's answer has a tool call that names no tool.", 502, "nameless_call"
-)
-CUT_CALL: Final = WireError(
-    "unavailable", "The vendor's answer broke off in the middle of a tool call.", 502, "cut_call"
-)
