@@ -174,7 +174,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     ),
     _row(
         "orphan_result unanswered_call",
-        "A result without its call was told as text; a call without a result was answered as interrupted.",
+        "A result without its call became text; a call without a result was answered as interrupted.",
     ),
     _row(
         "first_turn system_turn turns order",
@@ -216,12 +216,12 @@ OF_ANSWER: Mapping[str, LossKind] = _table(
     ),
     _row(
         "finish",
-        "The vendor's word for the end of its answer is not known, or it gave none: told as cut short, or as "
-        "whole where its account is set so.",
+        "The vendor's word for the end of its answer is not known, or it gave none: a cut answer for the "
+        "client, or a whole one where its account is set so.",
     ),
     _row(
         "refusal",
-        "A refusal is told as text.",
+        "A refusal becomes text.",
     ),
     _row(
         "reasoning image audio tool_call opaque file",
