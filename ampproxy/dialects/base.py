@@ -205,6 +205,8 @@ class Passthrough:
     :param declared: reads the names of the tools that a request declares or chooses.
     :param shown: what a request shows of what it is for.
     :param model_in_body: whether the request's body names the model.
+    :param overloaded: the HTTP status of an overloaded vendor. 529 is Anthropic's alone: clients of other
+        vendors do not know it, and do not try again.
     """
 
     events: EventStream | None = None
@@ -218,6 +220,7 @@ class Passthrough:
     declared: Callable[[bytes], ToolNames] = no_names
     shown: Callable[[Peek, bytes], Shown] = flat_shown
     model_in_body: bool = True
+    overloaded: int = 503
 
 
 class StreamParser(Protocol):

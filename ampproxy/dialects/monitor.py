@@ -67,7 +67,7 @@ def no_usage(usage: Members) -> Usage:
 class StreamMonitor:
     """Looks at the events of one stream that may matter.
 
-    :ivar said: something of the answer itself was seen, and not only that there will be one.
+    :ivar content: something of the answer itself was seen, and not only that there will be one.
     :ivar terminal: the dialect's terminal event, or an error event, was seen.
     :ivar failed: that was an error event.
     :ivar unended: it came though the vendor never said how the answer ended, which may be cut off.
@@ -76,7 +76,7 @@ class StreamMonitor:
     :ivar usage: the last that was told.
     """
 
-    __slots__ = ("_usage", "empty", "failed", "finished", "said", "terminal", "unended")
+    __slots__ = ("_usage", "content", "empty", "failed", "finished", "terminal", "unended")
 
     #: Makes one usage of all that was told.
     read: Callable[[Members], Usage] = staticmethod(no_usage)
@@ -85,7 +85,7 @@ class StreamMonitor:
         self.terminal = False
         self.finished = False
         self.empty = False
-        self.said = False
+        self.content = False
         self.failed = False
         self.unended = False
         self._usage: dict[str, Raw] = {}

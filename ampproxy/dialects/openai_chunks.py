@@ -78,7 +78,8 @@ class ChunkMonitor(StreamMonitor):
         for choice in choices:
             delta = inner(choice, "delta")
             self._called = self._called or given(delta, "tool_calls") or given(delta, "function_call")
-            self.said = self.said or self.finished or given(choice, "text") or any(map(_tells, delta.items()))
+            words = given(choice, "text") or any(map(_tells, delta.items()))
+            self.content = self.content or self.finished or words
 
 
 def _tells(member: tuple[str, msgspec.Raw]) -> bool:

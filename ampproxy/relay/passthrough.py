@@ -74,7 +74,7 @@ class PassthroughFilter:
         self._begun = not events.list_unless
         self._ended = False
         self._failure = failure
-        self._told = failure is None
+        self._forwards = failure is None
         #: The last events that went by without being looked at, if no others came since.
         self._ordinary = b""
 
@@ -98,11 +98,11 @@ class PassthroughFilter:
 
         A client that has waited for so long gets what was held back, too.
         """
-        return b"" if self._ended else self._begin_telling() + self._keepalive
+        return b"" if self._ended else self._release() + self._keepalive
 
-    def _begin_telling(self) -> bytes:
+    def _release(self) -> bytes:
         """What was held back: from now on everything goes to the client at once."""
-        self._told = True
+        self._forwards = True
         held, self._handshake = self._handshake, []
         return b"".join(held)
 
@@ -215,7 +215,7 @@ class PassthroughFilter:
             if not new_data:
                 return b""
         out = block if new_data is data and new_name == name else _compose(block, new_name, new_data)
-        if not self._told:
+        if not self._forwards:
             return self._opening(out + b"\n\n")
         if not self._monitor.finished:
             self._fast.learn(block, out)
@@ -223,12 +223,12 @@ class PassthroughFilter:
 
     def _opening(self, out: bytes) -> bytes:
         """Hold back what goes before the answer itself, until that begins."""
-        if self._told:
+        if self._forwards:
             return out
         self._handshake.append(out)
         self._held += len(out)
-        begun = self._monitor.said or self._monitor.terminal or self._held > _LONGEST_HANDSHAKE
-        return self._begin_telling() if begun else b""
+        begun = self._monitor.content or self._monitor.terminal or self._held > _LONGEST_HANDSHAKE
+        return self._release() if begun else b""
 
     def _unreadable(self, block: bytes) -> UpstreamFault:
         """The fault of a vendor that sent what is no event: with its own words, if it told of an error."""
@@ -247,7 +247,7 @@ class PassthroughFilter:
         error = self._error(event)
         if error is None:
             return
-        if not self._told:
+        if not self._forwards:
             raise UpstreamFault(error, retryable=True)
         self.failed = error
 
@@ -272,7 +272,7 @@ class PassthroughFilter:
             return out
         if self._monitor.finished:
             self._monitor.terminal = True
-            return self._begin_telling() + out + self._done
+            return self._release() + out + self._done
         raise TruncatedStream
 
     def _whole_event(self, rest: bytes) -> bool:

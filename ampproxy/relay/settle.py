@@ -38,7 +38,7 @@ class Settling:
     :param one: the client asked for one answer. What a vendor then gives as several candidates (Copilot: the
         text in one, the calls in another) is one.
     :param unended: take an answer for whole whose vendor does not say how it ended.
-    :ivar said: whether anything of the answer itself came.
+    :ivar content: whether anything of the answer itself came.
     :ivar losses: what had to be bent.
     """
 
@@ -47,13 +47,13 @@ class Settling:
         self._unended = unended
         self._called: set[int] = set()
         self._ends: dict[int, Finished] = {}
-        self.said = False
+        self.content = False
         self.losses: list[Loss] = []
 
     def feed(self, events: list[Event]) -> list[Event]:
         """The same list where nothing is to be changed."""
-        if not self.said:
-            self.said = any(map(_says, events))
+        if not self.content:
+            self.content = any(map(_is_content, events))
         for event in events:
             if type(event) in _LOOKED_AT:
                 return self._each(events)
@@ -98,7 +98,7 @@ class Settling:
     def _honest(self, end: Finished) -> Finished | Failed:
         """An end as it may be told: one that is not known is never told as a good one."""
         if end.reason == "tool_calls" and end.choice not in self._called:
-            if not self.said:
+            if not self.content:
                 return _failed("The vendor's answer ends with a tool call and has none.", "no_call")
             return msgspec.structs.replace(end, reason="stop")
         if end.reason != "unknown":
@@ -106,7 +106,7 @@ class Settling:
         if end.detail is None and not self._unended:
             return Failed(UNENDED)
         word = (end.detail or "")[:100]
-        if not self.said:
+        if not self.content:
             return _failed(f"The vendor ended its answer without content: {word or 'no reason given'}.", word)
         why = f"Its word is {word}." if word else "It gave none."
         self.losses.append(Loss("finish", "finish", f"How the vendor ended its answer is not known. {why}"))
@@ -117,7 +117,7 @@ def _failed(message: str, code: str) -> Failed:
     return Failed(WireError("unavailable", message, 502, code or "no_content"))
 
 
-def _says(event: Event) -> bool:
+def _is_content(event: Event) -> bool:
     """Whether an event tells something of the answer itself, and not only that there will be one."""
     if isinstance(event, Delta):
         return bool(event.text)

@@ -84,7 +84,7 @@ class TranslatedStream:
         self._renderer = renderer
         self._names = names
         self._settling = Settling(one=False) if settling is None else settling
-        self._told = False
+        self._begun = False
         self._handshake = b""
         self.complete = False
         self.usage: Usage | None = None
@@ -116,7 +116,7 @@ class TranslatedStream:
         """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
         if self.complete:
             return b""
-        self._told = True
+        self._begun = True
         held, self._handshake = self._handshake, b""
         return held + self._renderer.keepalive()
 
@@ -125,7 +125,7 @@ class TranslatedStream:
         failed = self._note(events)
         if failed is None:
             out = self._renderer.feed(self._names.restore(events)) if events else b""
-            return out if self._told else self._opening(out)
+            return out if self._begun else self._opening(out)
         before = [event for event in events if event is not failed]
         # As long as nothing has gone to the client it can be told by a status, or be served elsewhere.
         fault = UpstreamFault(failed.error, retryable=True)
@@ -134,9 +134,9 @@ class TranslatedStream:
 
     def _opening(self, out: bytes) -> bytes:
         self._handshake += out
-        if not (self._settling.said or self.complete or len(self._handshake) > _LONGEST_HANDSHAKE):
+        if not (self._settling.content or self.complete or len(self._handshake) > _LONGEST_HANDSHAKE):
             return b""
-        self._told = True
+        self._begun = True
         held, self._handshake = self._handshake, b""
         return held
 

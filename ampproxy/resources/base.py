@@ -146,11 +146,15 @@ class GatewayResource(Resource):
                 outcome = Outcome.UPSTREAM_ERROR if error.fault == "upstream" else Outcome.REFUSED
                 record.status = error.error.status
                 self.send_error(request, error)
+                record.status = request.code
                 record.bytes_out = request.sentLength
             generation.end(record, outcome, error.error.message)
 
         def succeeded(detached: DetachedExchange | None) -> None:
-            if detached is None:
+            if detached is None and record.failed is not None:
+                record.code = record.failed.code or record.failed.kind
+                generation.end(record, Outcome.BROKEN_OFF, record.failed.message)
+            elif detached is None:
                 generation.end(record, Outcome.COMPLETED)
             else:
                 running.go_on(detached)

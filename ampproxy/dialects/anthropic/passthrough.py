@@ -60,7 +60,7 @@ class MessagesMonitor(StreamMonitor):
             self.close()
         elif kind == "error":
             self.fail()
-        self.said = self.said or kind not in _HANDSHAKE
+        self.content = self.content or kind not in _HANDSHAKE
         return bool(kind)
 
 
@@ -87,6 +87,7 @@ PASSTHROUGH = Passthrough(
     clean=clean_request,
     clean_headers={b"anthropic-beta": clean_beta},
     rules=AnthropicRules,
+    overloaded=529,
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
 )

@@ -99,6 +99,7 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     candidate = response.candidates[0] if response.candidates else Candidate()
     own = response.dialect == ANTHROPIC
     blocks = [block for part in candidate.parts for block in part_blocks(part, own=own)]
+    blocks = blocks if own else without_last_proofs(blocks)
     called = any(isinstance(part, ToolCall) for part in candidate.parts)
     return encode(
         {
@@ -112,6 +113,34 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
             **(response.extras if own else {}),
         }
     )
+
+
+#: Why the last proof of an answer is left out.
+LAST_PROOF: Final = "Nothing follows the text that this proof is on, and clients show an answer's last block."
+
+
+def without_last_proofs(blocks: list[dict[str, Any] | Json]) -> list[dict[str, Any] | Json]:
+    """The blocks without those behind the last text or call that have nothing to show. One that belongs to
+    the only text stands before it.
+    """
+    last = len(blocks)
+    while last and _is_proof(blocks[last - 1]):
+        last -= 1
+    if not last:
+        return blocks
+    texts = [place for place, block in enumerate(blocks) if _kind(block) == "text"]
+    if texts == [last - 1] and len(blocks) == last + 1:
+        # The client gives it back before its text, and no other text is there to take it.
+        return [*blocks[: last - 1], blocks[last], blocks[last - 1]]
+    return blocks[:last]
+
+
+def _is_proof(block: dict[str, Any] | Json) -> bool:
+    return _kind(block) == "redacted_thinking"
+
+
+def _kind(block: dict[str, Any] | Json) -> str:
+    return str(block["type"]) if isinstance(block, dict) else ""
 
 
 def message_id(given: str | None, context: AnswerContext, *, own: bool) -> str:

@@ -71,8 +71,8 @@ class GenerateMonitor(StreamMonitor):
             self.fail()
         elif blocked or any(given(held, "finishReason") for held in candidates):
             self.close()
-        if not self.said:
-            self.said = any(items(inner(held, "content"), "parts") for held in candidates)
+        if not self.content:
+            self.content = any(items(inner(held, "content"), "parts") for held in candidates)
         return not _OF_AN_ANSWER.isdisjoint(values)
 
 

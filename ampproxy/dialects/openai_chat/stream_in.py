@@ -67,7 +67,7 @@ def _is_whole(block: bytes) -> bool:
     return data.strip() == b"[DONE]" or loads(data) is not None
 
 
-def _told_instead(chunk: _Chunk, data: bytes) -> WireError | None:
+def _error_instead(chunk: _Chunk, data: bytes) -> WireError | None:
     """The error of a chunk without choices, if it is not one of those that tell of something else."""
     found = loads(data, {})
     if error := error_in(found):
@@ -177,7 +177,7 @@ class ChatStreamParser:
         if chunk.error is not NULL and bytes(chunk.error) != b"null":
             out += self._fail(error_from(loads(data)))
             return
-        if not chunk.choices and (error := _told_instead(chunk, data)):
+        if not chunk.choices and (error := _error_instead(chunk, data)):
             out += self._fail(error)
             return
         if not self._started and not self._start(chunk, data, out):

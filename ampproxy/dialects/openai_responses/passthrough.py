@@ -125,7 +125,7 @@ class ResponsesMonitor(StreamMonitor):
             self.close()
         if kind in ("response.failed", "error"):
             self.fail()
-        self.said = self.said or not (kind in _HANDSHAKE or kind.startswith("codex."))
+        self.content = self.content or not (kind in _HANDSHAKE or kind.startswith("codex."))
         return bool(kind)
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.common import LONGEST_ID, encode, loads, to_raw
@@ -169,11 +171,11 @@ class ResponsesStreamRenderer:
 
     def _fail(self, event: Failed, out: list[bytes]) -> None:
         frame = self._start(Started(), out)
-        error = error_object(event.error)
-        out.append(error_event(event.error, self._sequence, error))
+        error = in_stream(event.error)
+        out.append(error_event(error, self._sequence))
         self._sequence += 1
         output = [self._output[index] for index in sorted(self._output)]
-        failed = frame.write("failed", output, usage=self._usage, error=event.error)
+        failed = frame.write("failed", output, usage=self._usage, error=error)
         self._write(out, (said("failed", response=Json(failed)),))
         self._over = True
         self._items.clear()
@@ -386,9 +388,16 @@ def _flat(entry: dict[str, Any]) -> dict[str, Any]:
     return {"type": entry["type"], **inner} if isinstance(inner, dict) else entry
 
 
-def error_event(error: WireError, sequence: int = 0, said_as: dict[str, Any] | None = None) -> bytes:
+def in_stream(error: WireError) -> WireError:
+    """An error as a stream reports it. Codex ends its turn at an overload there, and asks again at once at
+    any other fault of a server.
+    """
+    return msgspec.structs.replace(error, code="server_error") if error.kind == "overloaded" else error
+
+
+def error_event(error: WireError, sequence: int = 0) -> bytes:
     """``event: error`` (``ResponseErrorEvent``: its members stand beside ``type``, not under ``error``)."""
-    words = error_object(error) if said_as is None else said_as
+    words = error_object(in_stream(error))
     data = {
         "type": "error",
         "code": words["code"] or words["type"],
