@@ -13,6 +13,7 @@ from ampproxy.errors import UnreadableAnswer
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import Usage
 from ampproxy.model.fold import fold, unfold
+from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.settle import Settling
 from ampproxy.wire.sse import MAX_EVENT
@@ -46,6 +47,7 @@ class Shape:
     :param asked: the client's request, if it is of the same dialect: a chat that did not ask for usage in its
         stream may fail on it. ``None``: usage is always told.
     :param unended: take a stream for whole whose vendor did not say how the answer ended.
+    :ivar losses: what could not be kept of a stream that was given as a whole answer.
     :ivar usage: what a whole answer that was given as a stream told of its cost.
     """
 
@@ -59,6 +61,7 @@ class Shape:
         unended: bool = False,
     ) -> None:
         self._unended = unended
+        self.losses: tuple[Loss, ...] = ()
         self.dialect = dialect
         self._model = model
         self._origin = origin
@@ -92,6 +95,7 @@ class Shape:
         parser = self.dialect.stream_parser()
         settling = Settling(one=False, unended=self._unended)
         response = fold(settling.feed([*parser.feed(body), *parser.end()]))
+        self.losses = tuple(settling.losses)
         return self.dialect.render_response(response, self._context())
 
     def _is_stream(self, body: bytes) -> bool:

@@ -264,7 +264,7 @@ class TranslateBridge:
         """See :meth:`ampproxy.relay.bridge.Bridge.answer_losses`."""
         if self._stream is not None:
             return self._stream.losses
-        bent = () if self._settled is None else tuple(self._settled.losses)
+        bent = self._shape.losses + (() if self._settled is None else tuple(self._settled.losses))
         if self._answer is None:
             return bent
         return (*of_answer(self._answer, self._client, self._context), *bent)

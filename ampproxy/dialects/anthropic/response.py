@@ -120,27 +120,15 @@ LAST_PROOF: Final = "Nothing follows the text that this proof is on, and clients
 
 
 def without_last_proofs(blocks: list[dict[str, Any] | Json]) -> list[dict[str, Any] | Json]:
-    """The blocks without those behind the last text or call that have nothing to show. One that belongs to
-    the only text stands before it.
-    """
+    """The blocks without those behind the last text or call that have nothing to show."""
     last = len(blocks)
     while last and _is_proof(blocks[last - 1]):
         last -= 1
-    if not last:
-        return blocks
-    texts = [place for place, block in enumerate(blocks) if _kind(block) == "text"]
-    if texts == [last - 1] and len(blocks) == last + 1:
-        # The client gives it back before its text, and no other text is there to take it.
-        return [*blocks[: last - 1], blocks[last], blocks[last - 1]]
-    return blocks[:last]
+    return blocks[:last] if last else blocks
 
 
 def _is_proof(block: dict[str, Any] | Json) -> bool:
-    return _kind(block) == "redacted_thinking"
-
-
-def _kind(block: dict[str, Any] | Json) -> str:
-    return str(block["type"]) if isinstance(block, dict) else ""
+    return isinstance(block, dict) and block["type"] == "redacted_thinking"
 
 
 def message_id(given: str | None, context: AnswerContext, *, own: bool) -> str:

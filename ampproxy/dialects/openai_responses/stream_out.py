@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import msgspec
-
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.common import LONGEST_ID, encode, loads, to_raw
 from ampproxy.dialects.openai import error_object
-from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame
+from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame, code_of
 from ampproxy.dialects.openai_responses.stream_items import (
     Call,
     CustomCall,
@@ -171,11 +169,10 @@ class ResponsesStreamRenderer:
 
     def _fail(self, event: Failed, out: list[bytes]) -> None:
         frame = self._start(Started(), out)
-        error = in_stream(event.error)
-        out.append(error_event(error, self._sequence))
+        out.append(error_event(event.error, self._sequence))
         self._sequence += 1
         output = [self._output[index] for index in sorted(self._output)]
-        failed = frame.write("failed", output, usage=self._usage, error=error)
+        failed = frame.write("failed", output, usage=self._usage, error=event.error)
         self._write(out, (said("failed", response=Json(failed)),))
         self._over = True
         self._items.clear()
@@ -388,19 +385,12 @@ def _flat(entry: dict[str, Any]) -> dict[str, Any]:
     return {"type": entry["type"], **inner} if isinstance(inner, dict) else entry
 
 
-def in_stream(error: WireError) -> WireError:
-    """An error as a stream reports it. Codex ends its turn at an overload there, and asks again at once at
-    any other fault of a server.
-    """
-    return msgspec.structs.replace(error, code="server_error") if error.kind == "overloaded" else error
-
-
 def error_event(error: WireError, sequence: int = 0) -> bytes:
     """``event: error`` (``ResponseErrorEvent``: its members stand beside ``type``, not under ``error``)."""
-    words = error_object(in_stream(error))
+    words = error_object(error)
     data = {
         "type": "error",
-        "code": words["code"] or words["type"],
+        "code": code_of(error) or words["type"],
         "message": words["message"],
         "param": words["param"],
         "sequence_number": sequence,
