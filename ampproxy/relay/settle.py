@@ -14,14 +14,17 @@ from ampproxy.model.events import (
     Event,
     Failed,
     Finished,
+    PartClosed,
     PartOpened,
+    Started,
     WireError,
 )
 from ampproxy.model.loss import Loss
-from ampproxy.model.parts import Reasoning, Refusal, Text, ToolCall
+from ampproxy.model.parts import Opaque, Reasoning, Refusal, Text, ToolCall
+from ampproxy.relay.foreign import explanation, words_of
 
 #: Events that are none of these need no look.
-_LOOKED_AT: Final = frozenset((PartOpened, Finished, Completed))
+_LOOKED_AT: Final = frozenset((Started, PartOpened, PartClosed, Finished, Completed))
 _GROWING: Final = (Text, Reasoning, Refusal, ToolCall)
 UNENDED: Final = WireError(
     "unavailable",
@@ -38,12 +41,21 @@ class Settling:
     :param one: the client asked for one answer. What a vendor then gives as several candidates (Copilot: the
         text in one, the calls in another) is one.
     :param unended: take an answer for whole whose vendor does not say how it ended.
+    :param client: the client's dialect, if it is another than the vendor's: parts that only the vendor's has
+        become text. Empty: it is the same.
     :ivar content: whether anything of the answer itself came.
     :ivar losses: what had to be bent.
     """
 
-    def __init__(self, *, one: bool, unended: bool = False) -> None:
+    def __init__(self, *, one: bool, unended: bool = False, client: str = "") -> None:
+        self._client = client
         self._one = one
+        #: What the client's dialect has no part for, as long as it was shown nothing.
+        self._unshown: list[str] = []
+        self._shown = False
+        self._next = 0
+        self._dialect = ""
+        self._left_out: set[int] = set()
         self._unended = unended
         self._called: set[int] = set()
         self._ends: dict[int, Finished] = {}
@@ -63,8 +75,12 @@ class Settling:
         out: list[Event] = []
         for event in events:
             kind = type(event)
-            if kind is PartOpened:
-                out.append(self._opened(event))  # type: ignore[arg-type]
+            if kind is Started:
+                out.append(self._started(event))  # type: ignore[arg-type]
+            elif kind is PartOpened:
+                out += self._opened(event)  # type: ignore[arg-type]
+            elif self._left_out and getattr(event, "index", -1) in self._left_out:
+                continue
             elif kind is Finished:
                 self._end(event)  # type: ignore[arg-type]
             elif kind is Completed:
@@ -73,11 +89,41 @@ class Settling:
                 out.append(event)
         return out
 
-    def _opened(self, event: PartOpened) -> PartOpened:
+    def _started(self, event: Started) -> Started:
+        self._dialect = event.dialect or ""
+        if self._client and self._dialect != self._client:
+            names = sorted(event.extras.keys() - _BOOKKEEPING)
+            self.losses += [_extras(name) for name in names]
+        return event
+
+    def _opened(self, event: PartOpened) -> list[Event]:
         choice = 0 if self._one else event.choice
-        if isinstance(event.part, ToolCall):
+        part = event.part
+        self._next = max(self._next, event.index + 1)
+        if isinstance(part, ToolCall):
             self._called.add(choice)
-        return event if choice == event.choice else msgspec.structs.replace(event, choice=choice)
+        if isinstance(part, Opaque) and self._client and part.dialect != self._client:
+            return self._foreign(event, part, choice)
+        self._shown = True
+        return [event if choice == event.choice else msgspec.structs.replace(event, choice=choice)]
+
+    def _foreign(self, event: PartOpened, part: Opaque, choice: int) -> list[Event]:
+        """A part that the client's dialect does not have: its words, if it has any to read."""
+        path, words = f"parts[{event.index}]", words_of(part)
+        how = "its words are given as text" if words else "left out"
+        self.losses.append(Loss("opaque", path, f"{part.kind[:60]} is {part.dialect}'s own: {how}."))
+        self._left_out.add(event.index)
+        if not words:
+            self._unshown.append(part.kind[:60])
+            return []
+        return self._text(event.index, words + "\n", choice)
+
+    def _text(
+        self, index: int, words: str, choice: int = 0, part: Text | Refusal | None = None
+    ) -> list[Event]:
+        self._shown = True
+        opened = PartOpened(index, part or Text(""), choice)
+        return [opened, Delta(index, words), PartClosed(index)]
 
     def _end(self, event: Finished) -> None:
         """Keep it until the answer is over: of several that are one, the call is what is to be acted on."""
@@ -88,12 +134,28 @@ class Settling:
 
     def _ended(self) -> list[Event]:
         ends: list[Event] = []
+        words: list[Event] = []
         for choice in sorted(self._ends):
             end = self._honest(self._ends[choice])
             if isinstance(end, Failed):
                 return [end]
+            words += self._explained(end)
             ends.append(end)
-        return [*ends, Completed()]
+        if not (self._shown or words) and self._unshown:
+            kinds = ", ".join(dict.fromkeys(self._unshown))
+            words = self._text(self._next, f"(This answer has nothing but: {kinds}.)")
+        return [*words, *ends, Completed()]
+
+    def _explained(self, end: Finished) -> list[Event]:
+        """The vendor's words on why it refused, for a client whose dialect has no place beside the end."""
+        if not self._client or self._dialect == self._client:
+            return []
+        self.losses += [_extras(name) for name in sorted(end.extras) if name not in _EXPLAINING]
+        why = explanation(end.extras) if end.reason in ("refusal", "blocked") else ""
+        if not why:
+            return []
+        self._next += 1
+        return self._text(self._next - 1, why, end.choice, Refusal(""))
 
     def _honest(self, end: Finished) -> Finished | Failed:
         """An end as it may be told: one that is not known is never told as a good one."""
@@ -111,6 +173,18 @@ class Settling:
         why = f"Its word is {word}." if word else "It gave none."
         self.losses.append(Loss("finish", "finish", f"How the vendor ended its answer is not known. {why}"))
         return end if end.detail is not None else msgspec.structs.replace(end, reason="stop")
+
+
+#: Members of an answer that tell nothing of what it says or cost.
+_BOOKKEEPING: Final = frozenset(
+    ("object", "service_tier", "system_fingerprint", "createTime", "modelStatus", "provider", "warnings")
+)
+#: Members beside an end that are given in words, where there are any.
+_EXPLAINING: Final = frozenset(("stop_details", "finishMessage"))
+
+
+def _extras(name: str) -> Loss:
+    return Loss("extras", name[:60], f"The client's dialect has no place for {name[:60]}.")
 
 
 def _failed(message: str, code: str) -> Failed:

@@ -218,7 +218,7 @@ class TranslateBridge:
         return opened(self._stream, self._shape)
 
     def _settling(self) -> Settling:
-        return Settling(one=self._one, unended=self._unended)
+        return Settling(one=self._one, unended=self._unended, client=self._client.name)
 
     def whole(self, body: bytes) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""

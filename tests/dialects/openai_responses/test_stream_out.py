@@ -326,7 +326,7 @@ def test_failure(begun):
     parser = DIALECT.stream_parser()
     failed = parser.feed(data)[-1]
     assert isinstance(failed, Failed)
-    assert failed.error.kind == "overloaded"
+    assert failed.error.kind == "internal"
 
 
 def test_error_event_alone():
