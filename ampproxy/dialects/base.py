@@ -207,6 +207,8 @@ class Passthrough:
     :param shown: what a request shows of what it is for.
     :param model_in_body: whether the request's body names the model.
     :param state: how requests and answers refer to what the vendor keeps.
+    :param overloaded: the HTTP status of an overloaded vendor. 529 is Anthropic's alone: clients of other
+        vendors do not know it, and do not try again.
     """
 
     events: EventStream | None = None
@@ -221,6 +223,7 @@ class Passthrough:
     shown: Callable[[Peek, bytes], Shown] = flat_shown
     model_in_body: bool = True
     state: VendorState = STATELESS
+    overloaded: int = 503
 
 
 class StreamParser(Protocol):

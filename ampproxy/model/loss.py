@@ -224,6 +224,11 @@ OF_ANSWER: Mapping[str, LossKind] = _table(
         "This reason for the end cannot be said exactly.",
     ),
     _row(
+        "finish",
+        "The vendor's word for the end of its answer is not known, or it gave none: a cut answer for the "
+        "client, or a whole one where its account is set so.",
+    ),
+    _row(
         "refusal",
         "A refusal becomes text.",
     ),

@@ -95,6 +95,11 @@ class Bridge(Protocol):
         ...
 
     @property
+    def failed(self) -> WireError | None:
+        """The error that the stream told of after it began, which the client has got as it came."""
+        ...
+
+    @property
     def answer_losses(self) -> tuple[Loss, ...]:
         """What of the answer so far the client's dialect could not say."""
         ...

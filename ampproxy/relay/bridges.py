@@ -171,7 +171,9 @@ class PassthroughBridge:
         strict: bool = False,
     ) -> None:
         self._dialect = dialect
-        self._shape = Shape(self._dialect, offer.upstream_model, origin, question.body)
+        self._shape = Shape(
+            self._dialect, offer.upstream_model, origin, question.body, unended=offer.account.unended
+        )
         self._question = question
         self._offer = offer
         self._filter: PassthroughFilter | WatchedFilter | None = None
@@ -193,7 +195,8 @@ class PassthroughBridge:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
         # No method of ours: it would be kept by what we keep, and so the question by itself.
         failure = partial(_failure_in, self._dialect)
-        self._filter = passing(self._dialect, self._rewriter(), failure=failure)
+        unended = self._offer.account.unended
+        self._filter = passing(self._dialect, self._rewriter(), failure=failure, unended=unended)
         return opened(self._filter, self._shape)
 
     def whole(self, body: bytes) -> bytes:
@@ -230,6 +233,11 @@ class PassthroughBridge:
     def usage(self) -> Usage | None:
         """See :meth:`ampproxy.relay.bridge.Bridge.usage`."""
         return self._usage if self._filter is None else self._filter.usage or self._shape.usage
+
+    @property
+    def failed(self) -> WireError | None:
+        """See :attr:`ampproxy.relay.bridge.Bridge.failed`."""
+        return None if self._filter is None else self._filter.failed
 
     def _rewriter(self) -> AnswerRewriter | None:
         question, offer = self._question, self._offer

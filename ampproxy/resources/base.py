@@ -136,10 +136,13 @@ class GatewayResource(Resource):
                     # It has come through everything that holds the request and its body.
                     bare(error)
             else:
-                if detached is None:
-                    self.generation.end(record, Outcome.COMPLETED)
-                else:
+                if detached is not None:
                     runtime.running.go_on(detached)
+                elif record.stream_error is not None:
+                    record.code = record.stream_error.code or record.stream_error.kind
+                    self.generation.end(record, Outcome.BROKEN_OFF, record.stream_error.message)
+                else:
+                    self.generation.end(record, Outcome.COMPLETED)
         except Exception:
             runtime.log.failure("Unhandled error while ending an exchange", request=record.request)
         finally:
@@ -169,6 +172,7 @@ class GatewayResource(Resource):
             outcome = Outcome.UPSTREAM_ERROR if error.fault == "upstream" else Outcome.REFUSED
             record.status = error.error.status
             self.send_error(request, error)
+            record.status = request.code
             record.bytes_out = request.sentLength
         self.generation.end(record, outcome, error.error.message)
 

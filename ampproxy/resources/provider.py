@@ -86,7 +86,14 @@ class ModelResource(GatewayResource):
             # A dialect that has a place for it tells which request it was.
             error = msgspec.structs.replace(refusal.error, request_id=request.request_id)
             body = self._dialect.error_body(error)
-        answer_error(request, refusal.error, body)
+        error = refusal.error
+        if error.status == _ANTHROPICS:
+            error = msgspec.structs.replace(error, status=self._dialect.passthrough.overloaded)
+        answer_error(request, error, body)
+
+
+#: The status by which Anthropic reports an overload.
+_ANTHROPICS = 529
 
 
 class ModelListResource(ModelResource):

@@ -100,6 +100,19 @@ def _is_answer(answer: Members) -> bool:
     return has_list(answer, "output", may_be_empty=True)
 
 
+#: Events that tell nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
+_HANDSHAKE = frozenset(
+    (
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.failed",
+        "keepalive",
+        "error",
+    )
+)
+
+
 class ResponsesMonitor(StreamMonitor):
     """Looks for the events that end an answer, and its usage."""
 
@@ -112,8 +125,9 @@ class ResponsesMonitor(StreamMonitor):
             response = inner(values, "response")
             self.learn(response.get("usage", NULL), response)
             self.close()
-        elif kind == "error":
-            self.close()
+        if kind in ("response.failed", "error"):
+            self.fail()
+        self.content = self.content or not (kind in _HANDSHAKE or kind.startswith("codex."))
         return bool(kind)
 
 
