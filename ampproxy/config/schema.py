@@ -87,6 +87,7 @@ class Account:
     :param excluded_models: lower-case wildcard patterns against the visible id.
     :param proxy_url: ``None``: the global one; ``direct``: none at all. It may hold a password and a
         header may be a credential, so ``repr`` shows neither.
+    :param profile: the host profile that holds for it; empty: its address's.
     :param weight: its share of the requests where ``routing.strategy`` is ``weighted-round-robin``.
     :param line: where it stands in the file.
     :param token: of a login, in place of ``api_key``.
@@ -107,6 +108,7 @@ class Account:
     aliases: tuple[ModelAlias, ...] = ()
     excluded_models: tuple[str, ...] = ()
     disable_cooling: bool = False
+    profile: str = ""
     weight: int = 1
     line: int = 0
     token: TokenSource | None = field(default=None, repr=False)

@@ -72,7 +72,7 @@ class BridgeMaker:
         passes = (
             spoken == question.endpoint.dialect and not question.facts.thinks and not question.route.suffix
         )
-        passes = passes and not may_differ(question, offer, self._families)
+        passes = passes and not may_differ(question, offer, self._dialects[spoken], self._families)
         return not passes and takes_long(question.body, REQUEST_OBJECTS)
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
@@ -161,7 +161,7 @@ class PassthroughBridge:
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
         passes = dialect.passthrough
-        if may_differ(question, offer, families):
+        if may_differ(question, offer, dialect, families):
             self.body, self.losses = adapted(question, offer, dialect, families, strict=strict)
         if question.facts.thinks and question.endpoint.operation in _PARSED:
             cleaned = question.endpoint.amp

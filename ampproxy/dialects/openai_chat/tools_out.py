@@ -70,7 +70,7 @@ class ToolWriter:
             elif tool.schema is not None:
                 function["parameters"] = tool.schema if self._rules.same else _object_schema(tool.schema)
             if tool.strict is not None and not tool.freeform:
-                function["strict"] = tool.strict
+                self._strict(tool.strict, path, function)
             body = {"type": "function", "function": function}
         if tool.cache is not None and self._rules.same:
             body["cache_control"] = tool.cache
@@ -81,6 +81,12 @@ class ToolWriter:
         elif tool.extras:
             self._losses("extras", path, f"Members of another dialect: {', '.join(sorted(tool.extras))}.")
         return body
+
+    def _strict(self, strict: bool, path: str, function: dict[str, Any]) -> None:
+        if self._rules.host.strict_tools:
+            function["strict"] = strict
+        elif strict:
+            self._losses("strict", path, "The server does not enforce a function's schema.")
 
     def _hosted(self, hosted: HostedTool, path: str, tools: list[Any], body: dict[str, Any]) -> None:
         if hosted.dialect == CHAT and self._rules.same:
