@@ -75,7 +75,7 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int
 @click.option(
     "--top",
     type=click.IntRange(min=1),
-    help="How many lines, the rest being one. [40 in a table, but for days; else all]",
+    help="Show the top N groups and fold the rest into one line. [40 in a table, but for days; else all]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of a table.")

@@ -300,7 +300,7 @@ def _keyed(group: Tree, keys: Entry, at: str, reading: Reading) -> Iterator[tupl
             reading.complain(
                 entry.line,
                 below(at, entry.key),
-                "is nothing that a group of keys may say: write it with each of its keys",
+                "is not allowed for a group of keys: write it with each key",
             )
     common = [
         replace(entry, shown=below(at, entry.key)) for entry in group if entry.key in ("base-url", *SHARED)

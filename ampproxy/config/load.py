@@ -150,7 +150,7 @@ def parse(
         settings = with_older_lists(_with_moved(in_old_layout(root, reading), reading), reading)
         config, _ = Place(settings, "", 1, reading).attempt(ROOT)
     elif root is not None or not reading.complaints:
-        reading.complain(1, "file", "holds no settings: expected keys and values, such as port: 8317")
+        reading.complain(1, "file", "contains no settings: expected keys and values, such as port: 8317")
     complaints, warnings = _in_order(reading.complaints), _in_order(reading.warnings)
     if complaints or config is None:
         raise ConfigError(complaints, warnings)

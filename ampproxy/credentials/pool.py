@@ -275,7 +275,7 @@ class Selection:
             "{account} is tried again for {model}{why}",
             account=entry.account.label,
             model=offer.upstream_model,
-            why=", early: every account for it rests" if self._early else " after its rest",
+            why=", early: every account for it is cooling down" if self._early else " after its cooldown",
         )
 
     def _release(self) -> bool:
@@ -288,8 +288,8 @@ class Selection:
     def _tell(self, entry: Entry, offer: Offer, rest: Rest, now: float, wall: float) -> None:
         verdict, seconds = rest.verdict, rest.until - now
         self._pool.log.warn(
-            "{account} {reason} for {model}{said}: it rests until {until} (for {span}),"
-            " failure {failures} in a row{hint}{remedy}",
+            "{account} {reason} for {model}{said}; cooling down until {until} ({span}), failure"
+            " {failures} in a row{hint}{remedy}",
             account=entry.account.label,
             model=offer.upstream_model,
             reason=verdict.reason,
@@ -298,6 +298,6 @@ class Selection:
             span=span(seconds),
             seconds=seconds,
             failures=rest.failures,
-            hint="" if verdict.hint is None else f"; its vendor says {span(verdict.hint)}",
+            hint="" if verdict.hint is None else f"; its vendor asks for {span(verdict.hint)}",
             remedy=f". To do: {verdict.remedy}" if verdict.remedy else "",
         )

@@ -181,7 +181,7 @@ class ExchangeMetrics:
         )
         yield _counted(
             "ampproxy_tokens",
-            "Tokens by class, as the vendors tell them; reasoning is a part of output.",
+            "Tokens by class, as vendors report them; reasoning is a part of output.",
             ("class", "kind", "model", "account"),
             spent,
         )

@@ -48,7 +48,9 @@ class StateCollector:
         yield from _credits(generation)
         yield from _configuration(generation)
         logged = CounterMetricFamily(
-            "ampproxy_log_events", "Events of the log from warnings on, told or held back.", labels=["level"]
+            "ampproxy_log_events",
+            "Log events of level warning and above, written or suppressed.",
+            labels=["level"],
         )
         for level in ("warn", "error", "critical"):
             logged.add_metric([level], self._logged.get(level, 0))
@@ -79,11 +81,13 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
     told = report(generation.config.accounts, generation.pool.state, generation.runtime.clock.seconds(), wall)
     logins = {status.label: status.state for status in runtime.login_statuses()}
     states = _gauge("ampproxy_account_state", "1 for the state that an account has.", "account", "state")
-    rests = _gauge("ampproxy_account_cooldowns", "What rests of an account: its models, or all.", "account")
-    seconds = _gauge(
-        "ampproxy_account_cooldown_seconds", "Until the last of an account's rests ends.", "account"
+    rests = _gauge(
+        "ampproxy_account_cooldowns", "What of an account is in cooldown: some models, or all.", "account"
     )
-    limit = _gauge("ampproxy_account_limit", "The vendor's limits, as it told last.", "account", "window")
+    seconds = _gauge(
+        "ampproxy_account_cooldown_seconds", "Until the last of an account's cooldowns ends.", "account"
+    )
+    limit = _gauge("ampproxy_account_limit", "The vendor's limits, as last reported.", "account", "window")
     left = _gauge("ampproxy_account_limit_remaining", "What is left of them.", "account", "window")
     for account in told.accounts:
         label, state = account.label, _state(account, logins)
@@ -97,7 +101,7 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
             if window.remaining is not None:
                 left.add_metric([label, window.name], window.remaining)
     begun = CounterMetricFamily(
-        "ampproxy_cooldowns", "Rests of accounts that have begun.", labels=["account", "why"]
+        "ampproxy_cooldowns", "Cooldowns of accounts that have begun.", labels=["account", "why"]
     )
     for (label, why), count in generation.pool.state.begun.items():
         begun.add_metric([label, why], count)

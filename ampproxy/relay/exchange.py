@@ -161,7 +161,7 @@ class Exchange:
             return False
         self._waited += wait
         runtime.log.info(
-            "No account serves {model} now; the request waits {seconds:.1f} s and tries again",
+            "All accounts for {model} are cooling down; retrying in {seconds:.1f} s",
             model=self._question.asked,
             seconds=wait,
         )

@@ -36,7 +36,7 @@ def strict_refusal(losses: Sequence[Loss], dialect: str) -> ExchangeError:
     lines = "; ".join(f"{loss.path}: {loss.why} ({loss.kind})" for loss in losses)
     return ClientFault.of(
         "invalid_request",
-        f"With translation: strict, this request cannot be said in {dialect}: {lines}",
+        f"translation: strict: this request cannot be expressed in {dialect}: {lines}",
         code="translation_loss",
         param=losses[0].path if losses else None,
     )

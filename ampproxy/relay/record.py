@@ -121,7 +121,7 @@ class ExchangeRecord:
         log.observer(event)
         if shown:
             log.debug(
-                "not said to {account}:\n{lines}",
+                "dropped in translation to {account}:\n{lines}",
                 request=self.request,
                 account=self.account,
                 lines="\n".join(listed(self.losses)),

@@ -55,7 +55,7 @@ class WrongMethod(ClientFault):
     """
 
     def __init__(self, method: bytes, allow: bytes, dialect: str) -> None:
-        message = f"{method.decode('ascii', 'backslashreplace')} is not allowed here, {allow.decode()} is."
+        message = f"{method.decode('ascii', 'backslashreplace')} is not allowed here; use {allow.decode()}."
         super().__init__(WireError("invalid_request", message, 405, "method_not_allowed"))
         self.allow = allow
         self.dialect = dialect

@@ -131,7 +131,9 @@ class BlockWriter:
         return None
 
     def _audio(self, part: Audio, role: str, at: str) -> list[Block]:
-        self._losses("audio", at, "Messages has no sound; its transcript stands in for it, if there is one.")
+        self._losses(
+            "audio", at, "Anthropic does not accept audio; replaced by its transcript, if there is one."
+        )
         return self.text(Text(part.transcript or ""), at)
 
     def _opaque(self, part: Opaque, role: str, at: str) -> list[Block]:

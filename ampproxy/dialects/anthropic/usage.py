@@ -111,8 +111,8 @@ _LONGEST_MEMBER: Final = 4096
 
 
 def merged(before: Members, now: Members) -> Members:
-    """Cumulative usage: what is told later overwrites, what is not told stays. Members beyond all
-    measure are left out.
+    """Cumulative usage: what is told later overwrites, what is not told stays. Members beyond
+    all measure are left out.
     """
     found = dict(before)
     for name, raw in without_nulls(now).items():
