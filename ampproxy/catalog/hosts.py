@@ -207,7 +207,8 @@ def _place(base_url: str) -> str:
         host, port = parts.hostname or "", parts.port
     except ValueError:
         return ""
-    return f"{host}:{port or ''}{parts.path.rstrip('/')}/".lower()
+    # The colons of IPv6 are no mark of a port.
+    return f"{host.replace(':', '.')}:{port or ''}{parts.path.rstrip('/')}/".lower()
 
 
 def _address(pattern: str) -> re.Pattern[str]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ampproxy.adapt.thinking import raised_limit
 from ampproxy.dialects.anthropic.request_in import read_thinking
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.common import NULL, Losses, loads
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json, Value
 from ampproxy.model.request import ChatRequest, Level, Thinking
-from ampproxy.model.thinking import budget_wanted, clamp_budget, level_wanted, nearest_level
+from ampproxy.model.thinking import budget_of, budget_wanted, clamp_budget, level_wanted, nearest_level
 
 #: Smallest budget that the vendor takes.
 MIN_BUDGET: Final = 1024
@@ -162,7 +163,8 @@ def _off(wish: Thinking, target: Target, tokens: int, losses: Losses) -> Plan:
         return Plan({"type": "between_tools"}, None, tokens)
     losses("thinking", "thinking", "This model cannot be kept from thinking.")
     if _takes_levels(target):
-        return Plan(None, nearest_level("low", target.levels), tokens, on=True)
+        least = nearest_level("low", target.levels)
+        return Plan(None, least, raised_limit(tokens, budget_of(least), target, losses), on=True)
     return _budget(Thinking("budget", MIN_BUDGET, show=wish.show), target, tokens, losses)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ampproxy.adapt.thinking import settle_amount
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads
 from ampproxy.dialects.freeform import SCHEMA
@@ -180,8 +181,9 @@ def _calling(choice: ToolChoice, declared: set[str], names: Names, losses: Losse
 def _generation_config(
     request: ChatRequest, target: Target, losses: Losses, found: dict[str, Any]
 ) -> dict[str, Any]:
+    request = settle_amount(request, target, losses, trusted=request.dialect == GEMINI)
     config = _sampling(request, target, losses)
-    if thinking := thinking_config(request, target, losses):
+    if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking
     config |= _output(request, target, losses)
     if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):

@@ -60,7 +60,8 @@ class Rules:
     :ivar thought: the member that takes its own thinking back; empty: it is not given back.
 
     :ivar openai: it is one of OpenAI's own models, so that members other servers do not know may be
-        used: ``max_completion_tokens``, ``allowed_tools``, custom tools, ``metadata``.
+        used: ``max_completion_tokens``, ``metadata``.
+    :ivar custom_tools: it takes custom tools, and a choice of several among the tools.
     :ivar same: the client spoke this dialect itself, so that it knows what its server takes.
     :ivar names: tool names as sent.
     """
@@ -71,7 +72,7 @@ class Rules:
         self.searches = self.openai and _known(target, "searches")
         self.host = target.host
         self.thought = _thought(target, same=self.same)
-        self.custom_tools = self.openai or self.same
+        self.custom_tools = self.openai or (self.same and not target.host.known)
         self.names = Names(NAME_ILLEGAL, NAME_LIMIT, (tool.name for tool in request.tools))
 
 
