@@ -6,7 +6,7 @@ import msgspec
 
 from ampproxy.adapt.target import Target
 from ampproxy.model.loss import Losses
-from ampproxy.model.parts import Part, Text
+from ampproxy.model.parts import Part, Reasoning, Text
 from ampproxy.model.request import ChatRequest, Turn
 
 _WHY = "A system text inside the conversation became the user's, marked as a reminder."
@@ -55,3 +55,25 @@ def _neighbour(turns: list[Turn], number: int, step: int) -> int | None:
     while 0 <= number < len(turns) and turns[number].role == "system":
         number += step
     return number if 0 <= number < len(turns) and turns[number].role == "user" else None
+
+
+def drop_remembered(request: ChatRequest, losses: Losses) -> ChatRequest:
+    """No thinking that is there by its id alone: its vendor remembers it, and no other knows it."""
+    turns = tuple(_without_remembered(turn, f"turns[{n}]", losses) for n, turn in enumerate(request.turns))
+    if all(new is old for new, old in zip(turns, request.turns, strict=True)):
+        return request
+    return msgspec.structs.replace(request, turns=turns)
+
+
+def _without_remembered(turn: Turn, path: str, losses: Losses) -> Turn:
+    kept = tuple(part for part in turn.parts if not _is_remembered(part))
+    if len(kept) == len(turn.parts):
+        return turn
+    losses("orphan_reasoning", path, "Thinking that its vendor keeps by its id was left out.")
+    return msgspec.structs.replace(turn, parts=kept)
+
+
+def _is_remembered(part: Part) -> bool:
+    if not isinstance(part, Reasoning) or part.text or part.sealed is None:
+        return False
+    return bool(part.sealed.item) and not part.sealed.value

@@ -115,7 +115,8 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     ),
     _row(
         "unsigned_thinking reasoning trailing_thinking orphan_reasoning",
-        "Thinking without its proof, that nothing followed, or for a model that takes none back is left out.",
+        "Thinking without its proof or without the text that is proved, that nothing followed, that its "
+        "vendor keeps by its id, or for a model that takes none back is left out.",
     ),
     _row(
         "thinking",

@@ -9,8 +9,11 @@ import msgspec
 import pytest
 
 from ampproxy.adapt.target import Target
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.proof import Place, seal
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.targets import target_at
+from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.parts import Sealed, ToolCall
 from ampproxy.model.request import ChatRequest, Turn
@@ -335,3 +338,117 @@ def test_nothing_changes_without_a_server() -> None:
     """A target by itself has a server that takes all of the dialect."""
     assert Target("m").host.known is False
     assert Target("m").host.takes("anything")
+
+
+def items(*between: dict[str, Any]) -> ChatRequest:
+    """A tool loop of Responses with an item before its call."""
+    body = {
+        "model": "m",
+        "store": False,
+        "reasoning": {"effort": "high", "summary": "auto"},
+        "tools": [{"type": "function", "name": "read_file", "parameters": SCHEMA}],
+        "input": [
+            HI,
+            *between,
+            {"type": "function_call", "call_id": "toolu_1", "name": "read_file", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "toolu_1", "output": "text"},
+        ],
+    }
+    dialect = DIALECTS[RESPONSES]
+    return dialect.for_others(dialect.parse_request(json.dumps(body).encode()))
+
+
+def reasoning(place: Place, *texts: str) -> dict[str, Any]:
+    """Anthropic's thinking, as a client of Responses gives it back."""
+    summary = [{"type": "summary_text", "text": text} for text in texts]
+    proof = seal(RESPONSES, Sealed(ANTHROPIC, "c2ln"), place)
+    return {"type": "reasoning", "summary": summary, "encrypted_content": proof, "id": "rs_1"}
+
+
+@pytest.mark.parametrize(
+    ("item", "found", "lost"),
+    [
+        (reasoning("reasoning"), None, "unsigned_thinking"),
+        (reasoning("reasoning", "I think."), "thinking", None),
+        (reasoning("bare"), "redacted_thinking", None),
+        ({"type": "item_reference", "id": "rs_000000000000000000000002"}, None, "orphan_reasoning"),
+    ],
+    ids=["text-dropped", "with-its-text", "redacted", "reference"],
+)
+def test_a_signature_goes_back_with_its_text_or_not_at_all(
+    item: Any, found: str | None, lost: str | None
+) -> None:
+    """Anthropic refuses a signature in the place of redacted thinking; a client may have kept it alone."""
+    rendered = said_to(items(item), DIALECTS[ANTHROPIC], "claude-sonnet-4-6", None)
+    said = json.loads(rendered.body)["messages"][1]["content"]
+    assert [block["type"] for block in said] == [*([found] if found else []), "tool_use"]
+    about = {"unsigned_thinking", "orphan_reasoning", "foreign_proof"}
+    assert {loss.kind for loss in rendered.losses} & about == ({lost} if lost else set())
+
+
+@pytest.mark.parametrize("dialect", [CHAT, GEMINI])
+def test_a_reference_to_stored_thinking_is_a_loss(dialect: str) -> None:
+    """Nothing of the conversation's words is missing."""
+    request = items({"type": "item_reference", "id": "rs_1"})
+    rendered = said_to(request, DIALECTS[dialect], "m", None)
+    assert "orphan_reasoning" in {loss.kind for loss in rendered.losses}
+    assert b"rs_1" not in rendered.body
+
+
+def test_a_reference_to_stored_words_is_refused_with_the_way_out() -> None:
+    """An answer without them would be none."""
+    with pytest.raises(ClientFault, match=r"store: false.*\.chat"):
+        items({"type": "item_reference", "id": "msg_1"})
+
+
+STREAMED = [
+    {"type": "message_start", "message": {"id": "m", "type": "message", "role": "assistant", "content": [],
+     "model": "c", "usage": {"input_tokens": 1, "output_tokens": 1}}},
+    {"type": "content_block_start", "index": 0,
+     "content_block": {"type": "redacted_thinking", "data": "Emw="}},
+    {"type": "content_block_stop", "index": 0},
+    {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": "hi"}},
+    {"type": "content_block_stop", "index": 1},
+    {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 2}},
+    {"type": "message_stop"},
+]  # fmt: skip
+WHOLE = {
+    **STREAMED[0]["message"],
+    "content": [STREAMED[1]["content_block"], {"type": "text", "text": "hi"}],
+    "stop_reason": "end_turn",
+}
+CONTEXT = AnswerContext("m", 0, lambda prefix: prefix + "1")
+
+
+def kept_of_stream(dialect: str) -> list[Any]:
+    """The messages, items or contents that a client keeps of a stream."""
+    renderer = DIALECTS[dialect].stream_renderer(CONTEXT)
+    data = b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in STREAMED)
+    text = renderer.feed(DIALECTS[ANTHROPIC].stream_parser().feed(data)).decode()
+    events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
+    if dialect == RESPONSES:
+        return [event["item"] for event in events if event["type"] == "response.output_item.done"]
+    parts = [part for event in events for part in event["candidates"][0].get("content", {}).get("parts", ())]
+    return [{"role": "model", "parts": parts}]
+
+
+def kept_of_answer(dialect: str) -> list[Any]:
+    """Likewise of a whole answer."""
+    response = DIALECTS[ANTHROPIC].parse_response(json.dumps(WHOLE).encode())
+    answer = json.loads(DIALECTS[dialect].render_response(response, CONTEXT))
+    return answer["output"] if dialect == RESPONSES else [answer["candidates"][0]["content"]]
+
+
+@pytest.mark.parametrize("kept", [kept_of_stream, kept_of_answer], ids=["stream", "whole"])
+@pytest.mark.parametrize("dialect", [RESPONSES, GEMINI])
+def test_redacted_thinking_comes_back_as_such(kept: Any, dialect: str) -> None:
+    """What Anthropic answered without a text goes through a client of another dialect and back."""
+    body = (
+        {"model": "m", "input": [HI, *kept(dialect), HI]}
+        if dialect == RESPONSES
+        else {"contents": [{"role": "user", "parts": [{"text": "hi"}]}, *kept(dialect)]}
+    )
+    request = DIALECTS[dialect].parse_request(json.dumps(body).encode(), model="m", stream=False)
+    rendered = said_to(request, DIALECTS[ANTHROPIC], "claude-sonnet-4-6", None)
+    said = json.loads(rendered.body)["messages"][1]["content"]
+    assert said == [{"type": "redacted_thinking", "data": "Emw="}, {"type": "text", "text": "hi"}]

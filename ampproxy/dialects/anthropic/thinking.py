@@ -80,7 +80,7 @@ def _wished(request: ChatRequest, wish: Thinking, target: Target, tokens: int, l
     if said is not None:
         return _in_own_words(said, wish, tokens)
     if wish.mode == "off":
-        return _off(wish, target, tokens, losses)
+        return _off(wish, target, tokens, losses, own=_is_own(request))
     said_by = _level if _takes_levels(target) else _budget
     return said_by(wish, target, tokens, losses)
 
@@ -155,7 +155,7 @@ def _in_own_words(said: Json, wish: Thinking, tokens: int) -> Plan:
     return Plan(None if alone else said, wish.level, tokens, wish.mode != "off" and not alone)
 
 
-def _off(wish: Thinking, target: Target, tokens: int, losses: Losses) -> Plan:
+def _off(wish: Thinking, target: Target, tokens: int, losses: Losses, *, own: bool) -> Plan:
     if target.can_disable:
         return Plan({"type": "disabled"}, None, tokens)
     if target.between_tools:
@@ -164,7 +164,9 @@ def _off(wish: Thinking, target: Target, tokens: int, losses: Losses) -> Plan:
     losses("thinking", "thinking", "This model cannot be kept from thinking.")
     if _takes_levels(target):
         least = nearest_level("low", target.levels)
-        return Plan(None, least, raised_limit(tokens, budget_of(least), target, losses), on=True)
+        # A client of this dialect knows that its limit counts the thinking.
+        room = tokens if own else raised_limit(tokens, budget_of(least), target, losses)
+        return Plan(None, least, room, on=True)
     return _budget(Thinking("budget", MIN_BUDGET, show=wish.show), target, tokens, losses)
 
 

@@ -78,7 +78,8 @@ def _new_names(target: Target) -> tuple[bytes, ...]:
 
 
 def _of_host(host: Host) -> Iterator[bytes]:
-    yield from (b'"%b"' % name.encode() for name in _REFUSED if name in host.renames or not host.takes(name))
+    # With the colon: a value may be the same word, as the role ``user`` is.
+    yield from (b'"%b":' % name.encode() for name in _REFUSED if name in host.renames or not host.takes(name))
     if host.efforts is not None or host.switch != "effort" or not host.asks_unknown:
         yield _EFFORT
     if host.call_ids != "any" or host.needs_thought or host.call_proofs:
