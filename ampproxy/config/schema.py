@@ -88,6 +88,7 @@ class Account:
     :param proxy_url: ``None``: the global one; ``direct``: none at all. It may hold a password and a
         header may be a credential, so ``repr`` shows neither.
     :param unended: whether its streams are whole though they give no finish reason.
+    :param profile: the host profile that holds for it; empty: its address's.
     :param weight: its share of the requests where ``routing.strategy`` is ``weighted-round-robin``.
     :param learning: whether what it refuses is learned, where ``learning`` says so.
     :param line: where it stands in the file.
@@ -111,6 +112,7 @@ class Account:
     disable_cooling: bool = False
     learning: bool = True
     unended: bool = False
+    profile: str = ""
     weight: int = 1
     line: int = 0
     token: TokenSource | None = field(default=None, repr=False)

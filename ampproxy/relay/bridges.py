@@ -91,7 +91,7 @@ class BridgeMaker:
         passes = (
             spoken == question.endpoint.dialect and not question.facts.thinks and not question.route.suffix
         )
-        passes = passes and not may_differ(question, offer, self._families)
+        passes = passes and not may_differ(question, offer, self._dialects[spoken], self._families)
         if passes and self._learner:
             passes = not self._learner.knows(question, offer, spoken)
         return not passes and takes_long(question.body, REQUEST_OBJECTS)
@@ -182,7 +182,7 @@ class PassthroughBridge:
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
         passes = dialect.passthrough
-        if may_differ(question, offer, families):
+        if may_differ(question, offer, dialect, families):
             self.body, self.losses = adapted(question, offer, dialect, families, strict=strict)
         if question.facts.thinks and question.endpoint.operation in _PARSED:
             cleaned = question.endpoint.amp

@@ -14,6 +14,7 @@ from typing import Any
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import Passthrough
 from ampproxy.dialects.common import bad_request, items, members
+from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.rules import is_openai
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, is_answer
@@ -82,6 +83,8 @@ PASSTHROUGH = Passthrough(
     usage=answer_usage,
     is_answer=is_answer,
     traces=(_MEMBER,),
+    may_not_fit=may_not_fit,
+    is_renamed=is_renamed,
     own=_own,
     rules=ChatRules,
     declared=partial(declared, _names),
