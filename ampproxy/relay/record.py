@@ -55,7 +55,7 @@ class ExchangeRecord:
     :param code: of an exchange that failed, the error's code, or its kind.
     :param failed: the names of the accounts that failed, one for each attempt.
     :param bytes_in: what a client sent through a tunnel; of other exchanges only the answer is counted.
-    :param stream_error: the error that ended the answer's stream, which the client got as its vendor wrote it.
+    :param stream_error: the error that ended the answer's stream, which the client got as it was.
     :param losses: what a translation could not say of the question and of the answer.
     :param show_losses: tell of them in the text of the log too, not in its fields alone.
     """
