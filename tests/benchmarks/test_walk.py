@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks.walk import walk
 
-#: Vendor's dialect -> calls and modules until the request leaves, calls in all, calls for an event: as they are,
-#: and a tenth more for what is added. An event's are exact.
+#: Vendor's dialect -> calls and modules until the request leaves, calls in all, calls for an event: as they
+#: are, and a tenth more for what is added. An event's are exact.
 MOST = {
     "anthropic": (130, 35, 520, 6),
     "openai-chat": (405, 53, 1010, 16),
@@ -19,7 +19,7 @@ MOST = {
     ("model", "dialect"), [("m", "anthropic"), ("c", "openai-chat"), ("g", "gemini")], ids=lambda text: text
 )
 def test_an_exchange(model: str, dialect: str) -> None:
-    """An exchange takes no more calls than it did, and enters no more modules; so does an event of its stream,
+    """It takes no more calls than it did, and enters no more modules; an event of its stream takes no more,
     the turn of the reactor included.
     """
     before, modules, whole, event = MOST[dialect]
