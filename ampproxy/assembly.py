@@ -17,7 +17,9 @@ from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy.config.schema import Config
+from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import kept_salt
+from ampproxy.credentials.pins import Pins
 from ampproxy.credits.allowance import Allowance
 from ampproxy.generation import Generation, InForce
 from ampproxy.ledger import NAME
@@ -26,6 +28,7 @@ from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
+from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache
 from ampproxy.relay.record import Observer
 from ampproxy.relay.unknown import RouteMemory
@@ -178,7 +181,7 @@ def _runtime(
     ledger: Recorder | None,
     log: Logger,
 ) -> Runtime:
-    state = outside.state
+    state, in_thread = outside.state, _in_thread(outside.reactor)
     return Runtime(
         clock=outside.reactor,
         client=client,
@@ -194,9 +197,12 @@ def _runtime(
         observers=(*hearers.exchanges, *(() if ledger is None else (ledger.observe,))),
         state=state,
         names_salt=_names_salt(state, log),
-        workers=Workers(_in_thread(outside.reactor)),
+        lessons=Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
+        pins=Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
+        workers=Workers(in_thread),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
+        knowledge=Knowledge(NewerData(outside.cache), discovery.declared),
     )
 
 

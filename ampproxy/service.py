@@ -449,6 +449,8 @@ class GatewayService(Service):
         await self.current.runtime.client.close()
         self._runtime.allowance.close()
         self._runtime.unknown_routes.close()
+        self._runtime.lessons.close()
+        self._runtime.pins.close()
         if self._ledger is not None:
             await self._ledger.stop()
         self.lifecycle.to(Phase.STOPPED)

@@ -23,8 +23,9 @@ from ampproxy.credentials.names import account_name
 from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.file import DAY, open_to_read
 from ampproxy.ledger.prices import SHIPPED, PriceBook, read_prices
+from ampproxy.ledger.published import Published
 from ampproxy.ledger.query import BY_THREAD, Reading, Span, read
-from ampproxy.ledger.report import DIMENSIONS, Report, day_name, report, sameness, shortened
+from ampproxy.ledger.report import DIMENSIONS, Report, changing, day_name, report, sameness, shortened
 from ampproxy.ledger.text import remarks, table, to_csv, to_json
 from ampproxy.wire.words import local_time
 
@@ -110,7 +111,8 @@ def command(
     try:
         prices = price_book(with_logins(config))
         with closing(open_to_read(path)) as connection:
-            reading = read(connection, span, DIMENSIONS[by].read, sameness(by, prices))
+            read_by = DIMENSIONS[by].read
+            reading = read(connection, span, read_by, sameness(by, prices), changing(prices))
     except LedgerError as error:
         off = "" if config.ledger.enable else " (ledger: false)"
         raise click.ClickException(f"{error}{off} ({place.whose.rstrip('.')})") from None
@@ -142,7 +144,8 @@ def price_book(config: Config) -> PriceBook:
     own = None if config.ledger.prices is None else read_prices(config.ledger.prices)
     flat = [account.label for account in config.accounts if _is_flat(account.kind, account.base_url)]
     labels = {account_name(account): account.label for account in config.accounts}
-    return PriceBook(own, read_prices(SHIPPED), flat, labels)
+    urls = {account_name(account): account.base_url for account in config.accounts}
+    return PriceBook(own, read_prices(SHIPPED), flat, labels, urls, Published())
 
 
 def _is_flat(kind: str, base_url: str) -> bool:
@@ -183,7 +186,8 @@ def _show(found: Report, remarked: list[str], span: Span, prices: PriceBook, top
     sentences = [*remarks(found, prices.amp_factor), *remarked]
     if found.groups:
         own = f", after {len(prices.own.models)} of your own" if prices.own else ""
-        sentences.append(f"Prices: the shipped table of {prices.shipped.as_of}{own}.")
+        release = "" if prices.published is None else f"genai-prices {prices.published.version}, then "
+        sentences.append(f"Prices: {release}the shipped table of {prices.shipped.as_of}{own}.")
     for sentence in sentences:
         click.echo("\n" + click.wrap_text(sentence, width=min(shutil.get_terminal_size().columns, 100)))
 

@@ -131,6 +131,13 @@ _COMMON = (
         "Never put this account into cooldown.",
         "false",
     ),
+    Setting(
+        "learning",
+        "learning",
+        readers.FLAG,
+        "Learn what this account refuses, where the section `learning` says so.",
+        "true",
+    ),
     Setting("disabled", "disabled", readers.FLAG, "Leave the entry out without removing it.", "false"),
 )
 

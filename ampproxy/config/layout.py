@@ -94,6 +94,7 @@ SHARED = (
     "models",
     "excluded-models",
     "disable-cooling",
+    "learning",
     "request-retry",
     "request-scoped-errors",
 )

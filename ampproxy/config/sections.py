@@ -12,6 +12,7 @@ from ampproxy.config.ampcode import AMPCODE
 from ampproxy.config.catalog import CATALOG
 from ampproxy.config.document import Mapping, Scalar
 from ampproxy.config.folders import default_state_dir
+from ampproxy.config.learning import LEARNING, PINS
 from ampproxy.config.ledger import LEDGER
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
@@ -173,6 +174,7 @@ _ROUTING = Section(
             "The longest cooldown of an account, whatever its vendor asks for.",
             "30m",
         ),
+        *PINS,
     ),
     {"session-affinity-subagents": "each conversation is kept on an account of its own"},
 )
@@ -474,6 +476,7 @@ ROOT = Section(
         Setting("oauth", "oauth", OAUTH, "How logins are made and used."),
         Setting("oauth-model-alias", "aliases", ALIASES, "Other names of models that logins serve."),
         Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that no login serves."),
+        Setting("learning", "learning", LEARNING, "What accounts teach by refusing a member of a request."),
         Setting("ledger", "ledger", LEDGER, "What is kept of each exchange, for `ampproxy usage`."),
         Setting("limits", "limits", _LIMITS, "What a client may send, and how long it may take."),
         Setting("timeouts", "timeouts", _TIMEOUTS, "How long an upstream may take."),

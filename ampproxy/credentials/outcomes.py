@@ -139,11 +139,16 @@ _NOT_FOR_THIS_ACCOUNT = _words(
 _NOT_PERSISTED = _words(
     r"store.{0,20}\bfalse\b", r"not persisted", r"previous_response", r"previous response", r"item with id"
 )
-_THING = "(?:file|item|container|vector store|conversation|response|prompt|skill|cached ?content)"
+_THING = (
+    "(?:file|item|container|vector[ _]store|conversation|response|prompt|skill|cached ?content|thread|batch"
+    "|upload)"
+)
 #: A file or the like that a request names is the client's to have; which account has it, nobody knows.
 _THING_OF_THE_CLIENT = _words(
     rf"\b(?:no such|unknown|access the) {_THING}\b",
     rf"\b{_THING}\b[^.]{{0,80}}\bnot (?:be )?(?:found|exist)",
+    rf"\bno {_THING}s? (?:was |were )?(?:found|with)\b",
+    r"\b(?:thread|previous_response|conversation|container|vector_store|file)_not_found\b",
 )
 _NO_MONEY = _words(
     r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"

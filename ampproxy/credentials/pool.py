@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Routing
-from ampproxy.credentials.health import Binding, PoolState, Rest, SeenHeaders
+from ampproxy.credentials.health import Binding, Identity, PoolState, Rest, SeenHeaders
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import RESTS, Verdict
 from ampproxy.credentials.quota import HasHeader, tells_limits
@@ -83,6 +83,11 @@ class Pool:
         wheel = self._wheel(split_suffix(route.served)[0], call, route.offers, can)
         return wheel.count > 0 and wheel.closed_until(now) > now
 
+    def wheel(self, route: Route, call: str, can: Callable[[Offer], bool]) -> tuple[str, Wheel]:
+        """The model of a route by its bare name, and its accounts."""
+        model = split_suffix(route.served)[0]
+        return model, self._wheel(model, call, route.offers, can)
+
     def _wheel(self, model: str, call: str, offers: tuple[Offer, ...], can: Callable[[Offer], bool]) -> Wheel:
         found = self._wheels.get((model, call))
         if found is not None:
@@ -103,6 +108,7 @@ class Selection:
     """One request's way through accounts: ask for the next, and say how it did.
 
     :ivar count: how many accounts there are.
+    :ivar left: the account where the conversation was at home before this request went elsewhere.
     :ivar told: whether the log has been told of the last failure.
     """
 
@@ -120,6 +126,7 @@ class Selection:
         "_tried",
         "_wheel",
         "count",
+        "left",
         "told",
     )
 
@@ -135,6 +142,7 @@ class Selection:
         self._offer: Offer | None = None
         self._began = 0.0
         self._early = self.told = False
+        self.left: Identity | None = None
         self._held: list[Rest] = []
         self.count = wheel.count
 
@@ -156,7 +164,9 @@ class Selection:
         if self._key is not None:
             until = now + self._pool.routing.session_affinity_ttl
             binding = Binding(entry.identity, offer.upstream_model, until)
-            self._pool.state.bind(self._model, self._key, binding)
+            before = self._pool.state.bind(self._model, self._key, binding)
+            if before is not None and before.identity != entry.identity:
+                self.left = before.identity
         return offer
 
     def again(self) -> None:

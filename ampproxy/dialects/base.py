@@ -11,6 +11,7 @@ from ampproxy.dialects.edit import Exchange, ModelOnly
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.monitor import Members, StreamMonitor
 from ampproxy.dialects.shown import flat_shown
+from ampproxy.dialects.state import STATELESS, VendorState
 from ampproxy.dialects.tool_names import ToolNames, no_names
 from ampproxy.model.base import Value
 from ampproxy.model.events import ChatResponse, Event, Usage, WireError
@@ -205,6 +206,7 @@ class Passthrough:
     :param declared: reads the names of the tools that a request declares or chooses.
     :param shown: what a request shows of what it is for.
     :param model_in_body: whether the request's body names the model.
+    :param state: how requests and answers refer to what the vendor keeps.
     """
 
     events: EventStream | None = None
@@ -218,6 +220,7 @@ class Passthrough:
     declared: Callable[[bytes], ToolNames] = no_names
     shown: Callable[[Peek, bytes], Shown] = flat_shown
     model_in_body: bool = True
+    state: VendorState = STATELESS
 
 
 class StreamParser(Protocol):

@@ -92,6 +92,15 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         hint=True,
     ),
     _row(
+        "renamed",
+        "A member is sent under the name that the account's vendor asked for.",
+        hint=True,
+    ),
+    _row(
+        "refused_member refused_value",
+        "What the account refused for this model: left out, or moved to what it takes.",
+    ),
+    _row(
         "foreign_proof",
         "Thinking, or the proof on a part, that another vendor issued is left out.",
     ),

@@ -24,6 +24,7 @@ class Question(Value, frozen=True, kw_only=True):
     :param headers: the client's, credentials and all; a provider's allow-list picks from them.
     :param query: the client's query without client keys.
     :param facts: what was found in the body when it came.
+    :param refers: whether it may refer to something that a vendor keeps for one of several accounts.
     """
 
     endpoint: Endpoint
@@ -34,6 +35,7 @@ class Question(Value, frozen=True, kw_only=True):
     query: bytes
     route: Route
     facts: BodyFacts
+    refers: bool = False
 
     def listed(self, client: Dialect) -> bool:
         """Whether the stream is to be a JSON list that grows, as Gemini's clients get it that do not ask for

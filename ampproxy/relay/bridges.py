@@ -17,6 +17,7 @@ from ampproxy.providers import Provider
 from ampproxy.relay.adapt import adapted, may_differ
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.envelope import enveloped
+from ampproxy.relay.learning import Learner
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
 from ampproxy.relay.payload import apply, asked_by
 from ampproxy.relay.rewrite import AnswerRewriter
@@ -38,6 +39,7 @@ class BridgeMaker:
     :param strict: refuse what cannot be translated without loss.
     :param payload: the owner's rules over bodies.
     :param families: what is known of models; ``None``: the shipped table.
+    :param learner: knows what accounts have taught; ``None``: nothing is learned.
     :param dialects: those that there are.
     """
 
@@ -49,9 +51,11 @@ class BridgeMaker:
         strict: bool,
         payload: tuple[PayloadRule, ...] = (),
         families: Families | None = None,
+        learner: Learner | None = None,
         dialects: Mapping[str, Dialect] = DIALECTS,
     ) -> None:
         self._families = families
+        self._learner = learner
         self._dialects = dialects
         #: The accounts whose vendors put something around their dialect.
         self._packing = {
@@ -61,6 +65,10 @@ class BridgeMaker:
         self._origin = origin
         self._strict = strict
         self._payload = payload
+
+    def know(self, families: Families) -> None:
+        """From now on go by what is known now of models; what is under way keeps what it began with."""
+        self._families = families
 
     def can(self, endpoint: Endpoint, offer: Offer) -> bool:
         """Whether the offer's account has a call for what is asked at all."""
@@ -79,6 +87,8 @@ class BridgeMaker:
             spoken == question.endpoint.dialect and not question.facts.thinks and not question.route.suffix
         )
         passes = passes and not may_differ(question, offer, self._families)
+        if passes and self._learner:
+            passes = not self._learner.knows(question, offer, spoken)
         return not passes and takes_long(question.body, REQUEST_OBJECTS)
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
@@ -114,6 +124,8 @@ class BridgeMaker:
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
+        if self._learner:
+            self._learner.bend(bridge, question, offer, spoken)
         if offer.account.label not in self._packing:
             return bridge
         return enveloped(bridge, provider, question, offer, strict=self._strict)

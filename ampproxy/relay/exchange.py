@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from twisted.web.http_headers import Headers
 from ampproxy.config.schema import Account
 from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
+from ampproxy.dialects.refusals import STATUSES
 from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream, UpstreamFault, bare
 from ampproxy.model.events import WireError
 from ampproxy.model.loss import Loss
@@ -22,12 +23,13 @@ from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import ClientWatch
+from ampproxy.relay.learning import MOST_READ, REPEATED, Taught
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
-from ampproxy.relay.workers import ANSWER_OBJECTS, takes_long
+from ampproxy.relay.workers import ANSWER_OBJECTS, REQUEST_OBJECTS, takes_long
 from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
 from ampproxy.upstream.failures import died_unanswered, explain
@@ -47,15 +49,23 @@ class AccountError(UpstreamFault):
     :ivar body: the error as the client gets it.
     :ivar headers: those of the vendor's headers that it gets too.
     :ivar verdict: what the error means for the account.
+    :ivar raw: the beginning of the error as the vendor sent it.
     """
 
     def __init__(
-        self, error: WireError, *, verdict: Verdict, body: bytes, headers: Sequence[tuple[bytes, bytes]]
+        self,
+        error: WireError,
+        *,
+        verdict: Verdict,
+        body: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        raw: bytes = b"",
     ) -> None:
         super().__init__(error, retryable=verdict.goes_on)
         self.verdict = verdict
         self.body = body
         self.headers = headers
+        self.raw = raw
 
 
 class Exchange:
@@ -77,6 +87,9 @@ class Exchange:
         self._untold: list[tuple[str, WireError]] = []
         self._failure: ExchangeError | None = None
         self._waited = 0.0
+        self._sent = b""
+        self._offer: Offer | None = None
+        self._repeated = False
         self.lacks_call = False
 
     async def run(self, tries: Selection) -> None:
@@ -101,7 +114,7 @@ class Exchange:
         :raises ExchangeError: no other account could help.
         """
         try:
-            await self._ask(offer, tries)
+            await self._asked(offer, tries)
         except ExchangeError as error:
             if self._record.first_byte is not None or not _others_may_help(error):
                 self._keep(offer, error)
@@ -194,9 +207,48 @@ class Exchange:
         wait = None if wait is None else max(wait, 1.0)
         return exhausted(self._question.asked, self._attempts, resting, count=tries.count, wait=wait)
 
+    async def _asked(self, offer: Offer, tries: Selection) -> None:
+        """Ask this account; once more where its refusal tells what to leave out or to bend."""
+        try:
+            await self._ask(offer, tries)
+            return
+        except ExchangeError as refusal:
+            taught = await self._taught(refusal, offer)
+            if taught is None:
+                raise
+        await taught.repeated(partial(self._ask, offer, tries), self._record)
+
+    async def _taught(self, refusal: ExchangeError, offer: Offer) -> Taught | None:
+        """What a refusal teaches, once in an exchange and before the first byte; ``None``: nothing."""
+        learner, sent, self._sent = self._settings.learner, self._sent, b""
+        if self._repeated or self._record.first_byte is not None or not sent:
+            return None
+        if self._settings.pinning is not None and refusal.error.status in STATUSES:
+            refuses = partial(self._settings.pinning.refuses_proofs, refusal, self._question, offer, sent)
+            if refuses():
+                self._repeated = True
+                return REPEATED
+        if learner is None or not learner.may_learn(refusal, offer):
+            return None
+        found = await self._apart(partial(learner.look, refusal, sent), sent)
+        spoken = self._settings.providers[offer.account.label].speaks(self._question.endpoint)
+        taught = learner.learn(found, refusal, self._question, offer, spoken)
+        if taught is not None:
+            self._repeated = True
+            line = f"{offer.account.label}: {refusal.error.status} {refusal.error.message}"
+            self._record.attempts.append(line)
+        return taught
+
     async def _ask(self, offer: Offer, tries: Selection) -> None:
         bridge = await self._bridge(offer)
-        provider = self._settings.providers[offer.account.label]
+        provider, pinning = self._settings.providers[offer.account.label], self._settings.pinning
+        self._offer = offer
+        if pinning is not None and pinning.may_sort(self._question, offer, bridge.body, tries.left):
+            found = await self._apart(
+                partial(pinning.sort, self._question, offer, bridge.body, tries.left), bridge.body
+            )
+            pinning.take(found, bridge, tries.left)
+        self._sent = bridge.body
         self._record.account, self._record.account_name = offer.account.label, provider.name
         self._record.served = offer.upstream_model
         self._record.losses = bridge.losses
@@ -227,6 +279,18 @@ class Exchange:
             await self._stream(response, bridge, tries, origin)
         else:
             await self._whole(response, bridge, tries, origin)
+
+    async def _apart(self, work: Callable[[], Any], body: bytes) -> Any:
+        """What is done with a body, in a thread where it would take long."""
+        if takes_long(body, REQUEST_OBJECTS):
+            return await self._client_watch.wait_for(self._runtime.workers.run(work, len(body)))
+        return work()
+
+    def _succeeded(self, tries: Selection, beginning: bytes) -> None:
+        """The account serves: what its answer issues is its own."""
+        tries.succeeded()
+        if self._settings.pinning is not None and self._offer is not None:
+            self._settings.pinning.served(self._question, self._offer, beginning)
 
     async def _bridge(self, offer: Offer) -> Bridge:
         bridges, question = self._settings.bridges, self._question
@@ -296,15 +360,18 @@ class Exchange:
             verdict=verdict,
             body=bridge.error_body(error, body),
             headers=self._passed_on(response.headers),
+            raw=body[:MOST_READ],
         )
 
     async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         config, runtime, record = self._config, self._runtime, self._record
         stream_filter = bridge.filter()
+        if self._settings.pinning is not None and self._offer is not None:
+            stream_filter = self._settings.pinning.watched(stream_filter, self._question, self._offer)
 
         def on_first() -> None:
             record.first_byte = runtime.clock.seconds()
-            tries.succeeded()
+            self._succeeded(tries, relay.beginning)
 
         relay = StreamRelay(
             self._downstream,
@@ -353,7 +420,7 @@ class Exchange:
             raise self._placed(fault, origin, told) from None
         record.first_byte = runtime.clock.seconds()
         record.busy = record.first_byte - came
-        tries.succeeded()
+        self._succeeded(tries, told)
         record.usage = bridge.usage
         record.losses = (*bridge.losses, *lost)
         record.bytes_out = len(body)

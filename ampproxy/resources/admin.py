@@ -52,10 +52,14 @@ class UnknownRoutesResource(AdminResource):
         return self.generation.runtime.unknown_routes.routes()
 
 
-class ReloadResource(GatewayResource):
-    """``/ampproxy/reload``: reads the configuration anew and answers with how that went. From this machine
-    only, with a client key, and never from a web page, not even one of an allowed host.
+class OrderResource(GatewayResource):
+    """Something to be done. From this machine only, with a client key, and never from a web page, not even
+    one of an allowed host.
+
+    :cvar what: how refusals name it.
     """
+
+    what: ClassVar[str]
 
     def authorize(self, request: GatewayRequest) -> None:
         """Only ``POST`` of this very path, from this machine, with a key."""
@@ -69,7 +73,13 @@ class ReloadResource(GatewayResource):
             raise ClientFault.of("not_found", "There is nothing below it.")
         if request.method != b"POST":
             request.responseHeaders.setRawHeaders(b"Allow", [b"POST"])
-            raise ClientFault.of("invalid_request", "A reload is asked for by POST.", status=405)
+            raise ClientFault.of("invalid_request", f"{self.what} is asked for by POST.", status=405)
+
+
+class ReloadResource(OrderResource):
+    """``/ampproxy/reload``: reads the configuration anew and answers with how that went."""
+
+    what = "A reload"
 
     def render(self, request: GatewayRequest) -> Any:
         """Do it, and tell: 200, or 409 if the file is wrong and the configuration the one before."""

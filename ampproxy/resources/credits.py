@@ -98,7 +98,7 @@ async def let_through(generation: Generation, request: GatewayRequest, route: Ro
 
 def total(usage: Usage) -> int:
     """All tokens, in and out."""
-    return usage.input + usage.cache_read + usage.cache_write + usage.output
+    return usage.total
 
 
 async def spend(

@@ -22,6 +22,7 @@ from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
 from ampproxy.relay.forward import ClientWatch, pairs
 from ampproxy.relay.meter import AnswerMeter
+from ampproxy.relay.pinning import Missed, Pin
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, LONG_LOOK, REQUEST_OBJECTS, takes_long
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
@@ -75,7 +76,9 @@ class ModelResource(GatewayResource):
 
     def send_error(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Answer with an error in the dialect of the route."""
-        if isinstance(refusal, AccountError):
+        if isinstance(refusal, Missed) and refusal.body is not None:
+            body = refusal.body
+        elif isinstance(refusal, AccountError):
             for name, value in refusal.headers:
                 request.responseHeaders.setRawHeaders(name, [value])
             body = refusal.body
@@ -231,6 +234,7 @@ class GenerateResource(ModelResource):
     ) -> None:
         """Have one of a route's accounts answer."""
         endpoint, generation = self._endpoint, self.generation
+        pinning = generation.exchanges.pinning
         question = Question(
             endpoint=endpoint,
             body=body,
@@ -240,17 +244,22 @@ class GenerateResource(ModelResource):
             query=self._query(request) if request.query else b"",
             route=route,
             facts=facts,
+            refers=pinning is not None and pinning.may_refer(endpoint.dialect, route, body),
         )
-        key: Callable[[], str | None] = partial(session_key, request.requestHeaders, body)
-        if len(body) > HUGE and len(route.offers) > 1 and generation.config.routing.session_affinity:
-            key = await self._key_apart(request, key, len(body))
-        tries = generation.pool.select(
-            route,
-            key=key,
-            most=generation.config.max_retry_credentials,
-            call=self._call,
-            can=self._can,
-        )
+        pin = await self._pin(request, question) if question.refers else None
+        if pin is not None:
+            tries = pin.selection(generation.pool, route, self._call, self._can)
+        else:
+            key: Callable[[], str | None] = partial(session_key, request.requestHeaders, body)
+            if len(body) > HUGE and len(route.offers) > 1 and generation.config.routing.session_affinity:
+                key = await self._key_apart(request, key, len(body))
+            tries = generation.pool.select(
+                route,
+                key=key,
+                most=generation.config.max_retry_credentials,
+                call=self._call,
+                can=self._can,
+            )
         if not tries.count:
             if endpoint.operation is Operation.COUNT_TOKENS:
                 await self._estimate(request, question, record)
@@ -261,10 +270,24 @@ class GenerateResource(ModelResource):
         exchange = Exchange(question, request, record, generation.exchanges)
         try:
             await exchange.run(tries)
-        except ExchangeError:
+        except ExchangeError as failure:
+            if pin is not None:
+                pin.explain(failure)
             if endpoint.operation is not Operation.COUNT_TOKENS or not exchange.lacks_call:
                 raise
             await self._estimate(request, question, record)
+
+    async def _pin(self, request: GatewayRequest, question: Question) -> Pin | None:
+        """The account that keeps what a request refers to; ``None``: it may go to any.
+
+        :raises ExchangeError: nobody can serve it who has that.
+        """
+        pinning, body = self.generation.exchanges.pinning, question.body
+        if pinning is None or not pinning.knows(question):
+            return None
+        named = partial(pinning.named, question)
+        long = takes_long(body, REQUEST_OBJECTS)
+        return pinning.pin(question, await self._apart(request, named, len(body)) if long else named())
 
     async def _key_apart(
         self, request: GatewayRequest, key: Callable[[], str | None], size: int

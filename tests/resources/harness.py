@@ -17,6 +17,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from ampproxy.config.load import parse
+from ampproxy.credentials.lessons import Lessons
+from ampproxy.credentials.pins import Pins
 from ampproxy.credits.allowance import Allowance
 from ampproxy.generation import Generation
 from ampproxy.relay.clients import SeenClients
@@ -237,6 +239,10 @@ class World:
                 seen_clients=SeenClients(log),
                 unknown_routes=RouteMemory(state, self.clock, lambda: 1_700_000_000.0, log),
                 state=state,
+                lessons=Lessons(
+                    state, lambda: 1_700_000_000.0 + self.clock.seconds(), clock=self.clock, log=log
+                ),
+                pins=Pins(state, lambda: 1_700_000_000.0 + self.clock.seconds(), clock=self.clock, log=log),
                 allowance=allowance or Allowance(None, lambda: "2026-11-29"),
             ),
         )
