@@ -6,15 +6,18 @@ A reload builds a new one and swaps it in; what is under way keeps the one it be
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ampproxy.amp.site import Site
+from ampproxy.catalog.families import NOTHING
 from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.schema import Config
 from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.secrets import secrets_of
+from ampproxy.dialects.base import ModelInfo
 from ampproxy.providers import PROVIDERS, Provider
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.learning import Learner
@@ -114,6 +117,21 @@ class Generation:
         known = self.runtime.known_models(self.config.accounts)
         gone = self.families.gone(day_of(self.runtime.wall()))
         self.router = Router(self.config, Catalog(self.config, known, gone))
+        self._listed: tuple[date, tuple[ModelInfo, ...]] | None = None
+
+    def listed(self) -> tuple[ModelInfo, ...]:
+        """The models as lists show them now. They are put together once a day, and after each change."""
+        today = day_of(self.runtime.wall())
+        if self._listed is None or self._listed[0] != today:
+            models = self.router.catalog.models()
+            self._listed = today, tuple(self.info(model.id, model.owned_by) for model in models)
+        return self._listed[1]
+
+    def info(self, id: str, owned_by: str) -> ModelInfo:
+        """A model as lists show it: what is known of the one that would serve."""
+        offers = self.router.catalog.find(id)
+        family = self.families.find(offers[0].upstream_model) if offers else NOTHING
+        return ModelInfo.of(id, owned_by, family, day_of(self.runtime.wall()))
 
 
 def _memories(

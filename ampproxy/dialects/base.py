@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from ampproxy.adapt.target import Target as Target
-from ampproxy.catalog.families import Families
+from ampproxy.catalog.families import NOTHING, Families, Family
 from ampproxy.dialects.edit import Exchange, ModelOnly
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.monitor import Members, StreamMonitor
@@ -21,14 +22,43 @@ from ampproxy.model.request import ChatRequest
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
 
+Lifecycle: TypeAlias = Literal["active", "deprecated", "retired"]
+
 
 class ModelInfo(Value, frozen=True):
-    """A model as a list shows it. ``created`` in seconds since the epoch."""
+    """A model as a list shows it. ``created`` in seconds since the epoch.
+
+    :param family: what is known of the model that serves.
+    :param lifecycle: in the words of Anthropic's Models API.
+    """
 
     id: str
     owned_by: str
     created: int = 0
     display_name: str | None = None
+    family: Family = NOTHING
+    lifecycle: Lifecycle = "active"
+
+    @classmethod
+    def of(cls, id: str, owned_by: str, family: Family, today: datetime.date) -> ModelInfo:
+        """A model of which that is known."""
+        released = family.released
+        created = 0 if released is None else int(at_midnight(released).timestamp())
+        stage: Lifecycle = "deprecated" if family.deprecated else "active"
+        if family.gone(today):
+            stage = "retired"
+        return cls(id, owned_by, created, family.title or None, family, stage)
+
+    @property
+    def thinks(self) -> bool | None:
+        """Whether it reasons before it answers; ``None``: not known."""
+        family = self.family
+        return family.thinks if family.thinking is None else family.thinking != "none" or family.thinks
+
+
+def at_midnight(day: datetime.date) -> datetime.datetime:
+    """The beginning of a day, UTC."""
+    return datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.timezone.utc)
 
 
 class Rendered(Value, frozen=True):

@@ -108,7 +108,7 @@ class ModelListResource(ModelResource):
         return self.run(request, record, self._list(request, record))
 
     async def _list(self, request: GatewayRequest, record: ExchangeRecord) -> None:
-        models = [ModelInfo(model.id, model.owned_by) for model in self.generation.router.catalog.models()]
+        models = self.generation.listed()
         wanted = self._endpoint.model
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [b"local"])
         if self._endpoint.operation is Operation.LIST_MODELS:
@@ -125,7 +125,7 @@ class ModelListResource(ModelResource):
             if model.id == wanted:
                 return model
         if self.generation.router.catalog.find(wanted):
-            return ModelInfo(wanted, "ampproxy")
+            return self.generation.info(wanted, "ampproxy")
         raise refusal_of(self.generation.router.route(wanted, amp=False))
 
 
