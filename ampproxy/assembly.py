@@ -21,7 +21,7 @@ from ampproxy.config.schema import Config
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credits.allowance import Allowance
 from ampproxy.generation import Generation, InForce
-from ampproxy.ledger import NAME
+from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.recorder import Recorder, Writes
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
@@ -33,8 +33,11 @@ from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch
 from ampproxy.runtime import Runtime
+from ampproxy.server.limiter import Limiter
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import Reports
+from ampproxy.tenants.costs import Costs, NoCosts
+from ampproxy.tenants.store import Counts
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import check_proxies
 from ampproxy.wire.redact import Redactor, Secret
@@ -195,6 +198,8 @@ def _runtime(
         state=state,
         names_salt=_names_salt(state, log),
         workers=Workers(_in_thread(outside.reactor)),
+        limiter=Limiter(lambda: Counts(state, time.time), _in_thread(outside.reactor), log),
+        costs=partial(_costs, log),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
     )
@@ -233,6 +238,21 @@ def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
 
     in_thread = _in_thread(reactor)
     return Recorder(str(path), make_store, clock=reactor, in_thread=in_thread, wall=time.time, log=log)
+
+
+def _costs(log: Logger, config: Config) -> Costs:
+    """What models cost. Where the user's prices cannot be read none is known, so that nothing is served under
+    a limit in dollars.
+    """
+    from ampproxy.ledger.book import BookCosts, price_book
+
+    try:
+        return BookCosts(price_book(config))
+    except LedgerError as error:
+        log.error(
+            "Clients with a limit in dollars are not served, for there are no prices: {why}", why=str(error)
+        )
+        return NoCosts()
 
 
 def _in_thread(reactor: Any) -> Callable[[Callable[[], Any]], Deferred[Any]]:

@@ -122,7 +122,7 @@ class GatewayService(Service):
 
         :raises ConfigError: it cannot be put in force. Then nothing of it is.
         """
-        check_still_keyed(bool(self._config.api_keys), config)
+        check_still_keyed(bool(self._config.clients), config)
         try:
             move = self.listeners.prepare(config)
         except CannotListenError as error:
@@ -448,6 +448,7 @@ class GatewayService(Service):
         await gatherResults([*self._leaving])
         await self.current.runtime.client.close()
         self._runtime.allowance.close()
+        await self._runtime.limiter.close()
         self._runtime.unknown_routes.close()
         if self._ledger is not None:
             await self._ledger.stop()

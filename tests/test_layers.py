@@ -26,7 +26,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("server",),
     ("relay",),
-    ("providers",),
+    ("providers", "tenants"),
     ("upstream", "credentials", "credits", "clients"),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
@@ -35,7 +35,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 #: What everybody may import, and which imports nothing above itself.
 FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "lifecycle", "__init__")
 #: Rooms that run without Twisted.
-PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", "catalog", *FOUNDATION)
+PURE = ("tenants", "clients", "dialects", "amp", "routing", "config", "config.schema", "catalog", *FOUNDATION)
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),

@@ -88,7 +88,7 @@ def summary(config: Config) -> str:
     by_kind = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     accounts = _counted(len(config.accounts), "account") + (f" ({by_kind})" if by_kind else "")
     mappings = _counted(len(config.ampcode.mappings), "model mapping")
-    clients = _counted(len(config.api_keys), "client key")
+    clients = _counted(len(config.clients), "client key")
     return f"{accounts}, {mappings}, {clients}, listening on {address(config)}"
 
 

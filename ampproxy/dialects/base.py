@@ -13,6 +13,7 @@ from ampproxy.dialects.monitor import Members, StreamMonitor
 from ampproxy.dialects.shown import flat_shown
 from ampproxy.dialects.tool_names import ToolNames, no_names
 from ampproxy.model.base import Value
+from ampproxy.model.clients import Standing
 from ampproxy.model.events import ChatResponse, Event, Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest, Level
@@ -186,6 +187,14 @@ def _no_glance(answer: Members) -> bool:
     return False
 
 
+#: How a client stands with its limits, and the seconds since the epoch -> headers.
+LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
+
+
+def _no_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes, bytes]]:
+    return []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passthrough:
     """What must be known of a dialect where it is on both sides, so that bytes pass.
@@ -205,6 +214,7 @@ class Passthrough:
     :param declared: reads the names of the tools that a request declares or chooses.
     :param shown: what a request shows of what it is for.
     :param model_in_body: whether the request's body names the model.
+    :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
     """
 
     events: EventStream | None = None
@@ -218,6 +228,7 @@ class Passthrough:
     declared: Callable[[bytes], ToolNames] = no_names
     shown: Callable[[Peek, bytes], Shown] = flat_shown
     model_in_body: bool = True
+    limits: LimitHeaders = _no_headers
 
 
 class StreamParser(Protocol):

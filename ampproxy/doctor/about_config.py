@@ -55,7 +55,7 @@ def configuration(context: Context) -> Iterator[Finding]:
         )
     for sentence in context.unserved:
         yield warning(f"{sentence}.", "use another account for its models; docs/migrating.md lists the kinds")
-    if not config.api_keys:
+    if not config.clients:
         yield note(
             "There are no api-keys: every program of this machine is served, and spends your accounts.",
             "ampproxy setup makes a key",
@@ -184,7 +184,7 @@ def _ready(context: Context, seen: Seen, start: str) -> Iterator[Finding]:
             f"look at that one with --config, or stop the gateway, then {start}",
         )
         return
-    if context.config.api_keys:
+    if context.config.clients:
         yield ok(f"The gateway runs at {context.url} and takes the first of its api-keys.")
     else:
         yield ok(f"The gateway at {context.url} answers (no client key is set).")

@@ -7,6 +7,7 @@ from functools import partial
 
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
+from ampproxy.dialects.anthropic.limits import limit_headers
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
@@ -82,4 +83,5 @@ PASSTHROUGH = Passthrough(
     rules=AnthropicRules,
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
+    limits=limit_headers,
 )

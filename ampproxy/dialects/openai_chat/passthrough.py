@@ -17,6 +17,7 @@ from ampproxy.dialects.common import bad_request, items, members
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.rules import is_openai
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, is_answer
+from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.loss import Loss
@@ -78,4 +79,5 @@ PASSTHROUGH = Passthrough(
     rules=ChatRules,
     declared=partial(declared, _names),
     shown=shown_by(functions),
+    limits=limit_headers,
 )
