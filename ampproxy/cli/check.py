@@ -17,6 +17,7 @@ from ampproxy.doctor.idle import asks_amp, idle_mappings, nothing_served
 from ampproxy.errors import ConfigError
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
+from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
 
 
@@ -57,6 +58,8 @@ def _conclude(file: Path, config: Config, home: Path) -> None:
         for sentence in unserved(config):
             click.echo(f"{file}: warning: auth-dir: {sentence}")
         config = with_logins(config)
+    for client, sentence in expiring(config.clients, time.time()):
+        click.echo(f"{file}:{client.line}: warning: api-keys: {sentence}")
     for line in _idle(file, config, home):
         click.echo(line)
     nothing = nothing_served(config)

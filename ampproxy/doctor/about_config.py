@@ -17,6 +17,7 @@ from ampproxy.credentials.report import AccountReport
 from ampproxy.credentials.secrets import embedded_secrets
 from ampproxy.doctor.context import Context
 from ampproxy.doctor.finding import Finding, note, ok, problem, warning
+from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at, printable
 from ampproxy.wire.words import counted, span
 
@@ -55,6 +56,9 @@ def configuration(context: Context) -> Iterator[Finding]:
         )
     for sentence in context.unserved:
         yield warning(f"{sentence}.", "use another account for its models; docs/migrating.md lists the kinds")
+    for client, sentence in expiring(config.clients, context.now):
+        todo = f"ampproxy key edit {client.name} --expires 90d, or ampproxy key revoke {client.name}"
+        yield warning(f"{sentence[0].upper()}{sentence[1:]}.", todo if client.name else "give it another end")
     if not config.clients:
         yield note(
             "There are no api-keys: every program of this machine is served, and spends your accounts.",

@@ -131,7 +131,8 @@ class MetricsService:
         if self._board is None:
             return
         labels = [account.label for account in config.accounts]
-        self._board.exchanges.configure(_named_models(config), labels, config.metrics.max_models)
+        clients = [client.name for client in config.clients if client.name]
+        self._board.exchanges.configure(_named_models(config), labels, config.metrics.max_models, clients)
         if self.port is not None:
             self._site.limits = config.limits
             self._site.resource = MetricsResource(generation, self._shown)

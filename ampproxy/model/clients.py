@@ -123,6 +123,11 @@ def marks_of(key: ClientKey) -> tuple[object, ...]:
     return (*unseen, *key.hashes)
 
 
+def keys_for(clients: Iterable[ClientKey], route: str) -> tuple[Secret, ...]:
+    """The keys that open a class of routes and are not stored as hashes alone; not all may be to be had."""
+    return tuple(one.secret for one in clients if one.secret is not None and route in one.routes)
+
+
 class KnownKeys:
     """The keys of some clients, also those that are stored as hashes and those before a rotation."""
 

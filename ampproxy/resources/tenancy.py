@@ -83,6 +83,7 @@ async def _taken(generation: Generation, request: GatewayRequest, tenant: Tenant
         taken: Taken = await limiter.take(tenant, demand)
     except LimitReached as reached:
         raise limit_reached(tenant, reached, generation.runtime.wall()) from None
+    limiter.last[tenant.label] = taken.standings
     if request.gone:
         limiter.settle(taken, Amounts())
         raise ClientGone

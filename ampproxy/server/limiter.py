@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ampproxy.errors import GatewayFault
+from ampproxy.model.clients import Standing
 from ampproxy.tenants.counting import NOTHING, Amounts, Demand, LimitReached, Taken
 from ampproxy.tenants.store import Counts, CountsFailed, Order, Settle, Take
 from ampproxy.tenants.tenant import Tenant
@@ -49,7 +50,8 @@ class Limiter:
 
     :param make_counts: makes what keeps the counts, in the other thread: SQLite takes a while to load.
     :param in_thread: runs its methods.
-    :ivar running: how many requests each client has under way that has a limit of them.
+    :ivar running: how many requests each client has under way that has rights or limits of its own.
+    :ivar last: how each client stood with its limits at its last request, by its label; for metrics.
     """
 
     def __init__(self, make_counts: Callable[[], Works], in_thread: InThread, log: Logger) -> None:
@@ -61,6 +63,7 @@ class Limiter:
         self._working: Deferred[None] | None = None
         self._lost = 0
         self.running: Counter[str] = Counter()
+        self.last: dict[str, tuple[Standing, ...]] = {}
 
     def take(self, tenant: Tenant, demand: Demand) -> Deferred[Taken]:
         """Reserve what one request may use.

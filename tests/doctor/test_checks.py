@@ -539,3 +539,17 @@ def test_a_model_that_cannot(mapped):
     assert "is served by claude-api-key[0]" in painter[0].text
     assert "which cannot do it: it has no drawing" in painter[0].text
     assert "map painter to a model that has it" in painter[0].todo
+
+
+def test_ends_of_client_keys() -> None:
+    """An expired key, and one that will be soon, are warnings that say what to do."""
+    entries = "[{name: old, key: a, expires: 1970-01-01}, {name: soon, key: b, expires: 1970-01-05}]"
+    found = [
+        finding
+        for finding in examine(context(CONFIG.replace(f"[{KEY}]", entries), now=86400.0))
+        if "client key of" in finding.text
+    ]
+    assert [finding.level for finding in found] == ["warning", "warning"]
+    assert "The client key of old has expired" in found[0].text
+    assert "The client key of soon expires in 3 d" in found[1].text
+    assert "ampproxy key edit soon --expires" in found[1].todo
