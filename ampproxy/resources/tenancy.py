@@ -136,8 +136,10 @@ def _bounds(route: Route, endpoint: Endpoint, body: bytes) -> tuple[int, int]:
     asked = most_tokens(body, 0)
     if endpoint.operation is Operation.EMBED:
         return asked, asked
-    model = split_suffix(route.served or route.asked)[0]
-    return asked, most_tokens(body, longest_answer(endpoint.dialect, model))
+    longest = longest_answer(endpoint.dialect, split_suffix(route.served or route.asked)[0])
+    whole = most_tokens(body, longest)
+    # A thinking suffix may raise the bound that the client names.
+    return asked, whole if route.suffix is None else max(whole, asked + longest)
 
 
 def _most_cost(generation: Generation, tenant: Tenant, route: Route, input: int, output: int) -> int:

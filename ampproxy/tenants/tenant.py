@@ -117,7 +117,8 @@ def narrowed(tenant: Tenant, route: Route) -> Route:
     :raises ClientFault: status 403: the model, all its accounts, or Amp are not for this client.
     """
     if route.kind is RouteKind.NONE:
-        return route
+        # Which other models there are is for who may use them.
+        return replace(route, nearest=tuple(name for name in route.nearest if serves(tenant, name)))
     if route.kind is RouteKind.AMP:
         _check_amp(tenant, route)
         return route

@@ -202,6 +202,14 @@ def test_two_bounds_in_one_body() -> None:
     assert here.client.sent[0].body.count(b"max_tokens") == 1
 
 
+def test_a_thinking_suffix() -> None:
+    """It may have the answer be longer than the client's own bound, which then does not count."""
+    here = world(tokens_per_day=20_000)
+    assert ask(here, "claude-local(high)").status == 402
+    ask(here)
+    assert len(here.client.sent) == 1
+
+
 def test_what_cannot_be_bounded() -> None:
     """Under a limit in tokens what nobody can count is refused, with why; one in requests does not mind."""
     asked = json.dumps({"model": "claude-local", "input": "x", "previous_response_id": "r"}).encode()

@@ -119,6 +119,16 @@ def test_models() -> None:
     assert here.client.sent[1].url.startswith("https://amp.test/")
 
 
+@pytest.mark.parametrize(("models", "named"), [("claude-other", "claude-other"), ("gpt-*", "")])
+def test_unknown_model(models: str, named: str) -> None:
+    """The refusal names no model that the client may not use."""
+    connection = ask(world(models=[models]), "claude-locale")
+    assert connection.status == 404
+    message = error_of(connection)["message"]
+    nearest = message.partition("Nearest of ")[2].partition("\n")[0]
+    assert nearest.rpartition(": ")[2].rstrip(".") == named
+
+
 def test_model_list() -> None:
     """Lists tell of what is for the client; a single model that is not is refused."""
     here = world(models=["claude-o*"])
