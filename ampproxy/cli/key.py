@@ -170,6 +170,8 @@ def new(name: str, file: Path | None, **options: Any) -> None:
         lambda text: add_entry(text, {"name": name, "key-hash": _stored(key), **settings}),
         f"a client key for {name} was added",
     )
+    if not book.config.clients:
+        click.echo("It is the first client key: from now on nobody is served without one.", err=True)
     _print_once(key)
 
 

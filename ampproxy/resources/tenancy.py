@@ -9,7 +9,7 @@ from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ClientGone, ExchangeError, UpstreamTimeout
 from ampproxy.generation import Generation
-from ampproxy.model.clients import Unit
+from ampproxy.model.clients import Standing, Unit
 from ampproxy.model.events import Usage
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.routing.endpoints import Endpoint, Operation
@@ -58,8 +58,7 @@ async def within_limits(
         raise too_many(tenant, most)
     limiter.running[tenant.id] += 1
     try:
-        taken = await _taken(generation, request, tenant, demand)
-        _tell(generation, request, taken, endpoint)
+        taken = await _taken(generation, request, tenant, demand, endpoint)
         failure: BaseException | None = None
         try:
             await serve()
@@ -75,29 +74,41 @@ async def within_limits(
             del limiter.running[tenant.id]
 
 
-async def _taken(generation: Generation, request: GatewayRequest, tenant: Tenant, demand: Demand) -> Taken:
+async def _taken(
+    generation: Generation,
+    request: GatewayRequest,
+    tenant: Tenant,
+    demand: Demand,
+    endpoint: Endpoint | None,
+) -> Taken:
+    """What was reserved; the answer's headers say what is left."""
     if not tenant.key.limits:
         return Taken(tenant.id, (), Amounts())
     limiter = generation.runtime.limiter
     try:
         taken: Taken = await limiter.take(tenant, demand)
     except LimitReached as reached:
+        _tell(generation, request, (reached.standing,), endpoint)
         raise limit_reached(tenant, reached, generation.runtime.wall()) from None
     limiter.last[tenant.label] = taken.standings
     if request.gone:
         limiter.settle(taken, Amounts())
         raise ClientGone
+    _tell(generation, request, taken.standings, endpoint)
     return taken
 
 
-def _tell(generation: Generation, request: GatewayRequest, taken: Taken, endpoint: Endpoint | None) -> None:
+def _tell(
+    generation: Generation,
+    request: GatewayRequest,
+    standings: tuple[Standing, ...],
+    endpoint: Endpoint | None,
+) -> None:
     """Have the answer say what is left, its own request counted."""
-    if not taken.standings:
-        return
     headers = request.responseHeaders
-    headers.setRawHeaders(HEADER, [standings_header(taken.standings)])
+    headers.setRawHeaders(HEADER, [standings_header(standings)])
     if endpoint is not None:
-        told = DIALECTS[endpoint.dialect].passthrough.limits(taken.standings, generation.runtime.wall())
+        told = DIALECTS[endpoint.dialect].passthrough.limits(standings, generation.runtime.wall())
         for name, value in told:
             headers.setRawHeaders(name, [value])
 

@@ -98,6 +98,13 @@ def test_new(home: Home) -> None:
     assert (client.routes, client.amp, client.concurrent) == (("models",), False, 3)
 
 
+def test_the_first_key(home: Home) -> None:
+    """It closes the gateway to all who have none, which is said."""
+    home.file.write_text(home.before.partition("# Who may")[0])
+    assert "from now on nobody is served without one" in home.run("new", "ben")
+    assert "nobody is served" not in home.run("new", "carla")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words", "status"),
     [

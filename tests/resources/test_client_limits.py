@@ -91,6 +91,7 @@ def test_requests() -> None:
     assert "renews at 2023-11-15 00:00 UTC (in 1 h 47 min)" in error["message"]
     assert "api-keys[].limits.requests-per-day" in error["message"]
     assert headers_of(refused)["retry-after"] == str(MIDNIGHT)
+    assert headers_of(refused)["anthropic-ratelimit-requests-remaining"] == "0"
     assert len(here.client.sent) == 2
     assert served(here, key=CLIENT_KEY).status == 200
     here.wall += MIDNIGHT

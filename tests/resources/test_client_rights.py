@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from twisted.web.http_headers import Headers
 
+from ampproxy.generation import Generation
 from ampproxy.model.clients import hash_of
+from ampproxy.resources.root import Root
+from ampproxy.status import Status
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, World
 from tests.resources.test_provider import AMP, ANSWER, DELTA, JSON, ROOT, SSE, START, body
 
@@ -87,9 +91,13 @@ def test_routes(allowed: str) -> None:
                 assert len(here.client.sent) == before
 
 
-def test_routes_of_the_owners_page() -> None:
-    """Where the service is told of is for who manages it."""
-    assert "pid" not in world(routes=["models"]).request("GET", "/readyz", key=KEY).body.decode()
+@pytest.mark.parametrize(("routes", "told"), [(["models"], False), (["models", "admin"], True)])
+def test_details_of_the_service(routes: list[str], told: bool) -> None:
+    """Where the service keeps what, and how its configuration was read, is for who manages it."""
+    here = world(routes=routes)
+    runtime = replace(here.generation.runtime, status=lambda: Status("ready", 1, 0.0, pid=4711))
+    here.site.resource = Root(Generation(here.config, runtime))
+    assert (b"4711" in here.request("GET", "/readyz", key=KEY).body) == told
 
 
 def test_unknown_model_paths() -> None:

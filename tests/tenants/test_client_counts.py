@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -40,6 +41,23 @@ def test_two_processes(tmp_path):
 
     with ThreadPoolExecutor(2) as pool:
         assert sum(pool.map(ask, both)) == 20
+
+
+def test_another_process_waits(tmp_path):
+    """What one has read it also writes before another reads."""
+    one, other = (Counts(tmp_path, lambda: NOW) for _ in range(2))
+    other.work([Take("b", LIMIT, Demand(1))])
+    with ThreadPoolExecutor(1) as pool:
+
+        def in_between(database):
+            database.execute("SELECT count(*) FROM used").fetchone()
+            waiting = pool.submit(other.work, [Take("a", LIMIT, Demand(1))])
+            time.sleep(0.3)
+            assert not waiting.done()
+            return waiting
+
+        waiting = one._transaction(in_between)
+        assert taken(waiting.result(timeout=30))
 
 
 def test_settled(tmp_path):
