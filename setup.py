@@ -68,9 +68,9 @@ setup(
         # SOCKS5's messages for proxy-url, without I/O: Twisted has no SOCKS5 client
         "socksio >= 1.0",
         # llhttp: HTTP/1.1's parser in C, strict by default; wheels for every platform and Python here
-        "httptools >= 0.7",
+        "httptools >= 0.7.1",
         # what models cost, kept current by its authors
-        "genai-prices >= 0.1",
+        "genai-prices >= 0.1.0",
     ],
     extras_require={
         "test": [

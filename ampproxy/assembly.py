@@ -27,13 +27,14 @@ from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
+from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache
 from ampproxy.relay.record import Observer
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch
 from ampproxy.runtime import Runtime
-from ampproxy.server.limiter import Limiter
+from ampproxy.server.limiter import InThread, Limiter
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import Reports
 from ampproxy.tenants.costs import Costs, NoCosts
@@ -199,9 +200,10 @@ def _runtime(
         names_salt=_names_salt(state, log),
         workers=Workers(_in_thread(outside.reactor)),
         limiter=Limiter(lambda: Counts(state, time.time), _in_thread(outside.reactor), log),
-        costs=partial(_costs, log),
+        costs=partial(_costs, _in_thread(outside.reactor), log),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
+        knowledge=Knowledge(NewerData(outside.cache), discovery.declared),
     )
 
 
@@ -240,19 +242,21 @@ def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
     return Recorder(str(path), make_store, clock=reactor, in_thread=in_thread, wall=time.time, log=log)
 
 
-def _costs(log: Logger, config: Config) -> Costs:
+def _costs(in_thread: InThread, log: Logger, config: Config) -> Costs:
     """What models cost. Where the user's prices cannot be read none is known, so that nothing is served under
     a limit in dollars.
     """
     from ampproxy.ledger.book import BookCosts, price_book
 
     try:
-        return BookCosts(price_book(config))
+        costs = BookCosts(price_book(config), time.time)
     except LedgerError as error:
         log.error(
             "Clients with a limit in dollars are not served, for there are no prices: {why}", why=str(error)
         )
         return NoCosts()
+    in_thread(costs.warm).addErrback(lambda failure: log.failure("A price could not be looked up", failure))
+    return costs
 
 
 def _in_thread(reactor: Any) -> Callable[[Callable[[], Any]], Deferred[Any]]:

@@ -5,7 +5,7 @@ A reload builds a new one and swaps it in; what is under way keeps the one it be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -14,7 +14,7 @@ from ampproxy.config.schema import Config
 from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.secrets import secrets_of
-from ampproxy.providers import PROVIDERS
+from ampproxy.providers import PROVIDERS, Provider
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.settings import ExchangeSettings
@@ -42,14 +42,18 @@ class Generation:
 
     :param before: the previous one: who its clients are, Amp need not be asked again.
     :ivar exchanges: what every exchange of a model request goes by.
+    :ivar families: what is known of models now.
     """
 
     def __init__(self, config: Config, runtime: Runtime, before: Generation | None = None) -> None:
         self.config = config
         self.runtime = runtime
         self.guard = Guard(config, runtime.names_salt, runtime.wall)
+        providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
+        self._bridges = _bridges(config, runtime, providers)
+        redactor = Redactor(secrets_of(config))
+        self.exchanges = ExchangeSettings(config, runtime, providers, self._bridges, redactor)
         self.find_models()
-        self.exchanges = _exchanges(config, runtime)
         self._tells = config.logging.level in ("debug", "info")
         self.costs: Costs = runtime.costs(config) if needs_costs(config) else NoCosts()
         self.amp_keys = AmpKeys(config, environ=runtime.environ, home=runtime.home)
@@ -101,17 +105,17 @@ class Generation:
 
     def find_models(self) -> None:
         """Decide by what is now known of the vendors' models. What is under way keeps its decision."""
+        self.families = self.runtime.knowledge(self.config)
+        self._bridges.know(self.families)
         known = self.runtime.known_models(self.config.accounts)
         self.router = Router(self.config, Catalog(self.config, known))
 
 
-def _exchanges(config: Config, runtime: Runtime) -> ExchangeSettings:
-    providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
-    bridges = BridgeMaker(
+def _bridges(config: Config, runtime: Runtime, providers: Mapping[str, Provider]) -> BridgeMaker:
+    return BridgeMaker(
         providers,
         Origin(runtime.wall, runtime.new_id),
         strict=config.translation == "strict",
         payload=config.payload.rules,
         families=config.families,
     )
-    return ExchangeSettings(config, runtime, providers, bridges, Redactor(secrets_of(config)))

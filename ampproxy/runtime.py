@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from ampproxy.catalog.families import Families
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.report import LoginStatus
@@ -50,6 +52,7 @@ class Runtime:
     :param costs: what models cost under a configuration; asked where a client has a limit in dollars.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
+    :param knowledge: what is known of models under a configuration.
     :param status: how the service is.
     :param reload: reads the configuration's file anew; gives ``None`` where there is none.
     """
@@ -77,5 +80,6 @@ class Runtime:
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
+    knowledge: Callable[[Config], Families] = attrgetter("families")
     status: Callable[[], Status] = lambda: Status("ready", 1, 0.0)
     reload: Callable[[], ReloadReport | None] = lambda: None

@@ -181,14 +181,14 @@ class GatewayService(Service):
             return tuple(map(self._in_truth, changes(self._config, config)))
         except Exception:
             # It is only told.
-            self._log.failure("A defect met while looking for what has changed")
+            self._log.failure("Unhandled error while comparing configurations")
             return ()
 
     def _in_truth(self, change: str) -> str:
         """A change as people are told of it: where somebody else says where to listen, that stays."""
         given, setting = self.listeners.given, change.partition(":")[0]
         without = setting in ("host", "port") or (given == "--listen" and setting.partition(".")[0] == "tls")
-        return f"{change} (without effect: {given} says where to listen)" if given and without else change
+        return f"{change} (without effect: {given} sets where to listen)" if given and without else change
 
     def _swap(
         self,
@@ -251,7 +251,7 @@ class GatewayService(Service):
             try:
                 hear(generation, secrets)
             except Exception:
-                self._log.failure("A defect met while telling of a configuration")
+                self._log.failure("Unhandled error while reporting a configuration")
 
     # The logins.
 
@@ -370,7 +370,7 @@ class GatewayService(Service):
         if self._discovery is not None:
             self._discovery.stop()
             self._discovery = None
-        self._log.info("Process {pid} serves from now on", pid=pid)
+        self._log.info("Process {pid} is serving", pid=pid)
         if running.count:
             what = counted(running.count, "exchange")
             self._log.info(
@@ -472,7 +472,7 @@ class GatewayService(Service):
         self._log.warn("Cut off: {what}", what=counted(running.count, "exchange"))
         why = f"this took longer than it waits (setting: {setting}, {limit:g} s)"
         if self._hurried:
-            why = "was told to wait no longer"
+            why = "received a second signal"
         why = f"The gateway ends, and {why}."
         running.abort(GatewayFault.of("unavailable", why, status=503))
         await self._while(

@@ -20,14 +20,16 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("service", "restart"),
     ("assembly",),
     ("metrics",),
-    ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "demo", "doctor"),
+    ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "desktop"),
+    ("demo",),
+    ("testing",),
     ("resources",),
     ("generation",),
     ("runtime",),
     ("server",),
     ("relay",),
     ("providers", "tenants"),
-    ("upstream", "credentials", "credits", "clients"),
+    ("upstream", "credentials", "credits", "desktop.clients"),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
     ("catalog",),
@@ -35,19 +37,30 @@ ROWS: tuple[tuple[str, ...], ...] = (
 #: What everybody may import, and which imports nothing above itself.
 FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "lifecycle", "__init__")
 #: Rooms that run without Twisted.
-PURE = ("tenants", "clients", "dialects", "amp", "routing", "config", "config.schema", "catalog", *FOUNDATION)
+PURE = (
+    "tenants",
+    "desktop.clients",
+    "dialects",
+    "amp",
+    "routing",
+    "config",
+    "config.schema",
+    "catalog",
+    *FOUNDATION,
+)
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("server", "resources", "demo", "cli"),
+    "twisted.web.server": ("server", "resources", "testing", "cli"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 
 
 def room_of(module: str) -> str:
     """The room of a dotted module name below ``ampproxy``."""
-    if module == "config.schema" or module.startswith("config.schema."):
-        return "config.schema"
+    for inner in ("config.schema", "desktop.clients"):
+        if module == inner or module.startswith(f"{inner}."):
+            return inner
     return module.partition(".")[0] or "__init__"
 
 

@@ -28,6 +28,11 @@ def without_suffix(model: str) -> str:
     return _SUFFIX.sub("", model)
 
 
+def exact(model: str) -> str:
+    """A vendor's own name as single models are known by it: whole, in lower case, without a suffix."""
+    return without_suffix(model).lower()
+
+
 def base(model: str) -> str:
     """The name in lower case, without a suffix and what stands before it."""
     return _REGION.sub("", without_suffix(model).rpartition("/")[2].lower(), count=1)

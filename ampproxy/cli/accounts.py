@@ -104,7 +104,7 @@ def _rest(rest: RestReport) -> str:
     else:
         line += "; the next request tries it"
     if rest.vendor_says is not None:
-        line += f"; the vendor said {span(rest.vendor_says)}"
+        line += f"; the vendor asked for {span(rest.vendor_says)}"
     return f"{line}. To do: {rest.remedy}." if rest.remedy else f"{line}."
 
 

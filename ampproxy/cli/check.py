@@ -13,7 +13,7 @@ import click
 from ampproxy.cli.configured import require_readable, unserved, with_logins
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
-from ampproxy.doctor.idle import asks_amp, idle_mappings, nothing_served
+from ampproxy.desktop.doctor.idle import asks_amp, idle_mappings, nothing_served
 from ampproxy.errors import ConfigError
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
@@ -27,7 +27,7 @@ from ampproxy.wire.redact import not_looked_at
     "--secrets", is_flag=True, help="Also demand every secret: variables that are set, files to be read."
 )
 def command(file: Path | None, secrets: bool) -> None:
-    """Say everything that is wrong with a configuration FILE.
+    """Validate a configuration FILE.
 
     Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
     /etc/ampproxy. Each line is FILE:LINE: error: or FILE:LINE: warning:, the setting, and what is wrong.

@@ -61,7 +61,7 @@ def lines(rules: Iterable[FallbackRule], used: dict[str, list[_Used]]) -> Iterat
     """
     number, everything = 0, False
     for number, rule in enumerate(rules, 1):
-        models = ", ".join(rule.models) or "every model"
+        models = ", ".join(rule.models) or "all models"
         roles = f" for {', '.join(rule.roles)}" if rule.roles else ""
         yield f"{number}. {models}{roles}: {_action(rule)}"
         everything = everything or not (rule.models or rule.roles)
@@ -74,13 +74,13 @@ def lines(rules: Iterable[FallbackRule], used: dict[str, list[_Used]]) -> Iterat
         if not counts:
             yield "   today: nothing"
     if not everything:
-        yield f"{number + 1}. anything else: never goes to Amp"
+        yield f"{number + 1}. anything else: never sent to Amp"
 
 
 def _action(rule: FallbackRule) -> str:
     if rule.action == "limit":
         return f"up to {limits_of(rule)}"
-    return "goes to Amp" if rule.action == "allow" else "never goes to Amp"
+    return "goes to Amp" if rule.action == "allow" else "never sent to Amp"
 
 
 def client_names(folder: Path, clients: Sequence[ClientKey]) -> dict[Secret, str]:

@@ -25,13 +25,13 @@ from ampproxy.cli.key_options import (
     settings_of,
     unset_option,
 )
-from ampproxy.clients.undo import CannotUndo, Changes
 from ampproxy.config.clients import NAME_RULE, is_name
 from ampproxy.config.edit import CannotEdit
 from ampproxy.config.entries import add_entry, change_entry, entries, remove_entry
 from ampproxy.config.load import parse, read_file
 from ampproxy.config.schema import Config
 from ampproxy.credentials.names import read_salt
+from ampproxy.desktop.clients.undo import CannotUndo, Changes
 from ampproxy.errors import ConfigError
 from ampproxy.model.clients import ClientKey, Period, hash_of
 from ampproxy.tenants.counting import Amounts, windows_of
@@ -171,7 +171,7 @@ def new(name: str, file: Path | None, **options: Any) -> None:
         f"a client key for {name} was added",
     )
     if not book.config.clients:
-        click.echo("It is the first client key: from now on nobody is served without one.", err=True)
+        click.echo("It is the first client key: from now on requests without a key are rejected.", err=True)
     _print_once(key)
 
 

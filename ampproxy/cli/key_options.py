@@ -1,4 +1,4 @@
-"""What ``ampproxy key new`` and ``edit`` can say of an entry, as options."""
+"""The settings of an entry as options of ``ampproxy key new`` and ``edit``."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class _DialectName(click.ParamType):  # type: ignore[type-arg]  # not generic in
 
 @click.command("translate")
 @click.option("--from", "source", type=_DialectName(), required=True, help="The dialect of FILE.")
-@click.option("--to", "target", type=_DialectName(), required=True, help="The dialect to say it in.")
+@click.option("--to", "target", type=_DialectName(), required=True, help="The dialect to translate to.")
 @click.option("--response", "whole", is_flag=True, help="FILE is a vendor's whole answer, not a request.")
 @click.option("--stream", "stream", is_flag=True, help="FILE is a vendor's event stream, not a request.")
 @click.option(

@@ -21,7 +21,7 @@ from ampproxy.ledger.book import price_book
 from ampproxy.ledger.file import DAY, open_to_read
 from ampproxy.ledger.prices import SHIPPED, PriceBook
 from ampproxy.ledger.query import BY_THREAD, Reading, Span, read
-from ampproxy.ledger.report import DIMENSIONS, Report, day_name, report, sameness, shortened
+from ampproxy.ledger.report import DIMENSIONS, Report, changing, day_name, report, sameness, shortened
 from ampproxy.ledger.text import remarks, table, to_csv, to_json
 from ampproxy.wire.words import local_time
 
@@ -72,7 +72,7 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int
 @click.option(
     "--top",
     type=click.IntRange(min=1),
-    help="How many lines, the rest being one. [40 in a table, but for days; else all]",
+    help="Show the top N groups and fold the rest into one line. [40 in a table, but for days; else all]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of a table.")
@@ -107,7 +107,8 @@ def command(
     try:
         prices = price_book(with_logins(config))
         with closing(open_to_read(path)) as connection:
-            reading = read(connection, span, DIMENSIONS[by].read, sameness(by, prices))
+            read_by = DIMENSIONS[by].read
+            reading = read(connection, span, read_by, sameness(by, prices), changing(prices))
     except LedgerError as error:
         off = "" if config.ledger.enable else " (ledger: false)"
         raise click.ClickException(f"{error}{off} ({place.whose.rstrip('.')})") from None
@@ -160,7 +161,8 @@ def _show(found: Report, remarked: list[str], span: Span, prices: PriceBook, top
     sentences = [*remarks(found, prices.amp_factor), *remarked]
     if found.groups:
         own = f", after {len(prices.own.models)} of your own" if prices.own else ""
-        sentences.append(f"Prices: the shipped table of {prices.shipped.as_of}{own}.")
+        release = "" if prices.published is None else f"genai-prices {prices.published.version}, then "
+        sentences.append(f"Prices: {release}the shipped table of {prices.shipped.as_of}{own}.")
     for sentence in sentences:
         click.echo("\n" + click.wrap_text(sentence, width=min(shutil.get_terminal_size().columns, 100)))
 

@@ -128,7 +128,7 @@ _COMMON = (
         "disable-cooling",
         "disable_cooling",
         readers.FLAG,
-        "Never rest this account after its vendor refused a request.",
+        "Never put this account into cooldown.",
         "false",
     ),
     Setting("disabled", "disabled", readers.FLAG, "Leave the entry out without removing it.", "false"),

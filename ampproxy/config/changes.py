@@ -46,8 +46,8 @@ def check_still_keyed(keyed: bool, config: Config) -> None:
     if keyed and not config.clients and not config.keyless:
         raise ConfigError(
             (
-                f"{config.source or 'configuration'}:1: api-keys: is gone, so that everybody on this machine"
-                " would be served without a key: put it back, or write api-keys: [] if that is meant",
+                f"{config.source or 'configuration'}:1: api-keys: is gone, so every program on this"
+                " machine would be served without a key: put it back, or write api-keys: [] if that is meant",
             ),
             config.warnings,
         )

@@ -122,7 +122,7 @@ _USD_READER = Reader("US dollars", _usd)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the section ``limits`` of an entry says."""
+    """The values of an entry's section ``limits``."""
 
     limits: tuple[KeyLimit, ...] = ()
     concurrent: int | None = None
@@ -191,7 +191,7 @@ def _check_complete(found: Found, secret: Secret | None, hashed: str) -> None:
     elif hashed and not found.values.get("name"):
         if not found.broken("name"):
             found.place.complain(
-                "has key-hash and no name: expected name, for nothing else tells whose it is"
+                "has key-hash and no name: expected name, for nothing else identifies its owner"
             )
     else:
         return
@@ -221,7 +221,7 @@ ENTRY = Section(
             "expires",
             "expires",
             Reader("date or time", _moment),
-            "From then on the key lets nobody in; a date is its beginning, UTC.",
+            "From then on the key is rejected; a date is its beginning, UTC.",
             "never",
             hollow=False,
         ),

@@ -235,7 +235,7 @@ def load(text: str) -> dict[str, Any]:
     except yaml.YAMLError:
         raise CannotEdit("it is not valid YAML") from None
     if not isinstance(found, dict) and found is not None:
-        raise CannotEdit("it holds no settings")
+        raise CannotEdit("it is empty")
     return found or {}
 
 

@@ -117,7 +117,7 @@ _ROUTING = Section(
             "session-affinity",
             "session_affinity",
             readers.FLAG,
-            "Keep a conversation on one account, so that the vendor's prompt cache serves.",
+            "Pin each conversation to one account, for the vendor's prompt cache.",
             "true",
         ),
         Setting(
@@ -131,7 +131,7 @@ _ROUTING = Section(
             "max-cooldown",
             "max_cooldown",
             readers.duration(),
-            "The longest that an account rests before it is tried again, whatever its vendor says.",
+            "The longest cooldown of an account, whatever its vendor asks for.",
             "30m",
         ),
     ),
@@ -273,8 +273,8 @@ def _check_reach(found: Found, config: Config) -> None:
         else "an empty host listens on every interface and can be reached"
     )
     found.at("host").complain(
-        f"{where} from other machines, and there are no api-keys, so that anybody could spend your "
-        "accounts: add api-keys, or set host to 127.0.0.1"
+        f"{where} from other machines, and there are no api-keys, so anyone who can reach it could use"
+        " your accounts: add api-keys, or set host to 127.0.0.1"
     )
 
 
@@ -288,7 +288,7 @@ def _check_providers(found: Found) -> None:
         found.place.reading.complain(
             providers.line,
             "auth.providers",
-            "is not read, and there are no api-keys, so that everybody on this machine would be served: write"
+            "is not read, and there are no api-keys, so every program on this machine would be served: write"
             " its keys as api-keys: [KEY, ...] at the top level",
         )
 
@@ -314,7 +314,7 @@ def _check_client_keys(found: Found, config: Config) -> None:
         found.at("ampcode").reading.warn(
             found.at("ampcode").line,
             "ampcode.upstream-api-keys",
-            f"{strangers} of its clients' keys are not among the top level's api-keys and thus useless",
+            f"{strangers} of its client keys are not listed in api-keys and will never match",
         )
 
 
@@ -367,15 +367,15 @@ ROOT = Section(
             "api-keys",
             "clients",
             Clients(),
-            "The keys that clients must send one of. Without any, everybody on this machine is served;"
-            " `[]` says that this is meant.",
+            "The keys that clients must send one of. Without any, every program on this machine is served;"
+            " `[]` makes that explicit.",
             hollow=False,
         ),
         Setting(
             "debug",
             "debug",
             readers.FLAG,
-            "Log at debug level: how each model was routed, and what a translation could not say.",
+            "Log at debug level: how each model was routed, and what a translation dropped.",
             "false",
         ),
         Setting("logging", "logging", LOGGING, "What the log holds and how it is written."),
@@ -398,7 +398,7 @@ ROOT = Section(
             "request-retry",
             "request_retry",
             readers.COUNT,
-            "How often to wait for a resting account and try again, within `max-retry-interval`.",
+            "How often to wait for an account in cooldown and retry, within `max-retry-interval`.",
             "0",
         ),
         Setting(
@@ -412,14 +412,14 @@ ROOT = Section(
             "max-retry-interval",
             "max_retry_interval",
             readers.COUNT,
-            "How many seconds a request may wait for resting accounts, in all; 0 for no waiting.",
+            "How many seconds a request may wait for accounts in cooldown, in all; 0 for no waiting.",
             "0",
         ),
         Setting(
             "disable-cooling",
             "disable_cooling",
             readers.FLAG,
-            "Never rest an account after its vendor refused a request.",
+            "Never put an account into cooldown.",
             "false",
         ),
         Setting(
@@ -433,8 +433,8 @@ ROOT = Section(
             "passthrough-headers",
             "passthrough_headers",
             readers.FLAG,
-            "Pass on what a vendor's headers tell of its answer; without it only its request's id and when to"
-            " try again.",
+            "Pass a vendor's informative response headers on; without it only its request id and"
+            " when to retry.",
             "false",
         ),
         Setting("routing", "routing", _ROUTING, "How one of several accounts is chosen."),
@@ -453,7 +453,8 @@ ROOT = Section(
             "translation",
             "translation",
             readers.choice(_TRANSLATIONS),
-            "What becomes of a request that the vendor cannot be told whole: served in part, or refused.",
+            "What to do with requests that the vendor's dialect cannot fully express: serve in part, or"
+            " reject.",
             "lenient",
         ),
     ),

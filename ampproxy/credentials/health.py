@@ -181,7 +181,7 @@ class PoolState:
 
     :ivar version: changes whenever the state of any account does.
     :ivar opened: changes whenever an account is well again earlier than was foreseen.
-    :ivar begun: how many rests have begun, by the account's label and what was wrong.
+    :ivar begun: how many rests have begun, by the account's name and what was wrong.
     """
 
     def __init__(self) -> None:

@@ -26,8 +26,8 @@ class Action(enum.Enum):
     """What to do about a failure. The values are words for the log."""
 
     ELSEWHERE = "another account is asked"
-    REST_MODEL = "the account rests for this model"
-    REST_ACCOUNT = "the account rests"
+    REST_MODEL = "the account cools down for this model"
+    REST_ACCOUNT = "the account cools down"
     LOGIN = "the account needs a new key or login"
     OVERLOADED = "the vendor is overloaded"
     CLIENT = "the request itself is at fault"
@@ -85,7 +85,7 @@ class Verdict:
 
 _LIMITED = "is rate limited"
 _USED_UP = "has used up its plan's limit"
-_FULL = "says that the model is at capacity"
+_FULL = "reports that the model is at capacity"
 _QUOTA_REASONS = frozenset((_LIMITED, _USED_UP, _FULL))
 
 
@@ -158,7 +158,7 @@ _TOP_UP = "add credit or raise the spending limit at the vendor"
 _ASK = "look at the account's page at the vendor"
 _MODELS = "see which models the account may use, and name them in its models or excluded-models"
 
-_CLIENT = _verdict(Action.CLIENT, "says that the request is wrong")
+_CLIENT = _verdict(Action.CLIENT, "rejects the request as invalid")
 
 #: Sources: the vendors' error pages; CLIProxyAPI's table of rests, bounded to half an hour.
 RULES: tuple[Rule, ...] = (

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Routing
 from ampproxy.credentials.health import Binding, PoolState, Rest, SeenHeaders
+from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import RESTS, Verdict
 from ampproxy.credentials.quota import HasHeader, tells_limits
 from ampproxy.credentials.wheel import Entry, Wheel
@@ -222,7 +223,7 @@ class Selection:
         state.version += 1
         state.opened += sooner
         if news:
-            state.begun[entry.account.label, verdict.action.name.lower()] += 1
+            state.begun[account_name(entry.account), verdict.action.name.lower()] += 1
             self.told = True
             self._tell(entry, offer, rest, now, wall)
         return max(0.0, rest.until - now)
@@ -293,7 +294,7 @@ class Selection:
             "{account} is tried again for {model}{why}",
             account=entry.account.label,
             model=offer.upstream_model,
-            why=", early: every account for it rests" if self._early else " after its rest",
+            why=", early: every account for it is cooling down" if self._early else " after its cooldown",
         )
 
     def _release(self) -> bool:
@@ -306,8 +307,8 @@ class Selection:
     def _tell(self, entry: Entry, offer: Offer, rest: Rest, now: float, wall: float) -> None:
         verdict, seconds = rest.verdict, rest.until - now
         self._pool.log.warn(
-            "{account} {reason} for {model}{said}: it rests until {until} (for {span}),"
-            " failure {failures} in a row{hint}{remedy}",
+            "{account} {reason} for {model}{said}; cooling down until {until} ({span}), failure"
+            " {failures} in a row{hint}{remedy}",
             account=entry.account.label,
             model=offer.upstream_model,
             reason=verdict.reason,
@@ -316,6 +317,6 @@ class Selection:
             span=span(seconds),
             seconds=seconds,
             failures=rest.failures,
-            hint="" if verdict.hint is None else f"; its vendor says {span(verdict.hint)}",
+            hint="" if verdict.hint is None else f"; its vendor asks for {span(verdict.hint)}",
             remedy=f". To do: {verdict.remedy}" if verdict.remedy else "",
         )

@@ -12,6 +12,7 @@ import msgspec
 
 from ampproxy.config.schema import Account
 from ampproxy.credentials.health import Health, PoolState, Rest, Scope
+from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Action
 from ampproxy.credentials.quota import windows
 
@@ -64,6 +65,7 @@ class LoginStatus(msgspec.Struct, frozen=True):
 class AccountReport(msgspec.Struct, frozen=True):
     """One account.
 
+    :param name: what metrics and the ledger keep it by; it does not depend on its place in the file.
     :param state: ``untried`` (no request has been served since the service started), ``ready``, ``resting``
         (perhaps for some models only), ``probing``, ``needs login`` or, of an API key, ``key refused``; of a
         login that is not well what its renewal says.
@@ -82,6 +84,7 @@ class AccountReport(msgspec.Struct, frozen=True):
     expires_at: float | None = None
     error: str = ""
     remedy: str = ""
+    name: str = ""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -111,6 +114,7 @@ def at_rest(account: Account) -> AccountReport:
         priority=account.priority,
         models=tuple(dict.fromkeys(model.visible for model in account.models)),
         state="",
+        name=account_name(account),
     )
 
 

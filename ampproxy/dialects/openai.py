@@ -25,7 +25,7 @@ from ampproxy.dialects.common import (
 )
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
-from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError
+from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError, tier_of
 from ampproxy.model.request import ChatRequest
 
 #: How each kind is told to a client: ``type`` and ``code``.
@@ -276,17 +276,22 @@ def usage_of(
     reasoning: int,
     total: int | None = None,
     extras: dict[str, Json] | None = None,
+    tier: object = None,
 ) -> Usage:
     """OpenAI's counts, in which the prompt includes what was cached, as our disjoint classes.
 
     Servers that leave reasoning out of the output (xAI, Gemini's compatible endpoint) are known by
     their total.
+
+    :param tier: the answer's ``service_tier``.
     """
     cached = min(cached, prompt)
     written = min(written, prompt - cached)
     if total is not None and reasoning and total == prompt + output + reasoning:
         output += reasoning
-    return Usage(prompt - cached - written, cached, written, output, min(reasoning, output), extras or {})
+    served = tier_of(tier) if isinstance(tier, str) else ""
+    thought = min(reasoning, output)
+    return Usage(prompt - cached - written, cached, written, output, thought, extras or {}, tier=served)
 
 
 def total_input(usage: Usage) -> int:
@@ -332,9 +337,11 @@ _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 _COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *_DETAILS})
 
 
-def chat_usage(body: dict[str, Any]) -> Usage:
+def chat_usage(body: dict[str, Any], tier: object = None) -> Usage:
     """``usage`` of chat and completions, also as DeepSeek (``prompt_cache_hit_tokens``) and Kimi
     (``cached_tokens``) tell what was cached. Counts that we have no place for are extras.
+
+    :param tier: the answer's ``service_tier``.
     """
     prompt_details, output_details = (_object(body.get(name)) for name in _DETAILS)
     cached = _count(prompt_details.pop("cached_tokens", None))
@@ -355,6 +362,7 @@ def chat_usage(body: dict[str, Any]) -> Usage:
         reasoning=reasoning,
         total=total if isinstance(total, int) else None,
         extras=extras,
+        tier=tier,
     )
 
 

@@ -1,4 +1,4 @@
-"""What is left of a client's limits, in the headers in which OpenAI's API says it.
+"""What is left of a client's limits, in the headers of OpenAI's API.
 
 See https://developers.openai.com/api/docs/guides/rate-limits (rate limits in headers).
 """
@@ -14,7 +14,7 @@ from ampproxy.model.clients import Standing, tightest
 def limit_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes, bytes]]:
     """``x-ratelimit-limit-requests`` and its like.
 
-    :param wall: seconds since the epoch; resets are told as spans: ``6m12s``.
+    :param wall: seconds since the epoch; resets are spans: ``6m12s``.
     """
     found: list[tuple[bytes, bytes]] = []
     for unit in ("requests", "tokens"):

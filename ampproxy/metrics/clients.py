@@ -17,7 +17,7 @@ _TOKENS = ("input", "cache_read", "cache_write", "output")
 class ClientMetrics:
     """Counts the exchanges and tokens of named clients.
 
-    :ivar names: of those that are told apart. Empty in most configurations, where nothing is counted here.
+    :ivar names: of those that are counted. Empty in most configurations, where nothing is counted here.
     """
 
     def __init__(self) -> None:

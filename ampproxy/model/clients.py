@@ -9,7 +9,7 @@ from typing import Final, Literal, TypeAlias
 
 from ampproxy.wire.redact import Secret, Unseen
 
-#: The classes of routes: requests to models; what is forwarded to Amp; what the gateway tells its owner.
+#: The classes of routes: requests to models; what is forwarded to Amp; what the gateway reports of itself.
 MODELS: Final = "models"
 AMP: Final = "amp"
 ADMIN: Final = "admin"
@@ -55,9 +55,9 @@ class ClientKey:
     :param secret: the key; ``None`` where only its hash is stored.
     :param hash: else that: 64 hexadecimal digits (see :func:`hash_of`).
     :param name: whose it is, in log, ledger and metrics; empty: it is named by a digest.
-    :param expires: seconds since the epoch from which on it lets nobody in.
+    :param expires: seconds since the epoch from which on it is rejected.
     :param old_hash: of the key before a rotation; empty: there is none.
-    :param old_until: seconds since the epoch from which on that one lets nobody in.
+    :param old_until: seconds since the epoch from which on that one is rejected.
     :param models: patterns in lower case of the models that may serve it; empty: all.
     :param accounts: patterns in lower case of the accounts that may serve it; empty: all.
     :param routes: the classes of routes that it opens.

@@ -174,7 +174,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     ),
     _row(
         "orphan_result unanswered_call",
-        "A result without its call was told as text; a call without a result was answered as interrupted.",
+        "A result without its call became text; a call without a result was answered as interrupted.",
     ),
     _row(
         "first_turn system_turn turns order",
@@ -216,7 +216,7 @@ OF_ANSWER: Mapping[str, LossKind] = _table(
     ),
     _row(
         "refusal",
-        "A refusal is told as text.",
+        "A refusal becomes text.",
     ),
     _row(
         "reasoning image audio tool_call opaque file",

@@ -22,7 +22,7 @@ from ampproxy.relay.payload import apply, asked_by
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.relay.translate import TranslateBridge
-from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
+from ampproxy.relay.workers import REQUEST_OBJECTS, SMALL, takes_long
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, RouteKind
 from ampproxy.wire.json import members, replace_model
@@ -53,10 +53,18 @@ class BridgeMaker:
     ) -> None:
         self._families = families
         self._dialects = dialects
+        #: The accounts whose vendors put something around their dialect.
+        self._packing = {
+            label for label, each in providers.items() if type(each).packed is not Provider.packed
+        }
         self._providers = providers
         self._origin = origin
         self._strict = strict
         self._payload = payload
+
+    def know(self, families: Families) -> None:
+        """From now on go by what is known now of models; what is under way keeps what it began with."""
+        self._families = families
 
     def can(self, endpoint: Endpoint, offer: Offer) -> bool:
         """Whether the offer's account has a call for what is asked at all."""
@@ -68,6 +76,8 @@ class BridgeMaker:
 
     def take_long(self, question: Question, offer: Offer) -> bool:
         """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
+        if len(question.body) <= SMALL:
+            return False
         spoken = self._providers[offer.account.label].speaks(question.endpoint)
         passes = (
             spoken == question.endpoint.dialect and not question.facts.thinks and not question.route.suffix
@@ -80,9 +90,9 @@ class BridgeMaker:
 
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
         """
-        spoken = self._providers[offer.account.label].speaks(question.endpoint)
-        asked = question.endpoint.dialect
         provider = self._providers[offer.account.label]
+        spoken = provider.speaks(question.endpoint)
+        asked = question.endpoint.dialect
         bridge: Bridge
         if spoken == asked and not _must_be_parsed(question):
             bridge = PassthroughBridge(
@@ -105,6 +115,8 @@ class BridgeMaker:
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
+        if offer.account.label not in self._packing:
+            return bridge
         return enveloped(bridge, provider, question, offer, strict=self._strict)
 
 
@@ -157,7 +169,7 @@ class PassthroughBridge:
         self._offer = offer
         self._filter: PassthroughFilter | WatchedFilter | None = None
         self._usage: Usage | None = None
-        self.listed = question.listed(dialect)
+        self.listed = question.stream and question.listed(dialect)
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
         passes = dialect.passthrough

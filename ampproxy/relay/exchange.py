@@ -11,7 +11,6 @@ from twisted.internet.task import deferLater
 from twisted.web.http_headers import Headers
 
 from ampproxy.config.schema import Account
-from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
 from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream, UpstreamFault, bare
@@ -105,7 +104,7 @@ class Exchange:
             await self._ask(offer, tries)
         except ExchangeError as error:
             if self._record.first_byte is not None or not _others_may_help(error):
-                self._record.attempts.append(_told(offer, error))
+                self._keep(offer, error)
                 tries.abandoned()
                 raise
             self._note(offer, error, tries)
@@ -141,11 +140,17 @@ class Exchange:
         error, verdict = failure.error, said_of(verdict, offer.account)
         back = tries.failed(verdict, runtime.clock.seconds(), runtime.wall())
         self._attempts.append(Attempt(label, verdict, back, error))
-        self._record.attempts.append(_told(offer, failure))
+        self._keep(offer, failure)
         bare(failure)
         self._failure = failure
         if not tries.told:
             self._untold.append((label, error))
+
+    def _keep(self, offer: Offer, failure: ExchangeError) -> None:
+        """Keep the failed attempt for the log and the metrics."""
+        record, account = self._record, offer.account
+        record.attempts.append(f"{account.label}: {failure.error.status} {failure.error.message}")
+        record.failed += (self._settings.providers[account.label].name,)
 
     async def _paused(self, tries: Selection, number: int) -> bool:
         """Wait until an account may be asked again; says whether it is worth it.
@@ -161,7 +166,7 @@ class Exchange:
             return False
         self._waited += wait
         runtime.log.info(
-            "No account serves {model} now; the request waits {seconds:.1f} s and tries again",
+            "All accounts for {model} are cooling down; retrying in {seconds:.1f} s",
             model=self._question.asked,
             seconds=wait,
         )
@@ -191,12 +196,13 @@ class Exchange:
 
     async def _ask(self, offer: Offer, tries: Selection) -> None:
         bridge = await self._bridge(offer)
-        self._record.account, self._record.account_name = offer.account.label, account_name(offer.account)
+        provider = self._settings.providers[offer.account.label]
+        self._record.account, self._record.account_name = offer.account.label, provider.name
         self._record.served = offer.upstream_model
         self._record.losses = bridge.losses
         answer_header(self._question.headers, self._downstream.responseHeaders, bridge.losses)
         question = self._question
-        call = self._settings.providers[offer.account.label].call(
+        call = provider.call(
             question.endpoint,
             offer.upstream_model,
             stream=question.stream,
@@ -412,10 +418,6 @@ class Exchange:
 def _said(bridge: Bridge, told: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     """A whole answer as the client gets it, and what it lost."""
     return bridge.whole(told), bridge.answer_losses
-
-
-def _told(offer: Offer, failure: ExchangeError) -> str:
-    return f"{offer.account.label}: {failure.error.status} {failure.error.message}"
 
 
 def _others_may_help(error: ExchangeError) -> bool:

@@ -86,7 +86,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
             raise ClientFault.of(
                 "permission",
                 "A client key of this gateway stands in the token or the parameters of a connection to an"
-                " actor, which go on to Amp as they are. Amp does not know that key, and is not told it.",
+                " actor, which go on to Amp as they are. Amp does not know that key, and must not see it.",
             )
         found = self._identify(request)
         if isinstance(found, Deferred):

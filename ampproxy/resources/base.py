@@ -72,7 +72,7 @@ class GatewayResource(Resource):
             # The service does not listen like that; a proxy on this machine or a reload can bring it about.
             raise ClientFault.of(
                 "permission",
-                "Without keys the gateway serves its own machine only, and this request comes from elsewhere"
+                "No api-keys are configured, so only requests from this machine are accepted"
                 " (setting: api-keys).",
             )
         return None
@@ -168,7 +168,7 @@ class GatewayResource(Resource):
         done.addCallbacks(succeeded, failed)
         done.addErrback(
             lambda failure: generation.runtime.log.failure(
-                "A defect met while ending an exchange", failure, request=record.request
+                "Unhandled error while ending an exchange", failure, request=record.request
             )
         )
         done.addBoth(ended)

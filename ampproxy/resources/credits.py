@@ -71,7 +71,9 @@ class Spending:
         if isinstance(error, ExchangeError):
             self._generation.runtime.log.error("{message}", message=error.error.message)
         else:
-            self._generation.runtime.log.failure("A defect met while counting what an exchange used", failure)
+            self._generation.runtime.log.failure(
+                "Unhandled error while counting what an exchange used", failure
+            )
 
 
 async def let_through(generation: Generation, request: GatewayRequest, route: Route, most: int) -> Spending:
@@ -98,7 +100,7 @@ async def let_through(generation: Generation, request: GatewayRequest, route: Ro
 
 def total(usage: Usage) -> int:
     """All tokens, in and out."""
-    return usage.input + usage.cache_read + usage.cache_write + usage.output
+    return usage.total
 
 
 async def spend(
@@ -154,7 +156,7 @@ def _bound(route: Route, most: Callable[[], int]) -> int:
         assert rule is not None
         message = (
             f"The model {route.asked!r}{_for(route)} is not served here, and a daily limit in tokens keeps"
-            f" the request from Amp ({place_of(rule)}): how many it may cost cannot be told, for {why}. A"
+            f" the request from Amp ({place_of(rule)}): its cost has no known bound, because {why}. A"
             " limit in requests (daily-requests) needs no such bound."
         )
         raise ClientFault.of(
@@ -273,7 +275,7 @@ class ProviderPathResource(AmpResource):
         if route.kind is RouteKind.NONE:
             raise ClientFault.of(
                 "not_found",
-                f"The gateway does not know {record.path}, and Amp is not asked. {' '.join(route.reasons)}",
+                f"Unknown path {record.path}; not forwarded to Amp. {' '.join(route.reasons)}",
                 code="model_not_found",
             )
         await spend(generation, request, record, route, body, most=(lambda: 0) if silent else _unknown_cost)

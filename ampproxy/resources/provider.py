@@ -24,7 +24,7 @@ from ampproxy.relay.exchange import AccountError, Exchange
 from ampproxy.relay.forward import ClientWatch, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
-from ampproxy.relay.workers import HUGE, REQUEST_OBJECTS, takes_long
+from ampproxy.relay.workers import HUGE, LONG_LOOK, REQUEST_OBJECTS, takes_long
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
@@ -143,6 +143,10 @@ class GenerateResource(ModelResource):
 
     _endpoint: Endpoint
 
+    def __init__(self, generation: Generation, endpoint: Endpoint) -> None:
+        super().__init__(generation, endpoint)
+        self._call = f"{endpoint.dialect} {endpoint.operation.value}"
+
     def render(self, request: GatewayRequest) -> Any:
         """Answer it."""
         record = self.record(request)
@@ -155,9 +159,11 @@ class GenerateResource(ModelResource):
         plain = not request.requestHeaders.hasHeader(b"content-encoding")
         # How large it becomes nobody knows.
         body = decode() if plain else await self._apart(request, decode, generation.config.limits.max_body)
-        facts = _facts(self._dialect, body)
-        asked = endpoint.model if endpoint.model is not None else facts.found.model
-        stream = facts.found.stream if endpoint.stream is None else endpoint.stream
+        look_at = partial(_facts, self._dialect, body)
+        facts = look_at() if len(body) <= LONG_LOOK else await self._apart(request, look_at, len(body))
+        found = facts.found
+        asked = endpoint.model if endpoint.model is not None else found.model
+        stream = found.stream if endpoint.stream is None else endpoint.stream
         record.stream = stream
         if endpoint.amp:
             look = partial(self._from_amp, request, asked or "", facts, body)
@@ -253,7 +259,8 @@ class GenerateResource(ModelResource):
             route = narrowed(tenant, route)
         record.asked, record.kind = route.asked, route.kind.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
-        self._tell(route)
+        if self.generation.config.debug:
+            self.generation.runtime.log.debug("{steps}", model=route.asked, steps=" ".join(route.reasons))
         if route.slow is not None:
             # Without the name, so that the same trouble is the same warning.
             self.generation.runtime.log.warn(
@@ -281,13 +288,16 @@ class GenerateResource(ModelResource):
             asked=route.asked,
             stream=stream,
             headers=self._headers(request),
-            query=self._query(request),
+            query=self._query(request) if request.query else b"",
             route=route,
             facts=facts,
         )
+        key: Callable[[], str | None] = partial(session_key, request.requestHeaders, body)
+        if len(body) > HUGE and len(route.offers) > 1 and generation.config.routing.session_affinity:
+            key = await self._key_apart(request, key, len(body))
         tries = generation.pool.select(
             route,
-            key=await self._key(request, route, body),
+            key=key,
             most=generation.config.max_retry_credentials,
             call=self._call,
             can=self._can,
@@ -308,19 +318,12 @@ class GenerateResource(ModelResource):
                 raise
             await self._estimate(request, question, record)
 
-    async def _key(self, request: GatewayRequest, route: Route, body: bytes) -> Callable[[], str | None]:
-        """What names the conversation, which is asked only where there is a choice of accounts. Where the
-        body is huge it is found beforehand, in a thread.
-        """
-        key = partial(session_key, request.requestHeaders, body)
-        if len(body) <= HUGE or len(route.offers) < 2 or not self.generation.config.routing.session_affinity:
-            return key
-        found = await self._apart(request, key, len(body))
+    async def _key_apart(
+        self, request: GatewayRequest, key: Callable[[], str | None], size: int
+    ) -> Callable[[], str | None]:
+        """What names the conversation of a huge body, where it will be asked for: found in a thread."""
+        found = await self._apart(request, key, size)
         return lambda: found
-
-    @property
-    def _call(self) -> str:
-        return f"{self._endpoint.dialect} {self._endpoint.operation.value}"
 
     def _can(self, offer: Offer) -> bool:
         return self.generation.exchanges.bridges.can(self._endpoint, offer)
@@ -347,15 +350,13 @@ class GenerateResource(ModelResource):
         count = partial(_estimated, dialect, question)
         long = takes_long(question.body, REQUEST_OBJECTS)
         tokens = await self._apart(request, count, len(question.body)) if long else count()
-        record.account, record.served = question.route.offers[0].account.label, question.route.served
+        account = question.route.offers[0].account
+        record.account, record.served = account.label, question.route.served
+        record.account_name = self.generation.exchanges.providers[account.label].name
         request.responseHeaders.setRawHeaders(ESTIMATE_HEADER, [b"tokens"])
         body = dialect.count_body(tokens)
         record.status, record.bytes_out = 200, len(body)
         request.answer(200, body)
-
-    def _tell(self, route: Route) -> None:
-        if self.generation.config.debug:
-            self.generation.runtime.log.debug("{steps}", model=route.asked, steps=" ".join(route.reasons))
 
     def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
         headers = pairs(request.requestHeaders)
@@ -363,8 +364,6 @@ class GenerateResource(ModelResource):
         return tuple(_cleaned(headers, cleaners) if self._endpoint.amp and cleaners else headers)
 
     def _query(self, request: GatewayRequest) -> bytes:
-        if not request.query:
-            return b""
         return strip_query(request.query, client_keys_in(self.generation, request))
 
 

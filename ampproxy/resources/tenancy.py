@@ -48,7 +48,7 @@ async def within_limits(
     """Serve one request of a client within its limits.
 
     :param demand: what it may use at most.
-    :param endpoint: in whose dialect the client hears what is left; ``None``: in none.
+    :param endpoint: in whose dialect the headers state what is left; ``None``: in none.
     :raises ExchangeError: a limit is reached: status 429, or 402 where it is one of money; or it was not
         served.
     :raises ClientGone: the client left; what it may have used stays counted if it was asked of a vendor.
@@ -81,35 +81,35 @@ async def _taken(
     demand: Demand,
     endpoint: Endpoint | None,
 ) -> Taken:
-    """What was reserved; the answer's headers say what is left."""
+    """What was reserved; the answer's headers state what is left."""
     if not tenant.key.limits:
         return Taken(tenant.id, (), Amounts())
     limiter = generation.runtime.limiter
     try:
         taken: Taken = await limiter.take(tenant, demand)
     except LimitReached as reached:
-        _tell(generation, request, (reached.standing,), endpoint)
+        _state_left(generation, request, (reached.standing,), endpoint)
         raise limit_reached(tenant, reached, generation.runtime.wall()) from None
     limiter.last[tenant.label] = taken.standings
     if request.gone:
         limiter.settle(taken, Amounts())
         raise ClientGone
-    _tell(generation, request, taken.standings, endpoint)
+    _state_left(generation, request, taken.standings, endpoint)
     return taken
 
 
-def _tell(
+def _state_left(
     generation: Generation,
     request: GatewayRequest,
     standings: tuple[Standing, ...],
     endpoint: Endpoint | None,
 ) -> None:
-    """Have the answer say what is left, its own request counted."""
+    """Have the answer's headers state what is left, its own request counted."""
     headers = request.responseHeaders
     headers.setRawHeaders(HEADER, [standings_header(standings)])
     if endpoint is not None:
-        told = DIALECTS[endpoint.dialect].passthrough.limits(standings, generation.runtime.wall())
-        for name, value in told:
+        found = DIALECTS[endpoint.dialect].passthrough.limits(standings, generation.runtime.wall())
+        for name, value in found:
             headers.setRawHeaders(name, [value])
 
 
@@ -119,8 +119,8 @@ def demand_of(
     """What a request to a model may use at most.
 
     :param body: as :func:`countable` gives it.
-    :raises ClientFault: status 402: a limit in tokens could not be kept, for nobody can tell how many it may
-        use; or one in dollars, for a price is not known.
+    :raises ClientFault: status 402: a limit in tokens could not be kept, for how many it may use is
+        unknown; or one in dollars, for a price is not known.
     """
     units = _units(tenant)
     if not units & {"tokens", "usd"} or endpoint.operation is Operation.COUNT_TOKENS:
@@ -175,12 +175,12 @@ def _most_cost(generation: Generation, tenant: Tenant, route: Route, input: int,
 def _used(
     generation: Generation, record: ExchangeRecord, taken: Taken, failure: BaseException | None
 ) -> Amounts | None:
-    """What a request used that has ended; ``None``: nobody knows. A request counts whatever became of it."""
+    """What a request used that has ended; ``None``: unknown. A request counts whatever became of it."""
     if failure is None and record.status < 400:
         return None if record.usage is None else _amounts(generation, record, record.usage, taken)
     if record.sent is None or _cost_nothing(record, failure):
         return Amounts(requests=taken.amounts.requests)
-    # What broke off in mid-answer was made and is billed, as far as it came; how far nobody tells.
+    # What broke off in mid-answer was made and is billed, as far as it came; how far is unknown.
     return None
 
 
@@ -193,11 +193,10 @@ def _cost_nothing(record: ExchangeRecord, failure: BaseException | None) -> bool
 
 
 def _amounts(generation: Generation, record: ExchangeRecord, usage: Usage, taken: Taken) -> Amounts:
-    tokens = usage.input + usage.cache_read + usage.cache_write + usage.output
     cost: int | None = 0
     if taken.amounts.usd:
         cost = generation.costs.of(*_served(generation, record), usage)
-    return Amounts(taken.amounts.requests, tokens, taken.amounts.usd if cost is None else cost)
+    return Amounts(taken.amounts.requests, usage.total, taken.amounts.usd if cost is None else cost)
 
 
 def _served(generation: Generation, record: ExchangeRecord) -> tuple[Account | None, str]:
@@ -211,8 +210,8 @@ def _served(generation: Generation, record: ExchangeRecord) -> tuple[Account | N
 def _unbounded(tenant: Tenant, why: Unbounded) -> ExchangeError:
     return ClientFault.of(
         "billing",
-        f"The client key {tenant.label} has a limit in tokens, and how many this request may use cannot be"
-        f" told, for {why} (setting: api-keys[].limits). A limit in requests or dollars needs no such bound.",
+        f"The client key {tenant.label} has a limit in tokens, and how many this request may use is"
+        f" unknown, for {why} (setting: api-keys[].limits). A limit in requests or dollars needs no such bound.",
         code="client_limit_unbounded",
     )
 

@@ -352,5 +352,5 @@ def _refusal(came_along: bool) -> ExchangeError:
     if came_along:
         message = "Invalid API key: it is not one of the gateway's api-keys."
     else:
-        message = "Missing API key: send one of the gateway's api-keys, such as in the header Authorization."
+        message = "Missing API key. Send one of the gateway's api-keys, such as 'Authorization: Bearer KEY'."
     return ClientFault.of("authentication", message, code="invalid_api_key")

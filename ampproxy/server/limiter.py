@@ -68,7 +68,7 @@ class Limiter:
     def take(self, tenant: Tenant, demand: Demand) -> Deferred[Taken]:
         """Reserve what one request may use.
 
-        :return: fails with :class:`LimitReached`, or with :class:`GatewayFault` where nobody can count.
+        :return: fails with :class:`LimitReached`, or with :class:`GatewayFault` where the counts cannot be kept.
         """
         done: Deferred[Taken] = Deferred()
         self._orders.append((Take(tenant.id, tenant.key.limits, demand), done))
@@ -78,7 +78,7 @@ class Limiter:
     def settle(self, taken: Taken, used: Amounts | None) -> None:
         """Give back what a request did not use.
 
-        :param used: ``None``: nobody knows, so all that was reserved stays counted.
+        :param used: ``None``: unknown, so all that was reserved stays counted.
         """
         back = NOTHING if used is None else taken.amounts.minus(used)
         if back == NOTHING or not taken.windows:

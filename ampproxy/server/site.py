@@ -283,7 +283,7 @@ class GatewayRequest(Request):
     def processingFailed(self, reason: Failure) -> Failure:
         """A defect of ours: the log gets the traceback, the client only a status."""
         self.site.logger.failure(
-            "A defect met while serving {method} {path}",
+            "Unhandled error while serving {method} {path}",
             reason,
             request=self.request_id,
             method=self.method.decode("latin-1"),

@@ -47,7 +47,7 @@ NOTHING = Amounts()
 class Demand:
     """What a request may use at most.
 
-    :param usd: ``None``: nobody can tell, so that it takes all that is left.
+    :param usd: ``None``: unknown, so that it reserves all that is left.
     """
 
     tokens: int = 0
@@ -73,7 +73,7 @@ class LimitReached(Exception):
     """Not taken: more than a limit has left.
 
     :ivar standing: how the client stands with that limit.
-    :ivar wanted: what the request may use at most of it; 0 where nobody can tell.
+    :ivar wanted: what the request may use at most of it; 0 where that is unknown.
     """
 
     def __init__(self, standing: Standing, wanted: int) -> None:

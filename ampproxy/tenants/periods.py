@@ -1,6 +1,6 @@
 """The periods of limits: when the one that a time is in began, and when it ends. All of UTC.
 
-They begin for all clients at the same times, whenever a client came first. So they are told by the clock
+They begin for all clients at the same times, whenever a client came first. So they follow from the clock
 alone, a restart begins none anew, and "renews at" is a time that a person can read.
 """
 

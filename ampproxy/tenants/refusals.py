@@ -1,4 +1,4 @@
-"""How a client is told that it has used up a limit: which, how much is left, when it renews."""
+"""The error for a client that has used up a limit: which, how much is left, when it renews."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ampproxy.tenants.counting import LimitReached
 from ampproxy.tenants.tenant import Tenant
 from ampproxy.wire.words import span
 
-#: Tells a client how it stands with all of its limits, dollars among them, for which vendors have no header.
+#: How a client stands with all of its limits, dollars among them, for which vendors have no header.
 HEADER = b"X-Ampproxy-Limits"
 
 

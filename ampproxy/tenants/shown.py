@@ -10,7 +10,7 @@ from ampproxy.tenants.counting import Amounts, standings_of
 from ampproxy.tenants.refusals import shown_amount
 from ampproxy.wire.words import span
 
-#: Seconds before its end at which a key is said to end soon.
+#: Seconds before its end from which on a key counts as expiring soon.
 SOON = 14 * 86400.0
 
 

@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 #: So many periods of a kind are kept of each client, the newest; only the present one counts.
 KEPT = 3
-#: Seconds to wait for another process that writes. Nobody waits in the reactor.
+#: Seconds to wait for another process that writes. The reactor does not wait.
 PATIENCE = 2.0
 
 _SCHEMA = """
@@ -55,7 +55,7 @@ _READ = "SELECT requests, tokens, usd FROM used WHERE tenant = ? AND period = ? 
 
 
 class CountsFailed(Exception):
-    """The counts cannot be read or written; nothing was. Says why, with the file's name."""
+    """The counts cannot be read or written; nothing was. The message names the file and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ class Counts:
 
         if self.path is not None:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            # Made by us, so that nobody else can read it at any time.
+            # Made by us, so that no other user can read it at any time.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         database = sqlite3.connect(
             self.path or ":memory:", timeout=PATIENCE, isolation_level=None, check_same_thread=False

@@ -63,7 +63,7 @@ def check_route(tenant: Tenant | None, route: str) -> None:
     """
     if tenant is None or opens(tenant, route):
         return
-    what = _MEANING.get(route, "what the gateway tells its owner")
+    what = _MEANING.get(route, "what the gateway reports of itself")
     raise ClientFault.of(
         "permission",
         f"The client key {tenant.label} does not open {what} (route class {route}): its entry allows"
@@ -73,7 +73,7 @@ def check_route(tenant: Tenant | None, route: str) -> None:
 
 
 def check_unknown_path(tenant: Tenant) -> None:
-    """See that a client may have something sent to Amp of which nobody here knows what it is.
+    """See that a client may have something sent to Amp that is unknown here.
 
     :raises ClientFault: status 403: its rights or limits could not be kept.
     """

@@ -197,7 +197,7 @@ class AnswerParser(HTTPClientParser):
         """See where the body ends, before the base class does; drop what is the connection's own."""
         status = self.response.code
         if status == SWITCHING:
-            raise BadMessage("another protocol, for which nobody asked")
+            raise BadMessage("another protocol that was not requested")
         values = self.connHeaders.getRawHeaders(b"Connection")
         if values:
             self._drop_named(values)

@@ -114,7 +114,7 @@ _DEADLINES = (
 
 #: What happened, whose fault that is, and how it is told; the first row that fits counts.
 _SENTENCES: tuple[tuple[tuple[type[BaseException], ...], _Told], ...] = (
-    ((DNSLookupError,), (Unreachable, "unavailable", "The name of {origin} could not be resolved.")),
+    ((DNSLookupError,), (Unreachable, "unavailable", "Cannot resolve {origin}.")),
     ((ConnectionRefusedError,), (Unreachable, "unavailable", "{origin} refused the connection.")),
     (
         (TimeoutError, TCPTimedOutError, DeferredTimeoutError, ConnectingCancelledError, CancelledError),

@@ -71,7 +71,7 @@ class Inflate:
                 raise UnreadableAnswer(f"The upstream's gzip body is broken: {error}.") from None
             room -= len(out[-1])
             if self._inflate.unconsumed_tail or room <= 0:
-                raise UnreadableAnswer("The upstream's gzip body inflates beyond all measure.")
+                raise UnreadableAnswer("The upstream's gzip body inflates beyond the decompression limit.")
             data = b""
             if self._inflate.eof:
                 data, self._inflate = self._inflate.unused_data, None

@@ -23,13 +23,18 @@ _FLAT = rb'(?:[^{}\[\]"\\]|"[^"\\]*")*'
 _NULL = msgspec.Raw(b"null")
 
 
-class Peek(msgspec.Struct, frozen=True):
+class Peek(
+    msgspec.Struct,
+    frozen=True,
+    rename={"choice": "tool_choice", "generation": "generationConfig", "configured": "toolConfig"},
+):
     """What routing must know of a body.
 
     :param model: ``None`` if it is missing or not a string.
     :param tools: the JSON text of ``tools``, as it is; ``null`` if it is missing. So are the others.
-    :param choice: of ``tool_choice``, which Gemini calls ``toolConfig``.
+    :param choice: of ``tool_choice``.
     :param generation: of Gemini's ``generationConfig``.
+    :param configured: of Gemini's ``toolConfig``.
     """
 
     model: str | None = None
@@ -37,6 +42,7 @@ class Peek(msgspec.Struct, frozen=True):
     tools: msgspec.Raw = _NULL
     choice: msgspec.Raw = _NULL
     generation: msgspec.Raw = _NULL
+    configured: msgspec.Raw = _NULL
 
 
 class _Found(msgspec.Struct):
@@ -52,6 +58,7 @@ class _Model(msgspec.Struct):
     model: msgspec.Raw = msgspec.Raw(b"")
 
 
+_peek = msgspec.json.Decoder(Peek)
 _found = msgspec.json.Decoder(_Found)
 _model = msgspec.json.Decoder(_Model)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -68,6 +75,14 @@ def peek(body: bytes) -> Peek:
     :raises ValueError: it is not valid JSON (the message tells the byte), or not an object.
     """
     try:
+        return _peek.decode(body)
+    except BAD_JSON:
+        return _odd(body)
+
+
+def _odd(body: bytes) -> Peek:
+    """The same of a body that is not valid, or has something else where a name or ``true`` is expected."""
+    try:
         found = _found.decode(body)
     except msgspec.ValidationError as error:
         raise ValueError("The body is JSON, but not an object.") from error
@@ -75,9 +90,13 @@ def peek(body: bytes) -> Peek:
         raise ValueError("The body is nested too deeply.") from error
     except BAD_JSON as error:
         raise ValueError(f"The body is not valid JSON: {error}.") from error
-    choice = found.toolConfig if found.tool_choice is _NULL else found.tool_choice
     return Peek(
-        string(found.model), bytes(found.stream) == b"true", found.tools, choice, found.generationConfig
+        string(found.model),
+        bytes(found.stream) == b"true",
+        found.tools,
+        found.tool_choice,
+        found.generationConfig,
+        found.toolConfig,
     )
 
 

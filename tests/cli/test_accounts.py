@@ -15,9 +15,9 @@ from twisted.logger import formatEvent
 
 from ampproxy.cli import main
 from ampproxy.config.load import load
-from ampproxy.demo import anthropic
-from ampproxy.demo.script import Script
 from ampproxy.tap import build
+from ampproxy.testing import anthropic
+from ampproxy.testing.script import Script
 from tests.reactor import in_reactor
 
 CLIENT_KEY = "canary-client-key-7c1b"
@@ -100,7 +100,7 @@ def test_a_bad_day(service, tmp_path):
     first, limited, second, broken, third = result.stdout.splitlines()
     assert first.split() == ["claude-api-key[0]", "claude", "resting", "m"]
     assert limited.strip().startswith("for m it is rate limited (429: Rate limit reached.")
-    assert limited.endswith(" (in 30 min); the vendor said 1 h.")
+    assert limited.endswith(" (in 30 min); the vendor asked for 1 h.")
     assert second.split()[2] == "resting"
     assert "for m it failed (500: Internal server error.)" in broken
     assert third.split() == ["claude-api-key[2]", "claude", "ready", "m"]
@@ -116,7 +116,7 @@ def test_not_running(tmp_path):
     write(file, free_port(), "https://a.test", "gemini-api-key: [{api-key: canary-g}]\n")
     result = run(file)
     assert result.exit_code == 0
-    assert "nobody answers at 127.0.0.1:" in result.stderr
+    assert "no answer at 127.0.0.1:" in result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].split() == ["claude-api-key[0]", "claude", "?", "m"]
     assert lines[3].split() == ["gemini-api-key[0]", "gemini", "?", "gemini-*"]
@@ -168,6 +168,6 @@ def test_over_tls(tmp_path):
         result = run(tmp_path / "amp.yaml")
         assert (result.stderr, result.stdout.split()[2]) == ("", "untried")
         write(tmp_path / "other.yaml", running.port, "https://a.test", tls.format(tmp_path / "foreign"))
-        assert "nobody answers" in run(tmp_path / "other.yaml").stderr
+        assert "no answer" in run(tmp_path / "other.yaml").stderr
     finally:
         running.stop()

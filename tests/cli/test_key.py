@@ -99,10 +99,10 @@ def test_new(home: Home) -> None:
 
 
 def test_the_first_key(home: Home) -> None:
-    """It closes the gateway to all who have none, which is said."""
+    """It closes the gateway to all who have none, with a note."""
     home.file.write_text(home.before.partition("# Who may")[0])
-    assert "from now on nobody is served without one" in home.run("new", "ben")
-    assert "nobody is served" not in home.run("new", "carla")
+    assert "from now on requests without a key are rejected" in home.run("new", "ben")
+    assert "are rejected" not in home.run("new", "carla")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from ampproxy.cli import main
 from ampproxy.cli.setup import command
 from ampproxy.config.load import load
 from ampproxy.tap import build
-from tests.clients.test_client_setup import tree
+from tests.desktop.clients.test_client_setup import tree
 from tests.reactor import in_reactor
 
 KEY = "canary-client-key-90fe"
@@ -116,7 +116,7 @@ def test_a_key_is_made(home):
     text = f"# mine\napi-keys: [] # none\n{ACCOUNT}"
     home.config.write_text(text)
     result = home.run("--yes", "--no-check")
-    assert "api-keys: a new client key" in result.output
+    assert "api-keys: adds a client key" in result.output
     (key,) = load(home.config, environ={}, home=home.path).api_keys
     assert json.loads(home.secrets.read_text()) == {"apiKey@http://127.0.0.1:8317": key.reveal()}
     assert key.reveal() not in result.output
@@ -155,7 +155,7 @@ def test_a_key_is_made_where_the_file_has_them(home, text):
     """In CLIProxyAPI 8's layout the key goes to access.api-keys; undone, the file has every byte it had."""
     home.config.write_bytes(text.encode())
     result = home.run("--yes", "--no-check")
-    assert "access.api-keys: a new client key" in result.output, result.output
+    assert "access.api-keys: adds a client key" in result.output, result.output
     (key,) = load(home.config, environ={}, home=home.path).api_keys
     assert json.loads(home.secrets.read_text()) == {"apiKey@http://127.0.0.1:8317": key.reveal()}
     kept = home.config.read_bytes().decode()
@@ -249,7 +249,7 @@ def test_misuse(home):
     """What does not go together, and what cannot be known."""
     assert home.run("--undo", "--cli").exit_code == 2
     home.config.write_text(f"port: 0\n{home.config.read_text()}")
-    assert "say it with --url" in home.run().output
+    assert "give one with --url" in home.run().output
     home.config.write_text("port: x\n")
     assert (home.run().exit_code, home.run("--undo").exit_code) == (1, 0)
 

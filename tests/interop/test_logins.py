@@ -16,9 +16,9 @@ from twisted.logger import formatEventAsClassicLogText
 from ampproxy.assembly import Outside, assemble
 from ampproxy.config.load import parse
 from ampproxy.credentials.oauth.service import Logins
-from ampproxy.demo import logins as backends
-from ampproxy.demo.oauth import settings_for
 from ampproxy.service import GatewayService
+from ampproxy.testing import logins as backends
+from ampproxy.testing.oauth import settings_for
 from tests.credentials.oauth.doubles import World, login_file
 from tests.reactor import in_reactor
 

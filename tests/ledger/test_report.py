@@ -10,7 +10,9 @@ import pytest
 
 from ampproxy.ledger.entry import Tokens
 from ampproxy.ledger.file import DAY
-from ampproxy.ledger.prices import SHIPPED, Price, PriceBook, Prices, read_prices
+from ampproxy.ledger.price import Price
+from ampproxy.ledger.prices import SHIPPED, PriceBook, Prices, Row, read_prices
+from ampproxy.ledger.published import Published
 from ampproxy.ledger.query import Line, Sums
 from ampproxy.ledger.report import DIMENSIONS, Group, Money, Report, report, sameness, shortened
 from ampproxy.ledger.text import count, dollars, drawn, money, remarks, table, to_csv, to_json
@@ -22,7 +24,9 @@ PLAIN = Price(1, 0.5, 1, 10)
 NONE = Tokens()
 BOOK = PriceBook(
     None,
-    Prices(models=(("claude-*", PLAIN), ("gpt-*", Price(2, 2, 2, 2))), amp_factor=1.0, as_of="2026-10-24"),
+    Prices(
+        models=(Row("claude-*", PLAIN), Row("gpt-*", Price(2, 2, 2, 2))), amp_factor=1.0, as_of="2026-10-24"
+    ),
     ["claude:anna@example.com"],
 )
 
@@ -150,15 +154,15 @@ def test_shortened():
 
 def test_table_with_bars():
     """Wide: everything. The largest has the longest bar."""
-    lines = list(table(by("model"), 107, most=40))
+    lines = list(table(by("model"), 110, most=40))
     assert lines == [
-        "model            requests  errors  input  cached  to cache  output     cost  cost",
-        "claude-opus-4-6        18       1  3.00M   2.00M         -    100k  $4.00+?  " + "█" * 30,
-        "gpt-5.4                 5       1  1.00M       -         -       -    $2.00  " + "█" * 15,
-        "qwen                    5       -  1.00M       -         -       -        ?",
-        "-                       1       -      -       -         -       -        -",
-        "nope                    1       1      -       -         -       -        -",
-        "total                  30       3  5.00M   2.00M         -    100k  $6.00+?",
+        "model            requests  errors  input  cached  cache write  output     cost  cost",
+        "claude-opus-4-6        18       1  3.00M   2.00M            -    100k  $4.00+?  " + "█" * 30,
+        "gpt-5.4                 5       1  1.00M       -            -       -    $2.00  " + "█" * 15,
+        "qwen                    5       -  1.00M       -            -       -        ?",
+        "-                       1       -      -       -            -       -        -",
+        "nope                    1       1      -       -            -       -        -",
+        "total                  30       3  5.00M   2.00M            -    100k  $6.00+?",
     ]
 
 
@@ -175,7 +179,7 @@ def test_narrow_table():
 def test_table_without_prices():
     """Bars then show tokens, for there is nothing else to compare."""
     book = PriceBook(None, Prices())
-    (heading, first, *_) = table(by("client", book=book), 90, most=40, unicode=False)
+    (heading, first, *_) = table(by("client", book=book), 93, most=40, unicode=False)
     assert heading.endswith("tokens")
     assert first.endswith("?  " + "#" * 25)
 
@@ -241,7 +245,7 @@ def test_remarks():
         "4 requests fell back to Amp. Estimate: about $2.00 in credits.",
         "The estimates assume that Amp bills its vendors' API prices",
         "No price is known for qwen: add them to a file of your own (setting: ledger.prices",
-        "2 completed requests told no tokens",
+        "2 completed requests reported no token counts",
     ):
         assert part in told
     unpriced = " ".join(remarks(by("model", book=PriceBook(None, Prices())), 1))
@@ -260,6 +264,7 @@ def test_json():
         "outcomes": {"completed": 17, "upstream-error": 1},
         "tokens": {
             "input": 3_000_000, "cache_read": 2_000_000, "cache_write": 0, "output": 100_000, "reasoning": 0,
+            "cache_write_1h": 0,
         },
         "requests_without_tokens": 2,
         "cost": {"usd": 4.0, "requests_not_counted": 2},
@@ -283,8 +288,8 @@ def test_csv():
     assert rows[0] == {
         "model": "claude-opus-4-6", "requests": "18", "errors": "1", "input_tokens": "3000000",
         "cache_read_tokens": "2000000", "cache_write_tokens": "0", "output_tokens": "100000",
-        "reasoning_tokens": "0", "requests_without_tokens": "2", "cost_usd": "4.0",
-        "cost_requests_not_counted": "2", "mean_first_ms": "28", "mean_total_ms": "278",
+        "reasoning_tokens": "0", "cache_write_1h_tokens": "0", "requests_without_tokens": "2",
+        "cost_usd": "4.0", "cost_requests_not_counted": "2", "mean_first_ms": "28", "mean_total_ms": "278",
     }  # fmt: skip
     assert "'=HYPERLINK(1)" in [row["model"] for row in rows]
     assert to_csv(by("day", [])).startswith("day,requests,")
@@ -300,6 +305,6 @@ def test_names_cannot_move_the_cursor():
 def test_shipped_prices_price_what_amp_asks_for():
     """One million of each class of the model that most of Amp's calls go to."""
     tokens = Tokens(MILLION, MILLION, MILLION, MILLION, 0)
-    found = report([line(1, tokens)], "model", PriceBook(None, read_prices(SHIPPED)))
+    found = report([line(1, tokens)], "model", PriceBook(None, read_prices(SHIPPED), published=Published()))
     assert found.total.cost == Money(36.75)
     assert Group("x").cost == Money()

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from twisted.internet import reactor
 
 from ampproxy.cli import main
-from ampproxy.demo import anthropic
+from ampproxy.testing import anthropic
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
 from tests.running import ACCOUNT_KEYS, CLIENT_KEY

@@ -72,7 +72,7 @@ def test_a_bomb() -> None:
     packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     bomb = b"".join([packer.compress(bytes(1024 * 1024)) for _ in range(64)]) + packer.flush()
     assert len(bomb) < INFLATED_AT_ONCE / 100
-    with pytest.raises(UnreadableAnswer, match="measure"):
+    with pytest.raises(UnreadableAnswer, match="decompression limit"):
         Inflate().feed(bomb)
 
 

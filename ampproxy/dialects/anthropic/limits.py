@@ -1,4 +1,4 @@
-"""What is left of a client's limits, in the headers in which Anthropic's API says it.
+"""What is left of a client's limits, in the headers of Anthropic's API.
 
 See https://platform.claude.com/docs/en/api/rate-limits (response headers).
 """
@@ -12,7 +12,7 @@ from ampproxy.model.clients import Standing, tightest
 
 
 def limit_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes, bytes]]:
-    """``anthropic-ratelimit-requests-limit`` and its like; resets are told as times (RFC 3339)."""
+    """``anthropic-ratelimit-requests-limit`` and its like; resets are times (RFC 3339)."""
     found: list[tuple[bytes, bytes]] = []
     for unit in ("requests", "tokens"):
         standing = tightest(standings, unit)

@@ -9,6 +9,7 @@ from ampproxy.catalog.families import Families
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
 from ampproxy.dialects.anthropic.limits import limit_headers
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
+from ampproxy.dialects.anthropic.usage import billing
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
@@ -29,6 +30,7 @@ def usage_of(usage: Members) -> Usage:
         count(usage, "cache_creation_input_tokens"),
         count(usage, "output_tokens"),
         count(details, "thinking_tokens"),
+        **billing(usage),
     )
 
 

@@ -62,7 +62,7 @@ def _reasoning(part: Reasoning, losses: list[Loss]) -> list[Wire]:
 
 
 def _refusal(part: Refusal, losses: list[Loss]) -> list[Wire]:
-    losses.append(Loss("refusal", "", "A refusal is told as text."))
+    losses.append(Loss("refusal", "", "A refusal becomes text."))
     return [{"text": part.text}] if part.text else []
 
 

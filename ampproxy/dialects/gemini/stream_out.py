@@ -156,7 +156,7 @@ class GeminiStreamRenderer:
         grown.tail = thought + b'}],"role":"model"},"index":%d}],' % event.choice + self._identity()
         grown.tail += b"}" + self._after
         if isinstance(part, Refusal):
-            self.losses.append(Loss("refusal", "", "A refusal is told as text."))
+            self.losses.append(Loss("refusal", "", "A refusal becomes text."))
         if part.text:
             self._delta(Delta(event.index, part.text), out)
 

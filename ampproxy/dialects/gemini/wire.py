@@ -12,7 +12,7 @@ import msgspec
 
 from ampproxy.dialects.common import loads, raw_text, to_raw
 from ampproxy.model.base import Json
-from ampproxy.model.events import FinishReason, Usage
+from ampproxy.model.events import FinishReason, Usage, tier_of
 
 #: Stands for a member that is not there.
 ABSENT: Final = Json()
@@ -261,6 +261,7 @@ def usage_of(raw: Json) -> Usage | None:
         output=said + thought,
         reasoning=thought,
         extras=extras,
+        tier=tier_of(str(found.get("serviceTier") or found.get("trafficType") or "")),
     )
 
 

@@ -15,7 +15,7 @@ from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import first
-from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage
+from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage, tiered
 from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.proof import MARK, unseal
@@ -92,7 +92,7 @@ def usage_of(usage: Members) -> Usage:
 
 
 def _answer_usage(answer: Members) -> Usage | None:
-    told = inner(answer, "usage")
+    told = tiered(inner(answer, "usage"), answer)
     return usage_of(told) if told else None
 
 
@@ -109,7 +109,8 @@ class ResponsesMonitor(StreamMonitor):
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""
         if kind in ("response.completed", "response.incomplete", "response.failed"):
-            self.learn(inner(values, "response").get("usage", NULL))
+            response = inner(values, "response")
+            self.learn(response.get("usage", NULL), response)
             self.close()
         elif kind == "error":
             self.close()
