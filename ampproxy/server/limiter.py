@@ -68,7 +68,8 @@ class Limiter:
     def take(self, tenant: Tenant, demand: Demand) -> Deferred[Taken]:
         """Reserve what one request may use.
 
-        :return: fails with :class:`LimitReached`, or with :class:`GatewayFault` where the counts cannot be kept.
+        :return: fails with :class:`LimitReached`, or with :class:`GatewayFault` where the counts cannot be
+            kept.
         """
         done: Deferred[Taken] = Deferred()
         self._orders.append((Take(tenant.id, tenant.key.limits, demand), done))
