@@ -212,7 +212,7 @@ class GenerateResource(ModelResource):
                 try:
                     route = self._take(route, request, record)
                 except ClientFault:
-                    # It is not for this client, who hears what is the matter where it may go.
+                    # The next route is not for this client: the error of the one that is counts.
                     raise failure from None
         body = self._as_decided(body)
         meter = None
