@@ -30,6 +30,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("relay",),
     ("providers", "tenants"),
     ("upstream", "credentials", "credits", "desktop.clients"),
+    ("http",),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
     ("catalog",),

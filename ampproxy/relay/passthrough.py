@@ -429,4 +429,4 @@ def rewrite_whole(
     found = members(body)
     if check is not None and (found is None or not dialect.passthrough.is_answer(found)):
         check(body)
-    return (body if rewriter is None else rewriter.whole(body)), dialect.passthrough.usage(found or {})
+    return (body if rewriter is None else rewriter.whole(body, found)), dialect.passthrough.usage(found or {})

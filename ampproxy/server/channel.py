@@ -16,10 +16,10 @@ from zope.interface import alsoProvides
 
 from ampproxy.config.schema import Limits
 from ampproxy.errors import ClientFault
+from ampproxy.http.closing import Closing
+from ampproxy.http.transports import give_to
 from ampproxy.server.reading import Reading
 from ampproxy.upstream.chunks import ChunkDecoder
-from ampproxy.upstream.closing import Closing
-from ampproxy.upstream.transports import give_to
 from ampproxy.wire.framing import (
     BadMessage,
     check_begun,

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
-from ampproxy.upstream.closing import unsent
+from ampproxy.http.closing import unsent
 
 #: How often one looks within the time limit. Looks are counted and not seconds: when the gateway itself stood
 #: still, no client could take anything.

@@ -10,16 +10,13 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IResponse
-from zope.interface import implementer
+from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 
 from ampproxy.errors import UnreadableAnswer
 
@@ -154,26 +151,6 @@ class _Decoded(proxyForInterface(IResponse)):  # type: ignore[misc]
 
     def deliverBody(self, protocol: Any) -> None:
         self.original.deliverBody(_Decoding(protocol, Inflate()))
-
-
-@implementer(IAgent)
-class InflatingAgent:
-    """An agent that decodes what says that it is gzip, as strictly as :class:`Inflate`. What comes of it says
-    so no more, so that nobody decodes it again.
-    """
-
-    def __init__(self, agent: IAgent) -> None:
-        self._agent = agent
-
-    def request(
-        self,
-        method: bytes,
-        uri: bytes,
-        headers: Headers | None = None,
-        bodyProducer: IBodyProducer | None = None,
-    ) -> Deferred[IResponse]:
-        """See :class:`~twisted.web.iweb.IAgent`."""
-        return self._agent.request(method, uri, headers, bodyProducer).addCallback(inflated)
 
 
 def inflated(response: IResponse) -> IResponse:

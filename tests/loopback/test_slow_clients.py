@@ -18,9 +18,9 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 
 from ampproxy.config.load import parse
+from ampproxy.http import closing
 from ampproxy.server import channel
 from ampproxy.tap import build
-from ampproxy.upstream import closing
 from tests.reactor import in_reactor
 from tests.upstream.doubles import Trusting, certificate
 
