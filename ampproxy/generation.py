@@ -29,6 +29,7 @@ from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.runtime import Runtime
 from ampproxy.server.guard import Guard
+from ampproxy.tenants.costs import Costs, NoCosts, needs_costs
 from ampproxy.wire.redact import Redactor, Secret
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Generation:
     def __init__(self, config: Config, runtime: Runtime, before: Generation | None = None) -> None:
         self.config = config
         self.runtime = runtime
-        self.guard = Guard(config, runtime.names_salt)
+        self.guard = Guard(config, runtime.names_salt, runtime.wall)
         providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
         learner, pinning = _memories(config, runtime, providers)
         self._bridges = _bridges(config, runtime, providers, learner)
@@ -63,6 +64,7 @@ class Generation:
         )
         self.find_models()
         self._tells = config.logging.level in ("debug", "info")
+        self.costs: Costs = runtime.costs(config) if needs_costs(config) else NoCosts()
         self.amp_keys = AmpKeys(config, environ=runtime.environ, home=runtime.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
         self.amp_users: AmpUsers | None = self._amp_users(None if before is None else before.amp_users)

@@ -28,7 +28,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("server",),
     ("relay",),
-    ("providers",),
+    ("providers", "tenants"),
     ("upstream", "credentials", "credits", "desktop.clients"),
     ("http",),
     ("dialects", "amp", "routing", "config"),
@@ -40,6 +40,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "lifecycle", "__init__")
 #: Rooms that run without Twisted.
 PURE = (
+    "tenants",
     "desktop.clients",
     "dialects",
     "amp",

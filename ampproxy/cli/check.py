@@ -20,6 +20,7 @@ from ampproxy.errors import ConfigError
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
+from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
 
 
@@ -60,6 +61,8 @@ def _conclude(file: Path, config: Config, home: Path) -> None:
         for sentence in unserved(config):
             click.echo(f"{file}: warning: auth-dir: {sentence}")
         config = with_logins(config)
+    for client, sentence in expiring(config.clients, time.time()):
+        click.echo(f"{file}:{client.line}: warning: api-keys: {sentence}")
     for line in _remarks(file, config, home):
         click.echo(line)
     nothing = nothing_served(config)
@@ -98,7 +101,7 @@ def summary(config: Config) -> str:
     by_kind = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     accounts = _counted(len(config.accounts), "account") + (f" ({by_kind})" if by_kind else "")
     mappings = _counted(len(config.ampcode.mappings), "model mapping")
-    clients = _counted(len(config.api_keys), "client key")
+    clients = _counted(len(config.clients), "client key")
     return f"{accounts}, {mappings}, {clients}, listening on {address(config)}"
 
 

@@ -16,6 +16,7 @@ from ampproxy.dialects.shown import flat_shown
 from ampproxy.dialects.state import STATELESS, VendorState
 from ampproxy.dialects.tool_names import ToolNames, no_names
 from ampproxy.model.base import Value
+from ampproxy.model.clients import Standing
 from ampproxy.model.events import ChatResponse, Event, Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
@@ -180,6 +181,14 @@ def _no_glance(answer: Members) -> bool:
     return False
 
 
+#: How a client stands with its limits, and the seconds since the epoch -> headers.
+LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
+
+
+def _no_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes, bytes]]:
+    return []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passthrough:
     """What must be known of a dialect where it is on both sides, so that bytes pass.
@@ -205,6 +214,7 @@ class Passthrough:
     :param state: how requests and answers refer to what the vendor keeps.
     :param overloaded: the HTTP status of an overloaded vendor. 529 is Anthropic's alone: clients of other
         vendors do not know it, and do not try again.
+    :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
     """
 
     events: EventStream | None = None
@@ -222,6 +232,7 @@ class Passthrough:
     model_in_body: bool = True
     state: VendorState = STATELESS
     overloaded: int = 503
+    limits: LimitHeaders = _no_headers
 
 
 class StreamParser(Protocol):

@@ -521,6 +521,9 @@ class Exchange:
         """A vendor's headers for the client."""
         settings = self._settings
         found = other_headers(headers, settings.redactor) if self._config.passthrough_headers else []
+        # A client with limits of its own hears of those, not of the account's.
+        ours = self._downstream.responseHeaders
+        found = [pair for pair in found if not ours.hasHeader(pair[0])]
         return found + useful_headers(headers, longest_wait=settings.longest_wait, wall=self._runtime.wall())
 
     async def _collect(self, response: Any, limit: int, hint: str = "", share: Share | None = None) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -33,11 +33,14 @@ class GatewayResource(Resource):
 
     :cvar streams_body: render as soon as the headers are there; ``request.body`` is then a pipe.
     :ivar opened_by_links: a page to which pages of other sites may lead their users.
+    :cvar route_class: what a client's key must open (:func:`ampproxy.tenants.tenant.check_route`); empty: it
+        is for everybody.
     """
 
     isLeaf = True
     streams_body = False
     opened_by_links = False
+    route_class: ClassVar[str] = ""
 
     def __init__(self, generation: Generation) -> None:
         Resource.__init__(self)  # not super(): a proxy resource has arguments of its own

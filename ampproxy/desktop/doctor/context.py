@@ -21,6 +21,7 @@ from ampproxy.desktop.clients.owners import trusted_uids
 from ampproxy.desktop.clients.places import Machine
 from ampproxy.desktop.clients.scan import Kept, Told, Unread, scan, secrets
 from ampproxy.errors import ConfigError
+from ampproxy.model.clients import MODELS, keys_for
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
@@ -119,8 +120,9 @@ def gather(
     if config is not None:
         url = loopback_url(config.host, config.port, config.tls is not None)
         if url:
-            here = [key for key in config.api_keys if not isinstance(key, Unseen)]
-            key = next(iter((*here, *config.api_keys)), None)
+            opening = keys_for(config.clients, MODELS)
+            here = [key for key in opening if not isinstance(key, Unseen)]
+            key = next(iter((*here, *opening)), None)
             seen = look(url, key, None if config.tls is None else config.tls.cert, trusted_uids(config))
         report, report_why = ask(config)
     return Context(

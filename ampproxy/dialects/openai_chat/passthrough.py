@@ -18,6 +18,7 @@ from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.rules import is_openai
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, is_answer
+from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
@@ -90,4 +91,5 @@ PASSTHROUGH = Passthrough(
     declared=partial(declared, _names),
     shown=shown_by(functions),
     state=_STATE,
+    limits=limit_headers,
 )

@@ -638,3 +638,17 @@ def test_a_vendors_word_counts():
     )
     active = {"claude-sonnet-4-5": Override(Family(names=("x",), retired=False, deprecated=False), "list")}
     assert lifecycle(text, families=config_of(text).families.above(listed=active))[0][0] == "ok"
+
+
+def test_ends_of_client_keys() -> None:
+    """An expired key, and one that will be soon, are warnings that say what to do."""
+    entries = "[{name: old, key: a, expires: 1970-01-01}, {name: soon, key: b, expires: 1970-01-05}]"
+    found = [
+        finding
+        for finding in examine(context(CONFIG.replace(f"[{KEY}]", entries), now=86400.0))
+        if "client key of" in finding.text
+    ]
+    assert [finding.level for finding in found] == ["warning", "warning"]
+    assert "The client key of old has expired" in found[0].text
+    assert "The client key of soon expires in 3 d" in found[1].text
+    assert "ampproxy key edit soon --expires" in found[1].todo
