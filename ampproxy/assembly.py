@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -40,6 +39,7 @@ from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import Reports
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import check_proxies
+from ampproxy.wire.ids import Ids
 from ampproxy.wire.redact import Redactor, Secret
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def _runtime(
         environ=outside.environ,
         home=outside.home,
         wall=time.time,
-        new_id=lambda prefix: prefix + uuid.uuid4().hex,
+        new_id=Ids(),
         log=log,
         running=ActiveExchanges(),
         seen_clients=SeenClients(log),

@@ -30,6 +30,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("relay",),
     ("providers",),
     ("upstream", "credentials", "credits", "desktop.clients"),
+    ("http",),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
     ("catalog",),
@@ -41,7 +42,7 @@ PURE = ("desktop.clients", "dialects", "amp", "routing", "config", "config.schem
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("server", "resources", "testing", "cli"),
+    "twisted.web.server": ("http", "server", "resources", "testing", "cli"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 

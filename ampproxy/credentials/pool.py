@@ -70,7 +70,8 @@ class Pool:
         :param call: what kind of call it is; each has its turn.
         :param can: whether an account can serve this kind at all.
         """
-        model = split_suffix(route.served)[0]
+        served = route.served
+        model = split_suffix(served)[0] if served.endswith(")") else served
         wheel = self._wheel(model, call, route.offers, can)
         sticks = key is not None and self.routing.session_affinity and wheel.count > 1
         return Selection(self, wheel, model, key() if sticks and key is not None else None, most)
@@ -151,7 +152,8 @@ class Selection:
         Each call must be followed by one of :meth:`succeeded`, :meth:`failed` and :meth:`abandoned`.
         """
         self._early = False
-        offer = self._another_name(now) or self._another_account(now)
+        offer = None if self._entry is None else self._another_name(now)
+        offer = offer or self._another_account(now)
         self._offer, self._began = offer, now
         if offer is None or self._entry is None:
             return None

@@ -21,7 +21,8 @@ _list = msgspec.json.Decoder(list[Raw])
 
 def inner(values: Members, name: str) -> Members:
     """The members of an object within; none of anything else."""
-    return members(values.get(name, NULL)) or {}
+    value = values.get(name)
+    return {} if value is None else members(value) or {}
 
 
 def items(values: Members, name: str) -> list[Raw]:

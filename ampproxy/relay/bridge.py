@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts
 from ampproxy.interfaces import StreamFilter
+from ampproxy.model.base import Value
 from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.routing.endpoints import Endpoint
 from ampproxy.routing.route import Offer, Route
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Value, frozen=True, kw_only=True):
     """What a client asks of a model.
 
     :param body: as it came, but for what Amp's clients need cleaned.

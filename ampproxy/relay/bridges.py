@@ -100,7 +100,10 @@ class BridgeMaker:
         spoken = provider.speaks(question.endpoint)
         asked = question.endpoint.dialect
         bridge: Bridge
-        if spoken == asked and not _must_be_parsed(question):
+        # To set the thinking that the model's name asks for, or to take out another vendor's proofs,
+        # a request has to be understood although both sides speak its dialect.
+        understood = bool(question.route.suffix) or question.facts.sealed
+        if spoken == asked and not (understood and question.endpoint.operation in _PARSED):
             bridge = PassthroughBridge(
                 question,
                 offer,
@@ -126,15 +129,6 @@ class BridgeMaker:
         if offer.account.label not in self._packing:
             return bridge
         return enveloped(bridge, provider, question, offer, strict=self._strict)
-
-
-def _must_be_parsed(question: Question) -> bool:
-    """Whether a request has to be understood although both sides speak its dialect: to set the thinking
-    that the model's name asks for, or to take out proofs that another vendor issued.
-    """
-    if question.endpoint.operation not in _PARSED:
-        return False
-    return bool(question.route.suffix) or question.facts.sealed
 
 
 def _failure_in(dialect: Dialect, event: bytes) -> WireError | None:

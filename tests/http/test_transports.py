@@ -10,7 +10,7 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.testing import StringTransport
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 
-from ampproxy.upstream.transports import give_to, release_buffers
+from ampproxy.http.transports import give_to, release_buffers
 from tests.upstream.doubles import certificate
 
 

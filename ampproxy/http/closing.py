@@ -39,14 +39,14 @@ def lowest(transport: Any) -> Any:
 
 
 def unsent(transport: Any) -> int:
-    """The bytes that were written to a connection and that the other side has not taken: Twisted's and the
-    system's.
+    """The bytes that were written to a connection and that the other side has not taken: Twisted's, without
+    those of its last turn, and the system's.
 
-    Where the system does not tell (all but Linux), only Twisted's are counted.
+    Where the system does not report them (all but Linux), only Twisted's are counted.
     """
     below = lowest(transport)
     waiting = len(getattr(below, "dataBuffer", b"")) - getattr(below, "offset", 0)
-    return waiting + getattr(below, "_tempDataLen", 0) + _in_the_system(below)
+    return waiting + _in_the_system(below)
 
 
 def _in_the_system(transport: Any) -> int:
@@ -106,15 +106,34 @@ class Closing:
 class TLS(BufferingTLSTransport):
     """A connection under TLS that is closed in time."""
 
+    factory: TLSFactory
+    transport: Any
+
     def makeConnection(self, transport: Any) -> None:
         """The connection stands; its handshake begins."""
-        self._closing = Closing(self, self.factory._clock)
+        self._closing = Closing(self, self.factory.clock)
         super().makeConnection(transport)  # type: ignore[no-untyped-call]
 
     def loseConnection(self) -> None:
-        """Close it: say so to the other side, and do not wait for its answer for ever."""
+        """Close it: send the notice of that to the other side, and do not wait for its answer for ever."""
         super().loseConnection()
         if self.connected:
+            self._closing.begin()
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of the other side's."""
+        super().dataReceived(data)  # type: ignore[no-untyped-call]
+        self._see_to_its_end()
+
+    def write(self, data: bytes) -> None:
+        """Send bytes."""
+        super().write(data)  # type: ignore[no-untyped-call]
+        self._see_to_its_end()
+
+    def _see_to_its_end(self) -> None:
+        # Where the other side has ended TLS, or broken it, what is below is closed when it has taken all that
+        # was on its way.
+        if self.transport.disconnecting:
             self._closing.begin()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -122,16 +141,21 @@ class TLS(BufferingTLSTransport):
         super().connectionLost(reason)
         self._closing.end()
 
-    def _tlsShutdownFinished(self, reason: Failure | None) -> None:
-        # The other side ended TLS: what is below is closed when it has taken all that was on its way.
-        super()._tlsShutdownFinished(reason)  # type: ignore[no-untyped-call]
-        self._closing.begin()
-
 
 class TLSFactory(TLSMemoryBIOFactory):
-    """Puts protocols under TLS."""
+    """Puts protocols under TLS.
+
+    :param creator: an ``IOpenSSLClientConnectionCreator``, ``IOpenSSLServerConnectionCreator`` or a context
+        factory.
+    :param client: whether it is the client's side.
+    :param wrapped: makes the protocols.
+    """
 
     protocol = TLS
+
+    def __init__(self, creator: Any, client: bool, wrapped: IProtocolFactory, clock: IReactorTime) -> None:
+        super().__init__(creator, client, wrapped, clock=clock)
+        self.clock = clock
 
 
 @implementer(IStreamClientEndpoint)
@@ -149,6 +173,6 @@ class TLSEndpoint:
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
         """Connect; the TLS handshake may go on afterwards."""
-        factory = TLSFactory(self._creator, True, protocolFactory, clock=self._clock)
+        factory = TLSFactory(self._creator, True, protocolFactory, self._clock)
         connecting: Deferred[Any] = self._plain.connect(factory)
         return connecting.addCallback(lambda tls: tls.wrappedProtocol)

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
-from ampproxy.upstream.closing import PATIENCE, STALLED, Closing, unsent
+from ampproxy.http.closing import PATIENCE, STALLED, Closing, unsent
 
 
 class Transport:
     """A connection with some bytes on their way."""
 
     def __init__(self, left: int = 0) -> None:
-        self.dataBuffer, self.offset, self._tempDataLen = bytes(left), 0, 0
+        self.dataBuffer, self.offset = bytes(left), 0
         self.let_go = self.aborted = False
 
     def loseConnection(self) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-
-from ampproxy.upstream.closing import unsent
+from ampproxy.http.closing import unsent
+from ampproxy.http.deadlines import Deadlines
 
 #: How often one looks within the time limit. Looks are counted and not seconds: when the gateway itself stood
 #: still, no client could take anything.
@@ -25,21 +24,20 @@ class Reading:
     """
 
     def __init__(
-        self, transport: Any, clock: IReactorTime, limit: Callable[[], float], late: Callable[[], None]
+        self, transport: Any, deadlines: Deadlines, limit: Callable[[], float], late: Callable[[], None]
     ) -> None:
         self._transport = transport
-        self._clock = clock
         self._limit = limit
         self._late = late
         self._waits = False
         self._left: int | None = None
         self._still = 0
-        self._call: IDelayedCall | None = None
+        self._deadline = deadlines.deadline(self._look)
 
     def paused(self) -> None:
         """From now on something waits for the client."""
         self._waits = True
-        if self._call is None:
+        if not self._deadline.active:
             self._left = None
             self._look()
 
@@ -49,14 +47,12 @@ class Reading:
         self._left = None
 
     def end(self) -> None:
-        """The connection is over, or somebody else's."""
+        """The connection is over, or another protocol's."""
         self._waits = False
-        if self._call is not None:
-            self._call.cancel()
-            self._call = None
+        self._deadline.end()
+        self._late = _nothing
 
     def _look(self) -> None:
-        self._call = None
         if not self._waits:
             return
         left, before = unsent(self._transport), self._left
@@ -65,4 +61,8 @@ class Reading:
         if self._still >= _LOOKS:
             self._late()
         else:
-            self._call = self._clock.callLater(self._limit() / _LOOKS, self._look)
+            self._deadline.start(self._limit() / _LOOKS)
+
+
+def _nothing() -> None:
+    pass

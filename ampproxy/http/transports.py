@@ -33,7 +33,7 @@ def release_buffers(transport: Any) -> bool:
     :return: whether there is nothing left to be given back.
     """
     while isinstance(transport, TLSMemoryBIOProtocol):
-        connection = getattr(transport, "_tlsConnection", None)
+        connection = transport.getHandle()
         if connection is not None and not _release(connection):
             return False
         transport = transport.transport
