@@ -28,8 +28,9 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("server",),
     ("relay",),
-    ("providers",),
+    ("providers", "tenants"),
     ("upstream", "credentials", "credits", "desktop.clients"),
+    ("http",),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
     ("adapt",),
@@ -39,6 +40,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
 FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "lifecycle", "__init__")
 #: Rooms that run without Twisted.
 PURE = (
+    "tenants",
     "desktop.clients",
     "dialects",
     "amp",
@@ -52,7 +54,7 @@ PURE = (
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("server", "resources", "testing", "cli"),
+    "twisted.web.server": ("http", "server", "resources", "testing", "cli"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 

@@ -31,6 +31,11 @@ def without_suffix(model: str) -> str:
     return _SUFFIX.sub("", model)
 
 
+def exact(model: str) -> str:
+    """A vendor's own name as single models are known by it: whole, in lower case, without a suffix."""
+    return without_suffix(model).lower()
+
+
 def base(model: str) -> str:
     """The name in lower case, without a suffix and what stands before it."""
     return _REGION.sub("", without_suffix(model).rpartition("/")[2].lower(), count=1)
@@ -62,6 +67,11 @@ class Pattern:
         self._first, *others = _POINT_IN_PATTERN.sub("-", text.lower()).split("*")
         self._last = others.pop() if others else None
         self._middle = others
+
+    @property
+    def letter(self) -> str:
+        """What the names begin with that it fits; empty: with anything."""
+        return self._first[:1]
 
     def fits(self, name: str) -> bool:
         """Whether a bare name is one of these."""

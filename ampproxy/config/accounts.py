@@ -132,6 +132,21 @@ _COMMON = (
         "Never put this account into cooldown.",
         "false",
     ),
+    Setting(
+        "learning",
+        "learning",
+        readers.FLAG,
+        "Learn what this account refuses, where the section `learning` says so.",
+        "true",
+    ),
+    Setting(
+        "answers-without-end",
+        "unended",
+        readers.FLAG,
+        "Take a streamed answer for whole though its server gave no finish reason; without it such an answer"
+        " is an error, for it may be cut off.",
+        "false",
+    ),
     Setting("disabled", "disabled", readers.FLAG, "Leave the entry out without removing it.", "false"),
 )
 

@@ -2,32 +2,64 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from ampproxy.adapt.target import Target as Target
-from ampproxy.catalog.families import Families
+from ampproxy.catalog.families import NOTHING, Families, Family
 from ampproxy.dialects.edit import Exchange, ModelOnly
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.monitor import Members, StreamMonitor
 from ampproxy.dialects.shown import flat_shown
+from ampproxy.dialects.state import STATELESS, VendorState
 from ampproxy.dialects.tool_names import ToolNames, no_names
 from ampproxy.model.base import Value
+from ampproxy.model.clients import Standing
 from ampproxy.model.events import ChatResponse, Event, Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
 
+Lifecycle: TypeAlias = Literal["active", "deprecated", "retired"]
+
 
 class ModelInfo(Value, frozen=True):
-    """A model as a list shows it. ``created`` in seconds since the epoch."""
+    """A model as a list shows it. ``created`` in seconds since the epoch.
+
+    :param family: what is known of the model that serves.
+    :param lifecycle: in the words of Anthropic's Models API.
+    """
 
     id: str
     owned_by: str
     created: int = 0
     display_name: str | None = None
+    family: Family = NOTHING
+    lifecycle: Lifecycle = "active"
+
+    @classmethod
+    def of(cls, id: str, owned_by: str, family: Family, today: datetime.date) -> ModelInfo:
+        """A model of which that is known."""
+        released = family.released
+        created = 0 if released is None else int(at_midnight(released).timestamp())
+        stage: Lifecycle = "deprecated" if family.deprecated else "active"
+        if family.gone(today):
+            stage = "retired"
+        return cls(id, owned_by, created, family.title or None, family, stage)
+
+    @property
+    def thinks(self) -> bool | None:
+        """Whether it reasons before it answers; ``None``: not known."""
+        family = self.family
+        return family.thinks if family.thinking is None else family.thinking != "none" or family.thinks
+
+
+def at_midnight(day: datetime.date) -> datetime.datetime:
+    """The beginning of a day, UTC."""
+    return datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.timezone.utc)
 
 
 class Rendered(Value, frozen=True):
@@ -149,6 +181,14 @@ def _no_glance(answer: Members) -> bool:
     return False
 
 
+#: How a client stands with its limits, and the seconds since the epoch -> headers.
+LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
+
+
+def _no_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes, bytes]]:
+    return []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passthrough:
     """What must be known of a dialect where it is on both sides, so that bytes pass.
@@ -171,6 +211,10 @@ class Passthrough:
     :param declared: reads the names of the tools that a request declares or chooses.
     :param shown: what a request shows of what it is for.
     :param model_in_body: whether the request's body names the model.
+    :param state: how requests and answers refer to what the vendor keeps.
+    :param overloaded: the HTTP status of an overloaded vendor. 529 is Anthropic's alone: clients of other
+        vendors do not know it, and do not try again.
+    :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
     """
 
     events: EventStream | None = None
@@ -186,6 +230,9 @@ class Passthrough:
     declared: Callable[[bytes], ToolNames] = no_names
     shown: Callable[[Peek, bytes], Shown] = flat_shown
     model_in_body: bool = True
+    state: VendorState = STATELESS
+    overloaded: int = 503
+    limits: LimitHeaders = _no_headers
 
 
 class StreamParser(Protocol):

@@ -39,20 +39,20 @@ _BAD_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Val
 # --------------------------------------------------------------------------------------- reading
 
 
-def read_request(decoder: msgspec.json.Decoder[T], body: bytes, at: str = "") -> T:
-    """Decode a client's JSON.
+def read_request(decoder: msgspec.json.Decoder[T], body: bytes | Json, at: str = "") -> T:
+    """Decode a client's JSON, which is not copied.
 
     :param at: where ``body`` stands in the whole request (``messages[3]``), for the message.
     :raises ampproxy.errors.ClientFault: it is not JSON, or a member has the wrong type; ``param`` and
         the message name it.
     """
     try:
-        if not at and not body.isascii():
+        if not at and not (whole := _bytes(body)).isascii():
             # What is not interpreted here would otherwise fail later, or reach a vendor as it is.
-            body.decode()
+            whole.decode()
         return decoder.decode(body)
     except _BAD_JSON as problem:
-        if fixed := _whole_surrogates(body):
+        if fixed := _whole_surrogates(_bytes(body)):
             return read_request(decoder, fixed, at)
         path, why = explain(problem, at)
     return bad_request(path, why)
@@ -140,7 +140,17 @@ def members(raw: bytes | Json, at: str = "") -> Members:
 
     :raises ampproxy.errors.ClientFault: it is not an object.
     """
-    return read_request(_MEMBERS, _bytes(raw), at)
+    return read_request(_MEMBERS, raw, at)
+
+
+def members_again(body: bytes) -> Members:
+    """The members of a request that :func:`read_request` has found to be an object in UTF-8: it is not
+    looked through for that a second time.
+    """
+    try:
+        return _MEMBERS.decode(body)
+    except _BAD_JSON:
+        return members(body)
 
 
 def items(raw: bytes | Json, at: str = "") -> list[Json]:
@@ -148,7 +158,7 @@ def items(raw: bytes | Json, at: str = "") -> list[Json]:
 
     :raises ampproxy.errors.ClientFault: it is not an array.
     """
-    return read_request(_ITEMS, _bytes(raw), at)
+    return read_request(_ITEMS, raw, at)
 
 
 def loads(raw: bytes | Json, default: Any = None) -> Any:
@@ -216,7 +226,7 @@ NULL: Final = Json(b"null")
 
 def without_nulls(found: Members) -> Members:
     """The members that are not ``null``."""
-    return {name: value for name, value in found.items() if bytes(value) != b"null"}
+    return {name: value for name, value in found.items() if value != NULL}
 
 
 # ---------------------------------------------------------------------------- errors and statuses

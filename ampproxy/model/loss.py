@@ -110,6 +110,15 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         hint=True,
     ),
     _row(
+        "renamed",
+        "A member is sent under the name that the account's vendor asked for.",
+        hint=True,
+    ),
+    _row(
+        "refused_member refused_value",
+        "What the account refused for this model: left out, or moved to what it takes.",
+    ),
+    _row(
         "foreign_proof",
         "Thinking, or the proof on a part, that another vendor issued is left out.",
     ),
@@ -234,6 +243,11 @@ OF_ANSWER: Mapping[str, LossKind] = _table(
     _row(
         "pause stop_sequence",
         "This reason for the end cannot be said exactly.",
+    ),
+    _row(
+        "finish",
+        "The vendor's word for the end of its answer is not known, or it gave none: a cut answer for the "
+        "client, or a whole one where its account is set so.",
     ),
     _row(
         "refusal",

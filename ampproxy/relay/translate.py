@@ -16,6 +16,7 @@ from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import (
     ChatResponse,
     Completed,
+    Delta,
     Event,
     Failed,
     PartOpened,
@@ -30,10 +31,13 @@ from ampproxy.model.request import ChatRequest
 from ampproxy.model.thinking import with_suffix
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.losses import of_answer, refusing, strict_refusal
+from ampproxy.relay.settle import Settling
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.route import Offer
 
+#: So much is held back at most before the answer itself begins. Bytes.
+_LONGEST_HANDSHAKE = 64 * 1024
 #: The largest whole answer that is gone through again for what its client's dialect could not say.
 _MOST_TO_REVIEW = 1024 * 1024
 
@@ -67,19 +71,28 @@ class Names:
 
 
 class TranslatedStream:
-    """A stream from one dialect into another: an :class:`~ampproxy.interfaces.StreamFilter`."""
+    """A stream from one dialect into another: an :class:`~ampproxy.interfaces.StreamFilter`.
 
-    def __init__(self, parser: StreamParser, renderer: StreamRenderer, names: Names) -> None:
+    What goes before the answer itself is held back until that begins, or a sign of life is due: so long
+    another account may be asked.
+    """
+
+    def __init__(
+        self, parser: StreamParser, renderer: StreamRenderer, names: Names, settling: Settling | None = None
+    ) -> None:
         self._parser = parser
         self._renderer = renderer
         self._names = names
+        self._settling = Settling(one=False) if settling is None else settling
+        self._begun = False
+        self._handshake = b""
         self.complete = False
         self.usage: Usage | None = None
 
     @property
     def losses(self) -> tuple[Loss, ...]:
         """What of the answer the client's dialect could not say."""
-        return tuple(self._renderer.losses)
+        return (*self._renderer.losses, *self._settling.losses)
 
     def feed(self, data: bytes) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
@@ -101,21 +114,37 @@ class TranslatedStream:
 
     def keepalive(self) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
-        return b"" if self.complete else self._renderer.keepalive()
+        if self.complete:
+            return b""
+        self._begun = True
+        held, self._handshake = self._handshake, b""
+        return held + self._renderer.keepalive()
 
     def _render(self, events: list[Event]) -> bytes:
+        events = self._settling.feed(events)
         failed = self._note(events)
         if failed is None:
-            return self._renderer.feed(self._names.restore(events)) if events else b""
+            out = self._renderer.feed(self._names.restore(events)) if events else b""
+            return out if self._begun else self._opening(out)
         before = [event for event in events if event is not failed]
         # As long as nothing has gone to the client it can be told by a status, or be served elsewhere.
         fault = UpstreamFault(failed.error, retryable=True)
-        fault.said = self._renderer.feed(self._names.restore(before)) if before else b""
+        fault.said = self._handshake + (self._renderer.feed(self._names.restore(before)) if before else b"")
         raise fault
+
+    def _opening(self, out: bytes) -> bytes:
+        self._handshake += out
+        if not (self._settling.content or self.complete or len(self._handshake) > _LONGEST_HANDSHAKE):
+            return b""
+        self._begun = True
+        held, self._handshake = self._handshake, b""
+        return held
 
     def _note(self, events: list[Event]) -> Failed | None:
         for event in events:
             kind = type(event)
+            if kind is Delta:
+                continue
             if kind is Failed:
                 return event  # type: ignore[return-value]
             if kind is Completed:
@@ -174,7 +203,10 @@ class TranslateBridge:
         self._context = AnswerContext(
             question.asked, int(origin.wall()), origin.new_id, asked, "array" if array else "sse"
         )
-        self._shape = Shape(spoken, offer.upstream_model, origin)
+        self._shape = Shape(spoken, offer.upstream_model, origin, unended=offer.account.unended)
+        self._one = (asked.sampling.candidates or 1) < 2
+        self._unended = offer.account.unended
+        self._settled: Settling | None = None
         self._stream: TranslatedStream | None = None
         self._usage: Usage | None = None
         self._answer: ChatResponse | None = None
@@ -182,8 +214,12 @@ class TranslateBridge:
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
         renderer = self._client.stream_renderer(self._context)
-        self._stream = TranslatedStream(self._spoken.stream_parser(), renderer, self._names)
+        parser = self._spoken.stream_parser()
+        self._stream = TranslatedStream(parser, renderer, self._names, self._settling())
         return opened(self._stream, self._shape)
+
+    def _settling(self) -> Settling:
+        return Settling(one=self._one, unended=self._unended, client=self._client.name)
 
     def whole(self, body: bytes) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""
@@ -197,7 +233,8 @@ class TranslateBridge:
     def _whole(self, body: bytes) -> bytes:
         response = self._spoken.parse_response(self._shape.whole(body))
         self._usage = response.usage
-        response = fold(self._names.restore(unfold(response)))
+        self._settled = self._settling()
+        response = fold(self._names.restore(self._settled.feed(unfold(response))))
         self._answer = response if len(body) <= _MOST_TO_REVIEW else None
         return self._client.render_response(response, self._context)
 
@@ -214,6 +251,11 @@ class TranslateBridge:
         return self._client.error_body(error)
 
     @property
+    def failed(self) -> WireError | None:
+        """See :attr:`ampproxy.relay.bridge.Bridge.failed`: it is raised."""
+        return None
+
+    @property
     def usage(self) -> Usage | None:
         """See :meth:`ampproxy.relay.bridge.Bridge.usage`."""
         return self._usage if self._stream is None else self._stream.usage
@@ -223,7 +265,10 @@ class TranslateBridge:
         """See :meth:`ampproxy.relay.bridge.Bridge.answer_losses`."""
         if self._stream is not None:
             return self._stream.losses
-        return () if self._answer is None else of_answer(self._answer, self._client, self._context)
+        bent = self._shape.losses + (() if self._settled is None else tuple(self._settled.losses))
+        if self._answer is None:
+            return bent
+        return (*of_answer(self._answer, self._client, self._context), *bent)
 
 
 def read_question(

@@ -18,7 +18,9 @@ from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.rules import is_openai
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, is_answer
+from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.shown import functions, shown_by
+from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.loss import Loss
 from ampproxy.wire.json import remove_members, replace_members
@@ -70,6 +72,13 @@ def _names(request: Declaring) -> Iterator[Any]:
         yield from (an_object(tool.get(kind)).get("name") for kind in ("function", "custom"))
 
 
+_STATE = VendorState(
+    marks=(b'"file_id"',),
+    members=frozenset(("file_id",)),
+    prefixes=("file-", "file_"),
+    missing={"": Missing(code="file_not_found", param="messages")},
+)
+
 PASSTHROUGH = Passthrough(
     events=EVENTS,
     usage=answer_usage,
@@ -81,4 +90,6 @@ PASSTHROUGH = Passthrough(
     rules=ChatRules,
     declared=partial(declared, _names),
     shown=shown_by(functions),
+    state=_STATE,
+    limits=limit_headers,
 )
