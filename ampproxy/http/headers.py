@@ -91,12 +91,36 @@ class LowerHeaders(Headers):
         self._values = values
         return self
 
+    @classmethod
+    def of_lines(cls, lines: Iterable[bytes]) -> LowerHeaders:
+        """Headers of the lines of a message's head, without their ends and without control characters.
+
+        :raises ValueError: one of them is no header.
+        """
+        self = cls.__new__(cls)
+        values: dict[bytes, list[bytes]] = {}
+        for line in lines:
+            name, colon, value = line.partition(b":")
+            if not colon:
+                raise ValueError("no colon")
+            lower = _lower[name]
+            if lower in values:
+                values[lower].append(value.strip(b" \t"))
+            else:
+                values[lower] = [value.strip(b" \t")]
+        self._values = values
+        return self
+
+    def take(self, name: bytes) -> Sequence[bytes]:
+        """Remove a header, its name being in lower case, and give its values."""
+        return self._values.pop(name, ())
+
     def pairs(self) -> list[tuple[bytes, bytes]]:
         """All headers, names in lower case, in the order in which the names came first."""
         return [(name, value) for name, values in self._values.items() for value in values]
 
     def lines(self) -> list[bytes]:
-        """The parts of the lines of all headers, to be joined: each as it is sent, with its end."""
+        """The lines of all headers as they are sent, to be joined: each in three parts, its end included."""
         parts: list[bytes] = []
         for name, values in self._values.items():
             begun = _begun[name]
@@ -156,14 +180,14 @@ class LowerHeaders(Headers):
 
 
 def lines_of(headers: Headers) -> list[bytes]:
-    """The parts of the lines of any headers; see :meth:`LowerHeaders.lines`."""
+    """The lines of any headers; see :meth:`LowerHeaders.lines`."""
     if isinstance(headers, LowerHeaders):
         return headers.lines()
     return [
         part
         for name, values in headers.getAllRawHeaders()
         for value in values
-        for part in (name, b": ", value, b"\r\n")
+        for part in (name + b": ", value, b"\r\n")
     ]
 
 
