@@ -24,6 +24,8 @@ from ampproxy.wire.framing import (
 )
 
 _LF = 10
+#: The largest length that llhttp can hold.
+_MOST = 2**64 - 1
 _END = b"\r\n\r\n"
 
 
@@ -195,6 +197,8 @@ class _Lines:
         :param size: of the line, as far as it has come.
         :raises BadMessage: its end need not be awaited.
         """
+        if part[-size:] == b"\r":
+            return  # The line end of the head itself, which is no part of any line.
         over = max(0, size - self._left)
         check_begun(part[: len(part) - over] if over < len(part) else b"")
         if over:
@@ -208,6 +212,8 @@ class _Lines:
         lower = name.lower()
         if lower == b"content-length":
             check_request_length(value.strip(b" \t"))
+            if int(value) > _MOST:
+                raise BadMessage("a Content-Length beyond all bounds", 413)
         elif lower == b"transfer-encoding":
             check_request_coding(value.strip(b" \t"), self._version)
         else:
