@@ -39,7 +39,14 @@ setup(
     python_requires=">=3.10",
     packages=[*find_packages(include=["ampproxy", "ampproxy.*"]), "twisted.plugins"],
     package_data={
-        "ampproxy": ["py.typed", "catalog/families.json", "catalog/families.yaml", "ledger/prices.yaml"]
+        "ampproxy": [
+            "py.typed",
+            "catalog/families.json",
+            "catalog/families.yaml",
+            "catalog/hosts.json",
+            "catalog/hosts.yaml",
+            "ledger/prices.yaml",
+        ]
     },
     include_package_data=False,
     zip_safe=False,
@@ -68,9 +75,9 @@ setup(
         # SOCKS5's messages for proxy-url, without I/O: Twisted has no SOCKS5 client
         "socksio >= 1.0",
         # llhttp: HTTP/1.1's parser in C, strict by default; wheels for every platform and Python here
-        "httptools >= 0.7",
+        "httptools >= 0.7.1",
         # what models cost, kept current by its authors
-        "genai-prices >= 0.1",
+        "genai-prices >= 0.1.0",
     ],
     extras_require={
         "test": [

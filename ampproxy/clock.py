@@ -59,7 +59,8 @@ class ClockWatch:
         if abs(jump) < _NOTABLE:
             return
         self._log.warn(
-            "The system's clock went {way} by {seconds} s{perhaps}; time limits and rests go on as they were",
+            "The system's clock went {way} by {seconds} s{perhaps}; time limits and cooldowns are not"
+            " affected",
             way="forward" if jump > 0 else "back",
             seconds=round(abs(jump)),
             # The monotonic clock stands still meanwhile.

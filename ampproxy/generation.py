@@ -20,6 +20,8 @@ from ampproxy.credentials.secrets import secrets_of
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.providers import PROVIDERS, Provider
 from ampproxy.relay.bridges import BridgeMaker
+from ampproxy.relay.learning import Learner
+from ampproxy.relay.pinning import Pinning
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.shapes import Origin
@@ -27,6 +29,7 @@ from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.runtime import Runtime
 from ampproxy.server.guard import Guard
+from ampproxy.tenants.costs import Costs, NoCosts, needs_costs
 from ampproxy.wire.redact import Redactor, Secret
 
 if TYPE_CHECKING:
@@ -51,13 +54,17 @@ class Generation:
     def __init__(self, config: Config, runtime: Runtime, before: Generation | None = None) -> None:
         self.config = config
         self.runtime = runtime
-        self.guard = Guard(config, runtime.names_salt)
+        self.guard = Guard(config, runtime.names_salt, runtime.wall)
         providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
-        self._bridges = _bridges(config, runtime, providers)
+        learner, pinning = _memories(config, runtime, providers)
+        self._bridges = _bridges(config, runtime, providers, learner)
         redactor = Redactor(secrets_of(config))
-        self.exchanges = ExchangeSettings(config, runtime, providers, self._bridges, redactor)
+        self.exchanges = ExchangeSettings(
+            config, runtime, providers, self._bridges, redactor, learner, pinning
+        )
         self.find_models()
         self._tells = config.logging.level in ("debug", "info")
+        self.costs: Costs = runtime.costs(config) if needs_costs(config) else NoCosts()
         self.amp_keys = AmpKeys(config, environ=runtime.environ, home=runtime.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
         self.amp_users: AmpUsers | None = self._amp_users(None if before is None else before.amp_users)
@@ -129,11 +136,28 @@ class Generation:
         return ModelInfo.of(id, owned_by, family, day_of(self.runtime.wall()))
 
 
-def _bridges(config: Config, runtime: Runtime, providers: Mapping[str, Provider]) -> BridgeMaker:
+def _memories(
+    config: Config, runtime: Runtime, providers: Mapping[str, Provider]
+) -> tuple[Learner | None, Pinning | None]:
+    """What knows what accounts have taught, and what they alone keep; ``None``: that is switched off."""
+    runtime.lessons.configure(config.learning)
+    runtime.pins.configure(config.routing)
+    learner = pinning = None
+    if config.learning.enable:
+        learner = Learner(runtime.lessons, providers, runtime.log, strict=config.translation == "strict")
+    if config.routing.max_pins:
+        pinning = Pinning(runtime.pins, providers, config.accounts, runtime.pool_state)
+    return learner, pinning
+
+
+def _bridges(
+    config: Config, runtime: Runtime, providers: Mapping[str, Provider], learner: Learner | None
+) -> BridgeMaker:
     return BridgeMaker(
         providers,
         Origin(runtime.wall, runtime.new_id),
         strict=config.translation == "strict",
         payload=config.payload.rules,
         families=config.families,
+        learner=learner,
     )

@@ -70,7 +70,7 @@ class Notifier:
         address = environ.get("NOTIFY_SOCKET", "")
         if address and not address.startswith(("/", "@")):
             log.warn(
-                "NOTIFY_SOCKET is neither a path nor an abstract name; the service manager is told nothing"
+                "NOTIFY_SOCKET is neither a path nor an abstract name; the service manager is not notified"
             )
             address = ""
         return cls(address, clock, log, watchdog=_watchdog(environ, pid))
@@ -171,8 +171,7 @@ class Notifier:
         if complaint != self._complaint:
             self._complaint = complaint
             self._log.warn(
-                "The service manager cannot be told how the service is (NOTIFY_SOCKET {address}: {why});"
-                " it goes on without",
+                "sd_notify failed (NOTIFY_SOCKET {address}: {why}); continuing without it",
                 address=self._shown,
                 why=complaint,
             )

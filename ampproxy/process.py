@@ -123,7 +123,7 @@ class Process:
         self._service.accept()
         succession.own_pidfile(self._twistd, self._service.current.runtime.log)
         self._service.current.runtime.log.info(
-            "This process, {pid}, serves in the place of {predecessor}",
+            "Process {pid} has taken over from {predecessor}",
             pid=os.getpid(),
             predecessor=succession.predecessor,
         )
@@ -132,7 +132,7 @@ class Process:
 
     def _give_up(self, why: str) -> None:
         """The process before stays."""
-        self._service.current.runtime.log.warn("This process is not needed: {why}", why=why)
+        self._service.current.runtime.log.warn("Handover cancelled, exiting: {why}", why=why)
         self._service.abandon()
         self._reactor.stop()
 
@@ -174,7 +174,7 @@ class Process:
         leaving.addCallback(lambda _: self._reactor.stop() if self._service.running else None)
 
     def _defect(self, failure: Failure) -> None:
-        self._service.current.runtime.log.failure("A defect met while leaving", failure)
+        self._service.current.runtime.log.failure("Unhandled error while leaving", failure)
 
     # Its end.
 
@@ -187,7 +187,7 @@ class Process:
     def _stopping(self) -> None:
         succession, self._succession = self._succession, None
         if succession is not None:
-            succession.withdraw("the new process was told to end")
+            succession.withdraw("the new process received a signal to stop")
         self._restart.cancel()
         self._metrics.stop()
         self._notifier.stopping(self._service.current.config.timeouts.grace, "Lets what is under way end")

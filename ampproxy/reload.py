@@ -207,7 +207,7 @@ class Reloader:
         except ConfigError as error:
             report = self._refused(error.complaints, error.warnings)
         except Exception as defect:
-            self._log.failure("A defect met while reading {path}", path=str(self.path))
+            self._log.failure("Unhandled error while reading {path}", path=str(self.path))
             report = self._refused((f"{self.path}: a defect of ampproxy: {defect!r}; the log has more",))
         else:
             self._good = snapshot

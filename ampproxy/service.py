@@ -29,6 +29,7 @@ from ampproxy.listen.listeners import Listeners
 from ampproxy.resources.root import Root
 from ampproxy.server.authentication import end_revoked
 from ampproxy.server.descriptors import Descriptors
+from ampproxy.server.expiry import Expiry
 from ampproxy.server.site import IDLE_AT_THE_END, GatewaySite
 from ampproxy.status import ReloadReport, State, Status, user_name
 from ampproxy.upstream.proxy import proxies
@@ -94,6 +95,9 @@ class GatewayService(Service):
             self.site, reactor, start.listen, start.inherited, runtime.log, descriptors.watch, self.lifecycle
         )
         self._watch = None if start.watch is None else start.watch(self)
+        self._expiry = Expiry(
+            reactor, runtime.wall, lambda: self.current.guard.next_expiry, self._end_revoked
+        )
 
     def _build(self, config: Config, logins: Iterable[Account]) -> Generation:
         return Generation(replace(config, accounts=(*config.accounts, *logins)), self._runtime, self.current)
@@ -122,7 +126,7 @@ class GatewayService(Service):
 
         :raises ConfigError: it cannot be put in force. Then nothing of it is.
         """
-        check_still_keyed(bool(self._config.api_keys), config)
+        check_still_keyed(bool(self._config.clients), config)
         try:
             move = self.listeners.prepare(config)
         except CannotListenError as error:
@@ -141,10 +145,14 @@ class GatewayService(Service):
         self._runtime.client.use(config.timeouts.connect, proxies(generation.config))
         self._end_rests(generation.config.accounts)
         self._swap(generation, told, ask_again=True)
-        ended = end_revoked(generation, self._runtime.running)
+        self._end_revoked()
+        return told
+
+    def _end_revoked(self) -> None:
+        """End what is under way with client keys that let nobody in any more."""
+        ended = end_revoked(self.current, self._runtime.running)
         if ended:
             self._log.warn("Ended for their client key is revoked: {what}", what=counted(ended, "exchange"))
-        return told
 
     def use_read(self, config: Config) -> tuple[str, ...]:
         """The same for what was read anew: if it says what the one in force says, at the same places, that
@@ -173,14 +181,14 @@ class GatewayService(Service):
             return tuple(map(self._in_truth, changes(self._config, config)))
         except Exception:
             # It is only told.
-            self._log.failure("A defect met while looking for what has changed")
+            self._log.failure("Unhandled error while comparing configurations")
             return ()
 
     def _in_truth(self, change: str) -> str:
         """A change as people are told of it: where somebody else says where to listen, that stays."""
         given, setting = self.listeners.given, change.partition(":")[0]
         without = setting in ("host", "port") or (given == "--listen" and setting.partition(".")[0] == "tls")
-        return f"{change} (without effect: {given} says where to listen)" if given and without else change
+        return f"{change} (without effect: {given} sets where to listen)" if given and without else change
 
     def _swap(
         self,
@@ -227,6 +235,8 @@ class GatewayService(Service):
         self.site.limits = generation.config.limits
         self.site.generation = self.generation
         self.site.resource = Root(generation)
+        if self.running:
+            self._expiry.watch()
         self._announce()
 
     def _announce(self) -> None:
@@ -241,7 +251,7 @@ class GatewayService(Service):
             try:
                 hear(generation, secrets)
             except Exception:
-                self._log.failure("A defect met while telling of a configuration")
+                self._log.failure("Unhandled error while reporting a configuration")
 
     # The logins.
 
@@ -360,7 +370,7 @@ class GatewayService(Service):
         if self._discovery is not None:
             self._discovery.stop()
             self._discovery = None
-        self._log.info("Process {pid} serves from now on", pid=pid)
+        self._log.info("Process {pid} is serving", pid=pid)
         if running.count:
             what = counted(running.count, "exchange")
             self._log.info(
@@ -401,6 +411,7 @@ class GatewayService(Service):
         """It listens already; from now on vendors are asked for their models."""
         super().startService()
         self._tell()
+        self._expiry.watch()
         self._discover()
         if self._source is not None:
             self._source.start()
@@ -447,8 +458,12 @@ class GatewayService(Service):
             await self._source.stop()
         await gatherResults([*self._leaving])
         await self.current.runtime.client.close()
+        self._expiry.stop()
         self._runtime.allowance.close()
+        await self._runtime.limiter.close()
         self._runtime.unknown_routes.close()
+        self._runtime.lessons.close()
+        self._runtime.pins.close()
         if self._ledger is not None:
             await self._ledger.stop()
         self.lifecycle.to(Phase.STOPPED)
@@ -459,7 +474,7 @@ class GatewayService(Service):
         self._log.warn("Cut off: {what}", what=counted(running.count, "exchange"))
         why = f"this took longer than it waits (setting: {setting}, {limit:g} s)"
         if self._hurried:
-            why = "was told to wait no longer"
+            why = "received a second signal"
         why = f"The gateway ends, and {why}."
         running.abort(GatewayFault.of("unavailable", why, status=503))
         await self._while(

@@ -11,8 +11,8 @@ from twisted.internet import reactor
 from twisted.logger import formatEventAsClassicLogText
 
 from ampproxy.config.load import parse
-from ampproxy.demo import amp, anthropic, gemini, openai_chat, openai_responses
 from ampproxy.tap import build
+from ampproxy.testing import amp, anthropic, gemini, openai_chat, openai_responses
 from tests.reactor import in_reactor
 
 #: Every secret is a canary: none may be seen anywhere but where it belongs.

@@ -20,34 +20,50 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("service", "restart"),
     ("assembly",),
     ("metrics",),
-    ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "demo", "doctor"),
+    ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "desktop"),
+    ("demo",),
+    ("testing",),
     ("resources",),
     ("generation",),
     ("runtime",),
     ("server",),
     ("relay",),
-    ("providers",),
-    ("upstream", "credentials", "credits", "clients"),
+    ("providers", "tenants"),
+    ("upstream", "credentials", "credits", "desktop.clients"),
+    ("http",),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
+    ("adapt",),
     ("catalog",),
 )
 #: What everybody may import, and which imports nothing above itself.
 FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "lifecycle", "__init__")
 #: Rooms that run without Twisted.
-PURE = ("clients", "dialects", "amp", "routing", "config", "config.schema", "catalog", *FOUNDATION)
+PURE = (
+    "tenants",
+    "desktop.clients",
+    "dialects",
+    "amp",
+    "routing",
+    "config",
+    "config.schema",
+    "adapt",
+    "catalog",
+    *FOUNDATION,
+)
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("server", "resources", "demo", "cli"),
+    "twisted.web.server": ("http", "server", "resources", "testing", "cli"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 
 
 def room_of(module: str) -> str:
     """The room of a dotted module name below ``ampproxy``."""
-    if module == "config.schema" or module.startswith("config.schema."):
-        return "config.schema"
+    for inner in ("config.schema", "desktop.clients"):
+        if module == inner or module.startswith(f"{inner}."):
+            return inner
     return module.partition(".")[0] or "__init__"
 
 

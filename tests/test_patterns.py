@@ -57,8 +57,8 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
     # Made when the module is loaded, of constants.
     ("ampproxy.credentials.outcomes", "_words"): tuple,
     # Stand-ins of the vendors, whose clients are the tests'.
-    ("ampproxy.demo.schema", "matching"): tuple,
-    ("ampproxy.demo.vendor", "__init__"): tuple,
+    ("ampproxy.testing.schema", "matching"): tuple,
+    ("ampproxy.testing.vendor", "__init__"): tuple,
     ("ampproxy.dialects.common", "__init__"): lambda: (
         re.compile(r"[^a-zA-Z0-9_-]"),
         re.compile(r"^[^a-zA-Z_]|[^a-zA-Z0-9_.:-]"),

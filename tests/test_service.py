@@ -130,7 +130,7 @@ class Serving(unittest.TestCase):
             self.assertEqual(self.service.use(self.config(CONFIG.replace("client-key", "other"))), ())
         self.assertEqual(self.service.site.generation, 2)
         self.assertTrue(self.service.current.guard.knows(b"other"))
-        self.assertEqual(len([line for line in self.said() if "A defect met" in line]), 2)
+        self.assertEqual(len([line for line in self.said() if "Unhandled error" in line]), 2)
 
     def test_taken_address(self) -> None:
         """A file whose address is taken is refused with its line, whatever else is in it."""
@@ -158,7 +158,7 @@ class Serving(unittest.TestCase):
         self.assertIn("api-keys", caught.exception.complaints[0])
         self.assertFalse(self.service.current.guard.open)
         told = self.service.use(self.config(CONFIG.replace("port: 0", "port: 1")))
-        self.assertEqual(told, ("port: 0 -> 1 (without effect: --listen says where to listen)",))
+        self.assertEqual(told, ("port: 0 -> 1 (without effect: --listen sets where to listen)",))
 
     def test_keys_lost(self) -> None:
         """A file in which the keys are missing, as one that was cut off, opens nothing."""
@@ -275,7 +275,7 @@ class Serving(unittest.TestCase):
         self.reactor.pump([0.1] * 20)
         self.assertTrue(left.called)
         assert request.error is not None
-        self.assertEqual(request.error.error.message, "The gateway ends, and was told to wait no longer.")
+        self.assertEqual(request.error.error.message, "The gateway ends, and received a second signal.")
 
     def test_reload_while_leaving(self) -> None:
         """The log tells the configuration of a process that another one replaced from the service's."""

@@ -14,7 +14,10 @@ from __future__ import annotations
 import re
 
 _SUFFIX = re.compile(r"\([^()]*\)$")
-_REGION = re.compile(r"(?:[a-z]{2,6}\.)?anthropic\.(?=claude)")
+#: Bedrock's: where it is, and whose it is.
+_REGION = re.compile(
+    r"(?:[a-z]{2,6}\.)?(?:anthropic|openai|deepseek|google|meta|minimax|mistral|moonshot|moonshotai|qwen|zai)\.(?=[a-z])"
+)
 _POINT = re.compile(r"(?<=[0-9])\.(?=[0-9])")
 _POINT_IN_PATTERN = re.compile(r"(?<=[0-9])\.(?=[0-9*])")
 #: What makes the text before it another name: more of the word, or one or two digits of a minor version.

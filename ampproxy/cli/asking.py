@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -13,12 +14,13 @@ import click
 import msgspec
 
 from ampproxy.cli.configured import address, below
-from ampproxy.clients.gateway import STATE, runs_by_another
-from ampproxy.clients.owners import distrust, trusted_uids
-from ampproxy.clients.running import HELP
 from ampproxy.config.load import read_file
 from ampproxy.config.schema import Config
+from ampproxy.desktop.clients.gateway import STATE, runs_by_another
+from ampproxy.desktop.clients.owners import distrust, trusted_uids
+from ampproxy.desktop.clients.running import HELP
 from ampproxy.errors import ConfigError
+from ampproxy.model.clients import ADMIN, keys_for
 from ampproxy.status import Status
 from ampproxy.wire.redact import Unseen, printable
 
@@ -26,6 +28,8 @@ from ampproxy.wire.redact import Unseen, printable
 _PATIENCE = 10.0
 #: Seconds for connecting and agreeing on TLS.
 _HANDSHAKE = 2.0
+#: A key for the commands that ask a service whose file holds hashes alone.
+KEY_VARIABLE = "AMPPROXY_API_KEY"
 #: So many of the configured keys are tried: a service that has not read the file yet knows an older one.
 _KEYS = 5
 
@@ -37,7 +41,7 @@ _PAUSE = 0.2
 _NO_TLS = "WRONG_VERSION_NUMBER"
 
 _NOT_IN_FORCE = (
-    ", though the file says so: the service may have refused the file, its log says why."
+    ", although the file sets it: the service may have rejected the file (see its log)."
     " --at http://HOST:PORT asks it without TLS."
 )
 #: The largest answer that is read. Bytes.
@@ -146,7 +150,7 @@ class Asker:
             told: Status = self._send(STATE, "GET", key).read(Status)
             if told.pid:
                 return told
-        raise NotAllowed(f"{self.where} tells no details: it knows none of the api-keys of the file.")
+        raise NotAllowed(f"{self.where} gives no details: it accepts none of the api-keys in the file.")
 
     def mine(self) -> Status:
         """How the service is, if it runs by this configuration's file. Where the user says where it listens,
@@ -163,10 +167,16 @@ class Asker:
         return told
 
     def _keys(self) -> list[str]:
-        keys = self._config.api_keys
-        known = [key.reveal() for key in keys if not isinstance(key, Unseen)]
-        if keys and not known:
+        keys = keys_for(self._config.clients, ADMIN)
+        own = os.environ.get(KEY_VARIABLE, "").strip()
+        known = [own] * bool(own) + [key.reveal() for key in keys if not isinstance(key, Unseen)]
+        if self._config.clients and not known:
             missing = below(self._config, "api-keys", "access") or keys
+            if not missing:
+                raise NoKey(
+                    "that takes a client key that opens admin, and those of the file are stored as hashes:"
+                    f" set {KEY_VARIABLE} to one."
+                )
             raise NoKey(
                 f"that takes a client key, such as {missing[0]}, which is not to be had here: {HELP}."
             )
@@ -193,9 +203,9 @@ class Asker:
             return Answer(answer.status, answer.read(_MOST))
         except (OSError, http.client.HTTPException) as error:
             if getattr(error, "reason", "") == _NO_TLS:
-                raise NotSecure(f"nobody speaks TLS at {self.where}{_NOT_IN_FORCE}") from None
+                raise NotSecure(f"no TLS at {self.where}{_NOT_IN_FORCE}") from None
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NotThere(f"nobody answers at {self.where} ({words}).") from None
+            raise NotThere(f"no answer at {self.where} ({words}).") from None
         finally:
             connection.close()
 
@@ -264,7 +274,7 @@ class _TlsConnection(http.client.HTTPSConnection):
         try:
             super().connect()
         except TimeoutError:
-            raise NotSecure(f"nobody speaks TLS at {self.host}:{self.port}{_NOT_IN_FORCE}") from None
+            raise NotSecure(f"no TLS at {self.host}:{self.port}{_NOT_IN_FORCE}") from None
         self.sock.settimeout(patience)
 
 

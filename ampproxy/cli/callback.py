@@ -17,9 +17,9 @@ from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
-from ampproxy.clients.owners import connected_uid, listening_uids
 from ampproxy.credentials.oauth.failures import Refused
 from ampproxy.credentials.oauth.steps import Browse
+from ampproxy.desktop.clients.owners import connected_uid, listening_uids
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>ampproxy</title>
 <body style="font:16px sans-serif;margin:4em"><h1>{title}</h1><p>{text}</p></body></html>

@@ -14,12 +14,13 @@ from ampproxy.catalog.lifecycle import day_of, ends_soon
 from ampproxy.cli.configured import require_readable, unserved, with_logins
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
-from ampproxy.doctor.idle import asks_amp, idle_mappings, nothing_served
-from ampproxy.doctor.retiring import retiring
+from ampproxy.desktop.doctor.idle import asks_amp, idle_mappings, nothing_served
+from ampproxy.desktop.doctor.retiring import retiring
 from ampproxy.errors import ConfigError
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
+from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
 
 
@@ -29,7 +30,7 @@ from ampproxy.wire.redact import not_looked_at
     "--secrets", is_flag=True, help="Also demand every secret: variables that are set, files to be read."
 )
 def command(file: Path | None, secrets: bool) -> None:
-    """Say everything that is wrong with a configuration FILE.
+    """Validate a configuration FILE.
 
     Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
     /etc/ampproxy. Each line is FILE:LINE: error: or FILE:LINE: warning:, the setting, and what is wrong.
@@ -60,6 +61,8 @@ def _conclude(file: Path, config: Config, home: Path) -> None:
         for sentence in unserved(config):
             click.echo(f"{file}: warning: auth-dir: {sentence}")
         config = with_logins(config)
+    for client, sentence in expiring(config.clients, time.time()):
+        click.echo(f"{file}:{client.line}: warning: api-keys: {sentence}")
     for line in _remarks(file, config, home):
         click.echo(line)
     nothing = nothing_served(config)
@@ -98,7 +101,7 @@ def summary(config: Config) -> str:
     by_kind = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     accounts = _counted(len(config.accounts), "account") + (f" ({by_kind})" if by_kind else "")
     mappings = _counted(len(config.ampcode.mappings), "model mapping")
-    clients = _counted(len(config.api_keys), "client key")
+    clients = _counted(len(config.clients), "client key")
     return f"{accounts}, {mappings}, {clients}, listening on {address(config)}"
 
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import click
 
-from ampproxy.clients.owners import trusted_uids
-from ampproxy.clients.running import HELP, Running, find_running
 from ampproxy.config.load import find, load, not_found, read_file
 from ampproxy.config.schema import Config
+from ampproxy.desktop.clients.owners import trusted_uids
+from ampproxy.desktop.clients.running import HELP, Running, find_running
 from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret, Unseen, listed
 

@@ -16,12 +16,12 @@ import msgspec
 
 from ampproxy.cli.accounts import ask
 from ampproxy.cli.configured import beside, config_option, demand
-from ampproxy.clients.places import Machine
 from ampproxy.config.load import load
 from ampproxy.config.schema import Config
-from ampproxy.doctor.checks import CHECKS, examine
-from ampproxy.doctor.context import Context, Probe, gather, targets
-from ampproxy.doctor.finding import Examination, Finding, Level, LiveRow, totals
+from ampproxy.desktop.clients.places import Machine
+from ampproxy.desktop.doctor.checks import CHECKS, examine
+from ampproxy.desktop.doctor.context import Context, Probe, gather, targets
+from ampproxy.desktop.doctor.finding import Examination, Finding, Level, LiveRow, totals
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted
 
@@ -40,7 +40,7 @@ _HEADINGS = ("ROLE", "ASKED MODEL", "ACCOUNT", "MODEL THERE", "DIALECT", "PAID B
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead.")
 @config_option
 def command(live: bool, as_json: bool, file: Path | None) -> None:
-    """Look at everything between Amp's clients on this machine and the models, and judge it.
+    """Diagnose the path from Amp's clients on this machine to the models.
 
     Each finding is ok, a note, a warning or a problem, in a sentence, with what to do. Nothing is changed,
     and no secret is shown. Exit status 0 if there is no problem, else 1.
@@ -99,8 +99,8 @@ async def examination(
         as that is done: it may take a while.
     :param client: sends requests; by default one that trusts the system's authorities.
     """
-    from ampproxy.doctor.probe import PATIENCE as LONGEST
-    from ampproxy.doctor.probe import knock
+    from ampproxy.desktop.doctor.probe import PATIENCE as LONGEST
+    from ampproxy.desktop.doctor.probe import knock
     from ampproxy.upstream.client import UpstreamClient
 
     config = context.config
@@ -124,8 +124,8 @@ async def _tried(
     reactor: Any, context: Context, client: Any, tell: Callable[[str], object]
 ) -> tuple[LiveRow, ...]:
     from ampproxy.credentials.secrets import secrets_of
-    from ampproxy.doctor.about_models import live_asks
-    from ampproxy.doctor.live import Trial
+    from ampproxy.desktop.doctor.about_models import live_asks
+    from ampproxy.desktop.doctor.live import Trial
     from ampproxy.wire.redact import Redactor
 
     assert context.config is not None

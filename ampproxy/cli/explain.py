@@ -57,8 +57,8 @@ _VERDICTS = {
     "--body",
     metavar="FILE",
     type=click.File("rb"),
-    help="A request's body (- for standard input): says what the account that would be asked first could"
-    " not be told of it; the role follows from it, too. Needs --path.",
+    help="A request's body (- for standard input): list what the first account's dialect cannot"
+    " express; the role follows from it, too. Needs --path.",
 )
 @config_option
 def command(
@@ -75,7 +75,7 @@ def command(
     """
     endpoint = None if path is None else _endpoint(path)
     if body is not None and endpoint is None:
-        raise click.BadParameter("only the --path of a request tells what its body says", param_hint="--body")
+        raise click.BadParameter("needs --path: the path decides how a body is read", param_hint="--body")
     config = with_logins(read_config(file))
     known = kept_models(config)
     config = without_keys(config)
@@ -124,8 +124,8 @@ def translation(route: Route, endpoint: Endpoint, body: bytes, config: Config) -
         return [f"the body: {label} would not be asked: {shown(refusal.error.message)}"]
     if not losses:
         same = spoken == endpoint.dialect
-        return [f"the body: {label} is told " + ("as it is" if same else "all of it")]
-    lost = [f"the body: what {label} cannot be told in {spoken}:"]
+        return [f"the body: {label} receives it " + ("unchanged" if same else "whole")]
+    lost = [f"the body: dropped in translation to {label} ({spoken}):"]
     lost += [f"  {line}" for line in listed(losses)]
     if config.translation == "strict" and (counting := refusing(losses)):
         lost.append(f"translation: strict refuses it for {', '.join(counted(counting))}")

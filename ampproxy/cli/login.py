@@ -189,7 +189,7 @@ async def _browse(reactor: Any, browse: Browse, terminal: Terminal) -> str:
                 await port.close()
 
 
-_LATE = f"Nobody came back within {PATIENCE / 60:.0f} minutes: start again."
+_LATE = f"No callback within {PATIENCE / 60:.0f} minutes: start again."
 
 
 def _ask(
@@ -268,7 +268,7 @@ def find_imports(kinds: tuple[Kind, ...], home: Path) -> list[Import]:
             raise click.ClickException(f"{path}: {error}") from None
     if not found:
         looked = ", ".join(str(home / FOREIGN[kind]) for kind in kinds)
-        raise click.ClickException(f"there is no login to import: looked for {looked}")
+        raise click.ClickException(f"no login found to import; looked for {looked}")
     return found
 
 

@@ -77,7 +77,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 @click.group("models", invoke_without_command=True)
 @config_option
 @click.option("--refresh", is_flag=True, help="Ask the vendors now, and keep their lists for the service.")
-@click.option("--verbose", is_flag=True, help="Say of each model what is known of it, and from where.")
+@click.option("--verbose", is_flag=True, help="Show what is known of each model, and its source.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_context
 def command(ctx: click.Context, file: Path | None, refresh: bool, verbose: bool, as_json: bool) -> None:
@@ -324,7 +324,7 @@ async def _ask_vendors(config: Config, reactor: Any) -> dict[str, tuple[str, ...
     discovery.watch(config, providers, lambda: None, again=True)
     await discovery.settled()
     for label, reason in discovery.failures():
-        click.echo(f"{label}: its vendor could not be asked for its models: {reason}", err=True)
+        click.echo(f"{label}: could not fetch the model list: {reason}", err=True)
     discovery.stop()
     await client.close()
     return discovery.models(config.accounts)

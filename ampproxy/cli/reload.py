@@ -19,8 +19,8 @@ PATH = "/ampproxy/reload"
 #: Seconds for which a reading that the service did by itself is told of.
 _NEWS = 60.0
 _ELSEWHERE = (
-    " If the file names another host, port or tls than it did, the service may have refused it: its log says"
-    " why, and --at asks it where it listened before."
+    " If you just changed host, port or tls, the service may have rejected the file (see its log); use --at"
+    " with the old address."
 )
 
 
@@ -43,7 +43,7 @@ def command(file: Path | None, at: str) -> None:
     try:
         before, report = insist(partial(ask, asker), time.sleep)
     except NotAnswered as error:
-        raise click.ClickException(f"the service could not be asked: {error}{_ELSEWHERE}") from None
+        raise click.ClickException(f"cannot reach the service: {error}{_ELSEWHERE}") from None
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     if not report.ok:

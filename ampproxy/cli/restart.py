@@ -50,7 +50,7 @@ def command(file: Path | None, at: str) -> None:
     try:
         before = insist(asker.mine, time.sleep)
     except NotAnswered as error:
-        raise click.ClickException(f"the service could not be asked: {error}") from None
+        raise click.ClickException(f"cannot reach the service: {error}") from None
     _signal(before.pid)
     try:
         # The new process listens where the file says.
@@ -88,7 +88,7 @@ def _signal(pid: int) -> None:
 
 
 def wait(askers: Iterable[Asker], before: Status, pause: Callable[[float], None]) -> Status:
-    """How the service is once another process is it.
+    """Wait for the new process and return its status.
 
     :param askers: where it may be by then; the first that answers counts.
     :param before: how it was.
@@ -108,6 +108,6 @@ def wait(askers: Iterable[Asker], before: Status, pause: Callable[[float], None]
                 return now
             failed = now.restart
             if failed is not None and failed.why and failed != before.restart:
-                raise NotAnswered(f"the service was not restarted, process {now.pid} goes on: {failed.why}")
+                raise NotAnswered(f"the service was not restarted; process {now.pid} continues: {failed.why}")
             break
     raise NotAnswered(f"no other process has taken over within {PATIENCE:g} s; see the service's log")

@@ -13,11 +13,15 @@ from urllib.parse import urlsplit
 import click
 
 from ampproxy.cli.configured import below, config_option, demand, read_config
-from ampproxy.clients.forms import CLIENT_KEYS
-from ampproxy.clients.gateway import Seen, look, loopback_url
-from ampproxy.clients.journal import Journal
-from ampproxy.clients.owners import trusted_uids
-from ampproxy.clients.places import (
+from ampproxy.config.edit import keys_place
+from ampproxy.config.folders import default_state_dir
+from ampproxy.config.load import find, load
+from ampproxy.config.schema import Config
+from ampproxy.desktop.clients.forms import CLIENT_KEYS
+from ampproxy.desktop.clients.gateway import Seen, look, loopback_url
+from ampproxy.desktop.clients.journal import Journal
+from ampproxy.desktop.clients.owners import trusted_uids
+from ampproxy.desktop.clients.places import (
     KEY_VARIABLE,
     URL,
     URL_VARIABLE,
@@ -28,8 +32,8 @@ from ampproxy.clients.places import (
     editors,
     secret_member,
 )
-from ampproxy.clients.scan import same_address, shown_url
-from ampproxy.clients.setup import (
+from ampproxy.desktop.clients.scan import same_address, shown_url
+from ampproxy.desktop.clients.setup import (
     Change,
     Refused,
     Text,
@@ -41,10 +45,6 @@ from ampproxy.clients.setup import (
     plan,
     take_back,
 )
-from ampproxy.config.edit import keys_place
-from ampproxy.config.folders import default_state_dir
-from ampproxy.config.load import find, load
-from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
 from ampproxy.wire.redact import Secret, Unseen, printable
 
@@ -121,15 +121,18 @@ def _target(config: Config, machine: Machine, cli: bool, vscode: bool, url: str 
         raise click.ClickException(
             "no editor with Amp's extension was found: install it (sourcegraph.amp), then try again"
         )
-    here = [key.reveal() for key in config.api_keys if not isinstance(key, Unseen)]
-    if config.api_keys and not here:
+    # One that ends, or does not open all that Amp's clients ask for, is somebody else's.
+    full = [key for key in config.clients if not key.is_restricted and key.expires is None]
+    secrets = [key.secret for key in full if key.secret is not None]
+    here = [key.reveal() for key in secrets if not isinstance(key, Unseen)]
+    if secrets and not here:
         demand(below(config, "api-keys", "access"), "setup writes a client key, and")
     key = here[0] if here else new_key()
     neither = not cli and not vscode
     return _Target(
         _address(config, url),
         key,
-        not config.api_keys,
+        not here,
         cli or neither,
         found if vscode or neither else (),
     )
@@ -139,7 +142,7 @@ def _address(config: Config, url: str | None) -> str:
     if url is None:
         own = loopback_url(config.host, config.port, config.tls is not None)
         if not own:
-            raise click.UsageError("with port: 0 the gateway has no address of its own: say it with --url")
+            raise click.UsageError("with port: 0 the gateway has no fixed address: give one with --url")
         return own
     try:
         parts = urlsplit(url)
@@ -209,9 +212,9 @@ def _shown(changes: list[Change]) -> Iterator[str]:
             was = change.was(text)
             if text.name == CLIENT_KEYS:
                 place = keys_place((change.now or b"").decode())
-                yield f"    {place}: a new client key, without which nobody will be served any more"
+                yield f"    {place}: adds a client key; requests without one will be rejected"
             elif text.secret:
-                before = "is not there yet" if was is None else "is there and will be another"
+                before = "new" if was is None else "will be replaced"
                 yield f"    {text.name}: a client key of the gateway ({before})"
             else:
                 before = "is not set" if was is None else f"is {shown_url(was)}"
@@ -272,7 +275,7 @@ def _trouble(config: Config, target: _Target, own: bool, seen: Seen) -> str:
     url = target.url
     if seen.state == "down":
         start = f"start it: twistd -n ampproxy --config {config.source}" if own else "start it there"
-        return f"The clients are set up, but nobody answers at {url} ({seen.why}): {start}"
+        return f"The clients are set up, but no answer at {url} ({seen.why}): {start}"
     if seen.state == "refused":
         return (
             f"The gateway at {url} does not take the key ({seen.why}): was it started with another"
@@ -308,9 +311,9 @@ def _undo(machine: Machine, file: Path | None, dry_run: bool, yes: bool) -> None
     if done.failed:
         for failure in done.failed:
             click.echo(f"Error: {printable(str(failure))}", err=True)
-        click.echo("What could be taken back has been; mend the rest and try again.", err=True)
+        click.echo("Some changes could not be reverted; fix these and try again.", err=True)
         raise SystemExit(1)
-    click.echo("Taken back.")
+    click.echo("Reverted.")
 
 
 def _tell(seen: Undone) -> None:

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, BinaryIO
 
 import click
 import msgspec
 
+from ampproxy.catalog.hosts import shipped_hosts
 from ampproxy.dialects.base import AnswerContext, Dialect
 from ampproxy.dialects.registry import DIALECTS, ROWS
 from ampproxy.errors import ExchangeError
@@ -65,13 +67,19 @@ class _DialectName(click.ParamType):  # type: ignore[type-arg]  # not generic in
 
 @click.command("translate")
 @click.option("--from", "source", type=_DialectName(), required=True, help="The dialect of FILE.")
-@click.option("--to", "target", type=_DialectName(), required=True, help="The dialect to say it in.")
+@click.option("--to", "target", type=_DialectName(), required=True, help="The dialect to translate to.")
 @click.option("--response", "whole", is_flag=True, help="FILE is a vendor's whole answer, not a request.")
 @click.option("--stream", "stream", is_flag=True, help="FILE is a vendor's event stream, not a request.")
 @click.option(
     "--model",
     metavar="NAME",
     help="The model that is asked, thinking suffix and all, or that the answer names. Otherwise FILE's own.",
+)
+@click.option(
+    "--profile",
+    type=click.Choice(tuple(shipped_hosts().profiles)),
+    metavar="NAME",
+    help="The kind of server that is asked: a host profile.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result and losses as one JSON object.")
 @click.option("--strict", is_flag=True, help="Exit with 2 if 'translation: strict' would refuse the request.")
@@ -82,6 +90,7 @@ def command(
     whole: bool,
     stream: bool,
     model: str | None,
+    profile: str | None,
     as_json: bool,
     strict: bool,
     file: BinaryIO,
@@ -96,7 +105,8 @@ def command(
     show = _show_json if as_json else _show_plain
     about = {"from": source, "to": target, "kind": kind}
     try:
-        made = _MAKE[kind](file.read(), DIALECTS[source], DIALECTS[target], model)
+        make = partial(translate_request, profile=profile or "") if kind == "request" else _MAKE[kind]
+        made = make(file.read(), DIALECTS[source], DIALECTS[target], model)
     except ExchangeError as refusal:
         _refuse(about, refusal.error, as_json=as_json)
         raise SystemExit(1) from None
@@ -107,15 +117,19 @@ def command(
         raise SystemExit(2)
 
 
-def translate_request(body: bytes, client: Dialect, spoken: Dialect, model: str | None) -> Translation:
+def translate_request(
+    body: bytes, client: Dialect, spoken: Dialect, model: str | None, profile: str = ""
+) -> Translation:
     """A client's request, as an account is asked it.
+
+    :param profile: the host profile of the server; empty: any server.
 
     :raises ampproxy.errors.ExchangeError: it is not valid in the client's dialect.
     """
     in_path = None if client.passthrough.model_in_body else _NAMELESS
     asked = read_question(body, client, spoken, model=model or in_path, stream=None)
-    name, suffix = split_suffix(asked.model)
-    rendered = said_to(asked, spoken, name, suffix)
+    name, suffix = split_suffix(model or asked.model)
+    rendered = said_to(asked, spoken, name, suffix, profile=profile)
     return Translation(
         body=rendered.body, losses=rendered.losses, names=rendered.names, headers=rendered.headers
     )
@@ -148,7 +162,6 @@ def translate_stream(data: bytes, vendor: Dialect, client: Dialect, model: str |
 
 
 _MAKE: Mapping[str, Callable[[bytes, Dialect, Dialect, str | None], Translation]] = {
-    "request": translate_request,
     "answer": translate_answer,
     "stream": translate_stream,
 }

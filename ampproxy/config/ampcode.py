@@ -28,7 +28,7 @@ def _mapping(found: Found) -> Mapping:
     source, pattern = found.values.get("source", ""), None
     if not source:
         if not (found.values.get("roles") or found.broken("source") or found.broken("roles")):
-            found.place.complain("is for nothing: expected from, role, or both")
+            found.place.complain("needs from, role, or both")
         if found.broken("source") or not found.values.get("roles"):
             raise Reported
         if found.values.get("regex", False):
@@ -242,7 +242,8 @@ AMPCODE = Section(
             "fallback-when-exhausted",
             "fallback_when_exhausted",
             readers.FLAG,
-            "Serve a model whose accounts all rest by its mapping, else from Amp, which spends Amp credits.",
+            "Serve a model whose accounts are all cooling down by its mapping, else from Amp, which"
+            " spends Amp credits.",
             "false",
         ),
         Setting(

@@ -50,7 +50,7 @@ def _rule(found: Found) -> FallbackRule:
         raise Reported
     if not limited and "action" not in values:
         if not any(map(found.broken, ("action", "requests", "tokens"))):
-            found.place.complain("says nothing: expected action, daily-requests or daily-tokens")
+            found.place.complain("needs action, daily-requests or daily-tokens")
         raise Reported
     if "per_client" in values and not limited:
         found.at("per_client").warn("has no effect without a daily limit")

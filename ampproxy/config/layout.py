@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from ampproxy.config.document import KINDS, Entry, Node, Scalar, Sequence, below
 from ampproxy.config.document import Mapping as Tree
@@ -93,6 +94,8 @@ SHARED = (
     "models",
     "excluded-models",
     "disable-cooling",
+    "learning",
+    "answers-without-end",
     "request-retry",
     "request-scoped-errors",
 )
@@ -228,8 +231,12 @@ def _tell(node: Node, path: str, line: int, reading: Reading) -> None:
         if entry.key in inner:
             _tell(entry.node, f"{path}.{entry.key}", entry.line, reading)
             continue
-        near = suggest(entry.key, [name for name in known if "." not in name])
-        reading.warn(entry.line, below(path, entry.key), f"is not a known setting and has no effect{near}")
+        words = partial(_unknown, entry.key, [name for name in known if "." not in name])
+        reading.warn(entry.line, below(path, entry.key), words)
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    return f"is not a known setting and has no effect{suggest(key, known)}"
 
 
 def _is_null(node: Node) -> bool:
@@ -245,8 +252,7 @@ def _with_families(root: Tree, reading: Reading) -> Tree:
     for entry in keys.node:
         old, shown = FAMILIES.get(entry.key), below("api-keys", entry.key)
         if old is None:
-            near = suggest(entry.key, list(FAMILIES))
-            reading.warn(entry.line, shown, f"is not a known setting and has no effect{near}")
+            reading.warn(entry.line, shown, partial(_unknown, entry.key, list(FAMILIES)))
             continue
         node = _accounts(entry, shown, reading) if old in ROOT.names else entry.node
         if node is not None:
@@ -300,7 +306,7 @@ def _keyed(group: Tree, keys: Entry, at: str, reading: Reading) -> Iterator[tupl
             reading.complain(
                 entry.line,
                 below(at, entry.key),
-                "is nothing that a group of keys may say: write it with each of its keys",
+                "is not allowed for a group of keys: write it with each key",
             )
     common = [
         replace(entry, shown=below(at, entry.key)) for entry in group if entry.key in ("base-url", *SHARED)

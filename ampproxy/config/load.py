@@ -7,7 +7,7 @@ All that is wrong is said at once, each time with file, line and key.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -150,7 +150,7 @@ def parse(
         settings = with_older_lists(_with_moved(in_old_layout(root, reading), reading), reading)
         config, _ = Place(settings, "", 1, reading).attempt(ROOT)
     elif root is not None or not reading.complaints:
-        reading.complain(1, "file", "holds no settings: expected keys and values, such as port: 8317")
+        reading.complain(1, "file", "contains no settings: expected keys and values, such as port: 8317")
     complaints, warnings = _in_order(reading.complaints), _in_order(reading.warnings)
     if complaints or config is None:
         raise ConfigError(complaints, warnings)
@@ -183,5 +183,5 @@ def _with_moved(root: document.Mapping, reading: Reading) -> document.Mapping:
     return root
 
 
-def _in_order(remarks: list[tuple[int, str]]) -> tuple[str, ...]:
+def _in_order(remarks: Iterable[tuple[int, str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for _, text in sorted(remarks, key=lambda remark: remark[0])))

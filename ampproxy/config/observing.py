@@ -57,7 +57,7 @@ LOGGING = Section(
             "level",
             "level",
             readers.choice(_LEVELS),
-            "The least that is told. `warn` and `error` leave out the line of each exchange; `debug` is the"
+            "Minimum level logged. `warn` and `error` leave out the line of each exchange; `debug` is the"
             " same as `debug: true`, which wins over what stands here.",
             "info",
         ),
@@ -65,7 +65,7 @@ LOGGING = Section(
             "rotate-size",
             "rotate_size",
             readers.SIZE,
-            "So large may the file of `--logfile` become before it is set aside as `FILE.1`.",
+            "Rotate the `--logfile` file to `FILE.1` when it exceeds this size.",
             "10MiB",
         ),
         Setting(
@@ -80,15 +80,15 @@ LOGGING = Section(
             "buffer",
             "buffer",
             readers.SIZE,
-            "So much of the log waits while nobody reads it or its disk does not answer. Lines beyond it are"
-            " lost, and counted.",
+            "How much of the log is buffered while its reader or disk does not respond. Lines beyond it"
+            " are dropped and counted.",
             "4MiB",
         ),
         Setting(
             "stall",
             "stall",
             readers.duration(),
-            "What holds up all streams for so long is told as a warning, with the lines of code that ran.",
+            "Log a warning, with the code that ran, when something blocks all streams for this long.",
             "250ms",
         ),
     ),
@@ -104,14 +104,15 @@ METRICS = Section(
             "listen",
             "listen",
             Reader("an address with a port", _address),
-            "Where `/metrics` is. If the port is taken, the service starts without, says so and tries again.",
+            "Where `/metrics` is. If the port is taken, the service starts without it, logs a warning and"
+            " retries.",
             "127.0.0.1:9317",
         ),
         Setting(
             "max-models",
             "max_models",
             readers.POSITIVE,
-            "So many models' names are told apart; the others count together as `other`.",
+            "Maximum number of distinct model labels; the rest are reported as `other`.",
             "100",
         ),
     ),

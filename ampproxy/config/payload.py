@@ -135,7 +135,7 @@ def _condition(read: Callable[[Place], Any]) -> Callable[[Place], Any]:
         try:
             return read(place)
         except Wrong as wrong:
-            place.warn(f"{wrong}; this part of the rule is for nothing")
+            place.warn(f"{wrong}; this part of the rule has no effect")
             return None
 
     return judged
@@ -173,7 +173,7 @@ def _protocol(known: tuple[str, ...]) -> Callable[[Place], str]:
         text = place.text().lower()
         word = _ALSO.get(text, text)
         if word and word not in known:
-            place.warn(f"is none of {', '.join(known)}, so that this part of the rule is for nothing")
+            place.warn(f"is none of {', '.join(known)}, so that this part of the rule has no effect")
         return word
 
     return read

@@ -26,8 +26,8 @@ class Action(enum.Enum):
     """What to do about a failure. The values are words for the log."""
 
     ELSEWHERE = "another account is asked"
-    REST_MODEL = "the account rests for this model"
-    REST_ACCOUNT = "the account rests"
+    REST_MODEL = "the account cools down for this model"
+    REST_ACCOUNT = "the account cools down"
     LOGIN = "the account needs a new key or login"
     OVERLOADED = "the vendor is overloaded"
     CLIENT = "the request itself is at fault"
@@ -85,7 +85,7 @@ class Verdict:
 
 _LIMITED = "is rate limited"
 _USED_UP = "has used up its plan's limit"
-_FULL = "says that the model is at capacity"
+_FULL = "reports that the model is at capacity"
 _QUOTA_REASONS = frozenset((_LIMITED, _USED_UP, _FULL))
 
 
@@ -139,11 +139,16 @@ _NOT_FOR_THIS_ACCOUNT = _words(
 _NOT_PERSISTED = _words(
     r"store.{0,20}\bfalse\b", r"not persisted", r"previous_response", r"previous response", r"item with id"
 )
-_THING = "(?:file|item|container|vector store|conversation|response|prompt|skill|cached ?content)"
+_THING = (
+    "(?:file|item|container|vector[ _]store|conversation|response|prompt|skill|cached ?content|thread|batch"
+    "|upload)"
+)
 #: A file or the like that a request names is the client's to have; which account has it, nobody knows.
 _THING_OF_THE_CLIENT = _words(
     rf"\b(?:no such|unknown|access the) {_THING}\b",
     rf"\b{_THING}\b[^.]{{0,80}}\bnot (?:be )?(?:found|exist)",
+    rf"\bno {_THING}s? (?:was |were )?(?:found|with)\b",
+    r"\b(?:thread|previous_response|conversation|container|vector_store|file)_not_found\b",
 )
 _NO_MONEY = _words(
     r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"
@@ -158,7 +163,7 @@ _TOP_UP = "add credit or raise the spending limit at the vendor"
 _ASK = "look at the account's page at the vendor"
 _MODELS = "see which models the account may use, and name them in its models or excluded-models"
 
-_CLIENT = _verdict(Action.CLIENT, "says that the request is wrong")
+_CLIENT = _verdict(Action.CLIENT, "rejects the request as invalid")
 #: What a vendor has taken away is no trouble of the account's, which serves other models as before.
 RETIRED = _verdict(Action.ELSEWHERE, "no longer has this model")
 

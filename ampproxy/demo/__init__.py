@@ -1,16 +1,1 @@
-"""Offline stand-ins of the vendors and of the Amp upstream, and the demonstration that uses them.
-
-Each of :mod:`~ampproxy.demo.anthropic`, :mod:`~ampproxy.demo.openai_chat`,
-:mod:`~ampproxy.demo.openai_responses`, :mod:`~ampproxy.demo.gemini` and :mod:`~ampproxy.demo.amp` has::
-
-    stand_in = await start(reactor, keys=["a-key"], forbidden=["a-secret-that-must-not-arrive"], tls=None)
-    stand_in.url, stand_in.port          # http://127.0.0.1:PORT
-    stand_in.script(Script(status=429, retry_after=3), Script(text="Hello"), key="a-key")
-    stand_in.requests[-1].closed_by_client
-    stand_in.leaks                       # in words; empty if nothing leaked
-    await stand_in.until(lambda: stand_in.requests, timeout=5)
-    await stand_in.stop()
-
-They are strict: what the vendor would refuse is refused, with its status and its words. How to ask for an
-answer or a failure: :mod:`~ampproxy.demo.script`.
-"""
+"""The demonstration: a whole gateway against the strict vendors of :mod:`ampproxy.testing`."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ampproxy.demo.script import Script
+from ampproxy.testing.script import Script
 
 CLIENT_KEY = "demo-client-key"
 AMP_KEY = "demo-amp-upstream-key"
@@ -125,7 +125,7 @@ def _gemini(what: str, model: str, method: str, by: str = "gemini", served: str 
 
 
 _SLOW = Script(
-    text="This text was streamed by a stand-in, through the gateway, one word at a time.", interval=0.03
+    text="This text was streamed by a mock vendor, through the gateway, one word at a time.", interval=0.03
 )
 
 CASES: tuple[Case, ...] = (

@@ -14,10 +14,10 @@ from twisted.logger import formatEvent
 
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
-from ampproxy.demo import amp, anthropic, gemini, openai_chat, openai_responses
 from ampproxy.demo.cases import AMP_KEY, CASES, CLIENT_KEY, VENDOR_KEYS, Case
 from ampproxy.demo.client import Answered, Client
-from ampproxy.demo.stand_in import StandIn
+from ampproxy.testing import amp, anthropic, gemini, openai_chat, openai_responses
+from ampproxy.testing.stand_in import StandIn
 from ampproxy.wire.sse import EventReader
 
 #: Nothing of the user's own is read: neither the environment nor a home directory.
@@ -231,7 +231,7 @@ class Demo:
         expected: tuple[tuple[str, Any, Any], ...] = (
             ("the status", case.status, answered.status),
             ("the route", case.route, route),
-            ("the stand-ins asked", [case.by] if case.by else [], got),
+            ("the vendors asked", [case.by] if case.by else [], got),
             ("the model asked of it", case.served if case.by else "", outcome.served),
             ("a whole body", True, answered.whole),
         )

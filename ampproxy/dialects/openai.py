@@ -24,6 +24,7 @@ from ampproxy.dialects.common import (
     retry_after,
     to_raw,
 )
+from ampproxy.dialects.ends import broke, read_end
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError, tier_of
@@ -224,18 +225,20 @@ def _wait_said(message: str) -> float | None:
 
 
 #: Any of these makes an object a chunk, or an answer, of chat or of the old completions.
-_OF_A_CHUNK: Final = frozenset(("choices", "usage", "id", "x_groq", "error"))
+_OF_A_CHUNK: Final = frozenset(("choices", "usage", "x_groq", "error"))
 #: Any of these makes an object without them an error's.
 OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
 
 
 def is_chunk(values: Mapping[str, object]) -> bool:
-    """Whether an object of a stream is a chunk. One that names a ``type`` of its own is taken for something
-    new, unless it looks like an error.
+    """Whether an object of a stream is a chunk. One that has but an ``id``, or a ``type`` of its own, is
+    taken for something new, unless it looks like an error.
 
     :param values: its members.
     """
-    return not _OF_A_CHUNK.isdisjoint(values) or ("type" in values and OF_AN_ERROR.isdisjoint(values))
+    if not _OF_A_CHUNK.isdisjoint(values):
+        return True
+    return ("type" in values or "id" in values) and OF_AN_ERROR.isdisjoint(values)
 
 
 def not_an_answer(value: object, why: str) -> UpstreamFault:
@@ -335,7 +338,7 @@ def total_input(usage: Usage) -> int:
     return usage.input + usage.cache_read + usage.cache_write
 
 
-#: ``finish_reason`` of chat and completions -> ours; words that only one server knows are an end like any.
+#: ``finish_reason`` of chat and completions -> ours; others are read by their words.
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -357,6 +360,20 @@ BROKEN_ENDS: dict[str, ErrorKind] = {
     "network_error": "unavailable",
 }
 
+
+def end_of(word: str | None) -> FinishReason | WireError:
+    """What a ``finish_reason`` means; an error, if it tells of an answer that did not come to its end.
+
+    :param word: ``None``: the vendor gave none.
+    """
+    if not word:
+        return "unknown"
+    if known := FINISH.get(word):
+        return known
+    kind = BROKEN_ENDS.get(word)
+    return read_end(word) if kind is None else broke(word, kind)
+
+
 #: Ours -> ``finish_reason``.
 FINISH_WORDS: dict[FinishReason, str] = {
     "stop": "stop",
@@ -367,6 +384,7 @@ FINISH_WORDS: dict[FinishReason, str] = {
     "blocked": "content_filter",
     "context": "length",
     "pause": "stop",
+    "unknown": "length",
 }
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")

@@ -138,7 +138,7 @@ class Recorder:
         except Exception:
             # What is wrong with a record of ours must not reach the client that it is about.
             self._missing += 1
-            self._log.failure("A defect met while noting an exchange")
+            self._log.failure("Unhandled error while recording an exchange")
             return
         if self._retry:
             return
@@ -167,7 +167,7 @@ class Recorder:
 
     def _unfinished(self, failure: Failure) -> None:
         if failure.check(TimeoutError) is None:
-            self._log.failure("A defect met while closing the ledger", failure)
+            self._log.failure("Unhandled error while closing the ledger", failure)
 
     @staticmethod
     def _after(working: Deferred[None]) -> Deferred[None]:
@@ -209,7 +209,7 @@ class Recorder:
     def _rest(self, result: object) -> None:
         self._working = None
         if isinstance(result, Failure):
-            self._log.failure("A defect met while writing the ledger", result)
+            self._log.failure("Unhandled error while writing the ledger", result)
         if not self._running:
             return
         if self._retry:
@@ -267,7 +267,7 @@ class Recorder:
             raise
         except Exception:
             # A batch that cannot be written at all must not keep all others from it.
-            self._log.failure("A defect met while writing the ledger")
+            self._log.failure("Unhandled error while writing the ledger")
             self._missing += len(batch)
             del self._waiting[: len(batch)]
             return False

@@ -35,7 +35,7 @@ _COLUMNS = (
     _Column("errors", lambda group: f"{group.errors:,}" if group.errors else "-", 2),
     _Column("input", lambda group: count(group.tokens.input), 1),
     _Column("cached", lambda group: count(group.tokens.cache_read), 3),
-    _Column("to cache", lambda group: count(group.tokens.cache_write), 4),
+    _Column("cache write", lambda group: count(group.tokens.cache_write), 4),
     _Column("output", lambda group: count(group.tokens.output), 1),
     _Column("reasoning", lambda group: count(group.tokens.reasoning), 5),
     _Column("cost", lambda group: money(group.cost)),
@@ -156,8 +156,8 @@ def remarks(report: Report, amp_factor: float) -> Iterator[str]:
         )
     if report.total.untold:
         yield (
-            f"{counted(report.total.untold, 'completed request')} told no tokens, and what that used is in"
-            " neither the tokens nor the costs."
+            f"{counted(report.total.untold, 'completed request')} reported no token counts and are not"
+            " included."
         )
 
 

@@ -108,7 +108,7 @@ class Stalls:
             log_kind="stall",
             seconds=round(seconds, 2),
             where=where,
-            more=f" ({untold} more such turns since the last that was told)" if untold else "",
+            more=f" ({untold} more such turns since the last report)" if untold else "",
         )
 
     def _where(self) -> str:

@@ -108,7 +108,7 @@ class _Budget:
         if len(mine) >= NEW_A_MINUTE or (peer != HERE and len(others) >= NEW_FROM_ELSEWHERE):
             raise ClientFault.of(
                 "rate_limit",
-                "Too many keys that are new here: Amp is asked about a few of them a minute.",
+                "Too many unrecognised keys; new keys are checked with Amp at a limited rate.",
                 retry_after=60.0 - (now - full[0]),
             )
         self._spent[peer] = [*mine, now]
@@ -208,7 +208,7 @@ class AmpUsers:
         if self._allowed and not {user.id.lower(), user.email.lower()} & self._allowed:
             raise ClientFault.of(
                 "permission",
-                f"The Amp user {user.email or user.id} is none of those who may use this gateway"
+                f"The Amp user {user.email or user.id} is not allowed to use this gateway"
                 " (setting: ampcode.allowed-amp-users).",
             )
         return user
@@ -233,7 +233,7 @@ class AmpUsers:
     def _was_good(self, digest: bytes, user: AmpUser) -> None:
         now = self._clock.seconds()
         if digest not in self._good:
-            self._log.info("Amp says that a key is {user}'s", log_kind="amp-user", user=user.label)
+            self._log.info("Amp confirmed a key of {user}", log_kind="amp-user", user=user.label)
         self._bad.pop(digest, None)
         _remember(self._good, digest, _Good(user, now + GOOD_FOR, now + GOOD_FOR + GRACE))
         self._tell(digest, user)
@@ -246,7 +246,7 @@ class AmpUsers:
         elif good is not None and now < good.at_most:
             good.until = now + PAUSE
             self._log.warn(
-                "The key of {user} goes on being accepted for a while. {why}",
+                "The key of {user} stays accepted for now. {why}",
                 user=good.user.label,
                 why=error.error.message,
             )
@@ -301,7 +301,7 @@ def _user_of(status: int, body: bytes) -> AmpUser:
     code = answer.error.code if answer.error is not None else ""
     if code == "auth-required":
         raise _refused()
-    raise _unknown("it did not say whose the key is")
+    raise _unknown("its answer names no user")
 
 
 def _refused() -> ExchangeError:
@@ -314,5 +314,5 @@ def _refused() -> ExchangeError:
 
 def _unknown(why: str) -> ExchangeError:
     return UpstreamFault.of(
-        "unavailable", f"Amp could not be asked whose key this is: {why.rstrip('.')}.", retryable=True
+        "unavailable", f"The key could not be checked with Amp: {why.rstrip('.')}.", retryable=True
     )

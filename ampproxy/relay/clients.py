@@ -84,4 +84,4 @@ class SeenClients:
 
 
 def _of(label: str) -> str:
-    return "Somebody without a key" if label == NOBODY else label
+    return "A client without a key" if label == NOBODY else label

@@ -232,7 +232,7 @@ class Discovery:
             asked.said = reason
             known = identity in self._book.accounts
             self._log.warn(
-                "{account}: its vendor could not be asked for its models: {reason} {instead}",
+                "{account}: could not fetch the model list: {reason} {instead}",
                 account=account.label,
                 reason=reason,
                 instead="The last list stays." if known else "They can be named in the account's models.",

@@ -75,7 +75,7 @@ def exhausted(
     everybody = [*attempts, *resting]
     asked = len({attempt.label for attempt in attempts})
     head = f"No account could serve {model}: {asked} of {count} asked and failed"
-    head += f", {len(resting)} resting." if resting else "."
+    head += f", {len(resting)} cooling down." if resting else "."
     if wait:
         head += f" Try again in {span(wait)}."
     lines = [f"- {attempt.told()}" for attempt in everybody[:MOST_TOLD]]

@@ -54,7 +54,7 @@ class GunzipFilter(IdentityFilter):
     def feed(self, data: bytes) -> bytes:
         """The inflated bytes, or the same.
 
-        :raises UnreadableAnswer: it is not gzip after all, or grows beyond all measure.
+        :raises UnreadableAnswer: it is not gzip after all, or grows beyond the decompression limit.
         """
         out = self._sniff.feed(data)
         self.changed = bool(self._sniff.found)

@@ -18,6 +18,7 @@ from ampproxy.credits.waiting import PATIENCE_TO_SETTLE, when_free
 from ampproxy.dialects.registry import shown_in
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable
 from ampproxy.generation import Generation
+from ampproxy.model.clients import MODELS
 from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
@@ -33,6 +34,7 @@ from ampproxy.routing.told import told
 from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
+from ampproxy.tenants.tenant import check_unknown_path
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.json import Peek, peek
 from ampproxy.wire.words import counted
@@ -69,7 +71,9 @@ class Spending:
         if isinstance(error, ExchangeError):
             self._generation.runtime.log.error("{message}", message=error.error.message)
         else:
-            self._generation.runtime.log.failure("A defect met while counting what an exchange used", failure)
+            self._generation.runtime.log.failure(
+                "Unhandled error while counting what an exchange used", failure
+            )
 
 
 async def let_through(generation: Generation, request: GatewayRequest, route: Route, most: int) -> Spending:
@@ -152,7 +156,7 @@ def _bound(route: Route, most: Callable[[], int]) -> int:
         assert rule is not None
         message = (
             f"The model {route.asked!r}{_for(route)} is not served here, and a daily limit in tokens keeps"
-            f" the request from Amp ({place_of(rule)}): how many it may cost cannot be told, for {why}. A"
+            f" the request from Amp ({place_of(rule)}): its cost has no known bound, because {why}. A"
             " limit in requests (daily-requests) needs no such bound."
         )
         raise ClientFault.of(
@@ -227,6 +231,13 @@ class ProviderPathResource(AmpResource):
     by the model in its body, if there is one.
     """
 
+    route_class = MODELS
+
+    def _authorized(self, request: GatewayRequest, client: Client | None) -> None:
+        super()._authorized(request, client)
+        if client is not None and client.tenant is not None and request.method not in (b"GET", b"HEAD"):
+            check_unknown_path(client.tenant)
+
     @property
     def streams_body(self) -> bool:  # type: ignore[override]
         """Where everything may pass, nobody needs to look into the body."""
@@ -264,7 +275,7 @@ class ProviderPathResource(AmpResource):
         if route.kind is RouteKind.NONE:
             raise ClientFault.of(
                 "not_found",
-                f"The gateway does not know {record.path}, and Amp is not asked. {' '.join(route.reasons)}",
+                f"Unknown path {record.path}; not forwarded to Amp. {' '.join(route.reasons)}",
                 code="model_not_found",
             )
         await spend(generation, request, record, route, body, most=(lambda: 0) if silent else _unknown_cost)

@@ -139,7 +139,7 @@ class Predecessor:
         self._attempt = None
         self._reports.restart = RestartReport(self._wall(), why)
         # What another process wrote may have many lines; each is cleaned like any other.
-        self._log.error("There was no restart, this process goes on: {lines}", lines=why)
+        self._log.error("Restart failed; continuing with this process: {lines}", lines=why)
 
 
 class _Attempt:
@@ -214,7 +214,7 @@ class _Attempt:
 
     def _stuck(self, failure: Failure) -> None:
         if not self._over:
-            self._fail(f"the service manager could not be told of the new process: {failure.value}")
+            self._fail(f"sd_notify for the new process failed: {failure.value}")
 
     def _lost(self) -> None:
         status = self._child.poll()

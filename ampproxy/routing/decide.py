@@ -85,7 +85,7 @@ class Router:
         decision = _Decision(self._config, self.catalog, self._mappings, model, True, role, _NONE_EXHAUSTED)
         if not sure:
             decision.reasons.append(
-                "Which model it asks for cannot be told: the strictest rule counts that could be for it."
+                "The model cannot be determined: the strictest rule that could apply counts."
             )
         kind = decision.fallback(rule)
         return Route(kind=kind, asked=shown(model), reasons=tuple(decision.reasons), role=role, fallback=rule)
@@ -211,8 +211,8 @@ class _Decision:
     def _undecided(self, mapping: Mapping) -> Route:
         """Nobody knows whether a mapping is for the name: it goes nowhere, and above all not to Amp."""
         self.reasons.append(
-            f"Whether {_describe(mapping)} is for this name takes too long to find out, so the request is"
-            " refused: correct the pattern, whose repeats hold repeats (ampproxy check)."
+            f"Whether {_describe(mapping)} applies to this name takes too long to find out, so the"
+            " request is refused: correct the pattern, whose repeats hold repeats (ampproxy check)."
         )
         return Route(
             kind=RouteKind.NONE,
@@ -226,7 +226,8 @@ class _Decision:
     def _rests(self, base: str) -> bool:
         if base in self.exhausted:
             self.reasons.append(
-                f"All accounts that offer {shown(base)} rest; ampcode.fallback-when-exhausted is set."
+                f"All accounts that offer {shown(base)} are cooling down;"
+                " ampcode.fallback-when-exhausted is set."
             )
         return base in self.exhausted
 

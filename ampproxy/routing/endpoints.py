@@ -19,6 +19,9 @@ from ampproxy.model.events import WireError
 class Operation(enum.Enum):
     """What is to be done. ``OTHER``: a Gemini ``:method`` that is none of ours."""
 
+    # Each is there once; the enum's own hash is a call in Python, for every look into a table.
+    __hash__ = object.__hash__
+
     GENERATE = "generate"
     COUNT_TOKENS = "count_tokens"
     EMBED = "embed"
@@ -55,7 +58,7 @@ class WrongMethod(ClientFault):
     """
 
     def __init__(self, method: bytes, allow: bytes, dialect: str) -> None:
-        message = f"{method.decode('ascii', 'backslashreplace')} is not allowed here, {allow.decode()} is."
+        message = f"{method.decode('ascii', 'backslashreplace')} is not allowed here; use {allow.decode()}."
         super().__init__(WireError("invalid_request", message, 405, "method_not_allowed"))
         self.allow = allow
         self.dialect = dialect

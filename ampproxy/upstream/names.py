@@ -27,7 +27,7 @@ class Names:
         """It could not be resolved."""
         if name not in self._lost and self._log is not None:
             self._log.error(
-                "The name {name} cannot be resolved: what is to go there fails until it can be. To do: see to"
+                "Cannot resolve {name}; requests to it will fail. To do: see to"
                 " this machine's DNS (resolv.conf, the network), or at the address in the configuration",
                 name=name,
             )

@@ -20,8 +20,8 @@ from ampproxy.catalog.families import (
     shipped,
 )
 from ampproxy.catalog.names import bare
+from ampproxy.desktop.doctor.capabilities import abilities
 from ampproxy.dialects.targets import target_for
-from ampproxy.doctor.capabilities import abilities
 from ampproxy.ledger.prices import SHIPPED as PRICES
 from ampproxy.ledger.prices import PriceBook, read_prices
 from ampproxy.ledger.published import Published

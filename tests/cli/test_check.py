@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -285,3 +286,21 @@ def test_models_that_go_away(tmp_path, monkeypatch):
         f"{file}: warning: Amp asks for gemini-3-pro-image-preview: gemini-3-pro-image-preview was retired"
         in CliRunner().invoke(main, ["check", str(file)]).output
     )
+
+
+def test_ends_of_keys(tmp_path):
+    """Keys that have expired, or will soon, are told with their lines; they are no error."""
+    soon = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(time.time() + 5 * 86400))
+    entries = f"""
+  - {{name: old, key: a, expires: 2020-01-31}}
+  - {{name: soon, key: b, expires: '{soon}'}}
+  - {{name: later, key: c, expires: 2099-01-31}}
+"""
+    done = check(tmp_path, f"api-keys:{entries}claude-api-key: [{{api-key: x}}]\n")
+    assert done.exit_code == 0
+    found = [line.partition("amp.yaml")[2] for line in done.output.splitlines() if "warning" in line]
+    assert found[0].startswith(
+        ":2: warning: api-keys: the client key of old has expired (2020-01-31 00:00 UTC)"
+    )
+    assert found[1].startswith(":3: warning: api-keys: the client key of soon expires in ")
+    assert len(found) == 2

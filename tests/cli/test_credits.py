@@ -38,16 +38,16 @@ def test_without_upstream(run):
 
 def test_words(run):
     on = "ampcode: {upstream-url: 'https://amp.test', fallback: "
-    assert run(on + "allow}").output == "1. every model: goes to Amp\n"
-    assert run(on + "never}").output == "1. every model: never goes to Amp\n"
+    assert run(on + "allow}").output == "1. all models: goes to Amp\n"
+    assert run(on + "never}").output == "1. all models: never sent to Amp\n"
     told = run(on + "[{model: gpt-*, action: allow}]}").output
-    assert told == "1. gpt-*: goes to Amp\n2. anything else: never goes to Amp\n"
+    assert told == "1. gpt-*: goes to Amp\n2. anything else: never sent to Amp\n"
 
 
 def test_counts(run, tmp_path):
     assert run(RULES).output == (
         "1. gpt-*, o1 for oracle: up to 5 requests a day\n   today: nothing\n"
-        "2. every model: up to 70 tokens a day for each client\n   today: nothing\n"
+        "2. all models: up to 70 tokens a day for each client\n   today: nothing\n"
         f"Counted in {tmp_path}/state/credits.sqlite3, the state-dir of this configuration; its service does"
         " not answer: with port: 0 the service has no address of its own.\n"
     )
@@ -91,3 +91,13 @@ def test_a_file_that_cannot_be_read(tmp_path):
     told = CliRunner().invoke(command, ["--config", str(file)])
     assert told.exit_code == 1
     assert "cannot be read: File name too long" in told.output
+
+
+def test_clients_with_a_name(run, tmp_path):
+    """They are told by it, whatever key they have."""
+    allowance = Allowance(tmp_path / "state", lambda: time.strftime("%Y-%m-%d"))
+    each = FallbackRule(action="limit", tokens=70, per_client=True)
+    allowance.take(each, Secret("client ci"), 10)
+    allowance.close()
+    told = run("api-keys: [{name: ci, key: anything}]\n" + RULES).output
+    assert "   ci: 1 request, 10 tokens" in told

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from ampproxy.cli import main
 from ampproxy.cli.doctor import version_of
-from ampproxy.doctor.checks import CHECKS
+from ampproxy.desktop.doctor.checks import CHECKS
 from tests.cli.test_setup import silent_port
 from tests.running import CLIENT_KEY, SECRETS, config_text, start_world
 
@@ -121,7 +121,7 @@ def test_nothing_runs(tmp_path):
     found = json.loads(done.stdout)
     assert found["live"] is None
     problems = [one["text"] for one in found["findings"] if one["level"] == "problem"]
-    assert any(f"Nobody answers at http://127.0.0.1:{port}" in text for text in problems)
+    assert any(f"No answer at http://127.0.0.1:{port}" in text for text in problems)
     assert any("settings.json cannot be read: line 1: expected a colon" in text for text in problems)
     assert any("There is no account" in text for text in problems)
     assert any("billed by Amp" in one["text"] for one in found["findings"] if one["level"] == "warning")

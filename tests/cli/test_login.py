@@ -27,7 +27,7 @@ from ampproxy.config.schema import Config
 from ampproxy.credentials.oauth.failures import LoginError
 from ampproxy.credentials.oauth.formats import KINDS, dump
 from ampproxy.credentials.oauth.store import Store
-from ampproxy.demo import oauth
+from ampproxy.testing import oauth
 from tests.reactor import in_reactor
 
 PATHS = {"claude": "/callback", "codex": "/auth/callback", "gemini": "/oauth2callback"}
@@ -329,7 +329,7 @@ def test_import(tmp_path):
     assert Store(config.auth_dir).names() == ["codex-imported.json"]
     assert any("shares this login" in line for line in told)
     assert not any("-secret" in line for line in told)
-    with pytest.raises(ClickException, match="no login to import"):
+    with pytest.raises(ClickException, match="no login found to import"):
         find_imports(("claude",), home)
     (home / ".codex" / "auth.json").write_text("{}")
     with pytest.raises(ClickException, match="holds no login"):

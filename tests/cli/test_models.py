@@ -16,9 +16,9 @@ from ampproxy.cli import main
 from ampproxy.cli.models import rows, table
 from ampproxy.config.load import load
 from ampproxy.credentials.report import AccountReport, RestReport
-from ampproxy.demo import anthropic, openai_chat
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.discovered import Book, Found
+from ampproxy.testing import anthropic, openai_chat
 from tests.reactor import in_reactor
 
 KEY = "canary-models-key-11"
@@ -193,8 +193,7 @@ openai-compatibility:
             in_reactor(vendor.stop)
     assert done.returncode == 0, done.stderr
     assert done.stderr == (
-        f"{SECOND}: its vendor could not be asked for its models:"
-        f" {vendors[0].url}/v1/models answered with status 401.\n"
+        f"{SECOND}: could not fetch the model list: {vendors[0].url}/v1/models answered with status 401.\n"
     )
     assert KEY not in done.stdout + done.stderr
     listed = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()[1:]}

@@ -14,9 +14,9 @@ import pytest
 from click.testing import CliRunner
 
 from ampproxy.cli import main
-from ampproxy.clients.running import find_running
 from ampproxy.config.load import load
 from ampproxy.credentials.names import account_name
+from ampproxy.desktop.clients.running import find_running
 from ampproxy.errors import ConfigError
 from ampproxy.ledger import NAME
 from ampproxy.ledger.store import Store

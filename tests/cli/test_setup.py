@@ -18,7 +18,7 @@ from ampproxy.cli import main
 from ampproxy.cli.setup import command
 from ampproxy.config.load import load
 from ampproxy.tap import build
-from tests.clients.test_client_setup import tree
+from tests.desktop.clients.test_client_setup import tree
 from tests.reactor import in_reactor
 
 KEY = "canary-client-key-90fe"
@@ -116,7 +116,7 @@ def test_a_key_is_made(home):
     text = f"# mine\napi-keys: [] # none\n{ACCOUNT}"
     home.config.write_text(text)
     result = home.run("--yes", "--no-check")
-    assert "api-keys: a new client key" in result.output
+    assert "api-keys: adds a client key" in result.output
     (key,) = load(home.config, environ={}, home=home.path).api_keys
     assert json.loads(home.secrets.read_text()) == {"apiKey@http://127.0.0.1:8317": key.reveal()}
     assert key.reveal() not in result.output
@@ -125,6 +125,22 @@ def test_a_key_is_made(home):
     assert "Nothing has to be changed" in home.run("--yes", "--no-check").output
     assert home.run("--undo", "--yes").exit_code == 0
     assert home.config.read_text() == text
+
+
+def test_a_key_of_somebody_else_is_not_taken(home):
+    """Amp's clients need a key that opens everything and has no end; where all others do not, one is made."""
+    entries = f"""api-keys:
+  - {{name: ci, key-hash: 'sha256:{"0" * 64}'}}
+  - {{name: ben, key: key-of-ben, routes: [models]}}
+  - {{name: eva, key: key-of-eva, expires: 2099-01-01}}
+"""
+    home.config.write_text(entries + ACCOUNT)
+    assert home.run("--yes", "--no-check").exit_code == 0
+    first = load(home.config, environ={}, home=home.path).clients[0]
+    assert (first.name, first.is_restricted) == ("", False)
+    assert json.loads(home.secrets.read_text()) == {"apiKey@http://127.0.0.1:8317": first.secret.reveal()}
+    assert home.run("--undo", "--yes").exit_code == 0
+    assert home.config.read_text() == entries + ACCOUNT
 
 
 @pytest.mark.parametrize(
@@ -139,7 +155,7 @@ def test_a_key_is_made_where_the_file_has_them(home, text):
     """In CLIProxyAPI 8's layout the key goes to access.api-keys; undone, the file has every byte it had."""
     home.config.write_bytes(text.encode())
     result = home.run("--yes", "--no-check")
-    assert "access.api-keys: a new client key" in result.output, result.output
+    assert "access.api-keys: adds a client key" in result.output, result.output
     (key,) = load(home.config, environ={}, home=home.path).api_keys
     assert json.loads(home.secrets.read_text()) == {"apiKey@http://127.0.0.1:8317": key.reveal()}
     kept = home.config.read_bytes().decode()
@@ -233,7 +249,7 @@ def test_misuse(home):
     """What does not go together, and what cannot be known."""
     assert home.run("--undo", "--cli").exit_code == 2
     home.config.write_text(f"port: 0\n{home.config.read_text()}")
-    assert "say it with --url" in home.run().output
+    assert "give one with --url" in home.run().output
     home.config.write_text("port: x\n")
     assert (home.run().exit_code, home.run("--undo").exit_code) == (1, 0)
 

@@ -15,7 +15,7 @@ import trustme
 from click.testing import CliRunner
 
 from ampproxy.cli import main
-from ampproxy.clients import owners
+from ampproxy.desktop.clients import owners
 
 KEY = "canary-client-key-93ab"
 
@@ -53,7 +53,7 @@ class Squatter:
 def squatter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Squatter]:
     """One that belongs to another user, as far as the commands can see."""
     squatter = Squatter()
-    for module in ("ampproxy.cli.asking", "ampproxy.doctor.context", "ampproxy.cli.setup"):
+    for module in ("ampproxy.cli.asking", "ampproxy.desktop.doctor.context", "ampproxy.cli.setup"):
         monkeypatch.setattr(
             f"{module}.trusted_uids", lambda config: frozenset({os.geteuid() + 1}), raising=False
         )
@@ -117,7 +117,7 @@ def test_never_without_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: 
     file = configuration(tmp_path, squatter.port, "tls: {enable: true, cert: cert.pem, key: key.pem}\n")
     output = said("accounts", file, *(["--at", f"127.0.0.1:{squatter.port}"] if at else []))
     assert KEY.encode() not in squatter.heard
-    assert "nobody speaks TLS" in output
+    assert "no TLS at" in output
     said("accounts", file, "--at", f"http://127.0.0.1:{squatter.port}")
     assert KEY.encode() in squatter.heard
     squatter.socket.close()

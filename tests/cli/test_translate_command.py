@@ -198,7 +198,7 @@ def test_explain_body(tmp_path):
     """What the account that would be asked cannot be told, and whether that refuses the request."""
     result = explain(tmp_path, "--path", "/v1/messages", "--body", SMART)
     assert result.exit_code == 0, result.output
-    assert "what openai-compatibility/local[0] cannot be told in openai-chat:" in result.output
+    assert "dropped in translation to openai-compatibility/local[0] (openai-chat):" in result.output
     assert "thinking_budget  thinking.budget" in result.output
     assert "refuses" not in result.output
     strict = explain(
@@ -211,7 +211,7 @@ def test_explain_body_without_losses(tmp_path):
     """A request of the account's own dialect passes as it is."""
     chat = str(VECTORS / "amp" / "openai-chat.json")
     result = explain(tmp_path, "--path", "/v1/chat/completions", "--body", chat)
-    assert "openai-compatibility/local[0] is told as it is" in result.output
+    assert "openai-compatibility/local[0] receives it unchanged" in result.output
 
 
 def test_explain_bad_body(tmp_path):

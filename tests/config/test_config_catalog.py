@@ -10,8 +10,8 @@ import pytest
 from ampproxy.catalog.families import shipped
 from ampproxy.config.changes import changes
 from ampproxy.config.load import parse
+from ampproxy.desktop.doctor.capabilities import abilities
 from ampproxy.dialects.targets import target_for
-from ampproxy.doctor.capabilities import abilities
 from ampproxy.errors import ConfigError
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from textwrap import dedent
+from types import FrameType
 
 import pytest
 
@@ -58,8 +61,8 @@ ERRORS = [
     ("self alias", "ampcode: &a\n  model-mappings: *a", 1, "ampcode.model-mappings", "alias"),
     ("key is a list", "port: 1\n? [a]\n: b", 2, "syntax", "a key must be"),
     ("merge of text", "tls:\n  <<: abc", 2, "tls", "<<"),
-    ("empty", "", 1, "file", "holds no settings"),
-    ("only comments", "# nothing\n", 1, "file", "holds no settings"),
+    ("empty", "", 1, "file", "contains no settings"),
+    ("only comments", "# nothing\n", 1, "file", "contains no settings"),
     ("a list at the top", "- a\n- b", 1, "file", "expected keys and values"),
     ("text at the top", "hello", 1, "file", "expected keys and values"),
     ("duplicate", "port: 1\ndebug: true\nport: 2", 3, "port", "first in line 1"),
@@ -415,3 +418,29 @@ def test_file_of_bytes():
 def test_empty_secret_file():
     """A secret's file with an empty first line is named, not taken for an empty key."""
     assert "first line" in complaints("api-keys: [file:/k]", read_secret=lambda path: " \nabc")[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["".join(f"unknown-{n}: 1\n" for n in range(5000)), "limits: 1\n" * 5000], ids=["keys", "twice"]
+)
+def test_very_many(text: str) -> None:
+    """The first hundred are listed, each with its line, and the others counted; names that may be meant are
+    looked for a hundred times and not five thousand.
+    """
+    searches = 0
+
+    def count(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal searches
+        searches += event == "call" and frame.f_code.co_name == "get_close_matches"
+
+    sys.setprofile(count)
+    try:
+        remarks = read("api-keys: [key-of-a-client]\n" + text).warnings
+    except ConfigError as error:
+        remarks = error.complaints
+    finally:
+        sys.setprofile(None)
+    assert len(remarks) == 101
+    assert re.match(r"amp\.yaml:[23]: ", remarks[0])
+    assert re.fullmatch(r"amp\.yaml:10\d: file: and 4900 more are not listed.*", remarks[-1])
+    assert searches <= 100

@@ -47,7 +47,7 @@ def test_rules():
     [
         (" sometimes", "3: ampcode.fallback", "allow or never, found 'sometimes'"),
         (" {model: x}", "3: ampcode.fallback", "allow, never, or a list of rules"),
-        ("\n    - {model: x}", "4: ampcode.fallback[0]", "expected action, daily-requests or daily-tokens"),
+        ("\n    - {model: x}", "4: ampcode.fallback[0]", "needs action, daily-requests or daily-tokens"),
         ("\n    - {action: allow, daily-tokens: 3}", "4: ampcode.fallback[0].action", "one of the two"),
         ("\n    - {role: orakle, action: never}", "4: ampcode.fallback[0].role", "did you mean oracle?"),
         ("\n    - {role: [x], action: never}", "4: ampcode.fallback[0].role", "expected one of smart, rush"),
@@ -102,7 +102,5 @@ def test_mapping_with_nothing_to_match():
 
 
 def test_mapping_for_nothing():
-    with pytest.raises(
-        ConfigError, match=r"model-mappings\[0\]: is for nothing: expected from, role, or both"
-    ):
+    with pytest.raises(ConfigError, match=r"model-mappings\[0\]: needs from, role, or both"):
         read("  model-mappings:\n    - to: b\n")

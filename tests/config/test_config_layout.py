@@ -214,7 +214,7 @@ GROUP = "api-keys:\n  claude:\n    - name: a\n      keys:\n        - api-key: b\
             GROUP + "          base-url: http://a",
             "6: api-keys.claude[0].keys[0].base-url: belongs to the group",
         ),
-        (GROUP + "      weight: 3", "6: api-keys.claude[0].weight: is nothing that a group of keys may say"),
+        (GROUP + "      weight: 3", "6: api-keys.claude[0].weight: is not allowed for a group of keys"),
         (GROUP + "      priority: x", "6: api-keys.claude[0].priority: expected a whole number"),
         (GROUP + "          priority: x", "6: api-keys.claude[0].keys[0].priority: expected a whole number"),
         (

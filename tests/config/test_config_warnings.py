@@ -116,7 +116,7 @@ WARNINGS = [
         "api-keys: [a]\nampcode:\n  upstream-api-keys:\n    - {upstream-api-key: x, api-keys: [b]}",
         2,
         "ampcode.upstream-api-keys",
-        "not among the top level's api-keys",
+        "are not listed in api-keys",
     ),
     (
         "key without upstream",

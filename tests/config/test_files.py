@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from ampproxy.clients import files as clients_files
-from ampproxy.clients.installed import _package_version
 from ampproxy.config import files
 from ampproxy.config.load import load
 from ampproxy.credentials import amp
 from ampproxy.credentials.oauth.failures import BadFile
 from ampproxy.credentials.oauth.store import Store
+from ampproxy.desktop.clients import files as clients_files
+from ampproxy.desktop.clients.installed import _package_version
 from ampproxy.errors import ConfigError
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.file import is_there

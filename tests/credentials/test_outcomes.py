@@ -18,8 +18,8 @@ WALL = 1_700_000_000.0
 MINUTES = 60.0
 
 
-def anthropic(kind, message):
-    return json.dumps({"type": "error", "error": {"type": kind, "message": message}})
+def anthropic(kind, message, **members):
+    return json.dumps({"type": "error", "error": {"type": kind, "message": message, **members}})
 
 
 def openai(message, **members):
@@ -59,6 +59,12 @@ CASES = [
     (G, 500, gemini(500, "UNKNOWN", "odd"), CLIENT, 0),
     (A, 404, anthropic("not_found_error", "File not found: file_01"), CLIENT, 0),
     (G, 403, gemini(403, "PERMISSION_DENIED", "You do not have permission to access the File x"), CLIENT, 0),
+    (A, 404, anthropic("not_found_error", "No", details={"error_code": "thread_not_found"}), CLIENT, 0),
+    (R, 404, openai("No thread found with id 'thread_1'."), CLIENT, 0),
+    (R, 404, openai("No file found with id file-1"), CLIENT, 0),
+    (R, 404, openai("Conversation with id 'conv_1' not found."), CLIENT, 0),
+    (R, 404, openai("Gone", code="container_not_found"), CLIENT, 0),
+    (C, 404, openai("No batch found with id 'batch_1'."), CLIENT, 0),
     # The account has not got the model: another may.
     (R, 400, openai("The 'gpt-5.3-codex' model is not supported when using Codex with a ChatGPT account."),
      MODEL, 30 * MINUTES),

@@ -169,7 +169,7 @@ def test_resting_account_is_passed_over():
     assert {world.serve() for _ in range(3)} == {"a1", "b1", "c1"}
     said = [event["log_format"] for event in world.events]
     assert len(said) == 3
-    assert "rests until" in said[0]
+    assert "cooling down until" in said[0]
     assert "tried again" in said[1]
     assert "serves {model} again" in said[2]
 
@@ -328,7 +328,7 @@ def test_suffix_makes_no_other_model():
 def test_the_clients_own_fault_is_nobodys_rest():
     """After a wrong request the account goes on."""
     world = World(route(("a", "1")))
-    world.serve("a", verdict=Verdict(action=Action.CLIENT, reason="says that the request is wrong"))
+    world.serve("a", verdict=Verdict(action=Action.CLIENT, reason="rejects the request as invalid"))
     assert world.serve() == "a1"
 
 

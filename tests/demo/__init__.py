@@ -1,1 +1,0 @@
-"""The stand-ins are strict: these tests hold them to it."""

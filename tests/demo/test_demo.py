@@ -15,11 +15,11 @@ from twisted.internet.defer import maybeDeferred
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
-from ampproxy.demo import anthropic, gemini_rules, openai_chat_rules, openai_responses_rules
-from ampproxy.demo.anthropic_rules import MESSAGES
 from ampproxy.demo.cases import CASES
 from ampproxy.demo.run import Demo
-from ampproxy.demo.schema import Mismatch
+from ampproxy.testing import anthropic, gemini_rules, openai_chat_rules, openai_responses_rules
+from ampproxy.testing.anthropic_rules import MESSAGES
+from ampproxy.testing.schema import Mismatch
 from tests.reactor import in_reactor
 
 RUN = "import sys; sys.argv[0] = 'ampproxy'; from ampproxy.cli import main; main()"

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampproxy.demo import anthropic_rules, gemini_rules, openai_chat_rules, openai_responses_rules
-from ampproxy.demo.openai import check_sampling
-from ampproxy.demo.vendor import VendorError
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.translate import said_to
+from ampproxy.testing import anthropic_rules, gemini_rules, openai_chat_rules, openai_responses_rules
+from ampproxy.testing.openai import check_sampling
+from ampproxy.testing.vendor import VendorError
 from tests import strategies
 
 HI = {"role": "user", "content": "hi"}

@@ -21,8 +21,8 @@ from twisted.internet import reactor
 from websockets.asyncio.client import connect
 
 from ampproxy.config.load import parse
-from ampproxy.demo import amp, anthropic
 from ampproxy.tap import build
+from ampproxy.testing import amp, anthropic
 from tests.etc import ETC
 from tests.loopback.sockets import Sockets
 from tests.reactor import in_reactor

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 
-from ampproxy.demo import anthropic
+from ampproxy.testing import anthropic
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
 

@@ -78,8 +78,8 @@ def test_folder_removed(house: Any) -> None:
     shutil.rmtree(house.folder)
     house.pass_(7200, 5)
     assert house.logins.accounts() == ()
-    assert told(house, "is gone") == 1
-    assert told(house, "and with it 2 logins: claude:anna@example.org, codex:anna@example.org") == 1
+    assert told(house, "is missing") == 1
+    assert told(house, "restored: 2 logins (claude:anna@example.org, codex:anna@example.org)") == 1
     assert not house.folder.exists()
     shutil.copytree(kept, house.folder)
     house.pass_(3)

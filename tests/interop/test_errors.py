@@ -9,7 +9,7 @@ import openai
 import pytest
 from google.genai import _api_client, errors
 
-from ampproxy.demo.script import Script
+from ampproxy.testing.script import Script
 from tests.interop.backends import BACKENDS, PAIRS, speaks
 from tests.interop.clients import Ask
 from tests.running import SECRETS

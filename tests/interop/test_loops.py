@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from ampproxy.demo.script import Script
+from ampproxy.testing.script import Script
 from tests.interop.agents import AGENTS
 from tests.interop.backends import BACKENDS, PROVERS, answered, proofs
 from tests.running import NEWER

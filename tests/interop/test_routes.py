@@ -11,7 +11,7 @@ import openai
 import pytest
 from google.genai import errors
 
-from ampproxy.demo.script import Script
+from ampproxy.testing.script import Script
 from tests.interop.backends import BACKENDS
 from tests.interop.clients import PREFIX, Ask
 from tests.running import MODELS, SECRETS

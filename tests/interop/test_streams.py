@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from ampproxy.demo.script import Script
+from ampproxy.testing.script import Script
 from tests.interop.agents import AGENTS
 from tests.interop.backends import BACKENDS
 from tests.running import MODELS

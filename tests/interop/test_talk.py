@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ampproxy.demo.script import Script
+from ampproxy.testing.script import Script
 from tests.interop.backends import BACKENDS, DIALECTS, PAIRS, THINKERS, last, speaks
 from tests.interop.clients import Ask, Media
 

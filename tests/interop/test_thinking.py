@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ampproxy.demo.script import Script
+from ampproxy.testing.script import Script
 from tests.interop.backends import BACKENDS, PROVERS, THINKERS, answered, last, proofs
 from tests.interop.clients import CLIENTS, Ask, Result
 from tests.running import MODELS

@@ -210,7 +210,7 @@ def test_a_batch_that_nothing_can_write_does_not_stay(world):
     world.observe(3)
     world.wait(2)
     assert world.disk.rows == 3
-    assert any("A defect met while writing the ledger" in told for told in world.told(LogLevel.critical))
+    assert any("Unhandled error while writing the ledger" in told for told in world.told(LogLevel.critical))
     assert "missing from it: 2 exchanges" in world.told(LogLevel.info)[-1]
 
 
@@ -330,7 +330,7 @@ def test_the_end_with_a_batch_that_nothing_can_write(world):
     while not stopping.called:
         world.disk.go_on()
     assert (world.disk.rows, world.disk.closed) == (1, 1)
-    assert world.told(LogLevel.critical) == ["A defect met while writing the ledger"]
+    assert world.told(LogLevel.critical) == ["Unhandled error while writing the ledger"]
     assert f"missing from it: {BATCH:,} exchanges" in world.told(LogLevel.info)[-1]
 
 

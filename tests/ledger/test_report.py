@@ -154,15 +154,15 @@ def test_shortened():
 
 def test_table_with_bars():
     """Wide: everything. The largest has the longest bar."""
-    lines = list(table(by("model"), 107, most=40))
+    lines = list(table(by("model"), 110, most=40))
     assert lines == [
-        "model            requests  errors  input  cached  to cache  output     cost  cost",
-        "claude-opus-4-6        18       1  3.00M   2.00M         -    100k  $4.00+?  " + "█" * 30,
-        "gpt-5.4                 5       1  1.00M       -         -       -    $2.00  " + "█" * 15,
-        "qwen                    5       -  1.00M       -         -       -        ?",
-        "-                       1       -      -       -         -       -        -",
-        "nope                    1       1      -       -         -       -        -",
-        "total                  30       3  5.00M   2.00M         -    100k  $6.00+?",
+        "model            requests  errors  input  cached  cache write  output     cost  cost",
+        "claude-opus-4-6        18       1  3.00M   2.00M            -    100k  $4.00+?  " + "█" * 30,
+        "gpt-5.4                 5       1  1.00M       -            -       -    $2.00  " + "█" * 15,
+        "qwen                    5       -  1.00M       -            -       -        ?",
+        "-                       1       -      -       -            -       -        -",
+        "nope                    1       1      -       -            -       -        -",
+        "total                  30       3  5.00M   2.00M            -    100k  $6.00+?",
     ]
 
 
@@ -179,7 +179,7 @@ def test_narrow_table():
 def test_table_without_prices():
     """Bars then show tokens, for there is nothing else to compare."""
     book = PriceBook(None, Prices())
-    (heading, first, *_) = table(by("client", book=book), 90, most=40, unicode=False)
+    (heading, first, *_) = table(by("client", book=book), 93, most=40, unicode=False)
     assert heading.endswith("tokens")
     assert first.endswith("?  " + "#" * 25)
 
@@ -245,7 +245,7 @@ def test_remarks():
         "4 requests fell back to Amp. Estimate: about $2.00 in credits.",
         "The estimates assume that Amp bills its vendors' API prices",
         "No price is known for qwen: add them to a file of your own (setting: ledger.prices",
-        "2 completed requests told no tokens",
+        "2 completed requests reported no token counts",
     ):
         assert part in told
     unpriced = " ".join(remarks(by("model", book=PriceBook(None, Prices())), 1))

@@ -382,15 +382,15 @@ def test_tracebacks(format: str) -> None:
     try:
         deep()
     except KeyError:
-        sink.log.failure("A defect met while {doing}", doing="serving", request="id-1")
+        sink.log.failure("Unhandled error while {doing}", doing="serving", request="id-1")
     if format == "json":
         (told,) = sink.told
-        assert (told["level"], told["message"]) == ("critical", "A defect met while serving")
+        assert (told["level"], told["message"]) == ("critical", "Unhandled error while serving")
         assert "in deep" in told["traceback"]
         assert told["traceback"].endswith("'the key'")
         return
     first, *rest = sink.text.splitlines()
-    assert first.endswith(" CRIT  [id-1] A defect met while serving")
+    assert first.endswith(" CRIT  [id-1] Unhandled error while serving")
     assert all(line.startswith("    ") for line in rest)
     assert rest[-1] == "    builtins.KeyError: 'the key'"
 

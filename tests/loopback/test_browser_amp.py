@@ -19,8 +19,8 @@ from twisted.internet import reactor
 from twisted.logger import formatEventAsClassicLogText
 
 from ampproxy.config.load import parse
-from ampproxy.demo import amp, anthropic
 from ampproxy.tap import build
+from ampproxy.testing import amp, anthropic
 from tests.loopback.browser import MARKS, browser, picture  # noqa: F401  the fixture
 from tests.reactor import in_reactor
 from tests.upstream.doubles import Trusting, certificate

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 
-from ampproxy.demo import amp
+from ampproxy.testing import amp
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
 

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from twisted.internet import reactor
 
 from ampproxy.cli import main
-from ampproxy.demo import amp, anthropic
+from ampproxy.testing import amp, anthropic
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
 
@@ -312,7 +312,7 @@ def test_certificate_that_cannot_be_used(
     monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
     told = configured.run("reload")
     assert told.exit_code == 1
-    assert "the service may have refused" in told.output
+    assert "the service may have rejected" in told.output
     told = configured.run("reload", "--at", f"http://127.0.0.1:{configured.service.port}")
     assert told.exit_code == 1
     problem = "key.pem is not the key of" if there else "tls.cert: there is no such file"
@@ -332,7 +332,7 @@ def test_port_that_is_taken(configured: Configured, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("ampproxy.cli.asking._PATIENCE", 0.1)
         told = configured.run("reload")
     assert told.exit_code == 1
-    assert "the service may have refused it" in told.output
+    assert "the service may have rejected the file" in told.output
 
 
 def put_certificate(folder: Path, authority: trustme.CA) -> None:

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from twisted.internet import reactor
 
 from ampproxy.cli import main
-from ampproxy.demo import amp, anthropic
 from ampproxy.ledger import NAME
+from ampproxy.testing import amp, anthropic
 from tests.ledger.samples import THREAD
 from tests.loopback.process import Service
 from tests.loopback.test_process import wait_until

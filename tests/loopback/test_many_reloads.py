@@ -17,8 +17,8 @@ from twisted.internet import reactor
 from ampproxy.cli.asking import Asker
 from ampproxy.cli.reload import PATH
 from ampproxy.config.load import load
-from ampproxy.demo import anthropic
 from ampproxy.status import ReloadReport
+from ampproxy.testing import anthropic
 from tests.loopback.test_hot_reload import free_port
 from tests.loopback.test_restart import CLIENT, LONG, MODEL, Running, ask
 from tests.reactor import in_reactor

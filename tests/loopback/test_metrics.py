@@ -13,7 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet import reactor
 
-from ampproxy.demo import amp, anthropic
+from ampproxy.testing import amp, anthropic
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
 from tests.running import ACCOUNT_KEYS, AMP_KEY, CLIENT_KEY, SECRETS

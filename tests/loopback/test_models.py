@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 
-from ampproxy.demo import anthropic, gemini, openai_chat, openai_responses
+from ampproxy.testing import anthropic, gemini, openai_chat, openai_responses
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 
-from ampproxy.demo import amp, anthropic
+from ampproxy.testing import amp, anthropic
 from tests.loopback.process import Service, connect_unix, twistd
 from tests.reactor import in_reactor
 from tests.running import ACCOUNT_KEYS, AMP_KEY, CLIENT_KEY, SECRETS

@@ -23,7 +23,7 @@ from click.testing import CliRunner, Result
 from twisted.internet import reactor
 
 from ampproxy.cli import main
-from ampproxy.demo import anthropic
+from ampproxy.testing import anthropic
 from tests.loopback.process import Service, twistd
 from tests.loopback.test_hot_reload import activated, free_port
 from tests.loopback.test_notify import Manager
@@ -193,7 +193,7 @@ def test_failures(tmp_path: Path, vendor: Any) -> None:
         assert told.exit_code == 1
         assert f"{service.path}:1: port" in told.stderr
         os.kill(service.process.pid, signal.SIGUSR2)
-        service.wait_for_log("There was no restart, this process goes on")
+        service.wait_for_log("Restart failed; continuing with this process")
         assert f"{service.path}:1: port" in service.state()["restart"]["why"]
         with socket.create_server(("127.0.0.1", 0)) as taken:
             service.path.write_text(good.replace(f"port: {service.port}", f"port: {taken.getsockname()[1]}"))
@@ -260,7 +260,7 @@ def test_read_anew_while_it_starts(tmp_path: Path, vendor: Any) -> None:
         assert "api-keys: 1 removed" in service.command("reload").output
         before = service.state()
         goes.touch()
-        service.wait_for_log("serves from now on")
+        service.wait_for_log("is serving")
         connection = service.connect()
         connection.request("GET", "/v1/models", headers={"X-Api-Key": "gone"})
         answer = connection.getresponse()
@@ -311,7 +311,7 @@ def test_service_manager(tmp_path: Path, vendor: Any) -> None:
             # The old process waits until this is heard.
             pid = int(manager.wait_for("MAINPID", 60)["MAINPID"])
             manager.wait_for("READY")
-            service.wait_for_log("serves in the place of")
+            service.wait_for_log("has taken over from")
             assert service.state()["pid"] == pid
             assert service.process.wait(20) == 0
             manager.wait_for("WATCHDOG")

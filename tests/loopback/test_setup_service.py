@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from tests.cli.test_setup import ACCOUNT
-from tests.clients.test_client_setup import tree
+from tests.desktop.clients.test_client_setup import tree
 from tests.loopback.process import Service
 
 pytestmark = pytest.mark.loopback

@@ -20,10 +20,10 @@ from twisted.internet import reactor
 
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Tls
-from ampproxy.demo import amp
 from ampproxy.errors import ConfigError
 from ampproxy.listen import tls_options
 from ampproxy.tap import build
+from ampproxy.testing import amp
 from tests.reactor import in_reactor
 from tests.upstream.doubles import Trusting, certificate
 

@@ -188,7 +188,7 @@ def test_failure_keeps_the_list(fail, says):
     world.clock.advance(INTERVAL)
     fail(world)
     assert world.models == {"claude-api-key[0]": ("claude-x",)}
-    told = f"claude-api-key[0]: its vendor could not be asked for its models: {says} The last list stays."
+    told = f"claude-api-key[0]: could not fetch the model list: {says} The last list stays."
     assert world.log[1:] == [told]
     assert list(world.discovery.failures()) == [("claude-api-key[0]", says)]
     world.clock.advance(FIRST_RETRY)

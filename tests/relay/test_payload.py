@@ -135,7 +135,7 @@ def test_a_body_that_is_no_object():
         (
             "{override: [{models: [{name: a, protocol: antigravity}], params: {}}]}",
             "payload.override[0].models[0].protocol",
-            "for nothing",
+            "has no effect",
         ),
         (
             "{override: [{models: [{name: a}], params: {stream: true}}]}",
@@ -155,7 +155,7 @@ def test_a_body_that_is_no_object():
         (
             "{override: [{models: [{name: a, exist: ['@this']}], params: {a: 1}}]}",
             "payload.override[0].models[0].exist",
-            "this part of the rule is for nothing",
+            "this part of the rule has no effect",
         ),
         (
             "{override: [{models: [{name: a}], params: {a: .inf}}]}",

@@ -96,8 +96,8 @@ def test_one_limited_one_broken_one_well() -> None:
     limited = [line for line in world.lines() if line.startswith("claude-api-key[0] is rate limited")]
     assert len(limited) == 2
     assert "429: Number of requests has exceeded your limit" in limited[0]
-    assert "(for 30 min), failure 1 in a row; its vendor says 1 h" in limited[0]
-    assert "claude-api-key[0] is tried again for m after its rest" in world.lines()
+    assert "(30 min), failure 1 in a row; its vendor asks for 1 h" in limited[0]
+    assert "claude-api-key[0] is tried again for m after its cooldown" in world.lines()
     assert "claude-api-key[0] serves m again" not in world.lines(), "the second rest is not over"
     for _ in range(200):
         world.clock.advance(5)
@@ -178,7 +178,7 @@ class AllFail(unittest.TestCase):
         message = json.loads(connection.body)["error"]["message"]
         self.assertTrue(
             message.startswith(
-                "No account could serve m: 0 of 2 asked and failed, 2 resting. Try again in 8 min."
+                "No account could serve m: 0 of 2 asked and failed, 2 cooling down. Try again in 8 min."
             )
         )
         self.assertIn(b"Retry-After: 500\r\n", connection.answer)

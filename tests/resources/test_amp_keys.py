@@ -225,7 +225,7 @@ class Refusals(unittest.TestCase):
             connection = self.ask()
             fail()
             self.assertEqual(connection.status, 502)
-            self.assertIn(b"Amp could not be asked", connection.body)
+            self.assertIn(b"could not be checked with Amp", connection.body)
             self.assertEqual(self.ask().status, 502)
             self.assertEqual((len(self.world.asked), self.world.other()), (1, []))
             self.world.clock.advance(PAUSE_NEW)

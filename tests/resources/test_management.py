@@ -253,7 +253,7 @@ class Answers(unittest.TestCase):
         self.assertEqual(connection.body, b"\x1f\x8bxyz")
 
     def test_gzip_bomb(self) -> None:
-        """A body that inflates beyond all measure is not held in memory: refused."""
+        """A body that inflates beyond the decompression limit is not held in memory: refused."""
         connection = self.world.request("GET", "/api/user")
         bomb = gzip.compress(b"\0" * 64 * 1024 * 1024)
         self.world.client.sent[0].respond_whole(200, bomb)
@@ -294,7 +294,7 @@ class Answers(unittest.TestCase):
 @pytest.mark.parametrize(
     ("error", "status", "words"),
     [
-        (DNSLookupError(), 502, "resolved"),
+        (DNSLookupError(), 502, "Cannot resolve"),
         (ConnectionRefusedError(), 502, "refused"),
         (ResponseFailed([Failure(ConnectionLost())]), 502, "closed"),
     ],

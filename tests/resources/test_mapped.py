@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ampproxy.demo.anthropic_rules import MESSAGES, RULES
+from ampproxy.testing.anthropic_rules import MESSAGES, RULES
 from tests.resources.harness import ACCOUNT_KEY, CLIENT_KEY, World
 
 CONFIG = f"""

@@ -76,7 +76,7 @@ class Clients(unittest.TestCase):
         """A client that was not seen before is named even without a key."""
         self.world.request("GET", SOCKET, PARAMETERS, key=None)
         (line,) = self.named
-        self.assertTrue(line.startswith(f"Somebody without a key uses Amp's client {SEP} (Neo)"))
+        self.assertTrue(line.startswith(f"A client without a key uses Amp's client {SEP} (Neo)"))
 
     def test_several(self) -> None:
         """Another key, another application and another version are other clients."""

@@ -35,12 +35,12 @@ def test_a_dead_server() -> None:
     dead(world)
     first, second = lines(world)
     assert first.startswith("openai-compatibility/ghost[0] cannot be reached for ghost")
-    assert "it rests until " in first
+    assert "cooling down until " in first
     assert " ghost -> ghost openai-compatibility/ghost[0] " in second
     del world.events[:]
     dead(world)
     early, only = lines(world)
-    assert early.endswith("is tried again for ghost, early: every account for it rests")
+    assert early.endswith("is tried again for ghost, early: every account for it is cooling down")
     assert " POST /v1/chat/completions " in only
 
 
@@ -67,11 +67,11 @@ def test_tried_early() -> None:
     world.clock.advance(30)
     world.ask()
     early = [line for line in lines(world) if "is tried again for m" in line]
-    assert early == ["claude-api-key[0] is tried again for m, early: every account for it rests"]
+    assert early == ["claude-api-key[0] is tried again for m, early: every account for it is cooling down"]
     world.clock.advance(3600)
     world.behaviour = {}
     assert world.ask().status == 200
-    assert "claude-api-key[0] is tried again for m after its rest" in lines(world)
+    assert "claude-api-key[0] is tried again for m after its cooldown" in lines(world)
 
 
 def test_an_unknown_model() -> None:

@@ -122,6 +122,6 @@ def test_every_line_of_an_exchange() -> None:
         lines = [line for request, line in met if request == name]
         assert any("{reason} for {model}" in line or "failed for" in line for line in lines), met
         assert lines[-1] == "{exchange}", met
-    assert any("rests until" in line for request, line in met if request), met
+    assert any("cooling down until" in line for request, line in met if request), met
     assert all(request for request, _ in met), met
     assert SERVING.get() == ""

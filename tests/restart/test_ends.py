@@ -78,14 +78,14 @@ def stop(place: Place, monkeypatch: pytest.MonkeyPatch, **meanwhile: Any) -> Non
 def test_before_it_is_ready(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other one hears of it, and need not wait."""
     stop(place, monkeypatch)
-    assert place.hear() == {"failed": "the new process was told to end"}
+    assert place.hear() == {"failed": "the new process received a signal to stop"}
 
 
 def test_when_it_is_ready(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave to take the place comes too late: the other one goes on, or nobody would serve."""
     place.begin()
     stop(place, monkeypatch, go=True)
-    assert place.hear() == {"failed": "the new process was told to end"}
+    assert place.hear() == {"failed": "the new process received a signal to stop"}
     place.control.shutdown(socket.SHUT_WR)
     assert place.lines.readline() == ""
     assert (place.took, place.why) == (0, "")

@@ -163,7 +163,7 @@ class Restarting(unittest.TestCase):
         """Who cannot be told of the new process would end it with this one: so this one stays."""
         self.deaf = True
         why = self.failure(self.begin(GOOD))
-        self.assertIn("could not be told of the new process: nobody hears", why)
+        self.assertIn("sd_notify for the new process failed: nobody hears", why)
         self.assertEqual(self.ports.done, ["pause", "resume"])
 
     def test_twice(self) -> None:

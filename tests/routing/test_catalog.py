@@ -11,7 +11,7 @@ import pytest
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Account, Config, ModelAlias, ModelName, Routing
-from ampproxy.doctor.idle import idle_mappings
+from ampproxy.desktop.doctor.idle import idle_mappings
 from ampproxy.ledger.prices import SHIPPED, PriceBook, read_prices
 from ampproxy.ledger.published import Published
 from ampproxy.routing.catalog import Catalog, CatalogModel, matches_wildcard, owner

@@ -335,7 +335,7 @@ def test_exhausted():
     local, both = frozenset({"local"}), frozenset({"local", "other"})
     route = router.route("local(high)", amp=True, exhausted=local)
     assert (route.kind, route.served) == (MAPPED, "other(high)")
-    assert "All accounts that offer local rest" in route.reasons[0]
+    assert "All accounts that offer local are cooling down" in route.reasons[0]
     route = router.route("local", amp=True, exhausted=both)
     assert route.kind is AMP
     assert "served by no account or mapping at the moment" in route.reasons[-1]

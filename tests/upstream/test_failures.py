@@ -21,8 +21,13 @@ from twisted.internet.error import (
     TimeoutError,
 )
 from twisted.python.failure import Failure
-from twisted.web._newclient import ParseError, RequestGenerationFailed
-from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
+from twisted.web._newclient import ParseError
+from twisted.web.client import (
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
 from twisted.web.error import SchemeNotSupported
 
 from ampproxy.errors import ExchangeError, GatewayFault, Unreachable, UpstreamFault, UpstreamTimeout
@@ -31,7 +36,7 @@ from ampproxy.upstream.handshake import HandshakeRefused
 from ampproxy.upstream.proxy import ProxyFailed
 
 SAID: list[tuple[BaseException, type[ExchangeError], int, str]] = [
-    (DNSLookupError(), Unreachable, 502, "The name of the vendor could not be resolved."),
+    (DNSLookupError(), Unreachable, 502, "Cannot resolve the vendor."),
     (ConnectionRefusedError(), Unreachable, 502, "The vendor refused the connection."),
     (TimeoutError(), UpstreamTimeout, 504, "The vendor did not answer in time."),
     (TCPTimedOutError(), UpstreamTimeout, 504, "The vendor did not answer in time."),
@@ -81,7 +86,7 @@ def test_names_stay_as_they_are() -> None:
     message = explain(ConnectionRefusedError(), "https://api.test").error.message
     assert message == "https://api.test refused the connection."
     assert explain(ConnectionRefusedError(), "theta").error.message == "theta refused the connection."
-    assert explain(DNSLookupError(), "{x}").error.message == "The name of {x} could not be resolved."
+    assert explain(DNSLookupError(), "{x}").error.message == "Cannot resolve {x}."
 
 
 def test_wrong_scheme() -> None:

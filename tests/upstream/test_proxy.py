@@ -243,7 +243,7 @@ def test_proxy_not_reached() -> None:
     attempt = Attempt("http://p")
     attempt.way.connecting.errback(DNSLookupError())
     told = explain(attempt.failed, "https://api.test").error.message
-    assert told == "The name of the proxy p:80 (setting proxy-url) could not be resolved."
+    assert told == "Cannot resolve the proxy p:80 (setting proxy-url)."
 
 
 def test_factory_without_a_protocol() -> None:

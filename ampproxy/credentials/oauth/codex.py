@@ -55,7 +55,7 @@ def sign_in_by_device(
         if answer.status not in _PENDING:
             break
         if now() - began > _PATIENCE:
-            raise Refused("Nobody typed the code in time: start again.", "expired_token")
+            raise Refused("The code was not entered in time: start again.", "expired_token")
     return (yield from _finish_device(client, answer, now))
 
 

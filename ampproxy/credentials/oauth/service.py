@@ -205,8 +205,7 @@ class Logins:
         gone = [self._credentials.pop(name) for name in names if name in self._credentials]
         if gone and not self._store.folder.is_dir():
             self._log.error(
-                "auth-dir {folder} is gone, and with it {logins}: {accounts}. They serve again once it"
-                " is back",
+                "auth-dir {folder} is missing; unavailable until it is restored: {logins} ({accounts})",
                 folder=str(self._store.folder),
                 logins=counted(len(gone), "login"),
                 count=len(gone),
@@ -224,7 +223,7 @@ class Logins:
         if known is None:
             credential = Credential(login, self._random(), self._wall())
             self._credentials[name] = credential
-            self._log.info("{account} is there ({file})", account=credential.label, file=name)
+            self._log.info("Login added: {account} ({file})", account=credential.label, file=name)
             return True
         if known.login.digest == login.digest:
             return False

@@ -74,7 +74,7 @@ def contents(
             _say(found, "user", answers, {})
             said, calls = _model_parts(block, renderer)
             if said and not found:
-                losses("first_turn", "turns[0]", "The user's turn must come first, so one was put before.")
+                losses("first_turn", "turns[0]", "Inserted a leading user turn, which Gemini requires.")
                 _say(found, "user", [{"text": OPENING}], {})
             _say(found, "model", said, block.extras if own else {})
             answers = _answers(calls, number, results, renderer)

@@ -58,10 +58,14 @@ _REASONS: dict[str, ErrorKind] = {
 _KEY = re.compile(r"AIza[0-9A-Za-z_-]{10,}|api_key:[0-9A-Za-z_-]{10,}")
 
 
+#: Anthropic's status for an overload.
+_NOT_GOOGLES = 529
+
+
 def error_members(error: WireError) -> dict[str, Any]:
     """An error as the API says it. ``code`` is a number: the SDK breaks on anything else."""
     found: dict[str, Any] = {
-        "code": error.status,
+        "code": 503 if error.status == _NOT_GOOGLES else error.status,
         "message": error.message,
         "status": error.code if error.code in KINDS else CODES[error.kind],
     }

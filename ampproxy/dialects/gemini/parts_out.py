@@ -73,7 +73,7 @@ class PartRenderer:
         return []
 
     def _refusal(self, part: Refusal, path: str) -> list[Wire]:
-        self._losses("refusal", path, "A refusal is told as text.")
+        self._losses("refusal", path, "A refusal becomes text.")
         return [{"text": part.text}] if part.text else []
 
     # -- media

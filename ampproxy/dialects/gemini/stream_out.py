@@ -21,6 +21,7 @@ from ampproxy.dialects.gemini.response import (
     signature,
     tail_members,
 )
+from ampproxy.dialects.proof import reasoning_place
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
     Completed,
@@ -156,7 +157,7 @@ class GeminiStreamRenderer:
         grown.tail = thought + b'}],"role":"model"},"index":%d}],' % event.choice + self._identity()
         grown.tail += b"}" + self._after
         if isinstance(part, Refusal):
-            self.losses.append(Loss("refusal", "", "A refusal is told as text."))
+            self.losses.append(Loss("refusal", "", "A refusal becomes text."))
         if part.text:
             self._delta(Delta(event.index, part.text), out)
 
@@ -217,7 +218,8 @@ class GeminiStreamRenderer:
             self._chunk(part.choice, call_part(call, self.losses), out)
         elif part.sealed is not None:
             thought = isinstance(whole, Reasoning)
-            mark = signature(part.sealed, "reasoning" if thought else "text")
+            place = reasoning_place(whole) if isinstance(whole, Reasoning) else "text"
+            mark = signature(part.sealed, place)
             self._chunk(part.choice, {"text": "", **({"thought": True} if thought else {}), **mark}, out)
 
     def _report(self, event: UsageReport, out: list[bytes]) -> None:

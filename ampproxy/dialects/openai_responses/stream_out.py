@@ -14,7 +14,7 @@ from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.common import LONGEST_ID, encode, loads, to_raw
 from ampproxy.dialects.openai import error_object
-from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame
+from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame, code_of
 from ampproxy.dialects.openai_responses.stream_items import (
     Call,
     CustomCall,
@@ -169,8 +169,7 @@ class ResponsesStreamRenderer:
 
     def _fail(self, event: Failed, out: list[bytes]) -> None:
         frame = self._start(Started(), out)
-        error = error_object(event.error)
-        out.append(error_event(event.error, self._sequence, error))
+        out.append(error_event(event.error, self._sequence))
         self._sequence += 1
         output = [self._output[index] for index in sorted(self._output)]
         failed = frame.write("failed", output, usage=self._usage, error=event.error)
@@ -346,7 +345,8 @@ class ResponsesStreamRenderer:
             self._delta(Delta(index, "{}"), out)
         if isinstance(item, Thought) and sealed is not None and self._proofs:
             own = sealed.vendor == RESPONSES and sealed.item == item.id
-            item.proof = sealed.value if own else proof.seal("", sealed)
+            place = proof.reasoning_place(part) if isinstance(part, Reasoning) else "reasoning"
+            item.proof = sealed.value if own else proof.seal("", sealed, place)
         if item is not None:
             self._done(item, status, out)
         del self._open[index]
@@ -386,12 +386,12 @@ def _flat(entry: dict[str, Any]) -> dict[str, Any]:
     return {"type": entry["type"], **inner} if isinstance(inner, dict) else entry
 
 
-def error_event(error: WireError, sequence: int = 0, said_as: dict[str, Any] | None = None) -> bytes:
+def error_event(error: WireError, sequence: int = 0) -> bytes:
     """``event: error`` (``ResponseErrorEvent``: its members stand beside ``type``, not under ``error``)."""
-    words = error_object(error) if said_as is None else said_as
+    words = error_object(error)
     data = {
         "type": "error",
-        "code": words["code"] or words["type"],
+        "code": code_of(error) or words["type"],
         "message": words["message"],
         "param": words["param"],
         "sequence_number": sequence,

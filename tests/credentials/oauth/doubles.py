@@ -8,8 +8,8 @@ from ampproxy.config.schema import OAuthClient
 from ampproxy.credentials.oauth.failures import Unavailable
 from ampproxy.credentials.oauth.formats import Login, dump, format_time, parse
 from ampproxy.credentials.oauth.steps import Answer, Ask, Browse, Pause, Show
-from ampproxy.demo.oauth import CLIENTS, AuthorizationServer
-from ampproxy.demo.vendor import Recorded
+from ampproxy.testing.oauth import CLIENTS, AuthorizationServer
+from ampproxy.testing.vendor import Recorded
 from ampproxy.wire.redact import Secret
 
 EPOCH = 1_795_000_000.0

@@ -14,7 +14,7 @@ from twisted.web.http_headers import Headers
 
 from ampproxy.config.schema import Config, OAuth
 from ampproxy.credentials.oauth.service import Logins
-from ampproxy.demo.vendor import Recorded
+from ampproxy.testing.vendor import Recorded
 from tests.credentials.oauth.doubles import EPOCH, World, client
 
 

@@ -18,7 +18,7 @@ from ampproxy.credentials.oauth.formats import KINDS, dump, format_time
 from ampproxy.credentials.oauth.refresh import due_at, renewal
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
-from ampproxy.demo import oauth
+from ampproxy.testing import oauth
 from tests.credentials.oauth.doubles import EPOCH, World, client, login_file, made
 from tests.reactor import in_reactor
 

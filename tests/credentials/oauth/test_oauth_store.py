@@ -17,7 +17,7 @@ from ampproxy.credentials.oauth.formats import FOREIGN, KINDS, Login, dump, file
 from ampproxy.credentials.oauth.protocol import Tokens
 from ampproxy.credentials.oauth.refresh import renewal
 from ampproxy.credentials.oauth.store import Disk, Store
-from ampproxy.demo.oauth import jwt
+from ampproxy.testing.oauth import jwt
 from tests.credentials.oauth.doubles import EPOCH, World, client, login_file
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from ampproxy.demo.gemini_rules import GENERATE, RULES, camel
 from ampproxy.dialects.gemini import GeminiDialect
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.request import ChatRequest
+from ampproxy.testing.gemini_rules import GENERATE, RULES, camel
 from tests import strategies
 from tests.dialects.laws import VECTORS, quick
 

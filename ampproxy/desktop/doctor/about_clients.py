@@ -1,0 +1,230 @@
+"""Checks of Amp's clients: which there are, where they go, and with which key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ampproxy.amp.clients import MEANING, Generation
+from ampproxy.desktop.clients.installed import NEWEST_CLASSIC, Installed
+from ampproxy.desktop.clients.places import AMP, EDITORS, KEY_VARIABLE, SETTINGS_VARIABLE, URL, URL_VARIABLE
+from ampproxy.desktop.clients.running import HELP
+from ampproxy.desktop.clients.scan import Told, host_of, same_address, shown_url
+from ampproxy.desktop.doctor.context import Context
+from ampproxy.desktop.doctor.finding import Finding, note, ok, problem, warning
+from ampproxy.model.clients import KnownKeys
+from ampproxy.wire.authority import listed_authority
+from ampproxy.wire.redact import Secret, Unseen, printable
+
+_CLASSIC = f"npm install -g @sourcegraph/amp@{NEWEST_CLASSIC}"
+
+
+def installed(context: Context) -> Iterator[Finding]:
+    """Which clients there are, and who makes their model calls."""
+    for number, client in enumerate(context.clis):
+        if number:
+            first = context.clis[0].path
+            yield note(
+                f"{_name(client)} is installed, too, but {first} comes first in PATH.",
+                "remove the one that you do not use",
+            )
+        else:
+            yield _judged(client)
+    for editor in context.editors:
+        yield _judged(editor)
+    if not context.clis and not context.editors:
+        yield note("No client of Amp's was found on this machine.", f"to use Amp here: {_CLASSIC}")
+
+
+def _judged(client: Installed) -> Finding:
+    version = client.version
+    if version is None:
+        return note(
+            f"{_name(client)} does not report its version, so its generation is unknown.",
+            "update Amp's extension",
+        )
+    generation = version.generation
+    if generation is None:
+        return note(
+            f"{_name(client)} is a version whose model routing this release does not recognise.",
+            f"the newest that is known to bring them here: {_CLASSIC}",
+        )
+    if generation is Generation.CLASSIC:
+        return ok(f"{_name(client)} is {generation.value}: {MEANING[generation]}.")
+    todo = "nothing brings the model calls of this generation here"
+    if client.kind == "cli":
+        todo = f"to use your own accounts: {_CLASSIC}, with amp.updates.mode set to disabled"
+    return warning(
+        f"{_name(client)} is of the generation {generation.value}: {MEANING[generation]}.",
+        todo,
+    )
+
+
+def _name(client: Installed) -> str:
+    version = f" {client.version.text} of {client.version.day}" if client.version is not None else ""
+    what = client.name if client.kind == "cli" else f"Amp's extension in {client.name}"
+    return printable(f"{what}{version} ({client.path})")
+
+
+def addresses(context: Context) -> Iterator[Finding]:
+    """Where the CLI goes by its environment and its settings, and every other place that tells an address."""
+    if context.url:
+        yield _cli_address(context)
+    for told in context.told:
+        if told.name == SETTINGS_VARIABLE:
+            yield note(
+                f"{_where(told)} sets {SETTINGS_VARIABLE}, so the CLI reads another settings file.",
+                "unset it if that is not meant",
+            )
+        elif told.value and told.scope not in ("settings", "environment"):
+            yield from _address(context, told)
+    if context.url:
+        yield from _silent_editors(context)
+    for unread in context.unread:
+        level = problem if unread.scope in ("settings", "editor") else warning
+        yield level(
+            f"{printable(unread.where)} cannot be read: {printable(unread.why)}.",
+            "mend it: the program that it belongs to reads it no better",
+        )
+
+
+def _silent_editors(context: Context) -> Iterator[Finding]:
+    """Editors with the extension and without an address."""
+    telling = {told.where for told in context.told if told.name == URL}
+    names = {client.name for client in context.editors}
+    for editor in EDITORS:
+        if editor.name in names and str(editor.settings(context.machine)) not in telling:
+            yield note(f"{editor.name} has Amp's extension, which goes to {AMP}.", "ampproxy setup --vscode")
+
+
+def is_gateway(context: Context, url: str) -> bool:
+    """Whether an address is the gateway's, by whatever name."""
+    if context.config is None or not context.url:
+        return False
+    listed = filter(None, map(listed_authority, context.config.allowed_hosts))
+    return same_address(url, context.url) or host_of(url) in {one.host for one in listed}
+
+
+def _cli_address(context: Context) -> Finding:
+    """Where the CLI goes that is started in this environment."""
+    url, where = cli_address(context)
+    if is_gateway(context, url):
+        return ok(f"Amp's CLI goes to the gateway, {shown_url(url)} ({where}).")
+    todo = "ampproxy setup"
+    if where == "the environment":
+        todo = f"unset {URL_VARIABLE}, then ampproxy setup"
+    return warning(
+        f"Amp's CLI goes to {shown_url(url)} ({where}), not to the gateway at {context.url}.", todo
+    )
+
+
+def cli_address(context: Context) -> tuple[str, str]:
+    """The address that the CLI uses in this environment, and what tells it."""
+    for scope in ("environment", "settings"):
+        for told in context.told:
+            if told.scope == scope and told.value and told.name in (URL, URL_VARIABLE):
+                return told.value, printable(told.where)
+    return AMP, "no setting changes it"
+
+
+def _address(context: Context, told: Told) -> Iterator[Finding]:
+    here = is_gateway(context, told.value)
+    says = f"{_where(told)} sets {told.name} to {shown_url(told.value)}"
+    if told.scope == "workspace":
+        yield warning(
+            f"{says}, within a folder that others may have written: a repository must not decide where"
+            " your key goes.",
+            "remove it there",
+        )
+    elif told.scope == "managed":
+        yield note(f"{says}, for all users of this machine.")
+    elif here:
+        yield ok(f"{says}, which is the gateway.")
+    elif context.url:
+        before = ", which goes before the settings" if told.scope == "shell" else ""
+        yield warning(f"{says}{before}: that is not the gateway at {context.url}.", "change or remove it")
+
+
+def keys(context: Context) -> Iterator[Finding]:
+    """Which key the CLI presents, and whether the gateway knows it."""
+    if context.keys_why:
+        yield problem(
+            f"Amp's secrets file cannot be read: {printable(context.keys_why)}.",
+            "mend it, or remove it and log in again",
+        )
+    for told in context.told:
+        if told.key is not None and told.scope != "environment":
+            yield from _key_in_a_file(context, told)
+    url, _ = cli_address(context)
+    if context.config is None or not is_gateway(context, url):
+        return
+    key, where = _cli_key(context, url)
+    if key is None:
+        yield _no_key(context, url)
+    elif not context.config.clients or key in KnownKeys(context.config.clients):
+        yield ok(f"Amp's CLI presents a key that the gateway takes ({where}).")
+    elif any(isinstance(one, Unseen) for one in context.config.api_keys):
+        yield note(
+            f"Whether the key that Amp's CLI presents ({where}) is one of the gateway's is not known: not all"
+            " of those are to be had here.",
+            HELP,
+        )
+    elif context.config.ampcode.accept_amp_keys:
+        yield note(
+            f"The key that Amp's CLI presents ({where}) is not one of the gateway's api-keys: it is"
+            " accepted only if Amp knows it (ampcode.accept-amp-keys).",
+        )
+    else:
+        yield problem(
+            f"The key that Amp's CLI presents ({where}) is not one of the gateway's api-keys: it is refused.",
+            "ampproxy setup, or add the key to api-keys" + _unset(where),
+        )
+
+
+def _cli_key(context: Context, url: str) -> tuple[Secret | None, str]:
+    """The key that the CLI sends to an address, and where it is from."""
+    for told in context.told:
+        if told.scope == "environment" and told.name == KEY_VARIABLE:
+            return told.key, f"{KEY_VARIABLE} in the environment"
+    found = next((kept.key for kept in context.keys if kept.url == url), None)
+    return found, "its secrets file"
+
+
+def _no_key(context: Context, url: str) -> Finding:
+    if any(same_address(kept.url, url) for kept in context.keys):
+        return problem(
+            f"Amp's CLI has a key for {shown_url(url)}, but the configured address differs"
+            " (trailing slash?), so the key is not found.",
+            "ampproxy setup",
+        )
+    level = problem if context.config is not None and context.config.clients else warning
+    return level(f"Amp's CLI has no key for {shown_url(url)} and will ask to log in.", "ampproxy setup")
+
+
+def _key_in_a_file(context: Context, told: Told) -> Iterator[Finding]:
+    says = f"{_where(told)} holds a key ({told.name})"
+    known = context.config is not None and told.key in KnownKeys(context.config.clients)
+    unseen = context.config is not None and any(isinstance(one, Unseen) for one in context.config.api_keys)
+    if told.scope == "workspace":
+        yield warning(
+            f"{says}, in a folder that may be shared.", "remove it there, and revoke it if it was shared"
+        )
+    elif told.scope == "shell":
+        if context.config is None or (unseen and not known):
+            # There is no gateway yet for which it could be a wrong one, or not all of its keys are here.
+            yield note(f"{says}, which goes before the CLI's own.")
+            return
+        which = "which the gateway takes" if known else "which is not one of the gateway's api-keys"
+        yield (note if known else warning)(
+            f"{says}, {which}, and which goes before the CLI's own.", "" if known else "remove it"
+        )
+    else:
+        yield note(f"{says}, where none is looked for.", "remove it")
+
+
+def _unset(where: str) -> str:
+    return f", and unset {KEY_VARIABLE}" if "environment" in where else ""
+
+
+def _where(told: Told) -> str:
+    where = printable(told.where)
+    return where[:1].upper() + where[1:] if where.startswith("the ") else where

@@ -1,0 +1,1 @@
+"""The stand-ins are strict: these tests hold them to it."""
