@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import collections.abc
 import datetime
 import enum
 import types
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pydantic
+from typing_extensions import NotRequired, Required, get_type_hints, is_typeddict
 
 #: So deep is looked into types that hold themselves.
 DEEPEST = 5
@@ -33,19 +35,31 @@ class Maker:
         while isinstance(kind, typing.TypeAliasType) if hasattr(typing, "TypeAliasType") else False:
             kind = kind.__value__
         origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-        if origin is typing.Annotated:
+        if origin in (typing.Annotated, Required, NotRequired):
             return self(arguments[0], path, depth)
         if origin is typing.Literal:
             return arguments[0]
         if origin in (typing.Union, types.UnionType):
             return self._union(arguments, path, depth)
-        if origin is list:
+        if origin in (list, collections.abc.Iterable, collections.abc.Sequence) or _is_sequence(origin):
             return [self(arguments[0], f"{path}[]", depth + 1)] if depth < DEEPEST else []
         if origin is dict:
             return {"key": self(arguments[1], f"{path}.key", depth + 1)} if depth < DEEPEST else {}
         if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
             return self.model(kind, path, depth)
+        if is_typeddict(kind):
+            return self.typed(kind, path, depth)
         return self._plain(kind, path)
+
+    def typed(self, kind: Any, path: str = "", depth: int = 0) -> dict[str, Any]:
+        """An object of a request."""
+        found = {}
+        for name, hint in get_type_hints(kind, include_extras=True).items():
+            if depth < DEEPEST or name in kind.__required_keys__:
+                value = self(hint, f"{path}.{name}" if path else name, depth + 1)
+                if value is not None:
+                    found[name] = value
+        return found
 
     def model(self, kind: type[pydantic.BaseModel], path: str = "", depth: int = 0) -> dict[str, Any]:
         """An object with every member that there is room for."""
@@ -85,7 +99,12 @@ class Maker:
         return None
 
 
-def members_of(union: Any) -> Iterator[type[pydantic.BaseModel]]:
+def _is_sequence(origin: Any) -> bool:
+    """The SDK's own name for a list that is no text."""
+    return getattr(origin, "__name__", "") == "SequenceNotStr"
+
+
+def members_of(union: Any) -> Iterator[Any]:
     """The models in a union of types, also of one within another."""
     origin, arguments = typing.get_origin(union), typing.get_args(union)
     if origin is typing.Annotated:
@@ -93,5 +112,5 @@ def members_of(union: Any) -> Iterator[type[pydantic.BaseModel]]:
     elif origin in (typing.Union, types.UnionType):
         for one in arguments:
             yield from members_of(one)
-    elif isinstance(union, type) and issubclass(union, pydantic.BaseModel):
+    elif is_typeddict(union) or (isinstance(union, type) and issubclass(union, pydantic.BaseModel)):
         yield union
