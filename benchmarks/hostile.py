@@ -215,6 +215,10 @@ def _tools() -> bytes:
     return _chat([], model="gemini", tools=tools)
 
 
+def _one_text(model: str) -> bytes:
+    return _chat([{"role": "user", "content": "word " * 12_000_000}], model=model, max_tokens=9)
+
+
 def _layers() -> bytes:
     body = b"x" * 8_000_000
     for _ in range(100):
@@ -275,6 +279,8 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "large": lambda: _request(
         _CHAT, _chat([{"role": "user", "content": "word " * 2_000_000}], model="anthropic")
     ),
+    "one-text": lambda: _request(_MESSAGES, _one_text("anthropic")),
+    "one-text-translated": lambda: _request(_CHAT, _one_text("anthropic")),
     "deep": lambda: _request(_CHAT, b'{"model":"chat","messages":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
     "garbage": lambda: _request(_CHAT, b"\xff" * 100_000),
 }

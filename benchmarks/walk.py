@@ -2,7 +2,8 @@
 
 Prints, for the same dialect on both sides and for translations, how many of our modules are entered and how
 many of our functions are called until the request leaves for its vendor, in the whole exchange, and for one
-event of the stream. Counts, not times: they are the same on every machine, however busy it is.
+event of the stream. Counts, not times: they are the same on every machine, however busy it is. The request is
+like one that was served before: what a configuration decides once is not counted.
 """
 
 from __future__ import annotations
@@ -91,12 +92,13 @@ def walk(model: str, dialect: str) -> Walk:
     :param dialect: which its account speaks.
     """
     body = payloads.request_body("anthropic", model, stream=True, size=2048)
-    _exchange(model, dialect, body)  # whatever is loaded or made once
-    return _exchange(model, dialect, body)
-
-
-def _exchange(model: str, dialect: str, body: bytes) -> Walk:
     world = World(CONFIG)
+    _exchange(world, dialect, body)  # whatever is loaded, made or decided once for a configuration
+    return _exchange(world, dialect, body)
+
+
+def _exchange(world: World, dialect: str, body: bytes) -> Walk:
+    world.client.sent.clear()
     events = payloads.stream_events(dialect, _EVENTS, payloads.MARK)
     before, whole = Steps(), Steps()
     with whole.counted():

@@ -20,7 +20,7 @@ SOURCE = COMPILED.with_suffix(".yaml")
 _SECTIONS = {"as-of", "vendors", "families", "shapes"}
 
 
-class CatalogError(Exception):
+class CatalogError(ValueError):
     """The table is wrong; says what and where: ``families.yaml:12: ...``, a line for each mistake."""
 
 

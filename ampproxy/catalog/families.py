@@ -2,23 +2,26 @@
 
 The shipped table is ``families.yaml``, read in its compiled form. It is read from the top, and the first
 family that fits a name wins; the last ones of each vendor have the widest patterns and describe its newest
-family, so that a name nobody described is asked in the way that tomorrow's models understand. What the user's
-configuration says about a name replaces what the table says, member by member; a later entry replaces an
-earlier one.
+family, so that a name nobody described is asked in the way that tomorrow's models understand.
+
+What is known comes in layers, each of which replaces members of the one before it: the shipped table, or a
+newer one in its place; newer facts about single models; what the vendors' own lists of models declare; what
+refusals taught; and the user's configuration, in which a later entry replaces an earlier one.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
 import msgspec
 
-from ampproxy.catalog.names import Pattern, bare
+from ampproxy.catalog.names import Pattern, bare, exact
 from ampproxy.model.request import Level
 
 Medium: TypeAlias = Literal["text", "image", "audio", "video", "pdf"]
@@ -62,7 +65,10 @@ class Family(
     :param openai_members: whether it is one of OpenAI's own, which take members that other servers refuse.
     :param searches: whether it is a model of OpenAI's for searching the web.
     :param wants_reasoning: whether its own thinking must be given back to it in the history.
+    :param title: its name for people.
+    :param released: the day on which it came out.
     :param deprecated: whether its vendor has announced its end; ``retires``: the day on which it is gone.
+    :param retired: whether its vendor declares that it is gone, whatever day was announced.
     :param successor: the model that its vendor names instead.
     """
 
@@ -92,13 +98,22 @@ class Family(
     openai_members: bool | None = None
     searches: bool | None = None
     wants_reasoning: bool | None = None
+    title: str = ""
+    released: datetime.date | None = None
     deprecated: bool | None = None
     retires: datetime.date | None = None
+    retired: bool | None = None
     successor: str = ""
 
     def holds_in(self, dialect: str) -> bool:
         """Whether what it says of requests holds in a dialect."""
         return not self.dialects or dialect in self.dialects
+
+    def gone(self, today: datetime.date) -> bool:
+        """Whether its vendor serves it no more, as far as is known."""
+        if self.retired is not None:
+            return self.retired
+        return self.retires is not None and self.retires <= today
 
 
 class Vendor(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -126,13 +141,18 @@ class Table(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What the user's configuration says about models.
+    """What is known of models besides the table.
 
-    :param origin: where: ``config.yaml:12``. It is no difference between two configurations.
+    :param origin: from where: ``config.yaml:12``. It is no difference between two configurations.
     """
 
     family: Family
     origin: str = field(compare=False)
+
+
+#: What is known of single models, by :func:`~ampproxy.catalog.names.exact` of their vendors' names.
+Layer: TypeAlias = Mapping[str, Override]
+EMPTY: Layer = MappingProxyType({})
 
 
 #: The members of a family that say something of its models, in the order of the table.
@@ -152,40 +172,79 @@ NOTHING = Family(names=())
 
 
 class Families:
-    """What is known of models: the shipped table and what a configuration adds. Immutable.
+    """What is known of models: a table and the layers above it. Immutable.
 
-    :param overrides: in the order of the configuration: of two that fit the later one counts.
+    :param overrides: the configuration's, in its order: of two that fit the later one counts.
+    :param layers: of single models, each above the one before it.
+    :param origin: what the table is called where a value's origin is shown.
     """
 
-    def __init__(self, table: Table, overrides: tuple[Override, ...] = ()) -> None:
+    def __init__(
+        self,
+        table: Table,
+        overrides: tuple[Override, ...] = (),
+        layers: tuple[Layer, ...] = (),
+        origin: str = "ampproxy",
+    ) -> None:
         self.table = table
+        self._origin = origin
         self._rows = _prepared(table.families)
+        self._all_overrides = overrides
         self._overrides = tuple(
             (tuple(map(Pattern, override.family.names)), override) for override in overrides
         )
+        self._layers = tuple(layer for layer in layers if layer)
         #: What is known of a model, by its name in any spelling.
         self.find = lru_cache(maxsize=512)(self._find)
+
+    def above(self, newer: Newer | None = None, *, listed: Layer = EMPTY, learned: Layer = EMPTY) -> Families:
+        """The same with these layers between the table and the configuration; itself if there are none.
+
+        :param newer: a newer table, facts about single models, or both.
+        :param listed: what the vendors' own lists declare.
+        :param learned: what refusals taught.
+        """
+        table, origin, facts = self.table, self._origin, EMPTY
+        if newer is not None:
+            facts = newer.facts
+            if newer.table is not None:
+                table, origin = newer.table, newer.origin
+        layers = (*self._layers, facts, listed, learned)
+        if table is self.table and not any(layers):
+            return self
+        return Families(table, self._all_overrides, layers, origin)
+
+    def gone(self, day: datetime.date) -> Callable[[str], bool]:
+        """Tells whether a model, by its vendor's name, is no longer there on a day."""
+        return lambda model: self.find(model).gone(day)
 
     def described(self, model: str) -> Iterator[tuple[str, Any, str]]:
         """Each member that is known of a model: its name, its value, and where that is from."""
         family = self._shipped(bare(model))
-        origin = f"ampproxy, {self.table.as_of}{f', {family.source}' if family.source else ''}"
+        origin = f"{self._origin}, {self.table.as_of}{f', {family.source}' if family.source else ''}"
         found = {name: (value, origin) for name, value in said(family)}
-        for override in self._overriding(bare(model)):
+        for override in self._above(model):
             found |= {name: (value, override.origin) for name, value in said(override.family)}
         for name in MEMBERS:
             if name in found:
                 yield name, *found[name]
 
     def _find(self, model: str) -> Family:
-        name = bare(model)
-        family = self._shipped(name)
-        for override in self._overriding(name):
+        family = self._shipped(bare(model))
+        for override in self._above(model):
             family = msgspec.structs.replace(family, **dict(said(override.family)))
         return family
 
+    def _above(self, model: str) -> Iterator[Override]:
+        """What is known of a model above the table, in order."""
+        name = exact(model)
+        for layer in self._layers:
+            if name in layer:
+                yield layer[name]
+        yield from self._overriding(bare(model))
+
     def _shipped(self, name: str) -> Family:
-        for patterns, family in self._rows:
+        for patterns, family in self._rows.get(name[:1], self._rows[""]):
             if any(pattern.fits(name) for pattern in patterns):
                 return family
         return NOTHING
@@ -196,12 +255,36 @@ class Families:
                 yield override
 
 
-_Rows: TypeAlias = tuple[tuple[tuple[Pattern, ...], Family], ...]
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """What was read after the release: a table in place of the shipped one, facts about single models.
+
+    :param origin: from where, for people.
+    """
+
+    table: Table | None
+    facts: Layer
+    origin: str
 
 
-@lru_cache(maxsize=2)
+#: The rows that a name may be of, by its first letter; empty: those whose pattern begins with a ``*``.
+_Rows: TypeAlias = Mapping[str, tuple[tuple[tuple[Pattern, ...], Family], ...]]
+
+
+@lru_cache(maxsize=4)
 def _prepared(families: tuple[Family, ...]) -> _Rows:
-    return tuple((tuple(map(Pattern, family.names)), family) for family in families)
+    rows = [(tuple(map(Pattern, family.names)), family) for family in families]
+    letters = {pattern.letter for patterns, _ in rows for pattern in patterns} | {""}
+    return {letter: tuple(_beginning(rows, letter)) for letter in letters}
+
+
+def _beginning(
+    rows: Iterable[tuple[tuple[Pattern, ...], Family]], letter: str
+) -> Iterator[tuple[tuple[Pattern, ...], Family]]:
+    for patterns, family in rows:
+        kept = tuple(pattern for pattern in patterns if pattern.letter in ("", letter))
+        if kept:
+            yield kept, family
 
 
 @lru_cache(maxsize=1)

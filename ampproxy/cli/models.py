@@ -13,11 +13,15 @@ import click
 import msgspec
 
 from ampproxy.catalog.families import Families
+from ampproxy.catalog.lifecycle import day_of
 from ampproxy.cli.accounts import fetch
 from ampproxy.cli.asking import NoKey, NotAnswered, OtherConfiguration
 from ampproxy.cli.configured import config_option, demand, read_config, with_logins
+from ampproxy.cli.models_update import command as update
+from ampproxy.cli.models_update import remark
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
+from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog, Source
 from ampproxy.routing.route import Offer
@@ -70,18 +74,21 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     facts: tuple[Fact, ...] = ()
 
 
-@click.command("models")
+@click.group("models", invoke_without_command=True)
 @config_option
 @click.option("--refresh", is_flag=True, help="Ask the vendors now, and keep their lists for the service.")
 @click.option("--verbose", is_flag=True, help="Show what is known of each model, and its source.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(file: Path | None, refresh: bool, verbose: bool, as_json: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, file: Path | None, refresh: bool, verbose: bool, as_json: bool) -> None:
     """List the models that clients see, each with the accounts that serve it and what those speak.
 
     SOURCE tells how that is known: config (the account names its models), vendor (the vendor's own list,
     which the running service asks for every hour and at a reload) or pattern (any other name of the vendor's
     family, which is tried, unless a mapping is for it, though no list has it).
     """
+    if ctx.invoked_subcommand is not None:
+        return
     config = with_logins(read_config(file))
     if refresh:
         demand(config.unseen, "--refresh")
@@ -94,8 +101,10 @@ def command(file: Path | None, refresh: bool, verbose: bool, as_json: bool) -> N
     except NotAnswered:
         pass
     found = rows(config, known, () if told is None else told.accounts)
+    data = newer_data()
     if verbose:
-        found = [with_facts(row, config.families) for row in found]
+        families = kept_families(config)
+        found = [with_facts(row, families) for row in found]
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return
@@ -115,6 +124,11 @@ def command(file: Path | None, refresh: bool, verbose: bool, as_json: bool) -> N
         )
     if not found:
         click.echo("No account serves any model: add one to the configuration.")
+    if verbose and (about := remark(data)):
+        click.echo(about, err=True)
+
+
+command.add_command(update)
 
 
 def kept_models(config: Config) -> dict[str, tuple[str, ...]]:
@@ -123,13 +137,32 @@ def kept_models(config: Config) -> dict[str, tuple[str, ...]]:
     return cache.read(time.time()).models(config.accounts)
 
 
+def kept_families(config: Config) -> Families:
+    """What is known of models under a configuration, as the service knew it last."""
+    book = ModelCache(cache_folder(os.environ, Path.home())).read(time.time())
+    return Knowledge(newer_data(), book.declared)(config)
+
+
+def known_catalog(config: Config, known: Known) -> Catalog:
+    """Who serves which model, as the service decides it.
+
+    :param known: what vendors listed, by account label.
+    """
+    return Catalog(config, known, kept_families(config).gone(day_of(time.time())))
+
+
+def newer_data() -> NewerData:
+    """Where ``ampproxy models update`` keeps what it reads."""
+    return NewerData(cache_folder(os.environ, Path.home()))
+
+
 def rows(config: Config, known: Known, reports: Iterable[AccountReport] = ()) -> list[Row]:
     """Models in config order, then the patterns of accounts whose models are not known.
 
     :param known: what vendors listed, by account label.
     :param reports: what the running service tells of its accounts.
     """
-    catalog = Catalog(config, known)
+    catalog = known_catalog(config, known)
     states = {report.label: report for report in reports}
 
     def server(offer: Offer, source: Source) -> Server:
@@ -168,7 +201,7 @@ def _facts(name: str, families: Families) -> list[Fact]:
 
 def silent(config: Config, known: Known) -> list[str]:
     """The accounts that serve nothing until their vendors' lists are known."""
-    catalog = Catalog(config, known)
+    catalog = known_catalog(config, known)
     return [
         account.label
         for account in config.accounts
@@ -178,7 +211,7 @@ def silent(config: Config, known: Known) -> list[str]:
 
 def foreign(config: Config, known: Known) -> dict[str, list[str]]:
     """The accounts that list models of another vendor's family, which they do not serve, and these models."""
-    catalog = Catalog(config, known)
+    catalog = known_catalog(config, known)
     found: dict[str, list[str]] = {}
     for model in catalog.models():
         for offer in catalog.passed_over(model.id):

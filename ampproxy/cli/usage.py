@@ -14,17 +14,14 @@ from pathlib import Path
 
 import click
 
-from ampproxy.catalog.kinds import KINDS
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.kept import kept
-from ampproxy.config.readers import is_loopback
-from ampproxy.config.schema import Config
-from ampproxy.credentials.names import account_name
 from ampproxy.ledger import NAME, LedgerError
+from ampproxy.ledger.book import price_book
 from ampproxy.ledger.file import DAY, open_to_read
-from ampproxy.ledger.prices import SHIPPED, PriceBook, read_prices
+from ampproxy.ledger.prices import SHIPPED, PriceBook
 from ampproxy.ledger.query import BY_THREAD, Reading, Span, read
-from ampproxy.ledger.report import DIMENSIONS, Report, day_name, report, sameness, shortened
+from ampproxy.ledger.report import DIMENSIONS, Report, changing, day_name, report, sameness, shortened
 from ampproxy.ledger.text import remarks, table, to_csv, to_json
 from ampproxy.wire.words import local_time
 
@@ -110,7 +107,8 @@ def command(
     try:
         prices = price_book(with_logins(config))
         with closing(open_to_read(path)) as connection:
-            reading = read(connection, span, DIMENSIONS[by].read, sameness(by, prices))
+            read_by = DIMENSIONS[by].read
+            reading = read(connection, span, read_by, sameness(by, prices), changing(prices))
     except LedgerError as error:
         off = "" if config.ledger.enable else " (ledger: false)"
         raise click.ClickException(f"{error}{off} ({place.whose.rstrip('.')})") from None
@@ -132,26 +130,6 @@ def command(
         click.echo()
         for line in _whole_words(f"From {path}, {place.whose}"):
             click.echo(line)
-
-
-def price_book(config: Config) -> PriceBook:
-    """The prices in force under a configuration.
-
-    :raises LedgerError: the user's file cannot be used.
-    """
-    own = None if config.ledger.prices is None else read_prices(config.ledger.prices)
-    flat = [account.label for account in config.accounts if _is_flat(account.kind, account.base_url)]
-    labels = {account_name(account): account.label for account in config.accounts}
-    return PriceBook(own, read_prices(SHIPPED), flat, labels)
-
-
-def _is_flat(kind: str, base_url: str) -> bool:
-    """Whether an account costs nothing by the token: a login is a subscription, and a server on this machine
-    is the user's own.
-    """
-    from urllib.parse import urlsplit
-
-    return bool(KINDS[kind].login) or is_loopback(urlsplit(base_url).hostname or "")
 
 
 def notes(reading: Reading, span: Span, by: str) -> list[str]:
@@ -183,7 +161,8 @@ def _show(found: Report, remarked: list[str], span: Span, prices: PriceBook, top
     sentences = [*remarks(found, prices.amp_factor), *remarked]
     if found.groups:
         own = f", after {len(prices.own.models)} of your own" if prices.own else ""
-        sentences.append(f"Prices: the shipped table of {prices.shipped.as_of}{own}.")
+        release = "" if prices.published is None else f"genai-prices {prices.published.version}, then "
+        sentences.append(f"Prices: {release}the shipped table of {prices.shipped.as_of}{own}.")
     for sentence in sentences:
         click.echo("\n" + click.wrap_text(sentence, width=min(shutil.get_terminal_size().columns, 100)))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 
 from ampproxy.config.document import KINDS, Entry, Node, Scalar, Sequence, below
 from ampproxy.config.document import Mapping as Tree
@@ -93,6 +94,7 @@ SHARED = (
     "models",
     "excluded-models",
     "disable-cooling",
+    "learning",
     "answers-without-end",
     "request-retry",
     "request-scoped-errors",
@@ -229,8 +231,12 @@ def _tell(node: Node, path: str, line: int, reading: Reading) -> None:
         if entry.key in inner:
             _tell(entry.node, f"{path}.{entry.key}", entry.line, reading)
             continue
-        near = suggest(entry.key, [name for name in known if "." not in name])
-        reading.warn(entry.line, below(path, entry.key), f"is not a known setting and has no effect{near}")
+        words = partial(_unknown, entry.key, [name for name in known if "." not in name])
+        reading.warn(entry.line, below(path, entry.key), words)
+
+
+def _unknown(key: str, known: list[str]) -> str:
+    return f"is not a known setting and has no effect{suggest(key, known)}"
 
 
 def _is_null(node: Node) -> bool:
@@ -246,8 +252,7 @@ def _with_families(root: Tree, reading: Reading) -> Tree:
     for entry in keys.node:
         old, shown = FAMILIES.get(entry.key), below("api-keys", entry.key)
         if old is None:
-            near = suggest(entry.key, list(FAMILIES))
-            reading.warn(entry.line, shown, f"is not a known setting and has no effect{near}")
+            reading.warn(entry.line, shown, partial(_unknown, entry.key, list(FAMILIES)))
             continue
         node = _accounts(entry, shown, reading) if old in ROOT.names else entry.node
         if node is not None:

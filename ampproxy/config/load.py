@@ -7,7 +7,7 @@ All that is wrong is said at once, each time with file, line and key.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -183,5 +183,5 @@ def _with_moved(root: document.Mapping, reading: Reading) -> document.Mapping:
     return root
 
 
-def _in_order(remarks: list[tuple[int, str]]) -> tuple[str, ...]:
+def _in_order(remarks: Iterable[tuple[int, str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for _, text in sorted(remarks, key=lambda remark: remark[0])))

@@ -8,11 +8,13 @@ one row.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from collections.abc import Mapping as MappingOf
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence, below
 from ampproxy.config.secrets import BadReference, NotHere, expand, is_reference, resolve
@@ -41,6 +43,45 @@ class Absent(Wrong):
         self.what = error.what
 
 
+#: So many complaints about a file are listed, and as many warnings; further ones are counted.
+MOST_REMARKS = 100
+
+#: A complaint, or what makes it: finding a name that was meant takes longer than all else.
+Words: TypeAlias = "str | Callable[[], str]"
+
+
+class Remarks:
+    """What a file is found fault with for, in the order in which it was found.
+
+    :param name: what complaints call the file.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._listed: list[tuple[int, str]] = []
+        self._more = 0
+        self._at = 0
+
+    def add(self, line: int, key: str, words: Words) -> None:
+        """Note one. Its words are not made where it is not listed."""
+        if len(self._listed) < MOST_REMARKS:
+            said = words if isinstance(words, str) else words()
+            self._listed.append((line, f"{self._name}:{line}: {key}: {said}"))
+            return
+        self._more += 1
+        self._at = self._at or line
+
+    def __bool__(self) -> bool:
+        return bool(self._listed)
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        """Each with its line, and how many there are besides, which comes last in the order of lines."""
+        yield from self._listed
+        if self._more:
+            message = f"and {self._more} more are not listed, here and elsewhere: mend these first"
+            yield sys.maxsize, f"{self._name}:{self._at}: file: {message}"
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What reading one file needs from outside, and what it has found fault with so far.
@@ -64,16 +105,20 @@ class Reading:
     pems: bool = True
     unseen: list[Unseen] = field(default_factory=list)
     literal: list[str] = field(default_factory=list)
-    complaints: list[tuple[int, str]] = field(default_factory=list)
-    warnings: list[tuple[int, str]] = field(default_factory=list)
+    complaints: Remarks = field(init=False)
+    warnings: Remarks = field(init=False)
 
-    def complain(self, line: int, key: str, message: str) -> None:
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "complaints", Remarks(self.name))
+        object.__setattr__(self, "warnings", Remarks(self.name))
+
+    def complain(self, line: int, key: str, message: Words) -> None:
         """Note what keeps the configuration from being used."""
-        self.complaints.append((line, f"{self.name}:{line}: {key}: {message}"))
+        self.complaints.add(line, key, message)
 
-    def warn(self, line: int, key: str, message: str) -> None:
+    def warn(self, line: int, key: str, message: Words) -> None:
         """Note what is odd but does no harm."""
-        self.warnings.append((line, f"{self.name}:{line}: {key}: {message}"))
+        self.warnings.add(line, key, message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +134,7 @@ class Place:
         """Report an error here."""
         self.reading.complain(self.line, self.key, message)
 
-    def warn(self, message: str) -> None:
+    def warn(self, message: Words) -> None:
         """Report a warning here."""
         self.reading.warn(self.line, self.key, message)
 
@@ -329,7 +374,7 @@ class Section:
             at = place.child(entry)
             row = rows.get(entry.key)
             if row is None:
-                at.warn(self.without_effect(entry.key))
+                at.warn(partial(self.without_effect, entry.key))
             elif row.required or not _absent(entry.node, row):
                 found.places[row.field] = at
                 value, good = at.attempt(row.reader)

@@ -181,7 +181,7 @@ class PoolState:
 
     :ivar version: changes whenever the state of any account does.
     :ivar opened: changes whenever an account is well again earlier than was foreseen.
-    :ivar begun: how many rests have begun, by the account's label and what was wrong.
+    :ivar begun: how many rests have begun, by the account's name and what was wrong.
     """
 
     def __init__(self) -> None:
@@ -232,10 +232,12 @@ class PoolState:
             return None
         return binding
 
-    def bind(self, model: str, key: str, binding: Binding) -> None:
-        """Give a conversation a home, or renew it."""
+    def bind(self, model: str, key: str, binding: Binding) -> Binding | None:
+        """Give a conversation a home, or renew it; gives the one that it had."""
         bindings = self._bindings
+        before = bindings.get((model, key))
         bindings[model, key] = binding
         bindings.move_to_end((model, key))
         if len(bindings) > MAX_BINDINGS:
             bindings.popitem(last=False)
+        return before

@@ -63,7 +63,7 @@ _EPOCH = 1e9
 
 def tells_limits(dialect: str, headers: HasHeader) -> bool:
     """Whether an answer's headers tell of limits at all; cheap."""
-    return any(headers.hasHeader(mark) for mark in _MARKS.get(dialect, _OPENAI_MARKS))
+    return any(map(headers.hasHeader, _MARKS.get(dialect, _OPENAI_MARKS)))
 
 
 def windows(headers: Mapping[str, str], wall: float) -> tuple[Window, ...]:

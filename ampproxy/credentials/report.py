@@ -12,6 +12,8 @@ import msgspec
 
 from ampproxy.config.schema import Account
 from ampproxy.credentials.health import Health, PoolState, Rest, Scope
+from ampproxy.credentials.lessons import Lessons
+from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Action
 from ampproxy.credentials.quota import windows
 
@@ -43,6 +45,30 @@ class WindowReport(msgspec.Struct, frozen=True):
     told_at: float
 
 
+class LessonReport(msgspec.Struct, frozen=True):
+    """What an account refuses for a model, as a refusal taught it.
+
+    :param call: the dialect and the kind of call.
+    :param about: what is done about the member, in words that follow its name.
+    :param learned_at: seconds since the epoch, as ``ends_at``, when it is forgotten.
+    :param used: how many requests it has changed.
+    """
+
+    model: str
+    call: str
+    member: str
+    about: str
+    learned_at: float
+    ends_at: float
+    used: int
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """How many lessons were forgotten."""
+
+    forgotten: int
+
+
 class LoginStatus(msgspec.Struct, frozen=True):
     """A login, for ``ampproxy accounts`` and the status page. Holds no secret.
 
@@ -64,11 +90,13 @@ class LoginStatus(msgspec.Struct, frozen=True):
 class AccountReport(msgspec.Struct, frozen=True):
     """One account.
 
+    :param name: what metrics and the ledger keep it by; it does not depend on its place in the file.
     :param state: ``untried`` (no request has been served since the service started), ``ready``, ``resting``
         (perhaps for some models only), ``probing``, ``needs login`` or, of an API key, ``key refused``; of a
         login that is not well what its renewal says.
     :param expires_at: when a login's token ends, in seconds since the epoch.
     :param error: what went wrong with a login last; ``remedy``: the command that helps.
+    :param lessons: what it refuses.
     """
 
     label: str
@@ -82,6 +110,8 @@ class AccountReport(msgspec.Struct, frozen=True):
     expires_at: float | None = None
     error: str = ""
     remedy: str = ""
+    name: str = ""
+    lessons: tuple[LessonReport, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -101,6 +131,28 @@ def report(accounts: Iterable[Account], state: PoolState, now: float, wall: floa
     )
 
 
+def with_lessons(told: Report, lessons: Lessons) -> Report:
+    """The same, with what the accounts have taught."""
+    return Report(
+        tuple(msgspec.structs.replace(one, lessons=_lessons(lessons, one.name)) for one in told.accounts)
+    )
+
+
+def _lessons(lessons: Lessons, account: str) -> tuple[LessonReport, ...]:
+    return tuple(
+        LessonReport(
+            kept.model,
+            kept.call,
+            kept.lesson.name,
+            kept.lesson.about,
+            kept.learned_at,
+            lessons.ends(kept),
+            kept.used,
+        )
+        for kept in lessons.listed(account)
+    )
+
+
 def at_rest(account: Account) -> AccountReport:
     """What the configuration alone tells of an account."""
     parts = urlsplit(account.base_url)
@@ -111,6 +163,7 @@ def at_rest(account: Account) -> AccountReport:
         priority=account.priority,
         models=tuple(dict.fromkeys(model.visible for model in account.models)),
         state="",
+        name=account_name(account),
     )
 
 

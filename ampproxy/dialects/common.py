@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from ampproxy.errors import ClientFault, UnreadableAnswer
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Losses as Losses
 from ampproxy.wire.headers import http_date
 
 T = TypeVar("T")
@@ -39,20 +39,20 @@ _BAD_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Val
 # --------------------------------------------------------------------------------------- reading
 
 
-def read_request(decoder: msgspec.json.Decoder[T], body: bytes, at: str = "") -> T:
-    """Decode a client's JSON.
+def read_request(decoder: msgspec.json.Decoder[T], body: bytes | Json, at: str = "") -> T:
+    """Decode a client's JSON, which is not copied.
 
     :param at: where ``body`` stands in the whole request (``messages[3]``), for the message.
     :raises ampproxy.errors.ClientFault: it is not JSON, or a member has the wrong type; ``param`` and
         the message name it.
     """
     try:
-        if not at and not body.isascii():
+        if not at and not (whole := _bytes(body)).isascii():
             # What is not interpreted here would otherwise fail later, or reach a vendor as it is.
-            body.decode()
+            whole.decode()
         return decoder.decode(body)
     except _BAD_JSON as problem:
-        if fixed := _whole_surrogates(body):
+        if fixed := _whole_surrogates(_bytes(body)):
             return read_request(decoder, fixed, at)
         path, why = explain(problem, at)
     return bad_request(path, why)
@@ -140,7 +140,17 @@ def members(raw: bytes | Json, at: str = "") -> Members:
 
     :raises ampproxy.errors.ClientFault: it is not an object.
     """
-    return read_request(_MEMBERS, _bytes(raw), at)
+    return read_request(_MEMBERS, raw, at)
+
+
+def members_again(body: bytes) -> Members:
+    """The members of a request that :func:`read_request` has found to be an object in UTF-8: it is not
+    looked through for that a second time.
+    """
+    try:
+        return _MEMBERS.decode(body)
+    except _BAD_JSON:
+        return members(body)
 
 
 def items(raw: bytes | Json, at: str = "") -> list[Json]:
@@ -148,7 +158,7 @@ def items(raw: bytes | Json, at: str = "") -> list[Json]:
 
     :raises ampproxy.errors.ClientFault: it is not an array.
     """
-    return read_request(_ITEMS, _bytes(raw), at)
+    return read_request(_ITEMS, raw, at)
 
 
 def loads(raw: bytes | Json, default: Any = None) -> Any:
@@ -216,7 +226,7 @@ NULL: Final = Json(b"null")
 
 def without_nulls(found: Members) -> Members:
     """The members that are not ``null``."""
-    return {name: value for name, value in found.items() if bytes(value) != b"null"}
+    return {name: value for name, value in found.items() if value != NULL}
 
 
 # ---------------------------------------------------------------------------- errors and statuses
@@ -413,21 +423,3 @@ def repeated(extras: Mapping[str, Json]) -> dict[str, Json]:
         if room >= 0:
             kept[name] = raw
     return kept
-
-
-class Losses:
-    """Collects losses while a request or an answer is rendered; each place is told once."""
-
-    def __init__(self) -> None:
-        self._found: dict[Loss, None] = {}
-
-    def __call__(self, kind: str, path: str, why: str) -> None:
-        """Note one."""
-        self._found[Loss(kind, path, why)] = None
-
-    def __iter__(self) -> Iterator[Loss]:
-        return iter(self._found)
-
-    def told(self) -> tuple[Loss, ...]:
-        """All of them, in the order in which they were found."""
-        return tuple(self._found)

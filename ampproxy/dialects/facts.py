@@ -29,6 +29,8 @@ def facts_of(dialect: Dialect, body: bytes) -> BodyFacts:
     :raises ValueError: it is not valid JSON (the message tells the byte), or not an object.
     """
     found = peek(body)
-    # From the end: in large bodies that search is several times faster.
-    thinks = any(body.rfind(trace) >= 0 for trace in dialect.passthrough.traces)
-    return BodyFacts(found, thinks, thinks and body.rfind(MARK) >= 0)
+    for trace in dialect.passthrough.traces:
+        # From the end: in large bodies that search is several times faster.
+        if body.rfind(trace) >= 0:
+            return BodyFacts(found, True, body.rfind(MARK) >= 0)
+    return BodyFacts(found, False, False)

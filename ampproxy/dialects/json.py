@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ampproxy.dialects.common import Members, bad_request, members, read_request, without_nulls
+from ampproxy.dialects.common import NULL, Members, bad_request, members, read_request, without_nulls
 from ampproxy.model.base import Json
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 
 def is_null(value: Json) -> bool:
     """Whether the JSON text says ``null``."""
-    return bytes(value) == b"null"
+    return value == NULL
 
 
 def is_string(value: Json) -> bool:
@@ -65,9 +65,7 @@ class Fields:
         if text is None:
             return None
         wanted: Any = kind
-        value: T | None = read_request(
-            _decoder(wanted), bytes(text), f"{self.at}.{name}" if self.at else name
-        )
+        value: T | None = read_request(_decoder(wanted), text, f"{self.at}.{name}" if self.at else name)
         return value
 
     def need(self, name: str, kind: type[T]) -> T:
@@ -123,7 +121,7 @@ def read(text: bytes | Json, kind: type[T], at: str) -> T | None:
     :raises ampproxy.errors.ClientFault: it is something else than ``kind``.
     """
     wanted: Any = kind
-    value: T | None = read_request(_decoder(wanted), bytes(text), at)
+    value: T | None = read_request(_decoder(wanted), text, at)
     return value
 
 

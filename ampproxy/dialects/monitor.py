@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from ampproxy.model.events import Usage
+from ampproxy.model.events import Usage, tier_of
 from ampproxy.wire.json import BAD_JSON, members, string
 
 Raw = msgspec.Raw
@@ -21,7 +21,8 @@ _list = msgspec.json.Decoder(list[Raw])
 
 def inner(values: Members, name: str) -> Members:
     """The members of an object within; none of anything else."""
-    return members(values.get(name, NULL)) or {}
+    value = values.get(name)
+    return {} if value is None else members(value) or {}
 
 
 def items(values: Members, name: str) -> list[Raw]:
@@ -56,7 +57,17 @@ def openai_usage(usage: Members, prompt: str, answer: str) -> Usage:
         written,
         count(usage, answer),
         count(inner(usage, answer + "_details"), "reasoning_tokens"),
+        tier=tier_of(string(usage[TIER]) or "") if TIER in usage else "",
     )
+
+
+#: What OpenAI says beside the usage, and Gemini in it.
+TIER = "service_tier"
+
+
+def tiered(usage: Members, answer: Members) -> Members:
+    """A usage that is there, and what its answer says of how it was served."""
+    return {**usage, TIER: answer[TIER]} if usage and TIER in answer else usage
 
 
 def no_usage(usage: Members) -> Usage:
@@ -108,10 +119,15 @@ class StreamMonitor:
         """
         raise NotImplementedError
 
-    def learn(self, usage: Raw) -> None:
-        """Add what an event tells of the usage."""
+    def learn(self, usage: Raw, answer: Members | None = None) -> None:
+        """Add what an event tells of the usage.
+
+        :param answer: what stands beside it.
+        """
         # Later reports are cumulative and may leave out what did not change.
-        told = members(usage) or {}
+        told: Members = members(usage) or {}
+        if answer is not None:
+            told = tiered(told, answer)
         self._usage.update((name, value) for name, value in told.items() if bytes(value) != b"null")
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.common import (
     bad_answer,
@@ -26,7 +27,7 @@ from ampproxy.dialects.common import (
 from ampproxy.dialects.ends import broke, read_end
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
-from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError
+from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError, tier_of
 from ampproxy.model.request import ChatRequest
 
 #: How each kind is told to a client: ``type`` and ``code``.
@@ -256,8 +257,43 @@ def no_chunk(value: object) -> UpstreamFault:
 
 
 def model_object(model: ModelInfo) -> dict[str, Any]:
-    """One entry of a list of models (``openai.types.Model``)."""
-    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
+    """One entry of a list of models (``openai.types.Model``), with the members that compatible servers have
+    in common for what is known of it.
+    """
+    family, thinks = model.family, model.thinks
+    known: dict[str, Any] = {
+        "name": model.display_name,
+        "context_length": family.context,
+        "max_completion_tokens": family.max_output,
+        "architecture": _architecture(family),
+        "capabilities": _known(
+            tools=family.tools,
+            vision=None if family.input is None else "image" in family.input,
+            reasoning=thinks,
+        ),
+        "reasoning_efforts": list(family.levels) if family.levels and thinks else None,
+        "lifecycle": None if model.lifecycle == "active" else model.lifecycle,
+        "shutdown_date": None if model.lifecycle == "active" else family.retires,
+        "replacement": None if model.lifecycle == "active" else family.successor or None,
+    }
+    entry = {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
+    return entry | (_known(**known) or {})
+
+
+def _known(**members: Any) -> dict[str, Any] | None:
+    """The members of which anything is known; ``None``: of none."""
+    return {name: value for name, value in members.items() if value is not None} or None
+
+
+def _architecture(family: Family) -> dict[str, Any] | None:
+    """The media, as OpenRouter says them."""
+    return _known(
+        input_modalities=None if family.input is None else [_MEDIA.get(one, one) for one in family.input],
+        output_modalities=None if family.output is None else list(family.output),
+    )
+
+
+_MEDIA = {"pdf": "file"}
 
 
 def models_body(models: Sequence[ModelInfo]) -> bytes:
@@ -279,17 +315,22 @@ def usage_of(
     reasoning: int,
     total: int | None = None,
     extras: dict[str, Json] | None = None,
+    tier: object = None,
 ) -> Usage:
     """OpenAI's counts, in which the prompt includes what was cached, as our disjoint classes.
 
     Servers that leave reasoning out of the output (xAI, Gemini's compatible endpoint) are known by
     their total.
+
+    :param tier: the answer's ``service_tier``.
     """
     cached = min(cached, prompt)
     written = min(written, prompt - cached)
     if total is not None and reasoning and total == prompt + output + reasoning:
         output += reasoning
-    return Usage(prompt - cached - written, cached, written, output, min(reasoning, output), extras or {})
+    served = tier_of(tier) if isinstance(tier, str) else ""
+    thought = min(reasoning, output)
+    return Usage(prompt - cached - written, cached, written, output, thought, extras or {}, tier=served)
 
 
 def total_input(usage: Usage) -> int:
@@ -350,9 +391,11 @@ _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 _COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *_DETAILS})
 
 
-def chat_usage(body: dict[str, Any]) -> Usage:
+def chat_usage(body: dict[str, Any], tier: object = None) -> Usage:
     """``usage`` of chat and completions, also as DeepSeek (``prompt_cache_hit_tokens``) and Kimi
     (``cached_tokens``) tell what was cached. Counts that we have no place for are extras.
+
+    :param tier: the answer's ``service_tier``.
     """
     prompt_details, output_details = (_object(body.get(name)) for name in _DETAILS)
     cached = _count(prompt_details.pop("cached_tokens", None))
@@ -373,6 +416,7 @@ def chat_usage(body: dict[str, Any]) -> Usage:
         reasoning=reasoning,
         total=total if isinstance(total, int) else None,
         extras=extras,
+        tier=tier,
     )
 
 

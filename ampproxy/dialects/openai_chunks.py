@@ -18,6 +18,7 @@ from ampproxy.dialects.monitor import (
     inner,
     items,
     openai_usage,
+    tiered,
 )
 from ampproxy.dialects.openai import is_chunk
 from ampproxy.model.events import Usage
@@ -31,7 +32,7 @@ def chunk_usage(usage: Members) -> Usage:
 
 def answer_usage(answer: Members) -> Usage | None:
     """Of a whole answer."""
-    told = inner(answer, "usage")
+    told = tiered(inner(answer, "usage"), answer)
     return chunk_usage(told) if told else None
 
 
@@ -64,7 +65,7 @@ class ChunkMonitor(StreamMonitor):
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""
         if "usage" in values:
-            self.learn(values["usage"])
+            self.learn(values["usage"], values)
         if given(values, "error"):
             self.fail()
         elif not self.finished:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -10,6 +11,7 @@ from ampproxy.wire.redact import printable
 
 if TYPE_CHECKING:
     # The command line reads ledgers without it, and without Twisted.
+    from ampproxy.model.events import Usage
     from ampproxy.relay.record import ExchangeRecord
 
 #: Routes of exchanges that ask for a model; ``none`` is one that nobody served.
@@ -26,6 +28,10 @@ MAX_NAME = 200
 #: No exchange has so many, and a day's sum of them is still an integer of SQLite's.
 _MOST_TOKENS = 10**12
 
+#: Tokens of a prompt above which some vendor's prices are others. What a longer one costs is known by the
+#: largest of these that it exceeds.
+STEPS = (32_000, 100_000, 128_000, 199_999, 200_000, 256_000, 272_000, 512_000, 524_288)
+
 _THREAD = re.compile(r"T-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
@@ -36,6 +42,9 @@ class Series(NamedTuple):
     :ivar account: the name of the account that served (see :mod:`ampproxy.credentials.names`).
     :ivar served: the vendor's name of the model; empty where Amp or nobody served.
     :ivar amp: whether it came by one of Amp's own paths, so that Amp would have served it.
+    :ivar tier: how it was served where that has a price of its own (:func:`ampproxy.model.events.tier_of`).
+    :ivar prompt_over: the largest of :data:`STEPS` that the prompt had more tokens than; 0: it had not more
+        than any.
     """
 
     client: str
@@ -46,16 +55,21 @@ class Series(NamedTuple):
     route: str
     outcome: str
     amp: bool
+    tier: str = ""
+    prompt_over: int = 0
 
 
 class Tokens(NamedTuple):
-    """Tokens by class; as in :class:`~ampproxy.model.events.Usage`, ``reasoning`` is a part of ``output``."""
+    """Tokens by class; as in :class:`~ampproxy.model.events.Usage`, ``reasoning`` is a part of ``output``,
+    and ``cache_write_1h`` one of ``cache_write``.
+    """
 
     input: int = 0
     cache_read: int = 0
     cache_write: int = 0
     output: int = 0
     reasoning: int = 0
+    cache_write_1h: int = 0
 
     def plus(self, other: Tokens) -> Tokens:
         """The sum of both."""
@@ -65,6 +79,7 @@ class Tokens(NamedTuple):
             self.cache_write + other.cache_write,
             self.output + other.output,
             self.reasoning + other.reasoning,
+            self.cache_write_1h + other.cache_write_1h,
         )
 
 
@@ -114,9 +129,12 @@ def entry_of(record: ExchangeRecord, at: float) -> Entry:
         # An error of Amp's that was handed on well is still none of its answers.
         ended_so = "upstream-error"
     amp = route not in MODEL_ROUTES or record.path.startswith(_AMP_PREFIX)
+    tier, prompt_over = ("", 0) if (usage := record.usage) is None else (usage.tier, _step(usage))
     return Entry(
         int(at * 1_000_000),
-        Series(record.client, record.role, record.asked, served, account, route, ended_so, amp),
+        Series(
+            record.client, record.role, record.asked, served, account, route, ended_so, amp, tier, prompt_over
+        ),
         record.thread,
         record.status,
         _tokens(record),
@@ -125,12 +143,58 @@ def entry_of(record: ExchangeRecord, at: float) -> Entry:
     )
 
 
+def beside(entry: Entry, usage: Usage) -> list[Entry]:
+    """Rows of their own for what other models used for an exchange, which have prices of their own.
+
+    :param entry: the row of the exchange.
+    """
+    others = [part for part in usage.beside if part.model]
+    return [
+        entry._replace(
+            series=entry.series._replace(
+                asked=part.model,
+                served=part.model if entry.series.served else "",
+                prompt_over=_step(part.usage),
+            ),
+            tokens=_bounded(_counted(part.usage)),
+            first_ms=None,
+        )
+        for part in others
+    ]
+
+
+def _step(usage: Usage) -> int:
+    """See :attr:`Series.prompt_over`."""
+    prompt = usage.longest or usage.input + usage.cache_read + usage.cache_write
+    if prompt <= STEPS[0]:
+        return 0
+    return STEPS[bisect_left(STEPS, prompt) - 1]
+
+
 def _tokens(record: ExchangeRecord) -> Tokens | None:
     usage = record.usage
     if usage is None:
         counts = record.kind in MODEL_ROUTES and record.path.endswith(_COUNTING)
         return Tokens() if counts else None
-    tokens = Tokens(usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning)
+    tokens = _counted(usage)
+    for part in usage.beside:
+        if not part.model:
+            tokens = tokens.plus(_counted(part.usage))
+    return _bounded(tokens)
+
+
+def _counted(usage: Usage) -> Tokens:
+    return Tokens(
+        usage.input,
+        usage.cache_read,
+        usage.cache_write,
+        usage.output,
+        usage.reasoning,
+        min(usage.cache_write_1h, usage.cache_write),
+    )
+
+
+def _bounded(tokens: Tokens) -> Tokens:
     if min(tokens) < 0 or max(tokens) > _MOST_TOKENS:
         # They are a vendor's numbers, and may be anything.
         return Tokens._make(min(max(count, 0), _MOST_TOKENS) for count in tokens)

@@ -60,8 +60,34 @@ CREATE VIEW readable AS
     FROM exchanges JOIN series ON series.id = exchanges.series;
 """
 
+_VERSION_2 = """
+ALTER TABLE exchanges ADD COLUMN cache_write_1h INTEGER;  -- the part of cache_write that is kept for an hour
+ALTER TABLE daily ADD COLUMN cache_write_1h INTEGER NOT NULL DEFAULT 0;
+DROP VIEW readable;
+CREATE TABLE priced_series (
+    id INTEGER PRIMARY KEY,
+    client TEXT NOT NULL, role TEXT NOT NULL, asked TEXT NOT NULL, served TEXT NOT NULL,
+    account TEXT NOT NULL, route TEXT NOT NULL, outcome TEXT NOT NULL,
+    amp INTEGER NOT NULL,          -- whether it came by one of Amp's own paths
+    tier TEXT NOT NULL,            -- how it was served where that has a price of its own: fast, flex, ...
+    prompt_over INTEGER NOT NULL,  -- tokens: a length that the prompt exceeded, where prices differ by it
+    UNIQUE (client, role, asked, served, account, route, outcome, amp, tier, prompt_over)
+);
+INSERT INTO priced_series
+    SELECT id, client, role, asked, served, account, route, outcome, amp, '', 0 FROM series;
+DROP TABLE series;
+ALTER TABLE priced_series RENAME TO series;
+CREATE VIEW readable AS
+    SELECT strftime('%Y-%m-%dT%H:%M:%fZ', exchanges.id / 1e6, 'unixepoch') AS ended,
+        client, role, asked, served, account, route, outcome, status,
+        CASE typeof(thread) WHEN 'blob' THEN lower(hex(thread)) ELSE thread END AS thread,
+        input, cache_read, cache_write, output, reasoning, first_ms, total_ms,
+        cache_write_1h, tier, prompt_over
+    FROM exchanges JOIN series ON series.id = exchanges.series;
+"""
+
 #: What makes version N of version N - 1, the first of nothing. Only ever added to.
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 
 
 #: What SQLite says, in lower case -> what it means to the owner of the machine.

@@ -1,10 +1,10 @@
-"""What models cost: the shipped table, and the user's own before it."""
+"""What models cost: the user's own table, what is published, and the shipped table for what that lacks."""
 
 from __future__ import annotations
 
-import math
+import datetime
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,68 +14,78 @@ from ampproxy.catalog.names import spellings
 from ampproxy.config import document, files, readers
 from ampproxy.config.reading import Found, ListOf, Place, Reader, Reading, Section, Setting, Wrong
 from ampproxy.ledger import LedgerError
-from ampproxy.ledger.entry import Tokens
+from ampproxy.ledger.entry import STEPS
+from ampproxy.ledger.price import USUAL, Case, Price
+from ampproxy.ledger.published import Published
 from ampproxy.routing.catalog import matches_wildcard
 
 SHIPPED = Path(__file__).with_name("prices.yaml")
 
-_MILLION = 1_000_000
 _AMOUNT = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?\Z")
 
 
-class Price(NamedTuple):
-    """US dollars for a million tokens of each class. Reasoning is output."""
+class Row(NamedTuple):
+    """A price of some models, and where it holds.
 
-    input: float
-    cache_read: float
-    cache_write: float
-    output: float
+    :ivar pattern: in lower case.
+    :ivar since: from this day on, in days since the epoch.
+    :ivar prompt_over: for prompts of more tokens than these.
+    :ivar tier: where it was served so; empty: however it was.
+    """
 
-    def of(self, tokens: Tokens) -> float:
-        """What these tokens cost, in US dollars."""
-        parts = (
-            self.input * tokens.input,
-            self.cache_read * tokens.cache_read,
-            self.cache_write * tokens.cache_write,
-            self.output * tokens.output,
-        )
-        return math.fsum(parts) / _MILLION
+    pattern: str
+    price: Price
+    since: int = 0
+    prompt_over: int = 0
+    tier: str = ""
+
+    def holds(self, case: Case) -> bool:
+        """Whether it is for this case; :meth:`rank` says which of several is."""
+        same = self.tier in ("", case.tier)
+        return same and self.since <= case.day and self.prompt_over <= case.prompt_over
+
+    @property
+    def rank(self) -> tuple[bool, int, bool, int, int]:
+        """The more is said of where it holds, the higher: first of the name, last of the day."""
+        exact = "*" not in self.pattern
+        return exact, len(self.pattern), bool(self.tier), self.prompt_over, self.since
 
 
 @dataclass(frozen=True, slots=True)
 class Prices:
     """A table of prices.
 
-    :param models: a pattern in lower case, and its price; of two that are the same the first counts.
+    :param models: of two that are the same the first counts.
     :param flat: labels of accounts, with ``*``, that cost nothing by the token.
     :param amp_factor: what Amp bills in terms of these prices; ``None``: not said.
     :param as_of: the day of the prices, as the file says it.
     :param sources: where they are from.
     """
 
-    models: tuple[tuple[str, Price], ...] = ()
+    models: tuple[Row, ...] = ()
     flat: tuple[str, ...] = ()
     amp_factor: float | None = None
     as_of: str = ""
     sources: tuple[str, ...] = ()
 
-    def find(self, model: str) -> Price | None:
+    def find(self, model: str, case: Case = USUAL) -> Price | None:
         """The price of a model by its name, with or without a thinking suffix; ``None`` if it is not known.
 
         The whole name is looked for first, then without what other vendors put before it, then with dashes
         in its version: ``us.anthropic.claude-opus-4.6`` is ``claude-opus-4-6``.
         """
-        return next((price for name in spellings(model) if (price := self._find(name))), None)
+        rows = next((found for name in spellings(model) if (found := self._rows(name))), [])
+        # Of those that are the same the first counts.
+        best = max((row for row in rows if row.holds(case)), key=lambda row: row.rank, default=None)
+        return None if best is None else best.price
 
-    def _find(self, name: str) -> Price | None:
-        best, price = "", None
-        for pattern, candidate in self.models:
-            if matches_wildcard(pattern, name):
-                if "*" not in pattern:
-                    return candidate
-                if price is None or len(pattern) > len(best):
-                    best, price = pattern, candidate
-        return price
+    def changes(self, model: str) -> Iterator[int]:
+        """The days, since the epoch, from which a model's price is another."""
+        rows = (row for name in spellings(model) for row in self._rows(name))
+        return (row.since for row in rows if row.since)
+
+    def _rows(self, name: str) -> list[Row]:
+        return [row for row in self.models if matches_wildcard(row.pattern, name)]
 
     def is_flat(self, account: str) -> bool:
         """Whether an account costs nothing by the token."""
@@ -83,11 +93,13 @@ class Prices:
 
 
 class PriceBook:
-    """The prices in force: the user's own table before the shipped one.
+    """The prices in force: the user's own table, what is published, and the shipped table.
 
     :param own: the user's table, if there is one.
     :param flat: labels of accounts that are known to cost nothing by the token.
     :param labels: the labels of the accounts that are configured, by the names that the ledger has for them.
+    :param urls: their base URLs, likewise.
+    :param published: ``None``: only the tables count.
     """
 
     def __init__(
@@ -96,12 +108,16 @@ class PriceBook:
         shipped: Prices,
         flat: Iterable[str] = (),
         labels: Mapping[str, str] | None = None,
+        urls: Mapping[str, str] | None = None,
+        published: Published | None = None,
     ) -> None:
-        self.own, self.shipped = own, shipped
+        self.own, self.shipped, self.published = own, shipped, published
         self._both = [table for table in (own, shipped) if table is not None]
         self._flat = frozenset(flat)
         self._labels = labels or {}
+        self._urls = urls or {}
         self.find = lru_cache(maxsize=None)(self._find)
+        self.changes = lru_cache(maxsize=None)(self._changes)
 
     @property
     def amp_factor(self) -> float:
@@ -117,13 +133,27 @@ class PriceBook:
         label = self.label(account)
         return label in self._flat or any(table.is_flat(label) for table in self._both)
 
-    def _find(self, model: str) -> Price | None:
-        """The price of a model: the user's, whatever fits; else the shipped one."""
-        for table in self._both:
-            price = table.find(model)
-            if price is not None:
-                return price
-        return None
+    def url(self, account: str) -> str:
+        """The base URL of an account that is configured; prices differ by it."""
+        return self._urls.get(account, "")
+
+    def _find(self, model: str, case: Case = USUAL, url: str = "") -> Price | None:
+        """The price of a model: the user's, whatever fits; else what is published; else the shipped one.
+
+        :param url: of the account that served it.
+        """
+        if self.own is not None and (price := self.own.find(model, case)) is not None:
+            return price
+        if self.published is not None and (price := self.published.find(model, case, url)) is not None:
+            return price
+        return self.shipped.find(model, case)
+
+    def _changes(self, model: str, url: str = "") -> frozenset[int]:
+        """The days, since the epoch, from which a model's price may be another."""
+        days = {day for table in self._both for day in table.changes(model)}
+        if self.published is not None:
+            days.update(self.published.changes(model, url))
+        return frozenset(days)
 
 
 def read_prices(path: Path) -> Prices:
@@ -166,21 +196,54 @@ def _amount(place: Place) -> float:
     return float(text)
 
 
-def _model(found: Found) -> list[tuple[str, Price]]:
+def _day(place: Place) -> int:
+    try:
+        day = datetime.date.fromisoformat(place.text("a day"))
+    except ValueError:
+        raise Wrong("expected a day, such as 2026-12-01") from None
+    return (day - _EPOCH).days
+
+
+def _step(place: Place) -> int:
+    tokens: int = readers.POSITIVE(place)
+    if tokens not in STEPS:
+        steps = ", ".join(map(str, STEPS))
+        raise Wrong(f"the ledger tells prompts apart at these lengths alone: {steps}")
+    return tokens
+
+
+def _model(found: Found) -> list[Row]:
     values: dict[str, Any] = found.values
     cost = values["input"]
-    price = Price(cost, values.get("cache_read", cost), values.get("cache_write", cost), values["output"])
-    return [(pattern, price) for pattern in values["names"]]
+    price = Price(
+        cost,
+        values.get("cache_read", cost),
+        values.get("cache_write", cost),
+        values["output"],
+        values.get("cache_write_1h"),
+    )
+    where = values.get("since", 0), values.get("prompt_over", 0), values.get("tier", "")
+    return [Row(pattern, price, *where) for pattern in values["names"]]
 
 
+_EPOCH = datetime.date(1970, 1, 1)
 _AMOUNT_READER = Reader("number", _amount)
 _MODEL = Section(
     _model,
     (
         Setting("names", "names", readers.WILDCARDS, "The models.", required=True),
+        Setting("from", "since", Reader("day", _day), "The day from which on it holds."),
+        Setting("prompt-over", "prompt_over", Reader("number", _step), "For prompts of more tokens."),
+        Setting(
+            "tier",
+            "tier",
+            readers.choice({word: word for word in ("batch", "fast", "flex", "priority", "ultrafast")}),
+            "For what was served so.",
+        ),
         Setting("input", "input", _AMOUNT_READER, "Of uncached input.", required=True),
         Setting("cache-read", "cache_read", _AMOUNT_READER, "Of input from the cache."),
         Setting("cache-write", "cache_write", _AMOUNT_READER, "Of input into the cache."),
+        Setting("cache-write-1h", "cache_write_1h", _AMOUNT_READER, "Of input that is kept for an hour."),
         Setting("output", "output", _AMOUNT_READER, "Of output.", required=True),
     ),
 )

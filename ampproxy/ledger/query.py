@@ -40,6 +40,7 @@ class Sums(NamedTuple):
     cache_write: int
     output: int
     reasoning: int
+    cache_write_1h: int
     first_ms: int
     firsts: int
     total_ms: int
@@ -47,18 +48,20 @@ class Sums(NamedTuple):
     @property
     def tokens(self) -> Tokens:
         """The tokens by class."""
-        return Tokens(self.input, self.cache_read, self.cache_write, self.output, self.reasoning)
+        return Tokens._make(self[2:8])
 
 
 class Line(NamedTuple):
     """The sums of one series, on one day or of one thread if so asked.
 
     :ivar key: the day as days since the epoch, the thread, or nothing.
+    :ivar day: a day of it, as days since the epoch: prices were the same on all days that are in.
     """
 
     key: int | str
     series: Series
     sums: Sums
+    day: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +82,19 @@ class Reading:
 _SUMMED = ", ".join(f"sum({name})" for name in Sums._fields)
 _COUNTED = """count(*), count(input),
     coalesce(sum(input), 0), coalesce(sum(cache_read), 0), coalesce(sum(cache_write), 0),
-    coalesce(sum(output), 0), coalesce(sum(reasoning), 0),
+    coalesce(sum(output), 0), coalesce(sum(reasoning), 0), coalesce(sum(cache_write_1h), 0),
     coalesce(sum(first_ms), 0), count(first_ms), sum(total_ms)"""
 _ROW_KEYS = {NOTHING: "0", BY_DAY: f"exchanges.id / {DAY}", BY_THREAD: "thread"}
 _DAY_KEYS = {NOTHING: "0", BY_DAY: "day"}
 #: No time comes after it: SQLite's largest integer.
 _END = 2**63 - 1
+#: Days on which prices change that are told apart in one reading; of more, the latest.
+_MOST_CHANGES = 50
+
+
+def unchanging(series: Series) -> tuple[int, ...]:
+    """Of a price that never changes: on no day."""
+    return ()
 
 
 def read(
@@ -92,11 +102,14 @@ def read(
     span: Span,
     by: str = NOTHING,
     same: Callable[[Series], Hashable] = lambda series: series,
+    changes: Callable[[Series], Iterable[int]] = unchanging,
 ) -> Reading:
     """The sums of a span, by series and by day or thread.
 
     :param by: :data:`NOTHING`, :data:`BY_DAY` or :data:`BY_THREAD`.
     :param same: series for which it gives the same are summed up as one, and stand there as any of them.
+    :param changes: the days, since the epoch, on which the price of a series changes: what was before, and
+        what is from then on, are told apart.
     :raises LedgerError: the file cannot be read to its end.
     """
     since = 0 if span.since is None else max(span.since, 0)
@@ -107,7 +120,7 @@ def read(
         # One transaction: the sums and the rows are of the same moment, whoever writes meanwhile.
         connection.execute("BEGIN")
         try:
-            return _read(connection, since, max(since, until), by, same)
+            return _read(connection, since, max(since, until), by, same, changes)
         finally:
             connection.execute("ROLLBACK")
     except sqlite3.Error as error:
@@ -115,28 +128,41 @@ def read(
 
 
 def _read(
-    connection: sqlite3.Connection, since: int, until: int, by: str, same: Callable[[Series], Hashable]
+    connection: sqlite3.Connection,
+    since: int,
+    until: int,
+    by: str,
+    same: Callable[[Series], Hashable],
+    changes: Callable[[Series], Iterable[int]],
 ) -> Reading:
     found = connection.execute("SELECT value FROM state WHERE name = 'rows_since'").fetchone()
     rows_since = found[0] if found else 0
     names = _merged(connection, same)
+    table = _Tables(connection, by, _changing(names.values(), changes, since, until), since // DAY)
+    if by == BY_THREAD:
+        return Reading(table.lines(names, table.rows(since, until)), rows_since)
     records: list[tuple[int, ...]] = []
     rounded: list[int] = []
-    if by == BY_THREAD:
-        records += _rows(connection, since, until, by)
-        return Reading(_lines(names, records, threads=True), rows_since)
     first, last = -(-since // DAY), until // DAY
     edges = [(since, until)] if first > last else [(since, first * DAY), (last * DAY, until)]
     for begin, end in edges:
         if begin >= end:
             continue
         day = begin // DAY
-        whole = _days(connection, day, day + 1, by) if begin < rows_since else []
+        whole = table.days(day, day + 1) if begin < rows_since else []
         if whole:
             rounded.append(day)
-        records += whole or _rows(connection, begin, end, by)
-    records += _days(connection, first, last, by)
-    return Reading(_lines(names, records), rows_since, tuple(rounded))
+        records += whole or table.rows(begin, end)
+    records += table.days(first, last)
+    return Reading(table.lines(names, records), rows_since, tuple(rounded))
+
+
+def _changing(
+    series: Iterable[Series], changes: Callable[[Series], Iterable[int]], since: int, until: int
+) -> list[int]:
+    """The days within a span on which any price changes."""
+    days = sorted({day for one in series for day in changes(one) if since < day * DAY < until})
+    return days[-_MOST_CHANGES:]
 
 
 def _merged(connection: sqlite3.Connection, same: Callable[[Series], Hashable]) -> dict[int, Series]:
@@ -145,8 +171,9 @@ def _merged(connection: sqlite3.Connection, same: Callable[[Series], Hashable]) 
     numbers: dict[Hashable, int] = {}
     pairs = []
     columns = ", ".join(Series._fields)
-    for number, *names, amp in connection.execute(f"SELECT id, {columns} FROM series"):  # noqa: S608
-        series = Series._make([*names, bool(amp)])
+    for number, *values in connection.execute(f"SELECT id, {columns} FROM series"):  # noqa: S608
+        series = Series._make(values)
+        series = series._replace(amp=bool(series.amp))
         part = numbers.setdefault(same(series), number)
         found.setdefault(part, series)
         pairs.append((number, part))
@@ -155,30 +182,49 @@ def _merged(connection: sqlite3.Connection, same: Callable[[Series], Hashable]) 
     return found
 
 
-def _days(connection: sqlite3.Connection, first: int, last: int, by: str) -> list[tuple[int, ...]]:
-    """The sums of whole days, up to and not including the last."""
-    what = (
-        f"SELECT {_DAY_KEYS[by]} AS key, part, {_SUMMED} FROM daily JOIN merged ON merged.id = daily.series"  # noqa: S608
-        " WHERE day >= ? AND day < ? GROUP BY key, part"
-    )
-    return connection.execute(what, (first, last)).fetchall()
+class _Tables:
+    """The two tables, each summed up by key, by series, and by the days on which prices change.
 
+    :param changes: those days, in order.
+    :param first: the first day of the span.
+    """
 
-def _rows(connection: sqlite3.Connection, begin: int, end: int, by: str) -> list[tuple[int, ...]]:
-    """The sums of rows."""
-    what = (
-        f"SELECT {_ROW_KEYS[by]} AS key, part, {_COUNTED}"  # noqa: S608
-        " FROM exchanges JOIN merged ON merged.id = exchanges.series"
-        " WHERE exchanges.id >= ? AND exchanges.id < ? GROUP BY key, part"
-    )
-    return connection.execute(what, (begin, end)).fetchall()
+    def __init__(self, connection: sqlite3.Connection, by: str, changes: list[int], first: int) -> None:
+        self._connection = connection
+        self._first = first
+        self._by = by
+        self._changes = changes
 
+    def days(self, first: int, last: int) -> list[tuple[int, ...]]:
+        """The sums of whole days, up to and not including the last."""
+        what = (
+            f"SELECT {_DAY_KEYS[self._by]} AS key, part, {self._period('day', 1)} AS period, {_SUMMED}"  # noqa: S608
+            " FROM daily JOIN merged ON merged.id = daily.series"
+            " WHERE day >= ? AND day < ? GROUP BY key, part, period"
+        )
+        return self._connection.execute(what, (first, last)).fetchall()
 
-def _lines(
-    names: dict[int, Series], records: Iterable[tuple[int, ...]], *, threads: bool = False
-) -> list[Line]:
-    lines = []
-    for key, part, *sums in records:
-        shown = unpacked_thread(key) if threads else key  # type: ignore[arg-type]
-        lines.append(Line(shown, names[part], Sums._make(sums)))
-    return lines
+    def rows(self, begin: int, end: int) -> list[tuple[int, ...]]:
+        """The sums of rows."""
+        what = (
+            f"SELECT {_ROW_KEYS[self._by]} AS key, part, {self._period('exchanges.id', DAY)} AS period,"  # noqa: S608
+            f" {_COUNTED} FROM exchanges JOIN merged ON merged.id = exchanges.series"
+            " WHERE exchanges.id >= ? AND exchanges.id < ? GROUP BY key, part, period"
+        )
+        return self._connection.execute(what, (begin, end)).fetchall()
+
+    def _period(self, column: str, unit: int) -> str:
+        """An expression for how many of the changes had been."""
+        return " + ".join(f"({column} >= {day * unit})" for day in self._changes) or "0"
+
+    def lines(self, names: dict[int, Series], records: Iterable[tuple[int, ...]]) -> list[Line]:
+        """What was found, with names."""
+        lines = []
+        for key, part, period, *sums in records:
+            shown = unpacked_thread(key) if self._by == BY_THREAD else key  # type: ignore[arg-type]
+            lines.append(Line(shown, names[part], Sums._make(sums), self._day(period)))
+        return lines
+
+    def _day(self, period: int) -> int:
+        """A day of a period."""
+        return self._changes[period - 1] if period else self._first

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from ampproxy.config.schema import Ledger
 from ampproxy.ledger import LedgerError
-from ampproxy.ledger.entry import Entry, entry_of, is_kept
+from ampproxy.ledger.entry import Entry, beside, entry_of, is_kept
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.wire.words import counted
 
@@ -118,7 +118,8 @@ class Recorder:
         if not settings.enable or not is_kept(record, management=settings.management):
             return
         waiting = self._waiting
-        if len(waiting) >= MOST_WAITING:
+        before = len(waiting)
+        if before >= MOST_WAITING:
             self._missing += 1
             if self._missing == 1:
                 self._log.warn(
@@ -130,7 +131,10 @@ class Recorder:
                 )
             return
         try:
-            waiting.append(entry_of(record, self._wall()))
+            entry = entry_of(record, self._wall())
+            waiting.append(entry)
+            if record.usage is not None and record.usage.beside:
+                waiting.extend(beside(entry, record.usage))
         except Exception:
             # What is wrong with a record of ours must not reach the client that it is about.
             self._missing += 1
@@ -138,9 +142,9 @@ class Recorder:
             return
         if self._retry:
             return
-        if len(waiting) == 1:
+        if before == 0:
             self._wake(INTERVAL)
-        elif len(waiting) == BATCH:
+        elif before < BATCH <= len(waiting):
             self._wake(0.0)
 
     def stop(self) -> Deferred[None]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from ampproxy.ledger.entry import Series, Tokens
-from ampproxy.ledger.prices import Price, PriceBook
+from ampproxy.ledger.price import Case, Price
+from ampproxy.ledger.prices import PriceBook
 from ampproxy.ledger.query import BY_DAY, BY_THREAD, NOTHING, Line, Sums
 
 #: Outcomes that are nobody's error.
@@ -151,10 +152,21 @@ def sameness(by: str, prices: PriceBook) -> Callable[[Series], Hashable]:
 
     def same(series: Series) -> Hashable:
         told_apart = getattr(series, field) if field else ""
-        priced_by = (series.asked, series.served, prices.is_flat(series.account))
-        return (told_apart, *priced_by, series.route, series.outcome, series.amp)
+        priced_by = (series.asked, series.served, prices.is_flat(series.account), prices.url(series.account))
+        case = series.tier, series.prompt_over
+        return (told_apart, *priced_by, *case, series.route, series.outcome, series.amp)
 
     return same
+
+
+def changing(prices: PriceBook) -> Callable[[Series], frozenset[int]]:
+    """Tells on which days, since the epoch, the prices of a series are others than before."""
+
+    def changes(series: Series) -> frozenset[int]:
+        served = prices.changes(series.served, prices.url(series.account)) if series.served else frozenset()
+        return served | prices.changes(series.asked)
+
+    return changes
 
 
 def report(lines: Iterable[Line], by: str, prices: PriceBook) -> Report:
@@ -164,13 +176,13 @@ def report(lines: Iterable[Line], by: str, prices: PriceBook) -> Report:
     """
     dimension = DIMENSIONS[by]
     groups: dict[str, Group] = {}
-    terms: dict[Series, _Terms] = {}
+    terms: dict[tuple[Series, int], _Terms] = {}
     found = Report(by)
     for line in lines:
         series = line.series
-        known = terms.get(series)
+        known = terms.get((series, line.day))
         if known is None:
-            known = terms[series] = _Terms.of(series, prices)
+            known = terms[series, line.day] = _Terms.of(series, line.day, prices)
         name = dimension.name(line) or "-"
         if by == "account":
             name = prices.label(name)
@@ -224,13 +236,14 @@ class _Terms:
     factor: float
 
     @classmethod
-    def of(cls, series: Series, prices: PriceBook) -> _Terms:
+    def of(cls, series: Series, day: int, prices: PriceBook) -> _Terms:
         local, amp = series.route in _LOCAL, series.route == "amp"
-        credit = prices.find(series.asked)
+        case = Case(series.tier, series.prompt_over, day)
+        credit = prices.find(series.asked, case)
         return cls(
             flat=local and prices.is_flat(series.account),
             tells=series.outcome == "completed" and (local or amp),
-            price=prices.find(series.served) if local else credit,
+            price=prices.find(series.served, case, prices.url(series.account)) if local else credit,
             credit=credit,
             factor=prices.amp_factor,
         )

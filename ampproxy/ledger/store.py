@@ -12,6 +12,7 @@ from pathlib import Path
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Entry, Series, Tokens, clean_name, packed_thread
 from ampproxy.ledger.file import DAY, TROUBLE, explained, open_to_write
+from ampproxy.ledger.query import Sums
 
 #: Series of one day, beyond which further ones are counted as one: clients choose the names of models.
 MAX_SERIES = 2000
@@ -28,20 +29,17 @@ _DAYS = 30
 
 #: Rows in one statement. Python's lock is let go and fought for at every statement, not at every row.
 _CHUNKS = (100, 10, 1)
-_COLUMNS = 11
-_DAILY = """
-INSERT INTO daily VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (day, series) DO UPDATE SET
-    requests = requests + excluded.requests, metered = metered + excluded.metered,
-    input = input + excluded.input, cache_read = cache_read + excluded.cache_read,
-    cache_write = cache_write + excluded.cache_write, output = output + excluded.output,
-    reasoning = reasoning + excluded.reasoning, first_ms = first_ms + excluded.first_ms,
-    firsts = firsts + excluded.firsts, total_ms = total_ms + excluded.total_ms
-"""
+_COLUMNS = ("id", "series", "thread", "status", *Tokens._fields, "first_ms", "total_ms")
+_ADDED = ", ".join(f"{name} = {name} + excluded.{name}" for name in Sums._fields)
+_DAILY = (
+    f"INSERT INTO daily (day, series, {', '.join(Sums._fields)})"  # noqa: S608
+    f" VALUES (?, ?, {', '.join('?' * len(Sums._fields))})"
+    f" ON CONFLICT (day, series) DO UPDATE SET {_ADDED}"
+)
 _NAMES = ", ".join(Series._fields)
 _SAME = " AND ".join(f"{name} = ?" for name in Series._fields)
 #: How many numbers a day's sums are.
-_SUMS = 10
+_SUMS = len(Sums._fields)
 _UNKNOWN = (None,) * len(Tokens._fields)
 
 Row = tuple[object, ...]
@@ -211,10 +209,11 @@ def _add(sums: list[int], tokens: Tokens | None, first_ms: int | None, total_ms:
         sums[4] += tokens[2]
         sums[5] += tokens[3]
         sums[6] += tokens[4]
+        sums[7] += tokens[5]
     if first_ms is not None:
-        sums[7] += first_ms
-        sums[8] += 1
-    sums[9] += total_ms
+        sums[8] += first_ms
+        sums[9] += 1
+    sums[10] += total_ms
 
 
 def _numbers(connection: sqlite3.Connection, entries: Sequence[Entry]) -> list[int]:
@@ -240,8 +239,8 @@ def _insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
     remaining = iter(rows)
     left = len(rows)
     for size in _CHUNKS:
-        marks = ", ".join([f"({', '.join('?' * _COLUMNS)})"] * size)
-        statement = f"INSERT INTO exchanges VALUES {marks}"  # noqa: S608
+        marks = ", ".join([f"({', '.join('?' * len(_COLUMNS))})"] * size)
+        statement = f"INSERT INTO exchanges ({', '.join(_COLUMNS)}) VALUES {marks}"  # noqa: S608
         while left >= size:
             connection.execute(statement, [value for row in islice(remaining, size) for value in row])
             left -= size

@@ -27,7 +27,7 @@ from twisted.internet.tcp import Port
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ampproxy.upstream.closing import TLSFactory
+from ampproxy.http.closing import TLSFactory
 
 #: Connections that may wait to be accepted. Twisted's 50 turns clients away in a burst.
 BACKLOG = 1024

@@ -25,6 +25,9 @@ PLAIN = "text/plain; version=0.0.4; charset=utf-8"
 # A second series for each counter, which says when it began: Prometheus sees that for itself.
 disable_created_metrics()
 
+#: The labels that may hold an address.
+_WHOSE = ("account", "label")
+
 _LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
@@ -82,18 +85,24 @@ class _Nameless:
     def collect(self) -> Iterator[Metric]:
         """See ``prometheus_client.registry.Collector``."""
         for metric in self._registry.collect():
-            if any("@" in sample.labels.get("account", "") for sample in metric.samples):
+            if any("@" in _named(sample) for sample in metric.samples):
                 # A collector may keep its metric, and the owner may ask next.
                 metric = copy(metric)
                 metric.samples = [_nameless(sample) for sample in metric.samples]
             yield metric
 
 
+def _named(sample: Sample) -> str:
+    """All that a series has of whose an account is."""
+    return "".join(sample.labels.get(label, "") for label in _WHOSE)
+
+
 def _nameless(sample: Sample) -> Sample:
-    account = sample.labels.get("account", "")
-    if "@" not in account:
+    if "@" not in _named(sample):
         return sample
-    return sample._replace(labels={**sample.labels, "account": without_address(account)})
+    told = {label: text for label in _WHOSE if "@" in (text := sample.labels.get(label, ""))}
+    labels = {label: without_address(text) for label, text in told.items()}
+    return sample._replace(labels={**sample.labels, **labels})
 
 
 def without_address(account: str) -> str:

@@ -1,8 +1,9 @@
 """What is counted of exchanges: each that ends is told once, by its record.
 
-The values of labels are those of the log (:mod:`ampproxy.relay.fields`). Counting happens for every
-exchange, telling only when somebody asks: so plain numbers are added up here, in a fourth of the time that
-the library's own counters take, and made into its metrics when it collects them.
+The values of labels are those of the log (:mod:`ampproxy.relay.fields`), but for an account, which goes by a
+name that does not depend on its place in the configuration, so that no series changes its meaning.
+Counting happens for every exchange, telling only when somebody asks: so plain numbers are added up here, in a
+fourth of the time that the library's own counters take, and made into its metrics when it collects them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
+from ampproxy.metrics.clients import ClientMetrics
 from ampproxy.metrics.names import OTHER, Names
 from ampproxy.relay.gaps import BOUNDS
 from ampproxy.relay.record import ExchangeRecord, Outcome
@@ -105,9 +107,13 @@ class ExchangeMetrics:
         self._failures: Counter[tuple[str, str, str]] = Counter()
         self._fallbacks: Counter[tuple[str, str]] = Counter()
         self._attempts: Counter[tuple[str]] = Counter()
+        self._clients = ClientMetrics()
 
-    def configure(self, models: Iterable[str], accounts: Iterable[str], most_models: int) -> None:
+    def configure(
+        self, models: Iterable[str], accounts: Iterable[str], most_models: int, clients: Iterable[str] = ()
+    ) -> None:
         """Names that are told apart from now on, and how many further models are."""
+        self._clients.names = frozenset(clients)
         self._models.configure(models, most_models)
         self._accounts.configure(accounts)
 
@@ -116,7 +122,8 @@ class ExchangeMetrics:
         outcome = record.outcome
         assert outcome is not None
         assert record.ended is not None
-        told = record.kind, record.asked, record.account, record.role, outcome.value
+        account = record.account_name or record.account
+        told = record.kind, record.asked, account, record.role, outcome.value
         series = self._found.get(told) or self._find(told, record)
         series.count += 1
         started = record.started
@@ -142,8 +149,10 @@ class ExchangeMetrics:
             self._failures[record.kind, outcome.value, code] += 1
         if record.kind == "amp" and record.sent is not None:
             self._fallbacks[series.labels.model, series.labels.role] += 1
-        for attempt in record.attempts:
-            self._attempts[(self._accounts.of(attempt.partition(": ")[0]),)] += 1
+        if record.client in self._clients.names:
+            self._clients.observe(record)
+        for account in record.failed:
+            self._attempts[(self._accounts.of(account),)] += 1
 
     def _find(self, told: tuple[str, str, str, str, str], record: ExchangeRecord) -> _Series:
         kind, asked, account, role, outcome = told
@@ -203,6 +212,7 @@ class ExchangeMetrics:
             ("account",),
             self._attempts,
         )
+        yield from self._clients.collect()
         yield from self._collect_times()
 
     def _collect_times(self) -> Iterator[Metric]:

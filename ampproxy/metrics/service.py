@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IListeningPort
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Config, Metrics
+from ampproxy.credentials.names import account_name
 from ampproxy.generation import Generation
 from ampproxy.listen import describe
 from ampproxy.metrics.stalls import Stalls
@@ -130,8 +131,9 @@ class MetricsService:
         config = generation.config
         if self._board is None:
             return
-        labels = [account.label for account in config.accounts]
-        self._board.exchanges.configure(_named_models(config), labels, config.metrics.max_models)
+        clients = [client.name for client in config.clients if client.name]
+        accounts = [account_name(account) for account in config.accounts]
+        self._board.exchanges.configure(_named_models(config), accounts, config.metrics.max_models, clients)
         if self.port is not None:
             self._site.limits = config.limits
             self._site.resource = MetricsResource(generation, self._shown)

@@ -37,6 +37,13 @@ class Usage(Value, frozen=True):
     ``reasoning``, which is the part of ``output`` that went into thinking.
 
     Total input is ``input + cache_read + cache_write``; total output is ``output``.
+
+    :param cache_write_1h: the part of ``cache_write`` that the vendor keeps for an hour, which costs more.
+    :param tier: how it was served where that has a price of its own, see :func:`tier_of`.
+    :param longest: the tokens of the longest prompt where the vendor asked its model several times; 0: there
+        was one, the whole input.
+    :param beside: what the vendor bills beside these tokens: for a summary of the conversation, for the
+        advice of another model.
     """
 
     input: int = 0
@@ -45,6 +52,46 @@ class Usage(Value, frozen=True):
     output: int = 0
     reasoning: int = 0
     extras: dict[str, Json] = {}  # noqa: RUF012
+    cache_write_1h: int = 0
+    tier: str = ""
+    longest: int = 0
+    beside: tuple[Beside, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """All tokens that are billed, in and out."""
+        own = self.input + self.cache_read + self.cache_write + self.output
+        return own + sum(part.usage.total for part in self.beside) if self.beside else own
+
+
+class Beside(Value, frozen=True):
+    """Tokens that are billed beside those of an answer.
+
+    :param model: who used them; empty: the model that answered.
+    """
+
+    usage: Usage
+    model: str = ""
+
+
+#: What vendors call the ways of serving that have prices of their own -> how these are called here.
+_TIERS = {
+    "batch": "batch",
+    "flex": "flex",
+    "priority": "priority",
+    "fast": "fast",
+    "ultrafast": "ultrafast",
+    "on_demand_flex": "flex",
+    "on_demand_priority": "priority",
+}
+
+
+def tier_of(word: str) -> str:
+    """``batch``, ``flex``, ``priority``, ``fast`` or ``ultrafast``; empty: as usual.
+
+    :param word: as a vendor says it, in any case.
+    """
+    return _TIERS.get(word.lower(), "")
 
 
 class TokenLogprob(Value, frozen=True):

@@ -8,12 +8,13 @@ its credentials.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Protocol, TypeAlias
 from urllib.parse import quote
 
 from ampproxy import __version__
 from ampproxy.config.schema import Account
+from ampproxy.credentials.names import account_name
 from ampproxy.errors import ClientFault, GatewayFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES, Value
 from ampproxy.model.loss import Loss
@@ -106,6 +107,7 @@ class Provider:
     :cvar SCHEME: what stands before the key there.
     :cvar DEFAULTS: headers that are sent unless the client, in the same dialect, sent them.
     :cvar LISTING: how it lists its models, if it does.
+    :ivar name: what the ledger and the metrics keep the account by.
     """
 
     PATHS: ClassVar[Paths]
@@ -117,6 +119,7 @@ class Provider:
 
     def __init__(self, account: Account) -> None:
         self.account = account
+        self.name = account_name(account)
         base, _, query = account.base_url.partition("#")[0].partition("?")
         self._base = _versioned(base.rstrip("/"), self.VERSION)
         self._query = quote(query, safe=_URL_SAFE + "?").encode()
@@ -134,6 +137,8 @@ class Provider:
             dialect: names - self._custom - {self.CREDENTIAL} for dialect, names in CLIENT_HEADERS.items()
         }
         self._anywhere = _COMMON - self._custom
+        #: (dialect, operation) of an endpoint -> the dialect in which it is asked here.
+        self._spoken: dict[tuple[str, Operation], str] = {}
         self._defaults = tuple(header for header in self.DEFAULTS if header[0] not in self._custom)
 
     def speaks(self, endpoint: Endpoint) -> str:
@@ -142,11 +147,11 @@ class Provider:
 
         :raises ampproxy.errors.GatewayFault: the vendor has no such call.
         """
-        if self._serves(endpoint.dialect, endpoint.operation):
-            return endpoint.dialect
-        dialect = self.account.dialect
-        if endpoint.operation in _TRANSLATED and self._serves(dialect, endpoint.operation):
-            return dialect
+        asked = endpoint.dialect, endpoint.operation
+        spoken = self._spoken.get(asked) or self._speaks(*asked)
+        if spoken is not None:
+            self._spoken[asked] = spoken
+            return spoken
         name = endpoint.method or endpoint.operation.value
         raise GatewayFault.of(
             "not_implemented", f"{self.account.label} has no call for {name}; another account may have."
@@ -223,6 +228,12 @@ class Provider:
         """
         return None
 
+    def _speaks(self, asked: str, operation: Operation) -> str | None:
+        if self._serves(asked, operation):
+            return asked
+        own = self.account.dialect
+        return own if operation in _TRANSLATED and self._serves(own, operation) else None
+
     def _serves(self, dialect: str, operation: Operation) -> bool:
         return (dialect, operation) in self.PATHS
 
@@ -238,14 +249,18 @@ class Provider:
         extra: Mapping[str, str] | None,
     ) -> tuple[Header, ...]:
         names = self._forwarded[dialect] if native else self._anywhere
-        headers = tuple(headers)
-        picked = [header for header in headers if header[0].lower() in names]
-        sent = [(name.lower(), value) for name, value in picked if not _BREAKS.search(value)]
+        sent = []
         if self._copied:
-            sent += self._from_client(headers)
+            headers = tuple(headers)
+        for name, value in headers:
+            lower = name.lower()
+            if lower in names and not _BREAKS.search(value):
+                sent.append((lower, value))
+        if self._copied:
+            sent += self._from_client(tuple(headers))
         if extra:
             sent += self._extra(extra)
-        told = [name for name, _ in sent]
+        told = dict(sent)
         if b"accept" not in told and b"accept" not in self._custom:
             sent.append(_ACCEPT_STREAM if stream else _ACCEPT_JSON)
         for header in self._defaults:
@@ -253,7 +268,7 @@ class Provider:
                 sent.append(header)
         return (*self._fixed, *sent)
 
-    def _from_client(self, headers: tuple[Header, ...]) -> list[Header]:
+    def _from_client(self, headers: Sequence[Header]) -> list[Header]:
         """The account's headers that take their values from the client, as far as it sent them."""
         told: dict[bytes, bytes] = {}
         for name, value in headers:

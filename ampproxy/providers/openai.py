@@ -24,8 +24,8 @@ class OpenAI(Provider):
         """As every provider, without what OpenAI lists beside the models that Responses takes: those that
         draw, speak, hear, embed, judge.
         """
-        names, after = super().models_page(body)
-        return Page(tuple(filter(_answers, names)), after)
+        page = super().models_page(body)
+        return page._replace(names=tuple(filter(_answers, page.names)))
 
 
 def _answers(model: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from ampproxy.catalog.families import Families
+from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import STATUS, ClientFault, GatewayFault, UnreadableAnswer, UpstreamFault
@@ -17,12 +17,13 @@ from ampproxy.providers import Provider
 from ampproxy.relay.adapt import adapted, may_differ
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.envelope import enveloped
+from ampproxy.relay.learning import Learner
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
 from ampproxy.relay.payload import apply, asked_by
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.relay.translate import TranslateBridge
-from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
+from ampproxy.relay.workers import REQUEST_OBJECTS, SMALL, takes_long
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.routing.route import Offer, RouteKind
 from ampproxy.wire.json import members, replace_model
@@ -38,6 +39,7 @@ class BridgeMaker:
     :param strict: refuse what cannot be translated without loss.
     :param payload: the owner's rules over bodies.
     :param families: what is known of models; ``None``: the shipped table.
+    :param learner: knows what accounts have taught; ``None``: nothing is learned.
     :param dialects: those that there are.
     """
 
@@ -49,14 +51,29 @@ class BridgeMaker:
         strict: bool,
         payload: tuple[PayloadRule, ...] = (),
         families: Families | None = None,
+        learner: Learner | None = None,
         dialects: Mapping[str, Dialect] = DIALECTS,
     ) -> None:
         self._families = families
+        self._learner = learner
         self._dialects = dialects
+        #: The accounts whose vendors put something around their dialect.
+        self._packing = {
+            label for label, each in providers.items() if type(each).packed is not Provider.packed
+        }
         self._providers = providers
         self._origin = origin
         self._strict = strict
         self._payload = payload
+
+    @property
+    def families(self) -> Families:
+        """What is known of models now."""
+        return self._families or shipped()
+
+    def know(self, families: Families) -> None:
+        """From now on go by what is known now of models; what is under way keeps what it began with."""
+        self._families = families
 
     def can(self, endpoint: Endpoint, offer: Offer) -> bool:
         """Whether the offer's account has a call for what is asked at all."""
@@ -68,11 +85,15 @@ class BridgeMaker:
 
     def take_long(self, question: Question, offer: Offer) -> bool:
         """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
+        if len(question.body) <= SMALL:
+            return False
         spoken = self._providers[offer.account.label].speaks(question.endpoint)
         passes = (
             spoken == question.endpoint.dialect and not question.facts.thinks and not question.route.suffix
         )
-        passes = passes and not may_differ(question, offer, self._families)
+        passes = passes and not may_differ(question, offer, self._dialects[spoken], self._families)
+        if passes and self._learner:
+            passes = not self._learner.knows(question, offer, spoken)
         return not passes and takes_long(question.body, REQUEST_OBJECTS)
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
@@ -80,11 +101,14 @@ class BridgeMaker:
 
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
         """
-        spoken = self._providers[offer.account.label].speaks(question.endpoint)
-        asked = question.endpoint.dialect
         provider = self._providers[offer.account.label]
+        spoken = provider.speaks(question.endpoint)
+        asked = question.endpoint.dialect
         bridge: Bridge
-        if spoken == asked and not _must_be_parsed(question):
+        # To set the thinking that the model's name asks for, or to take out another vendor's proofs,
+        # a request has to be understood although both sides speak its dialect.
+        understood = bool(question.route.suffix) or question.facts.sealed
+        if spoken == asked and not (understood and question.endpoint.operation in _PARSED):
             bridge = PassthroughBridge(
                 question,
                 offer,
@@ -105,16 +129,11 @@ class BridgeMaker:
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
+        if self._learner:
+            self._learner.bend(bridge, question, offer, spoken)
+        if offer.account.label not in self._packing:
+            return bridge
         return enveloped(bridge, provider, question, offer, strict=self._strict)
-
-
-def _must_be_parsed(question: Question) -> bool:
-    """Whether a request has to be understood although both sides speak its dialect: to set the thinking
-    that the model's name asks for, or to take out proofs that another vendor issued.
-    """
-    if question.endpoint.operation not in _PARSED:
-        return False
-    return bool(question.route.suffix) or question.facts.sealed
 
 
 def _failure_in(dialect: Dialect, event: bytes) -> WireError | None:
@@ -159,11 +178,11 @@ class PassthroughBridge:
         self._offer = offer
         self._filter: PassthroughFilter | WatchedFilter | None = None
         self._usage: Usage | None = None
-        self.listed = question.listed(dialect)
+        self.listed = question.stream and question.listed(dialect)
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
         passes = dialect.passthrough
-        if may_differ(question, offer, families):
+        if may_differ(question, offer, dialect, families):
             self.body, self.losses = adapted(question, offer, dialect, families, strict=strict)
         if question.facts.thinks and question.endpoint.operation in _PARSED:
             cleaned = question.endpoint.amp

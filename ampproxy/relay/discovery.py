@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredSemaphore
@@ -13,12 +13,13 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http_headers import Headers
 
+from ampproxy.catalog.families import Family, Layer
 from ampproxy.config.schema import Account, Config
 from ampproxy.errors import UpstreamFault
 from ampproxy.providers import Call, Provider
 from ampproxy.relay.forward import Sends
 from ampproxy.relay.model_cache import ModelCache
-from ampproxy.routing.discovered import MAX_MODELS, Found, cleaned
+from ampproxy.routing.discovered import MAX_MODELS, Declared, Found, cleaned, told
 from ampproxy.upstream.body import collect
 from ampproxy.upstream.failures import explain
 from ampproxy.wire.words import counted
@@ -34,6 +35,10 @@ MAX_LIST = 8 * 1024 * 1024
 MAX_PAGES = 20
 #: Seconds in which answers are gathered before the catalog is made anew.
 _SETTLE = 0.2
+
+
+#: The names of a vendor's list, and what it declares of models.
+_List: TypeAlias = tuple[tuple[str, ...], tuple[Family, ...]]
 
 
 @dataclass(slots=True, eq=False)
@@ -97,6 +102,10 @@ class Discovery:
     def models(self, accounts: Iterable[Account]) -> dict[str, tuple[str, ...]]:
         """Of those accounts whose vendor has answered at any time: label -> models."""
         return self._book.models(accounts)
+
+    def declared(self, accounts: Iterable[Account]) -> Layer:
+        """What those accounts' vendors declare of their models."""
+        return self._book.declared(accounts)
 
     def failures(self) -> Iterator[tuple[str, str]]:
         """The accounts whose vendor did not answer when it was asked last, and why."""
@@ -176,7 +185,7 @@ class Discovery:
     def _ask(self, identity: str, asked: _Asked) -> None:
         asked.timer = None
 
-        def begin() -> Deferred[tuple[str, ...]]:
+        def begin() -> Deferred[_List]:
             # Not before its turn: waiting in the queue does not count.
             return Deferred.fromCoroutine(self._list(asked)).addTimeout(PATIENCE, self._clock)
 
@@ -187,12 +196,19 @@ class Discovery:
         )
         asking.addErrback(self._defect, asked)
 
-    def _found(self, models: tuple[str, ...], identity: str, asked: _Asked) -> None:
+    def _found(self, listed: _List, identity: str, asked: _Asked) -> None:
         asked.asking, asked.failures, asked.said = None, 0, ""
         if self._asked.get(identity) is not asked:
             return
-        before = self._book.accounts.get(identity)
-        self._book = self._book.having({identity: Found(models, self._wall())})
+        models, families = listed
+        place = self._book.place(asked.account)
+        before, knew = self._book.accounts.get(identity), self._book.places.get(place)
+        # Another account of the same vendor may be shown others.
+        told_before = () if knew is None else knew.families
+        families, now = told((*families, *told_before)), self._wall()
+        self._book = self._book.having({identity: Found(models, now)}, {place: Declared(families, now)})
+        if set(families) != set(told_before):
+            self._news = True
         if before is None or before.models != models:
             self._news = True
             self._log.info(
@@ -248,12 +264,13 @@ class Discovery:
                     reason=reason,
                 )
 
-    async def _list(self, asked: _Asked) -> tuple[str, ...]:
+    async def _list(self, asked: _Asked) -> _List:
         """All parts of a vendor's list.
 
         :raises UpstreamFault: it gives none.
         """
         names: list[str] = []
+        families: list[Family] = []
         after = ""
         for _ in range(MAX_PAGES):
             call = asked.provider.models_call(after)
@@ -267,10 +284,11 @@ class Discovery:
                     "unavailable", f"What {_place(call)} answered is no list of models."
                 ) from None
             names += page.names
+            families += page.families
             if page.after in ("", after) or len(names) > MAX_MODELS:
                 break
             after = page.after
-        return cleaned(names)
+        return cleaned(names), tuple(families)
 
     async def _get(self, call: Call, asked: _Asked) -> bytes:
         headers = Headers()

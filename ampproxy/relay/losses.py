@@ -15,6 +15,7 @@ from ampproxy.wire.redact import printable
 
 #: A client that sends it with the value 1 gets it back with the request's losses.
 LOSSES_HEADER = b"X-Ampproxy-Losses"
+_LOSSES, _LENGTH = LOSSES_HEADER.lower(), len(LOSSES_HEADER)
 #: The longest value of that header, in bytes.
 MAX_HEADER = 4096
 _MORE = b"..."
@@ -83,9 +84,10 @@ def answer_header(asked: Iterable[tuple[bytes, bytes]], response: Headers, losse
 
     :param asked: the request's headers.
     """
-    name = LOSSES_HEADER.lower()
-    if any(key.lower() == name and value.strip().lower() in _WANTED for key, value in asked):
-        response.setRawHeaders(LOSSES_HEADER, [header_value(losses)])
+    for key, value in asked:
+        if len(key) == _LENGTH and key.lower() == _LOSSES and value.strip().lower() in _WANTED:
+            response.setRawHeaders(LOSSES_HEADER, [header_value(losses)])
+            return
 
 
 def of_answer(response: ChatResponse, client: Dialect, context: AnswerContext) -> tuple[Loss, ...]:

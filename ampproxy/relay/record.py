@@ -46,15 +46,16 @@ class ExchangeRecord:
     :param thread: the Amp thread that it belongs to; empty where the client names none.
     :param role: what Amp uses the model for: ``smart``, ``oracle``, ``title``; empty where nothing tells.
     :param account: the label of the account that was asked last, which tells its place in the configuration.
-    :param account_name: what the ledger keeps it by, which does not depend on that place.
+    :param account_name: what the ledger and the metrics keep it by, which does not depend on that place.
     :param stream: whether the answer is a stream.
     :param sent: when the first request to an account or to Amp was on its way; ``None``: none was.
     :param busy: seconds that the answer's pieces spent in the gateway, on their way to the client.
     :param gaps: the pauses of an answer's stream.
     :param ended: when it ended; ``None`` as long as it is under way.
     :param code: of an exchange that failed, the error's code, or its kind.
+    :param failed: the names of the accounts that failed, one for each attempt.
     :param bytes_in: what a client sent through a tunnel; of other exchanges only the answer is counted.
-    :param failed: the error that ended the answer's stream, which the client got as its vendor wrote it.
+    :param stream_error: the error that ended the answer's stream, which the client got as it was.
     :param losses: what a translation could not say of the question and of the answer.
     :param show_losses: tell of them in the text of the log too, not in its fields alone.
     """
@@ -84,8 +85,9 @@ class ExchangeRecord:
     why: str = ""
     code: str = ""
     usage: Usage | None = None
-    failed: WireError | None = None
+    stream_error: WireError | None = None
     attempts: list[str] = field(default_factory=list)
+    failed: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()
     show_losses: bool = False
 

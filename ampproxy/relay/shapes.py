@@ -177,6 +177,8 @@ class Opened:
         elif self._is_stream(start):
             self._decided = True
             self._held = []
+            # From now on nothing stands between.
+            self.feed = self._inner.feed  # type: ignore[method-assign]
             return self._inner.feed(held)
         elif start and not any(field.startswith(start) for field in _FIELDS):
             raise UnreadableAnswer("The vendor sent no stream of events where one was expected.")

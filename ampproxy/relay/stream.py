@@ -200,12 +200,18 @@ class StreamRelay:
         except ExchangeError as error:
             self._fail(error)
             return
-        if out:
-            self._unsaid = 0
-            self._write(out)
-            self.busy += self._written_at - came
-        else:
+        if not out:
             self._unsaid += size
+            return
+        self._unsaid = 0
+        if self.began:
+            # As :meth:`_write`, without a call for each event.
+            self._written_at = self._clock.seconds()
+            self.bytes_out += len(out)
+            self._downstream.write(out)
+        else:
+            self._write(out)
+        self.busy += self._written_at - came
 
     def _takes_long(self, data: bytes) -> bool:
         """Whether a huge event may end here, or very many do."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import msgspec
 
 from ampproxy.catalog.families import Families
-from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer
+from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer, Target
 from ampproxy.dialects.freeform import FreeformCalls
-from ampproxy.dialects.targets import target_at, target_for
+from ampproxy.dialects.targets import target_at
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter
@@ -186,6 +186,7 @@ class TranslateBridge:
             question.route.suffix,
             families,
             base_url=offer.account.base_url,
+            profile=offer.account.profile,
         )
         if strict and (lost := refusing(rendered.losses)):
             raise strict_refusal(lost, spoken.name)
@@ -293,6 +294,7 @@ def said_to(
     families: Families | None = None,
     *,
     base_url: str = "",
+    profile: str = "",
 ) -> Rendered:
     """A request as it goes to one account.
 
@@ -300,13 +302,26 @@ def said_to(
     :param suffix: the thinking suffix in force, if any.
     :param families: what is known of models; ``None``: the shipped table.
     :param base_url: of the account; empty: any.
+    :param profile: the host profile that the account names; empty: the address's.
     :raises ampproxy.errors.ClientFault: it is nested too deeply.
     """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
+    target = target_at(spoken.name, model, base_url, profile, families)
+    if suffix:
+        # The model's name asks for it, so whoever chose the name knows that the model thinks.
+        host = msgspec.structs.replace(target.host, asks_unknown=True)
+        target = msgspec.structs.replace(target, host=host)
+    return rendered_for(directed, spoken, target)
+
+
+def rendered_for(asked: ChatRequest, spoken: Dialect, target: Target) -> Rendered:
+    """A request as a target takes it.
+
+    :raises ampproxy.errors.ClientFault: it is nested too deeply.
+    """
     try:
-        target = target_at(base_url, target_for(spoken.name, model, families))
-        return spoken.render_request(directed, target)
+        return spoken.render_request(asked, target)
     except RecursionError:
         raise _too_deep() from None
 

@@ -18,7 +18,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ampproxy.upstream.transports import release_buffers
+from ampproxy.http.transports import release_buffers
 
 #: Seconds that a closing side has to take what is still on its way to it.
 FLUSH = 10.0

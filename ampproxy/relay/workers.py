@@ -32,6 +32,8 @@ HUGE: Final = 4 * 1024 * 1024
 LARGE: Final = 512 * 1024
 #: No body of that size takes long, whatever is in it. Bytes.
 SMALL: Final = 16 * 1024
+#: From this size on even one look at a body takes more than some 10 ms. Bytes.
+LONG_LOOK: Final = 16 * 1024 * 1024
 #: Objects in a request, and in an answer, that take some 40 ms to be read and said in another dialect: an
 #: object of a request takes about 13 us, one of an answer up to 60 us.
 REQUEST_OBJECTS: Final = 3000

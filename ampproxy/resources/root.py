@@ -12,7 +12,7 @@ from typing import Any
 from twisted.web.resource import Resource
 
 from ampproxy.generation import Generation
-from ampproxy.resources.accounts import AccountsResource
+from ampproxy.resources.accounts import AccountsResource, ForgetResource
 from ampproxy.resources.admin import ReloadResource, UnknownRoutesResource
 from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
@@ -55,6 +55,11 @@ MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"v1alpha", b"backend-api")
 BARE_ROUTES = frozenset((b"chat", b"completions", b"embeddings", b"messages", b"responses", b"models"))
 
 
+#: So many paths of model routes are remembered with their resources, each up to so many bytes.
+_REMEMBERED = 512
+_LONGEST = 256
+
+
 class Branch(Resource):
     """A path that leads to others.
 
@@ -78,22 +83,28 @@ class ModelRoutes(Branch):
     def __init__(self, generation: Generation, otherwise: GatewayResource) -> None:
         super().__init__(otherwise)
         self._generation = generation
+        self._found: dict[tuple[bytes, bytes, bool, bool], GatewayResource] = {}
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
-        """The resource of the whole path."""
+        """The resource of the whole path, which is remembered: it knows nothing of a single request."""
         has = request.requestHeaders.hasHeader
+        asked = request.method, request.path, has(b"anthropic-version"), has(b"x-goog-api-key")
+        return self._found.get(asked) or self._find(*asked)
+
+    def _find(self, method: bytes, path: bytes, anthropic: bool, google: bool) -> GatewayResource:
         try:
-            endpoint = parse_endpoint(
-                request.method,
-                request.path,
-                anthropic=has(b"anthropic-version"),
-                google=has(b"x-goog-api-key"),
-            )
+            endpoint = parse_endpoint(method, path, anthropic=anthropic, google=google)
         except WrongMethod as wrong:
             return resource_for(self._generation, wrong)
         if endpoint is None:
             return self.itself
-        return resource_for(self._generation, endpoint)
+        resource = resource_for(self._generation, endpoint)
+        if len(path) <= _LONGEST:
+            if len(self._found) >= _REMEMBERED:
+                # Clients can make paths up; the usual ones are soon back.
+                self._found.clear()
+            self._found[method, path, anthropic, google] = resource
+        return resource
 
 
 class Root(Branch):
@@ -116,6 +127,7 @@ class Root(Branch):
         own.putChild(b"accounts", AccountsResource(generation))
         own.putChild(b"unknown", UnknownRoutesResource(generation))
         own.putChild(b"reload", ReloadResource(generation))
+        own.putChild(b"forget", ForgetResource(generation))
         self.putChild(b"ampproxy", own)
         self.putChild(b"healthz", HealthResource(generation))
         self.putChild(b"readyz", ReadyResource(generation))

@@ -19,6 +19,9 @@ from ampproxy.model.events import WireError
 class Operation(enum.Enum):
     """What is to be done. ``OTHER``: a Gemini ``:method`` that is none of ours."""
 
+    # Each is there once; the enum's own hash is a call in Python, for every look into a table.
+    __hash__ = object.__hash__
+
     GENERATE = "generate"
     COUNT_TOKENS = "count_tokens"
     EMBED = "embed"

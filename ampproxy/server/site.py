@@ -1,8 +1,8 @@
-"""The HTTP server: twisted.web's, with limits that answer, bodies that stream, and early refusals.
+"""The service's side of HTTP: requests that find their resource by their headers, and what makes connections.
 
 Three things are decided as soon as a request's headers are there, before its body has come: which
-resource serves it, whether it is let in at all, and whether its body is gathered or handed on while
-it arrives. twisted.web itself decides the first after the body, and spools every large body to disk.
+resource serves it, whether it is let in at all, and whether its body is gathered or passed on while
+it arrives.
 """
 
 from __future__ import annotations
@@ -16,20 +16,24 @@ from urllib.parse import unquote_to_bytes
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.protocols.haproxy._wrapper import HAProxyProtocolWrapper
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.web.http import SWITCHING, datetimeToString
 from twisted.web.http_headers import Headers
 from twisted.web.resource import IResource, getChildForRequest
-from twisted.web.server import Request, Site
 
 from ampproxy.config.schema import Limits
 from ampproxy.errors import ExchangeError
+from ampproxy.http.deadlines import Deadlines
+from ampproxy.http.server_channel import HttpChannel
+from ampproxy.http.server_heads import Head
+from ampproxy.http.server_request import HttpRequest, answer_head
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.routing.paths import PathRefused, canonical_path
 from ampproxy.server.bodies import GatheredBody, body_too_large
-from ampproxy.server.channel import GENERATION_HEADER, GatewayChannel
 from ampproxy.server.deferred_auth import AwaitingAuth
 from ampproxy.server.descriptors import Descriptors, Refusal
 from ampproxy.server.guard import forwarded_from_elsewhere
@@ -41,6 +45,9 @@ from ampproxy.wire.framing import MAX_LENGTH
 #: closed. Seconds.
 IDLE_AT_THE_END = 5.0
 
+#: Under which configuration an answer was made.
+GENERATION_HEADER = b"X-Ampproxy-Generation"
+
 #: Tells the client which id the log's lines about its request have.
 REQUEST_ID_HEADER = b"X-Ampproxy-Request-Id"
 
@@ -49,6 +56,14 @@ _GOOD_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}\Z")
 
 #: So long is an id of our own: that two of a million are the same has a probability of one in 37 million.
 _ID_LENGTH = 16
+
+_REASONS = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    413: b"Content Too Large",
+    431: b"Request Header Fields Too Large",
+    505: b"HTTP Version Not Supported",
+}
 
 _INTERNAL_ERROR = "An internal error; the log of the gateway has more."
 
@@ -63,13 +78,14 @@ def is_introduced_from_elsewhere(transport: Any) -> bool:
     """Whether a PROXY line (``--listen haproxy:...``) came from another machine, or names nobody: anybody can
     write one, so that only a proxy on this machine is believed that its client is here.
     """
-    if not isinstance(transport, HAProxyProtocolWrapper):
+    # What lies between, and is not TLS, has read such a line.
+    if not isinstance(transport, ProtocolWrapper) or isinstance(transport, TLSMemoryBIOProtocol):
         return False
     proxy = transport.transport.getPeer()  # type: ignore[union-attr]
     return not is_here(proxy) or transport.getPeer() == proxy
 
 
-class GatewayRequest(Request):
+class GatewayRequest(HttpRequest):
     """One request, served as soon as its headers are there.
 
     :ivar body: a :class:`GatheredBody`, or a :class:`PipeProducer` for a resource that streams it;
@@ -84,11 +100,9 @@ class GatewayRequest(Request):
     :ivar on_abort: ends what serves the request; whoever serves it sets it.
     """
 
-    channel: GatewayChannel
-    site: GatewaySite
+    site: GatewaySite  # type: ignore[assignment]  # in place of twisted.web's
     query: bytes = b""
     length: int | None = 0
-    received = False
     pending: AwaitingAuth | None = None
     body: GatheredBody | PipeProducer | None = None
     share: Share | None = None
@@ -100,19 +114,10 @@ class GatewayRequest(Request):
     _resource: Any = None
     _broken_off = False
     _local_line = True
-    defaultContentType = None
-
-    def parseCookies(self) -> None:
-        """Cookies are none of our business: they are passed on as they are."""
 
     def gotLength(self, length: int | None) -> None:
         """The headers are there: find the resource, and let the request in or refuse it."""
         channel = self.channel
-        self.content = _NoContent
-        self.args = {}
-        self.site = channel.site  # type: ignore[assignment]  # a channel asks less of it
-        # The base class tells these only after the body.
-        self.method, self.uri, self.clientproto = channel._command, channel._path, channel._version
         path, _, self.query = self.uri.partition(b"?")
         try:
             self.path = canonical_path(path)
@@ -169,6 +174,8 @@ class GatewayRequest(Request):
                 raise body_too_large(MAX_LENGTH, "")
             self.body = PipeProducer(length, pause=channel.hold_body, resume=channel.go_on_with_body)
             self.render(self._resource)
+            if length != 0 and self.channel is not None:
+                channel.invite(self)
             return
         limit = self.site.limits.max_body
         if length is not None and length > limit:
@@ -176,6 +183,8 @@ class GatewayRequest(Request):
         self.share = Share(self.site.held, self.site.limits.max_held)
         self.share.check(length or 0)
         self.body = GatheredBody(limit, self.share)
+        if length != 0:
+            channel.invite(self)
 
     def handleContentChunk(self, data: bytes) -> None:
         """More of the body."""
@@ -198,9 +207,8 @@ class GatewayRequest(Request):
     def body_is_whole(self) -> None:
         """All of it has come: a resource that gathers it can answer."""
         if self.finished:
-            self.queued = False
-            self._cleanup()
-        elif isinstance(self.body, PipeProducer):
+            return
+        if isinstance(self.body, PipeProducer):
             self.body.end()
         elif self.body is not None:
             self._begin()
@@ -246,15 +254,12 @@ class GatewayRequest(Request):
     def finish(self) -> None:
         """The answer is complete. If the body is not, what still comes of it is dropped."""
         self.release()
-        if self.received:
-            super().finish()
-            return
-        # ``queued`` keeps the base class from freeing the connection for the next request.
-        self.queued = True
         super().finish()
+
+    def abandoned(self) -> None:
+        """What still comes of the body is not read."""
         if isinstance(self.body, PipeProducer):
             self.body.abandon()
-        self.channel.linger()
 
     def break_off(self) -> None:
         """Close the connection in mid-answer, so that the client sees that it is not whole."""
@@ -264,11 +269,13 @@ class GatewayRequest(Request):
             self.channel.loseConnection()
 
     def switch_protocols(self, headers: Headers, protocol: Any) -> bytes:
-        """Answer with status 101 and give the connection away (see :meth:`GatewayChannel.hand_over`)."""
+        """Answer with status 101 and give the connection away (see
+        :meth:`~ampproxy.http.server_channel.HttpChannel.hand_over`).
+        """
         self.setResponseCode(SWITCHING)
         self.startedWriting = 1
         headers.setRawHeaders(GENERATION_HEADER, [b"%d" % self.site.generation])
-        self.channel.writeHeaders(self.clientproto, b"%d" % self.code, self.code_message, headers)
+        self.channel.send(answer_head(self.clientproto, self.code, self.code_message, headers))
         return self.channel.hand_over(protocol)
 
     def answer(self, status: int, body: bytes, content_type: bytes = b"application/json") -> None:
@@ -291,7 +298,7 @@ class GatewayRequest(Request):
         )
         if self.startedWriting:
             self.break_off()
-        elif not self._disconnected:
+        elif not self.gone:
             self.drop_body()
             error = {
                 "type": "server_error",
@@ -310,11 +317,6 @@ class GatewayRequest(Request):
     def has_local_peer(self) -> bool:
         """Whether the peer of the socket is this machine: the client, or a proxy in front of us."""
         return self._local_line and is_here(self.client)
-
-    @property
-    def gone(self) -> bool:
-        """Whether the client has left."""
-        return bool(self._disconnected)
 
     def connectionLost(self, reason: Failure) -> None:
         """The client is gone: whoever serves it hears of that, and its body is dropped."""
@@ -344,8 +346,6 @@ class GatewayRequest(Request):
     def reject_early(self, refusal: ExchangeError) -> None:
         """Answer with an error though the body may not be in."""
         self.drop_body()
-        # No "100 Continue" after a final answer (RFC 9110, section 10.1.1).
-        self.requestHeaders.removeHeader(b"Expect")
         if self.startedWriting:
             self.break_off()
             return
@@ -364,15 +364,7 @@ def taken_id(values: Sequence[bytes] | None) -> str:
     return values[0].decode("ascii")
 
 
-class _NoContent:
-    """Stands where the base class would keep the body in a file, and closes it."""
-
-    @staticmethod
-    def close() -> None:
-        pass
-
-
-class GatewaySite(Site):
+class GatewaySite(Factory):
     """The factory of client connections.
 
     :param limits: what a client may send, and how long it may take.
@@ -383,10 +375,10 @@ class GatewaySite(Site):
     :ivar resource: the tree of the configuration that is in force; a request keeps the one that let it in.
     :ivar generation: the number of that configuration.
     :ivar channels: the connections that are open.
+    :ivar deadlines: of all of them.
     :ivar lifecycle: says whether connections are closed after the answer that they wait for.
     """
 
-    requestFactory = GatewayRequest
     noisy = False
 
     def __init__(
@@ -400,16 +392,17 @@ class GatewaySite(Site):
         held: Held | None = None,
         lifecycle: Lifecycle | None = None,
     ) -> None:
-        super().__init__(resource, parsePOSTFormSubmission=False, reactor=reactor)
+        self.resource = resource
+        self.reactor = reactor
+        self.deadlines = Deadlines(reactor)
         self.limits = limits
         self.logger = logger
         self._new_id = new_id
         self._descriptors = descriptors
         self.held = held or Held()
         self.generation = 1
-        self.channels: set[GatewayChannel] = set()
+        self.channels: set[HttpChannel] = set()
         self.lifecycle = lifecycle or Lifecycle()
-        self.protocol = GatewayChannel  # type: ignore[assignment]  # without the detour for HTTP/2
         self._date = b""
         self._date_at = -1.0
 
@@ -417,7 +410,25 @@ class GatewaySite(Site):
         """One more client, or one too many."""
         if self._descriptors is not None and not self._descriptors.suffice():
             return Refusal(self.generation)
-        return super().buildProtocol(addr)
+        channel = HttpChannel(self)
+        channel.factory = self
+        return channel
+
+    def make_request(self, channel: HttpChannel, head: Head) -> GatewayRequest:
+        """A request whose head has come."""
+        request = GatewayRequest(channel, head)
+        request.site = self
+        return request
+
+    def refusal(self, status: int, message: str) -> bytes:
+        """The whole answer to what is no request."""
+        body = json.dumps({"error": {"type": "invalid_request_error", "message": message}}).encode()
+        headers = Headers()
+        headers.setRawHeaders(b"Content-Type", [b"application/json"])
+        headers.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
+        headers.setRawHeaders(GENERATION_HEADER, [b"%d" % self.generation])
+        headers.setRawHeaders(b"Connection", [b"close"])
+        return answer_head(b"HTTP/1.1", status, _REASONS.get(status, b""), headers) + body
 
     @property
     def idle_timeout(self) -> float:
@@ -441,12 +452,3 @@ class GatewaySite(Site):
     def new_id(self) -> str:
         """An id for a request whose client gave it none."""
         return self._new_id("")[:_ID_LENGTH]
-
-    def startFactory(self) -> None:
-        """No access log: every exchange is told once, by its own line."""
-
-    def stopFactory(self) -> None:
-        """No access log."""
-
-    def log(self, request: Any) -> None:
-        """No access log."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Protocol as TypingProtocol
 from typing import cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.interfaces import IConsumer, IDelayedCall, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
@@ -16,65 +16,12 @@ from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 from zope.interface import implementer
 
 from ampproxy.errors import ExchangeError, UnreadableAnswer, UpstreamFault, UpstreamTimeout
+from ampproxy.http.bodies import SLICE, BytesProducer
 from ampproxy.upstream.held import Share
-from ampproxy.upstream.inflate import Sniff
+from ampproxy.upstream.inflate import GZIP, Sniff
 from ampproxy.wire.pieces import add
 
-#: Written to a socket at a time: what Twisted's transport hands to the kernel in one call. Of larger
-#: pieces it copies what is left after every call.
-SLICE = 128 * 1024
-
-
-@implementer(IBodyProducer)
-class BytesProducer:
-    """A request body that is in memory, written in slices as fast as the connection takes it."""
-
-    def __init__(self, body: bytes) -> None:
-        self.length = len(body)
-        self._body = body
-        self._at = 0
-        self._paused = False
-        self._writing = False
-        self._consumer: IConsumer | None = None
-        self._done: Deferred[None] | None = None
-
-    def startProducing(self, consumer: IConsumer) -> Deferred[None]:
-        """Write until told to pause; the result fires when all is written."""
-        self._consumer = consumer
-        done = self._done = Deferred(lambda _: self.stopProducing())
-        self._write()
-        return done
-
-    def pauseProducing(self) -> None:
-        """The connection's buffer is full."""
-        self._paused = True
-
-    def resumeProducing(self) -> None:
-        """The connection takes more."""
-        self._paused = False
-        self._write()
-
-    def stopProducing(self) -> None:
-        """The connection is gone; its own failure tells everybody."""
-        self._consumer = None
-        self._body = b""
-
-    def _write(self) -> None:
-        # The consumer may pause and resume us from inside write().
-        if self._writing:
-            return
-        self._writing = True
-        try:
-            while self._consumer is not None and not self._paused and self._at < self.length:
-                piece = self._body[self._at : self._at + SLICE]
-                self._at += len(piece)
-                self._consumer.write(piece)
-        finally:
-            self._writing = False
-        if self._consumer is not None and self._at >= self.length and self._done is not None:
-            done, self._done, self._consumer = self._done, None, None
-            self._body = b""
-            done.callback(None)
+__all__ = ["IDLE_HINT", "SLICE", "BodyReader", "BytesProducer", "PipeProducer", "Sink", "collect"]
 
 
 @implementer(IBodyProducer)
@@ -361,7 +308,20 @@ def collect(
     :raises UpstreamFault: it is larger than ``limit`` bytes.
     :raises UpstreamTimeout: nothing came for ``idle`` seconds.
     """
+    whole: bytes | None = getattr(response, "whole", None)
+    if whole is not None and len(whole) <= limit and not (inflate and whole.startswith(GZIP)):
+        return _at_once(whole, share)
     collector = _Collector(limit, limit_hint, share)
     collector.reader = BodyReader(collector, clock, idle, idle_hint, inflate=inflate)
     response.deliverBody(collector.reader)
     return collector.done
+
+
+def _at_once(whole: bytes, share: Share | None) -> Deferred[bytes]:
+    """A body that was all there with the answer's head."""
+    try:
+        if share is not None:
+            share.grow(len(whole))
+    except ExchangeError:
+        return fail()
+    return succeed(whole)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
-from http.cookiejar import CookieJar
 from typing import Any, NamedTuple
 
 from hyperlink import EncodedURL
@@ -13,20 +11,19 @@ from treq.cookies import IndexableCookieJar
 from twisted.internet.defer import Deferred, fail, gatherResults
 from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.logger import Logger
-from twisted.web.client import URI, Agent, HTTPConnectionPool
+from twisted.web.client import URI
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IBodyProducer, IPolicyForHTTPS
+from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS
 
 from ampproxy.errors import GatewayFault
-from ampproxy.upstream.chunks import ConnectionFactory
-from ampproxy.upstream.codings import OneCoding
+from ampproxy.http.client import PoolAgent
+from ampproxy.http.client_pool import Pool
+from ampproxy.upstream.codings import decoded
 from ampproxy.upstream.endpoints import OriginEndpoints
-from ampproxy.upstream.inflate import InflatingAgent
 from ampproxy.upstream.names import Names
 from ampproxy.upstream.proxy import Proxy
 
-#: Idle connections kept to each origin. Twisted's two cost a new connection for nearly every request
-#: of a busy client.
+#: Idle connections kept to each origin: as many as a busy client may have requests at once.
 POOL_SIZE = 128
 
 #: Seconds until an idle connection is closed: below what vendors' front ends allow, so that a request
@@ -62,12 +59,40 @@ class NoCookies(IndexableCookieJar):
         """Keep none."""
 
 
+class StraightClient(HTTPClient):
+    """treq's client, which sends what is plain straight to the agent: no redirect, no parameter, no cookie.
+
+    treq would build a request for its cookie jar, take the URL apart twice, and put three objects around the
+    answer, for nothing.
+    """
+
+    def __init__(self, agent: IAgent) -> None:
+        super().__init__(agent, NoCookies())
+        self._straight = agent
+
+    def request(
+        self, method: str, url: Any, *, headers: Any = None, data: Any = None, **more: Any
+    ) -> Deferred[Any]:
+        """See :func:`treq.request`. What is plain gives an ``IResponse``, without what treq adds to it.
+
+        :param url: a :class:`PreparedURL`, of what is plain.
+        """
+        if more != _PLAIN or type(url) is not PreparedURL:
+            return super().request(method, url, headers=headers, data=data, **more)
+        headers.setRawHeaders(b"accept-encoding", [b"gzip"])
+        return self._straight.request(method.encode("ascii"), url.to_text().encode("ascii"), headers, data)
+
+
+#: What else a plain request has: whatever is not here is left to treq.
+_PLAIN = {"unbuffered": True, "allow_redirects": False}
+
+
 class _Way(NamedTuple):
     """A way out: straight, or through one proxy."""
 
     client: HTTPClient
     endpoints: OriginEndpoints
-    pool: HTTPConnectionPool
+    pool: Pool
 
 
 class UpstreamClient:
@@ -91,8 +116,7 @@ class UpstreamClient:
         self._reactor = reactor
         self._timeout = connect_timeout
         self._policy = policy
-        self._cookies: CookieJar = NoCookies()
-        # Twisted's pool knows connections by their origin alone: each proxy gets a pool of its own.
+        # A pool knows connections by their origin alone: each proxy gets one of its own.
         self._proxied: dict[str, _Way] = {}
         self._direct = self._make(None)
 
@@ -122,10 +146,8 @@ class UpstreamClient:
             PreparedURL(url),
             headers=headers,
             data=body,
-            cookies=self._cookies,
             allow_redirects=False,
             unbuffered=True,
-            reactor=self._reactor,
         )
 
     def endpoint(self, url: str, proxy: str | None = None) -> IStreamClientEndpoint:
@@ -150,13 +172,13 @@ class UpstreamClient:
             way = self._proxied.pop(proxy)
             if way is not self._direct:
                 # What is in use comes back to this pool, and is closed when it has been idle for long.
-                way.pool.closeCachedConnections()
+                way.pool.close()
         for way in self._ways():
             way.endpoints.use(connect_timeout)
 
     def close(self) -> Deferred[None]:
         """Close the idle connections; those in use are closed when their exchange ends."""
-        closing = gatherResults([way.pool.closeCachedConnections() for way in self._ways()])
+        closing = gatherResults([way.pool.close() for way in self._ways()])
         return closing.addCallback(lambda _: None)
 
     def _ways(self) -> list[_Way]:
@@ -170,12 +192,7 @@ class UpstreamClient:
         return way
 
     def _make(self, proxy: Proxy | None) -> _Way:
-        pool = HTTPConnectionPool(self._reactor)
-        pool.maxPersistentPerHost = POOL_SIZE
-        pool.cachedConnectionTimeout = POOL_IDLE
-        pool._factory = partial(ConnectionFactory, clock=self._reactor)  # type: ignore[assignment]
-        # A retry of Twisted's own would not be counted or logged; ours is (see relay.failover).
-        pool.retryAutomatically = False
+        pool = Pool(self._reactor, most=POOL_SIZE, idle=POOL_IDLE)
         endpoints = OriginEndpoints(
             self._reactor,
             connect_timeout=self._timeout,
@@ -183,5 +200,5 @@ class UpstreamClient:
             proxy=proxy,
             names=self._names,
         )
-        agent = Agent.usingEndpointFactory(self._reactor, endpoints, pool)
-        return _Way(HTTPClient(InflatingAgent(OneCoding(agent)), NoCookies()), endpoints, pool)
+        # Nothing is sent twice here: a retry would not be counted or logged; ours is (see relay.exchange).
+        return _Way(StraightClient(PoolAgent(pool, endpoints, decoded)), endpoints, pool)

@@ -12,7 +12,7 @@ from twisted.web.error import SchemeNotSupported
 from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
-from ampproxy.upstream.closing import TLSEndpoint
+from ampproxy.http.closing import TLSEndpoint
 from ampproxy.upstream.names import NamedEndpoint, Names
 from ampproxy.upstream.proxy import Proxy, TunnelEndpoint
 

@@ -20,20 +20,27 @@ from twisted.internet.error import (
     TimeoutError,
 )
 from twisted.python.failure import Failure
-from twisted.web._newclient import RequestGenerationFailed, _WrapperException
-from twisted.web.client import ResponseNeverReceived
+from twisted.web.client import (
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
 from twisted.web.error import SchemeNotSupported
-from twisted.web.http import _DataLoss, _MalformedChunkedDataError
 
 from ampproxy.errors import ExchangeError, GatewayFault, Unreachable, UpstreamFault, UpstreamTimeout
+from ampproxy.http.answers import BrokenOff
+from ampproxy.http.chunks import BrokenChunks
 from ampproxy.model.events import ErrorKind
 from ampproxy.upstream.handshake import HandshakeRefused
 from ampproxy.upstream.proxy import ProxyFailed
 
+_WRAPPERS = (RequestGenerationFailed, RequestTransmissionFailed, ResponseFailed)
+
 
 def root_cause(error: BaseException) -> BaseException:
-    """The innermost reason of an error of Twisted's HTTP client, which wraps failures in failures."""
-    while isinstance(error, _WrapperException) and error.reasons:
+    """The innermost reason of an error of an HTTP client, which wraps failures in failures."""
+    while isinstance(error, _WRAPPERS) and error.reasons:
         reasons = [reason.value for reason in error.reasons if isinstance(reason, Failure) and reason.value]
         if not reasons:
             break
@@ -127,10 +134,10 @@ _SENTENCES: tuple[tuple[tuple[type[BaseException], ...], _Told], ...] = (
     ((TLSError,), (Unreachable, "unavailable", "No trusted TLS connection to {origin}: {words}.")),
     ((HandshakeRefused,), (Unreachable, "unavailable", "{origin} {words}.")),
     (
-        (_MalformedChunkedDataError,),
+        (BrokenChunks,),
         (UpstreamFault, "unavailable", "{origin} broke the chunked coding of its answer."),
     ),
-    ((_DataLoss,), (UpstreamFault, "unavailable", "{origin} broke off its answer.")),
+    ((BrokenOff,), (UpstreamFault, "unavailable", "{origin} broke off its answer.")),
     (
         (ConnectionDone, ConnectionLost),
         (Unreachable, "unavailable", "{origin} closed the connection unanswered."),

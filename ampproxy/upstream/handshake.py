@@ -7,54 +7,21 @@ from base64 import b64encode
 from http import HTTPStatus
 from typing import Protocol
 
-#: Bytes that the head of an answer may have, those of interim answers before it included.
-MAX_HEAD = 64 * 1024
-#: Lines that one head may have.
-MAX_LINES = 500
+from ampproxy.http.heads import MAX_HEAD, MAX_LINES, AnswerRefused, HeadLimit
 
+#: The other side refuses a handshake, or any other request.
+HandshakeRefused = AnswerRefused
 
-class HandshakeRefused(Exception):
-    """The other side answers with what is no answer, or refuses.
-
-    :param words: why, as the rest of a sentence that begins with its name; public.
-    """
-
-
-class HeadLimit:
-    """Counts the head of one answer, with those of the interim ones before it.
-
-    :param what: what was asked, as the end of ``answered ...``.
-    """
-
-    __slots__ = ("_bytes", "_lines", "_what")
-
-    def __init__(self, what: str = "") -> None:
-        self._what = f"answered {what} with" if what else "answered with"
-        self._bytes = self._lines = 0
-
-    def begin(self) -> None:
-        """A head begins. Interim ones may be signs of life, of which there are many."""
-        self._lines = 0
-
-    def take(self, size: int, lines: int = 1) -> None:
-        """More of it.
-
-        :param size: bytes.
-        :raises HandshakeRefused: it is too much.
-        """
-        self._bytes += size
-        self._lines += lines
-        self.check()
-
-    def check(self, more: int = 0, lines: int = 0) -> None:
-        """See whether it is too much, together with ``more`` bytes in so many lines that are not complete.
-
-        :raises HandshakeRefused: it is.
-        """
-        if self._bytes + more > MAX_HEAD:
-            raise HandshakeRefused(f"{self._what} more than {MAX_HEAD} bytes of headers")
-        if self._lines + lines > MAX_LINES:
-            raise HandshakeRefused(f"{self._what} more than {MAX_LINES} lines of headers")
+__all__ = [
+    "MAX_HEAD",
+    "MAX_LINES",
+    "ConnectHandshake",
+    "Handshake",
+    "HandshakeRefused",
+    "HeadLimit",
+    "Heads",
+    "join",
+]
 
 
 class Heads:

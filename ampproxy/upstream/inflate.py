@@ -10,16 +10,13 @@ import zlib
 from collections.abc import Callable
 from typing import Any, Protocol, cast
 
-from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Protocol as TwistedProtocol
 from twisted.internet.protocol import connectionDone
 from twisted.python.components import proxyForInterface
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IBodyProducer, IResponse
-from zope.interface import implementer
+from twisted.web.iweb import UNKNOWN_LENGTH, IResponse
 
 from ampproxy.errors import UnreadableAnswer
 
@@ -27,7 +24,8 @@ from ampproxy.errors import UnreadableAnswer
 #: fill the memory.
 INFLATED_AT_ONCE = 16 * 1024 * 1024
 
-_MAGIC = b"\x1f\x8b"
+#: How a gzip body begins.
+GZIP = b"\x1f\x8b"
 _PLAIN = (b"", b"identity")
 _GZIP = ([b"gzip"], [b"x-gzip"])
 
@@ -100,10 +98,10 @@ class Sniff:
         """See :class:`Decoder`."""
         if self.found is None:
             self._held += data
-            if len(self._held) < len(_MAGIC) and _MAGIC.startswith(self._held):
+            if len(self._held) < len(GZIP) and GZIP.startswith(self._held):
                 return b""
             data, self._held = self._held, b""
-            self.found = data.startswith(_MAGIC)
+            self.found = data.startswith(GZIP)
         return self._inflate.feed(data) if self.found else data
 
     def end(self) -> bytes:
@@ -154,26 +152,6 @@ class _Decoded(proxyForInterface(IResponse)):  # type: ignore[misc]
 
     def deliverBody(self, protocol: Any) -> None:
         self.original.deliverBody(_Decoding(protocol, Inflate()))
-
-
-@implementer(IAgent)
-class InflatingAgent:
-    """An agent that decodes what says that it is gzip, as strictly as :class:`Inflate`. What comes of it says
-    so no more, so that nobody decodes it again.
-    """
-
-    def __init__(self, agent: IAgent) -> None:
-        self._agent = agent
-
-    def request(
-        self,
-        method: bytes,
-        uri: bytes,
-        headers: Headers | None = None,
-        bodyProducer: IBodyProducer | None = None,
-    ) -> Deferred[IResponse]:
-        """See :class:`~twisted.web.iweb.IAgent`."""
-        return self._agent.request(method, uri, headers, bodyProducer).addCallback(inflated)
 
 
 def inflated(response: IResponse) -> IResponse:

@@ -1,7 +1,7 @@
 """Asking an origin to change the protocol of a connection (RFC 9110, section 7.8), WebSocket's beginning.
 
 The request goes over a connection of its own. An answer with status 101 gives that connection away; any
-other is an ordinary answer, read by Twisted's HTTP client.
+other is an ordinary answer, read as such.
 """
 
 from __future__ import annotations
@@ -11,24 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IProtocol, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web._newclient import (
-    Request,
-    TransportProxyProducer,
-    _ensureValidMethod,
-    _ensureValidURI,
-)
 from twisted.web.client import URI
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
-from ampproxy.upstream.chunks import AnswerParser
-from ampproxy.upstream.handshake import HandshakeRefused, HeadLimit, Heads, join
-from ampproxy.upstream.transports import give_to
+from ampproxy.http.client_connection import ClientConnection
+from ampproxy.http.client_request import Request
+from ampproxy.http.transports import give_to
+from ampproxy.upstream.handshake import HandshakeRefused, Heads, join
 from ampproxy.wire.framing import BadMessage, check_status_line
 from ampproxy.wire.headers import Header
 
@@ -121,13 +115,11 @@ class UpgradeConnection(Protocol):
     def connectionMade(self) -> None:
         """Ask."""
         assert self._request is not None
-        self._request.writeTo(self.transport)
+        self.transport.write(self._request.head)
 
     def dataReceived(self, data: bytes) -> None:
         """The answer, or what is said in the new protocol."""
-        if isinstance(self._inner, AnswerParser):
-            self._parse(data)
-        elif self._inner is not None:
+        if self._inner is not None:
             self._inner.dataReceived(data)
         elif self._parser is None:
             self._rest.append(data)
@@ -150,30 +142,12 @@ class UpgradeConnection(Protocol):
             self._request = None
             self.answered.callback(self)
             return
-        proxy = TransportProxyProducer(self.transport)
-
-        def whole(_: bytes) -> None:
-            proxy.stopProxying()
-            self._inner = Protocol()
-            parser.connectionLost(Failure(ConnectionDone()))
-            self.transport.loseConnection()
-
-        parser = AnswerParser(self._request, whole)  # type: ignore[no-untyped-call]
-        parser.limit = HeadLimit("an upgrade")
-        parser._responseDeferred.chainDeferred(self.answered)
-        parser.makeConnection(proxy)  # type: ignore[no-untyped-call]
-        self._inner = parser
-        self._parse(head.raw + head.rest)
-
-    def _parse(self, data: bytes) -> None:
-        parser = self._inner
-        try:
-            parser.dataReceived(data)
-        except Exception:
-            # It tells who waits for the answer, or reads its body.
-            self._inner = Protocol()
-            parser.connectionLost(Failure())
-            self._abort()
+        assert self._request is not None
+        inner: Any = ClientConnection(_NotKept(), None)
+        self._inner = inner
+        inner.makeConnection(self.transport)
+        inner.expect(self._request).chainDeferred(self.answered)
+        inner.dataReceived(head.raw + head.rest)
 
     def hand_over(self, protocol: IProtocol) -> bytes:
         """Connect ``protocol`` to the origin from now on; gives what has come for it already.
@@ -210,6 +184,19 @@ class UpgradeConnection(Protocol):
             self.transport.abortConnection()
 
 
+class _NotKept:
+    """In the place of a pool: a connection that nobody uses is closed, with nothing on its way."""
+
+    clock = None
+
+    def free(self, connection: ClientConnection) -> None:
+        """It ends with its answer."""
+        connection.close()
+
+    def lost(self, connection: ClientConnection) -> None:
+        """It is closed."""
+
+
 class _Once(Factory):
     noisy = False
 
@@ -238,9 +225,8 @@ def ask_for_upgrade(
     host = uri.host.decode("ascii")
     named = host if uri.port == default and ":" not in host else join(host, uri.port)
     headers = headers.copy()
-    headers.setRawHeaders(b"Host", [named.encode("ascii")])
     headers.setRawHeaders(b"Connection", [b"Upgrade"])
-    target = _ensureValidURI(b"/" + text.split(b"/", 3)[3])
-    connection = UpgradeConnection(Request(_ensureValidMethod(method), target, headers, None, True))
+    target = b"/" + text.split(b"/", 3)[3]
+    connection = UpgradeConnection(Request(method, text, target, named.encode("ascii"), headers, None))
     connecting: Deferred[Any] = endpoint.connect(_Once(connection))
     return connecting.addCallback(lambda _: connection.answered)

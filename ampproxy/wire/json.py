@@ -23,13 +23,18 @@ _FLAT = rb'(?:[^{}\[\]"\\]|"[^"\\]*")*'
 _NULL = msgspec.Raw(b"null")
 
 
-class Peek(msgspec.Struct, frozen=True):
+class Peek(
+    msgspec.Struct,
+    frozen=True,
+    rename={"choice": "tool_choice", "generation": "generationConfig", "configured": "toolConfig"},
+):
     """What routing must know of a body.
 
     :param model: ``None`` if it is missing or not a string.
     :param tools: the JSON text of ``tools``, as it is; ``null`` if it is missing. So are the others.
-    :param choice: of ``tool_choice``, which Gemini calls ``toolConfig``.
+    :param choice: of ``tool_choice``.
     :param generation: of Gemini's ``generationConfig``.
+    :param configured: of Gemini's ``toolConfig``.
     """
 
     model: str | None = None
@@ -37,6 +42,7 @@ class Peek(msgspec.Struct, frozen=True):
     tools: msgspec.Raw = _NULL
     choice: msgspec.Raw = _NULL
     generation: msgspec.Raw = _NULL
+    configured: msgspec.Raw = _NULL
 
 
 class _Found(msgspec.Struct):
@@ -52,6 +58,7 @@ class _Model(msgspec.Struct):
     model: msgspec.Raw = msgspec.Raw(b"")
 
 
+_peek = msgspec.json.Decoder(Peek)
 _found = msgspec.json.Decoder(_Found)
 _model = msgspec.json.Decoder(_Model)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -68,6 +75,14 @@ def peek(body: bytes) -> Peek:
     :raises ValueError: it is not valid JSON (the message tells the byte), or not an object.
     """
     try:
+        return _peek.decode(body)
+    except BAD_JSON:
+        return _odd(body)
+
+
+def _odd(body: bytes) -> Peek:
+    """The same of a body that is not valid, or has something else where a name or ``true`` is expected."""
+    try:
         found = _found.decode(body)
     except msgspec.ValidationError as error:
         raise ValueError("The body is JSON, but not an object.") from error
@@ -75,9 +90,13 @@ def peek(body: bytes) -> Peek:
         raise ValueError("The body is nested too deeply.") from error
     except BAD_JSON as error:
         raise ValueError(f"The body is not valid JSON: {error}.") from error
-    choice = found.toolConfig if found.tool_choice is _NULL else found.tool_choice
     return Peek(
-        string(found.model), bytes(found.stream) == b"true", found.tools, choice, found.generationConfig
+        string(found.model),
+        bytes(found.stream) == b"true",
+        found.tools,
+        found.tool_choice,
+        found.generationConfig,
+        found.toolConfig,
     )
 
 
@@ -195,17 +214,20 @@ def _near_span(body: bytes) -> tuple[int, int] | None:
     return None
 
 
-def replace_members(raw: bytes | msgspec.Raw, changes: Mapping[str, bytes]) -> bytes:
+def replace_members(
+    raw: bytes | msgspec.Raw, changes: Mapping[str, bytes], known: Mapping[str, msgspec.Raw] | None = None
+) -> bytes:
     """Set members of a JSON object: existing ones in place, new ones at its end, the rest exact.
 
     Spaces between members are kept too wherever the member's place is unmistakable.
 
     :param changes: names and the JSON text of their values.
+    :param known: its members, where they have been read already.
     :raises ValueError: it is not a JSON object.
     """
     text = bytes(raw)
     try:
-        values = _members.decode(text)
+        values = _members.decode(text) if known is None else dict(known)
     except BAD_JSON as error:
         raise ValueError(f"Not a JSON object: {error}.") from error
     for name, value in changes.items():
@@ -225,19 +247,23 @@ def _append(text: bytes, name: str, value: bytes) -> bytes:
 
 
 def _splice(text: bytes, name: str, old: bytes, new: bytes, wanted: dict[str, msgspec.Raw]) -> bytes:
-    match = _key(name).search(text)
+    key, pattern = _key(name)
+    match = pattern.search(text)
     if match is not None and text.startswith(old, match.end()):
         at = match.end()
         view = memoryview(text)
         spliced = b"".join((view[:at], new, view[at + len(old) :]))
-        if members(spliced) == wanted:
+        # Where no other member has that name, however deep and however it is written, it was this one.
+        if (text.find(key, at) < 0 and b"\\u" not in text) or members(spliced) == wanted:
             return spliced
     return _encode(wanted)
 
 
 @lru_cache(maxsize=64)
-def _key(name: str) -> re.Pattern[bytes]:
-    return re.compile(re.escape(_encode(name)) + rb"\s*:\s*")
+def _key(name: str) -> tuple[bytes, re.Pattern[bytes]]:
+    """A member's name as JSON, and what finds it: no end of a string that holds a quote."""
+    key = _encode(name)
+    return key, re.compile(rb"(?<!\\)" + re.escape(key) + rb"\s*:\s*")
 
 
 def remove_members(raw: bytes | msgspec.Raw, names: frozenset[str]) -> bytes:

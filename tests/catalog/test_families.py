@@ -23,7 +23,8 @@ from ampproxy.catalog.names import bare
 from ampproxy.desktop.doctor.capabilities import abilities
 from ampproxy.dialects.targets import target_for
 from ampproxy.ledger.prices import SHIPPED as PRICES
-from ampproxy.ledger.prices import read_prices
+from ampproxy.ledger.prices import PriceBook, read_prices
+from ampproxy.ledger.published import Published
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 
 TEXT = SOURCE.read_text(encoding="utf-8")
@@ -65,7 +66,7 @@ def test_successors_are_described_and_live():
 
 def test_login_models_are_described_and_priced():
     """What logins are known to serve is in both tables."""
-    prices = read_prices(PRICES)
+    prices = PriceBook(None, read_prices(PRICES), published=Published())
     for vendor in TABLE.vendors:
         for name in vendor.login_models:
             assert shipped().find(name) != NOTHING

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from pathlib import Path
 from textwrap import dedent
+from types import FrameType
 
 import pytest
 
@@ -415,3 +418,29 @@ def test_file_of_bytes():
 def test_empty_secret_file():
     """A secret's file with an empty first line is named, not taken for an empty key."""
     assert "first line" in complaints("api-keys: [file:/k]", read_secret=lambda path: " \nabc")[0]
+
+
+@pytest.mark.parametrize(
+    "text", ["".join(f"unknown-{n}: 1\n" for n in range(5000)), "limits: 1\n" * 5000], ids=["keys", "twice"]
+)
+def test_very_many(text: str) -> None:
+    """The first hundred are listed, each with its line, and the others counted; names that may be meant are
+    looked for a hundred times and not five thousand.
+    """
+    searches = 0
+
+    def count(frame: FrameType, event: str, arg: object) -> None:
+        nonlocal searches
+        searches += event == "call" and frame.f_code.co_name == "get_close_matches"
+
+    sys.setprofile(count)
+    try:
+        remarks = read("api-keys: [key-of-a-client]\n" + text).warnings
+    except ConfigError as error:
+        remarks = error.complaints
+    finally:
+        sys.setprofile(None)
+    assert len(remarks) == 101
+    assert re.match(r"amp\.yaml:[23]: ", remarks[0])
+    assert re.fullmatch(r"amp\.yaml:10\d: file: and 4900 more are not listed.*", remarks[-1])
+    assert searches <= 100

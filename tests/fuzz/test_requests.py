@@ -130,7 +130,7 @@ def outcome(said: bytes, cuts: list[int]) -> Outcome:
     (sent,) = world.client.sent
     if sent.producer is not None and not sent.body_done:
         return Outcome([], None, b"")
-    return Outcome([], sent.body, b"".join(channel._dataBuffer) + channel._buffer)
+    return Outcome([], sent.body, b"".join(channel._behind))
 
 
 class Refused(Exception):

@@ -9,14 +9,22 @@ import pytest
 
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Tokens
-from ampproxy.ledger.prices import SHIPPED, Price, PriceBook, Prices, parse_prices, read_prices
+from ampproxy.ledger.price import Case, Price
+from ampproxy.ledger.prices import SHIPPED, PriceBook, Prices, parse_prices, read_prices
+from ampproxy.ledger.published import Published
 
-OPUS = Price(5, 0.5, 6.25, 25)
+OPUS = Price(5, 0.5, 6.25, 25, 10)
 
 
 @pytest.fixture(scope="module")
 def shipped() -> Prices:
     return read_prices(SHIPPED)
+
+
+@pytest.fixture(scope="module")
+def book(shipped) -> PriceBook:
+    """The prices in force for a user who has none of his own."""
+    return PriceBook(None, shipped, published=Published())
 
 
 @pytest.mark.parametrize(
@@ -44,9 +52,10 @@ def shipped() -> Prices:
         ("", None),
     ],
 )
-def test_shipped_prices(shipped, model, dollars):
+def test_known_prices(book, model, dollars):
     """What Amp asks for has a price; what nobody knows has none, and none is guessed."""
-    assert shipped.find(model) == (dollars if dollars is None else Price(*dollars))
+    found = book.find(model)
+    assert found == dollars if dollars is None else found[:4] == dollars
 
 
 def test_shipped_prices_say_when_and_where_from(shipped):
@@ -54,17 +63,26 @@ def test_shipped_prices_say_when_and_where_from(shipped):
     assert re.fullmatch(r"20\d\d-\d\d-\d\d", shipped.as_of)
     assert len(shipped.sources) >= 3
     assert shipped.amp_factor == 1
-    for pattern, price in shipped.models:
-        assert 0 < price.cache_read <= price.input <= price.cache_write or price.cache_read == price.input, (
-            pattern
-        )
-        assert price.output >= price.input, pattern
+    for row in shipped.models:
+        price = row.price
+        assert 0 < price.cache_read < price.input <= price.cache_write, row
+        assert price.output >= price.input, row
+
+
+def test_shipped_prices_are_for_what_is_not_published(shipped):
+    """A row that says what the package says anyway would only grow old, unless an older release lacks it."""
+    published, day = Published(), 20_786
+    for row in shipped.models:
+        known = published.find(row.pattern.rstrip("*"), Case(row.tier, row.prompt_over, max(day, row.since)))
+        assert known is None or known[:4] == row.price[:4], row
 
 
 def test_what_tokens_cost():
     """By class, for a million each; reasoning is in the output already."""
     million = 1_000_000
     assert OPUS.of(Tokens(million, million, million, million, million)) == 36.75
+    assert OPUS.of(Tokens(million, million, million, million, million, million)) == 40.5
+    assert Price(1, 1, 1.25, 1).of(Tokens(cache_write=million, cache_write_1h=million)) == 1.25
     assert OPUS.of(Tokens(output=40)) == pytest.approx(0.001)
     assert OPUS.of(Tokens()) == 0
 
@@ -80,7 +98,8 @@ amp-factor: 1.5
 
 def test_own_prices_go_before_the_shipped_ones(shipped):
     """Also where the shipped pattern fits better; what they do not say is as shipped."""
-    book = PriceBook(parse_prices(OWN, "own.yaml"), shipped, ["claude:anna@example.com"])
+    own = parse_prices(OWN, "own.yaml")
+    book = PriceBook(own, shipped, ["claude:anna@example.com"], published=Published())
     assert book.find("claude-opus-4-6") == Price(1, 1, 1, 2)
     assert book.find("my-own") == Price(7, 0, 8, 7)
     assert book.find("my-other") == Price(1, 1, 1, 2)
@@ -89,6 +108,42 @@ def test_own_prices_go_before_the_shipped_ones(shipped):
     labels = ("openai-compatibility/box[0]", "claude:anna@example.com", "claude-api-key[0]")
     assert [book.is_flat(label) for label in labels] == [True, True, False]
     assert PriceBook(None, shipped).amp_factor == 1
+
+
+def test_where_a_price_holds():
+    """The entry that says most of the case counts, in whatever order they stand."""
+    prices = parse_prices(
+        """
+models:
+  - {names: [m], tier: fast, prompt-over: 200000, input: 8, output: 8}
+  - {names: [m], input: 1, output: 1}
+  - {names: [m], prompt-over: 200000, input: 2, output: 2}
+  - {names: [m], tier: fast, input: 4, output: 4}
+  - {names: [m], from: 2026-12-01, input: 3, output: 3}
+""",
+        "own.yaml",
+    )
+    before, after = 20_787, 20_788
+    cases = {
+        Case("", 0, before): 1,
+        Case("", 0, after): 3,
+        Case("", 199_999, before): 1,
+        Case("", 272_000, before): 2,
+        Case("fast", 0, before): 4,
+        Case("fast", 200_000, after): 8,
+        Case("flex", 0, before): 1,
+    }
+    assert {case: prices.find("m", case).input for case in cases} == cases
+    assert set(prices.changes("m")) == {after}
+    assert set(prices.changes("other")) == set()
+
+
+def test_who_served_counts():
+    """A host has prices of its own for a maker's models; one that nobody knows has the maker's."""
+    book = PriceBook(None, Prices(), published=Published())
+    case = Case(day=20_786)
+    assert book.find("glm-4.7", case, "https://api.z.ai/api/paas/v4").input == 0.6
+    assert book.find("gpt-5.4", case, "https://nobody.example/v1") == book.find("gpt-5.4", case)
 
 
 def test_json_will_do():
@@ -110,6 +165,12 @@ def test_json_will_do():
             "models[0].output: expected a number, 0 or more",
         ),
         ("models:\n  - {names: [a], input: 1, output: 2, cahce-read: 1}", "did you mean cache-read?"),
+        (
+            "models:\n  - {names: [a], input: 1, output: 2, prompt-over: 150000}",
+            "models[0].prompt-over: the ledger tells prompts apart at these lengths alone: 32000, 100000",
+        ),
+        ("models:\n  - {names: [a], input: 1, output: 2, from: soon}", "models[0].from: expected a day"),
+        ("models:\n  - {names: [a], input: 1, output: 2, tier: slow}", "models[0].tier: expected"),
         ("model: []", "model: is not a known setting and has no effect: did you mean models?"),
         ("models: [", "not valid YAML"),
     ],

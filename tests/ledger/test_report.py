@@ -10,7 +10,9 @@ import pytest
 
 from ampproxy.ledger.entry import Tokens
 from ampproxy.ledger.file import DAY
-from ampproxy.ledger.prices import SHIPPED, Price, PriceBook, Prices, read_prices
+from ampproxy.ledger.price import Price
+from ampproxy.ledger.prices import SHIPPED, PriceBook, Prices, Row, read_prices
+from ampproxy.ledger.published import Published
 from ampproxy.ledger.query import Line, Sums
 from ampproxy.ledger.report import DIMENSIONS, Group, Money, Report, report, sameness, shortened
 from ampproxy.ledger.text import count, dollars, drawn, money, remarks, table, to_csv, to_json
@@ -22,7 +24,9 @@ PLAIN = Price(1, 0.5, 1, 10)
 NONE = Tokens()
 BOOK = PriceBook(
     None,
-    Prices(models=(("claude-*", PLAIN), ("gpt-*", Price(2, 2, 2, 2))), amp_factor=1.0, as_of="2026-10-24"),
+    Prices(
+        models=(Row("claude-*", PLAIN), Row("gpt-*", Price(2, 2, 2, 2))), amp_factor=1.0, as_of="2026-10-24"
+    ),
     ["claude:anna@example.com"],
 )
 
@@ -260,6 +264,7 @@ def test_json():
         "outcomes": {"completed": 17, "upstream-error": 1},
         "tokens": {
             "input": 3_000_000, "cache_read": 2_000_000, "cache_write": 0, "output": 100_000, "reasoning": 0,
+            "cache_write_1h": 0,
         },
         "requests_without_tokens": 2,
         "cost": {"usd": 4.0, "requests_not_counted": 2},
@@ -283,8 +288,8 @@ def test_csv():
     assert rows[0] == {
         "model": "claude-opus-4-6", "requests": "18", "errors": "1", "input_tokens": "3000000",
         "cache_read_tokens": "2000000", "cache_write_tokens": "0", "output_tokens": "100000",
-        "reasoning_tokens": "0", "requests_without_tokens": "2", "cost_usd": "4.0",
-        "cost_requests_not_counted": "2", "mean_first_ms": "28", "mean_total_ms": "278",
+        "reasoning_tokens": "0", "cache_write_1h_tokens": "0", "requests_without_tokens": "2",
+        "cost_usd": "4.0", "cost_requests_not_counted": "2", "mean_first_ms": "28", "mean_total_ms": "278",
     }  # fmt: skip
     assert "'=HYPERLINK(1)" in [row["model"] for row in rows]
     assert to_csv(by("day", [])).startswith("day,requests,")
@@ -300,6 +305,6 @@ def test_names_cannot_move_the_cursor():
 def test_shipped_prices_price_what_amp_asks_for():
     """One million of each class of the model that most of Amp's calls go to."""
     tokens = Tokens(MILLION, MILLION, MILLION, MILLION, 0)
-    found = report([line(1, tokens)], "model", PriceBook(None, read_prices(SHIPPED)))
+    found = report([line(1, tokens)], "model", PriceBook(None, read_prices(SHIPPED), published=Published()))
     assert found.total.cost == Money(36.75)
     assert Group("x").cost == Money()

@@ -19,6 +19,7 @@ import pytest
 from ampproxy.ledger import LedgerError, file, store
 from ampproxy.ledger.entry import Tokens
 from ampproxy.ledger.file import DAY, MIGRATIONS, open_to_read, open_to_write
+from ampproxy.ledger.query import Span, read
 from ampproxy.ledger.store import OTHERS, Store
 from ampproxy.wire.redact import Redactor, Secret
 from tests.ledger.samples import NOON, SECOND, THREAD, TOKENS, entry
@@ -78,9 +79,10 @@ def test_a_row_says_everything(ledger, path):
     assert ask(path, "SELECT * FROM readable") == [
         ("2026-11-01T12:00:00.000Z", "key0", "smart", "claude-opus-4-6", "claude-opus-4-6",
          "claude-api-key[0]", "local", "completed", 200, THREAD[2:].replace("-", ""),
-         100, 2000, 300, 40, 5, 250, 1500),
+         100, 2000, 300, 40, 5, 250, 1500, 0, "", 0),
         ("2026-11-01T12:00:01.000Z", "key0", "smart", "claude-opus-4-6", "claude-opus-4-6",
-         "claude-api-key[0]", "local", "refused", 200, "mine", None, None, None, None, None, 250, 1500),
+         "claude-api-key[0]", "local", "refused", 200, "mine", None, None, None, None, None, 250, 1500,
+         None, "", 0),
     ]  # fmt: skip
 
 
@@ -199,9 +201,9 @@ def test_a_newer_version_is_not_touched(path):
     Store(path).write([entry()])
     more = (*MIGRATIONS, "ALTER TABLE exchanges ADD COLUMN region TEXT;\nUPDATE exchanges SET region = 'eu';")
     open_to_write(path, more).close()
-    with pytest.raises(LedgerError, match="version 2, and this ampproxy knows up to 1"):
+    with pytest.raises(LedgerError, match="version 3, and this ampproxy knows up to 2"):
         Store(path).write([entry()])
-    with pytest.raises(LedgerError, match="version 2"):
+    with pytest.raises(LedgerError, match="version 3"):
         open_to_read(path)
 
 
@@ -215,7 +217,27 @@ def test_migration_keeps_the_rows(path):
     for _ in range(2):
         with closing(open_to_write(path, (*MIGRATIONS, step))) as connection:
             assert connection.execute("SELECT region FROM exchanges").fetchall() == [("eu",), ("eu",)]
-            assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+            assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+
+
+def test_a_ledger_of_the_first_version_goes_on(path):
+    """Its rows and sums stay; they tell of no tier and of no hour, and new ones are told apart from them."""
+    path.parent.mkdir()
+    with closing(open_to_write(path, MIGRATIONS[:1])) as connection:
+        connection.execute(
+            "INSERT INTO series VALUES (7, 'key0', '', 'm', 'm', 'a', 'local', 'completed', 1)"
+        )
+        row = (NOON, 7, "t", 200, 1, 2, 3, 4, 5, 6, 7)
+        connection.execute(f"INSERT INTO exchanges VALUES ({', '.join('?' * 11)})", row)
+        day = (NOON // DAY, 7, 1, 1, 1, 2, 3, 4, 5, 6, 1, 7)
+        connection.execute(f"INSERT INTO daily VALUES ({', '.join('?' * 12)})", day)
+    store = Store(path)
+    same = {"client": "key0", "role": "", "asked": "m", "served": "m", "account": "a", "amp": True}
+    store.write([entry(NOON + 1, tokens=Tokens(1, 0, 9, 0, 0, 8), tier="fast", **same)])
+    store.close()
+    with closing(open_to_read(path)) as connection:
+        found = {line.series.tier: line.sums.tokens for line in read(connection, Span()).lines}
+    assert found == {"": Tokens(1, 2, 3, 4, 5), "fast": Tokens(1, 0, 9, 0, 0, 8)}
 
 
 def test_names_that_clients_make_up_do_not_grow_without_end(ledger, path, monkeypatch):

@@ -18,9 +18,8 @@ from twisted.internet import reactor
 from twisted.internet.protocol import Factory, Protocol
 
 from ampproxy.config.load import parse
-from ampproxy.server import channel
+from ampproxy.http import closing, server_channel
 from ampproxy.tap import build
-from ampproxy.upstream import closing
 from tests.reactor import in_reactor
 from tests.upstream.doubles import Trusting, certificate
 
@@ -160,7 +159,7 @@ def house(request: Any, tmp_path_factory: Any) -> Iterator[House]:
     house = House(tmp_path_factory.mktemp("house"), tls=request.param == "tls")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(closing, "PATIENCE", 0.5)
-        patch.setattr(channel, "LINGER", 0.5)
+        patch.setattr(server_channel, "LINGER", 0.5)
         in_reactor(house.start)
         yield house
         in_reactor(house.stop, timeout=30)

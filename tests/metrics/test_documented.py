@@ -45,7 +45,7 @@ def families() -> dict[str, Any]:
     gaps = Gaps()
     gaps.add(1.0)
     board.exchanges.observe(exchange(usage=Usage(1, 2, 3, 4, 5), gaps=gaps, sent=100.1, first_byte=100.2))
-    board.exchanges.observe(exchange(kind="amp", status=500, attempts=["a: b"], sent=100.1))
+    board.exchanges.observe(exchange(kind="amp", status=500, failed=("a",), sent=100.1))
     found = {family.name: family for family in board.registry.collect()}
     return {name: family for name, family in found.items() if name.startswith("ampproxy_")}
 

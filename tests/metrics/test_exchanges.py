@@ -54,6 +54,17 @@ def test_exchanges() -> None:
     assert set(fields_of(exchange())) >= set(LABELS)
 
 
+def test_an_account_goes_by_its_name() -> None:
+    """Not by its place in the configuration, which another one may have tomorrow."""
+    world = World()
+    for place in ("claude-api-key[0]", "claude-api-key[1]"):
+        record = exchange(account=place, account_name="claude-api-key#1f9a03c2", first_byte=100.3)
+        record.usage = Usage(1)
+        world.metrics.observe(record)
+    for name in ("exchanges_total", "first_byte_seconds_count", "tokens_total"):
+        assert world.labels(name, "account") == {"claude-api-key#1f9a03c2"}, name
+
+
 def test_times() -> None:
     """Of the whole, to the first byte, and the gateway's own share; none where nothing was sent or came."""
     world = World()
@@ -126,12 +137,9 @@ def test_fallbacks() -> None:
 def test_failed_attempts() -> None:
     """Each account that was asked in vain counts, though another one served."""
     world = World()
-    attempts = ["claude-api-key[1]: 429 slow: down", "openai-compatibility/local[0]: 502 gone"]
-    world.metrics.observe(exchange(attempts=attempts))
-    assert world.labels("failed_attempts_total", "account") == {
-        "claude-api-key[1]",
-        "openai-compatibility/local[0]",
-    }
+    failed = ("claude-api-key#1f9a03c2", "openai-compatibility/local#00c0ffee")
+    world.metrics.observe(exchange(failed=failed))
+    assert world.labels("failed_attempts_total", "account") == set(failed)
 
 
 def test_hostile_models() -> None:
@@ -155,10 +163,23 @@ def test_hostile_everything() -> None:
     world.metrics.configure([], [], 1_000_000)
     for number in range(3 * MOST_SERIES):
         text = f"x{number}"
-        wild = {"asked": text, "account": text, "role": text, "code": text, "attempts": [f"{text}: 1"]}
+        wild = {"asked": text, "account": text, "role": text, "code": text, "failed": (text,)}
         world.metrics.observe(exchange(status=400, usage=Usage(1), **wild))
         world.metrics.observe(exchange(asked=text))
     shown = generate_latest(world.registry)
     assert shown.count(b"\nampproxy_exchanges_total{") < MOST_SERIES + 1000
     assert shown.count(b"\nampproxy_exchange_failures_total{") <= 51
     assert shown.count(b"\n") < 50_000
+
+
+def test_clients() -> None:
+    """Those with a name are counted apart; others are not told, whoever they are."""
+    world = World()
+    world.metrics.configure(["claude-x"], ["claude-api-key[0]"], 10, ["ci"])
+    world.metrics.observe(exchange(client="ci", usage=Usage(3, 0, 0, 2, 1)))
+    world.metrics.observe(exchange(Outcome.REFUSED, client="ci"))
+    world.metrics.observe(exchange(client="key-1f9a03c2"))
+    assert world.value("client_exchanges_total", client="ci", outcome="completed") == 1
+    assert world.value("client_exchanges_total", client="ci", outcome="refused") == 1
+    assert world.value("client_tokens_total", **{"client": "ci", "class": "output"}) == 2
+    assert world.labels("client_exchanges_total", "client") == {"ci"}

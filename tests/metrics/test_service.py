@@ -17,6 +17,7 @@ from ampproxy.config.schema import Metrics
 from ampproxy.generation import Generation
 from ampproxy.metrics.service import RETRY, MetricsService
 from ampproxy.relay.record import ExchangeRecord, Outcome
+from ampproxy.wire.redact import Secret
 from tests.resources.harness import CLIENT_KEY, CONFIG, World
 
 
@@ -46,6 +47,14 @@ class Reactor(Clock):
         port = Port(self, number, factory, interface)
         self.open.append(port)
         return port
+
+
+class NoToken:
+    def current(self) -> Secret:
+        return Secret("token-0123456789")
+
+    def refused(self, token: Secret) -> None:
+        """Nothing comes of it."""
 
 
 class House:
@@ -109,11 +118,11 @@ def test_addresses() -> None:
     house, label = House(), "claude:anna@example.com"
     house.service.start()
     config = house.world.generation.config
-    account = replace(config.accounts[0], label=label)
+    account = replace(config.accounts[0], label=label, token=NoToken())
     house.service.use(Generation(replace(config, accounts=(account,)), house.world.generation.runtime))
     house.reactor.advance(0)
     record = exchange()
-    record.account, record.attempts = label, [f"{label}: it failed"]
+    record.account, record.failed = label, (label,)
     house.service.observe(record)
     for kind in ("text/plain", "application/openmetrics-text"):
         for key in ("", "wrong"):
@@ -121,8 +130,22 @@ def test_addresses() -> None:
             assert b"anna" not in body
             assert b"example.com" not in body
         full = house.ask(Accept=kind, X_Api_Key=CLIENT_KEY)[2]
-        assert full.count(label.encode()) == body.count(b'account="claude:264af00d"') > 10
+        digest = b'"claude:264af00d"'
+        assert full.count(label.encode()) == body.count(digest) > body.count(b"account=" + digest) > 10
         assert house.ask(Accept=kind, X_Api_Key=CLIENT_KEY)[2].count(b"anna") == full.count(b"anna")
+
+
+def test_a_key_for_models_alone() -> None:
+    """It does not open what is for the owner."""
+    entry = "{name: ci, key: key-of-ci, routes: [models]}"
+    house = House(CONFIG.replace('"second-client-key"]', f'"second-client-key", {entry}]', 1))
+    shown: list[bool] = []
+    house.service._shown = lambda accept, owner: (shown.append(owner), (b"", "text/plain"))[1]  # type: ignore[method-assign]
+    house.service.start()
+    house.reactor.advance(0)
+    for key in ("key-of-ci", CLIENT_KEY):
+        house.ask(X_Api_Key=key)
+    assert shown == [False, True]
 
 
 def test_openmetrics() -> None:

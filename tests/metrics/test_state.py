@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 from twisted.internet.task import Clock
 
 from ampproxy import __version__
+from ampproxy.credentials.names import account_name
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.metrics.lag import INTERVAL, Lag
-from ampproxy.metrics.state import StateCollector
+from ampproxy.metrics.state import STATES, StateCollector
 from ampproxy.status import ReloadReport, Status
 from tests.resources.harness import CONFIG, World
 
@@ -21,6 +23,14 @@ START = (
     b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"claude-real",'
     b'"content":[],"usage":{"input_tokens":3,"output_tokens":1}}}\n\n'
 )
+
+
+TWO_KEYS = """
+api-keys: [client-key-0123456789]
+claude-api-key:
+  - {{api-key: {}, base-url: "http://claude.test", models: [{{name: claude-real, alias: m}}]}}
+  - {{api-key: {}, base-url: "http://claude.test", models: [{{name: claude-real, alias: m}}]}}
+"""
 
 
 class Shown:
@@ -32,6 +42,15 @@ class Shown:
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value("ampproxy_" + name, labels)
+
+    def series(self) -> list[tuple[str, str, str, float]]:
+        """Every series of the accounts: its name, the account's, the other label, the value."""
+        return [
+            (sample.name, labels.pop("account"), "".join(labels.values()), sample.value)
+            for family in self.registry.collect()
+            for sample in family.samples
+            if "account" in (labels := dict(sample.labels)) and "label" not in labels
+        ]
 
     def ask(self, model: str = "claude-local", **members: Any) -> Any:
         body = json.dumps({"model": model, "max_tokens": 5, "messages": [], **members}).encode()
@@ -68,7 +87,8 @@ def test_under_way() -> None:
 def test_accounts() -> None:
     """An account that was refused rests: its state, how long, and that such a rest began."""
     shown = Shown()
-    account = "claude-api-key[0]"
+    account = account_name(shown.world.generation.config.accounts[0])
+    assert shown.value("account_info", account=account, label="claude-api-key[0]") == 1
     assert shown.value("account_state", account=account, state="untried") == 1
     shown.ask()
     limits = {
@@ -88,6 +108,38 @@ def test_accounts() -> None:
     assert shown.value("account_cooldown_seconds", account=account) == 0
 
 
+def test_two_keys_exchanged() -> None:
+    """No series moves: what an account has met stays with it where another takes its place in the file."""
+    first, second = "first-key-0123456789", "second-key-0123456789"
+    shown = Shown(TWO_KEYS.format(first, second))
+    shown.ask("m")
+    slow = {"retry-after": ["60"]}
+    shown.world.client.sent[0].respond_whole(429, b'{"type":"error","error":{"message":"slow"}}', slow)
+    before = shown.series()
+    assert shown.value("cooldowns_total", account=name(first), why="rest_model") == 1
+    shown.world.use(TWO_KEYS.format(second, first))
+    assert sorted(shown.series()) == sorted(before)
+    assert {account for _, account, _, _ in before} == {name(first), name(second)}
+    assert shown.value("account_info", account=name(first), label="claude-api-key[1]") == 1
+    assert shown.value("account_info", account=name(second), label="claude-api-key[0]") == 1
+
+
+def test_a_key_that_stands_there_twice() -> None:
+    """Is one account, with one value for each series: Prometheus refuses all of them otherwise."""
+    key = "first-key-0123456789"
+    first, _, second = TWO_KEYS.format(key, key).rpartition("alias: m")
+    shown = Shown(f"{first}alias: other{second}")
+    states = [state for kind, _, state, _ in shown.series() if kind == "ampproxy_account_state"]
+    assert sorted(states) == sorted(STATES)
+    for place in ("claude-api-key[0]", "claude-api-key[1]"):
+        assert shown.value("account_info", account=name(key), label=place) == 1
+
+
+def name(key: str) -> str:
+    """What an account of ``TWO_KEYS`` goes by."""
+    return f"claude-api-key#{blake2b(f'http://claude.test{chr(0)}{key}'.encode(), digest_size=4).hexdigest()}"
+
+
 def test_logins() -> None:
     """When the token of a login ends; a login that is not well is not ready."""
     shown = Shown()
@@ -99,7 +151,8 @@ def test_logins() -> None:
     generation.runtime = replace(generation.runtime, login_statuses=lambda: statuses)
     assert shown.value("login_token_expiry_timestamp_seconds", account="claude-api-key[0]") == 2e9
     assert shown.value("login_token_expiry_timestamp_seconds", account="switched off") is None
-    assert shown.value("account_state", account="claude-api-key[0]", state="needs login") == 1
+    account = account_name(generation.config.accounts[0])
+    assert shown.value("account_state", account=account, state="needs login") == 1
 
 
 def test_credits() -> None:

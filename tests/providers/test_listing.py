@@ -73,11 +73,11 @@ def test_login_without_token():
 def test_anthropic_page():
     """Anthropic's list goes on after its last id, as long as it says that there is more."""
     data = [{"type": "model", "id": "claude-a", "display_name": "A"}, {"type": "model", "id": "claude-b"}]
-    assert page("claude", {"data": data, "has_more": True, "last_id": "claude-b"}) == (
+    assert page("claude", {"data": data, "has_more": True, "last_id": "claude-b"})[:2] == (
         ("claude-a", "claude-b"),
         "claude-b",
     )
-    assert page("claude", {"data": [], "has_more": False, "last_id": None}) == ((), "")
+    assert page("claude", {"data": [], "has_more": False, "last_id": None}) == ((), "", ())
 
 
 def test_openai_page():
@@ -96,7 +96,7 @@ def test_openai_page():
         *("gpt-4o-realtime-preview", "gpt-3.5-turbo-instruct", "omni-moderation-latest", "gpt-image-1"),
     ]
     value = {"object": "list", "data": [{"id": name, "object": "model"} for name in names]}
-    assert page("codex", value) == (tuple(names[:7]), "")
+    assert page("codex", value) == (tuple(names[:7]), "", ())
     assert page("openai-compatibility", value).names == tuple(names)
     assert page("openai-compatibility", value["data"]).names == tuple(names)
 
@@ -108,7 +108,7 @@ def test_gemini_page():
         {"name": "models/embedder", "supportedGenerationMethods": ["embedContent"]},
         {"name": "models/other"},
     ]
-    assert page("gemini", {"models": models, "nextPageToken": "t"}) == (("gemini-x",), "t")
+    assert page("gemini", {"models": models, "nextPageToken": "t"}) == (("gemini-x",), "t", ())
 
 
 @pytest.mark.parametrize("kind", URLS)

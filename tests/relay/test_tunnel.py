@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ampproxy.relay.tunnel import FLUSH, HALF_IDLE, LARGE, PIECE, SETTLE, Ending, Tunnel
-from tests.upstream.test_transports import carry, connected
+from tests.http.test_transports import carry, connected
 
 IDLE = 100.0
 

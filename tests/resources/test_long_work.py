@@ -9,7 +9,7 @@ import pytest
 
 from ampproxy.generation import Generation
 from ampproxy.relay.record import Outcome
-from ampproxy.relay.workers import LARGE, Workers
+from ampproxy.relay.workers import LARGE, LONG_LOOK, Workers
 from ampproxy.resources.root import Root
 from tests.relay.test_workers import Threads
 from tests.resources.harness import CONFIG, World
@@ -79,6 +79,21 @@ def test_what_only_passes_is_not_kept_waiting() -> None:
     made.request("POST", "/v1/messages", body=asked(WORDS, "claude-local"))
     assert not threads.jobs
     assert len(made.client.sent) == 1
+
+
+def test_a_huge_one_is_looked_at_apart() -> None:
+    """Where one look at it would keep others waiting, although nothing but its model's name changes."""
+    threads = Threads()
+    made = world(threads)
+    words = "word " * (LONG_LOOK // 5 + 1)
+    made.request("POST", "/v1/messages", body=asked(words, "claude-local"))
+    assert (len(threads.jobs), made.client.sent) == (1, [])
+    threads.end()
+    (sent,) = made.client.sent
+    assert json.loads(sent.body) == json.loads(asked(words, "claude-real"))
+    refused = made.request("POST", "/v1/messages", body=asked(words, "claude-local")[:-1])
+    threads.end()
+    assert b"400" in refused.answer.partition(b"\r\n")[0]
 
 
 @pytest.mark.parametrize("jobs", [0, 1])

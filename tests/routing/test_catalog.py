@@ -12,12 +12,13 @@ from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Account, Config, ModelAlias, ModelName, Routing
 from ampproxy.desktop.doctor.idle import idle_mappings
-from ampproxy.ledger.prices import SHIPPED, read_prices
+from ampproxy.ledger.prices import SHIPPED, PriceBook, read_prices
+from ampproxy.ledger.published import Published
 from ampproxy.routing.catalog import Catalog, CatalogModel, matches_wildcard, owner
 from ampproxy.routing.decide import Router
 from ampproxy.wire.redact import Secret
 
-PRICES = read_prices(SHIPPED)
+PRICES = PriceBook(None, read_prices(SHIPPED), published=Published())
 
 DIALECTS = {
     "claude": "anthropic",

@@ -10,11 +10,11 @@ from twisted.internet.protocol import Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.web._newclient import Request
 from twisted.web.client import ResponseDone
 from twisted.web.http_headers import Headers
 
-from ampproxy.upstream.chunks import Connection
+from ampproxy.http.client_connection import ClientConnection
+from ampproxy.http.client_request import Request
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.handshake import HandshakeRefused
 from ampproxy.upstream.upgrade import HeadParser, UpgradeConnection
@@ -38,6 +38,21 @@ class Body(Protocol):
         self.end = reason.value
 
 
+class Home:
+    """In the place of a pool."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.kept: list[ClientConnection] = []
+
+    def free(self, connection: ClientConnection) -> None:
+        self.kept.append(connection)
+
+    def lost(self, connection: ClientConnection) -> None:
+        if connection in self.kept:
+            self.kept.remove(connection)
+
+
 class Asked:
     """One request on a kept connection, and what became of it.
 
@@ -46,14 +61,16 @@ class Asked:
 
     def __init__(self, answer: bytes, size: int = 0, *, method: bytes = b"GET", closes: bool = False) -> None:
         self.transport = StringTransport()
-        self.kept: list[Any] = []
-        self.connection = Connection(self.kept.append, Clock())
+        self.transport.abortConnection = self.transport.loseConnection  # type: ignore[method-assign]
+        self.home = Home()
+        self.kept = self.home.kept
+        self.connection = ClientConnection(self.home, "key")
         self.connection.makeConnection(self.transport)
         self.body = Body()
         self.error: Any = None
         self.response: Any = None
-        request = Request(method, b"/", Headers({b"host": [b"x"]}), None, True)
-        self.connection.request(request).addCallbacks(self._answered, self._failed)
+        request = Request(method, b"http://x/", b"/", b"x", Headers(), None)
+        self.connection.ask(request).addCallbacks(self._answered, self._failed)
         for at in range(0, len(answer), size or len(answer)):
             if not self.transport.disconnecting:
                 self.connection.dataReceived(answer[at : at + (size or len(answer))])
@@ -305,7 +322,7 @@ def test_upgrades(head: bytes) -> None:
 
 
 def upgrade(answer: bytes) -> tuple[UpgradeConnection, StringTransport, list[Any]]:
-    connection = UpgradeConnection(Request(b"GET", b"/", Headers({b"host": [b"x"]}), None, True))
+    connection = UpgradeConnection(Request(b"GET", b"http://x/", b"/", b"x", Headers(), None))
     transport = StringTransport()
     transport.abortConnection = transport.loseConnection  # type: ignore[method-assign]
     got: list[Any] = []

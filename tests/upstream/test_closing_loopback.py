@@ -16,8 +16,8 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.web.http_headers import Headers
 
+from ampproxy.http import closing
 from ampproxy.upstream import client as upstream
-from ampproxy.upstream import closing
 from ampproxy.upstream.body import BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from tests.reactor import in_reactor

@@ -21,8 +21,13 @@ from twisted.internet.error import (
     TimeoutError,
 )
 from twisted.python.failure import Failure
-from twisted.web._newclient import ParseError, RequestGenerationFailed
-from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
+from twisted.web._newclient import ParseError
+from twisted.web.client import (
+    RequestGenerationFailed,
+    RequestTransmissionFailed,
+    ResponseFailed,
+    ResponseNeverReceived,
+)
 from twisted.web.error import SchemeNotSupported
 
 from ampproxy.errors import ExchangeError, GatewayFault, Unreachable, UpstreamFault, UpstreamTimeout

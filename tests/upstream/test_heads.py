@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 from twisted.internet.error import ConnectionDone
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
-from twisted.web._newclient import Request
 from twisted.web.http_headers import Headers
 
-from ampproxy.upstream.body import BytesProducer
-from ampproxy.upstream.chunks import Connection
+from ampproxy.http.client_connection import ClientConnection
+from ampproxy.http.client_request import Request
+from ampproxy.upstream.body import SLICE, BytesProducer
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.handshake import MAX_HEAD, MAX_LINES, ConnectHandshake, HandshakeRefused
 from ampproxy.upstream.upgrade import HeadParser
+from tests.upstream.test_answers import Home
 
 OK = b"HTTP/1.1 200 OK\r\n"
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n"
@@ -38,15 +38,17 @@ class Asked:
 
     def __init__(self, body: bytes | None = None, *, takes: bool = True) -> None:
         self.transport = StringTransport()
-        self.clock = Clock()
-        self.connection = Connection(lambda _: None, self.clock)
+        self.transport.abortConnection = self.transport.loseConnection  # type: ignore[method-assign]
+        self.home = Home()
+        self.clock = self.home.clock
+        self.connection = ClientConnection(self.home, "key")
         self.connection.makeConnection(self.transport)
         self.producer = None if body is None else BytesProducer(body)
         if not takes and self.producer is not None:
             self.producer._paused = True
         self.told: list[Any] = []
-        request = Request(b"POST", b"/", Headers({b"host": [b"x"]}), self.producer, True)
-        self.connection.request(request).addBoth(self.told.append)
+        request = Request(b"POST", b"http://x/", b"/", b"x", Headers(), self.producer)
+        self.connection.ask(request).addBoth(self.told.append)
 
     def feed(self, begin: bytes, more: bytes) -> int:
         """Say something, and more of it until nobody listens; how much that was."""
@@ -76,7 +78,7 @@ def test_answer(begin: bytes, more: bytes, words: str) -> None:
 
 def test_answer_to_half_a_question() -> None:
     """Also while the question is not sent yet: who waits for the answer hears of it, once."""
-    asked = Asked(b"question", takes=False)
+    asked = Asked(b"question" * SLICE, takes=False)
     asked.feed(OK, LARGE)
     assert "headers" in asked.why()
     assert asked.producer is not None
@@ -91,8 +93,8 @@ def test_usual_answers() -> None:
     for number in range(5):
         asked.connection.dataReceived(INTERIM * 400 + OK + b"Content-Length: 0\r\n" + LARGE * 20 + b"\r\n")
         assert [response.code for response in asked.told] == [200] * (number + 1)
-        request = Request(b"GET", b"/", Headers({b"host": [b"x"]}), None, True)
-        asked.connection.request(request).addBoth(asked.told.append)
+        request = Request(b"GET", b"http://x/", b"/", b"x", Headers(), None)
+        asked.connection.ask(request).addBoth(asked.told.append)
 
 
 def test_one_long_line() -> None:

@@ -7,15 +7,13 @@ import zlib
 from typing import Any
 
 import pytest
-from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
-from twisted.web.http_headers import Headers
 
 from ampproxy.errors import UnreadableAnswer, UpstreamFault
 from ampproxy.upstream.body import collect
-from ampproxy.upstream.inflate import INFLATED_AT_ONCE, Inflate, InflatingAgent, Sniff
+from ampproxy.upstream.inflate import INFLATED_AT_ONCE, Inflate, Sniff, inflated
 from tests.resources.harness import FakeResponse
 
 TEXT = b"what the vendor said " * 50
@@ -82,20 +80,10 @@ def gathered(response: Any, **more: Any) -> list[Any]:
     return results
 
 
-class OneAnswer:
-    def __init__(self, response: Any) -> None:
-        self._response = response
-
-    def request(self, *_: Any) -> Deferred[Any]:
-        return succeed(self._response)
-
-
 def asked(coding: list[str]) -> tuple[Any, Any]:
-    """A response with this Content-Encoding, as it came and as the agent gives it."""
-    original = FakeResponse(200, {"Content-Encoding": coding} if coding else {}, 99)
-    results: list[Any] = []
-    InflatingAgent(OneAnswer(original)).request(b"GET", b"http://x/", Headers()).addCallback(results.append)  # type: ignore[arg-type]
-    return original, results[0]
+    """A response with this Content-Encoding, as it came and as whoever asked gets it."""
+    original: Any = FakeResponse(200, {"Content-Encoding": coding} if coding else {}, 99)
+    return original, inflated(original)
 
 
 @pytest.mark.parametrize("coding", [["gzip"], ["x-gzip"], ["GZip"], ["identity, gzip"], ["identity", "gzip"]])

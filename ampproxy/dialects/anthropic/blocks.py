@@ -174,7 +174,7 @@ def _redacted(block: Fields, raw: Json) -> Part:
     place = place_of(data)
     sealed = unseal(data, ANTHROPIC)
     # A carrier of a proof that sat on another part; settle() puts it back there.
-    return Reasoning("", sealed, redacted=True) if place == "reasoning" else _Carrier(sealed, place)  # type: ignore[return-value]
+    return Reasoning("", sealed, redacted=True) if place in ("reasoning", "bare") else _Carrier(sealed, place)  # type: ignore[return-value]
 
 
 _READERS: Final[dict[str, Reader]] = {

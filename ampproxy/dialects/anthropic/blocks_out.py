@@ -67,7 +67,7 @@ class BlockWriter:
 
     def text(self, part: Text, at: str) -> list[Block]:
         """A text block; none for an empty one, which the vendor refuses, as it does a blank one."""
-        if not part.text.strip():
+        if not part.text or part.text.isspace():
             if part.text:
                 self._losses("blank_text", at, "A text of blanks alone is refused.")
             return []
@@ -152,6 +152,9 @@ class BlockWriter:
             return []
         if sealed.vendor != ANTHROPIC:
             self._foreign(sealed, at)
+            return []
+        if not (part.text or part.bare or self._own):
+            self._losses("unsigned_thinking", at, "The proof is there, but not the thinking that it proves.")
             return []
         if part.redacted:
             return [{"type": "redacted_thinking", "data": seal(ANTHROPIC, sealed)}]

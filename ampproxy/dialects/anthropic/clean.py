@@ -9,6 +9,7 @@ from ampproxy.wire.json import remove_members, replace_members, string
 #: A feature that an account of the user's own rarely has; Amp's own accounts do, so its clients ask.
 _FOREIGN_BETAS = frozenset(("context-1m-2025-08-07",))
 
+_ASSISTANT = msgspec.Raw(b'"assistant"')
 _SIGNATURE = frozenset(("signature",))
 _Raw = msgspec.Raw
 
@@ -84,8 +85,10 @@ def _clean_message(raw: _Raw) -> _Raw | None:
     if not _is_object(raw):
         return raw
     message = _message.decode(raw)
+    if message.role != _ASSISTANT or bytes(memoryview(message.content)[:1]) != b"[":
+        return raw
     content = bytes(message.content)
-    if bytes(message.role) != b'"assistant"' or not content.startswith(b"[") or not _suspicious(content):
+    if not _suspicious(content):
         return raw
     blocks = _list.decode(content)
     cleaned = [new for block in blocks if (new := _clean_block(block)) is not None]

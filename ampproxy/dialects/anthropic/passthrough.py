@@ -7,11 +7,15 @@ from functools import partial
 
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
+from ampproxy.dialects.anthropic.limits import limit_headers
+from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
+from ampproxy.dialects.anthropic.usage import billing
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
 from ampproxy.dialects.shown import flat, shown_by
+from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
@@ -28,6 +32,7 @@ def usage_of(usage: Members) -> Usage:
         count(usage, "cache_creation_input_tokens"),
         count(usage, "output_tokens"),
         count(details, "thinking_tokens"),
+        **billing(usage),
     )
 
 
@@ -74,6 +79,24 @@ def _own(
     return kept, (Loss("reasoning", "messages", "Thinking without its proof was left out."),)
 
 
+#: Threads are the beta message-threads: an answer's id stands for the conversation up to it.
+_STATE = VendorState(
+    marks=(b'"file_id"', b'"container"', b'"previous_message_id"'),
+    members=frozenset(("file_id", "container", "previous_message_id")),
+    prefixes=("file_", "container_", "msg_"),
+    issues=(
+        Issue(pattern=re.compile(rb'"id": ?"(msg_[\w-]{1,200})"'), beside=b'"thread"'),
+        Issue(pattern=re.compile(rb'"(?:id|file_id)": ?"((?:container|file)_[\w-]{1,200})"')),
+    ),
+    tools=(b'"code_execution', b'"bash_code_execution'),
+    missing={
+        "msg_": Missing(code="not_found_error", details={"error_code": "thread_not_found"}),
+        "": Missing(code="not_found_error"),
+    },
+    proofs=(b'"signature"', b'"redacted_thinking"'),
+    without=without_proofs,
+)
+
 PASSTHROUGH = Passthrough(
     events=EventStream(
         monitor=MessagesMonitor,
@@ -90,4 +113,6 @@ PASSTHROUGH = Passthrough(
     overloaded=529,
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
+    state=_STATE,
+    limits=limit_headers,
 )

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
+
+import msgspec
 
 from ampproxy.dialects.common import Members, loads, without_nulls
 from ampproxy.dialects.ends import read_end
 from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import Json
-from ampproxy.model.events import Finished, FinishReason, Usage, WireError
+from ampproxy.model.events import Beside, Finished, FinishReason, Usage, WireError, tier_of
+from ampproxy.wire.json import BAD_JSON, string
 
 _KNOWN: Final = (
     "input_tokens",
@@ -43,7 +47,83 @@ def read_usage(found: Members) -> Usage:
     thought = details.get("thinking_tokens") if isinstance(details, dict) else None
     if isinstance(details, dict) and set(details) <= {"thinking_tokens"}:
         del rest["output_tokens_details"]
-    return Usage(fresh, read, written, output, _natural(thought), rest)
+    return Usage(fresh, read, written, output, _natural(thought), rest, **billing(found))
+
+
+class _Creation(msgspec.Struct):
+    ephemeral_1h_input_tokens: int | None = 0
+
+
+class _Iteration(msgspec.Struct):
+    """One time that the vendor asked a model. ``type``: ``message``, ``compaction``, ``advisor_message``."""
+
+    type: str = ""
+    model: str | None = None
+    input_tokens: int | None = 0
+    cache_read_input_tokens: int | None = 0
+    cache_creation_input_tokens: int | None = 0
+    output_tokens: int | None = 0
+    cache_creation: _Creation | None = None
+
+    def usage(self) -> Usage:
+        counts = (
+            self.input_tokens,
+            self.cache_read_input_tokens,
+            self.cache_creation_input_tokens,
+            self.output_tokens,
+        )
+        fresh, read, written, output = map(_natural, counts)
+        kept = 0 if self.cache_creation is None else _natural(self.cache_creation.ephemeral_1h_input_tokens)
+        return Usage(fresh, read, written, output, cache_write_1h=min(kept, written))
+
+
+_CREATION: Final = msgspec.json.Decoder(_Creation)
+_ITERATIONS: Final = msgspec.json.Decoder(list[_Iteration])
+#: Those that the top-level counts leave out (``BetaIterationsUsage``) -> whether another model is asked.
+_BESIDE: Final = {"compaction": False, "advisor_message": True}
+_NULL: Final = msgspec.Raw(b"null")
+
+
+def billing(usage: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
+    """What else a usage tells of the bill, as further members of :class:`Usage`; what cannot be read is left
+    out.
+    """
+    told: dict[str, Any] = {}
+    if "cache_creation" in usage:
+        kept = _decoded(_CREATION, usage["cache_creation"])
+        if kept is not None and (hour := _natural(kept.ephemeral_1h_input_tokens)):
+            told["cache_write_1h"] = hour
+    tier = "fast" if string(usage.get("speed", _NULL)) == "fast" else ""
+    # Anthropic's priority tier is capacity that is paid for beforehand; its tokens have no other price.
+    if not tier and string(usage.get("service_tier", _NULL)) == "batch":
+        tier = "batch"
+    if tier:
+        told["tier"] = tier_of(tier)
+    if "iterations" in usage:
+        told.update(_iterated(_decoded(_ITERATIONS, usage["iterations"]) or []))
+    return told
+
+
+def _iterated(iterations: list[_Iteration]) -> dict[str, Any]:
+    counted = [(one, one.usage()) for one in iterations]
+    beside = tuple(
+        Beside(usage, (one.model or "") if _BESIDE[one.type] else "")
+        for one, usage in counted
+        if one.type in _BESIDE
+    )
+    prompts = [
+        usage.input + usage.cache_read + usage.cache_write
+        for one, usage in counted
+        if one.type not in _BESIDE
+    ]
+    return {"beside": beside, "longest": max(prompts) if len(prompts) > 1 else 0}
+
+
+def _decoded(decoder: msgspec.json.Decoder[Any], raw: msgspec.Raw) -> Any:
+    try:
+        return decoder.decode(raw)
+    except BAD_JSON:
+        return None
 
 
 def _count(raw: Json | None) -> int:
@@ -120,6 +200,8 @@ def ends(found: Members) -> Members:
 #: must not grow without end.
 _MOST_MEMBERS: Final = 64
 _LONGEST_MEMBER: Final = 4096
+#: One that grows with the number of times that the vendor asked its model.
+_LONGEST: Final = {"iterations": 64 * 1024}
 
 
 def merged(before: Members, now: Members) -> Members:
@@ -128,7 +210,8 @@ def merged(before: Members, now: Members) -> Members:
     """
     found = dict(before)
     for name, raw in without_nulls(now).items():
-        if len(memoryview(raw)) <= _LONGEST_MEMBER and (name in found or len(found) < _MOST_MEMBERS):
+        longest = _LONGEST.get(name, _LONGEST_MEMBER)
+        if len(memoryview(raw)) <= longest and (name in found or len(found) < _MOST_MEMBERS):
             found[name] = raw
     return found
 

@@ -14,12 +14,14 @@ from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.gemini.repairs import GeminiRules
 from ampproxy.dialects.monitor import Members, StreamMonitor, count, given, has_list, inner, items
 from ampproxy.dialects.shown import only, read
+from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
-from ampproxy.model.events import Usage
+from ampproxy.model.events import Usage, tier_of
 from ampproxy.model.roles import Shown
-from ampproxy.wire.json import Peek, members
+from ampproxy.wire.json import Peek, members, string
 
 _NEXT = b"}" + NEXT_DATA
+_NULL = msgspec.Raw(b"null")
 
 
 def usage_of(usage: Members) -> Usage:
@@ -28,7 +30,8 @@ def usage_of(usage: Members) -> Usage:
     thoughts = count(usage, "thoughtsTokenCount")
     prompt = count(usage, "promptTokenCount") + count(usage, "toolUsePromptTokenCount")
     output = count(usage, "candidatesTokenCount") + thoughts
-    return Usage(max(0, prompt - cached), cached, 0, output, thoughts)
+    tier = string(usage.get("serviceTier", usage.get("trafficType", _NULL))) or ""
+    return Usage(max(0, prompt - cached), cached, 0, output, thoughts, tier=tier_of(tier))
 
 
 def _answer_usage(answer: Members) -> Usage | None:
@@ -143,9 +146,6 @@ def _names(request: Declaring) -> Iterator[Any]:
     yield from allowed if isinstance(allowed, list) else ()
 
 
-_NULL = msgspec.Raw(b"null")
-
-
 class _Function(msgspec.Struct):
     name: str = ""
 
@@ -191,11 +191,18 @@ def _shown(found: Peek, body: bytes) -> Shown:
 
 
 def _forced(found: Peek) -> str:
-    calling: _Calling = read(_tool_config, found.choice, _ToolConfig()).functionCallingConfig
+    calling: _Calling = read(_tool_config, found.configured, _ToolConfig()).functionCallingConfig
     if calling.mode.upper() != "ANY":
         return ""
     return only(calling.allowedFunctionNames or _functions(found.tools))
 
+
+_STATE = VendorState(
+    marks=(b"cachedContent", b"cached_content", b"fileUri", b"file_uri"),
+    members=frozenset(("cachedContent", "cached_content", "fileUri", "file_uri")),
+    prefixes=("cachedContents/", "files/", "https://generativelanguage.googleapis.com/"),
+    missing={"": Missing(status=403, code="PERMISSION_DENIED")},
+)
 
 PASSTHROUGH = Passthrough(
     events=EventStream(monitor=GenerateMonitor, fast_path=GeminiFastPath, tight=True, list_unless=b"alt=sse"),
@@ -206,4 +213,5 @@ PASSTHROUGH = Passthrough(
     declared=partial(declared, _names),
     shown=_shown,
     model_in_body=False,
+    state=_STATE,
 )

@@ -22,6 +22,7 @@ from ampproxy.dialects.gemini.response import (
     signature,
     tail_members,
 )
+from ampproxy.dialects.proof import reasoning_place
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
     Completed,
@@ -218,7 +219,8 @@ class GeminiStreamRenderer:
             self._chunk(part.choice, call_part(call, self.losses), out)
         elif part.sealed is not None:
             thought = isinstance(whole, Reasoning)
-            mark = signature(part.sealed, "reasoning" if thought else "text")
+            place = reasoning_place(whole) if isinstance(whole, Reasoning) else "text"
+            mark = signature(part.sealed, place)
             self._chunk(part.choice, {"text": "", **({"thought": True} if thought else {}), **mark}, out)
 
     def _report(self, event: UsageReport, out: list[bytes]) -> None:

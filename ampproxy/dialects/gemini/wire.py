@@ -13,7 +13,7 @@ import msgspec
 from ampproxy.dialects.common import loads, raw_text, to_raw
 from ampproxy.dialects.ends import read_end
 from ampproxy.model.base import Json
-from ampproxy.model.events import FinishReason, Usage, WireError
+from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
 
 #: Stands for a member that is not there.
 ABSENT: Final = Json()
@@ -272,6 +272,7 @@ def usage_of(raw: Json) -> Usage | None:
         output=said + thought,
         reasoning=thought,
         extras=extras,
+        tier=tier_of(str(found.get("serviceTier") or found.get("trafficType") or "")),
     )
 
 

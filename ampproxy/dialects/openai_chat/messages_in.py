@@ -63,6 +63,8 @@ class _Message(msgspec.Struct):
 _MESSAGE: Final = msgspec.json.Decoder(_Message)
 _CALL: Final = msgspec.json.Decoder(CallMessage)
 _KNOWN: Final = frozenset(_Message.__struct_fields__)
+#: An empty list says nothing.
+_NONE: Final = Json(b"[]")
 
 
 def arguments_text(raw: Json) -> str:
@@ -91,7 +93,7 @@ def call_part(call: CallMessage, spare_id: str) -> ToolCall | None:
 def _others(raw: Json, at: str, known: frozenset[str]) -> dict[str, Json]:
     """The members that are not known and say something."""
     found = without_nulls(members(raw, at))
-    return {name: value for name, value in found.items() if name not in known and bytes(value) != b"[]"}
+    return {name: value for name, value in found.items() if name not in known and value != _NONE}
 
 
 class _Waiting:
@@ -133,14 +135,12 @@ class _Conversation:
         self._results: list[ToolResult] = []
 
     def add(self, raw: Json, at: str) -> None:
-        message = read_request(_MESSAGE, bytes(raw), at)
+        message = read_request(_MESSAGE, raw, at)
         parse = _ROLES.get(message.role)
         if parse is None:
             bad_request(f"{at}.role", f"Unknown role; one of {', '.join(sorted(_ROLES))} was expected.")
         found = without_nulls(members(raw, at))
-        extras = {
-            name: value for name, value in found.items() if name not in _KNOWN and bytes(value) != b"[]"
-        }
+        extras = {name: value for name, value in found.items() if name not in _KNOWN and value != _NONE}
         parse(self, message, extras, at)
 
     def close(self) -> None:

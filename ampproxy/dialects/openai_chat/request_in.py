@@ -10,7 +10,14 @@ from typing import Final
 
 import msgspec
 
-from ampproxy.dialects.common import Members, bad_request, members, read_request, to_raw, without_nulls
+from ampproxy.dialects.common import (
+    Members,
+    bad_request,
+    members_again,
+    read_request,
+    to_raw,
+    without_nulls,
+)
 from ampproxy.dialects.openai_chat.messages_in import parse_messages
 from ampproxy.dialects.openai_chat.tools_in import (
     parse_choice,
@@ -85,7 +92,7 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
         bad_request("messages", "At least one message is needed.")
     system, turns = parse_messages(asked.messages)
     tools, hosted, choice = _tools(asked)
-    extras = {key: raw for key, raw in without_nulls(members(body)).items() if key not in _KNOWN}
+    extras = {key: raw for key, raw in without_nulls(members_again(body)).items() if key not in _KNOWN}
     thinking = _thinking(asked.reasoning_effort)
     _keep_odd_ones(asked, thinking, extras)
     usage = bytes((asked.stream_options or {}).get("include_usage", _NULL)) == b"true"

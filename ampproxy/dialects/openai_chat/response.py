@@ -87,13 +87,14 @@ class _Answer(msgspec.Struct):
     model: str | None = None
     created: float | None = None
     usage: dict[str, Any] | None = None
+    service_tier: Any = None
     error: Json = NULL
 
 
 _ANSWER: Final = msgspec.json.Decoder(_Answer)
 _MEMBERS: Final = msgspec.json.Decoder(Members)
 _IMAGE: Final = msgspec.json.Decoder(_Image)
-_KNOWN: Final = frozenset({*_Answer.__struct_fields__, "object"})
+_KNOWN: Final = frozenset({*_Answer.__struct_fields__, "object"} - {"service_tier"})
 
 
 def parse_response(body: bytes) -> ChatResponse:
@@ -121,7 +122,7 @@ def parse_response(body: bytes) -> ChatResponse:
         model=answer.model,
         created=None if answer.created is None else int(answer.created),
         candidates=candidates,
-        usage=None if answer.usage is None else chat_usage(answer.usage),
+        usage=None if answer.usage is None else chat_usage(answer.usage, answer.service_tier),
         dialect=CHAT,
         extras={name: raw for name, raw in members.items() if name not in _KNOWN},
     )

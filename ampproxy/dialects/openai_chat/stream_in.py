@@ -29,7 +29,12 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
+from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.sse import BlockSplitter, EventTooLargeError, is_cut, parse_block, part, split_blocks
+
+
+class _Tier(msgspec.Struct):
+    service_tier: str | None = None
 
 
 class _Chunk(msgspec.Struct):
@@ -59,6 +64,17 @@ class _Head(msgspec.Struct):
 _CHUNK: Final = msgspec.json.Decoder(_Chunk)
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _MEMBERS: Final = msgspec.json.Decoder(dict[str, Json])
+_TIER: Final = msgspec.json.Decoder(_Tier)
+
+
+def _tier(chunk: bytes) -> str | None:
+    """The ``service_tier`` of a chunk that tells the usage: others need not be read for it."""
+    try:
+        return _TIER.decode(chunk).service_tier
+    except BAD_JSON:
+        return None
+
+
 _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_fields__, "object", "obfuscation"})
 
 
@@ -191,7 +207,7 @@ class ChatStreamParser:
                 out += self._fail(error)
                 return
         if (usage := chunk.counted()) is not None:
-            out.append(UsageReport(chat_usage(usage)))
+            out.append(UsageReport(chat_usage(usage, _tier(data))))
 
     def _start(self, chunk: _Chunk, data: bytes, out: list[Event]) -> bool:
         """The first chunk that says who answers; Azure's very first only tells of its filters."""

@@ -81,6 +81,7 @@ class _Response(msgspec.Struct):
     status: str | None = None
     output: list[Json] | None = None
     usage: WireUsage | None = None
+    service_tier: Any = None
     incomplete_details: _Incomplete | None = None
     error: Any = None
 
@@ -250,7 +251,8 @@ class ResponsesStreamParser:
     def _terminal(self, response: _Response, status: str) -> list[Event]:
         """What the terminal event says that nobody said yet, and the end."""
         self._over = True
-        usage: list[Event] = [UsageReport(usage_from(response.usage))] if response.usage else []
+        told = response.usage
+        usage: list[Event] = [UsageReport(usage_from(told, response.service_tier))] if told else []
         if status not in ("completed", "incomplete"):
             return [*usage, Failed(_failure(response, status))]
         if response.output is None and not self._items:

@@ -345,7 +345,8 @@ class ResponsesStreamRenderer:
             self._delta(Delta(index, "{}"), out)
         if isinstance(item, Thought) and sealed is not None and self._proofs:
             own = sealed.vendor == RESPONSES and sealed.item == item.id
-            item.proof = sealed.value if own else proof.seal("", sealed)
+            place = proof.reasoning_place(part) if isinstance(part, Reasoning) else "reasoning"
+            item.proof = sealed.value if own else proof.seal("", sealed, place)
         if item is not None:
             self._done(item, status, out)
         del self._open[index]

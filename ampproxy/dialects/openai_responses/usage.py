@@ -29,8 +29,11 @@ class WireUsage(msgspec.Struct):
     output_tokens_details: _OutputDetails | None = None
 
 
-def usage_from(wire: WireUsage) -> Usage:
-    """The counts as disjoint classes."""
+def usage_from(wire: WireUsage, tier: object = None) -> Usage:
+    """The counts as disjoint classes.
+
+    :param tier: the answer's ``service_tier``.
+    """
     given = wire.input_tokens_details or _InputDetails()
     spent = wire.output_tokens_details or _OutputDetails()
     return usage_of(
@@ -40,6 +43,7 @@ def usage_from(wire: WireUsage) -> Usage:
         output=wire.output_tokens or 0,
         reasoning=spent.reasoning_tokens or 0,
         total=wire.total_tokens,
+        tier=tier,
     )
 
 

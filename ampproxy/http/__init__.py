@@ -1,0 +1,1 @@
+"""HTTP/1.1 over Twisted's transports: connections to upstreams and from clients, parsed by llhttp."""

@@ -1,0 +1,196 @@
+"""Twisted's headers over one dict of lower-case names, made at once of what a parser found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import NotImplementedType
+from typing import AnyStr, TypeVar, overload
+
+from twisted.web.http_headers import Headers
+
+_T = TypeVar("_T")
+
+#: Names that are remembered, and how long each may be: others choose them.
+_MOST_NAMES = 4096
+_LONGEST = 64
+
+
+class _Lower(dict[str | bytes, bytes]):
+    """Any spelling of a name -> its lower case."""
+
+    def __missing__(self, name: str | bytes) -> bytes:
+        # Twisted's own check of what may be a name.
+        Headers().addRawHeader(name, b"")
+        lower = (name.encode("iso-8859-1") if isinstance(name, str) else name).lower()
+        return _remember(self, name, lower)
+
+
+class _Canonical(dict[bytes, bytes]):
+    """A name in lower case -> as Twisted spells it."""
+
+    def __missing__(self, lower: bytes) -> bytes:
+        spelt = Headers()
+        spelt.addRawHeader(lower, b"")
+        ((canonical, _),) = spelt.getAllRawHeaders()
+        return _remember(self, lower, canonical)
+
+
+class _Begun(dict[bytes, bytes]):
+    """A name in lower case -> the beginning of its line."""
+
+    def __missing__(self, lower: bytes) -> bytes:
+        return _remember(self, lower, _canonical[lower] + b": ")
+
+
+def _remember(known: dict[_T, bytes], name: _T, value: bytes) -> bytes:
+    if len(value) <= _LONGEST:
+        if len(known) >= _MOST_NAMES:
+            # Somebody makes names up; the usual ones are soon back.
+            known.clear()
+        known[name] = value
+    return value
+
+
+_lower = _Lower()
+_canonical = _Canonical()
+_begun = _Begun()
+
+
+class LowerHeaders(Headers):
+    """Twisted's ``Headers`` in all that is public: names in any case, given out as Twisted spells them.
+
+    Beside it, headers are made of a parser's pairs and read as pairs, both without a call for each.
+
+    :raises twisted.web.http_headers.InvalidHeaderName: by each method that takes a name; it is no token.
+    """
+
+    __slots__ = ("_values",)
+
+    _values: dict[bytes, list[bytes]]
+
+    # Not the base class's, which fills an attribute of its own.
+    def __init__(self, rawHeaders: Mapping[AnyStr, Sequence[AnyStr]] | None = None) -> None:
+        self._values = {}
+        if rawHeaders is not None:
+            for name, values in rawHeaders.items():
+                self.setRawHeaders(name, values)
+
+    @classmethod
+    def of_pairs(cls, pairs: Iterable[tuple[bytes, bytes]]) -> LowerHeaders:
+        """Headers of a message, as its parser found them: names that are tokens, and values without control
+        characters. Blanks around a value are no part of it (RFC 9112, section 5.1).
+        """
+        self = cls.__new__(cls)
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in pairs:
+            lower = _lower[name]
+            if lower in values:
+                values[lower].append(value.strip(b" \t"))
+            else:
+                values[lower] = [value.strip(b" \t")]
+        self._values = values
+        return self
+
+    @classmethod
+    def of_lines(cls, lines: Iterable[bytes]) -> LowerHeaders:
+        """Headers of the lines of a message's head, without their ends and without control characters.
+
+        :raises ValueError: one of them is no header.
+        """
+        self = cls.__new__(cls)
+        values: dict[bytes, list[bytes]] = {}
+        for line in lines:
+            name, colon, value = line.partition(b":")
+            if not colon:
+                raise ValueError("no colon")
+            lower = _lower[name]
+            if lower in values:
+                values[lower].append(value.strip(b" \t"))
+            else:
+                values[lower] = [value.strip(b" \t")]
+        self._values = values
+        return self
+
+    def take(self, name: bytes) -> Sequence[bytes]:
+        """Remove a header, its name being in lower case, and give its values."""
+        return self._values.pop(name, ())
+
+    def pairs(self) -> list[tuple[bytes, bytes]]:
+        """All headers, names in lower case, in the order in which the names came first."""
+        return [(name, value) for name, values in self._values.items() for value in values]
+
+    def lines(self) -> list[bytes]:
+        """The lines of all headers as they are sent, to be joined: each in three parts, its end included."""
+        parts: list[bytes] = []
+        for name, values in self._values.items():
+            begun = _begun[name]
+            for value in values:
+                parts += (begun, value, b"\r\n")
+        return parts
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({dict(self.getAllRawHeaders())!r})"
+
+    def __cmp__(self, other: object) -> int | NotImplementedType:
+        if not isinstance(other, Headers):
+            return NotImplemented  # type: ignore[no-any-return]  # python/mypy#18914
+        mine, others = sorted(self.getAllRawHeaders()), sorted(other.getAllRawHeaders())
+        return (mine > others) - (mine < others)
+
+    def copy(self) -> LowerHeaders:
+        """Headers of their own with the same names and values."""
+        new = type(self).__new__(type(self))
+        new._values = {name: values[:] for name, values in self._values.items()}
+        return new
+
+    def hasHeader(self, name: AnyStr) -> bool:
+        """Whether there is such a header."""
+        return _lower[name] in self._values
+
+    def removeHeader(self, name: AnyStr) -> None:
+        """Remove all values of a header."""
+        self._values.pop(_lower[name], None)
+
+    def setRawHeaders(self, name: str | bytes, values: Sequence[str | bytes]) -> None:
+        """Set all values of a header; see :meth:`addRawHeader`."""
+        self._values[_lower[name]] = [_one_line(value) for value in values]
+
+    def addRawHeader(self, name: str | bytes, value: str | bytes) -> None:
+        """Add a value. Line ends in it become spaces; text becomes UTF-8."""
+        self._values.setdefault(_lower[name], []).append(_one_line(value))
+
+    @overload
+    def getRawHeaders(self, name: AnyStr) -> Sequence[AnyStr] | None: ...
+
+    @overload
+    def getRawHeaders(self, name: AnyStr, default: _T) -> Sequence[AnyStr] | _T: ...
+
+    def getRawHeaders(self, name: AnyStr, default: _T | None = None) -> Sequence[AnyStr] | _T | None:
+        """The values of a header, as text where its name is text; ``default`` if there are none."""
+        values = self._values.get(_lower[name])
+        if not values:
+            return default
+        if isinstance(name, str):
+            return [value.decode("utf8") for value in values]
+        return values
+
+    def getAllRawHeaders(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
+        """Each name, as Twisted spells it, with its values."""
+        return iter([(_canonical[name], values) for name, values in self._values.items()])
+
+
+def lines_of(headers: Headers) -> list[bytes]:
+    """The lines of any headers; see :meth:`LowerHeaders.lines`."""
+    if isinstance(headers, LowerHeaders):
+        return headers.lines()
+    return [
+        part
+        for name, values in headers.getAllRawHeaders()
+        for value in values
+        for part in (name + b": ", value, b"\r\n")
+    ]
+
+
+def _one_line(value: str | bytes) -> bytes:
+    data = value.encode("utf8") if isinstance(value, str) else value
+    return b" ".join(data.splitlines()) if b"\n" in data or b"\r" in data else data

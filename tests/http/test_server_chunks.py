@@ -1,0 +1,149 @@
+"""Bodies in chunks: the same bytes however they are cut, and limits for what is beside them."""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from typing import Any
+
+import h11
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ampproxy.http.server_chunks import ChunkReader
+from ampproxy.wire.framing import BadMessage
+from tests.resources.test_edges import CHUNKS, MANY
+
+BEHIND = b"GET /behind HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+def read(said: bytes, cuts: Any = ()) -> Any:
+    """The body and what is behind it; the words of the refusal; ``None``: it has not come whole."""
+    reader, body, begin = ChunkReader(65536, 100), b"", 0
+    for end in (*sorted(cut for cut in cuts if 0 < cut < len(said)), len(said)):
+        if begin == end:
+            continue
+        try:
+            body += reader.feed(said[begin:end])
+        except BadMessage as bad:
+            return bad.words
+        if reader.rest is not None:
+            return body, reader.rest + said[end:]
+        begin = end
+    return None
+
+
+@pytest.mark.parametrize("said", CHUNKS + [said for said, _ in MANY])
+def test_broken(said: bytes) -> None:
+    """Refused, in one read and byte by byte."""
+    said += BEHIND
+    cuts = range(len(said)) if len(said) < 5000 else range(0, len(said), 1000)
+    assert isinstance(read(said), str)
+    assert isinstance(read(said, cuts), str)
+
+
+@pytest.mark.parametrize(
+    ("said", "body"),
+    [
+        (b"0\r\n\r\n", b""),
+        (b"5\r\nhello\r\n0\r\n\r\n", b"hello"),
+        (b"05\r\nhello\r\n1\r\n!\r\n00\r\n\r\n", b"hello!"),
+        (b"a;x=y\r\n0123456789\r\nA\r\n0123456789\r\n0;z\r\n\r\n", b"0123456789" * 2),
+        (b"5\r\nhello\r\n0\r\nDigest: a\r\nExpires: b\r\n\r\n", b"hello"),
+        (b"3\r\n\r\n\r\r\n0\r\n\r\n", b"\r\n\r"),
+    ],
+)
+def test_good(said: bytes, body: bytes) -> None:
+    """Trailers and extensions are dropped; what is behind the body is left."""
+    for cut in range(len(said) + len(BEHIND)):
+        assert read(said + BEHIND, [cut]) == (body, BEHIND)
+    assert read(said + BEHIND, range(len(said))) == (body, BEHIND)
+    for end in range(len(said)):
+        assert read(said[:end]) is None
+
+
+PIECES = st.sampled_from(
+    [
+        *(chunks for chunks in CHUNKS if len(chunks) < 60),
+        b"5\r\nhello\r\n",
+        b"5;a\r\nhello\r\n",
+        b"0\r\n\r\n",
+        b"0\r\nA: b\r\n\r\n",
+        b"\r\n",
+        b"\n",
+        b"0",
+    ]
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(PIECES, min_size=1, max_size=6).map(b"".join), st.lists(st.integers(1, 80), max_size=8))
+def test_any_split(said: bytes, cuts: list[int]) -> None:
+    """The same body, rest or refusal."""
+    whole, cut = read(said), read(said, cuts)
+    assert (isinstance(whole, str) and isinstance(cut, str)) or whole == cut
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.lists(PIECES, min_size=1, max_size=6).map(b"".join))
+def test_second_opinion(said: bytes) -> None:
+    """What is taken whole, h11 takes, too, and sees it end in the same place."""
+    found = read(said)
+    if found is None or isinstance(found, str):
+        return
+    judge = h11.Connection(h11.SERVER)
+    judge.receive_data(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + said)
+    event: Any = judge.next_event()
+    body = b""
+    while not isinstance(event, h11.EndOfMessage):
+        event = judge.next_event()
+        if isinstance(event, h11.Data):
+            body += bytes(event.data)
+    assert found == (body, judge.trailing_data[0])
+
+
+@pytest.mark.parametrize("chunks", [b"2\r\nxy\r\n", b"2;a\r\nxy\r\n", b"2\r\nxy\r\n2;a\r\nxy\r\n"])
+def test_time_grows_with_the_size(chunks: bytes) -> None:
+    """And not with its square."""
+
+    def needed(count: int) -> float:
+        said, best = chunks * count, 1e9
+        for _ in range(3):
+            reader, begun = ChunkReader(65536, 100), time.thread_time()
+            assert len(reader.feed(said)) == 2 * said.count(b"xy")
+            best = min(best, time.thread_time() - begun)
+        return best
+
+    assert needed(40_000) < 25 * needed(4_000)
+
+
+def test_a_trailer_byte_by_byte() -> None:
+    """Nor does one that comes slowly cost more than it is large."""
+
+    def needed(size: int) -> float:
+        best = 1e9
+        for _ in range(3):
+            reader, begun = ChunkReader(65536, 100), time.thread_time()
+            reader.feed(b"0\r\nA: ")
+            for _ in range(size):
+                reader.feed(b"b")
+            best = min(best, time.thread_time() - begun)
+        return best
+
+    assert needed(40_000) < 25 * needed(4_000)
+
+
+def test_nothing_is_kept() -> None:
+    """Half a chunk is passed on as it comes."""
+    reader = ChunkReader(65536, 100)
+    reader.feed(b"1000000\r\n")
+    piece = bytes(10_000)
+    tracemalloc.start(1)
+    try:
+        for _ in range(1000):
+            assert reader.feed(piece) is piece
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 10_000
