@@ -23,11 +23,10 @@ from ampproxy.dialects.common import (
     retry_after,
     to_raw,
 )
-from ampproxy.dialects.ends import broke, read_end
 from ampproxy.dialects.openai_models import model_body, models_body
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
-from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError, tier_of
+from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
 from ampproxy.model.request import ChatRequest
 
 #: How each kind is told to a client: ``type`` and ``code``.
@@ -287,55 +286,6 @@ def total_input(usage: Usage) -> int:
     """All tokens of the prompt, as OpenAI counts them."""
     return usage.input + usage.cache_read + usage.cache_write
 
-
-#: ``finish_reason`` of chat and completions -> ours; others are read by their words.
-FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "blocked",
-    "max_tokens": "length",
-    "model_length": "context",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "refusal": "refusal",
-    "sensitive": "blocked",
-}
-
-#: ``finish_reason`` of an answer that did not come to its end: OpenRouter, DeepSeek, Zhipu.
-BROKEN_ENDS: dict[str, ErrorKind] = {
-    "error": "internal",
-    "insufficient_system_resource": "overloaded",
-    "network_error": "unavailable",
-}
-
-
-def end_of(word: str | None) -> FinishReason | WireError:
-    """What a ``finish_reason`` means; an error, if it tells of an answer that did not come to its end.
-
-    :param word: ``None``: the vendor gave none.
-    """
-    if not word:
-        return "unknown"
-    if known := FINISH.get(word):
-        return known
-    kind = BROKEN_ENDS.get(word)
-    return read_end(word) if kind is None else broke(word, kind)
-
-
-#: Ours -> ``finish_reason``.
-FINISH_WORDS: dict[FinishReason, str] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "stop_sequence": "stop",
-    "refusal": "content_filter",
-    "blocked": "content_filter",
-    "context": "length",
-    "pause": "stop",
-    "unknown": "length",
-}
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 _COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *_DETAILS})
