@@ -26,7 +26,7 @@ def read_hosts(text: str) -> HostTable:
     try:
         found = yaml.safe_load(text)
         table = msgspec.convert(
-            {"as-of": found["as-of"], "profiles": [_profile(row) for row in found["profiles"]]}, HostTable
+            {**found, "profiles": [_profile(row) for row in found["profiles"]]}, HostTable
         )
     except yaml.YAMLError as error:
         raise ValueError(str(error)) from None
@@ -56,8 +56,9 @@ def compiled_hosts(text: str) -> bytes:
     """
     table = read_hosts(text)
     encode = msgspec.json.encode
-    return b'{"as-of":%b,"profiles":[\n%b\n]}\n' % (
+    return b'{"as-of":%b,"dialects":%b,"profiles":[\n%b\n]}\n' % (
         encode(table.as_of),
+        encode(table.dialects),
         b",\n".join(map(encode, table.profiles)),
     )
 

@@ -129,9 +129,11 @@ class HostTable(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
     """The whole file.
 
     :param as_of: the day on which it was checked.
+    :param dialects: those that the profiles are about.
     """
 
     as_of: datetime.date
+    dialects: tuple[str, ...] = ()
     profiles: tuple[Profile, ...]
 
 

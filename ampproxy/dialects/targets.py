@@ -11,7 +11,6 @@ from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families, Family, shipped
 from ampproxy.catalog.hosts import Host, shipped_hosts
 from ampproxy.catalog.names import without_suffix
-from ampproxy.model.base import CHAT, COMPLETIONS
 
 #: Members of a family that a target has as well, and that hold in the family's own dialects.
 _OF_REQUESTS = (
@@ -33,10 +32,6 @@ _OF_REQUESTS = (
 _EVERYWHERE = ("openai_members", "searches", "wants_reasoning")
 
 
-#: The dialects that servers of many vendors speak.
-_HOSTED = (CHAT, COMPLETIONS)
-
-
 @lru_cache(maxsize=256)
 def target_at(
     dialect: str, model: str, base_url: str, profile: str = "", families: Families | None = None
@@ -48,7 +43,7 @@ def target_at(
     :param families: what is known of models; ``None``: the shipped table.
     """
     target = target_for(dialect, model, families)
-    if dialect not in _HOSTED:
+    if dialect not in shipped_hosts().table.dialects:
         return target
     host = _host(base_url, profile, target)
     return msgspec.structs.replace(

@@ -452,3 +452,66 @@ def test_redacted_thinking_comes_back_as_such(kept: Any, dialect: str) -> None:
     rendered = said_to(request, DIALECTS[ANTHROPIC], "claude-sonnet-4-6", None)
     said = json.loads(rendered.body)["messages"][1]["content"]
     assert said == [{"type": "redacted_thinking", "data": "Emw="}, {"type": "text", "text": "hi"}]
+
+
+SHELL = [
+    HI,
+    {"type": "shell_call", "call_id": "c1", "action": {"commands": ["ls -l"]}},
+    {"type": "shell_call_output", "call_id": "c1", "output": [{"stdout": "a file", "stderr": ""}]},
+    {"type": "mcp_call", "id": "x", "name": "look", "server_label": "s", "arguments": "{}", "output": "seen"},
+]
+FOUND = [
+    {"role": "user", "content": [{"type": "compaction", "content": "the summary"}]},
+    {
+        "role": "user",
+        "content": [
+            {
+                "type": "search_result",
+                "source": "http://a",
+                "title": "a title",
+                "content": [{"type": "text", "text": "passage"}],
+            }
+        ],
+    },
+]
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "words"),
+    [
+        *((RESPONSES, target, ("ls -l", "a file", "seen")) for target in (ANTHROPIC, CHAT, GEMINI)),
+        *((ANTHROPIC, target, ("the summary", "passage", "a title")) for target in (CHAT, RESPONSES, GEMINI)),
+    ],
+)
+def test_words_of_parts_that_only_one_dialect_has_are_told(
+    source: str, target: str, words: tuple[str, ...]
+) -> None:
+    """The conversation goes on from them; that they lost their form is declared, and no turn is empty."""
+    body = {"input": SHELL} if source == RESPONSES else {"messages": FOUND}
+    rendered = said_to(asked(body, source), DIALECTS[target], "m", None)
+    for word in words:
+        assert word.encode() in rendered.body
+    assert {loss.kind for loss in rendered.losses} == {"opaque"}
+    sent = json.loads(rendered.body)
+    turns = sent.get("messages") or sent.get("contents") or sent["input"]
+    assert all(turn.get("content") or turn.get("parts") for turn in turns)
+
+
+def test_a_turn_of_which_nothing_can_be_told_is_left_out() -> None:
+    """Some servers refuse an empty one."""
+    unknown = {"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}
+    sent, lost = chat({"messages": [unknown, HI]}, "m")
+    assert sent["messages"] == [HI]
+    assert lost.keys() == {"opaque"}
+
+
+def test_members_of_parts_are_no_silent_loss_to_responses() -> None:
+    """A document's title, context and citations, and a message's name."""
+    source = {"type": "text", "media_type": "text/plain", "data": "doc"}
+    document = {"type": "document", "title": "T", "context": "C", "source": source}
+    rendered = said_to(
+        asked({"messages": [{"role": "user", "content": [document]}]}), DIALECTS[RESPONSES], "m", None
+    )
+    assert {loss.kind for loss in rendered.losses} == {"document_name", "extras"}
+    rendered = said_to(asked({"messages": [{**HI, "name": "ada"}]}, CHAT), DIALECTS[RESPONSES], "m", None)
+    assert {(loss.kind, loss.path) for loss in rendered.losses} == {("extras", "turns[0]")}

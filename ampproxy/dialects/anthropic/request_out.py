@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ampproxy.adapt.history import drop_remembered
+from ampproxy.adapt.parts import tell_words
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
 from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_names
@@ -58,7 +59,8 @@ class _Rendering:
 
     def __init__(self, request: ChatRequest, target: Target) -> None:
         self.losses = Losses()
-        self.request = request = drop_remembered(request, self.losses)
+        request = tell_words(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
+        self.request = request
         self.target = target
         self.own = request.dialect == ANTHROPIC
         self.names = tool_names(request)

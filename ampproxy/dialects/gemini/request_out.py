@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.adapt.history import drop_remembered
+from ampproxy.adapt.parts import tell_words
 from ampproxy.adapt.thinking import settle_amount
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads
@@ -49,7 +50,7 @@ _UNSAID = (
 def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to a Gemini model. What cannot be said is a loss; never raises."""
     losses = Losses()
-    request = drop_remembered(request, losses)
+    request = tell_words(drop_remembered(request, losses), GEMINI, losses)
     own = request.dialect == GEMINI
     names = Names(_ILLEGAL, _LONGEST_NAME, _names(request))
     renderer = PartRenderer(request, target, names, losses)

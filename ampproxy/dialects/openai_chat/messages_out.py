@@ -58,13 +58,20 @@ class MessageWriter:
                 if self._rules.same or len(body) > _EMPTY_MEMBERS or body["content"]:
                     out.append(body)
                 out += self._results(message.results)
-            elif (content := self._content(message)) or message.role == "user" or message.extras:
+            elif (content := self._content(message)) or message.extras or self._is_kept(message):
                 body = {"role": message.role, "content": content}
                 out.append(self._parts.extras(body, message.extras, message.path))
         if self._rules.host.after_results == "assistant":
             out = list(self._answered(out))
         # No messages at all are refused.
         return out or [{"role": "user", "content": ""}]
+
+    def _is_kept(self, message: Message) -> bool:
+        """Whether a message without content is one: the user's who said nothing, but not one of which nothing
+        could be said.
+        """
+        said = all(isinstance(placed.part, Text) for placed in message.parts)
+        return message.role == "user" and (said or self._rules.same)
 
     def _answered(self, messages: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The messages, results of tools being followed by a word of the assistant's."""

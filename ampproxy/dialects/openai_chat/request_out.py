@@ -9,6 +9,7 @@ import msgspec
 
 from ampproxy.adapt.history import drop_remembered, system_first
 from ampproxy.adapt.members import leave_out_refused
+from ampproxy.adapt.parts import tell_words
 from ampproxy.adapt.target import Target
 from ampproxy.adapt.thinking import forbid_with_tools, settle_level
 from ampproxy.adapt.tools import fit_choice
@@ -78,7 +79,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
 
 def _fitted(request: ChatRequest, target: Target, losses: Losses, *, same: bool) -> ChatRequest:
     """The request without what the model and its server do not take."""
-    request = drop_remembered(request, losses)
+    request = tell_words(drop_remembered(request, losses), CHAT, losses)
     request = system_first(request, target, losses)
     request = leave_out_refused(request, target, losses, same=same)
     request = forbid_with_tools(request, target, losses)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ampproxy.adapt.parts import tell_words
 from ampproxy.adapt.thinking import settle_level
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads, shorten
@@ -35,6 +36,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to ``target``. Never raises for a request that any dialect parsed."""
     losses = Losses()
     native = request.dialect == RESPONSES
+    request = tell_words(request, RESPONSES, losses)
     names = Names(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
     body: dict[str, Any] = {"model": target.model}
     items = ItemWriter(request, target, names, losses).write()
