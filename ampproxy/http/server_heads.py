@@ -258,8 +258,8 @@ def _parse(head: bytes) -> tuple[Head, int]:
     :raises BadMessage: it is none, or where its body ends can be seen in two ways.
     """
     method, pieces = _pieces(head)
-    # llhttp lets other versions and protocols through, none at all, and more spaces than one: only with two the
-    # version is where it belongs.
+    # llhttp lets other versions and protocols through, none at all, and more spaces than one: only with two
+    # the version is where it belongs.
     at = len(method) + len(pieces.target) + 2
     version = head[at : at + 8]
     if not (pieces.whole and version in _VERSIONS and head[at + 8 : at + 10] == b"\r\n"):
