@@ -22,7 +22,7 @@ from ampproxy.credentials.names import kept_salt
 from ampproxy.credentials.pins import Pins
 from ampproxy.credits.allowance import Allowance
 from ampproxy.generation import Generation, InForce
-from ampproxy.ledger import NAME
+from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.recorder import Recorder, Writes
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
@@ -35,8 +35,11 @@ from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch
 from ampproxy.runtime import Runtime
+from ampproxy.server.limiter import InThread, Limiter
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import Reports
+from ampproxy.tenants.costs import Costs, NoCosts
+from ampproxy.tenants.store import Counts
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import check_proxies
 from ampproxy.wire.ids import Ids
@@ -200,6 +203,8 @@ def _runtime(
         lessons=Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
         pins=Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
         workers=Workers(in_thread),
+        limiter=Limiter(lambda: Counts(state, time.time), in_thread, log),
+        costs=partial(_costs, in_thread, log),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
         knowledge=Knowledge(NewerData(outside.cache), discovery.declared),
@@ -239,6 +244,23 @@ def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
 
     in_thread = _in_thread(reactor)
     return Recorder(str(path), make_store, clock=reactor, in_thread=in_thread, wall=time.time, log=log)
+
+
+def _costs(in_thread: InThread, log: Logger, config: Config) -> Costs:
+    """What models cost. Where the user's prices cannot be read none is known, so that nothing is served under
+    a limit in dollars.
+    """
+    from ampproxy.ledger.book import BookCosts, price_book
+
+    try:
+        costs = BookCosts(price_book(config), time.time)
+    except LedgerError as error:
+        log.error(
+            "Clients with a limit in dollars are not served, for there are no prices: {why}", why=str(error)
+        )
+        return NoCosts()
+    in_thread(costs.warm).addErrback(lambda failure: log.failure("A price could not be looked up", failure))
+    return costs
 
 
 def _in_thread(reactor: Any) -> Callable[[Callable[[], Any]], Deferred[Any]]:

@@ -95,6 +95,7 @@ SHARED = (
     "excluded-models",
     "disable-cooling",
     "learning",
+    "answers-without-end",
     "request-retry",
     "request-scoped-errors",
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from ampproxy.catalog.families import Families, Override, known
+from ampproxy.model.clients import ClientKey
 from ampproxy.model.payload import Payload
 from ampproxy.wire.redact import Secret, Unseen
 
@@ -87,6 +88,8 @@ class Account:
     :param excluded_models: lower-case wildcard patterns against the visible id.
     :param proxy_url: ``None``: the global one; ``direct``: none at all. It may hold a password and a
         header may be a credential, so ``repr`` shows neither.
+    :param unended: whether its streams are whole though they give no finish reason.
+    :param profile: the host profile that holds for it; empty: its address's.
     :param weight: its share of the requests where ``routing.strategy`` is ``weighted-round-robin``.
     :param learning: whether what it refuses is learned, where ``learning`` says so.
     :param line: where it stands in the file.
@@ -109,6 +112,8 @@ class Account:
     excluded_models: tuple[str, ...] = ()
     disable_cooling: bool = False
     learning: bool = True
+    unended: bool = False
+    profile: str = ""
     weight: int = 1
     line: int = 0
     token: TokenSource | None = field(default=None, repr=False)
@@ -388,6 +393,7 @@ class OAuth:
 class Config:
     """Everything that the service is told.
 
+    :param clients: the entries of ``api-keys``; none: everybody on this machine is served.
     :param payload: rules over the bodies that go to vendors.
     :param catalog: what the user knows of models; of two entries that fit one the later counts.
     :param source: the file; ``None`` where the text came from elsewhere.
@@ -402,7 +408,7 @@ class Config:
     port: int = 8317
     tls: Tls | None = None
     allowed_hosts: tuple[str, ...] = ()
-    api_keys: tuple[Secret, ...] = ()
+    clients: tuple[ClientKey, ...] = ()
     debug: bool = False
     auth_dir: Path = Path("~/.cli-proxy-api")
     state_dir: Path = Path("~/.local/state/ampproxy")
@@ -434,6 +440,11 @@ class Config:
     written: MappingOf[str, str] = field(default_factory=dict, compare=False, repr=False)
     unseen: tuple[Unseen, ...] = field(default=(), compare=False)
     literal: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def api_keys(self) -> tuple[Secret, ...]:
+        """The client keys that are not stored as hashes alone."""
+        return tuple(client.secret for client in self.clients if client.secret is not None)
 
     @property
     def families(self) -> Families:

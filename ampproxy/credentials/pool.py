@@ -51,7 +51,9 @@ class Pool:
         self.state = state
         self.routing = routing
         self.log = Logger(namespace="ampproxy") if log is None else log
-        self._wheels: OrderedDict[tuple[str, str], tuple[Wheel, list[tuple[Offer, ...]]]] = OrderedDict()
+        self._wheels: OrderedDict[tuple[str, str, tuple[str, ...]], tuple[Wheel, list[tuple[Offer, ...]]]] = (
+            OrderedDict()
+        )
         state.keep(state.identity(account) for account in accounts)
 
     def select(
@@ -62,6 +64,7 @@ class Pool:
         most: int = 0,
         call: str = "any",
         can: Callable[[Offer], bool] = _anything,
+        whose: tuple[str, ...] = (),
     ) -> Selection:
         """One request's way through the accounts of a route.
 
@@ -69,27 +72,44 @@ class Pool:
         :param most: how many accounts may be tried; 0 for all.
         :param call: what kind of call it is; each has its turn.
         :param can: whether an account can serve this kind at all.
+        :param whose: tells clients apart that have other accounts of the model than others; they take turns
+            among their own.
         """
         served = route.served
         model = split_suffix(served)[0] if served.endswith(")") else served
-        wheel = self._wheel(model, call, route.offers, can)
+        wheel = self._wheel(model, call, route.offers, can, whose)
         sticks = key is not None and self.routing.session_affinity and wheel.count > 1
         return Selection(self, wheel, model, key() if sticks and key is not None else None, most)
 
     def rests(
-        self, route: Route, now: float, *, call: str = "any", can: Callable[[Offer], bool] = _anything
+        self,
+        route: Route,
+        now: float,
+        *,
+        call: str = "any",
+        can: Callable[[Offer], bool] = _anything,
+        whose: tuple[str, ...] = (),
     ) -> bool:
         """Whether all accounts of a route rest, so that none may be asked now."""
-        wheel = self._wheel(split_suffix(route.served)[0], call, route.offers, can)
+        wheel = self._wheel(split_suffix(route.served)[0], call, route.offers, can, whose)
         return wheel.count > 0 and wheel.closed_until(now) > now
 
-    def wheel(self, route: Route, call: str, can: Callable[[Offer], bool]) -> tuple[str, Wheel]:
+    def wheel(
+        self, route: Route, call: str, can: Callable[[Offer], bool], whose: tuple[str, ...] = ()
+    ) -> tuple[str, Wheel]:
         """The model of a route by its bare name, and its accounts."""
         model = split_suffix(route.served)[0]
-        return model, self._wheel(model, call, route.offers, can)
+        return model, self._wheel(model, call, route.offers, can, whose)
 
-    def _wheel(self, model: str, call: str, offers: tuple[Offer, ...], can: Callable[[Offer], bool]) -> Wheel:
-        found = self._wheels.get((model, call))
+    def _wheel(
+        self,
+        model: str,
+        call: str,
+        offers: tuple[Offer, ...],
+        can: Callable[[Offer], bool],
+        whose: tuple[str, ...],
+    ) -> Wheel:
+        found = self._wheels.get((model, call, whose))
         if found is not None:
             wheel, known = found
             if offers is known[0] or any(offers is other for other in known):
@@ -100,7 +120,7 @@ class Pool:
         elif len(self._wheels) >= _MAX_WHEELS:
             self._wheels.popitem(last=False)
         wheel = Wheel(offers, self.state, strategy=self.routing.strategy, call=call, can=can)
-        self._wheels[model, call] = wheel, [offers]
+        self._wheels[model, call, whose] = wheel, [offers]
         return wheel
 
 

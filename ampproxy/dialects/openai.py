@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.common import (
     bad_answer,
@@ -23,6 +24,7 @@ from ampproxy.dialects.common import (
     retry_after,
     to_raw,
 )
+from ampproxy.dialects.ends import broke, read_end
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError, tier_of
@@ -223,18 +225,20 @@ def _wait_said(message: str) -> float | None:
 
 
 #: Any of these makes an object a chunk, or an answer, of chat or of the old completions.
-_OF_A_CHUNK: Final = frozenset(("choices", "usage", "id", "x_groq", "error"))
+_OF_A_CHUNK: Final = frozenset(("choices", "usage", "x_groq", "error"))
 #: Any of these makes an object without them an error's.
 OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
 
 
 def is_chunk(values: Mapping[str, object]) -> bool:
-    """Whether an object of a stream is a chunk. One that names a ``type`` of its own is taken for something
-    new, unless it looks like an error.
+    """Whether an object of a stream is a chunk. One that has but an ``id``, or a ``type`` of its own, is
+    taken for something new, unless it looks like an error.
 
     :param values: its members.
     """
-    return not _OF_A_CHUNK.isdisjoint(values) or ("type" in values and OF_AN_ERROR.isdisjoint(values))
+    if not _OF_A_CHUNK.isdisjoint(values):
+        return True
+    return ("type" in values or "id" in values) and OF_AN_ERROR.isdisjoint(values)
 
 
 def not_an_answer(value: object, why: str) -> UpstreamFault:
@@ -253,8 +257,43 @@ def no_chunk(value: object) -> UpstreamFault:
 
 
 def model_object(model: ModelInfo) -> dict[str, Any]:
-    """One entry of a list of models (``openai.types.Model``)."""
-    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
+    """One entry of a list of models (``openai.types.Model``), with the members that compatible servers have
+    in common for what is known of it.
+    """
+    family, thinks = model.family, model.thinks
+    known: dict[str, Any] = {
+        "name": model.display_name,
+        "context_length": family.context,
+        "max_completion_tokens": family.max_output,
+        "architecture": _architecture(family),
+        "capabilities": _known(
+            tools=family.tools,
+            vision=None if family.input is None else "image" in family.input,
+            reasoning=thinks,
+        ),
+        "reasoning_efforts": list(family.levels) if family.levels and thinks else None,
+        "lifecycle": None if model.lifecycle == "active" else model.lifecycle,
+        "shutdown_date": None if model.lifecycle == "active" else family.retires,
+        "replacement": None if model.lifecycle == "active" else family.successor or None,
+    }
+    entry = {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
+    return entry | (_known(**known) or {})
+
+
+def _known(**members: Any) -> dict[str, Any] | None:
+    """The members of which anything is known; ``None``: of none."""
+    return {name: value for name, value in members.items() if value is not None} or None
+
+
+def _architecture(family: Family) -> dict[str, Any] | None:
+    """The media, as OpenRouter says them."""
+    return _known(
+        input_modalities=None if family.input is None else [_MEDIA.get(one, one) for one in family.input],
+        output_modalities=None if family.output is None else list(family.output),
+    )
+
+
+_MEDIA = {"pdf": "file"}
 
 
 def models_body(models: Sequence[ModelInfo]) -> bytes:
@@ -299,7 +338,7 @@ def total_input(usage: Usage) -> int:
     return usage.input + usage.cache_read + usage.cache_write
 
 
-#: ``finish_reason`` of chat and completions -> ours; words that only one server knows are an end like any.
+#: ``finish_reason`` of chat and completions -> ours; others are read by their words.
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
     "length": "length",
@@ -321,6 +360,20 @@ BROKEN_ENDS: dict[str, ErrorKind] = {
     "network_error": "unavailable",
 }
 
+
+def end_of(word: str | None) -> FinishReason | WireError:
+    """What a ``finish_reason`` means; an error, if it tells of an answer that did not come to its end.
+
+    :param word: ``None``: the vendor gave none.
+    """
+    if not word:
+        return "unknown"
+    if known := FINISH.get(word):
+        return known
+    kind = BROKEN_ENDS.get(word)
+    return read_end(word) if kind is None else broke(word, kind)
+
+
 #: Ours -> ``finish_reason``.
 FINISH_WORDS: dict[FinishReason, str] = {
     "stop": "stop",
@@ -331,6 +384,7 @@ FINISH_WORDS: dict[FinishReason, str] = {
     "blocked": "content_filter",
     "context": "length",
     "pause": "stop",
+    "unknown": "length",
 }
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")

@@ -13,6 +13,7 @@ from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.report import AccountReport, report
 from ampproxy.errors import GatewayFault
 from ampproxy.generation import Generation
+from ampproxy.metrics.clients import standings
 
 #: The states of an account, of which it has one at a time.
 STATES = ("untried", "ready", "resting", "probing", "needs login", "key refused", "failing", "renewing")
@@ -46,6 +47,7 @@ class StateCollector:
         yield from _accounts(generation)
         yield from _logins(generation)
         yield from _credits(generation)
+        yield from standings(generation)
         yield from _configuration(generation)
         logged = CounterMetricFamily(
             "ampproxy_log_events",

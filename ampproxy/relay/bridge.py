@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts
 from ampproxy.interfaces import StreamFilter
@@ -94,6 +95,11 @@ class Bridge(Protocol):
         ...
 
     @property
+    def failed(self) -> WireError | None:
+        """The error that the stream told of after it began, which the client has got as it came."""
+        ...
+
+    @property
     def answer_losses(self) -> tuple[Loss, ...]:
         """What of the answer so far the client's dialect could not say."""
         ...
@@ -101,6 +107,11 @@ class Bridge(Protocol):
 
 class Bridges(Protocol):
     """Makes a bridge for a question and an account."""
+
+    @property
+    def families(self) -> Families:
+        """What is known of models now."""
+        ...
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
         """The bridge.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from ampproxy.catalog.families import Families
+from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import STATUS, ClientFault, GatewayFault, UnreadableAnswer, UpstreamFault
@@ -66,6 +66,11 @@ class BridgeMaker:
         self._strict = strict
         self._payload = payload
 
+    @property
+    def families(self) -> Families:
+        """What is known of models now."""
+        return self._families or shipped()
+
     def know(self, families: Families) -> None:
         """From now on go by what is known now of models; what is under way keeps what it began with."""
         self._families = families
@@ -86,7 +91,7 @@ class BridgeMaker:
         passes = (
             spoken == question.endpoint.dialect and not question.facts.thinks and not question.route.suffix
         )
-        passes = passes and not may_differ(question, offer, self._families)
+        passes = passes and not may_differ(question, offer, self._dialects[spoken], self._families)
         if passes and self._learner:
             passes = not self._learner.knows(question, offer, spoken)
         return not passes and takes_long(question.body, REQUEST_OBJECTS)
@@ -166,7 +171,9 @@ class PassthroughBridge:
         strict: bool = False,
     ) -> None:
         self._dialect = dialect
-        self._shape = Shape(self._dialect, offer.upstream_model, origin, question.body)
+        self._shape = Shape(
+            self._dialect, offer.upstream_model, origin, question.body, unended=offer.account.unended
+        )
         self._question = question
         self._offer = offer
         self._filter: PassthroughFilter | WatchedFilter | None = None
@@ -175,7 +182,7 @@ class PassthroughBridge:
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
         passes = dialect.passthrough
-        if may_differ(question, offer, families):
+        if may_differ(question, offer, dialect, families):
             self.body, self.losses = adapted(question, offer, dialect, families, strict=strict)
         if question.facts.thinks and question.endpoint.operation in _PARSED:
             cleaned = question.endpoint.amp
@@ -188,7 +195,8 @@ class PassthroughBridge:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
         # No method of ours: it would be kept by what we keep, and so the question by itself.
         failure = partial(_failure_in, self._dialect)
-        self._filter = passing(self._dialect, self._rewriter(), failure=failure)
+        unended = self._offer.account.unended
+        self._filter = passing(self._dialect, self._rewriter(), failure=failure, unended=unended)
         return opened(self._filter, self._shape)
 
     def whole(self, body: bytes) -> bytes:
@@ -225,6 +233,11 @@ class PassthroughBridge:
     def usage(self) -> Usage | None:
         """See :meth:`ampproxy.relay.bridge.Bridge.usage`."""
         return self._usage if self._filter is None else self._filter.usage or self._shape.usage
+
+    @property
+    def failed(self) -> WireError | None:
+        """See :attr:`ampproxy.relay.bridge.Bridge.failed`."""
+        return None if self._filter is None else self._filter.failed
 
     def _rewriter(self) -> AnswerRewriter | None:
         question, offer = self._question, self._offer

@@ -10,15 +10,22 @@ import msgspec
 from twisted.internet.task import deferLater
 from twisted.web.http_headers import Headers
 
-from ampproxy.config.schema import Account
-from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
+from ampproxy.catalog.lifecycle import day_of
+from ampproxy.config.schema import Account, TokenSource
+from ampproxy.credentials.outcomes import RETIRED, Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
 from ampproxy.dialects.refusals import STATUSES
 from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream, UpstreamFault, bare
 from ampproxy.model.events import WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Call
-from ampproxy.relay.answer_headers import other_headers, type_of_stream, type_of_whole, useful_headers
+from ampproxy.relay.answer_headers import (
+    UNBUFFERED,
+    other_headers,
+    type_of_stream,
+    type_of_whole,
+    useful_headers,
+)
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
@@ -27,6 +34,7 @@ from ampproxy.relay.learning import MOST_READ, REPEATED, Taught
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
+from ampproxy.relay.retirement import MODEL_STATUSES, retired
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.relay.workers import ANSWER_OBJECTS, REQUEST_OBJECTS, takes_long
@@ -41,6 +49,10 @@ MAX_ERROR = 1024 * 1024
 
 #: Seconds before the second round over all accounts; doubles with each.
 FIRST_PAUSE = 0.5
+
+
+#: Seconds that a login's token is given to be renewed after its vendor refused it, and between two looks.
+RENEWAL, _LOOK_AGAIN = 5.0, 0.1
 
 
 class AccountError(UpstreamFault):
@@ -198,7 +210,9 @@ class Exchange:
             if account.label not in asked
         ]
         self.lacks_call = lacks_call([*self._attempts, *resting])
-        if failure is not None and len(self._attempts) == 1 and not self._attempts[0].key_refused:
+        gone = all(attempt.verdict is RETIRED for attempt in self._attempts) and not resting
+        alone = len(self._attempts) == 1 and not self._attempts[0].key_refused
+        if failure is not None and (alone or gone):
             if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
                 failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
             return failure
@@ -254,16 +268,13 @@ class Exchange:
         self._record.losses = bridge.losses
         answer_header(self._question.headers, self._downstream.responseHeaders, bridge.losses)
         question = self._question
-        call = provider.call(
-            question.endpoint,
-            offer.upstream_model,
-            stream=question.stream,
-            query=question.query,
-            headers=question.headers,
-            extra=bridge.headers,
-        )
+        call = self._call(question, offer, bridge)
         origin = f"{offer.account.label} ({offer.account.base_url})"
         response = await self._send(call, bridge, offer.account, origin)
+        if response.code == 401 and await self._renewed(response, call, offer):
+            again = self._call(question, offer, bridge)
+            response = await self._send(again, bridge, offer.account, origin)
+            call = again
         tries.saw(response.headers, self._runtime.wall())
         if 300 <= response.code < 400:
             await self._collect(response, MAX_ERROR)
@@ -291,6 +302,35 @@ class Exchange:
         tries.succeeded()
         if self._settings.pinning is not None and self._offer is not None:
             self._settings.pinning.served(self._question, self._offer, beginning)
+
+    def _call(self, question: Question, offer: Offer, bridge: Bridge) -> Call:
+        return self._settings.providers[offer.account.label].call(
+            question.endpoint,
+            offer.upstream_model,
+            stream=question.stream,
+            query=question.query,
+            headers=question.headers,
+            extra=bridge.headers,
+        )
+
+    async def _renewed(self, response: Any, call: Call, offer: Offer) -> bool:
+        """Whether a login's token that its vendor refused is another one now, so that it is worth to ask once
+        more: a vendor may take back a token before its time, while it can be renewed.
+        """
+        source, token = offer.account.token, self._token_of(call, offer, response.code)
+        if source is None or token is None:
+            return False
+        clock = self._runtime.clock
+        until = clock.seconds() + RENEWAL
+        while _same_token(source, token) and clock.seconds() < until:
+            await self._client_watch.wait_for(deferLater(clock, _LOOK_AGAIN))
+        if _same_token(source, token):
+            return False
+        try:
+            await self._collect(response, MAX_ERROR)
+        except UpstreamFault:
+            pass  # what it had to say is of no use any more
+        return True
 
     async def _bridge(self, offer: Offer) -> Bridge:
         bridges, question = self._settings.bridges, self._question
@@ -352,6 +392,8 @@ class Exchange:
         }
         error = bridge.parse_error(response.code, vendor, body)
         verdict = classify(response.code, error, vendor, body, wall=self._runtime.wall())
+        if response.code in MODEL_STATUSES:
+            error, verdict, body = self._if_retired(response.code, error, verdict, body)
         if error.retry_after is not None:
             wait = min(error.retry_after, self._settings.longest_wait)
             error = msgspec.structs.replace(error, retry_after=wait)
@@ -362,6 +404,23 @@ class Exchange:
             headers=self._passed_on(response.headers),
             raw=body[:MOST_READ],
         )
+
+    def _if_retired(
+        self, status: int, error: WireError, verdict: Verdict, body: bytes
+    ) -> tuple[WireError, Verdict, bytes]:
+        """The error as one of a model that is gone, if it is; the vendor's body does not count then."""
+        question = self._question
+        told, meant = retired(
+            status,
+            error,
+            verdict,
+            self._record.served,
+            self._settings.bridges.families,
+            day_of(self._runtime.wall()),
+            asked=question.asked,
+            mappable=question.endpoint.amp,
+        )
+        return (error, verdict, body) if told is error else (told, meant, b"")
 
     async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         config, runtime, record = self._config, self._runtime, self._record
@@ -383,7 +442,9 @@ class Exchange:
             workers=runtime.workers,
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))
-        self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])
+        headers = self._downstream.responseHeaders
+        headers.setRawHeaders(b"Cache-Control", [b"no-cache"])
+        headers.setRawHeaders(*UNBUFFERED)
         self._client_watch.on_end(relay.client_left, relay.fail)
         try:
             await relay.start(response, config.timeouts.idle, inflate=True)
@@ -393,6 +454,9 @@ class Exchange:
             record.bytes_out, record.busy, record.gaps = relay.bytes_out, relay.busy, relay.gaps
             record.usage = bridge.usage
             record.losses = (*bridge.losses, *bridge.answer_losses)
+        if (error := bridge.failed) is not None:
+            record.stream_error = error
+            record.attempts.append(f"{record.account}: {error.status} {error.message}")
 
     async def _whole(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         share = self._settings.share()
@@ -457,6 +521,9 @@ class Exchange:
         """A vendor's headers for the client."""
         settings = self._settings
         found = other_headers(headers, settings.redactor) if self._config.passthrough_headers else []
+        # A client with limits of its own hears of those, not of the account's.
+        ours = self._downstream.responseHeaders
+        found = [pair for pair in found if not ours.hasHeader(pair[0])]
         return found + useful_headers(headers, longest_wait=settings.longest_wait, wall=self._runtime.wall())
 
     async def _collect(self, response: Any, limit: int, hint: str = "", share: Share | None = None) -> bytes:
@@ -482,6 +549,15 @@ class Exchange:
 def _said(bridge: Bridge, told: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     """A whole answer as the client gets it, and what it lost."""
     return bridge.whole(told), bridge.answer_losses
+
+
+def _same_token(source: TokenSource, token: Secret) -> bool:
+    """Whether the login still has this token, though it may get another."""
+    try:
+        return source.current() == token
+    except UpstreamFault:
+        # Only a new login helps: the refusal stands.
+        return False
 
 
 def _others_may_help(error: ExchangeError) -> bool:

@@ -61,14 +61,16 @@ class Pin(NamedTuple):
     thing: str
     offer: Offer
 
-    def selection(self, pool: Pool, route: Route, call: str, can: Callable[[Offer], bool]) -> Selection:
+    def selection(
+        self, pool: Pool, route: Route, call: str, can: Callable[[Offer], bool], whose: tuple[str, ...] = ()
+    ) -> Selection:
         """The way to that account, and to no other."""
-        model, wheel = pool.wheel(route, call, can)
+        model, wheel = pool.wheel(route, call, can, whose)
         label = self.offer.account.label
         only = next((entry for entry in wheel.entries() if entry.account.label == label), None)
         if only is None:
             # It has no such call, as the usual way will find.
-            return pool.select(route, call=call, can=can)
+            return pool.select(route, call=call, can=can, whose=whose)
         return PinnedSelection(pool, wheel, model, None, only)
 
     def explain(self, failure: ExchangeError) -> None:

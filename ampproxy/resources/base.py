@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -33,11 +33,14 @@ class GatewayResource(Resource):
 
     :cvar streams_body: render as soon as the headers are there; ``request.body`` is then a pipe.
     :ivar opened_by_links: a page to which pages of other sites may lead their users.
+    :cvar route_class: what a client's key must open (:func:`ampproxy.tenants.tenant.check_route`); empty: it
+        is for everybody.
     """
 
     isLeaf = True
     streams_body = False
     opened_by_links = False
+    route_class: ClassVar[str] = ""
 
     def __init__(self, generation: Generation) -> None:
         Resource.__init__(self)  # not super(): a proxy resource has arguments of its own
@@ -136,10 +139,13 @@ class GatewayResource(Resource):
                     # It has come through everything that holds the request and its body.
                     bare(error)
             else:
-                if detached is None:
-                    self.generation.end(record, Outcome.COMPLETED)
-                else:
+                if detached is not None:
                     runtime.running.go_on(detached)
+                elif record.stream_error is not None:
+                    record.code = record.stream_error.code or record.stream_error.kind
+                    self.generation.end(record, Outcome.BROKEN_OFF, record.stream_error.message)
+                else:
+                    self.generation.end(record, Outcome.COMPLETED)
         except Exception:
             runtime.log.failure("Unhandled error while ending an exchange", request=record.request)
         finally:
@@ -169,6 +175,7 @@ class GatewayResource(Resource):
             outcome = Outcome.UPSTREAM_ERROR if error.fault == "upstream" else Outcome.REFUSED
             record.status = error.error.status
             self.send_error(request, error)
+            record.status = request.code
             record.bytes_out = request.sentLength
         self.generation.end(record, outcome, error.error.message)
 

@@ -73,6 +73,26 @@ CASES = [
     (C, 403, openai("This model is not available on your plan"), MODEL, 30 * MINUTES),
     (A, 404, anthropic("not_found_error", "model: claude-9"), MODEL, 30 * MINUTES),
     (G, 404, gemini(404, "NOT_FOUND", "models/x is not found for API version v1beta"), MODEL, 30 * MINUTES),
+    # The model is gone: no matter of the account's.
+    (C, 404, openai("The model `gpt-4-32k` has been deprecated, learn more here: https://x",
+                    code="model_not_found"), ELSEWHERE, 0),
+    (R, 410, openai("The model gpt-4-32k is deprecated."), ELSEWHERE, 0),
+    (C, 400, openai("The model `llama-3.1-70b` has been decommissioned and is no longer supported.",
+                    code="model_decommissioned"), ELSEWHERE, 0),
+    (G, 404, gemini(404, "NOT_FOUND", "This model models/gemini-2.0-flash is no longer available. Please"
+                    " update your code to use a newer model."), ELSEWHERE, 0),
+    (G, 404, gemini(404, "NOT_FOUND", "Publisher Model `projects/p/models/gemini-1.5-pro` was retired."),
+     ELSEWHERE, 0),
+    (A, 404, anthropic("not_found_error", "This model version has reached the end of its life."),
+     ELSEWHERE, 0),
+    (C, 404, openai("model 'command' was removed on September 15, 2025"), ELSEWHERE, 0),
+    (C, 410, openai("gone", code="ModelDeprecated"), ELSEWHERE, 0),
+    # What sounds like it and is not.
+    (A, 400, anthropic("invalid_request_error", "thinking.type.enabled is deprecated for this model"),
+     CLIENT, 0),
+    (C, 400, openai("The model gpt-9 is deprecated for your use of 'max_tokens'."), CLIENT, 0),
+    (G, 404, gemini(404, "NOT_FOUND", "The model gemini-2.5-pro is no longer available to new users."),
+     MODEL, 30 * MINUTES),
     # The key.
     (A, 401, anthropic("authentication_error", "invalid x-api-key"), LOGIN, 30 * MINUTES),
     (A, 401, anthropic("permission_error", "no"), LOGIN, 30 * MINUTES),

@@ -7,6 +7,7 @@ from functools import partial
 
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
+from ampproxy.dialects.anthropic.limits import limit_headers
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
 from ampproxy.dialects.anthropic.usage import billing
@@ -44,6 +45,10 @@ def _is_answer(answer: Members) -> bool:
     return has_list(answer, "content", may_be_empty=True)
 
 
+#: Events that tell nothing of the answer itself.
+_HANDSHAKE = frozenset(("message_start", "ping", "error"))
+
+
 class MessagesMonitor(StreamMonitor):
     """Looks for ``message_stop``, an error and the usage."""
 
@@ -56,8 +61,11 @@ class MessagesMonitor(StreamMonitor):
             self.learn(inner(values, "message").get("usage", NULL))
         elif kind == "message_delta":
             self.learn(values.get("usage", NULL))
-        elif kind in ("message_stop", "error"):
+        elif kind == "message_stop":
             self.close()
+        elif kind == "error":
+            self.fail()
+        self.content = self.content or kind not in _HANDSHAKE
         return bool(kind)
 
 
@@ -102,7 +110,9 @@ PASSTHROUGH = Passthrough(
     clean=clean_request,
     clean_headers={b"anthropic-beta": clean_beta},
     rules=AnthropicRules,
+    overloaded=529,
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
     state=_STATE,
+    limits=limit_headers,
 )

@@ -68,10 +68,14 @@ class GenerateMonitor(StreamMonitor):
         """See :meth:`StreamMonitor.look`."""
         if "usageMetadata" in values:
             self.learn(values["usageMetadata"])
-        candidates = (members(candidate) or {} for candidate in items(values, "candidates"))
+        candidates = [members(candidate) or {} for candidate in items(values, "candidates")]
         blocked = given(inner(values, "promptFeedback"), "blockReason")
-        if blocked or given(values, "error") or any(given(held, "finishReason") for held in candidates):
+        if given(values, "error"):
+            self.fail()
+        elif blocked or any(given(held, "finishReason") for held in candidates):
             self.close()
+        if not self.content:
+            self.content = any(items(inner(held, "content"), "parts") for held in candidates)
         return not _OF_AN_ANSWER.isdisjoint(values)
 
 

@@ -14,9 +14,11 @@ from typing import Any
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import Passthrough
 from ampproxy.dialects.common import bad_request, items, members
+from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.rules import is_openai
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, is_answer
+from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
@@ -82,9 +84,12 @@ PASSTHROUGH = Passthrough(
     usage=answer_usage,
     is_answer=is_answer,
     traces=(_MEMBER,),
+    may_not_fit=may_not_fit,
+    is_renamed=is_renamed,
     own=_own,
     rules=ChatRules,
     declared=partial(declared, _names),
     shown=shown_by(functions),
     state=_STATE,
+    limits=limit_headers,
 )

@@ -16,6 +16,7 @@ from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import first
 from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage, tiered
+from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.proof import MARK, unseal
 from ampproxy.dialects.shown import flat, shown_by
@@ -100,6 +101,19 @@ def _is_answer(answer: Members) -> bool:
     return has_list(answer, "output", may_be_empty=True)
 
 
+#: Events that tell nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
+_HANDSHAKE = frozenset(
+    (
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.failed",
+        "keepalive",
+        "error",
+    )
+)
+
+
 class ResponsesMonitor(StreamMonitor):
     """Looks for the events that end an answer, and its usage."""
 
@@ -112,8 +126,9 @@ class ResponsesMonitor(StreamMonitor):
             response = inner(values, "response")
             self.learn(response.get("usage", NULL), response)
             self.close()
-        elif kind == "error":
-            self.close()
+        if kind in ("response.failed", "error"):
+            self.fail()
+        self.content = self.content or not (kind in _HANDSHAKE or kind.startswith("codex."))
         return bool(kind)
 
 
@@ -204,4 +219,5 @@ PASSTHROUGH = Passthrough(
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
     state=STATE,
+    limits=limit_headers,
 )
