@@ -19,9 +19,11 @@ from ampproxy.dialects.base import AnswerContext, Dialect
 from ampproxy.dialects.registry import DIALECTS, ROWS
 from ampproxy.errors import ExchangeError
 from ampproxy.model.events import ChatResponse, WireError
+from ampproxy.model.fold import fold, unfold
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.losses import listed, of_answer, refusing
+from ampproxy.relay.settle import Settling
 from ampproxy.relay.translate import Names, TranslatedStream, read_question, said_to
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
@@ -140,17 +142,24 @@ def translate_answer(body: bytes, vendor: Dialect, client: Dialect, model: str |
 
     :raises ampproxy.errors.ExchangeError: it is no answer in the vendor's dialect.
     """
-    response: ChatResponse = vendor.parse_response(body)
+    settling = _settling(vendor, client)
+    response: ChatResponse = fold(settling.feed(unfold(vendor.parse_response(body))))
     name = model or response.model or _NAMELESS
     out = client.render_response(response, _context(name))
-    return Translation(body=out, losses=of_answer(response, client, _context(name)))
+    losses = (*of_answer(response, client, _context(name)), *settling.losses)
+    return Translation(body=out, losses=losses)
+
+
+def _settling(vendor: Dialect, client: Dialect) -> Settling:
+    return Settling(one=False, client="" if vendor.name == client.name else client.name)
 
 
 def translate_stream(data: bytes, vendor: Dialect, client: Dialect, model: str | None) -> Translation:
     """A vendor's event stream, as a client gets it; if it breaks off or tells an error, up to there."""
     nobody = ChatRequest(dialect=client.name, model=model or _NAMELESS, turns=())
     renderer = client.stream_renderer(_context(model or _NAMELESS))
-    stream = TranslatedStream(vendor.stream_parser(), renderer, Names({}, nobody, frozenset()))
+    names = Names({}, nobody, frozenset())
+    stream = TranslatedStream(vendor.stream_parser(), renderer, names, _settling(vendor, client))
     out, broken = b"", None
     try:
         out = stream.feed(data)

@@ -79,6 +79,12 @@ def read_end(word: str) -> FinishReason | WireError:
     return next((reason for pattern, reason in _CUT if pattern.search(plain)), "unknown")
 
 
+#: Ends for which some dialects have no word of their own: what they cannot say.
+BENT: Final[dict[FinishReason, str]] = {
+    "stop_sequence": "which sequence was hit",
+    "pause": "that the turn may be continued",
+}
+
 #: A call without a name cannot be run, and neither a client nor the next turn takes it.
 NAMELESS: Final = WireError(
     "unavailable", "The vendor's answer has a tool call that names no tool.", 502, "nameless_call"

@@ -220,7 +220,7 @@ class HeadReader:
         """Where the head ends, -1 as long as that is not here; what is here is looked at."""
         held = self._held
         if not _MAY_BE_HTTP.match(held):
-            raise AnswerRefused(f"answered with {_no_first_line(held)}")
+            raise AnswerRefused("answered with a first line that is not HTTP/1.1")
         if not self._newline:
             first = held.find(b"\n", self._looked)
             if first >= 0:
@@ -242,14 +242,6 @@ class HeadReader:
             odd = bool(self._newline) and _BARE_LF.search(new, int(begin > 0)) is not None
         if odd or _NO_LINE.search(new):
             raise AnswerRefused("answered with a control character, or mixed line ends, in its headers")
-
-
-def _no_first_line(begun: bytearray) -> str:
-    try:
-        check_status_line(bytes(begun[:MAX_HEAD]).split(b"\n")[0].removesuffix(b"\r"))
-    except BadMessage as bad:
-        return bad.words
-    return "a first line that is not HTTP/1.1"
 
 
 def _unfolded(lines: list[bytes]) -> list[bytes]:

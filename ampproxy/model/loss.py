@@ -254,6 +254,10 @@ OF_ANSWER: Mapping[str, LossKind] = _table(
         "A refusal becomes text.",
     ),
     _row(
+        "arguments",
+        "Arguments that are no JSON object were wrapped in one.",
+    ),
+    _row(
         "reasoning image audio tool_call opaque file",
         "The dialect has no such part in an answer.",
     ),

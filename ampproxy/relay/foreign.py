@@ -82,3 +82,19 @@ def explanation(extras: dict[str, Json]) -> str:
     words = details.get("explanation") if isinstance(details, dict) else None
     words = words or loads(extras.get("finishMessage", b"null"))
     return words if isinstance(words, str) else ""
+
+
+def page_notes(citations: Json) -> list[dict[str, Any]]:
+    """Anthropic's citations of pages in OpenAI's form, each page once.
+
+    Where in the text they belong Anthropic does not say, for it cites a whole text.
+    """
+    found = loads(citations, [])
+    notes: dict[str, dict[str, Any]] = {}
+    for entry in found if isinstance(found, list) else []:
+        url = (entry.get("url") or entry.get("source")) if isinstance(entry, dict) else None
+        if not isinstance(url, str):
+            continue
+        title = str(entry.get("title") or url)
+        notes[url] = {"type": "url_citation", "url": url, "title": title, "start_index": 0, "end_index": 0}
+    return list(notes.values())

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from ampproxy.dialects.common import to_raw
 from ampproxy.model.events import (
     Completed,
     Delta,
@@ -15,16 +16,17 @@ from ampproxy.model.events import (
     Failed,
     Finished,
     PartClosed,
+    PartExtras,
     PartOpened,
     Started,
     WireError,
 )
 from ampproxy.model.loss import Loss
 from ampproxy.model.parts import Opaque, Reasoning, Refusal, Text, ToolCall
-from ampproxy.relay.foreign import explanation, words_of
+from ampproxy.relay.foreign import explanation, page_notes, words_of
 
 #: Events that are none of these need no look.
-_LOOKED_AT: Final = frozenset((Started, PartOpened, PartClosed, Finished, Completed))
+_LOOKED_AT: Final = frozenset((Started, PartOpened, PartExtras, PartClosed, Finished, Completed))
 _GROWING: Final = (Text, Reasoning, Refusal, ToolCall)
 UNENDED: Final = WireError(
     "unavailable",
@@ -79,6 +81,8 @@ class Settling:
                 out.append(self._started(event))  # type: ignore[arg-type]
             elif kind is PartOpened:
                 out += self._opened(event)  # type: ignore[arg-type]
+            elif kind is PartExtras:
+                out.append(self._extended(event))  # type: ignore[arg-type]
             elif self._left_out and getattr(event, "index", -1) in self._left_out:
                 continue
             elif kind is Finished:
@@ -104,8 +108,24 @@ class Settling:
             self._called.add(choice)
         if isinstance(part, Opaque) and self._client and part.dialect != self._client:
             return self._foreign(event, part, choice)
-        self._shown = True
+        if isinstance(part, Reasoning) and part.redacted:
+            self._unshown.append("thinking that is not shown")
+        else:
+            self._shown = True
+        if self._client and self._dialect != self._client:
+            names = getattr(part, "extras", {}).keys() - _BOOKKEEPING
+            self.losses += [_extras(name, f"parts[{event.index}]") for name in sorted(names)]
         return [event if choice == event.choice else msgspec.structs.replace(event, choice=choice)]
+
+    def _extended(self, event: PartExtras) -> PartExtras:
+        """Citations of pages in the form of annotations, which is what other dialects have of the kind."""
+        if not self._client or self._dialect == self._client or "citations" not in event.extras:
+            return event
+        notes = page_notes(event.extras["citations"])
+        path = f"parts[{event.index}].citations"
+        self.losses.append(Loss("extras", path, "Of citations, only those of pages, by address and title."))
+        rest = {name: raw for name, raw in event.extras.items() if name != "citations"}
+        return PartExtras(event.index, {**rest, **({"annotations": to_raw(notes)} if notes else {})})
 
     def _foreign(self, event: PartOpened, part: Opaque, choice: int) -> list[Event]:
         """A part that the client's dialect does not have: its words, if it has any to read."""
@@ -177,14 +197,25 @@ class Settling:
 
 #: Members of an answer that tell nothing of what it says or cost.
 _BOOKKEEPING: Final = frozenset(
-    ("object", "service_tier", "system_fingerprint", "createTime", "modelStatus", "provider", "warnings")
+    (
+        "object",
+        "service_tier",
+        "system_fingerprint",
+        "createTime",
+        "modelStatus",
+        "provider",
+        "warnings",
+        "phase",
+        "annotations",
+        "citations",
+    )
 )
 #: Members beside an end that are given in words, where there are any.
 _EXPLAINING: Final = frozenset(("stop_details", "finishMessage"))
 
 
-def _extras(name: str) -> Loss:
-    return Loss("extras", name[:60], f"The client's dialect has no place for {name[:60]}.")
+def _extras(name: str, path: str = "answer") -> Loss:
+    return Loss("extras", f"{path}.{name[:60]}", f"The client's dialect has no place for {name[:60]}.")
 
 
 def _failed(message: str, code: str) -> Failed:

@@ -250,6 +250,7 @@ METHODS = st.sampled_from([b"GET", b"GET", b"GET", b"HEAD"])
 
 
 @settings(max_examples=300, deadline=None)
+@example(b"\rHTTP/1.1 200 Words\r\nContent-Length: 0\r\n\r\n", b"GET", [])
 @given(answers(), METHODS, st.lists(st.integers(0, 800), max_size=12))
 @example(CHUNKED + b"1\r\na\r\n" * 600 + b"0\r\n\r\n", b"GET", [700])
 @example(CHUNKED + b"1\r\na\r\n" * 300 + b"01\r\na\r\n" + b"1\r\na\r\n" * 300 + b"0\r\n\r\n", b"GET", [])

@@ -13,7 +13,7 @@ from ampproxy.model.clients import hash_of
 from ampproxy.resources.root import Root
 from ampproxy.status import Status
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, World
-from tests.resources.test_provider import AMP, ANSWER, DELTA, JSON, ROOT, SSE, START, body
+from tests.resources.test_provider import AMP, ANSWER, DELTA, JSON, ROOT, SSE, START, STOP, body
 
 KEY = "key-of-ci-0123456789"
 ACCOUNTS = """
@@ -237,7 +237,7 @@ def test_a_stream_ends_with_the_key_that_let_it_in() -> None:
     for key in ("old-key", KEY):
         connection = ask(here, key=key, stream=True)
         stream = here.client.sent[-1].respond(200, SSE)
-        stream.data(START)
+        stream.data(START + DELTA)
         here.turn()
         streams.append((connection, stream))
     entry = f"{{name: ci, key-hash: 'sha256:{hash_of(KEY)}'}}"
@@ -247,9 +247,10 @@ def test_a_stream_ends_with_the_key_that_let_it_in() -> None:
     assert b"authentication_error" in revoked.answer
     assert not revoked.ended_cleanly
     assert upstream.state == "stopped"
-    going.data(DELTA)
+    going.data(STOP)
+    going.done()
     here.turn()
-    assert b"text_delta" in kept.body
+    assert kept.ended_cleanly
 
 
 def test_swapped_and_removed() -> None:

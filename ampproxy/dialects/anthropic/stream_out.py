@@ -39,7 +39,7 @@ from ampproxy.model.events import (
 )
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.loss import Loss, part_kind
-from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Reasoning, Refusal, Sealed, Text, ToolCall
 from ampproxy.model.sequence import Sequencer
 
 PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -221,7 +221,7 @@ class AnthropicStreamRenderer:
         else:
             for block in blocks:
                 self._say_whole(block, out)
-        if not blocks:
+        if not blocks or isinstance(part, Audio):
             kind = part_kind(part)
             why = "Messages has no content block for this part of an answer."
             self.losses.append(Loss(kind, f"parts[{event.index}]", why))

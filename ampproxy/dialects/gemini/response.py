@@ -73,6 +73,8 @@ def _image(part: Image, losses: list[Loss]) -> list[Wire]:
 
 
 def _audio(part: Audio, losses: list[Loss]) -> list[Wire]:
+    if part.transcript:
+        losses.append(Loss("audio", "", "The transcript of a sound was left out."))
     return _media(part.source, "audio/wav", losses)
 
 

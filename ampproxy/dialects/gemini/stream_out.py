@@ -10,6 +10,7 @@ import msgspec
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.common import LONGEST_ID, encode, repeated
+from ampproxy.dialects.ends import BENT
 from ampproxy.dialects.gemini.errors import error_body
 from ampproxy.dialects.gemini.response import (
     Wire,
@@ -226,6 +227,8 @@ class GeminiStreamRenderer:
         self._usage = event.usage
 
     def _finish(self, event: Finished, out: list[bytes]) -> None:
+        if event.reason in BENT and not self._own:
+            self.losses.append(Loss(event.reason, "finish", f"Gemini cannot say {BENT[event.reason]}."))
         self._finished[event.choice] = event
 
     def _complete(self, event: Completed, out: list[bytes]) -> None:

@@ -109,6 +109,7 @@ class Candidate(msgspec.Struct, rename="camel"):
     safety_ratings: Json = ABSENT
     avg_logprobs: Json = ABSENT
     token_count: Json = ABSENT
+    continuation_token: Json = ABSENT
 
 
 #: Members of a candidate that belong to Gemini alone: attribute -> wire name.
@@ -120,6 +121,7 @@ CANDIDATE_EXTRAS: Final = {
     "safety_ratings": "safetyRatings",
     "avg_logprobs": "avgLogprobs",
     "token_count": "tokenCount",
+    "continuation_token": "continuationToken",
 }
 
 

@@ -85,6 +85,13 @@ class _Call(msgspec.Struct):
     call_id: str | None = None
     arguments: str | None = None
     input: str | None = None
+    namespace: Json = NULL
+    caller: Json = NULL
+
+    def extras(self) -> dict[str, Json]:
+        """The members that only this dialect has."""
+        named = (("namespace", self.namespace), ("caller", self.caller))
+        return {name: Json(bytes(raw)) for name, raw in named if raw != NULL}
 
 
 class _Reasoning(msgspec.Struct):
@@ -250,7 +257,7 @@ class CallItem(AnswerItem):
     def _open(self, call: _Call) -> list[Event]:
         self.part = Part(self._numbers(), [])
         id = call.call_id or call.id or f"call_{self.part.index}"
-        opened = ToolCall(id, call.name, "", freeform=self.freeform, item=call.id)
+        opened = ToolCall(id, call.name, "", freeform=self.freeform, item=call.id, extras=call.extras())
         return [PartOpened(self.part.index, opened)]
 
     def finish(self, item: Json) -> list[Event]:
