@@ -20,7 +20,7 @@ def system_first(request: ChatRequest, target: Target, losses: Losses) -> ChatRe
     and is a turn of the user's if there is neither. Turns keep their numbers: where one was, an empty one
     of the system stays.
     """
-    if target.host.system != "first" or not any(turn.role == "system" for turn in request.turns):
+    if target.host.system != "first" or "system" not in [turn.role for turn in request.turns]:
         return request
     turns = list(request.turns)
     for number, turn in enumerate(turns):
@@ -59,10 +59,17 @@ def _neighbour(turns: list[Turn], number: int, step: int) -> int | None:
 
 def drop_remembered(request: ChatRequest, losses: Losses) -> ChatRequest:
     """No thinking that is there by its id alone: its vendor remembers it, and no other knows it."""
+    # Loops without calls: most requests have no such part, and all are looked at.
+    for turn in request.turns:
+        for part in turn.parts:
+            if type(part) is Reasoning and not part.text:
+                return _without_all_remembered(request, losses)
+    return request
+
+
+def _without_all_remembered(request: ChatRequest, losses: Losses) -> ChatRequest:
     turns = tuple(_without_remembered(turn, f"turns[{n}]", losses) for n, turn in enumerate(request.turns))
-    if all(new is old for new, old in zip(turns, request.turns, strict=True)):
-        return request
-    return msgspec.structs.replace(request, turns=turns)
+    return request if turns == request.turns else msgspec.structs.replace(request, turns=turns)
 
 
 def _without_remembered(turn: Turn, path: str, losses: Losses) -> Turn:

@@ -515,3 +515,53 @@ def test_members_of_parts_are_no_silent_loss_to_responses() -> None:
     assert {loss.kind for loss in rendered.losses} == {"document_name", "extras"}
     rendered = said_to(asked({"messages": [{**HI, "name": "ada"}]}, CHAT), DIALECTS[RESPONSES], "m", None)
     assert {(loss.kind, loss.path) for loss in rendered.losses} == {("extras", "turns[0]")}
+
+
+GOOGLES = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "read_file", "arguments": '{"path":"a"}'},
+    "extra_content": {"google": {"thought_signature": "c2lnbmF0dXJl"}},
+}
+GOOGLES_ANSWER = {
+    "id": "c",
+    "model": "g",
+    "choices": [
+        {"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "tool_calls": [GOOGLES]}}
+    ],
+}
+
+
+def blocks_of_answer() -> list[Any]:
+    """A Messages client's history of Google's answer, whole."""
+    response = DIALECTS[CHAT].parse_response(json.dumps(GOOGLES_ANSWER).encode())
+    return json.loads(DIALECTS[ANTHROPIC].render_response(response, CONTEXT))["content"]
+
+
+def blocks_of_stream() -> list[Any]:
+    """Likewise, streamed: thinking blocks come whole, a call's input in pieces."""
+    chunks = [
+        {"index": 0, "delta": {"tool_calls": [{"index": 0, **GOOGLES}]}},
+        {"index": 0, "delta": {}, "finish_reason": "tool_calls"},
+    ]
+    data = b"".join(
+        b"data: %b\n\n" % json.dumps({"id": "c", "model": "g", "choices": [chunk]}).encode()
+        for chunk in chunks
+    )
+    renderer = DIALECTS[ANTHROPIC].stream_renderer(CONTEXT)
+    text = renderer.feed(DIALECTS[CHAT].stream_parser().feed(data + b"data: [DONE]\n\n")).decode()
+    events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
+    blocks = [event["content_block"] for event in events if event["type"] == "content_block_start"]
+    return [{**block, "input": {"path": "a"}} if block["type"] == "tool_use" else block for block in blocks]
+
+
+@pytest.mark.parametrize("read", [blocks_of_answer, blocks_of_stream], ids=["whole", "stream"])
+def test_gemini_proofs_go_through_a_client_of_messages_and_back(read: Any) -> None:
+    """What Google's server of Chat Completions put beside a call stands there in the next turn."""
+    blocks = read()
+    call = next(block for block in blocks if block["type"] == "tool_use")
+    results = [{**RESULT, "tool_use_id": call["id"]}]
+    turns = [HI, {"role": "assistant", "content": blocks}, {"role": "user", "content": results}]
+    sent, lost = chat({"messages": turns, "tools": [TOOL]}, "gemini-3.1-pro-preview", GOOGLE)
+    assert sent["messages"][1]["tool_calls"][0]["extra_content"] == GOOGLES["extra_content"]
+    assert lost == {}

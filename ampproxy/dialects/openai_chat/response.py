@@ -19,7 +19,7 @@ from ampproxy.dialects.openai_chat.answer_parts import (
     image_body,
     legacy_functions,
 )
-from ampproxy.dialects.openai_chat.messages_in import CallMessage, FunctionCall, call_part
+from ampproxy.dialects.openai_chat.messages_in import CallMessage, FunctionCall, call_part, proof_of
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
     NULL,
@@ -225,7 +225,8 @@ def _calls(messages: Sequence[_Message], choice: int, ids: CallIds) -> list[Answ
         assert part is not None  # it has a function or a custom tool's input
         if not part.name:
             raise UpstreamFault(NAMELESS, retryable=True)
-        calls.append(msgspec.structs.replace(part, id=ids.take(call.id, choice, number, part.name)))
+        id = ids.take(call.id, choice, number, part.name)
+        calls.append(msgspec.structs.replace(part, id=id, sealed=proof_of(call.extra_content)))
     return calls
 
 

@@ -61,7 +61,8 @@ class Rules:
 
     :ivar openai: it is one of OpenAI's own models, so that members other servers do not know may be
         used: ``max_completion_tokens``, ``metadata``.
-    :ivar custom_tools: it takes custom tools, and a choice of several among the tools.
+    :ivar custom_tools: it takes custom tools.
+    :ivar allowed_tools: it takes a choice of several among the tools.
     :ivar same: the client spoke this dialect itself, so that it knows what its server takes.
     :ivar names: tool names as sent.
     """
@@ -72,7 +73,8 @@ class Rules:
         self.searches = self.openai and _known(target, "searches")
         self.host = target.host
         self.thought = _thought(target, same=self.same)
-        self.custom_tools = self.openai or (self.same and not target.host.known)
+        self.custom_tools = self.openai or self.same
+        self.allowed_tools = self.openai or (self.same and not target.host.known)
         self.names = Names(NAME_ILLEGAL, NAME_LIMIT, (tool.name for tool in request.tools))
 
 

@@ -13,7 +13,7 @@ from ampproxy.dialects.common import is_object, loads, text_of, to_raw
 from ampproxy.dialects.ends import CUT_CALL, NAMELESS
 from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_chat.brackets import Brackets
-from ampproxy.dialects.openai_chat.messages_in import arguments_text
+from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
 from ampproxy.dialects.openai_chat.response import AudioWire, audio_part, image_part
 from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
@@ -34,10 +34,11 @@ from ampproxy.model.events import (
     PartClosed,
     PartExtras,
     PartOpened,
+    Proof,
     TokenLogprob,
     WireError,
 )
-from ampproxy.model.parts import Reasoning, Refusal, Text, ToolCall
+from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
 
 Kind = Literal["text", "reasoning", "refusal"]
 _EMPTY: Final[dict[Kind, AnswerPart]] = {"text": Text(""), "reasoning": Reasoning(""), "refusal": Refusal("")}
@@ -64,6 +65,7 @@ class CallDelta(msgspec.Struct):
     id: str | None = None
     function: FunctionDelta | None = None
     custom: CustomDelta | None = None
+    extra_content: Json = NULL
 
 
 class DeltaWire(msgspec.Struct):
@@ -256,15 +258,18 @@ class Choice:
             self._given(call, wire.id)
         if call.closed:
             return
+        sealed = None if wire.extra_content is NULL else proof_of(wire.extra_content)
         piece = _arguments(wire)
         if piece:
             call.pieces.append(piece)
         if call.part >= 0:
             if piece:
                 out.append(Delta(call.part, piece))
+            if sealed is not None:
+                out.append(Proof(call.part, sealed))
         elif name:
             call.freeform = wire.custom is not None
-            self._open_call(call, name, out)
+            self._open_call(call, name, out, sealed)
 
     def _given(self, call: _Call, id: str) -> None:
         call.given = id
@@ -272,14 +277,15 @@ class Choice:
         if known is None or known.number < call.number:
             self._by_id[id] = call
 
-    def _open_call(self, call: _Call, name: str, out: list[Event]) -> None:
+    def _open_call(self, call: _Call, name: str, out: list[Event], sealed: Sealed | None) -> None:
         self._untag(out)
         self._close_words(out)
         call.name = name
         call.part = self._new_part()
         self._arguments[call.part] = call.pieces
         id_ = self._ids.take(call.given, self.number, call.number, name)
-        out.append(PartOpened(call.part, ToolCall(id_, name, "", freeform=call.freeform), self.number))
+        part = ToolCall(id_, name, "", freeform=call.freeform, sealed=sealed)
+        out.append(PartOpened(call.part, part, self.number))
         if call.pieces:
             out.append(Delta(call.part, "".join(call.pieces)))
 

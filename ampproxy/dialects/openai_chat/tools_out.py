@@ -46,7 +46,7 @@ class ToolWriter:
     def _offered(self, request: ChatRequest) -> list[tuple[int, Tool]]:
         """The tools; only the allowed ones for a server that does not know ``allowed_tools``."""
         choice = request.choice
-        limited = choice is not None and choice.allowed and not self._rules.custom_tools
+        limited = choice is not None and choice.allowed and not self._rules.allowed_tools
         allowed = frozenset(choice.allowed if choice is not None else ())
         return [
             (number, tool) for number, tool in enumerate(request.tools) if not limited or tool.name in allowed
@@ -109,7 +109,7 @@ class ToolWriter:
 
         if choice.mode == "named" and choice.name is not None:
             return named(choice.name)
-        if choice.allowed and self._rules.custom_tools:
+        if choice.allowed and self._rules.allowed_tools:
             tools = [named(name) for name in choice.allowed]
             return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": tools}}
         return choice.mode
