@@ -175,7 +175,8 @@ def patterns() -> tuple[Found, ...]:
     for (module, _), make in MADE.items():
         for pattern in make():
             _keep(found, Found(module, pattern, module == "ampproxy.amp.routes"), {"search"})
-    return tuple(_at_a_place(one) for one in found.values())
+    # In an order that does not depend on sets: the workers of a run must see the same tests.
+    return tuple(sorted(map(_at_a_place, found.values()), key=lambda one: (one.where, one.source)))
 
 
 def _at_a_place(one: Found) -> Found:
