@@ -1,1 +1,1 @@
-A request is looked at in one pass, and what a configuration decides once (resources, the account's dialect and headers) is not found anew for each request: a request takes a fifth fewer calls, an event of a stream a third.
+What a configuration decides once (resources, an account's dialect and headers) is not found anew for each request, a body is looked at in one pass, and an event of a stream leaves as it comes, without a timer.

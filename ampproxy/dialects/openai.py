@@ -12,7 +12,6 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.common import (
     bad_answer,
@@ -24,10 +23,10 @@ from ampproxy.dialects.common import (
     retry_after,
     to_raw,
 )
-from ampproxy.dialects.ends import broke, read_end
+from ampproxy.dialects.openai_models import model_body, models_body
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
-from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError, tier_of
+from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
 from ampproxy.model.request import ChatRequest
 
 #: How each kind is told to a client: ``type`` and ``code``.
@@ -256,56 +255,6 @@ def no_chunk(value: object) -> UpstreamFault:
     return not_an_answer(value, "The vendor's stream has an object that is no part of an answer.")
 
 
-def model_object(model: ModelInfo) -> dict[str, Any]:
-    """One entry of a list of models (``openai.types.Model``), with the members that compatible servers have
-    in common for what is known of it.
-    """
-    family, thinks = model.family, model.thinks
-    known: dict[str, Any] = {
-        "name": model.display_name,
-        "context_length": family.context,
-        "max_completion_tokens": family.max_output,
-        "architecture": _architecture(family),
-        "capabilities": _known(
-            tools=family.tools,
-            vision=None if family.input is None else "image" in family.input,
-            reasoning=thinks,
-        ),
-        "reasoning_efforts": list(family.levels) if family.levels and thinks else None,
-        "lifecycle": None if model.lifecycle == "active" else model.lifecycle,
-        "shutdown_date": None if model.lifecycle == "active" else family.retires,
-        "replacement": None if model.lifecycle == "active" else family.successor or None,
-    }
-    entry = {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
-    return entry | (_known(**known) or {})
-
-
-def _known(**members: Any) -> dict[str, Any] | None:
-    """The members of which anything is known; ``None``: of none."""
-    return {name: value for name, value in members.items() if value is not None} or None
-
-
-def _architecture(family: Family) -> dict[str, Any] | None:
-    """The media, as OpenRouter says them."""
-    return _known(
-        input_modalities=None if family.input is None else [_MEDIA.get(one, one) for one in family.input],
-        output_modalities=None if family.output is None else list(family.output),
-    )
-
-
-_MEDIA = {"pdf": "file"}
-
-
-def models_body(models: Sequence[ModelInfo]) -> bytes:
-    """The answer to ``GET /v1/models``."""
-    return encode({"object": "list", "data": [model_object(model) for model in models]})
-
-
-def model_body(model: ModelInfo) -> bytes:
-    """The answer to ``GET /v1/models/{id}``."""
-    return encode(model_object(model))
-
-
 def usage_of(
     *,
     prompt: int,
@@ -337,55 +286,6 @@ def total_input(usage: Usage) -> int:
     """All tokens of the prompt, as OpenAI counts them."""
     return usage.input + usage.cache_read + usage.cache_write
 
-
-#: ``finish_reason`` of chat and completions -> ours; others are read by their words.
-FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "blocked",
-    "max_tokens": "length",
-    "model_length": "context",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "refusal": "refusal",
-    "sensitive": "blocked",
-}
-
-#: ``finish_reason`` of an answer that did not come to its end: OpenRouter, DeepSeek, Zhipu.
-BROKEN_ENDS: dict[str, ErrorKind] = {
-    "error": "internal",
-    "insufficient_system_resource": "overloaded",
-    "network_error": "unavailable",
-}
-
-
-def end_of(word: str | None) -> FinishReason | WireError:
-    """What a ``finish_reason`` means; an error, if it tells of an answer that did not come to its end.
-
-    :param word: ``None``: the vendor gave none.
-    """
-    if not word:
-        return "unknown"
-    if known := FINISH.get(word):
-        return known
-    kind = BROKEN_ENDS.get(word)
-    return read_end(word) if kind is None else broke(word, kind)
-
-
-#: Ours -> ``finish_reason``.
-FINISH_WORDS: dict[FinishReason, str] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "stop_sequence": "stop",
-    "refusal": "content_filter",
-    "blocked": "content_filter",
-    "context": "length",
-    "pause": "stop",
-    "unknown": "length",
-}
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 _COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *_DETAILS})

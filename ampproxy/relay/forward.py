@@ -13,6 +13,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 
 from ampproxy.errors import ClientGone, ExchangeError
+from ampproxy.http.headers import LowerHeaders
 from ampproxy.relay.answer_headers import UNBUFFERED
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.filters import Chain, Filter, GunzipFilter, IdentityFilter
@@ -174,7 +175,11 @@ async def forward(
 
 
 def pairs(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Headers as pairs, in order; a name that comes several times stays several times."""
+    """Headers as pairs, in order; a name that comes several times stays several times. Where they were read
+    by our own parser, names are in lower case.
+    """
+    if isinstance(headers, LowerHeaders):
+        return headers.pairs()
     return [(name, value) for name, values in headers.getAllRawHeaders() for value in values]
 
 

@@ -87,10 +87,6 @@ KNOWN_GAPS = {
     (CHAT, "response_format.json_schema.name"): "names of schemas mean nothing to models elsewhere",
     (CHAT, "response_format.json_schema.description"): "to be told with the schema where it is rendered",
     (
-        ANTHROPIC,
-        "tools[].input_examples",
-    ): "examples are to be told in the description where tools are rendered",
-    (
         GEMINI,
         "responseSchema",
     ): "the SDK's own names of JSON Schema's keywords, among them values of any type",

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.common import text_of
-from ampproxy.dialects.openai import FINISH_WORDS, end_of
+from ampproxy.dialects.openai_ends import FINISH_WORDS, end_of
 from ampproxy.model.base import Json
 from ampproxy.model.events import Finished, TokenLogprob, WireError
 
