@@ -39,7 +39,14 @@ setup(
     python_requires=">=3.10",
     packages=[*find_packages(include=["ampproxy", "ampproxy.*"]), "twisted.plugins"],
     package_data={
-        "ampproxy": ["py.typed", "catalog/families.json", "catalog/families.yaml", "ledger/prices.yaml"]
+        "ampproxy": [
+            "py.typed",
+            "catalog/families.json",
+            "catalog/families.yaml",
+            "catalog/hosts.json",
+            "catalog/hosts.yaml",
+            "ledger/prices.yaml",
+        ]
     },
     include_package_data=False,
     zip_safe=False,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,10 +17,12 @@ from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy.config.schema import Config
+from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import kept_salt
+from ampproxy.credentials.pins import Pins
 from ampproxy.credits.allowance import Allowance
 from ampproxy.generation import Generation, InForce
-from ampproxy.ledger import NAME
+from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.recorder import Recorder, Writes
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
@@ -34,10 +35,14 @@ from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch
 from ampproxy.runtime import Runtime
+from ampproxy.server.limiter import InThread, Limiter
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import Reports
+from ampproxy.tenants.costs import Costs, NoCosts
+from ampproxy.tenants.store import Counts
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.proxy import check_proxies
+from ampproxy.wire.ids import Ids
 from ampproxy.wire.redact import Redactor, Secret
 
 if TYPE_CHECKING:
@@ -179,14 +184,14 @@ def _runtime(
     ledger: Recorder | None,
     log: Logger,
 ) -> Runtime:
-    state = outside.state
+    state, in_thread = outside.state, _in_thread(outside.reactor)
     return Runtime(
         clock=outside.reactor,
         client=client,
         environ=outside.environ,
         home=outside.home,
         wall=time.time,
-        new_id=lambda prefix: prefix + uuid.uuid4().hex,
+        new_id=Ids(),
         log=log,
         running=ActiveExchanges(),
         seen_clients=SeenClients(log),
@@ -195,7 +200,11 @@ def _runtime(
         observers=(*hearers.exchanges, *(() if ledger is None else (ledger.observe,))),
         state=state,
         names_salt=_names_salt(state, log),
-        workers=Workers(_in_thread(outside.reactor)),
+        lessons=Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
+        pins=Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
+        workers=Workers(in_thread),
+        limiter=Limiter(lambda: Counts(state, time.time), in_thread, log),
+        costs=partial(_costs, in_thread, log),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
         knowledge=Knowledge(NewerData(outside.cache), discovery.declared),
@@ -235,6 +244,23 @@ def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
 
     in_thread = _in_thread(reactor)
     return Recorder(str(path), make_store, clock=reactor, in_thread=in_thread, wall=time.time, log=log)
+
+
+def _costs(in_thread: InThread, log: Logger, config: Config) -> Costs:
+    """What models cost. Where the user's prices cannot be read none is known, so that nothing is served under
+    a limit in dollars.
+    """
+    from ampproxy.ledger.book import BookCosts, price_book
+
+    try:
+        costs = BookCosts(price_book(config), time.time)
+    except LedgerError as error:
+        log.error(
+            "Clients with a limit in dollars are not served, for there are no prices: {why}", why=str(error)
+        )
+        return NoCosts()
+    in_thread(costs.warm).addErrback(lambda failure: log.failure("A price could not be looked up", failure))
+    return costs
 
 
 def _in_thread(reactor: Any) -> Callable[[Callable[[], Any]], Deferred[Any]]:

@@ -6,16 +6,22 @@ A reload builds a new one and swaps it in; what is under way keeps the one it be
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ampproxy.amp.site import Site
+from ampproxy.catalog.families import NOTHING
+from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.schema import Config
 from ampproxy.credentials.amp import AmpKeys
 from ampproxy.credentials.pool import Pool
 from ampproxy.credentials.secrets import secrets_of
+from ampproxy.dialects.base import ModelInfo
 from ampproxy.providers import PROVIDERS, Provider
 from ampproxy.relay.bridges import BridgeMaker
+from ampproxy.relay.learning import Learner
+from ampproxy.relay.pinning import Pinning
 from ampproxy.relay.record import ExchangeRecord, Outcome
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.shapes import Origin
@@ -23,6 +29,7 @@ from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.runtime import Runtime
 from ampproxy.server.guard import Guard
+from ampproxy.tenants.costs import Costs, NoCosts, needs_costs
 from ampproxy.wire.redact import Redactor, Secret
 
 if TYPE_CHECKING:
@@ -47,13 +54,17 @@ class Generation:
     def __init__(self, config: Config, runtime: Runtime, before: Generation | None = None) -> None:
         self.config = config
         self.runtime = runtime
-        self.guard = Guard(config, runtime.names_salt)
+        self.guard = Guard(config, runtime.names_salt, runtime.wall)
         providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
-        self._bridges = _bridges(config, runtime, providers)
+        learner, pinning = _memories(config, runtime, providers)
+        self._bridges = _bridges(config, runtime, providers, learner)
         redactor = Redactor(secrets_of(config))
-        self.exchanges = ExchangeSettings(config, runtime, providers, self._bridges, redactor)
+        self.exchanges = ExchangeSettings(
+            config, runtime, providers, self._bridges, redactor, learner, pinning
+        )
         self.find_models()
         self._tells = config.logging.level in ("debug", "info")
+        self.costs: Costs = runtime.costs(config) if needs_costs(config) else NoCosts()
         self.amp_keys = AmpKeys(config, environ=runtime.environ, home=runtime.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
         self.amp_users: AmpUsers | None = self._amp_users(None if before is None else before.amp_users)
@@ -106,14 +117,47 @@ class Generation:
         self.families = self.runtime.knowledge(self.config)
         self._bridges.know(self.families)
         known = self.runtime.known_models(self.config.accounts)
-        self.router = Router(self.config, Catalog(self.config, known))
+        gone = self.families.gone(day_of(self.runtime.wall()))
+        self.router = Router(self.config, Catalog(self.config, known, gone))
+        self._listed: tuple[date, tuple[ModelInfo, ...]] | None = None
+
+    def listed(self) -> tuple[ModelInfo, ...]:
+        """The models as lists show them now. They are put together once a day, and after each change."""
+        today = day_of(self.runtime.wall())
+        if self._listed is None or self._listed[0] != today:
+            models = self.router.catalog.models()
+            self._listed = today, tuple(self.info(model.id, model.owned_by) for model in models)
+        return self._listed[1]
+
+    def info(self, id: str, owned_by: str) -> ModelInfo:
+        """A model as lists show it: what is known of the one that would serve."""
+        offers = self.router.catalog.find(id)
+        family = self.families.find(offers[0].upstream_model) if offers else NOTHING
+        return ModelInfo.of(id, owned_by, family, day_of(self.runtime.wall()))
 
 
-def _bridges(config: Config, runtime: Runtime, providers: Mapping[str, Provider]) -> BridgeMaker:
+def _memories(
+    config: Config, runtime: Runtime, providers: Mapping[str, Provider]
+) -> tuple[Learner | None, Pinning | None]:
+    """What knows what accounts have taught, and what they alone keep; ``None``: that is switched off."""
+    runtime.lessons.configure(config.learning)
+    runtime.pins.configure(config.routing)
+    learner = pinning = None
+    if config.learning.enable:
+        learner = Learner(runtime.lessons, providers, runtime.log, strict=config.translation == "strict")
+    if config.routing.max_pins:
+        pinning = Pinning(runtime.pins, providers, config.accounts, runtime.pool_state)
+    return learner, pinning
+
+
+def _bridges(
+    config: Config, runtime: Runtime, providers: Mapping[str, Provider], learner: Learner | None
+) -> BridgeMaker:
     return BridgeMaker(
         providers,
         Origin(runtime.wall, runtime.new_id),
         strict=config.translation == "strict",
         payload=config.payload.rules,
         families=config.families,
+        learner=learner,
     )

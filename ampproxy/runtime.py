@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
@@ -13,14 +14,18 @@ from twisted.logger import Logger
 from ampproxy.catalog.families import Families
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.health import PoolState
+from ampproxy.credentials.lessons import Lessons
+from ampproxy.credentials.pins import Pins
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
+from ampproxy.server.limiter import Limiter, kept_nowhere
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import ReloadReport, Status
+from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.held import Held
 
@@ -44,7 +49,11 @@ class Runtime:
     :param brief: whether who takes the log's events makes the fields of exchanges himself.
     :param names_salt: what the names of clients' keys are made with (see :mod:`ampproxy.credentials.names`).
     :param held: counts the bodies that are held.
+    :param lessons: what accounts have taught by refusing something.
+    :param pins: which account keeps what its vendor stored.
     :param allowance: counts what goes to Amp under daily limits.
+    :param limiter: counts what clients use of their own limits.
+    :param costs: what models cost under a configuration; asked where a client has a limit in dollars.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
     :param known_models: what the vendors of accounts listed when they were asked, by label.
     :param knowledge: what is known of models under a configuration.
@@ -69,6 +78,10 @@ class Runtime:
     names_salt: bytes = b""
     held: Held = field(default_factory=Held)
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
+    lessons: Lessons = field(default_factory=Lessons)
+    pins: Pins = field(default_factory=Pins)
+    limiter: Limiter = field(default_factory=lambda: kept_nowhere(time.time))
+    costs: Callable[[Config], Costs] = lambda config: NoCosts()
     workers: Workers = field(default_factory=Workers)
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple

@@ -29,6 +29,7 @@ from ampproxy.listen.listeners import Listeners
 from ampproxy.resources.root import Root
 from ampproxy.server.authentication import end_revoked
 from ampproxy.server.descriptors import Descriptors
+from ampproxy.server.expiry import Expiry
 from ampproxy.server.site import IDLE_AT_THE_END, GatewaySite
 from ampproxy.status import ReloadReport, State, Status, user_name
 from ampproxy.upstream.proxy import proxies
@@ -94,6 +95,9 @@ class GatewayService(Service):
             self.site, reactor, start.listen, start.inherited, runtime.log, descriptors.watch, self.lifecycle
         )
         self._watch = None if start.watch is None else start.watch(self)
+        self._expiry = Expiry(
+            reactor, runtime.wall, lambda: self.current.guard.next_expiry, self._end_revoked
+        )
 
     def _build(self, config: Config, logins: Iterable[Account]) -> Generation:
         return Generation(replace(config, accounts=(*config.accounts, *logins)), self._runtime, self.current)
@@ -122,7 +126,7 @@ class GatewayService(Service):
 
         :raises ConfigError: it cannot be put in force. Then nothing of it is.
         """
-        check_still_keyed(bool(self._config.api_keys), config)
+        check_still_keyed(bool(self._config.clients), config)
         try:
             move = self.listeners.prepare(config)
         except CannotListenError as error:
@@ -141,10 +145,14 @@ class GatewayService(Service):
         self._runtime.client.use(config.timeouts.connect, proxies(generation.config))
         self._end_rests(generation.config.accounts)
         self._swap(generation, told, ask_again=True)
-        ended = end_revoked(generation, self._runtime.running)
+        self._end_revoked()
+        return told
+
+    def _end_revoked(self) -> None:
+        """End what is under way with client keys that let nobody in any more."""
+        ended = end_revoked(self.current, self._runtime.running)
         if ended:
             self._log.warn("Ended for their client key is revoked: {what}", what=counted(ended, "exchange"))
-        return told
 
     def use_read(self, config: Config) -> tuple[str, ...]:
         """The same for what was read anew: if it says what the one in force says, at the same places, that
@@ -227,6 +235,8 @@ class GatewayService(Service):
         self.site.limits = generation.config.limits
         self.site.generation = self.generation
         self.site.resource = Root(generation)
+        if self.running:
+            self._expiry.watch()
         self._announce()
 
     def _announce(self) -> None:
@@ -401,6 +411,7 @@ class GatewayService(Service):
         """It listens already; from now on vendors are asked for their models."""
         super().startService()
         self._tell()
+        self._expiry.watch()
         self._discover()
         if self._source is not None:
             self._source.start()
@@ -447,8 +458,12 @@ class GatewayService(Service):
             await self._source.stop()
         await gatherResults([*self._leaving])
         await self.current.runtime.client.close()
+        self._expiry.stop()
         self._runtime.allowance.close()
+        await self._runtime.limiter.close()
         self._runtime.unknown_routes.close()
+        self._runtime.lessons.close()
+        self._runtime.pins.close()
         if self._ledger is not None:
             await self._ledger.stop()
         self.lifecycle.to(Phase.STOPPED)

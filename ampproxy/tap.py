@@ -204,7 +204,7 @@ def _predecessor(command: Command, service: GatewayService, reactor: Any, proces
         service.current.runtime.log,
         reports=service.reports,
         generation=lambda: service.generation,
-        keyed=lambda: bool(service.current.config.api_keys),
+        keyed=lambda: bool(service.current.config.clients),
         obstacle=process.obstacle,
         give_way=process.give_way,
         go_on=process.go_on,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ampproxy.cli import VERBS
-from ampproxy.config.layout import PLACES
+from ampproxy.config.layout import FAMILIES, PLACES
 from ampproxy.config.reading import walk
 from ampproxy.config.sections import ROOT
 
@@ -87,6 +87,7 @@ def test_settings_that_are_named() -> None:
     known |= {
         f"{path}.{name}".replace("[]", "") for path, section, _ in walk(ROOT) for name in section.unsupported
     }
+    known |= {f"api-keys.{family}" for family in FAMILIES}
     known |= {*PLACES, *(new.rpartition(".")[0] for new in PLACES)}
     sections = {name.partition(".")[0] for name in known if "." in name}
     for page in PAGES:

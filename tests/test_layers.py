@@ -28,17 +28,29 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("runtime",),
     ("server",),
     ("relay",),
-    ("providers",),
+    ("providers", "tenants"),
     ("upstream", "credentials", "credits", "desktop.clients"),
     ("http",),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
+    ("adapt",),
     ("catalog",),
 )
 #: What everybody may import, and which imports nothing above itself.
 FOUNDATION = ("wire", "model", "errors", "interfaces", "status", "lifecycle", "__init__")
 #: Rooms that run without Twisted.
-PURE = ("desktop.clients", "dialects", "amp", "routing", "config", "config.schema", "catalog", *FOUNDATION)
+PURE = (
+    "tenants",
+    "desktop.clients",
+    "dialects",
+    "amp",
+    "routing",
+    "config",
+    "config.schema",
+    "adapt",
+    "catalog",
+    *FOUNDATION,
+)
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),

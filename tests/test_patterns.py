@@ -22,6 +22,7 @@ import pytest
 
 import ampproxy
 from ampproxy.amp import routes, site
+from ampproxy.catalog import hosts
 from ampproxy.config import edit
 from ampproxy.wire import json, jsonpath, redact
 
@@ -64,7 +65,8 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
         re.compile(r"^[^a-zA-Z_]|[^a-zA-Z0-9_.:-]"),
     ),
     ("ampproxy.dialects.openai_chat.request_out", "_format"): lambda: (re.compile(r"[^a-zA-Z0-9_-]"),),
-    ("ampproxy.wire.json", "_key"): lambda: (json._key("model"), json._key('a\\"b')),
+    ("ampproxy.catalog.hosts", "_address"): lambda: (hosts._address("*.example.com:*/v1"),),
+    ("ampproxy.wire.json", "_key"): lambda: (json._key("model")[1], json._key('a\\"b')[1]),
     ("ampproxy.config.edit", "_above_pattern"): lambda: (edit._above_pattern("api-keys"),),
     ("ampproxy.wire.jsonpath", "_piece"): lambda: (jsonpath._piece("a?c"), jsonpath._piece("")),
     ("ampproxy.wire.redact", "_shapes"): lambda: (pattern for _, pattern, _ in redact._shapes()),

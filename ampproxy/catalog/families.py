@@ -12,7 +12,7 @@ refusals taught; and the user's configuration, in which a later entry replaces a
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -214,6 +214,10 @@ class Families:
             return self
         return Families(table, self._all_overrides, layers, origin)
 
+    def gone(self, day: datetime.date) -> Callable[[str], bool]:
+        """Tells whether a model, by its vendor's name, is no longer there on a day."""
+        return lambda model: self.find(model).gone(day)
+
     def described(self, model: str) -> Iterator[tuple[str, Any, str]]:
         """Each member that is known of a model: its name, its value, and where that is from."""
         family = self._shipped(bare(model))
@@ -240,7 +244,7 @@ class Families:
         yield from self._overriding(bare(model))
 
     def _shipped(self, name: str) -> Family:
-        for patterns, family in self._rows:
+        for patterns, family in self._rows.get(name[:1], self._rows[""]):
             if any(pattern.fits(name) for pattern in patterns):
                 return family
         return NOTHING
@@ -263,12 +267,24 @@ class Newer:
     origin: str
 
 
-_Rows: TypeAlias = tuple[tuple[tuple[Pattern, ...], Family], ...]
+#: The rows that a name may be of, by its first letter; empty: those whose pattern begins with a ``*``.
+_Rows: TypeAlias = Mapping[str, tuple[tuple[tuple[Pattern, ...], Family], ...]]
 
 
 @lru_cache(maxsize=4)
 def _prepared(families: tuple[Family, ...]) -> _Rows:
-    return tuple((tuple(map(Pattern, family.names)), family) for family in families)
+    rows = [(tuple(map(Pattern, family.names)), family) for family in families]
+    letters = {pattern.letter for patterns, _ in rows for pattern in patterns} | {""}
+    return {letter: tuple(_beginning(rows, letter)) for letter in letters}
+
+
+def _beginning(
+    rows: Iterable[tuple[tuple[Pattern, ...], Family]], letter: str
+) -> Iterator[tuple[tuple[Pattern, ...], Family]]:
+    for patterns, family in rows:
+        kept = tuple(pattern for pattern in patterns if pattern.letter in ("", letter))
+        if kept:
+            yield kept, family
 
 
 @lru_cache(maxsize=1)

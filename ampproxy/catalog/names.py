@@ -14,7 +14,10 @@ from __future__ import annotations
 import re
 
 _SUFFIX = re.compile(r"\([^()]*\)$")
-_REGION = re.compile(r"(?:[a-z]{2,6}\.)?anthropic\.(?=claude)")
+#: Bedrock's: where it is, and whose it is.
+_REGION = re.compile(
+    r"(?:[a-z]{2,6}\.)?(?:anthropic|openai|deepseek|google|meta|minimax|mistral|moonshot|moonshotai|qwen|zai)\.(?=[a-z])"
+)
 _POINT = re.compile(r"(?<=[0-9])\.(?=[0-9])")
 _POINT_IN_PATTERN = re.compile(r"(?<=[0-9])\.(?=[0-9*])")
 #: What makes the text before it another name: more of the word, or one or two digits of a minor version.
@@ -64,6 +67,11 @@ class Pattern:
         self._first, *others = _POINT_IN_PATTERN.sub("-", text.lower()).split("*")
         self._last = others.pop() if others else None
         self._middle = others
+
+    @property
+    def letter(self) -> str:
+        """What the names begin with that it fits; empty: with anything."""
+        return self._first[:1]
 
     def fits(self, name: str) -> bool:
         """Whether a bare name is one of these."""

@@ -16,6 +16,7 @@ from ampproxy import __version__
 #: The verbs, in the order in which help lists them. One whose module is not there does not appear.
 VERBS: dict[str, str] = {
     "setup": "Have Amp's clients on this machine use the gateway, or take that back.",
+    "key": "Make, list, change, rotate and revoke client keys.",
     "doctor": "Diagnose the path from Amp's clients to the models.",
     "check": "Validate a configuration file.",
     "explain": "Explain how a request for a model would be routed.",

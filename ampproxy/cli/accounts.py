@@ -1,35 +1,55 @@
-"""``ampproxy accounts``: the accounts, and how they are if the service runs."""
+"""``ampproxy accounts``: the accounts, and how they are if the service runs; ``accounts forget``: what they
+taught is forgotten.
+"""
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import click
 import msgspec
 
 from ampproxy.catalog.kinds import KINDS
-from ampproxy.cli.asking import Asker, NotAnswered, at_option
+from ampproxy.cli.asking import Asker, NotAnswered, NotThere, at_option
 from ampproxy.cli.configured import config_option, read_config, unserved, with_logins
 from ampproxy.config.schema import Account, Config
-from ampproxy.credentials.report import AccountReport, Report, RestReport, WindowReport, at_rest
-from ampproxy.wire.redact import printable
-from ampproxy.wire.words import local_time, span
+from ampproxy.credentials.lessons import Lessons
+from ampproxy.credentials.names import account_name
+from ampproxy.credentials.report import (
+    AccountReport,
+    Forgotten,
+    LessonReport,
+    Report,
+    RestReport,
+    WindowReport,
+    at_rest,
+)
+from ampproxy.wire.redact import LOOKED_AT, printable
+from ampproxy.wire.words import counted, local_time, span
 
-#: Where a running service tells.
+#: Where a running service tells, and where it takes the order to forget.
 PATH = "/ampproxy/accounts"
+FORGET = "/ampproxy/forget"
 
 
-@click.command("accounts")
+@click.group("accounts", invoke_without_command=True)
 @config_option
 @at_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def command(file: Path | None, at: str, as_json: bool) -> None:
-    """List the accounts: label, kind, state, models; below each, who rests and why, and what is left.
+@click.pass_context
+def command(context: click.Context, file: Path | None, at: str, as_json: bool) -> None:
+    """List the accounts: label, kind, state, models; below each, who rests and why, what is left, and what it
+    refuses.
 
     The state is asked of the service at its configured address. If it does not run, the list is the
     configuration's.
     """
+    if context.invoked_subcommand is not None:
+        return
     config = with_logins(read_config(file, at=at))
     told, why = ask(config, at)
     if told is None:
@@ -44,6 +64,79 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
         click.echo(line)
     for line in unserved(config):
         click.echo(f"{line}.")
+
+
+@command.command("forget")
+@config_option
+@at_option
+@click.argument("labels", metavar="[ACCOUNT]...", nargs=-1)
+@click.option("--model", default="", help="Only what was learned for this model, by its vendor's name.")
+@click.pass_context
+def forget(context: click.Context, file: Path | None, at: str, labels: tuple[str, ...], model: str) -> None:
+    """Forget what accounts taught by refusing a member of a request: of these accounts, or of all.
+
+    The next request goes as it came; what is refused then is learned anew. The running service does it; where
+    none runs, the file in state-dir is changed.
+    """
+    before = context.parent.params if context.parent is not None else {}
+    file, at = file or before.get("file"), at or before.get("at", "")
+    config = with_logins(read_config(file, at=at))
+    try:
+        count = order(config, at, labels, model)
+    except NotThere:
+        count = _without_service(config, labels, model)
+    except NotAnswered as error:
+        raise click.ClickException(f"the service could not be asked: {error}") from None
+    click.echo(f"Forgotten: {counted(count, 'lesson')}.")
+
+
+def order(config: Config, at: str, labels: Iterable[str], model: str) -> int:
+    """Have the running service forget; gives how many lessons that were.
+
+    :raises NotAnswered: it was not to be reached, or does not know an account.
+    """
+    asker = Asker(config, at)
+    asker.mine()
+    query = urlencode([*(("account", label) for label in labels), *([("model", model)] if model else [])])
+    answer = asker.ask(f"{FORGET}?{query}", "POST")
+    if answer.status != 200:
+        raise NotAnswered(f"{asker.where} answered with status {answer.status}: {_reason(answer.body)}")
+    told: Forgotten = answer.read(Forgotten)
+    return told.forgotten
+
+
+def _reason(body: bytes) -> str:
+    try:
+        return printable(str(msgspec.json.decode(body)["error"])[:LOOKED_AT])
+    except (msgspec.MsgspecError, UnicodeDecodeError, LookupError, TypeError):
+        return "does another program or version run there?"
+
+
+def _without_service(config: Config, labels: tuple[str, ...], model: str) -> int:
+    """The file alone."""
+    names = {account.label: account_name(account) for account in config.accounts}
+    for label in labels:
+        if label not in names:
+            raise click.ClickException(f"there is no account {printable(label)}.")
+    _check_folder(config.state_dir)
+    lessons = Lessons(config.state_dir, time.time)
+    lessons.configure(config.learning)
+    count = lessons.forget([names[label] for label in labels] if labels else None, model)
+    if lessons.trouble:
+        raise click.ClickException(f"{config.state_dir} cannot be written: {lessons.trouble}.")
+    return count
+
+
+def _check_folder(folder: Path) -> None:
+    """A file that another user's service cannot read any more would teach it nothing."""
+    try:
+        owner = folder.stat().st_uid
+    except OSError:
+        return
+    if owner != os.geteuid():
+        raise click.ClickException(
+            f"{folder} belongs to another user (uid {owner}), and no service answers: run this as that user."
+        )
 
 
 def ask(config: Config, at: str = "") -> tuple[Report | None, str]:
@@ -86,6 +179,8 @@ def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iter
             yield f"    {_rest(rest)}"
         for window in told.windows:
             yield f"    {_window(window)}"
+        for lesson in told.lessons:
+            yield f"    {_lesson(lesson)}"
 
 
 def _models(told: AccountReport, account: Account | None) -> str:
@@ -106,6 +201,14 @@ def _rest(rest: RestReport) -> str:
     if rest.vendor_says is not None:
         line += f"; the vendor asked for {span(rest.vendor_says)}"
     return f"{line}. To do: {rest.remedy}." if rest.remedy else f"{line}."
+
+
+def _lesson(lesson: LessonReport) -> str:
+    return (
+        f"for {printable(lesson.model)} ({printable(lesson.call)}) {printable(lesson.member)}"
+        f" {printable(lesson.about)}; learned at {local_time(lesson.learned_at)}, used"
+        f" {counted(lesson.used, 'time')}, until {local_time(lesson.ends_at)}."
+    )
 
 
 def _window(window: WindowReport) -> str:

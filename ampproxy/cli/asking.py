@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import socket
 import ssl
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from ampproxy.desktop.clients.gateway import STATE, runs_by_another
 from ampproxy.desktop.clients.owners import distrust, trusted_uids
 from ampproxy.desktop.clients.running import HELP
 from ampproxy.errors import ConfigError
+from ampproxy.model.clients import ADMIN, keys_for
 from ampproxy.status import Status
 from ampproxy.wire.redact import Unseen, printable
 
@@ -26,6 +28,8 @@ from ampproxy.wire.redact import Unseen, printable
 _PATIENCE = 10.0
 #: Seconds for connecting and agreeing on TLS.
 _HANDSHAKE = 2.0
+#: A key for the commands that ask a service whose file holds hashes alone.
+KEY_VARIABLE = "AMPPROXY_API_KEY"
 #: So many of the configured keys are tried: a service that has not read the file yet knows an older one.
 _KEYS = 5
 
@@ -163,10 +167,16 @@ class Asker:
         return told
 
     def _keys(self) -> list[str]:
-        keys = self._config.api_keys
-        known = [key.reveal() for key in keys if not isinstance(key, Unseen)]
-        if keys and not known:
+        keys = keys_for(self._config.clients, ADMIN)
+        own = os.environ.get(KEY_VARIABLE, "").strip()
+        known = [own] * bool(own) + [key.reveal() for key in keys if not isinstance(key, Unseen)]
+        if self._config.clients and not known:
             missing = below(self._config, "api-keys", "access") or keys
+            if not missing:
+                raise NoKey(
+                    "that takes a client key that opens admin, and those of the file are stored as hashes:"
+                    f" set {KEY_VARIABLE} to one."
+                )
             raise NoKey(
                 f"that takes a client key, such as {missing[0]}, which is not to be had here: {HELP}."
             )

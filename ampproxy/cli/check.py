@@ -10,13 +10,17 @@ from pathlib import Path
 
 import click
 
+from ampproxy.catalog.lifecycle import day_of, ends_soon
 from ampproxy.cli.configured import require_readable, unserved, with_logins
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
 from ampproxy.desktop.doctor.idle import asks_amp, idle_mappings, nothing_served
+from ampproxy.desktop.doctor.retiring import retiring
 from ampproxy.errors import ConfigError
+from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
+from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
 
 
@@ -57,7 +61,9 @@ def _conclude(file: Path, config: Config, home: Path) -> None:
         for sentence in unserved(config):
             click.echo(f"{file}: warning: auth-dir: {sentence}")
         config = with_logins(config)
-    for line in _idle(file, config, home):
+    for client, sentence in expiring(config.clients, time.time()):
+        click.echo(f"{file}:{client.line}: warning: api-keys: {sentence}")
+    for line in _remarks(file, config, home):
         click.echo(line)
     nothing = nothing_served(config)
     if nothing:
@@ -66,13 +72,20 @@ def _conclude(file: Path, config: Config, home: Path) -> None:
     click.echo(f"{file}: {verdict}: {summary(config)}")
 
 
-def _idle(file: Path, config: Config, home: Path) -> Iterator[str]:
-    if not config.serving or not config.ampcode.mappings:
+def _remarks(file: Path, config: Config, home: Path) -> Iterator[str]:
+    """What mappings and models cannot do, or soon no more."""
+    if not config.serving:
         return
-    book = ModelCache(cache_folder(os.environ, home)).read(time.time())
+    folder, now = cache_folder(os.environ, home), time.time()
+    book = ModelCache(folder).read(now)
     discovered = book.models(config.accounts)
-    for mapping, why in idle_mappings(config, Catalog(config, discovered), discovered):
+    families, today = Knowledge(NewerData(folder), book.declared)(config), day_of(now)
+    catalog = Catalog(config, discovered, families.gone(today))
+    for mapping, why in idle_mappings(config, catalog, discovered, ends_soon(families, today)):
         yield f"{file}:{mapping.line}: warning: ampcode.model-mappings: has no effect: {why}"
+    for found in retiring(config, catalog, families, today, None):
+        place = f"{file}:{found.line}" if found.line else f"{file}"
+        yield f"{place}: warning: {found.told(today)}: {found.todo.replace(chr(10), ' ')}"
 
 
 def _say(file: Path, level: str, remarks: tuple[str, ...]) -> None:
@@ -88,7 +101,7 @@ def summary(config: Config) -> str:
     by_kind = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     accounts = _counted(len(config.accounts), "account") + (f" ({by_kind})" if by_kind else "")
     mappings = _counted(len(config.ampcode.mappings), "model mapping")
-    clients = _counted(len(config.api_keys), "client key")
+    clients = _counted(len(config.clients), "client key")
     return f"{accounts}, {mappings}, {clients}, listening on {address(config)}"
 
 

@@ -17,6 +17,7 @@ from ampproxy.credentials.names import client_name, read_salt
 from ampproxy.credits.allowance import NAME, digest_of, name_of
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.file import is_there
+from ampproxy.model.clients import ClientKey
 from ampproxy.routing.fallback import limits_of
 from ampproxy.wire.redact import Secret, Unseen
 from ampproxy.wire.words import counted
@@ -46,7 +47,7 @@ def command(file: Path | None) -> None:
         place, used = None, {}
     else:
         place = kept(config)
-        used = _used(place.folder, config.api_keys)
+        used = _used(place.folder, config.clients)
     for line in lines(rules, used):
         click.echo(line)
     if place is not None:
@@ -82,23 +83,26 @@ def _action(rule: FallbackRule) -> str:
     return "goes to Amp" if rule.action == "allow" else "never sent to Amp"
 
 
-def client_names(folder: Path, keys: Sequence[Secret]) -> dict[Secret, str]:
-    """The clients' names in log and ledger; where no salt is kept, their places among ``api-keys``."""
+def client_names(folder: Path, clients: Sequence[ClientKey]) -> dict[Secret, str]:
+    """The clients' names in log and ledger, by what each is known by; where no salt is kept, of those without
+    a name their places among ``api-keys``.
+    """
     try:
         salt = read_salt(folder)
     except OSError:
         salt = None
-    known = {key: f"api-keys[{at}]" for at, key in enumerate(keys) if not isinstance(key, Unseen)}
-    if salt is None:
-        return known
-    return {key: client_name(key, salt) for key in known}
+    found: dict[Secret, str] = {}
+    for at, client in enumerate(clients):
+        if client.name or not isinstance(client.secret, Unseen):
+            place = f"api-keys[{at}]" if salt is None else client_name(client.identity, salt)
+            found[client.identity] = client.name or place
+    return found
 
 
-def _used(folder: Path, keys: Sequence[Secret]) -> dict[str, list[_Used]]:
+def _used(folder: Path, clients: Sequence[ClientKey]) -> dict[str, list[_Used]]:
     """What today has used, the most first.
 
     :param folder: of the service's state.
-    :param keys: the clients'.
     """
     found: dict[str, list[_Used]] = {}
     path = folder / NAME
@@ -111,7 +115,7 @@ def _used(folder: Path, keys: Sequence[Secret]) -> dict[str, list[_Used]]:
         database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         try:
             salts = [salt for (salt,) in database.execute("SELECT value FROM salt")]
-            shown = client_names(folder, keys)
+            shown = client_names(folder, clients)
             names = {digest_of(key, salt): name for salt in salts for key, name in shown.items()}
             names[""] = "clients without a key"
             rows = database.execute(

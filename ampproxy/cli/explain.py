@@ -10,7 +10,7 @@ import click
 from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.catalog.families import Families
 from ampproxy.cli.configured import config_option, read_config, with_logins, without_keys
-from ampproxy.cli.models import kept_models
+from ampproxy.cli.models import kept_families, kept_models, known_catalog
 from ampproxy.config.schema import Account, Config
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts, facts_of
@@ -23,7 +23,6 @@ from ampproxy.relay.bridge import Question
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.losses import counted, listed, refusing
 from ampproxy.relay.shapes import Origin
-from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router, shown
 from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod, parse_endpoint
 from ampproxy.routing.paths import PathRefused, canonical_path
@@ -80,7 +79,7 @@ def command(
     config = with_logins(read_config(file))
     known = kept_models(config)
     config = without_keys(config)
-    router = Router(config, Catalog(config, known))
+    router = Router(config, known_catalog(config, known))
     said = b"" if body is None else body.read()
     amp = endpoint is None or endpoint.amp
     if role is None and amp:
@@ -120,7 +119,7 @@ def translation(route: Route, endpoint: Endpoint, body: bytes, config: Config) -
     label = offer.account.label
     try:
         spoken = PROVIDERS[offer.account.kind](offer.account).speaks(endpoint)
-        losses = _losses(route, endpoint, offer, body, config.families)
+        losses = _losses(route, endpoint, offer, body, kept_families(config))
     except ExchangeError as refusal:
         return [f"the body: {label} would not be asked: {shown(refusal.error.message)}"]
     if not losses:

@@ -13,6 +13,7 @@ import click
 import msgspec
 
 from ampproxy.catalog.families import Families
+from ampproxy.catalog.lifecycle import day_of
 from ampproxy.cli.accounts import fetch
 from ampproxy.cli.asking import NoKey, NotAnswered, OtherConfiguration
 from ampproxy.cli.configured import config_option, demand, read_config, with_logins
@@ -142,6 +143,14 @@ def kept_families(config: Config) -> Families:
     return Knowledge(newer_data(), book.declared)(config)
 
 
+def known_catalog(config: Config, known: Known) -> Catalog:
+    """Who serves which model, as the service decides it.
+
+    :param known: what vendors listed, by account label.
+    """
+    return Catalog(config, known, kept_families(config).gone(day_of(time.time())))
+
+
 def newer_data() -> NewerData:
     """Where ``ampproxy models update`` keeps what it reads."""
     return NewerData(cache_folder(os.environ, Path.home()))
@@ -153,7 +162,7 @@ def rows(config: Config, known: Known, reports: Iterable[AccountReport] = ()) ->
     :param known: what vendors listed, by account label.
     :param reports: what the running service tells of its accounts.
     """
-    catalog = Catalog(config, known)
+    catalog = known_catalog(config, known)
     states = {report.label: report for report in reports}
 
     def server(offer: Offer, source: Source) -> Server:
@@ -192,7 +201,7 @@ def _facts(name: str, families: Families) -> list[Fact]:
 
 def silent(config: Config, known: Known) -> list[str]:
     """The accounts that serve nothing until their vendors' lists are known."""
-    catalog = Catalog(config, known)
+    catalog = known_catalog(config, known)
     return [
         account.label
         for account in config.accounts
@@ -202,7 +211,7 @@ def silent(config: Config, known: Known) -> list[str]:
 
 def foreign(config: Config, known: Known) -> dict[str, list[str]]:
     """The accounts that list models of another vendor's family, which they do not serve, and these models."""
-    catalog = Catalog(config, known)
+    catalog = known_catalog(config, known)
     found: dict[str, list[str]] = {}
     for model in catalog.models():
         for offer in catalog.passed_over(model.id):

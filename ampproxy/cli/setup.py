@@ -121,15 +121,18 @@ def _target(config: Config, machine: Machine, cli: bool, vscode: bool, url: str 
         raise click.ClickException(
             "no editor with Amp's extension was found: install it (sourcegraph.amp), then try again"
         )
-    here = [key.reveal() for key in config.api_keys if not isinstance(key, Unseen)]
-    if config.api_keys and not here:
+    # One that ends, or does not open all that Amp's clients ask for, is somebody else's.
+    full = [key for key in config.clients if not key.is_restricted and key.expires is None]
+    secrets = [key.secret for key in full if key.secret is not None]
+    here = [key.reveal() for key in secrets if not isinstance(key, Unseen)]
+    if secrets and not here:
         demand(below(config, "api-keys", "access"), "setup writes a client key, and")
     key = here[0] if here else new_key()
     neither = not cli and not vscode
     return _Target(
         _address(config, url),
         key,
-        not config.api_keys,
+        not here,
         cli or neither,
         found if vscode or neither else (),
     )

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any, BinaryIO
 
 import click
 import msgspec
 
+from ampproxy.catalog.hosts import shipped_hosts
 from ampproxy.dialects.base import AnswerContext, Dialect
 from ampproxy.dialects.registry import DIALECTS, ROWS
 from ampproxy.errors import ExchangeError
 from ampproxy.model.events import ChatResponse, WireError
+from ampproxy.model.fold import fold, unfold
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.losses import listed, of_answer, refusing
+from ampproxy.relay.settle import Settling
 from ampproxy.relay.translate import Names, TranslatedStream, read_question, said_to
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
@@ -73,6 +77,12 @@ class _DialectName(click.ParamType):  # type: ignore[type-arg]  # not generic in
     metavar="NAME",
     help="The model that is asked, thinking suffix and all, or that the answer names. Otherwise FILE's own.",
 )
+@click.option(
+    "--profile",
+    type=click.Choice(tuple(shipped_hosts().profiles)),
+    metavar="NAME",
+    help="The kind of server that is asked: a host profile.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print result and losses as one JSON object.")
 @click.option("--strict", is_flag=True, help="Exit with 2 if 'translation: strict' would refuse the request.")
 @click.argument("file", type=click.File("rb"))
@@ -82,6 +92,7 @@ def command(
     whole: bool,
     stream: bool,
     model: str | None,
+    profile: str | None,
     as_json: bool,
     strict: bool,
     file: BinaryIO,
@@ -96,7 +107,8 @@ def command(
     show = _show_json if as_json else _show_plain
     about = {"from": source, "to": target, "kind": kind}
     try:
-        made = _MAKE[kind](file.read(), DIALECTS[source], DIALECTS[target], model)
+        make = partial(translate_request, profile=profile or "") if kind == "request" else _MAKE[kind]
+        made = make(file.read(), DIALECTS[source], DIALECTS[target], model)
     except ExchangeError as refusal:
         _refuse(about, refusal.error, as_json=as_json)
         raise SystemExit(1) from None
@@ -107,15 +119,19 @@ def command(
         raise SystemExit(2)
 
 
-def translate_request(body: bytes, client: Dialect, spoken: Dialect, model: str | None) -> Translation:
+def translate_request(
+    body: bytes, client: Dialect, spoken: Dialect, model: str | None, profile: str = ""
+) -> Translation:
     """A client's request, as an account is asked it.
+
+    :param profile: the host profile of the server; empty: any server.
 
     :raises ampproxy.errors.ExchangeError: it is not valid in the client's dialect.
     """
     in_path = None if client.passthrough.model_in_body else _NAMELESS
     asked = read_question(body, client, spoken, model=model or in_path, stream=None)
-    name, suffix = split_suffix(asked.model)
-    rendered = said_to(asked, spoken, name, suffix)
+    name, suffix = split_suffix(model or asked.model)
+    rendered = said_to(asked, spoken, name, suffix, profile=profile)
     return Translation(
         body=rendered.body, losses=rendered.losses, names=rendered.names, headers=rendered.headers
     )
@@ -126,17 +142,24 @@ def translate_answer(body: bytes, vendor: Dialect, client: Dialect, model: str |
 
     :raises ampproxy.errors.ExchangeError: it is no answer in the vendor's dialect.
     """
-    response: ChatResponse = vendor.parse_response(body)
+    settling = _settling(vendor, client)
+    response: ChatResponse = fold(settling.feed(unfold(vendor.parse_response(body))))
     name = model or response.model or _NAMELESS
     out = client.render_response(response, _context(name))
-    return Translation(body=out, losses=of_answer(response, client, _context(name)))
+    losses = (*of_answer(response, client, _context(name)), *settling.losses)
+    return Translation(body=out, losses=losses)
+
+
+def _settling(vendor: Dialect, client: Dialect) -> Settling:
+    return Settling(one=False, client="" if vendor.name == client.name else client.name)
 
 
 def translate_stream(data: bytes, vendor: Dialect, client: Dialect, model: str | None) -> Translation:
     """A vendor's event stream, as a client gets it; if it breaks off or tells an error, up to there."""
     nobody = ChatRequest(dialect=client.name, model=model or _NAMELESS, turns=())
     renderer = client.stream_renderer(_context(model or _NAMELESS))
-    stream = TranslatedStream(vendor.stream_parser(), renderer, Names({}, nobody, frozenset()))
+    names = Names({}, nobody, frozenset())
+    stream = TranslatedStream(vendor.stream_parser(), renderer, names, _settling(vendor, client))
     out, broken = b"", None
     try:
         out = stream.feed(data)
@@ -148,7 +171,6 @@ def translate_stream(data: bytes, vendor: Dialect, client: Dialect, model: str |
 
 
 _MAKE: Mapping[str, Callable[[bytes, Dialect, Dialect, str | None], Translation]] = {
-    "request": translate_request,
     "answer": translate_answer,
     "stream": translate_stream,
 }

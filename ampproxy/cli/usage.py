@@ -14,16 +14,12 @@ from pathlib import Path
 
 import click
 
-from ampproxy.catalog.kinds import KINDS
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.kept import kept
-from ampproxy.config.readers import is_loopback
-from ampproxy.config.schema import Config
-from ampproxy.credentials.names import account_name
 from ampproxy.ledger import NAME, LedgerError
+from ampproxy.ledger.book import price_book
 from ampproxy.ledger.file import DAY, open_to_read
-from ampproxy.ledger.prices import SHIPPED, PriceBook, read_prices
-from ampproxy.ledger.published import Published
+from ampproxy.ledger.prices import SHIPPED, PriceBook
 from ampproxy.ledger.query import BY_THREAD, Reading, Span, read
 from ampproxy.ledger.report import DIMENSIONS, Report, changing, day_name, report, sameness, shortened
 from ampproxy.ledger.text import remarks, table, to_csv, to_json
@@ -134,27 +130,6 @@ def command(
         click.echo()
         for line in _whole_words(f"From {path}, {place.whose}"):
             click.echo(line)
-
-
-def price_book(config: Config) -> PriceBook:
-    """The prices in force under a configuration.
-
-    :raises LedgerError: the user's file cannot be used.
-    """
-    own = None if config.ledger.prices is None else read_prices(config.ledger.prices)
-    flat = [account.label for account in config.accounts if _is_flat(account.kind, account.base_url)]
-    labels = {account_name(account): account.label for account in config.accounts}
-    urls = {account_name(account): account.base_url for account in config.accounts}
-    return PriceBook(own, read_prices(SHIPPED), flat, labels, urls, Published())
-
-
-def _is_flat(kind: str, base_url: str) -> bool:
-    """Whether an account costs nothing by the token: a login is a subscription, and a server on this machine
-    is the user's own.
-    """
-    from urllib.parse import urlsplit
-
-    return bool(KINDS[kind].login) or is_loopback(urlsplit(base_url).hostname or "")
 
 
 def notes(reading: Reading, span: Span, by: str) -> list[str]:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ampproxy.catalog.hosts import shipped_hosts
 from ampproxy.catalog.kinds import COMPATIBLE, KEYED, Kind
 from ampproxy.config import readers
 from ampproxy.config.document import Scalar
-from ampproxy.config.reading import Found, ListOf, Place, Section, Setting
+from ampproxy.config.reading import Found, ListOf, Place, Reader, Section, Setting
 from ampproxy.config.schema import Account, ModelName
 from ampproxy.wire.redact import Secret
 
@@ -131,6 +132,21 @@ _COMMON = (
         "Never put this account into cooldown.",
         "false",
     ),
+    Setting(
+        "learning",
+        "learning",
+        readers.FLAG,
+        "Learn what this account refuses, where the section `learning` says so.",
+        "true",
+    ),
+    Setting(
+        "answers-without-end",
+        "unended",
+        readers.FLAG,
+        "Take a streamed answer for whole though its server gave no finish reason; without it such an answer"
+        " is an error, for it may be cut off.",
+        "false",
+    ),
     Setting("disabled", "disabled", readers.FLAG, "Leave the entry out without removing it.", "false"),
 )
 
@@ -141,6 +157,16 @@ _WEIGHT = Setting(
     "Its share of the requests where `routing.strategy` is `weighted-round-robin`; 0 or less: it gets none"
     " there.",
     "1",
+)
+
+#: The kinds of servers that are known by name.
+_PROFILES = {name: name for name in shipped_hosts().profiles}
+_PROFILE = Setting(
+    "profile",
+    "profile",
+    Reader("a host profile", readers.choice(_PROFILES).read),
+    "What kind of server it is: what of a request it takes. The names are below.",
+    "its address tells",
 )
 
 _KEYED = Section(
@@ -187,6 +213,7 @@ _SERVER = Section(
             ListOf(_KEY_ENTRY, "a list of keys"),
             "Its keys, each an account. Without any it is asked without a key, as local servers want it.",
         ),
+        _PROFILE,
         *_COMMON,
     ),
     _UNSUPPORTED_COMPATIBLE,
@@ -237,7 +264,7 @@ def _account(
     line: int,
     closer: dict[str, Any] | None = None,
 ) -> Account:
-    rows = (_WEIGHT, *_COMMON)
+    rows = (_WEIGHT, _PROFILE, *_COMMON)
     values = {row.field: found.values[row.field] for row in rows if row.field in found.values}
     values.pop("disabled", None)
     for field in ("proxy_url", "weight"):

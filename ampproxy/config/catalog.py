@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import get_args
 
 from ampproxy.catalog.families import MEDIA, Family, Override, Taken, ThinkingForm
@@ -28,6 +29,13 @@ def _budget(place: Place) -> tuple[int, int]:
     if len(found) != 2 or found[0] > found[1]:
         raise Wrong("expected two numbers of tokens: the least and the most, such as [1024, 32768]")
     return found[0], found[1]
+
+
+def _day(place: Place) -> date:
+    try:
+        return date.fromisoformat(place.text("a day"))
+    except ValueError:
+        raise Wrong("expected a day, such as 2026-12-31") from None
 
 
 def _override(found: Found) -> Override:
@@ -169,6 +177,27 @@ _ENTRY = Section(
             "wants_reasoning",
             readers.FLAG,
             "Whether its own thinking is given back to it over Chat Completions.",
+            "what is known",
+        ),
+        Setting(
+            "deprecated",
+            "deprecated",
+            readers.FLAG,
+            "Whether its vendor has announced its end.",
+            "what is known",
+        ),
+        Setting(
+            "retires",
+            "retires",
+            Reader("day", _day),
+            "The day on which its vendor takes it away, such as 2026-12-31.",
+            "what is known",
+        ),
+        Setting(
+            "successor",
+            "successor",
+            readers.NAME,
+            "The model that is to be asked instead.",
             "what is known",
         ),
     ),

@@ -22,6 +22,7 @@ from ampproxy.config.schema import (
 )
 from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
+from ampproxy.model.clients import ClientKey
 from ampproxy.wire.redact import Secret
 
 _NOTHING = "none"
@@ -42,7 +43,7 @@ def check_still_keyed(keyed: bool, config: Config) -> None:
     :param keyed: whether a client key is asked for now.
     :raises ConfigError: it would.
     """
-    if keyed and not config.api_keys and not config.keyless:
+    if keyed and not config.clients and not config.keyless:
         raise ConfigError(
             (
                 f"{config.source or 'configuration'}:1: api-keys: is gone, so every program on this"
@@ -81,6 +82,8 @@ def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
             continue
         if isinstance(row.reader, Section):
             yield from _inner(row.reader, name, before, after)
+        elif row.field == "clients":
+            yield from (f"{name}: {told}" for told in _clients(before, after))
         elif row.field == "mappings":
             yield from _mappings(name, before or (), after or ())
         else:
@@ -160,7 +163,35 @@ def _is_secrets(value: Any) -> bool:
 def _of_secrets(before: Iterable[Secret], after: Iterable[Secret]) -> str:
     old, new = set(before), set(after)
     parts = [(len(new - old), "added"), (len(old - new), "removed")]
-    return ", ".join(f"{count} {what}" for count, what in parts if count) or "in another order"
+    return ", ".join(f"{count} {what}" for count, what in parts if count) or "changed"
+
+
+def _clients(old: tuple[ClientKey, ...], new: tuple[ClientKey, ...]) -> Iterator[str]:
+    """What differs between the clients' keys; those with a name are told by it."""
+    before = {client.name: client for client in old if client.name}
+    after = {client.name: client for client in new if client.name}
+    bare = [tuple(client for client in clients if not client.name) for clients in (old, new)]
+    found = [f"{name} removed" for name in before if name not in after]
+    found += [f"{name} added" for name in after if name not in before]
+    for name, client in before.items():
+        if name in after and client != after[name]:
+            found.append(f"{name}: {', '.join(_client(client, after[name]))}")
+    if set(bare[0]) != set(bare[1]):
+        found.append(_of_secrets(*(_secrets(clients) for clients in bare)))
+    yield "; ".join(found) or "in another order"
+
+
+def _secrets(clients: Iterable[ClientKey]) -> tuple[Secret, ...]:
+    return tuple(client.secret for client in clients if client.secret is not None)
+
+
+def _client(old: ClientKey, new: ClientKey) -> Iterator[str]:
+    """What of an entry is another one."""
+    if old.hashes != new.hashes:
+        yield "another key"
+    for field in ("expires", "models", "accounts", "routes", "limits", "concurrent", "amp", "upstream"):
+        if getattr(old, field) != getattr(new, field):
+            yield f"{field} changed"
 
 
 def _text(type: str, value: Any) -> str | None:

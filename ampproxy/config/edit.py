@@ -35,16 +35,16 @@ def add_client_key(text: str, key: str) -> str:
     :param text: a configuration that can be loaded.
     :raises CannotEdit: it is written in a way in which nothing can be added safely.
     """
-    before = _load(text)
-    path = _place(before)
-    keys = _at(before, path)
+    before = load(text)
+    path = place_of_keys(before)
+    keys = at(before, path)
     if keys is None:
         keys = []
     if not isinstance(keys, list):
         raise CannotEdit(f"{'.'.join(path)} is no list")
-    wanted = _with(before, path, [key, *keys])
-    for changed in _additions(text, path, json.dumps(key)):
-        if _means(changed, wanted, path):
+    wanted = with_keys(before, path, [key, *keys])
+    for changed in additions(text, path, json.dumps(key)):
+        if means(changed, wanted, path):
             return changed
     raise CannotEdit(f"no place for it was found: write {'.'.join(path)} as a list with a line for each key")
 
@@ -54,14 +54,14 @@ def remove_client_key(text: str, key: str) -> str:
 
     :raises CannotEdit: it is written in a way in which it cannot be taken out safely.
     """
-    before = _load(text)
-    path = _place(before)
-    keys = _at(before, path)
+    before = load(text)
+    path = place_of_keys(before)
+    keys = at(before, path)
     if not isinstance(keys, list) or key not in keys:
         return text
-    wanted = _with(before, path, [other for other in keys if other != key])
+    wanted = with_keys(before, path, [other for other in keys if other != key])
     changed = _removed(text, path, key)
-    if not _means(changed, wanted, path):
+    if not means(changed, wanted, path):
         raise CannotEdit(f"it cannot be taken out of {'.'.join(path)} without changing more than that")
     return changed
 
@@ -71,8 +71,8 @@ def client_keys(text: str) -> tuple[str, ...]:
 
     :raises CannotEdit: it is not YAML, or no mapping.
     """
-    found = _load(text)
-    keys = _at(found, _place(found))
+    found = load(text)
+    keys = at(found, place_of_keys(found))
     return tuple(key for key in keys if isinstance(key, str)) if isinstance(keys, list) else ()
 
 
@@ -81,10 +81,11 @@ def keys_place(text: str) -> str:
 
     :raises CannotEdit: it is not YAML, or no mapping.
     """
-    return ".".join(_place(_load(text)))
+    return ".".join(place_of_keys(load(text)))
 
 
-def _place(found: dict[str, Any]) -> tuple[str, ...]:
+def place_of_keys(found: dict[str, Any]) -> tuple[str, ...]:
+    """The path of the client keys in a file's settings, or of where they would be."""
     section = found.get(_SECTION)
     if isinstance(section, dict) and _KEYS in section:
         return _SECTION, _KEYS
@@ -94,7 +95,11 @@ def _place(found: dict[str, Any]) -> tuple[str, ...]:
     return (_SECTION, _KEYS) if groups or not _OF_EIGHT.isdisjoint(found) else (_KEYS,)
 
 
-def _at(found: dict[str, Any], path: tuple[str, ...]) -> Any:
+def at(found: dict[str, Any], path: tuple[str, ...]) -> Any:
+    """What stands at a path; ``None``: nothing.
+
+    :raises CannotEdit: its section is none.
+    """
     if len(path) == 1:
         return found.get(path[0])
     section = found.get(path[0])
@@ -103,25 +108,26 @@ def _at(found: dict[str, Any], path: tuple[str, ...]) -> Any:
     return (section or {}).get(path[1])
 
 
-def _with(found: dict[str, Any], path: tuple[str, ...], keys: list[Any]) -> dict[str, Any]:
+def with_keys(found: dict[str, Any], path: tuple[str, ...], keys: list[Any]) -> dict[str, Any]:
+    """The same settings with other client keys at a path."""
     if len(path) == 1:
         return {**found, path[0]: keys}
     return {**found, path[0]: {**(found.get(path[0]) or {}), path[1]: keys}}
 
 
-def _additions(text: str, path: tuple[str, ...], item: str) -> Iterator[str]:
+def additions(text: str, path: tuple[str, ...], item: str) -> Iterator[str]:
     """The text with the item in each of the places where it may belong, best first."""
-    root = _root(text)
+    root = root_of(text)
     if not isinstance(root, yaml.MappingNode) or root.flow_style:
         return
-    value = _child(root, path[0])
+    value = child(root, path[0])
     if value is not None and len(path) == 2:
         yield from _into_section(text, value, path[1], item)
         return
     if value is not None:
         yield from _into(text, value, item)
         return
-    end = _line_end(text)
+    end = line_end(text)
     first = root.start_mark.index
     indent = " " * root.start_mark.column
     section = "".join(f"{indent}{'  ' * depth}{name}:{end}" for depth, name in enumerate(path))
@@ -141,14 +147,14 @@ def _into_section(text: str, section: yaml.Node, name: str, item: str) -> Iterat
         return
     if not isinstance(section, yaml.MappingNode):
         return
-    keys = _child(section, name)
+    keys = child(section, name)
     if keys is not None:
         yield from _into(text, keys, item)
     elif section.flow_style:
         more = ", " if section.value else ""
         yield f"{text[: start + 1]}{name}: [{item}]{more}{text[start + 1 :]}"
     else:
-        end, indent = _line_end(text), " " * section.start_mark.column
+        end, indent = line_end(text), " " * section.start_mark.column
         yield f"{text[:start]}{name}:{end}{indent}  - {item}{end}{indent}{text[start:]}"
 
 
@@ -158,7 +164,7 @@ def _into(text: str, value: yaml.Node, item: str) -> Iterator[str]:
         yield text[: start + 1] + item + (", " if value.value else "") + text[start + 1 :]
     elif isinstance(value, yaml.SequenceNode):
         indent = " " * value.start_mark.column
-        yield f"{text[:start]}- {item}{_line_end(text)}{indent}{text[start:]}"
+        yield f"{text[:start]}- {item}{line_end(text)}{indent}{text[start:]}"
     elif isinstance(value, yaml.ScalarNode):
         # Nothing at all, "~" or "null".
         gap = "" if text[:start].endswith((" ", "\t")) else " "
@@ -166,9 +172,9 @@ def _into(text: str, value: yaml.Node, item: str) -> Iterator[str]:
 
 
 def _removed(text: str, path: tuple[str, ...], key: str) -> str:
-    node = _root(text)
+    node = root_of(text)
     for name in path:
-        node = _child(node, name) if isinstance(node, yaml.MappingNode) else None
+        node = child(node, name) if isinstance(node, yaml.MappingNode) else None
     if not isinstance(node, yaml.SequenceNode):
         return text
     items = node.value
@@ -205,20 +211,25 @@ def _above_pattern(name: str) -> re.Pattern[str]:
 
 def _is_only(text: str, path: tuple[str, ...]) -> bool:
     """Whether the section holds these keys and nothing else."""
-    return list(_load(text)[path[0]]) == [path[1]]
+    return list(load(text)[path[0]]) == [path[1]]
 
 
-def _root(text: str) -> yaml.Node | None:
+def root_of(text: str) -> yaml.Node | None:
     """The document's node. Its marks count characters, a byte order mark included."""
     # libyaml counts otherwise; this file is read once, so the slower loader does no harm.
     return yaml.compose(text, Loader=yaml.SafeLoader)
 
 
-def _child(node: yaml.MappingNode, key: str) -> yaml.Node | None:
+def child(node: yaml.MappingNode, key: str) -> yaml.Node | None:
+    """The node of a key of a mapping; ``None``: it has no such key."""
     return next((value for name, value in node.value if name.value == key), None)
 
 
-def _load(text: str) -> dict[str, Any]:
+def load(text: str) -> dict[str, Any]:
+    """The settings as YAML reads them.
+
+    :raises CannotEdit: it cannot, or they are no mapping.
+    """
     try:
         found = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -228,15 +239,16 @@ def _load(text: str) -> dict[str, Any]:
     return found or {}
 
 
-def _means(text: str, wanted: dict[str, Any], path: tuple[str, ...]) -> bool:
+def means(text: str, wanted: dict[str, Any], path: tuple[str, ...]) -> bool:
     """Whether it is read as this; no keys at all may be said by leaving them, or their section, out."""
     try:
-        found = _load(text)
-        return _with(found, path, _at(found, path) or []) == wanted
+        found = load(text)
+        return with_keys(found, path, at(found, path) or []) == wanted
     except (CannotEdit, TypeError):
         return False
 
 
-def _line_end(text: str) -> str:
+def line_end(text: str) -> str:
+    """How the lines of a text end."""
     found = _BREAK.search(text)
     return "\n" if found is None else found.group()

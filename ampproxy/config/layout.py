@@ -94,6 +94,8 @@ SHARED = (
     "models",
     "excluded-models",
     "disable-cooling",
+    "learning",
+    "answers-without-end",
     "request-retry",
     "request-scoped-errors",
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from ampproxy.catalog.families import Families, Override, known
+from ampproxy.model.clients import ClientKey
 from ampproxy.model.payload import Payload
 from ampproxy.wire.redact import Secret, Unseen
 
@@ -87,7 +88,10 @@ class Account:
     :param excluded_models: lower-case wildcard patterns against the visible id.
     :param proxy_url: ``None``: the global one; ``direct``: none at all. It may hold a password and a
         header may be a credential, so ``repr`` shows neither.
+    :param unended: whether its streams are whole though they give no finish reason.
+    :param profile: the host profile that holds for it; empty: its address's.
     :param weight: its share of the requests where ``routing.strategy`` is ``weighted-round-robin``.
+    :param learning: whether what it refuses is learned, where ``learning`` says so.
     :param line: where it stands in the file.
     :param token: of a login, in place of ``api_key``.
     :param tenant: of a login, who pays at the vendor: the ChatGPT account's id, the Google project.
@@ -107,6 +111,9 @@ class Account:
     aliases: tuple[ModelAlias, ...] = ()
     excluded_models: tuple[str, ...] = ()
     disable_cooling: bool = False
+    learning: bool = True
+    unended: bool = False
+    profile: str = ""
     weight: int = 1
     line: int = 0
     token: TokenSource | None = field(default=None, repr=False)
@@ -186,12 +193,17 @@ class AmpCode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routing:
-    """How one of several accounts is chosen. ``max_cooldown``: the longest rest, whatever the vendor says."""
+    """How one of several accounts is chosen. ``max_cooldown``: the longest rest, whatever the vendor says.
+    ``pin_ttl``: how long it is remembered which account keeps what its vendor stored; ``max_pins``: of how
+    much.
+    """
 
     strategy: Literal["round-robin", "weighted-round-robin", "fill-first"] = "round-robin"
     session_affinity: bool = True
     session_affinity_ttl: float = 3600.0
     max_cooldown: float = 1800.0
+    pin_ttl: float = 30 * 86400.0
+    max_pins: int = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -259,6 +271,20 @@ class Metrics:
     def listen(self) -> str:
         """The address as it stands in the file."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
+    """What accounts teach by refusing a member of a request (our own section ``learning``).
+
+    :param enable: repeat a request without what was refused, and remember it.
+    :param max_age: how long it is remembered.
+    :param max_lessons: so many things are remembered; the oldest make room.
+    """
+
+    enable: bool = True
+    max_age: float = 7 * 86400.0
+    max_lessons: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -367,6 +393,7 @@ class OAuth:
 class Config:
     """Everything that the service is told.
 
+    :param clients: the entries of ``api-keys``; none: everybody on this machine is served.
     :param payload: rules over the bodies that go to vendors.
     :param catalog: what the user knows of models; of two entries that fit one the later counts.
     :param source: the file; ``None`` where the text came from elsewhere.
@@ -381,7 +408,7 @@ class Config:
     port: int = 8317
     tls: Tls | None = None
     allowed_hosts: tuple[str, ...] = ()
-    api_keys: tuple[Secret, ...] = ()
+    clients: tuple[ClientKey, ...] = ()
     debug: bool = False
     auth_dir: Path = Path("~/.cli-proxy-api")
     state_dir: Path = Path("~/.local/state/ampproxy")
@@ -402,6 +429,7 @@ class Config:
     logging: Logging = field(default_factory=Logging)
     metrics: Metrics = field(default_factory=Metrics)
     oauth: OAuth = field(default_factory=OAuth)
+    learning: Learning = field(default_factory=Learning)
     ledger: Ledger = field(default_factory=Ledger)
     payload: Payload = field(default_factory=Payload)
     catalog: tuple[Override, ...] = ()
@@ -412,6 +440,11 @@ class Config:
     written: MappingOf[str, str] = field(default_factory=dict, compare=False, repr=False)
     unseen: tuple[Unseen, ...] = field(default=(), compare=False)
     literal: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def api_keys(self) -> tuple[Secret, ...]:
+        """The client keys that are not stored as hashes alone."""
+        return tuple(client.secret for client in self.clients if client.secret is not None)
 
     @property
     def families(self) -> Families:

@@ -10,21 +10,20 @@ from ampproxy.config import readers
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.ampcode import AMPCODE
 from ampproxy.config.catalog import CATALOG
+from ampproxy.config.clients import Clients
 from ampproxy.config.document import Mapping, Scalar
 from ampproxy.config.folders import default_state_dir
+from ampproxy.config.learning import LEARNING, PINS
 from ampproxy.config.ledger import LEDGER
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
 from ampproxy.config.payload import PAYLOAD
-from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting, Wrong
+from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting
 from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Timeouts, Tls
 from ampproxy.config.unsupported import UNSUPPORTED
+from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.redact import Secret, Unseen
-
-_SERVE_ALL = "put one there, or write api-keys: [] to serve everybody on this machine"
-#: What CLIProxyAPI's example holds where the user's own keys belong: anybody knows them.
-_PLACEHOLDERS = {f"your-api-key-{number}" for number in (1, 2, 3)}
 
 
 def _fields(cls: Callable[..., Any]) -> Callable[[Found], Any]:
@@ -65,43 +64,6 @@ def _unreadable_pem(error: OSError) -> str:
     if isinstance(error, FileNotFoundError | IsADirectoryError):
         return "there is no such file: expected the path of a PEM file"
     return f"cannot be read: {error.strerror or type(error).__name__}"
-
-
-def _client_keys(place: Place) -> tuple[Secret, ...]:
-    """The clients' keys, each once; blank ones are left out, and those of the example refused.
-
-    A list that names keys and yields none is refused: without keys everybody is served, and that has to be
-    meant.
-    """
-    kept: dict[Secret, None] = {}
-    good = True
-    items = place.items("a list of keys")
-    for item in items:
-        if isinstance(item.node, Scalar) and item.node.type == "null":
-            item.warn("is empty and ignored")
-            continue
-        secret, read = item.attempt(readers.SECRET)
-        good = good and read
-        if not read:
-            continue
-        if not isinstance(secret, Unseen) and secret.reveal() in _PLACEHOLDERS:
-            item.complain(
-                "is the example's placeholder, which anybody can guess: expected a secret of your own"
-            )
-            good = False
-        elif not secret:
-            item.warn("is empty and ignored")
-        elif secret in kept:
-            item.warn("stands twice; the second is ignored")
-        else:
-            if isinstance(item.node, Scalar) and item.node.text != item.node.text.strip():
-                item.warn("has spaces around it, which are ignored")
-            kept[secret] = None
-    if not good:
-        raise Reported
-    if items and not kept:
-        raise Wrong(f"holds no key that is not empty: {_SERVE_ALL}")
-    return tuple(kept)
 
 
 _TLS = Section(
@@ -173,6 +135,7 @@ _ROUTING = Section(
             "The longest cooldown of an account, whatever its vendor asks for.",
             "30m",
         ),
+        *PINS,
     ),
     {"session-affinity-subagents": "each conversation is kept on an account of its own"},
 )
@@ -293,7 +256,7 @@ def _config(found: Found) -> Config:
         accounts=tuple(accounts),
         lines={name: place.line for name, place in places.items()},
         written={name: place.key for name, place in places.items() if place.key != name},
-        keyless="api_keys" in values and not values["api_keys"],
+        keyless="clients" in values and not values["clients"],
         **values,
     )
     _check_reach(found, config)
@@ -304,7 +267,7 @@ def _config(found: Found) -> Config:
 
 def _check_reach(found: Found, config: Config) -> None:
     """Whoever can reach the listener spends the accounts: without keys, that is this machine only."""
-    if config.api_keys or found.broken("api_keys") or readers.is_loopback(config.host):
+    if config.clients or found.broken("clients") or readers.is_loopback(config.host):
         return
     where = (
         f"{config.host!r} can be reached"
@@ -321,7 +284,7 @@ def _check_providers(found: Found) -> None:
     """Client keys at CLIProxyAPI's oldest place: who wrote some there does not want to serve everybody."""
     node = found.place.node
     auth = node.get("auth") if isinstance(node, Mapping) else None
-    if auth is None or "api_keys" in found.places:
+    if auth is None or "clients" in found.places:
         return
     if isinstance(auth.node, Mapping) and (providers := auth.node.get("providers")) is not None:
         found.place.reading.complain(
@@ -334,23 +297,22 @@ def _check_providers(found: Found) -> None:
 
 def _check_client_keys(found: Found, config: Config) -> None:
     """An upstream key for a client that cannot exist is likely a slip; a client's key must not go to Amp."""
-    if found.broken("api_keys"):
+    if found.broken("clients"):
         return
-    amp = config.ampcode
+    amp, known = config.ampcode, KnownKeys(config.clients)
     configured = (
         ("upstream-api-key", amp.upstream_api_key),
         *(("upstream-api-keys", own) for _, own in amp.per_client_keys),
     )
-    for key in dict.fromkeys(key for key, secret in configured if secret in config.api_keys):
+    for key in dict.fromkeys(key for key, secret in configured if secret in known):
         found.at("ampcode").complain_below(key, _CLIENT_KEY_UPSTREAM)
-    if _is_client_key(found.place.reading.environ.get("AMP_API_KEY", ""), config):
-        found.at("ampcode").warn(
-            "AMP_API_KEY in the environment is one of api-keys, so it is not sent to Amp: set"
-            " upstream-api-key to Amp's own key, such as ${AMP_UPSTREAM_API_KEY}"
-        )
-    clients = [client for client, _ in config.ampcode.per_client_keys]
-    strangers = sum(client not in config.api_keys for client in clients)
-    if strangers and not any(isinstance(key, Unseen) for key in (*clients, *config.api_keys)):
+    for client in config.clients:
+        if client.upstream in known:
+            found.place.reading.complain(client.line, "api-keys[].upstream-api-key", _CLIENT_KEY_UPSTREAM)
+    _check_environment(found, config, known)
+    owners = [client for client, _ in amp.per_client_keys]
+    strangers = sum(owner not in known for owner in owners)
+    if strangers and not any(isinstance(key, Unseen) for key in (*owners, *config.api_keys)):
         found.at("ampcode").reading.warn(
             found.at("ampcode").line,
             "ampcode.upstream-api-keys",
@@ -364,11 +326,23 @@ _CLIENT_KEY_UPSTREAM = (
 )
 
 
-def _is_client_key(text: str, config: Config) -> bool:
-    """Whether this, which would be sent to Amp, is a client's key."""
-    amp = config.ampcode
-    asked = bool(amp.upstream_url) and not amp.upstream_api_key
-    return asked and bool(text.strip()) and Secret(text.strip()) in config.api_keys
+def _check_environment(found: Found, config: Config, known: KnownKeys) -> None:
+    """``AMP_API_KEY`` is the upstream key where the file names none; clients have it for the gateway's key.
+
+    An error for the service. A command looks at its user's own environment, which is a client's as well.
+    """
+    reading, amp = found.place.reading, config.ampcode
+    text = reading.environ.get("AMP_API_KEY", "").strip()
+    if not (amp.upstream_url and not amp.upstream_api_key and Secret(text) in known):
+        return
+    message = (
+        "AMP_API_KEY in the environment is one of api-keys, and a client's key must not be sent to Amp: set"
+        " upstream-api-key to Amp's own key, such as ${AMP_UPSTREAM_API_KEY}"
+    )
+    if reading.lenient:
+        found.at("ampcode").warn(message)
+    else:
+        found.at("ampcode").complain(message)
 
 
 ROOT = Section(
@@ -393,8 +367,8 @@ ROOT = Section(
         ),
         Setting(
             "api-keys",
-            "api_keys",
-            Reader("a list of secrets", _client_keys),
+            "clients",
+            Clients(),
             "The keys that clients must send one of. Without any, every program on this machine is served;"
             " `[]` makes that explicit.",
             hollow=False,
@@ -474,6 +448,7 @@ ROOT = Section(
         Setting("oauth", "oauth", OAUTH, "How logins are made and used."),
         Setting("oauth-model-alias", "aliases", ALIASES, "Other names of models that logins serve."),
         Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that no login serves."),
+        Setting("learning", "learning", LEARNING, "What accounts teach by refusing a member of a request."),
         Setting("ledger", "ledger", LEDGER, "What is kept of each exchange, for `ampproxy usage`."),
         Setting("limits", "limits", _LIMITS, "What a client may send, and how long it may take."),
         Setting("timeouts", "timeouts", _TIMEOUTS, "How long an upstream may take."),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ampproxy.config import files
 from ampproxy.config.schema import Config
+from ampproxy.model.clients import ClientKey, KnownKeys, marks_of
 from ampproxy.wire.redact import Secret
 
 #: The member of Amp's own secrets file that holds the key of its public service.
@@ -27,8 +28,8 @@ class AmpKeys:
     """
 
     def __init__(self, config: Config, *, environ: Mapping[str, str], home: Path) -> None:
-        self._own = dict(config.ampcode.per_client_keys)
-        self._clients = frozenset(config.api_keys)
+        self._own = _own_keys(config)
+        self._clients = KnownKeys(config.clients)
         self._configured = config.ampcode.upstream_api_key
         self._refused = ""
         if not self._configured:
@@ -65,6 +66,17 @@ class AmpKeys:
     def complaint(self) -> str:
         """Why the environment or the secrets file gave no key, if it is there and did not."""
         return "; ".join(filter(None, (self._refused, self._complaint)))
+
+
+def _own_keys(config: Config) -> dict[Secret, Secret]:
+    """What each client is known by -> the Amp key of its own, if it has one."""
+    own = dict(config.ampcode.per_client_keys)
+    by_mark = {mark: amp for key, amp in own.items() for mark in marks_of(ClientKey(secret=key))}
+    for client in config.clients:
+        amp = client.upstream or next(filter(None, map(by_mark.get, marks_of(client))), None)
+        if amp is not None:
+            own[client.identity] = amp
+    return own
 
 
 def _read(path: Path) -> tuple[Secret | None, str]:

@@ -232,10 +232,12 @@ class PoolState:
             return None
         return binding
 
-    def bind(self, model: str, key: str, binding: Binding) -> None:
-        """Give a conversation a home, or renew it."""
+    def bind(self, model: str, key: str, binding: Binding) -> Binding | None:
+        """Give a conversation a home, or renew it; gives the one that it had."""
         bindings = self._bindings
+        before = bindings.get((model, key))
         bindings[model, key] = binding
         bindings.move_to_end((model, key))
         if len(bindings) > MAX_BINDINGS:
             bindings.popitem(last=False)
+        return before

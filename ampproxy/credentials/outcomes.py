@@ -139,11 +139,16 @@ _NOT_FOR_THIS_ACCOUNT = _words(
 _NOT_PERSISTED = _words(
     r"store.{0,20}\bfalse\b", r"not persisted", r"previous_response", r"previous response", r"item with id"
 )
-_THING = "(?:file|item|container|vector store|conversation|response|prompt|skill|cached ?content)"
+_THING = (
+    "(?:file|item|container|vector[ _]store|conversation|response|prompt|skill|cached ?content|thread|batch"
+    "|upload)"
+)
 #: A file or the like that a request names is the client's to have; which account has it, nobody knows.
 _THING_OF_THE_CLIENT = _words(
     rf"\b(?:no such|unknown|access the) {_THING}\b",
     rf"\b{_THING}\b[^.]{{0,80}}\bnot (?:be )?(?:found|exist)",
+    rf"\bno {_THING}s? (?:was |were )?(?:found|with)\b",
+    r"\b(?:thread|previous_response|conversation|container|vector_store|file)_not_found\b",
 )
 _NO_MONEY = _words(
     r"credit balance", r"insufficient[ _](?:quota|balance|funds|credits)", r"billing", r"payment required"
@@ -159,6 +164,22 @@ _ASK = "look at the account's page at the vendor"
 _MODELS = "see which models the account may use, and name them in its models or excluded-models"
 
 _CLIENT = _verdict(Action.CLIENT, "rejects the request as invalid")
+#: What a vendor has taken away is no trouble of the account's, which serves other models as before.
+RETIRED = _verdict(Action.ELSEWHERE, "no longer has this model")
+
+_MODEL = r"\b(?:publisher |this |the )?models?\b[:/]? ?(?:version |[`'\"]?[\w./:@-]{1,200}[`'\"]? ){0,2}"
+_IS = r"(?:has|have|is|was|were) (?:been |now |already |permanently ){0,3}"
+_TAKEN_AWAY = r"(?:retired|decommissioned|discontinued|sunset|shut ?down|removed|withdrawn)\b"
+#: What vendors answer of a model that is gone, whatever the status.
+_GONE = _words(
+    r"\bmodel_?(?:decommissioned|retired|sunset|end_?of_?life)\b",
+    rf"{_MODEL}{_IS}{_TAKEN_AWAY}",
+    rf"{_MODEL}(?:has )?reached (?:the |its )?end of (?:its |the )?life",
+    rf"{_MODEL}(?:is |are )?no longer (?:available|supported|served|offered|accessible)\b"
+    r"(?! (?:to|for|on|in|with) )",
+)
+#: What may also be said of one that is still there, or of a member.
+_DEPRECATED = _words(r"\bmodel_?deprecated\b", rf"{_MODEL}{_IS}deprecated\b")
 
 #: Sources: the vendors' error pages; CLIProxyAPI's table of rests, bounded to half an hour.
 RULES: tuple[Rule, ...] = (
@@ -168,6 +189,8 @@ RULES: tuple[Rule, ...] = (
         words=_CHALLENGE,
     ),
     Rule(_CLIENT, kinds=frozenset(("context_length", "too_large"))),
+    Rule(RETIRED, frozenset((400, 403, 404, 410, 422)), words=_GONE),
+    Rule(RETIRED, frozenset((404, 410)), words=_DEPRECATED),
     Rule(
         replace(
             _verdict(Action.REST_MODEL, "does not serve this model", HALF_AN_HOUR, _MODELS),

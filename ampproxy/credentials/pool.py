@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Routing
-from ampproxy.credentials.health import Binding, PoolState, Rest, SeenHeaders
+from ampproxy.credentials.health import Binding, Identity, PoolState, Rest, SeenHeaders
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import RESTS, Verdict
 from ampproxy.credentials.quota import HasHeader, tells_limits
@@ -51,7 +51,9 @@ class Pool:
         self.state = state
         self.routing = routing
         self.log = Logger(namespace="ampproxy") if log is None else log
-        self._wheels: OrderedDict[tuple[str, str], tuple[Wheel, list[tuple[Offer, ...]]]] = OrderedDict()
+        self._wheels: OrderedDict[tuple[str, str, tuple[str, ...]], tuple[Wheel, list[tuple[Offer, ...]]]] = (
+            OrderedDict()
+        )
         state.keep(state.identity(account) for account in accounts)
 
     def select(
@@ -62,6 +64,7 @@ class Pool:
         most: int = 0,
         call: str = "any",
         can: Callable[[Offer], bool] = _anything,
+        whose: tuple[str, ...] = (),
     ) -> Selection:
         """One request's way through the accounts of a route.
 
@@ -69,21 +72,44 @@ class Pool:
         :param most: how many accounts may be tried; 0 for all.
         :param call: what kind of call it is; each has its turn.
         :param can: whether an account can serve this kind at all.
+        :param whose: tells clients apart that have other accounts of the model than others; they take turns
+            among their own.
         """
-        model = split_suffix(route.served)[0]
-        wheel = self._wheel(model, call, route.offers, can)
+        served = route.served
+        model = split_suffix(served)[0] if served.endswith(")") else served
+        wheel = self._wheel(model, call, route.offers, can, whose)
         sticks = key is not None and self.routing.session_affinity and wheel.count > 1
         return Selection(self, wheel, model, key() if sticks and key is not None else None, most)
 
     def rests(
-        self, route: Route, now: float, *, call: str = "any", can: Callable[[Offer], bool] = _anything
+        self,
+        route: Route,
+        now: float,
+        *,
+        call: str = "any",
+        can: Callable[[Offer], bool] = _anything,
+        whose: tuple[str, ...] = (),
     ) -> bool:
         """Whether all accounts of a route rest, so that none may be asked now."""
-        wheel = self._wheel(split_suffix(route.served)[0], call, route.offers, can)
+        wheel = self._wheel(split_suffix(route.served)[0], call, route.offers, can, whose)
         return wheel.count > 0 and wheel.closed_until(now) > now
 
-    def _wheel(self, model: str, call: str, offers: tuple[Offer, ...], can: Callable[[Offer], bool]) -> Wheel:
-        found = self._wheels.get((model, call))
+    def wheel(
+        self, route: Route, call: str, can: Callable[[Offer], bool], whose: tuple[str, ...] = ()
+    ) -> tuple[str, Wheel]:
+        """The model of a route by its bare name, and its accounts."""
+        model = split_suffix(route.served)[0]
+        return model, self._wheel(model, call, route.offers, can, whose)
+
+    def _wheel(
+        self,
+        model: str,
+        call: str,
+        offers: tuple[Offer, ...],
+        can: Callable[[Offer], bool],
+        whose: tuple[str, ...],
+    ) -> Wheel:
+        found = self._wheels.get((model, call, whose))
         if found is not None:
             wheel, known = found
             if offers is known[0] or any(offers is other for other in known):
@@ -94,7 +120,7 @@ class Pool:
         elif len(self._wheels) >= _MAX_WHEELS:
             self._wheels.popitem(last=False)
         wheel = Wheel(offers, self.state, strategy=self.routing.strategy, call=call, can=can)
-        self._wheels[model, call] = wheel, [offers]
+        self._wheels[model, call, whose] = wheel, [offers]
         return wheel
 
 
@@ -102,6 +128,7 @@ class Selection:
     """One request's way through accounts: ask for the next, and say how it did.
 
     :ivar count: how many accounts there are.
+    :ivar left: the account where the conversation was at home before this request went elsewhere.
     :ivar told: whether the log has been told of the last failure.
     """
 
@@ -119,6 +146,7 @@ class Selection:
         "_tried",
         "_wheel",
         "count",
+        "left",
         "told",
     )
 
@@ -134,6 +162,7 @@ class Selection:
         self._offer: Offer | None = None
         self._began = 0.0
         self._early = self.told = False
+        self.left: Identity | None = None
         self._held: list[Rest] = []
         self.count = wheel.count
 
@@ -143,7 +172,8 @@ class Selection:
         Each call must be followed by one of :meth:`succeeded`, :meth:`failed` and :meth:`abandoned`.
         """
         self._early = False
-        offer = self._another_name(now) or self._another_account(now)
+        offer = None if self._entry is None else self._another_name(now)
+        offer = offer or self._another_account(now)
         self._offer, self._began = offer, now
         if offer is None or self._entry is None:
             return None
@@ -154,7 +184,9 @@ class Selection:
         if self._key is not None:
             until = now + self._pool.routing.session_affinity_ttl
             binding = Binding(entry.identity, offer.upstream_model, until)
-            self._pool.state.bind(self._model, self._key, binding)
+            before = self._pool.state.bind(self._model, self._key, binding)
+            if before is not None and before.identity != entry.identity:
+                self.left = before.identity
         return offer
 
     def again(self) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from ampproxy.config.schema import Account
 from ampproxy.credentials.health import Health, PoolState, Rest, Scope
+from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Action
 from ampproxy.credentials.quota import windows
@@ -44,6 +45,30 @@ class WindowReport(msgspec.Struct, frozen=True):
     told_at: float
 
 
+class LessonReport(msgspec.Struct, frozen=True):
+    """What an account refuses for a model, as a refusal taught it.
+
+    :param call: the dialect and the kind of call.
+    :param about: what is done about the member, in words that follow its name.
+    :param learned_at: seconds since the epoch, as ``ends_at``, when it is forgotten.
+    :param used: how many requests it has changed.
+    """
+
+    model: str
+    call: str
+    member: str
+    about: str
+    learned_at: float
+    ends_at: float
+    used: int
+
+
+class Forgotten(msgspec.Struct, frozen=True):
+    """How many lessons were forgotten."""
+
+    forgotten: int
+
+
 class LoginStatus(msgspec.Struct, frozen=True):
     """A login, for ``ampproxy accounts`` and the status page. Holds no secret.
 
@@ -71,6 +96,7 @@ class AccountReport(msgspec.Struct, frozen=True):
         login that is not well what its renewal says.
     :param expires_at: when a login's token ends, in seconds since the epoch.
     :param error: what went wrong with a login last; ``remedy``: the command that helps.
+    :param lessons: what it refuses.
     """
 
     label: str
@@ -85,6 +111,7 @@ class AccountReport(msgspec.Struct, frozen=True):
     error: str = ""
     remedy: str = ""
     name: str = ""
+    lessons: tuple[LessonReport, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -101,6 +128,28 @@ def report(accounts: Iterable[Account], state: PoolState, now: float, wall: floa
     """
     return Report(
         tuple(_account(account, state.health(state.identity(account)), now, wall) for account in accounts)
+    )
+
+
+def with_lessons(told: Report, lessons: Lessons) -> Report:
+    """The same, with what the accounts have taught."""
+    return Report(
+        tuple(msgspec.structs.replace(one, lessons=_lessons(lessons, one.name)) for one in told.accounts)
+    )
+
+
+def _lessons(lessons: Lessons, account: str) -> tuple[LessonReport, ...]:
+    return tuple(
+        LessonReport(
+            kept.model,
+            kept.call,
+            kept.lesson.name,
+            kept.lesson.about,
+            kept.learned_at,
+            lessons.ends(kept),
+            kept.used,
+        )
+        for kept in lessons.listed(account)
     )
 
 

@@ -2,73 +2,64 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeAlias
 
-from ampproxy.catalog.families import Families, Taken
+from ampproxy.adapt.target import Target as Target
+from ampproxy.catalog.families import NOTHING, Families, Family
 from ampproxy.dialects.edit import Exchange, ModelOnly
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
 from ampproxy.dialects.monitor import Members, StreamMonitor
 from ampproxy.dialects.shown import flat_shown
+from ampproxy.dialects.state import STATELESS, VendorState
 from ampproxy.dialects.tool_names import ToolNames, no_names
 from ampproxy.model.base import Value
+from ampproxy.model.clients import Standing
 from ampproxy.model.events import ChatResponse, Event, Usage, WireError
 from ampproxy.model.loss import Loss
-from ampproxy.model.request import ChatRequest, Level
+from ampproxy.model.request import ChatRequest
 from ampproxy.model.roles import Shown
 from ampproxy.wire.json import Peek
 
+Lifecycle: TypeAlias = Literal["active", "deprecated", "retired"]
+
 
 class ModelInfo(Value, frozen=True):
-    """A model as a list shows it. ``created`` in seconds since the epoch."""
+    """A model as a list shows it. ``created`` in seconds since the epoch.
+
+    :param family: what is known of the model that serves.
+    :param lifecycle: in the words of Anthropic's Models API.
+    """
 
     id: str
     owned_by: str
     created: int = 0
     display_name: str | None = None
+    family: Family = NOTHING
+    lifecycle: Lifecycle = "active"
+
+    @classmethod
+    def of(cls, id: str, owned_by: str, family: Family, today: datetime.date) -> ModelInfo:
+        """A model of which that is known."""
+        released = family.released
+        created = 0 if released is None else int(at_midnight(released).timestamp())
+        stage: Lifecycle = "deprecated" if family.deprecated else "active"
+        if family.gone(today):
+            stage = "retired"
+        return cls(id, owned_by, created, family.title or None, family, stage)
+
+    @property
+    def thinks(self) -> bool | None:
+        """Whether it reasons before it answers; ``None``: not known."""
+        family = self.family
+        return family.thinks if family.thinking is None else family.thinking != "none" or family.thinks
 
 
-class Target(Value, frozen=True):
-    """The model that a request is rendered for, and what it takes.
-
-    :param thinking: ``budget``: a token budget; ``level``: an effort level; ``both``; ``none``: not
-        at all (thinking wishes are a loss); ``unknown``: a model nobody described, trusted to take
-        what the client says in the dialect's classic form.
-    :param budget: smallest and largest budget that is accepted.
-    :param levels: the effort levels that are accepted; others are moved to the nearest.
-    :param thinks_unasked: whether it thinks where a request says nothing about it.
-    :param can_disable: whether thinking can be switched off.
-    :param between_tools: whether it takes Anthropic's ``between_tools``.
-    :param forced_tools: whether a call can be demanded: ``always``, ``not-thinking`` or ``never``.
-    :param chat_tools: whether it takes functions over Chat Completions, likewise.
-    :param prefill: whether it continues an assistant's turn that ends the conversation.
-    :param sampling: whether temperature, top_p and penalties are accepted.
-    :param penalties: whether presence and frequency penalties are, where sampling is.
-    :param candidates: the most answers that one request may ask for, where known.
-    :param max_output: the largest number of tokens it generates, where known.
-    :param openai_members: whether it is one of OpenAI's own models; ``None``: as its name says; likewise
-        ``searches``, a model for searching the web, and ``wants_reasoning``, one whose own thinking has to be
-        given back to it.
-    """
-
-    model: str
-    thinking: str = "unknown"
-    budget: tuple[int, int] = (1024, 128_000)
-    levels: tuple[Level, ...] = ("low", "medium", "high")
-    thinks_unasked: bool = False
-    can_disable: bool = True
-    between_tools: bool = False
-    forced_tools: Taken = "not-thinking"
-    chat_tools: Taken = "always"
-    prefill: bool = True
-    sampling: bool = True
-    penalties: bool = True
-    candidates: int | None = None
-    max_output: int | None = None
-    openai_members: bool | None = None
-    searches: bool | None = None
-    wants_reasoning: bool | None = None
+def at_midnight(day: datetime.date) -> datetime.datetime:
+    """The beginning of a day, UTC."""
+    return datetime.datetime(day.year, day.month, day.day, tzinfo=datetime.timezone.utc)
 
 
 class Rendered(Value, frozen=True):
@@ -178,12 +169,24 @@ def _own(
     return body, ()
 
 
+def _fits(body: bytes, target: Target) -> bool:
+    return False
+
+
 def _no_usage(answer: Members) -> Usage | None:
     return None
 
 
 def _no_glance(answer: Members) -> bool:
     return False
+
+
+#: How a client stands with its limits, and the seconds since the epoch -> headers.
+LimitHeaders = Callable[[Sequence[Standing], float], list[tuple[bytes, bytes]]]
+
+
+def _no_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes, bytes]]:
+    return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +199,9 @@ class Passthrough:
     :param usage: the usage that a whole answer tells; ``None`` if it does not. From its members.
     :param is_answer: whether a whole answer is one, by a glance at its members; if not, the parser decides.
     :param traces: texts without which no request's history holds thinking or a proof of it.
+    :param may_not_fit: whether a request may say what a target does not take at its server; by a search, for
+        most bodies pass as they are.
+    :param is_renamed: whether it has what a target only calls otherwise, which is no loss.
     :param own: its own cleaning, asked only for a body that may hold thinking.
     :param clean: takes out of a request of one of Amp's clients what any vendor of the dialect would refuse;
         the same object where there is nothing.
@@ -205,12 +211,18 @@ class Passthrough:
     :param declared: reads the names of the tools that a request declares or chooses.
     :param shown: what a request shows of what it is for.
     :param model_in_body: whether the request's body names the model.
+    :param state: how requests and answers refer to what the vendor keeps.
+    :param overloaded: the HTTP status of an overloaded vendor. 529 is Anthropic's alone: clients of other
+        vendors do not know it, and do not try again.
+    :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
     """
 
     events: EventStream | None = None
     usage: Callable[[Members], Usage | None] = _no_usage
     is_answer: Callable[[Members], bool] = _no_glance
     traces: tuple[bytes, ...] = ()
+    may_not_fit: Callable[[bytes, Target], bool] = _fits
+    is_renamed: Callable[[bytes, Target], bool] = _fits
     own: OwnCleaning = _own
     clean: Callable[[bytes], bytes] = _same
     clean_headers: Mapping[bytes, Callable[[str], str]] = field(default_factory=dict)
@@ -218,6 +230,9 @@ class Passthrough:
     declared: Callable[[bytes], ToolNames] = no_names
     shown: Callable[[Peek, bytes], Shown] = flat_shown
     model_in_body: bool = True
+    state: VendorState = STATELESS
+    overloaded: int = 503
+    limits: LimitHeaders = _no_headers
 
 
 class StreamParser(Protocol):

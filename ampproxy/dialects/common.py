@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NoReturn, TypeVar
 
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from ampproxy.errors import ClientFault, UnreadableAnswer
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Losses as Losses
 from ampproxy.wire.headers import http_date
 
 T = TypeVar("T")
@@ -423,21 +423,3 @@ def repeated(extras: Mapping[str, Json]) -> dict[str, Json]:
         if room >= 0:
             kept[name] = raw
     return kept
-
-
-class Losses:
-    """Collects losses while a request or an answer is rendered; each place is told once."""
-
-    def __init__(self) -> None:
-        self._found: dict[Loss, None] = {}
-
-    def __call__(self, kind: str, path: str, why: str) -> None:
-        """Note one."""
-        self._found[Loss(kind, path, why)] = None
-
-    def __iter__(self) -> Iterator[Loss]:
-        return iter(self._found)
-
-    def told(self) -> tuple[Loss, ...]:
-        """All of them, in the order in which they were found."""
-        return tuple(self._found)

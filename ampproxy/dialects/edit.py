@@ -105,8 +105,10 @@ class Exchange:
         if self.model is None:
             return {}
         changes = self._named(values, _MODELS)
-        put(changes, "message", edit_object(values.get("message"), self._named_in_message))
-        put(changes, "response", edit_object(values.get("response"), self._named_in_response))
+        if "message" in values:
+            put(changes, "message", edit_object(values["message"], self._named_in_message))
+        if "response" in values:
+            put(changes, "response", edit_object(values["response"], self._named_in_response))
         return changes
 
     def _named_in_message(self, values: Members) -> Changes:
@@ -116,8 +118,11 @@ class Exchange:
         return self._named(values, _MODELS)
 
     def _named(self, values: Members, names: tuple[str, ...]) -> Changes:
-        model = self.model or b""
-        return {name: model for name in names if name in values and bytes(values[name]) != model}
+        model, changes = self.model or b"", {}
+        for name in names:
+            if name in values and bytes(values[name]) != model:
+                changes[name] = model
+        return changes
 
 
 _MODEL = ("model",)
@@ -136,6 +141,12 @@ class ModelOnly:
 
     def whole(self, body: bytes) -> bytes:
         """See :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
-        values = members(body)
+        return self.named(body, members(body))
+
+    def named(self, body: bytes, values: Members | None) -> bytes:
+        """The same of an answer whose members have been read.
+
+        :param values: its members; ``None``: it is no object.
+        """
         changes = self._exchange.model_changes(values) if values else None
-        return replace_members(body, changes) if changes else body
+        return replace_members(body, changes, values) if changes else body

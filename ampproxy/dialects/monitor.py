@@ -21,7 +21,8 @@ _list = msgspec.json.Decoder(list[Raw])
 
 def inner(values: Members, name: str) -> Members:
     """The members of an object within; none of anything else."""
-    return members(values.get(name, NULL)) or {}
+    value = values.get(name)
+    return {} if value is None else members(value) or {}
 
 
 def items(values: Members, name: str) -> list[Raw]:
@@ -77,13 +78,16 @@ def no_usage(usage: Members) -> Usage:
 class StreamMonitor:
     """Looks at the events of one stream that may matter.
 
+    :ivar content: something of the answer itself was seen, and not only that there will be one.
     :ivar terminal: the dialect's terminal event, or an error event, was seen.
+    :ivar failed: that was an error event.
+    :ivar unended: it came though the vendor never said how the answer ended, which may be cut off.
     :ivar empty: it came though nothing of an answer had.
     :ivar finished: the answer is said, and the stream may end here, though something may follow.
     :ivar usage: the last that was told.
     """
 
-    __slots__ = ("_usage", "empty", "finished", "terminal")
+    __slots__ = ("_usage", "content", "empty", "failed", "finished", "terminal", "unended")
 
     #: Makes one usage of all that was told.
     read: Callable[[Members], Usage] = staticmethod(no_usage)
@@ -92,6 +96,9 @@ class StreamMonitor:
         self.terminal = False
         self.finished = False
         self.empty = False
+        self.content = False
+        self.failed = False
+        self.unended = False
         self._usage: dict[str, Raw] = {}
 
     def see(self, name: bytes, data: bytes) -> bool:
@@ -126,6 +133,11 @@ class StreamMonitor:
     def close(self) -> None:
         """This was the terminal event."""
         self.terminal = self.finished = True
+
+    def fail(self) -> None:
+        """This was an error event."""
+        self.failed = True
+        self.close()
 
     @property
     def usage(self) -> Usage | None:

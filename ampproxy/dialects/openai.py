@@ -23,9 +23,10 @@ from ampproxy.dialects.common import (
     retry_after,
     to_raw,
 )
+from ampproxy.dialects.openai_models import model_body, models_body
 from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
-from ampproxy.model.events import ErrorKind, FinishReason, Usage, WireError, tier_of
+from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
 from ampproxy.model.request import ChatRequest
 
 #: How each kind is told to a client: ``type`` and ``code``.
@@ -223,18 +224,20 @@ def _wait_said(message: str) -> float | None:
 
 
 #: Any of these makes an object a chunk, or an answer, of chat or of the old completions.
-_OF_A_CHUNK: Final = frozenset(("choices", "usage", "id", "x_groq", "error"))
+_OF_A_CHUNK: Final = frozenset(("choices", "usage", "x_groq", "error"))
 #: Any of these makes an object without them an error's.
 OF_AN_ERROR: Final = frozenset(("message", "detail", "msg", "error_msg", "error_message"))
 
 
 def is_chunk(values: Mapping[str, object]) -> bool:
-    """Whether an object of a stream is a chunk. One that names a ``type`` of its own is taken for something
-    new, unless it looks like an error.
+    """Whether an object of a stream is a chunk. One that has but an ``id``, or a ``type`` of its own, is
+    taken for something new, unless it looks like an error.
 
     :param values: its members.
     """
-    return not _OF_A_CHUNK.isdisjoint(values) or ("type" in values and OF_AN_ERROR.isdisjoint(values))
+    if not _OF_A_CHUNK.isdisjoint(values):
+        return True
+    return ("type" in values or "id" in values) and OF_AN_ERROR.isdisjoint(values)
 
 
 def not_an_answer(value: object, why: str) -> UpstreamFault:
@@ -250,21 +253,6 @@ def not_an_answer(value: object, why: str) -> UpstreamFault:
 def no_chunk(value: object) -> UpstreamFault:
     """The fault of an object in a stream for which :func:`is_chunk` is false."""
     return not_an_answer(value, "The vendor's stream has an object that is no part of an answer.")
-
-
-def model_object(model: ModelInfo) -> dict[str, Any]:
-    """One entry of a list of models (``openai.types.Model``)."""
-    return {"id": model.id, "object": "model", "created": model.created, "owned_by": model.owned_by}
-
-
-def models_body(models: Sequence[ModelInfo]) -> bytes:
-    """The answer to ``GET /v1/models``."""
-    return encode({"object": "list", "data": [model_object(model) for model in models]})
-
-
-def model_body(model: ModelInfo) -> bytes:
-    """The answer to ``GET /v1/models/{id}``."""
-    return encode(model_object(model))
 
 
 def usage_of(
@@ -298,40 +286,6 @@ def total_input(usage: Usage) -> int:
     """All tokens of the prompt, as OpenAI counts them."""
     return usage.input + usage.cache_read + usage.cache_write
 
-
-#: ``finish_reason`` of chat and completions -> ours; words that only one server knows are an end like any.
-FINISH: dict[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "blocked",
-    "max_tokens": "length",
-    "model_length": "context",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "refusal": "refusal",
-    "sensitive": "blocked",
-}
-
-#: ``finish_reason`` of an answer that did not come to its end: OpenRouter, DeepSeek, Zhipu.
-BROKEN_ENDS: dict[str, ErrorKind] = {
-    "error": "internal",
-    "insufficient_system_resource": "overloaded",
-    "network_error": "unavailable",
-}
-
-#: Ours -> ``finish_reason``.
-FINISH_WORDS: dict[FinishReason, str] = {
-    "stop": "stop",
-    "length": "length",
-    "tool_calls": "tool_calls",
-    "stop_sequence": "stop",
-    "refusal": "content_filter",
-    "blocked": "content_filter",
-    "context": "length",
-    "pause": "stop",
-}
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 _COUNTED = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", *_DETAILS})

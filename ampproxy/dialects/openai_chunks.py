@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 import msgspec
 
@@ -43,17 +44,20 @@ def is_answer(answer: Members) -> bool:
 class ChunkMonitor(StreamMonitor):
     """Looks for ``[DONE]``, a finish reason, an error and the usage."""
 
-    __slots__ = ("_said",)
+    __slots__ = ("_any", "_called")
     read = staticmethod(chunk_usage)
 
     def __init__(self) -> None:
         super().__init__()
-        self._said = False
+        self._any = False
+        self._called = False
 
     def see(self, name: bytes, data: bytes) -> bool:
         """See :meth:`StreamMonitor.see`."""
         if data.strip() == DONE:
-            self.empty = not (self._said or self.terminal)
+            self.empty = not (self._any or self.terminal)
+            # A call shows by its arguments whether it is whole; of words nobody can tell.
+            self.unended = not (self.finished or self._called)
             self.close()
             return True
         return super().see(name, data)
@@ -63,12 +67,25 @@ class ChunkMonitor(StreamMonitor):
         if "usage" in values:
             self.learn(values["usage"], values)
         if given(values, "error"):
-            self.close()
+            self.fail()
         elif not self.finished:
             choices = [members(choice) or {} for choice in items(values, "choices")]
-            self._said = self._said or bool(choices)
+            self._any = self._any or bool(choices)
             self.finished = any(given(choice, "finish_reason") for choice in choices)
+            self._look_closer(choices)
         return is_chunk(values)
+
+    def _look_closer(self, choices: Iterable[Members]) -> None:
+        for choice in choices:
+            delta = inner(choice, "delta")
+            self._called = self._called or given(delta, "tool_calls") or given(delta, "function_call")
+            words = given(choice, "text") or any(map(_tells, delta.items()))
+            self.content = self.content or self.finished or words
+
+
+def _tells(member: tuple[str, msgspec.Raw]) -> bool:
+    """Whether a member of a delta is more than a beginning."""
+    return member[0] != "role" and bytes(member[1]) not in (b"null", b'""', b"[]", b"{}")
 
 
 #: The beginning of an event up to its model, at depth one: no bracket lies between. An unescaped quote

@@ -18,7 +18,8 @@ hardly longer than the bare one. The whole is legal base64 with its length a mul
 clients of Gemini decode the field to bytes and encode it again, some in the URL-safe alphabet.
 
 ``place`` says what the proof sat on, where the carrier cannot: Gemini's sits on a function call or a
-text, and a client of Anthropic carries it in a thinking block right before that one.
+text, and a client of Anthropic carries it in a thinking block right before that one. ``bare`` is on
+reasoning, too: it tells thinking that never had a text from a proof whose text the client left away.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from ampproxy.dialects.registry import ROWS
-from ampproxy.model.parts import Sealed
+from ampproxy.model.parts import Reasoning, Sealed
 
-Place = Literal["reasoning", "call", "text", "image"]
+Place = Literal["reasoning", "call", "text", "image", "bare"]
 
 #: What every marked value begins with. Sixteen base64 characters: the record after it stays aligned.
 #: Capitals, because every request is searched for it, and letters that are rare in prose are what makes
@@ -87,8 +88,18 @@ def unseal(value: str, own: str) -> Sealed:
 
 
 def place_of(value: str) -> Place:
-    """What the proof in an opaque field sat on; ``reasoning`` for a bare value."""
+    """What the proof in an opaque field sat on; ``reasoning`` for a value that is not marked."""
     return _read(value)[1] if value.startswith(MARK) else "reasoning"
+
+
+def reasoning_place(part: Reasoning) -> Place:
+    """What the proof of a reasoning part sits on."""
+    return "bare" if part.redacted else "reasoning"
+
+
+def is_bare(value: str) -> bool:
+    """Whether the reasoning that a marked value proves never had a text."""
+    return place_of(value) == "bare"
 
 
 def _index(vendor: str) -> int:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 
-from ampproxy.catalog.families import Families, shipped
+from ampproxy.adapt.target import Target
+from ampproxy.catalog.families import Families, Family, shipped
+from ampproxy.catalog.hosts import Host, shipped_hosts
 from ampproxy.catalog.names import without_suffix
-from ampproxy.dialects.base import Target
 
 #: Members of a family that a target has as well, and that hold in the family's own dialects.
 _OF_REQUESTS = (
@@ -32,15 +32,42 @@ _OF_REQUESTS = (
 _EVERYWHERE = ("openai_members", "searches", "wants_reasoning")
 
 
-#: Where OpenAI's own rules hold; who sells its models elsewhere has rules of its own.
-_OPENAI_HOST = "api.openai.com"
+@lru_cache(maxsize=256)
+def target_at(
+    dialect: str, model: str, base_url: str, profile: str = "", families: Families | None = None
+) -> Target:
+    """What a model takes when it is asked in a dialect at an address.
 
-
-def target_at(base_url: str, target: Target) -> Target:
-    """What a model takes at an address: what only its vendor refuses is no matter elsewhere."""
-    if target.chat_tools == "always" or urlsplit(base_url).hostname == _OPENAI_HOST:
+    :param base_url: of the account; empty: any.
+    :param profile: the host profile that the account names; empty: the address's.
+    :param families: what is known of models; ``None``: the shipped table.
+    """
+    target = target_for(dialect, model, families)
+    if dialect not in shipped_hosts().table.dialects:
         return target
-    return msgspec.structs.replace(target, chat_tools="always")
+    host = _host(base_url, profile, target)
+    return msgspec.structs.replace(
+        target,
+        host=host,
+        thinks=_thinks((families or shipped()).find(model)),
+        chat_tools=target.chat_tools if host.vendor_rules else "always",
+    )
+
+
+def _host(base_url: str, profile: str, target: Target) -> Host:
+    """The server; OpenAI's own models are taken to be served as OpenAI does where no server is known."""
+    found = shipped_hosts().find(base_url, profile, target.model)
+    if found.known or target.openai_members is not True:
+        return found
+    served = shipped_hosts().find("", "openai", target.model)
+    return msgspec.structs.replace(served, name=found.name, known=False, vendor_rules=False)
+
+
+def _thinks(family: Family) -> bool | None:
+    """Whether a family reasons, as far as that is known."""
+    if family.thinks is not None or family.thinking is None:
+        return family.thinks
+    return family.thinking != "none"
 
 
 @lru_cache(maxsize=256)

@@ -25,6 +25,8 @@ from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory, TL
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from ampproxy.http.outbox import AtOnce, socket_of
+
 #: Seconds that the other side of a connection has to close it, too, when it has taken all that was written.
 PATIENCE = 5.0
 #: Seconds for which it may take no byte of what is still on its way to it.
@@ -103,8 +105,10 @@ class Closing:
             lowest(self._transport).loseConnection()
 
 
-class TLS(BufferingTLSTransport):
-    """A connection under TLS that is closed in time."""
+class TLS(TLSMemoryBIOProtocol):
+    """A connection under TLS that is closed in time. What is written goes out at once: whoever writes joins
+    what belongs together.
+    """
 
     factory: TLSFactory
     transport: Any
@@ -112,11 +116,13 @@ class TLS(BufferingTLSTransport):
     def makeConnection(self, transport: Any) -> None:
         """The connection stands; its handshake begins."""
         self._closing = Closing(self, self.factory.clock)
+        if socket_of(transport) is not None:
+            transport = AtOnce(transport)
         super().makeConnection(transport)  # type: ignore[no-untyped-call]
 
     def loseConnection(self) -> None:
         """Close it: send the notice of that to the other side, and do not wait for its answer for ever."""
-        super().loseConnection()
+        super().loseConnection()  # type: ignore[no-untyped-call]
         if self.connected:
             self._closing.begin()
 
@@ -138,8 +144,12 @@ class TLS(BufferingTLSTransport):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """It is closed."""
-        super().connectionLost(reason)
+        super().connectionLost(reason)  # type: ignore[no-untyped-call]
         self._closing.end()
+
+
+class BufferingTLS(TLS, BufferingTLSTransport):
+    """One that gathers what is written in a turn of the reactor."""
 
 
 class TLSFactory(TLSMemoryBIOFactory):
@@ -151,11 +161,11 @@ class TLSFactory(TLSMemoryBIOFactory):
     :param wrapped: makes the protocols.
     """
 
-    protocol = TLS
-
     def __init__(self, creator: Any, client: bool, wrapped: IProtocolFactory, clock: IReactorTime) -> None:
         super().__init__(creator, client, wrapped, clock=clock)
         self.clock = clock
+        # A request is written in several pieces, and an answer's in one.
+        self.protocol = BufferingTLS if client else TLS
 
 
 @implementer(IStreamClientEndpoint)

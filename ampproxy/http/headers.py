@@ -153,7 +153,12 @@ class LowerHeaders(Headers):
 
     def setRawHeaders(self, name: str | bytes, values: Sequence[str | bytes]) -> None:
         """Set all values of a header; see :meth:`addRawHeader`."""
-        self._values[_lower[name]] = [_one_line(value) for value in values]
+        value = values[0] if len(values) == 1 else None
+        if isinstance(value, bytes) and b"\n" not in value and b"\r" not in value:
+            # Nearly all that is set: no call for it.
+            self._values[_lower[name]] = [value]
+        else:
+            self._values[_lower[name]] = [_one_line(each) for each in values]
 
     def addRawHeader(self, name: str | bytes, value: str | bytes) -> None:
         """Add a value. Line ends in it become spaces; text becomes UTF-8."""

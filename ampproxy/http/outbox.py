@@ -9,11 +9,11 @@ nothing overtakes what is still on its way.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import IPullProducer, ISSLTransport, ITCPTransport, IUNIXTransport
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer, providedBy
 
 #: So much may wait in a transport before its producer is paused; Twisted's own mark. Bytes.
 HIGH = 64 * 1024
@@ -121,7 +121,14 @@ class Outbox:
         """The transport is gone."""
         self._send = None
         self._open = False
-        self._source.stopProducing()
+        source, self._source = self._source, _NOBODY
+        source.stopProducing()
+
+    def serve(self, source: Source) -> None:
+        """From now on another one writes."""
+        self._source = source
+        if self._paused:
+            source.pauseProducing()
 
     def close(self) -> None:
         """Write nothing any more: the transport is for others, or about to be closed."""
@@ -135,3 +142,52 @@ class Outbox:
         self._send = None
         self._open = False
         self._source = _NOBODY
+
+
+class AtOnce:
+    """A transport for a layer that writes to it alone, such as TLS: its socket is written to at once.
+
+    All else of the transport is as it is.
+
+    :param transport: has a socket of its own (see :func:`socket_of`); nothing has been written to it yet.
+    """
+
+    def __init__(self, transport: Any) -> None:
+        directlyProvides(self, providedBy(transport))
+        self._transport = transport
+        self._outbox = Outbox(transport, _NOBODY)
+        self._outbox.open()
+        self.write = self._outbox.write
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    @property
+    def bufferSize(self) -> int:
+        """Bytes that are read at a time."""
+        size: int = self._transport.bufferSize
+        return size
+
+    @bufferSize.setter
+    def bufferSize(self, size: int) -> None:
+        self._transport.bufferSize = size
+
+    def writeSequence(self, pieces: Iterable[bytes]) -> None:
+        """Send several pieces."""
+        self.write(b"".join(pieces))
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Have it pause while more waits than the other side takes.
+
+        :param producer: an ``IPushProducer``.
+        """
+        self._outbox.serve(producer)
+
+    def unregisterProducer(self) -> None:
+        """It has nothing more."""
+        self._outbox.serve(_NOBODY)
+
+    def loseConnection(self) -> None:
+        """Close it when all that was written is sent."""
+        self._outbox.close()
+        self._transport.loseConnection()

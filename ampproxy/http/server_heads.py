@@ -24,6 +24,7 @@ from ampproxy.wire.framing import (
 )
 
 _LF = 10
+_VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 #: The largest length that llhttp can hold.
 _MOST = 2**64 - 1
 _END = b"\r\n\r\n"
@@ -257,11 +258,11 @@ def _parse(head: bytes) -> tuple[Head, int]:
     :raises BadMessage: it is none, or where its body ends can be seen in two ways.
     """
     method, pieces = _pieces(head)
-    # llhttp lets the line begin and go on in other ways, and other versions and protocols through.
-    line_ends = len(method) + len(pieces.target) + 10
-    version = head[line_ends - 8 : line_ends]
-    first = b"%b %b %b\r\n" % (method, pieces.target, version)
-    if not (pieces.whole and head.startswith(first) and version in (b"HTTP/1.1", b"HTTP/1.0")):
+    # llhttp lets other versions and protocols through, none at all, and more spaces than one: only with two
+    # the version is where it belongs.
+    at = len(method) + len(pieces.target) + 2
+    version = head[at : at + 8]
+    if not (pieces.whole and version in _VERSIONS and head[at + 8 : at + 10] == b"\r\n"):
         raise _unreadable("Invalid first line")
     headers = LowerHeaders.of_pairs(pieces.pairs)
     length = _length(headers, version)

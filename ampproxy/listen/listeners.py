@@ -248,7 +248,7 @@ class Listeners:
 
 def _check_reach(opened: Iterable[Opened], config: Config) -> None:
     for each in opened:
-        if is_reachable_from_elsewhere(each.port) and not config.api_keys:
+        if is_reachable_from_elsewhere(each.port) and not config.clients:
             place, where = config.place("api-keys"), describe(each.port)
             raise ConfigError(
                 (

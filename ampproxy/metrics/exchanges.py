@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
+from ampproxy.metrics.clients import ClientMetrics
 from ampproxy.metrics.names import OTHER, Names
 from ampproxy.relay.gaps import BOUNDS
 from ampproxy.relay.record import ExchangeRecord, Outcome
@@ -106,9 +107,13 @@ class ExchangeMetrics:
         self._failures: Counter[tuple[str, str, str]] = Counter()
         self._fallbacks: Counter[tuple[str, str]] = Counter()
         self._attempts: Counter[tuple[str]] = Counter()
+        self._clients = ClientMetrics()
 
-    def configure(self, models: Iterable[str], accounts: Iterable[str], most_models: int) -> None:
+    def configure(
+        self, models: Iterable[str], accounts: Iterable[str], most_models: int, clients: Iterable[str] = ()
+    ) -> None:
         """Names that are told apart from now on, and how many further models are."""
+        self._clients.names = frozenset(clients)
         self._models.configure(models, most_models)
         self._accounts.configure(accounts)
 
@@ -144,6 +149,8 @@ class ExchangeMetrics:
             self._failures[record.kind, outcome.value, code] += 1
         if record.kind == "amp" and record.sent is not None:
             self._fallbacks[series.labels.model, series.labels.role] += 1
+        if record.client in self._clients.names:
+            self._clients.observe(record)
         for account in record.failed:
             self._attempts[(self._accounts.of(account),)] += 1
 
@@ -205,6 +212,7 @@ class ExchangeMetrics:
             ("account",),
             self._attempts,
         )
+        yield from self._clients.collect()
         yield from self._collect_times()
 
     def _collect_times(self) -> Iterator[Metric]:

@@ -131,8 +131,9 @@ class MetricsService:
         config = generation.config
         if self._board is None:
             return
+        clients = [client.name for client in config.clients if client.name]
         accounts = [account_name(account) for account in config.accounts]
-        self._board.exchanges.configure(_named_models(config), accounts, config.metrics.max_models)
+        self._board.exchanges.configure(_named_models(config), accounts, config.metrics.max_models, clients)
         if self.port is not None:
             self._site.limits = config.limits
             self._site.resource = MetricsResource(generation, self._shown)

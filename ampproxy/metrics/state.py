@@ -13,6 +13,7 @@ from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.report import AccountReport, report
 from ampproxy.errors import GatewayFault
 from ampproxy.generation import Generation
+from ampproxy.metrics.clients import standings
 
 #: The states of an account, of which it has one at a time.
 STATES = ("untried", "ready", "resting", "probing", "needs login", "key refused", "failing", "renewing")
@@ -46,6 +47,7 @@ class StateCollector:
         yield from _accounts(generation)
         yield from _logins(generation)
         yield from _credits(generation)
+        yield from standings(generation)
         yield from _configuration(generation)
         logged = CounterMetricFamily(
             "ampproxy_log_events",
@@ -106,12 +108,29 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
                 limit.add_metric([name, window.name], window.limit)
             if window.remaining is not None:
                 left.add_metric([name, window.name], window.remaining)
+    lessons = _lessons(generation, shown)
     begun = CounterMetricFamily(
         "ampproxy_cooldowns", "Cooldowns of accounts that have begun.", labels=["account", "why"]
     )
     for (name, why), count in generation.pool.state.begun.items():
         begun.add_metric([name, why], count)
-    return places, states, rests, seconds, limit, left, begun
+    return places, states, rests, seconds, limit, left, begun, *lessons
+
+
+def _lessons(generation: Generation, names: Iterable[str]) -> Iterable[Metric]:
+    """What accounts have taught.
+
+    :param names: of the accounts.
+    """
+    lessons = generation.runtime.lessons
+    known = _gauge("ampproxy_account_lessons", "What an account refuses, as refusals taught.", "account")
+    learned = CounterMetricFamily(
+        "ampproxy_lessons", "Refused members and values that were learned.", labels=["account"]
+    )
+    for name in sorted(names):
+        known.add_metric([name], len(lessons.listed(name)))
+        learned.add_metric([name], lessons.learned[name])
+    return known, learned
 
 
 def _state(account: AccountReport, logins: Mapping[str, str]) -> str:

@@ -8,9 +8,10 @@ from ampproxy.model.base import Json, Value
 from ampproxy.model.parts import Audio, Image, Opaque, Reasoning, Refusal, Sealed, Text, ToolCall
 
 #: ``blocked``: the prompt or the answer was withheld by the vendor's safety system. ``pause``: the
-#: vendor stopped a long turn that the client may continue (Anthropic's ``pause_turn``).
+#: vendor stopped a long turn that the client may continue (Anthropic's ``pause_turn``). ``unknown``: the
+#: vendor gave a word that nobody here knows, or none at all; it is never a good end.
 FinishReason = Literal[
-    "stop", "length", "tool_calls", "stop_sequence", "refusal", "blocked", "context", "pause"
+    "stop", "length", "tool_calls", "stop_sequence", "refusal", "blocked", "context", "pause", "unknown"
 ]
 
 #: What went wrong, independent of any dialect.

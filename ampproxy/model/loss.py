@@ -32,6 +32,24 @@ class Loss(Value, frozen=True):
     why: str
 
 
+class Losses:
+    """Collects losses while a request or an answer is rendered; each place is told once."""
+
+    def __init__(self) -> None:
+        self._found: dict[Loss, None] = {}
+
+    def __call__(self, kind: str, path: str, why: str) -> None:
+        """Note one."""
+        self._found[Loss(kind, path, why)] = None
+
+    def __iter__(self) -> Iterator[Loss]:
+        return iter(self._found)
+
+    def told(self) -> tuple[Loss, ...]:
+        """All of them, in the order in which they were found."""
+        return tuple(self._found)
+
+
 class LossKind(Value, frozen=True):
     """A kind of loss.
 
@@ -92,12 +110,22 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         hint=True,
     ),
     _row(
+        "renamed",
+        "A member is sent under the name that the account's vendor asked for.",
+        hint=True,
+    ),
+    _row(
+        "refused_member refused_value",
+        "What the account refused for this model: left out, or moved to what it takes.",
+    ),
+    _row(
         "foreign_proof",
         "Thinking, or the proof on a part, that another vendor issued is left out.",
     ),
     _row(
         "unsigned_thinking reasoning trailing_thinking orphan_reasoning",
-        "Thinking without its proof, that nothing followed, or for a model that takes none back is left out.",
+        "Thinking without its proof or without the text that is proved, that nothing followed, that its "
+        "vendor keeps by its id, or for a model that takes none back is left out.",
     ),
     _row(
         "thinking",
@@ -108,7 +136,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     _row(
         "thinking_budget thinking_level",
         "A number of tokens became a level or a nearer number; a level became the nearest one "
-        "that the model has.",
+        "that the model has; or how much to think cannot be asked for.",
     ),
     _row(
         "temperature top_p top_k seed presence_penalty frequency_penalty logit_bias logprobs "
@@ -117,7 +145,8 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     ),
     _row(
         "max_tokens stop candidates",
-        "More than the model takes: lowered, cut off, or left out.",
+        "More than the model takes: lowered, cut off, or left out. Or too little for a model that "
+        "cannot be kept from thinking first: raised.",
     ),
     _row(
         "prefill",
@@ -179,7 +208,8 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     _row(
         "first_turn system_turn turns order",
         "A user's turn was put first; a system text in the middle became the user's; a prompt "
-        "does not tell who spoke; text after a call is told before it.",
+        "does not tell who spoke, or the assistant's had to follow results; text after a call is told "
+        "before it.",
     ),
     _row(
         "user metadata service_tier",
@@ -215,8 +245,17 @@ OF_ANSWER: Mapping[str, LossKind] = _table(
         "This reason for the end cannot be said exactly.",
     ),
     _row(
+        "finish",
+        "The vendor's word for the end of its answer is not known, or it gave none: a cut answer for the "
+        "client, or a whole one where its account is set so.",
+    ),
+    _row(
         "refusal",
         "A refusal becomes text.",
+    ),
+    _row(
+        "arguments",
+        "Arguments that are no JSON object were wrapped in one.",
     ),
     _row(
         "reasoning image audio tool_call opaque file",

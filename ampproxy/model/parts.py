@@ -131,12 +131,14 @@ class Reasoning(Value, frozen=True):
 
     ``redacted`` is thinking of which there is a proof but no text to show. ``sections`` are the
     separate paragraphs of a summary, where the dialect keeps them apart; ``text`` is always all.
+    ``bare`` is redacted thinking that came through another dialect, and is known to have had no text there.
     """
 
     text: str
     sealed: Sealed | None = None
     redacted: bool = False
     sections: tuple[str, ...] = ()
+    bare: bool = False
 
 
 class Refusal(Value, frozen=True):

@@ -260,7 +260,7 @@ class Provider:
             sent += self._from_client(tuple(headers))
         if extra:
             sent += self._extra(extra)
-        told = {name for name, _ in sent}
+        told = dict(sent)
         if b"accept" not in told and b"accept" not in self._custom:
             sent.append(_ACCEPT_STREAM if stream else _ACCEPT_JSON)
         for header in self._defaults:

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from ampproxy.catalog.families import Families
-from ampproxy.dialects.base import Dialect, Target
-from ampproxy.dialects.targets import target_for
+from ampproxy.catalog.hosts import Host
+from ampproxy.dialects.base import Dialect, Rendered, Target
+from ampproxy.dialects.targets import target_at, target_for
 from ampproxy.model.loss import Loss
+from ampproxy.model.request import ChatRequest
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.losses import refusing, strict_refusal
-from ampproxy.relay.translate import read_question, said_to
+from ampproxy.relay.translate import read_question, rendered_for
 from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.route import Offer
 from ampproxy.routing.suffix import split_suffix
@@ -44,16 +48,25 @@ def is_narrower(asked: Target, served: Target) -> bool:
     return any(takes_less(asked, served) for takes_less in _NARROWER)
 
 
-def may_differ(question: Question, offer: Offer, families: Families | None) -> bool:
-    """Whether the model that serves may refuse what the one that was asked for takes."""
-    if question.asked == offer.upstream_model or question.endpoint.operation not in (
-        Operation.GENERATE,
-        Operation.COUNT_TOKENS,
-    ):
+def may_differ(question: Question, offer: Offer, dialect: Dialect, families: Families | None) -> bool:
+    """Whether the model that serves, or its server, may refuse what the one that was asked for takes.
+
+    :param dialect: of both sides.
+    """
+    if question.endpoint.operation not in (Operation.GENERATE, Operation.COUNT_TOKENS):
         return False
-    dialect = question.endpoint.dialect
-    asked = target_for(dialect, split_suffix(question.asked)[0], families)
-    return is_narrower(asked, target_for(dialect, offer.upstream_model, families))
+    served = _served(offer, dialect, families)
+    if dialect.passthrough.may_not_fit(question.body, served):
+        return True
+    if question.asked == offer.upstream_model:
+        return False
+    asked = target_for(dialect.name, split_suffix(question.asked)[0], families)
+    return is_narrower(asked, target_for(dialect.name, offer.upstream_model, families))
+
+
+def _served(offer: Offer, dialect: Dialect, families: Families | None) -> Target:
+    account = offer.account
+    return target_at(dialect.name, offer.upstream_model, account.base_url, account.profile, families)
 
 
 def adapted(
@@ -68,11 +81,22 @@ def adapted(
     asked = read_question(
         question.body, dialect, dialect, model=question.endpoint.model, stream=question.stream
     )
-    rendered = said_to(asked, dialect, offer.upstream_model, None, families, base_url=offer.account.base_url)
-    if not rendered.losses:
+    served = _served(offer, dialect, families)
+    rendered = rendered_for(asked, dialect, served)
+    if not rendered.losses and not _is_bent(question.body, asked, rendered, dialect, served):
         return question.body, ()
     if strict and (lost := refusing(rendered.losses)):
         raise strict_refusal(lost, dialect.name)
     if question.endpoint.operation is Operation.COUNT_TOKENS:
         return dialect.count_request(rendered.body, offer.upstream_model), rendered.losses
     return rendered.body, rendered.losses
+
+
+def _is_bent(body: bytes, asked: ChatRequest, rendered: Rendered, dialect: Dialect, served: Target) -> bool:
+    """Whether the server gets something else than one would that takes all, though nothing is lost."""
+    if dialect.passthrough.is_renamed(body, served):
+        return True
+    if not served.host.known:
+        return False
+    anywhere = msgspec.structs.replace(served, host=Host())
+    return rendered_for(asked, dialect, anywhere).body != rendered.body

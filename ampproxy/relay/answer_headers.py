@@ -17,6 +17,8 @@ _USEFUL = (
     b"x-should-retry",
     b"openai-processing-ms",
 )
+#: Has nginx pass the events of a stream on as they come, whatever its configuration says; it takes it out.
+UNBUFFERED = b"X-Accel-Buffering", [b"no"]
 #: Those that say how long to wait, and how many of their units are a second.
 _WAITS = {b"retry-after": 1, b"retry-after-ms": 1000}
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
+from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts
 from ampproxy.interfaces import StreamFilter
+from ampproxy.model.base import Value
 from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.routing.endpoints import Endpoint
 from ampproxy.routing.route import Offer, Route
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(Value, frozen=True, kw_only=True):
     """What a client asks of a model.
 
     :param body: as it came, but for what Amp's clients need cleaned.
@@ -25,6 +25,7 @@ class Question:
     :param headers: the client's, credentials and all; a provider's allow-list picks from them.
     :param query: the client's query without client keys.
     :param facts: what was found in the body when it came.
+    :param refers: whether it may refer to something that a vendor keeps for one of several accounts.
     """
 
     endpoint: Endpoint
@@ -35,6 +36,7 @@ class Question:
     query: bytes
     route: Route
     facts: BodyFacts
+    refers: bool = False
 
     def listed(self, client: Dialect) -> bool:
         """Whether the stream is to be a JSON list that grows, as Gemini's clients get it that do not ask for
@@ -93,6 +95,11 @@ class Bridge(Protocol):
         ...
 
     @property
+    def failed(self) -> WireError | None:
+        """The error that the stream told of after it began, which the client has got as it came."""
+        ...
+
+    @property
     def answer_losses(self) -> tuple[Loss, ...]:
         """What of the answer so far the client's dialect could not say."""
         ...
@@ -100,6 +107,11 @@ class Bridge(Protocol):
 
 class Bridges(Protocol):
     """Makes a bridge for a question and an account."""
+
+    @property
+    def families(self) -> Families:
+        """What is known of models now."""
+        ...
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
         """The bridge.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from ampproxy.catalog.families import Families
+from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import STATUS, ClientFault, GatewayFault, UnreadableAnswer, UpstreamFault
@@ -17,6 +17,7 @@ from ampproxy.providers import Provider
 from ampproxy.relay.adapt import adapted, may_differ
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.envelope import enveloped
+from ampproxy.relay.learning import Learner
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
 from ampproxy.relay.payload import apply, asked_by
 from ampproxy.relay.rewrite import AnswerRewriter
@@ -38,6 +39,7 @@ class BridgeMaker:
     :param strict: refuse what cannot be translated without loss.
     :param payload: the owner's rules over bodies.
     :param families: what is known of models; ``None``: the shipped table.
+    :param learner: knows what accounts have taught; ``None``: nothing is learned.
     :param dialects: those that there are.
     """
 
@@ -49,9 +51,11 @@ class BridgeMaker:
         strict: bool,
         payload: tuple[PayloadRule, ...] = (),
         families: Families | None = None,
+        learner: Learner | None = None,
         dialects: Mapping[str, Dialect] = DIALECTS,
     ) -> None:
         self._families = families
+        self._learner = learner
         self._dialects = dialects
         #: The accounts whose vendors put something around their dialect.
         self._packing = {
@@ -61,6 +65,11 @@ class BridgeMaker:
         self._origin = origin
         self._strict = strict
         self._payload = payload
+
+    @property
+    def families(self) -> Families:
+        """What is known of models now."""
+        return self._families or shipped()
 
     def know(self, families: Families) -> None:
         """From now on go by what is known now of models; what is under way keeps what it began with."""
@@ -82,7 +91,9 @@ class BridgeMaker:
         passes = (
             spoken == question.endpoint.dialect and not question.facts.thinks and not question.route.suffix
         )
-        passes = passes and not may_differ(question, offer, self._families)
+        passes = passes and not may_differ(question, offer, self._dialects[spoken], self._families)
+        if passes and self._learner:
+            passes = not self._learner.knows(question, offer, spoken)
         return not passes and takes_long(question.body, REQUEST_OBJECTS)
 
     def __call__(self, question: Question, offer: Offer) -> Bridge:
@@ -94,7 +105,10 @@ class BridgeMaker:
         spoken = provider.speaks(question.endpoint)
         asked = question.endpoint.dialect
         bridge: Bridge
-        if spoken == asked and not _must_be_parsed(question):
+        # To set the thinking that the model's name asks for, or to take out another vendor's proofs,
+        # a request has to be understood although both sides speak its dialect.
+        understood = bool(question.route.suffix) or question.facts.sealed
+        if spoken == asked and not (understood and question.endpoint.operation in _PARSED):
             bridge = PassthroughBridge(
                 question,
                 offer,
@@ -115,18 +129,11 @@ class BridgeMaker:
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
+        if self._learner:
+            self._learner.bend(bridge, question, offer, spoken)
         if offer.account.label not in self._packing:
             return bridge
         return enveloped(bridge, provider, question, offer, strict=self._strict)
-
-
-def _must_be_parsed(question: Question) -> bool:
-    """Whether a request has to be understood although both sides speak its dialect: to set the thinking
-    that the model's name asks for, or to take out proofs that another vendor issued.
-    """
-    if question.endpoint.operation not in _PARSED:
-        return False
-    return bool(question.route.suffix) or question.facts.sealed
 
 
 def _failure_in(dialect: Dialect, event: bytes) -> WireError | None:
@@ -164,7 +171,9 @@ class PassthroughBridge:
         strict: bool = False,
     ) -> None:
         self._dialect = dialect
-        self._shape = Shape(self._dialect, offer.upstream_model, origin, question.body)
+        self._shape = Shape(
+            self._dialect, offer.upstream_model, origin, question.body, unended=offer.account.unended
+        )
         self._question = question
         self._offer = offer
         self._filter: PassthroughFilter | WatchedFilter | None = None
@@ -173,7 +182,7 @@ class PassthroughBridge:
         self.body = question.body
         self.losses: tuple[Loss, ...] = ()
         passes = dialect.passthrough
-        if may_differ(question, offer, families):
+        if may_differ(question, offer, dialect, families):
             self.body, self.losses = adapted(question, offer, dialect, families, strict=strict)
         if question.facts.thinks and question.endpoint.operation in _PARSED:
             cleaned = question.endpoint.amp
@@ -186,7 +195,8 @@ class PassthroughBridge:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
         # No method of ours: it would be kept by what we keep, and so the question by itself.
         failure = partial(_failure_in, self._dialect)
-        self._filter = passing(self._dialect, self._rewriter(), failure=failure)
+        unended = self._offer.account.unended
+        self._filter = passing(self._dialect, self._rewriter(), failure=failure, unended=unended)
         return opened(self._filter, self._shape)
 
     def whole(self, body: bytes) -> bytes:
@@ -223,6 +233,11 @@ class PassthroughBridge:
     def usage(self) -> Usage | None:
         """See :meth:`ampproxy.relay.bridge.Bridge.usage`."""
         return self._usage if self._filter is None else self._filter.usage or self._shape.usage
+
+    @property
+    def failed(self) -> WireError | None:
+        """See :attr:`ampproxy.relay.bridge.Bridge.failed`."""
+        return None if self._filter is None else self._filter.failed
 
     def _rewriter(self) -> AnswerRewriter | None:
         question, offer = self._question, self._offer

@@ -73,6 +73,11 @@ class EnvelopedBridge:
         return self._bridge.usage
 
     @property
+    def failed(self) -> WireError | None:
+        """See :attr:`ampproxy.relay.bridge.Bridge.failed`."""
+        return self._bridge.failed
+
+    @property
     def answer_losses(self) -> tuple[Loss, ...]:
         """See :attr:`ampproxy.relay.bridge.Bridge.answer_losses`."""
         return self._bridge.answer_losses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,24 +10,34 @@ import msgspec
 from twisted.internet.task import deferLater
 from twisted.web.http_headers import Headers
 
-from ampproxy.config.schema import Account
-from ampproxy.credentials.outcomes import Verdict, classify, classify_fault, said_of
+from ampproxy.catalog.lifecycle import day_of
+from ampproxy.config.schema import Account, TokenSource
+from ampproxy.credentials.outcomes import RETIRED, Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
+from ampproxy.dialects.refusals import STATUSES
 from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream, UpstreamFault, bare
 from ampproxy.model.events import WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Call
-from ampproxy.relay.answer_headers import other_headers, type_of_stream, type_of_whole, useful_headers
+from ampproxy.relay.answer_headers import (
+    UNBUFFERED,
+    other_headers,
+    type_of_stream,
+    type_of_whole,
+    useful_headers,
+)
 from ampproxy.relay.bridge import Bridge, Question
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import ClientWatch
+from ampproxy.relay.learning import MOST_READ, REPEATED, Taught
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
+from ampproxy.relay.retirement import MODEL_STATUSES, retired
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
-from ampproxy.relay.workers import ANSWER_OBJECTS, takes_long
+from ampproxy.relay.workers import ANSWER_OBJECTS, REQUEST_OBJECTS, takes_long
 from ampproxy.routing.route import Offer
 from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
 from ampproxy.upstream.failures import died_unanswered, explain
@@ -41,21 +51,33 @@ MAX_ERROR = 1024 * 1024
 FIRST_PAUSE = 0.5
 
 
+#: Seconds that a login's token is given to be renewed after its vendor refused it, and between two looks.
+RENEWAL, _LOOK_AGAIN = 5.0, 0.1
+
+
 class AccountError(UpstreamFault):
     """An account answered with an error status.
 
     :ivar body: the error as the client gets it.
     :ivar headers: those of the vendor's headers that it gets too.
     :ivar verdict: what the error means for the account.
+    :ivar raw: the beginning of the error as the vendor sent it.
     """
 
     def __init__(
-        self, error: WireError, *, verdict: Verdict, body: bytes, headers: Sequence[tuple[bytes, bytes]]
+        self,
+        error: WireError,
+        *,
+        verdict: Verdict,
+        body: bytes,
+        headers: Sequence[tuple[bytes, bytes]],
+        raw: bytes = b"",
     ) -> None:
         super().__init__(error, retryable=verdict.goes_on)
         self.verdict = verdict
         self.body = body
         self.headers = headers
+        self.raw = raw
 
 
 class Exchange:
@@ -77,6 +99,9 @@ class Exchange:
         self._untold: list[tuple[str, WireError]] = []
         self._failure: ExchangeError | None = None
         self._waited = 0.0
+        self._sent = b""
+        self._offer: Offer | None = None
+        self._repeated = False
         self.lacks_call = False
 
     async def run(self, tries: Selection) -> None:
@@ -101,7 +126,7 @@ class Exchange:
         :raises ExchangeError: no other account could help.
         """
         try:
-            await self._ask(offer, tries)
+            await self._asked(offer, tries)
         except ExchangeError as error:
             if self._record.first_byte is not None or not _others_may_help(error):
                 self._keep(offer, error)
@@ -185,7 +210,9 @@ class Exchange:
             if account.label not in asked
         ]
         self.lacks_call = lacks_call([*self._attempts, *resting])
-        if failure is not None and len(self._attempts) == 1 and not self._attempts[0].key_refused:
+        gone = all(attempt.verdict is RETIRED for attempt in self._attempts) and not resting
+        alone = len(self._attempts) == 1 and not self._attempts[0].key_refused
+        if failure is not None and (alone or gone):
             if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
                 failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
             return failure
@@ -194,24 +221,60 @@ class Exchange:
         wait = None if wait is None else max(wait, 1.0)
         return exhausted(self._question.asked, self._attempts, resting, count=tries.count, wait=wait)
 
+    async def _asked(self, offer: Offer, tries: Selection) -> None:
+        """Ask this account; once more where its refusal tells what to leave out or to bend."""
+        try:
+            await self._ask(offer, tries)
+            return
+        except ExchangeError as refusal:
+            taught = await self._taught(refusal, offer)
+            if taught is None:
+                raise
+        await taught.repeated(partial(self._ask, offer, tries), self._record)
+
+    async def _taught(self, refusal: ExchangeError, offer: Offer) -> Taught | None:
+        """What a refusal teaches, once in an exchange and before the first byte; ``None``: nothing."""
+        learner, sent, self._sent = self._settings.learner, self._sent, b""
+        if self._repeated or self._record.first_byte is not None or not sent:
+            return None
+        if self._settings.pinning is not None and refusal.error.status in STATUSES:
+            refuses = partial(self._settings.pinning.refuses_proofs, refusal, self._question, offer, sent)
+            if refuses():
+                self._repeated = True
+                return REPEATED
+        if learner is None or not learner.may_learn(refusal, offer):
+            return None
+        found = await self._apart(partial(learner.look, refusal, sent), sent)
+        spoken = self._settings.providers[offer.account.label].speaks(self._question.endpoint)
+        taught = learner.learn(found, refusal, self._question, offer, spoken)
+        if taught is not None:
+            self._repeated = True
+            line = f"{offer.account.label}: {refusal.error.status} {refusal.error.message}"
+            self._record.attempts.append(line)
+        return taught
+
     async def _ask(self, offer: Offer, tries: Selection) -> None:
         bridge = await self._bridge(offer)
-        provider = self._settings.providers[offer.account.label]
+        provider, pinning = self._settings.providers[offer.account.label], self._settings.pinning
+        self._offer = offer
+        if pinning is not None and pinning.may_sort(self._question, offer, bridge.body, tries.left):
+            found = await self._apart(
+                partial(pinning.sort, self._question, offer, bridge.body, tries.left), bridge.body
+            )
+            pinning.take(found, bridge, tries.left)
+        self._sent = bridge.body
         self._record.account, self._record.account_name = offer.account.label, provider.name
         self._record.served = offer.upstream_model
         self._record.losses = bridge.losses
         answer_header(self._question.headers, self._downstream.responseHeaders, bridge.losses)
         question = self._question
-        call = provider.call(
-            question.endpoint,
-            offer.upstream_model,
-            stream=question.stream,
-            query=question.query,
-            headers=question.headers,
-            extra=bridge.headers,
-        )
+        call = self._call(question, offer, bridge)
         origin = f"{offer.account.label} ({offer.account.base_url})"
         response = await self._send(call, bridge, offer.account, origin)
+        if response.code == 401 and await self._renewed(response, call, offer):
+            again = self._call(question, offer, bridge)
+            response = await self._send(again, bridge, offer.account, origin)
+            call = again
         tries.saw(response.headers, self._runtime.wall())
         if 300 <= response.code < 400:
             await self._collect(response, MAX_ERROR)
@@ -227,6 +290,47 @@ class Exchange:
             await self._stream(response, bridge, tries, origin)
         else:
             await self._whole(response, bridge, tries, origin)
+
+    async def _apart(self, work: Callable[[], Any], body: bytes) -> Any:
+        """What is done with a body, in a thread where it would take long."""
+        if takes_long(body, REQUEST_OBJECTS):
+            return await self._client_watch.wait_for(self._runtime.workers.run(work, len(body)))
+        return work()
+
+    def _succeeded(self, tries: Selection, beginning: bytes) -> None:
+        """The account serves: what its answer issues is its own."""
+        tries.succeeded()
+        if self._settings.pinning is not None and self._offer is not None:
+            self._settings.pinning.served(self._question, self._offer, beginning)
+
+    def _call(self, question: Question, offer: Offer, bridge: Bridge) -> Call:
+        return self._settings.providers[offer.account.label].call(
+            question.endpoint,
+            offer.upstream_model,
+            stream=question.stream,
+            query=question.query,
+            headers=question.headers,
+            extra=bridge.headers,
+        )
+
+    async def _renewed(self, response: Any, call: Call, offer: Offer) -> bool:
+        """Whether a login's token that its vendor refused is another one now, so that it is worth to ask once
+        more: a vendor may take back a token before its time, while it can be renewed.
+        """
+        source, token = offer.account.token, self._token_of(call, offer, response.code)
+        if source is None or token is None:
+            return False
+        clock = self._runtime.clock
+        until = clock.seconds() + RENEWAL
+        while _same_token(source, token) and clock.seconds() < until:
+            await self._client_watch.wait_for(deferLater(clock, _LOOK_AGAIN))
+        if _same_token(source, token):
+            return False
+        try:
+            await self._collect(response, MAX_ERROR)
+        except UpstreamFault:
+            pass  # what it had to say is of no use any more
+        return True
 
     async def _bridge(self, offer: Offer) -> Bridge:
         bridges, question = self._settings.bridges, self._question
@@ -288,6 +392,8 @@ class Exchange:
         }
         error = bridge.parse_error(response.code, vendor, body)
         verdict = classify(response.code, error, vendor, body, wall=self._runtime.wall())
+        if response.code in MODEL_STATUSES:
+            error, verdict, body = self._if_retired(response.code, error, verdict, body)
         if error.retry_after is not None:
             wait = min(error.retry_after, self._settings.longest_wait)
             error = msgspec.structs.replace(error, retry_after=wait)
@@ -296,15 +402,35 @@ class Exchange:
             verdict=verdict,
             body=bridge.error_body(error, body),
             headers=self._passed_on(response.headers),
+            raw=body[:MOST_READ],
         )
+
+    def _if_retired(
+        self, status: int, error: WireError, verdict: Verdict, body: bytes
+    ) -> tuple[WireError, Verdict, bytes]:
+        """The error as one of a model that is gone, if it is; the vendor's body does not count then."""
+        question = self._question
+        told, meant = retired(
+            status,
+            error,
+            verdict,
+            self._record.served,
+            self._settings.bridges.families,
+            day_of(self._runtime.wall()),
+            asked=question.asked,
+            mappable=question.endpoint.amp,
+        )
+        return (error, verdict, body) if told is error else (told, meant, b"")
 
     async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         config, runtime, record = self._config, self._runtime, self._record
         stream_filter = bridge.filter()
+        if self._settings.pinning is not None and self._offer is not None:
+            stream_filter = self._settings.pinning.watched(stream_filter, self._question, self._offer)
 
         def on_first() -> None:
             record.first_byte = runtime.clock.seconds()
-            tries.succeeded()
+            self._succeeded(tries, relay.beginning)
 
         relay = StreamRelay(
             self._downstream,
@@ -316,7 +442,9 @@ class Exchange:
             workers=runtime.workers,
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))
-        self._downstream.responseHeaders.setRawHeaders(b"Cache-Control", [b"no-cache"])
+        headers = self._downstream.responseHeaders
+        headers.setRawHeaders(b"Cache-Control", [b"no-cache"])
+        headers.setRawHeaders(*UNBUFFERED)
         self._client_watch.on_end(relay.client_left, relay.fail)
         try:
             await relay.start(response, config.timeouts.idle, inflate=True)
@@ -326,6 +454,9 @@ class Exchange:
             record.bytes_out, record.busy, record.gaps = relay.bytes_out, relay.busy, relay.gaps
             record.usage = bridge.usage
             record.losses = (*bridge.losses, *bridge.answer_losses)
+        if (error := bridge.failed) is not None:
+            record.stream_error = error
+            record.attempts.append(f"{record.account}: {error.status} {error.message}")
 
     async def _whole(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
         share = self._settings.share()
@@ -353,7 +484,7 @@ class Exchange:
             raise self._placed(fault, origin, told) from None
         record.first_byte = runtime.clock.seconds()
         record.busy = record.first_byte - came
-        tries.succeeded()
+        self._succeeded(tries, told)
         record.usage = bridge.usage
         record.losses = (*bridge.losses, *lost)
         record.bytes_out = len(body)
@@ -390,6 +521,9 @@ class Exchange:
         """A vendor's headers for the client."""
         settings = self._settings
         found = other_headers(headers, settings.redactor) if self._config.passthrough_headers else []
+        # A client with limits of its own hears of those, not of the account's.
+        ours = self._downstream.responseHeaders
+        found = [pair for pair in found if not ours.hasHeader(pair[0])]
         return found + useful_headers(headers, longest_wait=settings.longest_wait, wall=self._runtime.wall())
 
     async def _collect(self, response: Any, limit: int, hint: str = "", share: Share | None = None) -> bytes:
@@ -415,6 +549,15 @@ class Exchange:
 def _said(bridge: Bridge, told: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     """A whole answer as the client gets it, and what it lost."""
     return bridge.whole(told), bridge.answer_losses
+
+
+def _same_token(source: TokenSource, token: Secret) -> bool:
+    """Whether the login still has this token, though it may get another."""
+    try:
+        return source.current() == token
+    except UpstreamFault:
+        # Only a new login helps: the refusal stands.
+        return False
 
 
 def _others_may_help(error: ExchangeError) -> bool:

@@ -13,6 +13,8 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 
 from ampproxy.errors import ClientGone, ExchangeError
+from ampproxy.http.headers import LowerHeaders
+from ampproxy.relay.answer_headers import UNBUFFERED
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.filters import Chain, Filter, GunzipFilter, IdentityFilter
 from ampproxy.relay.record import ExchangeRecord
@@ -147,7 +149,9 @@ async def forward(
         if (value or name.lower() != b"content-encoding") and not _ours(name, headers):
             headers.addRawHeader(name, value)
     mark(headers)
-    record.stream = record.stream or _is_stream(response)
+    if _is_stream(response):
+        record.stream = True
+        headers.setRawHeaders(*UNBUFFERED)
     length = response.length
     # The length of an answer without a body is that of the one it stands for (RFC 9110, section 8.6).
     bodiless = what.method == "HEAD" or response.code in NO_BODY_CODES
@@ -171,7 +175,11 @@ async def forward(
 
 
 def pairs(headers: Headers) -> list[tuple[bytes, bytes]]:
-    """Headers as pairs, in order; a name that comes several times stays several times."""
+    """Headers as pairs, in order; a name that comes several times stays several times. Where they were read
+    by our own parser, names are in lower case.
+    """
+    if isinstance(headers, LowerHeaders):
+        return headers.pairs()
     return [(name, value) for name, values in headers.getAllRawHeaders() for value in values]
 
 

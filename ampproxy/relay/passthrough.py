@@ -12,6 +12,7 @@ from ampproxy.dialects.base import Dialect, EventStream
 from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
 from ampproxy.model.events import Completed, Event, Failed, Usage, UsageReport, WireError
 from ampproxy.relay.rewrite import AnswerRewriter
+from ampproxy.relay.settle import UNENDED
 from ampproxy.wire.json import members, string
 from ampproxy.wire.pieces import add
 from ampproxy.wire.redact import Redactor, printable
@@ -22,10 +23,15 @@ from ampproxy.wire.sse import (
     escape_separators,
     is_cut,
     parse_block,
+    part,
 )
 
 #: A read of so many bytes is worth halving to find the events in it that need a look.
 _HALVED = 2048
+
+
+#: So much is held back at most before the answer itself begins. Bytes.
+_LONGEST_HANDSHAKE = 64 * 1024
 
 
 class PassthroughFilter:
@@ -33,8 +39,10 @@ class PassthroughFilter:
 
     :param events: how the dialect of both sides streams.
     :param rewriter: what to change; ``None``: nothing at all.
-    :param failure: reads an event that ends the stream: its error, if it is one. A stream that begins with
-        an error is then raised as one.
+    :param failure: reads an event that ends the stream: its error, if it is one. A stream that tells of one
+        before anything of the answer is then raised as one.
+    :param unended: take a stream for whole whose vendor did not say how the answer ended.
+    :ivar failed: the error that the stream told of later, which the client has got.
     :raises UpstreamFault: from :meth:`feed` and :meth:`end`: JSON came where events were promised, or
         an event grew past all bounds.
     """
@@ -45,8 +53,15 @@ class PassthroughFilter:
         rewriter: AnswerRewriter | None = None,
         *,
         limit: int = MAX_EVENT,
-        failure: Callable[[bytes], WireError | None] = lambda event: None,
+        failure: Callable[[bytes], WireError | None] | None = None,
+        unended: bool = False,
     ) -> None:
+        self._unended = unended
+        self.failed: WireError | None = None
+        #: What only tells that there will be an answer: as long as nothing else came, another account may be
+        #: asked for it.
+        self._handshake: list[bytes] = []
+        self._held = 0
         self._keepalive = events.keepalive
         self._done = events.done
         self._tight = events.tight
@@ -59,7 +74,7 @@ class PassthroughFilter:
         self._begun = not events.list_unless
         self._ended = False
         self._failure = failure
-        self._told = False
+        self._forwards = failure is None
         #: The last events that went by without being looked at, if no others came since.
         self._ordinary = b""
 
@@ -79,8 +94,17 @@ class PassthroughFilter:
         return self._monitor.usage
 
     def keepalive(self) -> bytes:
-        """An event that means nothing. What was given so far always ends with a whole event."""
-        return b"" if self._ended else self._keepalive
+        """An event that means nothing. What was given so far always ends with a whole event.
+
+        A client that has waited for so long gets what was held back, too.
+        """
+        return b"" if self._ended else self._release() + self._keepalive
+
+    def _release(self) -> bytes:
+        """What was held back: from now on everything goes to the client at once."""
+        self._forwards = True
+        held, self._handshake = self._handshake, []
+        return b"".join(held)
 
     def framed(self, event: bytes, body: bytes) -> bytes:
         """What ends the stream with an error: the event, or in a JSON list its last element.
@@ -97,13 +121,18 @@ class PassthroughFilter:
             self._begin(data)
         try:
             if self._array is not None:
-                return escape_separators(self._array.feed(data))
+                return escape_separators(self._opening(self._array.feed(data)))
             whole = self._cutter.feed(data)
         except EventTooLargeError as error:
             raise UnreadableAnswer(f"The model's answer cannot be read: {error}") from error
         if not whole:
             return b""
-        out = self._some(whole)
+        # As :meth:`_some`, without a call for each read.
+        fast = None if self._monitor.finished else self._fast.forward(whole)
+        if fast is None:
+            out = self._each(whole)
+        else:
+            self._ordinary, out = whole, fast
         return escape_separators(out) if self._tight else out
 
     def _begin(self, data: bytes) -> None:
@@ -117,6 +146,8 @@ class PassthroughFilter:
     def _element(self, data: bytes) -> bytes:
         if not self._monitor.see(b"", data):
             raise self._unreadable(b"data: " + data)
+        if self._monitor.failed:
+            self._fail(b"data: " + data + b"\n\n")
         return data if self._rewriter is None else self._rewriter.event(b"", data)[1]
 
     def _each(self, whole: bytes) -> bytes:
@@ -160,14 +191,16 @@ class PassthroughFilter:
         """One event with its blank line, which is looked at."""
         block = event.strip(b"\n")
         if not block:
-            return event
+            return self._opening(event)
         if self._tight:
             block = b"\n".join(line for line in block.split(b"\n") if not line.startswith(b":"))
             if not block:
                 return b""
         name, data = parse_block(block)
         if not data:
-            return block + b"\n\n"
+            return self._opening(block + b"\n\n")
+        if b"\n" in data and (parted := part(event)).count(b"\n\n") > event.count(b"\n\n"):
+            return self._each(parted)
         over = self._monitor.terminal and not self._tight
         # What is no event at all is data as a whole.
         if data is block or not self._monitor.see(name, data):
@@ -177,33 +210,51 @@ class PassthroughFilter:
             raise self._unreadable(block)
         if self._monitor.empty:
             raise UnreadableAnswer("The model's server ended its stream without an answer.")
-        if not self._told:
-            self._first(event)
+        if self._monitor.unended and not self._unended:
+            raise UpstreamFault(UNENDED, retryable=True)
+        if self._monitor.failed:
+            self._fail(event)
         new_name, new_data = name, data
         if self._rewriter is not None:
             new_name, new_data = self._rewriter.event(name, data)
             if not new_data:
                 return b""
         out = block if new_data is data and new_name == name else _compose(block, new_name, new_data)
+        if not self._forwards:
+            return self._opening(out + b"\n\n")
         if not self._monitor.finished:
             self._fast.learn(block, out)
         return out + b"\n\n"
+
+    def _opening(self, out: bytes) -> bytes:
+        """Hold back what goes before the answer itself, until that begins."""
+        if self._forwards:
+            return out
+        self._handshake.append(out)
+        self._held += len(out)
+        begun = self._monitor.content or self._monitor.terminal or self._held > _LONGEST_HANDSHAKE
+        return self._release() if begun else b""
 
     def _unreadable(self, block: bytes) -> UpstreamFault:
         """The fault of a vendor that sent what is no event: with its own words, if it told of an error."""
         if block.startswith((b"{", b"[")):
             return _not_events(block)
-        error = self._failure(block + b"\n\n")
+        error = self._error(block + b"\n\n")
         if error is not None:
             return UpstreamFault(error, retryable=True)
         return UnreadableAnswer("The model's server sent what is no event of an answer's stream.")
 
-    def _first(self, event: bytes) -> None:
+    def _error(self, event: bytes) -> WireError | None:
+        return None if self._failure is None else self._failure(event)
+
+    def _fail(self, event: bytes) -> None:
         """Until something has been told, an error can still have a status, or another account be asked."""
-        self._told = True
-        error = self._failure(event) if self._monitor.terminal else None
-        if error is not None:
+        error = self._error(event)
+        if error is None:
+            return
+        if not self._forwards:
             raise UpstreamFault(error, retryable=True)
+        self.failed = error
 
     def end(self) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
@@ -226,7 +277,7 @@ class PassthroughFilter:
             return out
         if self._monitor.finished:
             self._monitor.terminal = True
-            return out + self._done
+            return self._release() + out + self._done
         raise TruncatedStream
 
     def _whole_event(self, rest: bytes) -> bool:
@@ -370,6 +421,7 @@ class WatchedFilter:
 
     def __init__(self, dialect: Dialect) -> None:
         self._parser = dialect.stream_parser()
+        self.failed: WireError | None = None
         self.complete = False
         self.usage: Usage | None = None
 
@@ -406,13 +458,14 @@ def passing(
     rewriter: AnswerRewriter | None = None,
     *,
     limit: int = MAX_EVENT,
-    failure: Callable[[bytes], WireError | None] = lambda event: None,
+    failure: Callable[[bytes], WireError | None] | None = None,
+    unended: bool = False,
 ) -> PassthroughFilter | WatchedFilter:
     """What a stream goes through whose dialect is on both sides; see :class:`PassthroughFilter`."""
     events = dialect.passthrough.events
     if events is None:
         return WatchedFilter(dialect)
-    return PassthroughFilter(events, rewriter, limit=limit, failure=failure)
+    return PassthroughFilter(events, rewriter, limit=limit, failure=failure, unended=unended)
 
 
 def rewrite_whole(
@@ -429,4 +482,4 @@ def rewrite_whole(
     found = members(body)
     if check is not None and (found is None or not dialect.passthrough.is_answer(found)):
         check(body)
-    return (body if rewriter is None else rewriter.whole(body)), dialect.passthrough.usage(found or {})
+    return (body if rewriter is None else rewriter.whole(body, found)), dialect.passthrough.usage(found or {})

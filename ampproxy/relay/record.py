@@ -11,7 +11,7 @@ from typing import Any
 
 from twisted.logger import Logger, LogLevel
 
-from ampproxy.model.events import Usage
+from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.relay.fields import fields_of, line_of
 from ampproxy.relay.gaps import Gaps
@@ -55,6 +55,7 @@ class ExchangeRecord:
     :param code: of an exchange that failed, the error's code, or its kind.
     :param failed: the names of the accounts that failed, one for each attempt.
     :param bytes_in: what a client sent through a tunnel; of other exchanges only the answer is counted.
+    :param stream_error: the error that ended the answer's stream, which the client got as it was.
     :param losses: what a translation could not say of the question and of the answer.
     :param show_losses: tell of them in the text of the log too, not in its fields alone.
     """
@@ -84,6 +85,7 @@ class ExchangeRecord:
     why: str = ""
     code: str = ""
     usage: Usage | None = None
+    stream_error: WireError | None = None
     attempts: list[str] = field(default_factory=list)
     failed: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()

@@ -12,6 +12,8 @@ from twisted.logger import Logger
 from ampproxy.config.schema import Config
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridges
+from ampproxy.relay.learning import Learner
+from ampproxy.relay.pinning import Pinning
 from ampproxy.relay.workers import Workers
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.held import Held, Share
@@ -58,6 +60,8 @@ class ExchangeSettings:
 
     :param providers: how each account is reached, by its label.
     :param redactor: knows the secrets that must not come back in a vendor's error.
+    :param learner: learns from refusals; ``None``: that is switched off.
+    :param pinning: knows which account keeps what; ``None``: that is switched off.
     """
 
     config: Config
@@ -65,6 +69,8 @@ class ExchangeSettings:
     providers: Mapping[str, Provider]
     bridges: Bridges
     redactor: Redactor
+    learner: Learner | None = None
+    pinning: Pinning | None = None
 
     @property
     def longest_wait(self) -> float:

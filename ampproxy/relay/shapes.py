@@ -13,7 +13,9 @@ from ampproxy.errors import UnreadableAnswer
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import Usage
 from ampproxy.model.fold import fold, unfold
+from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
+from ampproxy.relay.settle import Settling
 from ampproxy.wire.sse import MAX_EVENT
 
 #: What may stand before an answer and means nothing: a byte order mark, blanks, line ends.
@@ -44,10 +46,22 @@ class Shape:
     :param model: the account's name of the model, for an answer that tells none.
     :param asked: the client's request, if it is of the same dialect: a chat that did not ask for usage in its
         stream may fail on it. ``None``: usage is always told.
+    :param unended: take a stream for whole whose vendor did not say how the answer ended.
+    :ivar losses: what could not be kept of a stream that was given as a whole answer.
     :ivar usage: what a whole answer that was given as a stream told of its cost.
     """
 
-    def __init__(self, dialect: Dialect, model: str, origin: Origin, asked: bytes | None = None) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        model: str,
+        origin: Origin,
+        asked: bytes | None = None,
+        *,
+        unended: bool = False,
+    ) -> None:
+        self._unended = unended
+        self.losses: tuple[Loss, ...] = ()
         self.dialect = dialect
         self._model = model
         self._origin = origin
@@ -79,7 +93,9 @@ class Shape:
         if self.dialect.passthrough.events is None or not self._is_stream(body):
             return body
         parser = self.dialect.stream_parser()
-        response = fold([*parser.feed(body), *parser.end()])
+        settling = Settling(one=False, unended=self._unended)
+        response = fold(settling.feed([*parser.feed(body), *parser.end()]))
+        self.losses = tuple(settling.losses)
         return self.dialect.render_response(response, self._context())
 
     def _is_stream(self, body: bytes) -> bool:
@@ -161,6 +177,8 @@ class Opened:
         elif self._is_stream(start):
             self._decided = True
             self._held = []
+            # From now on nothing stands between.
+            self.feed = self._inner.feed  # type: ignore[method-assign]
             return self._inner.feed(held)
         elif start and not any(field.startswith(start) for field in _FIELDS):
             raise UnreadableAnswer("The vendor sent no stream of events where one was expected.")

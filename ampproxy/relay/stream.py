@@ -50,8 +50,8 @@ _OVER = _Over()
 class StreamRelay:
     """Passes one stream on, through a filter, with back-pressure.
 
-    What arrives in one turn of the reactor leaves in the same turn, in one write: HTTP chunks of one
-    read are gathered and written when the reactor has read all its sockets, before it waits again.
+    What one read of the upstream's connection brought, all its HTTP chunks together, leaves at once, in one
+    write.
 
     :param filter: pass-through or translation; whole events come out of it.
     :param error_event: says an error in the client's dialect after the stream began.
@@ -86,7 +86,7 @@ class StreamRelay:
         self._unsaid = 0
         self._end: tuple[Exception | None, bool] | None = None
         self._pending: list[bytes] = []
-        self._flush_call: IDelayedCall | None = None
+        self._passing = False
         self._alive_call: IDelayedCall | None = None
         self._written_at = clock.seconds()
         self._reader: BodyReader | None = None
@@ -116,15 +116,19 @@ class StreamRelay:
     # The upstream's side (upstream.body.Sink).
 
     def received(self, data: bytes) -> None:
-        """More of the upstream's body: passed on at the end of this turn."""
-        self._pending.append(data)
-        if self._flush_call is None and self._work is None:
-            self._flush_call = self._clock.callLater(0, self._flush)
+        """More of the upstream's body, all that one read of its connection brought: passed on at once."""
+        if self.done.called:
+            return
+        if self._passing or self._work is not None:
+            # A write can have the client ask for more, which may be here already: it comes after this.
+            self._pending.append(data)
+            return
+        self._pass_on(data)
+        if self._pending:
+            self._flush()
 
     def ended(self, error: Exception | None, *, measured: bool) -> None:
         """The upstream's body is over. Only the dialect's terminal event proves it whole."""
-        if self._flush_call is not None and self._flush_call.active():
-            self._flush_call.cancel()
         self._flush()
         if self._work is not None:
             self._end = error, measured
@@ -178,11 +182,13 @@ class StreamRelay:
             self._fail(error)
 
     def _flush(self) -> None:
-        self._flush_call = None
-        if self.done.called or self._work is not None or not self._pending:
-            return
-        data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
-        self._pending.clear()
+        """Pass on what waits."""
+        while self._pending and self._work is None and not self.done.called:
+            data = self._pending[0] if len(self._pending) == 1 else b"".join(self._pending)
+            self._pending.clear()
+            self._pass_on(data)
+
+    def _pass_on(self, data: bytes) -> None:
         assert self._reader is not None
         came, before = self._reader.seen, self._arrived
         self._arrived = came
@@ -200,12 +206,20 @@ class StreamRelay:
         except ExchangeError as error:
             self._fail(error)
             return
-        if out:
-            self._unsaid = 0
-            self._write(out)
-            self.busy += self._written_at - came
-        else:
+        if not out:
             self._unsaid += size
+            return
+        self._unsaid = 0
+        self._passing = True
+        if self.began:
+            # As :meth:`_write`, without a call for each event.
+            self._written_at = self._clock.seconds()
+            self.bytes_out += len(out)
+            self._downstream.write(out)
+        else:
+            self._write(out)
+        self._passing = False
+        self.busy += self._written_at - came
 
     def _takes_long(self, data: bytes) -> bool:
         """Whether a huge event may end here, or very many do."""
@@ -230,7 +244,9 @@ class StreamRelay:
             return
         self._unsaid = 0 if out else self._unsaid + size
         if out:
+            self._passing = True
             self._write(out)
+            self._passing = False
             self.busy += self._written_at - came
         if self._end is not None:
             self.ended(self._end[0], measured=self._end[1])
@@ -285,10 +301,9 @@ class StreamRelay:
         self._alive_call = self._clock.callLater(self._keepalive - quiet, self._stay_alive)
 
     def _close(self, *, connected: bool = True) -> None:
-        for call in (self._flush_call, self._alive_call):
-            if call is not None and call.active():
-                call.cancel()
-        self._flush_call = self._alive_call = None
+        call, self._alive_call = self._alive_call, None
+        if call is not None and call.active():
+            call.cancel()
         self._pending.clear()
         if connected:
             self._downstream.unregisterProducer()

@@ -7,15 +7,16 @@ from collections.abc import Mapping
 import msgspec
 
 from ampproxy.catalog.families import Families
-from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer
+from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer, Target
 from ampproxy.dialects.freeform import FreeformCalls
-from ampproxy.dialects.targets import target_at, target_for
+from ampproxy.dialects.targets import target_at
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import (
     ChatResponse,
     Completed,
+    Delta,
     Event,
     Failed,
     PartOpened,
@@ -30,10 +31,13 @@ from ampproxy.model.request import ChatRequest
 from ampproxy.model.thinking import with_suffix
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.losses import of_answer, refusing, strict_refusal
+from ampproxy.relay.settle import Settling
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.route import Offer
 
+#: So much is held back at most before the answer itself begins. Bytes.
+_LONGEST_HANDSHAKE = 64 * 1024
 #: The largest whole answer that is gone through again for what its client's dialect could not say.
 _MOST_TO_REVIEW = 1024 * 1024
 
@@ -67,19 +71,28 @@ class Names:
 
 
 class TranslatedStream:
-    """A stream from one dialect into another: an :class:`~ampproxy.interfaces.StreamFilter`."""
+    """A stream from one dialect into another: an :class:`~ampproxy.interfaces.StreamFilter`.
 
-    def __init__(self, parser: StreamParser, renderer: StreamRenderer, names: Names) -> None:
+    What goes before the answer itself is held back until that begins, or a sign of life is due: so long
+    another account may be asked.
+    """
+
+    def __init__(
+        self, parser: StreamParser, renderer: StreamRenderer, names: Names, settling: Settling | None = None
+    ) -> None:
         self._parser = parser
         self._renderer = renderer
         self._names = names
+        self._settling = Settling(one=False) if settling is None else settling
+        self._begun = False
+        self._handshake = b""
         self.complete = False
         self.usage: Usage | None = None
 
     @property
     def losses(self) -> tuple[Loss, ...]:
         """What of the answer the client's dialect could not say."""
-        return tuple(self._renderer.losses)
+        return (*self._renderer.losses, *self._settling.losses)
 
     def feed(self, data: bytes) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
@@ -101,21 +114,37 @@ class TranslatedStream:
 
     def keepalive(self) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.keepalive`."""
-        return b"" if self.complete else self._renderer.keepalive()
+        if self.complete:
+            return b""
+        self._begun = True
+        held, self._handshake = self._handshake, b""
+        return held + self._renderer.keepalive()
 
     def _render(self, events: list[Event]) -> bytes:
+        events = self._settling.feed(events)
         failed = self._note(events)
         if failed is None:
-            return self._renderer.feed(self._names.restore(events)) if events else b""
+            out = self._renderer.feed(self._names.restore(events)) if events else b""
+            return out if self._begun else self._opening(out)
         before = [event for event in events if event is not failed]
         # As long as nothing has gone to the client it can be told by a status, or be served elsewhere.
         fault = UpstreamFault(failed.error, retryable=True)
-        fault.said = self._renderer.feed(self._names.restore(before)) if before else b""
+        fault.said = self._handshake + (self._renderer.feed(self._names.restore(before)) if before else b"")
         raise fault
+
+    def _opening(self, out: bytes) -> bytes:
+        self._handshake += out
+        if not (self._settling.content or self.complete or len(self._handshake) > _LONGEST_HANDSHAKE):
+            return b""
+        self._begun = True
+        held, self._handshake = self._handshake, b""
+        return held
 
     def _note(self, events: list[Event]) -> Failed | None:
         for event in events:
             kind = type(event)
+            if kind is Delta:
+                continue
             if kind is Failed:
                 return event  # type: ignore[return-value]
             if kind is Completed:
@@ -157,6 +186,7 @@ class TranslateBridge:
             question.route.suffix,
             families,
             base_url=offer.account.base_url,
+            profile=offer.account.profile,
         )
         if strict and (lost := refusing(rendered.losses)):
             raise strict_refusal(lost, spoken.name)
@@ -173,7 +203,10 @@ class TranslateBridge:
         self._context = AnswerContext(
             question.asked, int(origin.wall()), origin.new_id, asked, "array" if array else "sse"
         )
-        self._shape = Shape(spoken, offer.upstream_model, origin)
+        self._shape = Shape(spoken, offer.upstream_model, origin, unended=offer.account.unended)
+        self._one = (asked.sampling.candidates or 1) < 2
+        self._unended = offer.account.unended
+        self._settled: Settling | None = None
         self._stream: TranslatedStream | None = None
         self._usage: Usage | None = None
         self._answer: ChatResponse | None = None
@@ -181,8 +214,12 @@ class TranslateBridge:
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
         renderer = self._client.stream_renderer(self._context)
-        self._stream = TranslatedStream(self._spoken.stream_parser(), renderer, self._names)
+        parser = self._spoken.stream_parser()
+        self._stream = TranslatedStream(parser, renderer, self._names, self._settling())
         return opened(self._stream, self._shape)
+
+    def _settling(self) -> Settling:
+        return Settling(one=self._one, unended=self._unended, client=self._client.name)
 
     def whole(self, body: bytes) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.whole`."""
@@ -196,7 +233,8 @@ class TranslateBridge:
     def _whole(self, body: bytes) -> bytes:
         response = self._spoken.parse_response(self._shape.whole(body))
         self._usage = response.usage
-        response = fold(self._names.restore(unfold(response)))
+        self._settled = self._settling()
+        response = fold(self._names.restore(self._settled.feed(unfold(response))))
         self._answer = response if len(body) <= _MOST_TO_REVIEW else None
         return self._client.render_response(response, self._context)
 
@@ -213,6 +251,11 @@ class TranslateBridge:
         return self._client.error_body(error)
 
     @property
+    def failed(self) -> WireError | None:
+        """See :attr:`ampproxy.relay.bridge.Bridge.failed`: it is raised."""
+        return None
+
+    @property
     def usage(self) -> Usage | None:
         """See :meth:`ampproxy.relay.bridge.Bridge.usage`."""
         return self._usage if self._stream is None else self._stream.usage
@@ -222,7 +265,10 @@ class TranslateBridge:
         """See :meth:`ampproxy.relay.bridge.Bridge.answer_losses`."""
         if self._stream is not None:
             return self._stream.losses
-        return () if self._answer is None else of_answer(self._answer, self._client, self._context)
+        bent = self._shape.losses + (() if self._settled is None else tuple(self._settled.losses))
+        if self._answer is None:
+            return bent
+        return (*of_answer(self._answer, self._client, self._context), *bent)
 
 
 def read_question(
@@ -248,6 +294,7 @@ def said_to(
     families: Families | None = None,
     *,
     base_url: str = "",
+    profile: str = "",
 ) -> Rendered:
     """A request as it goes to one account.
 
@@ -255,13 +302,26 @@ def said_to(
     :param suffix: the thinking suffix in force, if any.
     :param families: what is known of models; ``None``: the shipped table.
     :param base_url: of the account; empty: any.
+    :param profile: the host profile that the account names; empty: the address's.
     :raises ampproxy.errors.ClientFault: it is nested too deeply.
     """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
+    target = target_at(spoken.name, model, base_url, profile, families)
+    if suffix:
+        # The model's name asks for it, so whoever chose the name knows that the model thinks.
+        host = msgspec.structs.replace(target.host, asks_unknown=True)
+        target = msgspec.structs.replace(target, host=host)
+    return rendered_for(directed, spoken, target)
+
+
+def rendered_for(asked: ChatRequest, spoken: Dialect, target: Target) -> Rendered:
+    """A request as a target takes it.
+
+    :raises ampproxy.errors.ClientFault: it is nested too deeply.
+    """
     try:
-        target = target_at(base_url, target_for(spoken.name, model, families))
-        return spoken.render_request(directed, target)
+        return spoken.render_request(asked, target)
     except RecursionError:
         raise _too_deep() from None
 

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import parse_qs
+
 import msgspec
 
-from ampproxy.credentials.report import AccountReport, LoginStatus, Report, report
-from ampproxy.resources.admin import AdminResource
+from ampproxy.credentials.names import account_name
+from ampproxy.credentials.report import AccountReport, Forgotten, LoginStatus, Report, report, with_lessons
+from ampproxy.errors import ClientFault, GatewayFault
+from ampproxy.resources.admin import AdminResource, OrderResource
+from ampproxy.server.site import GatewayRequest
+from ampproxy.wire.redact import LOOKED_AT, printable
 
 
 class AccountsResource(AdminResource):
@@ -22,8 +29,34 @@ class AccountsResource(AdminResource):
             generation.runtime.clock.seconds(),
             generation.runtime.wall(),
         )
+        told = with_lessons(told, generation.runtime.lessons)
         logins = {status.label: status for status in generation.runtime.login_statuses()}
         return Report(tuple(_with_login(account, logins.get(account.label)) for account in told.accounts))
+
+
+class ForgetResource(OrderResource):
+    """``/ampproxy/forget``: forgets what accounts have taught, as ``ampproxy accounts forget`` does. The
+    query's ``account`` (labels) and ``model`` choose; without them all is forgotten.
+    """
+
+    what = "Forgetting"
+
+    def render(self, request: GatewayRequest) -> Any:
+        """Do it, and tell how much that was."""
+        asked = parse_qs(request.query.decode("latin-1"))
+        names = {account.label: account_name(account) for account in self.generation.config.accounts}
+        labels = asked.get("account", [])
+        unknown = next((label for label in labels if label not in names), None)
+        if unknown is not None:
+            raise ClientFault.of("not_found", f"There is no account {printable(unknown[:LOOKED_AT])}.")
+        chosen = [names[label] for label in labels] if labels else None
+        count = self.generation.runtime.lessons.forget(chosen, asked.get("model", [""])[-1])
+        if count and (trouble := self.generation.runtime.lessons.trouble):
+            raise GatewayFault.of(
+                "internal",
+                f"It is forgotten until a restart only: the file in state-dir cannot be written ({trouble}).",
+            )
+        request.answer(200, msgspec.json.encode(Forgotten(count)))
 
 
 def _with_login(account: AccountReport, login: LoginStatus | None) -> AccountReport:

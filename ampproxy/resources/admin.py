@@ -7,8 +7,20 @@ from typing import Any, ClassVar
 import msgspec
 
 from ampproxy.errors import ClientFault
+from ampproxy.generation import Generation
+from ampproxy.model.clients import ADMIN
 from ampproxy.resources.base import GatewayResource
 from ampproxy.server.site import GatewayRequest
+from ampproxy.tenants.tenant import check_route
+
+
+def authorize_owner(generation: Generation, request: GatewayRequest) -> None:
+    """See that a key came along that opens what the gateway tells its owner.
+
+    :raises ClientFault: status 401: none that counts did; 403: it does not open this.
+    """
+    client = generation.guard.authorize(request.requestHeaders, request.query)
+    check_route(client.tenant, ADMIN)
 
 
 class AdminResource(GatewayResource):
@@ -18,6 +30,7 @@ class AdminResource(GatewayResource):
     """
 
     what: ClassVar[str]
+    route_class = ADMIN
 
     def authorize(self, request: GatewayRequest) -> None:
         """Only ``GET`` of this very path, from this machine, with a key."""
@@ -26,7 +39,7 @@ class AdminResource(GatewayResource):
             raise ClientFault.of(
                 "permission", f"The {self.what} are shown on the gateway's own machine only."
             )
-        self.generation.guard.authorize(request.requestHeaders, request.query)
+        authorize_owner(self.generation, request)
         if request.postpath:
             raise ClientFault.of("not_found", f"There is nothing below the {self.what}.")
         if request.method not in (b"GET", b"HEAD"):
@@ -52,10 +65,15 @@ class UnknownRoutesResource(AdminResource):
         return self.generation.runtime.unknown_routes.routes()
 
 
-class ReloadResource(GatewayResource):
-    """``/ampproxy/reload``: reads the configuration anew and answers with how that went. From this machine
-    only, with a client key, and never from a web page, not even one of an allowed host.
+class OrderResource(GatewayResource):
+    """Something to be done. From this machine only, with a client key, and never from a web page, not even
+    one of an allowed host.
+
+    :cvar what: how refusals name it.
     """
+
+    route_class = ADMIN
+    what: ClassVar[str]
 
     def authorize(self, request: GatewayRequest) -> None:
         """Only ``POST`` of this very path, from this machine, with a key."""
@@ -64,12 +82,18 @@ class ReloadResource(GatewayResource):
             raise ClientFault.of("permission", "The service is managed from the gateway's own machine only.")
         if any(map(request.requestHeaders.hasHeader, (b"origin", b"sec-fetch-site"))):
             raise ClientFault.of("permission", "The service is not managed from web pages.")
-        self.generation.guard.authorize(request.requestHeaders, request.query)
+        authorize_owner(self.generation, request)
         if request.postpath:
             raise ClientFault.of("not_found", "There is nothing below it.")
         if request.method != b"POST":
             request.responseHeaders.setRawHeaders(b"Allow", [b"POST"])
-            raise ClientFault.of("invalid_request", "A reload is asked for by POST.", status=405)
+            raise ClientFault.of("invalid_request", f"{self.what} is asked for by POST.", status=405)
+
+
+class ReloadResource(OrderResource):
+    """``/ampproxy/reload``: reads the configuration anew and answers with how that went."""
+
+    what = "A reload"
 
     def render(self, request: GatewayRequest) -> Any:
         """Do it, and tell: 200, or 409 if the file is wrong and the configuration the one before."""

@@ -12,6 +12,7 @@ from twisted.web.proxy import ReverseProxyResource
 from ampproxy.amp.keys import find_key
 from ampproxy.errors import ClientFault, GatewayFault
 from ampproxy.generation import Generation
+from ampproxy.model.clients import AMP
 from ampproxy.relay.forward import Change
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.actors import MetadataChange, bears_key, is_metadata, needs_no_key, with_token
@@ -32,6 +33,7 @@ from ampproxy.server.authentication import authenticate_client, client_of_page
 from ampproxy.server.guard import Client, credentials
 from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import GatewayRequest
+from ampproxy.tenants.tenant import check_route
 from ampproxy.upstream.body import PipeProducer
 
 
@@ -46,6 +48,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
     """
 
     streams_body = True
+    route_class = AMP
 
     def __init__(self, generation: Generation, *, keyless: bool = False) -> None:
         ReverseProxyResource.__init__(self, generation.amp_origin, 443, b"", generation.runtime.clock)
@@ -93,6 +96,8 @@ class AmpResource(GatewayResource, ReverseProxyResource):
 
     def _authorized(self, request: GatewayRequest, client: Client | None) -> None:
         request.client_key = client
+        if client is not None:
+            check_route(client.tenant, self.route_class)
         self._notice(request)
 
     def _notice(self, request: GatewayRequest) -> None:

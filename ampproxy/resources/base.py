@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Awaitable
+from typing import Any, ClassVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
@@ -32,11 +33,14 @@ class GatewayResource(Resource):
 
     :cvar streams_body: render as soon as the headers are there; ``request.body`` is then a pipe.
     :ivar opened_by_links: a page to which pages of other sites may lead their users.
+    :cvar route_class: what a client's key must open (:func:`ampproxy.tenants.tenant.check_route`); empty: it
+        is for everybody.
     """
 
     isLeaf = True
     streams_body = False
     opened_by_links = False
+    route_class: ClassVar[str] = ""
 
     def __init__(self, generation: Generation) -> None:
         Resource.__init__(self)  # not super(): a proxy resource has arguments of its own
@@ -101,75 +105,79 @@ class GatewayResource(Resource):
         """Answer with an error, in the plain form that Amp's control plane reads."""
         answer_error(request, refusal.error, error_body(refusal.error, request.request_id))
 
-    def run(self, request: GatewayRequest, record: ExchangeRecord, work: Any) -> object:
+    def run(
+        self, request: GatewayRequest, record: ExchangeRecord, work: Awaitable[DetachedExchange | None]
+    ) -> object:
         """Serve a request by a coroutine: whatever it raises becomes an answer, and one log line.
 
         :param work: may return what goes on when the request has been answered, and will end the record
             itself.
         """
-        generation = self.generation
-        running = generation.runtime.running
-        running.begin(request)
-        live = generation.runtime.live
-        live[id(record)] = record
         # The coroutine keeps the context in which it begins, through all that it waits for.
         outside = SERVING.set(record.request)
         try:
-            done: Deferred[DetachedExchange | None] = Deferred.fromCoroutine(work)
+            Deferred.fromCoroutine(self._run(request, record, work))
         finally:
             SERVING.reset(outside)
+        return NOT_DONE_YET
 
-        def failed(failure: Failure) -> None:
+    async def _run(
+        self, request: GatewayRequest, record: ExchangeRecord, work: Awaitable[DetachedExchange | None]
+    ) -> None:
+        runtime = self.generation.runtime
+        runtime.running.begin(request)
+        runtime.live[id(record)] = record
+        try:
             try:
-                tell(failure)
-            finally:
-                # It has come through everything that holds the request and its body.
-                assert failure.value is not None
-                bare(failure.value)
-                failure.cleanFailure()
-
-        def tell(failure: Failure) -> None:
-            error = failure.value
-            if isinstance(error, ClientGone):
-                generation.end(record, Outcome.CLIENT_LEFT)
-                return
-            if not isinstance(error, ExchangeError):
-                request.processingFailed(failure)
-                record.status, record.code = 500, "internal"
-                generation.end(record, Outcome.FAILED, type(error).__name__)
-                return
-            record.code = error.error.code or error.error.kind
-            if request.startedWriting:
-                outcome = Outcome.BROKEN_OFF
-                request.break_off()
+                detached = await work
+            except GeneratorExit:
+                raise
+            except BaseException as error:
+                try:
+                    self._failed(request, record, error)
+                finally:
+                    # It has come through everything that holds the request and its body.
+                    bare(error)
             else:
-                outcome = Outcome.UPSTREAM_ERROR if error.fault == "upstream" else Outcome.REFUSED
-                record.status = error.error.status
-                self.send_error(request, error)
-                record.bytes_out = request.sentLength
-            generation.end(record, outcome, error.error.message)
-
-        def succeeded(detached: DetachedExchange | None) -> None:
-            if detached is None:
-                generation.end(record, Outcome.COMPLETED)
-            else:
-                running.go_on(detached)
-
-        def ended(_: object) -> None:
+                if detached is not None:
+                    runtime.running.go_on(detached)
+                elif record.stream_error is not None:
+                    record.code = record.stream_error.code or record.stream_error.kind
+                    self.generation.end(record, Outcome.BROKEN_OFF, record.stream_error.message)
+                else:
+                    self.generation.end(record, Outcome.COMPLETED)
+        except Exception:
+            runtime.log.failure("Unhandled error while ending an exchange", request=record.request)
+        finally:
             # It leads back to the request.
             request.on_abort = None
             request.release()
-            running.end(request)
-            live.pop(id(record), None)
+            runtime.running.end(request)
+            runtime.live.pop(id(record), None)
 
-        done.addCallbacks(succeeded, failed)
-        done.addErrback(
-            lambda failure: generation.runtime.log.failure(
-                "Unhandled error while ending an exchange", failure, request=record.request
-            )
-        )
-        done.addBoth(ended)
-        return NOT_DONE_YET
+    def _failed(self, request: GatewayRequest, record: ExchangeRecord, error: BaseException) -> None:
+        """Say so to the client, as far as that can still be said, and end the record."""
+        if isinstance(error, ClientGone):
+            self.generation.end(record, Outcome.CLIENT_LEFT)
+            return
+        if not isinstance(error, ExchangeError):
+            failure = Failure(error)
+            request.processingFailed(failure)
+            failure.cleanFailure()
+            record.status, record.code = 500, "internal"
+            self.generation.end(record, Outcome.FAILED, type(error).__name__)
+            return
+        record.code = error.error.code or error.error.kind
+        if request.startedWriting:
+            outcome = Outcome.BROKEN_OFF
+            request.break_off()
+        else:
+            outcome = Outcome.UPSTREAM_ERROR if error.fault == "upstream" else Outcome.REFUSED
+            record.status = error.error.status
+            self.send_error(request, error)
+            record.status = request.code
+            record.bytes_out = request.sentLength
+        self.generation.end(record, outcome, error.error.message)
 
 
 def told_path(request: GatewayRequest) -> str:

@@ -18,6 +18,7 @@ from ampproxy.credits.waiting import PATIENCE_TO_SETTLE, when_free
 from ampproxy.dialects.registry import shown_in
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable
 from ampproxy.generation import Generation
+from ampproxy.model.clients import MODELS
 from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
@@ -33,6 +34,7 @@ from ampproxy.routing.told import told
 from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
+from ampproxy.tenants.tenant import check_unknown_path
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.wire.json import Peek, peek
 from ampproxy.wire.words import counted
@@ -228,6 +230,13 @@ class ProviderPathResource(AmpResource):
     serve it, and it may cost credits. So ``ampcode.fallback`` decides on it as on every other model request:
     by the model in its body, if there is one.
     """
+
+    route_class = MODELS
+
+    def _authorized(self, request: GatewayRequest, client: Client | None) -> None:
+        super()._authorized(request, client)
+        if client is not None and client.tenant is not None and request.method not in (b"GET", b"HEAD"):
+            check_unknown_path(client.tenant)
 
     @property
     def streams_body(self) -> bool:  # type: ignore[override]

@@ -7,8 +7,10 @@ from typing import Any
 
 from ampproxy.errors import ClientFault
 from ampproxy.generation import Generation
+from ampproxy.model.clients import ADMIN
 from ampproxy.resources.base import GatewayResource
 from ampproxy.server.site import GatewayRequest
+from ampproxy.tenants.tenant import opens
 
 
 class MetricsResource(GatewayResource):
@@ -36,5 +38,6 @@ class MetricsResource(GatewayResource):
         """Show them."""
         accept = b",".join(request.requestHeaders.getRawHeaders(b"accept") or ())
         client = self.generation.guard.identify(request.requestHeaders, request.query)
-        body, kind = self._shown(accept.decode("latin-1"), client is not None)
+        owner = client is not None and opens(client.tenant, ADMIN)
+        body, kind = self._shown(accept.decode("latin-1"), owner)
         request.answer(200, body, kind.encode("ascii"))

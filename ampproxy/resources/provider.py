@@ -17,16 +17,19 @@ from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
+from ampproxy.model.clients import MODELS
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
 from ampproxy.relay.forward import ClientWatch, pairs
 from ampproxy.relay.meter import AnswerMeter
+from ampproxy.relay.pinning import Missed, Pin
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, LONG_LOOK, REQUEST_OBJECTS, takes_long
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
+from ampproxy.resources.tenancy import countable, demand_of, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
@@ -35,6 +38,8 @@ from ampproxy.server.authentication import authenticate_client
 from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
+from ampproxy.tenants.counting import Demand
+from ampproxy.tenants.tenant import Tenant, check_route, narrowed, offered
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import sole_members
 from ampproxy.wire.redact import LOOKED_AT
@@ -50,6 +55,8 @@ class ModelResource(GatewayResource):
 
     :param endpoint: what is asked; or the refusal of a wrong method, which is said in its dialect.
     """
+
+    route_class = MODELS
 
     def __init__(self, generation: Generation, endpoint: Endpoint | WrongMethod) -> None:
         super().__init__(generation)
@@ -67,6 +74,7 @@ class ModelResource(GatewayResource):
 
     def _authorized(self, request: GatewayRequest, client: Client) -> None:
         request.client_key = client
+        check_route(client.tenant, self.route_class)
         if request.path.startswith(AMP_PREFIX):
             notice_client(self.generation, request)
         if isinstance(self._endpoint, WrongMethod):
@@ -75,7 +83,9 @@ class ModelResource(GatewayResource):
 
     def send_error(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Answer with an error in the dialect of the route."""
-        if isinstance(refusal, AccountError):
+        if isinstance(refusal, Missed) and refusal.body is not None:
+            body = refusal.body
+        elif isinstance(refusal, AccountError):
             for name, value in refusal.headers:
                 request.responseHeaders.setRawHeaders(name, [value])
             body = refusal.body
@@ -83,7 +93,14 @@ class ModelResource(GatewayResource):
             # A dialect that has a place for it tells which request it was.
             error = msgspec.structs.replace(refusal.error, request_id=request.request_id)
             body = self._dialect.error_body(error)
-        answer_error(request, refusal.error, body)
+        error = refusal.error
+        if error.status == _ANTHROPICS:
+            error = msgspec.structs.replace(error, status=self._dialect.passthrough.overloaded)
+        answer_error(request, error, body)
+
+
+#: The status by which Anthropic reports an overload.
+_ANTHROPICS = 529
 
 
 class ModelListResource(ModelResource):
@@ -98,25 +115,36 @@ class ModelListResource(ModelResource):
         return self.run(request, record, self._list(request, record))
 
     async def _list(self, request: GatewayRequest, record: ExchangeRecord) -> None:
-        models = [ModelInfo(model.id, model.owned_by) for model in self.generation.router.catalog.models()]
+        models = self._models(request.client_key.tenant)
         wanted = self._endpoint.model
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [b"local"])
         if self._endpoint.operation is Operation.LIST_MODELS:
             body = self._dialect.models_body(models)
         else:
             record.asked = (wanted or "")[:LOOKED_AT]
-            body = self._dialect.model_body(self._find(models, wanted or ""))
+            body = self._dialect.model_body(self._find(models, wanted or "", request.client_key.tenant))
         record.status = 200
         record.bytes_out = len(body)
         request.answer(200, body)
 
-    def _find(self, models: Sequence[ModelInfo], wanted: str) -> ModelInfo:
+    def _models(self, tenant: Tenant | None) -> Sequence[ModelInfo]:
+        """The models whose names are known, as far as they are for a client."""
+        listed = self.generation.listed()
+        if tenant is None:
+            return listed
+        find = self.generation.router.catalog.find
+        return [model for model in listed if offered(tenant, model.id, find(model.id))]
+
+    def _find(self, models: Sequence[ModelInfo], wanted: str, tenant: Tenant | None) -> ModelInfo:
         for model in models:
             if model.id == wanted:
                 return model
-        if self.generation.router.catalog.find(wanted):
-            return ModelInfo(wanted, "ampproxy")
-        raise refusal_of(self.generation.router.route(wanted, amp=False))
+        route = self.generation.router.route(wanted, amp=False)
+        if route.kind is RouteKind.NONE:
+            raise refusal_of(route)
+        if tenant is not None:
+            narrowed(tenant, route)
+        return self.generation.info(wanted, "ampproxy")
 
 
 class GenerateResource(ModelResource):
@@ -155,13 +183,34 @@ class GenerateResource(ModelResource):
         )
         if route.kind is RouteKind.NONE:
             raise refusal_of(route)
+        tenant: Tenant | None = request.client_key.tenant
+        if tenant is None:
+            await self._serve_by(request, record, route, body, stream, facts)
+            return
+        count = partial(_counted, generation, tenant, route, endpoint, body)
+        long = takes_long(body, REQUEST_OBJECTS)
+        body, demand = await self._apart(request, count, len(body)) if long else count()
+        serve = partial(self._serve_by, request, record, route, body, stream, facts)
+        await within_limits(generation, request, record, tenant, demand, serve, endpoint)
+
+    async def _serve_by(
+        self,
+        request: GatewayRequest,
+        record: ExchangeRecord,
+        route: Route,
+        body: bytes,
+        stream: bool,
+        facts: BodyFacts,
+    ) -> None:
+        """Answer it by a route, or where that has nobody at the moment by the next."""
+        endpoint, generation, asked = self._endpoint, self.generation, route.asked
         exhausted: frozenset[str] = frozenset()
         while route.kind is not RouteKind.AMP:
             try:
                 await self._answer(request, record, route, body, stream, facts)
                 return
             except ExchangeError as failure:
-                if not self._falls_back(route, record, failure):
+                if not self._falls_back(request, route, record, failure):
                     raise
                 exhausted |= {split_suffix(route.served)[0]}
                 route = generation.router.route(
@@ -169,7 +218,11 @@ class GenerateResource(ModelResource):
                 )
                 if route.kind is RouteKind.NONE:
                     raise
-                self._take(route, request, record)
+                try:
+                    route = self._take(route, request, record)
+                except ClientFault:
+                    # The next route is not for this client: the error of the one that is counts.
+                    raise failure from None
         body = self._as_decided(body)
         meter = None
         if endpoint.operation in (Operation.GENERATE, Operation.EMBED):
@@ -205,7 +258,14 @@ class GenerateResource(ModelResource):
         return role, self._dialect.passthrough.clean(body) if facts.thinks else body
 
     def _take(self, route: Route, request: GatewayRequest, record: ExchangeRecord) -> Route:
-        """Go this way, and say so."""
+        """Go this way as far as the client may, and say so.
+
+        :raises ClientFault: it may not.
+        """
+        tenant: Tenant | None = request.client_key.tenant
+        if tenant is not None:
+            record.asked = route.asked
+            route = narrowed(tenant, route)
         record.asked, record.kind = route.asked, route.kind.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         if self.generation.config.debug:
@@ -231,6 +291,7 @@ class GenerateResource(ModelResource):
     ) -> None:
         """Have one of a route's accounts answer."""
         endpoint, generation = self._endpoint, self.generation
+        pinning = generation.exchanges.pinning
         question = Question(
             endpoint=endpoint,
             body=body,
@@ -240,17 +301,23 @@ class GenerateResource(ModelResource):
             query=self._query(request) if request.query else b"",
             route=route,
             facts=facts,
+            refers=pinning is not None and pinning.may_refer(endpoint.dialect, route, body),
         )
-        key: Callable[[], str | None] = partial(session_key, request.requestHeaders, body)
-        if len(body) > HUGE and len(route.offers) > 1 and generation.config.routing.session_affinity:
-            key = await self._key_apart(request, key, len(body))
-        tries = generation.pool.select(
-            route,
-            key=key,
-            most=generation.config.max_retry_credentials,
-            call=self._call,
-            can=self._can,
-        )
+        pin = await self._pin(request, question) if question.refers else None
+        if pin is not None:
+            tries = pin.selection(generation.pool, route, self._call, self._can, _whose(request))
+        else:
+            key: Callable[[], str | None] = partial(session_key, request.requestHeaders, body)
+            if len(body) > HUGE and len(route.offers) > 1 and generation.config.routing.session_affinity:
+                key = await self._key_apart(request, key, len(body))
+            tries = generation.pool.select(
+                route,
+                key=key,
+                most=generation.config.max_retry_credentials,
+                call=self._call,
+                can=self._can,
+                whose=_whose(request),
+            )
         if not tries.count:
             if endpoint.operation is Operation.COUNT_TOKENS:
                 await self._estimate(request, question, record)
@@ -261,10 +328,24 @@ class GenerateResource(ModelResource):
         exchange = Exchange(question, request, record, generation.exchanges)
         try:
             await exchange.run(tries)
-        except ExchangeError:
+        except ExchangeError as failure:
+            if pin is not None:
+                pin.explain(failure)
             if endpoint.operation is not Operation.COUNT_TOKENS or not exchange.lacks_call:
                 raise
             await self._estimate(request, question, record)
+
+    async def _pin(self, request: GatewayRequest, question: Question) -> Pin | None:
+        """The account that keeps what a request refers to; ``None``: it may go to any.
+
+        :raises ExchangeError: nobody can serve it who has that.
+        """
+        pinning, body = self.generation.exchanges.pinning, question.body
+        if pinning is None or not pinning.knows(question):
+            return None
+        named = partial(pinning.named, question)
+        long = takes_long(body, REQUEST_OBJECTS)
+        return pinning.pin(question, await self._apart(request, named, len(body)) if long else named())
 
     async def _key_apart(
         self, request: GatewayRequest, key: Callable[[], str | None], size: int
@@ -276,7 +357,9 @@ class GenerateResource(ModelResource):
     def _can(self, offer: Offer) -> bool:
         return self.generation.exchanges.bridges.can(self._endpoint, offer)
 
-    def _falls_back(self, route: Route, record: ExchangeRecord, failure: ExchangeError) -> bool:
+    def _falls_back(
+        self, request: GatewayRequest, route: Route, record: ExchangeRecord, failure: ExchangeError
+    ) -> bool:
         """Whether a failure is to be hidden by the next route: all accounts of this one rest, nothing was
         sent, and the owner wants it so, for it may spend Amp credits.
         """
@@ -285,9 +368,8 @@ class GenerateResource(ModelResource):
             return False
         if record.first_byte is not None:
             return False
-        return generation.pool.rests(
-            route, generation.runtime.clock.seconds(), call=self._call, can=self._can
-        )
+        now, whose = generation.runtime.clock.seconds(), _whose(request)
+        return generation.pool.rests(route, now, call=self._call, can=self._can, whose=whose)
 
     async def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
         """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts, or
@@ -312,6 +394,20 @@ class GenerateResource(ModelResource):
 
     def _query(self, request: GatewayRequest) -> bytes:
         return strip_query(request.query, client_keys_in(self.generation, request))
+
+
+def _counted(
+    generation: Generation, tenant: Tenant, route: Route, endpoint: Endpoint, body: bytes
+) -> tuple[bytes, Demand]:
+    """A client's request as it can be counted, and what it may use at most."""
+    body = countable(tenant, body)
+    return body, demand_of(generation, tenant, route, endpoint, body)
+
+
+def _whose(request: GatewayRequest) -> tuple[str, ...]:
+    """Which accounts the client may use, if not all: such clients have their own turns among them."""
+    tenant: Tenant | None = request.client_key.tenant
+    return () if tenant is None else tenant.key.accounts
 
 
 def resource_for(generation: Generation, endpoint: Endpoint | WrongMethod) -> ModelResource:

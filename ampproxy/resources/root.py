@@ -12,7 +12,7 @@ from typing import Any
 from twisted.web.resource import Resource
 
 from ampproxy.generation import Generation
-from ampproxy.resources.accounts import AccountsResource
+from ampproxy.resources.accounts import AccountsResource, ForgetResource
 from ampproxy.resources.admin import ReloadResource, UnknownRoutesResource
 from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
@@ -127,6 +127,7 @@ class Root(Branch):
         own.putChild(b"accounts", AccountsResource(generation))
         own.putChild(b"unknown", UnknownRoutesResource(generation))
         own.putChild(b"reload", ReloadResource(generation))
+        own.putChild(b"forget", ForgetResource(generation))
         self.putChild(b"ampproxy", own)
         self.putChild(b"healthz", HealthResource(generation))
         self.putChild(b"readyz", ReadyResource(generation))

@@ -18,7 +18,7 @@ known of the family (``login-models`` in the catalogue).
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
@@ -78,9 +78,16 @@ class Catalog:
 
     :param discovered: the models of accounts' vendors, by the account's label; what an account that
         names models of its own has here does not count.
+    :param gone: whether a model, by its vendor's name, is known to be no longer there.
     """
 
-    def __init__(self, config: Config, discovered: Mapping[str, tuple[str, ...]] = _NOTHING) -> None:
+    def __init__(
+        self,
+        config: Config,
+        discovered: Mapping[str, tuple[str, ...]] = _NOTHING,
+        gone: Callable[[str], bool] = lambda model: False,
+    ) -> None:
+        self._gone = gone
         self._force_prefix = config.force_model_prefix
         self._discovered = {
             account.label: discovered[account.label]
@@ -123,11 +130,13 @@ class Catalog:
 
     def is_guess(self, base: str) -> bool:
         """Whether an id is served only because it is of a vendor's family by its name, though that vendor's
-        own list, which is known, lacks it.
+        own list, which is known, lacks it, or the model is known to be gone.
         """
         found = self.sourced(base)
         return bool(found) and all(
-            source == "pattern" and offer.account.label in self._discovered for offer, source in found
+            source == "pattern"
+            and (offer.account.label in self._discovered or self._gone(offer.upstream_model))
+            for offer, source in found
         )
 
     def families(self, account: Account) -> tuple[str, ...]:

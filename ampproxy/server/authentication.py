@@ -107,7 +107,7 @@ def end_revoked(keys: Keys, running: ActiveExchanges) -> int:
     """
     error = ClientFault.of(
         "authentication",
-        "The client key of this request was revoked (setting: api-keys).",
+        "The client key of this request was revoked or has expired (setting: api-keys).",
         code="invalid_api_key",
     )
     return running.abort(error, lambda request: not _still_valid(keys, request))
@@ -118,6 +118,6 @@ def _still_valid(keys: Keys, request: ActiveExchange) -> bool:
     if client is None or client.key is None:
         return True
     if client.user is None:
-        return keys.guard.open or keys.guard.knows(client.key.reveal().encode())
+        return keys.guard.admits(client)
     users = keys.amp_users
     return users is not None and users.allows(client.user, local=request.is_local())

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote_to_bytes
@@ -14,6 +16,8 @@ from urllib.parse import unquote_to_bytes
 from ampproxy.config.schema import Config
 from ampproxy.credentials.names import client_name
 from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.model.clients import ClientKey
+from ampproxy.tenants.tenant import Tenant, tenant_id
 from ampproxy.wire.authority import (
     Authority,
     listed_authority,
@@ -41,16 +45,22 @@ class Client:
     """Who sent a request.
 
     :param label: how the log names it; tells keys apart without showing any.
-    :param key: what it is known by: the key that let it in; ``None`` where none is asked for.
+    :param key: what it is known by: its name, else the key that let it in; ``None`` where none is asked for.
     :param own: the key of Amp's with which it came, and with which its requests go to the Amp upstream.
         ``None``: they go with the one that the configuration has for it.
     :param user: whose key of Amp's that is.
+    :param tenant: its rights and limits; ``None``: it may do everything.
+    :param expires: seconds since the epoch from which on its key lets nobody in.
+    :param proof: the hash of the key that let it in: of one client two may be valid at a time.
     """
 
     label: str
     key: Secret | None = None
     own: Secret | None = None
     user: AmpUser | None = None
+    tenant: Tenant | None = None
+    expires: float | None = None
+    proof: Secret | None = None
 
 
 #: A client where no key is configured, or on a path that asks for none.
@@ -62,16 +72,20 @@ class Guard:
 
     :param config: its ``api-keys``, ``allowed-hosts`` and ``host``.
     :param salt: of the clients' names (see :mod:`ampproxy.credentials.names`).
+    :param wall: seconds since the epoch, by which keys expire.
     """
 
-    def __init__(self, config: Config, salt: bytes = b"") -> None:
+    def __init__(self, config: Config, salt: bytes = b"", wall: Callable[[], float] = time.time) -> None:
         # Looked up by keyed digest: how long a comparison takes tells nothing about any key, and
         # costs the same for one key and for a thousand.
         self._salt = os.urandom(32)
-        self._clients = {
-            self._digest(key.reveal().encode()): Client(client_name(key, salt), key)
-            for key in config.api_keys
-        }
+        self._wall = wall
+        self._clients: dict[bytes, Client] = {}
+        # By the hash of the key. Empty in most configurations, whose requests then cost no SHA-256.
+        self._hashed: dict[bytes, Client] = {}
+        self._proofs: dict[Secret, Client] = {}
+        for key in config.clients:
+            self._add(key, salt)
         listed = [found for host in config.allowed_hosts if (found := listed_authority(host)) is not None]
         self._names = frozenset(("localhost", config.host.lower(), *(one.host for one in listed)))
         self._origins = frozenset(one for one in listed if one.port is not None)
@@ -80,7 +94,7 @@ class Guard:
     @property
     def open(self) -> bool:
         """Whether no key is configured, so that everybody is let in."""
-        return not self._clients
+        return not self._proofs
 
     def check_browser(self, headers: HasHeaders, *, secure: bool, page: bool = False) -> None:
         """Refuse what only a foreign web page would send.
@@ -113,25 +127,63 @@ class Guard:
         Amp's Google client sends a placeholder beside its key, so one good credential is enough.
         """
         for credential in credentials(headers, query):
-            client = self._clients.get(self._digest(credential))
-            if client is not None:
+            client = self._find(credential)
+            if client is not None and (client.expires is None or self._wall() < client.expires):
                 return client
         return None
 
     def knows(self, credential: bytes) -> bool:
-        """Whether this is a client's key."""
-        return self._digest(credential) in self._clients
+        """Whether this is a client's key, be it an expired one."""
+        return self._find(credential) is not None
+
+    def admits(self, client: Client) -> bool:
+        """Whether the key that let a client in still does, under this configuration and at this time."""
+        if self.open:
+            return True
+        now = None if client.proof is None else self._proofs.get(client.proof)
+        return now is not None and (now.expires is None or self._wall() < now.expires)
+
+    @property
+    def next_expiry(self) -> float | None:
+        """When the next key expires, in seconds since the epoch; ``None``: none does."""
+        wall = self._wall()
+        times = [client.expires for client in self._proofs.values() if client.expires is not None]
+        return min((time for time in times if time > wall), default=None)
+
+    def _find(self, credential: bytes) -> Client | None:
+        found = self._clients.get(self._digest(credential))
+        if found is None and self._hashed:
+            found = self._hashed.get(self._digest(hashlib.sha256(credential).hexdigest().encode()))
+        return found
+
+    def _add(self, key: ClientKey, salt: bytes) -> None:
+        """Let an entry's key in, and the one before a rotation."""
+        label = key.name or client_name(key.identity, salt)
+        tenant = Tenant(tenant_id(key, salt), label, key) if key.is_restricted else None
+        identity, current = key.identity, key.current_hash
+        client = Client(label, identity, tenant=tenant, expires=key.expires, proof=Secret(current))
+        self._proofs[Secret(current)] = client
+        if key.secret is not None:
+            self._clients[self._digest(key.secret.reveal().encode())] = client
+        else:
+            self._hashed[self._digest(current.encode())] = client
+        if key.old_hash:
+            end = min(filter(None, (key.expires, key.old_until)))
+            old = replace(client, expires=end, proof=Secret(key.old_hash))
+            self._hashed[self._digest(key.old_hash.encode())] = self._proofs[Secret(key.old_hash)] = old
 
     def authorize(self, headers: HasHeaders, query: bytes) -> Client:
         """The client, or a refusal.
 
         :raises ClientFault: status 401: no key came along, or none that is configured.
         """
-        if not self._clients:
+        if self.open:
             return ANYBODY
         client = self.identify(headers, query)
         if client is None:
-            raise _refusal(any(credentials(headers, query)))
+            came = credentials(headers, query)
+            expired = next((found for one in came if (found := self._find(one)) is not None), None)
+            raise _refusal(bool(came)) if expired is None else _expired(expired)
         return client
 
     def _digest(self, value: bytes) -> bytes:
@@ -283,6 +335,17 @@ def _is_loopback(address: str) -> bool:
         return False
     mapped = getattr(ip, "ipv4_mapped", None)
     return ip.is_loopback if mapped is None else bool(mapped.is_loopback)
+
+
+def _expired(client: Client) -> ExchangeError:
+    assert client.expires is not None
+    end = datetime.fromtimestamp(client.expires, timezone.utc).strftime("%Y-%m-%d %H:%M")
+    return ClientFault.of(
+        "authentication",
+        f"The API key of {client.label} has expired ({end} UTC): ask the gateway's owner for another one, or"
+        " extend it there (setting: api-keys[].expires; after a rotation, old-until).",
+        code="expired_api_key",
+    )
 
 
 def _refusal(came_along: bool) -> ExchangeError:

@@ -112,11 +112,13 @@ _BUILT_IN = (
     "googleMaps",
     "fileSearch",
 )
+#: ``ThinkingLevel`` of google-genai.
+_LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH", "XHIGH")
 THINKING = s.fields(
     {},
     includeThoughts=s.BOOL,
     thinkingBudget=s.INT,
-    thinkingLevel=s.choice("MINIMAL", "LOW", "MEDIUM", "HIGH", "minimal", "low", "medium", "high"),
+    thinkingLevel=s.choice(*_LEVELS, *map(str.lower, _LEVELS)),
 )
 GENERATION = s.fields(
     {},
@@ -375,6 +377,8 @@ def check_newest(body: Body, model: str, seal: Seal) -> None:
         refuse("Thinking budget is not supported for this model. Please use thinking level.")
     if thinking.get("thinkingLevel") == "MINIMAL":
         refuse("Thinking level MINIMAL is not supported for this model.")
+    if thinking.get("thinkingLevel") == "XHIGH" and "neon" not in model:
+        refuse("Thinking level XHIGH is not supported for this model.")
     for name in ("presencePenalty", "frequencyPenalty"):
         if name in config:
             refuse(f"{name} is not supported for this model.")

@@ -214,17 +214,20 @@ def _near_span(body: bytes) -> tuple[int, int] | None:
     return None
 
 
-def replace_members(raw: bytes | msgspec.Raw, changes: Mapping[str, bytes]) -> bytes:
+def replace_members(
+    raw: bytes | msgspec.Raw, changes: Mapping[str, bytes], known: Mapping[str, msgspec.Raw] | None = None
+) -> bytes:
     """Set members of a JSON object: existing ones in place, new ones at its end, the rest exact.
 
     Spaces between members are kept too wherever the member's place is unmistakable.
 
     :param changes: names and the JSON text of their values.
+    :param known: its members, where they have been read already.
     :raises ValueError: it is not a JSON object.
     """
     text = bytes(raw)
     try:
-        values = _members.decode(text)
+        values = _members.decode(text) if known is None else dict(known)
     except BAD_JSON as error:
         raise ValueError(f"Not a JSON object: {error}.") from error
     for name, value in changes.items():
@@ -244,19 +247,23 @@ def _append(text: bytes, name: str, value: bytes) -> bytes:
 
 
 def _splice(text: bytes, name: str, old: bytes, new: bytes, wanted: dict[str, msgspec.Raw]) -> bytes:
-    match = _key(name).search(text)
+    key, pattern = _key(name)
+    match = pattern.search(text)
     if match is not None and text.startswith(old, match.end()):
         at = match.end()
         view = memoryview(text)
         spliced = b"".join((view[:at], new, view[at + len(old) :]))
-        if members(spliced) == wanted:
+        # Where no other member has that name, however deep and however it is written, it was this one.
+        if (text.find(key, at) < 0 and b"\\u" not in text) or members(spliced) == wanted:
             return spliced
     return _encode(wanted)
 
 
 @lru_cache(maxsize=64)
-def _key(name: str) -> re.Pattern[bytes]:
-    return re.compile(re.escape(_encode(name)) + rb"\s*:\s*")
+def _key(name: str) -> tuple[bytes, re.Pattern[bytes]]:
+    """A member's name as JSON, and what finds it: no end of a string that holds a quote."""
+    key = _encode(name)
+    return key, re.compile(rb"(?<!\\)" + re.escape(key) + rb"\s*:\s*")
 
 
 def remove_members(raw: bytes | msgspec.Raw, names: frozenset[str]) -> bytes:

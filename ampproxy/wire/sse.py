@@ -22,6 +22,18 @@ class EventTooLargeError(ValueError):
     """An event grew past the limit without ending."""
 
 
+#: Where an object of JSON ends in a line, and the next line begins another event: within one event, no two
+#: objects stand side by side.
+_PARTED = re.compile(rb"\}\n(?=(?:event:[^\n]{0,100}\n)?data: ?(?:\{|\[DONE\]))")
+#: So many bytes before its end may belong to such a place.
+_BORDER = 128
+
+
+def part(whole: bytes) -> bytes:
+    """Whole events, with a blank line too where a server parts them by one line end."""
+    return _PARTED.sub(b"}\n\n", whole)
+
+
 class EventCutter:
     """Cuts a byte stream behind its last blank line: whole events out, line ends as LF.
 
@@ -58,14 +70,34 @@ class EventCutter:
                 # A blank line may lie across the two chunks.
                 end = 1 if data.startswith(b"\n") and self._held and self._held[-1].endswith(b"\n") else 0
         if not end:
-            self._hold(data)
-            return b""
+            return self._parted(data)
         whole = data[:end]
         if self._held:
             whole = b"".join((*self._held, whole))
             self._held, self._size = [], 0
         self._hold(data[end:])
         return whole
+
+    def _parted(self, data: bytes) -> bytes:
+        """Bytes without a blank line: the events in them, where a server parts its events by one line end."""
+        # What lies further back was looked at when it came.
+        near = self._border() + data
+        found = list(_PARTED.finditer(near)) if b"\ndata:" in near else []
+        if not found:
+            self._hold(data)
+            return b""
+        whole = b"".join((*self._held, data))
+        self._held, self._size = [], 0
+        end = len(whole) - len(near) + found[-1].end()
+        self._hold(whole[end:])
+        return part(whole[:end] + b"\n")
+
+    def _border(self) -> bytes:
+        """The end of what is held."""
+        last = self._held[-1][-_BORDER:] if self._held else b""
+        if len(last) < _BORDER and len(self._held) > 1:
+            return self._held[-2][-_BORDER:] + last
+        return last
 
     def _hold(self, data: bytes) -> None:
         if not data:
@@ -198,7 +230,7 @@ def parse_events(whole: bytes) -> list[tuple[bytes, bytes]]:
         found = _BARE.findall(whole)
         if 2 * len(found) == whole.count(b"\n"):
             return found
-    return [event for event in map(parse_block, split_blocks(whole)) if event[1]]
+    return [event for event in map(parse_block, split_blocks(part(whole))) if event[1]]
 
 
 class EventReader:

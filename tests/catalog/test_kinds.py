@@ -65,7 +65,7 @@ provider = PROVIDERS[account.kind](account)
 call = provider.call(asked, "acme-large")
 print(provider.speaks(asked), call.url.decode(), dict(call.headers)[b"x-acme-key"].decode())
 print(account_for("acme-large").splitlines()[0])
-from ampproxy.cli.usage import _is_flat
+from ampproxy.ledger.book import _is_flat
 print(_is_flat(account.kind, account.base_url))
 """
 

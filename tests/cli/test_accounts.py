@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import time
 import urllib.request
 from pathlib import Path
 
@@ -11,10 +13,14 @@ import pytest
 import trustme
 from click.testing import CliRunner
 from twisted.internet import reactor
+from twisted.internet.task import Clock
 from twisted.logger import formatEvent
 
 from ampproxy.cli import main
 from ampproxy.config.load import load
+from ampproxy.credentials.lessons import NAME, Key, Lessons
+from ampproxy.credentials.names import account_name
+from ampproxy.model.lesson import Lesson
 from ampproxy.tap import build
 from ampproxy.testing import anthropic
 from ampproxy.testing.script import Script
@@ -171,3 +177,75 @@ def test_over_tls(tmp_path):
         assert "no answer" in run(tmp_path / "other.yaml").stderr
     finally:
         running.stop()
+
+
+def refuse(service: Service) -> None:
+    """Have the first account teach that it takes no temperature."""
+    service.vendor.script(
+        Script(status=400, message="`temperature` is deprecated for this model."), Script(), key=KEYS[0]
+    )
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "temperature": 1}
+    headers = {"x-api-key": CLIENT_KEY, "content-type": "application/json", "anthropic-version": "2023-06-01"}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{service.port}/v1/messages", json.dumps(body).encode(), headers
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.loopback
+def test_what_an_account_taught_is_shown_and_forgotten(tmp_path):
+    """The table says what is left out for which model; the order to forget holds at once; an account that is
+    not there is named.
+    """
+    file = tmp_path / "amp.yaml"
+    service = Service(file)
+    try:
+        refuse(service)
+        asked = [request.body for request in service.vendor.requests]
+        assert [b"temperature" in body for body in asked] == [True, False]
+        first, lesson, *_ = run(file).stdout.splitlines()
+        assert first.split()[:3] == ["claude-api-key[0]", "claude", "ready"]
+        assert lesson.strip().startswith("for m (anthropic generate) temperature is left out; learned at ")
+        result = run(file, "forget", "claude-api-key[9]")
+        assert result.exit_code == 1
+        assert "There is no account claude-api-key[9]" in result.output
+        assert run(file, "forget", "claude-api-key[1]").stdout == "Forgotten: 0 lessons.\n"
+        assert run(file, "forget", "claude-api-key[0]", "--model", "m").stdout == "Forgotten: 1 lesson.\n"
+        assert "left out" not in run(file).stdout
+    finally:
+        service.stop()
+
+
+def test_forgotten_without_a_service(tmp_path):
+    """Where no service runs the file is changed."""
+    file = tmp_path / "amp.yaml"
+    write(file, free_port(), "https://a.test", f"state-dir: {tmp_path / 'state'}\n")
+    config = load(file, environ={}, home=Path("/nonexistent"))
+    now = time.time()
+    for account, model in ((config.accounts[0], "m"), (config.accounts[1], "m"), (config.accounts[1], "n")):
+        lessons = Lessons(config.state_dir, lambda: now, clock=Clock())
+        key, found = Key(account_name(account), model, "anthropic generate"), [Lesson(("seed",), "leave-out")]
+        lessons.learn(key, found)
+        lessons.prove(key, found)
+        lessons.close()
+    kept = config.state_dir / NAME
+    assert kept.read_bytes().count(b"seed") == 3
+    assert run(file, "forget", "claude-api-key[7]").exit_code == 1
+    assert run(file, "forget", "--model", "n").stdout == "Forgotten: 1 lesson.\n"
+    assert run(file, "forget", "claude-api-key[0]").stdout == "Forgotten: 1 lesson.\n"
+    assert kept.read_bytes().count(b"seed") == 1
+    assert run(file, "forget").stdout == "Forgotten: 1 lesson.\n"
+    assert kept.read_bytes().count(b"seed") == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives a folder to another user")
+def test_nothing_is_forgotten_in_the_folder_of_another_user(tmp_path):
+    """A file of root's there would be one that its service cannot read."""
+    file, state = tmp_path / "amp.yaml", tmp_path / "state"
+    write(file, free_port(), "https://a.test", f"state-dir: {state}\n")
+    state.mkdir()
+    os.chown(state, 65534, 65534)
+    result = run(file, "forget")
+    assert result.exit_code == 1
+    assert "belongs to another user" in result.output

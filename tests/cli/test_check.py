@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -165,22 +166,22 @@ def test_logins_count(tmp_path):
         ("{from: a, to: nobody-has-this}", "no account serves nobody-has-this"),
         ("{from: a, to: 'nobody(high)'}", "no account serves nobody"),
         (
-            "{from: claude-haiku-4-5, to: gpt-5}",
+            "{from: claude-haiku-4-5, to: gpt-6-sol}",
             "claude-haiku-4-5 is served by claude-api-key[0], and force-model-mappings is not set",
         ),
         (
-            "{from: ^claude-haiku-, to: gpt-5, regex: true}",
+            "{from: ^claude-haiku-, to: gpt-6-sol, regex: true}",
             "claude-haiku-4-5-20251001 is served by claude-api-key[0], and force-model-mappings is not set",
         ),
         (
-            "{from: ^claude-, to: gpt-5, regex: true}",
+            "{from: ^claude-, to: gpt-6-sol, regex: true}",
             "models that it is known to be for are served by accounts",
         ),
-        ("{role: title, to: gpt-5}", "claude-haiku-4-5-20251001 is served by claude-api-key[0]"),
-        ("{from: gemini-3-pro, to: gpt-5}", ""),
-        ("{from: ., to: gpt-5, regex: true}", ""),
-        ("{from: ^nobody-knows, to: gpt-5, regex: true}", ""),
-        ("{from: claude-haiku-4-5, to: gpt-5}], force-model-mappings: true, browser-pages: proxy #", ""),
+        ("{role: title, to: gpt-6-sol}", "claude-haiku-4-5-20251001 is served by claude-api-key[0]"),
+        ("{from: gemini-3-pro, to: gpt-6-sol}", ""),
+        ("{from: ., to: gpt-6-sol, regex: true}", ""),
+        ("{from: ^nobody-knows, to: gpt-6-sol, regex: true}", ""),
+        ("{from: claude-haiku-4-5, to: gpt-6-sol}], force-model-mappings: true, browser-pages: proxy #", ""),
     ],
 )
 def test_mappings_that_never_act(tmp_path, mapping, why):
@@ -264,3 +265,42 @@ def test_start_is_light(arguments):
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TREE)
     assert run.stdout.endswith("[]\n")
+
+
+def test_models_that_go_away(tmp_path, monkeypatch):
+    """A mapping's line, and what mends it; what Amp asks for only where the configuration is made for Amp."""
+    monkeypatch.setattr("ampproxy.cli.check.time.time", lambda: 1_795_953_600.0)
+    file = tmp_path / "amp.yaml"
+    mapping = "ampcode:\n  model-mappings:\n    - {from: mine, to: gpt-5}\n"
+    file.write_text(f"codex-api-key: [{{api-key: k, base-url: https://api.openai.com/v1}}]\n{mapping}")
+    told = CliRunner().invoke(main, ["check", str(file)])
+    assert told.exit_code == 0
+    assert [line for line in told.output.splitlines() if "retired" in line] == [
+        f"{file}:4: warning: The mapping of mine to gpt-5: gpt-5 is retired by its vendor on 2026-12-11,"
+        " in 12 days: write in this mapping: to: gpt-6.2-sol"
+    ]
+    file.write_text("gemini-api-key: [{api-key: k}]\n")
+    assert "retired" not in CliRunner().invoke(main, ["check", str(file)]).output
+    file.write_text("gemini-api-key: [{api-key: k}]\nampcode: {upstream-url: https://ampcode.com}\n")
+    assert (
+        f"{file}: warning: Amp asks for gemini-3-pro-image-preview: gemini-3-pro-image-preview was retired"
+        in CliRunner().invoke(main, ["check", str(file)]).output
+    )
+
+
+def test_ends_of_keys(tmp_path):
+    """Keys that have expired, or will soon, are told with their lines; they are no error."""
+    soon = time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(time.time() + 5 * 86400))
+    entries = f"""
+  - {{name: old, key: a, expires: 2020-01-31}}
+  - {{name: soon, key: b, expires: '{soon}'}}
+  - {{name: later, key: c, expires: 2099-01-31}}
+"""
+    done = check(tmp_path, f"api-keys:{entries}claude-api-key: [{{api-key: x}}]\n")
+    assert done.exit_code == 0
+    found = [line.partition("amp.yaml")[2] for line in done.output.splitlines() if "warning" in line]
+    assert found[0].startswith(
+        ":2: warning: api-keys: the client key of old has expired (2020-01-31 00:00 UTC)"
+    )
+    assert found[1].startswith(":3: warning: api-keys: the client key of soon expires in ")
+    assert len(found) == 2

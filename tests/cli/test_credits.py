@@ -91,3 +91,13 @@ def test_a_file_that_cannot_be_read(tmp_path):
     told = CliRunner().invoke(command, ["--config", str(file)])
     assert told.exit_code == 1
     assert "cannot be read: File name too long" in told.output
+
+
+def test_clients_with_a_name(run, tmp_path):
+    """They are told by it, whatever key they have."""
+    allowance = Allowance(tmp_path / "state", lambda: time.strftime("%Y-%m-%d"))
+    each = FallbackRule(action="limit", tokens=70, per_client=True)
+    allowance.take(each, Secret("client ci"), 10)
+    allowance.close()
+    told = run("api-keys: [{name: ci, key: anything}]\n" + RULES).output
+    assert "   ci: 1 request, 10 tokens" in told

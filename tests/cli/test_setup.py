@@ -127,6 +127,22 @@ def test_a_key_is_made(home):
     assert home.config.read_text() == text
 
 
+def test_a_key_of_somebody_else_is_not_taken(home):
+    """Amp's clients need a key that opens everything and has no end; where all others do not, one is made."""
+    entries = f"""api-keys:
+  - {{name: ci, key-hash: 'sha256:{"0" * 64}'}}
+  - {{name: ben, key: key-of-ben, routes: [models]}}
+  - {{name: eva, key: key-of-eva, expires: 2099-01-01}}
+"""
+    home.config.write_text(entries + ACCOUNT)
+    assert home.run("--yes", "--no-check").exit_code == 0
+    first = load(home.config, environ={}, home=home.path).clients[0]
+    assert (first.name, first.is_restricted) == ("", False)
+    assert json.loads(home.secrets.read_text()) == {"apiKey@http://127.0.0.1:8317": first.secret.reveal()}
+    assert home.run("--undo", "--yes").exit_code == 0
+    assert home.config.read_text() == entries + ACCOUNT
+
+
 @pytest.mark.parametrize(
     "text",
     [

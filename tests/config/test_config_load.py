@@ -28,6 +28,7 @@ from ampproxy.config.schema import (
 )
 from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
+from ampproxy.model.clients import ClientKey
 from ampproxy.wire.redact import Secret
 
 HOME = Path("/home/anna")
@@ -149,9 +150,9 @@ SCALARS = [
         "limits: {header-timeout: 1, body-timeout: 2, idle-timeout: 3s}",
         {"limits": Limits(header_timeout=1.0, body_timeout=2.0, idle_timeout=3.0)},
     ),
-    ("api-keys: [a, 12345]", {"api_keys": (Secret("a"), Secret("12345"))}),
-    ("host: ''\napi-keys: [a]", {"host": "", "api_keys": (Secret("a"),)}),
-    ("host: '*'\napi-keys: [a]", {"host": "", "api_keys": (Secret("a"),)}),
+    ("api-keys: [a, 12345]", {"clients": (ClientKey(secret=Secret("a")), ClientKey(secret=Secret("12345")))}),
+    ("host: ''\napi-keys: [a]", {"host": "", "clients": (ClientKey(secret=Secret("a")),)}),
+    ("host: '*'\napi-keys: [a]", {"host": "", "clients": (ClientKey(secret=Secret("a")),)}),
 ]
 
 
@@ -333,7 +334,7 @@ def test_file_of_a_cliproxyapi_user():
     assert replace(config, warnings=(), accounts=()) == replace(
         DEFAULT,
         host="",
-        api_keys=(Secret("mine"),),
+        clients=(ClientKey(secret=Secret("mine")),),
         request_retry=3,
         max_retry_interval=30,
         routing=Routing(session_affinity=False),

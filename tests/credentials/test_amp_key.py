@@ -10,12 +10,21 @@ import pytest
 from ampproxy.config.load import parse
 from ampproxy.credentials.amp import SECRETS_MEMBER, AmpKeys
 from ampproxy.errors import ConfigError
+from ampproxy.model.clients import hash_of
+from ampproxy.wire.redact import Secret
 
 UPSTREAM = "ampcode: {upstream-url: 'https://amp.test'}\n"
 
 
-def configured(text, environ=None):
-    return parse(text, name="c.yaml", environ=environ or {}, home=Path("/h"), read_secret=lambda path: "")
+def configured(text, environ=None, *, lenient=False):
+    return parse(
+        text,
+        name="c.yaml",
+        environ=environ or {},
+        home=Path("/h"),
+        read_secret=lambda path: "",
+        lenient=lenient,
+    )
 
 
 def found(text, home, **environ):
@@ -69,11 +78,45 @@ def test_refused_in_the_file(keys, line):
     assert "is one of api-keys: a client's key must not be sent to Amp" in complaint
 
 
-def test_check_warns_of_the_environment():
-    """The configuration's warnings tell of a client's key in AMP_API_KEY, where it would be used."""
+def test_refused_in_the_environment():
+    """The service does not start with a client's key in AMP_API_KEY, where it would be sent to Amp.
+
+    A command, whose environment is a client's as well, warns.
+    """
     text = f"api-keys: [mine]\n{UPSTREAM}"
-    (warning,) = configured(text, {"AMP_API_KEY": "mine"}).warnings
+    with pytest.raises(ConfigError) as refused:
+        configured(text, {"AMP_API_KEY": "mine"})
+    (complaint,) = refused.value.complaints
+    assert "AMP_API_KEY in the environment is one of api-keys" in complaint
+    (warning,) = configured(text, {"AMP_API_KEY": "mine"}, lenient=True).warnings
     assert "AMP_API_KEY in the environment is one of api-keys" in warning
     own = "api-keys: [mine]\nampcode: {upstream-url: 'https://amp.test', upstream-api-key: amps}\n"
     assert configured(own, {"AMP_API_KEY": "mine"}).warnings == ()
     assert configured(text, {"AMP_API_KEY": "amps"}).warnings == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "api-keys: [{name: a, key-hash: HASH}]\nampcode: {upstream-url: 'https://a', upstream-api-key: mine}",
+        "api-keys: [{name: a, key: x, old-key-hash: HASH, old-until: 2040-01-01}]\n"
+        "ampcode: {upstream-url: 'https://a', upstream-api-key: mine}",
+        "api-keys: [mine, {name: a, key: b, upstream-api-key: mine}]",
+    ],
+)
+def test_a_clients_key_is_found_by_its_hash(text):
+    """Also where only its hash is stored, where a rotation replaced it, and as a client's own Amp key."""
+    with pytest.raises(ConfigError) as refused:
+        configured(text.replace("HASH", f"sha256:{hash_of('mine')}"))
+    assert "a client's key must not be sent to Amp" in refused.value.complaints[0]
+
+
+def test_a_client_with_a_key_of_its_own():
+    """A client's own Amp key is used for it, whatever key of its name it came with."""
+    config = configured(
+        "api-keys: [{name: a, key: b, upstream-api-key: amp-a}, {name: c, key: d}]\n"
+        "ampcode: {upstream-url: 'https://a', upstream-api-keys: [{upstream-api-key: amp-c, api-keys: [d]}]}"
+    )
+    keys = AmpKeys(config, environ={}, home=Path("/nonexistent"))
+    own = [keys.find(client.identity, 0.0) for client in config.clients]
+    assert own == [Secret("amp-a"), Secret("amp-c")]

@@ -18,8 +18,8 @@ WALL = 1_700_000_000.0
 MINUTES = 60.0
 
 
-def anthropic(kind, message):
-    return json.dumps({"type": "error", "error": {"type": kind, "message": message}})
+def anthropic(kind, message, **members):
+    return json.dumps({"type": "error", "error": {"type": kind, "message": message, **members}})
 
 
 def openai(message, **members):
@@ -59,6 +59,12 @@ CASES = [
     (G, 500, gemini(500, "UNKNOWN", "odd"), CLIENT, 0),
     (A, 404, anthropic("not_found_error", "File not found: file_01"), CLIENT, 0),
     (G, 403, gemini(403, "PERMISSION_DENIED", "You do not have permission to access the File x"), CLIENT, 0),
+    (A, 404, anthropic("not_found_error", "No", details={"error_code": "thread_not_found"}), CLIENT, 0),
+    (R, 404, openai("No thread found with id 'thread_1'."), CLIENT, 0),
+    (R, 404, openai("No file found with id file-1"), CLIENT, 0),
+    (R, 404, openai("Conversation with id 'conv_1' not found."), CLIENT, 0),
+    (R, 404, openai("Gone", code="container_not_found"), CLIENT, 0),
+    (C, 404, openai("No batch found with id 'batch_1'."), CLIENT, 0),
     # The account has not got the model: another may.
     (R, 400, openai("The 'gpt-5.3-codex' model is not supported when using Codex with a ChatGPT account."),
      MODEL, 30 * MINUTES),
@@ -67,6 +73,26 @@ CASES = [
     (C, 403, openai("This model is not available on your plan"), MODEL, 30 * MINUTES),
     (A, 404, anthropic("not_found_error", "model: claude-9"), MODEL, 30 * MINUTES),
     (G, 404, gemini(404, "NOT_FOUND", "models/x is not found for API version v1beta"), MODEL, 30 * MINUTES),
+    # The model is gone: no matter of the account's.
+    (C, 404, openai("The model `gpt-4-32k` has been deprecated, learn more here: https://x",
+                    code="model_not_found"), ELSEWHERE, 0),
+    (R, 410, openai("The model gpt-4-32k is deprecated."), ELSEWHERE, 0),
+    (C, 400, openai("The model `llama-3.1-70b` has been decommissioned and is no longer supported.",
+                    code="model_decommissioned"), ELSEWHERE, 0),
+    (G, 404, gemini(404, "NOT_FOUND", "This model models/gemini-2.0-flash is no longer available. Please"
+                    " update your code to use a newer model."), ELSEWHERE, 0),
+    (G, 404, gemini(404, "NOT_FOUND", "Publisher Model `projects/p/models/gemini-1.5-pro` was retired."),
+     ELSEWHERE, 0),
+    (A, 404, anthropic("not_found_error", "This model version has reached the end of its life."),
+     ELSEWHERE, 0),
+    (C, 404, openai("model 'command' was removed on September 15, 2025"), ELSEWHERE, 0),
+    (C, 410, openai("gone", code="ModelDeprecated"), ELSEWHERE, 0),
+    # What sounds like it and is not.
+    (A, 400, anthropic("invalid_request_error", "thinking.type.enabled is deprecated for this model"),
+     CLIENT, 0),
+    (C, 400, openai("The model gpt-9 is deprecated for your use of 'max_tokens'."), CLIENT, 0),
+    (G, 404, gemini(404, "NOT_FOUND", "The model gemini-2.5-pro is no longer available to new users."),
+     MODEL, 30 * MINUTES),
     # The key.
     (A, 401, anthropic("authentication_error", "invalid x-api-key"), LOGIN, 30 * MINUTES),
     (A, 401, anthropic("permission_error", "no"), LOGIN, 30 * MINUTES),

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import ISSLTransport, ITCPTransport, IUNIXTrans
 from twisted.internet.testing import StringTransport
 from zope.interface import directlyProvides
 
-from ampproxy.http.outbox import HIGH, Outbox
+from ampproxy.http.outbox import HIGH, AtOnce, Outbox
 
 
 class Transport:
@@ -212,3 +212,60 @@ def test_nothing_is_lost(plan: list[Any]) -> None:
         assert got == written
     finally:
         pair.close()
+
+
+class Tcp(Transport):
+    """One that can be closed, and read."""
+
+    bufferSize = 65536
+    disconnecting = False
+    left_open = True
+
+    def loseConnection(self) -> None:
+        assert self.producer is None
+        self.disconnecting = True
+
+    def pauseProducing(self) -> None:
+        self.left_open = False
+
+
+def test_below_another_layer(pair: Pair) -> None:
+    """TLS writes to what is below it at once, pauses by it, closes it, and has all else of it."""
+    pair.outbox.close()
+    below, source = Tcp(pair.near), Source()
+    layer = AtOnce(below)
+    assert ITCPTransport.providedBy(layer)
+    layer.write(b"one")
+    layer.writeSequence([b"two", b"three"])
+    assert pair.received() == b"onetwothree"
+    layer.write(bytes(HIGH * 3))
+    assert below.buffer
+    layer.registerProducer(source, True)
+    assert source.calls == ["pause"]
+    while below.buffer:
+        pair.received()
+        below.turn()
+    assert source.calls == ["pause", "resume"]
+    layer.unregisterProducer()
+    layer.write(bytes(HIGH * 3))
+    assert source.calls == ["pause", "resume"]
+    layer.bufferSize = 16
+    assert (below.bufferSize, layer.bufferSize) == (16, 16)
+    layer.pauseProducing()
+    assert not below.left_open
+    layer.loseConnection()
+    assert layer.disconnecting
+    layer.write(b"last")
+    assert below.buffer.endswith(b"last")
+
+
+def test_a_layer_that_is_lost(pair: Pair) -> None:
+    """Who writes above hears of it once, and is not kept."""
+    pair.outbox.close()
+    below, source = Tcp(pair.near), Source()
+    layer = AtOnce(below)
+    layer.registerProducer(source, True)
+    below.producer.stopProducing()
+    assert source.calls == ["stop"]
+    layer.unregisterProducer()
+    assert source.calls == ["stop"]

@@ -137,8 +137,13 @@ def test_ahead_of_one_that_reads_nothing() -> None:
     line.channel.resumeProducing()
     line.channel.pauseProducing()
     assert line.transport.producerState == "paused"
+    # What was read before waits all the same.
+    line.send(GET % 4)
+    assert len(house.served) == 3
     line.channel.resumeProducing()
     assert line.transport.producerState == "producing"
+    house.reactor.advance(0)
+    assert len(house.served) == 4
 
 
 def test_too_much_ahead() -> None:

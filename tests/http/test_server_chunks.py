@@ -63,6 +63,17 @@ def test_good(said: bytes, body: bytes) -> None:
         assert read(said[:end]) is None
 
 
+def test_a_trailer_that_does_not_end() -> None:
+    """It is not kept beyond the limit, in one read or in several."""
+    for step in (70_000, 1000):
+        reader = ChunkReader(65536, 100)
+        reader.feed(b"0\r\nA: ")
+        for _ in range(65_000 // step):
+            reader.feed(b"b" * step)
+        with pytest.raises(BadMessage, match="too large"):
+            reader.feed(b"b" * step)
+
+
 PIECES = st.sampled_from(
     [
         *(chunks for chunks in CHUNKS if len(chunks) < 60),

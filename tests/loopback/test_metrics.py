@@ -79,7 +79,9 @@ def test_scrape(service: Service) -> None:
         ask(service, "/v1/messages", model=MODEL, stream=True, **question)
     ask(service, "/api/provider/anthropic/v1/messages", model="claude-unheard", **question)
     ask(service, "/v1/messages", model="made-up", **question)
-    account = {"account": "claude-api-key[0]"}
+    (only,) = (dict(labels) for name, labels in scrape(service)[1] if name == "ampproxy_account_info")
+    assert only["label"] == "claude-api-key[0]"
+    account = {"account": only["account"]}
     labels = {"kind": "local", "model": MODEL, **account}
     key = series("exchanges_total", **labels, role="", outcome="completed")
     deadline = time.monotonic() + 60

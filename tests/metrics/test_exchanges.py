@@ -170,3 +170,16 @@ def test_hostile_everything() -> None:
     assert shown.count(b"\nampproxy_exchanges_total{") < MOST_SERIES + 1000
     assert shown.count(b"\nampproxy_exchange_failures_total{") <= 51
     assert shown.count(b"\n") < 50_000
+
+
+def test_clients() -> None:
+    """Those with a name are counted apart; others are not told, whoever they are."""
+    world = World()
+    world.metrics.configure(["claude-x"], ["claude-api-key[0]"], 10, ["ci"])
+    world.metrics.observe(exchange(client="ci", usage=Usage(3, 0, 0, 2, 1)))
+    world.metrics.observe(exchange(Outcome.REFUSED, client="ci"))
+    world.metrics.observe(exchange(client="key-1f9a03c2"))
+    assert world.value("client_exchanges_total", client="ci", outcome="completed") == 1
+    assert world.value("client_exchanges_total", client="ci", outcome="refused") == 1
+    assert world.value("client_tokens_total", **{"client": "ci", "class": "output"}) == 2
+    assert world.labels("client_exchanges_total", "client") == {"ci"}

@@ -135,6 +135,19 @@ def test_addresses() -> None:
         assert house.ask(Accept=kind, X_Api_Key=CLIENT_KEY)[2].count(b"anna") == full.count(b"anna")
 
 
+def test_a_key_for_models_alone() -> None:
+    """It does not open what is for the owner."""
+    entry = "{name: ci, key: key-of-ci, routes: [models]}"
+    house = House(CONFIG.replace('"second-client-key"]', f'"second-client-key", {entry}]', 1))
+    shown: list[bool] = []
+    house.service._shown = lambda accept, owner: (shown.append(owner), (b"", "text/plain"))[1]  # type: ignore[method-assign]
+    house.service.start()
+    house.reactor.advance(0)
+    for key in ("key-of-ci", CLIENT_KEY):
+        house.ask(X_Api_Key=key)
+    assert shown == [False, True]
+
+
 def test_openmetrics() -> None:
     """Whoever prefers OpenMetrics gets that."""
     house = House()

@@ -23,6 +23,10 @@ START = (
     b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","model":"claude-real",'
     b'"content":[],"usage":{"input_tokens":3,"output_tokens":1}}}\n\n'
 )
+BEGUN = (
+    b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
+    b'"content_block":{"type":"text","text":""}}\n\n'
+)
 
 
 TWO_KEYS = """
@@ -73,7 +77,7 @@ def test_under_way() -> None:
     assert shown.value("open_exchanges", kind="local") == 2
     assert shown.value("open_streams") == 0
     stream = shown.world.client.sent[0].respond(200, SSE)
-    stream.data(START)
+    stream.data(START + BEGUN)
     shown.world.turn()
     assert (shown.value("open_streams"), shown.value("open_tunnels")) == (1, 0)
     connection.leave()

@@ -10,7 +10,9 @@ from dataclasses import replace
 
 import pytest
 
+from ampproxy.catalog.compile import read
 from ampproxy.catalog.families import Family, Override, shipped
+from ampproxy.catalog.lifecycle import ending
 from ampproxy.catalog.newer import DataSet
 from ampproxy.relay.discovery import INTERVAL
 from ampproxy.relay.knowledge import Knowledge, NewerData
@@ -185,3 +187,49 @@ def test_finding_what_is_known_is_quick(tmp_path):
     for _ in range(10_000):
         families.find("claude-opus-5-5")
     assert time.process_time() - began < 0.5
+
+
+FAMILY = """
+as-of: 2027-02-01
+vendors: []
+families:
+  - {names: [acme-2], vendor: acme, source: https://acme.example, thinking: level, levels: [low, max],
+     can-disable: false, max-output: 7777, context: 2_000_000, tools: true, input: [text, image],
+     sampling: false, deprecated: true, retires: 2023-12-01, successor: acme-3}
+"""
+ACME = f"""
+api-keys: ["{CLIENT_KEY}"]
+openai-compatibility:
+  - {{name: acme, base-url: "http://acme.test/v1", api-key-entries: [{{api-key: k}}], models: [acme-2-mini]}}
+"""
+
+
+@pytest.mark.parametrize("how", ["newer", "catalog"])
+def test_a_new_family_is_data_alone(how):
+    """A row of a newer table, or of the user's own: what is sent, what is listed and what is warned of."""
+    rows = FAMILY.partition("families:\n")[2].replace(", source: https://acme.example", "")
+    rows = rows.replace("vendor: acme, ", "").replace("_", "").replace("vendor: acme", "")
+    world = World(ACME + ("catalog:\n" + rows if how == "catalog" else ""))
+    if how == "newer":
+        data = DataSet("x", TODAY, read(FAMILY, "new.yaml"))
+        runtime = replace(world.generation.runtime, knowledge=layers(data))
+        world.generation.runtime = runtime
+        world.generation.find_models()
+    body = {
+        "model": "acme-2-mini",
+        "max_tokens": 50_000,
+        "temperature": 0.5,
+        "thinking": {"type": "adaptive"},
+        "output_config": {"effort": "high"},
+        "messages": [{"role": "user", "content": "hi"}],
+    }
+    world.request("POST", "/v1/messages", body=json.dumps(body).encode())
+    sent = json.loads(world.client.sent[-1].body)
+    assert (sent["max_tokens"], sent["reasoning_effort"]) == (7777, "max")
+    assert "temperature" not in sent
+    card = json.loads(world.request("GET", "/v1/models/acme-2-mini").body)
+    assert (card["context_length"], card["shutdown_date"]) == (2_000_000, "2023-12-01")
+    assert (card["lifecycle"], card["replacement"]) == ("deprecated", "acme-3")
+    found = ending("acme-2-mini", world.generation.families, datetime.date(2023, 11, 14))
+    assert found is not None
+    assert found.successor == "acme-3"

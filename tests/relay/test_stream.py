@@ -137,20 +137,27 @@ class Streams(unittest.TestCase):
         (result,) = self.results
         return result.value  # type: ignore[no-any-return]
 
-    def test_one_write_a_turn(self) -> None:
-        """All that one read brought leaves in one write, in the same turn."""
-        self.data(b"a", b"b", b"c")
-        self.assertEqual(self.client.written, [])
-        self.clock.advance(0)
+    def test_one_write_a_read(self) -> None:
+        """All that one read brought leaves in one write, at once: nothing waits for the reactor."""
+        self.data(b"abc")
         self.assertEqual(self.client.written, [b"abc"])
         self.assertEqual(self.firsts, 1)
+        self.data(b"d", b"e")
+        self.assertEqual(self.client.written, [b"abc", b"d", b"e"])
 
-    def test_first_event_before_the_second(self) -> None:
-        """An event does not wait for the next."""
-        for piece in (b"a", b"b"):
-            self.data(piece)
-            self.clock.advance(0)
-        self.assertEqual(self.client.written, [b"a", b"b"])
+    def test_more_that_comes_within_a_write(self) -> None:
+        """A client that asks for more while it is written to gets it behind that, in order."""
+        self.data(b"a")
+        written, more = self.client.write, [b"c", b"d"]
+
+        def write(data: bytes) -> None:
+            if more:
+                self.data(more.pop(0))
+            written(data)
+
+        self.client.write = write  # type: ignore[method-assign]
+        self.data(b"b")
+        self.assertEqual(self.client.written, [b"a", b"b", b"c", b"d"])
 
     def test_a_huge_event(self) -> None:
         """What would keep the reactor waiting is taken apart in a thread: the upstream waits meanwhile,
@@ -358,8 +365,9 @@ class Streams(unittest.TestCase):
         self.data(b"a")
         self.relay.client_left()
         self.assertEqual(self.upstream.state, "stopped")
+        self.data(b"b")
         self.clock.advance(100)
-        self.assertEqual(self.client.written, [])
+        self.assertEqual(self.client.written, [b"a"])
         self.assertIsInstance(self.failure(), ClientGone)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 

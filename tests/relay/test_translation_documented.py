@@ -80,7 +80,8 @@ def named(cell: str) -> list[str]:
 
 def written_kinds() -> Iterator[str]:
     """The kinds that the dialects' code writes out."""
-    for path in Path(dialects.__file__).parent.rglob("*.py"):
+    folder = Path(dialects.__file__).parent
+    for path in (*folder.rglob("*.py"), folder.parent / "relay" / "settle.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
                 continue

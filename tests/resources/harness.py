@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH
 
 from ampproxy.config.load import parse
+from ampproxy.config.schema import Config
+from ampproxy.credentials.lessons import Lessons
+from ampproxy.credentials.pins import Pins
 from ampproxy.credits.allowance import Allowance
 from ampproxy.generation import Generation
 from ampproxy.relay.clients import SeenClients
@@ -24,8 +28,10 @@ from ampproxy.relay.unknown import RouteMemory
 from ampproxy.resources.root import Root
 from ampproxy.runtime import Runtime
 from ampproxy.server.authentication import end_revoked
+from ampproxy.server.limiter import Limiter, kept_nowhere
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.server.site import GatewaySite
+from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.upstream.inflate import inflated
 
 CLIENT_KEY = "client-key-0123456789"
@@ -215,8 +221,11 @@ class World:
         state: Path | None = None,
         allowance: Allowance | None = None,
         client: Any = None,
+        limiter: Limiter | None = None,
+        costs: Callable[[Config], Costs] = lambda config: NoCosts(),
     ) -> None:
         self.clock = Clock()
+        self.wall = 1_700_000_000.0
         self.client = client or FakeClient()
         self.events: list[Any] = []
         self.config = parse(
@@ -230,14 +239,20 @@ class World:
                 client=self.client,
                 environ={},
                 home=home,
-                wall=lambda: 1_700_000_000.0,
+                wall=lambda: self.wall,
                 new_id=lambda prefix: prefix + "test",
                 log=log,
                 running=ActiveExchanges(),
                 seen_clients=SeenClients(log),
                 unknown_routes=RouteMemory(state, self.clock, lambda: 1_700_000_000.0, log),
                 state=state,
+                lessons=Lessons(
+                    state, lambda: 1_700_000_000.0 + self.clock.seconds(), clock=self.clock, log=log
+                ),
+                pins=Pins(state, lambda: 1_700_000_000.0 + self.clock.seconds(), clock=self.clock, log=log),
                 allowance=allowance or Allowance(None, lambda: "2026-11-29"),
+                limiter=limiter or kept_nowhere(lambda: self.wall),
+                costs=costs,
             ),
         )
         runtime = self.generation.runtime

@@ -261,7 +261,7 @@ class Kept(unittest.TestCase):
                 answer.lose(ConnectionLost())
 
         def silent(world: World) -> None:
-            world.client.sent.pop().respond(200, SSE).data(START)
+            world.client.sent.pop().respond(200, SSE).data(START + DELTA)
             world.turn()
             world.clock.advance(301)
 
@@ -291,7 +291,7 @@ class Kept(unittest.TestCase):
         yield False, lambda world: None
         yield True, lambda world: None
         yield False, lambda world: world.client.sent.pop().respond(200, DETAIL).data(b"{")
-        yield True, lambda world: world.client.sent.pop().respond(200, SSE).data(START)
+        yield True, lambda world: world.client.sent.pop().respond(200, SSE).data(START + DELTA)
         yield True, lambda world: world.client.sent.pop().respond_whole(529, ERROR, DETAIL)
 
     def test_client_leaves(self) -> None:

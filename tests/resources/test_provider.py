@@ -226,10 +226,10 @@ class Streams(unittest.TestCase):
     def test_whole(self) -> None:
         """Events pass as they come, with the asked name; the log tells the tokens."""
         stream = self.respond()
-        stream.data(START)
+        stream.data(START + DELTA)
         self.world.turn()
         self.assertIn(b'"model":"claude-wanted"', self.connection.body)
-        stream.data(DELTA + STOP)
+        stream.data(STOP)
         stream.done()
         self.assertTrue(self.connection.ended_cleanly)
         self.assertTrue(self.connection.body.endswith(STOP))
@@ -347,9 +347,9 @@ class Failover(unittest.TestCase):
         self.assertIn(b"Retry-After: 7", self.connection.answer)
 
     def test_not_after_the_first_byte(self) -> None:
-        """Once the client has read something, a failure is final."""
+        """Once the client has read something of the answer, a failure is final."""
         stream = self.world.client.sent[0].respond(200, SSE)
-        stream.data(START)
+        stream.data(START + DELTA)
         self.world.turn()
         stream.done()
         self.assertEqual(len(self.world.client.sent), 1)

@@ -103,6 +103,22 @@ def test_replace_members() -> None:
         replace_members(b"[1]", {"a": b"1"})
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"a":{"model":"x"},"mod\\u0065l":"x"}',
+        b'{"a":{"model":"x"},"model":"x"}',
+        b'{"a":"\\"model\\": \\"x\\"","model":"x"}',
+        b'{"a\\\\":"model","model" : "x"}',
+        b'{"say \\"model":"x","model":"x"}',
+    ],
+)
+def test_the_member_of_the_object_itself(text: bytes) -> None:
+    """Not one of the same name within another, nor the same words in a text, however its name is written."""
+    before = json.loads(text)
+    assert json.loads(replace_members(text, {"model": b'"y"'})) == {**before, "model": "y"}
+
+
 def test_remove_members() -> None:
     """What is left keeps its exact text."""
     assert remove_members(b'{"a":1.0,"b":2}', frozenset("b")) == b'{"a":1.0}'

@@ -11,6 +11,7 @@ from ampproxy.desktop.clients.running import HELP
 from ampproxy.desktop.clients.scan import Told, host_of, same_address, shown_url
 from ampproxy.desktop.doctor.context import Context
 from ampproxy.desktop.doctor.finding import Finding, note, ok, problem, warning
+from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.authority import listed_authority
 from ampproxy.wire.redact import Secret, Unseen, printable
 
@@ -159,7 +160,7 @@ def keys(context: Context) -> Iterator[Finding]:
     key, where = _cli_key(context, url)
     if key is None:
         yield _no_key(context, url)
-    elif not context.config.api_keys or key in context.config.api_keys:
+    elif not context.config.clients or key in KnownKeys(context.config.clients):
         yield ok(f"Amp's CLI presents a key that the gateway takes ({where}).")
     elif any(isinstance(one, Unseen) for one in context.config.api_keys):
         yield note(
@@ -195,13 +196,13 @@ def _no_key(context: Context, url: str) -> Finding:
             " (trailing slash?), so the key is not found.",
             "ampproxy setup",
         )
-    level = problem if context.config is not None and context.config.api_keys else warning
+    level = problem if context.config is not None and context.config.clients else warning
     return level(f"Amp's CLI has no key for {shown_url(url)} and will ask to log in.", "ampproxy setup")
 
 
 def _key_in_a_file(context: Context, told: Told) -> Iterator[Finding]:
     says = f"{_where(told)} holds a key ({told.name})"
-    known = context.config is not None and told.key in context.config.api_keys
+    known = context.config is not None and told.key in KnownKeys(context.config.clients)
     unseen = context.config is not None and any(isinstance(one, Unseen) for one in context.config.api_keys)
     if told.scope == "workspace":
         yield warning(

@@ -17,6 +17,7 @@ from ampproxy.desktop.clients.places import cli_secrets
 from ampproxy.desktop.clients.running import HELP
 from ampproxy.desktop.doctor.context import Context
 from ampproxy.desktop.doctor.finding import Finding, note, ok, problem, warning
+from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at, printable
 from ampproxy.wire.words import counted, span
 
@@ -55,7 +56,10 @@ def configuration(context: Context) -> Iterator[Finding]:
         )
     for sentence in context.unserved:
         yield warning(f"{sentence}.", "use another account for its models; docs/migrating.md lists the kinds")
-    if not config.api_keys:
+    for client, sentence in expiring(config.clients, context.now):
+        todo = f"ampproxy key edit {client.name} --expires 90d, or ampproxy key revoke {client.name}"
+        yield warning(f"{sentence[0].upper()}{sentence[1:]}.", todo if client.name else "give it another end")
+    if not config.clients:
         yield note(
             "There are no api-keys: every program of this machine is served, and spends your accounts.",
             "ampproxy setup makes a key",
@@ -184,7 +188,7 @@ def _ready(context: Context, seen: Seen, start: str) -> Iterator[Finding]:
             f"look at that one with --config, or stop the gateway, then {start}",
         )
         return
-    if context.config.api_keys:
+    if context.config.clients:
         yield ok(f"The gateway runs at {context.url} and takes the first of its api-keys.")
     else:
         yield ok(f"The gateway at {context.url} answers (no client key is set).")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from ampproxy.amp.asks import Ask, asks
 from ampproxy.amp.clients import Generation
+from ampproxy.catalog.lifecycle import day_of, ends_soon
 from ampproxy.config.schema import Mapping
 from ampproxy.credentials.amp import AmpKeys
 from ampproxy.desktop.clients.installed import NEWEST_CLASSIC, Version, parse_version
@@ -13,11 +14,16 @@ from ampproxy.desktop.doctor.capabilities import Gap, gaps
 from ampproxy.desktop.doctor.context import Context, Probe
 from ampproxy.desktop.doctor.finding import Finding, note, ok, problem, warning
 from ampproxy.desktop.doctor.idle import idle_mappings
+from ampproxy.desktop.doctor.retiring import retiring
 from ampproxy.routing.decide import Router
 from ampproxy.routing.mappings import Mappings, SlowPattern
 from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
+
+
+def _never(model: str) -> bool:
+    return False
 
 
 def upstreams(context: Context) -> Iterator[Finding]:
@@ -59,7 +65,8 @@ def mappings(context: Context) -> Iterator[Finding]:
     config, router = context.config, context.router
     if config is None or router is None:
         return
-    idle = {id(mapping): why for mapping, why in idle_mappings(config, router.catalog, {})}
+    ends = _never if context.families is None else ends_soon(context.families, day_of(context.now))
+    idle = {id(mapping): why for mapping, why in idle_mappings(config, router.catalog, {}, ends)}
     for mapping in config.ampcode.mappings:
         why = idle.get(id(mapping))
         if why is not None and router.catalog.find(split_suffix(mapping.target)[0]):
@@ -84,7 +91,7 @@ def _mapping(context: Context, router: Router, mapping: Mapping) -> Iterator[Fin
     uses = _uses(context, router, mapping)
     lacking: dict[tuple[str, str], list[tuple[str, Gap]]] = {}
     models = dict.fromkeys(offer.upstream_model for offer in offers)
-    families = None if context.config is None else context.config.families
+    families = context.families
     for model in models:
         for role in uses:
             for gap in gaps(role, model, families):
@@ -144,6 +151,21 @@ def asked(context: Context) -> Iterator[Finding]:
         for route, roles in by_route.values():
             remedy = router.remedy(route.asked, tuple(roles)) if route.remedy else ""
             yield _asked(version, route, roles, remedy)
+
+
+def ends(context: Context) -> Iterator[Finding]:
+    """Each model that is needed here and that its vendor takes away."""
+    config, router, families = context.config, context.router, context.families
+    if config is None or router is None or families is None:
+        return
+    today = day_of(context.now)
+    asked = [ask for version in versions(context) for ask in asks(version.built)]
+    found = list(retiring(config, router.catalog, families, today, asked))
+    for one in found:
+        judge = problem if one.ending.gone and one.needed else warning
+        yield judge(f"{one.told(today)}.", one.todo)
+    if not found:
+        yield ok("No model that is mapped, named or asked for is taken away by its vendor soon.")
 
 
 def versions(context: Context) -> list[Version]:

@@ -38,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     Check("upstreams", "The way to the upstreams", about_models.upstreams),
     Check("mappings", "The model mappings", about_models.mappings),
     Check("models", "The models that Amp asks for", about_models.asked),
+    Check("lifecycle", "Models that are going away", about_models.ends),
     Check("unknown-routes", "Routes that are new", about_memory.unknown_routes),
 )
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ampproxy.catalog.families import Families
 from ampproxy.catalog.kinds import KINDS
+from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.load import find
 from ampproxy.config.readers import UNSEEN_HOST
 from ampproxy.config.schema import Account, Config
@@ -19,6 +21,8 @@ from ampproxy.desktop.clients.owners import trusted_uids
 from ampproxy.desktop.clients.places import Machine
 from ampproxy.desktop.clients.scan import Kept, Told, Unread, scan, secrets
 from ampproxy.errors import ConfigError
+from ampproxy.model.clients import MODELS, keys_for
+from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
@@ -81,6 +85,7 @@ class Context:
     report: Report | None
     report_why: str
     now: float
+    families: Families | None = None
     unserved: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
 
@@ -115,8 +120,9 @@ def gather(
     if config is not None:
         url = loopback_url(config.host, config.port, config.tls is not None)
         if url:
-            here = [key for key in config.api_keys if not isinstance(key, Unseen)]
-            key = next(iter((*here, *config.api_keys)), None)
+            opening = keys_for(config.clients, MODELS)
+            here = [key for key in opening if not isinstance(key, Unseen)]
+            key = next(iter((*here, *opening)), None)
             seen = look(url, key, None if config.tls is None else config.tls.cert, trusted_uids(config))
         report, report_why = ask(config)
     return Context(
@@ -127,6 +133,7 @@ def gather(
         complaints=complaints,
         logins_why=logins_why,
         router=None if config is None else _router(config, machine, now),
+        families=None if config is None else _families(config, machine, now),
         clis=tuple(installed_clis(machine, run)),
         editors=tuple(installed_editors(machine)),
         told=tuple(told),
@@ -168,7 +175,13 @@ def _with_logins(config: Config, now: float) -> tuple[Config, str, tuple[str, ..
 
 def _router(config: Config, machine: Machine, now: float) -> Router:
     book = ModelCache(cache_folder(machine.environ, machine.home)).read(now)
-    return Router(config, Catalog(config, book.models(config.accounts)))
+    gone = _families(config, machine, now).gone(day_of(now))
+    return Router(config, Catalog(config, book.models(config.accounts), gone))
+
+
+def _families(config: Config, machine: Machine, now: float) -> Families:
+    folder = cache_folder(machine.environ, machine.home)
+    return Knowledge(NewerData(folder), ModelCache(folder).read(now).declared)(config)
 
 
 def _keys(machine: Machine) -> tuple[tuple[Kept, ...], str]:

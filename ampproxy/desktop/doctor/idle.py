@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from ampproxy.amp.asks import HISTORY
 from ampproxy.catalog.kinds import KINDS
@@ -33,27 +33,33 @@ def asks_amp(config: Config) -> bool:
 
 
 def idle_mappings(
-    config: Config, catalog: Catalog, discovered: Mapping[str, tuple[str, ...]]
+    config: Config,
+    catalog: Catalog,
+    discovered: Mapping[str, tuple[str, ...]],
+    ends: Callable[[str], bool] = lambda model: False,
 ) -> Iterator[tuple[ModelMapping, str]]:
     """The mappings that never act, and why.
 
     :param discovered: the models of the vendors that have listed theirs, by the account's label.
+    :param ends: whether a vendor takes a model away: a mapping of it acts from then on.
     """
     listed = all(
         account.models or KINDS[account.kind].patterns or account.label in discovered
         for account in config.serving
     )
     for mapping in config.ampcode.mappings:
-        why = _why(mapping, catalog, listed=listed, forced=config.ampcode.force_mappings)
+        why = _why(mapping, catalog, ends, listed=listed, forced=config.ampcode.force_mappings)
         if why:
             yield mapping, why
 
 
-def _why(mapping: ModelMapping, catalog: Catalog, *, listed: bool, forced: bool) -> str:
+def _why(
+    mapping: ModelMapping, catalog: Catalog, ends: Callable[[str], bool], *, listed: bool, forced: bool
+) -> str:
     target = split_suffix(mapping.target)[0]
     if not catalog.find(target):
         return f"no account serves {printable(target)}" if listed else ""
-    names = _names(mapping, catalog)
+    names = [name for name in _names(mapping, catalog) if not _ends(name, catalog, ends)]
     if forced or not names or not all(catalog.find(name) and not catalog.is_guess(name) for name in names):
         return ""
     first = catalog.find(names[0])[0].account.label
@@ -61,6 +67,12 @@ def _why(mapping: ModelMapping, catalog: Catalog, *, listed: bool, forced: bool)
     if len(names) > 1:
         served = f"all {len(names)} models that it is known to be for are served by accounts: {served}"
     return f"{served}, and force-model-mappings is not set"
+
+
+def _ends(name: str, catalog: Catalog, ends: Callable[[str], bool]) -> bool:
+    """Whether all that serves a name is taken away."""
+    offers = catalog.find(name)
+    return bool(offers) and all(ends(offer.upstream_model) for offer in offers)
 
 
 def _names(mapping: ModelMapping, catalog: Catalog) -> list[str]:

@@ -41,6 +41,8 @@ from ampproxy.model.parts import (
     ToolResult,
 )
 
+_EMPTY: Final = to_raw("")
+
 #: Reads a block: its members without nulls (what the reader leaves becomes ``extras``), and its whole JSON.
 Reader = Callable[[Fields, Json], Part]
 
@@ -59,13 +61,16 @@ def parse_content(raw: Json, at: str) -> list[Part]:
     return settle([parse_block(block, f"{at}[{number}]") for number, block in enumerate(items(raw, at))])
 
 
-def parse_block(raw: Json, at: str) -> Part:
+def parse_block(raw: Json, at: str, *, answer: bool = False) -> Part:
     """One block.
 
+    :param answer: of a vendor's answer, where other hosts of this dialect leave out an empty ``text``.
     :raises ampproxy.errors.ClientFault: it has no type, or a member that is needed is missing or wrong.
     """
     block = Fields(raw, at, nulls=False)
     kind = block.need("type", str)
+    if answer and kind == "text":
+        block.left.setdefault("text", _EMPTY)
     reader = _READERS.get(kind)
     return reader(block, raw) if reader else Opaque(ANTHROPIC, kind, raw)
 
@@ -169,7 +174,7 @@ def _redacted(block: Fields, raw: Json) -> Part:
     place = place_of(data)
     sealed = unseal(data, ANTHROPIC)
     # A carrier of a proof that sat on another part; settle() puts it back there.
-    return Reasoning("", sealed, redacted=True) if place == "reasoning" else _Carrier(sealed, place)  # type: ignore[return-value]
+    return Reasoning("", sealed, redacted=True) if place in ("reasoning", "bare") else _Carrier(sealed, place)  # type: ignore[return-value]
 
 
 _READERS: Final[dict[str, Reader]] = {

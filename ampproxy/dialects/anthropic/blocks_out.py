@@ -153,6 +153,9 @@ class BlockWriter:
         if sealed.vendor != ANTHROPIC:
             self._foreign(sealed, at)
             return []
+        if not (part.text or part.bare or self._own):
+            self._losses("unsigned_thinking", at, "The proof is there, but not the thinking that it proves.")
+            return []
         if part.redacted:
             return [{"type": "redacted_thinking", "data": seal(ANTHROPIC, sealed)}]
         return [{"type": "thinking", "thinking": part.text, "signature": sealed.value}]

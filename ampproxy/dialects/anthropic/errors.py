@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from ampproxy.dialects.base import ModelInfo
+from ampproxy.dialects.base import ModelInfo, at_midnight
 from ampproxy.dialects.common import (
     encode,
     is_context_length,
@@ -18,6 +18,7 @@ from ampproxy.dialects.common import (
     read_answer,
     retry_after,
 )
+from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import ErrorKind, WireError
 
 #: ``error.type`` -> kind and the HTTP status that goes with it (the SDK's error classes).
@@ -107,15 +108,70 @@ def read_error(body: bytes) -> WireError | None:
 def model_members(model: ModelInfo) -> dict[str, Any]:
     """A model as the list shows it."""
     created = datetime.fromtimestamp(max(0, min(model.created, 253402300799)), timezone.utc)
+    family = model.family
+    retires = None if model.lifecycle == "active" or family.retires is None else at_midnight(family.retires)
     return {
         "type": "model",
         "id": model.id,
         "display_name": model.display_name or model.id,
-        "created_at": created.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "lifecycle": "active",
+        "created_at": _time(created),
+        "lifecycle": model.lifecycle,
+        "deprecated_at": None,
+        "retires_at": None if retires is None else _time(retires),
+        "line": None,
+        "max_input_tokens": family.context,
+        "max_tokens": family.max_output,
+        "capabilities": None if family.input is None or model.thinks is None else _capabilities(model),
         "object": "model",
         "owned_by": model.owned_by,
     }
+
+
+def _time(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+#: What only Anthropic's own models have, where this gateway passes it on.
+_OWN = ("citations", "code_execution", "structured_outputs")
+
+
+def _capabilities(model: ModelInfo) -> dict[str, Any]:
+    """What a model takes of a client here: ``ModelCapabilities``, all of whose members are always there."""
+    family, own = model.family, _supported(model.family.vendor == "anthropic")
+    taken = family.input or ()
+    return {
+        # The gateway has no such calls.
+        "batch": _supported(False),
+        **dict.fromkeys(_OWN, own),
+        "context_management": own,
+        "effort": {
+            **_supported(bool(family.levels) and bool(model.thinks)),
+            **{level: _supported(level in (family.levels or ())) for level in _EFFORTS},
+        },
+        "image_input": _supported("image" in taken),
+        "pdf_input": _supported("pdf" in taken),
+        "server_tools": {**own, "code_execution": own, "web_search": own},
+        "thinking": {**_supported(bool(model.thinks)), "types": _thinking_types(model)},
+    }
+
+
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+
+
+def _thinking_types(model: ModelInfo) -> dict[str, Any]:
+    """What ``thinking.type`` is taken: a model of another vendor is asked in its own way, whatever it is."""
+    family, thinks = model.family, bool(model.thinks)
+    own = family.holds_in(ANTHROPIC) and family.thinking is not None
+    return {
+        "adaptive": _supported(thinks and (not own or family.thinking in ("level", "both"))),
+        "enabled": _supported(thinks and (not own or family.thinking in ("budget", "both"))),
+        "disabled": _supported(not thinks or not own or family.can_disable is not False),
+        "between_tools": _supported(thinks and bool(family.between_tools)),
+    }
+
+
+def _supported(whether: bool) -> dict[str, Any]:
+    return {"supported": whether}
 
 
 def models_body(models: Sequence[ModelInfo]) -> bytes:

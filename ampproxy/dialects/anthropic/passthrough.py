@@ -7,12 +7,15 @@ from functools import partial
 
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
+from ampproxy.dialects.anthropic.limits import limit_headers
+from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
 from ampproxy.dialects.anthropic.usage import billing
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
 from ampproxy.dialects.shown import flat, shown_by
+from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
@@ -42,6 +45,10 @@ def _is_answer(answer: Members) -> bool:
     return has_list(answer, "content", may_be_empty=True)
 
 
+#: Events that tell nothing of the answer itself.
+_HANDSHAKE = frozenset(("message_start", "ping", "error"))
+
+
 class MessagesMonitor(StreamMonitor):
     """Looks for ``message_stop``, an error and the usage."""
 
@@ -54,8 +61,11 @@ class MessagesMonitor(StreamMonitor):
             self.learn(inner(values, "message").get("usage", NULL))
         elif kind == "message_delta":
             self.learn(values.get("usage", NULL))
-        elif kind in ("message_stop", "error"):
+        elif kind == "message_stop":
             self.close()
+        elif kind == "error":
+            self.fail()
+        self.content = self.content or kind not in _HANDSHAKE
         return bool(kind)
 
 
@@ -68,6 +78,24 @@ def _own(
         return body, ()
     return kept, (Loss("reasoning", "messages", "Thinking without its proof was left out."),)
 
+
+#: Threads are the beta message-threads: an answer's id stands for the conversation up to it.
+_STATE = VendorState(
+    marks=(b'"file_id"', b'"container"', b'"previous_message_id"'),
+    members=frozenset(("file_id", "container", "previous_message_id")),
+    prefixes=("file_", "container_", "msg_"),
+    issues=(
+        Issue(pattern=re.compile(rb'"id": ?"(msg_[\w-]{1,200})"'), beside=b'"thread"'),
+        Issue(pattern=re.compile(rb'"(?:id|file_id)": ?"((?:container|file)_[\w-]{1,200})"')),
+    ),
+    tools=(b'"code_execution', b'"bash_code_execution'),
+    missing={
+        "msg_": Missing(code="not_found_error", details={"error_code": "thread_not_found"}),
+        "": Missing(code="not_found_error"),
+    },
+    proofs=(b'"signature"', b'"redacted_thinking"'),
+    without=without_proofs,
+)
 
 PASSTHROUGH = Passthrough(
     events=EventStream(
@@ -82,6 +110,9 @@ PASSTHROUGH = Passthrough(
     clean=clean_request,
     clean_headers={b"anthropic-beta": clean_beta},
     rules=AnthropicRules,
+    overloaded=529,
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
+    state=_STATE,
+    limits=limit_headers,
 )

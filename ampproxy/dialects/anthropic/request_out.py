@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ampproxy.adapt.history import drop_remembered
+from ampproxy.adapt.parts import tell_words
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
 from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_names
@@ -56,10 +58,11 @@ class _Rendering:
     """One request on its way out."""
 
     def __init__(self, request: ChatRequest, target: Target) -> None:
+        self.losses = Losses()
+        request = tell_words(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
         self.request = request
         self.target = target
         self.own = request.dialect == ANTHROPIC
-        self.losses = Losses()
         self.names = tool_names(request)
         self.tools = Tools(request, self.names, self.losses)
         ids = Names(ILLEGAL, MAX_NAME)

@@ -83,7 +83,7 @@ def answer_part(raw: Json) -> AnswerPart:
     :raises ampproxy.errors.UpstreamFault: it is not a valid block.
     """
     try:
-        part = parse_block(raw, "content")
+        part = parse_block(raw, "content", answer=True)
     except ClientFault as fault:
         raise bad_answer(f"The vendor's answer could not be read: {fault.error.message}") from None
     if isinstance(part, Text | Reasoning | ToolCall | Opaque):
@@ -99,6 +99,7 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     candidate = response.candidates[0] if response.candidates else Candidate()
     own = response.dialect == ANTHROPIC
     blocks = [block for part in candidate.parts for block in part_blocks(part, own=own)]
+    blocks = blocks if own else without_last_proofs(blocks)
     called = any(isinstance(part, ToolCall) for part in candidate.parts)
     return encode(
         {
@@ -112,6 +113,22 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
             **(response.extras if own else {}),
         }
     )
+
+
+#: Why the last proof of an answer is left out.
+LAST_PROOF: Final = "Nothing follows the text that this proof is on, and clients show an answer's last block."
+
+
+def without_last_proofs(blocks: list[dict[str, Any] | Json]) -> list[dict[str, Any] | Json]:
+    """The blocks without those behind the last text or call that have nothing to show."""
+    last = len(blocks)
+    while last and _is_proof(blocks[last - 1]):
+        last -= 1
+    return blocks[:last] if last else blocks
+
+
+def _is_proof(block: dict[str, Any] | Json) -> bool:
+    return isinstance(block, dict) and block["type"] == "redacted_thinking"
 
 
 def message_id(given: str | None, context: AnswerContext, *, own: bool) -> str:

@@ -22,6 +22,7 @@ from ampproxy.dialects.common import (
     to_raw,
     without_nulls,
 )
+from ampproxy.dialects.ends import CUT_CALL
 from ampproxy.dialects.proof import unseal
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, Json
@@ -109,6 +110,9 @@ class AnthropicStreamParser:
         self._open: dict[int, _Open] = {}
         self._usage: Members = {}
         self._began = False
+        #: Whether a call came, and whether one of which the input is not whole.
+        self._called = False
+        self._cut = False
         self._finished = False
         self._over = False
 
@@ -221,8 +225,11 @@ class AnthropicStreamParser:
             return
         if block.opaque is not None:
             out.append(PartOpened(index, _whole_opaque(block.part, block.opaque, "".join(block.input))))
-        elif isinstance(block.part, ToolCall) and not any(block.input) and block.part.arguments != "{}":
-            out.append(Delta(index, block.part.arguments))
+        elif isinstance(block.part, ToolCall):
+            self._called = True
+            self._cut = self._cut or (any(block.input) and not is_object("".join(block.input)))
+            if not any(block.input) and block.part.arguments != "{}":
+                out.append(Delta(index, block.part.arguments))
         if signature := "".join(block.signature):
             out.append(Proof(index, unseal(signature, ANTHROPIC)))
         if block.citations:
@@ -241,7 +248,7 @@ class AnthropicStreamParser:
         if isinstance(reason, str) and not self._finished:
             self._finished = True
             told = read_finish(reason, sequence if isinstance(sequence, str) else None, ends(delta))
-            out.append(told or Finished("stop"))
+            out.append(told or Finished("unknown"))
 
     def _stopped(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         for index in list(self._open):
@@ -249,6 +256,11 @@ class AnthropicStreamParser:
         if not self._began:
             out += self._fail(no_answer().error)
             return
+        if self._cut and not self._finished:
+            out += self._fail(CUT_CALL)
+            return
+        if not self._finished:
+            out.append(Finished("tool_calls" if self._called else "unknown"))
         self._over = True
         out.append(Completed())
 

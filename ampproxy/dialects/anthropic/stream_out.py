@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ampproxy.dialects.anthropic.errors import error_event
 from ampproxy.dialects.anthropic.response import (
+    LAST_PROOF,
     call_block,
     carrier,
     message_id,
@@ -38,7 +39,7 @@ from ampproxy.model.events import (
 )
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.loss import Loss, part_kind
-from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
+from ampproxy.model.parts import Audio, Reasoning, Refusal, Sealed, Text, ToolCall
 from ampproxy.model.sequence import Sequencer
 
 PING: Final = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -143,7 +144,7 @@ class AnthropicStreamRenderer:
 
     def _completed(self, event: Completed, out: list[bytes]) -> None:
         self._begin(out)
-        self._carry(out)
+        self._drop_waiting(out)
         self._note_candidates()
         delta = stop_members(self._finish, called=self._called, own=self._own)
         usage = usage_members(self._usage or NO_USAGE, own=self._own)
@@ -215,9 +216,12 @@ class AnthropicStreamRenderer:
         """A part without deltas: redacted thinking, or a block that only this dialect knows."""
         part = event.part
         blocks = [reasoning_block(part)] if isinstance(part, Reasoning) else part_blocks(part, own=self._own)
-        for block in blocks:
-            self._say_whole(block, out)
-        if not blocks:
+        if isinstance(part, Reasoning) and not self._own:
+            self._waiting += blocks
+        else:
+            for block in blocks:
+                self._say_whole(block, out)
+        if not blocks or isinstance(part, Audio):
             kind = part_kind(part)
             why = "Messages has no content block for this part of an answer."
             self.losses.append(Loss(kind, f"parts[{event.index}]", why))
@@ -254,6 +258,14 @@ class AnthropicStreamRenderer:
         """A proof whose block cannot take it (any more): carried in one of its own, when none is open."""
         self._waiting += carrier(sealed, _PLACES.get(kind, "reasoning"))
 
+    def _drop_waiting(self, out: list[bytes]) -> None:
+        """Nothing follows: clients show the last block of an answer, which has to be its text or a call."""
+        if not self._block:
+            self._carry(out)
+        if self._waiting:
+            self.losses.append(Loss("foreign_proof", "answer", LAST_PROOF))
+        self._waiting = []
+
     def _carry(self, out: list[bytes]) -> None:
         waiting, self._waiting = self._waiting, []
         for block in waiting:
@@ -278,7 +290,6 @@ class AnthropicStreamRenderer:
         if self._held:
             self._held = b""
             self._waiting += carrier(sealed, "text")
-            self._carry(out)
             return
         if isinstance(part, ToolCall) and part.freeform:
             out.append(self._text('"}'))
@@ -290,7 +301,6 @@ class AnthropicStreamRenderer:
             self._wait(sealed, type(part))
         out.append(_BLOCK_STOP % self._block)
         self._block += 1
-        self._carry(out)
 
 
 def _is_redacted(part: Reasoning) -> bool:

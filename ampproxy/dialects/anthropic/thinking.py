@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ampproxy.adapt.thinking import raised_limit
 from ampproxy.dialects.anthropic.request_in import read_thinking
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.common import NULL, Losses, loads
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, Json, Value
 from ampproxy.model.request import ChatRequest, Level, Thinking
-from ampproxy.model.thinking import budget_wanted, clamp_budget, level_wanted, nearest_level
+from ampproxy.model.thinking import budget_of, budget_wanted, clamp_budget, level_wanted, nearest_level
 
 #: Smallest budget that the vendor takes.
 MIN_BUDGET: Final = 1024
@@ -79,7 +80,7 @@ def _wished(request: ChatRequest, wish: Thinking, target: Target, tokens: int, l
     if said is not None:
         return _in_own_words(said, wish, tokens)
     if wish.mode == "off":
-        return _off(wish, target, tokens, losses)
+        return _off(wish, target, tokens, losses, own=_is_own(request))
     said_by = _level if _takes_levels(target) else _budget
     return said_by(wish, target, tokens, losses)
 
@@ -154,7 +155,7 @@ def _in_own_words(said: Json, wish: Thinking, tokens: int) -> Plan:
     return Plan(None if alone else said, wish.level, tokens, wish.mode != "off" and not alone)
 
 
-def _off(wish: Thinking, target: Target, tokens: int, losses: Losses) -> Plan:
+def _off(wish: Thinking, target: Target, tokens: int, losses: Losses, *, own: bool) -> Plan:
     if target.can_disable:
         return Plan({"type": "disabled"}, None, tokens)
     if target.between_tools:
@@ -162,7 +163,10 @@ def _off(wish: Thinking, target: Target, tokens: int, losses: Losses) -> Plan:
         return Plan({"type": "between_tools"}, None, tokens)
     losses("thinking", "thinking", "This model cannot be kept from thinking.")
     if _takes_levels(target):
-        return Plan(None, nearest_level("low", target.levels), tokens, on=True)
+        least = nearest_level("low", target.levels)
+        # A client of this dialect knows that its limit counts the thinking.
+        room = tokens if own else raised_limit(tokens, budget_of(least), target, losses)
+        return Plan(None, least, room, on=True)
     return _budget(Thinking("budget", MIN_BUDGET, show=wish.show), target, tokens, losses)
 
 

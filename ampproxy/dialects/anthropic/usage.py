@@ -8,8 +8,10 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.common import Members, loads, without_nulls
+from ampproxy.dialects.ends import read_end
+from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import Json
-from ampproxy.model.events import Beside, Finished, FinishReason, Usage, tier_of
+from ampproxy.model.events import Beside, Finished, FinishReason, Usage, WireError, tier_of
 from ampproxy.wire.json import BAD_JSON, string
 
 _KNOWN: Final = (
@@ -25,12 +27,15 @@ REASONS: Final[dict[str, FinishReason]] = {
     "stop_sequence": "stop_sequence",
     "tool_use": "tool_calls",
     "pause_turn": "pause",
+    # A summary of the conversation was made, and the vendor waits to be asked again.
+    "compaction": "pause",
     "refusal": "refusal",
     "model_context_window_exceeded": "context",
 }
 _WORDS: Final[dict[FinishReason, str]] = {
     "blocked": "refusal",
-    **{reason: word for word, reason in REASONS.items()},
+    "unknown": "max_tokens",
+    **{reason: word for word, reason in REASONS.items() if word != "compaction"},
 }
 
 
@@ -146,11 +151,18 @@ def usage_members(usage: Usage, *, own: bool) -> dict[str, Any]:
 
 
 def read_finish(reason: str | None, sequence: str | None, extras: Members) -> Finished | None:
-    """The end that a ``stop_reason`` tells; ``None``: not ended. An unknown word is kept as ``detail``."""
+    """The end that a ``stop_reason`` tells; ``None``: not ended. An unknown word is kept as ``detail``.
+
+    :raises ampproxy.errors.UpstreamFault: it tells that the answer broke.
+    """
     if reason is None:
         return None
-    known = REASONS.get(reason)
-    return Finished(known or "stop", sequence, None if known else reason, 0, extras)
+    if known := REASONS.get(reason):
+        return Finished(known, sequence, reason if reason == "compaction" else None, 0, extras)
+    meant = read_end(reason)
+    if isinstance(meant, WireError):
+        raise UpstreamFault(meant, retryable=True)
+    return Finished(meant, sequence, reason, 0, extras)
 
 
 def stop_members(finish: Finished | None, *, called: bool, own: bool) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from ampproxy.dialects.gemini.wire import (
     QuickChunk,
     RawCandidate,
     args_text,
+    broken_end,
     finish_of,
     given,
     standard_base64,
@@ -233,6 +234,8 @@ class Answer:
             self._fail(WireError("unavailable", message, 502, candidate.finish_reason), out)
         elif candidate.finish_reason not in _UNSPECIFIED:
             choice.detail = candidate.finish_reason
+            if error := broken_end(choice.detail or ""):
+                self._fail(error, out)
         self._current = choice if choice.open >= 0 else None
 
     def _part(

@@ -26,7 +26,7 @@ from ampproxy.dialects.common import (
 )
 from ampproxy.dialects.gemini.wire import MADE, SKIP_SIGNATURE, args_text, camel, standard_base64
 from ampproxy.dialects.json import member
-from ampproxy.dialects.proof import unseal
+from ampproxy.dialects.proof import is_bare, unseal
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import (
     Audio,
@@ -126,9 +126,9 @@ class History:
             return Opaque(GEMINI, own or "thoughtSignature", raw)
         value = found.pop(kind)
         thought = loads(found.pop("thought", b"false")) is True
-        sealed = _sealed(member(found, "thoughtSignature", str, at))
+        signature = member(found, "thoughtSignature", str, at)
         found.pop("thoughtSignature", None)
-        return _READ[kind](self, value, f"{at}.{kind}", _Around(raw, found, sealed, thought))
+        return _READ[kind](self, value, f"{at}.{kind}", _Around(raw, found, signature, thought))
 
     # -- one kind of part each
 
@@ -138,7 +138,7 @@ class History:
             bad_request(at, "Expected a string.")
         if around.thought:
             sealed = around.sealed
-            return Reasoning(text, sealed, redacted=not text and sealed is not None)
+            return Reasoning(text, sealed, redacted=not text and sealed is not None, bare=around.bare)
         return Text(text, sealed=around.sealed, extras=around.rest)
 
     def _inline(self, value: Json, at: str, around: _Around) -> Part:
@@ -264,12 +264,13 @@ class _Waiting:
 class _Around:
     """What stands beside a part's own member."""
 
-    __slots__ = ("raw", "rest", "sealed", "thought")
+    __slots__ = ("bare", "raw", "rest", "sealed", "thought")
 
-    def __init__(self, raw: Json, rest: Members, sealed: Sealed | None, thought: bool) -> None:
+    def __init__(self, raw: Json, rest: Members, signature: str | None, thought: bool) -> None:
         self.raw = raw
         self.rest = rest
-        self.sealed = sealed
+        self.sealed = _sealed(signature)
+        self.bare = is_bare(signature or "")
         self.thought = thought
 
 
@@ -309,7 +310,7 @@ def _joined(parts: list[Part], role: Role) -> list[Part]:
         if isinstance(part, Reasoning) and thought:
             pieces.append(part.text)
             if part.sealed is not None:
-                found[-1] = _thought(pieces, part.sealed)
+                found[-1] = _thought(pieces, part.sealed, bare=part.bare)
                 pieces = []
         elif role == "assistant" and _is_plain(part) and last is not None and _is_plain(last):
             pieces.append(part.text)
@@ -328,9 +329,9 @@ def _finish(found: list[Part], pieces: list[str]) -> None:
         found[-1] = _thought(pieces, None) if isinstance(last, Reasoning) else Text("".join(pieces))
 
 
-def _thought(pieces: list[str], sealed: Sealed | None) -> Reasoning:
+def _thought(pieces: list[str], sealed: Sealed | None, *, bare: bool = False) -> Reasoning:
     text = "".join(pieces)
-    return Reasoning(text, sealed, redacted=not text and sealed is not None)
+    return Reasoning(text, sealed, redacted=not text and sealed is not None, bare=bare and not text)
 
 
 def _is_plain(part: Part) -> TypeGuard[Text]:

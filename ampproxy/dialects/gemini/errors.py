@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ampproxy.dialects.base import ModelInfo
+from ampproxy.dialects.base import ModelInfo, at_midnight
 from ampproxy.dialects.common import encode, is_context_length, kind_of_status, loads, plain_message
 from ampproxy.dialects.common import retry_after as header_retry_after
 from ampproxy.model.events import ErrorKind, WireError
@@ -58,10 +58,14 @@ _REASONS: dict[str, ErrorKind] = {
 _KEY = re.compile(r"AIza[0-9A-Za-z_-]{10,}|api_key:[0-9A-Za-z_-]{10,}")
 
 
+#: Anthropic's status for an overload.
+_NOT_GOOGLES = 529
+
+
 def error_members(error: WireError) -> dict[str, Any]:
     """An error as the API says it. ``code`` is a number: the SDK breaks on anything else."""
     found: dict[str, Any] = {
-        "code": error.status,
+        "code": 503 if error.status == _NOT_GOOGLES else error.status,
         "message": error.message,
         "status": error.code if error.code in KINDS else CODES[error.kind],
     }
@@ -151,7 +155,28 @@ def model_members(model: ModelInfo) -> dict[str, Any]:
         "displayName": model.display_name or model.id,
         "description": f"{model.display_name or model.id} ({model.owned_by})",
         "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+        **_known(model),
     }
+
+
+_STAGES = {"deprecated": "DEPRECATED", "retired": "RETIRED"}
+
+
+def _known(model: ModelInfo) -> dict[str, Any]:
+    """What is known of a model; what is not is left out, as the API does."""
+    family = model.family
+    status: dict[str, Any] = {"modelStage": _STAGES.get(model.lifecycle)}
+    if model.lifecycle != "active":
+        retires = None if family.retires is None else at_midnight(family.retires)
+        status["retirementTime"] = None if retires is None else retires.strftime("%Y-%m-%dT%H:%M:%SZ")
+        status["message"] = f"Its successor is {family.successor}." if family.successor else None
+    known = {
+        "inputTokenLimit": family.context,
+        "outputTokenLimit": family.max_output,
+        "thinking": model.thinks,
+        "modelStatus": {name: value for name, value in status.items() if value is not None} or None,
+    }
+    return {name: value for name, value in known.items() if value is not None}
 
 
 def models_body(models: Sequence[ModelInfo]) -> bytes:

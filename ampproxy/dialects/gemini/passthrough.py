@@ -14,6 +14,7 @@ from ampproxy.dialects.fastpath import DATA, END, NEXT_DATA
 from ampproxy.dialects.gemini.repairs import GeminiRules
 from ampproxy.dialects.monitor import Members, StreamMonitor, count, given, has_list, inner, items
 from ampproxy.dialects.shown import only, read
+from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.events import Usage, tier_of
 from ampproxy.model.roles import Shown
@@ -67,10 +68,14 @@ class GenerateMonitor(StreamMonitor):
         """See :meth:`StreamMonitor.look`."""
         if "usageMetadata" in values:
             self.learn(values["usageMetadata"])
-        candidates = (members(candidate) or {} for candidate in items(values, "candidates"))
+        candidates = [members(candidate) or {} for candidate in items(values, "candidates")]
         blocked = given(inner(values, "promptFeedback"), "blockReason")
-        if blocked or given(values, "error") or any(given(held, "finishReason") for held in candidates):
+        if given(values, "error"):
+            self.fail()
+        elif blocked or any(given(held, "finishReason") for held in candidates):
             self.close()
+        if not self.content:
+            self.content = any(items(inner(held, "content"), "parts") for held in candidates)
         return not _OF_AN_ANSWER.isdisjoint(values)
 
 
@@ -192,6 +197,13 @@ def _forced(found: Peek) -> str:
     return only(calling.allowedFunctionNames or _functions(found.tools))
 
 
+_STATE = VendorState(
+    marks=(b"cachedContent", b"cached_content", b"fileUri", b"file_uri"),
+    members=frozenset(("cachedContent", "cached_content", "fileUri", "file_uri")),
+    prefixes=("cachedContents/", "files/", "https://generativelanguage.googleapis.com/"),
+    missing={"": Missing(status=403, code="PERMISSION_DENIED")},
+)
+
 PASSTHROUGH = Passthrough(
     events=EventStream(monitor=GenerateMonitor, fast_path=GeminiFastPath, tight=True, list_unless=b"alt=sse"),
     usage=_answer_usage,
@@ -201,4 +213,5 @@ PASSTHROUGH = Passthrough(
     declared=partial(declared, _names),
     shown=_shown,
     model_in_body=False,
+    state=_STATE,
 )

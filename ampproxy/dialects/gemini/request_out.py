@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 
+from ampproxy.adapt.history import drop_remembered
+from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.thinking import settle_amount
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads
 from ampproxy.dialects.freeform import SCHEMA
@@ -47,6 +50,7 @@ _UNSAID = (
 def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to a Gemini model. What cannot be said is a loss; never raises."""
     losses = Losses()
+    request = tell_words(drop_remembered(request, losses), GEMINI, losses)
     own = request.dialect == GEMINI
     names = Names(_ILLEGAL, _LONGEST_NAME, _names(request))
     renderer = PartRenderer(request, target, names, losses)
@@ -180,8 +184,9 @@ def _calling(choice: ToolChoice, declared: set[str], names: Names, losses: Losse
 def _generation_config(
     request: ChatRequest, target: Target, losses: Losses, found: dict[str, Any]
 ) -> dict[str, Any]:
+    request = settle_amount(request, target, losses, trusted=request.dialect == GEMINI)
     config = _sampling(request, target, losses)
-    if thinking := thinking_config(request, target, losses):
+    if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking
     config |= _output(request, target, losses)
     if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):

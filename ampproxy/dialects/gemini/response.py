@@ -10,7 +10,7 @@ from ampproxy.dialects.common import bad_answer, encode, object_or_empty, read_a
 from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.gemini.answer import Answer
 from ampproxy.dialects.gemini.wire import BLOCK_REASONS, CHUNK, given, reason_of, usage_members
-from ampproxy.dialects.proof import Place, seal
+from ampproxy.dialects.proof import Place, reasoning_place, seal
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse, Event, Finished, TokenLogprob, Usage
 from ampproxy.model.fold import fold
@@ -58,7 +58,7 @@ def _text(part: Text, losses: list[Loss]) -> list[Wire]:
 
 
 def _reasoning(part: Reasoning, losses: list[Loss]) -> list[Wire]:
-    return [{"text": part.text, "thought": True, **signature(part.sealed, "reasoning")}]
+    return [{"text": part.text, "thought": True, **signature(part.sealed, reasoning_place(part))}]
 
 
 def _refusal(part: Refusal, losses: list[Loss]) -> list[Wire]:
@@ -73,6 +73,8 @@ def _image(part: Image, losses: list[Loss]) -> list[Wire]:
 
 
 def _audio(part: Audio, losses: list[Loss]) -> list[Wire]:
+    if part.transcript:
+        losses.append(Loss("audio", "", "The transcript of a sound was left out."))
     return _media(part.source, "audio/wav", losses)
 
 

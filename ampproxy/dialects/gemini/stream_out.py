@@ -10,6 +10,7 @@ import msgspec
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.common import LONGEST_ID, encode, repeated
+from ampproxy.dialects.ends import BENT
 from ampproxy.dialects.gemini.errors import error_body
 from ampproxy.dialects.gemini.response import (
     Wire,
@@ -21,6 +22,7 @@ from ampproxy.dialects.gemini.response import (
     signature,
     tail_members,
 )
+from ampproxy.dialects.proof import reasoning_place
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.events import (
     Completed,
@@ -217,13 +219,16 @@ class GeminiStreamRenderer:
             self._chunk(part.choice, call_part(call, self.losses), out)
         elif part.sealed is not None:
             thought = isinstance(whole, Reasoning)
-            mark = signature(part.sealed, "reasoning" if thought else "text")
+            place = reasoning_place(whole) if isinstance(whole, Reasoning) else "text"
+            mark = signature(part.sealed, place)
             self._chunk(part.choice, {"text": "", **({"thought": True} if thought else {}), **mark}, out)
 
     def _report(self, event: UsageReport, out: list[bytes]) -> None:
         self._usage = event.usage
 
     def _finish(self, event: Finished, out: list[bytes]) -> None:
+        if event.reason in BENT and not self._own:
+            self.losses.append(Loss(event.reason, "finish", f"Gemini cannot say {BENT[event.reason]}."))
         self._finished[event.choice] = event
 
     def _complete(self, event: Completed, out: list[bytes]) -> None:

@@ -11,8 +11,9 @@ from typing import Final
 import msgspec
 
 from ampproxy.dialects.common import loads, raw_text, to_raw
+from ampproxy.dialects.ends import read_end
 from ampproxy.model.base import Json
-from ampproxy.model.events import FinishReason, Usage, tier_of
+from ampproxy.model.events import FinishReason, Usage, WireError, tier_of
 
 #: Stands for a member that is not there.
 ABSENT: Final = Json()
@@ -108,6 +109,7 @@ class Candidate(msgspec.Struct, rename="camel"):
     safety_ratings: Json = ABSENT
     avg_logprobs: Json = ABSENT
     token_count: Json = ABSENT
+    continuation_token: Json = ABSENT
 
 
 #: Members of a candidate that belong to Gemini alone: attribute -> wire name.
@@ -119,6 +121,7 @@ CANDIDATE_EXTRAS: Final = {
     "safety_ratings": "safetyRatings",
     "avg_logprobs": "avgLogprobs",
     "token_count": "tokenCount",
+    "continuation_token": "continuationToken",
 }
 
 
@@ -175,7 +178,10 @@ FINISH: Final[dict[str, FinishReason]] = {
     "IMAGE_SAFETY": "blocked",
     "IMAGE_PROHIBITED_CONTENT": "blocked",
     "IMAGE_RECITATION": "blocked",
+    "PUP_LIMITED_DISABLED": "blocked",
 }
+#: The reasons of which it is known that the answer has not broken.
+_REASONS_KNOWN: Final = frozenset((*FINISH, "STOP", "OTHER", "IMAGE_OTHER", "NO_IMAGE"))
 
 #: Reasons that mean: the model's output could not be used. No other dialect has a word for it, and
 #: a clean end would make an agent act on half an answer.
@@ -199,6 +205,7 @@ REASONS: Final[dict[FinishReason, str]] = {
     "context": "MAX_TOKENS",
     "refusal": "SAFETY",
     "blocked": "SAFETY",
+    "unknown": "OTHER",
 }
 
 #: What ``promptFeedback.blockReason`` may say.
@@ -211,15 +218,19 @@ def finish_of(word: str, *, called: bool, said: bool) -> FinishReason:
     """What Gemini's reason means.
 
     :param called: a function call was seen, which Gemini does not tell in its reason.
-    :param said: anything at all was said; an unknown reason without content is not a success.
+    :param said: anything at all was said; of an answer without content, an unknown reason is why.
     """
     if word == "STOP":
         return "tool_calls" if called else "stop"
     if word in FINISH:
         return FINISH[word]
-    if called:
-        return "tool_calls"
-    return "stop" if said else "blocked"
+    return "unknown" if said else "blocked"
+
+
+def broken_end(word: str) -> WireError | None:
+    """The error that a reason tells of which is in no table here."""
+    meant = None if word in _REASONS_KNOWN else read_end(word)
+    return meant if isinstance(meant, WireError) else None
 
 
 def reason_of(reason: FinishReason, detail: str | None) -> str:

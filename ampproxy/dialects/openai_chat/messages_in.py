@@ -10,6 +10,7 @@ import msgspec
 
 from ampproxy.dialects.common import (
     bad_request,
+    loads,
     members,
     read_request,
     text_of,
@@ -17,7 +18,7 @@ from ampproxy.dialects.common import (
 )
 from ampproxy.dialects.openai_chat.parts_in import content_parts, result_parts, text_parts
 from ampproxy.model.base import CHAT, Json
-from ampproxy.model.parts import Audio, FileId, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ampproxy.model.parts import Audio, FileId, Part, Reasoning, Refusal, Sealed, Text, ToolCall, ToolResult
 from ampproxy.model.request import Role, Turn
 
 
@@ -42,6 +43,15 @@ class CallMessage(msgspec.Struct):
     type: str | None = None
     function: FunctionCall | None = None
     custom: CustomCall | None = None
+    extra_content: Json = Json(b"null")
+
+
+def proof_of(extra: Json) -> Sealed | None:
+    """The proof that Google's server of this dialect puts beside a call, and wants back there."""
+    found = loads(extra)
+    google = found.get("google") if isinstance(found, dict) else None
+    value = google.get("thought_signature") if isinstance(google, dict) else None
+    return Sealed(CHAT, value) if isinstance(value, str) and value else None
 
 
 class _AudioId(msgspec.Struct):

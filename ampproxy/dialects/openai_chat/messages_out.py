@@ -9,8 +9,8 @@ from ampproxy.dialects.common import Losses, object_or_empty, raw_str
 from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.openai_chat.arrange import Message, Placed, arrange
 from ampproxy.dialects.openai_chat.parts_out import PartWriter
-from ampproxy.dialects.openai_chat.rules import Rules, call_id
-from ampproxy.model.base import CHAT
+from ampproxy.dialects.openai_chat.rules import NO_PROOF, Rules, call_id
+from ampproxy.model.base import CHAT, GEMINI
 from ampproxy.model.parts import (
     Audio,
     Document,
@@ -26,6 +26,12 @@ from ampproxy.model.parts import (
 )
 from ampproxy.model.request import Turn
 
+#: What the assistant says between results of tools and the user, where one of its turns must stand.
+ANSWERED: Final = "OK."
+#: Where Gemini's proof of a call stands.
+PROOFS: Final = "extra_content"
+#: Who issues such proofs: Google's own dialect, and its server of this one.
+_PROVERS: Final = (GEMINI, CHAT)
 #: ``role`` and ``content``.
 _EMPTY_MEMBERS: Final = 2
 
@@ -41,7 +47,8 @@ class MessageWriter:
     def messages(self, system: Sequence[Text], turns: Sequence[Turn]) -> list[dict[str, Any]]:
         """All of a request."""
         out: list[dict[str, Any]] = []
-        content = self._parts.content(Placed(f"system[{n}]", text) for n, text in enumerate(system))
+        placed = (Placed(f"system[{n}]", text) for n, text in enumerate(system))
+        content = self._parts.content(placed, "system")
         if content:
             out.append({"role": "system", "content": content})
         for message in arrange(turns, self._losses):
@@ -51,16 +58,34 @@ class MessageWriter:
                 if self._rules.same or len(body) > _EMPTY_MEMBERS or body["content"]:
                     out.append(body)
                 out += self._results(message.results)
-            elif (content := self._content(message)) or message.role == "user" or message.extras:
+            elif (content := self._content(message)) or message.extras or self._is_kept(message):
                 body = {"role": message.role, "content": content}
                 out.append(self._parts.extras(body, message.extras, message.path))
+        if self._rules.host.after_results == "assistant":
+            out = list(self._answered(out))
         # No messages at all are refused.
         return out or [{"role": "user", "content": ""}]
 
+    def _is_kept(self, message: Message) -> bool:
+        """Whether a message without content is one: the user's who said nothing, but not one of which nothing
+        could be said.
+        """
+        said = all(isinstance(placed.part, Text) for placed in message.parts)
+        return message.role == "user" and (said or self._rules.same)
+
+    def _answered(self, messages: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The messages, results of tools being followed by a word of the assistant's."""
+        for before, message in zip([{"role": ""}, *messages], messages, strict=False):
+            if before["role"] == "tool" and message["role"] not in ("tool", "assistant"):
+                self._losses("turns", "turns", f"An assistant's turn, {ANSWERED!r}, was put after results.")
+                yield {"role": "assistant", "content": ANSWERED}
+            yield message
+
     def _content(self, message: Message) -> str | list[Any]:
         if message.role == "user":
-            return self._parts.content(message.parts)
-        return self._parts.content(_words_only(message.parts, self._losses, "A system message"))
+            return self._parts.content(message.parts, message.role)
+        words = _words_only(message.parts, self._losses, "A system message")
+        return self._parts.content(words, message.role)
 
     def _assistant(self, message: Message) -> dict[str, Any]:
         """Content and calls in one message; ``content`` is null only beside something else."""
@@ -74,12 +99,13 @@ class MessageWriter:
             apart = (*apart, Refusal)
             refusal = "".join(p.part.text for p in message.parts if isinstance(p.part, Refusal))
         spoken = [p for p in message.parts if not isinstance(p.part, apart)]
-        calls = [self._call(p.part, p.path) for p in message.parts if isinstance(p.part, ToolCall)]
+        calls = list(self._calls(message))
         audio = self._spoken_audio(message)
-        content = self._parts.content(_words_only(spoken, self._losses, "An assistant's message"))
+        words = _words_only(spoken, self._losses, "An assistant's message")
+        content = self._parts.content(words, "assistant")
         body["content"] = content or (None if calls or refusal or audio else "")
-        if thought:
-            body["reasoning_content"] = thought
+        if thought or (calls and self._rules.host.needs_thought):
+            body[self._rules.thought] = thought
         if refusal:
             body["refusal"] = refusal
         if audio:
@@ -102,7 +128,7 @@ class MessageWriter:
         if part.sealed is not None and part.sealed.vendor != CHAT:
             self._parts.foreign_proof(placed.path)
             return ""
-        if not part.text or self._rules.reads_reasoning:
+        if not part.text or self._rules.thought:
             return part.text
         self._losses("reasoning", placed.path, "The history's reasoning is not sent to this vendor.")
         return ""
@@ -120,10 +146,33 @@ class MessageWriter:
                 self._losses("audio", placed.path, "An assistant's sound can only be named by its id.")
         return found
 
-    def _call(self, part: ToolCall, path: str) -> dict[str, Any]:
-        if part.sealed is not None:
+    def _calls(self, message: Message) -> Iterator[dict[str, Any]]:
+        first = True
+        for path, part in message.parts:
+            if isinstance(part, ToolCall):
+                call = self._call(part, path)
+                if self._rules.host.call_proofs:
+                    self._prove(call, part, path, first=first)
+                elif part.sealed is not None:
+                    self._parts.foreign_proof(path)
+                first = False
+                yield call
+
+    def _prove(self, call: dict[str, Any], part: ToolCall, path: str, *, first: bool) -> None:
+        """Put Gemini's proof beside a call; the first one of a message is refused without any."""
+        if PROOFS in call:
+            return
+        proof = part.sealed.value if part.sealed is not None and part.sealed.vendor in _PROVERS else ""
+        if part.sealed is not None and not proof:
             self._parts.foreign_proof(path)
-        name, id_ = self._rules.names(part.name), call_id(part.id)
+        if first and not proof:
+            self._losses("missing_signature", path, "The call is not Gemini's; its check is skipped.")
+            proof = NO_PROOF
+        if proof:
+            call[PROOFS] = {"google": {"thought_signature": proof}}
+
+    def _call(self, part: ToolCall, path: str) -> dict[str, Any]:
+        name, id_ = self._rules.names(part.name), call_id(part.id, self._rules.host.call_ids)
         body: dict[str, Any]
         if part.freeform and self._rules.custom_tools:
             body = {"id": id_, "type": "custom", "custom": {"name": name, "input": part.arguments}}
@@ -161,10 +210,11 @@ class MessageWriter:
             else:
                 self._losses("result_media", placed.path, "Moved to a user's message after the results.")
                 moved.append(placed)
-        content = self._parts.content(words)
+        content = self._parts.content(words, "tool")
         if not content and not part.parts and part.structured is not None:
             content = raw_str(part.structured)
-        body: dict[str, Any] = {"role": "tool", "tool_call_id": call_id(part.call), "content": content}
+        id_ = call_id(part.call, self._rules.host.call_ids)
+        body: dict[str, Any] = {"role": "tool", "tool_call_id": id_, "content": content}
         self._parts.cache(body, part.cache, path)
         return self._parts.extras(body, part.extras, path)
 

@@ -40,11 +40,16 @@ class PartWriter:
         self.rules = rules
         self.losses = losses
 
-    def content(self, placed: Iterable[Placed]) -> str | list[Any]:
-        """A content: a string where one says it, else a list of parts. Empty texts are left out."""
+    def content(self, placed: Iterable[Placed], role: str = "") -> str | list[Any]:
+        """A content: a string where one says it, else a list of parts. Empty texts are left out.
+
+        :param role: whose; that of some the server takes as one string alone.
+        """
         parts = [rendered for each in placed if (rendered := self.part(each)) is not None]
         if not parts:
             return ""
+        if role in self.rules.host.plain and (texts := _texts(parts)):
+            return "\n\n".join(texts)
         if len(parts) == 1 and isinstance(parts[0], dict) and parts[0].keys() == {"type", "text"}:
             return str(parts[0]["text"])
         return parts
@@ -148,6 +153,12 @@ class PartWriter:
     def _finish(self, body: dict[str, Any], part: Text | Image | Document, path: str) -> dict[str, Any]:
         self.cache(body, part.cache, path)
         return self.extras(body, part.extras, path)
+
+
+def _texts(parts: list[Any]) -> list[str]:
+    """The texts of parts, if there is nothing else among them."""
+    texts = [part["text"] for part in parts if isinstance(part, dict) and part.get("type") == "text"]
+    return texts if len(texts) == len(parts) else []
 
 
 def _inline_text(source: object) -> str | None:

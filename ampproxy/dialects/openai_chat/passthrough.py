@@ -14,10 +14,13 @@ from typing import Any
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import Passthrough
 from ampproxy.dialects.common import bad_request, items, members
+from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.rules import is_openai
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, is_answer
+from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.shown import functions, shown_by
+from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
 from ampproxy.model.loss import Loss
 from ampproxy.wire.json import remove_members, replace_members
@@ -69,13 +72,24 @@ def _names(request: Declaring) -> Iterator[Any]:
         yield from (an_object(tool.get(kind)).get("name") for kind in ("function", "custom"))
 
 
+_STATE = VendorState(
+    marks=(b'"file_id"',),
+    members=frozenset(("file_id",)),
+    prefixes=("file-", "file_"),
+    missing={"": Missing(code="file_not_found", param="messages")},
+)
+
 PASSTHROUGH = Passthrough(
     events=EVENTS,
     usage=answer_usage,
     is_answer=is_answer,
     traces=(_MEMBER,),
+    may_not_fit=may_not_fit,
+    is_renamed=is_renamed,
     own=_own,
     rules=ChatRules,
     declared=partial(declared, _names),
     shown=shown_by(functions),
+    state=_STATE,
+    limits=limit_headers,
 )

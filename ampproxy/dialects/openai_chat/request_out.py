@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from ampproxy.dialects.base import Rendered, Target
+import msgspec
+
+from ampproxy.adapt.history import drop_remembered, system_first
+from ampproxy.adapt.members import leave_out_refused
+from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.target import Target
+from ampproxy.adapt.thinking import forbid_with_tools, settle_level
+from ampproxy.adapt.tools import fit_choice
+from ampproxy.catalog.hosts import Host
+from ampproxy.dialects.base import Rendered
 from ampproxy.dialects.common import Losses, encode, loads, shorten
 from ampproxy.dialects.openai_chat.messages_out import MessageWriter
 from ampproxy.dialects.openai_chat.rules import (
@@ -16,12 +25,12 @@ from ampproxy.dialects.openai_chat.rules import (
     STOP_LIMIT,
     USER_LIMIT,
     Rules,
+    is_cautious,
 )
 from ampproxy.dialects.openai_chat.tools_out import ToolWriter
 from ampproxy.dialects.unsupported import is_harmless, is_usual
 from ampproxy.model.base import CHAT
-from ampproxy.model.request import ChatRequest, Level, OutputFormat, Sampling, Thinking
-from ampproxy.model.thinking import level_wanted, nearest_level
+from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking
 
 #: What models that think refuse (``Target.sampling`` is false): member -> field of ``Sampling``.
 _DRAWING: Final = {
@@ -43,27 +52,38 @@ _NOT_MEMBERS: Final = frozenset({"functions", "stream_options"})
 def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to ``target`` (:meth:`~ampproxy.dialects.base.Dialect.render_request`)."""
     losses = Losses()
+    if not is_cautious(request, target, CHAT):
+        target = msgspec.structs.replace(target, host=Host(output_limit=target.host.output_limit))
     rules = Rules(request, target, CHAT)
+    request = _fitted(request, target, losses, same=rules.same)
     tools = ToolWriter(rules, losses)
     body: dict[str, Any] = {"model": target.model}
     body["messages"] = MessageWriter(rules, losses).messages(request.system, request.turns)
     tools.write(request, body)
+    request = settle_level(request, target, losses, trusted=rules.same)
     _write_sampling(request.sampling, target, rules, losses, body)
-    thinking = _with_tools(request.thinking, target, losses) if "tools" in body else request.thinking
-    _write_thinking(thinking, target, rules, losses, body)
+    _write_thinking(request.thinking, rules.host, body)
     if request.output is not None:
         body["response_format"] = _format(request.output)
     _write_account(request, rules, losses, body)
     _write_extras(request, rules, losses, body)
     if request.stream:
-        options = (
-            loads(request.extras["stream_options"])
-            if rules.same and "stream_options" in request.extras
-            else {}
-        )
         body["stream"] = True
-        body["stream_options"] = {**(options if rules.same and options else {}), "include_usage": True}
+        if rules.host.takes("stream_options"):
+            own = loads(request.extras.get("stream_options", b"{}")) if rules.same else None
+            body["stream_options"] = {**(own or {}), "include_usage": True}
+    for name in rules.host.renames.keys() & body.keys():
+        body[rules.host.renames[name]] = body.pop(name)
     return Rendered(encode(body), losses.told(), rules.names.changed, freeform=frozenset(tools.wrapped))
+
+
+def _fitted(request: ChatRequest, target: Target, losses: Losses, *, same: bool) -> ChatRequest:
+    """The request without what the model and its server do not take."""
+    request = tell_words(drop_remembered(request, losses), CHAT, losses)
+    request = system_first(request, target, losses)
+    request = leave_out_refused(request, target, losses, same=same)
+    request = forbid_with_tools(request, target, losses)
+    return fit_choice(request, target, losses)
 
 
 def _write_sampling(
@@ -104,7 +124,9 @@ def _write_limits(
         if limit < 1 and not rules.same:
             limit = 1
             losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")
-        body["max_completion_tokens" if rules.openai else "max_tokens"] = limit
+        named = rules.host.output_limit
+        by_model = "max_completion_tokens" if rules.openai else "max_tokens"
+        body[by_model if named == "by-model" else named] = limit
     stop = [word for word in sampling.stop if word]
     if stop and rules.openai and not target.sampling:
         losses("stop", "sampling.stop", f"{target.model} does not take stop sequences.")
@@ -115,41 +137,21 @@ def _write_limits(
         body["stop"] = stop[:STOP_LIMIT]
 
 
-def _with_tools(thinking: Thinking | None, target: Target, losses: Losses) -> Thinking | None:
-    """The wish for thinking of a request that declares functions."""
-    if target.chat_tools != "not-thinking" or (thinking is not None and thinking.mode == "off"):
-        return thinking
-    losses("thinking", "thinking", f"{target.model} takes tools over Chat Completions only without thinking.")
-    return Thinking("off")
-
-
-def _write_thinking(
-    thinking: Thinking | None, target: Target, rules: Rules, losses: Losses, body: dict[str, Any]
-) -> None:
+def _write_thinking(thinking: Thinking | None, host: Host, body: dict[str, Any]) -> None:
+    """The wish, which is in the form that the server takes."""
     if thinking is None:
         return
-    if target.thinking == "none":
-        if thinking.mode != "off":
-            losses("thinking", "thinking", f"{target.model} does not think.")
-        return
-    if thinking.mode == "off":
-        if target.can_disable:
-            body["reasoning_effort"] = "none"
-        else:
-            body["reasoning_effort"] = target.levels[0] if target.levels else "low"
-            losses("thinking", "thinking", f"{target.model} always thinks; it was asked for the least.")
-        return
-    level = level_wanted(thinking)
-    if level is None:
-        return
-    sent: Level = level
-    if target.thinking != "unknown" or not rules.same:
-        sent = nearest_level(level, target.levels)
-    if thinking.mode == "budget":
-        losses("thinking_budget", "thinking.budget", f"A budget of tokens was told as effort '{sent}'.")
-    elif sent != level:
-        losses("thinking_level", "thinking.level", f"Effort '{level}' became '{sent}'.")
-    body["reasoning_effort"] = sent
+    off = thinking.mode == "off"
+    if host.switch == "thinking":
+        body["thinking"] = {"type": "disabled" if off else host.switch_on}
+    elif host.switch == "enable_thinking":
+        body["enable_thinking"] = not off
+        if thinking.mode == "budget":
+            body["thinking_budget"] = thinking.budget
+    elif off:
+        body["reasoning_effort"] = "none"
+    if thinking.mode == "level":
+        body["reasoning_effort"] = "default" if "default" in (host.efforts or ()) else thinking.level
 
 
 def _format(output: OutputFormat) -> dict[str, Any]:

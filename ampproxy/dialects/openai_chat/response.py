@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.base_resp import error_in
 from ampproxy.dialects.common import Members, bad_answer, encode, loads, read_answer, to_raw, without_nulls
+from ampproxy.dialects.ends import NAMELESS
 from ampproxy.dialects.openai import chat_usage, chat_usage_body, error_from, not_an_answer
 from ampproxy.dialects.openai_chat.answer_parts import (
     annotations_body,
@@ -16,7 +19,8 @@ from ampproxy.dialects.openai_chat.answer_parts import (
     image_body,
     legacy_functions,
 )
-from ampproxy.dialects.openai_chat.messages_in import CallMessage, FunctionCall, call_part
+from ampproxy.dialects.openai_chat.messages_in import CallMessage, FunctionCall, call_part, proof_of
+from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
     NULL,
     CallIds,
@@ -69,6 +73,12 @@ class _Choice(msgspec.Struct):
     index: int | None = None
     finish_reason: str | None = None
     logprobs: LogprobsWire | None = None
+    error: Json = NULL
+
+    @property
+    def has_text(self) -> bool:
+        """Whether it says something in words."""
+        return bool(self.message.content or self.message.refusal)
 
 
 class _Answer(msgspec.Struct):
@@ -96,20 +106,16 @@ def parse_response(body: bytes) -> ChatResponse:
     if bytes(answer.error) != b"null":
         raise UpstreamFault(error_from(loads(body)), retryable=True)
     if not answer.choices:
+        if error := error_in(loads(body)):
+            raise UpstreamFault(error, retryable=True)
         raise not_an_answer(loads(body), "The vendor's answer has no 'choices'.")
     ids = CallIds()
     ids.answer(answer.id, answer.created)
-    choices = {
-        number if choice.index is None else choice.index: choice
-        for number, choice in enumerate(answer.choices)
-    }
+    choices = _numbered(answer.choices)
     count = max(choices, default=0) + 1
     if count > len(choices) + 128:
         raise bad_answer("The vendor's answer has a choice with an impossible index.")
-    candidates = tuple(
-        _candidate(choices[number], number, ids) if number in choices else Candidate()
-        for number in range(count)
-    )
+    candidates = tuple(_candidate(choices.get(number, ()), number, ids) for number in range(count))
     members = without_nulls(read_answer(_MEMBERS, body))
     return ChatResponse(
         id=answer.id,
@@ -122,21 +128,47 @@ def parse_response(body: bytes) -> ChatResponse:
     )
 
 
-def _candidate(choice: _Choice, number: int, ids: CallIds) -> Candidate:
-    if error := broken_end(choice.finish_reason):
-        raise UpstreamFault(error, retryable=True)
-    message = choice.message
-    calls = _calls(message, number, ids)
-    parts = (*_words(message), *_media(message), *calls)
-    end = finished(
-        choice.finish_reason, number, called=bool(calls), refused=any(isinstance(p, Refusal) for p in parts)
-    )
-    return Candidate(parts, end, choice.logprobs.tokens() if choice.logprobs else ())
+def _numbered(choices: Sequence[_Choice]) -> dict[int, list[_Choice]]:
+    """The choices of each candidate. Some servers (Copilot) put the text and the calls of one answer into two
+    choices, of the same index or of none.
+    """
+    found: dict[int, list[_Choice]] = {}
+    one = sum(choice.has_text for choice in choices) < 2
+    for place, choice in enumerate(choices):
+        spare = 0 if one else place
+        found.setdefault(spare if choice.index is None else choice.index, []).append(choice)
+    return found
+
+
+def _candidate(choices: Sequence[_Choice], number: int, ids: CallIds) -> Candidate:
+    if not choices:
+        return Candidate()
+    for choice in choices:
+        if choice.error != NULL:
+            raise UpstreamFault(error_from(loads(choice.error)), retryable=True)
+        if error := broken_end(choice.finish_reason):
+            raise UpstreamFault(error, retryable=True)
+    calls = _calls([choice.message for choice in choices], number, ids)
+    said = [part for choice in choices for part in (*_words(choice.message), *_media(choice.message))]
+    parts = (*said, *calls)
+    word = next((choice.finish_reason for choice in choices if choice.finish_reason), "stop")
+    refused = any(isinstance(part, Refusal) for part in parts)
+    end = finished(word, number, called=bool(calls), refused=refused)
+    logprobs = tuple(token for choice in choices if choice.logprobs for token in choice.logprobs.tokens())
+    return Candidate(parts, end, logprobs)
+
+
+def _pieces(message: _Message, thought: str) -> list[tuple[str, str]]:
+    """The content, with the thinking that stands in it set apart."""
+    if thought or not isinstance(message.content, str):
+        return content_pieces(message.content)
+    tags = ThinkTags()
+    return [*tags.feed(message.content), *tags.end()]
 
 
 def _words(message: _Message) -> list[AnswerPart]:
-    pieces = content_pieces(message.content)
     thought = reasoning_of(message.reasoning_content, message.reasoning)
+    pieces = _pieces(message, thought)
     if thought:
         pieces.insert(0, ("reasoning", thought))
     parts: list[AnswerPart] = [
@@ -174,10 +206,16 @@ def audio_part(audio: AudioWire) -> Audio:
     return Audio(Inline("application/octet-stream", audio.data or ""), audio.transcript, extras)
 
 
-def _calls(message: _Message, choice: int, ids: CallIds) -> list[AnswerPart]:
-    wire = list(message.tool_calls or ())
-    if message.function_call is not None and not wire:
-        wire.append(CallMessage(function=message.function_call))
+def _calls(messages: Sequence[_Message], choice: int, ids: CallIds) -> list[AnswerPart]:
+    """The calls of a candidate.
+
+    :raises ampproxy.errors.UpstreamFault: one of them names no tool.
+    """
+    wire: list[CallMessage] = []
+    for message in messages:
+        wire += message.tool_calls or ()
+        if message.function_call is not None and not message.tool_calls:
+            wire.append(CallMessage(function=message.function_call))
     calls: list[AnswerPart] = []
     for number, call in enumerate(wire):
         named = call.function or call.custom
@@ -185,7 +223,10 @@ def _calls(message: _Message, choice: int, ids: CallIds) -> list[AnswerPart]:
             continue
         part = call_part(call, "")
         assert part is not None  # it has a function or a custom tool's input
-        calls.append(msgspec.structs.replace(part, id=ids.take(call.id, choice, number, part.name)))
+        if not part.name:
+            raise UpstreamFault(NAMELESS, retryable=True)
+        id = ids.take(call.id, choice, number, part.name)
+        calls.append(msgspec.structs.replace(part, id=id, sealed=proof_of(call.extra_content)))
     return calls
 
 

@@ -21,6 +21,7 @@ NAME_LIMIT: Final = 64
 #: Call ids: at most 40 characters. Kimi's (``functions.bash:0``) have dots and colons, so all visible
 #: characters of ASCII pass.
 _ID: Final = re.compile(r"[!-~]{1,40}")
+_NINE: Final = re.compile(r"[a-zA-Z0-9]{9}")
 #: At most so many stop sequences.
 STOP_LIMIT: Final = 4
 #: ``metadata``: so many pairs, so long keys and values.
@@ -41,13 +42,28 @@ def _known(target: Target, member: str) -> bool:
     return (getattr(shipped().find(target.model), member) if value is None else value) is True
 
 
+#: What Gemini's check takes for a call whose proof is missing.
+NO_PROOF: Final = "skip_thought_signature_validator"
+
+
+def is_cautious(request: ChatRequest, target: Target, own: str) -> bool:
+    """Whether the server's profile counts: always, but for a client that speaks the dialect of a server that
+    nobody described. That client knows it better.
+    """
+    return target.host.known or request.dialect != own
+
+
 class Rules:
     """What may be said to one target for one request.
 
+    :ivar host: what its server takes.
+    :ivar thought: the member that takes its own thinking back; empty: it is not given back.
+
     :ivar openai: it is one of OpenAI's own models, so that members other servers do not know may be
-        used: ``max_completion_tokens``, ``allowed_tools``, custom tools, ``metadata``.
+        used: ``max_completion_tokens``, ``metadata``.
+    :ivar custom_tools: it takes custom tools.
+    :ivar allowed_tools: it takes a choice of several among the tools.
     :ivar same: the client spoke this dialect itself, so that it knows what its server takes.
-    :ivar reads_reasoning: its own thinking is given back to it in the history.
     :ivar names: tool names as sent.
     """
 
@@ -55,13 +71,31 @@ class Rules:
         self.same = request.dialect == own
         self.openai = _known(target, "openai_members")
         self.searches = self.openai and _known(target, "searches")
-        self.reads_reasoning = self.same or _known(target, "wants_reasoning")
+        self.host = target.host
+        self.thought = _thought(target, same=self.same)
         self.custom_tools = self.openai or self.same
+        self.allowed_tools = self.openai or (self.same and not target.host.known)
         self.names = Names(NAME_ILLEGAL, NAME_LIMIT, (tool.name for tool in request.tools))
 
 
-def call_id(given: str) -> str:
-    """A call's id as it may be sent: itself, or one that is always the same for it."""
-    if _ID.fullmatch(given):
+def knows_new_names(target: Target) -> bool:
+    """Whether it is one of OpenAI's own models, which know what its dialect had added to it since."""
+    return _known(target, "openai_members")
+
+
+def _thought(target: Target, *, same: bool) -> str:
+    """The member that takes a model's own thinking back; empty: there is none."""
+    if target.host.thought == "by-model":
+        return "reasoning_content" if same or _known(target, "wants_reasoning") else ""
+    return "" if target.host.thought == "none" else target.host.thought
+
+
+def call_id(given: str, form: str = "any") -> str:
+    """A call's id as it may be sent: itself, or one that is always the same for it.
+
+    :param form: see :attr:`ampproxy.catalog.hosts.Host.call_ids`.
+    """
+    if (_NINE if form == "nine" else _ID).fullmatch(given):
         return given
-    return f"call_{hashlib.sha256(given.encode('utf-8', 'replace')).hexdigest()[:24]}"
+    mark = hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()
+    return mark[:9] if form == "nine" else f"call_{mark[:24]}"

@@ -9,10 +9,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from ampproxy.dialects.common import is_object, text_of, to_raw
+from ampproxy.dialects.common import is_object, loads, text_of, to_raw
+from ampproxy.dialects.ends import CUT_CALL, NAMELESS
+from ampproxy.dialects.openai import error_from
 from ampproxy.dialects.openai_chat.brackets import Brackets
-from ampproxy.dialects.openai_chat.messages_in import arguments_text
+from ampproxy.dialects.openai_chat.messages_in import arguments_text, proof_of
 from ampproxy.dialects.openai_chat.response import AudioWire, audio_part, image_part
+from ampproxy.dialects.openai_chat.think_tags import ThinkTags
 from ampproxy.dialects.openai_chat.wire import (
     NULL,
     CallIds,
@@ -31,10 +34,11 @@ from ampproxy.model.events import (
     PartClosed,
     PartExtras,
     PartOpened,
+    Proof,
     TokenLogprob,
     WireError,
 )
-from ampproxy.model.parts import Reasoning, Refusal, Text, ToolCall
+from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
 
 Kind = Literal["text", "reasoning", "refusal"]
 _EMPTY: Final[dict[Kind, AnswerPart]] = {"text": Text(""), "reasoning": Reasoning(""), "refusal": Refusal("")}
@@ -61,6 +65,7 @@ class CallDelta(msgspec.Struct):
     id: str | None = None
     function: FunctionDelta | None = None
     custom: CustomDelta | None = None
+    extra_content: Json = NULL
 
 
 class DeltaWire(msgspec.Struct):
@@ -86,6 +91,8 @@ class ChoiceWire(msgspec.Struct):
     logprobs: LogprobsWire | None = None
     #: Where Kimi tells the usage.
     usage: dict[str, Any] | None = None
+    #: Where OpenRouter tells what broke this choice.
+    error: Json = NULL
 
 
 class _Call:
@@ -140,6 +147,8 @@ class Choice:
         self._ids = ids
         self._word: str | None = None
         self._refused = False
+        #: ``None`` once it is known that no thinking stands in the content.
+        self._tags: ThinkTags | None = ThinkTags()
         self._text_index = -1
         #: By the index that the server gave, or a made one below zero.
         self._calls: dict[int, _Call] = {}
@@ -154,6 +163,8 @@ class Choice:
         delta = wire.delta
         if delta is not None:
             self._delta(delta, wire.logprobs.tokens() if wire.logprobs else (), out)
+        if wire.error is not NULL and bytes(wire.error) != b"null":
+            return error_from(loads(wire.error))
         if wire.finish_reason:
             if error := broken_end(wire.finish_reason):
                 return error
@@ -162,19 +173,34 @@ class Choice:
             self._close_all(out)
         return None
 
+    @property
+    def thinks(self) -> bool:
+        """Whether the content may be thinking, so that each piece of it has to be looked at."""
+        return self._tags is not None
+
+    def broken(self) -> WireError | None:
+        """What is wrong with the choice as it stands, now that its stream is over."""
+        if any(call.part < 0 and "".join(call.pieces).strip() for call in self._all_calls):
+            return NAMELESS
+        cut = not self.ended and any(map(_is_cut, self._all_calls))
+        return CUT_CALL if cut else None
+
     def finish(self, out: list[Event]) -> Finished:
         """Close what is open; gives how the choice ended."""
         self._close_all(out)
-        return finished(self._word, self.number, called=bool(self._all_calls), refused=self._refused)
+        called = any(call.part >= 0 for call in self._all_calls)
+        return finished(self._word, self.number, called=called, refused=self._refused)
 
     def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
         if thought := reasoning_of(delta.reasoning_content, delta.reasoning):
+            self._untag(out)
             self._say("reasoning", thought, (), out)
-        for kind, words in content_pieces(delta.content):
+        for kind, words in self._pieces(delta.content, out):
             self._say("text" if kind == "text" else "reasoning", words, logprobs, out)
             logprobs = ()
         if delta.refusal:
             self._refused = True
+            self._untag(out)
             self._say("refusal", delta.refusal, logprobs, out)
             logprobs = ()
         if logprobs and self.open_kind is not None:
@@ -191,6 +217,25 @@ class Choice:
             self._call_delta(call, out)
         if delta.function_call is not None:
             self._call_delta(CallDelta(0, None, delta.function_call), out)
+
+    def _pieces(self, content: str | list[Json] | None, out: list[Event]) -> list[tuple[str, str]]:
+        """The content, with the thinking that stands in it set apart."""
+        tags = self._tags
+        if tags is None or not content:
+            return content_pieces(content)
+        if not isinstance(content, str):
+            self._untag(out)
+            return content_pieces(content)
+        pieces = tags.feed(content)
+        if tags.settled:
+            self._tags = None
+        return pieces
+
+    def _untag(self, out: list[Event]) -> None:
+        """There is no thinking in the content, or no more of it."""
+        tags, self._tags = self._tags, None
+        for kind, words in tags.end() if tags is not None else ():
+            self._say("text" if kind == "text" else "reasoning", words, (), out)
 
     def _say(self, kind: Kind, words: str, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
         if self.open_kind != kind:
@@ -213,15 +258,18 @@ class Choice:
             self._given(call, wire.id)
         if call.closed:
             return
+        sealed = None if wire.extra_content is NULL else proof_of(wire.extra_content)
         piece = _arguments(wire)
         if piece:
             call.pieces.append(piece)
         if call.part >= 0:
             if piece:
                 out.append(Delta(call.part, piece))
+            if sealed is not None:
+                out.append(Proof(call.part, sealed))
         elif name:
             call.freeform = wire.custom is not None
-            self._open_call(call, name, out)
+            self._open_call(call, name, out, sealed)
 
     def _given(self, call: _Call, id: str) -> None:
         call.given = id
@@ -229,13 +277,15 @@ class Choice:
         if known is None or known.number < call.number:
             self._by_id[id] = call
 
-    def _open_call(self, call: _Call, name: str, out: list[Event]) -> None:
+    def _open_call(self, call: _Call, name: str, out: list[Event], sealed: Sealed | None) -> None:
+        self._untag(out)
         self._close_words(out)
         call.name = name
         call.part = self._new_part()
         self._arguments[call.part] = call.pieces
         id_ = self._ids.take(call.given, self.number, call.number, name)
-        out.append(PartOpened(call.part, ToolCall(id_, name, "", freeform=call.freeform), self.number))
+        part = ToolCall(id_, name, "", freeform=call.freeform, sealed=sealed)
+        out.append(PartOpened(call.part, part, self.number))
         if call.pieces:
             out.append(Delta(call.part, "".join(call.pieces)))
 
@@ -262,6 +312,7 @@ class Choice:
             self.open_kind = None
 
     def _close_all(self, out: list[Event]) -> None:
+        self._untag(out)
         self._close_words(out)
         calls, self._open_calls = self._open_calls, []
         for call in calls:
@@ -298,6 +349,12 @@ def _arguments(wire: CallDelta) -> str:
     if text is not None:
         return text
     return "" if bytes(raw) == b"null" else arguments_text(raw)
+
+
+def _is_cut(call: _Call) -> bool:
+    """Whether the arguments of a call are the beginning of something."""
+    text = "".join(call.pieces)
+    return not call.freeform and bool(text.strip()) and not is_object(text)
 
 
 def _begins_another(call: _Call, id_: str | None, name: str | None) -> bool:

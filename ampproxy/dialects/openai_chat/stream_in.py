@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from ampproxy.dialects.base_resp import error_in
 from ampproxy.dialects.common import bad_answer, loads, no_answer, read_answer
 from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
 from ampproxy.dialects.openai_chat.repeat import Repeat
@@ -29,7 +30,7 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.wire.json import BAD_JSON
-from ampproxy.wire.sse import BlockSplitter, EventTooLargeError, is_cut, parse_block
+from ampproxy.wire.sse import BlockSplitter, EventTooLargeError, is_cut, parse_block, part, split_blocks
 
 
 class _Tier(msgspec.Struct):
@@ -80,6 +81,14 @@ _NOT_EXTRAS: Final = frozenset({*_Chunk.__struct_fields__, *_Head.__struct_field
 def _is_whole(block: bytes) -> bool:
     data = parse_block(block)[1]
     return data.strip() == b"[DONE]" or loads(data) is not None
+
+
+def _error_instead(chunk: _Chunk, data: bytes) -> WireError | None:
+    """The error of a chunk without choices, if it is not one of those that tell of something else."""
+    found = loads(data, {})
+    if error := error_in(found):
+        return error
+    return no_chunk(found).error if chunk.choices is None and not is_chunk(found) else None
 
 
 class ChatStreamParser:
@@ -143,17 +152,26 @@ class ChatStreamParser:
     def _learn(self, block: bytes, given: list[Event]) -> None:
         """What one chunk gave: one delta may be the first of many of its kind."""
         repeat = self._repeat
-        if len(given) == 1 and type(delta := given[0]) is Delta:
+        if len(given) == 1 and type(delta := given[0]) is Delta and not self._tagged():
             if repeat.learn(block, delta):
                 repeat.sink = self._arguments.get(delta.index)
         elif given:
             repeat.forget()
 
+    def _tagged(self) -> bool:
+        """Whether the content may be thinking: then what repeats a chunk need not mean the same."""
+        return any(choice.thinks for choice in self._choices.values())
+
     def _block(self, block: bytes, out: list[Event]) -> None:
         name, data = parse_block(block)
         if not data:
             return
-        if name == b"error":
+        if b"\n" in data and len(blocks := split_blocks(part(block + b"\n\n"))) > 1:
+            for one in blocks:
+                self._block(one, out)
+                if self._over:
+                    return
+        elif name == b"error":
             out += self._fail(error_from(loads(data, data.decode("utf-8", "replace"))))
         elif data.strip() == b"[DONE]":
             self._complete(out)
@@ -175,8 +193,8 @@ class ChatStreamParser:
         if chunk.error is not NULL and bytes(chunk.error) != b"null":
             out += self._fail(error_from(loads(data)))
             return
-        if chunk.choices is None and not is_chunk(found := loads(data, {})):
-            out += self._fail(no_chunk(found).error)
+        if not chunk.choices and (error := _error_instead(chunk, data)):
+            out += self._fail(error)
             return
         if not self._started and not self._start(chunk, data, out):
             return
@@ -213,8 +231,12 @@ class ChatStreamParser:
         if not self._started or not self._choices:
             out += self._fail(no_answer().error)
             return
+        choices = sorted(self._choices.values(), key=lambda choice: choice.number)
+        if error := next((error for choice in choices if (error := choice.broken())), None):
+            out += self._fail(error)
+            return
         ends: list[Event] = []
-        for choice in sorted(self._choices.values(), key=lambda choice: choice.number):
+        for choice in choices:
             ends.append(choice.finish(out))
         out += ends
         out.append(Completed())

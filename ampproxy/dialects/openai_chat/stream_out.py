@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import encode, repeated
+from ampproxy.dialects.common import encode, loads, repeated
+from ampproxy.dialects.ends import BENT
 from ampproxy.dialects.openai import chat_usage_body, error_body
 from ampproxy.dialects.openai_chat.answer_parts import (
     annotations_body,
@@ -282,6 +283,8 @@ class ChatStreamRenderer:
         notes = annotations_body(event.extras)
         if words is not None and notes:
             out.append(self._chunk(words.choice, encode({"annotations": notes})))
+            if len(notes) < len(loads(event.extras["annotations"], [])):
+                self._lose("extras", event.index, "Chat Completions has annotations of pages alone.")
         else:
             self._lose(
                 "extras", event.index, f"Members of another dialect: {', '.join(sorted(event.extras))}."
@@ -291,6 +294,8 @@ class ChatStreamRenderer:
         self._usage = event.usage
 
     def _finished(self, event: Finished, out: list[bytes]) -> None:
+        if event.reason in BENT:
+            self._note(event.reason, "finish", f"Chat Completions cannot say {BENT[event.reason]}.")
         self._finish(event.choice, event, out)
 
     def _finish(self, number: int, end: Finished | None, out: list[bytes]) -> None:

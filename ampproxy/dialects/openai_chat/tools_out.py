@@ -46,7 +46,7 @@ class ToolWriter:
     def _offered(self, request: ChatRequest) -> list[tuple[int, Tool]]:
         """The tools; only the allowed ones for a server that does not know ``allowed_tools``."""
         choice = request.choice
-        limited = choice is not None and choice.allowed and not (self._rules.openai or self._rules.same)
+        limited = choice is not None and choice.allowed and not self._rules.allowed_tools
         allowed = frozenset(choice.allowed if choice is not None else ())
         return [
             (number, tool) for number, tool in enumerate(request.tools) if not limited or tool.name in allowed
@@ -70,7 +70,7 @@ class ToolWriter:
             elif tool.schema is not None:
                 function["parameters"] = tool.schema if self._rules.same else _object_schema(tool.schema)
             if tool.strict is not None and not tool.freeform:
-                function["strict"] = tool.strict
+                self._strict(tool.strict, path, function)
             body = {"type": "function", "function": function}
         if tool.cache is not None and self._rules.same:
             body["cache_control"] = tool.cache
@@ -81,6 +81,12 @@ class ToolWriter:
         elif tool.extras:
             self._losses("extras", path, f"Members of another dialect: {', '.join(sorted(tool.extras))}.")
         return body
+
+    def _strict(self, strict: bool, path: str, function: dict[str, Any]) -> None:
+        if self._rules.host.strict_tools:
+            function["strict"] = strict
+        elif strict:
+            self._losses("strict", path, "The server does not enforce a function's schema.")
 
     def _hosted(self, hosted: HostedTool, path: str, tools: list[Any], body: dict[str, Any]) -> None:
         if hosted.dialect == CHAT and self._rules.same:
@@ -103,7 +109,7 @@ class ToolWriter:
 
         if choice.mode == "named" and choice.name is not None:
             return named(choice.name)
-        if choice.allowed and (self._rules.openai or self._rules.same):
+        if choice.allowed and self._rules.allowed_tools:
             tools = [named(name) for name in choice.allowed]
             return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": tools}}
         return choice.mode

@@ -9,8 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.common import text_of
-from ampproxy.dialects.openai import BROKEN_ENDS, FINISH, FINISH_WORDS
-from ampproxy.errors import STATUS
+from ampproxy.dialects.openai_ends import FINISH_WORDS, end_of
 from ampproxy.model.base import Json
 from ampproxy.model.events import Finished, TokenLogprob, WireError
 
@@ -134,10 +133,14 @@ def finished(word: str | None, choice: int, *, called: bool, refused: bool) -> F
     """The end of a choice.
 
     Several servers say ``stop`` though the answer has calls (OpenAI itself does for a forced one):
-    whether one was seen decides. ``None``: the stream was ended without a word.
+    whether one was seen decides. ``None``: the vendor gave no word, and only whole calls prove an end.
+
+    :param word: no word of a broken end; see :func:`broken_end`.
     """
-    reason = FINISH.get(word or "stop", "stop")
-    if reason == "stop" and called:
+    reason = end_of(word)
+    if isinstance(reason, WireError):
+        reason = "unknown"
+    if called and (reason == "stop" or not word):
         reason = "tool_calls"
     elif reason == "stop" and refused:
         reason = "refusal"
@@ -160,7 +163,5 @@ def finish_word(end: Finished | None, *, called: bool, refused: bool, legacy: bo
 
 def broken_end(word: str | None) -> WireError | None:
     """The error that a ``finish_reason`` tells of."""
-    kind = BROKEN_ENDS.get(word or "")
-    if kind is None:
-        return None
-    return WireError(kind, f"The vendor broke off its answer: {word}.", STATUS[kind], word)
+    meant = end_of(word)
+    return meant if isinstance(meant, WireError) else None

@@ -12,6 +12,7 @@ from ampproxy.dialects.openai import chat_usage, chat_usage_body, error_from, no
 from ampproxy.dialects.openai_completions.wire import (
     ChoiceWire,
     answer_id,
+    broken_end,
     echoed,
     finish_word,
     finished,
@@ -62,7 +63,9 @@ def parse_response(body: bytes) -> ChatResponse:
 def _candidate(choice: ChoiceWire, number: int) -> Candidate:
     parts = (Text(choice.text),) if choice.text else ()
     logprobs = choice.logprobs.told() if choice.logprobs else ()
-    return Candidate(parts, finished(choice.finish_reason, number), logprobs)
+    if error := broken_end(choice.finish_reason):
+        raise UpstreamFault(error, retryable=True)
+    return Candidate(parts, finished(choice.finish_reason or "stop", number), logprobs)
 
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:

@@ -8,7 +8,7 @@ import msgspec
 
 from ampproxy.dialects.common import bad_answer, loads, no_answer, read_answer
 from ampproxy.dialects.openai import chat_usage, error_from, is_chunk, no_chunk
-from ampproxy.dialects.openai_completions.wire import ChoiceWire, finished
+from ampproxy.dialects.openai_completions.wire import ChoiceWire, broken_end, finished
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.base import COMPLETIONS, Json
 from ampproxy.model.events import (
@@ -108,6 +108,9 @@ class CompletionsStreamParser:
                     self._open[number], self._parts = self._parts, self._parts + 1
                     out.append(PartOpened(self._open[number], Text(""), number))
                 out.append(Delta(self._open[number], wire.text or "", logprobs))
+            if error := broken_end(wire.finish_reason):
+                out += self._fail(error)
+                return
             if wire.finish_reason:
                 self._words.setdefault(number, wire.finish_reason)
         if chunk.usage is not None:

@@ -9,9 +9,9 @@ import msgspec
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.common import LONGEST_ID, loads
-from ampproxy.dialects.openai import FINISH, FINISH_WORDS
+from ampproxy.dialects.openai_ends import FINISH_WORDS, end_of
 from ampproxy.model.base import COMPLETIONS
-from ampproxy.model.events import Finished, TokenLogprob
+from ampproxy.model.events import Finished, TokenLogprob, WireError
 from ampproxy.model.parts import Text
 
 
@@ -63,7 +63,14 @@ def logprobs_body(tokens: Sequence[TokenLogprob], offset: int = 0) -> dict[str, 
 
 def finished(word: str | None, choice: int) -> Finished:
     """The end of a choice; ``None``: the stream was ended without a word."""
-    return Finished(FINISH.get(word or "stop", "stop"), detail=word, choice=choice)
+    reason = end_of(word)
+    return Finished("unknown" if isinstance(reason, WireError) else reason, detail=word, choice=choice)
+
+
+def broken_end(word: str | None) -> WireError | None:
+    """The error that a ``finish_reason`` tells of."""
+    meant = end_of(word)
+    return meant if isinstance(meant, WireError) else None
 
 
 def finish_word(end: Finished | None) -> str:

@@ -19,6 +19,7 @@ INCOMPLETE: dict[FinishReason, str] = {
     "context": "max_output_tokens",
     "blocked": "content_filter",
     "refusal": "content_filter",
+    "unknown": "max_output_tokens",
 }
 #: Members of the request that an answer repeats as they came.
 _ECHOED = ("previous_response_id", "truncation", "background", "max_tool_calls", "conversation")
@@ -69,11 +70,19 @@ class Frame:
         )
 
 
+def code_of(error: WireError) -> str | None:
+    """The code of an error within a stream. Codex ends its turn at an overload there, and asks again at once
+    at any other fault of a server.
+    """
+    code: str | None = error_object(error)["code"]
+    return "server_error" if error.kind == "overloaded" else code
+
+
 def _error(error: WireError | None) -> dict[str, Any] | None:
     """``ResponseError``: a code is required here."""
     if error is None:
         return None
-    code = error_object(error)["code"] or ("invalid_prompt" if error.status < 500 else "server_error")
+    code = code_of(error) or ("invalid_prompt" if error.status < 500 else "server_error")
     return {"code": code, "message": error.message}
 
 

@@ -12,13 +12,15 @@ from typing import ClassVar
 
 import msgspec
 
-from ampproxy.dialects.common import NULL, to_raw
+from ampproxy.dialects.common import NULL, is_object, to_raw
+from ampproxy.dialects.ends import CUT_CALL, NAMELESS
 from ampproxy.dialects.openai_responses.items_in import reasoning_of
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import (
     AnswerPart,
     Delta,
     Event,
+    Failed,
     PartClosed,
     PartExtras,
     PartOpened,
@@ -83,6 +85,13 @@ class _Call(msgspec.Struct):
     call_id: str | None = None
     arguments: str | None = None
     input: str | None = None
+    namespace: Json = NULL
+    caller: Json = NULL
+
+    def extras(self) -> dict[str, Json]:
+        """The members that only this dialect has."""
+        named = (("namespace", self.namespace), ("caller", self.caller))
+        return {name: Json(bytes(raw)) for name, raw in named if raw != NULL}
 
 
 class _Reasoning(msgspec.Struct):
@@ -101,12 +110,16 @@ Numbers = Callable[[], int]
 
 
 class Part:
-    """A part that grows: its number, and how many characters of it were told."""
+    """A part that grows: its number, and how many characters of it were told.
 
-    __slots__ = ("annotations", "closed", "index", "told")
+    :ivar pieces: what came in deltas, where somebody must look at it as a whole.
+    """
 
-    def __init__(self, index: int) -> None:
+    __slots__ = ("annotations", "closed", "index", "pieces", "told")
+
+    def __init__(self, index: int, pieces: list[str] | None = None) -> None:
         self.index = index
+        self.pieces = pieces
         self.told = 0
         self.closed = False
         self.annotations: list[Json] = []
@@ -148,6 +161,10 @@ class AnswerItem:
         """The answer ended without the whole item."""
         self.done = True
         return []
+
+    def left_out(self) -> list[Event]:
+        """The answer ended well, and does not have the item, which was announced and never ended."""
+        return self.abandon()
 
 
 class MessageItem(AnswerItem):
@@ -200,7 +217,12 @@ class MessageItem(AnswerItem):
         message = _message.decode(item)
         self._read_phase(message)
         events: list[Event] = []
-        for number, content in enumerate(message.content or ()):
+        contents = message.content or []
+        numbers = sorted(self._parts)
+        # Servers begin at one, or count on from the item before (vLLM): then the order tells the places.
+        apart = bool(numbers) and numbers[-1] >= len(contents)
+        for place, content in enumerate(contents):
+            number = (numbers[place] if place < len(numbers) else place + numbers[-1] + 1) if apart else place
             events += self.finish_part(number, content)
         return [*events, *self.abandon()]
 
@@ -233,18 +255,28 @@ class CallItem(AnswerItem):
         return self._open(call) if call.name else []
 
     def _open(self, call: _Call) -> list[Event]:
-        self.part = Part(self._numbers())
+        self.part = Part(self._numbers(), [])
         id = call.call_id or call.id or f"call_{self.part.index}"
-        opened = ToolCall(id, call.name, "", freeform=self.freeform, item=call.id)
+        opened = ToolCall(id, call.name, "", freeform=self.freeform, item=call.id, extras=call.extras())
         return [PartOpened(self.part.index, opened)]
 
     def finish(self, item: Json) -> list[Event]:
         """See :meth:`AnswerItem.finish`."""
         call = _call.decode(item)
+        if self.part is None and not call.name:
+            return [Failed(NAMELESS)]
         events = self._open(call) if self.part is None else []
         assert self.part is not None
         events += self.part.rest(call.input if self.freeform else call.arguments)
         return [*events, *self.abandon()]
+
+    def left_out(self) -> list[Event]:
+        """See :meth:`AnswerItem.left_out`."""
+        if self.part is None:
+            return [Failed(NAMELESS)]
+        text = "".join(self.part.pieces or ())
+        cut = not self.freeform and text.strip() and not is_object(text)
+        return [Failed(CUT_CALL)] if cut else self.abandon()
 
     def abandon(self) -> list[Event]:
         """See :meth:`AnswerItem.abandon`."""

@@ -16,7 +16,26 @@ from ampproxy.dialects.openai_responses.request_in import INCLUDE_PROOFS
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
 
-#: Members that the backend refuses.
+#: Members that the backend takes; it answers 400 to any other.
+TAKEN = frozenset(
+    (
+        "model",
+        "input",
+        "instructions",
+        "tools",
+        "tool_choice",
+        "parallel_tool_calls",
+        "reasoning",
+        "store",
+        "stream",
+        "include",
+        "prompt_cache_key",
+        "text",
+        "client_metadata",
+        "service_tier",
+    )
+)
+#: Those of the others that are a kind of loss by themselves.
 REFUSED = (
     "max_output_tokens",
     "max_completion_tokens",
@@ -30,6 +49,7 @@ REFUSED = (
     "safety_identifier",
     "stream_options",
 )
+_KINDS = frozenset((*REFUSED, "metadata", "service_tier"))
 _TRUE, _FALSE = raw_text("true"), raw_text("false")
 
 
@@ -37,7 +57,7 @@ def constrain(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     """Bring a body into the form that the login's backend takes.
 
     Always streamed, never stored, with proofs of reasoning; ``instructions`` present; a string
-    ``input`` as a message; ``developer`` for ``system``; without the members in :data:`REFUSED` and
+    ``input`` as a message; ``developer`` for ``system``; with the members in :data:`TAKEN` alone, and without
     any service tier but ``priority``.
 
     :returns: the body, and what was left out of it.
@@ -58,13 +78,16 @@ def constrain(body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
 def _refuse(found: Members) -> list[Loss]:
     """Take out what is refused."""
     losses = [_loss(name) for name in REFUSED if found.pop(name, NULL) != NULL]
+    others = [name for name in found if name not in TAKEN]
+    losses += [_loss(name) for name in others if found.pop(name) != NULL]
     if loads(found.get("service_tier", NULL)) != "priority" and found.pop("service_tier", NULL) != NULL:
         losses.append(_loss("service_tier"))
     return losses
 
 
 def _loss(name: str) -> Loss:
-    return Loss(name, name, f"The backend of Codex logins does not take {name}.")
+    kind = name if name in _KINDS else "extras"
+    return Loss(kind, name[:40], f"The backend of Codex logins does not take {name}.")
 
 
 def _include(text: Json | None) -> Json:

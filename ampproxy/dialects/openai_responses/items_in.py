@@ -15,7 +15,7 @@ import msgspec
 from ampproxy.dialects.common import bad_request
 from ampproxy.dialects.json import Fields, is_string, read
 from ampproxy.dialects.openai_responses.content import parse_content
-from ampproxy.dialects.proof import MARK, Place, place_of, unseal
+from ampproxy.dialects.proof import MARK, Place, is_bare, place_of, unseal
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import (
@@ -169,7 +169,11 @@ def _parse_reasoning(fields: Fields) -> Part:
     proof = fields.take("encrypted_content", str)
     reasoning = reasoning_of([section.text for section in summary or content], proof, fields.take("id", str))
     place = place_of(proof or "")
-    return reasoning if place == "reasoning" else _Misplaced(**msgspec.structs.asdict(reasoning), place=place)
+    return (
+        reasoning
+        if place in ("reasoning", "bare")
+        else _Misplaced(**msgspec.structs.asdict(reasoning), place=place)
+    )
 
 
 class _Misplaced(Reasoning, frozen=True):
@@ -234,6 +238,7 @@ def reasoning_of(texts: list[str], proof: str | None, item: str | None) -> Reaso
         sealed,
         redacted=not sections and bool(proof),
         sections=sections if len(sections) > 1 else (),
+        bare=is_bare(proof or ""),
     )
 
 

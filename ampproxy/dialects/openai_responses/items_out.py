@@ -18,7 +18,7 @@ from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_responses.content import say_input
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.loss import Loss, part_kind
-from ampproxy.model.parts import Audio, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ampproxy.model.parts import Audio, Document, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
 from ampproxy.model.request import ChatRequest, Turn
 
 Item: TypeAlias = "dict[str, Any] | Json"
@@ -93,6 +93,7 @@ class ItemWriter:
         """All items, in order."""
         for number, turn in enumerate(self._turns):
             path = f"turns[{number}]"
+            self._lose_extras(turn.extras, path)
             if turn.role == "assistant":
                 self._assistant(turn, path)
             else:
@@ -259,8 +260,17 @@ class ItemWriter:
         """Tell what a part carries that has no place here."""
         if getattr(part, "cache", None) is not None:
             self._losses("cache_control", path, _CACHE)
+        self._lose_extras(getattr(part, "extras", {}), path)
+        if isinstance(part, Document) and part.text is not None and part.name:
+            self._losses("document_name", path, "A plain-text document is told without its name.")
+        for number, inner in enumerate(part.parts if isinstance(part, ToolResult) else ()):
+            self._lose_extras(inner.extras, f"{path}.parts[{number}]")
         if not isinstance(part, Reasoning) and (sealed := getattr(part, "sealed", None)) is not None:
             self._losses("foreign_proof", path, f"The proof on this part is {sealed.vendor}'s.")
+
+    def _lose_extras(self, extras: dict[str, Json], path: str) -> None:
+        if extras and not self._native:
+            self._losses("extras", path, f"Members of another dialect: {', '.join(sorted(extras))}.")
 
     def _without_orphans(self) -> Iterable[Item]:
         """The items without reasoning that nothing follows which it could have led to."""

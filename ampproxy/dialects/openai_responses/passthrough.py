@@ -16,9 +16,11 @@ from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import first
 from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage, tiered
+from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.proof import MARK, unseal
 from ampproxy.dialects.shown import flat, shown_by
+from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import Usage
@@ -99,6 +101,19 @@ def _is_answer(answer: Members) -> bool:
     return has_list(answer, "output", may_be_empty=True)
 
 
+#: Events that tell nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
+_HANDSHAKE = frozenset(
+    (
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.failed",
+        "keepalive",
+        "error",
+    )
+)
+
+
 class ResponsesMonitor(StreamMonitor):
     """Looks for the events that end an answer, and its usage."""
 
@@ -111,8 +126,9 @@ class ResponsesMonitor(StreamMonitor):
             response = inner(values, "response")
             self.learn(response.get("usage", NULL), response)
             self.close()
-        elif kind == "error":
-            self.close()
+        if kind in ("response.failed", "error"):
+            self.fail()
+        self.content = self.content or not (kind in _HANDSHAKE or kind.startswith("codex."))
         return bool(kind)
 
 
@@ -124,6 +140,70 @@ def _foreign(
 ) -> tuple[bytes, tuple[Loss, ...]]:
     return without_foreign_proofs(body)
 
+
+def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ...]]:
+    """The body without the reasoning items whose proofs another account issued."""
+    found = members(body)
+    text = found.get("input")
+    if text is None or first(text) != b"[":
+        return body, ()
+    losses: list[Loss] = []
+    kept: list[Json] = []
+    for number, item in enumerate(items(text, "input")):
+        if _REASONING in bytes(item) and _is_foreign(item, f"input[{number}]", foreign):
+            losses.append(
+                Loss(
+                    "foreign_proof", f"input[{number}]", "Another account issued the proof of this thinking."
+                )
+            )
+        else:
+            kept.append(item)
+    if not losses:
+        return body, ()
+    found["input"] = to_raw(kept)
+    return encode(found), tuple(losses)
+
+
+def _is_foreign(item: Json, path: str, foreign: Foreign) -> bool:
+    if first(item) != b"{":
+        return False
+    fields = members(item, path)
+    proof = loads(fields.get("encrypted_content", NULL))
+    return loads(fields.get("type", NULL)) == "reasoning" and isinstance(proof, str) and foreign(proof)
+
+
+_NOT_THERE = Missing(status=400, code="previous_response_not_found", param="previous_response_id")
+
+STATE = VendorState(
+    marks=(b"previous_response_id", b'"conversation"', b'"file_id', b'"container', b"vector_store_ids"),
+    members=frozenset(
+        (
+            *("previous_response_id", "conversation", "file_id", "file_ids", "container", "container_id"),
+            "vector_store_ids",
+        )
+    ),
+    prefixes=("resp_", "conv_", "file-", "file_", "cfile_", "cntr_", "vs_"),
+    issues=(
+        Issue(
+            pattern=re.compile(rb'"id": ?"(resp_[\w-]{1,200})"'),
+            unless=re.compile(rb'"store"\s{0,8}:\s{0,8}false'),
+        ),
+        Issue(
+            pattern=re.compile(rb'"(?:id|container_id|file_id)": ?"((?:conv|cntr|cfile)_[\w-]{1,200})"'),
+        ),
+    ),
+    tools=(b'"code_interpreter"', b'"shell"'),
+    missing={
+        "resp_": _NOT_THERE,
+        "conv_": Missing(code="conversation_not_found", param="conversation"),
+        "cntr_": Missing(code="container_not_found", param="tools"),
+        "vs_": Missing(code="vector_store_not_found", param="tools"),
+        "": Missing(code="file_not_found", param="input"),
+    },
+    proofs=(b'"encrypted_content"',),
+    without=without_proofs,
+    bound=True,
+)
 
 PASSTHROUGH = Passthrough(
     events=EventStream(
@@ -138,4 +218,6 @@ PASSTHROUGH = Passthrough(
     rules=ResponsesRules,
     declared=partial(declared, flat_names),
     shown=shown_by(flat),
+    state=STATE,
+    limits=limit_headers,
 )

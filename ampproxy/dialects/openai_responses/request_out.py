@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.thinking import settle_level
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads, shorten
 from ampproxy.dialects.json import put
@@ -15,8 +17,7 @@ from ampproxy.dialects.openai_responses.tools import say_choice, say_tools
 from ampproxy.dialects.unsupported import is_usual, tell_lost_extras
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.parts import ToolCall
-from ampproxy.model.request import ChatRequest, OutputFormat, Thinking
-from ampproxy.model.thinking import level_wanted, nearest_level
+from ampproxy.model.request import ChatRequest, OutputFormat
 
 #: The least that the service takes for ``max_output_tokens``.
 LEAST_OUTPUT = 16
@@ -35,6 +36,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to ``target``. Never raises for a request that any dialect parsed."""
     losses = Losses()
     native = request.dialect == RESPONSES
+    request = tell_words(request, RESPONSES, losses)
     names = Names(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
     body: dict[str, Any] = {"model": target.model}
     items = ItemWriter(request, target, names, losses).write()
@@ -44,8 +46,11 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     put(body, {"tool_choice": say_choice(request, names, losses, tools=bool(tools))})
     if request.parallel is not None and (native or tools):
         body["parallel_tool_calls"] = request.parallel
+    thinks = request.thinking is None or target.thinking != "none"
+    request = settle_level(request, target, losses, trusted=True)
     _say_sampling(body, request, target, losses)
-    _say_thinking(body, request, target, losses)
+    if thinks:
+        _say_thinking(body, request)
     _say_text(body, request, losses)
     _say_rest(body, request, losses)
     if native:
@@ -100,44 +105,19 @@ def _say_sampling(body: dict[str, Any], request: ChatRequest, target: Target, lo
         losses("candidates", "sampling.candidates", "Responses gives one answer.")
 
 
-def _say_thinking(body: dict[str, Any], request: ChatRequest, target: Target, losses: Losses) -> None:
+def _say_thinking(body: dict[str, Any], request: ChatRequest) -> None:
+    """``reasoning``: the wish, and what else of that member is this dialect's own."""
     thinking = request.thinking
     wish: dict[str, Any] = {}
     if request.dialect == RESPONSES and isinstance(
         more := loads(request.extras.get("reasoning", b"null")), dict
     ):
         wish |= more
-    if thinking is not None and target.thinking == "none":
-        if thinking.mode != "off":
-            losses("thinking", "thinking", "The model does not think.")
-        return
     if thinking is not None:
-        put(wish, {"effort": _effort(thinking, target, losses)})
+        put(wish, {"effort": "none" if thinking.mode == "off" else thinking.level})
         put(wish, {"summary": thinking.summary or ("auto" if thinking.show else None)})
     if wish:
         body["reasoning"] = wish
-
-
-def _effort(thinking: Thinking, target: Target, losses: Losses) -> str | None:
-    """The effort that a wish for thinking comes to; ``None`` leaves it to the model."""
-    if thinking.mode == "off":
-        if target.can_disable:
-            return "none"
-        losses("thinking", "thinking", "The model cannot go without thinking: it gets its least effort.")
-        return nearest_level("minimal", target.levels)
-    level = level_wanted(thinking)
-    if level is None:
-        return None
-    nearest = level if target.thinking == "unknown" else nearest_level(level, target.levels)
-    if thinking.mode == "budget":
-        losses(
-            "thinking_budget",
-            "thinking.budget",
-            f"A budget of {thinking.budget} tokens was told as {nearest}.",
-        )
-    elif nearest != level:
-        losses("thinking_level", "thinking.level", f"The model has no level {level}: it gets {nearest}.")
-    return nearest
 
 
 def _say_text(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:

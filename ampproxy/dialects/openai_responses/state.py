@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import msgspec
 
+from ampproxy.dialects.common import loads
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import RESPONSES
-from ampproxy.model.parts import Opaque, Part, Text
+from ampproxy.model.parts import Opaque, Part, Reasoning, Sealed, Text
 from ampproxy.model.request import ChatRequest, Turn
 
 #: Members of the request that refer to what the vendor stores, and what the client can do instead.
@@ -23,7 +24,10 @@ STATEFUL = {
 }
 #: Items of ``input`` that stand for what the vendor stores or what only it can read.
 STATEFUL_ITEMS = {
-    "item_reference": "send the item itself",
+    "item_reference": (
+        "send the item itself, as clients do that say `store: false` "
+        "(AI SDK: `providerOptions: {openai: {store: false}}`, or its `.chat(...)`)"
+    ),
     "compaction": "send the conversation that was compacted",
 }
 
@@ -41,9 +45,15 @@ def stored_state(request: ChatRequest) -> tuple[str, str] | None:
         return "background", "leave it out: an answer made in the background is fetched from its vendor later"
     for number, turn in enumerate(request.turns):
         for part in turn.parts:
-            if isinstance(part, Opaque) and part.kind in STATEFUL_ITEMS:
+            if isinstance(part, Opaque) and part.kind in STATEFUL_ITEMS and not is_thought(part):
                 return f"input ({part.kind}, turn {number})", STATEFUL_ITEMS[part.kind]
     return None
+
+
+def is_thought(part: Opaque) -> bool:
+    """Whether it refers to a reasoning item: none of the conversation's words is missing without it."""
+    found = loads(part.raw, {})
+    return part.kind == "item_reference" and str(found.get("id", "")).startswith("rs_")
 
 
 def require_self_contained(request: ChatRequest) -> None:
@@ -79,11 +89,15 @@ def self_contained(request: ChatRequest) -> ChatRequest:
     extras = {
         name: value for name, value in request.extras.items() if not is_harmless(RESPONSES, name, value)
     }
-    turns = tuple(Turn(turn.role, tuple(map(_without_id, turn.parts)), turn.extras) for turn in request.turns)
+    turns = tuple(
+        Turn(turn.role, tuple(map(_for_another, turn.parts)), turn.extras) for turn in request.turns
+    )
     return msgspec.structs.replace(request, turns=turns, extras=extras)
 
 
-def _without_id(part: Part) -> Part:
+def _for_another(part: Part) -> Part:
+    if isinstance(part, Opaque) and is_thought(part):
+        return Reasoning("", Sealed(RESPONSES, "", loads(part.raw)["id"]))
     if not isinstance(part, Text) or "id" not in part.extras:
         return part
     extras = {name: value for name, value in part.extras.items() if name != "id"}

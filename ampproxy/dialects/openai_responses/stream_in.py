@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.dialects.common import bad_answer, encode, loads, no_answer
+from ampproxy.dialects.ends import read_end
 from ampproxy.dialects.openai import not_an_answer, parse_error
 from ampproxy.dialects.openai_responses.answer_items import (
     ITEMS,
@@ -115,7 +116,15 @@ _DELTAS = frozenset(
 #: A message's content parts.
 _WORDS = {"output_text": "text", "text": "text", "refusal": "refusal"}
 
-_INCOMPLETE: dict[str | None, FinishReason] = {"content_filter": "blocked"}
+_INCOMPLETE: dict[str | None, FinishReason] = {
+    None: "length",
+    "max_output_tokens": "length",
+    "max_messages": "length",
+    "content_filter": "blocked",
+    # The client itself sent something that the vendor goes on with.
+    "steered": "pause",
+}
+_NOT_COMPLETE = ("incomplete", "failed", "cancelled")
 _FAILURES = {"failed": "The vendor's answer failed.", "cancelled": "The answer was cancelled."}
 
 
@@ -183,6 +192,8 @@ class ResponsesStreamParser:
                 if part is not None and not part.closed and event.logprobs == _NO_LOGPROBS:
                     text = event.delta
                     part.told += len(text)
+                    if part.pieces is not None:
+                        part.pieces.append(text)
                     out.append(Delta(part.index, text))
                     continue
             out += self._one(name, data)
@@ -201,6 +212,7 @@ class ResponsesStreamParser:
                 return []
             decode, step = known
             events: list[Event] = step(self, decode(data), name)
+            self._over = self._over or bool(events and isinstance(events[-1], Failed))
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             return self._broken(
                 f"The vendor's event {name.decode(errors='replace')[:60]} is not valid: {error}"
@@ -231,8 +243,9 @@ class ResponsesStreamParser:
     def _end(self, event: _Lifecycle, name: bytes) -> list[Event]:
         response = event.response
         status = name.removeprefix(b"response.").decode()
-        if status == "completed" and response.status == "incomplete":
-            status = "incomplete"
+        if status == "completed" and response.status in _NOT_COMPLETE:
+            # Servers that end every stream alike tell it inside.
+            status = response.status
         return [*self._start(response), *self._terminal(response, status)]
 
     def _terminal(self, response: _Response, status: str) -> list[Event]:
@@ -245,12 +258,15 @@ class ResponsesStreamParser:
         if response.output is None and not self._items:
             return [*usage, Failed(no_answer().error)]
         events = self._remaining(response.output or [])
+        if failed := next((event for event in events if isinstance(event, Failed)), None):
+            return [*usage, failed]
         return [*events, *usage, self._finished(response, status), Completed()]
 
     def _remaining(self, output: list[Json]) -> list[Event]:
         events: list[Event] = []
-        for position, item in enumerate(output):
-            head = _head.decode(item)
+        places = self._counted(output)
+        for place, item in enumerate(output):
+            head, position = _head.decode(item), places.get(place, place)
             known = self._match(position, head)
             if known is None:
                 index = position if position not in self._items else self._last + 1
@@ -259,8 +275,16 @@ class ResponsesStreamParser:
                 events += known.finish(item)
         for known in self._items.values():
             if not known.done:
-                events += known.abandon()
+                events += known.left_out()
         return events
+
+    def _counted(self, output: list[Json]) -> dict[int, int]:
+        """The numbers of the items in the stream, by their places in the output: servers begin at one, or
+        leave numbers out.
+        """
+        numbers = sorted(self._items)
+        apart = bool(numbers) and numbers[-1] >= len(output)
+        return dict(enumerate(numbers)) if apart else {number: number for number in numbers}
 
     def _match(self, position: int, head: Head) -> AnswerItem | None:
         """The item that was seen before, by its id, its call's id, or its place."""
@@ -274,7 +298,7 @@ class ResponsesStreamParser:
     def _finished(self, response: _Response, status: str) -> Finished:
         if status == "incomplete":
             reason = response.incomplete_details.reason if response.incomplete_details else None
-            return Finished(_INCOMPLETE.get(reason, "length"), detail=reason)
+            return Finished(_incomplete(reason), detail=reason)
         items = self._items.values()
         if any(isinstance(item, CallItem) for item in items):
             return Finished("tool_calls")
@@ -363,6 +387,8 @@ class ResponsesStreamParser:
             return []
         self._growing[name, event.output_index, 0] = item.part
         item.part.told += len(event.delta)
+        if item.part.pieces is not None:
+            item.part.pieces.append(event.delta)
         return [Delta(item.part.index, event.delta)]
 
     def _thought(self, event: _Delta, name: bytes) -> list[Event]:
@@ -384,6 +410,15 @@ def _keys(head: Head) -> list[tuple[str, str, str]]:
     """What an item is known by, beside its place."""
     named = (("id", head.id), ("call_id", head.call_id))
     return [(head.type, name, value) for name, value in named if value]
+
+
+def _incomplete(reason: str | None) -> FinishReason:
+    """Why an answer is not complete; it has been said so far, whatever the word."""
+    known = _INCOMPLETE.get(reason)
+    if known is not None or reason is None:
+        return known or "length"
+    meant = read_end(reason)
+    return "unknown" if isinstance(meant, WireError) or meant == "stop" else meant
 
 
 def _failure(response: _Response, status: str) -> WireError:

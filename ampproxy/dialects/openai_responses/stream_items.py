@@ -6,7 +6,7 @@ an item is its pieces while it is open and its JSON text afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from ampproxy.dialects.common import encode
@@ -185,9 +185,11 @@ class Call(Item):
     member = "arguments"
     event = "function_call_arguments"
 
-    def __init__(self, id: str, output_index: int, call_id: str, name: str) -> None:
+    def __init__(
+        self, id: str, output_index: int, call_id: str, name: str, more: Mapping[str, Json] | None = None
+    ) -> None:
         super().__init__(id, output_index)
-        self._members = {"call_id": call_id, "name": name}
+        self._members: dict[str, Any] = {"call_id": call_id, "name": name, **(more or {})}
 
     def open(self) -> list[Said]:
         """See :meth:`Item.open`."""

@@ -13,8 +13,9 @@ from typing import Any
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.common import LONGEST_ID, encode, loads, to_raw
+from ampproxy.dialects.ends import BENT as _BENT
 from ampproxy.dialects.openai import error_object
-from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame
+from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame, code_of
 from ampproxy.dialects.openai_responses.stream_items import (
     Call,
     CustomCall,
@@ -26,7 +27,7 @@ from ampproxy.dialects.openai_responses.stream_items import (
     Whole,
     said,
 )
-from ampproxy.model.base import CHAT, RESPONSES, Json
+from ampproxy.model.base import GEMINI, RESPONSES, Json
 from ampproxy.model.events import (
     Completed,
     Delta,
@@ -49,8 +50,6 @@ from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Refusa
 
 KEEPALIVE = b": keep-alive\n\n"
 _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "image/gif": "gif"}
-#: Ends that are ``completed`` here and say more elsewhere.
-_BENT = {"stop_sequence": "which sequence was hit", "pause": "that the turn may be continued"}
 
 
 class _Open:
@@ -169,8 +168,7 @@ class ResponsesStreamRenderer:
 
     def _fail(self, event: Failed, out: list[bytes]) -> None:
         frame = self._start(Started(), out)
-        error = error_object(event.error)
-        out.append(error_event(event.error, self._sequence, error))
+        out.append(error_event(event.error, self._sequence))
         self._sequence += 1
         output = [self._output[index] for index in sorted(self._output)]
         failed = frame.write("failed", output, usage=self._usage, error=event.error)
@@ -265,7 +263,8 @@ class ResponsesStreamRenderer:
             own = part.item if len(part.item or "") <= LONGEST_ID else None
             id = own or self._context.new_id("ctc_" if part.freeform else "fc_")
             kind = CustomCall if part.freeform else Call
-            self._say_item(index, kind(id, self._next_index(), part.id, part.name), out)
+            more = part.extras if self._dialect == RESPONSES else {}
+            self._say_item(index, kind(id, self._next_index(), part.id, part.name, more), out)
         for number, text in enumerate(_texts(part)):
             if number:
                 self._section(SectionBreak(index), out)
@@ -346,7 +345,8 @@ class ResponsesStreamRenderer:
             self._delta(Delta(index, "{}"), out)
         if isinstance(item, Thought) and sealed is not None and self._proofs:
             own = sealed.vendor == RESPONSES and sealed.item == item.id
-            item.proof = sealed.value if own else proof.seal("", sealed)
+            place = proof.reasoning_place(part) if isinstance(part, Reasoning) else "reasoning"
+            item.proof = sealed.value if own else proof.seal("", sealed, place)
         if item is not None:
             self._done(item, status, out)
         del self._open[index]
@@ -375,7 +375,7 @@ def _texts(part: ToolCall | Reasoning) -> tuple[str, ...]:
 def annotations_of(extras: dict[str, Json], dialect: str | None) -> list[Json]:
     """The annotations among a text's extras, in this dialect's form: chat's have one level more."""
     found = extras.get("annotations")
-    entries = loads(found) if found is not None and dialect in (RESPONSES, CHAT, None) else None
+    entries = loads(found) if found is not None and dialect != GEMINI else None
     if not isinstance(entries, list):
         return []
     return [to_raw(_flat(entry)) for entry in entries if isinstance(entry, dict)]
@@ -386,12 +386,12 @@ def _flat(entry: dict[str, Any]) -> dict[str, Any]:
     return {"type": entry["type"], **inner} if isinstance(inner, dict) else entry
 
 
-def error_event(error: WireError, sequence: int = 0, said_as: dict[str, Any] | None = None) -> bytes:
+def error_event(error: WireError, sequence: int = 0) -> bytes:
     """``event: error`` (``ResponseErrorEvent``: its members stand beside ``type``, not under ``error``)."""
-    words = error_object(error) if said_as is None else said_as
+    words = error_object(error)
     data = {
         "type": "error",
-        "code": words["code"] or words["type"],
+        "code": code_of(error) or words["type"],
         "message": words["message"],
         "param": words["param"],
         "sequence_number": sequence,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ampproxy.catalog.families import Family, Override
 from ampproxy.config.load import ABSENT, parse
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import Report, RestReport, at_rest
@@ -42,6 +44,11 @@ def config_of(text: str) -> Config:
     )
 
 
+TODAY = date(2026, 11, 29)
+#: Its noon.
+NOW = 1_795_953_600.0
+
+
 def context(text: str = CONFIG, home: Path = Path("/nonexistent"), **known: Any) -> Context:
     """A machine where all is well, but for what is said."""
     config = config_of(text)
@@ -54,7 +61,8 @@ def context(text: str = CONFIG, home: Path = Path("/nonexistent"), **known: Any)
         "config": config,
         "complaints": (),
         "logins_why": "",
-        "router": Router(config, Catalog(config)),
+        "router": Router(config, Catalog(config, {}, config.families.gone(TODAY))),
+        "families": config.families,
         "clis": (cli(MAY),),
         "editors": (),
         "told": (Told("settings", "/s.json", "amp.url", URL),),
@@ -65,7 +73,7 @@ def context(text: str = CONFIG, home: Path = Path("/nonexistent"), **known: Any)
         "seen": Seen("ready", models=1),
         "report": Report(tuple(ready)),
         "report_why": "",
-        "now": 0.0,
+        "now": NOW,
     }
     return Context(**{**usual, **known})
 
@@ -521,7 +529,7 @@ def test_quickstart():
     """The doctor finds nothing wrong with the configuration of the quickstart."""
     (text,) = re.findall(r"```yaml\n(.*?)```", QUICKSTART.read_text(), re.DOTALL)
     one = context(re.sub(r"\$\{\w+\}", "canary-key", text))
-    for name in ("configuration", "mappings", "models"):
+    for name in ("configuration", "mappings", "models", "lifecycle"):
         wrong = [finding for finding in found(name, one) if finding.level in ("warning", "problem")]
         assert wrong == [], name
 
@@ -539,3 +547,108 @@ def test_a_model_that_cannot(mapped):
     assert "is served by claude-api-key[0]" in painter[0].text
     assert "which cannot do it: it has no drawing" in painter[0].text
     assert "map painter to a model that has it" in painter[0].todo
+
+
+GOING = """
+claude-api-key: [{api-key: canary-a}]
+codex-api-key:
+  - {api-key: canary-b, base-url: "https://api.openai.com/v1", models: [gpt-5.1, {name: gpt-5, alias: five}]}
+gemini-api-key: [{api-key: canary-c}]
+openai-compatibility:
+  - {name: local, base-url: "http://127.0.0.1:9/v1", models: [gpt-5]}
+ampcode:
+  model-mappings:
+    - {from: one, to: "claude-sonnet-4-5(high)"}
+    - {from: two, to: claude-opus-4-6}
+    - {role: painter, to: gemini-3-pro-image-preview}
+"""
+
+
+def lifecycle(text: str = GOING, **known: Any) -> list[tuple[str, str, str]]:
+    """What is found of models that go away."""
+    return [(one.level, one.text, one.todo) for one in found("lifecycle", context(text, **known))]
+
+
+def test_models_that_go_away():
+    """Weeks before, and afterwards: what is mapped to, what is named, with the lines that mend it."""
+    assert lifecycle() == [
+        (
+            "warning",
+            "The mapping of one to claude-sonnet-4-5(high): claude-sonnet-4-5 is retired by its vendor on"
+            " 2026-11-30, in 1 day.",
+            'write in this mapping:\nto: "claude-sonnet-5-5(high)"',
+        ),
+        (
+            "problem",
+            "The mapping of painter to gemini-3-pro-image-preview: gemini-3-pro-image-preview was retired by"
+            " its vendor on 2026-06-25.",
+            "write in this mapping:\nto: gemini-3-pro-image",
+        ),
+        (
+            "warning",
+            "codex-api-key[0]'s models: gpt-5 is retired by its vendor on 2026-12-11, in 12 days.",
+            "write in the account's models, in its place:\n- {name: gpt-6.2-sol, alias: five}",
+        ),
+    ]
+
+
+def test_what_amp_asks_for_goes_away():
+    """What an account serves by Amp's own name, unless a mapping is ready to take over."""
+    text = "gemini-api-key: [{api-key: canary-c}]\n"
+    assert lifecycle(text) == [
+        (
+            "problem",
+            "Amp asks for gemini-3-pro-image-preview: gemini-3-pro-image-preview was retired by its vendor on"
+            " 2026-06-25.",
+            "write under ampcode.model-mappings:\n"
+            "- {from: gemini-3-pro-image-preview, to: gemini-3-pro-image}",
+        )
+    ]
+    mended = (
+        f"{text}ampcode: {{model-mappings: [{{from: gemini-3-pro-image-preview, to: gemini-3-pro-image}}]}}"
+    )
+    assert [level for level, _, _ in lifecycle(mended)] == ["ok"]
+    # And the mapping acts: nobody waits for what is gone.
+    route = context(mended).router.route("gemini-3-pro-image-preview", amp=True)
+    assert (route.kind.value, route.served) == ("mapped", "gemini-3-pro-image")
+    assert [one.level for one in found("mappings", context(mended))] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    ("days", "levels"), [(91, ["ok"]), (90, ["warning"]), (1, ["warning"]), (0, ["problem"])]
+)
+def test_how_long_before(days, levels):
+    """From ninety days before to the day itself."""
+    day = TODAY + timedelta(days)
+    text = f"claude-api-key: [{{api-key: k}}]\ncatalog: [{{names: [claude-opus-4-6], retires: {day}}}]\n"
+    mapping = "ampcode: {model-mappings: [{from: two, to: claude-opus-4-6}]}\n"
+    assert [level for level, _, _ in lifecycle(text + mapping, clis=())][:1] == levels
+
+
+def test_a_vendors_word_counts():
+    """A deprecated model that its vendor declares is still there has not gone, though its day has."""
+    text = "claude-api-key: [{api-key: k}]\nampcode: {model-mappings: [{from: two, to: claude-sonnet-4-5}]}\n"
+    listed = {"claude-sonnet-4-5": Override(Family(names=("x",), retired=False, deprecated=True), "list")}
+    families = config_of(text).families.above(listed=listed)
+    late = lifecycle(text, families=families, now=NOW + 10 * 86_400)
+    assert late[0][:2] == (
+        "warning",
+        "The mapping of two to claude-sonnet-4-5: claude-sonnet-4-5 was to be retired by its vendor on"
+        " 2026-11-30.",
+    )
+    active = {"claude-sonnet-4-5": Override(Family(names=("x",), retired=False, deprecated=False), "list")}
+    assert lifecycle(text, families=config_of(text).families.above(listed=active))[0][0] == "ok"
+
+
+def test_ends_of_client_keys() -> None:
+    """An expired key, and one that will be soon, are warnings that say what to do."""
+    entries = "[{name: old, key: a, expires: 1970-01-01}, {name: soon, key: b, expires: 1970-01-05}]"
+    found = [
+        finding
+        for finding in examine(context(CONFIG.replace(f"[{KEY}]", entries), now=86400.0))
+        if "client key of" in finding.text
+    ]
+    assert [finding.level for finding in found] == ["warning", "warning"]
+    assert "The client key of old has expired" in found[0].text
+    assert "The client key of soon expires in 3 d" in found[1].text
+    assert "ampproxy key edit soon --expires" in found[1].todo

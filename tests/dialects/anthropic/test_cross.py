@@ -79,8 +79,10 @@ class CrossTests(unittest.TestCase):
                 body = dialect.render_request(request, target_for(dialect.name, model)).body.decode()
                 for part in response.candidates[0].parts:
                     sealed = getattr(part, "sealed", None)
-                    # A picture in an answer is a loss here, and its proof with it.
-                    if isinstance(sealed, Sealed) and not isinstance(part, Image):
+                    # A picture in an answer is a loss here, and its proof with it; likewise the proof of the
+                    # text that ends an answer.
+                    last = isinstance(part, Text) and part is response.candidates[0].parts[-1]
+                    if isinstance(sealed, Sealed) and not isinstance(part, Image) and not last:
                         seen += 1
                         with self.subTest(name, part=type(part).__name__):
                             self.assertIn(json.dumps(sealed.value), body)

@@ -10,6 +10,7 @@ import pytest
 from google import genai
 from google.genai import _api_client, errors, types
 
+from ampproxy.catalog.families import Family
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.gemini import GeminiDialect
 from ampproxy.dialects.proof import unseal
@@ -128,11 +129,13 @@ def test_sdk_raises_an_error() -> None:
 
 def test_sdk_reads_lists_and_counts() -> None:
     """Models and token counts are what the SDK expects."""
-    info = ModelInfo("gemini-x", "google", 0, "Gemini X")
+    family = Family(names=("x",), context=1_000_000, max_output=64_000, thinking="level", deprecated=True)
+    info = ModelInfo("gemini-x", "google", 0, "Gemini X", family, "deprecated")
     listed = client(stream_of(DIALECT.models_body([info]))).models.list()
     assert [(model.name, model.display_name) for model in listed] == [("models/gemini-x", "Gemini X")]
     one = client(stream_of(DIALECT.model_body(info))).models.get(model="gemini-x")
     assert one.name == "models/gemini-x"
+    assert (one.input_token_limit, one.output_token_limit, one.thinking) == (1_000_000, 64_000, True)
     count = client(stream_of(DIALECT.count_body(17))).models.count_tokens(model="g", contents="hi")
     assert count.total_tokens == 17
     assert DIALECT.parse_count(b'{"totalTokens": 17, "cachedContentTokenCount": 3}') == 17

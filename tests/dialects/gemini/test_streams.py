@@ -166,8 +166,8 @@ def test_unusable_output_is_a_failure(reason: str) -> None:
         ("SAFETY", [], "blocked"),
         ("SPII", [{"text": "x"}], "blocked"),
         ("OTHER", [], "blocked"),
-        ("OTHER", [{"text": "x"}], "stop"),
-        ("NEW_REASON", [{"text": "x"}], "stop"),
+        ("OTHER", [{"text": "x"}], "unknown"),
+        ("NEW_REASON", [{"text": "x"}], "unknown"),
         ("NEW_REASON", [], "blocked"),
     ],
 )

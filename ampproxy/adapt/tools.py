@@ -1,0 +1,54 @@
+"""The choice among tools, as far as the model and its server take it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ampproxy.adapt.target import Target
+from ampproxy.adapt.thinking import can_disable
+from ampproxy.model.loss import Losses
+from ampproxy.model.request import ChatRequest, Thinking, ToolChoice
+
+_FORCED = ("required", "named")
+
+
+def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
+    """A choice that the server takes: one call that is demanded, or the model's own choice.
+
+    Where a call may be demanded of a model that does not think, it is kept from thinking, if it can be.
+    """
+    choice = request.choice
+    if choice is None or not request.tools:
+        return request
+    host = target.host
+    if choice.mode in _FORCED and host.forced_tools != "always" and _thinks(request, target):
+        if host.forced_tools == "never" or not can_disable(target):
+            return _free(request, choice, losses, f"A call cannot be demanded of {target.model}.")
+        if request.thinking is None or request.thinking.mode != "off":
+            losses("thinking", "thinking", "A call was demanded, and the model must not think then.")
+            request = msgspec.structs.replace(request, thinking=Thinking("off"))
+    if choice.mode in host.choices:
+        return request
+    if choice.mode == "none":
+        losses("tool_choice", "choice", "The server cannot be asked for no call: it was shown no tools.")
+        return msgspec.structs.replace(request, choice=None, tools=(), hosted=())
+    if choice.mode == "named" and "required" in host.choices:
+        return _only(request, choice, losses)
+    return _free(request, choice, losses, "The server lets the model choose whether to call.")
+
+
+def _thinks(request: ChatRequest, target: Target) -> bool:
+    """Whether the model would think in this request; where that is not known, it would."""
+    off = request.thinking is not None and request.thinking.mode == "off" and can_disable(target)
+    return target.thinks is not False and not off
+
+
+def _free(request: ChatRequest, choice: ToolChoice, losses: Losses, why: str) -> ChatRequest:
+    losses("tool_choice", "choice", why)
+    return msgspec.structs.replace(request, choice=ToolChoice("auto", allowed=choice.allowed))
+
+
+def _only(request: ChatRequest, choice: ToolChoice, losses: Losses) -> ChatRequest:
+    """Some call must be made, and the one tool that was named is the only one that may be."""
+    only = (choice.name,) if choice.name is not None else choice.allowed
+    return msgspec.structs.replace(request, choice=ToolChoice("required", allowed=only))

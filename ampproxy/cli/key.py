@@ -1,0 +1,392 @@
+"""``ampproxy key``: make, list, change, rotate and revoke client keys, in the configuration file."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ampproxy.cli.configured import config_option, named, read_config
+from ampproxy.cli.credits import client_names
+from ampproxy.cli.kept import Kept, kept
+from ampproxy.cli.key_options import (
+    COLLECTED,
+    entry_options,
+    lifetime,
+    merged_limits,
+    settings_of,
+    unset_option,
+)
+from ampproxy.config.clients import NAME_RULE, is_name
+from ampproxy.config.edit import CannotEdit
+from ampproxy.config.entries import add_entry, change_entry, entries, remove_entry
+from ampproxy.config.load import parse, read_file
+from ampproxy.config.schema import Config
+from ampproxy.credentials.names import read_salt
+from ampproxy.desktop.clients.undo import CannotUndo, Changes
+from ampproxy.errors import ConfigError
+from ampproxy.model.clients import ClientKey, Period, hash_of
+from ampproxy.tenants.counting import Amounts, windows_of
+from ampproxy.tenants.shown import in_short, limits_of, rights_of, state_of
+from ampproxy.tenants.store import NAME as COUNTS
+from ampproxy.tenants.tenant import tenant_id
+
+#: Bytes of a new key: 256 bits, which is why a plain SHA-256 of it may be stored.
+_KEY_BYTES = 32
+_FOLDER = "keys"
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An entry of the file.
+
+    :param index: its place in the list of the text.
+    :param value: as YAML reads it.
+    """
+
+    index: int
+    value: Any
+    client: ClientKey
+    label: str
+
+
+class _Book:
+    """The configuration file, read once, and changed once.
+
+    :raises click.ClickException: it cannot be read, or is wrong.
+    """
+
+    def __init__(self, file: Path | None) -> None:
+        self.config = read_config(file)
+        self.path = named(file).absolute()
+        try:
+            self._before = read_file(self.path)
+            self.text = self._before.decode("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.ClickException(f"{self.path}: cannot be read: {error}") from None
+
+    def labels(self) -> dict[int, str]:
+        """How the log names each client, by the line of its entry."""
+        names = client_names(self.config.state_dir, self.config.clients)
+        return {
+            client.line: client.name or names.get(client.identity, "a key that is not here")
+            for client in self.config.clients
+        }
+
+    def find(self, name: str) -> _Found:
+        """An entry by its name, or by the name that the log has for it.
+
+        :raises click.ClickException: there is none.
+        """
+        labels = self.labels()
+        by_line = {client.line: client for client in self.config.clients}
+        for index, (line, value) in enumerate(self._entries()):
+            client = by_line.get(line)
+            if client is not None and labels[line].lower() == name.lower():
+                return _Found(index, value, client, labels[line])
+        known = ", ".join(labels.values()) or "there is none at all"
+        raise click.ClickException(f"there is no client key named {name!r}: {known}")
+
+    def _entries(self) -> list[tuple[int, Any]]:
+        try:
+            return entries(self.text)
+        except CannotEdit as why:
+            raise click.ClickException(f"{self.path} cannot be changed: {why}") from None
+
+    def change(self, edit: Callable[[str], str], what: str) -> None:
+        """Write the file anew.
+
+        :param what: what is done, for people.
+        :raises click.ClickException: it cannot be changed so, or would be wrong. Then it is as it was.
+        """
+        try:
+            after = edit(self.text)
+            self._check(after)
+            changes = Changes(self.config.state_dir / _FOLDER)
+            changes.write(self.path, self._before, after.encode("utf-8"), what)
+        except (CannotEdit, CannotUndo) as why:
+            raise click.ClickException(f"{self.path} was not changed: {why}") from None
+        except ConfigError as error:
+            complaints = "\n".join(error.complaints)
+            raise click.ClickException(f"{self.path} was not changed:\n{complaints}") from None
+        except OSError as error:
+            raise click.ClickException(f"{self.path} was not changed: {error}") from None
+        click.echo(
+            f"{self.path}: {what}. A running service has it in force within a second; ampproxy key undo"
+            " takes it back.",
+            err=True,
+        )
+
+    def _check(self, text: str) -> None:
+        parse(
+            text.removeprefix("\ufeff"),
+            name=str(self.path),
+            environ=os.environ,
+            home=Path.home(),
+            read_secret=lambda path: read_file(path).decode("utf-8"),
+            folder=self.path.parent,
+            lenient=True,
+            pems=False,
+        )
+
+
+@click.group("key")
+def command() -> None:
+    """Make, list, change, rotate and revoke client keys.
+
+    They are entries of api-keys in the configuration file. What is changed there is what you ask for:
+    comments, order and everything else stay. A new key is printed once, and only its hash is stored.
+    """
+
+
+@command.command("new")
+@click.argument("name")
+@entry_options
+@config_option
+def new(name: str, file: Path | None, **options: Any) -> None:
+    """Make a key for a client called NAME, and print it, once.
+
+    Without --route it opens requests to models alone.
+    """
+    if not is_name(name):
+        raise click.BadParameter(f"expected {NAME_RULE}", param_hint="NAME")
+    book = _Book(file)
+    if any(client.name.lower() == name.lower() for client in book.config.clients):
+        raise click.ClickException(
+            f"there is a client key named {name!r} already: ampproxy key rotate {name}"
+        )
+    key = secrets.token_urlsafe(_KEY_BYTES)
+    given = {"routes": ["models"], **settings_of(options)}
+    settings = {setting: given[setting] for setting in COLLECTED if setting in given}
+    book.change(
+        lambda text: add_entry(text, {"name": name, "key-hash": _stored(key), **settings}),
+        f"a client key for {name} was added",
+    )
+    if not book.config.clients:
+        click.echo("It is the first client key: from now on requests without a key are rejected.", err=True)
+    _print_once(key)
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@config_option
+def list_keys(as_json: bool, file: Path | None) -> None:
+    """List the client keys: names, ends, rights and limits."""
+    book = _Book(file)
+    labels, now = book.labels(), time.time()
+    rows = [
+        (labels[client.line], state_of(client, now), _kind(client), in_short(client))
+        for client in book.config.clients
+    ]
+    if as_json:
+        names = ("name", "state", "stored", "may")
+        click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
+        return
+    if not rows:
+        click.echo("There are no client keys: everybody on this machine is served.")
+    width = max((len(row[0]) for row in rows), default=0)
+    for name, state, kind, may in rows:
+        click.echo(f"{name:<{width}}  {state}; {kind}; may: {may}")
+
+
+@command.command("show")
+@click.argument("name")
+@config_option
+def show(name: str, file: Path | None) -> None:
+    """Show one client key, and how much of its limits is used."""
+    book = _Book(file)
+    found = book.find(name)
+    client, now = found.client, time.time()
+    place = kept(book.config) if client.limits else None
+    used = {} if place is None else _used(place, client, now)
+    click.echo(f"{found.label}: {state_of(client, now)} ({_kind(client)}; line {client.line} of {book.path})")
+    lines = [*rights_of(client), *limits_of(client, used, now)]
+    width = max(len(what) for what, _ in lines)
+    for what, value in lines:
+        click.echo(f"  {what:<{width}}  {value}")
+    if place is not None:
+        click.echo(f"Counted in {place.folder / COUNTS}, {place.whose}")
+
+
+@command.command("edit")
+@click.argument("name")
+@click.option("--name", "renamed", metavar="NAME", help="Another name. Its limits then count anew.")
+@entry_options
+@unset_option
+@config_option
+def edit(name: str, renamed: str | None, unset: tuple[str, ...], file: Path | None, **options: Any) -> None:
+    """Change what a client key may do. What is not named stays.
+
+    --limit changes single limits: --limit requests-per-day=100, --limit requests-per-day=none.
+    """
+    if renamed is not None and not is_name(renamed):
+        raise click.BadParameter(f"expected {NAME_RULE}", param_hint="--name")
+    book = _Book(file)
+    found = book.find(name)
+    changes: dict[str, Any] = dict.fromkeys(unset)
+    changes |= settings_of(options)
+    if options["limits"]:
+        before = found.value.get("limits") if isinstance(found.value, dict) else None
+        changes["limits"] = merged_limits(before or {}, options["limits"])
+    if renamed is not None:
+        changes["name"] = renamed
+    if not changes:
+        raise click.UsageError("nothing is to be changed: see ampproxy key edit --help")
+    order = sorted(changes, key=lambda setting: COLLECTED.index(setting) if setting in COLLECTED else -1)
+    book.change(
+        lambda text: change_entry(text, found.index, {setting: changes[setting] for setting in order}),
+        f"the client key of {found.label} was changed ({', '.join(order)})",
+    )
+
+
+@command.command("rotate")
+@click.argument("name")
+@click.option(
+    "--keep",
+    callback=lifetime,
+    default="1d",
+    show_default=True,
+    help="How long the old key is valid beside the new one: 12h, 7d; 0 for not at all.",
+)
+@config_option
+def rotate(name: str, keep: float, file: Path | None) -> None:
+    """Give a client another key, and print it, once. Both keys let it in for a while.
+
+    Its name, its rights and what it has used stay.
+    """
+    book = _Book(file)
+    found = book.find(name)
+    client = found.client
+    if not client.name:
+        raise click.ClickException(
+            f"{found.label} has no name, by which its hash would be known: ampproxy key edit {found.label}"
+            " --name NAME"
+        )
+    if keep and not client.current_hash:
+        raise click.ClickException(
+            f"the key of {found.label} is not to be had here ({client.secret}), so that it cannot be kept:"
+            " --keep 0 replaces it at once"
+        )
+    key = secrets.token_urlsafe(_KEY_BYTES)
+    changes: dict[str, Any] = {"key": None, "key-hash": _stored(key)}
+    if keep:
+        changes["old-key-hash"] = f"sha256:{client.current_hash}"
+        changes["old-until"] = _iso(time.time() + keep)
+    else:
+        changes |= {"old-key-hash": None, "old-until": None}
+    valid = f", the old one is valid until {changes['old-until']}" if keep else ", the old one ends now"
+    book.change(
+        lambda text: change_entry(text, found.index, changes),
+        f"the client {found.label} has another key{valid}",
+    )
+    _print_once(key)
+
+
+@command.command("revoke")
+@click.argument("name")
+@click.option("--old", is_flag=True, help="Only the key before the last rotation.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@config_option
+def revoke(name: str, old: bool, yes: bool, file: Path | None) -> None:
+    """Take a client key out of the file. What is under way with it ends within a second."""
+    book = _Book(file)
+    found = book.find(name)
+    if old and not found.client.old_hash:
+        raise click.ClickException(f"{found.label} has no key before a rotation")
+    if not old and len(book.config.clients) == 1:
+        raise click.ClickException(
+            f"{found.label} is the only client key: without any, everybody on this machine would be served."
+            " Make another one first (ampproxy key new)"
+        )
+    if not yes:
+        click.confirm(f"Revoke {'the old key' if old else 'the key'} of {found.label}?", abort=True, err=True)
+    if old:
+        gone: dict[str, Any] = {"old-key-hash": None, "old-until": None}
+        book.change(
+            lambda text: change_entry(text, found.index, gone), f"the old key of {found.label} was revoked"
+        )
+    else:
+        book.change(
+            lambda text: remove_entry(text, found.index), f"the client key of {found.label} was revoked"
+        )
+
+
+@command.command("undo")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@config_option
+def undo(yes: bool, file: Path | None) -> None:
+    """Take the last change by this command back: the file is then as it was before, byte by byte."""
+    path = named(file).absolute()
+    changes = Changes(_state_dir(file) / _FOLDER)
+    try:
+        change = changes.last(path)
+        if not yes:
+            click.confirm(f"{path}: {change.what}. Take this back?", abort=True, err=True)
+        changes.take_back(change)
+    except CannotUndo as why:
+        raise click.ClickException(str(why)) from None
+    except OSError as error:
+        raise click.ClickException(f"{path} was not changed: {error}") from None
+    click.echo(f"{path}: taken back: {change.what}.", err=True)
+
+
+def _state_dir(file: Path | None) -> Path:
+    config: Config = read_config(file)
+    return config.state_dir
+
+
+def _stored(key: str) -> str:
+    return f"sha256:{hash_of(key)}"
+
+
+def _iso(wall: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(wall))
+
+
+def _print_once(key: str) -> None:
+    """The key alone goes to standard output: ``KEY=$(ampproxy key new ci)``."""
+    click.echo("The key, which is shown this once and stored nowhere:", err=True)
+    click.echo(key)
+
+
+def _kind(client: ClientKey) -> str:
+    if client.secret is None:
+        return "stored as a hash"
+    return "stored as a text"
+
+
+def _used(place: Kept, client: ClientKey, now: float) -> dict[Period, Amounts]:
+    """What a client has used of its limits; nothing where nothing is kept.
+
+    :raises click.ClickException: it cannot be read.
+    """
+    path = place.folder / COUNTS
+    if not path.exists():
+        return {}
+    try:
+        identity = tenant_id(client, read_salt(place.folder) or b"")
+        return dict(_rows(path, identity, client, now))
+    except (sqlite3.Error, OSError) as error:
+        raise click.ClickException(f"{path} cannot be read: {error}") from None
+
+
+def _rows(path: Path, identity: str, client: ClientKey, now: float) -> Iterator[tuple[Period, Amounts]]:
+    database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    try:
+        for period, start in windows_of(client.limits, now):
+            row = database.execute(
+                "SELECT requests, tokens, usd FROM used WHERE tenant = ? AND period = ? AND start = ?",
+                (identity, period, start),
+            ).fetchone()
+            if row is not None:
+                yield period, Amounts(*row)
+    finally:
+        database.close()

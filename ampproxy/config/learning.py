@@ -1,0 +1,70 @@
+"""The section ``learning``: what accounts teach by refusing a member of a request; and what ``routing`` has
+of what their vendors keep.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ampproxy.config import readers
+from ampproxy.config.document import Scalar
+from ampproxy.config.reading import Found, Place, Section, Setting
+from ampproxy.config.schema import Learning
+
+
+def _learning(found: Found) -> Learning:
+    return Learning(**found.values)
+
+
+@dataclass(frozen=True, slots=True)
+class _SectionOrFlag(Section):
+    """A section that ``false`` alone switches off."""
+
+    type: str = "section, or false"
+
+    def __call__(self, place: Place) -> Learning:
+        if isinstance(place.node, Scalar) and place.node.type != "null":
+            return Learning(enable=readers.FLAG(place))
+        learning: Learning = Section.__call__(self, place)
+        return learning
+
+
+LEARNING = _SectionOrFlag(
+    _learning,
+    (
+        Setting(
+            "enable",
+            "enable",
+            readers.FLAG,
+            "Repeat a request once without what the account refused, and remember that. `learning: false` is"
+            " the same as `enable: false`.",
+            "true",
+        ),
+        Setting("max-age", "max_age", readers.duration(), "How long it is remembered.", "7d"),
+        Setting(
+            "max-lessons",
+            "max_lessons",
+            readers.POSITIVE,
+            "How many refused members and values are remembered; the oldest make room.",
+            "1000",
+        ),
+    ),
+)
+
+#: In the section ``routing``: which account has what its vendor stored.
+PINS = (
+    Setting(
+        "pin-ttl",
+        "pin_ttl",
+        readers.duration(),
+        "How long it is remembered which account keeps a response, conversation, file or container.",
+        "30d",
+    ),
+    Setting(
+        "max-pins",
+        "max_pins",
+        readers.COUNT,
+        "Of how many of these it is remembered; the oldest make room. 0: of none.",
+        "20000",
+    ),
+)

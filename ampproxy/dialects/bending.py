@@ -1,0 +1,216 @@
+"""Bodies by what was learned: a member left out or bent, all else with its exact text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from ampproxy.dialects.common import encode, loads
+from ampproxy.dialects.refusal_places import is_empty, may_change
+from ampproxy.model.base import Json
+from ampproxy.model.lesson import EACH, Lesson, Place
+from ampproxy.model.loss import Loss
+from ampproxy.model.request import LEVELS, Level
+from ampproxy.model.thinking import nearest_level
+from ampproxy.wire.json import BAD_JSON, members
+
+#: In place of a member's text: it is to be left out.
+GONE = b""
+_Change = Callable[[bytes], bytes | None]
+
+_list = msgspec.json.Decoder(list[Json])
+#: Words for how much to think, from the least; ``none`` is before them all.
+_EFFORTS: tuple[str, ...] = ("none", *LEVELS)
+#: What all models that take efforts have: where an outer one is refused, the way leads there.
+_USUAL: tuple[Level, ...] = ("low", "medium", "high")
+#: Members whose name may change and mean the same.
+_SAME = frozenset(("max_tokens", "max_completion_tokens", "max_output_tokens"))
+
+
+def bent(body: bytes, lessons: Iterable[Lesson]) -> tuple[bytes, tuple[Loss, ...], tuple[Lesson, ...]]:
+    """The body as lessons want it; the same object where they change nothing.
+
+    :returns: with what that lost, and the lessons that changed something.
+    """
+    losses: list[Loss] = []
+    used: list[Lesson] = []
+    for lesson in lessons:
+        out = _bent(body, lesson)
+        if out is not None:
+            body = out
+            used.append(lesson)
+            losses.append(_loss(lesson))
+    return body, tuple(losses), tuple(used)
+
+
+def _loss(lesson: Lesson) -> Loss:
+    why = f"The account refuses it for this model, as a refusal taught: it {lesson.about}."
+    if lesson.act == "rename":
+        return Loss("renamed", lesson.name, why)
+    if lesson.act == "leave-out":
+        return Loss("refused_member", lesson.name, why)
+    return Loss("refused_value", lesson.name, why)
+
+
+def _bent(body: bytes, lesson: Lesson) -> bytes | None:
+    """The changed body; ``None``: nothing is to be changed."""
+    values = members(body)
+    if values is None or (lesson.beside and not _says(values, lesson.beside)):
+        return None
+    if lesson.act == "rename":
+        return _renamed(values, lesson)
+    return _changed(body, lesson.place, lambda text: _change(text, lesson))
+
+
+def _says(values: dict[str, Json], place: Place) -> bool:
+    """Whether a member is there that says something: thinking that is switched off does not."""
+    value: Any = {name: text for name, text in values.items() if name == place[0]}
+    for step in place:
+        value = loads(value[step]) if isinstance(value, dict) and step in value else None
+    return value is not None and value != {"type": "disabled"}
+
+
+def _renamed(values: dict[str, Json], lesson: Lesson) -> bytes | None:
+    old, new = lesson.place[0], lesson.words[0]
+    if len(lesson.place) != 1 or old not in values:
+        return None
+    if new in values:
+        return encode({name: text for name, text in values.items() if name != old})
+    return encode({new if name == old else name: text for name, text in values.items()})
+
+
+def _changed(text: bytes, place: Place, change: _Change) -> bytes | None:
+    """The JSON text with a change at a place; ``None``: it has none there, or nothing changes."""
+    step, rest = place[0], place[1:]
+    if step == EACH:
+        return _each(text, rest, change)
+    values = members(text)
+    if values is None or step not in values:
+        return None
+    old = bytes(values[step])
+    new = _changed(old, rest, change) if rest else change(old)
+    if new is None or new == old:
+        return None
+    if new is GONE:
+        del values[step]
+    else:
+        values[step] = Json(new)
+    return encode(values)
+
+
+def _each(text: bytes, rest: Place, change: _Change) -> bytes | None:
+    values = members(text)
+    if values is not None:
+        changes = {key: new for key, old in values.items() if (new := _inner(bytes(old), rest, change))}
+        return encode({**values, **{key: Json(new) for key, new in changes.items()}}) if changes else None
+    try:
+        items = _list.decode(text)
+    except BAD_JSON:
+        return None
+    found = [_inner(bytes(item), rest, change) for item in items]
+    if not any(found):
+        return None
+    return encode([Json(new) if new else old for old, new in zip(items, found, strict=True)])
+
+
+def _inner(text: bytes, rest: Place, change: _Change) -> bytes | None:
+    # What a list or an object is made of is never left out itself.
+    return _changed(text, rest, change) if rest else None
+
+
+def _change(text: bytes, lesson: Lesson) -> bytes | None:
+    """What becomes of a member's text: ``None``: it stays; :data:`GONE`: it is left out."""
+    value = loads(text)
+    if lesson.act == "leave-out":
+        if lesson.was and not _was(value, lesson.was):
+            return None
+        return GONE if is_empty(value) or may_change(lesson.place, unknown=True) else None
+    if not may_change(lesson.place, unknown=False) or (lesson.was and not _was(value, lesson.was)):
+        return None
+    return _BENDS[lesson.act](value, lesson)
+
+
+def _was(value: Any, was: str) -> bool:
+    if isinstance(value, dict):
+        return bool(value.get("type") == was)
+    return value == was or (_number(value) and f"{value:g}" == was)
+
+
+def _one_of(value: Any, lesson: Lesson) -> bytes | None:
+    if not isinstance(value, str) or value in lesson.words:
+        return None
+    word = _nearest(value, lesson.words)
+    return GONE if word is None else encode(word)
+
+
+def _nearest(value: str, words: tuple[str, ...]) -> str | None:
+    """The accepted word that comes nearest; ``None``: these are no words that have an order.
+
+    :param words: as the vendor spells them.
+    """
+    spelled = {word.lower(): word for word in words}
+    asked = value.lower()
+    if asked in spelled:
+        return spelled[asked]
+    if asked not in _EFFORTS:
+        return None
+    allowed = tuple(level for level in LEVELS if level in spelled)
+    if not allowed:
+        # Groq's qwen: "none" or "default".
+        return spelled.get("default") if asked != "none" else None
+    return spelled[nearest_level("minimal" if asked == "none" else _level(asked), allowed)]
+
+
+def _level(word: str) -> Level:
+    return next(level for level in LEVELS if level == word)
+
+
+def _not(value: Any, lesson: Lesson) -> bytes | None:
+    if not isinstance(value, str) or value.lower() not in {word.lower() for word in lesson.words}:
+        return None
+    asked = value.lower()
+    refused = {word.lower() for word in lesson.words}
+    allowed = tuple(level for level in _USUAL if level not in refused)
+    if asked not in _EFFORTS or not allowed:
+        return GONE
+    word: str = nearest_level("minimal" if asked == "none" else _level(asked), allowed)
+    return encode(word.upper() if value.isupper() else word)
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _written(value: Any, number: float) -> bytes:
+    whole = number == int(number)
+    return encode(int(number) if whole and (isinstance(value, int) or number == value) else number)
+
+
+def _at_most(value: Any, lesson: Lesson) -> bytes | None:
+    return _written(value, lesson.number) if _number(value) and value > lesson.number else None
+
+
+def _at_least(value: Any, lesson: Lesson) -> bytes | None:
+    return _written(value, lesson.number) if _number(value) and value < lesson.number else None
+
+
+def _exactly(value: Any, lesson: Lesson) -> bytes | None:
+    wanted = loads(lesson.value.encode())
+    return None if value == wanted and type(value) is type(wanted) else lesson.value.encode()
+
+
+def _shorten(value: Any, lesson: Lesson) -> bytes | None:
+    most = int(lesson.number)
+    return encode(value[:most]) if isinstance(value, list) and len(value) > most else None
+
+
+_BENDS: dict[str, Callable[[Any, Lesson], bytes | None]] = {
+    "one-of": _one_of,
+    "not": _not,
+    "at-most": _at_most,
+    "at-least": _at_least,
+    "exactly": _exactly,
+    "shorten": _shorten,
+}

@@ -1,0 +1,99 @@
+"""What the end of an answer means where the vendor's word for it stands in no table of a dialect.
+
+New models and servers bring new words. What such a word says of itself decides: that the answer broke, was
+withheld, or was cut short. One that says nothing is never taken for a good end: an agent would act on half an
+answer.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ampproxy.errors import STATUS
+from ampproxy.model.events import ErrorKind, FinishReason, WireError
+
+#: Words of good ends, and of those that say what cut the answer short: local servers, Cohere, Bedrock.
+_KNOWN: Final[dict[str, FinishReason]] = {
+    "stop": "stop",
+    "stopped": "stop",
+    "eos": "stop",
+    "eos_token": "stop",
+    "end": "stop",
+    "end_turn": "stop",
+    "end_of_turn": "stop",
+    "complete": "stop",
+    "completed": "stop",
+    "done": "stop",
+    "finish": "stop",
+    "finished": "stop",
+    "finish_reason_stop": "stop",
+    "success": "stop",
+    "stop_sequence": "stop",
+    "stop_word": "stop",
+    "stop_str": "stop",
+    "length": "length",
+    "tool_call": "tool_calls",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "pause": "pause",
+    "pause_turn": "pause",
+}
+
+#: What a word is looked through for; the first that is found counts.
+_BROKEN: Final[tuple[tuple[re.Pattern[str], ErrorKind], ...]] = (
+    (re.compile(r"time_?d?_?out|deadline"), "timeout"),
+    (re.compile(r"overload|insufficient|unavailable|capacity|busy"), "overloaded"),
+    (
+        re.compile(
+            r"error|fail|fault|abort|cancel|malform|missing|unexpected|interrupt|invalid|crash|too_many"
+            r"|disconnect|preempt|kill|broken|function_call_filter|exception|unload"
+        ),
+        "unavailable",
+    ),
+)
+_CUT: Final[tuple[tuple[re.Pattern[str], FinishReason], ...]] = (
+    (re.compile(r"refus"), "refusal"),
+    (
+        re.compile(r"filter|safety|block|prohibit|recitation|sensitive|moderat|guardrail|policy|spii|violat"),
+        "blocked",
+    ),
+    (re.compile(r"context"), "context"),
+    (re.compile(r"length|max_|token|limit(?!ed)|truncat"), "length"),
+)
+#: A vendor's word is shown so far.
+_SHOWN: Final = 100
+
+
+def read_end(word: str) -> FinishReason | WireError:
+    """What a vendor's word for the end of its answer means: an error, if the answer broke; ``unknown`` where
+    the word does not tell.
+    """
+    plain = word.strip().lower().replace("-", "_").replace(" ", "_")
+    if known := _KNOWN.get(plain):
+        return known
+    for pattern, kind in _BROKEN:
+        if pattern.search(plain):
+            return broke(word, kind)
+    return next((reason for pattern, reason in _CUT if pattern.search(plain)), "unknown")
+
+
+#: Ends for which some dialects have no word of their own: what they cannot say.
+BENT: Final[dict[FinishReason, str]] = {
+    "stop_sequence": "which sequence was hit",
+    "pause": "that the turn may be continued",
+}
+
+#: A call without a name cannot be run, and neither a client nor the next turn takes it.
+NAMELESS: Final = WireError(
+    "unavailable", "The vendor's answer has a tool call that names no tool.", 502, "nameless_call"
+)
+CUT_CALL: Final = WireError(
+    "unavailable", "The vendor's answer broke off in the middle of a tool call.", 502, "cut_call"
+)
+
+
+def broke(word: str, kind: ErrorKind = "unavailable") -> WireError:
+    """The error of an answer that a vendor broke off with this word; another try may do better."""
+    return WireError(kind, f"The vendor broke off its answer: {word[:_SHOWN]}.", STATUS[kind], word[:_SHOWN])

@@ -1,0 +1,265 @@
+"""What a refusal says about a member: in one sentence of a vendor's, read by phrases that all of them use.
+
+The phrases were collected from refusals of OpenAI, Anthropic, Google (Gemini and Vertex), Azure, ChatGPT's
+Codex backend, DeepSeek, Moonshot, DashScope, Volcengine, Mistral, Groq, Cerebras, xAI, OpenRouter, vLLM,
+SGLang and Ollama. Every pattern begins with a word of its phrase, so that no text takes more than linear
+time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+#: The longest text that is looked at.
+LONGEST = 4096
+_NUMBER = r"(-?\d{1,12}(?:\.\d{1,6})?)"
+_QUOTE = "['\"`]?"
+_NAME = r"([\w.\[\]-]{1,160})"
+
+#: The vendor does not take the member, whatever it holds.
+_UNKNOWN = re.compile(
+    r"\b(?:unsupported|unknown|unrecogni[sz]ed|unexpected (?:parameter|argument|field|key|keyword)"
+    r"|not supported|not permitted|not allowed|not enabled|not available|(?:does|do)(?: not|n't) support"
+    r"|deprecated|no longer supported|cannot find field|is invalid|not recogni[sz]ed)\b",
+    re.IGNORECASE,
+)
+#: What follows are the words that are taken.
+_TAKEN = re.compile(
+    r"\b(?:supported (?:values|types|levels|efforts)(?: are| is| include)?|must be (?:one of|either)"
+    r"|expected one of|(?:valid|allowed|accepted) (?:levels|values|options|efforts)(?: are| is)?"
+    r"|should be one of|input should be)\b:?",
+    re.IGNORECASE,
+)
+_TOKEN = re.compile(
+    r"['\"`]{1,3}([\w.:-]{1,40})['\"`]{1,3}|([A-Za-z][\w-]{0,39})|([,|/\[\]\s]{1,20})|\([^()]{0,60}\)|(.)"
+)
+_AND = ("and", "or")
+
+_MOST = (
+    re.compile(
+        r"\b(?:supports? at most|less than or equal to|cannot exceed|must not exceed|at most)"
+        rf" {_QUOTE}{_NUMBER}",
+        re.I,
+    ),
+    re.compile(rf"<= ?{_NUMBER}"),
+    re.compile(rf"> {_NUMBER}, which is the max"),
+    re.compile(rf"\bmax(?:imum)? (?:allowed|value|length)(?: is| of|:)? {_QUOTE}{_NUMBER}", re.I),
+)
+_LEAST = (
+    re.compile(rf"\b(?:greater than or equal to|must be at least) {_QUOTE}{_NUMBER}", re.I),
+    re.compile(rf">= ?{_NUMBER}"),
+)
+#: Both bounds; the last group says that the upper one is not taken itself.
+_RANGES = (
+    re.compile(
+        rf"\brange (?:of [\w`'\"]{{1,60}} )?(?:is|should be|must be)? ?\[{_NUMBER}, ?{_NUMBER}([\])])", re.I
+    ),
+    re.compile(rf"\bin (?:the )?range [\[(]{_NUMBER}, ?{_NUMBER}([\])])", re.I),
+    re.compile(rf"\brange is from {_NUMBER} \((?:in|ex)clusive\) to {_NUMBER} \((in|ex)clusive\)", re.I),
+    re.compile(rf"\bbetween {_NUMBER} and {_NUMBER}(\b)", re.I),
+)
+_ONLY = (
+    re.compile(
+        rf"\bonly (?:the )?(?:default )?(?:value )?\(?{_NUMBER}\)? (?:value )?is (?:supported|allowed)", re.I
+    ),
+    re.compile(rf"\bmay only be set to {_NUMBER}", re.I),
+    re.compile(r"\bmust be set to (true|false|-?\d{1,9}(?:\.\d{1,6})?)\b", re.I),
+)
+_LONGEST_LIST = re.compile(r"\barray with maximum length (\d{1,6})", re.I)
+_INSTEAD = re.compile(r"\buse ['\"`]([A-Za-z_]{1,60})['\"`] instead", re.I)
+#: One value is refused, and which are not is left open.
+_VALUE = re.compile(
+    r"(?:level|value|effort) ['\"`]?(?!is\b|are\b|not\b)([A-Za-z]{2,20})['\"`]? (?:is )?not supported"
+    r"|\bnot support ['\"`]([A-Za-z]{2,20})['\"`] with",
+    re.I,
+)
+#: Thinking that cannot be switched off.
+_ALWAYS = re.compile(r"\bcan(?:'t|not) be disabled\b|\bonly works in thinking mode\b", re.I)
+#: Terms of requests that ask for thinking, and of no other.
+_WHILE = re.compile(r"\b(?:when|while|with) (?:extended )?(?:thinking|reasoning)\b", re.I)
+#: Says it of some calls only, which a lesson could not tell apart.
+_SOMETIMES = re.compile(r"\bnon-stream|\bwhen (?:using )?stream|\bwhen stream", re.I)
+
+
+class Terms(NamedTuple):
+    """What a sentence lays down. Bounds are inclusive.
+
+    :ivar unknown: the member is refused, whatever it holds.
+    :ivar words: those that are taken; ``refused``: one that is not.
+    :ivar only: the one value that is taken, as JSON text.
+    :ivar always: thinking that cannot be switched off.
+    :ivar thinking: it is refused beside thinking only.
+    """
+
+    unknown: bool = False
+    words: tuple[str, ...] = ()
+    refused: str = ""
+    most: float | None = None
+    least: float | None = None
+    only: str = ""
+    longest: int | None = None
+    instead: str = ""
+    always: bool = False
+    thinking: bool = False
+
+
+def terms_in(text: str) -> Terms:
+    """What a vendor's sentence says about a member."""
+    text = text[:LONGEST]
+    if _SOMETIMES.search(text):
+        return Terms()
+    least, most = _bounds(text)
+    value, longest, instead = _VALUE.search(text), _LONGEST_LIST.search(text), _INSTEAD.search(text)
+    return Terms(
+        _UNKNOWN.search(text) is not None,
+        words_taken(text),
+        (value[1] or value[2]) if value else "",
+        most,
+        least,
+        _first(_ONLY, text).lower(),
+        int(longest[1]) if longest else None,
+        instead[1] if instead else "",
+        _ALWAYS.search(text) is not None,
+        _WHILE.search(text) is not None,
+    )
+
+
+def words_taken(text: str) -> tuple[str, ...]:
+    """The words that a sentence lists as those that are taken; none if it lists none."""
+    found = _TAKEN.search(text)
+    return listed(text[found.end() : found.end() + 400]) if found else ()
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The words at the beginning of a text: quoted ones, or at least two that commas, "and" or "or" part."""
+    quoted: list[str] = []
+    bare: list[str] = []
+    parted = True
+    for token in _TOKEN.finditer(text):
+        word = token[2]
+        if token[1]:
+            quoted.append(token[1])
+            parted = False
+        elif word is not None:
+            if word.lower() in _AND:
+                parted = True
+            elif quoted or not parted:
+                break
+            else:
+                bare.append(word)
+                parted = False
+        elif token[3]:
+            parted = parted or any(mark in token[3] for mark in ",|/[")
+        elif token[4] and token[4] not in "'\"`:":
+            break
+    return tuple(dict.fromkeys(quoted)) if quoted else tuple(dict.fromkeys(bare)) if len(bare) > 1 else ()
+
+
+def _bounds(text: str) -> tuple[float | None, float | None]:
+    for pattern in _RANGES:
+        if found := pattern.search(text):
+            exclusive = found[3] in (")", "ex")
+            # Of whole numbers the one before; of a fraction the next is as good as it.
+            upper = float(found[2])
+            return float(found[1]), upper - 1 if exclusive and "." not in found[2] else upper
+    least, most = _first(_LEAST, text), _first(_MOST, text)
+    return float(least) if least else None, float(most) if most else None
+
+
+def _first(patterns: tuple[re.Pattern[str], ...], text: str) -> str:
+    return next((found[1] for pattern in patterns if (found := pattern.search(text))), "")
+
+
+#: The member's name behind a phrase, with the place that it stands in if that is named, too.
+_AT = (
+    re.compile(r"\bunknown name \\?\"([^\"\\]{1,100})\\?\" at '([^']{1,300})'", re.I),
+    re.compile(r"\('([\w.\[\]]{1,100})' ?: ?property '(\w{1,100})' is unsupported"),
+)
+_BEHIND = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        r"\bunknown name \\?\"([^\"\\]{1,100})\\?\"",
+        rf"\bproperty {_QUOTE}{_NAME}{_QUOTE} is unsupported",
+        r"\b(?:unsupported|unknown|unrecognized|unexpected|invalid) (?:request )?"
+        r"(?:parameter|argument|field|property|key|value|option)s?(?: supplied)?(?: for)?"
+        rf":? ?{_QUOTE}{_NAME}",
+        rf"\bargument not supported on this model: ?{_QUOTE}{_NAME}",
+        rf"\bnot support (?:the )?parameters? {_QUOTE}{_NAME}",
+        rf"\bnot support (?:the )?{_QUOTE}([\w.]{{1,80}}){_QUOTE} parameter",
+        rf"\bparameter[ =]{_QUOTE}{_NAME}",
+        rf"\bvalidation error for {_QUOTE}{_NAME}",
+        rf"\binvalid {_QUOTE}([\w.\[\]]{{1,160}}){_QUOTE}(?::| value)",
+        rf"\brange of {_QUOTE}(\w{{1,60}})",
+        r"\bhas an? (\w{1,60}) value of",
+        r"\bare supported for (\w{1,40})",
+        rf"\bnot support {_QUOTE}(\w{{1,60}})",
+    )
+)
+_TWO_WORDS = re.compile(r"\b(thinking|reasoning)[ _](budget|level|effort|config)\b", re.I)
+_ONE_WORD = re.compile(
+    r"\b(budget|level|think value)\b(?= [\"'`]?\w{1,20}[\"'`]? (?:is )?(?:invalid|not ))", re.I
+)
+#: A phrase with the member's name right before it.
+_BEFORE = re.compile(
+    r" (?:is |are )?(?:not (?:supported|permitted|allowed|enabled|available)|unsupported|deprecated)"
+    r"| (?:must be|may only be|is too large|can(?:'t|not) be)\b|: (?:extra|additional) input",
+    re.I,
+)
+#: At the beginning of a line: ``messages.1.content.0.tool_use.index: Extra inputs are not permitted``.
+_LINE = re.compile(r"[ \t*'\"`]{0,4}([\w.\[\]-]{1,200}): ")
+_NOT_NAMES = frozenset(
+    ("a", "an", "the", "this", "that", "it", "value", "values", "input", "inputs", "model", "and", "or")
+)
+
+
+def names_in(text: str) -> Iterator[str]:
+    """The members that a sentence may be about, the likeliest first; the places of nested ones with dots."""
+    text = text[:LONGEST]
+    for pattern in _AT:
+        for found in pattern.finditer(text):
+            first, second = found[1], found[2]
+            yield f"{second}.{first}" if pattern is _AT[0] else f"{first}.{second}"
+    if line := _LINE.match(text):
+        yield line[1]
+    for pattern in _BEHIND:
+        if behind := pattern.search(text):
+            yield behind[1].rstrip(".")
+    if two := _TWO_WORDS.search(text):
+        yield two[1] + two[2]
+    if one := _ONE_WORD.search(text):
+        yield {"budget": "thinkingbudget", "level": "level"}.get(one[1].lower(), "think")
+    for phrase in _BEFORE.finditer(text):
+        word = _last_word(text[max(0, phrase.start() - 200) : phrase.start()])
+        if word and word.lower() not in _NOT_NAMES:
+            yield word
+
+
+def _last_word(text: str) -> str:
+    word = text.rsplit(None, 1)[-1] if text.split() else ""
+    return word.strip("'\"`*,:;().")
+
+
+_BOTH = re.compile(
+    rf"{_QUOTE}\b(\w{{1,40}}){_QUOTE} and {_QUOTE}(\w{{1,40}}){_QUOTE} can(?:not|'t) both be ", re.I
+)
+_THINKING_TYPE = re.compile(r"thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})['\"`]{0,2} is not supported", re.I)
+_THINKING_INSTEAD = re.compile(r"use ['\"`]thinking\.type[.:= ]{1,3}['\"`]?(\w{1,20})", re.I)
+_ADAPTIVE = re.compile(r"\b(adaptive) thinking is not supported|thinking; '(\w{1,20})' is not", re.I)
+
+
+def exclusive_in(text: str) -> tuple[str, str] | None:
+    """Two members that must not both be there."""
+    found = _BOTH.search(text[:LONGEST])
+    return (found[1], found[2]) if found else None
+
+
+def thinking_refused_in(text: str) -> tuple[str, str] | None:
+    """A ``type`` of Anthropic's ``thinking`` that a model refuses, and the one that it wants instead."""
+    text = text[:LONGEST]
+    if found := _THINKING_TYPE.search(text):
+        instead = _THINKING_INSTEAD.search(text)
+        return found[1], instead[1] if instead else ""
+    found = _ADAPTIVE.search(text)
+    return ((found[1] or found[2]).lower(), "") if found else None

@@ -1,0 +1,57 @@
+"""What the refusal of an account teaches: one member of a request that is to be left out, or bent."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from ampproxy.model.base import Value
+
+#: ``leave-out``; ``rename``: to ``words[0]``; ``one-of``: the nearest of ``words``; ``not``: anything but
+#: ``words``; ``at-most`` and ``at-least``: ``number``; ``exactly``: ``value``; ``shorten``: to so many.
+Act: TypeAlias = Literal["leave-out", "rename", "one-of", "not", "at-most", "at-least", "exactly", "shorten"]
+
+#: A member's place in a body, from the top; ``*`` for each element of a list, or each member of an object.
+Place: TypeAlias = tuple[str, ...]
+EACH = "*"
+
+
+class Lesson(Value, frozen=True):
+    """One thing that an account refuses for a model, in the dialect that it speaks.
+
+    :param words: see :data:`Act`.
+    :param value: JSON text.
+    :param beside: only where this member is there too, and says something: two that exclude each other.
+    :param was: only where the member is this JSON text, or an object whose ``type`` it is.
+    """
+
+    place: Place
+    act: Act
+    words: tuple[str, ...] = ()
+    number: float = 0.0
+    value: str = ""
+    beside: Place = ()
+    was: str = ""
+
+    @property
+    def name(self) -> str:
+        """The member's place in one word: ``reasoning.effort``."""
+        return ".".join(self.place)
+
+    @property
+    def about(self) -> str:
+        """What is done, in words for people that follow the member's name."""
+        return _ABOUT[self.act].format(
+            words=", ".join(self.words), number=f"{self.number:g}", value=self.value
+        ) + (f", beside {'.'.join(self.beside)}" if self.beside else "")
+
+
+_ABOUT: dict[str, str] = {
+    "leave-out": "is left out",
+    "rename": "is sent as {words}",
+    "one-of": "is moved to the nearest of {words}",
+    "not": "is moved away from {words}",
+    "at-most": "is lowered to {number}",
+    "at-least": "is raised to {number}",
+    "exactly": "is sent as {value}",
+    "shorten": "is cut to {number} elements",
+}

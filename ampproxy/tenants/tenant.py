@@ -1,0 +1,157 @@
+"""What a client may do: which classes of routes, which models, which accounts.
+
+Each check is a pure function over a :class:`Tenant`. A resource declares the class of its routes
+(``GatewayResource.route_class``), and whoever identifies its client calls :func:`check_route` with it: to add
+a class, name it in :data:`ampproxy.model.clients.ROUTES` and declare it in the resources that belong to it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+
+from ampproxy.config.schema import Account
+from ampproxy.credentials.names import account_name
+from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.model.clients import AMP, MODELS, ClientKey
+from ampproxy.routing.catalog import matches_wildcard
+from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.suffix import split_suffix
+
+#: What each class of routes is, as the end of a sentence.
+_MEANING = {MODELS: "requests to models", AMP: "what is forwarded to Amp"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A client with rights or limits of its own.
+
+    :param id: what its usage is counted by: it depends on its name, else on its key, never on a place.
+    :param label: how the log names it.
+    """
+
+    id: str
+    label: str
+    key: ClientKey
+
+
+def tenant_id(key: ClientKey, salt: bytes) -> str:
+    """What a client's usage is counted by.
+
+    :param salt: people choose keys that have no name; without it a stolen file of counts would let guesses
+        be tried.
+    """
+    if key.name:
+        return f"name:{key.name.lower()}"
+    digest = blake2b(key.identity.reveal().encode("utf-8", "surrogatepass"), key=salt, digest_size=16)
+    return f"key:{digest.hexdigest()}"
+
+
+def opens(tenant: Tenant | None, route: str) -> bool:
+    """Whether a client's key opens a class of routes.
+
+    :param tenant: ``None``: a client that may do everything.
+    """
+    return tenant is None or route in tenant.key.routes
+
+
+def check_route(tenant: Tenant | None, route: str) -> None:
+    """See that a client's key opens a class of routes.
+
+    :param tenant: ``None``: a client that may do everything.
+    :raises ClientFault: status 403: it does not.
+    """
+    if tenant is None or opens(tenant, route):
+        return
+    what = _MEANING.get(route, "what the gateway reports of itself")
+    raise ClientFault.of(
+        "permission",
+        f"The client key {tenant.label} does not open {what} (route class {route}): its entry allows"
+        f" {', '.join(tenant.key.routes)} (setting: api-keys[].routes).",
+        code="route_not_allowed",
+    )
+
+
+def check_unknown_path(tenant: Tenant) -> None:
+    """See that a client may have something sent to Amp that is unknown here.
+
+    :raises ClientFault: status 403: its rights or limits could not be kept.
+    """
+    key = tenant.key
+    if not key.amp or key.models or key.limits or key.concurrent is not None:
+        raise ClientFault.of(
+            "permission",
+            f"The gateway does not know this path, so that it cannot keep what the entry of the client key"
+            f" {tenant.label} allows (settings: api-keys[].amp, .models, .limits).",
+            code="route_not_allowed",
+        )
+
+
+def serves(tenant: Tenant, model: str) -> bool:
+    """Whether a model may serve a client, by its name without a thinking suffix."""
+    patterns = tenant.key.models
+    return not patterns or any(matches_wildcard(pattern, model.lower()) for pattern in patterns)
+
+
+def may_use(tenant: Tenant, account: Account) -> bool:
+    """Whether an account may serve a client, by its label or by the name that the ledger has for it."""
+    patterns = tenant.key.accounts
+    if not patterns:
+        return True
+    names = account.label.lower(), account_name(account).lower()
+    return any(matches_wildcard(pattern, name) for pattern in patterns for name in names)
+
+
+def offered(tenant: Tenant, model: str, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
+    """What is left of a model's offers for a client."""
+    if not serves(tenant, model):
+        return ()
+    if not tenant.key.accounts:
+        return offers
+    return tuple(offer for offer in offers if may_use(tenant, offer.account))
+
+
+def narrowed(tenant: Tenant, route: Route) -> Route:
+    """A decision as it holds for a client: with the accounts that it may use.
+
+    :raises ClientFault: status 403: the model, all its accounts, or Amp are not for this client.
+    """
+    if route.kind is RouteKind.NONE:
+        # Which other models there are is for who may use them.
+        return replace(route, nearest=tuple(name for name in route.nearest if serves(tenant, name)))
+    if route.kind is RouteKind.AMP:
+        _check_amp(tenant, route)
+        return route
+    model = split_suffix(route.served)[0]
+    offers = offered(tenant, model, route.offers)
+    if not offers:
+        raise _no_model(tenant, model, route.asked)
+    return route if offers is route.offers else replace(route, offers=offers)
+
+
+def _check_amp(tenant: Tenant, route: Route) -> None:
+    if not tenant.key.amp:
+        raise ClientFault.of(
+            "permission",
+            f"The model {route.asked!r} is not served here, and nothing of the client key {tenant.label} is"
+            " sent to Amp (setting: api-keys[].amp).",
+            code="amp_not_allowed",
+            param="model",
+        )
+    model = split_suffix(route.asked)[0]
+    if not serves(tenant, model):
+        raise _no_model(tenant, model, route.asked)
+
+
+def _no_model(tenant: Tenant, model: str, asked: str) -> ExchangeError:
+    if serves(tenant, model):
+        why = "none of the accounts that serve it (setting: api-keys[].accounts)"
+    else:
+        why = f"only {', '.join(tenant.key.models)} (setting: api-keys[].models)"
+    name = repr(asked) if asked == model else f"{asked!r}, which {model!r} serves,"
+    return ClientFault.of(
+        "permission",
+        f"The model {name} is not for the client key {tenant.label}: its entry allows {why}.",
+        code="model_not_allowed",
+        param="model",
+    )

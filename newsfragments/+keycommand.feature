@@ -1,0 +1,1 @@
+`ampproxy key new|list|show|edit|rotate|revoke|undo` manages client keys in the configuration file: comments and all else stay as they are, a new key is printed once and stored as its hash, and a rotation leaves two valid keys for a while.

@@ -1,0 +1,1 @@
+An account that refuses a member of a request or its value (400 or 422) is asked once more without exactly that, and from then on at once; the loss is declared. `ampproxy accounts` shows what was learned, `ampproxy accounts forget` forgets it, `learning: false` switches it off.

@@ -1,0 +1,1 @@
+Requests that refer to what a vendor keeps for one account (`previous_response_id`, conversations, files, containers, threads) go to the account that has it, also after a restart, and never to another; thinking that only one account can read is left out, declared, when a conversation moves.

@@ -1,0 +1,1 @@
+Every member of a vendor's answer reaches the client or is a declared loss: results of the vendor's own tools, summaries and explanations of refusals become text, cited pages annotations, and no turn is empty.

@@ -1,0 +1,1 @@
+What a configuration decides once (resources, an account's dialect and headers) is not found anew for each request, a body is looked at in one pass, and an event of a stream leaves as it comes, without a timer.

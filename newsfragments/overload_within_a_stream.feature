@@ -1,0 +1,1 @@
+An overload, or a break, that a stream tells of before anything of the answer goes to the next account; with a single account the client gets an honest status. 529 goes to Anthropic's clients alone, and Codex asks again after an overload within a stream.

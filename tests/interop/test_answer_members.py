@@ -1,0 +1,341 @@
+"""Every member of the SDKs' own types of answers reaches every client, or is a loss that names it: four
+dialects of vendors, four of clients, each type of block, item and part, and what stands around them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic.types as messages
+import anthropic.types.beta as beta
+import pydantic
+import pytest
+from google.genai import types as genai
+from openai.types.chat import ChatCompletionMessage
+from openai.types.responses import Response
+from openai.types.responses.response_output_item import ResponseOutputItem
+
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.proof import MARK
+from ampproxy.dialects.registry import DIALECTS
+from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
+from ampproxy.model.fold import fold, unfold
+from ampproxy.model.loss import OF_ANSWER
+from ampproxy.relay.losses import of_answer
+from ampproxy.relay.settle import Settling
+from tests.interop.sdk_values import Maker, members_of
+
+CLIENTS = (ANTHROPIC, CHAT, RESPONSES, GEMINI)
+#: Kinds of the loss of a whole part.
+WHOLE_PARTS = frozenset(("opaque", "image", "audio", "file", "reasoning"))
+#: Members whose loss has a kind of its own.
+NAMED_BY_KIND = {
+    "signature": "foreign_proof",
+    "data": "foreign_proof",
+    "encrypted_content": "foreign_proof",
+    "thoughtSignature": "foreign_proof",
+    "stop_sequence": "stop_sequence",
+}
+#: Members that need not reach the client, each with the reason.
+NOT_CARRIED = {
+    "id": "ids of a vendor's items mean nothing to others; calls are known by their call ids",
+    "type": "each dialect has words of its own",
+    "model": "the client sees the name that it asked for",
+    "logprobs": "given only where they are asked for, and asking for them is a loss of the request",
+    "avgLogprobs": "likewise",
+    "logprobsResult": "likewise",
+    "summary": "beside the text of the thinking, which is carried, a summary says nothing more",
+    "mediaResolution": "of parts in requests",
+    "partMetadata": "of parts in requests",
+    "videoMetadata": "of parts in requests",
+    "partialArgs": "asked for only by streamFunctionCallArguments, which no request of ours has",
+    "tokenCount": "is in the usage",
+    "expires_at": "of a sound, which the gateway gives anew",
+    "createTime": "bookkeeping",
+    "modelStatus": "bookkeeping",
+    "index": "numbers are given anew",
+    "phase": "of Codex's own threads",
+}
+
+
+def part_of_message(block: dict[str, Any]) -> dict[str, Any]:
+    usage = {"input_tokens": 1, "output_tokens": 1}
+    head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "stop_sequence": None}
+    return {**head, "content": [block], "stop_reason": "end_turn", "usage": usage}
+
+
+def item_of_response(item: dict[str, Any]) -> dict[str, Any]:
+    head = {"id": "resp_1", "object": "response", "created_at": 1, "model": "m"}
+    return {**head, "status": "completed", "output": [item]}
+
+
+def part_of_candidate(part: dict[str, Any]) -> dict[str, Any]:
+    content = {"role": "model", "parts": [part]}
+    return candidate({"content": content, "finishReason": "STOP", "index": 0})
+
+
+def candidate(value: dict[str, Any]) -> dict[str, Any]:
+    return {"candidates": [value], "modelVersion": "m", "responseId": "r"}
+
+
+#: What stands in no part by itself.
+BESIDE_TEXT = frozenset(("thought", "thoughtSignature", "mediaResolution", "partMetadata", "videoMetadata"))
+#: Members of parts that only requests have, or that cannot be answered with.
+NO_ANSWERS = frozenset(("functionResponse",))
+
+
+def parts() -> Iterator[tuple[str, str, dict[str, str], dict[str, Any]]]:
+    """The vendor's dialect, a name, what is to be found, and an answer."""
+    for union in (messages.ContentBlock, beta.BetaContentBlock):
+        for kind, maker, value in _made(union):
+            yield ANTHROPIC, kind, maker.marks, part_of_message(value)
+    for kind, maker, value in _made(ResponseOutputItem):
+        yield RESPONSES, kind, maker.marks, item_of_response(value)
+    for name, field in genai.Part.model_fields.items():
+        key = field.alias or name
+        for turn in range(3):
+            maker = Maker(turn)
+            value = {key: maker(field.annotation, key, 1)}
+            if key == "functionCall":
+                value[key].pop("partialArgs", None)
+                value[key].pop("willContinue", None)
+            if key not in NO_ANSWERS:
+                words = {"text": "words"} if key in BESIDE_TEXT else {}
+                yield GEMINI, key, maker.marks, part_of_candidate({**words, **value})
+
+
+def _made(union: Any) -> Iterator[tuple[str, Maker, dict[str, Any]]]:
+    for model in members_of(union):
+        for turn in range(5):
+            maker = Maker(turn)
+            value = maker.model(model)
+            if model.__name__ == "ResponseFunctionToolCall":
+                value["arguments"] = json.dumps({"x": value["arguments"]})
+            yield model.__name__, maker, value
+
+
+def around() -> Iterator[tuple[str, str, dict[str, str], dict[str, Any]]]:
+    """What stands around the parts, one member at a time."""
+    refused = part_of_message({"type": "text", "text": "words"}) | {"stop_reason": "refusal"}
+    for key, maker, value in _members(messages.Message, ("content", "stop_reason", "role", "usage", "id")):
+        reason = "stop_sequence" if key == "stop_sequence" else "refusal"
+        yield ANTHROPIC, key, maker.marks, {**refused, "stop_reason": reason, key: value}
+    said = {"role": "assistant", "content": "words"}
+    for key, maker, value in _members(ChatCompletionMessage, ("role",)):
+        choice = {"index": 0, "message": {**said, key: value}, "finish_reason": "stop"}
+        if key in ("function_call", "tool_calls"):
+            choice["finish_reason"] = "tool_calls"
+        yield CHAT, key, maker.marks, {"id": "c", "created": 1, "model": "m", "choices": [choice]}
+    content = {"role": "model", "parts": [{"text": "words"}]}
+    for key, maker, value in _members(genai.Candidate, ("content", "finishReason", "index")):
+        found = {"content": content, "finishReason": "SAFETY", "index": 0, key: value}
+        yield GEMINI, key, maker.marks, candidate(found)
+
+
+def _members(kind: type[pydantic.BaseModel], but: tuple[str, ...]) -> Iterator[tuple[str, Maker, Any]]:
+    for name, field in kind.model_fields.items():
+        key = field.alias or name
+        if key in but:
+            continue
+        for turn in range(3):
+            maker = Maker(turn)
+            value = maker(field.annotation, key, 1)
+            if value is not None:
+                yield key, maker, value
+
+
+def given(vendor: str, client: str, answer: dict[str, Any]) -> tuple[str, str, set[str]]:
+    """What the client gets, and its losses: in words, and by kind."""
+    settling = Settling(one=True, client="" if vendor == client else client)
+    parsed = DIALECTS[vendor].parse_response(json.dumps(answer).encode())
+    response = fold(settling.feed(unfold(parsed)))
+    context = AnswerContext("m", 0, lambda prefix: prefix + "new")
+    out = DIALECTS[client].render_response(response, context).decode()
+    losses = (*of_answer(response, DIALECTS[client], context), *settling.losses)
+    assert {loss.kind for loss in losses} <= OF_ANSWER.keys()
+    return out, " ".join(f"{loss.path} {loss.why}".lower() for loss in losses), {loss.kind for loss in losses}
+
+
+def names(path: str) -> list[str]:
+    return path.replace("[]", "").split(".")
+
+
+def missing(vendor: str, client: str, marks: dict[str, str], answer: dict[str, Any]) -> list[str]:
+    out, losses, kinds = given(vendor, client, answer)
+    if kinds & WHOLE_PARTS:
+        return []
+    found = []
+    for path, mark in marks.items():
+        members = names(path)
+        named = any(name.lower() in losses or NAMED_BY_KIND.get(name) in kinds for name in members)
+        sealed = MARK in out and not NAMED_BY_KIND.keys().isdisjoint(members)
+        if mark not in out and not named and not sealed and NOT_CARRIED.keys().isdisjoint(members):
+            found.append(path)
+    return found
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("vendor", [ANTHROPIC, RESPONSES, GEMINI])
+def test_every_member_of_every_part(vendor: str, client: str) -> None:
+    """Of each type of block, item and part, in each of its forms."""
+    gaps = {
+        f"{kind}: {path}"
+        for dialect, kind, marks, answer in parts()
+        if dialect == vendor
+        for path in missing(vendor, client, marks, answer)
+    }
+    assert sorted(gaps) == []
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("vendor", [ANTHROPIC, CHAT, GEMINI])
+def test_every_member_around_them(vendor: str, client: str) -> None:
+    """Of a message, a choice and a candidate."""
+    gaps = {
+        f"{kind}: {path}"
+        for dialect, kind, marks, answer in around()
+        if dialect == vendor
+        for path in missing(vendor, client, marks, answer)
+    }
+    assert sorted(gaps) == []
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("vendor", [ANTHROPIC, RESPONSES, GEMINI])
+def test_no_turn_is_empty(vendor: str, client: str) -> None:
+    """Whatever an answer holds, the client has something to give back in the next turn."""
+    empty = []
+    for dialect, kind, _, answer in parts():
+        if dialect != vendor or vendor == client:
+            continue
+        out = json.loads(given(vendor, client, answer)[0])
+        if client == ANTHROPIC:
+            shown: Any = out["content"]
+        elif client == CHAT:
+            message = out["choices"][0]["message"]
+            shown = [value for name, value in message.items() if value and name != "role"]
+        elif client == RESPONSES:
+            shown = out["output"]
+        else:
+            shown = [part for part in out["candidates"][0]["content"]["parts"] if any(part.values())]
+        if not shown:
+            empty.append(kind)
+    assert empty == []
+
+
+WORDS = {
+    "what the shell printed": (
+        ANTHROPIC,
+        {
+            "type": "bash_code_execution_tool_result",
+            "tool_use_id": "s",
+            "content": {
+                "type": "bash_code_execution_result",
+                "stdout": "it printed this",
+                "stderr": "",
+                "return_code": 0,
+                "content": [],
+            },
+        },
+        "it printed this",
+    ),
+    "a page that was found": (
+        ANTHROPIC,
+        {
+            "type": "web_search_tool_result",
+            "tool_use_id": "s",
+            "content": [
+                {
+                    "type": "web_search_result",
+                    "title": "Its title",
+                    "url": "https://example.org/a",
+                    "encrypted_content": "SECRET",
+                }
+            ],
+        },
+        "https://example.org/a",
+    ),
+    "a summary": (ANTHROPIC, {"type": "compaction", "content": "We had agreed on tabs."}, "agreed on tabs"),
+    "what a server of tools said": (
+        RESPONSES,
+        {
+            "type": "mcp_call",
+            "id": "mcp_1",
+            "name": "n",
+            "server_label": "l",
+            "arguments": "{}",
+            "output": "the issue is open",
+        },
+        "the issue is open",
+    ),
+    "what OpenAI's shell printed": (
+        RESPONSES,
+        {
+            "type": "shell_call_output",
+            "id": "sh_1",
+            "call_id": "c",
+            "status": "completed",
+            "output": [{"stdout": "42 files", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}],
+        },
+        "42 files",
+    ),
+    "what Gemini's code printed": (
+        GEMINI,
+        {"codeExecutionResult": {"outcome": "OUTCOME_OK", "output": "3.14"}},
+        "3.14",
+    ),
+}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("name", WORDS)
+def test_results_of_the_vendors_tools_are_read(name: str, client: str) -> None:
+    """A client of another dialect gets their words as text, and no proof among them."""
+    vendor, part, words = WORDS[name]
+    wrap = {ANTHROPIC: part_of_message, RESPONSES: item_of_response, GEMINI: part_of_candidate}[vendor]
+    out, losses, kinds = given(vendor, client, wrap(part))
+    assert words in out
+    if client != vendor:
+        assert "opaque" in kinds
+        assert "as text" in losses
+        assert "SECRET" not in out
+
+
+@pytest.mark.parametrize("client", [CHAT, RESPONSES, GEMINI])
+def test_why_a_vendor_refused(client: str) -> None:
+    """The explanation stands beside the end at Anthropic's; other clients read it as the refusal."""
+    answer = part_of_message({"type": "text", "text": "I"}) | {
+        "stop_reason": "refusal",
+        "stop_details": {"type": "refusal", "category": "cyber", "explanation": "It could do harm."},
+    }
+    assert "It could do harm." in given(ANTHROPIC, client, answer)[0]
+
+
+@pytest.mark.parametrize("client", [CHAT, RESPONSES])
+def test_cited_pages(client: str) -> None:
+    """They are annotations of the text."""
+    page = {
+        "type": "web_search_result_location",
+        "url": "https://example.org/a",
+        "title": "A page",
+        "cited_text": "so it is",
+        "encrypted_index": "X",
+    }
+    out = given(ANTHROPIC, client, part_of_message({"type": "text", "text": "So.", "citations": [page]}))[0]
+    assert '"url":"https://example.org/a"' in out
+    assert '"url_citation"' in out
+
+
+def test_the_types_are_the_newest() -> None:
+    """The unions that are walked have what the SDKs can read today."""
+    assert {"bash_code_execution_tool_result", "tool_search_tool_result"} <= _types(messages.ContentBlock)
+    assert {"compaction", "mcp_tool_result", "fallback"} <= _types(beta.BetaContentBlock)
+    assert {"shell_call_output", "mcp_call", "compaction", "program"} <= _types(ResponseOutputItem)
+    assert "output" in Response.model_fields
+    assert {"toolCall", "toolResponse"} <= {field.alias for field in genai.Part.model_fields.values()}
+
+
+def _types(union: Any) -> set[str]:
+    return {Maker().model(model)["type"] for model in members_of(union)}

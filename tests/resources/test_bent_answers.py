@@ -1,0 +1,611 @@
+"""Vendors' answers that bend their dialect, or break, as a client sees them: through the whole tree of
+resources, plain and streamed, from each of the four dialects.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.resources.harness import CLIENT_KEY, Connection, World
+
+CHAT, MESSAGES, RESPONSES, GEMINI = (
+    "openai-compatibility",
+    "claude-api-key",
+    "codex-api-key",
+    "gemini-api-key",
+)
+CLIENTS = ("anthropic", "chat", "responses", "gemini")
+SHAPES = ("streamed", "whole")
+every = pytest.mark.parametrize("client", CLIENTS)
+both = pytest.mark.parametrize("shape", SHAPES)
+
+SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}}
+
+
+def config(kind: str, more: str = "", count: int = 1) -> str:
+    """One section with ``count`` accounts that serve ``model``."""
+    lines = [f'api-keys: ["{CLIENT_KEY}"]', f"{kind}:"]
+    for number in range(count):
+        lines.append(f"  - base-url: http://vendor{number}.test{'/v1' if kind in (CHAT, RESPONSES) else ''}")
+        if kind == CHAT:
+            lines.append(f"    name: server{number}")
+            lines.append(f"    api-key-entries: [{{api-key: account-key-{number}-0123456789}}]")
+        else:
+            lines.append(f"    api-key: account-key-{number}-0123456789")
+        lines.append("    models: [{name: vendor-model, alias: model}]")
+        if more:
+            lines.append(f"    {more}")
+    return "\n".join(lines) + "\n"
+
+
+def question(client: str, *, stream: bool) -> tuple[str, dict[str, Any]]:
+    """Path and body."""
+    user = [{"role": "user", "content": "go"}]
+    function = {"name": "read_file", "parameters": SCHEMA}
+    if client == "anthropic":
+        tool = {"name": "read_file", "input_schema": SCHEMA}
+        return "/v1/messages", {
+            "model": "model",
+            "max_tokens": 400,
+            "stream": stream,
+            "messages": user,
+            "tools": [tool],
+        }
+    if client == "chat":
+        tools = [{"type": "function", "function": function}]
+        return "/v1/chat/completions", {"model": "model", "stream": stream, "messages": user, "tools": tools}
+    if client == "responses":
+        tools = [{"type": "function", **function}]
+        return "/v1/responses", {"model": "model", "stream": stream, "input": "go", "tools": tools}
+    path = "/v1beta/models/model:" + ("streamGenerateContent?alt=sse" if stream else "generateContent")
+    return path, {"contents": [{"role": "user", "parts": [{"text": "go"}]}]}
+
+
+def asked(kind: str, client: str, shape: str, more: str = "", count: int = 1) -> tuple[World, Connection]:
+    world = World(config(kind, more, count))
+    path, body = question(client, stream=shape == "streamed")
+    connection = world.request("POST", path, {"Content-Type": "application/json"}, json.dumps(body).encode())
+    world.turn()
+    return world, connection
+
+
+def answer(world: World, *pieces: bytes, kind: str = "text/event-stream", number: int = -1) -> None:
+    """The vendor answers, each piece in a turn of its own."""
+    stream = world.client.sent[number].respond(200, {"Content-Type": [kind]})
+    for piece in pieces:
+        stream.data(piece)
+        world.turn()
+    stream.done()
+    world.turn()
+
+
+def served(
+    kind: str, client: str, shape: str, *pieces: bytes, more: str = "", mime: str = "text/event-stream"
+) -> tuple[World, Connection]:
+    world, connection = asked(kind, client, shape, more)
+    answer(world, *pieces, kind=mime)
+    return world, connection
+
+
+# Chunks of Chat Completions.
+
+
+def chunk(delta: dict[str, Any], end: str | None = None, index: int | None = 0, **more: Any) -> bytes:
+    choice = {"delta": delta, "finish_reason": end, **({} if index is None else {"index": index})}
+    body = {"id": "c-1", "object": "chat.completion.chunk", "created": 1, "model": "vendor-model"}
+    return b"data: " + json.dumps({**body, "choices": [choice], **more}).encode() + b"\n\n"
+
+
+def call(name: str, arguments: str) -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments}
+    return {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]}
+
+
+ROLE = chunk({"role": "assistant", "content": ""})
+DONE = b"data: [DONE]\n\n"
+
+
+def event(name: str, **members: Any) -> bytes:
+    return f"event: {name}\ndata: {json.dumps({'type': name, **members})}\n\n".encode()
+
+
+def whole_chat(*choices: dict[str, Any], **more: Any) -> bytes:
+    body = {"id": "c-1", "object": "chat.completion", "created": 1, "model": "vendor-model"}
+    return json.dumps({**body, "choices": choices, **more}).encode()
+
+
+# What a client sees.
+
+
+def texts(client: str, shape: str, body: bytes) -> str:
+    """All words of the answer."""
+    found: list[str] = []
+    for value in objects(shape, body):
+        found += words(client, shape, value)
+    return "".join(found)
+
+
+def objects(shape: str, body: bytes) -> Iterator[dict[str, Any]]:
+    if shape == "whole":
+        yield json.loads(body)
+        return
+    for line in body.decode().splitlines():
+        if line.startswith("data: ") and line != "data: [DONE]":
+            yield json.loads(line[6:])
+
+
+def words(client: str, shape: str, value: dict[str, Any]) -> Iterator[str]:
+    whole = shape == "whole"
+    if client == "anthropic":
+        blocks = value.get("content", ()) if whole else [value.get("delta", {})]
+        yield from (block["text"] for block in blocks if block.get("type") in ("text", "text_delta"))
+    elif client == "chat":
+        for choice in value.get("choices", ()):
+            yield choice["message" if whole else "delta"].get("content") or ""
+    elif client == "responses":
+        if not whole:
+            yield value["delta"] if value["type"] == "response.output_text.delta" else ""
+            return
+        for item in value["output"]:
+            yield from (part["text"] for part in item.get("content") or () if part["type"] == "output_text")
+    else:
+        for candidate in value.get("candidates", ()):
+            for part in candidate.get("content", {}).get("parts", ()):
+                yield "" if part.get("thought") else part.get("text", "")
+
+
+def thoughts(client: str, shape: str, body: bytes) -> str:
+    """All words of the thinking."""
+    found = []
+    for value in objects(shape, body):
+        if client == "anthropic":
+            blocks = value.get("content", ()) if shape == "whole" else [value.get("delta", {})]
+            found += [block.get("thinking", "") for block in blocks]
+        elif client == "responses" and shape == "whole":
+            found += [part["text"] for item in value["output"] for part in item.get("summary", ())]
+        elif client == "responses":
+            found.append(value["delta"] if value["type"] == "response.reasoning_summary_text.delta" else "")
+        else:
+            parts = value["candidates"][0]["content"]["parts"]
+            found += [part["text"] for part in parts if part.get("thought")]
+    return "".join(found)
+
+
+def calls(body: bytes) -> bool:
+    """Whether a call of the tool stands in the answer."""
+    return b"read_file" in body
+
+
+def ended_well(world: World, connection: Connection, shape: str) -> bool:
+    """Whether the client was given a whole answer."""
+    good = world.exchanges[-1]["outcome"] == "completed" and connection.status == 200
+    return good and (shape == "whole" or connection.ended_cleanly)
+
+
+def failed(world: World, connection: Connection, shape: str, message: str) -> None:
+    """The client got an error of the vendor's, with these words, and no end of an answer."""
+    assert not ended_well(world, connection, shape)
+    assert message in connection.body.decode()
+    assert b"error" in connection.body
+    for good in (
+        b'"end_turn"',
+        b'"tool_use","stop',
+        b"message_stop",
+        b"response.completed",
+        b"[DONE]",
+        b'"STOP"',
+    ):
+        assert good not in connection.body
+
+
+BROKEN = {
+    "nameless call": (
+        (ROLE, chunk(call("", "")), chunk(call("", '{"path":"a"}')), chunk({}, "tool_calls"), DONE),
+        "names no tool",
+    ),
+    "cut call": ((ROLE, chunk(call("read_file", '{"path":"a')), DONE), "in the middle of a tool call"),
+    "cut text": ((chunk({"content": "The first half of a sen"}), DONE), "answers-without-end: true"),
+    "end of a filter": (
+        (ROLE, chunk({}, "function_call_filter: MALFORMED_FUNCTION_CALL"), DONE),
+        "MALFORMED_FUNCTION_CALL",
+    ),
+    "aborted": ((chunk({"content": "Half"}), chunk({}, "abort"), DONE), "abort"),
+    "call that is not there": ((ROLE, chunk({}, "tool_calls"), DONE), "has none"),
+    "nothing, for an unknown reason": ((ROLE, chunk({}, "whatever"), DONE), "whatever"),
+    "bare error": (
+        (
+            chunk({"content": "The first"}),
+            b'data: {"object":"error","message":"CUDA out of memory.","code":500}\n\n',
+            DONE,
+        ),
+        "CUDA out of memory.",
+    ),
+    "bare error with an id": (
+        (chunk({"content": "x"}), b'data: {"id":"c-1","message":"It broke.","code":500}\n\n', DONE),
+        "It broke.",
+    ),
+    "error in a choice": (
+        (
+            chunk({"content": "x"}),
+            chunk({}, "error").replace(b'"index": 0', b'"index": 0, "error": {"message": "Gone."}'),
+        ),
+        "Gone.",
+    ),
+    "base_resp": (
+        (b'data: {"choices":null,"base_resp":{"status_code":1008,"status_msg":"no balance"}}\n\n', DONE),
+        "no balance",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@both
+def test_an_answer_that_broke_is_an_error(name: str, client: str, shape: str) -> None:
+    """However a chat server breaks off, no client takes the answer for a whole one."""
+    pieces, message = BROKEN[name]
+    world, connection = served(CHAT, client, shape, *pieces)
+    failed(world, connection, shape, message)
+
+
+@pytest.mark.parametrize("name", ["cut text", "bare error", "bare error with an id"])
+@both
+def test_nor_within_the_dialect(name: str, shape: str) -> None:
+    """A Chat client is told, too, where its own reader would see a good end."""
+    pieces, _ = BROKEN[name]
+    world, connection = served(CHAT, "chat", shape, *pieces)
+    assert not ended_well(world, connection, shape)
+
+
+@every
+@both
+def test_a_server_that_never_gives_a_reason(client: str, shape: str) -> None:
+    """Its owner can say so; whole calls need no reason anyhow."""
+    pieces = (chunk({"content": "All of it."}), DONE)
+    world, connection = served(CHAT, client, shape, *pieces, more="answers-without-end: true")
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "All of it."
+    pieces = (ROLE, chunk(call("read_file", '{"path":"a"}')), DONE)
+    world, connection = served(CHAT, client, shape, *pieces)
+    assert ended_well(world, connection, shape)
+    assert calls(connection.body)
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@both
+def test_an_unknown_reason_is_no_good_end(client: str, shape: str) -> None:
+    """What was said reaches the client, which sees that it may not be all; the log has the loss."""
+    world, connection = served(CHAT, client, shape, chunk({"content": "Some."}), chunk({}, "whatever"), DONE)
+    assert texts(client, shape, connection.body) == "Some."
+    for good in (b'"end_turn"', b"response.completed", b'"STOP"'):
+        assert good not in connection.body
+    assert world.exchanges[-1]["losses"]["finish"] == 1
+
+
+@pytest.mark.parametrize(("reason", "good"), [("eos_token", True), ("STOP", True), ("max_length", False)])
+def test_words_of_local_servers(reason: str, good: bool) -> None:
+    """Words that tell what they mean are understood."""
+    _, connection = served(CHAT, "anthropic", "whole", chunk({"content": "x"}), chunk({}, reason), DONE)
+    assert json.loads(connection.body)["stop_reason"] == ("end_turn" if good else "max_tokens")
+
+
+LOOK = {"role": "assistant", "content": "I will look."}
+READ = {"role": "assistant", **call("read_file", '{"path":"a"}')}
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@both
+@pytest.mark.parametrize("numbers", [(None, None), (0, 0), (0, 1)])
+def test_one_answer_in_two_choices(client: str, shape: str, numbers: tuple[int | None, int | None]) -> None:
+    """Copilot's: the text in one choice, the call in another."""
+    if shape == "whole":
+        choices = []
+        for number, message in zip(numbers, (LOOK, READ), strict=True):
+            given = {} if number is None else {"index": number}
+            choices.append({"finish_reason": "tool_calls", "message": message, **given})
+        pieces = (whole_chat(*choices),)
+    else:
+        ends = [chunk({}, "tool_calls", number) for number in dict.fromkeys(numbers)]
+        pieces = (chunk(LOOK, None, numbers[0]), chunk(READ, None, numbers[1]), *ends, DONE)
+    mime = "application/json" if shape == "whole" else "text/event-stream"
+    world, connection = served(CHAT, client, shape, *pieces, mime=mime)
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "I will look."
+    assert calls(connection.body)
+
+
+@every
+@both
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_events_parted_by_one_line_end(client: str, shape: str, end: bytes) -> None:
+    """Each is read, and goes on when it has come."""
+    wire = b"".join((chunk({"content": "Hel"}), chunk({"content": "lo"}), chunk({}, "stop"), DONE))
+    wire = wire.replace(b"\n\n", b"\n").replace(b"\n", end)
+    cut = wire.index(b"lo")
+    world, connection = asked(CHAT, client, shape)
+    stream = world.client.sent[0].respond(200, {"Content-Type": ["text/event-stream"]})
+    stream.data(wire[:cut])
+    world.turn()
+    if shape == "streamed":
+        assert b"Hel" in connection.body
+    stream.data(wire[cut:])
+    stream.done()
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "Hello"
+
+
+THOUGHT = "<think>\nA greeting.\n</think>\n\nHello there."
+
+
+@pytest.mark.parametrize("client", ["anthropic", "responses", "gemini"])
+@both
+def test_thinking_between_tags(client: str, shape: str) -> None:
+    """Leading tags are thinking, however they are cut; text that mentions them stays."""
+    pieces = [chunk({"content": THOUGHT[at : at + 3]}) for at in range(0, len(THOUGHT), 3)]
+    _, connection = served(CHAT, client, shape, ROLE, *pieces, chunk({}, "stop"), DONE)
+    assert texts(client, shape, connection.body) == "Hello there."
+    assert b"think>" not in connection.body
+    assert thoughts(client, shape, connection.body) == "A greeting."
+    for text in ("Use <think>x</think>.", "<think> is a tag."):
+        _, connection = served(CHAT, client, shape, chunk({"content": text}), chunk({}, "stop"), DONE)
+        assert texts(client, shape, connection.body) == text
+
+
+@every
+@both
+def test_the_other_shape(client: str, shape: str) -> None:
+    """JSON where a stream was asked for, and the other way round."""
+    if shape == "streamed":
+        message = {"role": "assistant", "content": "whole answer"}
+        piece = whole_chat({"index": 0, "message": message, "finish_reason": "stop"})
+        world, connection = served(CHAT, client, shape, piece, mime="application/json")
+    else:
+        pieces = (chunk({"content": "whole "}), chunk({"content": "answer"}), chunk({}, "stop"), DONE)
+        world, connection = served(CHAT, client, shape, *pieces)
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "whole answer"
+
+
+START = event(
+    "message_start",
+    message={
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "vendor-model",
+        "content": [],
+        "usage": {"input_tokens": 9, "output_tokens": 1},
+    },
+)
+STOP = event("message_stop")
+
+
+def messages(
+    block: dict[str, Any], delta: dict[str, Any] | None, reason: str | None = "end_turn"
+) -> list[bytes]:
+    events = [START, event("content_block_start", index=1, content_block=block)]
+    if delta is not None:
+        events.append(event("content_block_delta", index=1, delta=delta))
+    events.append(event("content_block_stop", index=1))
+    if reason is not None:
+        events.append(event("message_delta", delta={"stop_reason": reason}, usage={"output_tokens": 4}))
+    return [*events, STOP]
+
+
+@every
+@both
+def test_a_block_that_starts_without_text(client: str, shape: str) -> None:
+    """MiniMax leaves the empty text out, and counts from one."""
+    pieces = messages({"type": "text"}, {"type": "text_delta", "text": "fine"})
+    world, connection = served(MESSAGES, client, shape, *pieces)
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "fine"
+
+
+@pytest.mark.parametrize("client", ["chat", "responses", "gemini"])
+@both
+def test_messages_that_broke(client: str, shape: str) -> None:
+    """Without a reason for its end, or with one that tells of a break."""
+    words = {"type": "text", "text": ""}, {"type": "text_delta", "text": "half"}
+    world, connection = served(MESSAGES, client, shape, *messages(*words, reason=None))
+    failed(world, connection, shape, "answers-without-end: true")
+    world, connection = served(MESSAGES, client, shape, *messages(*words, reason="malformed_output"))
+    failed(world, connection, shape, "malformed_output")
+    tool = {"type": "tool_use", "id": "t", "name": "read_file", "input": {}}
+    cut = {"type": "input_json_delta", "partial_json": '{"path":"a'}
+    world, connection = served(MESSAGES, client, shape, *messages(tool, cut, reason=None))
+    failed(world, connection, shape, "in the middle of a tool call")
+
+
+def response(status: str, output: list[Any], **more: Any) -> dict[str, Any]:
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1,
+        "status": status,
+        "model": "vendor-model",
+        "output": output,
+        **more,
+    }
+
+
+CREATED = event("response.created", response=response("in_progress", []))
+PROGRESS = event("response.in_progress", response=response("in_progress", []))
+PART = {"type": "output_text", "text": "hi there", "annotations": []}
+MESSAGE = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [PART]}
+
+
+@pytest.mark.parametrize("client", ["anthropic", "chat", "gemini"])
+@both
+@pytest.mark.parametrize(("item", "part"), [(1, 1), (1, 0), (0, 2)])
+def test_numbers_that_begin_at_one(client: str, shape: str, item: int, part: int) -> None:
+    """The words are given once, whatever number their item and part have."""
+    where = {"item_id": "msg_1", "output_index": item, "content_index": part}
+    pieces = (
+        CREATED,
+        event("response.output_item.added", output_index=item, item={**MESSAGE, "content": []}),
+        event("response.content_part.added", **where, part={**PART, "text": ""}),
+        event("response.output_text.delta", **where, delta="hi "),
+        event("response.output_text.delta", **where, delta="there"),
+        event("response.output_item.done", output_index=item, item=MESSAGE),
+        event("response.completed", response=response("completed", [MESSAGE])),
+    )
+    world, connection = served(RESPONSES, client, shape, *pieces)
+    assert ended_well(world, connection, shape)
+    assert texts(client, shape, connection.body) == "hi there"
+
+
+@pytest.mark.parametrize("client", ["anthropic", "chat", "gemini"])
+@both
+def test_a_nameless_call_of_responses(client: str, shape: str) -> None:
+    """It is an error, not a call of nothing."""
+    nameless = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "", "arguments": "{}"}
+    pieces = (
+        CREATED,
+        event("response.output_item.added", output_index=0, item=nameless),
+        event("response.output_item.done", output_index=0, item=nameless),
+        event("response.completed", response=response("completed", [nameless])),
+    )
+    world, connection = served(RESPONSES, client, shape, *pieces)
+    failed(world, connection, shape, "names no tool")
+
+
+# Overloads that an answer of status 200 tells.
+
+OVERLOADED = {"code": "server_is_overloaded", "message": "Overloaded, try again later."}
+GOOGLES = {"code": 503, "message": "Overloaded, try again later.", "status": "UNAVAILABLE"}
+OVERLOADS = {
+    RESPONSES: (
+        CREATED,
+        PROGRESS,
+        event("response.failed", response=response("failed", [], error=OVERLOADED)),
+    ),
+    MESSAGES: (
+        START,
+        event("ping"),
+        event("error", error={"type": "overloaded_error", "message": OVERLOADED["message"]}),
+    ),
+    CHAT: (
+        ROLE,
+        b"data: " + json.dumps({"error": {**OVERLOADED, "type": "server_error"}}).encode() + b"\n\n",
+    ),
+    GEMINI: (
+        b'data: {"responseId":"r","modelVersion":"vendor-model"}\r\n\r\n',
+        b"data: " + json.dumps({"error": GOOGLES}).encode() + b"\r\n\r\n",
+    ),
+}
+GOOD = {
+    RESPONSES: (
+        CREATED,
+        event("response.output_item.done", output_index=0, item=MESSAGE),
+        event("response.completed", response=response("completed", [MESSAGE])),
+    ),
+    MESSAGES: tuple(messages({"type": "text", "text": ""}, {"type": "text_delta", "text": "hi there"})),
+    CHAT: (ROLE, chunk({"content": "hi there"}), chunk({}, "stop"), DONE),
+    GEMINI: (
+        b'data: {"candidates":[{"content":{"role":"model","parts":[{"text":"hi there"}]},'
+        b'"finishReason":"STOP","index":0}],"modelVersion":"vendor-model"}\r\n\r\n',
+    ),
+}
+
+
+@every
+@pytest.mark.parametrize("kind", OVERLOADS)
+@pytest.mark.parametrize("breaks", ["overload", "cut"])
+def test_the_next_account_is_asked(client: str, kind: str, breaks: str) -> None:
+    """As long as nothing of the answer came, an overload within a stream is one before it; so is a break."""
+    world, connection = asked(kind, client, "streamed", count=2)
+    pieces = OVERLOADS[kind] if breaks == "overload" else OVERLOADS[kind][:-1]
+    answer(world, *pieces, number=0)
+    assert len(world.client.sent) == 2
+    answer(world, *GOOD[kind], number=1)
+    assert ended_well(world, connection, "streamed")
+    assert b"Overloaded" not in connection.body
+    assert connection.body.count(b"hi there") >= 1
+    assert len(world.exchanges[-1]["exchange"].attempts) == 1
+
+
+@every
+@pytest.mark.parametrize("kind", OVERLOADS)
+def test_or_the_client_gets_a_status(client: str, kind: str) -> None:
+    """Of the only account: one that its SDK tries again for, and 529 for Anthropic's clients alone."""
+    world, connection = asked(kind, client, "streamed")
+    answer(world, *OVERLOADS[kind])
+    allowed = (503, 529) if client == "anthropic" else (503,)
+    assert connection.status in allowed
+    assert world.exchanges[-1]["status"] == connection.status
+    assert world.exchanges[-1]["outcome"] == "upstream-error"
+    if client == "gemini":
+        assert json.loads(connection.body)["error"]["code"] == 503
+
+
+@pytest.mark.parametrize("kind", [RESPONSES, MESSAGES])
+def test_a_slow_answer_is_not_held_back(kind: str) -> None:
+    """When a sign of life is due, the client gets what was held back."""
+    client = "responses" if kind == RESPONSES else "anthropic"
+    world, connection = asked(kind, client, "streamed")
+    stream = world.client.sent[0].respond(200, {"Content-Type": ["text/event-stream"]})
+    stream.data(OVERLOADS[kind][0])
+    world.turn()
+    assert connection.body == b""
+    world.clock.pump([1.0] * 20)
+    assert connection.body.startswith(b"event: ")
+    for piece in GOOD[kind][1:]:
+        stream.data(piece)
+    stream.done()
+    assert ended_well(world, connection, "streamed")
+
+
+def test_a_later_failure_is_in_the_log() -> None:
+    """Within one dialect it passes as it came, but is not logged as a good end."""
+    delta = event("response.output_text.delta", output_index=0, content_index=0, delta="half")
+    world, connection = served(RESPONSES, "responses", "streamed", CREATED, delta, OVERLOADS[RESPONSES][-1])
+    assert connection.body.endswith(OVERLOADS[RESPONSES][-1].replace(b"vendor-model", b"model"))
+    assert world.exchanges[-1]["outcome"] == "broken-off"
+
+
+def test_codex_gets_over_an_overload() -> None:
+    """Within a stream an overload has a code at which Codex asks again, not one at which it ends its turn."""
+    pieces = messages({"type": "text", "text": ""}, {"type": "text_delta", "text": "half"})[:3]
+    _, connection = served(MESSAGES, "responses", "streamed", *pieces, OVERLOADS[MESSAGES][-1])
+    failure = [value for value in objects("streamed", connection.body) if value["type"] == "response.failed"]
+    assert failure[0]["response"]["error"]["code"] == "server_error"
+    assert b"server_is_overloaded" not in connection.body
+
+
+@every
+@pytest.mark.parametrize("kind", OVERLOADS)
+def test_streams_are_not_to_be_buffered(client: str, kind: str) -> None:
+    """nginx before the gateway passes each event on."""
+    _, connection = served(kind, client, "streamed", *GOOD[kind])
+    assert b"x-accel-buffering: no\r\n" in connection.answer.lower()
+    _, connection = served(kind, client, "whole", *GOOD[kind])
+    assert b"x-accel-buffering" not in connection.answer.lower()
+
+
+PROVEN = (
+    {"text": "A thought.", "thought": True},
+    {"text": "The answer is 42."},
+    {"text": "", "thoughtSignature": "QUJDRA=="},
+)
+
+
+@both
+def test_an_answer_ends_with_its_text(shape: str) -> None:
+    """Claude Code prints the last block: no proof stands behind the text."""
+    pieces = []
+    for number, part in enumerate(PROVEN):
+        candidate: dict[str, Any] = {"content": {"role": "model", "parts": [part]}, "index": 0}
+        if number == len(PROVEN) - 1:
+            candidate["finishReason"] = "STOP"
+        value = {"candidates": [candidate], "modelVersion": "vendor-model", "responseId": "r"}
+        pieces.append(b"data: " + json.dumps(value).encode() + b"\r\n\r\n")
+    world, connection = served(GEMINI, "anthropic", shape, *pieces)
+    assert ended_well(world, connection, shape)
+    assert b"redacted_thinking" not in connection.body
+    assert texts("anthropic", shape, connection.body) == "The answer is 42."
+    assert "foreign_proof" in str(world.exchanges[-1]["losses"])
