@@ -15,33 +15,23 @@ from ampproxy.config.schema import Account, TokenSource
 from ampproxy.credentials.outcomes import RETIRED, Verdict, classify, classify_fault, said_of
 from ampproxy.credentials.pool import Selection
 from ampproxy.dialects.refusals import STATUSES
-from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream, UpstreamFault, bare
+from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
 from ampproxy.model.events import WireError
-from ampproxy.model.loss import Loss
 from ampproxy.providers import Call
-from ampproxy.relay.answer_headers import (
-    UNBUFFERED,
-    other_headers,
-    type_of_stream,
-    type_of_whole,
-    useful_headers,
-)
 from ampproxy.relay.bridge import Bridge, Question
-from ampproxy.relay.downstream import Downstream, SlicedBody
+from ampproxy.relay.delivery import Delivery
+from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.learning import MOST_READ, REPEATED, Taught
 from ampproxy.relay.losses import answer_header
-from ampproxy.relay.quotes import quoted
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.retirement import MODEL_STATUSES, retired
 from ampproxy.relay.settings import ExchangeSettings
-from ampproxy.relay.stream import StreamRelay
-from ampproxy.relay.workers import ANSWER_OBJECTS, REQUEST_OBJECTS, takes_long
+from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
 from ampproxy.routing.route import Offer
-from ampproxy.upstream.body import IDLE_HINT, SLICE, BytesProducer, collect
+from ampproxy.upstream.body import BytesProducer
 from ampproxy.upstream.failures import died_unanswered, explain
-from ampproxy.upstream.held import Share
 from ampproxy.wire.redact import LOOKED_AT, Redactor, Secret, printable
 
 #: Errors are sentences; what is longer is a page of somebody's load balancer.
@@ -95,12 +85,12 @@ class Exchange:
         self._settings = settings
         self._config, self._runtime = settings.config, settings.runtime
         self._client_watch = ClientWatch(downstream)
+        self._delivery = Delivery(question, downstream, record, settings, self._client_watch)
         self._attempts: list[Attempt] = []
         self._untold: list[tuple[str, WireError]] = []
         self._failure: ExchangeError | None = None
         self._waited = 0.0
         self._sent = b""
-        self._offer: Offer | None = None
         self._repeated = False
         self.lacks_call = False
 
@@ -256,7 +246,6 @@ class Exchange:
     async def _ask(self, offer: Offer, tries: Selection) -> None:
         bridge = await self._bridge(offer)
         provider, pinning = self._settings.providers[offer.account.label], self._settings.pinning
-        self._offer = offer
         if pinning is not None and pinning.may_sort(self._question, offer, bridge.body, tries.left):
             found = await self._apart(
                 partial(pinning.sort, self._question, offer, bridge.body, tries.left), bridge.body
@@ -277,7 +266,7 @@ class Exchange:
             call = again
         tries.saw(response.headers, self._runtime.wall())
         if 300 <= response.code < 400:
-            await self._collect(response, MAX_ERROR)
+            await self._delivery.collect(response, MAX_ERROR)
             raise UpstreamFault.of(
                 "unavailable",
                 f"{origin} redirects to another address, which is not followed: the key belongs to its own"
@@ -286,10 +275,7 @@ class Exchange:
             )
         if response.code >= 400:
             raise await self._account_error(response, bridge, self._token_of(call, offer, response.code))
-        if question.stream:
-            await self._stream(response, bridge, tries, origin)
-        else:
-            await self._whole(response, bridge, tries, origin)
+        await self._delivery.serve(response, bridge, origin, partial(self._succeeded, tries, offer), offer)
 
     async def _apart(self, work: Callable[[], Any], body: bytes) -> Any:
         """What is done with a body, in a thread where it would take long."""
@@ -297,11 +283,11 @@ class Exchange:
             return await self._client_watch.wait_for(self._runtime.workers.run(work, len(body)))
         return work()
 
-    def _succeeded(self, tries: Selection, beginning: bytes) -> None:
+    def _succeeded(self, tries: Selection, offer: Offer, beginning: bytes) -> None:
         """The account serves: what its answer issues is its own."""
         tries.succeeded()
-        if self._settings.pinning is not None and self._offer is not None:
-            self._settings.pinning.served(self._question, self._offer, beginning)
+        if self._settings.pinning is not None:
+            self._settings.pinning.served(self._question, offer, beginning)
 
     def _call(self, question: Question, offer: Offer, bridge: Bridge) -> Call:
         return self._settings.providers[offer.account.label].call(
@@ -327,7 +313,7 @@ class Exchange:
         if _same_token(source, token):
             return False
         try:
-            await self._collect(response, MAX_ERROR)
+            await self._delivery.collect(response, MAX_ERROR)
         except UpstreamFault:
             pass  # what it had to say is of no use any more
         return True
@@ -377,7 +363,7 @@ class Exchange:
 
     async def _account_error(self, response: Any, bridge: Bridge, token: Secret | None) -> AccountError:
         try:
-            told = await self._collect(response, MAX_ERROR)
+            told = await self._delivery.collect(response, MAX_ERROR)
         except UpstreamFault:
             # What is the matter its status says, too.
             told = b""
@@ -401,7 +387,7 @@ class Exchange:
             error,
             verdict=verdict,
             body=bridge.error_body(error, body),
-            headers=self._passed_on(response.headers),
+            headers=self._delivery.headers_of(response),
             raw=body[:MOST_READ],
         )
 
@@ -421,134 +407,6 @@ class Exchange:
             mappable=question.endpoint.amp,
         )
         return (error, verdict, body) if told is error else (told, meant, b"")
-
-    async def _stream(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
-        config, runtime, record = self._config, self._runtime, self._record
-        stream_filter = bridge.filter()
-        if self._settings.pinning is not None and self._offer is not None:
-            stream_filter = self._settings.pinning.watched(stream_filter, self._question, self._offer)
-
-        def on_first() -> None:
-            record.first_byte = runtime.clock.seconds()
-            self._succeeded(tries, relay.beginning)
-
-        relay = StreamRelay(
-            self._downstream,
-            stream_filter,
-            runtime.clock,
-            error_event=bridge.error_event,
-            keepalive=config.keepalive_seconds,
-            on_first=on_first,
-            workers=runtime.workers,
-        )
-        self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))
-        headers = self._downstream.responseHeaders
-        headers.setRawHeaders(b"Cache-Control", [b"no-cache"])
-        headers.setRawHeaders(*UNBUFFERED)
-        self._client_watch.on_end(relay.client_left, relay.fail)
-        try:
-            await relay.start(response, config.timeouts.idle, inflate=True)
-        except ExchangeError as fault:
-            raise self._placed(fault, origin, relay.beginning) from None
-        finally:
-            record.bytes_out, record.busy, record.gaps = relay.bytes_out, relay.busy, relay.gaps
-            record.usage = bridge.usage
-            record.losses = (*bridge.losses, *bridge.answer_losses)
-        if (error := bridge.failed) is not None:
-            record.stream_error = error
-            record.attempts.append(f"{record.account}: {error.status} {error.message}")
-
-    async def _whole(self, response: Any, bridge: Bridge, tries: Selection, origin: str) -> None:
-        share = self._settings.share()
-        try:
-            await self._answer_whole(response, bridge, tries, origin, share)
-        finally:
-            share.give_back()
-
-    async def _answer_whole(
-        self, response: Any, bridge: Bridge, tries: Selection, origin: str, share: Share
-    ) -> None:
-        config, runtime, record = self._config, self._runtime, self._record
-        told = b""
-        try:
-            told = await self._collect(
-                response, config.limits.max_answer, " (setting: limits.max-answer)", share
-            )
-            came = runtime.clock.seconds()
-            said = partial(_said, bridge, told)
-            if takes_long(told, ANSWER_OBJECTS):
-                body, lost = await self._client_watch.wait_for(runtime.workers.run(said, len(told)))
-            else:
-                body, lost = said()
-        except ExchangeError as fault:
-            raise self._placed(fault, origin, told) from None
-        record.first_byte = runtime.clock.seconds()
-        record.busy = record.first_byte - came
-        self._succeeded(tries, told)
-        record.usage = bridge.usage
-        record.losses = (*bridge.losses, *lost)
-        record.bytes_out = len(body)
-        self._begin(response, bridge.content_type or type_of_whole(response.headers))
-        self._downstream.responseHeaders.setRawHeaders(b"Content-Length", [b"%d" % len(body)])
-        if len(body) <= SLICE:
-            self._downstream.write(body)
-        else:
-            sliced = SlicedBody(self._downstream, body)
-            # The client's leaving it hears of itself, as a producer.
-            self._client_watch.on_end(lambda: None, lambda _: sliced.stopProducing())
-            await sliced.start()
-            self._client_watch.check()
-        self._downstream.finish()
-
-    def _placed(self, fault: ExchangeError, origin: str, beginning: bytes) -> ExchangeError:
-        """The fault of an answer that cannot be read, with whose it was and how it begins."""
-        if fault.error.code == UNREADABLE or isinstance(fault, TruncatedStream):
-            words = quoted(beginning, self._settings.redactor)
-            begins = f" and begins with: {words}" if words else ""
-            message = f"{fault.error.message} It came from {origin}{begins}"
-            fault.error = msgspec.structs.replace(fault.error, message=message)
-        return fault
-
-    def _begin(self, response: Any, content_type: bytes) -> None:
-        self._record.status = response.code
-        self._downstream.setResponseCode(response.code)
-        headers = self._downstream.responseHeaders
-        for name, value in self._passed_on(response.headers):
-            headers.setRawHeaders(name, [value])
-        headers.setRawHeaders(b"Content-Type", [content_type])
-
-    def _passed_on(self, headers: Headers) -> list[tuple[bytes, bytes]]:
-        """A vendor's headers for the client."""
-        settings = self._settings
-        found = other_headers(headers, settings.redactor) if self._config.passthrough_headers else []
-        # A client with limits of its own hears of those, not of the account's.
-        ours = self._downstream.responseHeaders
-        found = [pair for pair in found if not ours.hasHeader(pair[0])]
-        return found + useful_headers(headers, longest_wait=settings.longest_wait, wall=self._runtime.wall())
-
-    async def _collect(self, response: Any, limit: int, hint: str = "", share: Share | None = None) -> bytes:
-        gathering = collect(
-            response,
-            limit=limit,
-            clock=self._runtime.clock,
-            idle=self._config.timeouts.idle,
-            limit_hint=hint,
-            idle_hint=IDLE_HINT,
-            share=share,
-            inflate=True,
-        )
-        try:
-            body: bytes = await self._client_watch.wait_for(gathering)
-        except (ClientGone, ExchangeError):
-            raise
-        except Exception as error:
-            raise explain(error, self._record.account) from None
-        return body
-
-
-def _said(bridge: Bridge, told: bytes) -> tuple[bytes, tuple[Loss, ...]]:
-    """A whole answer as the client gets it, and what it lost."""
-    return bridge.whole(told), bridge.answer_losses
 
 
 def _same_token(source: TokenSource, token: Secret) -> bool:
