@@ -102,7 +102,7 @@ def _on(
 
 
 def _in_tokens(wish: Thinking) -> Thinking:
-    """An amount for a server that takes a number of tokens: without one the model thinks as long as it can."""
+    """For a server that takes a number of tokens; without one the model thinks as long as it can."""
     if wish.mode == "budget" or wish.level is None:
         return wish
     if wish.level == "max":
