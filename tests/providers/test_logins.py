@@ -209,8 +209,8 @@ def test_codex_whole(output, end):
 @pytest.mark.parametrize("end", ["response.completed", "response.incomplete", "response.done"])
 @pytest.mark.parametrize("size", [1, 7, 10_000])
 def test_codex_stream(given, end, size):
-    """A streaming client's last event has the output, too, which the backend leaves out there; all others are as
-    they came, and so is one that has it.
+    """A streaming client's last event has the output, too, which the backend leaves out; all others are
+    as they came, and so is one that has it.
     """
     second = {**ITEM, "id": "msg_2"}
     before = events(
