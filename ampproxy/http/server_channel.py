@@ -91,7 +91,7 @@ class HttpChannel(Receiving):
         if request.received:
             self._done(request)
         else:
-            self._held = False
+            self._let_go()
             self._wait(Waits.LINGER, LINGER)
             request.abandoned()
 
@@ -232,6 +232,8 @@ class HttpChannel(Receiving):
             self._waits = Waits.NOTHING
             self._forget()
             self._outbox.close()
+            # Under TLS the other side's notice of the end has to be read.
+            self._let_go()
             self.transport.loseConnection()
             self._closing.begin()
 
