@@ -280,9 +280,7 @@ class Receiving(protocol.Protocol):
             self._usual_read = 0
 
     def hold_body(self) -> None:
-        """Stop reading the body until it can be passed on, if it has not come already. The client's slowness is
-        then ours.
-        """
+        """Stop reading what has not come of the body, until it can be passed on. Slowness is ours then."""
         request = self._current
         if request is None or request.finished or self._receive is Receiving._receive_behind:
             return
@@ -304,14 +302,9 @@ class Receiving(protocol.Protocol):
             self.transport.resumeProducing()
 
     def invite(self, request: HttpRequest) -> None:
-        """The body is wanted, and the client may wait to hear that (RFC 9110, section 10.1.1)."""
-        expected = request.requestHeaders.getRawHeaders(b"expect")
-        if (
-            expected
-            and expected[0].lower() == b"100-continue"
-            and request.clientproto == b"HTTP/1.1"
-            and not request.startedWriting
-        ):
+        """The body is wanted, and the client may wait to hear that."""
+        if request.expects_invitation and not request.startedWriting:
+            request.invited = True
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _stop_reading(self) -> None:
