@@ -11,7 +11,7 @@ import msgspec
 
 #: Of users, and of service accounts (``sgamp_sa_``), Git (``sgamp_git_user_``) and what else Amp may add.
 _KEY = re.compile(rb"sgamp_[A-Za-z0-9_-]{8,500}\Z")
-#: A JSON Web Signature in its compact form (RFC 7515, section 3.1) whose header and claims are objects. An Amp
+#: A JSON Web Signature in its compact form (RFC 7515, section 3.1) whose header and claims are objects. A
 #: client that signed in with OAuth presents one.
 _JWT = re.compile(
     rb"eyJ[A-Za-z0-9_-]{2,1000}\.(?P<claims>eyJ[A-Za-z0-9_-]{2,6000})\.[A-Za-z0-9_-]{16,1500}\Z"

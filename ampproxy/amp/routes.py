@@ -18,29 +18,32 @@ INTERNAL: frozenset[str] = frozenset(
     )
 )
 
-#: Methods that the client of September 2026 has beside them: on the connections of Amp's model routing, and on
-#: what else its cloud keeps.
+#: Methods that the client of September 2026 has beside them: for the connections of Amp's model routing, and
+#: for what else its cloud keeps.
 _LATER = (
-    "addCustomDomain attachBugReportDiagnostics checkModelProviderAccess createApp createAppDeploymentUpload"
-    " createExternalAPIOAuthClient createGitAccessToken createModelProviderKey createProject"
-    " createRemoteExecutorThread deleteApp deleteAppObelisk deleteAutomation deleteEnvVarSecret"
-    " deleteModelProviderKey deleteProject deleteProjectSandboxSnapshots ensureAppObelisk execAppObelisk"
-    " getAgentModelCatalog getAppDeployment getAppObelisk getDictationVocabulary getEnvironmentVariable"
-    " getGitHubGitAccessToken getModelProviderWorkloadIdentity getOrbSystemMetrics getProject"
-    " getProjectGalleryMedia getThreadInitialTranscriptPage getThreadMessagesPage getThreadMeta"
-    " getThreadNetRoute getThreadTranscriptPage gmailRead gmailWrite listAccessibleProjects listAgentModes"
-    " listAppDeployments listApps listAutomations listCustomDomains listEnvVarSecretEvents listEnvVarSecrets"
-    " listExternalAPIOAuthClients listGlobalPluginRepositories listGlobalSkillRepositories"
-    " listModelProviderKeys listProjectSandboxSnapshots listRunners logNewsCardAction logNoticeAction"
-    " logSplashDispatchAction manageExternalAgents manageRemoteMCPServers mcpListAccountServers"
-    " mintPortalLoginURL newsCard notarizePluginSource notices openPuckThread publishAppDeployment"
-    " readPluginSkillReference recheckCustomDomain recordAppObeliskDeploy recordCLISignIn"
-    " registerPluginWebhookTrigger removeCustomDomain resolveProjectByRepositoryURLs resolveThreadPortalURL"
-    " restartOrbProcesses sendMessageToThread sendReport setDictationVocabulary setEnvVarSecret"
-    " setModelProviderKeyActive setModelProviderKeyPriority setModelProviderKeySecret"
-    " setPluginThreadMultiplayer setPluginThreadVisibility setThreadNetRoute setThreadPortalHostname signCommit"
-    " splashDispatch testModelProviderInference testModelProviderKey updateApp updateAutomation"
-    " updateExternalAPIOAuthClient updateModelProviderKey updateProject updateProjectGalleryMedia updateThread"
+    "addCustomDomain attachBugReportDiagnostics checkModelProviderAccess createApp"
+    " createAppDeploymentUpload createExternalAPIOAuthClient createGitAccessToken createModelProviderKey"
+    " createProject createRemoteExecutorThread deleteApp deleteAppObelisk deleteAutomation"
+    " deleteEnvVarSecret deleteModelProviderKey deleteProject deleteProjectSandboxSnapshots"
+    " ensureAppObelisk execAppObelisk getAgentModelCatalog getAppDeployment getAppObelisk"
+    " getDictationVocabulary getEnvironmentVariable getGitHubGitAccessToken"
+    " getModelProviderWorkloadIdentity getOrbSystemMetrics getProject getProjectGalleryMedia"
+    " getThreadInitialTranscriptPage getThreadMessagesPage getThreadMeta getThreadNetRoute"
+    " getThreadTranscriptPage gmailRead gmailWrite listAccessibleProjects listAgentModes"
+    " listAppDeployments listApps listAutomations listCustomDomains listEnvVarSecretEvents"
+    " listEnvVarSecrets listExternalAPIOAuthClients listGlobalPluginRepositories"
+    " listGlobalSkillRepositories listModelProviderKeys listProjectSandboxSnapshots listRunners"
+    " logNewsCardAction logNoticeAction logSplashDispatchAction manageExternalAgents"
+    " manageRemoteMCPServers mcpListAccountServers mintPortalLoginURL newsCard notarizePluginSource"
+    " notices openPuckThread publishAppDeployment readPluginSkillReference recheckCustomDomain"
+    " recordAppObeliskDeploy recordCLISignIn registerPluginWebhookTrigger removeCustomDomain"
+    " resolveProjectByRepositoryURLs resolveThreadPortalURL restartOrbProcesses sendMessageToThread"
+    " sendReport setDictationVocabulary setEnvVarSecret setModelProviderKeyActive"
+    " setModelProviderKeyPriority setModelProviderKeySecret setPluginThreadMultiplayer"
+    " setPluginThreadVisibility setThreadNetRoute setThreadPortalHostname signCommit splashDispatch"
+    " testModelProviderInference testModelProviderKey updateApp updateAutomation"
+    " updateExternalAPIOAuthClient updateModelProviderKey updateProject updateProjectGalleryMedia"
+    " updateThread"
 )
 INTERNAL |= frozenset(_LATER.split())
 

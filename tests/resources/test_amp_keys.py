@@ -27,7 +27,9 @@ KEY = "sgamp_user_01ANNA_canary-anna"
 OTHER = "sgamp_user_01BEN_canary-ben"
 #: What a sign-in with OAuth leaves, and one of a model vendor's.
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzAxIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
-VENDORS_JWT = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJodHRwczovL2F1dGgub3BlbmFpLmNvbSIsInN1YiI6IjEifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
+VENDORS_JWT = JWT.replace(
+    "eyJzdWIiOiJ1c2VyXzAxIn0", "eyJpc3MiOiJodHRwczovL2F1dGgub3BlbmFpLmNvbSIsInN1YiI6IjEifQ"
+)
 ON = CONFIG.replace("ampcode:", "ampcode:\n  accept-amp-keys: true")
 NAMED = ON.replace("ampcode:", "ampcode:\n  allowed-amp-users: [Anna@example.org]")
 OPEN = ON.replace("api-keys:", "ignored:", 1).replace(
