@@ -29,14 +29,16 @@ class AmpKeys:
     """Finds the upstream key for a client: its own, else the configured one, else ``AMP_API_KEY``,
     else what Amp's own login left in ``~/.local/share/amp/secrets.json``.
 
-    :param config: its ``ampcode``; a key that is one of its ``api-keys`` is a client's, and never Amp's.
+    :param config: its ``ampcode``; a key that is one of its ``api-keys``, or that
+        of ``neo``, is a client's, and never Amp's.
     :param environ: where ``AMP_API_KEY`` may stand.
     :param home: the user's home directory.
     """
 
     def __init__(self, config: Config, *, environ: Mapping[str, str], home: Path) -> None:
         self._own = _own_keys(config)
-        self._clients = KnownKeys(config.clients)
+        neo = () if config.neo is None else (config.neo.client,)
+        self._clients = KnownKeys((*config.clients, *neo))
         self._configured = config.ampcode.upstream_api_key
         self._refused = ""
         if not self._configured:
