@@ -35,16 +35,30 @@ class ConnectionConfig(msgspec.Struct, frozen=True):
     modelMapping: str | None = None
 
 
+class ConnectionWarning(msgspec.Struct, frozen=True):
+    """What Amp finds wrong with a connection."""
+
+    message: str
+    suggestion: str = ""
+
+
+class InactiveReason(msgspec.Struct, frozen=True):
+    """Why a connection is not used."""
+
+    text: str = ""
+
+
 class Connection(msgspec.Struct, frozen=True):
     """A connection as ``listModelProviderKeys`` names it."""
 
     id: str
     type: str
     active: bool
-    name: str = ""
-    priority: float = 0
+    name: str | None = None
+    priority: int = 0
     config: ConnectionConfig = ConnectionConfig()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[ConnectionWarning, ...] = ()
+    inactive: InactiveReason | None = msgspec.field(default=None, name="inactiveReason")
 
     def sent_as(self, model: str) -> str | None:
         """The name as which it would be sent a model; ``None``: it does not take it."""

@@ -110,6 +110,13 @@ class PublicAddress:
                 " until it is known everywhere",
             )
 
+    def takes_key(self) -> bool:
+        """Whether the key is in force there, as far as it answers at all."""
+        try:
+            return self._ask("GET", MODELS).status == 200
+        except NoAnswer:
+            return False
+
     def _name(self) -> Iterator[Finding]:
         try:
             found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
