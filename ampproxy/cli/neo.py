@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from ampproxy.amp.connections import Connection, leading_to, taken_before
+from ampproxy.amp.connections import Connection, leading_to
 from ampproxy.cli.config_file import ConfigFile
 from ampproxy.cli.configured import config_option, named, read_config
 from ampproxy.cli.key_options import lifetime
@@ -33,6 +33,7 @@ from ampproxy.desktop.clients import files
 from ampproxy.desktop.clients.undo import CannotUndo
 from ampproxy.desktop.doctor.finding import Finding
 from ampproxy.desktop.neo.account import AmpAccount, AmpRefused
+from ampproxy.desktop.neo.judged import troubles
 from ampproxy.desktop.neo.trial import PublicAddress
 from ampproxy.wire.redact import Secret, printable
 
@@ -150,14 +151,14 @@ def status(file: Path | None) -> None:
     if not mine:
         click.echo("No connection at Amp leads here: ampproxy neo setup")
         raise SystemExit(1)
-    served = make_plan(config, address, account)
+    here = {served.asked for served in make_plan(config, address, account).models.here}
     good = any(one.active for one in mine)
     for one in mine:
         for line in _connection(one):
             click.echo(line)
-        for trouble in _troubles(one, there, served):
+        for trouble in troubles(one, there, here, address):
             good = False
-            click.echo(f"    {trouble}")
+            click.echo(f"    {trouble.text}{f' ({trouble.todo})' if trouble.todo else ''}")
     if not good:
         raise SystemExit(1)
 
@@ -170,26 +171,6 @@ def _connection(one: Connection) -> Iterator[str]:
     name, url = printable(one.name or one.id), printable(config.baseURL)
     yield f"{name}: {state}, priority {one.priority}, {config.apiFormat}, {url}, id {one.id}"
     yield from (f"    {printable(line)}" for line in (config.modelMapping or "*/*").split("\n"))
-
-
-def _troubles(one: Connection, there: Iterable[Connection], plan: Plan) -> Iterator[str]:
-    for warned in one.warnings:
-        yield f"Amp warns: {printable(warned.message)} {printable(warned.suggestion)}".rstrip()
-    try:
-        rules = one.rules
-    except ValueError as why:
-        yield f"its mapping cannot be read here: {printable(str(why))}"
-        return
-    if not rules or any(not rule.is_exact and not rule.excluded for rule in rules):
-        yield "it takes models by a pattern: those that are not served here are errors in Amp"
-    here = {served.asked for served in plan.models.here}
-    for rule in rules:
-        if rule.is_exact and not rule.excluded and rule.pattern not in here:
-            yield f"{printable(rule.pattern)} is not served here: an error in Amp (ampproxy neo setup --run)"
-        before = taken_before(one, rule.pattern, there)
-        if before:
-            names = ", ".join(printable(other.name or other.type) for other in before)
-            yield f"{printable(rule.pattern)} goes to {names} first (amp config model-providers set-priority)"
 
 
 @command.command("test")

@@ -21,7 +21,7 @@ _PRESENT = "npm install -g @ampcode/cli"
 
 def installed(context: Context) -> Iterator[Finding]:
     """Which clients there are, and who makes their model calls."""
-    connected = context.config is not None and getattr(context.config, "neo", None) is not None
+    connected = context.config is not None and context.config.neo is not None
     for number, client in enumerate(context.clis):
         if number:
             first = context.clis[0].path
