@@ -21,6 +21,8 @@ REASONS = {
     "model/base.py": "the names themselves",
     "dialects/registry.py": "the rows",
     "routing/endpoints.py": "the paths of the vendors' SDKs, and of Amp's clients",
+    "routing/neo.py": "the paths of Amp's cloud, and the formats of its connections",
+    "resources/neo.py": "the form of an error that clients of either vendor can read",
     "providers/*.py": "which dialect a vendor is asked in, where, and with which headers",
     "catalog/kinds.py": "which dialect each kind of account speaks",
     "config/catalog.py": "in which dialects a family of models may be asked, by the words of the setting",

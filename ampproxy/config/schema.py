@@ -450,6 +450,11 @@ class Config:
         return tuple(client.secret for client in self.clients if client.secret is not None)
 
     @property
+    def all_clients(self) -> tuple[ClientKey, ...]:
+        """The entries of ``api-keys``, and Amp's cloud."""
+        return self.clients if self.neo is None else (*self.clients, self.neo.client)
+
+    @property
     def families(self) -> Families:
         """What is known of models: the shipped table, and the file's own entries before it."""
         return known(self.catalog)

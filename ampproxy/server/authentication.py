@@ -86,13 +86,13 @@ def _by_amp(keys: Keys, request: GatewayRequest, came: list[bytes]) -> Found | N
     local = request.is_local()
     users.may(local=local)
     own = Secret(key.decode("ascii"))
-    user = users.find(key, "" if local else _peer(request))
+    user = users.find(key, "" if local else peer_of(request))
     if isinstance(user, Deferred):
         return user.addCallback(lambda found: _client(found, own))
     return _client(user, own)
 
 
-def _peer(request: GatewayRequest) -> str:
+def peer_of(request: GatewayRequest) -> str:
     """Who asks that is not on this machine: the peer, or whom a proxy on this machine names as its own. Of
     IPv6 the network counts, for one client has all of its addresses.
     """
