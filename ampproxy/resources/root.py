@@ -44,6 +44,7 @@ MANAGEMENT_ROUTES = (
     ManagementRoute(b"threads", keyless=True),
     ManagementRoute(b"docs", keyless=True),
     ManagementRoute(b"settings", keyless=True),
+    ManagementRoute(b"workspaces", keyless=True),
     ManagementRoute(b"pay", keyless=True),
     ManagementRoute(b"install", keyless=True),
     ManagementRoute(b"threads.rss"),
