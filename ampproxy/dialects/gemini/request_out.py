@@ -13,7 +13,7 @@ from ampproxy.adapt.thinking import settle_amount
 from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads
-from ampproxy.dialects.freeform import SCHEMA
+from ampproxy.dialects.freeform import SCHEMA, described
 from ampproxy.dialects.gemini.contents_out import contents
 from ampproxy.dialects.gemini.parts_out import PartRenderer
 from ampproxy.dialects.gemini.thinking import thinking_config
@@ -141,14 +141,14 @@ def _hosted(hosted: HostedTool) -> Any:
 
 def _declaration(tool: Tool, names: Names, losses: Losses, path: str, own: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": names(tool.name)}
-    if tool.description is not None:
-        found["description"] = tool.description
+    if (description := described(tool)) is not None:
+        found["description"] = description
     if tool.cache is not None:
         losses("cache_control", path, "Gemini has no marks for its cache.")
     if tool.strict:
         losses("strict", path, "Gemini does not enforce a function's schema.")
     if tool.freeform and tool.grammar is not None:
-        losses("grammar", path, "Gemini does not enforce a grammar.")
+        losses("grammar", path, "The model reads the grammar; its input is not held to it.")
     if own:
         found.update(tool.extras)
     elif tool.extras:
