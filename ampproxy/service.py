@@ -173,7 +173,7 @@ class GatewayService(Service):
         rested = {state.identity(old) for old in self.current.config.accounts if not old.disable_cooling}
         for account in accounts:
             if account.disable_cooling and state.identity(account) in rested:
-                state.forgive(account)
+                state.reset(account)
 
     def _changes(self, config: Config) -> tuple[str, ...]:
         """What is another one now, for people."""
@@ -306,7 +306,7 @@ class GatewayService(Service):
         """A login has another token: what its old one was refused for is void."""
         for account in self.current.config.accounts:
             if account.token is token:
-                self._runtime.pool_state.forgive(account)
+                self._runtime.pool_state.reset(account)
         self._announce()
 
     def use_logins(self, accounts: tuple[Account, ...]) -> None:

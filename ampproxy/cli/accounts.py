@@ -21,12 +21,12 @@ from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.report import (
     AccountReport,
+    CooldownReport,
     Forgotten,
     LessonReport,
     Report,
-    RestReport,
     WindowReport,
-    at_rest,
+    untouched,
 )
 from ampproxy.wire.redact import LOOKED_AT, printable
 from ampproxy.wire.words import counted, local_time, span
@@ -54,7 +54,7 @@ def command(context: click.Context, file: Path | None, at: str, as_json: bool) -
     told, why = ask(config, at)
     if told is None:
         click.echo(f"The state of the accounts is not known: {why}", err=True)
-        told = Report(tuple(at_rest(account) for account in config.accounts))
+        told = Report(tuple(untouched(account) for account in config.accounts))
     if as_json:
         click.echo(msgspec.json.encode(told).decode())
         return
@@ -174,9 +174,9 @@ def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iter
         if told.expires_at is not None:
             yield f"    its token ends at {local_time(told.expires_at)}; it is renewed before."
         if told.error:
-            yield f"    {printable(told.error)}{f' To do: {told.remedy}.' if told.remedy else ''}"
-        for rest in told.rests:
-            yield f"    {_rest(rest)}"
+            yield f"    {printable(told.error)}{f' To do: {told.suggestion}.' if told.suggestion else ''}"
+        for cooldown in told.cooldowns:
+            yield f"    {_cooldown(cooldown)}"
         for window in told.windows:
             yield f"    {_window(window)}"
         for lesson in told.lessons:
@@ -189,18 +189,22 @@ def _models(told: AccountReport, account: Account | None) -> str:
     return ", ".join(KINDS[account.kind].patterns)
 
 
-def _rest(rest: RestReport) -> str:
-    scope = f"for {rest.model}{f' ({rest.call})' if rest.call else ''} it" if rest.model else "it"
-    line = f"{scope} {rest.reason}" + (f" ({printable(rest.said)})" if rest.said else "")
-    if rest.probing:
+def _cooldown(cooldown: CooldownReport) -> str:
+    scope = (
+        f"for {cooldown.model}{f' ({cooldown.call})' if cooldown.call else ''} it" if cooldown.model else "it"
+    )
+    line = f"{scope} {cooldown.reason}" + (
+        f" ({printable(cooldown.vendor_message)})" if cooldown.vendor_message else ""
+    )
+    if cooldown.half_open:
         line += "; one request is trying it now"
-    elif rest.seconds > 0:
-        line += f"; it is tried again at {local_time(rest.until)} (in {span(rest.seconds)})"
+    elif cooldown.seconds > 0:
+        line += f"; it is tried again at {local_time(cooldown.until)} (in {span(cooldown.seconds)})"
     else:
         line += "; the next request tries it"
-    if rest.vendor_says is not None:
-        line += f"; the vendor asked for {span(rest.vendor_says)}"
-    return f"{line}. To do: {rest.remedy}." if rest.remedy else f"{line}."
+    if cooldown.vendor_seconds is not None:
+        line += f"; the vendor asked for {span(cooldown.vendor_seconds)}"
+    return f"{line}. To do: {cooldown.suggestion}." if cooldown.suggestion else f"{line}."
 
 
 def _lesson(lesson: LessonReport) -> str:

@@ -105,9 +105,9 @@ def explanation(route: Route, endpoint: Endpoint | None) -> list[str]:
     if route.offers:
         lines.append("accounts, in the order of priority:")
         lines += [f"  {_offer(offer, endpoint)}" for offer in route.offers]
-    if route.remedy:
+    if route.suggested_config:
         lines += ["to serve it from an account of yours, add to the configuration:", ""]
-        lines += [f"  {line}" for line in route.remedy.rstrip("\n").split("\n")]
+        lines += [f"  {line}" for line in route.suggested_config.rstrip("\n").split("\n")]
     return lines
 
 

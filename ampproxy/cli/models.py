@@ -224,10 +224,10 @@ def _state(report: AccountReport | None, model: str) -> str:
         return ""
     if report.state in ("needs login", "key refused"):
         return report.state
-    # A rest for one kind of call leaves the others.
+    # A cooldown for one kind of call leaves the others.
     model, _ = split_suffix(model)
-    rests = any(rest.model in (None, model) and rest.call is None for rest in report.rests)
-    if rests:
+    cooling = any(cooldown.model in (None, model) and cooldown.call is None for cooldown in report.cooldowns)
+    if cooling:
         return "resting"
     return report.state if report.state == "untried" else "ready"
 

@@ -36,7 +36,7 @@ def retired(
     :param mappable: whether mappings count where the request came in.
     """
     family = families.find(model)
-    lacks = verdict.action is Action.REST_MODEL and verdict.narrow and status in MODEL_STATUSES
+    lacks = verdict.action is Action.REST_MODEL and verdict.per_operation and status in MODEL_STATUSES
     if verdict is not RETIRED and not (lacks and family.gone(today)):
         return error, verdict
     end = Ending(model, family.retires, True, family.successor)

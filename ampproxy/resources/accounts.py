@@ -67,5 +67,5 @@ def _with_login(account: AccountReport, login: LoginStatus | None) -> AccountRep
         state=account.state if login.state == "ok" else login.state,
         expires_at=login.ends_at,
         error=login.error,
-        remedy=login.remedy,
+        suggestion=login.suggestion,
     )

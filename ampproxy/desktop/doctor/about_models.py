@@ -149,8 +149,10 @@ def asked(context: Context) -> Iterator[Finding]:
             route = router.route(ask.model, amp=True, role=ask.role)
             by_route.setdefault((ask.model, route.kind), (route, []))[1].append(ask.role)
         for route, roles in by_route.values():
-            remedy = router.remedy(route.asked, tuple(roles)) if route.remedy else ""
-            yield _asked(version, route, roles, remedy)
+            suggested_config = (
+                router.suggested_config(route.asked, tuple(roles)) if route.suggested_config else ""
+            )
+            yield _asked(version, route, roles, suggested_config)
 
 
 def ends(context: Context) -> Iterator[Finding]:
@@ -182,8 +184,8 @@ def live_asks(context: Context) -> list[Ask]:
     return list(asks(max(version.built for version in known))) if known else []
 
 
-def _asked(version: Version, route: Route, roles: list[str], remedy: str) -> Finding:
-    """:param remedy: YAML that would serve it in these roles."""
+def _asked(version: Version, route: Route, roles: list[str], suggested_config: str) -> Finding:
+    """:param suggested_config: YAML that would serve it in these roles."""
     what = f"{route.asked} ({_list(roles)}; Amp of {version.day})"
     if route.kind in (RouteKind.LOCAL, RouteKind.MAPPED):
         other = f" as {printable(route.served)}" if route.kind is RouteKind.MAPPED else ""
@@ -193,7 +195,7 @@ def _asked(version: Version, route: Route, roles: list[str], remedy: str) -> Fin
             return ok(f"{served}.")
         todo = f"map {_list(roles)} to a model that has it (from: {route.asked})"
         return warning(f"{served}, which cannot do it: it has no {_list(lacking)}.", todo)
-    yaml = remedy.rstrip()
+    yaml = suggested_config.rstrip()
     if route.kind is RouteKind.AMP:
         return warning(f"{what} goes to Amp and costs credits.", f"to serve it yourself:\n{yaml}")
     return warning(f"{what} has no account that serves it: {route.reasons[-1]}", f"to serve it:\n{yaml}")

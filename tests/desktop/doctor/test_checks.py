@@ -14,7 +14,7 @@ import pytest
 from ampproxy.catalog.families import Family, Override
 from ampproxy.config.load import ABSENT, parse
 from ampproxy.config.schema import Config
-from ampproxy.credentials.report import Report, RestReport, at_rest
+from ampproxy.credentials.report import CooldownReport, Report, untouched
 from ampproxy.desktop.clients.gateway import Seen
 from ampproxy.desktop.clients.installed import Installed, parse_version
 from ampproxy.desktop.clients.places import Machine
@@ -53,7 +53,7 @@ def context(text: str = CONFIG, home: Path = Path("/nonexistent"), **known: Any)
     """A machine where all is well, but for what is said."""
     config = config_of(text)
     config = replace(config, state_dir=home / "state", auth_dir=home / "auth")
-    ready = [replaced(at_rest(account), state="ready") for account in config.accounts]
+    ready = [replaced(untouched(account), state="ready") for account in config.accounts]
     usual: dict[str, Any] = {
         "machine": Machine(home, {}, "linux", home / "root"),
         "cwd": home,
@@ -344,11 +344,11 @@ def test_accounts():
     one = context()
     assert one.report is not None
     first, second = one.report.accounts
-    rest = RestReport(None, None, "is rate limited", 1, 99.0, 60.0, False, "wait", 60.0, "Slow down.")
-    login = replaced(second, state="needs login", error="revoked", remedy="ampproxy login claude")
-    resting = replaced(first, state="resting", rests=(rest,))
+    cooldown = CooldownReport(None, None, "is rate limited", 1, 99.0, 60.0, False, "wait", 60.0, "Slow down.")
+    login = replaced(second, state="needs login", error="revoked", suggestion="ampproxy login claude")
+    cooling = replaced(first, state="resting", cooldowns=(cooldown,))
     findings = found(
-        "accounts", replace(one, report=Report((resting, login, replaced(first, state="failing"))))
+        "accounts", replace(one, report=Report((cooling, login, replaced(first, state="failing"))))
     )
     assert [finding.level for finding in findings] == ["warning", "problem", "warning"]
     assert "it is tried again in 60 s" in findings[0].text
