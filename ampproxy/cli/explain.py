@@ -80,14 +80,14 @@ def command(
     known = kept_models(config)
     config = without_keys(config)
     router = Router(config, known_catalog(config, known))
-    said = b"" if body is None else body.read()
+    body_text = b"" if body is None else body.read()
     amp = endpoint is None or endpoint.amp
     if role is None and amp:
-        role = _inferred(endpoint, model, headers, said)
+        role = _inferred(endpoint, model, headers, body_text)
     route = router.route(model, amp=amp, role=role or "")
     lines = explanation(route, endpoint)
     if body is not None and endpoint is not None:
-        lines += translation(route, endpoint, said, config)
+        lines += translation(route, endpoint, body_text, config)
     for line in lines:
         click.echo(line)
     if route.kind is RouteKind.NONE:

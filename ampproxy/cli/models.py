@@ -93,14 +93,14 @@ def command(ctx: click.Context, file: Path | None, refresh: bool, verbose: bool,
     if refresh:
         demand(config.unseen, "--refresh")
     known = _refreshed(config) if refresh else kept_models(config)
-    told = None
+    report = None
     try:
-        told = fetch(config)
+        report = fetch(config)
     except (NoKey, OtherConfiguration) as error:
         click.echo(f"The state of the accounts is not known: {error}", err=True)
     except NotAnswered:
         pass
-    found = rows(config, known, () if told is None else told.accounts)
+    found = rows(config, known, () if report is None else report.accounts)
     data = newer_data()
     if verbose:
         families = kept_families(config)
@@ -244,10 +244,10 @@ def table(rows: Iterable[Row]) -> Iterator[str]:
     for (*first, last), known in zip(cells, facts, strict=True):
         padded = [f"{cell:<{width}}" for cell, width in zip(first, widths, strict=True)]
         yield "  ".join((*padded, last)).rstrip()
-        yield from _told(known)
+        yield from _fact_lines(known)
 
 
-def _told(facts: tuple[Fact, ...]) -> Iterator[str]:
+def _fact_lines(facts: tuple[Fact, ...]) -> Iterator[str]:
     """What is known of a model, a line each, with where it is from; sources that repeat are said once."""
     before = ("", "")
     for fact in facts:

@@ -17,7 +17,7 @@ from ampproxy.config.schema import Account, Routing
 from ampproxy.credentials.health import Affinity, Cooldown, Identity, PoolState, SeenHeaders
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import COOLDOWNS, Verdict
-from ampproxy.credentials.quota import HasHeader, tells_limits
+from ampproxy.credentials.quota import HasHeader, states_limits
 from ampproxy.credentials.selector import AccountSelector, Candidate
 from ampproxy.routing.route import Offer, Route
 from ampproxy.routing.suffix import split_suffix
@@ -198,7 +198,7 @@ class Selection:
     def saw(self, headers: AnswerHeaders, wall: float) -> None:
         """The account answered with these headers: what they tell of limits is kept for display."""
         candidate = self._candidate
-        if candidate is not None and tells_limits(candidate.account.dialect, headers):
+        if candidate is not None and states_limits(candidate.account.dialect, headers):
             candidate.health.seen, candidate.health.seen_at = headers, wall
 
     def succeeded(self) -> None:

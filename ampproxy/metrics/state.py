@@ -80,7 +80,9 @@ def _under_way(generation: Generation) -> Iterable[Metric]:
 def _accounts(generation: Generation) -> Iterable[Metric]:
     runtime = generation.runtime
     wall = runtime.wall()
-    told = report(generation.config.accounts, generation.pool.state, generation.runtime.clock.seconds(), wall)
+    accounts_report = report(
+        generation.config.accounts, generation.pool.state, generation.runtime.clock.seconds(), wall
+    )
     logins = {status.label: status.state for status in runtime.login_statuses()}
     states = _gauge("ampproxy_account_state", "1 for the state that an account has.", "account", "state")
     cooldowns = _gauge(
@@ -93,7 +95,7 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
     left = _gauge("ampproxy_account_limit_remaining", "What is left of them.", "account", "window")
     places = _gauge("ampproxy_account_info", "Where an account is in the file; always 1.", "account", "label")
     shown: set[str] = set()
-    for account in told.accounts:
+    for account in accounts_report.accounts:
         name, state = account.name, _state(account, logins)
         places.add_metric([name, account.label], 1)
         if name in shown:  # a key that stands there twice, for other models, is one account

@@ -108,7 +108,7 @@ class Exchange:
             while (offer := tries.next(self._runtime.clock.seconds())) is not None:
                 if await self._served(offer, tries):
                     return
-        raise self._nobody(tries)
+        raise self._no_account(tries)
 
     async def _served(self, offer: Offer, tries: Selection) -> bool:
         """Whether this account answered; if not, another may.
@@ -127,10 +127,10 @@ class Exchange:
         except BaseException:
             tries.abandoned()
             raise
-        self._tell_of_others()
+        self._report_others()
         return True
 
-    def _tell_of_others(self) -> None:
+    def _report_others(self) -> None:
         """Tell of those that failed and were not the only one: of that the exchange's own line tells, and of
         whom the pool has told, it has said why.
         """
@@ -189,7 +189,7 @@ class Exchange:
         tries.again()
         return True
 
-    def _nobody(self, tries: Selection) -> ExchangeError:
+    def _no_account(self, tries: Selection) -> ExchangeError:
         """What the client is told when nobody served."""
         now = self._runtime.clock.seconds()
         wait, failure = tries.wait(now), self._failure
@@ -207,7 +207,7 @@ class Exchange:
                 failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
             return failure
         # This error's first line, which the exchange's own line has, names nobody.
-        self._tell_of_others()
+        self._report_others()
         wait = None if wait is None else max(wait, 1.0)
         return exhausted(self._question.asked, self._attempts, cooling, count=tries.count, wait=wait)
 

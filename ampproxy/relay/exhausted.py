@@ -13,7 +13,7 @@ from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.wire.words import span
 
 #: So many accounts are told of; of a thousand nobody reads more.
-MOST_TOLD = 10
+MAX_LISTED = 10
 _WORDS = 200
 
 
@@ -78,8 +78,8 @@ def exhausted(
     head += f", {len(cooling)} cooling down." if cooling else "."
     if wait:
         head += f" Try again in {span(wait)}."
-    lines = [f"- {attempt.summary()}" for attempt in everybody[:MOST_TOLD]]
-    more = len(everybody) - MOST_TOLD
+    lines = [f"- {attempt.summary()}" for attempt in everybody[:MAX_LISTED]]
+    more = len(everybody) - MAX_LISTED
     if more > 0:
         lines.append(f"- and {more} more")
     status, kind = _status(everybody)
@@ -96,9 +96,11 @@ def _status(everybody: Sequence[Attempt]) -> tuple[int, ErrorKind]:
         return 502, "unavailable"
     if everybody and all(attempt.verdict.is_quota for attempt in everybody):
         return 429, "rate_limit"
-    said = {(attempt.error.status, attempt.error.kind) for attempt in everybody if attempt.error is not None}
-    if len(said) == 1 and all(attempt.error is not None for attempt in everybody):
-        return next(iter(said))
+    answers = {
+        (attempt.error.status, attempt.error.kind) for attempt in everybody if attempt.error is not None
+    }
+    if len(answers) == 1 and all(attempt.error is not None for attempt in everybody):
+        return next(iter(answers))
     return 503, "overloaded"
 
 

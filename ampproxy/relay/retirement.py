@@ -40,10 +40,10 @@ def retired(
     if verdict is not RETIRED and not (lacks and family.gone(today)):
         return error, verdict
     end = Ending(model, family.retires, True, family.successor)
-    message = f"{printable(model)} {end.told(today)}. {_instead(end, asked, mappable=mappable)}"
+    message = f"{printable(model)} {end.clause(today)}. {_instead(end, asked, mappable=mappable)}"
     words = " ".join(error.message.split())[:_WORDS]
-    told = f"{message} Its vendor answered: {words}" if words else message
-    return msgspec.structs.replace(error, kind="not_found", status=404, message=told), RETIRED
+    answer = f"{message} Its vendor answered: {words}" if words else message
+    return msgspec.structs.replace(error, kind="not_found", status=404, message=answer), RETIRED
 
 
 def _instead(end: Ending, asked: str, *, mappable: bool) -> str:

@@ -23,7 +23,7 @@ from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.amp import AmpResource
-from ampproxy.resources.base import ROUTE_HEADER, told_path
+from ampproxy.resources.base import ROUTE_HEADER, printable_path
 from ampproxy.resources.management import forward_to_amp
 from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.decide import shown
@@ -250,7 +250,7 @@ class ProviderPathResource(AmpResource):
                 self.generation.runtime.log.warn(
                     "forwarding to ampcode.com (may use amp credits): {path} is none of the model routes that"
                     " are known here",
-                    path=told_path(request),
+                    path=printable_path(request),
                 )
             return super().render(request)
         record = self.record(request)

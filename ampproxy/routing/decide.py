@@ -21,7 +21,7 @@ from functools import lru_cache, partial
 
 from ampproxy.config.schema import Config, FallbackRule, Mapping
 from ampproxy.routing.catalog import Catalog
-from ampproxy.routing.fallback import limits_of, place_of, rule_for, rule_for_untold, strictest
+from ampproxy.routing.fallback import limits_of, place_of, rule_for, rule_for_unknown, strictest
 from ampproxy.routing.mappings import Mappings, SlowPattern
 from ampproxy.routing.paths import misleading
 from ampproxy.routing.route import Offer, Route, RouteKind
@@ -79,7 +79,7 @@ class Router:
         names = [split_suffix(model)[0] for model in models] or [""]
         found = [rule_for(rules, name, role) for name in names] if sure or models else []
         if not sure:
-            found.append(rule_for_untold(rules, role))
+            found.append(rule_for_unknown(rules, role))
         rule = strictest(found)
         model = next(iter(models), "")
         decision = _Decision(self._config, self.catalog, self._mappings, model, True, role, _NONE_EXHAUSTED)

@@ -181,10 +181,10 @@ def service(context: Context) -> Iterator[Finding]:
 
 def _ready(context: Context, seen: Seen, start: str) -> Iterator[Finding]:
     assert context.config is not None
-    if seen.told is not None and runs_by_another(context.source, seen.told):
+    if seen.details is not None and runs_by_another(context.source, seen.details):
         yield problem(
-            f"The gateway at {context.url} runs by another configuration, {printable(seen.told.config)}, and"
-            f" not by {context.source}.",
+            f"The gateway at {context.url} runs by another configuration, {printable(seen.details.config)},"
+            f" and not by {context.source}.",
             f"look at that one with --config, or stop the gateway, then {start}",
         )
         return
