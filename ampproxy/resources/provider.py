@@ -402,7 +402,7 @@ class GenerateResource(ModelResource):
         if record.first_byte is not None:
             return False
         now, whose = generation.runtime.clock.seconds(), _whose(request)
-        return generation.pool.rests(route, now, call=self._call, can=self._can, whose=whose)
+        return generation.pool.all_cooling(route, now, call=self._call, can=self._can, whose=whose)
 
     async def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
         """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts, or

@@ -18,7 +18,7 @@ from ampproxy.dialects.gemini.contents_out import contents
 from ampproxy.dialects.gemini.parts_out import PartRenderer
 from ampproxy.dialects.gemini.thinking import thinking_config
 from ampproxy.dialects.hosted import carried
-from ampproxy.dialects.schema_tree import described
+from ampproxy.dialects.schema_tree import with_description
 from ampproxy.dialects.unsupported import tell_lost_extras
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import ToolCall
@@ -247,7 +247,7 @@ def _output(request: ChatRequest, target: Target, losses: Losses) -> dict[str, A
         return {}
     said: dict[str, Any] = {"responseMimeType": "application/json"}
     if output.kind == "schema" and output.schema is not None:
-        said["responseJsonSchema"] = described(output.schema, output.description)
+        said["responseJsonSchema"] = with_description(output.schema, output.description)
         if output.name:
             losses("schema_name", "output.name", "Gemini has no names of schemas.")
     return said
