@@ -51,7 +51,8 @@ def free_port() -> int:
 def asked_by_amp(config: Mapping[str, Any], secret: str) -> str:
     """What Amp's test of a connection is known to ask: the list of models, with the key."""
     parts = urlsplit(config["baseURL"])
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "", parts.port, timeout=20)
     headers = {"Authorization": f"Bearer {secret}"}
     try:
         connection.request("GET", parts.path.rstrip("/").removesuffix("/v1") + "/v1/models", headers=headers)
@@ -109,6 +110,10 @@ class World:
     @property
     def key(self) -> str:
         return self.key_file.read_text().strip()
+
+    def restart(self) -> None:
+        """Start the service anew, by the file as it is now."""
+        self.service = Service(self.home, self.file.read_text())
 
     def stop(self) -> None:
         self.service.stop()
