@@ -37,6 +37,7 @@ from ampproxy.resources.provider import GenerateResource, ModelListResource
 from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.neo import neo_endpoint
 from ampproxy.routing.route import Route, RouteKind
+from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.authentication import peer_of
 from ampproxy.server.failures import MAX_WAITING
 from ampproxy.server.guard import Client, credentials
@@ -208,7 +209,9 @@ class NeoListResource(_FromCloud, ModelListResource):
         return refusal_of(route)
 
     def _info(self, wanted: str, route: Route) -> ModelInfo:
-        info = self.generation.info(route.served or wanted, "ampproxy")
+        served = split_suffix(route.served)[0]
+        listed = (info for info in self._models(None) if info.id == served)
+        info = next(listed, None) or self.generation.info(served, "ampproxy")
         return msgspec.structs.replace(info, id=wanted)
 
 
