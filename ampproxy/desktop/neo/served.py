@@ -25,14 +25,8 @@ class Split:
 
 
 def cloud_route(router: Router, asked: str) -> Route:
-    """Where a request of Amp's cloud goes: by its whole name, else by that without the provider's word; never
-    to Amp.
-    """
-    route = router.route(asked, amp=True)
-    _, slash, rest = asked.partition("/")
-    if slash and rest and route.kind not in _HERE:
-        route = router.route(rest, amp=True)
-    return route
+    """Where a request of Amp's cloud goes: never to Amp."""
+    return router.route(asked, amp=False, neo=True)
 
 
 _HERE = (RouteKind.LOCAL, RouteKind.MAPPED)
@@ -62,7 +56,13 @@ def _served(router: Router, key: ClientKey | None, asked: str) -> Served | None:
     offers = route.offers
     if key is not None:
         offers = offered(Tenant("", "", key), route.served.partition("(")[0], offers)
-    return Served(asked, route.asked, offers[0].account.dialect) if offers else None
+    return Served(asked, _name(router, asked), offers[0].account.dialect) if offers else None
+
+
+def _name(router: Router, asked: str) -> str:
+    """The name to ask for: without the provider's word, where that is served, too."""
+    rest = asked.partition("/")[2]
+    return rest if rest and cloud_route(router, rest).kind in _HERE else asked
 
 
 def of_modes(split_: Split, modes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
