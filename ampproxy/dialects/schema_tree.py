@@ -60,7 +60,7 @@ def strings(text: bytes | Json | None) -> list[str]:
     return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
 
 
-def described(schema: Json, description: str | None) -> Json:
+def with_description(schema: Json, description: str | None) -> Json:
     """A schema with the description that its dialect has beside it."""
     node = node_of(schema)
     if node is None or not description:

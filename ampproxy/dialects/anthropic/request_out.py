@@ -13,7 +13,7 @@ from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_nam
 from ampproxy.dialects.anthropic.turns import Message, lacks_thinking, messages_of, wire
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Members, Names, encode, loads, members, shorten, to_raw
-from ampproxy.dialects.schema_tree import described
+from ampproxy.dialects.schema_tree import with_description
 from ampproxy.dialects.unsupported import is_usual, tell_lost_extras
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, Json
 from ampproxy.model.parts import ToolResult
@@ -216,7 +216,7 @@ class _Rendering:
     def _enforced(self, output: OutputFormat, schema: Json) -> Json:
         if output.name:
             self.losses("schema_name", "output.name", "Messages has no names of schemas.")
-        return self._closed(described(schema, output.description))
+        return self._closed(with_description(schema, output.description))
 
     def _closed(self, schema: Json) -> Json:
         """Every object closed, as the vendor demands of a schema that is enforced."""

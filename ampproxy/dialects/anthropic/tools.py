@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ampproxy.dialects.anthropic.schema import lower
 from ampproxy.dialects.common import Losses, Names
-from ampproxy.dialects.freeform import SCHEMA
+from ampproxy.dialects.freeform import SCHEMA, described
 from ampproxy.dialects.hosted import carried
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import ToolCall
@@ -73,8 +73,8 @@ class Tools:
 
     def _tool(self, tool: Tool, at: str) -> dict[str, Any]:
         told: dict[str, Any] = {"name": self._names(tool.name)}
-        if tool.description:
-            told["description"] = tool.description
+        if description := described(tool):
+            told["description"] = description
         told["input_schema"] = self._schema(tool, at)
         if tool.strict is not None and self._own:
             told["strict"] = tool.strict
@@ -97,7 +97,7 @@ class Tools:
         if tool.freeform:
             if tool.grammar is not None:
                 self._losses(
-                    "grammar", f"{at}.grammar", "The input of a tool cannot be held to a grammar here."
+                    "grammar", f"{at}.grammar", "The model reads the grammar; its input is not held to it."
                 )
             return SCHEMA
         if tool.schema is None:

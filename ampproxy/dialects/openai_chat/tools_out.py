@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.dialects.common import Losses, Members, loads, raw_str, to_raw
-from ampproxy.dialects.freeform import SCHEMA
+from ampproxy.dialects.freeform import SCHEMA, described
 from ampproxy.dialects.hosted import carried
 from ampproxy.dialects.openai_chat.rules import Rules
 from ampproxy.model.base import CHAT, Json
@@ -59,9 +59,11 @@ class ToolWriter:
         name = self._rules.names(tool.name)
         body: dict[str, Any]
         function: dict[str, Any] = {"name": name}
-        if tool.description is not None:
-            function["description"] = tool.description
-        if tool.freeform and self._rules.custom_tools:
+        custom = tool.freeform and self._rules.custom_tools
+        description = tool.description if custom else described(tool)
+        if description is not None:
+            function["description"] = description
+        if custom:
             if tool.grammar is not None:
                 function["format"] = _nested_grammar(tool.grammar)
             body = {"type": "custom", "custom": function}

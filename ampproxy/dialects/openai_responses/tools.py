@@ -97,7 +97,9 @@ def parse_choice(text: Json | None) -> tuple[ToolChoice | None, bool]:
     fields = Fields(text, "tool_choice")
     kind = fields.need("type", str)
     if kind in ("function", "custom"):
-        return ToolChoice("named", fields.need("name", str)), True
+        name = fields.need("name", str)
+        # One in a namespace is this dialect's alone.
+        return (None, False) if fields.take("namespace", str) else (ToolChoice("named", name), True)
     if kind == "allowed_tools":
         return _parse_allowed(fields)
     return None, False
