@@ -381,7 +381,7 @@ NEW_MODELS = [
 
 
 def takes_functions_elsewhere(account: str, model: str) -> bool:
-    """Whether OpenAI takes functions for a model over Responses alone, since it cannot go without thinking."""
+    """Whether OpenAI takes functions for a model over Responses alone: it cannot go without thinking."""
     return account == CHAT and model in ("gpt-6.2-astra", "gpt-6.1-sol")
 
 
