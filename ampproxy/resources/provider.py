@@ -22,7 +22,7 @@ from ampproxy.model.clients import MODELS
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
-from ampproxy.relay.exhausted import AccountsExhausted
+from ampproxy.relay.exhausted import is_overload
 from ampproxy.relay.forward import ClientWatch, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.pinning import Missed, Pin
@@ -100,7 +100,7 @@ class ModelResource(GatewayResource):
             error = msgspec.structs.replace(refusal.error, request_id=request.request_id)
             body = self._dialect.error_body(error)
         error = refusal.error
-        if error.status == _ANTHROPICS or _is_vendors_overload(refusal):
+        if error.status == _ANTHROPICS or is_overload(refusal):
             error = msgspec.structs.replace(error, status=self._dialect.passthrough.overloaded)
         answer_error(request, error, body)
 
@@ -112,16 +112,6 @@ _NO_SOCKET = (
 )
 #: The status by which Anthropic reports an overload.
 _ANTHROPICS = 529
-
-
-def _is_vendors_overload(refusal: ExchangeError) -> bool:
-    """Whether a vendor is overloaded; that no account of several is free is the gateway's own 503."""
-    return (
-        refusal.error.kind == "overloaded"
-        and refusal.error.status == 503
-        and refusal.fault == "upstream"
-        and not isinstance(refusal, AccountsExhausted)
-    )
 
 
 class ModelListResource(ModelResource):

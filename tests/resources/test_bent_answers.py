@@ -51,6 +51,7 @@ def question(client: str, *, stream: bool) -> tuple[str, dict[str, Any]]:
         return "/v1/messages", {
             "model": "model",
             "max_tokens": 400,
+            "thinking": {"type": "adaptive"},
             "stream": stream,
             "messages": user,
             "tools": [tool],
