@@ -30,6 +30,9 @@ from ampproxy.wire.framing import BadMessage
 #: it reads the answer instead of meeting a reset connection. Seconds.
 LINGER = 5.0
 
+#: The answer to what is no request at a listener that tells strangers nothing.
+NAMELESS = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
 
 @implementer(IPushProducer)
 class HttpChannel(Receiving):
@@ -220,7 +223,8 @@ class HttpChannel(Receiving):
         if self._closed:
             return
         self.site.logger.info("Refused {peer}: {status} {why}", peer=self.peer, status=status, why=why)
-        self._outbox.write(self.site.refusal(status, why))
+        # To strangers it does not tell whose it is.
+        self._outbox.write(NAMELESS if self.by_cloud else self.site.refusal(status, why))
         self.loseConnection()
         request, self._current = self._current, None
         if request is not None:

@@ -80,10 +80,12 @@ class Receiving(protocol.Protocol):
     What comes is cut into heads, bodies and what is behind them; no call of a parser's leads to a request. At
     most one request is being served; what was sent ahead of its answer waits unread.
 
+    :ivar by_cloud: whether it was made to the listener for Amp's cloud.
     :ivar persistent: whether another request may follow the one that is being answered.
     """
 
     transport: Any
+    by_cloud = False
     persistent = True
     _heads: HeadReader
     _outbox: Outbox
