@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from ampproxy.testing.amp_routing import ModelRouting, Rejected
+from ampproxy.testing.amp_cloud import METHODS, AmpCloud, CloudError
 from ampproxy.testing.amp_sign_in import AmpSignIn
 from ampproxy.testing.amp_site import AmpSite
 from ampproxy.testing.anthropic import Anthropic
@@ -55,7 +55,7 @@ class Amp(AmpSite, AmpSignIn):
     """The Amp upstream.
 
     :ivar credit: what is left of the owner's credits; each call of a model costs one.
-    :ivar routing: the owner's connections.
+    :ivar cloud: the owner's connections.
     """
 
     name = "amp"
@@ -63,7 +63,7 @@ class Amp(AmpSite, AmpSignIn):
     def __init__(self, scripts: Scripts, keys: Iterable[str] = (), credit: int = 1000) -> None:
         super().__init__(scripts, keys)
         self._begin()
-        self.routing = ModelRouting()
+        self.cloud = AmpCloud(loopback=True)
         self.credit = credit
         self.vendors: tuple[tuple[re.Pattern[str], Vendor], ...] = (
             (re.compile(r"/v1/messages(/count_tokens)?"), Anthropic(scripts)),
@@ -108,7 +108,7 @@ class Amp(AmpSite, AmpSignIn):
             error = {"code": "thread-not-found", "message": "Thread not found"}
             return Reply(body=dump({"ok": False, "error": error}))
         request.model = method
-        if self.routing.answers(method):
+        if method in METHODS:
             return self._routed(method, body)
         result = INTERNAL.get(method, {})
         if method == "getUserInfo":
@@ -119,9 +119,9 @@ class Amp(AmpSite, AmpSignIn):
         try:
             asked = msgspec.json.decode(body)
             if asked.get("method") != method:
-                raise Rejected("method: differs from the address")
-            return Reply(body=dump({"ok": True, "result": self.routing.call(method, asked.get("params"))}))
-        except Rejected as why:
+                raise CloudError("invalid-params", "method: differs from the address")
+            return Reply(body=dump({"ok": True, "result": self.cloud.call(method, asked.get("params"))}))
+        except CloudError as why:
             return Reply(body=dump({"ok": False, "error": {"code": why.code, "message": str(why)}}))
 
     def provider(self, request: Recorded, found: dict[str, str]) -> Reply:

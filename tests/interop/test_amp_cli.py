@@ -72,6 +72,7 @@ class World:
         self.amp = in_reactor(amp.start, reactor, keys=[OWNER])
         self.site = self.amp.vendor
         self.site.identity_url = self.amp.url
+        self.site.cloud._tester = lambda one: {"success": True, "message": "It works.", "details": ""}
         self.service = Service(
             home,
             f"port: 0\napi-keys: [{CLIENT}]\nampcode:\n  upstream-url: '{self.amp.url}'\n"
@@ -157,17 +158,17 @@ def test_connections(world: World) -> None:
         *("--model-mapping", "openai/gpt-5.6-sol -> gpt-5.6-sol,openai/gpt-5.5 -> gpt-5.5"),
         key=CLIENT,
     )
-    (made,) = world.site.routing.keys
-    assert made["id"] in said
+    (made,) = world.site.cloud.connections.values()
+    assert made.id in said
     assert re.search(r"created inactive", said)
-    assert made["config"]["modelMapping"] == "openai/gpt-5.6-sol -> gpt-5.6-sol\nopenai/gpt-5.5 -> gpt-5.5"
-    assert world.site.routing.secrets[made["id"]] == "canary-neo"
+    assert made.config["modelMapping"] == "openai/gpt-5.6-sol -> gpt-5.6-sol\nopenai/gpt-5.5 -> gpt-5.5"
+    assert made.secret == "canary-neo"
     for verb in (["test"], ["activate"], ["show"], ["edit-router", "--api-key-file", str(keys)]):
-        world.run("config", "model-providers", verb[0], made["id"], *verb[1:], key=CLIENT)
-    world.run("config", "model-providers", "set-priority", made["id"], "0", key=CLIENT)
-    assert made["active"]
+        world.run("config", "model-providers", verb[0], made.id, *verb[1:], key=CLIENT)
+    world.run("config", "model-providers", "set-priority", made.id, "0", key=CLIENT)
+    assert world.site.cloud.connections[made.id].active
     assert "ampproxy openai" in world.run("config", "model-providers", "list", key=CLIENT)
-    world.run("config", "model-providers", "delete", made["id"], key=CLIENT)
-    assert world.site.routing.keys == []
+    world.run("config", "model-providers", "delete", made.id, key=CLIENT)
+    assert world.site.cloud.connections == {}
     assert "canary-neo" not in world.service.log_text
     assert "not known here" not in world.service.log_text
