@@ -49,17 +49,17 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
     from twisted.internet.task import react
 
     machine = Machine(Path.home(), os.environ, sys.platform)
-    tell = _silent if as_json else _progress
-    tell("Looking at this machine, its clients and the service ...")
+    report = _silent if as_json else _progress
+    report("Looking at this machine, its clients and the service ...")
     context = gather(machine, Path.cwd(), file, read=read, run=version_of, ask=ask, now=time.time())
     if live and context.config is not None:
         demand(context.config.unseen, "--live")
     if context.config is not None and context.config.neo is not None:
-        tell("Asking Amp for your connections, and trying the public address ...")
+        report("Asking Amp for your connections, and trying the public address ...")
         context = replace(context, neo_seen=look_outside(context.config, live=live, now=context.now))
 
     async def main(reactor: Any) -> None:
-        found = await examination(reactor, context, live=live, tell=tell)
+        found = await examination(reactor, context, live=live, report=report)
         click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(lines(found)))
         raise SystemExit(1 if found.worst == "problem" else 0)
 
@@ -123,12 +123,12 @@ async def examination(
     context: Context,
     *,
     live: bool,
-    tell: Callable[[str], object] = lambda line: None,
+    report: Callable[[str], object] = lambda line: None,
     client: Any = None,
 ) -> Examination:
     """Reach the upstreams, judge everything, and try the models if that is wanted.
 
-    :param tell: called with a line for each upstream that is reached and each model that was tried, as soon
+    :param report: called with a line for each upstream that is reached and each model that was tried, as soon
         as that is done: it may take a while.
     :param client: sends requests; by default one that trusts the system's authorities.
     """
@@ -144,17 +144,17 @@ async def examination(
     try:
         wanted = targets(config)
         if wanted:
-            tell(f"Reaching {counted(len(wanted), 'upstream')}, for up to {LONGEST:g} s ...")
-        probes = await knock(client, reactor, wanted, lambda probe: tell(_reached(probe)))
+            report(f"Reaching {counted(len(wanted), 'upstream')}, for up to {LONGEST:g} s ...")
+        probes = await knock(client, reactor, wanted, lambda probe: report(_reached(probe)))
         context = replace(context, probes=probes)
-        rows = await _tried(reactor, context, client, tell) if live else None
+        rows = await _tried(reactor, context, client, report) if live else None
     finally:
         await client.close()
     return Examination(examine(context), rows)
 
 
 async def _tried(
-    reactor: Any, context: Context, client: Any, tell: Callable[[str], object]
+    reactor: Any, context: Context, client: Any, report: Callable[[str], object]
 ) -> tuple[LiveRow, ...]:
     from ampproxy.credentials.secrets import secrets_of
     from ampproxy.desktop.doctor.about_models import live_asks
@@ -171,7 +171,7 @@ async def _tried(
         reactor,
         redactor=redactor,
         wall=time.time,
-        tell=lambda row: tell(_was_tried(row)),
+        report=lambda row: report(_was_tried(row)),
     )
     return await trial.run(live_asks(context))
 

@@ -20,7 +20,7 @@ from ampproxy.desktop.clients.gateway import Seen, look, loopback_url
 from ampproxy.desktop.clients.installed import Installed, installed_clis, installed_editors
 from ampproxy.desktop.clients.owners import trusted_uids
 from ampproxy.desktop.clients.places import Machine
-from ampproxy.desktop.clients.scan import Kept, Told, Unread, scan, secrets
+from ampproxy.desktop.clients.scan import Kept, Setting, Unread, scan, secrets
 from ampproxy.desktop.doctor.finding import Finding
 from ampproxy.errors import ConfigError
 from ampproxy.model.clients import MODELS, keys_for
@@ -95,7 +95,7 @@ class Context:
     router: Router | None
     clis: tuple[Installed, ...]
     editors: tuple[Installed, ...]
-    told: tuple[Told, ...]
+    settings: tuple[Setting, ...]
     unread: tuple[Unread, ...]
     keys: tuple[Kept, ...]
     keys_why: str
@@ -134,7 +134,7 @@ def gather(
     unserved: tuple[str, ...] = ()
     if config is not None:
         config, logins_why, unserved = _with_logins(config, now)
-    told, unread = scan(machine, cwd)
+    settings, unread = scan(machine, cwd)
     keys, keys_why = _keys(machine)
     url, seen, report, report_why = "", None, None, ""
     if config is not None:
@@ -156,7 +156,7 @@ def gather(
         families=None if config is None else _families(config, machine, now),
         clis=tuple(installed_clis(machine, run)),
         editors=tuple(installed_editors(machine)),
-        told=tuple(told),
+        settings=tuple(settings),
         unread=tuple(unread),
         keys=keys,
         keys_why=keys_why,
