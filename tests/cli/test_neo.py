@@ -285,3 +285,31 @@ def test_address_is_something_else(world: World) -> None:
     )
     assert "Nothing was changed at Amp" in said
     assert world.connections == []
+
+
+def test_funnel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without --url the address is the one that Tailscale's Funnel has; without either it is asked for."""
+    config = tmp_path / "config.yaml"
+    config.write_text(f"port: 0\nstate-dir: {tmp_path}/state\ngemini-api-key: [{{api-key: k}}]\n")
+    tailscale = tmp_path / "tailscale"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run = CliRunner().invoke(main, ["neo", "setup", "--config", str(config)])
+    assert run.exit_code == 2
+    assert "--url" in run.output
+    status = '{"AllowFunnel": {"house.tail1234.ts.net:443": true}}'
+    tailscale.write_text(f"#!/bin/sh\necho '{status}'\n")
+    tailscale.chmod(0o755)
+    run = CliRunner().invoke(main, ["neo", "setup", "--config", str(config)])
+    assert run.exit_code == 0, run.output
+    assert "https://house.tail1234.ts.net" in run.output
+
+
+@pytest.mark.parametrize(
+    "url", ["gw.example.org", "https://", "https://gw.example.org/v1", "https://a@b", "ftp://x"]
+)
+def test_wrong_url(tmp_path: Path, url: str) -> None:
+    """An address that is no origin is rejected before anything is done."""
+    config = tmp_path / "config.yaml"
+    config.write_text("port: 0\n")
+    run = CliRunner().invoke(main, ["neo", "setup", "--url", url, "--config", str(config)])
+    assert run.exit_code == 2, run.output
