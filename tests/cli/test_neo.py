@@ -19,7 +19,7 @@ from twisted.internet import reactor
 
 from ampproxy.cli import main
 from ampproxy.testing import amp, anthropic, openai_responses
-from ampproxy.testing.amp_cloud import CUSTOM_URL, Connection
+from ampproxy.testing.amp_cloud import CUSTOM_URL, AmpCloud, Connection
 from ampproxy.testing.script import Script
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
@@ -86,13 +86,12 @@ class World:
         self.home = home
         self.listen = f"127.0.0.1:{free_port()}"
         self.url = f"http://{self.listen}"
-        self.amp = in_reactor(amp.start, reactor, keys=[OWNER])
+        self.cloud = AmpCloud(loopback=True, tester=answer_to_test)
+        self.amp = in_reactor(amp.start, reactor, keys=[OWNER], cloud=self.cloud)
         self.claude = in_reactor(anthropic.start, reactor, keys=[CLAUDE], forbidden=[OWNER])
         self.openai = in_reactor(openai_responses.start, reactor, keys=[OPENAI], forbidden=[OWNER])
         self.claude.always(Script(text="1 2 3 4 5 6 7 8", interval=0.02))
         self.openai.always(Script(text="1 2 3 4 5 6 7 8", interval=0.02))
-        self.cloud = self.amp.vendor.cloud
-        self.cloud._tester = answer_to_test
         self.cloud.models = [catalogued("openai/gpt-5.6-sol"), catalogued("xai/grok-6")]
         text = CONFIG.format(
             state=home / "state",

@@ -22,6 +22,7 @@ from twisted.internet import reactor
 from ampproxy.amp.clients import Generation
 from ampproxy.desktop.clients.installed import parse_version
 from ampproxy.testing import amp
+from ampproxy.testing.amp_cloud import AmpCloud
 from tests.interop.island import Bridge, possible
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
@@ -69,10 +70,10 @@ class World:
     """The stand-in, the gateway, and the CLI on an island."""
 
     def __init__(self, home: Path, program: Path, more: str = "") -> None:
-        self.amp = in_reactor(amp.start, reactor, keys=[OWNER])
+        self.cloud = AmpCloud(tester=lambda one: {"success": True, "message": "It works.", "details": ""})
+        self.amp = in_reactor(amp.start, reactor, keys=[OWNER], cloud=self.cloud)
         self.site = self.amp.vendor
         self.site.identity_url = self.amp.url
-        self.site.cloud._tester = lambda one: {"success": True, "message": "It works.", "details": ""}
         self.service = Service(
             home,
             f"port: 0\napi-keys: [{CLIENT}]\nampcode:\n  upstream-url: '{self.amp.url}'\n"
@@ -158,7 +159,7 @@ def test_connections(world: World) -> None:
         *("--model-mapping", "openai/gpt-5.6-sol -> gpt-5.6-sol,openai/gpt-5.5 -> gpt-5.5"),
         key=CLIENT,
     )
-    (made,) = world.site.cloud.connections.values()
+    (made,) = world.cloud.connections.values()
     assert made.id in said
     assert re.search(r"created inactive", said)
     assert made.config["modelMapping"] == "openai/gpt-5.6-sol -> gpt-5.6-sol\nopenai/gpt-5.5 -> gpt-5.5"
@@ -166,9 +167,9 @@ def test_connections(world: World) -> None:
     for verb in (["test"], ["activate"], ["show"], ["edit-router", "--api-key-file", str(keys)]):
         world.run("config", "model-providers", verb[0], made.id, *verb[1:], key=CLIENT)
     world.run("config", "model-providers", "set-priority", made.id, "0", key=CLIENT)
-    assert world.site.cloud.connections[made.id].active
+    assert world.cloud.connections[made.id].active
     assert "ampproxy openai" in world.run("config", "model-providers", "list", key=CLIENT)
     world.run("config", "model-providers", "delete", made.id, key=CLIENT)
-    assert world.site.cloud.connections == {}
+    assert world.cloud.connections == {}
     assert "canary-neo" not in world.service.log_text
     assert "not known here" not in world.service.log_text
