@@ -38,7 +38,7 @@ def lost_extras(request: ChatRequest) -> Iterator[str]:
             yield name
 
 
-def tell_lost_extras(request: ChatRequest, losses: Losses, told: Collection[str] = ()) -> None:
+def note_lost_extras(request: ChatRequest, losses: Losses, told: Collection[str] = ()) -> None:
     """Note the members that another dialect cannot say.
 
     :param told: those that it can say after all.

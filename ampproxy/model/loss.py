@@ -45,7 +45,7 @@ class Losses:
     def __iter__(self) -> Iterator[Loss]:
         return iter(self._found)
 
-    def told(self) -> tuple[Loss, ...]:
+    def all(self) -> tuple[Loss, ...]:
         """All of them, in the order in which they were found."""
         return tuple(self._found)
 

@@ -114,7 +114,7 @@ class Root(Branch):
     """
 
     def __init__(self, generation: Generation) -> None:
-        nobody = NotFoundResource(generation)
+        not_found = NotFoundResource(generation)
         page = BrowserFallbackResource(generation)
         super().__init__(page)
         for route in MANAGEMENT_ROUTES:
@@ -123,7 +123,7 @@ class Root(Branch):
         api = Branch(amp)
         api.putChild(b"provider", ModelRoutes(generation, ProviderPathResource(generation)))
         self.putChild(b"api", api)
-        own = Branch(nobody)
+        own = Branch(not_found)
         own.putChild(b"accounts", AccountsResource(generation))
         own.putChild(b"unknown", UnknownRoutesResource(generation))
         own.putChild(b"reload", ReloadResource(generation))
@@ -132,7 +132,7 @@ class Root(Branch):
         self.putChild(b"healthz", HealthResource(generation))
         self.putChild(b"readyz", ReadyResource(generation))
         for segment in MODEL_ROUTES:
-            self.putChild(segment, ModelRoutes(generation, nobody))
+            self.putChild(segment, ModelRoutes(generation, not_found))
         self._bare = ModelRoutes(generation, page)
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ampproxy.adapt.history import drop_remembered
-from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.parts import parts_to_text
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
 from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_names
 from ampproxy.dialects.anthropic.turns import Message, lacks_thinking, messages_of, wire
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Members, Names, encode, loads, members, shorten, to_raw
-from ampproxy.dialects.unsupported import is_usual, tell_lost_extras
+from ampproxy.dialects.unsupported import is_usual, note_lost_extras
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, Json
 from ampproxy.model.parts import ToolResult
 from ampproxy.model.request import ChatRequest
@@ -59,7 +59,7 @@ class _Rendering:
 
     def __init__(self, request: ChatRequest, target: Target) -> None:
         self.losses = Losses()
-        request = tell_words(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
+        request = parts_to_text(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
         self.request = request
         self.target = target
         self.own = request.dialect == ANTHROPIC
@@ -89,7 +89,7 @@ class _Rendering:
             body["thinking"] = thinking.member
         body |= self._sampling(thinking) | self._rest(thinking)
         return Rendered(
-            encode(body), self.losses.told(), self.names.changed, self._headers(), self.tools.freeform
+            encode(body), self.losses.all(), self.names.changed, self._headers(), self.tools.freeform
         )
 
     def _forbidden(self, messages: list[Message]) -> Forbidden:
@@ -186,7 +186,7 @@ class _Rendering:
             done = {"thinking", "output_config", "betas"}
             body |= {name: raw for name, raw in request.extras.items() if name not in done}
         else:
-            tell_lost_extras(request, self.losses)
+            note_lost_extras(request, self.losses)
         return body
 
     def _unsaid(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.adapt.history import drop_remembered
-from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.thinking import settle_amount
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads
@@ -16,7 +16,7 @@ from ampproxy.dialects.freeform import SCHEMA
 from ampproxy.dialects.gemini.contents_out import contents
 from ampproxy.dialects.gemini.parts_out import PartRenderer
 from ampproxy.dialects.gemini.thinking import thinking_config
-from ampproxy.dialects.unsupported import tell_lost_extras
+from ampproxy.dialects.unsupported import note_lost_extras
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
@@ -50,13 +50,13 @@ _UNSAID = (
 def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to a Gemini model. What cannot be said is a loss; never raises."""
     losses = Losses()
-    request = tell_words(drop_remembered(request, losses), GEMINI, losses)
+    request = parts_to_text(drop_remembered(request, losses), GEMINI, losses)
     own = request.dialect == GEMINI
     names = Names(_ILLEGAL, _LONGEST_NAME, _names(request))
     renderer = PartRenderer(request, target, names, losses)
     extras: dict[str, Any] = dict(request.extras) if own else {}
     if not own:
-        tell_lost_extras(request, losses)
+        note_lost_extras(request, losses)
     body: dict[str, Any] = {
         "contents": contents(request.turns, renderer, losses, own=own, prefill=target.prefill)
     }
@@ -73,7 +73,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     _unsaid(request, losses, own)
     return Rendered(
         encode({**body, **extras}),
-        losses.told(),
+        losses.all(),
         names.changed,
         freeform=frozenset(names(tool.name) for tool in request.tools if tool.freeform),
     )

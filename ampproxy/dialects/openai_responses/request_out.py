@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.thinking import settle_level
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads, shorten
@@ -14,7 +14,7 @@ from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.dialects.openai_responses.tools import say_choice, say_tools
-from ampproxy.dialects.unsupported import is_usual, tell_lost_extras
+from ampproxy.dialects.unsupported import is_usual, note_lost_extras
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, OutputFormat
@@ -36,7 +36,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to ``target``. Never raises for a request that any dialect parsed."""
     losses = Losses()
     native = request.dialect == RESPONSES
-    request = tell_words(request, RESPONSES, losses)
+    request = parts_to_text(request, RESPONSES, losses)
     names = Names(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
     body: dict[str, Any] = {"model": target.model}
     items = ItemWriter(request, target, names, losses).write()
@@ -56,8 +56,8 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     if native:
         _say_extras(body, request)
     else:
-        tell_lost_extras(request, losses, _OF_CHAT if request.dialect == CHAT else ())
-    return Rendered(encode(body), losses.told(), names.changed)
+        note_lost_extras(request, losses, _OF_CHAT if request.dialect == CHAT else ())
+    return Rendered(encode(body), losses.all(), names.changed)
 
 
 def _tool_names(request: ChatRequest) -> list[str]:
