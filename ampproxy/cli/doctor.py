@@ -14,13 +14,14 @@ from typing import Any
 import click
 import msgspec
 
+from ampproxy.amp.connections import leading_to
 from ampproxy.cli.accounts import ask
 from ampproxy.cli.configured import beside, config_option, demand
 from ampproxy.config.load import load
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients.places import Machine
 from ampproxy.desktop.doctor.checks import CHECKS, examine
-from ampproxy.desktop.doctor.context import Context, Probe, gather, targets
+from ampproxy.desktop.doctor.context import Context, NeoSeen, Probe, gather, targets
 from ampproxy.desktop.doctor.finding import Examination, Finding, Level, LiveRow, totals
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted
@@ -53,6 +54,9 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
     context = gather(machine, Path.cwd(), file, read=read, run=version_of, ask=ask, now=time.time())
     if live and context.config is not None:
         demand(context.config.unseen, "--live")
+    if context.config is not None and context.config.neo is not None:
+        report("Asking Amp for your connections, and trying the public address ...")
+        context = replace(context, neo_seen=look_outside(context.config, live=live, now=context.now))
 
     async def main(reactor: Any) -> None:
         found = await examination(reactor, context, live=live, report=report)
@@ -60,6 +64,35 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
         raise SystemExit(1 if found.worst == "problem" else 0)
 
     react(main)
+
+
+def look_outside(config: Config, *, live: bool, now: float) -> NeoSeen:
+    """What concerns Amp's cloud and is not on this machine: the public address, and the connections at Amp.
+
+    :param live: have Amp test its connections, too.
+    """
+    from ampproxy.cli.neo_plan import amp_account, known_key
+    from ampproxy.desktop.neo.account import AmpRefused
+    from ampproxy.desktop.neo.trial import PublicAddress
+
+    assert config.neo is not None
+    url = config.neo.public_url
+    address: tuple[Finding, ...] = ()
+    try:
+        key = known_key(config)
+        if url and key is not None:
+            address = tuple(PublicAddress(url, key).examine(None, now))
+        account = amp_account(config)
+        if account is None:
+            return NeoSeen(address, why="Amp's key is not to be had here")
+        listing = account.listing()
+        mine = leading_to(url, listing.keys) if live and url else ()
+        tested = tuple((one.name or one.id, account.test(one)) for one in mine)
+    except AmpRefused as why:
+        return NeoSeen(address, why=str(why))
+    except click.ClickException as error:
+        return NeoSeen(address, why=error.message)
+    return NeoSeen(address, listing, tested=tested)
 
 
 def read(file: Path) -> Config:

@@ -89,6 +89,11 @@ def session_key(headers: HasHeaders, body: bytes) -> str | None:
     return _first_words(members)
 
 
+def thread_key(thread: str) -> str:
+    """What names the conversation of a thread of Amp's, whichever of its clients says which it is."""
+    return _bounded(_AMP.decode(), thread)
+
+
 def _header(headers: HasHeaders, name: bytes) -> str | None:
     values = headers.getRawHeaders(name)
     value = values[0].strip() if values else b""

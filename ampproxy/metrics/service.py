@@ -131,7 +131,7 @@ class MetricsService:
         config = generation.config
         if self._board is None:
             return
-        clients = [client.name for client in config.clients if client.name]
+        clients = [client.name for client in config.all_clients if client.name]
         accounts = [account_name(account) for account in config.accounts]
         self._board.exchanges.configure(_named_models(config), accounts, config.metrics.max_models, clients)
         if self.port is not None:

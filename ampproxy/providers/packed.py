@@ -81,7 +81,7 @@ class CodexPacked:
         """An event as it is, or with the output that came before it."""
         if b'"response.output_item.done"' in block:
             self._keep(block)
-        elif self._items and b'"output":' in block and any(end in block for end in _END_NAMES):
+        elif self._items and any(end in block for end in _END_NAMES):
             return self._complete(block)
         return block
 

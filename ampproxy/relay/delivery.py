@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream
 from ampproxy.model.loss import Loss
 from ampproxy.relay.answer_headers import (
@@ -17,7 +18,7 @@ from ampproxy.relay.answer_headers import (
     type_of_whole,
     useful_headers,
 )
-from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.bridge import Bridge, Question, reads_errors
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.quotes import quoted
@@ -87,6 +88,7 @@ class Delivery:
             error_event=bridge.error_event,
             keepalive=config.keepalive_seconds,
             on_first=on_first,
+            reads_errors=reads_errors(self._question, DIALECTS[self._question.endpoint.dialect]),
             workers=runtime.workers,
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))

@@ -11,18 +11,21 @@ The rules are CLIProxyAPI 7.1's, as its users' configurations expect them:
    that the vendor's own list lacks, and that is tried there only because it is of the vendor's family.
 5. Else the Amp upstream, if ``upstream-url`` is set and ``fallback`` lets it; else nobody.
 
-Mappings and the Amp upstream serve Amp's paths only; at the root a model is local or unknown.
+Mappings and the Amp upstream serve Amp's paths only; at the root a model is local or unknown. Amp's cloud
+(``neo``) has mappings, and never the Amp upstream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from ampproxy.config.schema import Config, FallbackRule, Mapping
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.fallback import limits_of, place_of, rule_for, rule_for_unknown, strictest
 from ampproxy.routing.mappings import Mappings, SlowPattern
+from ampproxy.routing.neo import names_of
 from ampproxy.routing.paths import misleading
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import join_suffix, split_suffix
@@ -46,18 +49,28 @@ class Router:
         self._config = config
         self._mappings = Mappings(config.ampcode.mappings)
         self._decide = lru_cache(_CACHED_ROUTES)(partial(_decide, config, self.catalog, self._mappings))
+        self._cloud = lru_cache(_CACHED_ROUTES)(partial(_of_cloud, config, self.catalog, self._mappings))
 
     def route(
-        self, asked: str | None, *, amp: bool, role: str = "", exhausted: frozenset[str] = _NONE_EXHAUSTED
+        self,
+        asked: str | None,
+        *,
+        amp: bool,
+        role: str = "",
+        exhausted: frozenset[str] = _NONE_EXHAUSTED,
+        neo: bool = False,
     ) -> Route:
         """Where a request for ``asked`` goes; see :func:`decide`.
 
         :param role: what Amp uses it for, one of :data:`ampproxy.model.roles.ROLES`; empty if nothing tells.
         :param exhausted: models, without suffix, that count as not available although accounts offer
             them: all of those rest.
+        :param neo: Amp's cloud asks, with the provider before the name (see :func:`_of_cloud`).
         """
         if asked is None or len(asked) > MAX_NAME:
             return _unnamed(asked)
+        if neo and asked:
+            return self._cloud(asked)
         return self._decide(asked, amp, role, exhausted)
 
     def suggested_config(self, asked: str, roles: tuple[str, ...]) -> str:
@@ -109,6 +122,40 @@ def _decide(
     if not asked:
         return _unnamed(asked)
     return _Decision(config, catalog, mappings, asked, amp, role, exhausted).route()
+
+
+def _of_cloud(config: Config, catalog: Catalog, mappings: Mappings, asked: str) -> Route:
+    """Where a request of Amp's cloud goes: each of its names is tried at each step, in the order of steps
+    that holds for Amp's paths. The Amp upstream is none of them: it would be asked for what it asks for, and
+    bill it.
+    """
+    reasons: list[str] = []
+    tried = [
+        _Decision(config, catalog, mappings, name, True, "", _NONE_EXHAUSTED) for name in names_of(asked)
+    ]
+    for each in tried:
+        each.reasons = reasons
+    sure = [each for each in tried if not catalog.is_guess(each.base)]
+    local = [each._local for each in sure]
+    mapped = [each._mapped for each in tried]
+    guessed = [each._local for each in tried if each not in sure]
+    order = [*mapped, *local] if config.ampcode.force_mappings else [*local, *mapped]
+    for step in (*order, *guessed):
+        route = step()
+        if route is not None:
+            return replace(route, asked=asked)
+    reasons.append("What Amp's cloud asks for is never forwarded to Amp.")
+    served = [model.id for model in catalog.models()]
+    base = tried[-1].base
+    suggested_config = tried[-1].suggested_config(served, ())
+    return Route(
+        kind=RouteKind.NONE,
+        asked=asked,
+        reasons=tuple(reasons),
+        suggested_config=suggested_config,
+        nearest=nearest(base, served),
+        served_here=len(served),
+    )
 
 
 def _unnamed(asked: str | None) -> Route:

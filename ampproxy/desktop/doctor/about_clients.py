@@ -16,10 +16,12 @@ from ampproxy.wire.authority import listed_authority
 from ampproxy.wire.redact import Secret, Unseen, printable
 
 _CLASSIC = f"npm install -g @sourcegraph/amp@{NEWEST_CLASSIC}"
+_PRESENT = "npm install -g @ampcode/cli"
 
 
 def installed(context: Context) -> Iterator[Finding]:
     """Which clients there are, and who makes their model calls."""
+    connected = context.config is not None and context.config.neo is not None
     for number, client in enumerate(context.clis):
         if number:
             first = context.clis[0].path
@@ -28,14 +30,17 @@ def installed(context: Context) -> Iterator[Finding]:
                 "remove the one that you do not use",
             )
         else:
-            yield _judged(client)
+            yield _judged(client, connected)
     for editor in context.editors:
-        yield _judged(editor)
+        yield _judged(editor, connected)
     if not context.clis and not context.editors:
-        yield note("No client of Amp's was found on this machine.", f"to use Amp here: {_CLASSIC}")
+        yield note(
+            "No client of Amp's was found on this machine.",
+            f"to use Amp here: {_PRESENT}, or the last classic one: {_CLASSIC}",
+        )
 
 
-def _judged(client: Installed) -> Finding:
+def _judged(client: Installed, connected: bool) -> Finding:
     version = client.version
     if version is None:
         return note(
@@ -50,13 +55,13 @@ def _judged(client: Installed) -> Finding:
         )
     if generation is Generation.CLASSIC:
         return ok(f"{_name(client)} is {generation.value}: {MEANING[generation]}.")
-    todo = "nothing brings the model calls of this generation here"
+    text = f"{_name(client)} is of the generation {generation.value}: {MEANING[generation]}."
+    if connected:
+        return ok(text)
+    todo = "to use your own accounts: ampproxy neo setup"
     if client.kind == "cli":
-        todo = f"to use your own accounts: {_CLASSIC}, with amp.updates.mode set to disabled"
-    return warning(
-        f"{_name(client)} is of the generation {generation.value}: {MEANING[generation]}.",
-        todo,
-    )
+        todo += f"; or {_CLASSIC}, with amp.updates.mode set to disabled"
+    return warning(text, todo)
 
 
 def _name(client: Installed) -> str:

@@ -28,6 +28,8 @@ from ampproxy.model.loss import Loss
 
 _MARK = MARK.encode()
 _REASONING = b'"reasoning"'
+#: Begins the types of the items that may hold a summary of ours.
+_COMPACTION = b'compaction"'
 _TRUE, _FALSE = Json(b"true"), Json(b"false")
 
 
@@ -213,7 +215,7 @@ PASSTHROUGH = Passthrough(
     ),
     usage=_answer_usage,
     is_answer=_is_answer,
-    traces=(_REASONING,),
+    traces=(_REASONING, _COMPACTION),
     own=_foreign,
     rules=ResponsesRules,
     declared=partial(declared, flat_names),

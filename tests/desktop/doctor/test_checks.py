@@ -126,11 +126,12 @@ def test_a_check_is_a_row():
 
 
 def test_generations():
-    """A classic client is well; Neo's calls are billed by Amp, and the way back is named."""
+    """A classic client is well; Neo's calls need a connection, else Amp bills them: both ways are named."""
     assert levels("clients", context()) == ["ok"]
     (neo,) = found("clients", context(clis=(cli(SEP),)))
     assert neo.level == "warning"
     assert "billed by Amp" in neo.text
+    assert "ampproxy neo setup" in neo.todo
     assert f"@sourcegraph/amp@{MAY}" in neo.todo
     assert levels("clients", context(clis=(cli(MAY), cli(SEP, "/x/amp")))) == ["ok", "note"]
     assert levels("clients", context(clis=(cli("0.0.1780000000-gabcdef"),))) == ["note"]
