@@ -87,7 +87,7 @@ class Snapshot:
 
 
 def _stays(path: Path) -> str:
-    return f"{path} may not be read any more; what was read of it before stays in force"
+    return f"{path} may not be read any more; what was read of it before stays active"
 
 
 def _is_other(path: Path) -> bool:

@@ -255,7 +255,7 @@ class Watching(unittest.TestCase):
             report = self.load()
         self.assertEqual(self.ports, [1001])
         self.assertTrue(report.ok)
-        said = f"{self.path} may not be read any more; what was read of it before stays in force"
+        said = f"{self.path} may not be read any more; what was read of it before stays active"
         self.assertEqual(report.warnings, (said,))
         self.assertEqual([event.get("warning") for event in self.events], [said])
 

@@ -54,8 +54,8 @@ at_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--at",
     default="",
     metavar="ADDRESS",
-    help="Where the service listens, if not where the file says: HOST:PORT, http://HOST:PORT (without TLS) or"
-    " the path of a Unix socket. Whose socket it is is not looked at then.",
+    help="Where the service listens, if not at the address of the file: HOST:PORT, http://HOST:PORT (without"
+    " TLS) or the path of a Unix socket. The owner of the socket is not checked then.",
 )
 
 
@@ -220,7 +220,7 @@ class Asker:
         why = distrust(host, port, self._trusted)
         if why:
             raise NotTrusted(
-                f"{why}: no client key is sent there. If that is the service, --at {self.where} says so."
+                f"{why}: no client key is sent there. If that is the service, confirm with --at {self.where}."
             )
 
     def _plain(self) -> http.client.HTTPConnection:

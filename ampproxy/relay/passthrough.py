@@ -302,7 +302,7 @@ def _not_events(body: bytes) -> UpstreamFault:
         reason = string(error) or string((members(error) or {}).get("message", error))
     message = "The model's server sent JSON where an event stream was expected."
     if reason:
-        message = f"{message} It says: {printable(Redactor().text(reason[:500]))}"
+        message = f"{message} It answered: {printable(Redactor().text(reason[:500]))}"
     return UnreadableAnswer(message)
 
 

@@ -28,9 +28,9 @@ from ampproxy.resources.management import forward_to_amp
 from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.decide import shown
 from ampproxy.routing.fallback import place_of
+from ampproxy.routing.named_models import named_models
 from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
-from ampproxy.routing.told import told
 from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
@@ -268,7 +268,7 @@ class ProviderPathResource(AmpResource):
         found = _peek(body)
         # What says nothing has no model answer: the CLI warms a connection up so before it asks.
         silent = request.method in (b"GET", b"HEAD", b"DELETE") and not body
-        names = told(request.path, b"{}" if silent else body)
+        names = named_models(request.path, b"{}" if silent else body)
         record.role = role = inferred_role(request, "", found.model or "", found, body)
         route = generation.router.unknown(names.models, role, sure=names.sure or silent)
         record.asked, record.kind = route.asked, route.kind.value

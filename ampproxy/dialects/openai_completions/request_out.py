@@ -84,4 +84,4 @@ def _texts(request: ChatRequest, losses: Losses) -> Iterator[str]:
             else:
                 losses("part", f"turns[{number}].parts[{index}]", "A prompt is text and nothing else.")
     if len(request.turns) > 1:
-        losses("turns", "turns", "A prompt does not tell who said what.")
+        losses("turns", "turns", "A prompt has no roles.")
