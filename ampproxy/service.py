@@ -130,7 +130,7 @@ class GatewayService(Service):
         try:
             move = self.listeners.prepare(config)
         except CannotListenError as error:
-            raise ConfigError((f"{config.place('port')}: {error}",)) from None
+            raise ConfigError((f"{config.place(_setting_of(error, config))}: {error}",)) from None
         try:
             source, logins = self._logins_under(config)
             generation = self._build(config, logins)
@@ -161,7 +161,7 @@ class GatewayService(Service):
         if config != self._config or config.lines != self._config.lines:
             return self.use(config)
         self._log.info(
-            "Configuration {generation} is in force still: nothing has changed", generation=self.generation
+            "Configuration {generation} stays active: nothing has changed", generation=self.generation
         )
         if self.running:
             self._discover(again=True)
@@ -486,3 +486,9 @@ class GatewayService(Service):
         until = self._reactor.seconds() + most
         while condition() and self._reactor.seconds() < until:
             await deferLater(self._reactor, 0.05)
+
+
+def _setting_of(error: CannotListenError, config: Config) -> str:
+    """Which setting an address stands in that is taken."""
+    neo = config.neo
+    return "neo" if neo is not None and neo.port and neo.port == error.port else "port"

@@ -86,10 +86,8 @@ def _line(row: str) -> Line:
             raise _wrong(f"{row!r} is no line of a model mapping")
     if "/" not in source:
         raise _wrong(f"{source!r} must be provider/model")
-    if source != "*/*" and "*" in source.strip("*"):
-        raise _wrong(f"{source!r}: * may stand at an end only")
-    if source != "*/*" and not source.strip("*"):
-        raise _wrong(f"{source!r} names nothing")
+    if source != "*/*" and not re.fullmatch(r"\*?[^*]+\*?", source):
+        raise _wrong(f"{source!r}: one * may stand at each end, and nowhere else")
     if arrow and (excluded or "*" in source or "*" in target):
         raise _wrong(f"{row!r}: only an exact id can be renamed")
     return Line(source, target, excluded)

@@ -18,7 +18,7 @@ from ampproxy.amp.connections import CUSTOM_URL, Connection, Listing, Wanted
 from ampproxy.wire.redact import Secret, printable
 
 #: Seconds for each answer, and the most bytes of it. A test makes Amp ask us in between.
-_PATIENCE = 90.0
+_TIMEOUT = 90.0
 _MOST = 8 * 1024 * 1024
 _SHOWN = 400
 
@@ -63,7 +63,7 @@ class _Made(msgspec.Struct):
 class _Tested(msgspec.Struct):
     success: bool
     message: str = ""
-    details: str = ""
+    details: str | None = None
 
 
 class _Model(msgspec.Struct):
@@ -138,14 +138,14 @@ class AmpAccount:
 
     def test(self, there: Connection) -> str:
         """Have Amp try a connection. What is wrong; empty: nothing."""
-        found = self._call("testModelProviderKey", _Tested, target="user", connectionID=there.id)
+        found = self._call("testModelProviderKey", _Tested, connectionID=there.id)
         if found.success:
             return ""
         return printable(" ".join(filter(None, (found.message, found.details))))[:_SHOWN] or "it failed"
 
     def set_active(self, there: Connection, active: bool) -> None:
         """Have Amp use a connection, or not."""
-        self._call("setModelProviderKeyActive", _Done, target="user", connectionID=there.id, active=active)
+        self._call("setModelProviderKeyActive", _Done, connectionID=there.id, active=active)
 
     def put_first(self, there: Connection) -> None:
         """Have Amp try a connection before all others."""
@@ -153,7 +153,7 @@ class AmpAccount:
 
     def delete(self, there: Connection) -> None:
         """Remove a connection."""
-        self._call("deleteModelProviderKey", _Done, target="user", connectionID=there.id)
+        self._call("deleteModelProviderKey", _Done, connectionID=there.id)
 
     def _call(self, method: str, result: type[_Result], /, **params: Any) -> _Result:
         """
@@ -201,7 +201,7 @@ def amp_post(url: str, key: Secret, proxy: str | None) -> Post:
         }
         request = urllib.request.Request(f"{url}/api/internal?{method}", body, headers)  # noqa: S310
         try:
-            with opener.open(request, timeout=_PATIENCE) as answer:
+            with opener.open(request, timeout=_TIMEOUT) as answer:
                 return bytes(answer.read(_MOST))
         except urllib.error.HTTPError as error:
             known = "it does not know the key" if error.code == 401 else f"status {error.code}"
