@@ -64,12 +64,12 @@ def changes(old: Config, new: Config) -> tuple[str, ...]:
     return (*_section(rows, "", old, new), *_accounts(old.accounts, new.accounts))
 
 
-def in_one_line(told: tuple[str, ...]) -> str:
+def in_one_line(changed: tuple[str, ...]) -> str:
     """The changes as the end of a log's line; of many the first."""
-    if not told:
+    if not changed:
         return ""
-    more = f"; and {len(told) - _MOST_SHOWN} more" if len(told) > _MOST_SHOWN else ""
-    return f"; changed: {'; '.join(told[:_MOST_SHOWN])}{more}"
+    more = f"; and {len(changed) - _MOST_SHOWN} more" if len(changed) > _MOST_SHOWN else ""
+    return f"; changed: {'; '.join(changed[:_MOST_SHOWN])}{more}"
 
 
 def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
         elif isinstance(row.reader, Section):
             yield from _inner(row.reader, name, before, after)
         elif row.field == "clients":
-            yield from (f"{name}: {told}" for told in _clients(before, after))
+            yield from (f"{name}: {change}" for change in _clients(before, after))
         elif row.field == "mappings":
             yield from _mappings(name, before or (), after or ())
         else:

@@ -170,7 +170,8 @@ _LIMITS = Section(
             "max-header-bytes",
             "max_header_bytes",
             readers.SIZE,
-            "The size of a request's headers; likewise of the trailers and chunk extensions of its body.",
+            "The size of a request's head, from its first line on; likewise of the trailers and chunk"
+            " extensions of its body.",
             "64KiB",
         ),
         Setting("header-timeout", "header_timeout", readers.duration(), "How long headers may take.", "10s"),

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from ampproxy.amp.keys import is_jwt
 from ampproxy.config import files
 from ampproxy.config.schema import Config
 from ampproxy.model.clients import ClientKey, KnownKeys, marks_of
@@ -16,6 +17,12 @@ SECRETS_MEMBER = "apiKey@https://ampcode.com/"
 
 #: Seconds for which the secrets file's content, or its absence, is believed.
 SECRETS_TTL = 300.0
+
+#: Why what a sign-in with OAuth leaves is no upstream key.
+OF_A_SIGN_IN = (
+    "what a sign-in with OAuth leaves, which ends within hours and which nothing but the CLI renews: make an"
+    " access token on Amp's settings page, and set it as ampcode.upstream-api-key"
+)
 
 
 class AmpKeys:
@@ -61,6 +68,10 @@ class AmpKeys:
             self._from_file, self._complaint = _read(self._path)
             if self._from_file in self._clients:
                 self._complaint = f"the key in {self._path} is one of the gateway's api-keys"
+                self._from_file = None
+            elif self._from_file is not None and is_jwt(self._from_file.reveal()):
+                # The CLI alone renews it, and only while it runs.
+                self._complaint = f"{self._path} has {OF_A_SIGN_IN}"
                 self._from_file = None
         return self._from_file
 

@@ -214,6 +214,8 @@ class Passthrough:
     :param state: how requests and answers refer to what the vendor keeps.
     :param overloaded: the HTTP status of an overloaded vendor. 529 is Anthropic's alone: clients of other
         vendors do not know it, and do not try again.
+    :param reads_errors: headers (lower-case name, beginning of the value) of clients that read an error
+        within a stream, and lose it where the connection breaks after it.
     :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
     """
 
@@ -232,6 +234,7 @@ class Passthrough:
     model_in_body: bool = True
     state: VendorState = STATELESS
     overloaded: int = 503
+    reads_errors: tuple[tuple[bytes, bytes], ...] = ()
     limits: LimitHeaders = _no_headers
 
 
@@ -273,6 +276,25 @@ class StreamRenderer(Protocol):
         ...
 
 
+class Compacting(Protocol):
+    """How a dialect has a conversation replaced by a summary, in a call of its own."""
+
+    def request(self, body: bytes) -> bytes:
+        """A client's request for it as a question to a model.
+
+        :raises ampproxy.errors.ClientFault: it is not valid.
+        """
+        ...
+
+    def answer(self, response: ChatResponse, context: AnswerContext, asked: bytes) -> bytes:
+        """The answer of the call, of the model's answer to that question.
+
+        :param asked: the client's request.
+        :raises ampproxy.errors.UpstreamFault: it has no summary.
+        """
+        ...
+
+
 class ErrorDialect(Protocol):
     """Errors and lists: what every dialect can say without translating anything."""
 
@@ -305,10 +327,12 @@ class Dialect(ErrorDialect, Protocol):
     :ivar passthrough: what must be known of it where bytes pass.
     :ivar harmless: members that only this dialect knows (``ChatRequest.extras``) and that ask nothing of
         another vendor, each with the test of its JSON text for which that is so.
+    :ivar compacting: its call that compacts conversations; ``None``: it has none.
     """
 
     passthrough: Passthrough
     harmless: Mapping[str, Callable[[bytes], bool]]
+    compacting: Compacting | None
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None

@@ -14,6 +14,7 @@ from ampproxy.dialects.common import encode, loads
 from ampproxy.model.base import Json
 from ampproxy.model.events import Delta, Event, PartClosed, PartOpened
 from ampproxy.model.parts import ToolCall
+from ampproxy.model.request import Tool
 
 MEMBER: Final = "input"
 
@@ -22,6 +23,19 @@ SCHEMA: Final = Json(
     b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],'
     b'"additionalProperties":false}'
 )
+
+
+def described(tool: Tool) -> str | None:
+    """The description of a tool that is declared as such a function: the model reads its grammar there."""
+    grammar = loads(tool.grammar) if tool.freeform and tool.grammar is not None else None
+    if isinstance(grammar, dict) and isinstance(grammar.get("grammar"), dict):
+        grammar = grammar["grammar"]
+    rule = grammar.get("definition") if isinstance(grammar, dict) else None
+    if not isinstance(rule, str) or not isinstance(grammar, dict):
+        return tool.description
+    syntax = grammar.get("syntax") or "a"
+    told = f"`{MEMBER}` has to match this grammar ({syntax}):\n{rule}"
+    return f"{tool.description}\n\n{told}" if tool.description else told
 
 
 def wrap(text: str) -> str:

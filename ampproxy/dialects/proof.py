@@ -47,6 +47,8 @@ PLACES: tuple[Place, ...] = get_args(Place)
 UNKNOWN = "unknown"
 
 _VERSION = 1
+#: The first byte of a record that holds a summary.
+_SUMMARY = 2
 _HEAD = struct.Struct(">BBBBH")
 
 
@@ -85,6 +87,25 @@ def unseal(value: str, own: str) -> Sealed:
     if not value.startswith(MARK):
         return Sealed(own, value)
     return _read(value)[0]
+
+
+def seal_summary(text: str) -> str:
+    """The text that carries a summary of a conversation in an opaque field of the client's.
+
+    It is a record of another version than a proof's, so that no reader takes it for one.
+    """
+    return MARK + base64.b64encode(bytes((_SUMMARY,)) + text.encode("utf-8", "replace")).decode()
+
+
+def open_summary(value: str) -> str | None:
+    """The summary that :func:`seal_summary` sealed; ``None`` for anything else. Never raises."""
+    if not value.startswith(MARK):
+        return None
+    try:
+        data = base64.b64decode(value[len(MARK) :].encode().translate(_TO_STANDARD), validate=True)
+        return data[1:].decode() if data[:1] == bytes((_SUMMARY,)) else None
+    except ValueError:
+        return None
 
 
 def place_of(value: str) -> Place:

@@ -100,6 +100,11 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         hint=True,
     ),
     _row(
+        "grammar",
+        "A grammar is part of the tool's description; that the model keeps to it is not enforced.",
+        hint=True,
+    ),
+    _row(
         "result_order",
         "A result was moved up to the call that it answers.",
         hint=True,
@@ -112,6 +117,11 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     _row(
         "renamed",
         "A member is sent under the name that the account's vendor asked for.",
+        hint=True,
+    ),
+    _row(
+        "schema_name",
+        "The name of a schema for the answer is left out; its description goes into the schema.",
         hint=True,
     ),
     _row(
@@ -159,8 +169,8 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         "tools were declared twice, or had to be for the history.",
     ),
     _row(
-        "strict grammar open_schema",
-        "A schema or grammar that is not enforced there, or was closed so that it can be.",
+        "strict open_schema",
+        "A schema that is not enforced there, or was closed so that it can be.",
     ),
     _row(
         "schema_choice schema_size schema_type",
@@ -231,6 +241,10 @@ OF_ANSWER: Mapping[str, LossKind] = _table(
     _row(
         "foreign_proof",
         "A proof of thinking for which the client's dialect has no field, or that came too late.",
+    ),
+    _row(
+        "unasked",
+        "Thinking, and its proof, that a client of Anthropic's dialect did not ask for.",
     ),
     _row(
         "candidates",

@@ -22,12 +22,25 @@ class Turn(Value, frozen=True):
     extras: dict[str, Json] = {}  # noqa: RUF012
 
 
+class Known(Value, frozen=True):
+    """How the client's dialect names a tool that is no plain function there, and calls it.
+
+    :param kind: the type of the items that are its calls (Responses: ``function_call``, ``shell_call``).
+    :param namespace: the group that it belongs to, ``None`` if to none.
+    """
+
+    kind: str
+    name: str
+    namespace: str | None = None
+
+
 class Tool(Value, frozen=True):
     """A function that the client runs.
 
     :param schema: JSON Schema of the arguments, exact text; ``None``: the dialect gave none.
     :param strict: whether the client asked for the schema to be enforced; ``None``: it did not say.
     :param freeform: a custom tool of Responses: its input is text, described by ``grammar``.
+    :param known: what its calls are turned back into for the client; ``None``: plain calls of this name.
     """
 
     name: str
@@ -38,6 +51,7 @@ class Tool(Value, frozen=True):
     grammar: Json | None = None
     cache: Json | None = None
     extras: dict[str, Json] = {}  # noqa: RUF012
+    known: Known | None = None
 
 
 class HostedTool(Value, frozen=True):
@@ -120,6 +134,7 @@ class ChatRequest(Value, frozen=True, kw_only=True):
     :param metadata: free string pairs, where the dialect has them.
     :param cache_key: OpenAI's ``prompt_cache_key``.
     :param extras: top-level members that only ``dialect`` knows, by wire name, exact text.
+    :param compacts: the answer is to be a summary that stands for the conversation from then on.
     """
 
     dialect: str
@@ -142,3 +157,4 @@ class ChatRequest(Value, frozen=True, kw_only=True):
     service_tier: str | None = None
     cache_key: str | None = None
     extras: dict[str, Json] = {}  # noqa: RUF012
+    compacts: bool = False

@@ -31,7 +31,7 @@ from ampproxy.model.events import WireError
 from ampproxy.relay.forward import pairs
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
-from ampproxy.resources.base import GatewayResource, answer_error, told_path
+from ampproxy.resources.base import GatewayResource, answer_error, printable_path
 from ampproxy.resources.early import EarlySign
 from ampproxy.resources.provider import GenerateResource, ModelListResource
 from ampproxy.routing.endpoints import Operation
@@ -156,9 +156,10 @@ class OtherPathResource(GatewayResource):
         _check_key(self.generation, request)
         raise ClientFault.of(
             "permission",
-            f"The key of Amp's cloud (setting: neo) does not open {_method(request)} {told_path(request)},"
-            " but POST /v1/messages, /v1/messages/count_tokens, /v1/chat/completions, /v1/responses, and GET"
-            " /v1/models. As base URL of a connection give the gateway's origin.",
+            f"The key of Amp's cloud (setting: neo) does not open {_method(request)} "
+            f"{printable_path(request)}. It opens POST /v1/messages, /v1/messages/count_tokens,"
+            " /v1/chat/completions and /v1/responses, and GET /v1/models. As base URL of a"
+            " connection give the gateway's origin.",
             code="route_not_allowed",
         )
 

@@ -17,10 +17,12 @@ from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
+from ampproxy.model.base import RESPONSES
 from ampproxy.model.clients import MODELS
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
+from ampproxy.relay.exhausted import AccountsExhausted
 from ampproxy.relay.forward import ClientWatch, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.pinning import Missed, Pin
@@ -31,6 +33,7 @@ from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.tenancy import countable, demand_of, within_limits
 from ampproxy.resources.traffic_notes import notice_client
+from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
@@ -78,6 +81,9 @@ class ModelResource(GatewayResource):
         if request.path.startswith(AMP_PREFIX):
             notice_client(self.generation, request)
         if isinstance(self._endpoint, WrongMethod):
+            if self._endpoint.dialect == RESPONSES and wants_upgrade(request):
+                request.responseHeaders.setRawHeaders(b"Upgrade", [b"HTTP/1.1"])
+                raise ClientFault.of("invalid_request", _NO_SOCKET, status=426, code="upgrade_required")
             request.responseHeaders.setRawHeaders(b"Allow", [self._endpoint.allow])
             raise self._endpoint
 
@@ -94,13 +100,31 @@ class ModelResource(GatewayResource):
             error = msgspec.structs.replace(refusal.error, request_id=request.request_id)
             body = self._dialect.error_body(error)
         error = refusal.error
-        if error.status == _ANTHROPICS:
+        if error.status == _ANTHROPICS or _is_vendors_overload(refusal):
             error = msgspec.structs.replace(error, status=self._dialect.passthrough.overloaded)
         answer_error(request, error, body)
 
+    def _refused(self, route: Route) -> ExchangeError:
+        return refusal_of(route)
 
+
+#: Codex turns to plain requests at once for the status 426 alone; for any other it tries the socket anew, six
+#: seconds long.
+_NO_SOCKET = (
+    "There is no WebSocket here: send the request by POST, with `stream: true` for a stream of events."
+)
 #: The status by which Anthropic reports an overload.
 _ANTHROPICS = 529
+
+
+def _is_vendors_overload(refusal: ExchangeError) -> bool:
+    """Whether a vendor is overloaded; that no account of several is free is the gateway's own 503."""
+    return (
+        refusal.error.kind == "overloaded"
+        and refusal.error.status == 503
+        and refusal.fault == "upstream"
+        and not isinstance(refusal, AccountsExhausted)
+    )
 
 
 class ModelListResource(ModelResource):
@@ -148,9 +172,6 @@ class ModelListResource(ModelResource):
 
     def _decided(self, asked: str) -> Route:
         return self.generation.router.route(asked, amp=False)
-
-    def _refused(self, route: Route) -> ExchangeError:
-        return refusal_of(route)
 
     def _info(self, wanted: str, route: Route) -> ModelInfo:
         return self.generation.info(wanted, "ampproxy")
@@ -232,16 +253,13 @@ class GenerateResource(ModelResource):
                     raise failure from None
         body = self._as_decided(body)
         meter = None
-        if endpoint.operation in (Operation.GENERATE, Operation.EMBED):
+        if endpoint.operation in (Operation.GENERATE, Operation.EMBED, Operation.COMPACT):
             meter = AnswerMeter(self._dialect, stream=stream)
         base = split_suffix(route.asked)[0]
         await spend(generation, request, record, route, body, meter, most=lambda: _most(endpoint, base, body))
 
     def _decided(self, asked: str | None, role: str, exhausted: frozenset[str] = frozenset()) -> Route:
         return self.generation.router.route(asked, amp=self._endpoint.amp, role=role, exhausted=exhausted)
-
-    def _refused(self, route: Route) -> ExchangeError:
-        return refusal_of(route)
 
     async def _note(self, request: GatewayRequest, record: ExchangeRecord, body: bytes) -> None:
         """Take down what the body tells of where it belongs; asked for Amp's cloud alone."""
@@ -391,7 +409,7 @@ class GenerateResource(ModelResource):
         if record.first_byte is not None:
             return False
         now, whose = generation.runtime.clock.seconds(), _whose(request)
-        return generation.pool.rests(route, now, call=self._call, can=self._can, whose=whose)
+        return generation.pool.all_cooling(route, now, call=self._call, can=self._can, whose=whose)
 
     async def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
         """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts, or

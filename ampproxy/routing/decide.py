@@ -23,13 +23,13 @@ from functools import lru_cache, partial
 
 from ampproxy.config.schema import Config, FallbackRule, Mapping
 from ampproxy.routing.catalog import Catalog
-from ampproxy.routing.fallback import limits_of, place_of, rule_for, rule_for_untold, strictest
+from ampproxy.routing.fallback import limits_of, place_of, rule_for, rule_for_unknown, strictest
 from ampproxy.routing.mappings import Mappings, SlowPattern
 from ampproxy.routing.neo import names_of
 from ampproxy.routing.paths import misleading
-from ampproxy.routing.remedy import account_for, nearest, remedy_for
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import join_suffix, split_suffix
+from ampproxy.routing.suggestion import account_for, config_for, nearest
 
 #: No model's name comes near this. A longer one is refused before any pattern of the user's sees it.
 MAX_NAME = 512
@@ -73,13 +73,13 @@ class Router:
             return self._cloud(asked)
         return self._decide(asked, amp, role, exhausted)
 
-    def remedy(self, asked: str, roles: tuple[str, ...]) -> str:
+    def suggested_config(self, asked: str, roles: tuple[str, ...]) -> str:
         """YAML that would serve a model in all these roles, in which nobody serves it."""
         decision = _Decision(
             self._config, self.catalog, self._mappings, asked, True, roles[0], _NONE_EXHAUSTED
         )
         decision.route()
-        return decision.remedy([model.id for model in self.catalog.models()], roles)
+        return decision.suggested_config([model.id for model in self.catalog.models()], roles)
 
     def unknown(self, models: Sequence[str], role: str, *, sure: bool = True) -> Route:
         """Where a request on a path below ``/api/provider/`` goes that only the Amp upstream may know: as the
@@ -92,7 +92,7 @@ class Router:
         names = [split_suffix(model)[0] for model in models] or [""]
         found = [rule_for(rules, name, role) for name in names] if sure or models else []
         if not sure:
-            found.append(rule_for_untold(rules, role))
+            found.append(rule_for_unknown(rules, role))
         rule = strictest(found)
         model = next(iter(models), "")
         decision = _Decision(self._config, self.catalog, self._mappings, model, True, role, _NONE_EXHAUSTED)
@@ -147,12 +147,12 @@ def _of_cloud(config: Config, catalog: Catalog, mappings: Mappings, asked: str) 
     reasons.append("What Amp's cloud asks for is never forwarded to Amp.")
     served = [model.id for model in catalog.models()]
     base = tried[-1].base
-    remedy = tried[-1].remedy(served, ())
+    suggested_config = tried[-1].suggested_config(served, ())
     return Route(
         kind=RouteKind.NONE,
         asked=asked,
         reasons=tuple(reasons),
-        remedy=remedy,
+        suggested_config=suggested_config,
         nearest=nearest(base, served),
         served_here=len(served),
     )
@@ -212,7 +212,7 @@ class _Decision:
         if not offers:
             self.reasons.append(f"No account offers {shown(self.base)}.")
             return None
-        if self._rests(self.base):
+        if self._is_cooling(self.base):
             return None
         self.reasons.append(f"{shown(self.base)} is offered by {_accounts(offers)}.{self._passed_over()}")
         return self._served(RouteKind.LOCAL, self.base, self.suffix, offers)
@@ -246,7 +246,7 @@ class _Decision:
                 "and no later one is tried."
             )
             return None
-        if self._rests(base):
+        if self._is_cooling(base):
             return None
         target = join_suffix(base, suffix)
         self.reasons.append(
@@ -270,7 +270,7 @@ class _Decision:
             slow=mapping,
         )
 
-    def _rests(self, base: str) -> bool:
+    def _is_cooling(self, base: str) -> bool:
         if base in self.exhausted:
             self.reasons.append(
                 f"All accounts that offer {shown(base)} are cooling down;"
@@ -309,7 +309,7 @@ class _Decision:
             asked=self.asked,
             suffix=self.suffix or None,
             reasons=tuple(self.reasons),
-            remedy=self.remedy(served, (self.role,) if self.role else ()),
+            suggested_config=self.suggested_config(served, (self.role,) if self.role else ()),
             role=self.role,
             fallback=rule,
             nearest=nearest(self.base, served),
@@ -330,13 +330,13 @@ class _Decision:
         )
         return RouteKind.AMP
 
-    def remedy(self, served: list[str], roles: tuple[str, ...]) -> str:
+    def suggested_config(self, served: list[str], roles: tuple[str, ...]) -> str:
         """What would serve it in these roles, once :meth:`route` has found nobody who does."""
         if self.dead is not None:
             return account_for(self.dead)
         if self.exhausted:
             return account_for(self.base)
-        return remedy_for(self.base, served, mappable=self.amp, roles=roles)
+        return config_for(self.base, served, mappable=self.amp, roles=roles)
 
 
 def _accounts(offers: tuple[Offer, ...]) -> str:

@@ -264,11 +264,17 @@ class GatewayRequest(HttpRequest):
             self.body.abandon()
 
     def break_off(self) -> None:
-        """Close the connection in mid-answer, so that the client sees that it is not whole."""
-        if self.channel is not None and not self._broken_off:
+        """Close the connection in mid-answer, so that the client sees that it is not whole. To a client of
+        HTTP/1.0 a connection that is closed in order is the end of a whole answer.
+        """
+        channel = self.channel
+        if channel is not None and not self._broken_off:
             self._broken_off = True
-            self.channel.persistent = False
-            self.channel.loseConnection()
+            channel.persistent = False
+            if self.open_ended:
+                channel.abortConnection()
+            else:
+                channel.loseConnection()
 
     def switch_protocols(self, headers: Headers, protocol: Any) -> bytes:
         """Answer with status 101 and give the connection away (see

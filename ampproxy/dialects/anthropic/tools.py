@@ -6,10 +6,11 @@ from typing import Any, Final
 
 from ampproxy.dialects.anthropic.schema import lower
 from ampproxy.dialects.common import Losses, Names
-from ampproxy.dialects.freeform import SCHEMA
+from ampproxy.dialects.freeform import SCHEMA, described
+from ampproxy.dialects.hosted import carried
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import ToolCall
-from ampproxy.model.request import ChatRequest, Tool
+from ampproxy.model.request import ChatRequest, HostedTool, Tool
 
 #: https://docs.anthropic.com/en/docs/agents-and-tools/tool-use: ``^[a-zA-Z0-9_-]{1,128}$``.
 ILLEGAL: Final = r"[^a-zA-Z0-9_-]"
@@ -26,6 +27,8 @@ _HOSTED: Final[dict[str, tuple[dict[str, str], str | None]]] = {
     ),
     "url_context": ({"type": "web_fetch_20250910", "name": "web_fetch"}, "web-fetch-2025-09-10"),
 }
+#: The settings of a web search that this dialect has.
+_SEARCH: Final = ("user_location", "allowed_domains", "blocked_domains")
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 
 
@@ -57,9 +60,7 @@ class Tools:
             if not allowed or tool.name in allowed:
                 self._declare(tool, f"tools[{number}]")
         for number, hosted in enumerate(request.hosted):
-            self._hosted(
-                hosted.kind, hosted.raw if hosted.dialect == ANTHROPIC else None, f"hosted[{number}]"
-            )
+            self._hosted(hosted, f"hosted[{number}]")
         self.freeform = frozenset(names(tool.name) for tool in request.tools if tool.freeform)
         self._stubs_only = self._stub()
 
@@ -72,8 +73,8 @@ class Tools:
 
     def _tool(self, tool: Tool, at: str) -> dict[str, Any]:
         told: dict[str, Any] = {"name": self._names(tool.name)}
-        if tool.description:
-            told["description"] = tool.description
+        if description := described(tool):
+            told["description"] = description
         told["input_schema"] = self._schema(tool, at)
         if tool.strict is not None and self._own:
             told["strict"] = tool.strict
@@ -96,7 +97,7 @@ class Tools:
         if tool.freeform:
             if tool.grammar is not None:
                 self._losses(
-                    "grammar", f"{at}.grammar", "The input of a tool cannot be held to a grammar here."
+                    "grammar", f"{at}.grammar", "The model reads the grammar; its input is not held to it."
                 )
             return SCHEMA
         if tool.schema is None:
@@ -106,18 +107,16 @@ class Tools:
             self._losses(loss.kind, loss.path, loss.why)
         return Json(text)
 
-    def _hosted(self, kind: str, raw: Json | None, at: str) -> None:
-        if raw is not None:
-            self.declared.append(raw)
+    def _hosted(self, hosted: HostedTool, at: str) -> None:
+        if hosted.dialect == ANTHROPIC:
+            self.declared.append(hosted.raw)
             return
-        if kind not in _HOSTED:
-            self._losses("hosted_tool", at, f"Anthropic has no tool of its own like {kind}.")
+        if hosted.kind not in _HOSTED:
+            self._losses("hosted_tool", at, f"Anthropic has no tool of its own like {hosted.kind}.")
             return
-        declaration, beta = _HOSTED[kind]
-        self._losses(
-            "hosted_settings", at, "The tool's settings are its own vendor's; the defaults are used."
-        )
-        self.declared.append(declaration)
+        declaration, beta = _HOSTED[hosted.kind]
+        taken = _SEARCH if hosted.kind == "web_search" else ()
+        self.declared.append({**declaration, **carried(hosted, taken, at, self._losses)})
         self.betas += [beta] if beta else []
 
     def _stub(self) -> bool:
@@ -150,6 +149,8 @@ class Tools:
         :param give_up_force: why a demanded call must become a possible one; empty: it need not.
         """
         if not self.declared:
+            if self._request.choice is not None and self._request.choice.mode == "required":
+                self._losses("tool_choice", "choice", "There is no tool that could be chosen.")
             return None
         if self._stubs_only:
             return {"type": "none"}
@@ -157,9 +158,6 @@ class Tools:
         if choice is None:
             return {"type": "auto", "disable_parallel_tool_use": True} if single else None
         mode = _CHOICES[choice.mode]
-        if mode == "tool" and choice.name not in self._offered and not self._own:
-            self._losses("tool_choice", "choice.name", f"No tool {choice.name} is declared.")
-            mode = "auto"
         if give_up_force and self.forced():
             self._losses("tool_choice", "choice", give_up_force)
             mode = "auto"

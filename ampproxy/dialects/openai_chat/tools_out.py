@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 
 from ampproxy.dialects.common import Losses, Members, loads, raw_str, to_raw
-from ampproxy.dialects.freeform import SCHEMA
+from ampproxy.dialects.freeform import SCHEMA, described
+from ampproxy.dialects.hosted import carried
 from ampproxy.dialects.openai_chat.rules import Rules
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
 _MEMBERS = msgspec.json.Decoder(Members)
+#: The settings of a web search that this dialect has.
+_SEARCH = ("search_context_size", "user_location")
 
 
 class ToolWriter:
@@ -56,9 +59,11 @@ class ToolWriter:
         name = self._rules.names(tool.name)
         body: dict[str, Any]
         function: dict[str, Any] = {"name": name}
-        if tool.description is not None:
-            function["description"] = tool.description
-        if tool.freeform and self._rules.custom_tools:
+        custom = tool.freeform and self._rules.custom_tools
+        description = tool.description if custom else described(tool)
+        if description is not None:
+            function["description"] = description
+        if custom:
             if tool.grammar is not None:
                 function["format"] = _nested_grammar(tool.grammar)
             body = {"type": "custom", "custom": function}
@@ -96,7 +101,11 @@ class ToolWriter:
             else:
                 body["web_search_options"] = options
         elif hosted.kind == "web_search" and self._rules.searches:
-            body["web_search_options"] = {}
+            found = carried(hosted, _SEARCH, path, self._losses)
+            if "user_location" in found:
+                place = {name: value for name, value in found["user_location"].items() if name != "type"}
+                found["user_location"] = {"type": "approximate", "approximate": place}
+            body["web_search_options"] = found
         else:
             self._losses("hosted_tool", path, f"This vendor does not run '{hosted.kind}' in this dialect.")
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from ampproxy.dialects.base import (
     AnswerContext,
+    Compacting,
     Rendered,
     StreamParser,
     StreamRenderer,
@@ -24,6 +25,7 @@ from ampproxy.dialects.base import (
 from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_responses import request_in, request_out, stream_out
 from ampproxy.dialects.openai_responses import response as answers
+from ampproxy.dialects.openai_responses.compaction import Compaction, SummaryRenderer
 from ampproxy.dialects.openai_responses.passthrough import PASSTHROUGH, without_foreign_proofs
 from ampproxy.dialects.openai_responses.state import require_self_contained, self_contained, stored_state
 from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
@@ -65,6 +67,7 @@ class ResponsesDialect(OpenAIDialect):
 
     name = RESPONSES
     passthrough = PASSTHROUGH
+    compacting: Compacting | None = Compaction()
     harmless: Mapping[str, Callable[[bytes], bool]] = {
         "store": saying(b"false"),
         "background": saying(b"false"),
@@ -97,6 +100,8 @@ class ResponsesDialect(OpenAIDialect):
 
     def stream_renderer(self, context: AnswerContext) -> StreamRenderer:
         """See :class:`~ampproxy.dialects.base.Dialect`."""
+        if context.request is not None and context.request.compacts:
+            return SummaryRenderer(context)
         return ResponsesStreamRenderer(context)
 
     def error_event(self, error: WireError) -> bytes:

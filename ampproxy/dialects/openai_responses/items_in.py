@@ -15,7 +15,7 @@ import msgspec
 from ampproxy.dialects.common import bad_request
 from ampproxy.dialects.json import Fields, is_string, read
 from ampproxy.dialects.openai_responses.content import parse_content
-from ampproxy.dialects.proof import MARK, Place, is_bare, place_of, unseal
+from ampproxy.dialects.proof import MARK, Place, is_bare, open_summary, place_of, unseal
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import (
@@ -32,6 +32,8 @@ from ampproxy.model.parts import (
 )
 from ampproxy.model.request import Role, Turn
 
+#: What items are called that stand for a conversation, and hold its summary.
+COMPACTIONS = ("compaction", "compaction_summary", "context_compaction")
 _ROLES: dict[str, Role] = {
     "user": "user",
     "assistant": "assistant",
@@ -39,7 +41,16 @@ _ROLES: dict[str, Role] = {
     "developer": "system",
 }
 #: Items that the client wrote, among those that only this dialect knows.
-_OF_CLIENT = ("mcp_approval_response", "additional_tools", "compaction_trigger", "configuration_update")
+_OF_CLIENT = (
+    "mcp_approval_response",
+    "additional_tools",
+    "compaction_trigger",
+    "configuration_update",
+    "agent_message",
+    *COMPACTIONS,
+)
+#: What a summary of ours is introduced by, where it stands for the conversation.
+SUMMARY = "Summary of the conversation up to here, which it replaces:\n\n"
 
 
 class _Turns:
@@ -101,9 +112,17 @@ def _add_item(turns: _Turns, item: Json, at: str) -> None:
         turns.add("user", (_parse_result(fields, freeform=_RESULTS[kind]),), joins=turns.ends_with_result)
     elif parse := _ASSISTANT.get(kind):
         turns.add("assistant", (parse(fields),), joins=True)
+    elif kind in COMPACTIONS and (summary := summary_in(fields)) is not None:
+        turns.add("user", (Text(SUMMARY + summary),), joins=False)
     else:
         role = "user" if kind.endswith("_output") or kind in _OF_CLIENT else "assistant"
         turns.add(role, (Opaque(RESPONSES, kind, item),), joins=True)
+
+
+def summary_in(fields: Fields) -> str | None:
+    """The summary in a ``compaction`` item that the gateway gave; ``None``: its vendor alone can read it."""
+    content = fields.take("encrypted_content", str)
+    return open_summary(content) if content is not None else None
 
 
 def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:

@@ -73,14 +73,21 @@ def _conversation(fields: Fields) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
     system: list[Text] = []
     if instructions := fields.take("instructions", str):
         system.append(Text(instructions))
-    turns = parse_input(fields.take_raw("input"))
+    return leading_system(tuple(system), parse_input(fields.take_raw("input")))
+
+
+def leading_system(
+    system: tuple[Text, ...], turns: tuple[Turn, ...]
+) -> tuple[tuple[Text, ...], tuple[Turn, ...]]:
+    """The system's texts with those of the turns that begin the conversation, and the turns after them."""
+    found = list(system)
     leading = 0
     for turn in turns:
         if turn.role != "system" or not all(isinstance(part, Text) for part in turn.parts):
             break
-        system += [part for part in turn.parts if isinstance(part, Text)]
+        found += [part for part in turn.parts if isinstance(part, Text)]
         leading += 1
-    return tuple(system), turns[leading:]
+    return tuple(found), turns[leading:]
 
 
 def _sampling(fields: Fields, include: list[str]) -> Sampling:
@@ -98,20 +105,30 @@ def _thinking(fields: Fields) -> Thinking | None:
     text = fields.take_raw("reasoning")
     if text is None:
         return None
+    wish, left = parse_thinking(text)
+    if left:
+        fields.left["reasoning"] = to_raw(left)
+    return wish
+
+
+def parse_thinking(text: Json) -> tuple[Thinking | None, dict[str, Json]]:
+    """The wish to think in ``reasoning``, and the members of it that the vocabulary does not have.
+
+    :raises ampproxy.errors.ClientFault: it is not valid.
+    """
     wish = Fields(text, "reasoning")
     effort = wish.take("effort", str)
     old = wish.take("generate_summary", str)  # what `summary` was called first
     summary = wish.take("summary", str) or old
-    if left := wish.said():
-        fields.left["reasoning"] = to_raw(left)
+    left = wish.said()
     show = True if summary else None
     if effort is None:
-        return Thinking("auto", show=show, summary=summary) if summary else None
+        return (Thinking("auto", show=show, summary=summary) if summary else None), left
     if effort == "none":
-        return Thinking("off", show=show, summary=summary)
+        return Thinking("off", show=show, summary=summary), left
     for level in LEVELS:
         if effort == level:
-            return Thinking("level", level=level, show=show, summary=summary)
+            return Thinking("level", level=level, show=show, summary=summary), left
     return bad_request(
         "reasoning.effort", f"It must be one of none, {', '.join(LEVELS)}, not {effort[:40]!r}."
     )
@@ -121,11 +138,21 @@ def _output(fields: Fields) -> OutputFormat | None:
     text = fields.take_raw("text")
     if text is None:
         return None
+    form, left = parse_output(text)
+    if left:
+        fields.left["text"] = to_raw(left)
+    return form
+
+
+def parse_output(text: Json) -> tuple[OutputFormat | None, dict[str, Json]]:
+    """The format of the answer in ``text``, and the members of it that the vocabulary does not have.
+
+    :raises ampproxy.errors.ClientFault: it is not valid.
+    """
     wish = Fields(text, "text")
     form = wish.take_raw("format")
-    if left := wish.said():
-        fields.left["text"] = to_raw(left)
-    return _format(Fields(form, "text.format")) if form is not None else None
+    left = wish.said()
+    return (_format(Fields(form, "text.format")) if form is not None else None), left
 
 
 def _format(form: Fields) -> OutputFormat | None:

@@ -6,6 +6,7 @@ import msgspec
 
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.common import bad_answer
+from ampproxy.dialects.openai_responses.compaction import SummaryRenderer
 from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.model.events import ChatResponse, Event, PartOpened
@@ -27,7 +28,8 @@ def parse_response(body: bytes) -> ChatResponse:
 
 def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     """Say an answer: the object that ends the stream of it."""
-    renderer = ResponsesStreamRenderer(context)
+    summary = context.request is not None and context.request.compacts
+    renderer = (SummaryRenderer if summary else ResponsesStreamRenderer)(context)
     events = unfold(response)
     proofs = {
         number: part.sealed

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from ampproxy.dialects.common import loads
+from ampproxy.dialects.openai_responses.for_others import said_plainly
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import RESPONSES
@@ -28,7 +29,6 @@ STATEFUL_ITEMS = {
         "send the item itself, as clients do that say `store: false` "
         "(AI SDK: `providerOptions: {openai: {store: false}}`, or its `.chat(...)`)"
     ),
-    "compaction": "send the conversation that was compacted",
 }
 
 
@@ -48,6 +48,10 @@ def stored_state(request: ChatRequest) -> tuple[str, str] | None:
             if isinstance(part, Opaque) and part.kind in STATEFUL_ITEMS and not is_thought(part):
                 return f"input ({part.kind}, turn {number})", STATEFUL_ITEMS[part.kind]
     return None
+
+
+#: What a message is called, and what its words are for: the client's and its vendor's own notes.
+_OF_MESSAGES = ("id", "phase")
 
 
 def is_thought(part: Opaque) -> bool:
@@ -79,26 +83,29 @@ def self_contained(request: ChatRequest) -> ChatRequest:
     """A request of this dialect as another dialect may be asked it.
 
     Without what means nothing anywhere else, so that no loss is told of it: ids of messages, ``store:
-    false``, how the stream is padded.
+    false``, how the stream is padded. What other vendors know under other names is said in those (see
+    :mod:`ampproxy.dialects.openai_responses.for_others`).
 
     :raises ampproxy.errors.ClientFault: it refers to stored state.
     """
     require_self_contained(request)
     if request.dialect != RESPONSES:
         return request
+    request = said_plainly(request)
     extras = {
         name: value for name, value in request.extras.items() if not is_harmless(RESPONSES, name, value)
     }
     turns = tuple(
         Turn(turn.role, tuple(map(_for_another, turn.parts)), turn.extras) for turn in request.turns
     )
-    return msgspec.structs.replace(request, turns=turns, extras=extras)
+    system = tuple(text for part in request.system if isinstance(text := _for_another(part), Text))
+    return msgspec.structs.replace(request, system=system, turns=turns, extras=extras)
 
 
 def _for_another(part: Part) -> Part:
     if isinstance(part, Opaque) and is_thought(part):
         return Reasoning("", Sealed(RESPONSES, "", loads(part.raw)["id"]))
-    if not isinstance(part, Text) or "id" not in part.extras:
+    if not isinstance(part, Text) or not part.extras:
         return part
-    extras = {name: value for name, value in part.extras.items() if name != "id"}
+    extras = {name: value for name, value in part.extras.items() if name not in _OF_MESSAGES}
     return msgspec.structs.replace(part, extras=extras)

@@ -7,11 +7,13 @@ an item is its pieces while it is open and its JSON text afterwards.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from ampproxy.dialects.common import encode
+from ampproxy.dialects.openai_responses.client_tools import call_members
 from ampproxy.model.base import Json
 from ampproxy.model.events import TokenLogprob
+from ampproxy.model.request import Known
 
 #: An event's name and data: a JSON object without its closing brace.
 Said = tuple[str, bytes]
@@ -41,7 +43,7 @@ class Item:
         before them. With ``tail`` it is what the renderer needs for the common delta.
     """
 
-    kind: ClassVar[str] = ""
+    kind: str = ""
     tail = b',"sequence_number":'
 
     def __init__(self, id: str, output_index: int) -> None:
@@ -219,6 +221,34 @@ class CustomCall(Call):
     kind = "custom_tool_call"
     member = "input"
     event = "custom_tool_call_input"
+
+
+class ClientCall(Item):
+    """A call of a tool that is known by its type: said when it is whole, as only then its members are."""
+
+    def __init__(self, id: str, output_index: int, call_id: str, known: Known) -> None:
+        super().__init__(id, output_index)
+        self.kind = known.kind
+        self._known = known
+        self._call_id = call_id
+
+    def open(self) -> list[Said]:
+        """Nothing yet."""
+        return []
+
+    def close(self) -> list[Said]:
+        """See :meth:`Item.close`: what others say at their beginning."""
+        item = Json(self.item(self.content(), "in_progress"))
+        return [said("output_item.added", output_index=self.output_index, item=item)]
+
+    def content(self) -> bytes:
+        """See :meth:`Item.content`."""
+        return encode(call_members(self._known, "".join(self.pieces)))[1:]
+
+    def item(self, content: bytes, status: str) -> bytes:
+        """See :meth:`Item.item`."""
+        head = encode({"id": self.id, "type": self.kind, "status": status, "call_id": self._call_id})
+        return head[:-1] + b"," + content
 
 
 class Thought(Item):

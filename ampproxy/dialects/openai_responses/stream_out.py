@@ -16,8 +16,10 @@ from ampproxy.dialects.common import LONGEST_ID, encode, loads, to_raw
 from ampproxy.dialects.ends import BENT as _BENT
 from ampproxy.dialects.openai import error_object
 from ampproxy.dialects.openai_responses.answer_frame import INCOMPLETE, Frame, code_of
+from ampproxy.dialects.openai_responses.client_tools import ID_PREFIXES
 from ampproxy.dialects.openai_responses.stream_items import (
     Call,
+    ClientCall,
     CustomCall,
     Item,
     Message,
@@ -96,6 +98,9 @@ class ResponsesStreamRenderer:
         self._proven: set[str] = set()
         self._over = False
         self._proofs = context.request is None or context.request.include_sealed
+        tools = context.request.tools if context.request is not None else ()
+        #: Name of a function -> what the client calls it.
+        self._known = {tool.name: tool.known for tool in tools if tool.known is not None}
 
     def feed(self, events: Sequence[Event]) -> bytes:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
@@ -162,7 +167,8 @@ class ResponsesStreamRenderer:
         status = "incomplete" if incomplete else "completed"
         self._close_all(status, out)
         output = [self._output[index] for index in sorted(self._output)]
-        self.final = frame.write(status, output, usage=self._usage, incomplete=incomplete)
+        beside = self._finished.extras if self._finished and self._dialect == RESPONSES else None
+        self.final = frame.write(status, output, usage=self._usage, incomplete=incomplete, beside=beside)
         self._write(out, (said(status, response=Json(self.final)),))
         self._over = True
 
@@ -260,15 +266,26 @@ class ResponsesStreamRenderer:
         else:
             if sealed is not None:
                 self._say_proof(sealed, "call", out)
-            own = part.item if len(part.item or "") <= LONGEST_ID else None
-            id = own or self._context.new_id("ctc_" if part.freeform else "fc_")
-            kind = CustomCall if part.freeform else Call
-            more = part.extras if self._dialect == RESPONSES else {}
-            self._say_item(index, kind(id, self._next_index(), part.id, part.name, more), out)
+            self._say_item(index, self._call(part), out)
         for number, text in enumerate(_texts(part)):
             if number:
                 self._section(SectionBreak(index), out)
             self._delta(Delta(index, text), out)
+
+    def _call(self, part: ToolCall) -> Item:
+        """The item of a call, as the client knows its tool."""
+        own = part.item if len(part.item or "") <= LONGEST_ID else None
+        known = self._known.get(part.name)
+        if known is not None and known.kind in ID_PREFIXES:
+            id = own or self._context.new_id(ID_PREFIXES[known.kind])
+            return ClientCall(id, self._next_index(), part.id, known)
+        id = own or self._context.new_id("ctc_" if part.freeform else "fc_")
+        kind = CustomCall if part.freeform else Call
+        more = part.extras if self._dialect == RESPONSES else {}
+        name = part.name
+        if known is not None:
+            name, more = known.name, {**more, "namespace": to_raw(known.namespace)}
+        return kind(id, self._next_index(), part.id, name, more)
 
     def _say_proof(self, sealed: Sealed, place: proof.Place, out: list[bytes]) -> None:
         """A reasoning item that has nothing but the proof of another part."""
@@ -296,6 +313,8 @@ class ResponsesStreamRenderer:
             item.pieces.append(event.text)
             out.append(b"%b%b%b%d}\n\n" % (item.head, encode(event.text), item.tail, self._sequence))
             self._sequence += 1
+        else:
+            item.pieces.append(event.text)
 
     def _section(self, event: SectionBreak, out: list[bytes]) -> None:
         opened = self._open.get(event.index)

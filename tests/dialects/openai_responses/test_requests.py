@@ -209,7 +209,6 @@ def test_proofs_of_others_are_told_apart():
         ({"background": True}, "background"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input"),
         ({"input": [{"id": "msg_1"}]}, "input"),
-        ({"input": [{"type": "compaction", "encrypted_content": "x"}]}, "input"),
     ],
 )
 def test_stored_state_is_refused_elsewhere(members: dict[str, Any], param: str):

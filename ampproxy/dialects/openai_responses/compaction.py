@@ -1,0 +1,161 @@
+"""A conversation that is replaced by a summary, which the model writes: what Codex asks for by a
+``compaction_trigger``, and older clients by ``POST /responses/compact``.
+
+OpenAI's own summary is encrypted. This one is sealed by the gateway's mark: the client gives it back as it
+is, and it is text again for whoever answers next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.dialects.common import NULL, bad_answer, encode, items, loads, to_raw
+from ampproxy.dialects.common import members as required_members
+from ampproxy.dialects.json import first
+from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
+from ampproxy.dialects.openai_responses.usage import usage_object
+from ampproxy.dialects.proof import seal_summary
+from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.events import (
+    ChatResponse,
+    Completed,
+    Delta,
+    Event,
+    Finished,
+    PartClosed,
+    PartExtras,
+    PartOpened,
+    Proof,
+    SectionBreak,
+    Usage,
+)
+from ampproxy.model.parts import Opaque, Text
+from ampproxy.wire.json import members
+
+#: Events of parts, none of which the client is given.
+_OF_PARTS: Final = (PartClosed, PartExtras, Proof, SectionBreak)
+
+
+class Compaction:
+    """``POST /responses/compact`` (:class:`~ampproxy.dialects.base.Compacting`)."""
+
+    def request(self, body: bytes) -> bytes:
+        """See :class:`~ampproxy.dialects.base.Compacting`."""
+        found = required_members(body)
+        text = found.get("input", NULL)
+        if first(text) == b'"':
+            message = {"type": "message", "role": "user", "content": text}
+            found["input"] = to_raw([message, _TRIGGER])
+        else:
+            found["input"] = to_raw([*(items(text, "input") if text != NULL else ()), _TRIGGER])
+        return encode({**found, "stream": False})
+
+    def answer(self, response: ChatResponse, context: AnswerContext, asked: bytes) -> bytes:
+        """See :class:`~ampproxy.dialects.base.Compacting`."""
+        return compacted(response, context, asked)
+
+
+_TRIGGER: Final = {"type": "compaction_trigger"}
+
+
+class SummaryRenderer(ResponsesStreamRenderer):
+    """Renders an answer as the one item that stands for the conversation; its text is the summary."""
+
+    def __init__(self, context: AnswerContext) -> None:
+        super().__init__(context)
+        self._texts: set[int] = set()
+        self._pieces: list[str] = []
+
+    def feed(self, events: Sequence[Event]) -> bytes:
+        """See :class:`~ampproxy.dialects.base.StreamRenderer`.
+
+        :raises ampproxy.errors.UpstreamFault: the answer has no summary.
+        """
+        kept: list[Event] = []
+        for event in events:
+            self._take(event, kept)
+        return super().feed(kept)
+
+    def _take(self, event: Event, kept: list[Event]) -> None:
+        if isinstance(event, PartOpened):
+            if isinstance(event.part, Text) and not event.choice:
+                self._texts.add(event.index)
+                self._pieces.append(event.part.text)
+        elif isinstance(event, Delta):
+            if event.index in self._texts:
+                self._pieces.append(event.text)
+        elif isinstance(event, Completed):
+            item = compaction_item("".join(self._pieces), self._context)
+            kept += [PartOpened(0, Opaque(RESPONSES, "compaction", item)), PartClosed(0), event]
+        elif isinstance(event, Finished):
+            # A client takes an incomplete answer for none, and a summary that was cut off is one still.
+            kept.append(Finished("stop"))
+        elif not isinstance(event, _OF_PARTS):
+            kept.append(event)
+
+
+def compaction_item(summary: str, context: AnswerContext) -> Json:
+    """The item that stands for a conversation.
+
+    :raises ampproxy.errors.UpstreamFault: there is no summary.
+    """
+    if not summary.strip():
+        raise bad_answer("The model wrote no summary of the conversation.")
+    return to_raw(
+        {"id": context.new_id("cmp_"), "type": "compaction", "encrypted_content": seal_summary(summary)}
+    )
+
+
+def compacted(response: ChatResponse, context: AnswerContext, asked: bytes) -> bytes:
+    """The answer of ``POST /responses/compact``: the user's messages as they were, then the summary.
+
+    Source: ``openai.types.responses.CompactedResponse``.
+
+    :param asked: the client's request.
+    :raises ampproxy.errors.UpstreamFault: there is no summary.
+    """
+    parts = response.candidates[0].parts if response.candidates else ()
+    summary = "".join(part.text for part in parts if isinstance(part, Text))
+    item = compaction_item(summary, context)
+    return encode(
+        {
+            "id": context.new_id("resp_"),
+            "object": "response.compaction",
+            "created_at": context.created,
+            "output": [*_messages(asked, context), item],
+            "usage": usage_object(response.usage or Usage()),
+        }
+    )
+
+
+class _Item(msgspec.Struct):
+    type: str = "message"
+    role: str = ""
+    content: Any = None
+    id: str | None = None
+
+
+def _messages(asked: bytes, context: AnswerContext) -> list[dict[str, Any]]:
+    """The user's messages of a request, complete as items of an answer."""
+    text = (members(asked) or {}).get("input")
+    if text is None:
+        return []
+    if first(text) == b'"':
+        return [_message(loads(text), context, None)]
+    found: list[dict[str, Any]] = []
+    for raw in loads(text, []):
+        item = msgspec.convert(raw, _Item) if isinstance(raw, dict) and "role" in raw else _Item("other")
+        if item.type == "message" and item.role == "user":
+            found.append(_message(item.content, context, item.id))
+    return found
+
+
+def _message(content: Any, context: AnswerContext, id: str | None) -> dict[str, Any]:
+    if isinstance(content, str):
+        content = [{"type": "input_text", "text": content}]
+    head = {"id": id or context.new_id("msg_"), "type": "message", "status": "completed", "role": "user"}
+    return {**head, "content": content or []}

@@ -1,0 +1,270 @@
+"""A request of this dialect as another vendor may be asked it: what only this dialect knows, said plainly.
+
+Pure: each step takes a request and gives one. What another vendor cannot be told at all stays as it is, and
+is a declared loss where it is rendered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import msgspec
+
+from ampproxy.dialects.common import loads
+from ampproxy.dialects.openai_responses.client_tools import ClientTools, call_of, is_late, joined
+from ampproxy.dialects.openai_responses.request_in import leading_system, parse_output, parse_thinking
+from ampproxy.model.base import RESPONSES, Json
+from ampproxy.model.parts import Opaque, Part, Text, ToolCall, ToolResult
+from ampproxy.model.request import ChatRequest, Known, ToolChoice, Turn
+
+#: What the model is asked for in place of a ``compaction_trigger``.
+SUMMARIZE: Final = (
+    "The conversation above has become too long and will be replaced by your next message. Write a summary"
+    " from which another assistant can go on without having seen it: what the user wants, in the user's own"
+    " words where they matter; all decisions, constraints and preferences; what was done and found, with"
+    " exact names of files, commands, identifiers and values; the state of things now; what is left to do,"
+    " and the very next step. Do not call any tool, and write nothing but the summary."
+)
+
+
+def said_plainly(request: ChatRequest) -> ChatRequest:
+    """The request with functions, calls, texts and settings in place of what only this dialect has.
+
+    :raises ampproxy.errors.ClientFault: an item is not valid.
+    """
+    if not _has_own(request):
+        return request
+    tools = ClientTools(request)
+    choice, used = tools.choice(request)
+    request = _configured(request)
+    compacts = any(part.kind == "compaction_trigger" for part in _opaque(request))
+    turns = tuple(_joined(_turns(request, tools)))
+    system, turns = leading_system(request.system, turns)
+    if compacts:
+        turns = (*turns, Turn("user", (Text(SUMMARIZE),)))
+        choice, used = ToolChoice("none") if tools.tools else None, True
+        request = msgspec.structs.replace(request, output=None)
+    extras = {name: raw for name, raw in request.extras.items() if not (used and name == "tool_choice")}
+    return msgspec.structs.replace(
+        request,
+        system=system,
+        turns=turns,
+        tools=tools.tools,
+        hosted=() if compacts else tuple(tools.hosted),
+        choice=choice,
+        extras=extras,
+        compacts=compacts or request.compacts,
+    )
+
+
+def _opaque(request: ChatRequest) -> Iterator[Opaque]:
+    return (part for turn in request.turns for part in turn.parts if isinstance(part, Opaque))
+
+
+def _has_own(request: ChatRequest) -> bool:
+    """Whether there is anything of the kind, so that most requests are looked at once."""
+    if request.hosted or any(tool.extras for tool in request.tools):
+        return True
+    if "tool_choice" in request.extras:
+        return True
+    return any(
+        isinstance(part, Opaque) or (isinstance(part, ToolCall | ToolResult) and part.extras)
+        for turn in request.turns
+        for part in turn.parts
+    )
+
+
+# ------------------------------------------------------------------------------------------ the turns
+
+
+def _turns(request: ChatRequest, tools: ClientTools) -> Iterator[Turn]:
+    ids: dict[str, str] = {}
+    for turn in request.turns:
+        parts = [said for part in turn.parts for said in _part(part, tools, ids)]
+        if parts:
+            yield Turn(turn.role, tuple(parts), turn.extras)
+
+
+def _joined(turns: Iterator[Turn]) -> Iterator[Turn]:
+    """Results that stood apart because of an item between them are those of one turn again."""
+    last: Turn | None = None
+    for turn in turns:
+        if last is not None and _goes_on(last, turn):
+            last = Turn(last.role, last.parts + turn.parts, last.extras)
+            continue
+        if last is not None:
+            yield last
+        last = turn
+    if last is not None:
+        yield last
+
+
+def _goes_on(last: Turn, turn: Turn) -> bool:
+    if last.role != turn.role:
+        return False
+    if turn.role == "assistant":
+        return isinstance(last.parts[-1], ToolCall) and isinstance(turn.parts[0], ToolCall)
+    return isinstance(last.parts[-1], ToolResult) and isinstance(turn.parts[0], ToolResult)
+
+
+def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
+    """What stands for a part: mostly itself.
+
+    :param ids: the ids of the items of calls -> the calls' own.
+    """
+    if isinstance(part, ToolCall):
+        yield _plain_call(part, tools)
+    elif isinstance(part, ToolResult):
+        extras = _without(part.extras, ("namespace", "caller"))
+        yield part if extras is part.extras else msgspec.structs.replace(part, extras=extras)
+    elif not isinstance(part, Opaque) or part.dialect != RESPONSES:
+        yield part
+    elif (call := call_of(part, tools)) is not None:
+        found = loads(part.raw, {})
+        ids[str(found.get("id"))] = call.id
+        yield call
+    elif (say := _ITEMS.get(part.kind)) is not None:
+        yield from say(part, tools, ids)
+    elif not is_late(part):
+        yield part
+
+
+def _plain_call(part: ToolCall, tools: ClientTools) -> ToolCall:
+    namespace = loads(part.extras.get("namespace", b"null"))
+    extras = _without(part.extras, ("namespace", "caller"))
+    if not isinstance(namespace, str) or not namespace:
+        return part if extras is part.extras else msgspec.structs.replace(part, extras=extras)
+    name = tools.name_of(Known("function_call", part.name, namespace))
+    return msgspec.structs.replace(part, name=name, extras=extras)
+
+
+def _without(extras: dict[str, Json], names: tuple[str, ...]) -> dict[str, Json]:
+    if not any(name in extras for name in names):
+        return extras
+    return {name: value for name, value in extras.items() if name not in names}
+
+
+def _nothing(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
+    """What is said elsewhere in the request."""
+    return iter(())
+
+
+def _search_call(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
+    """A search that the vendor made: its tools are declared."""
+    return iter(())
+
+
+def _search_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
+    found = loads(part.raw, {})
+    id = found.get("call_id")
+    if not isinstance(id, str) or found.get("execution") == "server":
+        return
+    names = list(_names(found.get("tools"), ""))
+    text = "These tools can be called now: " + ", ".join(names) if names else "No tools were found."
+    yield ToolResult(id, (Text(text),))
+
+
+def _names(tools: Any, namespace: str) -> Iterator[str]:
+    for tool in tools if isinstance(tools, list) else ():
+        if not isinstance(tool, dict):
+            continue
+        name = str(tool.get("name") or tool.get("type") or "")
+        if tool.get("type") == "namespace":
+            yield from _names(tool.get("tools"), name)
+        else:
+            yield joined(namespace, name)
+
+
+def _shell_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
+    found = loads(part.raw, {})
+    id = found.get("call_id")
+    outputs = found.get("output")
+    if not isinstance(id, str):
+        yield part
+        return
+    told = outputs if isinstance(outputs, list) else [{"stdout": outputs}]
+    yield ToolResult(id, (Text("\n".join(_run(each) for each in told if isinstance(each, dict))),))
+
+
+def _run(output: dict[str, Any]) -> str:
+    """What one command wrote, and how it ended where that was not well."""
+    words = [str(output[name]).rstrip("\n") for name in ("stdout", "stderr") if output.get(name)]
+    outcome = output.get("outcome")
+    if isinstance(outcome, dict) and outcome.get("type") == "timeout":
+        words.append("[the time ran out]")
+    elif isinstance(outcome, dict) and outcome.get("exit_code"):
+        words.append(f"[exit status {outcome['exit_code']}]")
+    return "\n".join(words)
+
+
+def _local_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
+    found = loads(part.raw, {})
+    id = str(found.get("call_id") or found.get("id") or "")
+    output = found.get("output")
+    words = output if isinstance(output, str) else bytes(part.raw).decode("utf-8", "replace")
+    yield ToolResult(ids.get(id, id), (Text(words),)) if id else part
+
+
+def _patch_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
+    found = loads(part.raw, {})
+    id, failed = found.get("call_id"), found.get("status") == "failed"
+    if not isinstance(id, str):
+        yield part
+        return
+    words = str(found.get("output") or ("The patch failed." if failed else "Done."))
+    yield ToolResult(id, (Text(words),), is_error=failed)
+
+
+def _agent_message(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
+    """What another of the client's agents wrote. An encrypted one only its vendor can read."""
+    found = loads(part.raw, {})
+    content = found.get("content")
+    pieces = [content] if isinstance(content, str) else content if isinstance(content, list) else []
+    texts = [piece if isinstance(piece, str) else piece.get("text") for piece in pieces if piece]
+    words = "\n".join(text for text in texts if isinstance(text, str) and text)
+    if not words:
+        yield part
+        return
+    who = [f"{word} {found[name]}" for word, name in _ENDS if isinstance(found.get(name), str)]
+    yield Text(f"[Message {' '.join(who)}]\n{words}" if who else words)
+
+
+_ENDS: Final = (("from", "author"), ("to", "recipient"))
+_ITEMS: Final[dict[str, Callable[[Opaque, ClientTools, dict[str, str]], Iterator[Part]]]] = {
+    "compaction_trigger": _nothing,
+    "configuration_update": _nothing,
+    "tool_search_call": _search_call,
+    "tool_search_output": _search_output,
+    "shell_call_output": _shell_output,
+    "local_shell_call_output": _local_output,
+    "apply_patch_call_output": _patch_output,
+    "agent_message": _agent_message,
+}
+
+
+# ---------------------------------------------------------------------------------------- the settings
+
+
+def _configured(request: ChatRequest) -> ChatRequest:
+    """The request with the settings of its last ``configuration_update`` items, which hold from there on."""
+    for part in _opaque(request):
+        if part.kind == "configuration_update":
+            request = _updated(request, part)
+    return request
+
+
+def _updated(request: ChatRequest, part: Opaque) -> ChatRequest:
+    found = msgspec.json.decode(bytes(part.raw), type=dict[str, msgspec.Raw])
+    thinking, output = found.get("reasoning"), found.get("text")
+    if thinking is not None and bytes(thinking) != b"null":
+        wish, _ = parse_thinking(thinking)
+        show = request.thinking
+        if wish is not None and show is not None:
+            wish = msgspec.structs.replace(wish, show=show.show, summary=show.summary)
+        if wish is not None:
+            request = msgspec.structs.replace(request, thinking=wish)
+    if output is not None and bytes(output) != b"null":
+        form, _ = parse_output(output)
+        request = msgspec.structs.replace(request, output=form)
+    return request
