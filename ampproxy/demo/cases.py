@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from ampproxy.testing.amp_cloud import AmpCloud
+from ampproxy.testing.amp_cloud import CUSTOM_URL, AmpCloud
 from ampproxy.testing.script import Script
 
 CLIENT_KEY = "demo-client-key"
@@ -133,10 +133,12 @@ def _cloud(format: str, model: str, by: str) -> Case:
     """A request as Amp's cloud makes it at a connection of this format: with one provider's word more in the
     name of the model, and a thread named in its system text.
     """
-    cloud = AmpCloud()
+    cloud = AmpCloud(loopback=True)
     # Only the path of the address counts here; the demonstration knows where its gateway is.
     base = "http://127.0.0.1" + ("" if format == "anthropic-messages" else "/v1")
-    cloud.connect(NEO_KEY, format=format, base_url=base)
+    config = {"baseURL": base, "apiFormat": format}
+    made = {"target": "user", "type": CUSTOM_URL, "name": "demo", "secret": NEO_KEY, "active": True}
+    cloud.call("createModelProviderKey", {**made, "config": config})
     talk = cloud.talk(model, "T-5a1e0f00-0000-4000-8000-00000000d3e0", effort="")
     talk.user(_HELLO)
     request = cloud.request(model, talk)

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
 
 import pytest
 
-from ampproxy.testing.amp_cloud import AmpCloud
+from ampproxy.testing.amp import Amp
+from ampproxy.testing.amp_cloud import (
+    CUSTOM_URL,
+    METHODS,
+    AmpCloud,
+    CloudError,
+    Line,
+    mapped,
+    parse_mapping,
+)
 from ampproxy.testing.amp_formats import FORMATS, BadAnswer, ModelError, heading_of
-from ampproxy.testing.amp_mapping import BadMapping, Line, mapped, parse_mapping
-from ampproxy.testing.amp_routing import ModelRouting, Rejected
+from ampproxy.testing.vendor import Recorded, Scripts
 
-BASE = "https://gw.example.org/"
+CONFIG = {"baseURL": "https://gw.example.org/", "apiFormat": "anthropic-messages"}
 
 
-def connect(cloud, secret="s", *, format="anthropic-messages", base_url=BASE, **more):
-    return cloud.connect(secret, format=format, base_url=base_url, **more).id
+def create(cloud, name="a", target="user", active=True, secret="s", **config):
+    params = {"target": target, "type": CUSTOM_URL, "name": name, "secret": secret, "active": active}
+    return cloud.call("createModelProviderKey", {**params, "config": {**CONFIG, **config}})["key"]["id"]
 
 
 def test_grammar():
@@ -38,7 +48,7 @@ def test_grammar():
 )  # fmt: skip
 def test_wrong_grammar(text):
     """What the grammar has not is refused."""
-    with pytest.raises(BadMapping):
+    with pytest.raises(CloudError):
         parse_mapping(text)
 
 
@@ -56,18 +66,16 @@ def test_last_line_counts():
 def test_which_connection():
     """The user's before the workspace's, by priority, active ones only."""
     cloud = AmpCloud()
-    call = cloud.routing.call
-    shared = connect(cloud, target="workspace")
-    first, second = connect(cloud, mapping="anthropic/*"), connect(cloud)
+    shared = create(cloud, target="workspace")
+    first, second = create(cloud, modelMapping="anthropic/*"), create(cloud)
     assert cloud.connection_for("anthropic/x")[0].id == first
     assert cloud.connection_for("openai/x")[0].id == second
-    call("setModelProviderKeyPriority", {"connectionID": second, "priority": 0})
+    cloud.call("setModelProviderKeyPriority", {"connectionID": second, "priority": 0})
     assert cloud.connection_for("anthropic/x")[0].id == second
-    call("setModelProviderKeyActive", {"connectionID": second, "active": False})
-    call("deleteModelProviderKey", {"connectionID": first})
+    cloud.call("setModelProviderKeyActive", {"connectionID": second, "active": False})
+    cloud.call("deleteModelProviderKey", {"connectionID": first})
     assert cloud.connection_for("anthropic/x")[0].id == shared
-    assert [key["id"] for key in call("listModelProviderKeys", {"target": "workspace"})["keys"]] == [shared]
-    call("setModelProviderKeyActive", {"connectionID": shared, "active": False})
+    cloud.call("setModelProviderKeyActive", {"connectionID": shared, "active": False})
     assert cloud.connection_for("anthropic/x") is None
     with pytest.raises(LookupError):
         cloud.talk("anthropic/x")
@@ -76,27 +84,69 @@ def test_which_connection():
 @pytest.mark.parametrize(
     "config",
     [
-        {"base_url": "http://gw.example.org"},
-        {"base_url": "http://127.0.0.1:8317"},
-        {"base_url": "gw.example.org"},
-        {"base_url": None},
-        {"format": "gemini"},
+        {"baseURL": "http://gw.example.org"},
+        {"baseURL": "http://127.0.0.1:8317"},
+        {"baseURL": "https://localhost"},
+        {"baseURL": "gw.example.org"},
+        {"baseURL": None},
+        {"apiFormat": "gemini"},
         {"headers": [["a"]]},
         {"queryParams": {"a": 1}},
         {"unknown": 1},
-        {"mapping": "gpt"},
+        {"modelMapping": "gpt"},
     ],
 )
 def test_wrong_configuration(config):
     """As the server finds, not the CLI."""
-    with pytest.raises(Rejected):
-        connect(AmpCloud(ModelRouting(loopback=False)), **config)
+    with pytest.raises(CloudError):
+        create(AmpCloud(), **config)
+
+
+def test_wrong_calls():
+    """Kinds that the account may not have, unknown members, missing ones, unknown ids and methods."""
+    with pytest.raises(CloudError, match="plan"):
+        create(AmpCloud(available=()))
+    cloud = AmpCloud()
+    calls = [
+        ("createModelProviderKey", {"target": "user"}),
+        ("listModelProviderKeys", {"target": "user", "more": 1}),
+        ("testModelProviderKey", {"connectionID": "none"}),
+        ("nothing", {}),
+    ]
+    for method, params in calls:
+        with pytest.raises(CloudError):
+            cloud.call(method, params)
+    with pytest.raises(CloudError):
+        create(cloud, secret=" ")
+
+
+def test_secrets_are_not_shown():
+    """Neither in lists nor in what was called."""
+    cloud = AmpCloud()
+    made = create(cloud, secret="canary")
+    cloud.call("setModelProviderKeySecret", {"target": "user", "connectionID": made, "secret": "canary-2"})
+    listed = cloud.call("listModelProviderKeys", {"target": "user"})
+    assert "canary" not in json.dumps(listed) + repr(cloud.calls) + repr(cloud.connections)
+    assert cloud.connections[made].secret == "canary-2"
+
+
+def test_update():
+    """A patch changes members, and a mapping is replaced whole."""
+    cloud = AmpCloud()
+    made = create(cloud, modelMapping="a/*")
+    where = {"target": "user", "connectionID": made}
+    cloud.call("updateModelProviderKey", {**where, "configPatch": {"modelMapping": "b/*"}})
+    assert cloud.connections[made].config == {**CONFIG, "modelMapping": "b/*"}
+    cloud.call("updateModelProviderKey", {**where, "configPatch": {"modelMapping": None}})
+    assert cloud.connection_for("c/d") is not None
+    with pytest.raises(CloudError):
+        cloud.call("updateModelProviderKey", where)
 
 
 def test_request():
     """The key stands in both places in Anthropic's format, in one elsewhere; headers and query are added."""
     cloud = AmpCloud()
-    connect(cloud, "key", headers=[["x-edge", "token"]], queryParams={"a": "b"})
+    create(cloud, headers=[["x-edge", "token"]], queryParams={"a": "b"}, secret=" key ")
     talk = cloud.talk("anthropic/x", "T-1")
     talk.user("Hello")
     request = cloud.request("anthropic/x", talk)
@@ -109,12 +159,28 @@ def test_request():
         "model", "max_tokens", "messages", "system", "stream", "thinking", "output_config"
     }  # fmt: skip
     other = AmpCloud()
-    connect(other, format="responses", base_url="https://gw.example.org/v1")
+    create(other, apiFormat="responses", baseURL="https://gw.example.org/v1")
     talk = other.talk("openai/x")
     talk.user("Hello")
     request = other.request("openai/x", talk)
     assert request.url == "https://gw.example.org/v1/responses"
     assert "x-api-key" not in request.headers
+
+
+def test_server():
+    """Its calls are those of Amp's stand-in, errors and all."""
+    amp = Amp(Scripts(), ["key"])
+
+    def call(method, params):
+        body = json.dumps({"method": method, "params": params}).encode()
+        headers = {"authorization": "Bearer key", "x-api-key": "key", "content-type": "application/json"}
+        request = Recorded("POST", f"/api/internal?{method}", headers, body)
+        return json.loads(amp.respond(request).body)
+
+    assert call("listModelProviderKeys", {"target": "user"})["result"]["keys"] == []
+    assert call("checkModelProviderAccess", {"operation": "add", "type": CUSTOM_URL})["result"]["allowed"]
+    assert call("deleteModelProviderKey", {"connectionID": "x"})["error"]["code"] == "not-found"
+    assert "testModelProviderKey" in METHODS
 
 
 STREAM = {"content-type": "text/event-stream"}

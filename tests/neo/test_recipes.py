@@ -152,7 +152,7 @@ def test_followed(kind: str, world: World, authority: trustme.CA, tmp_path: Path
         front.stop()
     assert seen >= set(asked)
     assert world.file.read_text() == world.before
-    assert world.routing.keys == []
+    assert world.connections == []
 
 
 def test_own_tls(world: World, authority: trustme.CA, tmp_path: Path) -> None:
@@ -188,5 +188,5 @@ def test_buffered(world: World, authority: trustme.CA, tmp_path: Path) -> None:
         said = world.run("setup", "--url", front.url, "--listen", world.listen, "--yes", "--run", status=1)
     finally:
         front.stop()
-    assert "in one piece" in said
-    assert world.routing.keys == []
+    assert "all at once" in said
+    assert world.connections == []

@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.web.http_headers import Headers
 
-from ampproxy.testing.amp_cloud import AmpCloud, Request
+from ampproxy.testing.amp_cloud import CUSTOM_URL, AmpCloud, Request
 from ampproxy.testing.amp_formats import FORMATS, Answer, Talk
 from ampproxy.testing.anthropic import Anthropic
 from ampproxy.testing.gemini import Gemini
@@ -163,7 +163,21 @@ class CloudWorld:
         self.backend = backend
         self.model = f"{_PROVIDERS[backend]}/{MODELS[backend]}"
         base = "https://gw.example.org" + ("" if format == "anthropic-messages" else "/v1")
-        self.connection = self.cloud.connect(NEO_KEY, format=format, base_url=base, mapping=mapping)
+        config_ = {"baseURL": base, "apiFormat": format}
+        if mapping is not None:
+            config_["modelMapping"] = mapping
+        made = self.cloud.call(
+            "createModelProviderKey",
+            {
+                "target": "user",
+                "type": CUSTOM_URL,
+                "name": "gateway",
+                "secret": NEO_KEY,
+                "config": config_,
+                "active": True,
+            },
+        )
+        self.connection = self.cloud.connections[made["key"]["id"]]
 
     def talk(self, thread: str = "", **settings: Any) -> Talk:
         effort = "" if self.backend == "openai-chat" else "medium"
