@@ -17,7 +17,7 @@ from twisted.logger import Logger
 EVERY = 10.0
 #: A collection stops everything for some ten milliseconds: it is worth it where the process has grown by so
 #: many bytes, beside the bodies that it holds knowingly, and not again for so many seconds.
-GROWN, REST = 128 * 1024 * 1024, 60.0
+GROWN, PAUSE = 128 * 1024 * 1024, 60.0
 
 
 def resident() -> int | None:
@@ -50,7 +50,7 @@ class Collector:
         self._size = size
         self._collect = collect
         self._before = 0
-        self._rests_until = 0.0
+        self._paused_until = 0.0
 
     def start(self) -> None:
         """Begin, with what the process has now as what it needs."""
@@ -66,9 +66,9 @@ class Collector:
             return
         needed = size - self._held()
         self._before = min(self._before, needed)
-        if now < self._rests_until or needed - self._before < GROWN:
+        if now < self._paused_until or needed - self._before < GROWN:
             return
-        self._rests_until = now + REST
+        self._paused_until = now + PAUSE
         found = self._collect()
         # What is left it needs, for all that can be known.
         self._before = (self._size() or size) - self._held()

@@ -100,7 +100,7 @@ class ExchangeError(AmpproxyError):
         super().__init__(error.message)
         self.error = error
         self.retryable = retryable
-        self.said = b""
+        self.sent_before = b""
 
     @classmethod
     def of(

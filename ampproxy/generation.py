@@ -63,7 +63,7 @@ class Generation:
             config, runtime, providers, self._bridges, redactor, learner, pinning
         )
         self.find_models()
-        self._tells = config.logging.level in ("debug", "info")
+        self._logs_requests = config.logging.level in ("debug", "info")
         self.costs: Costs = runtime.costs(config) if needs_costs(config) else NoCosts()
         self.amp_keys = AmpKeys(config, environ=runtime.environ, home=runtime.home)
         self.amp_url = config.ampcode.upstream_url.rstrip("/")
@@ -107,8 +107,8 @@ class Generation:
     def end(self, record: ExchangeRecord, outcome: Outcome, why: str = "") -> None:
         """An exchange has ended: tell the log and all observers, once."""
         if record.close(self.runtime.clock.seconds(), outcome, why):
-            if self._tells:
-                record.tell(self.runtime.log, brief=self.runtime.brief)
+            if self._logs_requests:
+                record.log_line(self.runtime.log, brief=self.runtime.brief)
             for observer in self.runtime.observers:
                 observer(record)
 

@@ -28,7 +28,7 @@ INTERVAL = 0.25
 #: halves. With the looks that makes less than two.
 STILL = 1.0
 #: Seconds after which a file is read although some process still has it open for writing.
-PATIENCE = 10.0
+WRITING_TIMEOUT = 10.0
 #: A file that changes while it is read is read again, so often.
 _TRIES = 3
 
@@ -87,7 +87,7 @@ class Snapshot:
 
 
 def _stays(path: Path) -> str:
-    return f"{path} may not be read any more; what was read of it before stays in force"
+    return f"{path} may not be read any more; what was read of it before stays active"
 
 
 def _is_other(path: Path) -> bool:
@@ -287,15 +287,15 @@ class ConfigWatch:
         if seen != self._pending:
             self._pending, self._since = seen, now
         quiet = now - self._since
-        if quiet < STILL or (quiet < PATIENCE and any(map(is_being_written, paths))):
+        if quiet < STILL or (quiet < WRITING_TIMEOUT and any(map(is_being_written, paths))):
             return
         self._settled, self._paths = seen, paths
-        if not self._is_there(paths, seen):
+        if not self._has_appeared(paths, seen):
             self._log.warn(
                 "{path} is gone: the configuration stays as it was read last", path=str(self._reload.path)
             )
         elif not self._reload.snapshot.is_current():
             self._reload.load()
 
-    def _is_there(self, paths: tuple[Path, ...], seen: tuple[Signature | None, ...]) -> bool:
+    def _has_appeared(self, paths: tuple[Path, ...], seen: tuple[Signature | None, ...]) -> bool:
         return self._reload.path not in paths or seen[paths.index(self._reload.path)] is not None

@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.task import Clock
 from twisted.logger import Logger
 
-from ampproxy.collector import EVERY, GROWN, REST, Collector, resident
+from ampproxy.collector import EVERY, GROWN, PAUSE, Collector, resident
 
 START = 80_000_000
 
@@ -47,7 +47,7 @@ def test_garbage() -> None:
         process.garbage = GROWN
         assert process.wait(EVERY) == number
         assert process.garbage == 0
-        process.wait(REST)
+        process.wait(PAUSE)
     assert "collected" in process.events[0]["log_format"].lower()
 
 
@@ -67,7 +67,7 @@ def test_rest() -> None:
     for _ in range(60):
         process.garbage += GROWN
         process.wait(EVERY)
-    assert process.collected <= 600 / REST + 1
+    assert process.collected <= 600 / PAUSE + 1
 
 
 def test_where_nobody_tells() -> None:

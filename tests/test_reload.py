@@ -17,7 +17,15 @@ from ampproxy.cli.reload import _by_itself
 from ampproxy.config.load import load
 from ampproxy.config.schema import Config
 from ampproxy.errors import ConfigError
-from ampproxy.reload import INTERVAL, PATIENCE, STILL, ConfigWatch, Reloader, Snapshot, is_being_written
+from ampproxy.reload import (
+    INTERVAL,
+    STILL,
+    WRITING_TIMEOUT,
+    ConfigWatch,
+    Reloader,
+    Snapshot,
+    is_being_written,
+)
 from ampproxy.status import ReloadReport, Status
 
 FIRST = "port: 1001\n"
@@ -163,7 +171,7 @@ class Watching(unittest.TestCase):
         with self.path.open("w") as file:
             file.write("port: 10")
             file.flush()
-            self.wait(PATIENCE - 1)
+            self.wait(WRITING_TIMEOUT - 1)
             self.assertEqual(self.ports, [])
             file.write("02\n")
         self.wait()
@@ -175,7 +183,7 @@ class Watching(unittest.TestCase):
         with self.path.open("w") as file:
             file.write(SECOND)
             file.flush()
-            self.wait(PATIENCE + 2)
+            self.wait(WRITING_TIMEOUT + 2)
             self.assertEqual(self.ports, [1002])
 
     def test_opened_and_closed_twice(self) -> None:
@@ -247,7 +255,7 @@ class Watching(unittest.TestCase):
             report = self.load()
         self.assertEqual(self.ports, [1001])
         self.assertTrue(report.ok)
-        said = f"{self.path} may not be read any more; what was read of it before stays in force"
+        said = f"{self.path} may not be read any more; what was read of it before stays active"
         self.assertEqual(report.warnings, (said,))
         self.assertEqual([event.get("warning") for event in self.events], [said])
 

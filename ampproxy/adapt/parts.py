@@ -29,7 +29,7 @@ _DEEPEST: Final = 8
 _LOADS: Final = msgspec.json.Decoder()
 
 
-def tell_words(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
+def parts_to_text(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
     """Such parts as text, where they have words that the conversation goes on from.
 
     :param own: the dialect that the request goes out in.
@@ -40,27 +40,27 @@ def tell_words(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
     for turn in request.turns:
         for part in turn.parts:
             if type(part) is Opaque:
-                return _all_told(request, own, losses)
+                return _all_as_text(request, own, losses)
     return request
 
 
-def _all_told(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
+def _all_as_text(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
     turns = []
     for number, turn in enumerate(request.turns):
         parts = tuple(
-            _told(part, own, f"turns[{number}].parts[{index}]", losses)
+            _text_of(part, own, f"turns[{number}].parts[{index}]", losses)
             for index, part in enumerate(turn.parts)
         )
         turns.append(msgspec.structs.replace(turn, parts=parts))
     return msgspec.structs.replace(request, turns=tuple(turns))
 
 
-def _is_told(part: Part, own: str) -> bool:
+def _becomes_text(part: Part, own: str) -> bool:
     return isinstance(part, Opaque) and part.dialect != own and part.kind in _READ | _DONE
 
 
-def _told(part: Part, own: str, path: str, losses: Losses) -> Part:
-    if not isinstance(part, Opaque) or not _is_told(part, own):
+def _text_of(part: Part, own: str, path: str, losses: Losses) -> Part:
+    if not isinstance(part, Opaque) or not _becomes_text(part, own):
         return part
     words = "\n".join(words_of(part.raw))
     if not words:

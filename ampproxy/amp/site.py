@@ -128,7 +128,7 @@ class Site:
 
     # Requests.
 
-    def there(self, url: bytes) -> bytes | None:
+    def upstream_url(self, url: bytes) -> bytes | None:
         """The upstream's name of a page that the client names by its own address; ``None`` for any other."""
         rest = url.removeprefix(self.here)
         if rest == url or (rest and rest[:1] not in (b"/", b"?")):

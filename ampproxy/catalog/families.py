@@ -159,7 +159,7 @@ EMPTY: Layer = MappingProxyType({})
 MEMBERS: tuple[str, ...] = tuple(name for name in Family.__struct_fields__ if name not in ("names", "source"))
 
 
-def said(family: Family) -> Iterator[tuple[str, Any]]:
+def stated(family: Family) -> Iterator[tuple[str, Any]]:
     """The members that a family says something in, with their values."""
     for name in MEMBERS:
         value = getattr(family, name)
@@ -222,9 +222,9 @@ class Families:
         """Each member that is known of a model: its name, its value, and where that is from."""
         family = self._shipped(bare(model))
         origin = f"{self._origin}, {self.table.as_of}{f', {family.source}' if family.source else ''}"
-        found = {name: (value, origin) for name, value in said(family)}
+        found = {name: (value, origin) for name, value in stated(family)}
         for override in self._above(model):
-            found |= {name: (value, override.origin) for name, value in said(override.family)}
+            found |= {name: (value, override.origin) for name, value in stated(override.family)}
         for name in MEMBERS:
             if name in found:
                 yield name, *found[name]
@@ -232,7 +232,7 @@ class Families:
     def _find(self, model: str) -> Family:
         family = self._shipped(bare(model))
         for override in self._above(model):
-            family = msgspec.structs.replace(family, **dict(said(override.family)))
+            family = msgspec.structs.replace(family, **dict(stated(override.family)))
         return family
 
     def _above(self, model: str) -> Iterator[Override]:

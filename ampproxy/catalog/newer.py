@@ -162,7 +162,7 @@ def _family(name: str, entry: Mapping[str, Any], maker: bool) -> Family | None:
         "released": entry.get("release_date"),
         "deprecated": True if entry.get("status") == "deprecated" else None,
     }
-    told: dict[str, Any] = {}
+    stated: dict[str, Any] = {}
     for member, value in members.items():
         try:
             # Each by itself: a strange value says nothing of the others.
@@ -170,8 +170,8 @@ def _family(name: str, entry: Mapping[str, Any], maker: bool) -> Family | None:
         except msgspec.ValidationError:
             continue
         if (read := getattr(one, member)) not in (None, "", ()):
-            told[member] = read
-    return Family(names=(name,), source="https://models.dev", **told) if told else None
+            stated[member] = read
+    return Family(names=(name,), source="https://models.dev", **stated) if stated else None
 
 
 def _object(entry: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -25,7 +25,7 @@ from ampproxy.status import Status
 from ampproxy.wire.redact import Unseen, printable
 
 #: Seconds for one answer.
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 #: Seconds for connecting and agreeing on TLS.
 _HANDSHAKE = 2.0
 #: A key for the commands that ask a service whose file holds hashes alone.
@@ -54,8 +54,8 @@ at_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--at",
     default="",
     metavar="ADDRESS",
-    help="Where the service listens, if not where the file says: HOST:PORT, http://HOST:PORT (without TLS) or"
-    " the path of a Unix socket. Whose socket it is is not looked at then.",
+    help="Where the service listens, if not at the address of the file: HOST:PORT, http://HOST:PORT (without"
+    " TLS) or the path of a Unix socket. The owner of the socket is not checked then.",
 )
 
 
@@ -220,13 +220,13 @@ class Asker:
         why = distrust(host, port, self._trusted)
         if why:
             raise NotTrusted(
-                f"{why}: no client key is sent there. If that is the service, --at {self.where} says so."
+                f"{why}: no client key is sent there. If that is the service, confirm with --at {self.where}."
             )
 
     def _plain(self) -> http.client.HTTPConnection:
         if self._path:
             return _UnixConnection(self._path)
-        return http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+        return http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
 
     def _secure(self) -> http.client.HTTPConnection:
         tls = self._tls
@@ -244,7 +244,7 @@ class Asker:
             ) from None
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        return _TlsConnection(self._host, self._port, timeout=_PATIENCE, context=context)
+        return _TlsConnection(self._host, self._port, timeout=_TIMEOUT, context=context)
 
 
 def insist(question: Callable[[], _Answered], pause: Callable[[float], None]) -> _Answered:
@@ -270,19 +270,19 @@ class _TlsConnection(http.client.HTTPSConnection):
 
     def connect(self) -> None:
         """Connect. A server without TLS waits for more of what it takes for a request: so do we not."""
-        patience, self.timeout = self.timeout, _HANDSHAKE
+        within, self.timeout = self.timeout, _HANDSHAKE
         try:
             super().connect()
         except TimeoutError:
             raise NotSecure(f"no TLS at {self.host}:{self.port}{_NOT_IN_FORCE}") from None
-        self.sock.settimeout(patience)
+        self.sock.settimeout(within)
 
 
 class _UnixConnection(http.client.HTTPConnection):
     """HTTP over a Unix socket."""
 
     def __init__(self, path: str) -> None:
-        super().__init__("localhost", timeout=_PATIENCE)
+        super().__init__("localhost", timeout=_TIMEOUT)
         self._socket_path = path
 
     def connect(self) -> None:

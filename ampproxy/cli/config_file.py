@@ -56,8 +56,7 @@ class ConfigFile:
         except OSError as error:
             raise click.ClickException(f"{self.path} was not changed: {error}") from None
         click.echo(
-            f"{self.path}: {what}. A running service has it in force within a second; {self._command}"
-            " takes it back.",
+            f"{self.path}: {what}. A running service uses it within a second; {self._command} takes it back.",
             err=True,
         )
 

@@ -27,7 +27,7 @@ from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted
 
 #: Seconds that a client may take to say its version.
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 _COLOURS: dict[Level, str] = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "red"}
 _HEADINGS = ("ROLE", "ASKED MODEL", "ACCOUNT", "MODEL THERE", "DIALECT", "PAID BY", "RESULT")
 
@@ -110,7 +110,7 @@ def version_of(program: Path) -> str:
             [str(program), "--version"],
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
@@ -132,7 +132,7 @@ async def examination(
         as that is done: it may take a while.
     :param client: sends requests; by default one that trusts the system's authorities.
     """
-    from ampproxy.desktop.doctor.probe import PATIENCE as LONGEST
+    from ampproxy.desktop.doctor.probe import PROBE_TIMEOUT as LONGEST
     from ampproxy.desktop.doctor.probe import knock
     from ampproxy.upstream.client import UpstreamClient
 

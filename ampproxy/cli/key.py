@@ -147,7 +147,7 @@ def list_keys(as_json: bool, file: Path | None) -> None:
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
         return
     if not rows:
-        click.echo("There are no client keys: everybody on this machine is served.")
+        click.echo("There are no client keys: all local requests are accepted.")
     width = max((len(row[0]) for row in rows), default=0)
     for name, state, kind, may in rows:
         click.echo(f"{name:<{width}}  {state}; {kind}; may: {may}")
@@ -259,7 +259,7 @@ def revoke(name: str, old: bool, yes: bool, file: Path | None) -> None:
         raise click.ClickException(f"{found.label} has no key before a rotation")
     if not old and len(book.config.clients) == 1:
         raise click.ClickException(
-            f"{found.label} is the only client key: without any, everybody on this machine would be served."
+            f"{found.label} is the only client key: without any, all local requests would be accepted."
             " Make another one first (ampproxy key new)"
         )
     if not yes:

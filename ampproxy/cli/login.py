@@ -27,7 +27,7 @@ from ampproxy.credentials.oauth.store import Lock, Store
 from ampproxy.credentials.oauth.vendors import VENDORS
 
 #: Seconds that the user may take on the vendor's page.
-PATIENCE = 300.0
+CALLBACK_TIMEOUT = 300.0
 #: Seconds to wait for a renewal of the same login to end.
 _LOCK_WAIT = 30.0
 
@@ -36,12 +36,12 @@ _LOCK_WAIT = 30.0
 class Terminal:
     """The user, as far as a login needs one.
 
-    :param tell: prints a line.
+    :param show: prints a line.
     :param lines: called with a function; calls it with each line that the user types, then with ``None``.
     :param browser: opens an address; absent where there is no browser to be opened.
     """
 
-    tell: Callable[[str], object]
+    show: Callable[[str], object]
     lines: Callable[[Callable[[str | None], None]], None]
     browser: Callable[[str], object] | None
 
@@ -120,7 +120,7 @@ async def sign_in(
     :raises OSError: the file cannot be written.
     """
     vendor = VENDORS[kind]
-    terminal.tell(vendor.terms)
+    terminal.show(vendor.terms)
     oauth = vendor.client(config.oauth)
     flow: Flow[Document]
     if device and vendor.by_device is not None:
@@ -128,7 +128,7 @@ async def sign_in(
     else:
         flow = vendor.sign_in(oauth, oauth.redirect_url, secrets.token_urlsafe, time.time)
     document = await run(reactor, config, flow, terminal)
-    return save(Store(config.auth_dir), kind, document, terminal.tell)
+    return save(Store(config.auth_dir), kind, document, terminal.show)
 
 
 async def run(
@@ -148,7 +148,7 @@ async def run(
             return await drive(flow, fetch, reactor)
         user = terminal
         return await drive(
-            flow, fetch, reactor, browse=lambda step: _browse(reactor, step, user), show=user.tell
+            flow, fetch, reactor, browse=lambda step: _browse(reactor, step, user), show=user.show
         )
     finally:
         await client.close()
@@ -162,8 +162,8 @@ async def _browse(reactor: Any, browse: Browse, terminal: Terminal) -> str:
     from ampproxy.cli.callback import listen, start
 
     back: Deferred[str] = Deferred()
-    listener = listen(reactor, browse, terminal.tell)
-    starter = None if terminal.browser is None else start(reactor, browse, terminal.tell)
+    listener = listen(reactor, browse, terminal.show)
+    starter = None if terminal.browser is None else start(reactor, browse, terminal.show)
 
     def came(url: str) -> None:
         if not back.called:
@@ -180,7 +180,7 @@ async def _browse(reactor: Any, browse: Browse, terminal: Terminal) -> str:
 
     _ask(reactor, browse, browse.url if starter is None else starter.url, terminal, typed)
     try:
-        return await back.addTimeout(PATIENCE, reactor)
+        return await back.addTimeout(CALLBACK_TIMEOUT, reactor)
     except DeferredTimeout:
         raise Refused(_LATE) from None
     finally:
@@ -189,7 +189,7 @@ async def _browse(reactor: Any, browse: Browse, terminal: Terminal) -> str:
                 await port.close()
 
 
-_LATE = f"No callback within {PATIENCE / 60:.0f} minutes: start again."
+_LATE = f"No callback within {CALLBACK_TIMEOUT / 60:.0f} minutes: start again."
 
 
 def _ask(
@@ -201,18 +201,18 @@ def _ask(
     """
     if terminal.browser is not None:
         reactor.callInThread(terminal.browser, opens)
-        terminal.tell("The browser opens this address; if it does not, open it yourself:")
+        terminal.show("The browser opens this address; if it does not, open it yourself:")
     else:
-        terminal.tell("Open this address in a browser:")
-    terminal.tell(f"\n  {browse.url}\n")
-    terminal.tell(
+        terminal.show("Open this address in a browser:")
+    terminal.show(f"\n  {browse.url}\n")
+    terminal.show(
         "If the browser runs on another machine, it will end at an address that it cannot reach"
         f" ({browse.redirect_url}?...): paste that address here."
     )
     terminal.lines(lambda line: reactor.callFromThread(typed, line))
 
 
-def save(store: Store, kind: Kind, document: Document, tell: Callable[[str], object]) -> Login:
+def save(store: Store, kind: Kind, document: Document, show: Callable[[str], object]) -> Login:
     """Write a login to its file and say where.
 
     :raises LoginError: a renewal of the same login does not end.
@@ -221,10 +221,10 @@ def save(store: Store, kind: Kind, document: Document, tell: Callable[[str], obj
     name = file_name(kind, document)
     with locked(store, name):
         login = store.add(name, document)
-    tell(f"{label_of(login)} is logged in: {store.folder / name}")
+    show(f"{label_of(login)} is logged in: {store.folder / name}")
     exposed = store.exposed()
     if exposed:
-        tell(f"Warning: {exposed}")
+        show(f"Warning: {exposed}")
     return login
 
 
@@ -273,7 +273,7 @@ def find_imports(kinds: tuple[Kind, ...], home: Path) -> list[Import]:
 
 
 async def import_logins(
-    reactor: Any, config: Config, found: list[Import], tell: Callable[[str], object]
+    reactor: Any, config: Config, found: list[Import], show: Callable[[str], object]
 ) -> list[Login]:
     """Copy logins into auth-dir; one at Google is asked for the project that it serves under.
 
@@ -282,17 +282,17 @@ async def import_logins(
     """
     done = []
     for one in found:
-        tell(VENDORS[one.kind].terms)
+        show(VENDORS[one.kind].terms)
         document = one.document
         if one.kind == "gemini":
-            document = await _completed(reactor, config, document, tell)
-        done.append(save(Store(config.auth_dir), one.kind, document, tell))
-        tell(_SHARED.format(path=one.path, vendor=VENDORS[one.kind].name))
+            document = await _completed(reactor, config, document, show)
+        done.append(save(Store(config.auth_dir), one.kind, document, show))
+        show(_SHARED.format(path=one.path, vendor=VENDORS[one.kind].name))
     return done
 
 
 async def _completed(
-    reactor: Any, config: Config, document: Document, tell: Callable[[str], object]
+    reactor: Any, config: Config, document: Document, show: Callable[[str], object]
 ) -> Document:
     """A login at Google with its address and its project, as far as they can be had."""
     from ampproxy.credentials.oauth.gemini import complete
@@ -300,7 +300,7 @@ async def _completed(
     try:
         return await run(reactor, config, complete(config.oauth.gemini, document, time.time))
     except LoginError as error:
-        tell(
+        show(
             f"Warning: its project is not known and its token cannot be renewed until this is mended: {error}"
         )
         return document

@@ -23,7 +23,7 @@ from ampproxy.wire.redact import printable
 #: Where it is read from where nothing else is named.
 MODELS_DEV = "https://models.dev/api.json"
 #: Seconds for the whole of it.
-PATIENCE = 60.0
+TIMEOUT = 60.0
 _IN_FORCE = "A running service reads it at its next reload: ampproxy reload."
 
 
@@ -89,10 +89,10 @@ def remark(kept: NewerData) -> str:
 
 def _undo(kept: NewerData) -> None:
     try:
-        there = kept.remove()
+        removed = kept.remove()
     except OSError as error:
         raise click.ClickException(f"{kept.path}: {error.strerror or error}") from None
-    click.echo(f"{kept.path} is removed. {_IN_FORCE}" if there else f"There is no {kept.path}.")
+    click.echo(f"{kept.path} is removed. {_IN_FORCE}" if removed else f"There is no {kept.path}.")
 
 
 def _is_url(source: str) -> bool:
@@ -133,7 +133,7 @@ def _fetched(url: str, max_size: int, file: Path | None) -> bytes:
     results: list[Any] = []
 
     def begin() -> None:
-        asking = Deferred.fromCoroutine(_get(url, max_size, proxy, reactor)).addTimeout(PATIENCE, reactor)
+        asking = Deferred.fromCoroutine(_get(url, max_size, proxy, reactor)).addTimeout(TIMEOUT, reactor)
         asking.addBoth(results.append).addBoth(lambda _: reactor.stop())
 
     reactor.callWhenRunning(begin)
@@ -163,7 +163,7 @@ async def _get(url: str, max_size: int, proxy: str | None, reactor: Any) -> byte
     try:
         headers = Headers({"Accept": ["application/json, */*"], "User-Agent": ["ampproxy"]})
         response = await client.send("GET", url, headers, None, proxy)
-        body: bytes = await collect(response, limit=max_size, clock=reactor, idle=PATIENCE, inflate=True)
+        body: bytes = await collect(response, limit=max_size, clock=reactor, idle=TIMEOUT, inflate=True)
         if response.code != 200:
             raise DataSetError(f"it is answered with status {response.code}{_elsewhere(response)}")
         return body

@@ -93,7 +93,7 @@ def setup(
     address = public_url(book.config, url)
     account = amp_account(book.config)
     plan = make_plan(book.config, address, account)
-    for line in plan.told():
+    for line in plan.summary():
         click.echo(line)
     if not (run or local):
         for line in _commands(book.config, plan, url, listen):

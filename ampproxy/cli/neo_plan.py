@@ -36,7 +36,7 @@ _KEY_FILE = "key"
 _KEY_BYTES = 32
 #: Where the listener for Amp's cloud is if the user says nothing else.
 LISTEN = "127.0.0.1:8319"
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 
 
 def key_file(config: Config) -> Path:
@@ -144,7 +144,7 @@ def funnel_url() -> str:
             ["tailscale", "funnel", "status", "--json"],  # noqa: S607  whichever the user has in PATH
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_PATIENCE,
+            timeout=_TIMEOUT,
             check=False,
         )
         allowed = json.loads(done.stdout)["AllowFunnel"]
@@ -193,7 +193,7 @@ class Plan:
         first = next(iter(self.wanted), None)
         return None if first is None else (first.api_format, first.rules[0].target)
 
-    def told(self) -> Iterator[str]:
+    def summary(self) -> Iterator[str]:
         """Which models come here, and what stays with Amp and costs there."""
         source = "as Amp names them" if self.asked_amp else f"of Amp's modes as of {AS_OF}"
         yield f"Models that would be served here ({source}):"

@@ -38,7 +38,7 @@ def command(file: Path | None, at: str) -> None:
         asker = Asker(beside(file, at), at)
     except ConfigError as error:
         complain(error)
-        click.echo("The file was not put in force.", err=True)
+        click.echo("The file was rejected.", err=True)
         raise SystemExit(1) from None
     try:
         before, report = insist(partial(ask, asker), time.sleep)
@@ -49,7 +49,7 @@ def command(file: Path | None, at: str) -> None:
     if not report.ok:
         for complaint in report.complaints:
             click.echo(complaint, err=True)
-        click.echo(f"The file was not put in force; configuration {report.generation} is.", err=True)
+        click.echo(f"The file was rejected; configuration {report.generation} stays active.", err=True)
         raise SystemExit(1)
     changed = report.changes or _by_itself(before, time.time())
     if not changed:

@@ -26,7 +26,7 @@ from ampproxy.errors import ConfigError
 from ampproxy.status import Status
 
 #: Seconds that the new process may take. The old one waits no longer for it.
-PATIENCE = 90.0
+TIMEOUT = 90.0
 _PAUSE = 0.1
 
 
@@ -95,7 +95,7 @@ def wait(askers: Iterable[Asker], before: Status, pause: Callable[[float], None]
     :param pause: waits for so many seconds.
     :raises NotAnswered: none has taken over; says why.
     """
-    left = PATIENCE
+    left = TIMEOUT
     while left > 0:
         pause(_PAUSE)
         left -= _PAUSE
@@ -110,4 +110,4 @@ def wait(askers: Iterable[Asker], before: Status, pause: Callable[[float], None]
             if failed is not None and failed.why and failed != before.restart:
                 raise NotAnswered(f"the service was not restarted; process {now.pid} continues: {failed.why}")
             break
-    raise NotAnswered(f"no other process has taken over within {PATIENCE:g} s; see the service's log")
+    raise NotAnswered(f"no other process has taken over within {TIMEOUT:g} s; see the service's log")

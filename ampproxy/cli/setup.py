@@ -299,7 +299,7 @@ def _undo(machine: Machine, file: Path | None, dry_run: bool, yes: bool) -> None
         if not seen.files and not seen.failed:
             click.echo(f"There is nothing to take back ({journal.folder}).")
             return
-        _tell(seen)
+        _echo(seen)
         if dry_run:
             click.echo("Nothing was changed.")
             return
@@ -316,7 +316,7 @@ def _undo(machine: Machine, file: Path | None, dry_run: bool, yes: bool) -> None
     click.echo("Reverted.")
 
 
-def _tell(seen: Undone) -> None:
+def _echo(seen: Undone) -> None:
     for back in seen.files:
         click.echo(f"{printable(str(back.path))}: {back.how}")
         for name in back.left:

@@ -24,7 +24,7 @@ from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.losses import listed, of_answer, refusing
 from ampproxy.relay.settle import Settling
-from ampproxy.relay.translate import Names, TranslatedStream, read_question, said_to
+from ampproxy.relay.translate import Names, TranslatedStream, read_question, render_for
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
 
@@ -131,7 +131,7 @@ def translate_request(
     in_path = None if client.passthrough.model_in_body else _NAMELESS
     asked = read_question(body, client, spoken, model=model or in_path, stream=None)
     name, suffix = split_suffix(model or asked.model)
-    rendered = said_to(asked, spoken, name, suffix, profile=profile)
+    rendered = render_for(asked, spoken, name, suffix, profile=profile)
     return Translation(
         body=rendered.body, losses=rendered.losses, names=rendered.names, headers=rendered.headers
     )
@@ -166,7 +166,7 @@ def translate_stream(data: bytes, vendor: Dialect, client: Dialect, model: str |
         out += stream.end()
     except ExchangeError as fault:
         broken = fault.error
-        out += fault.said + stream.error(broken)
+        out += fault.sent_before + stream.error(broken)
     return Translation(body=out, losses=stream.losses, broken=broken)
 
 

@@ -35,7 +35,7 @@ _UNSUPPORTED_COMPATIBLE = {
 _UNSUPPORTED_MODEL = {
     "display-name": "models are listed by their names",
     "is-compat": _NO_REWRITING,
-    "max-context-length": "limits are the vendor's to say",
+    "max-context-length": "the vendor sets these limits",
     "image": "images are passed on to every model",
     "thinking": "the thinking that a client asks for is passed on as it is",
     "fork": "it belongs to oauth-model-alias",
@@ -136,7 +136,7 @@ _COMMON = (
         "learning",
         "learning",
         readers.FLAG,
-        "Learn what this account refuses, where the section `learning` says so.",
+        "Learn what this account refuses, where the section `learning` enables it.",
         "true",
     ),
     Setting(
@@ -166,7 +166,7 @@ _PROFILE = Setting(
     "profile",
     Reader("a host profile", readers.choice(_PROFILES).read),
     "What kind of server it is: what of a request it takes. The names are below.",
-    "its address tells",
+    "by its address",
 )
 
 _KEYED = Section(
@@ -243,7 +243,7 @@ def _servers(vendor: Kind, entries: tuple[Found, ...]) -> Iterator[Account]:
     for found in entries:
         name, base_url = found.values["name"], _checked_base(found, vendor)
         if name in counts:
-            found.at("name").warn("names two entries: give each its own, so that logs can tell them apart")
+            found.at("name").warn("names two entries: give each its own, so that logs can distinguish them")
         if found.values.get("disabled", False):
             continue
         for key in found.values.get("keys") or (None,):
@@ -316,7 +316,7 @@ ACCOUNT_SETTINGS = (
             vendor.section,
             vendor.name,
             Accounts(vendor, _KEYED, _keyed),
-            f"Accounts at `{vendor.base_url}`, or wherever an entry's `base-url` says.",
+            f"Accounts at `{vendor.base_url}`, or the address in an entry's `base-url`.",
         )
         for vendor in KEYED
     ),

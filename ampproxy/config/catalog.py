@@ -40,7 +40,7 @@ def _day(place: Place) -> date:
 
 def _override(found: Found) -> Override:
     if found.places.keys() <= {"names", "dialects"}:
-        found.place.complain("says nothing of these models: expected at least one more member")
+        found.place.complain("sets nothing for these models: expected at least one more member")
         raise Reported
     name, line = found.place.reading.name, found.place.line
     return Override(Family(**found.values), f"{name}:{line}")
@@ -88,7 +88,7 @@ _ENTRY = Section(
             "thinks-unasked",
             "thinks_unasked",
             readers.FLAG,
-            "Whether it thinks where a request says nothing about it.",
+            "Whether it thinks where a request does not ask for it.",
             "what is known",
         ),
         Setting(
@@ -162,7 +162,7 @@ _ENTRY = Section(
             "what is known",
         ),
         Setting("tools", "tools", readers.FLAG, "Whether it calls tools.", "what is known"),
-        Setting("thinks", "thinks", readers.FLAG, "Whether it thinks at all.", "as `thinking` says"),
+        Setting("thinks", "thinks", readers.FLAG, "Whether it thinks at all.", "by `thinking`"),
         Setting("input", "input", _several_of(MEDIA, "media"), "What it takes.", "what is known"),
         Setting("output", "output", _several_of(MEDIA, "media"), "What it gives.", "what is known"),
         Setting(

@@ -12,7 +12,7 @@ from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Set
 from ampproxy.model.clients import MICRO, ROUTES, ClientKey, KeyLimit, Period, Unit, marks_of
 from ampproxy.wire.redact import Secret, Unseen
 
-_SERVE_ALL = "put one there, or write api-keys: [] to serve everybody on this machine"
+_SERVE_ALL = "put one there, or write api-keys: [] to accept all local requests"
 #: What CLIProxyAPI's example holds where the user's own keys belong: anybody knows them.
 _PLACEHOLDERS = {f"your-api-key-{number}" for number in (1, 2, 3)}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
@@ -321,7 +321,7 @@ class Clients:
             key, read = _plain(item)
         if key is None or not _is_placeholder(key.secret):
             return key, read
-        item.complain("is the example's placeholder, which anybody can guess: expected a secret of your own")
+        item.complain("is the example's placeholder, which is public: expected a secret of your own")
         return None, False
 
 

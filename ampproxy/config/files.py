@@ -19,7 +19,7 @@ MAX_CONFIG = 1024 * 1024
 #: The largest file of a secret, a certificate or a key. Bytes.
 MAX_SECRET = 256 * 1024
 #: Seconds for what comes from a pipe that whoever started this process gave it.
-PATIENCE = 30.0
+READ_TIMEOUT = 30.0
 _PIECE = 1024 * 1024
 #: A descriptor of this process: ``<(command)`` in a shell, ``/dev/stdin``.
 _DESCRIPTOR = re.compile(r"/dev/(?:stdin|fd/[0-9]+)|/proc/(?:self|[0-9]+)/fd/[0-9]+")
@@ -73,7 +73,7 @@ def read_from(file: int, most: int, path: Path) -> bytes:
     :raises TooLarge: it is more than ``most`` bytes.
     """
     pieces: list[bytes] = []
-    length, deadline = 0, time.monotonic() + PATIENCE
+    length, deadline = 0, time.monotonic() + READ_TIMEOUT
     while length <= most:
         try:
             piece = os.read(file, min(_PIECE, most + 1 - length))
@@ -90,7 +90,9 @@ def read_from(file: int, most: int, path: Path) -> bytes:
 def _await(file: int, deadline: float, path: Path) -> None:
     left = deadline - time.monotonic()
     if left <= 0 or not select.select([file], [], [], left)[0]:
-        raise TimeoutError(errno.ETIMEDOUT, f"nothing came through the pipe for {PATIENCE:g} s", str(path))
+        raise TimeoutError(
+            errno.ETIMEDOUT, f"nothing came through the pipe for {READ_TIMEOUT:g} s", str(path)
+        )
 
 
 def require_file(found: os.stat_result, path: Path) -> None:

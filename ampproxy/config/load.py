@@ -55,7 +55,7 @@ def what_helps(cwd: Path, way: str = f"--config {NAME}") -> str:
     """What to do about it, as a sentence."""
     if (cwd / NAME).exists():
         return (
-            "The one in this folder is not read unasked, because a configuration says where keys are sent;"
+            "The one in this folder is not read unasked, because a configuration decides where keys are sent;"
             f" if it is yours: {way}"
         )
     return f"Write one (docs/quickstart.md), or name one: {way}"

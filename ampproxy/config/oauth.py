@@ -117,7 +117,7 @@ _GEMINI = Section(
             "userinfo-url",
             "userinfo_url",
             _URL,
-            "Tells the e-mail address of a new login.",
+            "Returns the e-mail address of a new login.",
             GEMINI_OAUTH.userinfo_url,
         ),
         Setting(

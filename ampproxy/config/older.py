@@ -49,23 +49,23 @@ def _with_list(tree: Mapping, old: str, new: str, path: str, reading: Reading) -
 
 def _with_more(tree: Mapping, line: int, new: str, keys: list[tuple[Node, str]], path: str) -> Mapping:
     """The same with more keys in its list; those that are in it already are not repeated."""
-    there = tree.get(new)
-    empty = there is None or (isinstance(there.node, Scalar) and there.node.type == "null")
-    if there is not None and not empty and not isinstance(there.node, Sequence):
+    current = tree.get(new)
+    empty = current is None or (isinstance(current.node, Scalar) and current.node.type == "null")
+    if current is not None and not empty and not isinstance(current.node, Sequence):
         return tree  # it is wrong as a whole, and says so itself
-    node = there.node if there is not None and isinstance(there.node, Sequence) else Sequence(line, ())
-    name = new if there is None else there.shown or new
+    node = current.node if current is not None and isinstance(current.node, Sequence) else Sequence(line, ())
+    name = new if current is None else current.shown or new
     before = node.shown or tuple(f"{below(path, name)}[{at}]" for at in range(len(node.items)))
     known = {_key(item) for item in node.items}
     more = [(_entry(key, shown), shown) for key, shown in keys if _text(key) not in known]
     items = (*node.items, *(entry for entry, _ in more))
     fresh = Entry(
         new,
-        line if there is None else there.line,
+        line if current is None else current.line,
         Sequence(node.line, items, (*before, *(shown for _, shown in more))),
-        "" if there is None else there.shown,
+        "" if current is None else current.shown,
     )
-    return Mapping(tree.line, (*(entry for entry in tree if entry is not there), fresh))
+    return Mapping(tree.line, (*(entry for entry in tree if entry is not current), fresh))
 
 
 def _entry(key: Node, shown: str) -> Node:

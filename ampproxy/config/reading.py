@@ -382,7 +382,7 @@ class Section:
                     found.values[row.field] = value
             elif not row.hollow:
                 found.places[row.field] = at
-                at.complain(f"says nothing: expected {row.reader.type}, or leave it out for {row.default}")
+                at.complain(f"is empty: expected {row.reader.type}, or leave it out for {row.default}")
         return found
 
     @property

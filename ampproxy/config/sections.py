@@ -96,8 +96,8 @@ _EXPIRING_FIRST = {"expiring-first", "expiringfirst"}
 def _strategy(place: Place) -> str:
     if isinstance(place.node, Scalar) and place.node.text.strip().lower() in _EXPIRING_FIRST:
         place.warn(
-            "expiring-first is not supported by ampproxy and counts as round-robin: few vendors say when an"
-            " account's allowance ends"
+            "expiring-first is not supported by ampproxy and counts as round-robin: few vendors report when"
+            " an account's allowance ends"
         )
         return "round-robin"
     strategy: str = _KNOWN_STRATEGY(place)

@@ -233,11 +233,11 @@ class Lessons:
         if len(self._gone) > self._settings.max_lessons:
             self._gone.clear()
 
-    def _content(self, there: bytes | None) -> bytes:
+    def _content(self, stored: bytes | None) -> bytes:
         """The file's new content: ours, and what another process has learned meanwhile."""
         gone = dict(self._gone)
         merged = {
-            kept.identity: kept for kept in _read(there) if kept.learned_at > gone.get(kept.identity, 0.0)
+            kept.identity: kept for kept in _read(stored) if kept.learned_at > gone.get(kept.identity, 0.0)
         }
         merged.update((kept.identity, kept) for kept in self._all() if kept.identity not in self._unproven)
         latest = sorted(merged.values(), key=lambda kept: kept.learned_at)[-self._settings.max_lessons :]

@@ -152,9 +152,9 @@ class Pins:
         if put:
             self._file.changed()
 
-    def _content(self, there: bytes | None) -> bytes:
+    def _content(self, stored: bytes | None) -> bytes:
         """The file's new content: ours, and what another process has seen meanwhile."""
-        kept, ours = _read(there), self._known()
+        kept, ours = _read(stored), self._known()
         return msgspec.json.encode(
             _File(
                 self._merged(kept.things, tuple(ours[0].values())),
@@ -162,9 +162,9 @@ class Pins:
             )
         )
 
-    def _merged(self, there: tuple[_Pin, ...], ours: tuple[_Pin, ...]) -> tuple[_Pin, ...]:
+    def _merged(self, stored: tuple[_Pin, ...], ours: tuple[_Pin, ...]) -> tuple[_Pin, ...]:
         most, oldest = self._settings.max_pins, self._wall() - self._settings.pin_ttl
-        found = {pin.digest: pin for pin in sorted((*there, *ours), key=lambda pin: pin.seen_at)}
+        found = {pin.digest: pin for pin in sorted((*stored, *ours), key=lambda pin: pin.seen_at)}
         fresh = [pin for pin in found.values() if pin.seen_at >= oldest]
         return tuple(sorted(fresh, key=lambda pin: pin.seen_at)[-most:]) if most else ()
 

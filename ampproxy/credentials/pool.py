@@ -239,7 +239,7 @@ class Selection:
         if news:
             state.begun[account_name(candidate.account), verdict.action.name.lower()] += 1
             self.reported = True
-            self._tell(candidate, offer, cooldown, now, wall)
+            self._log_cooldown(candidate, offer, cooldown, now, wall)
         return max(0.0, cooldown.until - now)
 
     def abandoned(self) -> None:
@@ -257,11 +257,11 @@ class Selection:
         """The accounts that rest, and why; those that are back first come first."""
         found = []
         for candidate in self._selector.candidates():
-            rests = [
+            cooldowns = [
                 cooldown for asked in candidate.scopes for cooldown in candidate.health.cooldowns_for(asked)
             ]
-            if rests:
-                found.append((candidate.account, max(rests, key=lambda cooldown: cooldown.until)))
+            if cooldowns:
+                found.append((candidate.account, max(cooldowns, key=lambda cooldown: cooldown.until)))
         found.sort(key=lambda pair: pair[1].until)
         return found
 
@@ -320,7 +320,9 @@ class Selection:
             cooldown.half_open = False
         return bool(held)
 
-    def _tell(self, candidate: Candidate, offer: Offer, cooldown: Cooldown, now: float, wall: float) -> None:
+    def _log_cooldown(
+        self, candidate: Candidate, offer: Offer, cooldown: Cooldown, now: float, wall: float
+    ) -> None:
         verdict, seconds = cooldown.verdict, cooldown.until - now
         self._pool.log.warn(
             "{account} {reason} for {model}{said}; cooling down until {until} ({span}), failure"

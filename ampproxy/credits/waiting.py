@@ -12,9 +12,9 @@ from ampproxy.credits.allowance import CountersBusy
 from ampproxy.errors import ClientGone
 
 #: Seconds that a request waits at most until it is refused.
-PATIENCE = 2.0
+WAIT_TIMEOUT = 2.0
 #: Seconds that giving back may take: until then more counts than was used, never less.
-PATIENCE_TO_SETTLE = 60.0
+SETTLE_TIMEOUT = 60.0
 #: Seconds from one attempt to the next: at first, and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1
 
@@ -25,18 +25,18 @@ async def when_free(
     clock: IReactorTime,
     attempt: Callable[[], _Result],
     *,
-    patience: float = PATIENCE,
+    timeout: float = WAIT_TIMEOUT,
     gone: Callable[[], bool] = lambda: False,
 ) -> _Result:
     """Do something with the counters, as soon as they are free: mostly at once.
 
     :param attempt: raises :class:`CountersBusy` as long as they are not.
-    :param patience: in seconds.
+    :param timeout: in seconds.
     :param gone: whether the client has left, for whom this is done.
     :raises CountersBusy: they were not free in time.
     :raises ClientGone: the client left while it waited; nothing was done.
     """
-    until, pause = clock.seconds() + patience, FIRST_PAUSE
+    until, pause = clock.seconds() + timeout, FIRST_PAUSE
     while True:
         try:
             return attempt()

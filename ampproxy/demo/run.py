@@ -231,7 +231,7 @@ class Demo:
             outcome.faults += one.leaks[leaks:]
         route = answered.headers.get("x-ampproxy-route", "")
         text = answered.body.decode("utf-8", "replace").replace('": "', '":"')
-        told = streamed_text(answered.body)
+        shown = streamed_text(answered.body)
         expected: tuple[tuple[str, Any, Any], ...] = (
             ("the status", case.status, answered.status),
             ("the route", case.route, route),
@@ -247,7 +247,9 @@ class Demo:
             f"{what}: expected {right!r}, got {real!r}" for what, right, real in expected if right != real
         ]
         outcome.faults += [
-            f"{words!r} is not in the answer: {text[:300]}" for words in case.sees if words not in text + told
+            f"{words!r} is not in the answer: {text[:300]}"
+            for words in case.sees
+            if words not in text + shown
         ]
 
     def _shown(self, case: Case) -> Callable[[bytes], None]:

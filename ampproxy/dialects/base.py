@@ -139,7 +139,7 @@ def anyhow(value: bytes) -> bool:
     return True
 
 
-def saying(*values: bytes) -> Callable[[bytes], bool]:
+def one_of(*values: bytes) -> Callable[[bytes], bool]:
     """In ``Dialect.harmless``: if it says one of these."""
     return values.__contains__
 

@@ -30,11 +30,11 @@ def error_in(value: object) -> WireError | None:
 
     :param value: the decoded object.
     """
-    told = value.get("base_resp") if isinstance(value, dict) else None
-    number = told.get("status_code") if isinstance(told, dict) else None
-    if not isinstance(told, dict) or not isinstance(number, int) or not number:
+    status = value.get("base_resp") if isinstance(value, dict) else None
+    number = status.get("status_code") if isinstance(status, dict) else None
+    if not isinstance(status, dict) or not isinstance(number, int) or not number:
         return None
     kind = _KINDS.get(number, "internal")
-    message = told.get("status_msg")
+    message = status.get("status_msg")
     words = message[:1000] if isinstance(message, str) and message else "It gave no reason."
     return WireError(kind, f"{words} (status_code {number})", STATUS[kind], str(number))

@@ -57,14 +57,14 @@ def _loss(lesson: Lesson) -> Loss:
 def _bent(body: bytes, lesson: Lesson) -> bytes | None:
     """The changed body; ``None``: nothing is to be changed."""
     values = members(body)
-    if values is None or (lesson.beside and not _says(values, lesson.beside)):
+    if values is None or (lesson.beside and not _is_set(values, lesson.beside)):
         return None
     if lesson.act == "rename":
         return _renamed(values, lesson)
     return _changed(body, lesson.place, lambda text: _change(text, lesson))
 
 
-def _says(values: dict[str, Json], place: Place) -> bool:
+def _is_set(values: dict[str, Json], place: Place) -> bool:
     """Whether a member is there that says something: thinking that is switched off does not."""
     value: Any = {name: text for name, text in values.items() if name == place[0]}
     for step in place:

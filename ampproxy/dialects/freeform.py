@@ -34,8 +34,8 @@ def described(tool: Tool) -> str | None:
     if not isinstance(rule, str) or not isinstance(grammar, dict):
         return tool.description
     syntax = grammar.get("syntax") or "a"
-    told = f"`{MEMBER}` has to match this grammar ({syntax}):\n{rule}"
-    return f"{tool.description}\n\n{told}" if tool.description else told
+    rule_text = f"`{MEMBER}` has to match this grammar ({syntax}):\n{rule}"
+    return f"{tool.description}\n\n{rule_text}" if tool.description else rule_text
 
 
 def wrap(text: str) -> str:

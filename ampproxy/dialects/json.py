@@ -100,7 +100,7 @@ class Fields:
         """Like :meth:`take_object`, for a member that must be there."""
         return Fields(self.need_raw(name), self.path(name), nulls=False)
 
-    def said(self) -> dict[str, Json]:
+    def remaining(self) -> dict[str, Json]:
         """What is left and not null."""
         return {name: value for name, value in self.left.items() if not is_null(value)}
 

@@ -125,10 +125,10 @@ class StreamMonitor:
         :param answer: what stands beside it.
         """
         # Later reports are cumulative and may leave out what did not change.
-        told: Members = members(usage) or {}
+        found: Members = members(usage) or {}
         if answer is not None:
-            told = tiered(told, answer)
-        self._usage.update((name, value) for name, value in told.items() if bytes(value) != b"null")
+            found = tiered(found, answer)
+        self._usage.update((name, value) for name, value in found.items() if bytes(value) != b"null")
 
     def close(self) -> None:
         """This was the terminal event."""
@@ -158,6 +158,6 @@ def has_list(values: Members, name: str, *, may_be_empty: bool) -> bool:
 
     :param name: of the list that every whole answer of the dialect has.
     """
-    told = memoryview(values.get(name, NULL))[:_GLANCE].tobytes()
-    listed = _OBJECTS.match(told) or (may_be_empty and _NO_OBJECTS.match(told))
+    beginning = memoryview(values.get(name, NULL))[:_GLANCE].tobytes()
+    listed = _OBJECTS.match(beginning) or (may_be_empty and _NO_OBJECTS.match(beginning))
     return bool(listed) and not given(values, "error")

@@ -120,7 +120,7 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireErr
     error = error_from(plain_message(status, body) if value is None else value, status)
     wait = retry_after(headers)
     if wait is None and error.kind == "rate_limit":
-        wait = _wait_said(error.message)
+        wait = _wait_in(error.message)
     request_id = headers.get("x-request-id") or None
     return msgspec.structs.replace(error, retry_after=wait, request_id=request_id)
 
@@ -133,8 +133,8 @@ def error_from(value: object, status: int | None = None) -> WireError:
     message, type_, code, param = _words(value)
     message = message[:_MESSAGE_LIMIT]
     if not message:
-        said = f"answered with status {status}" if status else "reported an error"
-        message = f"The server {said} and said nothing more."
+        summary = f"answered with status {status}" if status else "reported an error"
+        message = f"The server {summary} and gave no reason."
     if status is None or status < 400:
         status = _status_in(value)
     kind = _kind(status, type_, code, message)
@@ -214,13 +214,13 @@ def _kind(status: int | None, type_: str | None, code: str | None, message: str)
     return kind
 
 
-def _wait_said(message: str) -> float | None:
+def _wait_in(message: str) -> float | None:
     """Seconds, of OpenAI's sentence "Please try again in 1m7.66s."."""
-    said = _WAIT.search(message)
-    if said is None or not (said[1] or said[2]):
+    found = _WAIT.search(message)
+    if found is None or not (found[1] or found[2]):
         return None
-    part = float(said[2] or 0)
-    return int(said[1] or 0) * 60 + (part / 1000 if (said[3] or "").lower() == "ms" else part)
+    part = float(found[2] or 0)
+    return int(found[1] or 0) * 60 + (part / 1000 if (found[3] or "").lower() == "ms" else part)
 
 
 #: Any of these makes an object a chunk, or an answer, of chat or of the old completions.

@@ -32,8 +32,8 @@ def chunk_usage(usage: Members) -> Usage:
 
 def answer_usage(answer: Members) -> Usage | None:
     """Of a whole answer."""
-    told = tiered(inner(answer, "usage"), answer)
-    return chunk_usage(told) if told else None
+    usage = tiered(inner(answer, "usage"), answer)
+    return chunk_usage(usage) if usage else None
 
 
 def is_answer(answer: Members) -> bool:
@@ -79,11 +79,11 @@ class ChunkMonitor(StreamMonitor):
         for choice in choices:
             delta = inner(choice, "delta")
             self._called = self._called or given(delta, "tool_calls") or given(delta, "function_call")
-            words = given(choice, "text") or any(map(_tells, delta.items()))
+            words = given(choice, "text") or any(map(_has_content, delta.items()))
             self.content = self.content or self.finished or words
 
 
-def _tells(member: tuple[str, msgspec.Raw]) -> bool:
+def _has_content(member: tuple[str, msgspec.Raw]) -> bool:
     """Whether a member of a delta is more than a beginning."""
     return member[0] != "role" and bytes(member[1]) not in (b"null", b'""', b"[]", b"{}")
 

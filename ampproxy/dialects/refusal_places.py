@@ -29,7 +29,7 @@ MEANING = frozenset(
 _HOLDING = frozenset(("generationconfig", "outputconfig", "text", "request"))
 #: Below these stands what the request says: here only members that the vendor does not know are left out,
 #: and of these none that the rest would mean something else without.
-SAYING = frozenset(
+STATEMENTS = frozenset(
     ("messages", "input", "contents", "system", "systeminstruction", "tools", "functions", "prompt")
 )
 _INNER = frozenset(
@@ -124,7 +124,7 @@ def places_of(named: tuple[str, ...], body: Any) -> tuple[Place, ...]:
                 return ((holder, key),)
         if word == "penalty":
             return tuple(_penalties(body))
-    meant = (place for place in _MEANT.get(word, ()) if _there(place, body))
+    meant = (place for place in _MEANT.get(word, ()) if _exists(place, body))
     return tuple(place for place in (next(meant, None),) if place is not None)
 
 
@@ -169,7 +169,7 @@ def _walked(named: tuple[str, ...], value: Any) -> Place | None:
     return tuple(place) or None
 
 
-def _there(place: Place, body: Any) -> bool:
+def _exists(place: Place, body: Any) -> bool:
     for step in place:
         if not isinstance(body, dict) or step not in body:
             return False
@@ -192,7 +192,7 @@ def may_change(place: Place, *, unknown: bool) -> bool:
     words = [plain(step) for step in place if step != EACH]
     if not words:
         return False
-    if words[0] in SAYING:
+    if words[0] in STATEMENTS:
         if len(words) == 1 or not unknown:
             return False
         # Who speaks, of several who have one role.

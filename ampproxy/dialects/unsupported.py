@@ -38,11 +38,11 @@ def lost_extras(request: ChatRequest) -> Iterator[str]:
             yield name
 
 
-def tell_lost_extras(request: ChatRequest, losses: Losses, told: Collection[str] = ()) -> None:
+def note_lost_extras(request: ChatRequest, losses: Losses, expressible: Collection[str] = ()) -> None:
     """Note the members that another dialect cannot say.
 
-    :param told: those that it can say after all.
+    :param expressible: those that it can say after all.
     """
     for name in lost_extras(request):
-        if name not in told:
+        if name not in expressible:
             losses("extras", f"extras.{name}", f"Only {request.dialect} knows '{name}'.")

@@ -28,7 +28,7 @@ from zope.interface import implementer
 from ampproxy.http.outbox import AtOnce, socket_of
 
 #: Seconds that the other side of a connection has to close it, too, when it has taken all that was written.
-PATIENCE = 5.0
+LOOK_INTERVAL = 5.0
 #: Seconds for which it may take no byte of what is still on its way to it.
 STALLED = 30.0
 
@@ -89,12 +89,12 @@ class Closing:
             self._call.cancel()
 
     def _wait(self) -> None:
-        self._call = self._clock.callLater(PATIENCE, self._look)
+        self._call = self._clock.callLater(LOOK_INTERVAL, self._look)
 
     def _look(self) -> None:
         left, before = unsent(self._transport), self._left
         self._left = left
-        self._stalled = self._stalled + PATIENCE if left and left >= before else 0.0
+        self._stalled = self._stalled + LOOK_INTERVAL if left and left >= before else 0.0
         if self._stalled >= STALLED or self._let_go:
             self._transport.abortConnection()
             return

@@ -113,14 +113,14 @@ class Deadline:
 
     Started anew while it runs, it is put off, which costs next to nothing, or moved ahead.
 
-    :param wheel: where it is kept.
+    :param deadlines: where it is kept.
     :param passed: is called when it has passed.
     """
 
-    __slots__ = ("_due", "_number", "_passed", "_until", "_wheel")
+    __slots__ = ("_deadlines", "_due", "_number", "_passed", "_until")
 
-    def __init__(self, wheel: Deadlines, passed: Callable[[], None]) -> None:
-        self._wheel = wheel
+    def __init__(self, deadlines: Deadlines, passed: Callable[[], None]) -> None:
+        self._deadlines = deadlines
         self._passed = passed
         self._due = self._until = 0.0
         self._number: int | None = None
@@ -132,18 +132,18 @@ class Deadline:
 
     def start(self, seconds: float) -> None:
         """Let it pass ``seconds`` from now, whenever it would have passed before."""
-        self._due = due = self._wheel.now() + seconds
+        self._due = due = self._deadlines.now() + seconds
         if self._number is not None:
             if due >= self._until:
                 return  # It is looked at before that, and then put where it belongs.
-            self._wheel.remove(self, self._number)
+            self._deadlines.remove(self, self._number)
         self._put(due)
 
     def cancel(self) -> None:
         """Let it not pass. One that does not run may be cancelled, too."""
         number, self._number = self._number, None
         if number is not None:
-            self._wheel.remove(self, number)
+            self._deadlines.remove(self, number)
 
     def end(self) -> None:
         """Let it never pass again, and forget what it would have called."""
@@ -160,4 +160,4 @@ class Deadline:
 
     def _put(self, due: float) -> None:
         self._until = due
-        self._number = self._wheel.put(self, due)
+        self._number = self._deadlines.put(self, due)

@@ -32,7 +32,7 @@ class Source(Protocol):
         """The connection is gone."""
 
 
-class _Nobody:
+class _NoProducer:
     """Stands for a source that is gone."""
 
     def pauseProducing(self) -> None:
@@ -41,7 +41,7 @@ class _Nobody:
     resumeProducing = stopProducing = pauseProducing
 
 
-_NOBODY = _Nobody()
+_NO_PRODUCER = _NoProducer()
 
 
 def socket_of(transport: Any) -> socket.socket | None:
@@ -121,7 +121,7 @@ class Outbox:
         """The transport is gone."""
         self._send = None
         self._open = False
-        source, self._source = self._source, _NOBODY
+        source, self._source = self._source, _NO_PRODUCER
         source.stopProducing()
 
     def serve(self, source: Source) -> None:
@@ -147,7 +147,7 @@ class Outbox:
         """The connection is gone: forget who wrote."""
         self._send = None
         self._open = False
-        self._source = _NOBODY
+        self._source = _NO_PRODUCER
 
 
 class AtOnce:
@@ -161,7 +161,7 @@ class AtOnce:
     def __init__(self, transport: Any) -> None:
         directlyProvides(self, providedBy(transport))
         self._transport = transport
-        self._outbox = Outbox(transport, _NOBODY)
+        self._outbox = Outbox(transport, _NO_PRODUCER)
         self._outbox.open()
         self.write = self._outbox.write
 
@@ -191,7 +191,7 @@ class AtOnce:
 
     def unregisterProducer(self) -> None:
         """It has nothing more."""
-        self._outbox.serve(_NOBODY)
+        self._outbox.serve(_NO_PRODUCER)
 
     def loseConnection(self) -> None:
         """Close it when all that was written is sent."""

@@ -20,7 +20,7 @@ from ampproxy.ledger import LedgerError
 DAY = 86_400_000_000
 
 #: Seconds to wait for another process that writes.
-PATIENCE = 2.0
+BUSY_TIMEOUT = 2.0
 
 #: Bytes that the write-ahead log keeps on disk when it has been emptied.
 _KEPT_LOG = 4 * 1024 * 1024
@@ -127,7 +127,7 @@ def open_to_write(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3
     if path.stat().st_mode & 0o077:
         path.chmod(0o600)
     # One thread at a time uses it, but not always the same one.
-    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
         # This comes before there is any table, or it has no effect.
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -144,7 +144,7 @@ def open_to_write(path: Path, migrations: Sequence[str] = MIGRATIONS) -> sqlite3
 
 def _set_journal(connection: sqlite3.Connection) -> None:
     """Have a write-ahead log. Where two begin a file at once, SQLite does not wait for this by itself."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + BUSY_TIMEOUT
     while True:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
@@ -208,7 +208,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     for mode in _modes(path):
         try:
             connection = sqlite3.connect(
-                f"file:{quote(str(path))}?{mode}", uri=True, timeout=PATIENCE, isolation_level=None
+                f"file:{quote(str(path))}?{mode}", uri=True, timeout=BUSY_TIMEOUT, isolation_level=None
             )
         except sqlite3.Error as error:
             problem = problem or error

@@ -208,7 +208,7 @@ def _step(place: Place) -> int:
     tokens: int = readers.POSITIVE(place)
     if tokens not in STEPS:
         steps = ", ".join(map(str, STEPS))
-        raise Wrong(f"the ledger tells prompts apart at these lengths alone: {steps}")
+        raise Wrong(f"the ledger distinguishes prompts at these lengths alone: {steps}")
     return tokens
 
 

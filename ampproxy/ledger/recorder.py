@@ -28,7 +28,7 @@ ROOM_ROWS = 20_000
 #: Seconds to the next try after an error; doubles up to the longest.
 RETRY, LONGEST_RETRY = 1.0, 30.0
 #: Seconds that the end of the service waits for the last batch.
-LAST_PATIENCE = 10.0
+STOP_TIMEOUT = 10.0
 
 _T = TypeVar("_T")
 
@@ -152,9 +152,9 @@ class Recorder:
         self._running = False
         self._cancel()
         stopping = Deferred.fromCoroutine(self._finish())
-        stopping.addTimeout(LAST_PATIENCE, self._clock)
+        stopping.addTimeout(STOP_TIMEOUT, self._clock)
         stopping.addErrback(self._unfinished)
-        return stopping.addCallback(lambda _: self._tell_lost())
+        return stopping.addCallback(lambda _: self._log_lost())
 
     async def _finish(self) -> None:
         if self._working is not None:
@@ -176,7 +176,7 @@ class Recorder:
         working.addBoth(lambda _: done.callback(None))
         return done
 
-    def _tell_lost(self) -> None:
+    def _log_lost(self) -> None:
         lost = self._missing + len(self._waiting)
         if lost:
             self._log.error(

@@ -49,7 +49,7 @@ def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
 
 def _no_passphrase(*_: object) -> bytes:
     raise ValueError(
-        "the key is encrypted, and a service has nobody to ask for the passphrase: store it without one"
+        "the key is encrypted, and a service cannot ask for the passphrase: store it without one"
         " (openssl pkey -in KEY -out NEW), readable by its owner alone"
     )
 

@@ -68,8 +68,8 @@ class Inherited:
         if index.isdecimal() and int(index) < len(self.activated):
             return self.activated[int(index)].dup()
         named = [name for name in self.names if name]
-        there = f"{len(self.activated)} sockets{' named ' if named else ''}{', '.join(named)}"
-        raise ConfigError((f"--listen {text}: systemd has passed {there}, and not this one",))
+        found = f"{len(self.activated)} sockets{' named ' if named else ''}{', '.join(named)}"
+        raise ConfigError((f"--listen {text}: systemd has passed {found}, and not this one",))
 
     def close(self) -> None:
         """Close what nobody has taken."""

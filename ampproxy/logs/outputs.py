@@ -124,9 +124,9 @@ class FileOutput(StreamOutput):
     def _follow(self) -> bool:
         """Open the path anew if it is no longer the file that is written to; whether it was not."""
         try:
-            there = os.stat(self._path)
+            current = os.stat(self._path)
             ours = os.fstat(self._descriptor)
-            if (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino):
+            if (current.st_dev, current.st_ino) == (ours.st_dev, ours.st_ino):
                 return False
         except FileNotFoundError:
             pass

@@ -13,7 +13,7 @@ from ampproxy.config.schema import Logging
 from ampproxy.logs.observer import Output
 
 #: Seconds for which the end of the process waits for what is not written yet.
-PATIENCE = 2.0
+FLUSH_TIMEOUT = 2.0
 
 
 class QueuedOutput:
@@ -52,7 +52,7 @@ class QueuedOutput:
         if waiting and waiting + len(line) > self._most:
             self._lost += line.count("\n")
             return
-        self._tell_lost()
+        self._log_lost()
         self._put(line, level)
         if self._ending:
             self.settle()
@@ -67,16 +67,16 @@ class QueuedOutput:
         self._in_turn(self._output.reopen)
 
     def settle(self) -> None:
-        """Wait until all is written, but no longer than :data:`PATIENCE`: the process ends. From now on each
+        """Wait until all is written, for :data:`FLUSH_TIMEOUT` at most: the process ends. From now on each
         line is waited for so; once one was waited for in vain, no other is.
         """
         self._ending = True
         if not self._started or self._stuck:
             return
-        self._tell_lost()
+        self._log_lost()
         done = Event()
         self._queue.put(done.set)
-        self._stuck = not done.wait(PATIENCE)
+        self._stuck = not done.wait(FLUSH_TIMEOUT)
 
     def _in_turn(self, what: Callable[[], None]) -> None:
         if self._started:
@@ -93,7 +93,7 @@ class QueuedOutput:
 
         self._queue.put(written)
 
-    def _tell_lost(self) -> None:
+    def _log_lost(self) -> None:
         lost, self._lost = self._lost, 0
         if lost:
             self._put(f"{lost} lines of the log could not be written before this one\n", "warn")

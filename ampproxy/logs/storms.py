@@ -27,18 +27,18 @@ class Storms:
 
     :param now: seconds, monotonic.
     :param later: calls a function after so many seconds: ``IReactorTime.callLater``.
-    :param tell: is told a level and a message, for what was held back.
+    :param report: is told a level and a message, for what was held back.
     """
 
     def __init__(
         self,
         now: Callable[[], float],
         later: Callable[[float, Callable[[], None]], object],
-        tell: Callable[[str, str], None],
+        report: Callable[[str, str], None],
     ) -> None:
         self._now = now
         self._later = later
-        self._tell = tell
+        self._report = report
         self._storms: OrderedDict[tuple[str, str], _Storm] = OrderedDict()
         self._waiting = False
 
@@ -80,4 +80,4 @@ class Storms:
         if more > 0:
             first = storm.message.partition("\n")[0]
             seconds = max(1, round(self._now() - storm.began))
-            self._tell(storm.level, f"{more} more like this within {seconds} s: {first}")
+            self._report(storm.level, f"{more} more like this within {seconds} s: {first}")

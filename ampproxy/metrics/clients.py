@@ -69,7 +69,7 @@ def standings(generation: Generation) -> Iterable[Metric]:
         known = {one.limit: one for one in generation.runtime.limiter.last.get(client.name, ())}
         for limit in client.limits:
             seen, unit = known.get(limit), MICRO if limit.unit == "usd" else 1
-            there = limit.most if seen is None or seen.renews <= now else max(0, seen.left)
+            remaining = limit.most if seen is None or seen.renews <= now else max(0, seen.left)
             most.add_metric([client.name, limit.setting], limit.most / unit)
-            left.add_metric([client.name, limit.setting], there / unit)
+            left.add_metric([client.name, limit.setting], remaining / unit)
     return most, left, ends

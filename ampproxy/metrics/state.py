@@ -180,8 +180,8 @@ def _configuration(generation: Generation) -> Iterable[Metric]:
     status = generation.runtime.status()
     reload = status.reload
     for name, what, value in (
-        ("generation", "How often a configuration was put in force.", status.generation),
-        ("in_force_timestamp_seconds", "When the one that is in force was.", status.since),
+        ("generation", "How often a configuration was activated.", status.generation),
+        ("in_force_timestamp_seconds", "When the active one was.", status.since),
         (
             "last_reload_successful",
             "0 after a changed configuration that is wrong, else 1.",

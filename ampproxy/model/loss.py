@@ -45,7 +45,7 @@ class Losses:
     def __iter__(self) -> Iterator[Loss]:
         return iter(self._found)
 
-    def told(self) -> tuple[Loss, ...]:
+    def all(self) -> tuple[Loss, ...]:
         """All of them, in the order in which they were found."""
         return tuple(self._found)
 
@@ -165,7 +165,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     ),
     _row(
         "tool_choice parallel tools",
-        "The choice cannot be said, or fits no tool; one call at a time cannot be asked for; "
+        "The choice cannot be expressed, or fits no tool; one call at a time cannot be asked for; "
         "tools were declared twice, or had to be for the history.",
     ),
     _row(
@@ -196,7 +196,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         "image image_source document document_source file link audio audio_format media misplaced "
         "part tool_call tool_result refusal opaque",
         "The part is of a type, in a place or with a source that is not taken (another vendor's "
-        "files, plain links, sound), or only its own dialect knows it. Told as text where it has "
+        "files, plain links, sound), or only its own dialect knows it. Sent as text where it has "
         "some, else left out.",
     ),
     _row(
@@ -218,7 +218,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     _row(
         "first_turn system_turn turns order",
         "A user's turn was put first; a system text in the middle became the user's; a prompt "
-        "does not tell who spoke, or the assistant's had to follow results; text after a call is told "
+        "has no roles, or the assistant's had to follow results; text after a call is moved "
         "before it.",
     ),
     _row(
@@ -256,7 +256,7 @@ OF_ANSWER: Mapping[str, LossKind] = _table(
     ),
     _row(
         "pause stop_sequence",
-        "This reason for the end cannot be said exactly.",
+        "This reason for the end cannot be expressed exactly.",
     ),
     _row(
         "finish",

@@ -12,7 +12,7 @@ ROLES: dict[str, str] = {
     "free": "the main conversation in the mode free",
     "large": "the main conversation in the mode large",
     "deep": "the main conversation in the mode deep",
-    "main": "the main conversation in a mode that nothing tells",
+    "main": "the main conversation in an unknown mode",
     "oracle": "the subagent for second opinions",
     "finder": "the subagent that searches the code",
     "librarian": "the subagent that reads other repositories",
@@ -22,7 +22,7 @@ ROLES: dict[str, str] = {
     "review": "code review",
     "painter": "images that are made",
     "look_at": "files and images that are looked at",
-    "read_thread": "what another thread says",
+    "read_thread": "the content of another thread",
     "analyze": "where a thread's context went",
 }
 

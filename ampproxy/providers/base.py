@@ -272,11 +272,11 @@ class Provider:
             sent += self._from_client(tuple(headers))
         if extra:
             sent += self._extra(extra)
-        told = dict(sent)
-        if b"accept" not in told and b"accept" not in self._custom:
+        by_name = dict(sent)
+        if b"accept" not in by_name and b"accept" not in self._custom:
             sent.append(_ACCEPT_STREAM if stream else _ACCEPT_JSON)
         for header in self._defaults:
-            if header[0] not in told:
+            if header[0] not in by_name:
                 sent.append(header)
         return (*self._fixed, *sent)
 

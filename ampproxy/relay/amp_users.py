@@ -41,7 +41,7 @@ NEW_FROM_ELSEWHERE = 100
 #: Who asks from this machine.
 HERE = ""
 #: Seconds that Amp has to answer, and the most bytes of the answer.
-PATIENCE = 15.0
+TIMEOUT = 15.0
 _LARGEST = 1024 * 1024
 
 _QUESTION = b'{"method":"getUserInfo","params":{}}'
@@ -220,9 +220,9 @@ class AmpUsers:
         url = f"{self._url}/api/internal?getUserInfo"
         try:
             sending = self._client.send("POST", url, headers, BytesProducer(_QUESTION), self._proxy)
-            response = await sending.addTimeout(PATIENCE, self._clock)
-            body = await collect(response, limit=_LARGEST, clock=self._clock, idle=PATIENCE).addTimeout(
-                PATIENCE, self._clock
+            response = await sending.addTimeout(TIMEOUT, self._clock)
+            body = await collect(response, limit=_LARGEST, clock=self._clock, idle=TIMEOUT).addTimeout(
+                TIMEOUT, self._clock
             )
         except ExchangeError as error:
             raise _unknown(error.error.message) from None
@@ -236,7 +236,7 @@ class AmpUsers:
             self._log.info("Amp confirmed a key of {user}", log_kind="amp-user", user=user.label)
         self._bad.pop(digest, None)
         _remember(self._good, digest, _Good(user, now + GOOD_FOR, now + GOOD_FOR + GRACE))
-        self._tell(digest, user)
+        self._settle(digest, user)
 
     def _failed(self, digest: bytes, error: Exception) -> None:
         now = self._clock.seconds()
@@ -250,14 +250,14 @@ class AmpUsers:
                 user=good.user.label,
                 why=error.error.message,
             )
-            self._tell(digest, good.user)
+            self._settle(digest, good.user)
             return
         if isinstance(error, ExchangeError):
             pause = PAUSE_NEW if isinstance(error, UpstreamFault) else BAD_FOR
             _remember(self._bad, digest, (now + pause, error))
-        self._tell(digest, error)
+        self._settle(digest, error)
 
-    def _tell(self, digest: bytes, what: AmpUser | Exception) -> None:
+    def _settle(self, digest: bytes, what: AmpUser | Exception) -> None:
         """Tell all who wait."""
         for waiting in self._asking.pop(digest, ()):
             if isinstance(what, Exception):

@@ -12,7 +12,7 @@ from ampproxy.amp.clients import MEANING, AmpClient, Generation
 MOST = 256
 
 #: How a client is labelled that sent no key.
-NOBODY = "-"
+UNKNOWN = "-"
 
 
 @dataclass(slots=True)
@@ -24,11 +24,11 @@ class _Seen:
 
     def may_be(self, label: str, client: AmpClient) -> bool:
         """Whether this one may have sent a request that shows less than all, or that shows more."""
-        if client.generation is not self.generation or label not in (NOBODY, self.label):
+        if client.generation is not self.generation or label not in (UNKNOWN, self.label):
             return False
         if "" in (client.version, self.version):
             return True
-        return label == NOBODY and client.version == self.version
+        return label == UNKNOWN and client.version == self.version
 
 
 class SeenClients:
@@ -84,4 +84,4 @@ class SeenClients:
 
 
 def _of(label: str) -> str:
-    return "A client without a key" if label == NOBODY else label
+    return "A client without a key" if label == UNKNOWN else label

@@ -29,7 +29,7 @@ INTERVAL = 3600.0
 #: Seconds after a first failure; doubles with each, up to the interval: a local server may start later.
 FIRST_RETRY = 60.0
 #: Seconds for a whole list.
-PATIENCE = 15.0
+TIMEOUT = 15.0
 AT_ONCE = 4
 MAX_LIST = 8 * 1024 * 1024
 MAX_PAGES = 20
@@ -187,7 +187,7 @@ class Discovery:
 
         def begin() -> Deferred[_List]:
             # Not before its turn: waiting in the queue does not count.
-            return Deferred.fromCoroutine(self._list(asked)).addTimeout(PATIENCE, self._clock)
+            return Deferred.fromCoroutine(self._list(asked)).addTimeout(TIMEOUT, self._clock)
 
         asking: Deferred[Any] = self._gate.run(begin)
         asked.asking = asking
@@ -298,7 +298,7 @@ class Discovery:
             call.method.decode(), call.url.decode(), headers, None, asked.proxy
         )
         # Also of an error, so that the connection can be used again.
-        body = await collect(response, limit=MAX_LIST, clock=self._clock, idle=PATIENCE, inflate=True)
+        body = await collect(response, limit=MAX_LIST, clock=self._clock, idle=TIMEOUT, inflate=True)
         if response.code != 200:
             raise UpstreamFault.of("unavailable", f"{_place(call)} answered with status {response.code}.")
         return body

@@ -72,37 +72,37 @@ def exhausted(
     :param count: how many accounts there are in all.
     :param wait: in how many seconds another try makes sense.
     """
-    everybody = [*attempts, *cooling]
+    failures = [*attempts, *cooling]
     asked = len({attempt.label for attempt in attempts})
     head = f"No account could serve {model}: {asked} of {count} asked and failed"
     head += f", {len(cooling)} cooling down." if cooling else "."
     if wait:
         head += f" Try again in {span(wait)}."
-    lines = [f"- {attempt.summary()}" for attempt in everybody[:MAX_LISTED]]
-    more = len(everybody) - MAX_LISTED
+    lines = [f"- {attempt.summary()}" for attempt in failures[:MAX_LISTED]]
+    more = len(failures) - MAX_LISTED
     if more > 0:
         lines.append(f"- and {more} more")
-    status, kind = _status(everybody)
-    code = "vendor_key_refused" if _all_refused(everybody) else "model_cooldown"
+    status, kind = _status(failures)
+    code = "vendor_key_refused" if _all_refused(failures) else "model_cooldown"
     error = WireError(kind, "\n".join([head, *lines]), status, code, None, wait or None)
     return AccountsExhausted(error, retryable=True)
 
 
-def _status(everybody: Sequence[Attempt]) -> tuple[int, ErrorKind]:
+def _status(failures: Sequence[Attempt]) -> tuple[int, ErrorKind]:
     """429 where all of them have used something up; 502 where their vendors refuse their keys (401 would
     blame the client's own); what all of them said, if they agree; else 503.
     """
-    if _all_refused(everybody):
+    if _all_refused(failures):
         return 502, "unavailable"
-    if everybody and all(attempt.verdict.is_quota for attempt in everybody):
+    if failures and all(attempt.verdict.is_quota for attempt in failures):
         return 429, "rate_limit"
     answers = {
-        (attempt.error.status, attempt.error.kind) for attempt in everybody if attempt.error is not None
+        (attempt.error.status, attempt.error.kind) for attempt in failures if attempt.error is not None
     }
-    if len(answers) == 1 and all(attempt.error is not None for attempt in everybody):
+    if len(answers) == 1 and all(attempt.error is not None for attempt in failures):
         return next(iter(answers))
     return 503, "overloaded"
 
 
-def _all_refused(everybody: Sequence[Attempt]) -> bool:
-    return bool(everybody) and all(attempt.key_refused for attempt in everybody)
+def _all_refused(failures: Sequence[Attempt]) -> bool:
+    return bool(failures) and all(attempt.key_refused for attempt in failures)

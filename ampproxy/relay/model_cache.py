@@ -54,9 +54,9 @@ class ModelCache:
         """
         if self.path is None:
             return
-        there = self.read(now)
-        if there.salt == book.salt:
-            book = there.having(book.accounts, book.places)
+        stored = self.read(now)
+        if stored.salt == book.salt:
+            book = stored.having(book.accounts, book.places)
         replace_file(self.path, dump(book))
 
 

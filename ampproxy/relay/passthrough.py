@@ -167,7 +167,7 @@ class PassthroughFilter:
                 self._ordinary = b"" if fast is None else event
                 out.append(self._event(event) if fast is None else fast)
         except UpstreamFault as fault:
-            fault.said = b"".join(out)
+            fault.sent_before = b"".join(out)
             raise
         return b"".join(out)
 
@@ -176,7 +176,7 @@ class PassthroughFilter:
         try:
             return first + self._some(other)
         except UpstreamFault as fault:
-            fault.said = first + fault.said
+            fault.sent_before = first + fault.sent_before
             raise
 
     def _some(self, whole: bytes) -> bytes:
@@ -297,12 +297,12 @@ def _compose(block: bytes, name: bytes, data: bytes) -> bytes:
 def _not_events(body: bytes) -> UpstreamFault:
     """JSON, or something else that is no event, came where an event stream was promised."""
     error = (members(body) or {}).get("error")
-    told = None
+    reason = None
     if error is not None:
-        told = string(error) or string((members(error) or {}).get("message", error))
+        reason = string(error) or string((members(error) or {}).get("message", error))
     message = "The model's server sent JSON where an event stream was expected."
-    if told:
-        message = f"{message} It says: {printable(Redactor().text(told[:500]))}"
+    if reason:
+        message = f"{message} It answered: {printable(Redactor().text(reason[:500]))}"
     return UnreadableAnswer(message)
 
 

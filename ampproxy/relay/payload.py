@@ -98,8 +98,8 @@ def _is_for(model: PayloadModel, body: bytes, asked: Asked) -> bool:
         and all(_has_header(asked, name, pattern) for name, pattern in model.headers)
         and all(_has(body, path, value) for path, value in model.match)
         and not any(_has(body, path, value) for path, value in model.differ)
-        and all(_is_there(body, path) for path in model.exist)
-        and not any(_is_there(body, path) for path in model.missing)
+        and all(_exists(body, path) for path in model.exist)
+        and not any(_exists(body, path) for path in model.missing)
     )
 
 
@@ -118,5 +118,5 @@ def _value(text: bytes) -> Any:
     return _decode(text)
 
 
-def _is_there(body: bytes, path: Any) -> bool:
+def _exists(body: bytes, path: Any) -> bool:
     return any(value.strip() != b"null" for value in found(body, path))

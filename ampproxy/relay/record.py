@@ -104,7 +104,7 @@ class ExchangeRecord:
         """Its line, once it has ended."""
         return line_of(self)
 
-    def tell(self, log: Logger, *, brief: bool = False) -> None:
+    def log_line(self, log: Logger, *, brief: bool = False) -> None:
         """Say how it ended, in one line.
 
         :param brief: the event holds this record, and not each field: whoever takes it makes them, for many

@@ -33,8 +33,8 @@ _LOOKED_AT: Final = frozenset((Started, PartOpened, PartExtras, PartClosed, Fini
 _GROWING: Final = (Text, Reasoning, Refusal, ToolCall)
 UNENDED: Final = WireError(
     "unavailable",
-    "The model's server ended its stream without saying that the answer is whole (no finish reason), so that"
-    " it may be cut off. If this server never gives one, set answers-without-end: true for its account.",
+    "The model's server ended its stream without reporting that the answer is whole (no finish reason), so"
+    " that it may be cut off. If this server never gives one, set answers-without-end: true for its account.",
     502,
     "no_finish_reason",
 )

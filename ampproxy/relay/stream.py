@@ -86,7 +86,7 @@ class StreamRelay:
         self._reads_errors = reads_errors
         self._workers = workers
         self._work: Deferred[bytes] | None = None
-        self._unsaid = 0
+        self._withheld = 0
         self._end: tuple[Exception | None, bool] | None = None
         self._pending: list[bytes] = []
         self._passing = False
@@ -201,7 +201,7 @@ class StreamRelay:
             self.beginning += data[:QUOTED]
         size = len(data)
         # Nearly all that comes is small: no call for that.
-        if size + self._unsaid > SMALL and self._takes_long(data):
+        if size + self._withheld > SMALL and self._takes_long(data):
             self._feed_apart(data, came)
             return
         try:
@@ -210,9 +210,9 @@ class StreamRelay:
             self._fail(error)
             return
         if not out:
-            self._unsaid += size
+            self._withheld += size
             return
-        self._unsaid = 0
+        self._withheld = 0
         self._passing = True
         if self.began:
             # As :meth:`_write`, without a call for each event.
@@ -229,7 +229,7 @@ class StreamRelay:
         size = len(data)
         if self._workers is None:
             return False
-        if size + self._unsaid > LARGE and any(end in data for end in _ENDS):
+        if size + self._withheld > LARGE and any(end in data for end in _ENDS):
             return True
         return size > SMALL and data.count(b"{") > _OBJECTS
 
@@ -238,14 +238,14 @@ class StreamRelay:
         assert self._workers is not None
         assert self._reader is not None
         self._reader.pause()
-        self._work = self._workers.run(partial(self._filter.feed, data), self._unsaid + len(data))
+        self._work = self._workers.run(partial(self._filter.feed, data), self._withheld + len(data))
         self._work.addCallbacks(partial(self._fed, size=len(data), came=came), self._not_fed)
 
     def _fed(self, out: bytes, size: int, came: float) -> None:
         self._work = None
         if self.done.called:
             return
-        self._unsaid = 0 if out else self._unsaid + size
+        self._withheld = 0 if out else self._withheld + size
         if out:
             self._passing = True
             self._write(out)
@@ -289,7 +289,7 @@ class StreamRelay:
         if self._reader is not None:
             self._reader.stop()
         if self.began:
-            self._write(error.said + self._error_event(error.error))
+            self._write(error.sent_before + self._error_event(error.error))
         self._close()
         if self.began and self._reads_errors:
             self._downstream.finish()
@@ -314,12 +314,12 @@ class StreamRelay:
         if connected:
             self._downstream.unregisterProducer()
         # All of them lead to the question, and the client's connection may stay for long.
-        self._filter, self._error_event, self._on_first = _OVER, _no_event, _nobody
+        self._filter, self._error_event, self._on_first = _OVER, _no_event, _ignore
 
 
 def _no_event(error: WireError) -> bytes:
     return b""
 
 
-def _nobody() -> None:
+def _ignore() -> None:
     pass

@@ -129,7 +129,9 @@ class TranslatedStream:
         before = [event for event in events if event is not failed]
         # As long as nothing has gone to the client it can be told by a status, or be served elsewhere.
         fault = UpstreamFault(failed.error, retryable=True)
-        fault.said = self._handshake + (self._renderer.feed(self._names.restore(before)) if before else b"")
+        fault.sent_before = self._handshake + (
+            self._renderer.feed(self._names.restore(before)) if before else b""
+        )
         raise fault
 
     def _opening(self, out: bytes) -> bytes:
@@ -184,7 +186,7 @@ class TranslateBridge:
         asked = read_question(body, client, spoken, model=endpoint.model, stream=question.stream)
         if self._compacting is not None and client.name == spoken.name:
             asked = client.for_others(asked)
-        rendered = said_to(
+        rendered = render_for(
             asked,
             spoken,
             offer.upstream_model,
@@ -293,7 +295,7 @@ def read_question(
     return asked if client.name == spoken.name else client.for_others(asked)
 
 
-def said_to(
+def render_for(
     asked: ChatRequest,
     spoken: Dialect,
     model: str,

@@ -97,7 +97,7 @@ class RouteMemory:
         kept = self._book()
         if key not in self._new and key not in kept:
             if len(self._new) + len(kept) >= MOST:
-                self._tell_full()
+                self._log_full()
                 return
             self._log.info(
                 "{method} {path}{client} is a route of Amp's that is not known here: {then}",
@@ -150,7 +150,7 @@ class RouteMemory:
             return
         self._kept, self._new, self._unwritable = kept, {}, ""
 
-    def _tell_full(self) -> None:
+    def _log_full(self) -> None:
         if not self._full:
             self._full = True
             self._log.warn("More than {most} unknown routes: no more are remembered", most=MOST)

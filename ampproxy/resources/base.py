@@ -15,7 +15,7 @@ from ampproxy.errors import ClientFault, ClientGone, ExchangeError, bare
 from ampproxy.generation import Generation
 from ampproxy.model.events import WireError
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
-from ampproxy.server.guard import ANYBODY
+from ampproxy.server.guard import ANONYMOUS
 from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import LOOKED_AT, printable
@@ -89,7 +89,7 @@ class GatewayResource(Resource):
             method=printable(request.method[:LOOKED_AT].decode("latin-1")),
             path=printable_path(request),
             request=request.request_id,
-            client=(request.client_key or ANYBODY).label,
+            client=(request.client_key or ANONYMOUS).label,
             thread=_thread(request),
         )
 

@@ -69,9 +69,9 @@ def as_from_the_site(
     if headers.hasHeader(b"origin"):
         headers.setRawHeaders(b"Origin", [site.origin])
     for referer in request.requestHeaders.getRawHeaders(b"referer") or () if page else ():
-        there = site.there(referer)
-        if there is not None:
-            path, mark, query = there.partition(b"?")
+        upstream_url = site.upstream_url(referer)
+        if upstream_url is not None:
+            path, mark, query = upstream_url.partition(b"?")
             query = strip_query(query, client_keys_in(generation, request, query))
             headers.setRawHeaders(b"Referer", [path + (mark + query if query else b"")])
 

@@ -14,7 +14,7 @@ from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.config.schema import ALLOW
 from ampproxy.credits.allowance import LimitReached, Taken
 from ampproxy.credits.bound import Unbounded
-from ampproxy.credits.waiting import PATIENCE_TO_SETTLE, when_free
+from ampproxy.credits.waiting import SETTLE_TIMEOUT, when_free
 from ampproxy.dialects.registry import shown_in
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable
 from ampproxy.generation import Generation
@@ -28,9 +28,9 @@ from ampproxy.resources.management import forward_to_amp
 from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.decide import shown
 from ampproxy.routing.fallback import place_of
+from ampproxy.routing.named_models import named_models
 from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
-from ampproxy.routing.told import told
 from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
@@ -63,7 +63,7 @@ class Spending:
         tokens = None if usage is None else total(usage)
         settle = partial(self._generation.runtime.allowance.settle, self._taken, tokens=tokens, sent=sent)
         # The client does not wait for this: its answer is complete.
-        waiting = when_free(self._generation.runtime.clock, settle, patience=PATIENCE_TO_SETTLE)
+        waiting = when_free(self._generation.runtime.clock, settle, timeout=SETTLE_TIMEOUT)
         Deferred.fromCoroutine(waiting).addErrback(self._stays_counted)
 
     def _stays_counted(self, failure: Failure) -> None:
@@ -128,7 +128,7 @@ async def spend(
         record.kind = RouteKind.NONE.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         raise
-    _tell(generation, route, record)
+    _log_fallback(generation, route, record)
     failure: BaseException | None = None
     try:
         producer = BytesProducer(body) if body or request.method == b"POST" else None
@@ -164,7 +164,7 @@ def _bound(route: Route, most: Callable[[], int]) -> int:
         ) from None
 
 
-def _tell(generation: Generation, route: Route, record: ExchangeRecord) -> None:
+def _log_fallback(generation: Generation, route: Route, record: ExchangeRecord) -> None:
     """Every request that costs credits is a warning, with what would avoid it."""
     generation.runtime.log.warn(
         "forwarding to ampcode.com (uses amp credits): {model}{role}{remedy}",
@@ -268,7 +268,7 @@ class ProviderPathResource(AmpResource):
         found = _peek(body)
         # What says nothing has no model answer: the CLI warms a connection up so before it asks.
         silent = request.method in (b"GET", b"HEAD", b"DELETE") and not body
-        names = told(request.path, b"{}" if silent else body)
+        names = named_models(request.path, b"{}" if silent else body)
         record.role = role = inferred_role(request, "", found.model or "", found, body)
         route = generation.router.unknown(names.models, role, sure=names.sure or silent)
         record.asked, record.kind = route.asked, route.kind.value

@@ -53,8 +53,8 @@ class EarlySign:
         """Nobody answers: say so in the stream, if its beginning is ours and all that there is of it."""
         request = self._request
         if self._begun and self._record.first_byte is None and not request.gone:
-            told = msgspec.structs.replace(error.error, request_id=request.request_id)
-            request.write(self._dialect.error_event(told))
+            with_id = msgspec.structs.replace(error.error, request_id=request.request_id)
+            request.write(self._dialect.error_event(with_id))
 
     def _send(self) -> None:
         self._call = None

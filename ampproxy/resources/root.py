@@ -145,7 +145,7 @@ class Root(Branch):
     """
 
     def __init__(self, generation: Generation) -> None:
-        nobody = NotFoundResource(generation)
+        not_found = NotFoundResource(generation)
         page = BrowserFallbackResource(generation)
         super().__init__(page)
         for route in MANAGEMENT_ROUTES:
@@ -156,7 +156,7 @@ class Root(Branch):
         api = ApiBranch(amp, self._hello, usage)
         api.putChild(b"provider", ModelRoutes(generation, ProviderPathResource(generation)))
         self.putChild(b"api", api)
-        own = Branch(nobody)
+        own = Branch(not_found)
         own.putChild(b"accounts", AccountsResource(generation))
         own.putChild(b"unknown", UnknownRoutesResource(generation))
         own.putChild(b"reload", ReloadResource(generation))

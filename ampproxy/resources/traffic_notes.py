@@ -6,7 +6,7 @@ from ampproxy.amp.clients import AmpClient, recognise
 from ampproxy.amp.routes import UPGRADE, below_models, is_known, shape
 from ampproxy.config.schema import ALLOW
 from ampproxy.generation import Generation
-from ampproxy.server.guard import ANYBODY
+from ampproxy.server.guard import ANONYMOUS
 from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import printable
 
@@ -15,7 +15,7 @@ def notice_client(generation: Generation, request: GatewayRequest) -> AmpClient 
     """Which of Amp's clients sent it, if that shows; a new one is told of."""
     client = recognise(request.path, request.query, request.requestHeaders.getRawHeaders)
     if client is not None:
-        generation.runtime.seen_clients.see((request.client_key or ANYBODY).label, client)
+        generation.runtime.seen_clients.see((request.client_key or ANONYMOUS).label, client)
     return client
 
 
@@ -28,6 +28,6 @@ def notice_route(generation: Generation, request: GatewayRequest, *, upgrade: bo
         by = "" if client is None else str(client)
         then = "it is forwarded"
         if below_models(path) and generation.config.ampcode.fallback != ALLOW:
-            then = "ampcode.fallback says whether it is forwarded"
+            then = "ampcode.fallback decides whether it is forwarded"
         shown = printable(method[:20])[:20]
         generation.runtime.unknown_routes.see(shown, printable(shape(path, query)), by, then)

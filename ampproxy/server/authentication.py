@@ -71,10 +71,10 @@ def client_of_page(keys: Keys, request: GatewayRequest) -> Client | Deferred[Cli
         by_amp = _by_amp(keys, request, credentials(request.requestHeaders, b""))
     except ExchangeError:
         return None
-    return by_amp.addErrback(_nobody) if isinstance(by_amp, Deferred) else by_amp
+    return by_amp.addErrback(_ignore) if isinstance(by_amp, Deferred) else by_amp
 
 
-def _nobody(failure: Failure) -> None:
+def _ignore(failure: Failure) -> None:
     failure.trap(ExchangeError)
 
 

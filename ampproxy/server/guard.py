@@ -64,7 +64,7 @@ class Client:
 
 
 #: A client where no key is configured, or on a path that asks for none.
-ANYBODY = Client("-")
+ANONYMOUS = Client("-")
 
 
 class _Keys:
@@ -218,7 +218,7 @@ class Guard:
         :raises ClientFault: status 401: no key came along, or none that is configured.
         """
         if self.open:
-            return ANYBODY
+            return ANONYMOUS
         client = self.identify(headers, query)
         if client is None:
             came = credentials(headers, query)
@@ -252,7 +252,7 @@ class Guard:
             "permission",
             f"Requests from web pages of other sites are refused: {_shown(origin)} is not the gateway's own"
             f" address, which is {scheme}://{shown_authority(own)} to this client. A page's host can be"
-            " allowed with its port (setting: allowed-hosts); a proxy that speaks HTTPS says so in"
+            " allowed with its port (setting: allowed-hosts); a proxy that speaks HTTPS reports it in"
             " X-Forwarded-Proto.",
         )
 

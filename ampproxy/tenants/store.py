@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 #: So many periods of a kind are kept of each client, the newest; only the present one counts.
 KEPT = 3
 #: Seconds to wait for another process that writes. The reactor does not wait.
-PATIENCE = 2.0
+BUSY_TIMEOUT = 2.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS used (
@@ -160,7 +160,7 @@ class Counts:
             # Made by us, so that no other user can read it at any time.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         database = sqlite3.connect(
-            self.path or ":memory:", timeout=PATIENCE, isolation_level=None, check_same_thread=False
+            self.path or ":memory:", timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
         )
         try:
             database.execute("PRAGMA journal_mode=WAL")

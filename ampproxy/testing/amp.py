@@ -95,9 +95,9 @@ class Amp(AmpSite, AmpSignIn):
 
     def refusal(self, error: VendorError) -> Reply:
         """``{"ok": false, "error": {code, message}}``."""
-        said = {"code": error.code or f"http-{error.status}", "message": error.message}
+        body = {"code": error.code or f"http-{error.status}", "message": error.message}
         retry = [("retry-after", f"{error.retry_after:g}")] if error.retry_after is not None else []
-        return Reply(status=error.status, body=dump({"ok": False, "error": said}), headers=tuple(retry))
+        return Reply(status=error.status, body=dump({"ok": False, "error": body}), headers=tuple(retry))
 
     def mismatch(self, problem: Mismatch) -> VendorError:
         """A declared body is not as declared."""

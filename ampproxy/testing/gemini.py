@@ -76,10 +76,10 @@ class Gemini(Vendor):
         if error.retry_after is not None:
             details.append({"@type": f"{_GOOGLE}.RetryInfo", "retryDelay": f"{error.retry_after:g}s"})
         status = error.kind or _STATUS.get(error.status, "UNKNOWN")
-        said: dict[str, Any] = {"code": error.status, "message": error.message, "status": status}
+        status_body: dict[str, Any] = {"code": error.status, "message": error.message, "status": status}
         if details:
-            said["details"] = details
-        body = json.dumps({"error": said}, indent=2, ensure_ascii=False).encode()
+            status_body["details"] = details
+        body = json.dumps({"error": status_body}, indent=2, ensure_ascii=False).encode()
         return Reply(status=error.status, body=body, content_type="application/json; charset=UTF-8")
 
     def mismatch(self, problem: s.Mismatch) -> VendorError:

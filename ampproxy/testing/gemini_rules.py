@@ -196,13 +196,13 @@ def check_contents(body: Body, model: str, seal: Seal) -> None:
             refuse(f"* GenerateContentRequest.contents[{at}].parts: contents.parts must not be empty.")
         for index, part in enumerate(content["parts"]):
             where = f"contents[{at}].parts[{index}]"
-            said = [name for name in DATA if name in part]
-            if len(said) > 1:
+            named = [name for name in DATA if name in part]
+            if len(named) > 1:
                 refuse(
                     f"Invalid value at '{where}' (oneof), oneof field 'data' is already set. Cannot set "
-                    f"'{said[1]}'"
+                    f"'{named[1]}'"
                 )
-            if not said:
+            if not named:
                 refuse(
                     f"* GenerateContentRequest.{where}.data: required oneof field 'data' must have one "
                     "initialized field"

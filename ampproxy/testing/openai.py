@@ -135,7 +135,7 @@ class OpenAI(Vendor):
         """``{"error": {message, type, param, code}}``."""
         fallback = ("server_error", None) if error.status >= 500 else ("invalid_request_error", None)
         kind, code = _STATUS_WORDS.get(error.status, fallback)
-        said = {
+        details = {
             "message": error.message,
             "type": error.kind or kind,
             "param": error.param,
@@ -145,7 +145,7 @@ class OpenAI(Vendor):
         if error.retry_after is not None:
             headers.append(("retry-after", f"{error.retry_after:g}"))
             headers.append(("retry-after-ms", f"{error.retry_after * 1000:.0f}"))
-        return Reply(status=error.status, body=dump({"error": said}), headers=tuple(headers))
+        return Reply(status=error.status, body=dump({"error": details}), headers=tuple(headers))
 
     def mismatch(self, problem: s.Mismatch) -> VendorError:
         """Unknown, missing, of another type, of a wrong value: each has its sentence and its code."""

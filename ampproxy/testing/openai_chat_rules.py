@@ -39,7 +39,7 @@ def _messages(flavour: Flavour) -> s.Check:
     user = {"text": text, "image_url": _IMAGE, "input_audio": _AUDIO, "file": _FILE}
     thoughts: dict[str, s.Check] = {} if flavour == "openai" else {"reasoning_content": s.nullable(s.STR)}
     system = s.fields({"role": s.ANY, "content": only_text}, name=s.STR)
-    said = s.either(text=s.STR, array=s.items(s.tagged("type", {"text": text, "refusal": _REFUSAL})))
+    content = s.either(text=s.STR, array=s.items(s.tagged("type", {"text": text, "refusal": _REFUSAL})))
     table = {
         "system": system,
         "developer": system,
@@ -49,7 +49,7 @@ def _messages(flavour: Flavour) -> s.Check:
         ),
         "assistant": s.fields(
             {"role": s.ANY},
-            content=s.nullable(said),
+            content=s.nullable(content),
             refusal=s.nullable(s.STR),
             name=s.STR,
             audio=s.nullable(s.OBJECT),
@@ -185,8 +185,10 @@ def check_contents(body: dict[str, Any]) -> None:
     """An assistant message says something; an image is an image."""
     for at, message in enumerate(body["messages"]):
         content = message.get("content")
-        said = content is not None or any(message.get(name) for name in ("tool_calls", "refusal", "audio"))
-        if not said:
+        has_content = content is not None or any(
+            message.get(name) for name in ("tool_calls", "refusal", "audio")
+        )
+        if not has_content:
             where = f"messages.[{at}].content"
             refuse("Invalid value for 'content': expected a string, got null.", where)
         for index, part in enumerate(content if isinstance(content, list) else ()):

@@ -239,7 +239,7 @@ def _default_text(asked: Asked, finish: Finish) -> str:
     if asked.results:
         return f"{asked.model} read: " + "; ".join(asked.results)
     seen = f" (with {', '.join(asked.media)})" if asked.media else ""
-    return f"{asked.model} says: {asked.text[:400]}{seen}"
+    return f"{asked.model} answers: {asked.text[:400]}{seen}"
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ def _check(scheme: str, credentials: tuple[str, str]) -> None:
     if scheme.startswith("http"):
         if ":" in credentials[0]:
             raise ValueError(
-                "proxy-url: the user name may hold no colon, which Basic authentication cannot say"
+                "proxy-url: the user name may hold no colon, which Basic authentication cannot express"
             )
     elif any(len(text.encode()) > 255 for text in credentials):
         raise ValueError("proxy-url: SOCKS5 takes user names and passwords of up to 255 bytes")

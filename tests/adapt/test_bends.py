@@ -17,7 +17,7 @@ from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.parts import Sealed, ToolCall
 from ampproxy.model.request import ChatRequest, Turn
-from ampproxy.relay.translate import rendered_for, said_to
+from ampproxy.relay.translate import render_for, rendered_for
 from tests.adapt.test_servers import COMPLETIONS, MESSAGES, SCHEMA
 
 HI = {"role": "user", "content": "hi"}
@@ -34,7 +34,7 @@ def asked(body: dict[str, Any], dialect: str = ANTHROPIC) -> ChatRequest:
 
 def chat(body: dict[str, Any], model: str, base_url: str = "", profile: str = "", suffix: str | None = None):
     """A Messages request to a server of Chat Completions: the body, and each loss by kind."""
-    rendered = said_to(asked(body), DIALECTS[CHAT], model, suffix, base_url=base_url, profile=profile)
+    rendered = render_for(asked(body), DIALECTS[CHAT], model, suffix, base_url=base_url, profile=profile)
     return json.loads(rendered.body), {loss.kind: loss.path for loss in rendered.losses}
 
 
@@ -285,7 +285,7 @@ def test_ids_of_calls_are_the_same_in_the_result() -> None:
 def test_a_renamed_and_a_refused_member() -> None:
     """Mistral's seed is ``random_seed``; what it does not know is a loss."""
     request = asked({**COMPLETIONS, "logit_bias": {"1": 1}, "messages": [HI], "store": True}, CHAT)
-    rendered = said_to(request, DIALECTS[CHAT], "mistral-large", None, profile="mistral")
+    rendered = render_for(request, DIALECTS[CHAT], "mistral-large", None, profile="mistral")
     sent = json.loads(rendered.body)
     assert sent["random_seed"] == 7
     assert not {"seed", "logit_bias", "store", "reasoning_effort"} & sent.keys()
@@ -298,7 +298,7 @@ def test_openais_chat_has_no_max_for_gpt_5_6() -> None:
     sent, lost = chat(body, "gpt-5.6-sol", "https://api.openai.com/v1")
     assert sent["reasoning_effort"] == "xhigh"
     assert lost == {"thinking_level": "thinking.level"}
-    rendered = said_to(asked(body), DIALECTS[RESPONSES], "gpt-5.6-sol", None)
+    rendered = render_for(asked(body), DIALECTS[RESPONSES], "gpt-5.6-sol", None)
     assert json.loads(rendered.body)["reasoning"]["effort"] == "max"
 
 
@@ -328,7 +328,7 @@ JUDGE = {"max_tokens": 64, "thinking": {"type": "disabled"}, "messages": [HI], "
 def test_a_small_limit_has_room_for_thinking_that_cannot_be_switched_off(dialect, model, limit) -> None:
     """The vendor counts it; without room there would be no answer at all."""
     request = msgspec.structs.replace(asked(JUDGE), dialect=CHAT if dialect == ANTHROPIC else ANTHROPIC)
-    rendered = said_to(request, DIALECTS[dialect], model, None)
+    rendered = render_for(request, DIALECTS[dialect], model, None)
     assert limit(json.loads(rendered.body)) >= 64 + 128
     assert {"thinking", "max_tokens"} <= {loss.kind for loss in rendered.losses}
 
@@ -378,7 +378,7 @@ def test_a_signature_goes_back_with_its_text_or_not_at_all(
     item: Any, found: str | None, lost: str | None
 ) -> None:
     """Anthropic refuses a signature in the place of redacted thinking; a client may have kept it alone."""
-    rendered = said_to(items(item), DIALECTS[ANTHROPIC], "claude-sonnet-4-6", None)
+    rendered = render_for(items(item), DIALECTS[ANTHROPIC], "claude-sonnet-4-6", None)
     said = json.loads(rendered.body)["messages"][1]["content"]
     assert [block["type"] for block in said] == [*([found] if found else []), "tool_use"]
     about = {"unsigned_thinking", "orphan_reasoning", "foreign_proof"}
@@ -389,7 +389,7 @@ def test_a_signature_goes_back_with_its_text_or_not_at_all(
 def test_a_reference_to_stored_thinking_is_a_loss(dialect: str) -> None:
     """Nothing of the conversation's words is missing."""
     request = items({"type": "item_reference", "id": "rs_1"})
-    rendered = said_to(request, DIALECTS[dialect], "m", None)
+    rendered = render_for(request, DIALECTS[dialect], "m", None)
     assert "orphan_reasoning" in {loss.kind for loss in rendered.losses}
     assert b"rs_1" not in rendered.body
 
@@ -448,7 +448,7 @@ def test_redacted_thinking_comes_back_as_such(kept: Any, dialect: str) -> None:
         else {"contents": [{"role": "user", "parts": [{"text": "hi"}]}, *kept(dialect)]}
     )
     request = DIALECTS[dialect].parse_request(json.dumps(body).encode(), model="m", stream=False)
-    rendered = said_to(request, DIALECTS[ANTHROPIC], "claude-sonnet-4-6", None)
+    rendered = render_for(request, DIALECTS[ANTHROPIC], "claude-sonnet-4-6", None)
     said = json.loads(rendered.body)["messages"][1]["content"]
     assert said == [{"type": "redacted_thinking", "data": "Emw="}, {"type": "text", "text": "hi"}]
 
@@ -487,7 +487,7 @@ def test_words_of_parts_that_only_one_dialect_has_are_told(
 ) -> None:
     """The conversation goes on from them; that they lost their form is declared, and no turn is empty."""
     body = {"input": SHELL} if source == RESPONSES else {"messages": FOUND}
-    rendered = said_to(asked(body, source), DIALECTS[target], "m", None)
+    rendered = render_for(asked(body, source), DIALECTS[target], "m", None)
     for word in words:
         assert word.encode() in rendered.body
     assert {loss.kind for loss in rendered.losses} == {"opaque"}
@@ -508,11 +508,11 @@ def test_members_of_parts_are_no_silent_loss_to_responses() -> None:
     """A document's title, context and citations, and a message's name."""
     source = {"type": "text", "media_type": "text/plain", "data": "doc"}
     document = {"type": "document", "title": "T", "context": "C", "source": source}
-    rendered = said_to(
+    rendered = render_for(
         asked({"messages": [{"role": "user", "content": [document]}]}), DIALECTS[RESPONSES], "m", None
     )
     assert {loss.kind for loss in rendered.losses} == {"document_name", "extras"}
-    rendered = said_to(asked({"messages": [{**HI, "name": "ada"}]}, CHAT), DIALECTS[RESPONSES], "m", None)
+    rendered = render_for(asked({"messages": [{**HI, "name": "ada"}]}, CHAT), DIALECTS[RESPONSES], "m", None)
     assert {(loss.kind, loss.path) for loss in rendered.losses} == {("extras", "turns[0]")}
 
 

@@ -109,7 +109,7 @@ def test_a_path_of_its_own() -> None:
         b"https://gw.test/auth https://host.test/ https://host.test/ampere"
     )
     assert site.answer_headers([(b"Location", b"/amp/auth?a=1")]) == [(b"Location", b"/auth?a=1")]
-    assert site.there(b"https://gw.test/threads") == b"https://host.test/amp/threads"
+    assert site.upstream_url(b"https://gw.test/threads") == b"https://host.test/amp/threads"
     cookie = (b"Set-Cookie", b"a=b; Path=/amp/auth; Secure")
     assert site.answer_headers([cookie]) == [(b"Set-Cookie", b"a=b; Path=/auth; Secure")]
 
@@ -175,7 +175,7 @@ def test_headers() -> None:
 )
 def test_there(url: bytes, there: bytes | None) -> None:
     """The upstream's name of a page of ours, and none for another's."""
-    assert SITE.there(url) == there
+    assert SITE.upstream_url(url) == there
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from ampproxy.catalog.families import (
     Family,
     Override,
     known,
-    said,
     shipped,
+    stated,
 )
 from ampproxy.catalog.names import bare
 from ampproxy.desktop.doctor.capabilities import abilities
@@ -46,7 +46,7 @@ def test_no_family_hides_another():
 
 def test_every_fact_has_its_source():
     """Who doubts a row can look."""
-    assert [family.names for family in TABLE.families if list(said(family)) and not family.source] == []
+    assert [family.names for family in TABLE.families if list(stated(family)) and not family.source] == []
 
 
 def test_dialects_are_known():

@@ -57,7 +57,7 @@ def test_rules():
         ("\n    - {model: '', action: allow}", "4: ampcode.fallback[0].model", "says nothing"),
         ("\n    - {role: , action: allow}", "4: ampcode.fallback[0].role", "leave it out for all"),
         # Rules that were all commented out are not meant to open it, either.
-        ("", "3: ampcode.fallback", "says nothing: expected allow, never, or a list of rules, or"),
+        ("", "3: ampcode.fallback", "is empty: expected allow, never, or a list of rules, or"),
         (" ''", "3: ampcode.fallback", "says nothing"),
         ("\n    - {daily-tokens: many}", "4: ampcode.fallback[0].daily-tokens", "a whole number"),
         ("\n    - {daily-tokens: 3, per: key}", "4: ampcode.fallback[0].per", "client or all"),

@@ -187,7 +187,7 @@ def test_own_descriptor() -> None:
 
 def test_own_descriptor_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """But not for ever."""
-    monkeypatch.setattr(files, "PATIENCE", 0.1)
+    monkeypatch.setattr(files, "READ_TIMEOUT", 0.1)
     reading, writing = os.pipe()
     with pytest.raises(TimeoutError, match="nothing came through the pipe"):
         files.read(Path(f"/dev/fd/{reading}"), 100)

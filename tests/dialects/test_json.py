@@ -19,7 +19,7 @@ def test_taken_and_left() -> None:
     inner = fields.need_object("o")
     assert (inner.at, inner.left) == ("at.o", {"k": Json(b"1.0E2")})
     assert fields.left == {"rest": Json(b"[1, 2]"), "none": Json(b"null")}
-    assert fields.said() == {"rest": Json(b"[1, 2]")}
+    assert fields.remaining() == {"rest": Json(b"[1, 2]")}
     assert "none" not in Fields(TEXT, nulls=False).left
     assert fields.take_object("none") is None
 

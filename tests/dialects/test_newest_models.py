@@ -15,7 +15,7 @@ from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.targets import target_for
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.request import ChatRequest
-from ampproxy.relay.translate import said_to
+from ampproxy.relay.translate import render_for
 from ampproxy.testing import anthropic_rules, gemini_rules, openai_chat_rules, openai_responses_rules
 from ampproxy.testing.openai import check_sampling
 from ampproxy.testing.vendor import VendorError
@@ -113,7 +113,7 @@ def test_functions_over_chat_at_openai_go_without_thinking(model):
         ("https://api.openai.com/v1", "none", {"thinking"}),
         ("https://openrouter.ai/api/v1", "high", set()),
     ):
-        rendered = said_to(asked, DIALECTS[CHAT], model, None, base_url=base_url)
+        rendered = render_for(asked, DIALECTS[CHAT], model, None, base_url=base_url)
         sent = json.loads(rendered.body)
         if lost:
             check_functions(sent, model)
@@ -396,7 +396,7 @@ def delivered(client: str, account: str, model: str, body: dict[str, Any]) -> tu
     """A request as the vendor itself gets it, checked with all that its stand-in knows; and the losses."""
     asked = DIALECTS[client].parse_request(json.dumps({"model": "x", **body}).encode(), model="x")
     url = "https://api.openai.com/v1" if account == CHAT else ""
-    rendered = said_to(asked, DIALECTS[account], model, None, base_url=url)
+    rendered = render_for(asked, DIALECTS[account], model, None, base_url=url)
     sent = json.loads(rendered.body)
     CHECKS[account](sent, model)
     if account == CHAT:

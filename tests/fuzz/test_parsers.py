@@ -26,7 +26,7 @@ from ampproxy.errors import ClientFault, TruncatedStream, UpstreamFault
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.passthrough import passing, rewrite_whole
 from ampproxy.relay.rewrite import AnswerRewriter
-from ampproxy.relay.translate import Names, TranslatedStream, read_question, said_to
+from ampproxy.relay.translate import Names, TranslatedStream, read_question, render_for
 from ampproxy.wire.json import members, peek, remove_members, replace_members, replace_model
 from ampproxy.wire.sse import BlockSplitter, EventReader, EventTooLargeError
 from tests.fuzz import damage
@@ -76,7 +76,7 @@ def read_request(dialect: str, body: bytes) -> None:
             assert fault.error.message
             continue
         for model in ("claude-opus-4-6", "gpt-5.1", "gemini-2.5-pro", "m"):
-            rendered = said_to(asked, spoken, model, None)
+            rendered = render_for(asked, spoken, model, None)
             spoken.parse_request(rendered.body, model="m", stream=True)
             spoken.count_request(rendered.body, "m")
 

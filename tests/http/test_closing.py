@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from twisted.internet.task import Clock
 
-from ampproxy.http.closing import PATIENCE, STALLED, Closing, unsent
+from ampproxy.http.closing import LOOK_INTERVAL, STALLED, Closing, unsent
 
 
 class Transport:
@@ -43,11 +43,11 @@ def closing(left: int = 0) -> tuple[Transport, Clock, Closing]:
 def test_all_has_arrived() -> None:
     """The connection below TLS is closed in order; what is still there then is aborted."""
     transport, clock, _ = closing()
-    clock.advance(PATIENCE - 1)
+    clock.advance(LOOK_INTERVAL - 1)
     assert transport.how == "open"
     clock.advance(1)
     assert transport.how == "let go"
-    clock.advance(PATIENCE)
+    clock.advance(LOOK_INTERVAL)
     assert transport.how == "aborted"
     assert not clock.getDelayedCalls()
 
@@ -57,18 +57,18 @@ def test_slow_reader() -> None:
     transport, clock, _ = closing(left=100)
     for _ in range(100):
         transport.take(1)
-        clock.advance(PATIENCE)
+        clock.advance(LOOK_INTERVAL)
         assert not transport.aborted
-    clock.advance(PATIENCE)
+    clock.advance(LOOK_INTERVAL)
     assert transport.how == "aborted"
 
 
 def test_no_reader() -> None:
     """Who takes nothing has not."""
     transport, clock, _ = closing(left=100)
-    clock.pump([PATIENCE] * int(STALLED / PATIENCE - 1))
+    clock.pump([LOOK_INTERVAL] * int(STALLED / LOOK_INTERVAL - 1))
     assert transport.how == "open"
-    clock.advance(PATIENCE)
+    clock.advance(LOOK_INTERVAL)
     assert transport.how == "aborted"
 
 
@@ -84,7 +84,7 @@ def test_closed() -> None:
 def test_begun_once() -> None:
     """A connection may be closed several times over; the first counts."""
     transport, clock, ends = closing()
-    clock.advance(PATIENCE - 1)
+    clock.advance(LOOK_INTERVAL - 1)
     ends.begin()
     clock.advance(1)
     assert transport.how == "let go"

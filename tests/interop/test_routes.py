@@ -78,7 +78,7 @@ def test_vertex(world, backend):
     assert (status, kind.partition(";")[0]) == (200, "text/event-stream")
     chunks = [json.loads(line[6:]) for line in answer.split(b"\n") if line.startswith(b"data: ")]
     parts = [part for chunk in chunks for part in chunk["candidates"][0]["content"].get("parts", ())]
-    assert "".join(part["text"] for part in parts) == f"{BACKENDS[backend]} says: hello there"
+    assert "".join(part["text"] for part in parts) == f"{BACKENDS[backend]} answers: hello there"
     assert chunks[-1]["candidates"][0]["finishReason"] == "STOP"
     assert {chunk["modelVersion"] for chunk in chunks} == {model}
 

@@ -32,8 +32,8 @@ def test_turns(talk, world, client, backend, stream):
     ask = Ask(model="wanted-" + backend, stream=stream, system=("Be brief.", "Be kind."))
     first = person.user("Good day ✓ \u2028").ask(ask)
     second = person.user("and again").ask(ask)
-    assert first.text.startswith(f"{BACKENDS[backend]} says: Good day ✓")
-    assert second.text == f"{BACKENDS[backend]} says: and again"
+    assert first.text.startswith(f"{BACKENDS[backend]} answers: Good day ✓")
+    assert second.text == f"{BACKENDS[backend]} answers: and again"
     assert (first.finish, second.finish) == ("stop", "stop")
     assert first.model == second.model == "wanted-" + backend
     sent = json.dumps(last(world, backend), ensure_ascii=False)
@@ -108,5 +108,5 @@ def test_shape(talk, world, client, backend, stream):
 def test_root(talk, world, client, backend, stream):
     """The same at the root, where clients are pointed that are not Amp."""
     answer = talk(client, root=True).user("hello").ask(Ask(model=BACKENDS[backend], stream=stream))
-    assert answer.text == f"{BACKENDS[backend]} says: hello"
+    assert answer.text == f"{BACKENDS[backend]} answers: hello"
     assert answer.model == BACKENDS[backend] or (client == backend and client in DIALECTS)

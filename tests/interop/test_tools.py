@@ -44,7 +44,7 @@ def test_parallel(talk, world, client, backend, stream):
         ("Grep", {"path": "ß\n"}, "result of Grep"),
     ]
     third = person.user("thanks").ask(ask)
-    assert third.text == f"{BACKENDS[backend]} says: thanks"
+    assert third.text == f"{BACKENDS[backend]} answers: thanks"
 
 
 def test_results(talk, world, client, backend, stream):

@@ -167,7 +167,7 @@ def test_json_will_do():
         ("models:\n  - {names: [a], input: 1, output: 2, cahce-read: 1}", "did you mean cache-read?"),
         (
             "models:\n  - {names: [a], input: 1, output: 2, prompt-over: 150000}",
-            "models[0].prompt-over: the ledger tells prompts apart at these lengths alone: 32000, 100000",
+            "models[0].prompt-over: the ledger distinguishes prompts at these lengths alone: 32000, 100000",
         ),
         ("models:\n  - {names: [a], input: 1, output: 2, from: soon}", "models[0].from: expected a day"),
         ("models:\n  - {names: [a], input: 1, output: 2, tier: slow}", "models[0].tier: expected"),

@@ -12,7 +12,7 @@ from twisted.logger import Logger, LogLevel, formatEvent
 
 from ampproxy.config.schema import Ledger
 from ampproxy.ledger import LedgerError, recorder
-from ampproxy.ledger.recorder import BATCH, INTERVAL, LAST_PATIENCE, ROOM_INTERVAL, Recorder
+from ampproxy.ledger.recorder import BATCH, INTERVAL, ROOM_INTERVAL, STOP_TIMEOUT, Recorder
 from ampproxy.model.events import Usage
 from tests.ledger.samples import record
 
@@ -304,7 +304,7 @@ def test_the_end_does_not_wait_for_ever(world):
     world.disk.waits = True
     world.observe(2)
     stopping = world.recorder.stop()
-    world.clock.advance(LAST_PATIENCE)
+    world.clock.advance(STOP_TIMEOUT)
     assert stopping.called
     assert "/state/ledger: 2 exchanges" in world.told(LogLevel.error)[-1]
 

@@ -151,7 +151,7 @@ def test_a_file_that_was_taken_away_is_made_anew(ledger, path):
 
 def test_a_locked_file(ledger, path, monkeypatch):
     """It waits for the other one a while, then says so; later it is written."""
-    monkeypatch.setattr(file, "PATIENCE", 0.05)
+    monkeypatch.setattr(file, "BUSY_TIMEOUT", 0.05)
     ledger.write([])
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -132,7 +132,7 @@ def verifyObject_is_an_observer(observer: LogObserver) -> None:
 def test_text_of_an_exchange() -> None:
     """One line, in columns; the id last."""
     sink = Sink()
-    exchange(kind="local", status=200, asked="m", served="m").tell(sink.log)
+    exchange(kind="local", status=200, asked="m", served="m").log_line(sink.log)
     (line,) = sink.text.splitlines()
     assert re.fullmatch(
         r"\S+ info  local      200 completed        1500\.0ms POST /v1/messages m -> m bytes=0 client=-"
@@ -157,7 +157,7 @@ def test_json() -> None:
 def test_json_of_an_exchange() -> None:
     """The fields of the table, typed, in its order; no message, for they say it all."""
     sink = Sink("json")
-    exchange(usage=Usage(1, 2, 3, 4, 5), attempts=["a: 429 x\ny"], stream=True).tell(sink.log)
+    exchange(usage=Usage(1, 2, 3, 4, 5), attempts=["a: 429 x\ny"], stream=True).log_line(sink.log)
     (told,) = sink.told
     assert list(told)[:5] == ["time", "level", "event", "request", "kind"]
     assert (told["event"], told["input"], told["reasoning"], told["first_ms"]) == ("exchange", 1, 5, None)
@@ -171,7 +171,7 @@ def test_levels(format: str) -> None:
     """What is below the level is not told; a reload changes it for the next event; warnings are counted."""
     sink = Sink(format, "warn")
     sink.log.info("no")
-    exchange().tell(sink.log)
+    exchange().log_line(sink.log)
     sink.log.debug("no")
     assert sink.text == ""
     sink.use(format, "debug")
@@ -231,13 +231,13 @@ PLACES = {
     "in JSON": lambda log: log.info("{x}", x='{"a":"canary-4711/plus\\"x"}'),
     "shape": lambda log: log.info("{x}", x="refused sk-ant-canary9-canary9"),
     "failure": lambda log: log.failure("x", failing()),
-    "path": lambda log: exchange(path=f"/v1/{CANARY}").tell(log),
-    "model": lambda log: exchange(asked=CANARY).tell(log),
-    "thread": lambda log: exchange(thread=CANARY).tell(log),
-    "why": lambda log: exchange(why=f"no {CANARY}").tell(log),
-    "client's id": lambda log: exchange(request="canary-of-a-client").tell(log),
-    "attempts": lambda log: exchange(attempts=[f"a[0]: 401 bad key {CANARY}"]).tell(log),
-    "served": lambda log: exchange(served=CANARY, account=CANARY, code=CANARY, role=CANARY).tell(log),
+    "path": lambda log: exchange(path=f"/v1/{CANARY}").log_line(log),
+    "model": lambda log: exchange(asked=CANARY).log_line(log),
+    "thread": lambda log: exchange(thread=CANARY).log_line(log),
+    "why": lambda log: exchange(why=f"no {CANARY}").log_line(log),
+    "client's id": lambda log: exchange(request="canary-of-a-client").log_line(log),
+    "attempts": lambda log: exchange(attempts=[f"a[0]: 401 bad key {CANARY}"]).log_line(log),
+    "served": lambda log: exchange(served=CANARY, account=CANARY, code=CANARY, role=CANARY).log_line(log),
     "not a number": lambda log: log.info("{x}", x=float("nan"), y=CANARY, z=Hides()),
     "namespace": lambda log: Logger(namespace=CANARY, observer=log.observer).info("x"),
 }
@@ -321,7 +321,7 @@ def test_no_control_character(text: str, format: str) -> None:
     sink = Sink(format, "debug")
     sink.log.info("said: {x}", x=text, y=[text], z={text: text})
     sink.log.info("{remedy}", remedy="ours:\n" + text)
-    exchange(path=text, asked=text, thread=text, why=text, attempts=[text], code=text).tell(sink.log)
+    exchange(path=text, asked=text, thread=text, why=text, attempts=[text], code=text).log_line(sink.log)
     sink.logger("twisted.web").info("{x}", x=text)
     assert not CONTROL.search(sink.text)
     sink.text.encode("utf-8")
@@ -349,7 +349,7 @@ def test_long_texts() -> None:
     sink = Sink()
     page = "x" * (LONGEST - 3) + CANARY + "y" * 1_000_000
     sink.log.info("{said}", said=page)
-    exchange(why=page).tell(sink.log)
+    exchange(why=page).log_line(sink.log)
     assert len(sink.text) < 3 * LONGEST
     assert "canary" not in sink.text
     assert f"({len(page)} characters)" in sink.text
@@ -446,7 +446,7 @@ def test_storm(format: str) -> None:
     sink = Sink(format)
     for number in range(1000):
         sink.log.warn("{account} failed", account="a[0]", request=f"id-{number}")
-        exchange().tell(sink.log)
+        exchange().log_line(sink.log)
     assert sink.lines.levels.count("warn") == 5
     assert sink.text.count("POST" if format == "text" else '"event":"exchange"') == 1000
     assert sink.observer.counts["warn"] == 1000
@@ -460,19 +460,19 @@ def test_exchanges_are_written_together() -> None:
     """A moment later, in one piece; but never after what was told after them, and not too many at a time."""
     sink = Sink()
     for _ in range(3):
-        exchange().tell(sink.log)
+        exchange().log_line(sink.log)
     assert sink.lines.text == ""
     sink.clock.advance(PUT_OFF)
     assert sink.lines.levels == ["info"]
     assert sink.lines.text.count("\n") == 3
-    exchange(path="/before").tell(sink.log)
+    exchange(path="/before").log_line(sink.log)
     sink.log.info("after")
     assert sink.lines.text.index("/before") < sink.lines.text.index("after")
     assert len(sink.lines.levels) == 3
     for _ in range(MOST_PENDING):
-        exchange().tell(sink.log)
+        exchange().log_line(sink.log)
     assert len(sink.lines.levels) == 4
-    exchange(path="/last").tell(sink.log)
+    exchange(path="/last").log_line(sink.log)
     sink.observer.flush()
     assert "/last" in sink.lines.text
     sink.clock.advance(1)
@@ -485,7 +485,7 @@ def test_threads() -> None:
 
     def tell(name: str) -> None:
         for number in range(200):
-            exchange(path=f"/{name}/{number}").tell(sink.log)
+            exchange(path=f"/{name}/{number}").log_line(sink.log)
             sink.log.info("{name} said {number}", name=name, number=number)
 
     threads = [Thread(target=tell, args=(name,)) for name in ("a", "b", "c", "d")]

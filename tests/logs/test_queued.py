@@ -148,7 +148,7 @@ def test_in_turn(tmp_path: Path) -> None:
 
 def test_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """At the end what waits is written, but whoever hangs does not keep the process."""
-    monkeypatch.setattr(queued, "PATIENCE", 0.1)
+    monkeypatch.setattr(queued, "FLUSH_TIMEOUT", 0.1)
     hanging = Hanging()
     output = QueuedOutput(hanging)
     output.start()
@@ -156,7 +156,7 @@ def test_end(monkeypatch: pytest.MonkeyPatch) -> None:
     began = time.monotonic()
     output.settle()
     assert time.monotonic() - began >= 0.1
-    monkeypatch.setattr(queued, "PATIENCE", 3600)
+    monkeypatch.setattr(queued, "FLUSH_TIMEOUT", 3600)
     output.write("b\n", "info")
     output.settle()
     hanging.may.set()

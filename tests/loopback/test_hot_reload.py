@@ -329,7 +329,7 @@ def test_port_that_is_taken(configured: Configured, monkeypatch: pytest.MonkeyPa
         told = configured.run("reload", "--at", f"127.0.0.1:{configured.service.port}")
         assert "config.yaml:1: port: Couldn't listen" in told.output
         monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
-        monkeypatch.setattr("ampproxy.cli.asking._PATIENCE", 0.1)
+        monkeypatch.setattr("ampproxy.cli.asking._TIMEOUT", 0.1)
         told = configured.run("reload")
     assert told.exit_code == 1
     assert "the service may have rejected the file" in told.output

@@ -158,7 +158,7 @@ ampcode: {{upstream-url: "{url}", upstream-api-key: amp-key}}
 def house(request: Any, tmp_path_factory: Any) -> Iterator[House]:
     house = House(tmp_path_factory.mktemp("house"), tls=request.param == "tls")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(closing, "PATIENCE", 0.5)
+        patch.setattr(closing, "LOOK_INTERVAL", 0.5)
         patch.setattr(server_channel, "LINGER", 0.5)
         in_reactor(house.start)
         yield house

@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from ampproxy.config.load import parse
 from ampproxy.providers import PROVIDERS
-from ampproxy.relay.discovery import AT_ONCE, FIRST_RETRY, INTERVAL, PATIENCE, Discovery
+from ampproxy.relay.discovery import AT_ONCE, FIRST_RETRY, INTERVAL, TIMEOUT, Discovery
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from tests.resources.harness import FakeClient
 
@@ -173,9 +173,9 @@ def test_hourly():
             lambda world: world.open[0].answer.errback(Failure(ConnectionRefusedError())),
             "a.test refused the connection.",
         ),
-        (lambda world: world.clock.advance(PATIENCE + 1), "a.test did not answer in time."),
+        (lambda world: world.clock.advance(TIMEOUT + 1), "a.test did not answer in time."),
         (
-            lambda world: (world.open[0].respond(), world.clock.advance(PATIENCE + 1)),
+            lambda world: (world.open[0].respond(), world.clock.advance(TIMEOUT + 1)),
             "a.test did not answer in time.",
         ),
     ],
@@ -221,7 +221,7 @@ def test_few_at_once():
     keys = "".join(f"\n  - {{api-key: k{number}, base-url: 'http://a.test'}}" for number in range(10))
     world = begun("claude-api-key:" + keys)
     assert len(world.client.sent) == AT_ONCE
-    world.clock.advance(PATIENCE - 1)
+    world.clock.advance(TIMEOUT - 1)
     world.answer(anthropic("claude-x"))
     assert len(world.client.sent) == AT_ONCE + 1
     world.clock.advance(1)

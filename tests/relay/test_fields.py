@@ -56,7 +56,7 @@ def test_every_field_is_documented() -> None:
 def test_line() -> None:
     """The text for people; any observer of Twisted's prints it."""
     events: list[dict[str, object]] = []
-    served().tell(Logger(observer=events.append))  # type: ignore[arg-type]
+    served().log_line(Logger(observer=events.append))  # type: ignore[arg-type]
     assert formatEvent(events[0]) == (
         "mapped     200 completed        1250.0ms POST /v1/messages gpt-5 -> claude-x claude-api-key[0]"
         " first=500.0ms added=2.5ms tokens=60+40 bytes=42 client=key0"
@@ -68,7 +68,7 @@ def test_line_of_what_never_was_asked() -> None:
     record = ExchangeRecord(started=1.0, method="GET", path="/x", status=404, code="not_found")
     record.close(1.0, Outcome.REFUSED, "There is\x1b no such path.\nReally.")
     events: list[dict[str, object]] = []
-    record.tell(Logger(observer=events.append))  # type: ignore[arg-type]
+    record.log_line(Logger(observer=events.append))  # type: ignore[arg-type]
     assert formatEvent(events[0]) == (
         "none       404 refused             0.0ms GET /x bytes=0 client=- code=not_found"
         " (There is\\x1b no such path.)"

@@ -265,7 +265,7 @@ class Streams(unittest.TestCase):
         to it yet, it goes nowhere, for another account may answer.
         """
         fault = UpstreamFault.of("unavailable", "nonsense")
-        fault.said = b"before"
+        fault.sent_before = b"before"
         for began in (True, False):
             with self.subTest(began=began):
                 self.setUp()

@@ -111,8 +111,8 @@ def test_error_in_the_same_read() -> None:
     """Words that came in one read with the error are not lost, and the error follows them."""
     with pytest.raises(UpstreamFault) as caught:
         bridge().filter().feed(TEXT + ERROR)
-    assert b'"text":"hi"' in caught.value.said
-    assert b"event: error" not in caught.value.said
+    assert b'"text":"hi"' in caught.value.sent_before
+    assert b"event: error" not in caught.value.sent_before
 
 
 def test_cut() -> None:

@@ -45,9 +45,9 @@ anthropic, gemini, chat, completions, responses, codex, stream_renderer = (
 NOTING = {"losses": 0, "_losses": 0, "Loss": 0, "_lose": 0, "add": 1}
 #: Kinds that are not written out where they are noted, by what they are taken from.
 TABLES = {
-    *(path.rpartition(".")[2] for path in anthropic._UNSAID),
+    *(path.rpartition(".")[2] for path in anthropic._UNSUPPORTED),
     *("temperature", "top_p", "top_k"),
-    *(kind for _, kind, _ in gemini._UNSAID),
+    *(kind for _, kind, _ in gemini._UNSUPPORTED),
     *chat._DRAWING.values(),
     *completions._UNSAYABLE.values(),
     *responses._NO_PLACE,

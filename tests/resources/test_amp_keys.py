@@ -16,9 +16,9 @@ from ampproxy.relay.amp_users import (
     MOST,
     NEW_A_MINUTE,
     NEW_FROM_ELSEWHERE,
-    PATIENCE,
     PAUSE,
     PAUSE_NEW,
+    TIMEOUT,
 )
 from tests.resources.harness import ACCOUNT_KEY, AMP_KEY, CLIENT_KEY, CONFIG, Connection, World
 from tests.resources.test_tunnel import UPGRADE, Upstream
@@ -240,7 +240,7 @@ class Refusals(unittest.TestCase):
         """An error that says so, and no entry; after some seconds the next request tries again."""
         for fail in (
             lambda: self.world.asked[-1].answer.errback(ConnectionRefusedError()),
-            lambda: self.world.clock.advance(PATIENCE),
+            lambda: self.world.clock.advance(TIMEOUT),
             lambda: self.world.says(b"", 500),
             lambda: self.world.says(b"", 403),
             lambda: self.world.says(b"", 302),

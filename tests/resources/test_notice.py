@@ -162,7 +162,7 @@ class Routes(unittest.TestCase):
         self.assertEqual([sent.url for sent in world.client.sent], ["https://amp.test/api/new-things"])
         self.assertEqual(
             [line.partition("here: ")[2] for line in told(world, "unknown-route")],
-            ["ampcode.fallback says whether it is forwarded", "it is forwarded"],
+            ["ampcode.fallback decides whether it is forwarded", "it is forwarded"],
         )
 
     def test_shown(self) -> None:

@@ -73,7 +73,7 @@ class Deaf:
 @pytest.fixture(autouse=True)
 def impatient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(closing, "PATIENCE", 0.3)
+        patch.setattr(closing, "LOOK_INTERVAL", 0.3)
         patch.setattr(closing, "STALLED", 0.6)
         patch.setattr(upstream, "POOL_IDLE", 0.3)
         yield

@@ -17,7 +17,7 @@ _SCOPE = "openid profile email"
 #: Asks for the account's id within the id token, and for a page that ends at our own address.
 _PAGE = {"prompt": "login", "id_token_add_organizations": "true", "codex_cli_simplified_flow": "true"}
 #: The device flow: seconds between two questions, and after which nobody will come any more.
-_INTERVAL, _PATIENCE = 5.0, 900.0
+_INTERVAL, _LOGIN_TIMEOUT = 5.0, 900.0
 #: Statuses by which the device flow says that the user has not finished.
 _PENDING = (403, 404)
 
@@ -54,7 +54,7 @@ def sign_in_by_device(
         answer = yield post(f"{client.device_url}/token", {"device_auth_id": device, "user_code": typed})
         if answer.status not in _PENDING:
             break
-        if now() - began > _PATIENCE:
+        if now() - began > _LOGIN_TIMEOUT:
             raise Refused("The code was not entered in time: start again.", "expired_token")
     return (yield from _finish_device(client, answer, now))
 

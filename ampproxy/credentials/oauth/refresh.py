@@ -23,7 +23,7 @@ _JITTER = 0.1
 #: Tries within one renewal, and the pauses between them in seconds.
 PAUSES = (1.0, 4.0)
 #: The longest pause that is waited for within a renewal; a longer one ends it.
-_PATIENCE = 30.0
+_MAX_PAUSE = 30.0
 #: What is believed of a Retry-After.
 RETRY_AFTER = (5.0, 300.0)
 #: How long another process may keep us waiting for the lock.
@@ -150,7 +150,7 @@ def _ask(
             pause = pauses.pop(0)
             if error.retry_after is not None:
                 pause = min(max(error.retry_after, RETRY_AFTER[0]), RETRY_AFTER[1])
-            if pause > _PATIENCE:
+            if pause > _MAX_PAUSE:
                 raise Unavailable(str(error), pause) from None
             yield Pause(pause)
 

@@ -310,7 +310,7 @@ class Store:
 
 def _is_file(path: Path, file: int) -> bool:
     try:
-        there, held = os.stat(path, follow_symlinks=False), os.fstat(file)
+        named, held = os.stat(path, follow_symlinks=False), os.fstat(file)
     except FileNotFoundError:
         return False
-    return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+    return (named.st_dev, named.st_ino) == (held.st_dev, held.st_ino)

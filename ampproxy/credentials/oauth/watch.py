@@ -44,27 +44,27 @@ class Watcher:
         :param now: seconds since the epoch.
         :raises OSError: the folder cannot be read; nothing counts as changed.
         """
-        there, young = self._scan(now)
-        appeared = [name for name in there if name not in self._seen]
+        seen_now, young = self._scan(now)
+        appeared = [name for name in seen_now if name not in self._seen]
         changed = [
             name
-            for name, stamp in there.items()
+            for name, stamp in seen_now.items()
             if name in self._seen and (self._seen[name] != stamp or name in self._young)
         ]
-        missing = {name for name in self._seen if name not in there}
+        missing = {name for name in self._seen if name not in seen_now}
         vanished = missing & self._missing
         self._missing = missing - vanished
-        self._seen = {**{name: self._seen[name] for name in self._missing}, **there}
+        self._seen = {**{name: self._seen[name] for name in self._missing}, **seen_now}
         self._young = young
         return Changes(tuple(sorted(appeared)), tuple(sorted(changed)), tuple(sorted(vanished)))
 
     def _scan(self, now: float) -> tuple[dict[str, tuple[int, ...]], set[str]]:
-        there: dict[str, tuple[int, ...]] = {}
+        seen_now: dict[str, tuple[int, ...]] = {}
         young: set[str] = set()
         try:
             entries = os.scandir(self.folder)
         except FileNotFoundError:
-            return there, young
+            return seen_now, young
         with entries:
             for entry in entries:
                 if not entry.name.endswith(".json") or entry.name.startswith("."):
@@ -73,7 +73,7 @@ class Watcher:
                     found = entry.stat()
                 except OSError:
                     continue
-                there[entry.name] = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+                seen_now[entry.name] = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
                 if abs(now - found.st_mtime) < _COARSE:
                     young.add(entry.name)
-        return there, young
+        return seen_now, young

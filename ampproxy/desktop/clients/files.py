@@ -46,17 +46,17 @@ def write(path: Path, data: bytes) -> None:
     for folder in missing_folders(target):
         folder.mkdir(mode=0o700)
     try:
-        there = target.stat()
+        before = target.stat()
     except FileNotFoundError:
-        there = None
+        before = None
     beside = target.with_name(f".{target.name}.{secrets.token_hex(8)}.tmp")
     file = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         with open(file, "wb") as stream:
             stream.write(data)
             stream.flush()
-            if there is not None:
-                _give(stream.fileno(), there)
+            if before is not None:
+                _give(stream.fileno(), before)
             os.fsync(stream.fileno())
         os.replace(beside, target)
     except BaseException:
@@ -83,15 +83,15 @@ def remove_if_empty(folder: Path) -> None:
         pass
 
 
-def _give(file: int, there: os.stat_result) -> None:
+def _give(file: int, before: os.stat_result) -> None:
     """The owner and the mode of the file that is replaced; the owner only where we may."""
     mine = os.fstat(file)
-    if (there.st_uid, there.st_gid) != (mine.st_uid, mine.st_gid):
+    if (before.st_uid, before.st_gid) != (mine.st_uid, mine.st_gid):
         try:
-            os.fchown(file, there.st_uid, there.st_gid)
+            os.fchown(file, before.st_uid, before.st_gid)
         except PermissionError:
             pass
-    os.fchmod(file, stat.S_IMODE(there.st_mode))
+    os.fchmod(file, stat.S_IMODE(before.st_mode))
 
 
 def _sync(folder: Path) -> None:

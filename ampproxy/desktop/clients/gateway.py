@@ -26,7 +26,7 @@ State = Literal["down", "mute", "untrusted", "stranger", "foreign", "refused", "
 #: Where a running service tells how it is.
 STATE = "/readyz"
 #: Seconds for each answer.
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 _HEALTHY = b'{"status":"ok"}'
 _MOST = 8 * 1024 * 1024
 
@@ -129,9 +129,9 @@ def _get(
     connection: http.client.HTTPConnection
     if parts.scheme == "https":
         context = trusting(certificate)
-        connection = http.client.HTTPSConnection(host, parts.port or 443, timeout=_PATIENCE, context=context)
+        connection = http.client.HTTPSConnection(host, parts.port or 443, timeout=_TIMEOUT, context=context)
     else:
-        connection = http.client.HTTPConnection(host, parts.port or 80, timeout=_PATIENCE)
+        connection = http.client.HTTPConnection(host, parts.port or 80, timeout=_TIMEOUT)
     headers = {"Authorization": f"Bearer {key.reveal()}"} if key else {}
     try:
         connection.connect()

@@ -22,7 +22,7 @@ from ampproxy.config.schema import Config
 #: The folder of state where the shipped units and the init script have it.
 SYSTEM_STATE = Path("/var/lib/ampproxy")
 _LSOF = Path("/usr/sbin/lsof")
-_PATIENCE = 10.0
+_TIMEOUT = 10.0
 _CONNECTED, _LISTENS = "01", "0A"
 _ROOT = 0
 
@@ -132,7 +132,7 @@ def _plain(host: str) -> str:
 def _of_lsof(port: int, program: Path = _LSOF) -> set[int] | None:
     command = [str(program), "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fu"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PATIENCE, check=False)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return None
     return {int(uid) for uid in re.findall(r"^u(\d+)$", done.stdout, re.MULTILINE)}

@@ -136,10 +136,10 @@ EDITORS = (
 
 def editors(machine: Machine) -> list[Editor]:
     """The editors that have Amp's extension."""
-    return [editor for editor in _there(machine) if editor.extension_folders(machine)]
+    return [editor for editor in _installed(machine) if editor.extension_folders(machine)]
 
 
-def _there(machine: Machine) -> Iterator[Editor]:
+def _installed(machine: Machine) -> Iterator[Editor]:
     """The editors; of those that share their extensions, the ones that have been started here."""
     for editor in EDITORS:
         shared = [other for other in EDITORS if other.extensions == editor.extensions]

@@ -35,7 +35,7 @@ def unknown_routes(context: Context) -> Iterator[Finding]:
         yield ok("No client has asked for a route of Amp's that is not known here.")
     for route in routes[:_NAMED]:
         may_cost = below_models(route.path) and context.config.ampcode.fallback != ALLOW
-        then = "ampcode.fallback says whether it is forwarded" if may_cost else "it is forwarded"
+        then = "ampcode.fallback decides whether it is forwarded" if may_cost else "it is forwarded"
         yield note(_sentence(route), f"nothing: {then}; a newer ampproxy may know it")
     if len(routes) > _NAMED:
         yield note(f"{len(routes) - _NAMED} more routes were asked for that are not known here.")

@@ -34,7 +34,7 @@ from ampproxy.wire.json import Peek
 from ampproxy.wire.redact import Redactor, printable
 
 #: Seconds for each answer: one word, but perhaps from a machine that loads the model first.
-PATIENCE = 60.0
+TRIAL_TIMEOUT = 60.0
 _LARGEST = 8 * 1024 * 1024
 _WORDS = 300
 _HELLO = [{"role": "user", "content": "hi"}]
@@ -170,8 +170,10 @@ class Trial:
         origin = f"{account.label} ({account.base_url})"
         try:
             response = await self._send(call, bridge.body, account)
-            gathering = collect(response, limit=_LARGEST, clock=self._reactor, idle=PATIENCE, inflate=True)
-            body = await gathering.addTimeout(PATIENCE, self._reactor)
+            gathering = collect(
+                response, limit=_LARGEST, clock=self._reactor, idle=TRIAL_TIMEOUT, inflate=True
+            )
+            body = await gathering.addTimeout(TRIAL_TIMEOUT, self._reactor)
         except ExchangeError:
             raise
         except Exception as error:
@@ -188,7 +190,7 @@ class Trial:
         sending = self._client.send(
             call.method.decode(), call.url.decode(), headers, BytesProducer(body), proxy
         )
-        return sending.addTimeout(PATIENCE, self._reactor)
+        return sending.addTimeout(TRIAL_TIMEOUT, self._reactor)
 
     def _words(self, text: str) -> str:
         return printable(self._redactor.shown(text, _WORDS))[:_WORDS]

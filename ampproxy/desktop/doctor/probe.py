@@ -18,7 +18,7 @@ from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import explain
 
 #: Seconds for all of it; a name, a connection and a handshake take a tenth of one.
-PATIENCE = 20.0
+PROBE_TIMEOUT = 20.0
 
 
 @implementer(IHandshakeListener)
@@ -89,7 +89,7 @@ async def _knock(client: UpstreamClient, reactor: Any, target: Target) -> Probe:
     try:
         connecting: Deferred[Any] = client.endpoint(target.url, target.proxy).connect(factory)
         connecting.addCallback(lambda protocol: protocol.known)
-        await connecting.addTimeout(PATIENCE, reactor)
+        await connecting.addTimeout(PROBE_TIMEOUT, reactor)
     except Exception as failure:
         error = explain(failure, target.url).error.message
     return Probe(target, reactor.seconds() - began, error)

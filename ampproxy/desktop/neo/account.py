@@ -18,7 +18,7 @@ from ampproxy.amp.connections import CUSTOM_URL, Connection, Listing, Wanted
 from ampproxy.wire.redact import Secret, printable
 
 #: Seconds for each answer, and the most bytes of it. A test makes Amp ask us in between.
-_PATIENCE = 90.0
+_TIMEOUT = 90.0
 _MOST = 8 * 1024 * 1024
 _SHOWN = 400
 
@@ -201,7 +201,7 @@ def amp_post(url: str, key: Secret, proxy: str | None) -> Post:
         }
         request = urllib.request.Request(f"{url}/api/internal?{method}", body, headers)  # noqa: S310
         try:
-            with opener.open(request, timeout=_PATIENCE) as answer:
+            with opener.open(request, timeout=_TIMEOUT) as answer:
                 return bytes(answer.read(_MOST))
         except urllib.error.HTTPError as error:
             known = "it does not know the key" if error.code == 401 else f"status {error.code}"

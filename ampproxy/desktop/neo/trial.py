@@ -24,7 +24,7 @@ from ampproxy.wire.redact import Secret, printable
 from ampproxy.wire.words import counted
 
 #: Seconds for each answer. A model may take long until it begins.
-_PATIENCE = 100.0
+_TIMEOUT = 100.0
 _MOST = 1024 * 1024
 _SHOWN = 200
 #: A certificate that ends within so many days has missed its renewal.
@@ -139,7 +139,7 @@ class PublicAddress:
         context = ssl.create_default_context()
         try:
             with (
-                socket.create_connection((self._host, self._port), _PATIENCE) as plain,
+                socket.create_connection((self._host, self._port), _TIMEOUT) as plain,
                 context.wrap_socket(plain, server_hostname=self._host) as secured,
             ):
                 certificate: Mapping[str, Any] = secured.getpeercert() or {}
@@ -213,7 +213,7 @@ class PublicAddress:
         bare = self._ask("GET", "/healthz", key=False)
         if bare.status == 200:
             return note(
-                "It answers /healthz to everybody: all of the gateway is at the public address.",
+                "It answers /healthz without a key: all of the gateway is at the public address.",
                 "set neo.listen, and point the tunnel at it",
             )
         return ok(f"Nothing else is open there ({counted(len(OTHERS) + 1, 'path')} tried).")
@@ -251,9 +251,9 @@ class PublicAddress:
     def _connection(self) -> http.client.HTTPConnection:
         if self._tls:
             return http.client.HTTPSConnection(
-                self._host, self._port, timeout=_PATIENCE, context=ssl.create_default_context()
+                self._host, self._port, timeout=_TIMEOUT, context=ssl.create_default_context()
             )
-        return http.client.HTTPConnection(self._host, self._port, timeout=_PATIENCE)
+        return http.client.HTTPConnection(self._host, self._port, timeout=_TIMEOUT)
 
     def _headers(self, key: bool, body: bytes) -> dict[str, str]:
         headers = {"Accept": "application/json", "anthropic-version": "2023-06-01"}

@@ -35,9 +35,9 @@ Block = dict[str, Any]
 RAW: Final = "\0raw"
 
 _FOREIGN: Final = "Only the vendor that issued a proof of reasoning takes it back."
-_NOT_HERE: Final = "Messages cannot say this in a turn of this role."
+_NOT_HERE: Final = "Messages cannot express this in a turn of this role."
 _PICTURES: Final = ("image/jpeg", "image/png", "image/gif", "image/webp")
-_PICTURES_SAID: Final = "JPEG, PNG, GIF and WebP pictures"
+_PICTURE_TYPES: Final = "JPEG, PNG, GIF and WebP pictures"
 #: Inline documents that are words, whatever they are called.
 _WORDS: Final = ("text/", "application/json", "application/xml", "application/yaml", "application/x-yaml")
 
@@ -84,7 +84,7 @@ class BlockWriter:
         if part.detail not in (None, "auto"):
             self._losses("detail", f"{at}.detail", "Messages has no hint for a picture's resolution.")
         if isinstance(part.source, Inline) and part.source.media_type not in _PICTURES and not self._own:
-            self._losses("image", at, f"Messages takes {_PICTURES_SAID}, not {part.source.media_type}.")
+            self._losses("image", at, f"Messages takes {_PICTURE_TYPES}, not {part.source.media_type}.")
             return []
         source = self._source(part.source, at)
         if source is None:
@@ -154,7 +154,9 @@ class BlockWriter:
             self._foreign(sealed, at)
             return []
         if not (part.text or part.bare or self._own):
-            self._losses("unsigned_thinking", at, "The proof is there, but not the thinking that it proves.")
+            self._losses(
+                "unsigned_thinking", at, "The signature is present, but not the thinking that it signs."
+            )
             return []
         if part.redacted:
             return [{"type": "redacted_thinking", "data": seal(ANTHROPIC, sealed)}]
@@ -166,8 +168,8 @@ class BlockWriter:
             self._losses("tool_call", at, _NOT_HERE)
             return []
         arguments = wrap(part.arguments) if part.freeform else part.arguments
-        told = object_or_empty(arguments)
-        if arguments.strip() and raw_str(told) != arguments:
+        input_members = object_or_empty(arguments)
+        if arguments.strip() and raw_str(input_members) != arguments:
             self._losses(
                 "arguments", f"{at}.arguments", "Arguments that are no JSON object went under '_raw'."
             )
@@ -175,7 +177,7 @@ class BlockWriter:
             "type": "tool_use",
             "id": self._ids(part.id),
             "name": self._names(part.name),
-            "input": told,
+            "input": input_members,
         }
         return [self._marked(block, part.cache, part.extras, at)]
 

@@ -53,10 +53,10 @@ _COUNT: Final = msgspec.json.Decoder(_Count)
 def error_body(error: WireError) -> bytes:
     """The body of an error response."""
     kind = error.code if error.code in TYPES else _TYPE_OF[error.kind]
-    told: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": error.message}}
+    body: dict[str, Any] = {"type": "error", "error": {"type": kind, "message": error.message}}
     if error.request_id is not None:
-        told["request_id"] = error.request_id
-    return encode(told)
+        body["request_id"] = error.request_id
+    return encode(body)
 
 
 def error_event(error: WireError) -> bytes:
@@ -88,10 +88,10 @@ def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> WireErr
 def read_error(body: bytes) -> WireError | None:
     """The error in an error body or an ``error`` event; ``None``: there is none. Never raises."""
     whole = loads(body)
-    told = whole.get("error") if isinstance(whole, dict) else None
-    if not isinstance(told, dict) or not isinstance(message := told.get("message"), str):
+    member = whole.get("error") if isinstance(whole, dict) else None
+    if not isinstance(member, dict) or not isinstance(message := member.get("message"), str):
         return None
-    code = told.get("type")
+    code = member.get("type")
     kind, status = TYPES.get(code, ("internal", 500)) if isinstance(code, str) else ("internal", 500)
     if kind == "invalid_request" and is_context_length(message):
         kind = "context_length"

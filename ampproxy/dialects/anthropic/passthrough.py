@@ -37,8 +37,8 @@ def usage_of(usage: Members) -> Usage:
 
 
 def _answer_usage(answer: Members) -> Usage | None:
-    told = inner(answer, "usage")
-    return usage_of(told) if told else None
+    usage = inner(answer, "usage")
+    return usage_of(usage) if usage else None
 
 
 def _is_answer(answer: Members) -> bool:

@@ -71,8 +71,8 @@ def parse_request(body: bytes, model: str | None = None, stream: bool | None = N
     )
 
 
-def _stream(said: bool | None, path: bool | None) -> bool:
-    return bool(said) if path is None else path
+def _stream(member: bool | None, path: bool | None) -> bool:
+    return bool(member) if path is None else path
 
 
 def _system(raw: Json | None) -> tuple[Text, ...]:
@@ -97,7 +97,7 @@ def _turn(raw: Json, at: str) -> Turn:
     if role not in _ROLES:
         bad_request(f"{at}.role", "Expected 'user', 'assistant' or 'system'.")
     content = message.need_raw("content")
-    return Turn(cast(Any, role), tuple(parse_content(content, message.path("content"))), message.said())
+    return Turn(cast(Any, role), tuple(parse_content(content, message.path("content"))), message.remaining())
 
 
 # ------------------------------------------------------------------------------ thinking, output
@@ -132,24 +132,24 @@ def read_thinking(raw: Json | None, level: Level | None) -> Thinking | None:
     """
     if raw is None or raw == NULL:
         return Thinking("level", level=level) if level else None
-    said = Fields(raw, "thinking", nulls=False)
-    kind = said.need("type", str)
-    display = said.take("display", str)
+    fields = Fields(raw, "thinking", nulls=False)
+    kind = fields.need("type", str)
+    display = fields.take("display", str)
     show = None if display is None else display != "omitted"
     if kind in ("disabled", "between_tools"):
         return Thinking("off", level=level)
     if kind == "enabled":
-        budget = said.take("budget_tokens", int)
+        budget = fields.take("budget_tokens", int)
         # Models that take a budget show their thinking unless they are told not to.
         shown = show is not False
         return Thinking("budget" if budget is not None else "auto", budget, level, shown)
     return Thinking("level" if level else "auto", level=level, show=show)
 
 
-def _format(said: Fields | None) -> OutputFormat | None:
-    if said is None or text_of(said.left.get("type", NULL)) != "json_schema":
+def _format(fields: Fields | None) -> OutputFormat | None:
+    if fields is None or text_of(fields.left.get("type", NULL)) != "json_schema":
         return None
-    return OutputFormat("schema", said.need_raw("schema"))
+    return OutputFormat("schema", fields.need_raw("schema"))
 
 
 # ------------------------------------------------------------------------------------------ tools
@@ -183,21 +183,21 @@ def _hosted_kind(kind: str) -> str:
 
 
 def _choice(top: Fields) -> dict[str, Any]:
-    said = top.take_object("tool_choice")
-    if said is None:
+    fields = top.take_object("tool_choice")
+    if fields is None:
         return {}
-    mode = _MODES.get(said.need("type", str))
+    mode = _MODES.get(fields.need("type", str))
     if mode is None:
         bad_request("tool_choice.type", "Expected 'auto', 'any', 'tool' or 'none'.")
-    name = said.need("name", str) if mode == "named" else None
-    single = said.take("disable_parallel_tool_use", bool)
+    name = fields.need("name", str) if mode == "named" else None
+    single = fields.take("disable_parallel_tool_use", bool)
     return {"choice": ToolChoice(cast(Any, mode), name), "parallel": None if single is None else not single}
 
 
 def _metadata(top: Fields) -> dict[str, Any]:
-    said = top.take_object("metadata") or Fields(b"{}")
-    user = said.take("user_id", str)
+    fields = top.take_object("metadata") or Fields(b"{}")
+    user = fields.take("user_id", str)
     return {
         "user": user,
-        "metadata": {name: text for name, raw in said.left.items() if (text := text_of(raw)) is not None},
+        "metadata": {name: text for name, raw in fields.left.items() if (text := text_of(raw)) is not None},
     }

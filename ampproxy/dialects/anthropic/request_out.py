@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ampproxy.adapt.history import drop_remembered
-from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
@@ -14,7 +14,7 @@ from ampproxy.dialects.anthropic.turns import Message, lacks_thinking, messages_
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Members, Names, encode, loads, members, shorten, to_raw
 from ampproxy.dialects.schema_tree import with_description
-from ampproxy.dialects.unsupported import is_usual, tell_lost_extras
+from ampproxy.dialects.unsupported import is_usual, note_lost_extras
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, Json
 from ampproxy.model.parts import ToolResult
 from ampproxy.model.request import ChatRequest, OutputFormat
@@ -30,7 +30,7 @@ _PROOF_LOSSES: Final = ("foreign_proof", "unsigned_thinking")
 
 #: What no request of this dialect says, by its place in ChatRequest, and the value beside ``None``
 #: that asks for nothing.
-_UNSAID: Final[dict[str, Any]] = {
+_UNSUPPORTED: Final[dict[str, Any]] = {
     "sampling.seed": None,
     "sampling.presence_penalty": 0,
     "sampling.frequency_penalty": 0,
@@ -61,7 +61,7 @@ class _Rendering:
 
     def __init__(self, request: ChatRequest, target: Target) -> None:
         self.losses = Losses()
-        request = tell_words(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
+        request = parts_to_text(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
         self.target = target
         self.own = request.dialect == ANTHROPIC
         self.request = request = request if self.own else choose_declared(request, self.losses)
@@ -91,7 +91,7 @@ class _Rendering:
             body["thinking"] = thinking.member
         body |= self._sampling(thinking) | self._rest(thinking)
         return Rendered(
-            encode(body), self.losses.told(), self.names.changed, self._headers(), self.tools.freeform
+            encode(body), self.losses.all(), self.names.changed, self._headers(), self.tools.freeform
         )
 
     def _forbidden(self, messages: list[Message]) -> Forbidden:
@@ -133,33 +133,33 @@ class _Rendering:
     def _sampling(self, thinking: Plan) -> dict[str, Any]:
         """Temperature and its like, as far as the model and its thinking admit them."""
         asked = self.request.sampling
-        told: dict[str, Any] = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k}
-        told = {name: value for name, value in told.items() if value is not None}
+        sent: dict[str, Any] = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k}
+        sent = {name: value for name, value in sent.items() if value is not None}
         if not self.target.sampling:
-            return self._drop(told, "This model refuses sampling parameters.")
+            return self._drop(sent, "This model refuses sampling parameters.")
         if thinking.on:
-            kept = {name: value for name, value in told.items() if self._with_thinking(name, value)}
-            left = {name: value for name, value in told.items() if name not in kept}
+            kept = {name: value for name, value in sent.items() if self._with_thinking(name, value)}
+            left = {name: value for name, value in sent.items() if name not in kept}
             self._drop(left, "A model that thinks refuses it.")
-            told = kept
-        if (heat := told.get("temperature")) is not None and not 0 <= heat <= 1:
-            told["temperature"] = 1 if heat > 1 else 0
+            sent = kept
+        if (heat := sent.get("temperature")) is not None and not 0 <= heat <= 1:
+            sent["temperature"] = 1 if heat > 1 else 0
             self.losses("temperature", "sampling.temperature", f"{heat} is not within 0 to 1.")
-        if not self.own and "temperature" in told and "top_p" in told:
+        if not self.own and "temperature" in sent and "top_p" in sent:
             # Current models refuse the two together; one of them may say nothing.
-            usual = is_usual("temperature", told["temperature"])
+            usual = is_usual("temperature", sent["temperature"])
             name = "temperature" if usual else "top_p"
-            self._drop({name: told.pop(name)}, "Current models refuse it beside a temperature.")
+            self._drop({name: sent.pop(name)}, "Current models refuse it beside a temperature.")
         if stop := self._stop():
-            told["stop_sequences"] = stop
-        return told
+            sent["stop_sequences"] = stop
+        return sent
 
     def _with_thinking(self, name: str, value: float) -> bool:
         """Whether a model that thinks takes it: nothing but what changes next to nothing."""
         return (name == "temperature" and value == 1) or (name == "top_p" and self.own and value >= 0.95)
 
-    def _drop(self, told: dict[str, Any], why: str) -> dict[str, Any]:
-        for name, value in told.items():
+    def _drop(self, dropped: dict[str, Any], why: str) -> dict[str, Any]:
+        for name, value in dropped.items():
             if not is_usual(name, value):
                 self.losses(name, f"sampling.{name}", why)
         stop = self._stop()
@@ -174,7 +174,7 @@ class _Rendering:
 
     def _rest(self, thinking: Plan) -> dict[str, Any]:
         request = self.request
-        self._unsaid()
+        self._drop_unsupported()
         body: dict[str, Any] = {"stream": True} if request.stream else {}
         config = self._output(thinking)
         metadata = self._metadata()
@@ -188,15 +188,15 @@ class _Rendering:
             done = {"thinking", "output_config", "betas"}
             body |= {name: raw for name, raw in request.extras.items() if name not in done}
         else:
-            tell_lost_extras(request, self.losses)
+            note_lost_extras(request, self.losses)
         return body
 
-    def _unsaid(self) -> None:
-        for path, nothing in _UNSAID.items():
+    def _drop_unsupported(self) -> None:
+        for path, nothing in _UNSUPPORTED.items():
             group, _, name = path.rpartition(".")
             value = getattr(self.request.sampling if group else self.request, name)
             if value is not None and value != nothing and value != ():
-                self.losses(name, path, "Messages cannot say it.")
+                self.losses(name, path, "Messages cannot express it.")
 
     def _output(self, thinking: Plan) -> dict[str, Any]:
         config: dict[str, Any] = {}
@@ -230,10 +230,10 @@ class _Rendering:
         request = self.request
         if self.own:
             return {**({} if request.user is None else {"user_id": request.user}), **request.metadata}
-        told = {} if request.user is None else {"user_id": shorten(request.user, _MAX_USER)}
+        metadata = {} if request.user is None else {"user_id": shorten(request.user, _MAX_USER)}
         for name in request.metadata:
             self.losses("metadata", f"metadata.{name}", "Messages takes a user id and nothing else.")
-        return told
+        return metadata
 
     def _tier(self) -> str | None:
         tier = self.request.service_tier

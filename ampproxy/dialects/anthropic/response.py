@@ -47,8 +47,8 @@ def parse_response(body: bytes) -> ChatResponse:
     :raises ampproxy.errors.UpstreamFault: it is not one, or tells of an error.
     """
     message = without_nulls(read_answer(_MEMBERS, body))
-    if "error" in message and (told := read_error(body)) is not None:
-        raise UpstreamFault(told, retryable=True)
+    if "error" in message and (error := read_error(body)) is not None:
+        raise UpstreamFault(error, retryable=True)
     if loads(message.get("type", b"null")) != "message" or "content" not in message:
         raise bad_answer("The vendor's answer is not a message: it has no 'type: message' with a 'content'.")
     parts = tuple(answer_part(block) for block in read_answer(_ITEMS, bytes(message["content"])))

@@ -247,8 +247,8 @@ class AnthropicStreamParser:
         sequence = loads(delta.get("stop_sequence", b"null"))
         if isinstance(reason, str) and not self._finished:
             self._finished = True
-            told = read_finish(reason, sequence if isinstance(sequence, str) else None, ends(delta))
-            out.append(told or Finished("unknown"))
+            finish = read_finish(reason, sequence if isinstance(sequence, str) else None, ends(delta))
+            out.append(finish or Finished("unknown"))
 
     def _stopped(self, event: _Wire, data: bytes, out: list[Event]) -> None:
         for index in list(self._open):

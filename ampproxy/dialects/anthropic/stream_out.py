@@ -203,7 +203,7 @@ class AnthropicStreamRenderer:
     def _open_call(self, part: ToolCall, out: list[bytes]) -> None:
         self._called = True
         for block in carrier(part.sealed, "call"):
-            self._say_whole(block, out)
+            self._render_whole(block, out)
         self._sealed = None
         bare = {**call_block(part, own=self._own), "input": {}}
         self._open(part, bare, "", out)
@@ -235,7 +235,7 @@ class AnthropicStreamRenderer:
             self._waiting += blocks
         else:
             for block in blocks:
-                self._say_whole(block, out)
+                self._render_whole(block, out)
         if not blocks or isinstance(part, Audio):
             kind = part_kind(part)
             why = "Messages has no content block for this part of an answer."
@@ -243,7 +243,7 @@ class AnthropicStreamRenderer:
         self._sealed = None
         self._kind = None
 
-    def _say_whole(self, block: Any, out: list[bytes]) -> None:
+    def _render_whole(self, block: Any, out: list[bytes]) -> None:
         out.append(_event("content_block_start", index=self._block, content_block=block))
         out.append(_BLOCK_STOP % self._block)
         self._block += 1
@@ -284,7 +284,7 @@ class AnthropicStreamRenderer:
     def _carry(self, out: list[bytes]) -> None:
         waiting, self._waiting = self._waiting, []
         for block in waiting:
-            self._say_whole(block, out)
+            self._render_whole(block, out)
 
     def _extras(self, event: PartExtras, out: list[bytes]) -> None:
         citations = loads(event.extras.get("citations", b"null"))

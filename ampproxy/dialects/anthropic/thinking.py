@@ -76,18 +76,18 @@ def _unasked(target: Target, tokens: int, losses: Losses, why: str | None) -> Pl
 
 
 def _wished(request: ChatRequest, wish: Thinking, target: Target, tokens: int, losses: Losses) -> Plan:
-    said = _as_said(request, wish, target)
-    if said is not None:
-        return _in_own_words(said, wish, tokens)
+    member = _client_member(request, wish, target)
+    if member is not None:
+        return _unchanged(member, wish, tokens)
     if wish.mode == "off":
         return _off(wish, target, tokens, losses, own=_is_own(request))
-    said_by = _level if _takes_levels(target) else _budget
-    return said_by(wish, target, tokens, losses)
+    render = _level if _takes_levels(target) else _budget
+    return render(wish, target, tokens, losses)
 
 
 def _is_enabled(member: Json | dict[str, Any] | None) -> bool:
-    told = loads(member) if isinstance(member, Json) else member
-    return isinstance(told, dict) and told.get("type") == "enabled"
+    value = loads(member) if isinstance(member, Json) else member
+    return isinstance(value, dict) and value.get("type") == "enabled"
 
 
 def _is_own(request: ChatRequest) -> bool:
@@ -123,7 +123,7 @@ def _without(wish: Thinking, tokens: int, losses: Losses) -> Plan:
     return Plan(max_tokens=tokens)
 
 
-def _as_said(request: ChatRequest, wish: Thinking, target: Target) -> Json | None:
+def _client_member(request: ChatRequest, wish: Thinking, target: Target) -> Json | None:
     """The client's own ``thinking`` member (``null`` for an effort alone), if it is of this dialect, still
     what is wished, and of a kind that the model takes.
     """
@@ -138,9 +138,9 @@ def _as_said(request: ChatRequest, wish: Thinking, target: Target) -> Json | Non
     return raw if _fits(loads(raw), target) else None
 
 
-def _fits(said: Any, target: Target) -> bool:
+def _fits(value: Any, target: Target) -> bool:
     """Whether a model takes a ``thinking`` member of this dialect; one that nobody described takes any."""
-    kind = said.get("type") if isinstance(said, dict) else None
+    kind = value.get("type") if isinstance(value, dict) else None
     if kind == "disabled":
         return target.can_disable
     if kind == "between_tools":
@@ -150,9 +150,9 @@ def _fits(said: Any, target: Target) -> bool:
     return target.thinking != "budget"
 
 
-def _in_own_words(said: Json, wish: Thinking, tokens: int) -> Plan:
-    alone = said == NULL
-    return Plan(None if alone else said, wish.level, tokens, wish.mode != "off" and not alone)
+def _unchanged(member: Json, wish: Thinking, tokens: int) -> Plan:
+    alone = member == NULL
+    return Plan(None if alone else member, wish.level, tokens, wish.mode != "off" and not alone)
 
 
 def _off(wish: Thinking, target: Target, tokens: int, losses: Losses, *, own: bool) -> Plan:

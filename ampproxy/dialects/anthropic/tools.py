@@ -72,26 +72,26 @@ class Tools:
         self.declared.append(self._tool(tool, at))
 
     def _tool(self, tool: Tool, at: str) -> dict[str, Any]:
-        told: dict[str, Any] = {"name": self._names(tool.name)}
+        body: dict[str, Any] = {"name": self._names(tool.name)}
         if description := described(tool):
-            told["description"] = description
-        told["input_schema"] = self._schema(tool, at)
+            body["description"] = description
+        body["input_schema"] = self._schema(tool, at)
         if tool.strict is not None and self._own:
-            told["strict"] = tool.strict
+            body["strict"] = tool.strict
         elif tool.strict:
             self._losses(
                 "strict", f"{at}.strict", "Whether arguments are held to the schema is the model's here."
             )
         if tool.cache is not None:
-            told["cache_control"] = tool.cache
+            body["cache_control"] = tool.cache
         if self._own:
-            told.update(tool.extras)
+            body.update(tool.extras)
         else:
             for name in tool.extras:
                 self._losses(
                     "extras", f"{at}.extras.{name}", "Only the client's own dialect knows this member."
                 )
-        return told
+        return body
 
     def _schema(self, tool: Tool, at: str) -> Json:
         if tool.freeform:
@@ -161,9 +161,9 @@ class Tools:
         if give_up_force and self.forced():
             self._losses("tool_choice", "choice", give_up_force)
             mode = "auto"
-        told: dict[str, Any] = {"type": mode}
+        body: dict[str, Any] = {"type": mode}
         if mode == "tool":
-            told["name"] = self._names(choice.name or "")
+            body["name"] = self._names(choice.name or "")
         if mode != "none" and self._request.parallel is not None and (single or self._own):
-            told["disable_parallel_tool_use"] = single
-        return told
+            body["disable_parallel_tool_use"] = single
+        return body

@@ -41,7 +41,7 @@ def messages_of(
 
     :param prefill: whether the model continues an assistant's turn that comes last.
     """
-    messages = _merged(_said(request, writer, losses, own=own))
+    messages = _merged(_rendered(request, writer, losses, own=own))
     messages = _paired(messages, losses)
     for number, message in enumerate(messages):
         _end_well(message, losses, f"messages[{number}]", last=number == len(messages) - 1)
@@ -50,7 +50,7 @@ def messages_of(
         losses(
             "first_turn",
             "turns[0]",
-            f"The first turn must be the user's: one that says {OPENING!r} was added.",
+            f"The first turn must be the user's: one with the text {OPENING!r} was added.",
         )
         messages.insert(0, Message("user", [{"type": "text", "text": OPENING}]))
     if not prefill and messages[-1].role == "assistant":
@@ -63,13 +63,13 @@ def messages_of(
     return messages
 
 
-def _said(request: ChatRequest, writer: BlockWriter, losses: Losses, *, own: bool) -> list[Message]:
+def _rendered(request: ChatRequest, writer: BlockWriter, losses: Losses, *, own: bool) -> list[Message]:
     found: list[Message] = []
     for number, turn in enumerate(request.turns):
         at, role = f"turns[{number}]", turn.role
         if role == "system" and not own:
             # Only the newest models take system messages here; to be told late is not to be lost.
-            losses("system_turn", at, "A system text in mid-conversation was told as the user's.")
+            losses("system_turn", at, "A system text in mid-conversation became the user's.")
             role = "user"
         blocks = [
             block
@@ -190,7 +190,7 @@ def _as_text(message: Message, results: _Results, losses: Losses, at: str) -> No
         orphan = block["type"] == "tool_result" and not results.is_taken(block)
         if orphan:
             losses(
-                "orphan_result", at, f"No call {block['tool_use_id']} stands before its result; told as text."
+                "orphan_result", at, f"No call {block['tool_use_id']} stands before its result; sent as text."
             )
             content = block.get("content", [])
             blocks += content if isinstance(content, list) else _raw_blocks(content)

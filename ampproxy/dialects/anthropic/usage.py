@@ -88,20 +88,20 @@ def billing(usage: Mapping[str, msgspec.Raw]) -> dict[str, Any]:
     """What else a usage tells of the bill, as further members of :class:`Usage`; what cannot be read is left
     out.
     """
-    told: dict[str, Any] = {}
+    body: dict[str, Any] = {}
     if "cache_creation" in usage:
         kept = _decoded(_CREATION, usage["cache_creation"])
         if kept is not None and (hour := _natural(kept.ephemeral_1h_input_tokens)):
-            told["cache_write_1h"] = hour
+            body["cache_write_1h"] = hour
     tier = "fast" if string(usage.get("speed", _NULL)) == "fast" else ""
     # Anthropic's priority tier is capacity that is paid for beforehand; its tokens have no other price.
     if not tier and string(usage.get("service_tier", _NULL)) == "batch":
         tier = "batch"
     if tier:
-        told["tier"] = tier_of(tier)
+        body["tier"] = tier_of(tier)
     if "iterations" in usage:
-        told.update(_iterated(_decoded(_ITERATIONS, usage["iterations"]) or []))
-    return told
+        body.update(_iterated(_decoded(_ITERATIONS, usage["iterations"]) or []))
+    return body
 
 
 def _iterated(iterations: list[_Iteration]) -> dict[str, Any]:
@@ -139,15 +139,15 @@ def usage_members(usage: Usage, *, own: bool) -> dict[str, Any]:
 
     :param own: the answer came from this dialect: its further members go along.
     """
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "input_tokens": usage.input,
         "cache_creation_input_tokens": usage.cache_write,
         "cache_read_input_tokens": usage.cache_read,
         "output_tokens": usage.output,
     }
     if usage.reasoning:
-        told["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
-    return {**told, **usage.extras} if own else told
+        body["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return {**body, **usage.extras} if own else body
 
 
 def read_finish(reason: str | None, sequence: str | None, extras: Members) -> Finished | None:
@@ -176,15 +176,15 @@ def stop_members(finish: Finished | None, *, called: bool, own: bool) -> dict[st
     if called and reason == "stop" and not own:
         reason = "tool_calls"
     word = finish.detail if own and finish and finish.detail else _WORDS[reason]
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "stop_reason": word,
         "stop_sequence": finish.stop_sequence if finish else None,
     }
     if own and finish:
-        told.update(finish.extras)
-    if word == "refusal" and finish and finish.detail and "stop_details" not in told:
-        told["stop_details"] = {"type": "refusal", "category": None, "explanation": finish.detail}
-    return told
+        body.update(finish.extras)
+    if word == "refusal" and finish and finish.detail and "stop_details" not in body:
+        body["stop_details"] = {"type": "refusal", "category": None, "explanation": finish.detail}
+    return body
 
 
 #: Members of an answer, and of ``message_delta.delta``, that tell of its end.

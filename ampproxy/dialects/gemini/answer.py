@@ -63,14 +63,14 @@ class _Choice:
     :ivar open: the number of the part that grows, or -1; ``thought``: whether it is one.
     """
 
-    __slots__ = ("called", "detail", "extras", "number", "open", "said", "thought")
+    __slots__ = ("called", "detail", "extras", "has_content", "number", "open", "thought")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.open = -1
         self.thought = False
         self.called = False
-        self.said = False
+        self.has_content = False
         self.detail: str | None = None
         self.extras: dict[str, Json] = {}
 
@@ -187,7 +187,7 @@ class Answer:
             detail = self._blocked
             out.append(Finished("blocked", detail=detail))
         for choice in choices:
-            reason = finish_of(choice.detail or "", called=choice.called, said=choice.said)
+            reason = finish_of(choice.detail or "", called=choice.called, has_content=choice.has_content)
             out.append(Finished(reason, None, choice.detail, choice.number, choice.extras))
         out.append(Completed())
         self.over = True
@@ -271,7 +271,7 @@ class Answer:
             choice.open = self._open(choice, empty, out)
             choice.thought = thought
         if text:
-            choice.said = True
+            choice.has_content = True
             out.append(Delta(choice.open, text))
         if sealed is not None:
             out.append(Proof(choice.open, sealed))
@@ -279,12 +279,12 @@ class Answer:
 
     def _call(self, choice: _Choice, call: FunctionCall, sealed: Sealed | None, out: list[Event]) -> None:
         if given(call.partial_args) or call.will_continue:
-            message = "Streamed function call arguments cannot be told to this client."
+            message = "Streamed function call arguments cannot be sent to this client."
             self._fail(WireError("not_implemented", message, 501), out)
             return
         self._close(choice, out)
         made = call.id or self._made(call.name)
-        choice.called = choice.said = True
+        choice.called = choice.has_content = True
         number = self._open(choice, ToolCall(made, call.name, "", sealed=sealed), out)
         out += (Delta(number, args_text(call.args)), PartClosed(number))
 
@@ -297,7 +297,7 @@ class Answer:
 
     def _whole(self, choice: _Choice, part: AnswerPart, out: list[Event]) -> None:
         self._close(choice, out)
-        choice.said = True
+        choice.has_content = True
         out.append(PartClosed(self._open(choice, part, out)))
 
     # -- pieces

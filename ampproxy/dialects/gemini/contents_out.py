@@ -73,28 +73,28 @@ def contents(
     answers: list[Wire] = []
     for number, block in enumerate(blocks):
         if block.role == "assistant":
-            _say(found, "user", answers, {})
-            said, calls = _model_parts(block, renderer)
-            if said and not found:
+            _add(found, "user", answers, {})
+            wires, calls = _model_parts(block, renderer)
+            if wires and not found:
                 losses("first_turn", "turns[0]", "Inserted a leading user turn, which Gemini requires.")
-                _say(found, "user", [{"text": OPENING}], {})
-            _say(found, "model", said, block.extras if own else {})
+                _add(found, "user", [{"text": OPENING}], {})
+            _add(found, "model", wires, block.extras if own else {})
             answers = _answers(calls, number, results, renderer)
         else:
-            said = answers + _user_parts(block, results, renderer)
-            _say(found, "user", said, block.extras if own else {})
+            wires = answers + _user_parts(block, results, renderer)
+            _add(found, "user", wires, block.extras if own else {})
             answers = []
-    _say(found, "user", answers, {})
+    _add(found, "user", answers, {})
     if not found:
         losses("first_turn", "turns", "A request needs a content, so one was put there.")
-        _say(found, "user", [{"text": OPENING}], {})
+        _add(found, "user", [{"text": OPENING}], {})
     if not prefill and found[-1]["role"] == "model":
         losses(
             "prefill",
             f"turns[{len(turns) - 1}]",
             f"The model does not continue a turn of its own: one of the user's, {OPENING!r}, was added.",
         )
-        _say(found, "user", [{"text": OPENING}], {})
+        _add(found, "user", [{"text": OPENING}], {})
     return found
 
 
@@ -111,7 +111,7 @@ def _blocks(turns: tuple[Turn, ...], losses: Losses) -> list[_Block]:
     return blocks
 
 
-def _say(found: list[Wire], role: str, parts: list[Wire], extras: dict[str, Any]) -> None:
+def _add(found: list[Wire], role: str, parts: list[Wire], extras: dict[str, Any]) -> None:
     """Add a content; to the last one if that has the same role."""
     if not parts:
         return
@@ -123,38 +123,38 @@ def _say(found: list[Wire], role: str, parts: list[Wire], extras: dict[str, Any]
 
 
 def _model_parts(block: _Block, renderer: PartRenderer) -> tuple[list[Wire], list[tuple[str, ToolCall]]]:
-    said: list[Wire] = []
+    wires: list[Wire] = []
     calls: list[tuple[str, ToolCall]] = []
     for path, part in block.parts:
         if isinstance(part, ToolCall):
-            said.append(renderer.call(part, path, first=not calls))
+            wires.append(renderer.call(part, path, first=not calls))
             calls.append((path, part))
         else:
-            said += renderer.part(part, path)
-    return said, calls
+            wires += renderer.part(part, path)
+    return wires, calls
 
 
 def _answers(
     calls: list[tuple[str, ToolCall]], after: int, results: _Results, renderer: PartRenderer
 ) -> list[Wire]:
     """The results of a turn's calls, in their order, and then what cannot stand among them."""
-    said: list[Wire] = []
+    wires: list[Wire] = []
     late: list[Wire] = []
     for path, call in calls:
         at, result = results.take(call.id, after) or (path, None)
         answer, more = renderer.result(call, result, at)
-        said.append(answer)
+        wires.append(answer)
         late += more
-    return said + late
+    return wires + late
 
 
 def _user_parts(block: _Block, results: _Results, renderer: PartRenderer) -> list[Wire]:
-    said: list[Wire] = []
+    wires: list[Wire] = []
     for path, part in block.parts:
         if isinstance(part, ToolResult):
-            said += [] if results.used(path) else renderer.orphan(part, path)
+            wires += [] if results.used(path) else renderer.orphan(part, path)
         elif isinstance(part, ToolCall):
-            said.append(renderer.call(part, path, first=False))
+            wires.append(renderer.call(part, path, first=False))
         else:
-            said += renderer.part(part, path)
-    return said
+            wires += renderer.part(part, path)
+    return wires

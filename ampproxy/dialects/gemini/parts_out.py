@@ -54,7 +54,7 @@ class PartRenderer:
             self._losses("cache_control", path, "Gemini has no marks for its cache.")
         if not isinstance(part, ToolCall):
             self.lose_extras(getattr(part, "extras", {}), path)
-        return _SAY[type(part)](self, part, path)
+        return _RENDERERS[type(part)](self, part, path)
 
     def lose_extras(self, extras: dict[str, Json], path: str) -> None:
         """Note the members that only the client's dialect knows."""
@@ -93,7 +93,7 @@ class PartRenderer:
 
     def _document(self, part: Document, path: str) -> list[Wire]:
         if part.name is not None and not self._own:
-            self._losses("document_name", path, "A document's name cannot be said.")
+            self._losses("document_name", path, "A document's name cannot be expressed.")
         if part.source is None:
             return [{"text": part.text}] if part.text else []
         found = self._source(part.source, path, "application/pdf", part.name if self._own else None)
@@ -150,7 +150,7 @@ class PartRenderer:
         """The result of a call, and the parts that must stand after all results."""
         body: Wire = {**self._id(call.id), "name": self._names(call.name)}
         if result is None:
-            self._losses("unanswered_call", path, "A call without a result was told as interrupted.")
+            self._losses("unanswered_call", path, "A call without a result was marked as interrupted.")
             return {"functionResponse": {**body, "response": {"error": INTERRUPTED}}}, []
         if result.cache is not None:
             self._losses("cache_control", path, "Gemini has no marks for its cache.")
@@ -159,25 +159,25 @@ class PartRenderer:
             if isinstance(part, Text):
                 self.lose_extras(part.extras, f"{path}.parts[{n}]")
         media = [part for part in result.parts if not isinstance(part, Text)]
-        said = [wire for n, part in enumerate(media) for wire in self.part(part, f"{path}.parts[{n}]")]
+        wires = [wire for n, part in enumerate(media) for wire in self.part(part, f"{path}.parts[{n}]")]
         body["response"] = self._response(result)
         extras = self._extras(result.extras)
         body.update(loads(extras.pop("functionResponse", EMPTY)))
-        if said and (self._newer or self._own):
-            body["parts"] = said
-            said = []
-        return {"functionResponse": body, **extras}, said
+        if wires and (self._newer or self._own):
+            body["parts"] = wires
+            wires = []
+        return {"functionResponse": body, **extras}, wires
 
     def orphan(self, result: ToolResult, path: str) -> list[Wire]:
         """A result whose call is not in the conversation: it is told as text, so that it is not lost."""
-        self._losses("orphan_result", path, "A result without its call was told as text.")
+        self._losses("orphan_result", path, "A result without its call was sent as text.")
         name = f" of {result.name}" if result.name else ""
         text = _words(result)
-        said: list[Wire] = [{"text": f"Result{name}: {text}"}] if text else []
+        wires: list[Wire] = [{"text": f"Result{name}: {text}"}] if text else []
         for n, part in enumerate(result.parts):
             if not isinstance(part, Text):
-                said += self.part(part, f"{path}.parts[{n}]")
-        return said
+                wires += self.part(part, f"{path}.parts[{n}]")
+        return wires
 
     def _response(self, result: ToolResult) -> Json | dict[str, str]:
         if result.structured is not None and self._own:
@@ -213,7 +213,7 @@ def _words(result: ToolResult) -> str:
     return "\n".join(part.text for part in result.parts if isinstance(part, Text))
 
 
-_SAY: dict[type, Callable[[PartRenderer, Any, str], list[Wire]]] = {
+_RENDERERS: dict[type, Callable[[PartRenderer, Any, str], list[Wire]]] = {
     Text: PartRenderer._text,
     Reasoning: PartRenderer._reasoning,
     Refusal: PartRenderer._refusal,

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.adapt.history import drop_remembered
-from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.thinking import settle_amount
 from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
@@ -19,7 +19,7 @@ from ampproxy.dialects.gemini.parts_out import PartRenderer
 from ampproxy.dialects.gemini.thinking import thinking_config
 from ampproxy.dialects.hosted import carried
 from ampproxy.dialects.schema_tree import with_description
-from ampproxy.dialects.unsupported import tell_lost_extras
+from ampproxy.dialects.unsupported import note_lost_extras
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
@@ -43,24 +43,24 @@ _PENALTIES = ("presencePenalty", "frequencyPenalty")
 #: Values that ask for what is done without them.
 _NEUTRAL = {"temperature": 1, "topP": 1, "presencePenalty": 0, "frequencyPenalty": 0}
 #: Members of a request that Gemini has no place for: attribute -> loss.
-_UNSAID = (
-    ("user", "user", "The end user's id cannot be said."),
-    ("metadata", "metadata", "Metadata cannot be said."),
-    ("cache_key", "cache_key", "A key for the prompt cache cannot be said."),
+_UNSUPPORTED = (
+    ("user", "user", "The end user's id cannot be expressed."),
+    ("metadata", "metadata", "Metadata cannot be expressed."),
+    ("cache_key", "cache_key", "A key for the prompt cache cannot be expressed."),
 )
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to a Gemini model. What cannot be said is a loss; never raises."""
     losses = Losses()
-    request = tell_words(drop_remembered(request, losses), GEMINI, losses)
+    request = parts_to_text(drop_remembered(request, losses), GEMINI, losses)
     own = request.dialect == GEMINI
     request = request if own else choose_declared(request, losses)
     names = Names(_ILLEGAL, _LONGEST_NAME, _names(request))
     renderer = PartRenderer(request, target, names, losses)
     extras: dict[str, Any] = dict(request.extras) if own else {}
     if not own:
-        tell_lost_extras(request, losses)
+        note_lost_extras(request, losses)
     body: dict[str, Any] = {
         "contents": contents(request.turns, renderer, losses, own=own, prefill=target.prefill)
     }
@@ -74,10 +74,10 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         body["generationConfig"] = config
     if own and request.service_tier is not None:
         body["serviceTier"] = request.service_tier
-    _unsaid(request, losses, own)
+    _drop_unsupported(request, losses, own)
     return Rendered(
         encode({**body, **extras}),
-        losses.told(),
+        losses.all(),
         names.changed,
         freeform=frozenset(names(tool.name) for tool in request.tools if tool.freeform),
     )
@@ -94,12 +94,12 @@ def _members(raw: Json | None) -> dict[str, Any]:
 
 
 def _system(request: ChatRequest, renderer: PartRenderer) -> list[Any]:
-    said = [renderer.part(text, f"system[{n}]") for n, text in enumerate(request.system)]
-    return [wire for wires in said for wire in wires]
+    parts = [renderer.part(text, f"system[{n}]") for n, text in enumerate(request.system)]
+    return [wire for wires in parts for wire in wires]
 
 
-def _unsaid(request: ChatRequest, losses: Losses, own: bool) -> None:
-    for attribute, kind, why in _UNSAID:
+def _drop_unsupported(request: ChatRequest, losses: Losses, own: bool) -> None:
+    for attribute, kind, why in _UNSUPPORTED:
         if getattr(request, attribute):
             losses(kind, attribute, why)
     if request.parallel is False and request.tools:
@@ -117,21 +117,21 @@ def _tools(
     request: ChatRequest, target: Target, names: Names, losses: Losses, own: bool
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    said_before: set[bytes] = set()
+    sent_before: set[bytes] = set()
     declared = [_declaration(tool, names, losses, f"tools[{n}]", own) for n, tool in enumerate(request.tools)]
     if declared:
         found.append({"functionDeclarations": declared})
     for n, hosted in enumerate(request.hosted):
-        said = _hosted(hosted)
-        if said is None:
+        rendered = _hosted(hosted)
+        if rendered is None:
             losses("hosted_tool", f"hosted[{n}]", f"Gemini has no tool like {hosted.kind}.")
         elif declared and not own and target.thinking != "level":
             losses("hosted_tool", f"hosted[{n}]", f"{hosted.kind} is refused beside functions by this model.")
-        elif (text := encode(said)) not in said_before:
+        elif (text := encode(rendered)) not in sent_before:
             if hosted.dialect != GEMINI:
                 carried(hosted, (), f"hosted[{n}]", losses)
-            said_before.add(text)
-            found.append(said)
+            sent_before.add(text)
+            found.append(rendered)
     return found
 
 
@@ -201,33 +201,37 @@ def _generation_config(
 
 
 def _sampling(request: ChatRequest, target: Target, losses: Losses) -> dict[str, Any]:
-    said = request.sampling
+    sampling = request.sampling
     found: dict[str, Any] = {
-        "maxOutputTokens": said.max_tokens,
-        "temperature": said.temperature,
-        "topP": said.top_p,
-        "topK": said.top_k,
-        "presencePenalty": said.presence_penalty,
-        "frequencyPenalty": said.frequency_penalty,
-        "seed": said.seed,
-        "responseLogprobs": said.logprobs,
-        "logprobs": said.top_logprobs,
-        "candidateCount": said.candidates,
-        "stopSequences": [word for word in said.stop if word][:_MOST_STOPS] or None,
+        "maxOutputTokens": sampling.max_tokens,
+        "temperature": sampling.temperature,
+        "topP": sampling.top_p,
+        "topK": sampling.top_k,
+        "presencePenalty": sampling.presence_penalty,
+        "frequencyPenalty": sampling.frequency_penalty,
+        "seed": sampling.seed,
+        "responseLogprobs": sampling.logprobs,
+        "logprobs": sampling.top_logprobs,
+        "candidateCount": sampling.candidates,
+        "stopSequences": [word for word in sampling.stop if word][:_MOST_STOPS] or None,
     }
-    if said.max_tokens is not None and target.max_output is not None and said.max_tokens > target.max_output:
+    if (
+        sampling.max_tokens is not None
+        and target.max_output is not None
+        and sampling.max_tokens > target.max_output
+    ):
         found["maxOutputTokens"] = target.max_output
         losses("max_tokens", "sampling.max_tokens", f"The model writes at most {target.max_output} tokens.")
-    if said.max_tokens is not None and said.max_tokens < 1:
+    if sampling.max_tokens is not None and sampling.max_tokens < 1:
         found["maxOutputTokens"] = 1
         losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")
-    if len(said.stop) > _MOST_STOPS:
+    if len(sampling.stop) > _MOST_STOPS:
         losses("stop", "sampling.stop", f"Only {_MOST_STOPS} stop sequences are taken.")
     most = _MOST_CANDIDATES if target.candidates is None else target.candidates
-    if said.candidates is not None and said.candidates > most:
+    if sampling.candidates is not None and sampling.candidates > most:
         found["candidateCount"] = most
         losses("candidates", "sampling.candidates", f"The model gives at most {most} candidates.")
-    if said.logit_bias is not None:
+    if sampling.logit_bias is not None:
         losses("logit_bias", "sampling.logit_bias", "Gemini has no logit bias.")
     refused = () if target.sampling else _DRAWING
     if not (target.sampling and target.penalties):
@@ -245,9 +249,9 @@ def _output(request: ChatRequest, target: Target, losses: Losses) -> dict[str, A
     if request.tools and request.dialect != GEMINI and target.thinking != "level":
         losses("output_format", "output", "This model refuses a response format beside functions.")
         return {}
-    said: dict[str, Any] = {"responseMimeType": "application/json"}
+    members: dict[str, Any] = {"responseMimeType": "application/json"}
     if output.kind == "schema" and output.schema is not None:
-        said["responseJsonSchema"] = with_description(output.schema, output.description)
+        members["responseJsonSchema"] = with_description(output.schema, output.description)
         if output.name:
             losses("schema_name", "output.name", "Gemini has no names of schemas.")
-    return said
+    return members

@@ -39,7 +39,7 @@ def signature(sealed: Sealed | None, place: Place) -> Wire:
 
 def answer_part(part: AnswerPart, losses: list[Loss]) -> list[Any]:
     """One part of an answer; none if it cannot be said, which is then a loss."""
-    return _SAY[type(part)](part, losses)
+    return _RENDERERS[type(part)](part, losses)
 
 
 def call_part(part: ToolCall, losses: list[Loss]) -> Wire:
@@ -95,7 +95,7 @@ def _media(source: Source, usual: str, losses: list[Loss]) -> list[Wire]:
     return [{"fileData": {"mimeType": source.media_type or usual, "fileUri": uri}}]
 
 
-_SAY: dict[type, Callable[[Any, list[Loss]], list[Any]]] = {
+_RENDERERS: dict[type, Callable[[Any, list[Loss]], list[Any]]] = {
     Text: _text,
     Reasoning: _reasoning,
     Refusal: _refusal,

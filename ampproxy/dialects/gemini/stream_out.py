@@ -96,7 +96,7 @@ class GeminiStreamRenderer:
         #: The numbers of the held parts, of each candidate, in the order in which they opened.
         self._queues: dict[int, deque[int]] = {}
         self._finished: dict[int, Finished] = {}
-        self._said: set[int] = set()
+        self._with_content: set[int] = set()
 
     def feed(self, events: Sequence[Event]) -> bytes:
         """Whole wire events for these."""
@@ -143,7 +143,7 @@ class GeminiStreamRenderer:
             self._held[event.index] = [event]
             self._queues.setdefault(event.choice, deque()).append(event.index)
             return
-        self._said.add(event.choice)
+        self._with_content.add(event.choice)
         if isinstance(part, (Image, Audio, Opaque)):
             for wire in answer_part(part, self.losses):
                 self._chunk(event.choice, wire, out)
@@ -228,7 +228,7 @@ class GeminiStreamRenderer:
 
     def _finish(self, event: Finished, out: list[bytes]) -> None:
         if event.reason in BENT and not self._own:
-            self.losses.append(Loss(event.reason, "finish", f"Gemini cannot say {BENT[event.reason]}."))
+            self.losses.append(Loss(event.reason, "finish", f"Gemini cannot express {BENT[event.reason]}."))
         self._finished[event.choice] = event
 
     def _complete(self, event: Completed, out: list[bytes]) -> None:
@@ -236,7 +236,7 @@ class GeminiStreamRenderer:
             for index in list(self._open):
                 self._closed_part(PartClosed(index), out)
         first = next(iter(self._finished.values()), None)
-        if first is not None and first.reason == "blocked" and not self._said:
+        if first is not None and first.reason == "blocked" and not self._with_content:
             found: Wire = blocked_members(first, self._extras)
         else:
             ends = self._finished or {0: Finished("stop")}

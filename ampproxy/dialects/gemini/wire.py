@@ -214,17 +214,17 @@ BLOCK_REASONS: Final = frozenset(
 )
 
 
-def finish_of(word: str, *, called: bool, said: bool) -> FinishReason:
+def finish_of(word: str, *, called: bool, has_content: bool) -> FinishReason:
     """What Gemini's reason means.
 
     :param called: a function call was seen, which Gemini does not tell in its reason.
-    :param said: anything at all was said; of an answer without content, an unknown reason is why.
+    :param has_content: anything at all was said; of an answer without content, an unknown reason is why.
     """
     if word == "STOP":
         return "tool_calls" if called else "stop"
     if word in FINISH:
         return FINISH[word]
-    return "unknown" if said else "blocked"
+    return "unknown" if has_content else "blocked"
 
 
 def broken_end(word: str) -> WireError | None:
@@ -262,14 +262,14 @@ def usage_of(raw: Json) -> Usage | None:
     found = loads(raw)
     if not isinstance(found, dict):
         return None
-    prompt, cached, said, thought, tools = (_count(found.get(name)) for name in _COUNTS[:5])
+    prompt, cached, answered, thought, tools = (_count(found.get(name)) for name in _COUNTS[:5])
     extras = {name: to_raw(value) for name, value in found.items() if name not in _COUNTS}
     if tools:
         extras[_TOOL_USE] = to_raw(tools)
     return Usage(
         input=max(0, prompt - cached) + tools,
         cache_read=cached,
-        output=said + thought,
+        output=answered + thought,
         reasoning=thought,
         extras=extras,
         tier=tier_of(str(found.get("serviceTier") or found.get("trafficType") or "")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ampproxy.dialects.base import AnswerContext, Compacting, Rendered, Target, anyhow, saying
+from ampproxy.dialects.base import AnswerContext, Compacting, Rendered, Target, anyhow, one_of
 from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_chat.passthrough import PASSTHROUGH
 from ampproxy.dialects.openai_chat.request_in import parse_request
@@ -30,7 +30,7 @@ class ChatDialect(OpenAIDialect):
         "safety_identifier": anyhow,
         "stream_options": anyhow,
         "prompt_cache_retention": anyhow,
-        "store": saying(b"false"),
+        "store": one_of(b"false"),
     }
 
     def parse_request(

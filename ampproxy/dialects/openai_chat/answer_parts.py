@@ -44,16 +44,16 @@ def audio_body(audio: Audio, context: AnswerContext) -> dict[str, Any]:
 def annotations_body(extras: dict[str, Json]) -> list[Any]:
     """Citations of pages: chat's own, or Responses' flat ones put into chat's shape."""
     found = loads(extras["annotations"], []) if "annotations" in extras else []
-    told: list[Any] = []
+    annotations: list[Any] = []
     for entry in found if isinstance(found, list) else []:
         if not isinstance(entry, dict):
             continue
         if "url_citation" in entry:
-            told.append(entry)
+            annotations.append(entry)
         elif entry.get("type") == "url_citation":
             flat = {name: entry.get(name) for name in ("url", "title", "start_index", "end_index")}
-            told.append({"type": "url_citation", "url_citation": flat})
-    return told
+            annotations.append({"type": "url_citation", "url_citation": flat})
+    return annotations
 
 
 def legacy_functions(context: AnswerContext) -> bool:

@@ -163,5 +163,5 @@ def _without_results(parts: Iterable[Placed], taken: set[str], losses: Losses) -
         if not isinstance(placed.part, ToolResult):
             yield placed
         elif placed.path not in taken:
-            losses("orphan_result", placed.path, "A result without a call was told as the user's words.")
+            losses("orphan_result", placed.path, "A result without a call was sent as the user's text.")
             yield from (Placed(placed.path, part) for part in placed.part.parts)

@@ -70,8 +70,8 @@ class MessageWriter:
         """Whether a message without content is one: the user's who said nothing, but not one of which nothing
         could be said.
         """
-        said = all(isinstance(placed.part, Text) for placed in message.parts)
-        return message.role == "user" and (said or self._rules.same)
+        all_text = all(isinstance(placed.part, Text) for placed in message.parts)
+        return message.role == "user" and (all_text or self._rules.same)
 
     def _answered(self, messages: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         """The messages, results of tools being followed by a word of the assistant's."""
@@ -90,12 +90,12 @@ class MessageWriter:
     def _assistant(self, message: Message) -> dict[str, Any]:
         """Content and calls in one message; ``content`` is null only beside something else."""
         body: dict[str, Any] = {"role": "assistant"}
-        self._tell_order(message.parts)
+        self._note_order(message.parts)
         thought = "".join(self._thought(placed) for placed in message.parts)
         apart: tuple[type[Part], ...] = (Reasoning, ToolCall, Audio)
         refusal = ""
         if self._rules.openai or self._rules.same:
-            # Other servers may not know the member; there its words are told as text.
+            # Other servers may not know the member; there its words are sent as text.
             apart = (*apart, Refusal)
             refusal = "".join(p.part.text for p in message.parts if isinstance(p.part, Refusal))
         spoken = [p for p in message.parts if not isinstance(p.part, apart)]
@@ -114,12 +114,12 @@ class MessageWriter:
             body["tool_calls"] = calls
         return self._parts.extras(body, message.extras, message.path)
 
-    def _tell_order(self, parts: Sequence[Placed]) -> None:
+    def _note_order(self, parts: Sequence[Placed]) -> None:
         called = False
         for placed in parts:
             called = called or isinstance(placed.part, ToolCall)
             if called and isinstance(placed.part, Text) and placed.part.text:
-                self._losses("order", placed.path, "Text after a tool call is told before it.")
+                self._losses("order", placed.path, "Text after a tool call is moved before it.")
 
     def _thought(self, placed: Placed) -> str:
         part = placed.part

@@ -107,7 +107,7 @@ class PartWriter:
         text = part.text if part.text is not None else _inline_text(part.source)
         if text is not None:
             if part.name:
-                self.losses("document_name", path, "A plain-text document is told without its name.")
+                self.losses("document_name", path, "A plain-text document is sent without its name.")
             return self._finish({"type": "text", "text": text}, part, path)
         source = part.source
         file: dict[str, str]

@@ -20,7 +20,7 @@ _NO_BLOCK: Final = b"\n\n"
 #: The members that hold a chunk's words. A key with its quotes cannot stand inside a JSON string.
 _KEYS: Final = (b'"content":', b'"reasoning_content":', b'"reasoning":', b'"arguments":', b'"refusal":')
 #: So many beginnings are learned in vain (a server whose chunks all differ) before it is left alone.
-_PATIENCE: Final = 8
+_MAX_MISSES: Final = 8
 
 
 #: The member by which OpenAI hides the length of the words; it is the last one.
@@ -40,10 +40,10 @@ class Repeat:
     :ivar sink: where else its words are kept.
     """
 
-    __slots__ = ("_from", "_head", "_padded", "_patience", "_tail", "_to", "index", "sink")
+    __slots__ = ("_from", "_head", "_misses_left", "_padded", "_tail", "_to", "index", "sink")
 
     def __init__(self) -> None:
-        self._patience = _PATIENCE
+        self._misses_left = _MAX_MISSES
         self.index = -1
         self.sink: list[str] | None = None
         self._padded = False
@@ -63,7 +63,7 @@ class Repeat:
             words = _decode_string(block[self._from : self._to])
         except ValueError:
             return None
-        self._patience = _PATIENCE
+        self._misses_left = _MAX_MISSES
         return words
 
     def learn(self, block: bytes, delta: Delta) -> bool:
@@ -72,21 +72,21 @@ class Repeat:
         self._padded = _PADDING in block
         if self._padded:
             block = _unpadded(block)
-        if self._patience <= 0 or delta.logprobs:
+        if self._misses_left <= 0 or delta.logprobs:
             return False
-        said = encode(delta.text)[1:-1]
+        spelled = encode(delta.text)[1:-1]
         for key in _KEYS:
             at = block.find(key)
             if at < 0:
                 continue
             at += len(key)
             at += block.startswith(b" ", at)
-            end = at + 1 + len(said)
-            if block.find(key, at) < 0 and block[at : end + 1] == b'"%b"' % said:
+            end = at + 1 + len(spelled)
+            if block.find(key, at) < 0 and block[at : end + 1] == b'"%b"' % spelled:
                 self._head, self._tail = block[: at + 1], block[end:]
                 # The string with its quotes.
                 self._from, self._to = at, 1 - len(self._tail)
-                self._patience -= 1
+                self._misses_left -= 1
                 self.index = delta.index
                 return True
         return False

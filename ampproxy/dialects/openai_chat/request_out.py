@@ -9,7 +9,7 @@ import msgspec
 
 from ampproxy.adapt.history import drop_remembered, system_first
 from ampproxy.adapt.members import leave_out_refused
-from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.target import Target
 from ampproxy.adapt.thinking import forbid_with_tools, settle_level
 from ampproxy.adapt.tools import choose_declared, fit_choice
@@ -74,12 +74,12 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
             body["stream_options"] = {**(own or {}), "include_usage": True}
     for name in rules.host.renames.keys() & body.keys():
         body[rules.host.renames[name]] = body.pop(name)
-    return Rendered(encode(body), losses.told(), rules.names.changed, freeform=frozenset(tools.wrapped))
+    return Rendered(encode(body), losses.all(), rules.names.changed, freeform=frozenset(tools.wrapped))
 
 
 def _fitted(request: ChatRequest, target: Target, losses: Losses, *, same: bool) -> ChatRequest:
     """The request without what the model and its server do not take."""
-    request = tell_words(drop_remembered(request, losses), CHAT, losses)
+    request = parts_to_text(drop_remembered(request, losses), CHAT, losses)
     request = system_first(request, target, losses)
     request = leave_out_refused(request, target, losses, same=same)
     request = forbid_with_tools(request, target, losses)

@@ -149,8 +149,8 @@ def _candidate(choices: Sequence[_Choice], number: int, ids: CallIds) -> Candida
         if error := broken_end(choice.finish_reason):
             raise UpstreamFault(error, retryable=True)
     calls = _calls([choice.message for choice in choices], number, ids)
-    said = [part for choice in choices for part in (*_words(choice.message), *_media(choice.message))]
-    parts = (*said, *calls)
+    spoken = [part for choice in choices for part in (*_words(choice.message), *_media(choice.message))]
+    parts = (*spoken, *calls)
     word = next((choice.finish_reason for choice in choices if choice.finish_reason), "stop")
     refused = any(isinstance(part, Refusal) for part in parts)
     end = finished(word, number, called=bool(calls), refused=refused)
@@ -254,10 +254,10 @@ def _choice_body(candidate: Candidate, number: int, context: AnswerContext) -> d
     calls = [part for part in candidate.parts if isinstance(part, ToolCall)]
     refusal = "".join(part.text for part in candidate.parts if isinstance(part, Refusal))
     texts = [part for part in candidate.parts if isinstance(part, Text)]
-    said = bool(texts) and "text" if not refusal else texts and "text"
+    has_text = bool(texts) and "text" if not refusal else texts and "text"
     logprobs = None
     if candidate.logprobs:
-        logprobs = logprobs_body(candidate.logprobs, "content" if said or not refusal else "refusal")
+        logprobs = logprobs_body(candidate.logprobs, "content" if has_text or not refusal else "refusal")
     return {
         "index": number,
         "message": _message_body(candidate, calls, refusal, context, legacy=legacy),

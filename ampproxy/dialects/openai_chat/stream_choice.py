@@ -194,14 +194,14 @@ class Choice:
     def _delta(self, delta: DeltaWire, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
         if thought := reasoning_of(delta.reasoning_content, delta.reasoning):
             self._untag(out)
-            self._say("reasoning", thought, (), out)
+            self._add_words("reasoning", thought, (), out)
         for kind, words in self._pieces(delta.content, out):
-            self._say("text" if kind == "text" else "reasoning", words, logprobs, out)
+            self._add_words("text" if kind == "text" else "reasoning", words, logprobs, out)
             logprobs = ()
         if delta.refusal:
             self._refused = True
             self._untag(out)
-            self._say("refusal", delta.refusal, logprobs, out)
+            self._add_words("refusal", delta.refusal, logprobs, out)
             logprobs = ()
         if logprobs and self.open_kind is not None:
             out.append(Delta(self.open_index, "", logprobs))
@@ -235,9 +235,11 @@ class Choice:
         """There is no thinking in the content, or no more of it."""
         tags, self._tags = self._tags, None
         for kind, words in tags.end() if tags is not None else ():
-            self._say("text" if kind == "text" else "reasoning", words, (), out)
+            self._add_words("text" if kind == "text" else "reasoning", words, (), out)
 
-    def _say(self, kind: Kind, words: str, logprobs: tuple[TokenLogprob, ...], out: list[Event]) -> None:
+    def _add_words(
+        self, kind: Kind, words: str, logprobs: tuple[TokenLogprob, ...], out: list[Event]
+    ) -> None:
         if self.open_kind != kind:
             self._close_words(out)
             self.open_kind, self.open_index = kind, self._new_part()

@@ -52,7 +52,7 @@ _KEEPALIVE = b": keep-alive\n\n"
 class _Words:
     """A part whose deltas are told: the bytes before and after each piece."""
 
-    __slots__ = ("after", "before", "choice", "closed", "gap", "held", "refusal", "said")
+    __slots__ = ("after", "before", "choice", "closed", "gap", "has_words", "held", "refusal")
 
     def __init__(self, before: bytes, after: bytes, choice: int, *, refusal: bool) -> None:
         self.before = before
@@ -60,7 +60,7 @@ class _Words:
         self.choice = choice
         self.refusal = refusal
         #: Whether words were told, and whether a paragraph ended: its gap comes before the next words.
-        self.said = False
+        self.has_words = False
         self.gap = False
         #: Words that wait until an earlier part of their kind is closed; ``None``: they need not.
         self.held: list[Delta | SectionBreak] | None = None
@@ -113,8 +113,8 @@ class ChatStreamRenderer:
                 frame := frames.get(event.index)
             ):  # fmt: skip
                 out += (frame[0], encode(event.text), frame[1])
-            elif not self._over and (tell := self._TELL.get(type(event))):
-                tell(self, event, out)
+            elif not self._over and (render := self._RENDERERS.get(type(event))):
+                render(self, event, out)
         return b"".join(out)
 
     def error(self, error: WireError) -> bytes:
@@ -239,7 +239,7 @@ class ChatStreamRenderer:
             # From here on a frame is enough.
             self._frames[event.index] = (words.before, words.after)
             text = SECTION_GAP + text if words.gap else text
-            words.gap, words.said = False, True
+            words.gap, words.has_words = False, True
         if event.logprobs:
             logprobs = encode(logprobs_body(event.logprobs, "refusal" if words.refusal else "content"))
             after = words.after.replace(b'"logprobs":null', b'"logprobs":' + logprobs, 1)
@@ -271,7 +271,7 @@ class ChatStreamRenderer:
         words = self._words.get(event.index)
         if words is not None and words.held is not None:
             words.held.append(event)
-        elif words is not None and words.said:
+        elif words is not None and words.has_words:
             words.gap = True
             self._frames.pop(event.index, None)
 
@@ -295,7 +295,7 @@ class ChatStreamRenderer:
 
     def _finished(self, event: Finished, out: list[bytes]) -> None:
         if event.reason in BENT:
-            self._note(event.reason, "finish", f"Chat Completions cannot say {BENT[event.reason]}.")
+            self._note(event.reason, "finish", f"Chat Completions cannot express {BENT[event.reason]}.")
         self._finish(event.choice, event, out)
 
     def _finish(self, number: int, end: Finished | None, out: list[bytes]) -> None:
@@ -336,7 +336,7 @@ class ChatStreamRenderer:
             self._lost.add(loss)
             self.losses.append(loss)
 
-    _TELL: ClassVar[dict[type, Callable[[ChatStreamRenderer, Any, list[bytes]], None]]] = {
+    _RENDERERS: ClassVar[dict[type, Callable[[ChatStreamRenderer, Any, list[bytes]], None]]] = {
         Started: _started,
         PartOpened: _opened,
         Delta: _delta,

@@ -30,7 +30,7 @@ class TokenWire(msgspec.Struct):
     logprob: float = 0.0
     top_logprobs: list[TopWire] | None = None
 
-    def told(self) -> TokenLogprob:
+    def token_logprob(self) -> TokenLogprob:
         """As the vocabulary has it."""
         top = tuple((other.token, other.logprob) for other in self.top_logprobs or ())
         return TokenLogprob(self.token, self.logprob, top)
@@ -44,19 +44,19 @@ class LogprobsWire(msgspec.Struct):
 
     def tokens(self) -> tuple[TokenLogprob, ...]:
         """As the vocabulary has them."""
-        return tuple(map(TokenWire.told, self.content or self.refusal or ()))
+        return tuple(map(TokenWire.token_logprob, self.content or self.refusal or ()))
 
 
 def logprobs_body(tokens: Sequence[TokenLogprob], member: str = "content") -> dict[str, Any]:
     """``logprobs`` of a choice; ``bytes`` are the token's own."""
-    said = [
+    rendered = [
         {
             **_token_body(token.token, token.logprob),
             "top_logprobs": [_token_body(other, logprob) for other, logprob in token.top],
         }
         for token in tokens
     ]
-    return {"content": None, "refusal": None, member: said}
+    return {"content": None, "refusal": None, member: rendered}
 
 
 def _token_body(token: str, logprob: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, encode
 from ampproxy.dialects.openai_completions.request_in import MOST_LOGPROBS
-from ampproxy.dialects.unsupported import tell_lost_extras
+from ampproxy.dialects.unsupported import note_lost_extras
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.parts import Text
 from ampproxy.model.request import ChatRequest
@@ -71,8 +71,8 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     if request.dialect == COMPLETIONS:
         body.update(request.extras)
     else:
-        tell_lost_extras(request, losses)
-    return Rendered(encode(body), losses.told())
+        note_lost_extras(request, losses)
+    return Rendered(encode(body), losses.all())
 
 
 def _texts(request: ChatRequest, losses: Losses) -> Iterator[str]:
@@ -84,4 +84,4 @@ def _texts(request: ChatRequest, losses: Losses) -> Iterator[str]:
             else:
                 losses("part", f"turns[{number}].parts[{index}]", "A prompt is text and nothing else.")
     if len(request.turns) > 1:
-        losses("turns", "turns", "A prompt does not tell who said what.")
+        losses("turns", "turns", "A prompt has no roles.")

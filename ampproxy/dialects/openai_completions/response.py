@@ -62,7 +62,7 @@ def parse_response(body: bytes) -> ChatResponse:
 
 def _candidate(choice: ChoiceWire, number: int) -> Candidate:
     parts = (Text(choice.text),) if choice.text else ()
-    logprobs = choice.logprobs.told() if choice.logprobs else ()
+    logprobs = choice.logprobs.logprobs() if choice.logprobs else ()
     if error := broken_end(choice.finish_reason):
         raise UpstreamFault(error, retryable=True)
     return Candidate(parts, finished(choice.finish_reason or "stop", number), logprobs)

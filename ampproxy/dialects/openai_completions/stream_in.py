@@ -100,7 +100,7 @@ class CompletionsStreamParser:
             out.append(Started(chunk.id, chunk.model, chunk.created, COMPLETIONS))
         for wire in chunk.choices or ():
             number = wire.index or 0
-            logprobs = wire.logprobs.told() if wire.logprobs else ()
+            logprobs = wire.logprobs.logprobs() if wire.logprobs else ()
             if number not in self._open:
                 self._open[number] = -1
             if wire.text or logprobs:

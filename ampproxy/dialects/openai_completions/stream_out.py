@@ -44,7 +44,7 @@ class CompletionsStreamRenderer:
         #: By part: the bytes up to its words, and its choice.
         self._parts: dict[int, tuple[bytes, int]] = {}
         #: By choice: the length of what was told, and whether its end was.
-        self._told: dict[int, int] = {}
+        self._sent: dict[int, int] = {}
         self._finished: set[int] = set()
         self._usage: Usage | None = None
         self._over = False
@@ -53,8 +53,8 @@ class CompletionsStreamRenderer:
         """See :class:`~ampproxy.dialects.base.StreamRenderer`."""
         out: list[bytes] = []
         for event in events:
-            if not self._over and (tell := self._TELL.get(type(event))):
-                tell(self, event, out)
+            if not self._over and (render := self._RENDERERS.get(type(event))):
+                render(self, event, out)
         return b"".join(out)
 
     def error(self, error: WireError) -> bytes:
@@ -86,10 +86,10 @@ class CompletionsStreamRenderer:
         if not self._head:
             self._started(Started(), out)
         before = self._head + b'{"index":%d,"text":' % number
-        if number not in self._told:
+        if number not in self._sent:
             # Once for each choice that was asked for; a vendor may give more.
             prompt = echoed(self._context) if number < self._asked else ""
-            self._told[number] = len(prompt)
+            self._sent[number] = len(prompt)
             if prompt:
                 out.append(before + encode(prompt) + _TAIL)
         return before
@@ -101,7 +101,7 @@ class CompletionsStreamRenderer:
             self._delta(Delta(event.index, part.text), out)
         else:
             kind = part_kind(part)
-            self.losses.append(Loss(kind, f"parts[{event.index}]", "Completions tell text and nothing else."))
+            self.losses.append(Loss(kind, f"parts[{event.index}]", "Completions have text and nothing else."))
 
     def _delta(self, event: Delta, out: list[bytes]) -> None:
         known = self._parts.get(event.index)
@@ -110,9 +110,9 @@ class CompletionsStreamRenderer:
         before, choice = known
         tail = _TAIL
         if event.logprobs:
-            logprobs = encode(logprobs_body(event.logprobs, self._told[choice]))
+            logprobs = encode(logprobs_body(event.logprobs, self._sent[choice]))
             tail = _TAIL.replace(b'"logprobs":null', b'"logprobs":' + logprobs)
-        self._told[choice] += len(event.text)
+        self._sent[choice] += len(event.text)
         out += (before, encode(event.text), tail)
 
     def _report(self, event: UsageReport, out: list[bytes]) -> None:
@@ -129,7 +129,7 @@ class CompletionsStreamRenderer:
             out.append(before + b'""' + _TAIL.replace(b'"finish_reason":null', b'"finish_reason":' + word))
 
     def _completed(self, event: Completed, out: list[bytes]) -> None:
-        for number in [*self._told] or [0]:
+        for number in [*self._sent] or [0]:
             self._finish(number, None, out)
         if self._wants_usage and self._usage is not None:
             usage = encode(chat_usage_body(self._usage, extras=self._same))
@@ -143,7 +143,7 @@ class CompletionsStreamRenderer:
     def _ping(self, event: Ping, out: list[bytes]) -> None:
         out.append(_KEEPALIVE)
 
-    _TELL: ClassVar[dict[type, Callable[[CompletionsStreamRenderer, Any, list[bytes]], None]]] = {
+    _RENDERERS: ClassVar[dict[type, Callable[[CompletionsStreamRenderer, Any, list[bytes]], None]]] = {
         Started: _started,
         PartOpened: _opened,
         Delta: _delta,

@@ -22,7 +22,7 @@ class LogprobsWire(msgspec.Struct):
     token_logprobs: list[float | None] | None = None
     top_logprobs: list[dict[str, float] | None] | None = None
 
-    def told(self) -> tuple[TokenLogprob, ...]:
+    def logprobs(self) -> tuple[TokenLogprob, ...]:
         """As the vocabulary has them."""
         tokens, numbers, tops = self.tokens or [], self.token_logprobs or [], self.top_logprobs or []
         return tuple(

@@ -20,7 +20,7 @@ from ampproxy.dialects.base import (
     StreamRenderer,
     Target,
     anyhow,
-    saying,
+    one_of,
 )
 from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_responses import request_in, request_out, stream_out
@@ -69,9 +69,9 @@ class ResponsesDialect(OpenAIDialect):
     passthrough = PASSTHROUGH
     compacting: Compacting | None = Compaction()
     harmless: Mapping[str, Callable[[bytes], bool]] = {
-        "store": saying(b"false"),
-        "background": saying(b"false"),
-        "truncation": saying(b'"disabled"', b'"auto"'),
+        "store": one_of(b"false"),
+        "background": one_of(b"false"),
+        "truncation": one_of(b'"disabled"', b'"auto"'),
         "prompt_cache_retention": anyhow,
         "stream_options": anyhow,
     }

@@ -115,21 +115,21 @@ class Part:
     :ivar pieces: what came in deltas, where somebody must look at it as a whole.
     """
 
-    __slots__ = ("annotations", "closed", "index", "pieces", "told")
+    __slots__ = ("annotations", "closed", "index", "pieces", "sent_length")
 
     def __init__(self, index: int, pieces: list[str] | None = None) -> None:
         self.index = index
         self.pieces = pieces
-        self.told = 0
+        self.sent_length = 0
         self.closed = False
         self.annotations: list[Json] = []
 
     def rest(self, text: str | None, logprobs: tuple[TokenLogprob, ...] = ()) -> list[Event]:
         """What of the whole text was not told."""
-        if text is None or len(text) <= self.told:
+        if text is None or len(text) <= self.sent_length:
             return []
-        event = Delta(self.index, text[self.told :], logprobs if self.told == 0 else ())
-        self.told = len(text)
+        event = Delta(self.index, text[self.sent_length :], logprobs if self.sent_length == 0 else ())
+        self.sent_length = len(text)
         return [event]
 
 
@@ -325,7 +325,7 @@ class ReasoningItem(AnswerItem):
         elif self._sections and number not in self._sections:
             events.append(SectionBreak(self._part.index))
         section = self._sections.setdefault(number, Part(self._part.index))
-        section.told += len(text)
+        section.sent_length += len(text)
         events.append(Delta(self._part.index, text))
         return events
 
@@ -344,8 +344,8 @@ class ReasoningItem(AnswerItem):
         last = max(self._sections, default=-1)
         for number, section in enumerate((whole.content if source == "content" else whole.summary) or ()):
             if number >= last and section.text:
-                told = self._sections[number].told if number in self._sections else 0
-                events += self.delta(source, number, section.text[told:])
+                sent_length = self._sections[number].sent_length if number in self._sections else 0
+                events += self.delta(source, number, section.text[sent_length:])
         proof = whole.encrypted_content
         sealed = reasoning_of([], proof, whole.id).sealed if proof else None
         if self._part is None and sealed is not None:

@@ -118,10 +118,10 @@ _PARTS: dict[str, Callable[[Fields, dict[str, Json]], Part]] = {
 
 
 #: A content part that could be said, or the reason why not.
-Said: TypeAlias = "dict[str, Any] | Json | Loss"
+Rendered: TypeAlias = "dict[str, Any] | Json | Loss"
 
 
-def say_input(part: Part, path: str, *, native: bool) -> Said:
+def render_input(part: Part, path: str, *, native: bool) -> Rendered:
     """A part of a user's or the system's message, or of a tool's output.
 
     :param native: the request came in this dialect, so that extras and opaque parts are its own.
@@ -132,8 +132,8 @@ def say_input(part: Part, path: str, *, native: bool) -> Said:
             "text": part.text,
             **_own(part.extras, native, ("id", "phase", "status")),
         }
-    if say := _SAY.get(type(part)):
-        return say(part, path, native)
+    if render := _RENDERERS.get(type(part)):
+        return render(part, path, native)
     if isinstance(part, Opaque) and part.dialect == RESPONSES:
         return part.raw
     kind = part_kind(part)
@@ -144,36 +144,36 @@ def _own(extras: dict[str, Json], native: bool, without: Sequence[str] = ()) -> 
     return {name: value for name, value in extras.items() if name not in without} if native else {}
 
 
-def _say_image(part: Image, path: str, native: bool) -> Said:
+def _render_image(part: Image, path: str, native: bool) -> Rendered:
     url = url_of(part.source)
-    said: dict[str, Any] = {"type": "input_image", "detail": part.detail or "auto"}
+    body: dict[str, Any] = {"type": "input_image", "detail": part.detail or "auto"}
     if url is not None:
-        said["image_url"] = url
+        body["image_url"] = url
     elif isinstance(part.source, FileId) and part.source.vendor in _OUR_FILES:
-        said["file_id"] = part.source.id
+        body["file_id"] = part.source.id
     else:
         return Loss("file", path, "The image is a file that another vendor keeps.")
-    return {**said, **_own(part.extras, native)}
+    return {**body, **_own(part.extras, native)}
 
 
-def _say_document(part: Document, path: str, native: bool) -> Said:
+def _render_document(part: Document, path: str, native: bool) -> Rendered:
     source = part.source
     if source is None:
         return {"type": "input_text", "text": part.text or ""}
-    said: dict[str, Any] = {"type": "input_file"}
+    body: dict[str, Any] = {"type": "input_file"}
     if isinstance(source, Inline):
-        said |= {"filename": part.name or invented_name(source), "file_data": url_of(source)}
+        body |= {"filename": part.name or invented_name(source), "file_data": url_of(source)}
     elif isinstance(source, Link):
-        said["file_url"] = source.url
-        put(said, {"filename": part.name if native else None})
+        body["file_url"] = source.url
+        put(body, {"filename": part.name if native else None})
     elif source.vendor in _OUR_FILES:
-        said["file_id"] = source.id
+        body["file_id"] = source.id
     else:
         return Loss("file", path, "The document is a file that another vendor keeps.")
-    return {**said, **_own(part.extras, native)}
+    return {**body, **_own(part.extras, native)}
 
 
-def _say_audio(part: Audio, path: str, native: bool) -> Said:
+def _render_audio(part: Audio, path: str, native: bool) -> Rendered:
     formats = {media: name for name, media in _FORMATS.items()}
     if native and isinstance(part.source, Inline) and part.source.media_type in formats:
         kind = formats[part.source.media_type]
@@ -183,10 +183,10 @@ def _say_audio(part: Audio, path: str, native: bool) -> Said:
     return Loss("audio", path, "Responses takes no sound (ResponseInputMessageContentList).")
 
 
-_SAY: dict[type, Callable[[Any, str, bool], Said]] = {
-    Image: _say_image,
-    Document: _say_document,
-    Audio: _say_audio,
+_RENDERERS: dict[type, Callable[[Any, str, bool], Rendered]] = {
+    Image: _render_image,
+    Document: _render_document,
+    Audio: _render_audio,
     Refusal: lambda part, path, native: {"type": "input_text", "text": part.text},
 }
 

@@ -28,7 +28,7 @@ SUMMARIZE: Final = (
 )
 
 
-def said_plainly(request: ChatRequest) -> ChatRequest:
+def plain(request: ChatRequest) -> ChatRequest:
     """The request with functions, calls, texts and settings in place of what only this dialect has.
 
     :raises ampproxy.errors.ClientFault: an item is not valid.
@@ -81,7 +81,7 @@ def _has_own(request: ChatRequest) -> bool:
 def _turns(request: ChatRequest, tools: ClientTools) -> Iterator[Turn]:
     ids: dict[str, str] = {}
     for turn in request.turns:
-        parts = [said for part in turn.parts for said in _part(part, tools, ids)]
+        parts = [piece for part in turn.parts for piece in _part(part, tools, ids)]
         if parts:
             yield Turn(turn.role, tuple(parts), turn.extras)
 
@@ -124,8 +124,8 @@ def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]
         found = loads(part.raw, {})
         ids[str(found.get("id"))] = call.id
         yield call
-    elif (say := _ITEMS.get(part.kind)) is not None:
-        yield from say(part, tools, ids)
+    elif (render := _ITEMS.get(part.kind)) is not None:
+        yield from render(part, tools, ids)
     elif not is_late(part):
         yield part
 
@@ -183,8 +183,8 @@ def _shell_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iter
     if not isinstance(id, str):
         yield part
         return
-    told = outputs if isinstance(outputs, list) else [{"stdout": outputs}]
-    yield ToolResult(id, (Text("\n".join(_run(each) for each in told if isinstance(each, dict))),))
+    runs = outputs if isinstance(outputs, list) else [{"stdout": outputs}]
+    yield ToolResult(id, (Text("\n".join(_run(each) for each in runs if isinstance(each, dict))),))
 
 
 def _run(output: dict[str, Any]) -> str:

@@ -131,7 +131,7 @@ def _parse_message(fields: Fields) -> tuple[Role, tuple[Part, ...]]:
     if role is None:
         bad_request(fields.path("role"), f"It must be one of {', '.join(_ROLES)}, not {name[:40]!r}.")
     content = fields.take_raw("content")
-    extras = {key: value for key, value in fields.said().items() if key in ("id", "phase")}
+    extras = {key: value for key, value in fields.remaining().items() if key in ("id", "phase")}
     return role, parse_content(content, fields.path("content"), extras) if content is not None else ()
 
 
@@ -142,7 +142,7 @@ def _parse_call(fields: Fields) -> Part:
         name=fields.need("name", str),
         arguments=fields.take("arguments", str) or "{}",
         item=fields.take("id", str),
-        extras=fields.said(),
+        extras=fields.remaining(),
     )
 
 
@@ -154,7 +154,7 @@ def _parse_custom_call(fields: Fields) -> Part:
         arguments=fields.take("input", str) or "",
         freeform=True,
         item=fields.take("id", str),
-        extras=fields.said(),
+        extras=fields.remaining(),
     )
 
 
@@ -165,7 +165,7 @@ def _parse_result(fields: Fields, *, freeform: bool) -> Part:
     output = fields.take_raw("output")
     parts = parse_content(output, fields.path("output")) if output is not None else ()
     kept = tuple(part if isinstance(part, Text | Image | Document) else Text(_words(part)) for part in parts)
-    return ToolResult(call, kept, freeform=freeform, name=fields.take("name", str), extras=fields.said())
+    return ToolResult(call, kept, freeform=freeform, name=fields.take("name", str), extras=fields.remaining())
 
 
 def _words(part: Part) -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.common import Losses, Names, Unique, raw_str
 from ampproxy.dialects.json import put
-from ampproxy.dialects.openai_responses.content import say_input
+from ampproxy.dialects.openai_responses.content import render_input
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.loss import Loss, part_kind
 from ampproxy.model.parts import (
@@ -109,12 +109,12 @@ class ItemWriter:
                 self._assistant(turn, path)
             else:
                 self._answer_open_calls(number)
-                self._said(turn, path)
+                self._render_turn(turn, path)
         return list(self._without_orphans())
 
     # ---------------------------------------------------------------------------- user and system
 
-    def _said(self, turn: Turn, path: str) -> None:
+    def _render_turn(self, turn: Turn, path: str) -> None:
         """A user's or the system's turn: results as they stand, what is between them as messages."""
         content: list[Item] = []
         for number, part in enumerate(turn.parts):
@@ -124,7 +124,7 @@ class ItemWriter:
                 content = self._message(turn, content)
                 self._items.append(self._result(part, id, at))
             elif isinstance(part, ToolResult):
-                self._losses("orphan_result", at, "The result's call does not stand before it: told as text.")
+                self._losses("orphan_result", at, "The result's call does not stand before it: sent as text.")
                 content += self._content(part.parts, at)
             elif isinstance(part, Opaque) and part.dialect == RESPONSES and not _is_content(part):
                 content = self._message(turn, content)
@@ -140,14 +140,14 @@ class ItemWriter:
         return []
 
     def _content(self, parts: Iterable[Part], path: str) -> list[Item]:
-        said: list[Item] = []
+        items: list[Item] = []
         for part in parts:
-            one = say_input(part, path, native=self._native)
+            one = render_input(part, path, native=self._native)
             if isinstance(one, Loss):
                 self._losses(one.kind, one.path, one.why)
             else:
-                said.append(one)
-        return said
+                items.append(one)
+        return items
 
     def _call_of(self, part: ToolResult) -> str | None:
         return part.call if self._native else self._ids.result(part.call)
@@ -179,7 +179,7 @@ class ItemWriter:
                 continue
             path = f"turns[{turn}]"
             self._losses(
-                "unanswered_call", path, f"No result followed the call {call.id}: told as interrupted."
+                "unanswered_call", path, f"No result followed the call {call.id}: marked as interrupted."
             )
             kind = "custom_tool_call_output" if call.freeform else "function_call_output"
             self._items.append({"type": kind, "call_id": sent, "output": INTERRUPTED})

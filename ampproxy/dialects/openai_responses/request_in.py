@@ -63,7 +63,7 @@ def parse_request(body: bytes, model: str | None = None, stream: bool | None = N
         choice=choice,
         stream=bool(streamed if stream is None else stream),
         include_sealed=INCLUDE_PROOFS in include,
-        extras=fields.said(),
+        extras=fields.remaining(),
         **known,
     )
 
@@ -120,7 +120,7 @@ def parse_thinking(text: Json) -> tuple[Thinking | None, dict[str, Json]]:
     effort = wish.take("effort", str)
     old = wish.take("generate_summary", str)  # what `summary` was called first
     summary = wish.take("summary", str) or old
-    left = wish.said()
+    left = wish.remaining()
     show = True if summary else None
     if effort is None:
         return (Thinking("auto", show=show, summary=summary) if summary else None), left
@@ -151,7 +151,7 @@ def parse_output(text: Json) -> tuple[OutputFormat | None, dict[str, Json]]:
     """
     wish = Fields(text, "text")
     form = wish.take_raw("format")
-    left = wish.said()
+    left = wish.remaining()
     return (_format(Fields(form, "text.format")) if form is not None else None), left
 
 

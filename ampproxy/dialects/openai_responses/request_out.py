@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.thinking import settle_level
 from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
@@ -14,8 +14,8 @@ from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.schema import is_strict
-from ampproxy.dialects.openai_responses.tools import say_choice, say_tools
-from ampproxy.dialects.unsupported import is_usual, tell_lost_extras
+from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
+from ampproxy.dialects.unsupported import is_usual, note_lost_extras
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, OutputFormat
@@ -37,29 +37,29 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to ``target``. Never raises for a request that any dialect parsed."""
     losses = Losses()
     native = request.dialect == RESPONSES
-    request = tell_words(request, RESPONSES, losses)
+    request = parts_to_text(request, RESPONSES, losses)
     request = request if native else choose_declared(request, losses)
     names = Names(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
     body: dict[str, Any] = {"model": target.model}
     items = ItemWriter(request, target, names, losses).write()
-    _say_conversation(body, request, items, losses)
-    if tools := say_tools(request, names, losses):
+    _render_conversation(body, request, items, losses)
+    if tools := render_tools(request, names, losses):
         body["tools"] = tools
-    put(body, {"tool_choice": say_choice(request, names, losses, tools=bool(tools))})
+    put(body, {"tool_choice": render_choice(request, names, losses, tools=bool(tools))})
     if request.parallel is not None and (native or tools):
         body["parallel_tool_calls"] = request.parallel
     thinks = request.thinking is None or target.thinking != "none"
     request = settle_level(request, target, losses, trusted=True)
-    _say_sampling(body, request, target, losses)
+    _render_sampling(body, request, target, losses)
     if thinks:
-        _say_thinking(body, request)
-    _say_text(body, request, losses)
-    _say_rest(body, request, losses)
+        _render_thinking(body, request)
+    _render_text(body, request, losses)
+    _render_rest(body, request, losses)
     if native:
-        _say_extras(body, request)
+        _render_extras(body, request)
     else:
-        tell_lost_extras(request, losses, _OF_CHAT if request.dialect == CHAT else ())
-    return Rendered(encode(body), losses.told(), names.changed)
+        note_lost_extras(request, losses, _OF_CHAT if request.dialect == CHAT else ())
+    return Rendered(encode(body), losses.all(), names.changed)
 
 
 def _tool_names(request: ChatRequest) -> list[str]:
@@ -67,7 +67,9 @@ def _tool_names(request: ChatRequest) -> list[str]:
     return [*(tool.name for tool in request.tools), *called]
 
 
-def _say_conversation(body: dict[str, Any], request: ChatRequest, items: list[Item], losses: Losses) -> None:
+def _render_conversation(
+    body: dict[str, Any], request: ChatRequest, items: list[Item], losses: Losses
+) -> None:
     """The system's texts and the items. One text goes into ``instructions``; several keep their bounds
     in a system message.
     """
@@ -83,7 +85,7 @@ def _say_conversation(body: dict[str, Any], request: ChatRequest, items: list[It
     body["input"] = items
 
 
-def _say_sampling(body: dict[str, Any], request: ChatRequest, target: Target, losses: Losses) -> None:
+def _render_sampling(body: dict[str, Any], request: ChatRequest, target: Target, losses: Losses) -> None:
     sampling = request.sampling
     if (tokens := sampling.max_tokens) is not None:
         body["max_output_tokens"] = max(LEAST_OUTPUT, min(tokens, target.max_output or tokens))
@@ -107,7 +109,7 @@ def _say_sampling(body: dict[str, Any], request: ChatRequest, target: Target, lo
         losses("candidates", "sampling.candidates", "Responses gives one answer.")
 
 
-def _say_thinking(body: dict[str, Any], request: ChatRequest) -> None:
+def _render_thinking(body: dict[str, Any], request: ChatRequest) -> None:
     """``reasoning``: the wish, and what else of that member is this dialect's own."""
     thinking = request.thinking
     wish: dict[str, Any] = {}
@@ -122,7 +124,7 @@ def _say_thinking(body: dict[str, Any], request: ChatRequest) -> None:
         body["reasoning"] = wish
 
 
-def _say_text(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
+def _render_text(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
     """Structured output and verbosity, which both stand in ``text``."""
     native = request.dialect == RESPONSES
     text: dict[str, Any] = {}
@@ -140,25 +142,25 @@ def _format(output: OutputFormat, body: dict[str, Any], losses: Losses, *, nativ
     schema = output.schema
     if output.kind == "json" or schema is None:
         # json_object is taken only where the prompt has the word; a schema of any object says the same.
-        said_so = native or b"json" in encode([body["input"], body.get("instructions")]).lower()
-        return {"type": "json_object"} if said_so else dict(_ANY_OBJECT)
+        mentions_json = native or b"json" in encode([body["input"], body.get("instructions")]).lower()
+        return {"type": "json_object"} if mentions_json else dict(_ANY_OBJECT)
     name = output.name or "output"
-    said: dict[str, Any] = {
+    format_body: dict[str, Any] = {
         "type": "json_schema",
         "name": name if native else shorten(_ILLEGAL_NAME.sub("_", name), _NAME_LIMIT),
         "schema": schema,
     }
-    put(said, {"description": output.description})
+    put(format_body, {"description": output.description})
     strict = output.strict
     if not native:
         if strict and not is_strict(schema):
             losses("strict", "output", "A strict schema must be closed and require all its members.")
         strict = strict is not False and is_strict(schema)
-    put(said, {"strict": strict})
-    return said
+    put(format_body, {"strict": strict})
+    return format_body
 
 
-def _say_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
+def _render_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
     native = request.dialect == RESPONSES
     if request.stream:
         body["stream"] = True
@@ -208,7 +210,7 @@ def _tier(request: ChatRequest, losses: Losses) -> str | None:
     return None
 
 
-def _say_extras(body: dict[str, Any], request: ChatRequest) -> None:
+def _render_extras(body: dict[str, Any], request: ChatRequest) -> None:
     """The members that only this dialect knows, as they came; those said already stand."""
     merged = ("reasoning", "text", "include")
     extras: dict[str, Json] = {name: value for name, value in request.extras.items() if name not in merged}

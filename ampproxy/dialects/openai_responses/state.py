@@ -10,7 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from ampproxy.dialects.common import loads
-from ampproxy.dialects.openai_responses.for_others import said_plainly
+from ampproxy.dialects.openai_responses.for_others import plain
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import RESPONSES
@@ -26,7 +26,7 @@ STATEFUL = {
 #: Items of ``input`` that stand for what the vendor stores or what only it can read.
 STATEFUL_ITEMS = {
     "item_reference": (
-        "send the item itself, as clients do that say `store: false` "
+        "send the item itself, as clients do that send `store: false` "
         "(AI SDK: `providerOptions: {openai: {store: false}}`, or its `.chat(...)`)"
     ),
 }
@@ -91,7 +91,7 @@ def self_contained(request: ChatRequest) -> ChatRequest:
     require_self_contained(request)
     if request.dialect != RESPONSES:
         return request
-    request = said_plainly(request)
+    request = plain(request)
     extras = {
         name: value for name, value in request.extras.items() if not is_harmless(RESPONSES, name, value)
     }

@@ -212,7 +212,7 @@ class ResponsesStreamParser:
                 part = growing.get((name, event.output_index, event.content_index + event.summary_index))
                 if part is not None and not part.closed and event.logprobs == _NO_LOGPROBS:
                     text = event.delta
-                    part.told += len(text)
+                    part.sent_length += len(text)
                     if part.pieces is not None:
                         part.pieces.append(text)
                     out.append(Delta(part.index, text))
@@ -272,8 +272,8 @@ class ResponsesStreamParser:
     def _terminal(self, response: _Response, status: str) -> list[Event]:
         """What the terminal event says that nobody said yet, and the end."""
         self._over = True
-        told = response.usage
-        usage: list[Event] = [UsageReport(usage_from(told, response.service_tier))] if told else []
+        reported = response.usage
+        usage: list[Event] = [UsageReport(usage_from(reported, response.service_tier))] if reported else []
         if status not in ("completed", "incomplete"):
             return [*usage, Failed(_failure(response, status))]
         if response.output is None and not self._items:
@@ -313,8 +313,8 @@ class ResponsesStreamParser:
             known = self._items.get(self._known.get(key, -1))
             if known is not None and key in _keys(known.head):
                 return known
-        there = self._items.get(position)
-        return there if there is not None and there.head.type == head.type else None
+        placed = self._items.get(position)
+        return placed if placed is not None and placed.head.type == head.type else None
 
     def _finished(self, response: _Response, status: str) -> Finished:
         if status == "incomplete":
@@ -376,7 +376,7 @@ class ResponsesStreamParser:
         if part.closed:
             return events
         self._growing[name, event.output_index, event.content_index] = part
-        part.told += len(event.delta)
+        part.sent_length += len(event.delta)
         events.append(Delta(part.index, event.delta, logprobs_from(_logprobs.decode(event.logprobs))))
         return events
 
@@ -407,7 +407,7 @@ class ResponsesStreamParser:
         if not isinstance(item, CallItem) or item.part is None or item.done:
             return []
         self._growing[name, event.output_index, 0] = item.part
-        item.part.told += len(event.delta)
+        item.part.sent_length += len(event.delta)
         if item.part.pieces is not None:
             item.part.pieces.append(event.delta)
         return [Delta(item.part.index, event.delta)]

@@ -16,10 +16,10 @@ from ampproxy.model.events import TokenLogprob
 from ampproxy.model.request import Known
 
 #: An event's name and data: a JSON object without its closing brace.
-Said = tuple[str, bytes]
+ItemEvent = tuple[str, bytes]
 
 
-def said(name: str, /, **members: Any) -> Said:
+def item_event(name: str, /, **members: Any) -> ItemEvent:
     """An event. ``Raw`` members are written as they are."""
     return name, encode({"type": f"response.{name}", **members})[:-1]
 
@@ -53,16 +53,16 @@ class Item:
         self.pieces: list[str] = []
         self.where: dict[str, Any] = {"item_id": id, "output_index": output_index}
 
-    def open(self) -> list[Said]:
+    def open(self) -> list[ItemEvent]:
         """``output_item.added`` and what else comes before the first delta."""
         item = Json(self.item(b"", "in_progress"))
-        return [said("output_item.added", output_index=self.output_index, item=item)]
+        return [item_event("output_item.added", output_index=self.output_index, item=item)]
 
-    def before_delta(self) -> list[Said]:
+    def before_delta(self) -> list[ItemEvent]:
         """What must be said before the next delta, where ``head`` is ``None``."""
         return []
 
-    def close(self) -> list[Said]:
+    def close(self) -> list[ItemEvent]:
         """What comes between the last delta and ``output_item.done``."""
         return []
 
@@ -74,11 +74,11 @@ class Item:
         """What :meth:`item` takes, of the whole item."""
         return b""
 
-    def done(self, status: str) -> tuple[list[Said], bytes]:
+    def done(self, status: str) -> tuple[list[ItemEvent], bytes]:
         """The last events, and the item's JSON text."""
         events = self.close()
         text = self.item(self.content(), status)
-        events.append(said("output_item.done", output_index=self.output_index, item=Json(text)))
+        events.append(item_event("output_item.done", output_index=self.output_index, item=Json(text)))
         return events, text
 
     def _delta_head(self, name: str, /, **members: Any) -> bytes:
@@ -97,25 +97,25 @@ class Message(Item):
         self.logprobs: list[dict[str, Any]] = []
         self._phase = b',"phase":' + bytes(phase) if phase is not None else b""
 
-    def open(self) -> list[Said]:
+    def open(self) -> list[ItemEvent]:
         """See :meth:`Item.open`."""
         self.head = self._delta_head("output_text.delta", content_index=0)
         part = Json(self._part(b'""'))
-        return [*super().open(), said("content_part.added", **self.where, content_index=0, part=part)]
+        return [*super().open(), item_event("content_part.added", **self.where, content_index=0, part=part)]
 
-    def with_logprobs(self, text: str, logprobs: Sequence[TokenLogprob]) -> Said:
+    def with_logprobs(self, text: str, logprobs: Sequence[TokenLogprob]) -> ItemEvent:
         """A delta with log probabilities."""
         objects = logprob_objects(logprobs)
         self.logprobs += objects
         self.pieces.append(text)
-        return said("output_text.delta", **self.where, content_index=0, delta=text, logprobs=objects)
+        return item_event("output_text.delta", **self.where, content_index=0, delta=text, logprobs=objects)
 
-    def annotate(self, annotations: Sequence[Json]) -> list[Said]:
+    def annotate(self, annotations: Sequence[Json]) -> list[ItemEvent]:
         """Add annotations."""
         first = len(self.annotations)
         self.annotations += annotations
         return [
-            said(
+            item_event(
                 "output_text.annotation.added",
                 **self.where,
                 content_index=0,
@@ -125,14 +125,14 @@ class Message(Item):
             for number, annotation in enumerate(annotations, first)
         ]
 
-    def close(self) -> list[Said]:
+    def close(self) -> list[ItemEvent]:
         """See :meth:`Item.close`."""
         text = Json(encode("".join(self.pieces)))
         part = Json(self._part(bytes(text)))
         where = {**self.where, "content_index": 0}
         return [
-            said("output_text.done", **where, text=text, logprobs=self.logprobs),
-            said("content_part.done", **where, part=part),
+            item_event("output_text.done", **where, text=text, logprobs=self.logprobs),
+            item_event("content_part.done", **where, part=part),
         ]
 
     def content(self) -> bytes:
@@ -163,18 +163,21 @@ class RefusalMessage(Message):
 
     tail = Item.tail
 
-    def open(self) -> list[Said]:
+    def open(self) -> list[ItemEvent]:
         """See :meth:`Item.open`."""
         opened = super().open()
         self.head = self._delta_head("refusal.delta", content_index=0)
         return opened
 
-    def close(self) -> list[Said]:
+    def close(self) -> list[ItemEvent]:
         """See :meth:`Item.close`."""
         text = Json(encode("".join(self.pieces)))
         where = {**self.where, "content_index": 0}
         part = Json(self._part(bytes(text)))
-        return [said("refusal.done", **where, refusal=text), said("content_part.done", **where, part=part)]
+        return [
+            item_event("refusal.done", **where, refusal=text),
+            item_event("content_part.done", **where, part=part),
+        ]
 
     def _part(self, text: bytes) -> bytes:
         return b'{"type":"refusal","refusal":' + text + b"}"
@@ -193,17 +196,17 @@ class Call(Item):
         super().__init__(id, output_index)
         self._members: dict[str, Any] = {"call_id": call_id, "name": name, **(more or {})}
 
-    def open(self) -> list[Said]:
+    def open(self) -> list[ItemEvent]:
         """See :meth:`Item.open`."""
         self.head = self._delta_head(f"{self.event}.delta")
         return super().open()
 
-    def close(self) -> list[Said]:
+    def close(self) -> list[ItemEvent]:
         """See :meth:`Item.close`."""
         whole = {self.member: Json(self.content())}
         if self.kind == "function_call":
             whole["name"] = Json(encode(self._members["name"]))
-        return [said(f"{self.event}.done", **self.where, **whole)]
+        return [item_event(f"{self.event}.done", **self.where, **whole)]
 
     def content(self) -> bytes:
         """See :meth:`Item.content`."""
@@ -232,14 +235,14 @@ class ClientCall(Item):
         self._known = known
         self._call_id = call_id
 
-    def open(self) -> list[Said]:
+    def open(self) -> list[ItemEvent]:
         """Nothing yet."""
         return []
 
-    def close(self) -> list[Said]:
+    def close(self) -> list[ItemEvent]:
         """See :meth:`Item.close`: what others say at their beginning."""
         item = Json(self.item(self.content(), "in_progress"))
-        return [said("output_item.added", output_index=self.output_index, item=item)]
+        return [item_event("output_item.added", output_index=self.output_index, item=item)]
 
     def content(self) -> bytes:
         """See :meth:`Item.content`."""
@@ -262,14 +265,14 @@ class Thought(Item):
         self.proof: str | None = None
         self._sections: list[bytes] = []
 
-    def before_delta(self) -> list[Said]:
+    def before_delta(self) -> list[ItemEvent]:
         """A paragraph begins."""
         number = len(self._sections)
         self.head = self._delta_head("reasoning_summary_text.delta", summary_index=number)
         part = {"type": "summary_text", "text": ""}
-        return [said("reasoning_summary_part.added", **self.where, summary_index=number, part=part)]
+        return [item_event("reasoning_summary_part.added", **self.where, summary_index=number, part=part)]
 
-    def end_section(self) -> list[Said]:
+    def end_section(self) -> list[ItemEvent]:
         """The paragraph that is open is whole; nothing if none is."""
         if self.head is None:
             return []
@@ -279,11 +282,11 @@ class Thought(Item):
         self._sections.append(part)
         self.head, self.pieces = None, []
         return [
-            said("reasoning_summary_text.done", **where, text=text),
-            said("reasoning_summary_part.done", **where, part=Json(part)),
+            item_event("reasoning_summary_text.done", **where, text=text),
+            item_event("reasoning_summary_part.done", **where, part=Json(part)),
         ]
 
-    def close(self) -> list[Said]:
+    def close(self) -> list[ItemEvent]:
         """See :meth:`Item.close`."""
         return self.end_section()
 

@@ -22,12 +22,12 @@ from ampproxy.dialects.openai_responses.stream_items import (
     ClientCall,
     CustomCall,
     Item,
+    ItemEvent,
     Message,
     RefusalMessage,
-    Said,
     Thought,
     Whole,
-    said,
+    item_event,
 )
 from ampproxy.model.base import GEMINI, RESPONSES, Json
 from ampproxy.model.events import (
@@ -132,7 +132,7 @@ class ResponsesStreamRenderer:
 
     # ------------------------------------------------------------------------------ the lifecycle
 
-    def _write(self, out: list[bytes], events: Iterable[Said]) -> None:
+    def _write(self, out: list[bytes], events: Iterable[ItemEvent]) -> None:
         for name, data in events:
             head = b"event: response." + name.encode() + b"\ndata: "
             out.append(b'%b%b,"sequence_number":%d}\n\n' % (head, data, self._sequence))
@@ -146,7 +146,9 @@ class ResponsesStreamRenderer:
         self._dialect = event.dialect
         self._frame = Frame(self._context, id, self._context.created if created is None else created)
         snapshot = Json(self._frame.write("in_progress"))
-        self._write(out, (said("created", response=snapshot), said("in_progress", response=snapshot)))
+        self._write(
+            out, (item_event("created", response=snapshot), item_event("in_progress", response=snapshot))
+        )
         return self._frame
 
     def _report(self, event: UsageReport, out: list[bytes]) -> None:
@@ -157,7 +159,7 @@ class ResponsesStreamRenderer:
             self._lose("candidates", f"candidates[{event.choice}]", "Responses gives one answer.")
             return
         if event.reason in _BENT:
-            self._lose(event.reason, "finish", f"Responses cannot say {_BENT[event.reason]}.")
+            self._lose(event.reason, "finish", f"Responses cannot express {_BENT[event.reason]}.")
         self._finished = event
 
     def _complete(self, event: Completed, out: list[bytes]) -> None:
@@ -169,7 +171,7 @@ class ResponsesStreamRenderer:
         output = [self._output[index] for index in sorted(self._output)]
         beside = self._finished.extras if self._finished and self._dialect == RESPONSES else None
         self.final = frame.write(status, output, usage=self._usage, incomplete=incomplete, beside=beside)
-        self._write(out, (said(status, response=Json(self.final)),))
+        self._write(out, (item_event(status, response=Json(self.final)),))
         self._over = True
 
     def _fail(self, event: Failed, out: list[bytes]) -> None:
@@ -178,7 +180,7 @@ class ResponsesStreamRenderer:
         self._sequence += 1
         output = [self._output[index] for index in sorted(self._output)]
         failed = frame.write("failed", output, usage=self._usage, error=event.error)
-        self._write(out, (said("failed", response=Json(failed)),))
+        self._write(out, (item_event("failed", response=Json(failed)),))
         self._over = True
         self._items.clear()
 
@@ -198,7 +200,7 @@ class ResponsesStreamRenderer:
         if isinstance(part, ToolCall | Reasoning):
             self._pending = event.index
         elif isinstance(part, Text | Refusal):
-            self._say_item(event.index, self._message(part), out)
+            self._render_item(event.index, self._message(part), out)
             if isinstance(part, Text):
                 self._extend(PartExtras(event.index, part.extras), out)
             if part.text:
@@ -233,7 +235,7 @@ class ResponsesStreamRenderer:
         if isinstance(part, Audio) and part.transcript:
             item = Message(self._context.new_id("msg_"), 0)
             item.pieces.append(part.transcript)
-            self._lose("audio", "answer", "Responses answers in text: the sound's words are told.")
+            self._lose("audio", "answer", "Responses answers in text: the audio's transcript is sent.")
             return item.item(item.content(), "completed")
         kind = part_kind(part)
         self._lose(kind, "answer", f"Responses has no item for this part: {kind}.")
@@ -243,7 +245,7 @@ class ResponsesStreamRenderer:
         self._count += 1
         return self._count - 1
 
-    def _say_item(self, index: int, item: Item, out: list[bytes]) -> None:
+    def _render_item(self, index: int, item: Item, out: list[bytes]) -> None:
         self._open[index].item = self._items[index] = item
         self._write(out, item.open())
 
@@ -262,11 +264,11 @@ class ResponsesStreamRenderer:
                 else self._context.new_id("rs_")
             )
             self._proven.add(id)
-            self._say_item(index, Thought(id, self._next_index()), out)
+            self._render_item(index, Thought(id, self._next_index()), out)
         else:
             if sealed is not None:
-                self._say_proof(sealed, "call", out)
-            self._say_item(index, self._call(part), out)
+                self._render_proof(sealed, "call", out)
+            self._render_item(index, self._call(part), out)
         for number, text in enumerate(_texts(part)):
             if number:
                 self._section(SectionBreak(index), out)
@@ -287,7 +289,7 @@ class ResponsesStreamRenderer:
             name, more = known.name, {**more, "namespace": to_raw(known.namespace)}
         return kind(id, self._next_index(), part.id, name, more)
 
-    def _say_proof(self, sealed: Sealed, place: proof.Place, out: list[bytes]) -> None:
+    def _render_proof(self, sealed: Sealed, place: proof.Place, out: list[bytes]) -> None:
         """A reasoning item that has nothing but the proof of another part."""
         if not self._proofs:
             return
@@ -325,11 +327,11 @@ class ResponsesStreamRenderer:
         opened = self._open.get(event.index)
         if opened is None:
             if event.sealed.vendor != RESPONSES:
-                self._say_proof(event.sealed, "reasoning", out)
+                self._render_proof(event.sealed, "reasoning", out)
             return
         opened.sealed = event.sealed
         if isinstance(opened.part, ToolCall) and opened.item is not None:
-            self._say_proof(event.sealed, "call", out)
+            self._render_proof(event.sealed, "call", out)
 
     def _extend(self, event: PartExtras, out: list[bytes]) -> None:
         opened = self._open.get(event.index)
@@ -371,7 +373,7 @@ class ResponsesStreamRenderer:
         del self._open[index]
         self._items.pop(index, None)
         if sealed is not None and isinstance(part, Text | Image):
-            self._say_proof(sealed, "text" if isinstance(part, Text) else "image", out)
+            self._render_proof(sealed, "text" if isinstance(part, Text) else "image", out)
 
     def _done(self, item: Item, status: str, out: list[bytes]) -> None:
         events, text = item.done(status)

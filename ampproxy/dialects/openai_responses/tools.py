@@ -61,13 +61,13 @@ def _parse_function(fields: Fields) -> Tool:
     """A function. Where ``strict`` is not said it is true, and the service closes the schema itself;
     elsewhere that comes to strict only if the schema is closed as it stands.
     """
-    said = "strict" in fields.left
+    has_strict = "strict" in fields.left
     strict = fields.take("strict", bool)
     name, description = fields.need("name", str), fields.take("description", str)
     schema = fields.take_raw("parameters")
-    if not said and schema is not None and is_strict(schema):
+    if not has_strict and schema is not None and is_strict(schema):
         strict = True
-    return Tool(name, description, schema, strict, extras=fields.said())
+    return Tool(name, description, schema, strict, extras=fields.remaining())
 
 
 def _parse_custom(fields: Fields) -> Tool:
@@ -76,7 +76,7 @@ def _parse_custom(fields: Fields) -> Tool:
         fields.take("description", str),
         freeform=True,
         grammar=fields.take_raw("format"),
-        extras=fields.said(),
+        extras=fields.remaining(),
     )
 
 
@@ -119,25 +119,25 @@ def _parse_allowed(fields: Fields) -> tuple[ToolChoice, bool]:
 # ------------------------------------------------------------------------------------- rendering
 
 
-def say_tools(request: ChatRequest, names: Names, losses: Losses) -> list[dict[str, Any] | Json]:
+def render_tools(request: ChatRequest, names: Names, losses: Losses) -> list[dict[str, Any] | Json]:
     """The declarations of all tools.
 
     :param names: gives the names to send.
     """
     native = request.dialect == RESPONSES
-    said: list[dict[str, Any] | Json] = []
+    rendered: list[dict[str, Any] | Json] = []
     for number, tool in enumerate(request.tools):
         if tool.cache is not None:
             losses("cache_control", f"tools[{number}]", "Responses caches by itself; marks have no place.")
-        said.append(_say_tool(tool, names(tool.name), f"tools[{number}]", losses, native=native))
+        rendered.append(_render_tool(tool, names(tool.name), f"tools[{number}]", losses, native=native))
     for number, hosted in enumerate(request.hosted):
         if hosted.dialect == RESPONSES:
-            said.append(hosted.raw)
+            rendered.append(hosted.raw)
         elif hosted.kind in _DECLARED:
-            said.append({**_DECLARED[hosted.kind], **_settings(hosted, f"hosted[{number}]", losses)})
+            rendered.append({**_DECLARED[hosted.kind], **_settings(hosted, f"hosted[{number}]", losses)})
         else:
             losses("hosted_tool", f"hosted[{number}]", f"Responses has no tool like {hosted.kind}.")
-    return said
+    return rendered
 
 
 def _settings(hosted: HostedTool, path: str, losses: Losses) -> dict[str, Any]:
@@ -147,26 +147,26 @@ def _settings(hosted: HostedTool, path: str, losses: Losses) -> dict[str, Any]:
     return found
 
 
-def _say_tool(tool: Tool, name: str, path: str, losses: Losses, *, native: bool) -> dict[str, Any]:
-    said: dict[str, Any] = {"type": "custom" if tool.freeform else "function", "name": name}
-    put(said, {"description": tool.description})
+def _render_tool(tool: Tool, name: str, path: str, losses: Losses, *, native: bool) -> dict[str, Any]:
+    body: dict[str, Any] = {"type": "custom" if tool.freeform else "function", "name": name}
+    put(body, {"description": tool.description})
     if tool.freeform:
-        put(said, {"format": _flat(tool.grammar)})
+        put(body, {"format": _flat(tool.grammar)})
     elif native:
-        said["parameters"] = tool.schema
-        put(said, {"strict": tool.strict})
+        body["parameters"] = tool.schema
+        put(body, {"strict": tool.strict})
     else:
         schema = _object_schema(tool.schema)
-        said["parameters"] = schema
+        body["parameters"] = schema
         # Unsaid means true here and false everywhere else.
-        said["strict"] = bool(tool.strict) and is_strict(schema)
-        if tool.strict and not said["strict"]:
+        body["strict"] = bool(tool.strict) and is_strict(schema)
+        if tool.strict and not body["strict"]:
             losses("strict", path, "A strict schema must be closed and require all its members.")
     if not native:
         for member in tool.extras:
             losses("extras", f"{path}.extras.{member}", f"Only the client's own dialect knows '{member}'.")
-        return said
-    return {**said, **tool.extras}
+        return body
+    return {**body, **tool.extras}
 
 
 def _object_schema(schema: Json | None) -> Json:
@@ -186,7 +186,7 @@ def _flat(grammar: Json | None) -> Json | None:
     return grammar
 
 
-def say_choice(
+def render_choice(
     request: ChatRequest, names: Names, losses: Losses, *, tools: bool
 ) -> str | dict[str, Any] | None:
     """The choice, or ``None`` for the vendor's default.

@@ -37,7 +37,7 @@ _string = msgspec.json.Decoder(str)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class NamedModels:
     """What a request names.
 
     :param models: in order, each once; the first is the one to be shown.
@@ -48,7 +48,7 @@ class Told:
     sure: bool
 
 
-def told(path: bytes, body: bytes) -> Told:
+def named_models(path: bytes, body: bytes) -> NamedModels:
     """The models that a request names, in its path and anywhere in its body.
 
     :param path: in its canonical form.
@@ -59,14 +59,14 @@ def told(path: bytes, body: bytes) -> Told:
     hidden = bool(_BEFORE_NAMES.intersection(segments)) and not named
     values = members(body) if len(body) <= _LARGEST and len(found) < _MOST else None
     if values is None or _ESCAPED_LETTER.search(body):
-        return Told(tuple(found), sure=False)
+        return NamedModels(tuple(found), sure=False)
     try:
         found |= dict.fromkeys(_in_body(body))
     except ValueError:
-        return Told(tuple(found), sure=False)
+        return NamedModels(tuple(found), sure=False)
     # What a batch asks for may be in a file, whatever stands beside the file's name.
     hidden |= any("batch" in segment for segment in segments) and "requests" not in values
-    return Told(tuple(found), sure=bool(found) and not hidden and not any(map(misleading, found)))
+    return NamedModels(tuple(found), sure=bool(found) and not hidden and not any(map(misleading, found)))
 
 
 def _segments(path: bytes) -> list[str]:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ampproxy.routing.told import Told, told
+from ampproxy.routing.named_models import NamedModels, named_models
 
 X = b"/api/provider/x/"
 OPUS = "claude-opus-4"
@@ -40,7 +40,7 @@ def body(**members: object) -> bytes:
 )
 def test_told(path: bytes, content: bytes, models: tuple[str, ...]) -> None:
     """Each name that could be it, in path and body."""
-    found = told(X + path, content)
+    found = named_models(X + path, content)
     assert found.sure
     assert set(found.models) >= set(models)
 
@@ -73,18 +73,18 @@ def test_told(path: bytes, content: bytes, models: tuple[str, ...]) -> None:
 )
 def test_not_told(path: bytes, content: bytes) -> None:
     """Nobody can say that it asks for nothing else."""
-    assert not told(X + path, content).sure
+    assert not named_models(X + path, content).sure
 
 
 def test_text_is_no_name() -> None:
     """What a conversation says of models is not what it asks for."""
     content = body(model="m", messages=[{"role": "user", "content": '{"model": "x", \\"model\\": "y"}'}])
-    assert told(X + b"v1/x", content) == Told(("m",), True)
+    assert named_models(X + b"v1/x", content) == NamedModels(("m",), True)
 
 
 def test_segments_without_end() -> None:
     """A path of nothing but names is looked at so far."""
-    found = told(X + b"/".join(b"gpt-%d" % number for number in range(5000)), b"{}")
+    found = named_models(X + b"/".join(b"gpt-%d" % number for number in range(5000)), b"{}")
     assert len(found.models) <= 256
     assert not found.sure
 
@@ -96,7 +96,7 @@ def test_time_is_linear(piece: bytes) -> None:
     def seconds(times: int) -> float:
         content = b'{"a": "' + piece * times
         began = time.process_time()
-        told(X + b"v1/x", content)
+        named_models(X + b"v1/x", content)
         return time.process_time() - began
 
     seconds(100)
