@@ -104,6 +104,9 @@ class ModelResource(GatewayResource):
             error = msgspec.structs.replace(error, status=self._dialect.passthrough.overloaded)
         answer_error(request, error, body)
 
+    def _refused(self, route: Route) -> ExchangeError:
+        return refusal_of(route)
+
 
 #: Codex turns to plain requests at once for the status 426 alone; for any other it tries the socket anew, six
 #: seconds long.
@@ -159,9 +162,6 @@ class ModelListResource(ModelResource):
 
     def _decided(self, asked: str) -> Route:
         return self.generation.router.route(asked, amp=False)
-
-    def _refused(self, route: Route) -> ExchangeError:
-        return refusal_of(route)
 
     def _info(self, wanted: str, route: Route) -> ModelInfo:
         return self.generation.info(wanted, "ampproxy")
@@ -250,9 +250,6 @@ class GenerateResource(ModelResource):
 
     def _decided(self, asked: str | None, role: str, exhausted: frozenset[str] = frozenset()) -> Route:
         return self.generation.router.route(asked, amp=self._endpoint.amp, role=role, exhausted=exhausted)
-
-    def _refused(self, route: Route) -> ExchangeError:
-        return refusal_of(route)
 
     async def _note(self, request: GatewayRequest, record: ExchangeRecord, body: bytes) -> None:
         """Take down what the body tells of where it belongs; asked for Amp's cloud alone."""
