@@ -9,6 +9,7 @@ import msgspec
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer, Target
 from ampproxy.dialects.freeform import FreeformCalls
+from ampproxy.dialects.preferences import without_preferences
 from ampproxy.dialects.targets import target_at
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault
@@ -314,12 +315,14 @@ def said_to(
     """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
+    directed, wishes = without_preferences(directed, spoken.name)
     target = target_at(spoken.name, model, base_url, profile, families)
     if suffix:
         # The model's name asks for it, so whoever chose the name knows that the model thinks.
         host = msgspec.structs.replace(target.host, asks_unknown=True)
         target = msgspec.structs.replace(target, host=host)
-    return rendered_for(directed, spoken, target)
+    rendered = rendered_for(directed, spoken, target)
+    return msgspec.structs.replace(rendered, losses=wishes + rendered.losses) if wishes else rendered
 
 
 def rendered_for(asked: ChatRequest, spoken: Dialect, target: Target) -> Rendered:

@@ -7,9 +7,10 @@ from typing import Any, Final
 from ampproxy.dialects.anthropic.schema import lower
 from ampproxy.dialects.common import Losses, Names
 from ampproxy.dialects.freeform import SCHEMA, described
+from ampproxy.dialects.preferences import has_settings
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import ToolCall
-from ampproxy.model.request import ChatRequest, Tool
+from ampproxy.model.request import ChatRequest, HostedTool, Tool
 
 #: https://docs.anthropic.com/en/docs/agents-and-tools/tool-use: ``^[a-zA-Z0-9_-]{1,128}$``.
 ILLEGAL: Final = r"[^a-zA-Z0-9_-]"
@@ -57,9 +58,7 @@ class Tools:
             if not allowed or tool.name in allowed:
                 self._declare(tool, f"tools[{number}]")
         for number, hosted in enumerate(request.hosted):
-            self._hosted(
-                hosted.kind, hosted.raw if hosted.dialect == ANTHROPIC else None, f"hosted[{number}]"
-            )
+            self._hosted(hosted, f"hosted[{number}]")
         self.freeform = frozenset(names(tool.name) for tool in request.tools if tool.freeform)
         self._stubs_only = self._stub()
 
@@ -106,17 +105,18 @@ class Tools:
             self._losses(loss.kind, loss.path, loss.why)
         return Json(text)
 
-    def _hosted(self, kind: str, raw: Json | None, at: str) -> None:
-        if raw is not None:
-            self.declared.append(raw)
+    def _hosted(self, hosted: HostedTool, at: str) -> None:
+        if hosted.dialect == ANTHROPIC:
+            self.declared.append(hosted.raw)
             return
-        if kind not in _HOSTED:
-            self._losses("hosted_tool", at, f"Anthropic has no tool of its own like {kind}.")
+        if hosted.kind not in _HOSTED:
+            self._losses("hosted_tool", at, f"Anthropic has no tool of its own like {hosted.kind}.")
             return
-        declaration, beta = _HOSTED[kind]
-        self._losses(
-            "hosted_settings", at, "The tool's settings are its own vendor's; the defaults are used."
-        )
+        declaration, beta = _HOSTED[hosted.kind]
+        if has_settings(hosted.raw):
+            self._losses(
+                "hosted_settings", at, "The tool's settings are its own vendor's; the defaults are used."
+            )
         self.declared.append(declaration)
         self.betas += [beta] if beta else []
 

@@ -328,7 +328,7 @@ class ToolTests(RenderCase):
     def test_hosted_tools(self) -> None:
         """Web search of another vendor becomes Anthropic's; what it has not is said."""
         hosted = (
-            HostedTool("web_search", "gemini", Json(b"{}")),
+            HostedTool("web_search", "x", Json(b'{"filters":{"allowed_domains":["a.org"]}}')),
             HostedTool("image_generation", "x", Json(b"{}")),
         )
         rendered = AnthropicDialect().render_request(request(hosted=hosted), BUDGET)
