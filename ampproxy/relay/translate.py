@@ -159,6 +159,8 @@ class TranslateBridge:
     """A question said in another dialect, and its answer said back.
 
     :param spoken: the dialect that the account is asked in.
+    :param written: the dialect of the question's body, where that is not the client's; the answer is in the
+        client's all the same.
     :param strict: refuse what cannot be said without loss.
     :param families: what is known of models; ``None``: the shipped table.
     :raises ExchangeError: the question is not valid, or cannot be said.
@@ -174,6 +176,7 @@ class TranslateBridge:
         *,
         strict: bool,
         families: Families | None = None,
+        written: Dialect | None = None,
     ) -> None:
         endpoint = question.endpoint
         self._counts = endpoint.operation is Operation.COUNT_TOKENS
@@ -182,7 +185,7 @@ class TranslateBridge:
         self._compacting = client.compacting if endpoint.operation is Operation.COMPACT else None
         body = question.body if self._compacting is None else self._compacting.request(question.body)
         self._question = question.body if self._compacting is not None else b""
-        asked = read_question(body, client, spoken, model=endpoint.model, stream=question.stream)
+        asked = read_question(body, written or client, spoken, model=endpoint.model, stream=question.stream)
         if self._compacting is not None and client.name == spoken.name:
             asked = client.for_others(asked)
         rendered = said_to(
