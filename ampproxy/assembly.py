@@ -35,6 +35,7 @@ from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch
 from ampproxy.runtime import Runtime
+from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import InThread, Limiter
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import Reports
@@ -203,6 +204,7 @@ def _runtime(
         lessons=Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
         pins=Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
         workers=Workers(in_thread),
+        failures=Failures(outside.reactor.seconds),
         limiter=Limiter(lambda: Counts(state, time.time), in_thread, log),
         costs=partial(_costs, in_thread, log),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),

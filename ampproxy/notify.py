@@ -77,7 +77,7 @@ class Notifier:
 
     def ready(self, status: str = "") -> None:
         """The service serves; from now on the watchdog is fed, from the reactor: if that hangs, it is not."""
-        self._tell("READY=1", *_status(status))
+        self._queue("READY=1", *_status(status))
         if self._loop is not None and not self._loop.running:
             self._loop.start(self._interval)
 
@@ -87,34 +87,34 @@ class Notifier:
 
         :param status: gives what is shown as the state afterwards, if anything.
         """
-        self._tell("RELOADING=1", f"MONOTONIC_USEC={self._monotonic_ns() // 1000}")
+        self._queue("RELOADING=1", f"MONOTONIC_USEC={self._monotonic_ns() // 1000}")
         try:
             yield
         finally:
-            self._tell("READY=1", *_status(status()))
+            self._queue("READY=1", *_status(status()))
 
     def stopping(self, within: float, status: str = "") -> None:
         """The service ends.
 
         :param within: seconds that this may take: the manager's own limit must not come before.
         """
-        self._tell("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((within + _SPARE) * 1e6)}", *_status(status))
+        self._queue("STOPPING=1", f"EXTEND_TIMEOUT_USEC={int((within + _SPARE) * 1e6)}", *_status(status))
 
     def status(self, text: str) -> None:
         """What the manager shows as the state, in one line."""
-        self._tell(*_status(text))
+        self._queue(*_status(text))
 
     def main_pid(self, pid: int) -> Deferred[None]:
         """Another process is the service from now on. The one that is has to say so: others are not heard.
 
         :return: fires when that is said, or nobody wants to hear it; fails with ``OSError`` if it cannot be.
         """
-        said: Deferred[None] = Deferred()
+        sent: Deferred[None] = Deferred()
         if self._address:
-            self._tell(f"MAINPID={pid}", said=said)
+            self._queue(f"MAINPID={pid}", sent=sent)
         else:
-            said.callback(None)
-        return said
+            sent.callback(None)
+        return sent
 
     def close(self) -> None:
         """Tell nothing more."""
@@ -130,19 +130,19 @@ class Notifier:
     def _ping(self) -> None:
         # What waits already says that we live; and a hung manager must not fill the queue.
         if not self._waiting:
-            self._tell("WATCHDOG=1")
+            self._queue("WATCHDOG=1")
 
-    def _tell(self, *lines: str, said: Deferred[None] | None = None) -> None:
+    def _queue(self, *lines: str, sent: Deferred[None] | None = None) -> None:
         if not self._address or not lines:
             return
-        self._waiting.append(("\n".join(lines).encode(), said))
+        self._waiting.append(("\n".join(lines).encode(), sent))
         if self._retry is None:
             self._flush()
 
     def _flush(self) -> None:
         self._retry = None
         while self._waiting:
-            message, said = self._waiting[0]
+            message, sent = self._waiting[0]
             failure: Failure | None = None
             try:
                 self._send(message)
@@ -155,8 +155,8 @@ class Notifier:
             else:
                 self._complaint = ""
             self._waiting.popleft()
-            if said is not None:
-                said.callback(None) if failure is None else said.errback(failure)
+            if sent is not None:
+                sent.callback(None) if failure is None else sent.errback(failure)
 
     def _send(self, message: bytes) -> None:
         # Kept open: a service that is out of descriptors must feed its watchdog all the same.

@@ -76,7 +76,7 @@ class GatewayService(Service):
         self.generation = start.generation
         self.reports = assembly.reports
         self.lifecycle = assembly.lifecycle
-        self._hurried = self._told_open = False
+        self._hurried = self._warned_open = False
         self.current = Generation(assembly.config, self._runtime)
         self._announce()
         descriptors = Descriptors(reactor, runtime.log)
@@ -137,16 +137,16 @@ class GatewayService(Service):
         except BaseException:
             self.listeners.cancel(move)
             raise
-        told = self._changes(config)
+        changed = self._changes(config)
         # Nothing can fail from here on.
         self._config = config
         self.listeners.commit(move)
         self._change_logins(source, config, logins)
         self._runtime.client.use(config.timeouts.connect, proxies(generation.config))
-        self._end_rests(generation.config.accounts)
-        self._swap(generation, told, ask_again=True)
+        self._end_cooldowns(generation.config.accounts)
+        self._swap(generation, changed, ask_again=True)
         self._end_revoked()
-        return told
+        return changed
 
     def _end_revoked(self) -> None:
         """End what is under way with client keys that let nobody in any more."""
@@ -167,13 +167,13 @@ class GatewayService(Service):
             self._discover(again=True)
         return ()
 
-    def _end_rests(self, accounts: Iterable[Account]) -> None:
+    def _end_cooldowns(self, accounts: Iterable[Account]) -> None:
         """Accounts that are not to rest any more do not go on with a rest that began before."""
         state = self._runtime.pool_state
-        rested = {state.identity(old) for old in self.current.config.accounts if not old.disable_cooling}
+        cooling = {state.identity(old) for old in self.current.config.accounts if not old.disable_cooling}
         for account in accounts:
-            if account.disable_cooling and state.identity(account) in rested:
-                state.forgive(account)
+            if account.disable_cooling and state.identity(account) in cooling:
+                state.reset(account)
 
     def _changes(self, config: Config) -> tuple[str, ...]:
         """What is another one now, for people."""
@@ -193,7 +193,7 @@ class GatewayService(Service):
     def _swap(
         self,
         generation: Generation,
-        told: tuple[str, ...] = (),
+        changes_made: tuple[str, ...] = (),
         *,
         ask_again: bool = False,
         counts: bool = True,
@@ -208,9 +208,9 @@ class GatewayService(Service):
         if self.running:
             self._discover(again=ask_again)
         if counts:
-            self._tell(told)
+            self._log_swap(changes_made)
 
-    def _tell(self, told: tuple[str, ...] = ()) -> None:
+    def _log_swap(self, changes_made: tuple[str, ...] = ()) -> None:
         config = self.current.config
         self._log.info(
             "Configuration {generation} is in force{where}: {holds}{changed}",
@@ -220,15 +220,15 @@ class GatewayService(Service):
             accounts=len(config.accounts),
             mappings=len(config.ampcode.mappings),
             where=f" for what process {os.getpid()} still serves" if self.lifecycle.ending else "",
-            changes=told,
-            changed=in_one_line(told),
+            changes=changes_made,
+            changed=in_one_line(changes_made),
         )
-        if self.current.guard.open and not self._told_open:
+        if self.current.guard.open and not self._warned_open:
             self._log.warn(
                 "There are no api-keys: every user and program of this machine is served and spends your"
                 " accounts (setting: api-keys; ampproxy setup makes a key)"
             )
-        self._told_open = self.current.guard.open
+        self._warned_open = self.current.guard.open
 
     def _install(self, generation: Generation) -> None:
         self.current = generation
@@ -268,7 +268,7 @@ class GatewayService(Service):
         source = self._make_logins(config)
         source.load()
         source.changed = lambda: self.use_logins(source.accounts())
-        source.renewed = self._forgive
+        source.renewed = self._reset_login
         return source
 
     def _logins_under(self, config: Config) -> tuple[Logins | None, tuple[Account, ...]]:
@@ -302,11 +302,11 @@ class GatewayService(Service):
         """How each login is."""
         return () if self._source is None else self._source.statuses()
 
-    def _forgive(self, token: TokenSource) -> None:
+    def _reset_login(self, token: TokenSource) -> None:
         """A login has another token: what its old one was refused for is void."""
         for account in self.current.config.accounts:
             if account.token is token:
-                self._runtime.pool_state.forgive(account)
+                self._runtime.pool_state.reset(account)
         self._announce()
 
     def use_logins(self, accounts: tuple[Account, ...]) -> None:
@@ -410,7 +410,7 @@ class GatewayService(Service):
     def startService(self) -> None:
         """It listens already; from now on vendors are asked for their models."""
         super().startService()
-        self._tell()
+        self._log_swap()
         self._expiry.watch()
         self._discover()
         if self._source is not None:

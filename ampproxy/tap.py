@@ -86,7 +86,7 @@ class Options(usage.Options):
             succession.adapt(of_twistd(self))
             self["inherited"] = succession.inherited
         try:
-            with telling(succession):
+            with report_failure_to_predecessor(succession):
                 self._read()
         except usage.UsageError as error:
             # twistd would print all of its options first, and the sentence below them.
@@ -117,8 +117,8 @@ def makeService(options: Options) -> GatewayService:
     keep_steady(reactor)
     raise_limit()
     leave_no_core()
-    sys.excepthook = _told
-    with telling(options["succession"]):
+    sys.excepthook = _excepthook
+    with report_failure_to_predecessor(options["succession"]):
         return _make(options, reactor)
 
 
@@ -187,7 +187,7 @@ def _hearers(metrics: MetricsService, observer: LogObserver | None) -> Hearers:
     )
 
 
-def _told(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def _excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What keeps the service from starting is one sentence; a defect has its traceback."""
     if isinstance(error, StartFailed):
         print(f"ampproxy: {error}", file=sys.stderr)
@@ -217,9 +217,9 @@ def command() -> Command:
     """How this process was started, to be started so again: by the same interpreter, whose packages may be
     others by then, and in the same folder, which may be reached by a link that leads elsewhere by then.
     """
-    folder, told = Path.cwd(), Path(os.environ.get("PWD", ""))
-    if told.is_absolute() and told.exists() and told.samefile(folder):
-        folder = told
+    folder, logical = Path.cwd(), Path(os.environ.get("PWD", ""))
+    if logical.is_absolute() and logical.exists() and logical.samefile(folder):
+        folder = logical
     return Command((sys.executable, *sys.orig_argv[1:]), for_successor(os.environ), folder)
 
 
@@ -230,7 +230,7 @@ def of_twistd(options: Options) -> MutableMapping[str, Any]:
 
 
 @contextmanager
-def telling(succession: Succession | None) -> Iterator[None]:
+def report_failure_to_predecessor(succession: Succession | None) -> Iterator[None]:
     """Have the process before know why this one cannot take its place."""
     try:
         yield

@@ -1,1 +1,1 @@
-Requests to vendors and to the Amp upstream go through an HTTP client of our own, which takes about half the CPU of the one before. Answers are read as strictly as before; one without a length whose connection breaks, and is not closed in order, is an error now.
+Requests to vendors and to the Amp upstream go through an HTTP client of our own, which takes less CPU than the one before. Answers are read as strictly as before; one without a length whose connection breaks, and is not closed in order, is an error now.

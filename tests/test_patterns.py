@@ -73,6 +73,10 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
 }
 
 
+#: Modules whose made patterns are only compared with a whole text.
+WHOLE = ("ampproxy.amp.routes", "ampproxy.catalog.hosts")
+
+
 class Found(NamedTuple):
     """A pattern of the package, and how it is put to use."""
 
@@ -174,8 +178,9 @@ def patterns() -> tuple[Found, ...]:
                 _keep(found, Found(module, pattern, method in AT_BEGINNING), {method})
     for (module, _), make in MADE.items():
         for pattern in make():
-            _keep(found, Found(module, pattern, module == "ampproxy.amp.routes"), {"search"})
-    return tuple(_at_a_place(one) for one in found.values())
+            _keep(found, Found(module, pattern, module in WHOLE), {"search"})
+    # In an order that does not depend on sets: the workers of a run must see the same tests.
+    return tuple(sorted(map(_at_a_place, found.values()), key=lambda one: (one.where, one.source)))
 
 
 def _at_a_place(one: Found) -> Found:

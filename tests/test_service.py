@@ -291,15 +291,15 @@ class Serving(unittest.TestCase):
         """
         state = self.service.current.runtime.pool_state
         (account,) = self.service.current.config.accounts
-        verdict = Verdict(action=Action.REST_MODEL, reason="is rate limited", rest=600)
+        verdict = Verdict(action=Action.REST_MODEL, reason="is rate limited", cooldown=600)
         state.health(state.identity(account)).failed(("a", "m", "c"), verdict, 1.0, 2.0, 600)
 
-        def rests() -> int:
-            return len(state.health(state.identity(account)).rests)
+        def cooldowns() -> int:
+            return len(state.health(state.identity(account)).cooldowns)
 
         for text, left in ((CONFIG, 1), (f"{CONFIG}disable-cooling: true\n", 0)):
             self.service.use(self.config(text))
-            self.assertEqual(rests(), left)
+            self.assertEqual(cooldowns(), left)
 
     def test_held(self) -> None:
         """A process that is to take another's place is starting until it may."""

@@ -34,10 +34,17 @@ def tell_words(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
 
     :param own: the dialect that the request goes out in.
     """
-    if request.dialect == own or not any(
-        _is_told(part, own) for turn in request.turns for part in turn.parts
-    ):
+    if request.dialect == own:
         return request
+    # Loops without calls: most requests have no such part, and all are looked at.
+    for turn in request.turns:
+        for part in turn.parts:
+            if type(part) is Opaque:
+                return _all_told(request, own, losses)
+    return request
+
+
+def _all_told(request: ChatRequest, own: str, losses: Losses) -> ChatRequest:
     turns = []
     for number, turn in enumerate(request.turns):
         parts = tuple(

@@ -85,8 +85,10 @@ def _on(
     request: ChatRequest, wish: Thinking, target: Target, losses: Losses, *, trusted: bool
 ) -> ChatRequest:
     level = level_wanted(wish)
-    if level is None or (target.host.switch == "enable_thinking" and wish.mode == "budget"):
+    if level is None:
         return request
+    if target.host.switch == "enable_thinking":
+        return _with(request, _in_tokens(wish))
     levels = levels_of(target)
     if not levels:
         _lose(wish, losses, f"How much {target.model} thinks cannot be asked for there.")
@@ -97,6 +99,15 @@ def _on(
     elif sent != level or target.host.efforts == ("none", "default"):
         losses("thinking_level", "thinking.level", f"Effort '{level}' became '{sent}'.")
     return _with(request, msgspec.structs.replace(wish, mode="level", level=sent, budget=None))
+
+
+def _in_tokens(wish: Thinking) -> Thinking:
+    """For a server that takes a number of tokens; without one the model thinks as long as it can."""
+    if wish.mode == "budget" or wish.level is None:
+        return wish
+    if wish.level == "max":
+        return msgspec.structs.replace(wish, mode="auto", level=None)
+    return msgspec.structs.replace(wish, mode="budget", budget=budget_of(wish.level), level=None)
 
 
 def raised_limit(limit: int, tokens: int, target: Target, losses: Losses) -> int:

@@ -37,6 +37,24 @@ def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequ
     return _free(request, choice, losses, "The server lets the model choose whether to call.")
 
 
+def choose_declared(request: ChatRequest, losses: Losses) -> ChatRequest:
+    """The choice among tools that are declared: vendors refuse one of another. Not for a client that speaks
+    the account's own dialect, which may know what it does.
+    """
+    choice = request.choice
+    if choice is None:
+        return request
+    declared = {tool.name for tool in request.tools}
+    wanted = choice.allowed if choice.mode != "named" else (choice.name or "",)
+    lost = [name for name in wanted if name not in declared]
+    if not lost:
+        return request
+    losses("tool_choice", "choice", f"Chosen, but not declared: {', '.join(lost)}.")
+    left = tuple(name for name in choice.allowed if name in declared)
+    choice = msgspec.structs.replace(choice, allowed=left) if left else None
+    return msgspec.structs.replace(request, choice=choice)
+
+
 def _thinks(request: ChatRequest, target: Target) -> bool:
     """Whether the model would think in this request; where that is not known, it would."""
     off = request.thinking is not None and request.thinking.mode == "off" and can_disable(target)

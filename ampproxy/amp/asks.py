@@ -1,8 +1,8 @@
 """Which model each of Amp's classic versions asks for, in each role.
 
 Seen in the traffic of the CLIs of 8 January, 10 February and 4 May 2026, and read in the tables of those
-between. Later clients (Neo) ask for none: their models are chosen in Amp's cloud. Modes that only Amp's own
-people can choose are left out.
+between. Later clients (Neo) ask for none: Amp's cloud does (:mod:`ampproxy.amp.modes`). Modes that only
+Amp's own people can choose are left out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which of Amp's clients sent a request: its generation and version, from what its requests show.
 
 Classic clients call the models themselves, through ``/api/provider``. The later generation, Neo, has them
-called in Amp's cloud, and talks to its threads through ``/actors``. To add a sign is to add a row.
+called in Amp's cloud, and talks to its threads through ``/actors``; the cloud asks a gateway where the user
+has connected one to it (docs/neo.md). To add a sign is to add a row.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ class Generation(enum.Enum):
 #: What a generation means for whoever pays.
 MEANING = {
     Generation.CLASSIC: "its model calls come through here and use your accounts",
-    Generation.NEO: "its model calls run in Amp's cloud and are billed by Amp, whatever is set here",
+    Generation.NEO: (
+        "its model calls run in Amp's cloud: at your accounts where a connection there leads to them"
+        " (ampproxy neo setup), else billed by Amp"
+    ),
 }
 
 

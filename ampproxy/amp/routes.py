@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 
 #: Methods of ``POST /api/internal?METHOD`` that clients up to September 2026 have.
-INTERNAL = frozenset(
+INTERNAL: frozenset[str] = frozenset(
     (
         *("addThreadLabels", "archiveThread", "createTask", "deleteTask", "deleteThread", "discoverThreads"),
         *("extractWebPageContent", "getCreditsByRequestId", "getCurrentAd", "getTask", "getThread"),
@@ -17,6 +17,35 @@ INTERNAL = frozenset(
         *("uploadFileChanges", "uploadThread", "userDisplayBalanceInfo", "webSearch2"),
     )
 )
+
+#: Methods that the client of September 2026 has beside them: for the connections of Amp's model routing, and
+#: for what else its cloud keeps.
+_LATER = (
+    "addCustomDomain attachBugReportDiagnostics checkModelProviderAccess createApp"
+    " createAppDeploymentUpload createExternalAPIOAuthClient createGitAccessToken createModelProviderKey"
+    " createProject createRemoteExecutorThread deleteApp deleteAppObelisk deleteAutomation"
+    " deleteEnvVarSecret deleteModelProviderKey deleteProject deleteProjectSandboxSnapshots"
+    " ensureAppObelisk execAppObelisk getAgentModelCatalog getAppDeployment getAppObelisk"
+    " getDictationVocabulary getEnvironmentVariable getGitHubGitAccessToken"
+    " getModelProviderWorkloadIdentity getOrbSystemMetrics getProject getProjectGalleryMedia"
+    " getThreadInitialTranscriptPage getThreadMessagesPage getThreadMeta getThreadNetRoute"
+    " getThreadTranscriptPage gmailRead gmailWrite listAccessibleProjects listAgentModes"
+    " listAppDeployments listApps listAutomations listCustomDomains listEnvVarSecretEvents"
+    " listEnvVarSecrets listExternalAPIOAuthClients listGlobalPluginRepositories"
+    " listGlobalSkillRepositories listModelProviderKeys listProjectSandboxSnapshots listRunners"
+    " logNewsCardAction logNoticeAction logSplashDispatchAction manageExternalAgents"
+    " manageRemoteMCPServers mcpListAccountServers mintPortalLoginURL newsCard notarizePluginSource"
+    " notices openPuckThread publishAppDeployment readPluginSkillReference recheckCustomDomain"
+    " recordAppObeliskDeploy recordCLISignIn registerPluginWebhookTrigger removeCustomDomain"
+    " resolveProjectByRepositoryURLs resolveThreadPortalURL restartOrbProcesses sendMessageToThread"
+    " sendReport setDictationVocabulary setEnvVarSecret setModelProviderKeyActive"
+    " setModelProviderKeyPriority setModelProviderKeySecret setPluginThreadMultiplayer"
+    " setPluginThreadVisibility setThreadNetRoute setThreadPortalHostname signCommit splashDispatch"
+    " testModelProviderInference testModelProviderKey updateApp updateAutomation"
+    " updateExternalAPIOAuthClient updateModelProviderKey updateProject updateProjectGalleryMedia"
+    " updateThread"
+)
+INTERNAL |= frozenset(_LATER.split())
 
 #: (methods, path): ``*`` is one segment, ``**`` any number of them, none included.
 ROUTES: tuple[tuple[str, str], ...] = (
@@ -29,6 +58,11 @@ ROUTES: tuple[tuple[str, str], ...] = (
     ("GET POST", "/api/threads/find"),
     ("POST", "/api/threads/sync"),
     ("*", "/api/threads/*"),
+    ("*", "/api/threads/*/diff-captures/**"),
+    ("*", "/api/thread-imports/**"),
+    ("*", "/api/orb-spawner/**"),
+    ("*", "/api/upload"),
+    ("*", "/api/search"),
     ("*", "/api/durable-thread-workers"),
     ("*", "/api/durable-thread-workers/*"),
     ("POST", "/api/thread-actors"),
@@ -42,6 +76,7 @@ ROUTES: tuple[tuple[str, str], ...] = (
     ("*", "/api/auth/**"),
     ("*", "/api/tab/**"),
     ("GET", "/api/provider/cerebras/v1/tcp_warming"),
+    ("*", "/actors"),
     ("GET", "/actors/metadata"),
     ("UPGRADE", "/actors/gateway/*/websocket/**"),
     *(
@@ -51,6 +86,7 @@ ROUTES: tuple[tuple[str, str], ...] = (
         )
     ),
     *(("*", f"/{page}/**") for page in ("auth", "threads", "docs", "settings", "pay", "install")),
+    ("*", "/workspaces/*/model-routing"),
     ("GET", "/news.rss"),
     ("GET", "/threads.rss"),
 )

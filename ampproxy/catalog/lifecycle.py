@@ -33,7 +33,7 @@ class Ending:
     gone: bool
     successor: str = ""
 
-    def told(self, today: datetime.date) -> str:
+    def clause(self, today: datetime.date) -> str:
         """When, as a clause: ``is retired by its vendor on 2026-11-30, in 1 day``."""
         if self.day is None:
             return "is retired by its vendor" if self.gone else "is deprecated by its vendor"

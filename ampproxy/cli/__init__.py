@@ -17,6 +17,7 @@ from ampproxy import __version__
 VERBS: dict[str, str] = {
     "setup": "Have Amp's clients on this machine use the gateway, or take that back.",
     "key": "Make, list, change, rotate and revoke client keys.",
+    "neo": "Have Amp's cloud call your accounts, for Amp's present generation (experimental).",
     "doctor": "Diagnose the path from Amp's clients to the models.",
     "check": "Validate a configuration file.",
     "explain": "Explain how a request for a model would be routed.",

@@ -14,19 +14,19 @@ import click
 import msgspec
 
 from ampproxy.catalog.kinds import KINDS
-from ampproxy.cli.asking import Asker, NotAnswered, NotThere, at_option
+from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, at_option
 from ampproxy.cli.configured import config_option, read_config, unserved, with_logins
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.report import (
     AccountReport,
+    CooldownReport,
     Forgotten,
     LessonReport,
     Report,
-    RestReport,
     WindowReport,
-    at_rest,
+    untouched,
 )
 from ampproxy.wire.redact import LOOKED_AT, printable
 from ampproxy.wire.words import counted, local_time, span
@@ -51,16 +51,16 @@ def command(context: click.Context, file: Path | None, at: str, as_json: bool) -
     if context.invoked_subcommand is not None:
         return
     config = with_logins(read_config(file, at=at))
-    told, why = ask(config, at)
-    if told is None:
+    answer, why = ask(config, at)
+    if answer is None:
         click.echo(f"The state of the accounts is not known: {why}", err=True)
-        told = Report(tuple(at_rest(account) for account in config.accounts))
+        answer = Report(tuple(untouched(account) for account in config.accounts))
     if as_json:
-        click.echo(msgspec.json.encode(told).decode())
+        click.echo(msgspec.json.encode(answer).decode())
         return
-    if not told.accounts:
+    if not answer.accounts:
         click.echo("There are no accounts: add one to the configuration.")
-    for line in lines(told.accounts, config.accounts):
+    for line in lines(answer.accounts, config.accounts):
         click.echo(line)
     for line in unserved(config):
         click.echo(f"{line}.")
@@ -83,7 +83,7 @@ def forget(context: click.Context, file: Path | None, at: str, labels: tuple[str
     config = with_logins(read_config(file, at=at))
     try:
         count = order(config, at, labels, model)
-    except NotThere:
+    except NotReachable:
         count = _without_service(config, labels, model)
     except NotAnswered as error:
         raise click.ClickException(f"the service could not be asked: {error}") from None
@@ -101,8 +101,8 @@ def order(config: Config, at: str, labels: Iterable[str], model: str) -> int:
     answer = asker.ask(f"{FORGET}?{query}", "POST")
     if answer.status != 200:
         raise NotAnswered(f"{asker.where} answered with status {answer.status}: {_reason(answer.body)}")
-    told: Forgotten = answer.read(Forgotten)
-    return told.forgotten
+    done: Forgotten = answer.read(Forgotten)
+    return done.forgotten
 
 
 def _reason(body: bytes) -> str:
@@ -148,7 +148,7 @@ def ask(config: Config, at: str = "") -> tuple[Report | None, str]:
 
 
 def fetch(config: Config, at: str = "") -> Report:
-    """What the running service tells.
+    """What the running service reports.
 
     :raises NotAnswered: it does not; says why.
     """
@@ -159,48 +159,53 @@ def fetch(config: Config, at: str = "") -> Report:
         raise NotAnswered(
             f"{asker.where} answered with status {answer.status}: does another program or version run there?"
         )
-    told: Report = answer.read(Report)
-    return told
+    report: Report = answer.read(Report)
+    return report
 
 
 def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iterator[str]:
-    """The table, with indented lines below an account that has more to tell."""
+    """The table, with indented lines below an account of which there is more to show."""
     known = {account.label: account for account in accounts}
-    rows = [(told, _models(told, known.get(told.label))) for told in reports]
-    label = max((len(told.label) for told, _ in rows), default=0)
-    kind = max((len(told.kind) for told, _ in rows), default=0)
-    for told, models in rows:
-        yield f"{told.label:<{label}}  {told.kind:<{kind}}  {told.state or '?':<11}  {models}"
-        if told.expires_at is not None:
-            yield f"    its token ends at {local_time(told.expires_at)}; it is renewed before."
-        if told.error:
-            yield f"    {printable(told.error)}{f' To do: {told.remedy}.' if told.remedy else ''}"
-        for rest in told.rests:
-            yield f"    {_rest(rest)}"
-        for window in told.windows:
+    rows = [(report, _models(report, known.get(report.label))) for report in reports]
+    label = max((len(report.label) for report, _ in rows), default=0)
+    kind = max((len(report.kind) for report, _ in rows), default=0)
+    for report, models in rows:
+        yield f"{report.label:<{label}}  {report.kind:<{kind}}  {report.state or '?':<11}  {models}"
+        if report.expires_at is not None:
+            yield f"    its token ends at {local_time(report.expires_at)}; it is renewed before."
+        if report.error:
+            todo = f" To do: {report.suggestion}." if report.suggestion else ""
+            yield f"    {printable(report.error)}{todo}"
+        for cooldown in report.cooldowns:
+            yield f"    {_cooldown(cooldown)}"
+        for window in report.windows:
             yield f"    {_window(window)}"
-        for lesson in told.lessons:
+        for lesson in report.lessons:
             yield f"    {_lesson(lesson)}"
 
 
-def _models(told: AccountReport, account: Account | None) -> str:
-    if told.models or account is None:
-        return ", ".join(told.models)
+def _models(report: AccountReport, account: Account | None) -> str:
+    if report.models or account is None:
+        return ", ".join(report.models)
     return ", ".join(KINDS[account.kind].patterns)
 
 
-def _rest(rest: RestReport) -> str:
-    scope = f"for {rest.model}{f' ({rest.call})' if rest.call else ''} it" if rest.model else "it"
-    line = f"{scope} {rest.reason}" + (f" ({printable(rest.said)})" if rest.said else "")
-    if rest.probing:
+def _cooldown(cooldown: CooldownReport) -> str:
+    scope = (
+        f"for {cooldown.model}{f' ({cooldown.call})' if cooldown.call else ''} it" if cooldown.model else "it"
+    )
+    line = f"{scope} {cooldown.reason}" + (
+        f" ({printable(cooldown.vendor_message)})" if cooldown.vendor_message else ""
+    )
+    if cooldown.half_open:
         line += "; one request is trying it now"
-    elif rest.seconds > 0:
-        line += f"; it is tried again at {local_time(rest.until)} (in {span(rest.seconds)})"
+    elif cooldown.seconds > 0:
+        line += f"; it is tried again at {local_time(cooldown.until)} (in {span(cooldown.seconds)})"
     else:
         line += "; the next request tries it"
-    if rest.vendor_says is not None:
-        line += f"; the vendor asked for {span(rest.vendor_says)}"
-    return f"{line}. To do: {rest.remedy}." if rest.remedy else f"{line}."
+    if cooldown.vendor_seconds is not None:
+        line += f"; the vendor asked for {span(cooldown.vendor_seconds)}"
+    return f"{line}. To do: {cooldown.suggestion}." if cooldown.suggestion else f"{line}."
 
 
 def _lesson(lesson: LessonReport) -> str:

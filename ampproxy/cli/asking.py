@@ -63,11 +63,11 @@ class NotAnswered(Exception):
     """The service did not answer as it should; the message says why, for people."""
 
 
-class NotThere(NotAnswered):
+class NotReachable(NotAnswered):
     """Nobody answers there: it does not run, or not yet."""
 
 
-class NotSecure(NotThere):
+class NotSecure(NotReachable):
     """The file says that there is TLS, and there is none, or its certificate cannot be read."""
 
 
@@ -121,14 +121,14 @@ class Asker:
         self._config = config
         self._tls = None if at.startswith("http://") else config.tls
         self._trusted = None if at else trusted_uids(config)
-        self._told_where = bool(at)
+        self._at_given = bool(at)
         self._host, self._port, self._path = address(config.host, config.port, at)
         self.where = self._path or f"{self._host}:{self._port}"
 
     def ask(self, path: str, method: str = "GET") -> Answer:
         """One question.
 
-        :raises NotThere: nobody answers.
+        :raises NotReachable: nobody answers.
         :raises NotAllowed: none of the file's client keys is one of the service's.
         """
         for key in self._keys():
@@ -143,13 +143,13 @@ class Asker:
     def state(self) -> Status:
         """How the service is.
 
-        :raises NotThere: nobody answers.
+        :raises NotReachable: nobody answers.
         :raises NotAllowed: it does not tell, for none of the file's client keys is one of its.
         """
         for key in self._keys():
-            told: Status = self._send(STATE, "GET", key).read(Status)
-            if told.pid:
-                return told
+            status: Status = self._send(STATE, "GET", key).read(Status)
+            if status.pid:
+                return status
         raise NotAllowed(f"{self.where} gives no details: it accepts none of the api-keys in the file.")
 
     def mine(self) -> Status:
@@ -159,12 +159,12 @@ class Asker:
         :raises OtherConfiguration: it runs by another one.
         :raises NotAnswered: as :meth:`state` does.
         """
-        told = self.state()
-        if not self._told_where and runs_by_another(self._config.source, told):
+        status = self.state()
+        if not self._at_given and runs_by_another(self._config.source, status):
             raise OtherConfiguration(
-                f"the service at {self.where} runs by another configuration, {printable(told.config)}."
+                f"the service at {self.where} runs by another configuration, {printable(status.config)}."
             )
-        return told
+        return status
 
     def _keys(self) -> list[str]:
         keys = keys_for(self._config.clients, ADMIN)
@@ -184,7 +184,7 @@ class Asker:
 
     def _send(self, path: str, method: str, key: str) -> Answer:
         if not self._path and not self._port:
-            raise NotThere("with port: 0 the service has no address of its own.")
+            raise NotReachable("with port: 0 the service has no address of its own.")
         headers = {"Host": "localhost"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
@@ -205,7 +205,7 @@ class Asker:
             if getattr(error, "reason", "") == _NO_TLS:
                 raise NotSecure(f"no TLS at {self.where}{_NOT_IN_FORCE}") from None
             words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise NotThere(f"no answer at {self.where} ({words}).") from None
+            raise NotReachable(f"no answer at {self.where} ({words}).") from None
         finally:
             connection.close()
 
@@ -258,7 +258,7 @@ def insist(question: Callable[[], _Answered], pause: Callable[[float], None]) ->
     while True:
         try:
             return question()
-        except (NotThere, NotAllowed):
+        except (NotReachable, NotAllowed):
             left -= _PAUSE
             if left < 0:
                 raise

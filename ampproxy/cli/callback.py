@@ -57,21 +57,21 @@ class Callback(Resource):
         for name, value in _HEADERS.items():
             request.setHeader(name, value)
         if request.method != b"GET" or request.path != self._path or len(request.uri) > _LONGEST:
-            return _say(request, 404, "Not here", "This address only takes the end of a login.")
+            return _page(request, 404, "Not here", "This address only takes the end of a login.")
         states: list[bytes] = (request.args or {}).get(b"state", [])
         if len(states) != 1 or not hmac.compare_digest(states[0], self._state):
-            return _say(
+            return _page(
                 request, 400, "Another attempt", "This belongs to another attempt to log in. Start again."
             )
         if self._served:
-            return _say(request, 410, "Already used", "This login was finished before.")
+            return _page(request, 410, "Already used", "This login was finished before.")
         self._served = True
         query = request.uri.partition(b"?")[2].decode("ascii", "replace")
         # After the page is written: the port is closed as soon as this fires.
         request.notifyFinish().addBoth(lambda _: self.came.callback(f"{self._origin}?{query}"))
         if b"error" in (request.args or {}):
-            return _say(request, 200, "Not allowed", "The login was not allowed. See the terminal.")
-        return _say(request, 200, "You are back", "Close this page and return to the terminal.")
+            return _page(request, 200, "Not allowed", "The login was not allowed. See the terminal.")
+        return _page(request, 200, "You are back", "Close this page and return to the terminal.")
 
 
 class _Quiet(Site):
@@ -102,23 +102,23 @@ class Start(Resource):
         for name, value in _HEADERS.items():
             request.setHeader(name, value)
         if request.method != b"GET" or request.path != self.path.encode():
-            return _say(request, 404, "Not here", "This address only takes the beginning of a login.")
+            return _page(request, 404, "Not here", "This address only takes the beginning of a login.")
         peer: Any = request.client
         if connected_uid(peer.host, peer.port) not in (None, 0, os.geteuid()):
             self._complain("Another user of this machine tried to open the login, and was refused.")
-            return _say(request, 403, "Not yours", "This is the login of another user of this machine.")
+            return _page(request, 403, "Not yours", "This is the login of another user of this machine.")
         if self._served:
             self._complain(
                 "The address of the login was opened a second time. If that was not you, another program may"
                 " finish it with an account of its own: end this with Ctrl-C, and start again."
             )
-            return _say(request, 410, "Already used", "This address works once. Start again.")
+            return _page(request, 410, "Already used", "This address works once. Start again.")
         self._served = True
         request.setHeader("location", self._page)
-        return _say(request, 303, "Log in", "Go on to the vendor's page.")
+        return _page(request, 303, "Log in", "Go on to the vendor's page.")
 
 
-def _say(request: HttpRequest, status: int, title: str, text: str) -> bytes:
+def _page(request: HttpRequest, status: int, title: str, text: str) -> bytes:
     request.setResponseCode(status)
     return _PAGE.format(title=title, text=text).encode()
 

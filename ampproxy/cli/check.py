@@ -45,10 +45,10 @@ def command(file: Path | None, secrets: bool) -> None:
     try:
         config = load(file, environ=os.environ, home=home, lenient=not secrets)
     except ConfigError as error:
-        _say(file, "error", error.complaints)
-        _say(file, "warning", error.warnings)
+        _echo(file, "error", error.complaints)
+        _echo(file, "warning", error.warnings)
         raise SystemExit(1) from None
-    _say(file, "warning", config.warnings)
+    _echo(file, "warning", config.warnings)
     if config.unseen:
         click.echo(f"{file}: note: {not_looked_at(config.unseen)} (--secrets demands them)")
     _conclude(file, config, home)
@@ -85,10 +85,10 @@ def _remarks(file: Path, config: Config, home: Path) -> Iterator[str]:
         yield f"{file}:{mapping.line}: warning: ampcode.model-mappings: has no effect: {why}"
     for found in retiring(config, catalog, families, today, None):
         place = f"{file}:{found.line}" if found.line else f"{file}"
-        yield f"{place}: warning: {found.told(today)}: {found.todo.replace(chr(10), ' ')}"
+        yield f"{place}: warning: {found.clause(today)}: {found.todo.replace(chr(10), ' ')}"
 
 
-def _say(file: Path, level: str, remarks: tuple[str, ...]) -> None:
+def _echo(file: Path, level: str, remarks: tuple[str, ...]) -> None:
     """Remarks in the form that editors know: ``FILE:LINE: LEVEL: ...``."""
     for remark in remarks:
         line, _, rest = remark.removeprefix(f"{file}:").partition(": ")

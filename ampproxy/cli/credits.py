@@ -16,7 +16,7 @@ from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.names import client_name, read_salt
 from ampproxy.credits.allowance import NAME, digest_of, name_of
 from ampproxy.ledger import LedgerError
-from ampproxy.ledger.file import is_there
+from ampproxy.ledger.file import exists
 from ampproxy.model.clients import ClientKey
 from ampproxy.routing.fallback import limits_of
 from ampproxy.wire.redact import Secret, Unseen
@@ -107,7 +107,7 @@ def _used(folder: Path, clients: Sequence[ClientKey]) -> dict[str, list[_Used]]:
     found: dict[str, list[_Used]] = {}
     path = folder / NAME
     try:
-        if not is_there(path):
+        if not exists(path):
             return found
     except LedgerError as error:
         raise click.ClickException(str(error)) from None

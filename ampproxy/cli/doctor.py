@@ -14,13 +14,14 @@ from typing import Any
 import click
 import msgspec
 
+from ampproxy.amp.connections import leading_to
 from ampproxy.cli.accounts import ask
 from ampproxy.cli.configured import beside, config_option, demand
 from ampproxy.config.load import load
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients.places import Machine
 from ampproxy.desktop.doctor.checks import CHECKS, examine
-from ampproxy.desktop.doctor.context import Context, Probe, gather, targets
+from ampproxy.desktop.doctor.context import Context, NeoSeen, Probe, gather, targets
 from ampproxy.desktop.doctor.finding import Examination, Finding, Level, LiveRow, totals
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted
@@ -48,18 +49,50 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
     from twisted.internet.task import react
 
     machine = Machine(Path.home(), os.environ, sys.platform)
-    tell = _silent if as_json else _progress
-    tell("Looking at this machine, its clients and the service ...")
+    report = _silent if as_json else _progress
+    report("Looking at this machine, its clients and the service ...")
     context = gather(machine, Path.cwd(), file, read=read, run=version_of, ask=ask, now=time.time())
     if live and context.config is not None:
         demand(context.config.unseen, "--live")
+    if context.config is not None and context.config.neo is not None:
+        report("Asking Amp for your connections, and trying the public address ...")
+        context = replace(context, neo_seen=look_outside(context.config, live=live, now=context.now))
 
     async def main(reactor: Any) -> None:
-        found = await examination(reactor, context, live=live, tell=tell)
+        found = await examination(reactor, context, live=live, report=report)
         click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(lines(found)))
         raise SystemExit(1 if found.worst == "problem" else 0)
 
     react(main)
+
+
+def look_outside(config: Config, *, live: bool, now: float) -> NeoSeen:
+    """What concerns Amp's cloud and is not on this machine: the public address, and the connections at Amp.
+
+    :param live: have Amp test its connections, too.
+    """
+    from ampproxy.cli.neo_plan import amp_account, known_key
+    from ampproxy.desktop.neo.account import AmpRefused
+    from ampproxy.desktop.neo.trial import PublicAddress
+
+    assert config.neo is not None
+    url = config.neo.public_url
+    address: tuple[Finding, ...] = ()
+    try:
+        key = known_key(config)
+        if url and key is not None:
+            address = tuple(PublicAddress(url, key).examine(None, now))
+        account = amp_account(config)
+        if account is None:
+            return NeoSeen(address, why="Amp's key is not to be had here")
+        listing = account.listing()
+        mine = leading_to(url, listing.keys) if live and url else ()
+        tested = tuple((one.name or one.id, account.test(one)) for one in mine)
+    except AmpRefused as why:
+        return NeoSeen(address, why=str(why))
+    except click.ClickException as error:
+        return NeoSeen(address, why=error.message)
+    return NeoSeen(address, listing, tested=tested)
 
 
 def read(file: Path) -> Config:
@@ -90,12 +123,12 @@ async def examination(
     context: Context,
     *,
     live: bool,
-    tell: Callable[[str], object] = lambda line: None,
+    report: Callable[[str], object] = lambda line: None,
     client: Any = None,
 ) -> Examination:
     """Reach the upstreams, judge everything, and try the models if that is wanted.
 
-    :param tell: called with a line for each upstream that is reached and each model that was tried, as soon
+    :param report: called with a line for each upstream that is reached and each model that was tried, as soon
         as that is done: it may take a while.
     :param client: sends requests; by default one that trusts the system's authorities.
     """
@@ -111,17 +144,17 @@ async def examination(
     try:
         wanted = targets(config)
         if wanted:
-            tell(f"Reaching {counted(len(wanted), 'upstream')}, for up to {LONGEST:g} s ...")
-        probes = await knock(client, reactor, wanted, lambda probe: tell(_reached(probe)))
+            report(f"Reaching {counted(len(wanted), 'upstream')}, for up to {LONGEST:g} s ...")
+        probes = await knock(client, reactor, wanted, lambda probe: report(_reached(probe)))
         context = replace(context, probes=probes)
-        rows = await _tried(reactor, context, client, tell) if live else None
+        rows = await _tried(reactor, context, client, report) if live else None
     finally:
         await client.close()
     return Examination(examine(context), rows)
 
 
 async def _tried(
-    reactor: Any, context: Context, client: Any, tell: Callable[[str], object]
+    reactor: Any, context: Context, client: Any, report: Callable[[str], object]
 ) -> tuple[LiveRow, ...]:
     from ampproxy.credentials.secrets import secrets_of
     from ampproxy.desktop.doctor.about_models import live_asks
@@ -138,7 +171,7 @@ async def _tried(
         reactor,
         redactor=redactor,
         wall=time.time,
-        tell=lambda row: tell(_was_tried(row)),
+        report=lambda row: report(_was_tried(row)),
     )
     return await trial.run(live_asks(context))
 

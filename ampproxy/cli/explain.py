@@ -80,14 +80,14 @@ def command(
     known = kept_models(config)
     config = without_keys(config)
     router = Router(config, known_catalog(config, known))
-    said = b"" if body is None else body.read()
+    body_text = b"" if body is None else body.read()
     amp = endpoint is None or endpoint.amp
     if role is None and amp:
-        role = _inferred(endpoint, model, headers, said)
+        role = _inferred(endpoint, model, headers, body_text)
     route = router.route(model, amp=amp, role=role or "")
     lines = explanation(route, endpoint)
     if body is not None and endpoint is not None:
-        lines += translation(route, endpoint, said, config)
+        lines += translation(route, endpoint, body_text, config)
     for line in lines:
         click.echo(line)
     if route.kind is RouteKind.NONE:
@@ -105,9 +105,9 @@ def explanation(route: Route, endpoint: Endpoint | None) -> list[str]:
     if route.offers:
         lines.append("accounts, in the order of priority:")
         lines += [f"  {_offer(offer, endpoint)}" for offer in route.offers]
-    if route.remedy:
+    if route.suggested_config:
         lines += ["to serve it from an account of yours, add to the configuration:", ""]
-        lines += [f"  {line}" for line in route.remedy.rstrip("\n").split("\n")]
+        lines += [f"  {line}" for line in route.suggested_config.rstrip("\n").split("\n")]
     return lines
 
 

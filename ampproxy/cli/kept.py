@@ -30,14 +30,14 @@ class Kept:
 def kept(config: Config) -> Kept:
     """The folders of the service that runs by a configuration's file; those of the file where none does."""
     try:
-        told = Asker(config).mine()
+        status = Asker(config).mine()
     except NotAnswered as error:
         return Kept(config, f"the state-dir of this configuration; its service does not answer: {error}")
-    if not told.state_dir:
+    if not status.state_dir:
         return Kept(config, "the state-dir of this configuration; its service keeps nothing.")
     config = replace(
         config,
-        state_dir=Path(told.state_dir),
-        auth_dir=Path(told.auth_dir) if told.auth_dir else config.auth_dir,
+        state_dir=Path(status.state_dir),
+        auth_dir=Path(status.auth_dir) if status.auth_dir else config.auth_dir,
     )
-    return Kept(config, f"of the service that runs as {printable(told.user) or '?'} (pid {told.pid}).")
+    return Kept(config, f"of the service that runs as {printable(status.user) or '?'} (pid {status.pid}).")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ampproxy.cli.config_file import ConfigFile
 from ampproxy.cli.configured import config_option, named, read_config
 from ampproxy.cli.credits import client_names
 from ampproxy.cli.kept import Kept, kept
@@ -28,11 +28,9 @@ from ampproxy.cli.key_options import (
 from ampproxy.config.clients import NAME_RULE, is_name
 from ampproxy.config.edit import CannotEdit
 from ampproxy.config.entries import add_entry, change_entry, entries, remove_entry
-from ampproxy.config.load import parse, read_file
 from ampproxy.config.schema import Config
 from ampproxy.credentials.names import read_salt
 from ampproxy.desktop.clients.undo import CannotUndo, Changes
-from ampproxy.errors import ConfigError
 from ampproxy.model.clients import ClientKey, Period, hash_of
 from ampproxy.tenants.counting import Amounts, windows_of
 from ampproxy.tenants.shown import in_short, limits_of, rights_of, state_of
@@ -58,20 +56,14 @@ class _Found:
     label: str
 
 
-class _Book:
+class _Book(ConfigFile):
     """The configuration file, read once, and changed once.
 
     :raises click.ClickException: it cannot be read, or is wrong.
     """
 
     def __init__(self, file: Path | None) -> None:
-        self.config = read_config(file)
-        self.path = named(file).absolute()
-        try:
-            self._before = read_file(self.path)
-            self.text = self._before.decode("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise click.ClickException(f"{self.path}: cannot be read: {error}") from None
+        super().__init__(file, _FOLDER, "ampproxy key undo")
 
     def labels(self) -> dict[int, str]:
         """How the log names each client, by the line of its entry."""
@@ -100,42 +92,6 @@ class _Book:
             return entries(self.text)
         except CannotEdit as why:
             raise click.ClickException(f"{self.path} cannot be changed: {why}") from None
-
-    def change(self, edit: Callable[[str], str], what: str) -> None:
-        """Write the file anew.
-
-        :param what: what is done, for people.
-        :raises click.ClickException: it cannot be changed so, or would be wrong. Then it is as it was.
-        """
-        try:
-            after = edit(self.text)
-            self._check(after)
-            changes = Changes(self.config.state_dir / _FOLDER)
-            changes.write(self.path, self._before, after.encode("utf-8"), what)
-        except (CannotEdit, CannotUndo) as why:
-            raise click.ClickException(f"{self.path} was not changed: {why}") from None
-        except ConfigError as error:
-            complaints = "\n".join(error.complaints)
-            raise click.ClickException(f"{self.path} was not changed:\n{complaints}") from None
-        except OSError as error:
-            raise click.ClickException(f"{self.path} was not changed: {error}") from None
-        click.echo(
-            f"{self.path}: {what}. A running service has it in force within a second; ampproxy key undo"
-            " takes it back.",
-            err=True,
-        )
-
-    def _check(self, text: str) -> None:
-        parse(
-            text.removeprefix("\ufeff"),
-            name=str(self.path),
-            environ=os.environ,
-            home=Path.home(),
-            read_secret=lambda path: read_file(path).decode("utf-8"),
-            folder=self.path.parent,
-            lenient=True,
-            pems=False,
-        )
 
 
 @click.group("key")

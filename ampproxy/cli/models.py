@@ -93,14 +93,14 @@ def command(ctx: click.Context, file: Path | None, refresh: bool, verbose: bool,
     if refresh:
         demand(config.unseen, "--refresh")
     known = _refreshed(config) if refresh else kept_models(config)
-    told = None
+    report = None
     try:
-        told = fetch(config)
+        report = fetch(config)
     except (NoKey, OtherConfiguration) as error:
         click.echo(f"The state of the accounts is not known: {error}", err=True)
     except NotAnswered:
         pass
-    found = rows(config, known, () if told is None else told.accounts)
+    found = rows(config, known, () if report is None else report.accounts)
     data = newer_data()
     if verbose:
         families = kept_families(config)
@@ -224,10 +224,10 @@ def _state(report: AccountReport | None, model: str) -> str:
         return ""
     if report.state in ("needs login", "key refused"):
         return report.state
-    # A rest for one kind of call leaves the others.
+    # A cooldown for one kind of call leaves the others.
     model, _ = split_suffix(model)
-    rests = any(rest.model in (None, model) and rest.call is None for rest in report.rests)
-    if rests:
+    cooling = any(cooldown.model in (None, model) and cooldown.call is None for cooldown in report.cooldowns)
+    if cooling:
         return "resting"
     return report.state if report.state == "untried" else "ready"
 
@@ -244,10 +244,10 @@ def table(rows: Iterable[Row]) -> Iterator[str]:
     for (*first, last), known in zip(cells, facts, strict=True):
         padded = [f"{cell:<{width}}" for cell, width in zip(first, widths, strict=True)]
         yield "  ".join((*padded, last)).rstrip()
-        yield from _told(known)
+        yield from _fact_lines(known)
 
 
-def _told(facts: tuple[Fact, ...]) -> Iterator[str]:
+def _fact_lines(facts: tuple[Fact, ...]) -> Iterator[str]:
     """What is known of a model, a line each, with where it is from; sources that repeat are said once."""
     before = ("", "")
     for fact in facts:

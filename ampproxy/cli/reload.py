@@ -51,12 +51,12 @@ def command(file: Path | None, at: str) -> None:
             click.echo(complaint, err=True)
         click.echo(f"The file was not put in force; configuration {report.generation} is.", err=True)
         raise SystemExit(1)
-    told = report.changes or _by_itself(before, time.time())
-    if not told:
+    changed = report.changes or _by_itself(before, time.time())
+    if not changed:
         click.echo(f"Nothing has changed (configuration {report.generation}).")
         return
     click.echo(f"Configuration {report.generation} is in force.")
-    for line in told:
+    for line in changed:
         click.echo(f"  {line}")
 
 

@@ -16,7 +16,7 @@ from ampproxy.cli.asking import (
     Asker,
     NotAllowed,
     NotAnswered,
-    NotThere,
+    NotReachable,
     at_option,
     complain,
     insist,
@@ -102,7 +102,7 @@ def wait(askers: Iterable[Asker], before: Status, pause: Callable[[float], None]
         for asker in askers:
             try:
                 now = asker.state()
-            except (NotThere, NotAllowed):
+            except (NotReachable, NotAllowed):
                 continue
             if now.pid != before.pid:
                 return now

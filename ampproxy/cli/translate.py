@@ -156,9 +156,9 @@ def _settling(vendor: Dialect, client: Dialect) -> Settling:
 
 def translate_stream(data: bytes, vendor: Dialect, client: Dialect, model: str | None) -> Translation:
     """A vendor's event stream, as a client gets it; if it breaks off or tells an error, up to there."""
-    nobody = ChatRequest(dialect=client.name, model=model or _NAMELESS, turns=())
+    empty_request = ChatRequest(dialect=client.name, model=model or _NAMELESS, turns=())
     renderer = client.stream_renderer(_context(model or _NAMELESS))
-    names = Names({}, nobody, frozenset())
+    names = Names({}, empty_request, frozenset())
     stream = TranslatedStream(vendor.stream_parser(), renderer, names, _settling(vendor, client))
     out, broken = b"", None
     try:
@@ -210,20 +210,20 @@ def _show_json(about: Mapping[str, str], made: Translation) -> None:
             ],
             "names": dict(made.names),
             "headers": dict(made.headers),
-            "error": None if made.broken is None else _told(made.broken),
+            "error": None if made.broken is None else _error_members(made.broken),
         }
     )
 
 
 def _refuse(about: Mapping[str, str], error: WireError, *, as_json: bool) -> None:
     if as_json:
-        _echo_json({**about, "error": _told(error)})
+        _echo_json({**about, "error": _error_members(error)})
         return
     where = f" (at {printable(error.param)})" if error.param and error.param not in error.message else ""
     click.echo(f"{about['from']} {about['kind']}: {printable(error.message)}{where}", err=True)
 
 
-def _told(error: WireError) -> dict[str, Any]:
+def _error_members(error: WireError) -> dict[str, Any]:
     return {"kind": error.kind, "message": error.message, "param": error.param, "status": error.status}
 
 

@@ -23,6 +23,7 @@ from ampproxy.config.schema import (
 from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
 from ampproxy.model.clients import ClientKey
+from ampproxy.model.neo import Neo
 from ampproxy.wire.redact import Secret
 
 _NOTHING = "none"
@@ -63,12 +64,12 @@ def changes(old: Config, new: Config) -> tuple[str, ...]:
     return (*_section(rows, "", old, new), *_accounts(old.accounts, new.accounts))
 
 
-def in_one_line(told: tuple[str, ...]) -> str:
+def in_one_line(changed: tuple[str, ...]) -> str:
     """The changes as the end of a log's line; of many the first."""
-    if not told:
+    if not changed:
         return ""
-    more = f"; and {len(told) - _MOST_SHOWN} more" if len(told) > _MOST_SHOWN else ""
-    return f"; changed: {'; '.join(told[:_MOST_SHOWN])}{more}"
+    more = f"; and {len(changed) - _MOST_SHOWN} more" if len(changed) > _MOST_SHOWN else ""
+    return f"; changed: {'; '.join(changed[:_MOST_SHOWN])}{more}"
 
 
 def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
@@ -80,10 +81,12 @@ def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
         before, after = _field(old, row), _field(new, row)
         if before == after:
             continue
-        if isinstance(row.reader, Section):
+        if row.field == "neo" and before is not None and after is not None:
+            yield from _neo(row.reader, name, before, after)
+        elif isinstance(row.reader, Section):
             yield from _inner(row.reader, name, before, after)
         elif row.field == "clients":
-            yield from (f"{name}: {told}" for told in _clients(before, after))
+            yield from (f"{name}: {change}" for change in _clients(before, after))
         elif row.field == "mappings":
             yield from _mappings(name, before or (), after or ())
         else:
@@ -179,6 +182,12 @@ def _clients(old: tuple[ClientKey, ...], new: tuple[ClientKey, ...]) -> Iterator
     if set(bare[0]) != set(bare[1]):
         found.append(_of_secrets(*(_secrets(clients) for clients in bare)))
     yield "; ".join(found) or "in another order"
+
+
+def _neo(section: Any, name: str, before: Neo, after: Neo) -> Iterator[str]:
+    yield from _section(section, name, before, after)
+    if before.client != after.client:
+        yield f"{name}: {', '.join(_client(before.client, after.client))}"
 
 
 def _secrets(clients: Iterable[ClientKey]) -> tuple[Secret, ...]:

@@ -165,7 +165,11 @@ LIMITS = Section(
 )
 
 
-def _entry(found: Found) -> ClientKey:
+def client_key(found: Found) -> ClientKey:
+    """What an entry says.
+
+    :raises Reported: something in it is wrong.
+    """
     values = dict(found.values)
     secret, hashed = values.get("secret"), values.get("hash", "")
     _check_complete(found, secret, hashed)
@@ -199,7 +203,7 @@ def _check_complete(found: Found, secret: Secret | None, hashed: str) -> None:
 
 
 ENTRY = Section(
-    _entry,
+    client_key,
     (
         Setting(
             "name",

@@ -153,8 +153,8 @@ def _too_deep(text: str) -> int:
 
 def _problem(error: yaml.MarkedYAMLError) -> str:
     """What PyYAML says, without any text of the file that could be a secret."""
-    said = [part for part in (error.context, error.problem) if part]
-    return _QUOTED.sub("'...'", ", ".join(said)) or "it cannot be read"
+    parts = [part for part in (error.context, error.problem) if part]
+    return _QUOTED.sub("'...'", ", ".join(parts)) or "it cannot be read"
 
 
 class _Converter:

@@ -97,7 +97,7 @@ def _change(text: str, index: int, name: str, value: Any) -> str:
             changed,
             iter([f"{text[:start]}{{key: {text[start:stop]}, {name}: {flow(value)}}}{text[stop:]}"]),
         )
-    return _first(text, changed, _set(text, item, name, value))
+    return _first(text, changed, set_member(text, item, name, value))
 
 
 def _keys(text: str) -> tuple[list[Any] | None, yaml.Node | None]:
@@ -176,7 +176,7 @@ def _removed(text: str, node: yaml.SequenceNode, index: int) -> Iterator[str]:
     yield text[:line] + text[_line_after(text, stop) :]
 
 
-def _set(text: str, node: yaml.Node, name: str, value: Any) -> Iterator[str]:
+def set_member(text: str, node: yaml.Node, name: str, value: Any) -> Iterator[str]:
     """A mapping with another value of one of its keys; without it where that is ``None``."""
     if not isinstance(node, yaml.MappingNode):
         return
@@ -237,7 +237,7 @@ def _changed_within(text: str, node: yaml.MappingNode, number: int, value: Entry
         if wanted is None or before.get(name) != flow(wanted):
             here = _node_at(text, first)
             inner = None if here is None else here.value[number][1]
-            found = next(_set(text, inner, name, wanted), None) if inner is not None else None
+            found = next(set_member(text, inner, name, wanted), None) if inner is not None else None
             if found is None:
                 return
             text = found

@@ -196,7 +196,7 @@ def _without_rest(root: Tree, reading: Reading) -> Tree:
             root = _without_inner_rest(root, entry, reading)
             continue
         root = _without(root, entry)
-        _tell(entry.node, section, entry.line, reading)
+        _warn_unknown(entry.node, section, entry.line, reading)
     return root
 
 
@@ -208,7 +208,7 @@ def _without_inner_rest(root: Tree, entry: Entry, reading: Reading) -> Tree:
     for name in _groups(entry.key):
         found = inner.get(name)
         if found is not None:
-            _tell(found.node, f"{entry.key}.{name}", found.line, reading)
+            _warn_unknown(found.node, f"{entry.key}.{name}", found.line, reading)
             inner = _without(inner, found)
     return Tree(root.line, tuple(replace(e, node=inner) if e is entry else e for e in root))
 
@@ -219,7 +219,7 @@ def _groups(section: str) -> list[str]:
     return list(dict.fromkeys(path[1] for path in paths if len(path) > 2))
 
 
-def _tell(node: Node, path: str, line: int, reading: Reading) -> None:
+def _warn_unknown(node: Node, path: str, line: int, reading: Reading) -> None:
     if _is_null(node):
         return
     if not isinstance(node, Tree):
@@ -229,7 +229,7 @@ def _tell(node: Node, path: str, line: int, reading: Reading) -> None:
     inner = {name.partition(".")[0] for name in known if "." in name}
     for entry in node:
         if entry.key in inner:
-            _tell(entry.node, f"{path}.{entry.key}", entry.line, reading)
+            _warn_unknown(entry.node, f"{path}.{entry.key}", entry.line, reading)
             continue
         words = partial(_unknown, entry.key, [name for name in known if "." not in name])
         reading.warn(entry.line, below(path, entry.key), words)
@@ -319,8 +319,8 @@ def _keyed(group: Tree, keys: Entry, at: str, reading: Reading) -> Iterator[tupl
         if misplaced is not None:
             reading.complain(misplaced.line, f"{shown}.base-url", "belongs to the group: write it there")
         own = [entry for entry in node if entry.key not in ("base-url", *_INDEX) and not _is_null(entry.node)]
-        said = {entry.key for entry in own}
-        yield Tree(node.line, (*(entry for entry in common if entry.key not in said), *own)), shown
+        named = {entry.key for entry in own}
+        yield Tree(node.line, (*(entry for entry in common if entry.key not in named), *own)), shown
 
 
 def _server(group: Tree, keys: Entry, at: str, reading: Reading) -> Iterator[tuple[Node, str]]:

@@ -30,6 +30,10 @@ def _address(place: Place) -> tuple[str, int]:
     return found[1] or found[2], int(found[3])
 
 
+#: Where something listens that is not the gateway itself.
+ADDRESS = Reader("an address with a port", _address)
+
+
 def _metrics(found: Found) -> Metrics:
     values: dict[str, Any] = dict(found.values)
     if "listen" in values:
@@ -103,7 +107,7 @@ METRICS = Section(
         Setting(
             "listen",
             "listen",
-            Reader("an address with a port", _address),
+            ADDRESS,
             "Where `/metrics` is. If the port is taken, the service starts without it, logs a warning and"
             " retries.",
             "127.0.0.1:9317",

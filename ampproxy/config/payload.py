@@ -71,14 +71,14 @@ def _plain(node: Scalar) -> Any:
     return value
 
 
-def _said(place: Place) -> bytes:
+def _spelled(place: Place) -> bytes:
     return _encode(_json(place, place.node))
 
 
 def _raw(place: Place) -> bytes:
     """JSON that is written as text; what is not text is itself."""
     if not (isinstance(place.node, Scalar) and place.node.type == "str"):
-        return _said(place)
+        return _spelled(place)
     text = _expanded(place, place.node)
     if text is None:
         return b"null"
@@ -154,7 +154,7 @@ def _paths(place: Place) -> tuple[Path, ...]:
 def _pairs(place: Place) -> tuple[Param, ...]:
     """A list of mappings from paths to values."""
     return tuple(
-        (_path(entry.key), _said(item.child(entry)))
+        (_path(entry.key), _spelled(item.child(entry)))
         for item in place.items("a list of paths with values")
         for entry in _entries(item)
     )
@@ -245,7 +245,7 @@ def _rules(kind: Literal["default", "override", "filter"], params: Reader) -> Li
     return ListOf(section, "a list of rules")
 
 
-_VALUES = Reader("paths with values", _params(_said))
+_VALUES = Reader("paths with values", _params(_spelled))
 _RAW_VALUES = Reader("paths with JSON", _params(_raw))
 
 

@@ -65,8 +65,8 @@ class Remarks:
     def add(self, line: int, key: str, words: Words) -> None:
         """Note one. Its words are not made where it is not listed."""
         if len(self._listed) < MOST_REMARKS:
-            said = words if isinstance(words, str) else words()
-            self._listed.append((line, f"{self._name}:{line}: {key}: {said}"))
+            text = words if isinstance(words, str) else words()
+            self._listed.append((line, f"{self._name}:{line}: {key}: {text}"))
             return
         self._more += 1
         self._at = self._at or line

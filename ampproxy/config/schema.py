@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from ampproxy.catalog.families import Families, Override, known
 from ampproxy.model.clients import ClientKey
+from ampproxy.model.neo import Neo
 from ampproxy.model.payload import Payload
 from ampproxy.wire.redact import Secret, Unseen
 
@@ -395,6 +396,7 @@ class Config:
 
     :param clients: the entries of ``api-keys``; none: everybody on this machine is served.
     :param payload: rules over the bodies that go to vendors.
+    :param neo: what Amp's cloud may ask for; ``None``: nothing.
     :param catalog: what the user knows of models; of two entries that fit one the later counts.
     :param source: the file; ``None`` where the text came from elsewhere.
     :param lines: where the settings of the file's top level stand, by name; the others have their default.
@@ -433,6 +435,7 @@ class Config:
     ledger: Ledger = field(default_factory=Ledger)
     payload: Payload = field(default_factory=Payload)
     catalog: tuple[Override, ...] = ()
+    neo: Neo | None = None
     warnings: tuple[str, ...] = ()
     source: Path | None = None
     lines: MappingOf[str, int] = field(default_factory=dict, compare=False, repr=False)
@@ -445,6 +448,11 @@ class Config:
     def api_keys(self) -> tuple[Secret, ...]:
         """The client keys that are not stored as hashes alone."""
         return tuple(client.secret for client in self.clients if client.secret is not None)
+
+    @property
+    def all_clients(self) -> tuple[ClientKey, ...]:
+        """The entries of ``api-keys``, and Amp's cloud."""
+        return self.clients if self.neo is None else (*self.clients, self.neo.client)
 
     @property
     def families(self) -> Families:

@@ -15,6 +15,7 @@ from ampproxy.config.document import Mapping, Scalar
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.learning import LEARNING, PINS
 from ampproxy.config.ledger import LEDGER
+from ampproxy.config.neo import NEO, check_neo
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
@@ -169,7 +170,8 @@ _LIMITS = Section(
             "max-header-bytes",
             "max_header_bytes",
             readers.SIZE,
-            "The size of a request's headers; likewise of the trailers and chunk extensions of its body.",
+            "The size of a request's head, from its first line on; likewise of the trailers and chunk"
+            " extensions of its body.",
             "64KiB",
         ),
         Setting("header-timeout", "header_timeout", readers.duration(), "How long headers may take.", "10s"),
@@ -262,6 +264,7 @@ def _config(found: Found) -> Config:
     _check_reach(found, config)
     _check_providers(found)
     _check_client_keys(found, config)
+    check_neo(found, config)
     return config
 
 
@@ -443,6 +446,7 @@ ROOT = Section(
         Setting("streaming", "keepalive_seconds", _STREAMING, "What happens during a streamed answer."),
         Setting("payload", "payload", PAYLOAD, "Rules that change what the vendors are sent."),
         Setting("ampcode", "ampcode", AMPCODE, "What concerns Amp: its upstream, its keys, model mappings."),
+        Setting("neo", "neo", NEO, "What Amp's cloud may ask for, by Amp's Model Routing. Experimental."),
         *ACCOUNT_SETTINGS,
         Setting("catalog", "catalog", CATALOG, "What models take and can do, where you know better."),
         Setting("oauth", "oauth", OAUTH, "How logins are made and used."),

@@ -72,10 +72,10 @@ def session_key(headers: HasHeaders, body: bytes) -> str | None:
     if thread is not None:
         return thread
     try:
-        told = _BODY.decode(body)
+        members = _BODY.decode(body)
     except _BAD:
-        told = _Body()
-    user = _user(told.metadata)
+        members = _Body()
+    user = _user(members.metadata)
     session = _claude_code(user)
     if session is not None:
         return session
@@ -83,10 +83,15 @@ def session_key(headers: HasHeaders, body: bytes) -> str | None:
         named = _header(headers, _REQUEST)
     if named is not None:
         return named
-    for text in (user, _text(told.conversation_id), _text(told.prompt_cache_key)):
+    for text in (user, _text(members.conversation_id), _text(members.prompt_cache_key)):
         if text:
             return _bounded("body", text)
-    return _first_words(told)
+    return _first_words(members)
+
+
+def thread_key(thread: str) -> str:
+    """What names the conversation of a thread of Amp's, whichever of its clients says which it is."""
+    return _bounded(_AMP.decode(), thread)
 
 
 def _header(headers: HasHeaders, name: bytes) -> str | None:
@@ -134,10 +139,11 @@ def _claude_code(user: str) -> str | None:
     return _bounded("session", session) if isinstance(session, str) and session else None
 
 
-def _first_words(told: _Body) -> str | None:
-    turns = next((raw for raw in (told.messages, told.contents, told.input) if raw != _NONE), _NONE)
+def _first_words(members: _Body) -> str | None:
+    turns = next((raw for raw in (members.messages, members.contents, members.input) if raw != _NONE), _NONE)
     system = next(
-        (raw for raw in (told.system, told.systemInstruction, told.instructions) if raw != _NONE), _NONE
+        (raw for raw in (members.system, members.systemInstruction, members.instructions) if raw != _NONE),
+        _NONE,
     )
     first, spoken = _first_turns(turns)
     if not first:
@@ -151,13 +157,13 @@ def _first_turns(raw: _Raw) -> tuple[str, str]:
         return _text(raw)[:_FIRST], ""
     spoken = ""
     for turn in _turns(raw):
-        said = turn.get("content", turn.get("parts"))
+        content = turn.get("content", turn.get("parts"))
         # Gemini's turns may leave the user's role out.
         role = turn.get("role", "user")
         if role == "user":
-            return _words(said), spoken
+            return _words(content), spoken
         if role in ("system", "developer") and not spoken:
-            spoken = _words(said)
+            spoken = _words(content)
     return "", spoken
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from ampproxy.amp.keys import is_jwt
 from ampproxy.config import files
 from ampproxy.config.schema import Config
 from ampproxy.model.clients import ClientKey, KnownKeys, marks_of
@@ -17,19 +18,27 @@ SECRETS_MEMBER = "apiKey@https://ampcode.com/"
 #: Seconds for which the secrets file's content, or its absence, is believed.
 SECRETS_TTL = 300.0
 
+#: Why what a sign-in with OAuth leaves is no upstream key.
+OF_A_SIGN_IN = (
+    "what a sign-in with OAuth leaves, which ends within hours and which nothing but the CLI renews: make an"
+    " access token on Amp's settings page, and set it as ampcode.upstream-api-key"
+)
+
 
 class AmpKeys:
     """Finds the upstream key for a client: its own, else the configured one, else ``AMP_API_KEY``,
     else what Amp's own login left in ``~/.local/share/amp/secrets.json``.
 
-    :param config: its ``ampcode``; a key that is one of its ``api-keys`` is a client's, and never Amp's.
+    :param config: its ``ampcode``; a key that is one of its ``api-keys``, or that
+        of ``neo``, is a client's, and never Amp's.
     :param environ: where ``AMP_API_KEY`` may stand.
     :param home: the user's home directory.
     """
 
     def __init__(self, config: Config, *, environ: Mapping[str, str], home: Path) -> None:
         self._own = _own_keys(config)
-        self._clients = KnownKeys(config.clients)
+        neo = () if config.neo is None else (config.neo.client,)
+        self._clients = KnownKeys((*config.clients, *neo))
         self._configured = config.ampcode.upstream_api_key
         self._refused = ""
         if not self._configured:
@@ -59,6 +68,10 @@ class AmpKeys:
             self._from_file, self._complaint = _read(self._path)
             if self._from_file in self._clients:
                 self._complaint = f"the key in {self._path} is one of the gateway's api-keys"
+                self._from_file = None
+            elif self._from_file is not None and is_jwt(self._from_file.reveal()):
+                # The CLI alone renews it, and only while it runs.
+                self._complaint = f"{self._path} has {OF_A_SIGN_IN}"
                 self._from_file = None
         return self._from_file
 

@@ -12,7 +12,7 @@ from ampproxy.config.schema import Account, AccountKind
 from ampproxy.credentials.outcomes import WHOLE_ACCOUNT, Verdict
 
 #: The shortest rest.
-SHORTEST = 1.0
+MIN_COOLDOWN = 1.0
 #: The longest that an account is left alone if there is no other, unless its vendor asked for more.
 LONGEST_ALONE = 60.0
 #: How soon a request looks again for an account that another one is just trying.
@@ -20,7 +20,7 @@ RECHECK = 1.0
 #: No rest is counted up further than this; the interval has long reached its bound.
 _MOST_FAILURES = 40
 #: So many conversations are remembered; the one that was silent longest goes first.
-MAX_BINDINGS = 100_000
+MAX_AFFINITIES = 100_000
 
 
 class Identity(NamedTuple):
@@ -47,7 +47,7 @@ def scopes(model: str, call: str) -> Scopes:
     return Scope(), Scope(model), Scope(model, call)
 
 
-class Rest:
+class Cooldown:
     """A pause of one account, for all that a scope covers.
 
     A rest does not end by itself: when its time is over, one request tries the account (it is half
@@ -61,13 +61,13 @@ class Rest:
     :ivar since: when the last failure was counted.
     """
 
-    __slots__ = ("_early", "failures", "probing", "since", "until", "verdict")
+    __slots__ = ("_early", "failures", "half_open", "since", "until", "verdict")
 
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
         self.failures = 0
         self.since = self.until = self._early = 0.0
-        self.probing = False
+        self.half_open = False
 
     def failed(self, verdict: Verdict, began: float, now: float, longest: float) -> bool:
         """Count a failure; says whether it was news.
@@ -77,32 +77,32 @@ class Rest:
         """
         if self.failures and began <= self.since:
             return False
-        self.verdict, self.since, self.probing = verdict, now, False
+        self.verdict, self.since, self.half_open = verdict, now, False
         self.failures = min(self.failures + 1, _MOST_FAILURES)
-        rest = verdict.hint
-        if rest is None:
-            rest = min(verdict.rest * 2.0 ** (self.failures - 1), verdict.longest)
-        self.until = now + min(max(rest, SHORTEST), longest)
+        cooldown = verdict.hint
+        if cooldown is None:
+            cooldown = min(verdict.cooldown * 2.0 ** (self.failures - 1), verdict.longest)
+        self.until = now + min(max(cooldown, MIN_COOLDOWN), longest)
         self._early = min(now + self._pause(), self.until)
         return True
 
     def claim(self, now: float) -> None:
         """A request tries the account."""
-        self.probing = True
+        self.half_open = True
         self._early = now + self._pause()
 
     def _pause(self) -> float:
         return 0.0 if self.failures < 2 else min(2.0 ** (self.failures - 2), LONGEST_ALONE)
 
-    def open_at(self, now: float) -> float:
+    def available_at(self, now: float) -> float:
         """When this no longer stands in the way; not later than ``now`` if it does not."""
-        return now + RECHECK if self.probing else self.until
+        return now + RECHECK if self.half_open else self.until
 
-    def early_at(self, now: float) -> float:
+    def available_early_at(self, now: float) -> float:
         """Likewise if there is no other account."""
         verdict = self.verdict
-        soft = verdict.hint is None and verdict.rest > SHORTEST
-        return self._early if soft else self.open_at(now)
+        soft = verdict.hint is None and verdict.cooldown > MIN_COOLDOWN
+        return self._early if soft else self.available_at(now)
 
 
 class SeenHeaders(Protocol):
@@ -121,54 +121,56 @@ class Health:
     :ivar seen: headers of the last answer that told of limits, and when it came (wall time).
     """
 
-    __slots__ = ("proven", "rests", "seen", "seen_at")
+    __slots__ = ("cooldowns", "proven", "seen", "seen_at")
 
     def __init__(self) -> None:
-        self.rests: dict[Scope, Rest] = {}
+        self.cooldowns: dict[Scope, Cooldown] = {}
         self.proven = False
         self.seen: SeenHeaders | None = None
         self.seen_at = 0.0
 
-    def rests_for(self, asked: Scopes) -> list[Rest]:
+    def cooldowns_for(self, asked: Scopes) -> list[Cooldown]:
         """The rests that stand in the way of a request."""
-        return [rest for scope in asked if (rest := self.rests.get(scope)) is not None]
+        return [cooldown for scope in asked if (cooldown := self.cooldowns.get(scope)) is not None]
 
-    def open_at(self, asked: Scopes, now: float) -> float:
+    def available_at(self, asked: Scopes, now: float) -> float:
         """When the account may be asked; not later than ``now``: now."""
-        return max((rest.open_at(now) for rest in self.rests_for(asked)), default=0.0)
+        return max((cooldown.available_at(now) for cooldown in self.cooldowns_for(asked)), default=0.0)
 
-    def early_at(self, asked: Scopes, now: float) -> float:
+    def available_early_at(self, asked: Scopes, now: float) -> float:
         """When it may be asked if there is no other."""
-        return max((rest.early_at(now) for rest in self.rests_for(asked)), default=0.0)
+        return max((cooldown.available_early_at(now) for cooldown in self.cooldowns_for(asked)), default=0.0)
 
     def failed(
         self, asked: Scopes, verdict: Verdict, began: float, now: float, longest: float
-    ) -> tuple[Rest, bool, bool]:
+    ) -> tuple[Cooldown, bool, bool]:
         """Let it rest; gives the rest, whether the failure was news, and whether the account is back
         earlier than it was.
         """
         account, model, call = asked
-        scope = account if verdict.action in WHOLE_ACCOUNT else call if verdict.narrow else model
-        rest = self.rests.get(scope)
-        if rest is None:
-            rest = self.rests[scope] = Rest(verdict)
-        before = rest.until
-        news = rest.failed(verdict, began, now, longest)
-        return rest, news, rest.until < before
+        scope = account if verdict.action in WHOLE_ACCOUNT else call if verdict.per_operation else model
+        cooldown = self.cooldowns.get(scope)
+        if cooldown is None:
+            cooldown = self.cooldowns[scope] = Cooldown(verdict)
+        before = cooldown.until
+        news = cooldown.failed(verdict, began, now, longest)
+        return cooldown, news, cooldown.until < before
 
     def succeeded(self, asked: Scopes, began: float) -> bool:
         """End the rests that the success disproves; says whether there was one. A request that was under way
         when a rest began proves nothing.
         """
         over = [
-            scope for scope in asked if (rest := self.rests.get(scope)) is not None and began > rest.since
+            scope
+            for scope in asked
+            if (cooldown := self.cooldowns.get(scope)) is not None and began > cooldown.since
         ]
         for scope in over:
-            del self.rests[scope]
+            del self.cooldowns[scope]
         return bool(over)
 
 
-class Binding(NamedTuple):
+class Affinity(NamedTuple):
     """Where a conversation is at home: an account, the vendor's model there, until when."""
 
     identity: Identity
@@ -187,7 +189,7 @@ class PoolState:
     def __init__(self) -> None:
         self._salt = os.urandom(16)
         self._health: dict[Identity, Health] = {}
-        self._bindings: OrderedDict[tuple[str, str], Binding] = OrderedDict()
+        self._affinities: OrderedDict[tuple[str, str], Affinity] = OrderedDict()
         self.version = 0
         self.opened = 0
         self.begun: Counter[tuple[str, str]] = Counter()
@@ -196,11 +198,11 @@ class PoolState:
         """What an account is known by: its key and its own headers, which may name an organisation; without
         a key its label.
         """
-        told = [
+        marks = [
             account.api_key.reveal() or f" {account.label}",
             *(part for pair in account.headers for part in pair),
         ]
-        whole = "\0".join(told).encode("utf-8", "surrogatepass")
+        whole = "\0".join(marks).encode("utf-8", "surrogatepass")
         digest = blake2b(whole, key=self._salt, digest_size=16).digest()
         return Identity(account.kind, account.base_url, digest)
 
@@ -211,11 +213,11 @@ class PoolState:
             health = self._health[identity] = Health()
         return health
 
-    def forgive(self, account: Account) -> None:
+    def reset(self, account: Account) -> None:
         """End all rests of an account: what was held against it has gone."""
         health = self._health.get(self.identity(account))
-        if health is not None and health.rests:
-            health.rests.clear()
+        if health is not None and health.cooldowns:
+            health.cooldowns.clear()
             self.version += 1
             self.opened += 1
 
@@ -224,20 +226,20 @@ class PoolState:
         kept = set(identities)
         self._health = {identity: health for identity, health in self._health.items() if identity in kept}
 
-    def bound(self, model: str, key: str, now: float) -> Binding | None:
+    def affinity_for(self, model: str, key: str, now: float) -> Affinity | None:
         """Where a conversation is at home."""
-        binding = self._bindings.get((model, key))
-        if binding is not None and binding.until < now:
-            del self._bindings[model, key]
+        affinity = self._affinities.get((model, key))
+        if affinity is not None and affinity.until < now:
+            del self._affinities[model, key]
             return None
-        return binding
+        return affinity
 
-    def bind(self, model: str, key: str, binding: Binding) -> Binding | None:
+    def keep_affinity(self, model: str, key: str, affinity: Affinity) -> Affinity | None:
         """Give a conversation a home, or renew it; gives the one that it had."""
-        bindings = self._bindings
-        before = bindings.get((model, key))
-        bindings[model, key] = binding
-        bindings.move_to_end((model, key))
-        if len(bindings) > MAX_BINDINGS:
-            bindings.popitem(last=False)
+        affinities = self._affinities
+        before = affinities.get((model, key))
+        affinities[model, key] = affinity
+        affinities.move_to_end((model, key))
+        if len(affinities) > MAX_AFFINITIES:
+            affinities.popitem(last=False)
         return before

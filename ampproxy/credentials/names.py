@@ -28,8 +28,8 @@ def account_name(account: Account) -> str:
     """
     if account.token is not None or isinstance(account.api_key, Unseen):
         return account.label
-    told = (account.base_url, account.api_key.reveal(), *(text for pair in account.headers for text in pair))
-    return f"{account.label.partition('[')[0]}#{_digest(chr(0).join(told))}"
+    marks = (account.base_url, account.api_key.reveal(), *(text for pair in account.headers for text in pair))
+    return f"{account.label.partition('[')[0]}#{_digest(chr(0).join(marks))}"
 
 
 def _digest(text: str, salt: bytes = b"") -> str:

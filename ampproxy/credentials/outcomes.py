@@ -25,7 +25,7 @@ from ampproxy.wire.headers import http_date
 class Action(enum.Enum):
     """What to do about a failure. The values are words for the log."""
 
-    ELSEWHERE = "another account is asked"
+    TRY_NEXT = "another account is asked"
     REST_MODEL = "the account cools down for this model"
     REST_ACCOUNT = "the account cools down"
     LOGIN = "the account needs a new key or login"
@@ -36,7 +36,7 @@ class Action(enum.Enum):
 #: Actions that concern all models of an account.
 WHOLE_ACCOUNT = frozenset((Action.REST_ACCOUNT, Action.LOGIN))
 #: Actions that make an account rest.
-RESTS = WHOLE_ACCOUNT | {Action.REST_MODEL, Action.OVERLOADED}
+COOLDOWNS = WHOLE_ACCOUNT | {Action.REST_MODEL, Action.OVERLOADED}
 
 MINUTE = 60.0
 #: The longest that any row names: CLIProxyAPI's twelve hours outlive what they were meant for.
@@ -48,39 +48,39 @@ class Verdict:
     """What a failure means.
 
     :param reason: in words, after the account's name: "is rate limited".
-    :param rest: the first rest, in seconds; doubles with each failure in a row, up to ``longest``.
+    :param cooldown: the first rest, in seconds; doubles with each failure in a row, up to ``longest``.
     :param hint: how long the vendor says; ``None``: it does not.
-    :param remedy: what the owner can do about it; empty if only time helps.
+    :param suggestion: what the owner can do about it; empty if only time helps.
     :param always: rest even where cooling is disabled.
-    :param narrow: only this kind of call rests: a vendor that cannot count a model's tokens may well
+    :param per_operation: only this kind of call rests: a vendor that cannot count a model's tokens may well
         serve it.
-    :param said: what the vendor answered: its status and the beginning of its words.
+    :param vendor_message: what the vendor answered: its status and the beginning of its words.
     """
 
     action: Action
     reason: str
-    rest: float = 0.0
+    cooldown: float = 0.0
     longest: float = HALF_AN_HOUR
     hint: float | None = None
-    remedy: str = ""
+    suggestion: str = ""
     always: bool = False
-    narrow: bool = False
-    said: str = ""
+    per_operation: bool = False
+    vendor_message: str = ""
 
     @property
-    def goes_on(self) -> bool:
+    def try_next(self) -> bool:
         """Whether another account may do better."""
         return self.action is not Action.CLIENT
 
     @property
     def is_temporary(self) -> bool:
         """Whether time alone will help, so that the client should try again."""
-        return self.action in RESTS and not self.remedy
+        return self.action in COOLDOWNS and not self.suggestion
 
     @property
     def is_quota(self) -> bool:
         """Whether the account has used up something that comes back by itself."""
-        return self.action in RESTS and self.reason in _QUOTA_REASONS
+        return self.action in COOLDOWNS and self.reason in _QUOTA_REASONS
 
 
 _LIMITED = "is rate limited"
@@ -117,9 +117,9 @@ def _words(*alternatives: str) -> re.Pattern[str]:
 
 
 def _verdict(
-    action: Action, reason: str, rest: float = 0.0, remedy: str = "", *, longest: float = HALF_AN_HOUR
+    action: Action, reason: str, cooldown: float = 0.0, suggestion: str = "", *, longest: float = HALF_AN_HOUR
 ) -> Verdict:
-    return Verdict(action=action, reason=reason, rest=rest, remedy=remedy, longest=longest)
+    return Verdict(action=action, reason=reason, cooldown=cooldown, suggestion=suggestion, longest=longest)
 
 
 _CHALLENGE = _words(
@@ -165,7 +165,7 @@ _MODELS = "see which models the account may use, and name them in its models or 
 
 _CLIENT = _verdict(Action.CLIENT, "rejects the request as invalid")
 #: What a vendor has taken away is no trouble of the account's, which serves other models as before.
-RETIRED = _verdict(Action.ELSEWHERE, "no longer has this model")
+RETIRED = _verdict(Action.TRY_NEXT, "no longer has this model")
 
 _MODEL = r"\b(?:publisher |this |the )?models?\b[:/]? ?(?:version |[`'\"]?[\w./:@-]{1,200}[`'\"]? ){0,2}"
 _IS = r"(?:has|have|is|was|were) (?:been |now |already |permanently ){0,3}"
@@ -195,7 +195,7 @@ RULES: tuple[Rule, ...] = (
         replace(
             _verdict(Action.REST_MODEL, "does not serve this model", HALF_AN_HOUR, _MODELS),
             always=True,
-            narrow=True,
+            per_operation=True,
         ),
         frozenset((400, 403, 404, 422)),
         words=_NOT_FOR_THIS_ACCOUNT,
@@ -237,38 +237,40 @@ RULES: tuple[Rule, ...] = (
     Rule(_verdict(Action.OVERLOADED, "is overloaded", 10, longest=10 * MINUTE), frozenset((529,))),
     Rule(_verdict(Action.OVERLOADED, "is overloaded", MINUTE, longest=10 * MINUTE), frozenset((503,))),
     Rule(
-        replace(_verdict(Action.REST_MODEL, "does not permit this", HALF_AN_HOUR, _MODELS), narrow=True),
+        replace(
+            _verdict(Action.REST_MODEL, "does not permit this", HALF_AN_HOUR, _MODELS), per_operation=True
+        ),
         frozenset((403,)),
     ),
     Rule(
         replace(
             _verdict(Action.REST_MODEL, "does not know this model or path", HALF_AN_HOUR, _MODELS),
-            narrow=True,
+            per_operation=True,
         ),
         frozenset((404,)),
     ),
     Rule(
-        replace(_verdict(Action.REST_MODEL, "has no such call", HALF_AN_HOUR), narrow=True),
+        replace(_verdict(Action.REST_MODEL, "has no such call", HALF_AN_HOUR), per_operation=True),
         frozenset((405,)),
     ),
     Rule(_verdict(Action.REST_MODEL, "did not answer in time", MINUTE), frozenset((408, 504, 524))),
-    Rule(_verdict(Action.ELSEWHERE, "cannot do this"), frozenset((501,))),
+    Rule(_verdict(Action.TRY_NEXT, "cannot do this"), frozenset((501,))),
     Rule(_CLIENT, frozenset((400, 406, 409, 411, 413, 414, 415, 422, 431))),
     Rule(
         _verdict(Action.REST_MODEL, "failed", MINUTE),
         frozenset(range(500, 600)),
     ),
-    Rule(_verdict(Action.ELSEWHERE, "failed")),
+    Rule(_verdict(Action.TRY_NEXT, "failed")),
 )
 
 _UNREACHABLE = _verdict(Action.REST_ACCOUNT, "cannot be reached", 10, longest=5 * MINUTE)
 
-_UNREADABLE = replace(_verdict(Action.REST_MODEL, "sends what is no answer", MINUTE), narrow=True)
+_UNREADABLE = replace(_verdict(Action.REST_MODEL, "sends what is no answer", MINUTE), per_operation=True)
 
 #: How much of an error's body, and how much of its message, is searched for words.
 _SEARCHED = 4096
 #: How much of a vendor's words is kept.
-_SAID = 200
+_MESSAGE_CHARS = 200
 
 
 def classify(
@@ -282,25 +284,29 @@ def classify(
     :param wall: seconds since the epoch, for hints that are times; the answer's own ``date`` goes before, so
         that a clock of ours that is wrong makes no rest longer or shorter.
     """
-    told = body[:_SEARCHED].decode("utf-8", "replace")
+    text_of_body = body[:_SEARCHED].decode("utf-8", "replace")
     message = error.message[:_SEARCHED]
-    code, mitigated = (error.code or "")[:_SAID], headers.get("cf-mitigated", "")[:_SAID]
-    text = f"{code}\n{message}\n{told}\ncf-mitigated: {mitigated}"
+    code, mitigated = (error.code or "")[:_MESSAGE_CHARS], headers.get("cf-mitigated", "")[:_MESSAGE_CHARS]
+    text = f"{code}\n{message}\n{text_of_body}\ncf-mitigated: {mitigated}"
     verdict = next(rule.verdict for rule in RULES if rule.fits(status, error.kind, text))
-    if verdict.action not in RESTS:
+    if verdict.action not in COOLDOWNS:
         return verdict
-    said = _said(status, error)
+    vendor_message = _vendor_message(status, error)
     now = http_date(headers.get("date"))
-    return replace(verdict, hint=_hint(error, headers, told, wall if now is None else now), said=said)
+    return replace(
+        verdict,
+        hint=_hint(error, headers, text_of_body, wall if now is None else now),
+        vendor_message=vendor_message,
+    )
 
 
-def said_of(verdict: Verdict, account: Account) -> Verdict:
+def for_account(verdict: Verdict, account: Account) -> Verdict:
     """The verdict in words that fit the account: a login is renewed, where a key is replaced."""
     if verdict.action is not Action.LOGIN or account.token is None:
         return verdict
     vendor = KINDS[account.kind].login
     return replace(
-        verdict, reason="has a login that its vendor refuses", remedy=f"run: ampproxy login {vendor}"
+        verdict, reason="has a login that its vendor refuses", suggestion=f"run: ampproxy login {vendor}"
     )
 
 
@@ -310,12 +316,12 @@ def classify_fault(fault: ExchangeError) -> Verdict:
         return _UNREACHABLE
     error = fault.error
     if error.code == UNREADABLE and not _CHALLENGE.search(error.message[:_SEARCHED]):
-        return replace(_UNREADABLE, said=_said(error.status, error))
+        return replace(_UNREADABLE, vendor_message=_vendor_message(error.status, error))
     return classify(error.status, error, {})
 
 
-def _said(status: int, error: WireError) -> str:
-    return f"{status}: {' '.join(error.message[:_SEARCHED].split())[:_SAID]}"
+def _vendor_message(status: int, error: WireError) -> str:
+    return f"{status}: {' '.join(error.message[:_SEARCHED].split())[:_MESSAGE_CHARS]}"
 
 
 def _hint(error: WireError, headers: Mapping[str, str], body: str, wall: float) -> float | None:

@@ -18,10 +18,10 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Routing
-from ampproxy.credentials.health import Rest
+from ampproxy.credentials.health import Cooldown
 from ampproxy.credentials.kept import InThread, KeptFile
 from ampproxy.credentials.pool import Pool, Selection
-from ampproxy.credentials.wheel import Entry, Wheel
+from ampproxy.credentials.selector import AccountSelector, Candidate
 from ampproxy.routing.route import Offer
 
 #: The file's name in the folder of what is kept.
@@ -187,28 +187,30 @@ class PinnedSelection(Selection):
 
     __slots__ = ("_only",)
 
-    def __init__(self, pool: Pool, wheel: Wheel, model: str, key: str | None, only: Entry) -> None:
-        super().__init__(pool, wheel, model, key, 0)
+    def __init__(
+        self, pool: Pool, selector: AccountSelector, model: str, key: str | None, only: Candidate
+    ) -> None:
+        super().__init__(pool, selector, model, key, 0)
         self._only = only
         self.count = 1
 
     def wait(self, now: float) -> float | None:
         """See :meth:`Selection.wait`: of this account alone."""
-        return max(0.0, min(self._only.open_at(now), self._only.early_at(now)) - now)
+        return max(0.0, min(self._only.available_at(now), self._only.available_early_at(now)) - now)
 
-    def resting(self, now: float) -> list[tuple[Account, Rest]]:
-        """See :meth:`Selection.resting`: of this account alone."""
-        return [pair for pair in super().resting(now) if pair[0] is self._only.account]
+    def cooling(self, now: float) -> list[tuple[Account, Cooldown]]:
+        """See :meth:`Selection.cooling`: of this account alone."""
+        return [pair for pair in super().cooling(now) if pair[0] is self._only.account]
 
     def _another_account(self, now: float) -> Offer | None:
-        entry = self._only
-        if entry in self._tried:
+        candidate = self._only
+        if candidate in self._tried:
             return None
-        if entry.open_at(now) > now:
+        if candidate.available_at(now) > now:
             # No other account can help, as where there is only one.
-            if entry.early_at(now) > now:
+            if candidate.available_early_at(now) > now:
                 return None
             self._early = True
-        self._entry = entry
-        self._tried.append(entry)
-        return entry.offer(now, early=self._early)
+        self._candidate = candidate
+        self._tried.append(candidate)
+        return candidate.offer(now, early=self._early)

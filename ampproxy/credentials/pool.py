@@ -14,18 +14,18 @@ from collections.abc import Callable, Iterable
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Routing
-from ampproxy.credentials.health import Binding, Identity, PoolState, Rest, SeenHeaders
+from ampproxy.credentials.health import Affinity, Cooldown, Identity, PoolState, SeenHeaders
 from ampproxy.credentials.names import account_name
-from ampproxy.credentials.outcomes import RESTS, Verdict
-from ampproxy.credentials.quota import HasHeader, tells_limits
-from ampproxy.credentials.wheel import Entry, Wheel
+from ampproxy.credentials.outcomes import COOLDOWNS, Verdict
+from ampproxy.credentials.quota import HasHeader, states_limits
+from ampproxy.credentials.selector import AccountSelector, Candidate
 from ampproxy.routing.route import Offer, Route
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import local_time, span
 
 #: Clients may invent names that a vendor's family covers; so many models keep their turn.
-_MAX_WHEELS = 4096
+_MAX_SELECTORS = 4096
 #: So many equal tuples of offers are known by their identity: a route for each thinking suffix.
 _MAX_KNOWN = 8
 
@@ -51,9 +51,9 @@ class Pool:
         self.state = state
         self.routing = routing
         self.log = Logger(namespace="ampproxy") if log is None else log
-        self._wheels: OrderedDict[tuple[str, str, tuple[str, ...]], tuple[Wheel, list[tuple[Offer, ...]]]] = (
-            OrderedDict()
-        )
+        self._selectors: OrderedDict[
+            tuple[str, str, tuple[str, ...]], tuple[AccountSelector, list[tuple[Offer, ...]]]
+        ] = OrderedDict()
         state.keep(state.identity(account) for account in accounts)
 
     def select(
@@ -77,11 +77,11 @@ class Pool:
         """
         served = route.served
         model = split_suffix(served)[0] if served.endswith(")") else served
-        wheel = self._wheel(model, call, route.offers, can, whose)
-        sticks = key is not None and self.routing.session_affinity and wheel.count > 1
-        return Selection(self, wheel, model, key() if sticks and key is not None else None, most)
+        selector = self._selector(model, call, route.offers, can, whose)
+        sticks = key is not None and self.routing.session_affinity and selector.count > 1
+        return Selection(self, selector, model, key() if sticks and key is not None else None, most)
 
-    def rests(
+    def all_cooling(
         self,
         route: Route,
         now: float,
@@ -91,37 +91,37 @@ class Pool:
         whose: tuple[str, ...] = (),
     ) -> bool:
         """Whether all accounts of a route rest, so that none may be asked now."""
-        wheel = self._wheel(split_suffix(route.served)[0], call, route.offers, can, whose)
-        return wheel.count > 0 and wheel.closed_until(now) > now
+        selector = self._selector(split_suffix(route.served)[0], call, route.offers, can, whose)
+        return selector.count > 0 and selector.unavailable_until(now) > now
 
-    def wheel(
+    def selector(
         self, route: Route, call: str, can: Callable[[Offer], bool], whose: tuple[str, ...] = ()
-    ) -> tuple[str, Wheel]:
+    ) -> tuple[str, AccountSelector]:
         """The model of a route by its bare name, and its accounts."""
         model = split_suffix(route.served)[0]
-        return model, self._wheel(model, call, route.offers, can, whose)
+        return model, self._selector(model, call, route.offers, can, whose)
 
-    def _wheel(
+    def _selector(
         self,
         model: str,
         call: str,
         offers: tuple[Offer, ...],
         can: Callable[[Offer], bool],
         whose: tuple[str, ...],
-    ) -> Wheel:
-        found = self._wheels.get((model, call, whose))
+    ) -> AccountSelector:
+        found = self._selectors.get((model, call, whose))
         if found is not None:
-            wheel, known = found
+            selector, known = found
             if offers is known[0] or any(offers is other for other in known):
-                return wheel
+                return selector
             if offers == known[0]:
                 known[1:] = [offers, *known[1 : _MAX_KNOWN - 1]]
-                return wheel
-        elif len(self._wheels) >= _MAX_WHEELS:
-            self._wheels.popitem(last=False)
-        wheel = Wheel(offers, self.state, strategy=self.routing.strategy, call=call, can=can)
-        self._wheels[model, call, whose] = wheel, [offers]
-        return wheel
+                return selector
+        elif len(self._selectors) >= _MAX_SELECTORS:
+            self._selectors.popitem(last=False)
+        selector = AccountSelector(offers, self.state, strategy=self.routing.strategy, call=call, can=can)
+        self._selectors[model, call, whose] = selector, [offers]
+        return selector
 
 
 class Selection:
@@ -134,8 +134,8 @@ class Selection:
 
     __slots__ = (
         "_began",
+        "_candidate",
         "_early",
-        "_entry",
         "_held",
         "_key",
         "_model",
@@ -143,28 +143,28 @@ class Selection:
         "_names",
         "_offer",
         "_pool",
+        "_selector",
         "_tried",
-        "_wheel",
         "count",
         "left",
-        "told",
+        "reported",
     )
 
-    def __init__(self, pool: Pool, wheel: Wheel, model: str, key: str | None, most: int) -> None:
+    def __init__(self, pool: Pool, selector: AccountSelector, model: str, key: str | None, most: int) -> None:
         self._pool = pool
-        self._wheel = wheel
+        self._selector = selector
         self._model = model
         self._key = key
         self._most = most
-        self._tried: list[Entry] = []
+        self._tried: list[Candidate] = []
         self._names: list[Offer] = []
-        self._entry: Entry | None = None
+        self._candidate: Candidate | None = None
         self._offer: Offer | None = None
         self._began = 0.0
-        self._early = self.told = False
+        self._early = self.reported = False
         self.left: Identity | None = None
-        self._held: list[Rest] = []
-        self.count = wheel.count
+        self._held: list[Cooldown] = []
+        self.count = selector.count
 
     def next(self, now: float) -> Offer | None:
         """The account to ask now, and under which of the vendor's names; ``None``: there is none.
@@ -172,20 +172,20 @@ class Selection:
         Each call must be followed by one of :meth:`succeeded`, :meth:`failed` and :meth:`abandoned`.
         """
         self._early = False
-        offer = None if self._entry is None else self._another_name(now)
+        offer = None if self._candidate is None else self._another_name(now)
         offer = offer or self._another_account(now)
         self._offer, self._began = offer, now
-        if offer is None or self._entry is None:
+        if offer is None or self._candidate is None:
             return None
         self._names.append(offer)
-        entry = self._entry
-        if entry.health.rests:
-            self._probe(entry, offer, now)
+        candidate = self._candidate
+        if candidate.health.cooldowns:
+            self._probe(candidate, offer, now)
         if self._key is not None:
             until = now + self._pool.routing.session_affinity_ttl
-            binding = Binding(entry.identity, offer.upstream_model, until)
-            before = self._pool.state.bind(self._model, self._key, binding)
-            if before is not None and before.identity != entry.identity:
+            affinity = Affinity(candidate.identity, offer.upstream_model, until)
+            before = self._pool.state.keep_affinity(self._model, self._key, affinity)
+            if before is not None and before.identity != candidate.identity:
                 self.left = before.identity
         return offer
 
@@ -193,28 +193,28 @@ class Selection:
         """Begin anew: everybody may be asked once more."""
         self._tried.clear()
         self._names.clear()
-        self._entry = None
+        self._candidate = None
 
     def saw(self, headers: AnswerHeaders, wall: float) -> None:
         """The account answered with these headers: what they tell of limits is kept for display."""
-        entry = self._entry
-        if entry is not None and tells_limits(entry.account.dialect, headers):
-            entry.health.seen, entry.health.seen_at = headers, wall
+        candidate = self._candidate
+        if candidate is not None and states_limits(candidate.account.dialect, headers):
+            candidate.health.seen, candidate.health.seen_at = headers, wall
 
     def succeeded(self) -> None:
         """The account serves: whatever rest it had is over."""
-        entry, offer = self._entry, self._offer
-        if entry is None or offer is None:
+        candidate, offer = self._candidate, self._offer
+        if candidate is None or offer is None:
             return
-        entry.health.proven = True
-        if not entry.health.rests:
+        candidate.health.proven = True
+        if not candidate.health.cooldowns:
             return
-        if entry.health.succeeded(entry.scopes_of(offer), self._began):
+        if candidate.health.succeeded(candidate.scopes_of(offer), self._began):
             state = self._pool.state
             state.version += 1
             state.opened += 1
             self._pool.log.info(
-                "{account} serves {model} again", account=entry.account.label, model=offer.upstream_model
+                "{account} serves {model} again", account=candidate.account.label, model=offer.upstream_model
             )
 
     def failed(self, verdict: Verdict, now: float, wall: float) -> float:
@@ -222,25 +222,25 @@ class Selection:
 
         :param wall: seconds since the epoch, for the log.
         """
-        entry, offer = self._entry, self._offer
-        self.told = False
-        if entry is None or offer is None:
+        candidate, offer = self._candidate, self._offer
+        self.reported = False
+        if candidate is None or offer is None:
             return 0.0
-        if verdict.action not in RESTS or (entry.account.disable_cooling and not verdict.always):
+        if verdict.action not in COOLDOWNS or (candidate.account.disable_cooling and not verdict.always):
             self.abandoned()
             return 0.0
         state = self._pool.state
-        rest, news, sooner = entry.health.failed(
-            entry.scopes_of(offer), verdict, self._began, now, self._pool.routing.max_cooldown
+        cooldown, news, sooner = candidate.health.failed(
+            candidate.scopes_of(offer), verdict, self._began, now, self._pool.routing.max_cooldown
         )
         self._release()
         state.version += 1
         state.opened += sooner
         if news:
-            state.begun[account_name(entry.account), verdict.action.name.lower()] += 1
-            self.told = True
-            self._tell(entry, offer, rest, now, wall)
-        return max(0.0, rest.until - now)
+            state.begun[account_name(candidate.account), verdict.action.name.lower()] += 1
+            self.reported = True
+            self._tell(candidate, offer, cooldown, now, wall)
+        return max(0.0, cooldown.until - now)
 
     def abandoned(self) -> None:
         """Nothing was learnt of the account: the client left, or its request was at fault."""
@@ -250,63 +250,65 @@ class Selection:
 
     def wait(self, now: float) -> float | None:
         """In how many seconds somebody may be asked; ``None``: nobody ever."""
-        until = self._wheel.closed_until(now)
+        until = self._selector.unavailable_until(now)
         return None if self.count == 0 else max(0.0, until - now)
 
-    def resting(self, now: float) -> list[tuple[Account, Rest]]:
+    def cooling(self, now: float) -> list[tuple[Account, Cooldown]]:
         """The accounts that rest, and why; those that are back first come first."""
         found = []
-        for entry in self._wheel.entries():
-            rests = [rest for asked in entry.scopes for rest in entry.health.rests_for(asked)]
+        for candidate in self._selector.candidates():
+            rests = [
+                cooldown for asked in candidate.scopes for cooldown in candidate.health.cooldowns_for(asked)
+            ]
             if rests:
-                found.append((entry.account, max(rests, key=lambda rest: rest.until)))
+                found.append((candidate.account, max(rests, key=lambda cooldown: cooldown.until)))
         found.sort(key=lambda pair: pair[1].until)
         return found
 
     def _another_name(self, now: float) -> Offer | None:
         """Another of the vendor's names at the same account, where an alias is a pool of them."""
-        entry = self._entry
-        if entry is None or len(entry.offers) == 1:
+        candidate = self._candidate
+        if candidate is None or len(candidate.offers) == 1:
             return None
-        return entry.offer(now, but=self._names)
+        return candidate.offer(now, but=self._names)
 
     def _another_account(self, now: float) -> Offer | None:
         tried = self._tried
         if self._most and len(tried) >= self._most:
             return None
-        wheel = self._wheel
+        selector = self._selector
         if self._key is not None and not tried:
-            offer = self._at_home(now)
+            offer = self._sticky_offer(now)
             if offer is not None:
                 return offer
-        entry = wheel.pick(now, tried)
-        if entry is None:
+        candidate = selector.pick(now, tried)
+        if candidate is None:
             self._early = True
-            entry = wheel.pick_early(now, tried)
-        if entry is None:
+            candidate = selector.pick_early(now, tried)
+        if candidate is None:
             return None
-        self._entry = entry
-        tried.append(entry)
-        return entry.offer(now, early=self._early)
+        self._candidate = candidate
+        tried.append(candidate)
+        return candidate.offer(now, early=self._early)
 
-    def _at_home(self, now: float) -> Offer | None:
+    def _sticky_offer(self, now: float) -> Offer | None:
         assert self._key is not None
-        binding = self._pool.state.bound(self._model, self._key, now)
-        entry = None if binding is None else self._wheel.find(binding.identity, now)
-        if binding is None or entry is None or entry.open_at(now) > now:
+        affinity = self._pool.state.affinity_for(self._model, self._key, now)
+        candidate = None if affinity is None else self._selector.find(affinity.identity, now)
+        if affinity is None or candidate is None or candidate.available_at(now) > now:
             return None
-        self._entry = entry
-        self._tried.append(entry)
-        return entry.named(binding.model, now) or entry.offer(now)
+        self._candidate = candidate
+        self._tried.append(candidate)
+        return candidate.named(affinity.model, now) or candidate.offer(now)
 
-    def _probe(self, entry: Entry, offer: Offer, now: float) -> None:
-        self._held = entry.health.rests_for(entry.scopes_of(offer))
-        for rest in self._held:
-            rest.claim(now)
+    def _probe(self, candidate: Candidate, offer: Offer, now: float) -> None:
+        self._held = candidate.health.cooldowns_for(candidate.scopes_of(offer))
+        for cooldown in self._held:
+            cooldown.claim(now)
         self._pool.state.version += 1
         self._pool.log.info(
             "{account} is tried again for {model}{why}",
-            account=entry.account.label,
+            account=candidate.account.label,
             model=offer.upstream_model,
             why=", early: every account for it is cooling down" if self._early else " after its cooldown",
         )
@@ -314,23 +316,23 @@ class Selection:
     def _release(self) -> bool:
         """End what :meth:`_probe` began; says whether it had."""
         held, self._held = self._held, []
-        for rest in held:
-            rest.probing = False
+        for cooldown in held:
+            cooldown.half_open = False
         return bool(held)
 
-    def _tell(self, entry: Entry, offer: Offer, rest: Rest, now: float, wall: float) -> None:
-        verdict, seconds = rest.verdict, rest.until - now
+    def _tell(self, candidate: Candidate, offer: Offer, cooldown: Cooldown, now: float, wall: float) -> None:
+        verdict, seconds = cooldown.verdict, cooldown.until - now
         self._pool.log.warn(
             "{account} {reason} for {model}{said}; cooling down until {until} ({span}), failure"
             " {failures} in a row{hint}{remedy}",
-            account=entry.account.label,
+            account=candidate.account.label,
             model=offer.upstream_model,
             reason=verdict.reason,
-            said=f" ({printable(verdict.said)})" if verdict.said else "",
+            said=f" ({printable(verdict.vendor_message)})" if verdict.vendor_message else "",
             until=local_time(wall + seconds),
             span=span(seconds),
             seconds=seconds,
-            failures=rest.failures,
+            failures=cooldown.failures,
             hint="" if verdict.hint is None else f"; its vendor asks for {span(verdict.hint)}",
-            remedy=f". To do: {verdict.remedy}" if verdict.remedy else "",
+            remedy=f". To do: {verdict.suggestion}" if verdict.suggestion else "",
         )

@@ -61,7 +61,7 @@ _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e
 _EPOCH = 1e9
 
 
-def tells_limits(dialect: str, headers: HasHeader) -> bool:
+def states_limits(dialect: str, headers: HasHeader) -> bool:
     """Whether an answer's headers tell of limits at all; cheap."""
     return any(map(headers.hasHeader, _MARKS.get(dialect, _OPENAI_MARKS)))
 

@@ -11,16 +11,18 @@ from urllib.parse import urlsplit
 import msgspec
 
 from ampproxy.config.schema import Account
-from ampproxy.credentials.health import Health, PoolState, Rest, Scope
+from ampproxy.credentials.health import Cooldown, Health, PoolState, Scope
 from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import Action
 from ampproxy.credentials.quota import windows
 
 
-class RestReport(msgspec.Struct, frozen=True):
-    """A rest. ``model`` is ``None`` where it is the whole account's, ``call`` where it is the whole model's;
-    times are seconds since the epoch.
+class CooldownReport(msgspec.Struct, frozen=True):
+    """A cooldown, with the names that its JSON always had.
+
+    ``model`` is ``None`` where it is the whole account's, ``call`` where it is the whole model's; times are
+    seconds since the epoch.
     """
 
     model: str | None
@@ -29,10 +31,10 @@ class RestReport(msgspec.Struct, frozen=True):
     failures: int
     until: float
     seconds: float
-    probing: bool
-    remedy: str = ""
-    vendor_says: float | None = None
-    said: str = ""
+    half_open: bool = msgspec.field(name="probing")
+    suggestion: str = msgspec.field(default="", name="remedy")
+    vendor_seconds: float | None = msgspec.field(default=None, name="vendor_says")
+    vendor_message: str = msgspec.field(default="", name="said")
 
 
 class WindowReport(msgspec.Struct, frozen=True):
@@ -42,7 +44,7 @@ class WindowReport(msgspec.Struct, frozen=True):
     limit: float | None
     remaining: float | None
     resets_at: float | None
-    told_at: float
+    seen_at: float = msgspec.field(name="told_at")
 
 
 class LessonReport(msgspec.Struct, frozen=True):
@@ -74,7 +76,7 @@ class LoginStatus(msgspec.Struct, frozen=True):
 
     :param state: ``ok``, ``renewing``, ``failing`` or ``needs login``.
     :param ends_at: when its token ends, in seconds since the epoch; ``None``: nobody knows.
-    :param remedy: the command that helps, or empty.
+    :param suggestion: the command that helps, or empty.
     """
 
     label: str
@@ -84,7 +86,7 @@ class LoginStatus(msgspec.Struct, frozen=True):
     disabled: bool
     ends_at: float | None
     error: str
-    remedy: str
+    suggestion: str = msgspec.field(name="remedy")
 
 
 class AccountReport(msgspec.Struct, frozen=True):
@@ -95,7 +97,7 @@ class AccountReport(msgspec.Struct, frozen=True):
         (perhaps for some models only), ``probing``, ``needs login`` or, of an API key, ``key refused``; of a
         login that is not well what its renewal says.
     :param expires_at: when a login's token ends, in seconds since the epoch.
-    :param error: what went wrong with a login last; ``remedy``: the command that helps.
+    :param error: what went wrong with a login last; ``suggestion``: the command that helps.
     :param lessons: what it refuses.
     """
 
@@ -105,11 +107,11 @@ class AccountReport(msgspec.Struct, frozen=True):
     priority: int
     models: tuple[str, ...]
     state: str
-    rests: tuple[RestReport, ...] = ()
+    cooldowns: tuple[CooldownReport, ...] = msgspec.field(default=(), name="rests")
     windows: tuple[WindowReport, ...] = ()
     expires_at: float | None = None
     error: str = ""
-    remedy: str = ""
+    suggestion: str = msgspec.field(default="", name="remedy")
     name: str = ""
     lessons: tuple[LessonReport, ...] = ()
 
@@ -131,10 +133,10 @@ def report(accounts: Iterable[Account], state: PoolState, now: float, wall: floa
     )
 
 
-def with_lessons(told: Report, lessons: Lessons) -> Report:
+def with_lessons(before: Report, lessons: Lessons) -> Report:
     """The same, with what the accounts have taught."""
     return Report(
-        tuple(msgspec.structs.replace(one, lessons=_lessons(lessons, one.name)) for one in told.accounts)
+        tuple(msgspec.structs.replace(one, lessons=_lessons(lessons, one.name)) for one in before.accounts)
     )
 
 
@@ -153,7 +155,7 @@ def _lessons(lessons: Lessons, account: str) -> tuple[LessonReport, ...]:
     )
 
 
-def at_rest(account: Account) -> AccountReport:
+def untouched(account: Account) -> AccountReport:
     """What the configuration alone tells of an account."""
     parts = urlsplit(account.base_url)
     return AccountReport(
@@ -168,35 +170,38 @@ def at_rest(account: Account) -> AccountReport:
 
 
 def _account(account: Account, health: Health, now: float, wall: float) -> AccountReport:
-    rests = [_rest(scope, rest, now, wall) for scope, rest in health.rests.items()]
+    cooldowns = [_cooldown(scope, cooldown, now, wall) for scope, cooldown in health.cooldowns.items()]
     return msgspec.structs.replace(
-        at_rest(account), state=_state(account, health), rests=tuple(rests), windows=_windows(health)
+        untouched(account),
+        state=_state(account, health),
+        cooldowns=tuple(cooldowns),
+        windows=_windows(health),
     )
 
 
 def _state(account: Account, health: Health) -> str:
-    rests = health.rests
-    if any(rest.verdict.action is Action.LOGIN for rest in rests.values()):
+    cooldowns = health.cooldowns
+    if any(cooldown.verdict.action is Action.LOGIN for cooldown in cooldowns.values()):
         return "key refused" if account.token is None else "needs login"
-    if not rests:
+    if not cooldowns:
         return "ready" if health.proven else "untried"
-    return "probing" if any(rest.probing for rest in rests.values()) else "resting"
+    return "probing" if any(cooldown.half_open for cooldown in cooldowns.values()) else "resting"
 
 
-def _rest(scope: Scope, rest: Rest, now: float, wall: float) -> RestReport:
-    seconds = max(0.0, rest.until - now)
-    verdict = rest.verdict
-    return RestReport(
+def _cooldown(scope: Scope, cooldown: Cooldown, now: float, wall: float) -> CooldownReport:
+    seconds = max(0.0, cooldown.until - now)
+    verdict = cooldown.verdict
+    return CooldownReport(
         scope.model or None,
         scope.call or None,
         verdict.reason,
-        rest.failures,
+        cooldown.failures,
         wall + seconds,
         seconds,
-        rest.probing,
-        verdict.remedy,
+        cooldown.half_open,
+        verdict.suggestion,
         verdict.hint,
-        verdict.said,
+        verdict.vendor_message,
     )
 
 

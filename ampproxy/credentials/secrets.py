@@ -24,6 +24,8 @@ def secrets_of(config: Config) -> list[Secret]:
     """
     amp = config.ampcode
     found = [*config.api_keys, *(account.api_key for account in config.accounts)]
+    if config.neo is not None and config.neo.client.secret is not None:
+        found.append(config.neo.client.secret)
     found += [client.upstream for client in config.clients if client.upstream is not None]
     found += [secret for pair in amp.per_client_keys for secret in pair]
     found += [secret for secret in (amp.upstream_api_key, amp.actor_token) if secret is not None]

@@ -120,8 +120,8 @@ def _most_output(values: Mapping[str, msgspec.Raw], longest: int) -> int:
     if None in answers:
         raise Unbounded("the number of answers that it wants is no number")
     # What a server may read as no bound, a text for one, is none.
-    told = [number for number in bounds if number is not None]
-    each = max(told) if told and None not in bounds else longest
+    known = [number for number in bounds if number is not None]
+    each = max(known) if known and None not in bounds else longest
     wanted = max((number for number in answers if number is not None), default=1) * _prompts(values)
     return (each if longest else 0) * wanted
 

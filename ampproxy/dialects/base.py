@@ -220,6 +220,8 @@ class Passthrough:
     :param state: how requests and answers refer to what the vendor keeps.
     :param overloaded: the HTTP status of an overloaded vendor. 529 is Anthropic's alone: clients of other
         vendors do not know it, and do not try again.
+    :param reads_errors: headers (lower-case name, beginning of the value) of clients that read an error
+        within a stream, and lose it where the connection breaks after it.
     :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
     """
 
@@ -239,6 +241,7 @@ class Passthrough:
     model_in_body: bool = True
     state: VendorState = STATELESS
     overloaded: int = 503
+    reads_errors: tuple[tuple[bytes, bytes], ...] = ()
     limits: LimitHeaders = _no_headers
 
 

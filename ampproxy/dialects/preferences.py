@@ -6,7 +6,7 @@ the model is told or may call is missing without them, so strict translation doe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import msgspec
@@ -83,24 +83,3 @@ def _one(each: Tool | Turn, wishes: frozenset[str], at: str, losses: Losses) -> 
     for name in found:
         losses("preference", f"{at}.extras.{name}", _WHY)
     return msgspec.structs.replace(each, extras=_kept(each.extras, found)) if found else each
-
-
-#: Settings of hosted tools that say what is done without them, or how much of what is found is read.
-_PLAIN: Final[Mapping[str, Callable[[Any], bool]]] = {
-    name: (lambda value: True)
-    for name in ("type", "name", "cache_control", "search_context_size", "defer_loading", "allowed_callers")
-} | {
-    "external_web_access": lambda value: value is not False,
-    "container": lambda value: value == {"type": "auto"},
-}
-
-
-def has_settings(declaration: Json) -> bool:
-    """Whether a hosted tool is declared with settings that another vendor's like does not get."""
-    found = loads(declaration, {})
-    if not isinstance(found, dict):
-        return False
-    return any(
-        value not in (None, {}, []) and not (name in _PLAIN and _PLAIN[name](value))
-        for name, value in found.items()
-    )

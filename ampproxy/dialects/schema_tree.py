@@ -60,6 +60,18 @@ def strings(text: bytes | Json | None) -> list[str]:
     return [item for item in found if isinstance(item, str)] if isinstance(found, list) else []
 
 
+def with_description(schema: Json, description: str | None) -> Json:
+    """A schema with the description that its dialect has beside it."""
+    node = node_of(schema)
+    if node is None or not description:
+        return schema
+    inner = member(node, "description")
+    if inner == description:
+        return schema
+    text = f"{description}\n\n{inner}" if isinstance(inner, str) else description
+    return Json(encode({**node, "description": quoted(text)}))
+
+
 def encode(value: object) -> bytes:
     """JSON text; exact pieces stay exact."""
     return _ENCODE(value)

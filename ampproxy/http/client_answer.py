@@ -52,6 +52,7 @@ class Answer:
     __slots__ = (
         "_end",
         "_held",
+        "_paused",
         "_protocol",
         "_source",
         "code",
@@ -75,6 +76,7 @@ class Answer:
         self.whole = whole
         self._source = source
         self._protocol: Any = None
+        self._paused = False
         self._held = [whole] if whole else []
         self._end: Failure | None = None if whole is None else _DONE
 
@@ -96,7 +98,7 @@ class Answer:
             protocol.dataReceived(held[0] if len(held) == 1 else b"".join(held))
         if self._end is not None:
             protocol.connectionLost(self._end)
-        elif self._source is not None:
+        elif self._source is not None and not self._paused:
             self._source.resume()
 
     @property
@@ -124,11 +126,13 @@ class Answer:
 
     def pauseProducing(self) -> None:
         """Read no more for now."""
+        self._paused = True
         if self._source is not None:
             self._source.pause()
 
     def resumeProducing(self) -> None:
         """Read on."""
+        self._paused = False
         if self._source is not None:
             self._source.resume()
 

@@ -32,9 +32,11 @@ class Writer:
 
     def register(self, producer: Any) -> None:
         """Have ``producer`` pause while too much waits."""
+        self._producer = producer
         if self._outbox is None:
             self._transport.registerProducer(producer, True)
-        self._producer = producer
+        else:
+            self._outbox.renew()
 
     def unregister(self) -> None:
         """End that."""

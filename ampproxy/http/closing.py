@@ -54,10 +54,10 @@ def unsent(transport: Any) -> int:
 def _in_the_system(transport: Any) -> int:
     try:
         # Of sockets, what the other side has not acknowledged (SIOCOUTQ has the same number).
-        told = fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, bytes(4))
+        waiting = fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, bytes(4))
     except (AttributeError, OSError, TypeError, ValueError):
         return 0
-    number: int = struct.unpack("i", told)[0]
+    number: int = struct.unpack("i", waiting)[0]
     return number
 
 

@@ -130,6 +130,12 @@ class Outbox:
         if self._paused:
             source.pauseProducing()
 
+    def renew(self) -> None:
+        """What follows is another's: while too much waits, pause it at its first piece, and not before it has
+        begun.
+        """
+        self._paused = False
+
     def close(self) -> None:
         """Write nothing any more: the transport is for others, or about to be closed."""
         self._send = None

@@ -29,6 +29,9 @@ from ampproxy.wire.framing import BadMessage
 #: it reads the answer instead of meeting a reset connection. Seconds.
 LINGER = 5.0
 
+#: The answer to what is no request at a listener that tells strangers nothing.
+NAMELESS = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
 
 @implementer(IPushProducer)
 class HttpChannel(Receiving):
@@ -91,7 +94,7 @@ class HttpChannel(Receiving):
         if request.received:
             self._done(request)
         else:
-            self._held = False
+            self._let_go()
             self._wait(Waits.LINGER, LINGER)
             request.abandoned()
 
@@ -164,7 +167,7 @@ class HttpChannel(Receiving):
         self.site.logger.info("Closed {peer}: {why}", peer=self.peer, why=why)
         if self._current is not None:
             self._current.abort(ClientFault.of("timeout", why, status=408, code="answer_timeout"))
-        self._abort()
+        self.abortConnection()
 
     # Its ends.
 
@@ -179,7 +182,7 @@ class HttpChannel(Receiving):
         if self._waits is Waits.NOTHING or self._closed:
             return
         if request is not None and request.startedWriting:
-            self._abort()
+            self.abortConnection()
         elif self._waits is Waits.BODY:
             self._refuse(
                 408, f"The body came too slowly (setting: limits.body-timeout, {limits.body_timeout:g} s)."
@@ -210,7 +213,7 @@ class HttpChannel(Receiving):
         if request.finished:
             self.loseConnection()
         elif request.startedWriting:
-            self._abort()
+            self.abortConnection()
         else:
             self._refuse(400, f"The chunked coding of the request's body is broken: it has {bad.words}.")
 
@@ -219,7 +222,8 @@ class HttpChannel(Receiving):
         if self._closed:
             return
         self.site.logger.info("Refused {peer}: {status} {why}", peer=self.peer, status=status, why=why)
-        self._outbox.write(self.site.refusal(status, why))
+        # To strangers it does not tell whose it is.
+        self._outbox.write(NAMELESS if self.by_cloud else self.site.refusal(status, why))
         self.loseConnection()
         request, self._current = self._current, None
         if request is not None:
@@ -232,10 +236,13 @@ class HttpChannel(Receiving):
             self._waits = Waits.NOTHING
             self._forget()
             self._outbox.close()
+            # Under TLS the other side's notice of the end has to be read.
+            self._let_go()
             self.transport.loseConnection()
             self._closing.begin()
 
-    def _abort(self) -> None:
+    def abortConnection(self) -> None:
+        """Close it at once, whatever is on its way to the client."""
         self._closed = True
         self.transport.abortConnection()
 

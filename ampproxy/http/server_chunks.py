@@ -120,6 +120,8 @@ class ChunkReader:
         if not line:
             self.rest = b""
             return
+        # As before its end had come, and in the same words.
+        check_begun(line + b"\r")
         check_trailer(line)
         self._trailers += 1
         self._add_extra(len(line))

@@ -180,7 +180,7 @@ class _Lines:
             raise HeadTooLarge
         self._left -= len(line) + 2
         # As before its end had come, and in the same words.
-        check_begun(line)
+        check_begun(line + b"\r")
         if self._count < 0:
             check_request_line(line)
             self._version = line[-8:]

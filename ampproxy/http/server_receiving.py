@@ -80,10 +80,12 @@ class Receiving(protocol.Protocol):
     What comes is cut into heads, bodies and what is behind them; no call of a parser's leads to a request. At
     most one request is being served; what was sent ahead of its answer waits unread.
 
+    :ivar by_cloud: whether it was made to the listener for Amp's cloud.
     :ivar persistent: whether another request may follow the one that is being answered.
     """
 
     transport: Any
+    by_cloud = False
     persistent = True
     _heads: HeadReader
     _outbox: Outbox
@@ -119,12 +121,11 @@ class Receiving(protocol.Protocol):
             self._keep(data)
         elif not self._closed:
             self._take(data)
-            if self._receive is not Receiving._receive_behind and self._current is not None:
-                self._watch_body(len(data))
 
     def _take(self, data: bytes) -> None:
         """Take what came apart, up to its end, or to where the connection is not ours any more."""
         self._busy = True
+        size = len(data)
         begun = 0
         try:
             while data and not self._closed and self._taken is None:
@@ -137,6 +138,8 @@ class Receiving(protocol.Protocol):
                 data = self._receive(self, data)
         finally:
             self._busy = False
+        if self._receive is not Receiving._receive_behind and self._current is not None:
+            self._watch_body(size)
 
     def _receive_head(self, data: bytes) -> bytes:
         try:
@@ -207,6 +210,8 @@ class Receiving(protocol.Protocol):
         self._body_began = None
         self._waits = Waits.NOTHING
         self._read_as_usual()
+        # Nothing is left to be held, and reading is how one hears of a client that leaves.
+        self._let_go()
         if request.finished:
             request.received = True
             self._done(request)
@@ -277,30 +282,31 @@ class Receiving(protocol.Protocol):
             self._usual_read = 0
 
     def hold_body(self) -> None:
-        """Stop reading the body until it can be passed on. The client's slowness is then ours."""
+        """Stop reading what has not come of the body, until it can be passed on. Slowness is ours then."""
+        request = self._current
+        if request is None or request.finished or self._receive is Receiving._receive_behind:
+            return
         self._held = True
         self._waits = Waits.NOTHING
         self.transport.pauseProducing()
 
     def go_on_with_body(self) -> None:
         """Read the body again."""
-        self._held = False
-        if self._closed or self._taken is not None:
+        if self._closed or not self._held:
             return
-        if self._waits is not Waits.LINGER and self._receive is not Receiving._receive_behind:
-            self._body_began = None
-            self._wait(Waits.BODY, self.site.limits.body_timeout)
-        self.transport.resumeProducing()
+        self._body_began = None
+        self._wait(Waits.BODY, self.site.limits.body_timeout)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held:
+            self._held = False
+            self.transport.resumeProducing()
 
     def invite(self, request: HttpRequest) -> None:
-        """The body is wanted, and the client may wait to hear that (RFC 9110, section 10.1.1)."""
-        expected = request.requestHeaders.getRawHeaders(b"expect")
-        if (
-            expected
-            and expected[0].lower() == b"100-continue"
-            and request.clientproto == b"HTTP/1.1"
-            and not request.startedWriting
-        ):
+        """The body is wanted, and the client may wait to hear that."""
+        if request.expects_invitation and not request.startedWriting:
+            request.invited = True
             self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def _stop_reading(self) -> None:

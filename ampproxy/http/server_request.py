@@ -45,6 +45,8 @@ class HttpRequest(Request):
     :ivar gone: whether the client has left.
     :ivar received: whether the whole body has come.
     :ivar finished: whether the answer is complete.
+    :ivar invited: whether the client was sent a ``100 Continue``.
+    :ivar open_ended: whether nothing but the end of the connection ends the answer.
     """
 
     channel: HttpChannel  # type: ignore[assignment]  # in place of twisted.web's
@@ -53,6 +55,8 @@ class HttpRequest(Request):
     content = None
     gone = False
     received = False
+    invited = False
+    open_ended = False
     chunked = 0
     producer: Any = None
     _bodiless = False
@@ -110,6 +114,17 @@ class HttpRequest(Request):
         """The body is whole."""
         raise NotImplementedError
 
+    @property
+    def expects_invitation(self) -> bool:
+        """Whether the client may wait with its body until it is wanted (RFC 9110, section 10.1.1)."""
+        expected = self.requestHeaders.getRawHeaders(b"expect")
+        return (
+            expected is not None
+            and expected[0].lower() == b"100-continue"
+            and self.clientproto == b"HTTP/1.1"
+            and not self.invited
+        )
+
     def abandoned(self) -> None:
         """The answer is out before the body was in: what still comes of that is dropped."""
 
@@ -160,6 +175,10 @@ class HttpRequest(Request):
                 self.chunked = 1
             else:
                 self.channel.persistent = False
+                self.open_ended = True
+        if not self.received and self.expects_invitation:
+            # What it sends next may be the body, or another request.
+            self.channel.persistent = False
         if not (self.channel.persistent or headers.hasHeader(b"connection")):
             headers.setRawHeaders(b"Connection", [b"close"])
         return answer_head(self.clientproto, self.code, self.code_message, headers)
@@ -273,5 +292,7 @@ class _Pulled:
         self._paused = False
 
     def stopProducing(self) -> None:
-        self.stop()
-        self._producer.stopProducing()
+        # The transport reports that it is gone, and so does the connection.
+        if self._task is not None:
+            self.stop()
+            self._producer.stopProducing()

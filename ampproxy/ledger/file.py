@@ -107,9 +107,9 @@ TROUBLE = (sqlite3.Error, OSError)
 
 def explained(error: Exception) -> str:
     """What an error of SQLite or of the system means, in a clause."""
-    said = str(error).lower()
+    message = str(error).lower()
     for word, meaning in _MEANINGS:
-        if word in said and isinstance(error, sqlite3.Error):
+        if word in message and isinstance(error, sqlite3.Error):
             return meaning
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
@@ -202,7 +202,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
     :raises LedgerError: there is none, or it cannot be read; says why.
     """
-    if not is_there(path):
+    if not exists(path):
         raise LedgerError(f"there is no ledger at {path}")
     problem: Exception | None = None
     for mode in _modes(path):
@@ -229,7 +229,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     raise LedgerError(f"{path} cannot be read: {explained(problem)}")
 
 
-def is_there(path: Path) -> bool:
+def exists(path: Path) -> bool:
     """Whether there is a file that the service keeps.
 
     :raises LedgerError: the system does not let us read it, or not even look.
@@ -245,11 +245,11 @@ def is_there(path: Path) -> bool:
 
 def denied(error: OSError) -> str:
     """Why the system does not let us read what the service keeps, and what helps."""
-    said = error.strerror or type(error).__name__
+    reason = error.strerror or type(error).__name__
     return (
-        f"{said}: run this as the user that the service runs as"
+        f"{reason}: run this as the user that the service runs as"
         if isinstance(error, PermissionError)
-        else said
+        else reason
     )
 
 

@@ -49,7 +49,7 @@ class Group:
     requests: int = 0
     tokens: Tokens = field(default_factory=Tokens)
     outcomes: Counter[str] = field(default_factory=Counter)
-    untold: int = 0
+    unmetered: int = 0
     cost: Money = field(default_factory=Money)
     first_ms: int = 0
     firsts: int = 0
@@ -60,20 +60,20 @@ class Group:
         """How many ended otherwise than well; a client that left is no error."""
         return sum(count for outcome, count in self.outcomes.items() if outcome not in _WELL)
 
-    def add(self, outcome: str, sums: Sums, untold: int, cost: Money) -> None:
+    def add(self, outcome: str, sums: Sums, unmetered: int, cost: Money) -> None:
         """Count some more exchanges in."""
         self.outcomes[outcome] += sums.requests
-        self._count(sums, sums.tokens, untold, cost)
+        self._count(sums, sums.tokens, unmetered, cost)
 
     def merge(self, other: Group) -> None:
         """Count another group in."""
         self.outcomes.update(other.outcomes)
-        self._count(other, other.tokens, other.untold, other.cost)
+        self._count(other, other.tokens, other.unmetered, other.cost)
 
-    def _count(self, other: Group | Sums, tokens: Tokens, untold: int, cost: Money) -> None:
+    def _count(self, other: Group | Sums, tokens: Tokens, unmetered: int, cost: Money) -> None:
         self.requests += other.requests
         self.tokens = self.tokens.plus(tokens)
-        self.untold += untold
+        self.unmetered += unmetered
         self.cost.add(cost)
         self.first_ms += other.first_ms
         self.firsts += other.firsts
@@ -151,10 +151,10 @@ def sameness(by: str, prices: PriceBook) -> Callable[[Series], Hashable]:
     field = DIMENSIONS[by].field
 
     def same(series: Series) -> Hashable:
-        told_apart = getattr(series, field) if field else ""
+        group_value = getattr(series, field) if field else ""
         priced_by = (series.asked, series.served, prices.is_flat(series.account), prices.url(series.account))
         case = series.tier, series.prompt_over
-        return (told_apart, *priced_by, *case, series.route, series.outcome, series.amp)
+        return (group_value, *priced_by, *case, series.route, series.outcome, series.amp)
 
     return same
 
@@ -223,14 +223,14 @@ class _Terms:
     """How the exchanges of a series are priced.
 
     :param flat: they cost nothing, whatever they used.
-    :param tells: they should have told their tokens: a model answered them to the end.
+    :param complete: they should have told their tokens: a model answered them to the end.
     :param price: at which they were served; ``None``: not known.
     :param credit: at which Amp would have served them.
     :param factor: what Amp bills in terms of prices; 1 for what it did not serve.
     """
 
     flat: bool
-    tells: bool
+    complete: bool
     price: Price | None
     credit: Price | None
     factor: float
@@ -242,37 +242,39 @@ class _Terms:
         credit = prices.find(series.asked, case)
         return cls(
             flat=local and prices.is_flat(series.account),
-            tells=series.outcome == "completed" and (local or amp),
+            complete=series.outcome == "completed" and (local or amp),
             price=prices.find(series.served, case, prices.url(series.account)) if local else credit,
             credit=credit,
             factor=prices.amp_factor,
         )
 
 
-def _amount(price: Price | None, tokens: Tokens, sums: Sums, untold: int, factor: float = 1.0) -> Money:
+def _amount(price: Price | None, tokens: Tokens, sums: Sums, unmetered: int, factor: float = 1.0) -> Money:
     if not any(tokens):
-        return Money(0.0, untold)
+        return Money(0.0, unmetered)
     if price is None:
-        return Money(0.0, untold + sums.metered)
-    return Money(price.of(tokens) * factor, untold)
+        return Money(0.0, unmetered + sums.metered)
+    return Money(price.of(tokens) * factor, unmetered)
 
 
 def _count(found: Report, group: Group, line: Line, terms: _Terms) -> None:
     """Count a line in its group, in what Amp's credits were saved or spent, in models without a price."""
     series, sums = line.series, line.sums
-    tokens, untold = sums.tokens, sums.requests - sums.metered if terms.tells else 0
+    tokens, unmetered = sums.tokens, sums.requests - sums.metered if terms.complete else 0
     amp, local = series.route == "amp", series.route in _LOCAL
-    cost = Money() if terms.flat else _amount(terms.price, tokens, sums, untold, terms.factor if amp else 1.0)
-    group.add(series.outcome, sums, untold, cost)
-    if cost.missing > untold:
+    cost = (
+        Money() if terms.flat else _amount(terms.price, tokens, sums, unmetered, terms.factor if amp else 1.0)
+    )
+    group.add(series.outcome, sums, unmetered, cost)
+    if cost.missing > unmetered:
         found.unpriced[_model(line)] += sums.metered
     if amp and series.outcome != "refused":
         # A refused one was not sent.
         found.spent.add(cost)
         found.spent_requests += sums.requests
     elif local and series.amp:
-        credit = _amount(terms.credit, tokens, sums, untold, terms.factor)
-        if credit.missing > untold and series.asked != _model(line):
+        credit = _amount(terms.credit, tokens, sums, unmetered, terms.factor)
+        if credit.missing > unmetered and series.asked != _model(line):
             found.unpriced[series.asked] += sums.metered
         found.saved.add(credit)
         found.saved_cost.add(cost)

@@ -154,9 +154,9 @@ def remarks(report: Report, amp_factor: float) -> Iterator[str]:
             f"No price is known for {models}{more}: add them to a file of your own (setting: ledger.prices;"
             " its format: ampproxy usage --prices)."
         )
-    if report.total.untold:
+    if report.total.unmetered:
         yield (
-            f"{counted(report.total.untold, 'completed request')} reported no token counts and are not"
+            f"{counted(report.total.unmetered, 'completed request')} reported no token counts and are not"
             " included."
         )
 
@@ -196,7 +196,7 @@ def _group(group: Group) -> dict[str, Any]:
         "errors": group.errors,
         "outcomes": dict(sorted(group.outcomes.items())),
         "tokens": group.tokens._asdict(),
-        "requests_without_tokens": group.untold,
+        "requests_without_tokens": group.unmetered,
         "cost": _money(group.cost),
         "mean_first_ms": round(group.first_ms / group.firsts) if group.firsts else None,
         "mean_total_ms": round(group.total_ms / group.requests) if group.requests else None,

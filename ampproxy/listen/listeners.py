@@ -20,9 +20,14 @@ from ampproxy.lifecycle import Lifecycle, Phase
 from ampproxy.listen import describe, is_reachable_from_elsewhere, tls_options
 from ampproxy.listen.inherited import Inherited, is_systemds
 from ampproxy.listen.sockets import Front, Opener, SharedPort, every_interface
+from ampproxy.server.site import CloudEntrance
 
 #: Where an endpoint string says which mode a socket's file is to have.
 _MODE = re.compile(r"(?<!\\):mode=")
+
+
+#: What the listener for Amp's cloud is opened for, before its port and address.
+_CLOUD = "neo:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +42,47 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
+class Secured:
+    """The certificate of a listener, as it is to be.
+
+    :param context: the TLS context of new connections, if there is another one now.
+    :param other: whether there is another one, or none any more.
+    """
+
+    tls: Tls | None
+    context: Any = None
+    other: bool = False
+
+    @classmethod
+    def after(cls, before: Tls | None, tls: Tls | None, place: str) -> Secured:
+        """
+        :raises ConfigError: the files cannot be used.
+        """
+        other = tls != before
+        return cls(tls, tls_options(tls, place) if tls is not None and other else None, other)
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """What a configuration wants of the ports, with the new ones open already: nothing of it can fail any
     more.
 
-    :param context: the TLS context of new connections, if there is another one now.
+    :param tls: what new connections begin with; ``cloud``: those to the listener for Amp's cloud.
     """
 
     kept: list[Opened]
     fresh: list[Opened]
     left: list[Opened]
-    tls: Tls | None
-    context: Any = None
-    other_tls: bool = False
+    tls: Secured
+    cloud: Secured
 
 
 class Listeners:
     """Where the service listens.
 
     Endpoint strings stay what they were at the start. So do systemd's sockets; without endpoint strings
-    they are what is listened on. Else it is the configured address, which may change.
+    they are what is listened on. Else it is the configured address, which may change. The listener for Amp's
+    cloud (``neo.listen``) comes beside any of them.
 
     :param site: gets the connections.
     :param strings: Twisted's server endpoint strings; they replace the configured address and its TLS.
@@ -82,7 +108,9 @@ class Listeners:
         self._opened = opened
         self._site = site
         self._front = Front(site, reactor)
+        self._cloud_front = Front(CloudEntrance(site), reactor)
         self._tls: Tls | None = None
+        self._cloud_tls: Tls | None = None
         self._open: list[Opened] = []
         self._lifecycle = lifecycle or Lifecycle()
 
@@ -106,10 +134,10 @@ class Listeners:
         :raises CannotListenError: an address is taken. Likewise.
         """
         if self._lifecycle.ending:
-            return Move([], [], [], self._tls)
-        tls = None if self._strings else config.tls
-        other = tls != self._tls
-        context = tls_options(tls, config.place("tls")) if tls is not None and other else None
+            return Move([], [], [], Secured(self._tls), Secured(self._cloud_tls))
+        tls = Secured.after(self._tls, None if self._strings else config.tls, config.place("tls"))
+        cloud = config.tls if config.neo is not None and config.neo.tls else None
+        cloud_tls = Secured.after(self._cloud_tls, cloud, config.place("tls"))
         before, kept, fresh = list(self._open), [], []
         try:
             for key, open_it in self._wanted(config):
@@ -123,13 +151,16 @@ class Listeners:
         except BaseException:
             self._close(fresh)
             raise
-        return Move(kept, fresh, before, tls, context, other)
+        return Move(kept, fresh, before, tls, cloud_tls)
 
     def commit(self, move: Move) -> None:
         """Listen as prepared, and no longer where that is not wanted."""
-        if move.other_tls:
-            self._tls = move.tls
-            self._front.use(move.context)
+        if move.tls.other:
+            self._tls = move.tls.tls
+            self._front.use(move.tls.context)
+        if move.cloud.other:
+            self._cloud_tls = move.cloud.tls
+            self._cloud_front.use(move.cloud.context)
         if self._lifecycle.ending:
             return
         self._open = [*move.kept, *move.fresh]
@@ -197,6 +228,17 @@ class Listeners:
         return port.give_way() if number and self._on_port(number) else port.stopListening()
 
     def _wanted(self, config: Config) -> list[tuple[str, Callable[[], SharedPort]]]:
+        neo = config.neo
+        if neo is None or neo.host is None or neo.port is None:
+            return self._wanted_here(config)
+        host, port = _address_of(neo.host), neo.port
+        cloud = f"{_CLOUD}{port}:{host}"
+        return [
+            *self._wanted_here(config),
+            (cloud, lambda: self._bound(cloud, host, port, self._cloud_front)),
+        ]
+
+    def _wanted_here(self, config: Config) -> list[tuple[str, Callable[[], SharedPort]]]:
         if self._strings:
             return [(text, lambda text=text: self._of_string(text)) for text in self._strings]  # type: ignore[misc]
         if self._inherited.activated:
@@ -205,8 +247,9 @@ class Listeners:
                 (f"systemd:index={index}", lambda index=index: self._activated(index))  # type: ignore[misc]
                 for index in range(count)
             ]
-        host = "127.0.0.1" if config.host == "localhost" else config.host
-        return [(f"tcp:{config.port}:{host}", lambda: self._configured(host, config.port))]
+        host, port = _address_of(config.host), config.port
+        key = f"tcp:{port}:{host}"
+        return [(key, lambda: self._bound(key, host, port, self._front))]
 
     def _of_string(self, text: str) -> SharedPort:
         if is_systemds(text):
@@ -228,11 +271,10 @@ class Listeners:
     def _activated(self, index: int) -> SharedPort:
         return SharedPort(self._reactor, self._inherited.activated[index].dup(), self._front)
 
-    def _configured(self, host: str, port: int) -> SharedPort:
-        opener = Opener(
-            self._reactor, self._inherited.take(f"tcp:{port}:{host}"), self._on_port(port) if port else ()
-        )
-        return opener.listenTCP(port, self._front, interface=host or every_interface())
+    def _bound(self, key: str, host: str, port: int, front: Front) -> SharedPort:
+        rivals = self._on_port(port) if port else ()
+        opener = Opener(self._reactor, self._inherited.take(key), rivals)
+        return opener.listenTCP(port, front, interface=host or every_interface())
 
     def _on_port(self, port: int) -> list[Any]:
         found = []
@@ -246,8 +288,15 @@ class Listeners:
         self._log.failure("Closing a port failed", failure)
 
 
+def _address_of(host: str) -> str:
+    """What to bind to: a port on ``localhost`` is not to depend on what that name is on this machine."""
+    return "127.0.0.1" if host == "localhost" else host
+
+
 def _check_reach(opened: Iterable[Opened], config: Config) -> None:
     for each in opened:
+        if each.key.startswith(_CLOUD):
+            continue  # nobody is served there without its key
         if is_reachable_from_elsewhere(each.port) and not config.clients:
             place, where = config.place("api-keys"), describe(each.port)
             raise ConfigError(

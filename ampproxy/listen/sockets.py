@@ -117,7 +117,7 @@ class SharedPort:
         find that one. Where the system cannot do this, somebody who connects at this very moment may be cut
         off.
         """
-        wait = _GIVE_WAY if refuse_nobody(self.socket) else 0.0
+        wait = _GIVE_WAY if stop_accepting_syns(self.socket) else 0.0
         waited: Deferred[Any] = deferLater(self._reactor, wait)
         return waited.addCallback(lambda _: self.stopListening())
 
@@ -329,7 +329,7 @@ def bind_unix(path: str, backlog: int, mode: int) -> socket.socket:
     return sock
 
 
-def refuse_nobody(sock: socket.socket) -> bool:
+def stop_accepting_syns(sock: socket.socket) -> bool:
     """Have the system drop what asks a listening socket for a connection, so that it is asked for again, a
     second later; what is being made is completed. Says whether it does (Linux).
     """

@@ -86,8 +86,8 @@ class Cleaner:
         return printable(self._text(text))
 
     def _text(self, text: str) -> str:
-        told = self._redactor.shown(text, LONGEST)
-        return told if len(text) <= LONGEST else f"{told}... ({len(text)} characters)"
+        shown = self._redactor.shown(text, LONGEST)
+        return shown if len(text) <= LONGEST else f"{shown}... ({len(text)} characters)"
 
     @staticmethod
     def _remembered(text: str, memory: dict[str, str], clean: Callable[[str], str]) -> str:

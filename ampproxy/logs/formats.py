@@ -25,7 +25,7 @@ OWN_KEYS = ("time", "level", "event", "logger", "message", "traceback")
 
 
 @dataclass(slots=True)
-class Told:
+class LogLine:
     """What is to be written of an event; nothing of it has been cleaned but ``message``.
 
     :param time: seconds since the epoch.
@@ -50,7 +50,7 @@ class Format(Protocol):
         """Of an exchange that has ended."""
         ...
 
-    def event(self, told: Told) -> str:
+    def event(self, entry: LogLine) -> str:
         """Of anything else."""
         ...
 
@@ -94,17 +94,17 @@ class TextFormat:
         tail = f" request={clean(record.request)}" if record.request else ""
         return f"{self._stamp(moment)} {LEVELS['info']} {line_of(record, clean)}{tail}\n"
 
-    def event(self, told: Told) -> str:
+    def event(self, entry: LogLine) -> str:
         """See :meth:`Format.event`."""
         clean = self._clean
-        head = f"{self._stamp(told.time)} {LEVELS[told.level]} "
-        if told.request:
-            head += f"[{clean.line(told.request)}] "
-        name = told.logger.partition(".")[0]
-        first, *rest = told.message.rstrip("\n").split("\n")
+        head = f"{self._stamp(entry.time)} {LEVELS[entry.level]} "
+        if entry.request:
+            head += f"[{clean.line(entry.request)}] "
+        name = entry.logger.partition(".")[0]
+        first, *rest = entry.message.rstrip("\n").split("\n")
         if name != "ampproxy":
             head += f"{clean.line(name)}: "
-        rest += clean.lines(told.traceback).rstrip("\n").split("\n") if told.traceback else []
+        rest += clean.lines(entry.traceback).rstrip("\n").split("\n") if entry.traceback else []
         return "\n".join([head + first, *(INDENT + line for line in rest)]) + "\n"
 
 
@@ -114,7 +114,7 @@ class JsonFormat:
     def __init__(self, stamp: Stamp, clean: Cleaner) -> None:
         self._stamp = stamp
         self._clean = clean
-        self._encode = msgspec.json.Encoder(enc_hook=self._told).encode
+        self._encode = msgspec.json.Encoder(enc_hook=self._as_text).encode
 
     def exchange(self, moment: float, record: ExchangeRecord) -> str:
         """See :meth:`Format.exchange`."""
@@ -130,32 +130,32 @@ class JsonFormat:
                 line[name] = self._clean.field(name, value, text)
         return self._encoded(line)
 
-    def event(self, told: Told) -> str:
+    def event(self, entry: LogLine) -> str:
         """See :meth:`Format.event`."""
-        line: dict[str, Any] = {"time": self._stamp(told.time), "level": told.level}
+        line: dict[str, Any] = {"time": self._stamp(entry.time), "level": entry.level}
         text, field = self._clean.text, self._clean.field
-        line["logger"] = text(told.logger)
-        line["message"] = told.message
-        if told.request:
-            line["request"] = text(told.request)
-        for name, value in told.fields.items():
+        line["logger"] = text(entry.logger)
+        line["message"] = entry.message
+        if entry.request:
+            line["request"] = text(entry.request)
+        for name, value in entry.fields.items():
             if name not in line and name not in OWN_KEYS:
                 line[text(name)] = field(name, value, text)
-        if told.traceback:
-            line["traceback"] = self._clean.texts(told.traceback.rstrip("\n"))
+        if entry.traceback:
+            line["traceback"] = self._clean.texts(entry.traceback.rstrip("\n"))
         return self._encoded(line)
 
     def _encoded(self, line: Mapping[str, Any]) -> str:
         try:
-            told = self._encode(line)
-            if told.isascii() and b"\x7f" not in told:
-                return told.decode("ascii") + "\n"
+            encoded = self._encode(line)
+            if encoded.isascii() and b"\x7f" not in encoded:
+                return encoded.decode("ascii") + "\n"
         except (TypeError, ValueError, UnicodeError):
             pass
-        return json.dumps(line, default=self._told) + "\n"
+        return json.dumps(line, default=self._as_text) + "\n"
 
-    def _told(self, value: object) -> str:
-        """What is none of JSON's own kinds is told as text, clean like all else."""
+    def _as_text(self, value: object) -> str:
+        """What is none of JSON's own kinds becomes text, clean like all else."""
         return self._clean.text(str(value))
 
 

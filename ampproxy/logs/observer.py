@@ -13,7 +13,7 @@ from zope.interface import implementer
 
 from ampproxy.config.schema import Logging
 from ampproxy.logs.clean import Cleaner
-from ampproxy.logs.formats import FORMATS, Stamp, Told
+from ampproxy.logs.formats import FORMATS, LogLine, Stamp
 from ampproxy.logs.storms import Storms
 from ampproxy.relay.record import SERVING, ExchangeRecord
 from ampproxy.wire.redact import Secret
@@ -144,10 +144,10 @@ class LogObserver:
             return
         try:
             self._write_pending()
-            told = self._told(event, name)
-            if rank >= 2 and not self._storms.admit(name, f"{told.message}\n{told.traceback}"):
+            entry = self._log_line(event, name)
+            if rank >= 2 and not self._storms.admit(name, f"{entry.message}\n{entry.traceback}"):
                 return
-            line = self._format.event(told)
+            line = self._format.event(entry)
         except Exception as error:
             line = self._cannot_show(event, error)
         self.output.write(line, name)
@@ -192,9 +192,9 @@ class LogObserver:
     def _cannot_show(self, event: LogEvent, error: Exception) -> str:
         """A log must not fail because of what is told to it."""
         problem = f"an event of {event.get('log_namespace')} cannot be shown: {type(error).__name__}"
-        return self._format.event(Told(self._wall(), "error", "ampproxy", problem))
+        return self._format.event(LogLine(self._wall(), "error", "ampproxy", problem))
 
-    def _told(self, event: LogEvent, level: str) -> Told:
+    def _log_line(self, event: LogEvent, level: str) -> LogLine:
         moment = event.get("log_time") or self._wall()
         request = event.get("request") or SERVING.get()
         logger = event.get("log_namespace") or "-"
@@ -205,7 +205,7 @@ class LogObserver:
         if "log_legacy" not in event:
             fields = {name: value for name, value in event.items() if not name.startswith("log_")}
             fields.pop("request", None)
-        return Told(
+        return LogLine(
             moment,
             level,
             logger,
@@ -233,8 +233,8 @@ class LogObserver:
         return clean.lines(text)
 
     def _held_back(self, level: str, message: str) -> None:
-        told = Told(self._wall(), level, "ampproxy", message)
-        self.output.write(self._format.event(told), level)
+        entry = LogLine(self._wall(), level, "ampproxy", message)
+        self.output.write(self._format.event(entry), level)
 
 
 def _legacy_level(event: LogEvent) -> str:

@@ -100,8 +100,8 @@ def _named(sample: Sample) -> str:
 def _nameless(sample: Sample) -> Sample:
     if "@" not in _named(sample):
         return sample
-    told = {label: text for label in _WHOSE if "@" in (text := sample.labels.get(label, ""))}
-    labels = {label: without_address(text) for label, text in told.items()}
+    addresses = {label: text for label in _WHOSE if "@" in (text := sample.labels.get(label, ""))}
+    labels = {label: without_address(text) for label, text in addresses.items()}
     return sample._replace(labels={**sample.labels, **labels})
 
 

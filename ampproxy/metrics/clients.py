@@ -61,7 +61,7 @@ def standings(generation: Generation) -> Iterable[Metric]:
         "ampproxy_client_key_expiry_timestamp_seconds", "When a client's key ends.", labels=["client"]
     )
     now = generation.runtime.wall()
-    for client in generation.config.clients:
+    for client in generation.config.all_clients:
         if not client.name:
             continue
         if client.expires is not None:

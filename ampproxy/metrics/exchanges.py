@@ -123,8 +123,8 @@ class ExchangeMetrics:
         assert outcome is not None
         assert record.ended is not None
         account = record.account_name or record.account
-        told = record.kind, record.asked, account, record.role, outcome.value
-        series = self._found.get(told) or self._find(told, record)
+        key = record.kind, record.asked, account, record.role, outcome.value
+        series = self._found.get(key) or self._find(key, record)
         series.count += 1
         started = record.started
         series.whole.add(record.ended - started)
@@ -154,8 +154,8 @@ class ExchangeMetrics:
         for account in record.failed:
             self._attempts[(self._accounts.of(account),)] += 1
 
-    def _find(self, told: tuple[str, str, str, str, str], record: ExchangeRecord) -> _Series:
-        kind, asked, account, role, outcome = told
+    def _find(self, key: tuple[str, str, str, str, str], record: ExchangeRecord) -> _Series:
+        kind, asked, account, role, outcome = key
         # Whoever is answered well has asked for a model that there is.
         model = self._models.of(asked, learn=_is_good(record))
         labels = Labels(kind, model, self._accounts.of(account), self._roles.of(role), outcome)
@@ -171,8 +171,8 @@ class ExchangeMetrics:
                 self._added.setdefault(kind, Times(_ADDED)),
                 self._gaps.setdefault(kind, Times(BOUNDS)),
             )
-        if labels == told:
-            self._found[told] = series
+        if labels == key:
+            self._found[key] = series
         return series
 
     def collect(self) -> Iterator[Metric]:

@@ -59,7 +59,7 @@ class MetricsService:
         self._most = _EARLY
         self._running = False
         self._retry: IDelayedCall | None = None
-        self._told_of = ""
+        self._last_reason = ""
         self._closing: Deferred[None] = succeed(None)
 
     def observe(self, record: ExchangeRecord) -> None:
@@ -131,7 +131,7 @@ class MetricsService:
         config = generation.config
         if self._board is None:
             return
-        clients = [client.name for client in config.clients if client.name]
+        clients = [client.name for client in config.all_clients if client.name]
         accounts = [account_name(account) for account in config.accounts]
         self._board.exchanges.configure(_named_models(config), accounts, config.metrics.max_models, clients)
         if self.port is not None:
@@ -156,8 +156,8 @@ class MetricsService:
             self.port = port = self._reactor.listenTCP(settings.port, self._site, interface=host)
         except CannotListenError as error:
             why = f"{settings.host}:{settings.port}: {error.socketError}"
-            if why != self._told_of:
-                self._told_of = why
+            if why != self._last_reason:
+                self._last_reason = why
                 self._log.warn(
                     "Metrics cannot be shown at {why} (setting: metrics.listen). It is tried again every"
                     " {seconds:g} s; all else runs.",
@@ -166,7 +166,7 @@ class MetricsService:
                 )
             self._retry = self._reactor.callLater(RETRY, self._listen)
             return
-        self._told_of = ""
+        self._last_reason = ""
         self._log.info("Metrics are at http://{address}/metrics", address=describe(port))
 
     def _count(self) -> None:

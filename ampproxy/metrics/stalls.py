@@ -48,8 +48,8 @@ class Stalls:
         self._mark = 0.0
         self._call: IDelayedCall | None = None
         self._ended = threading.Event()
-        self._told_at = float("-inf")
-        self._untold = 0
+        self._logged_at = float("-inf")
+        self._suppressed = 0
 
     def use(self, after: float) -> None:
         """Tell of turns that last so many seconds."""
@@ -84,31 +84,31 @@ class Stalls:
 
     def _follow(self, ended: threading.Event, mark: float, where: str) -> None:
         """A turn lasts too long: see when it ends."""
-        last, told = mark, False
+        last, reported = mark, False
         while self._mark == mark and not ended.wait(BEAT / 4):
             last = time.monotonic()
             self.longest = max(self.longest, last - mark)
-            if last - mark >= LONG and not told:
-                told = True
-                self._tell("has been held up for {seconds} s, and still is", last - mark, where)
+            if last - mark >= LONG and not reported:
+                reported = True
+                self._report("has been held up for {seconds} s, and still is", last - mark, where)
         lasted = (last if self._mark == mark else self._mark) - mark
         self.longest = max(self.longest, lasted)
         if self._mark != mark:
-            self._tell("was held up for {seconds} s", lasted, where)
+            self._report("was held up for {seconds} s", lasted, where)
 
-    def _tell(self, what: str, seconds: float, where: str) -> None:
+    def _report(self, what: str, seconds: float, where: str) -> None:
         now = time.monotonic()
-        if now - self._told_at < PAUSE and seconds < LONG:
-            self._untold += 1
+        if now - self._logged_at < PAUSE and seconds < LONG:
+            self._suppressed += 1
             return
-        self._told_at, untold = now, self._untold
-        self._untold = 0
+        self._logged_at, suppressed = now, self._suppressed
+        self._suppressed = 0
         self._log.warn(
             "The reactor " + what + ": all streams waited. It ran {where}{more}",
             log_kind="stall",
             seconds=round(seconds, 2),
             where=where,
-            more=f" ({untold} more such turns since the last report)" if untold else "",
+            more=f" ({suppressed} more such turns since the last report)" if suppressed else "",
         )
 
     def _where(self) -> str:

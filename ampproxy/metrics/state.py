@@ -80,10 +80,12 @@ def _under_way(generation: Generation) -> Iterable[Metric]:
 def _accounts(generation: Generation) -> Iterable[Metric]:
     runtime = generation.runtime
     wall = runtime.wall()
-    told = report(generation.config.accounts, generation.pool.state, generation.runtime.clock.seconds(), wall)
+    accounts_report = report(
+        generation.config.accounts, generation.pool.state, generation.runtime.clock.seconds(), wall
+    )
     logins = {status.label: status.state for status in runtime.login_statuses()}
     states = _gauge("ampproxy_account_state", "1 for the state that an account has.", "account", "state")
-    rests = _gauge(
+    cooldowns = _gauge(
         "ampproxy_account_cooldowns", "What of an account is in cooldown: some models, or all.", "account"
     )
     seconds = _gauge(
@@ -93,7 +95,7 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
     left = _gauge("ampproxy_account_limit_remaining", "What is left of them.", "account", "window")
     places = _gauge("ampproxy_account_info", "Where an account is in the file; always 1.", "account", "label")
     shown: set[str] = set()
-    for account in told.accounts:
+    for account in accounts_report.accounts:
         name, state = account.name, _state(account, logins)
         places.add_metric([name, account.label], 1)
         if name in shown:  # a key that stands there twice, for other models, is one account
@@ -101,8 +103,8 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
         shown.add(name)
         for each in STATES:
             states.add_metric([name, each], each == state)
-        rests.add_metric([name], len(account.rests))
-        seconds.add_metric([name], max((rest.seconds for rest in account.rests), default=0.0))
+        cooldowns.add_metric([name], len(account.cooldowns))
+        seconds.add_metric([name], max((rest.seconds for rest in account.cooldowns), default=0.0))
         for window in account.windows[:_MOST_WINDOWS]:
             if window.limit is not None:
                 limit.add_metric([name, window.name], window.limit)
@@ -114,7 +116,7 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
     )
     for (name, why), count in generation.pool.state.begun.items():
         begun.add_metric([name, why], count)
-    return places, states, rests, seconds, limit, left, begun, *lessons
+    return places, states, cooldowns, seconds, limit, left, begun, *lessons
 
 
 def _lessons(generation: Generation, names: Iterable[str]) -> Iterable[Metric]:

@@ -14,6 +14,11 @@ MODELS: Final = "models"
 AMP: Final = "amp"
 ADMIN: Final = "admin"
 ROUTES = (MODELS, AMP, ADMIN)
+#: What the key of the section ``neo`` opens, and no entry of ``api-keys`` can: requests to models on the few
+#: paths that Amp's cloud uses.
+NEO_ROUTE: Final = "neo"
+#: The name of the client whose key that is.
+NEO_CLIENT: Final = "amp-cloud"
 
 Unit: TypeAlias = Literal["requests", "tokens", "usd"]
 Period: TypeAlias = Literal["minute", "day", "week", "month"]

@@ -150,6 +150,11 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         hint=True,
     ),
     _row(
+        "schema_name",
+        "The name of a schema for the answer is left out; its description goes into the schema.",
+        hint=True,
+    ),
+    _row(
         "refused_member refused_value",
         "What the account refused for this model: left out, or moved to what it takes.",
     ),

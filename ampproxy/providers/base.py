@@ -125,11 +125,13 @@ class Provider:
         base, _, query = account.base_url.partition("#")[0].partition("?")
         self._base = _versioned(base.rstrip("/"), self.VERSION)
         self._query = quote(query, safe=_URL_SAFE + "?").encode()
-        told = tuple((name.lower().encode("latin-1"), value.encode()) for name, value in account.headers)
-        self._custom = frozenset(name for name, _ in told)
-        own = tuple(header for header in told if not header[1].startswith(b"$"))
+        own_headers = tuple(
+            (name.lower().encode("latin-1"), value.encode()) for name, value in account.headers
+        )
+        self._custom = frozenset(name for name, _ in own_headers)
+        own = tuple(header for header in own_headers if not header[1].startswith(b"$"))
         #: What takes the value of a header of the client's: the vendor's name of it -> the client's.
-        self._copied = {name: value[1:].lower() for name, value in told if value.startswith(b"$")}
+        self._copied = {name: value[1:].lower() for name, value in own_headers if value.startswith(b"$")}
         key = account.api_key.reveal().encode()
         # A local server without a key gets no header, not an empty one.
         credential = ((self.CREDENTIAL, self.SCHEME + key),) if key else ()
@@ -280,10 +282,10 @@ class Provider:
 
     def _from_client(self, headers: Sequence[Header]) -> list[Header]:
         """The account's headers that take their values from the client, as far as it sent them."""
-        told: dict[bytes, bytes] = {}
+        received: dict[bytes, bytes] = {}
         for name, value in headers:
-            told.setdefault(name.lower(), value)
-        found = ((name, told.get(source)) for name, source in self._copied.items())
+            received.setdefault(name.lower(), value)
+        found = ((name, received.get(source)) for name, source in self._copied.items())
         return [(name, value) for name, value in found if value and not _BREAKS.search(value)]
 
     def _extra(self, extra: Mapping[str, str]) -> list[Header]:

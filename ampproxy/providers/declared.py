@@ -25,8 +25,8 @@ _TITLE = 100
 
 def family(name: str, members: Mapping[str, Any]) -> Family | None:
     """The members that say something, as the catalogue's row of one model; ``None``: none does."""
-    told = {member: value for member, value in members.items() if value not in (None, "", ())}
-    return Family(names=(name,), **told) if told else None
+    declared = {member: value for member, value in members.items() if value not in (None, "", ())}
+    return Family(names=(name,), **declared) if declared else None
 
 
 def anthropic(entry: Entry) -> dict[str, Any]:
@@ -204,8 +204,12 @@ def _samples(entry: Entry) -> bool | None:
 
 
 def _media(entry: Entry, way: str) -> tuple[Medium, ...]:
-    told = _at(entry, ("architecture", f"{way}_modalities")) or _at(entry, (f"{way}_modalities",))
-    named = {_CALLED.get(word) for word in told if isinstance(word, str)} if isinstance(told, list) else set()
+    declared = _at(entry, ("architecture", f"{way}_modalities")) or _at(entry, (f"{way}_modalities",))
+    named = (
+        {_CALLED.get(word) for word in declared if isinstance(word, str)}
+        if isinstance(declared, list)
+        else set()
+    )
     return tuple(medium for medium in _MEDIA if medium in named)
 
 

@@ -66,10 +66,12 @@ class LoginProvider(Provider):
         self._scope.check(call.url.decode("ascii"))
         token = self.account.token.current().reveal().encode()
         return Call(
-            call.method, call.url, ((self.CREDENTIAL, self.SCHEME + token), *self._told(call.headers))
+            call.method,
+            call.url,
+            ((self.CREDENTIAL, self.SCHEME + token), *self._account_headers(call.headers)),
         )
 
-    def _told(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+    def _account_headers(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
         """The headers, with what the backend wants of logins."""
         return headers
 
@@ -80,15 +82,15 @@ class ClaudeLogin(LoginProvider, Anthropic):
     CREDENTIAL = b"authorization"
     SCHEME = b"Bearer "
 
-    def _told(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+    def _account_headers(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
         if _BETA in self._custom:
             return headers
         rest = [header for header in headers if header[0] != _BETA]
         asked = [value for name, value in headers if name == _BETA]
         values = [item.strip() for value in asked for item in value.split(b",")]
         names = dict.fromkeys((self.account.beta.encode(), *values))
-        told = b",".join(name for name in names if name)
-        return (*rest, (_BETA, told)) if told else tuple(rest)
+        joined = b",".join(name for name in names if name)
+        return (*rest, (_BETA, joined)) if joined else tuple(rest)
 
 
 class CodexLogin(LoginProvider, OpenAI):
@@ -118,7 +120,7 @@ class CodexLogin(LoginProvider, OpenAI):
         """The body within the backend's constraints; a whole answer is gathered from its stream."""
         return CodexPacked(body)
 
-    def _told(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+    def _account_headers(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
         more: tuple[Header, ...] = ((b"originator", b"ampproxy"),)
         if self.account.tenant:
             more = (*more, (b"chatgpt-account-id", self.account.tenant.encode()))
@@ -169,7 +171,7 @@ class GeminiApiLogin(LoginProvider, Gemini):
     CREDENTIAL = b"authorization"
     SCHEME = b"Bearer "
 
-    def _told(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
+    def _account_headers(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
         if not self.account.tenant or any(name == b"x-goog-user-project" for name, _ in headers):
             return headers
         return (*headers, (b"x-goog-user-project", self.account.tenant.encode()))

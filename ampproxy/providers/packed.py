@@ -81,7 +81,7 @@ class CodexPacked:
         """An event as it is, or with the output that came before it."""
         if b'"response.output_item.done"' in block:
             self._keep(block)
-        elif self._items and b'"output":' in block and any(end in block for end in _END_NAMES):
+        elif self._items and any(end in block for end in _END_NAMES):
             return self._complete(block)
         return block
 
@@ -128,7 +128,7 @@ class CodexPacked:
             elif event.type in _ENDS and event.response:
                 return _filled(event.response, items)
             elif event.type in ("response.failed", "error"):
-                raise UpstreamFault.of("unavailable", _told(event), retryable=True)
+                raise UpstreamFault.of("unavailable", _failure_message(event), retryable=True)
         raise TruncatedStream()
 
 
@@ -143,7 +143,7 @@ def _filled(response: Json, items: list[Json]) -> bytes:
     return _encode({**found, "output": items})
 
 
-def _told(event: _Finished) -> str:
+def _failure_message(event: _Finished) -> str:
     try:
         error = _failed.decode(event.response).error if event.response else None
     except msgspec.MsgspecError:

@@ -50,6 +50,21 @@ class Question(Value, frozen=True, kw_only=True):
         return events.list_unless not in self.query.split(b"&")
 
 
+def reads_errors(question: Question, client: Dialect) -> bool:
+    """Whether the client reads an error within its stream, so that the stream's end need not break.
+
+    :param client: the client's dialect.
+    """
+    known = client.passthrough.reads_errors
+    if not known or question.listed(client):
+        return False
+    return any(
+        name == header and value.startswith(beginning)
+        for name, value in question.headers
+        for header, beginning in known
+    )
+
+
 class Bridge(Protocol):
     """One question to one account.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import UNREADABLE, ClientGone, ExchangeError, TruncatedStream
 from ampproxy.model.loss import Loss
 from ampproxy.relay.answer_headers import (
@@ -17,7 +18,7 @@ from ampproxy.relay.answer_headers import (
     type_of_whole,
     useful_headers,
 )
-from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.bridge import Bridge, Question, reads_errors
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.quotes import quoted
@@ -87,6 +88,7 @@ class Delivery:
             error_event=bridge.error_event,
             keepalive=config.keepalive_seconds,
             on_first=on_first,
+            reads_errors=reads_errors(self._question, DIALECTS[self._question.endpoint.dialect]),
             workers=runtime.workers,
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))
@@ -110,22 +112,22 @@ class Delivery:
         self, response: Any, bridge: Bridge, origin: str, succeeded: Callable[[bytes], None], share: Share
     ) -> None:
         config, runtime, record = self._config, self._runtime, self._record
-        told = b""
+        body_in = b""
         try:
-            told = await self.collect(
+            body_in = await self.collect(
                 response, config.limits.max_answer, " (setting: limits.max-answer)", share
             )
             came = runtime.clock.seconds()
-            said = partial(_said, bridge, told)
-            if takes_long(told, ANSWER_OBJECTS):
-                body, lost = await self._client_watch.wait_for(runtime.workers.run(said, len(told)))
+            render = partial(_rendered, bridge, body_in)
+            if takes_long(body_in, ANSWER_OBJECTS):
+                body, lost = await self._client_watch.wait_for(runtime.workers.run(render, len(body_in)))
             else:
-                body, lost = said()
+                body, lost = render()
         except ExchangeError as fault:
-            raise self._placed(fault, origin, told) from None
+            raise self._placed(fault, origin, body_in) from None
         record.first_byte = runtime.clock.seconds()
         record.busy = record.first_byte - came
-        succeeded(told)
+        succeeded(body_in)
         record.usage = bridge.usage
         record.losses = (*bridge.losses, *lost)
         record.bytes_out = len(body)
@@ -193,6 +195,6 @@ class Delivery:
         return body
 
 
-def _said(bridge: Bridge, told: bytes) -> tuple[bytes, tuple[Loss, ...]]:
+def _rendered(bridge: Bridge, body: bytes) -> tuple[bytes, tuple[Loss, ...]]:
     """A whole answer as the client gets it, and what it lost."""
-    return bridge.whole(told), bridge.answer_losses
+    return bridge.whole(body), bridge.answer_losses

@@ -19,7 +19,7 @@ from ampproxy.errors import UpstreamFault
 from ampproxy.providers import Call, Provider
 from ampproxy.relay.forward import Sends
 from ampproxy.relay.model_cache import ModelCache
-from ampproxy.routing.discovered import MAX_MODELS, Declared, Found, cleaned, told
+from ampproxy.routing.discovered import MAX_MODELS, Declared, Found, cleaned, declared
 from ampproxy.upstream.body import collect
 from ampproxy.upstream.failures import explain
 from ampproxy.wire.words import counted
@@ -54,7 +54,7 @@ class _Asked:
     timer: IDelayedCall | None = None
     asking: Deferred[None] | None = None
     failures: int = 0
-    said: str = ""
+    last_error: str = ""
 
     def stop(self) -> None:
         timer, self.timer = self.timer, None
@@ -95,7 +95,7 @@ class Discovery:
         self._asked: dict[str, _Asked] = {}
         self._gate = DeferredSemaphore(AT_ONCE)
         self._changed: Callable[[], None] = lambda: None
-        self._telling: IDelayedCall | None = None
+        self._announcing: IDelayedCall | None = None
         self._news = False
         self._unwritable = ""
 
@@ -109,7 +109,7 @@ class Discovery:
 
     def failures(self) -> Iterator[tuple[str, str]]:
         """The accounts whose vendor did not answer when it was asked last, and why."""
-        return ((asked.account.label, asked.said) for asked in self._asked.values() if asked.said)
+        return ((asked.account.label, asked.last_error) for asked in self._asked.values() if asked.last_error)
 
     def watch(
         self,
@@ -159,9 +159,9 @@ class Discovery:
         watched, self._asked = self._asked, {}
         for asked in watched.values():
             asked.stop()
-        if self._telling is not None:
-            self._telling.cancel()
-            self._telling = None
+        if self._announcing is not None:
+            self._announcing.cancel()
+            self._announcing = None
             self._write()
 
     def _begin(self, identity: str, asked: _Asked, again: bool) -> None:
@@ -197,17 +197,17 @@ class Discovery:
         asking.addErrback(self._defect, asked)
 
     def _found(self, listed: _List, identity: str, asked: _Asked) -> None:
-        asked.asking, asked.failures, asked.said = None, 0, ""
+        asked.asking, asked.failures, asked.last_error = None, 0, ""
         if self._asked.get(identity) is not asked:
             return
         models, families = listed
         place = self._book.place(asked.account)
         before, knew = self._book.accounts.get(identity), self._book.places.get(place)
         # Another account of the same vendor may be shown others.
-        told_before = () if knew is None else knew.families
-        families, now = told((*families, *told_before)), self._wall()
+        declared_before = () if knew is None else knew.families
+        families, now = declared((*families, *declared_before)), self._wall()
         self._book = self._book.having({identity: Found(models, now)}, {place: Declared(families, now)})
-        if set(families) != set(told_before):
+        if set(families) != set(declared_before):
             self._news = True
         if before is None or before.models != models:
             self._news = True
@@ -217,8 +217,8 @@ class Discovery:
                 models=counted(len(models), "model"),
                 count=len(models),
             )
-        if self._telling is None:
-            self._telling = self._clock.callLater(_SETTLE, self._tell)
+        if self._announcing is None:
+            self._announcing = self._clock.callLater(_SETTLE, self._announce)
         self._later(identity, asked, INTERVAL)
 
     def _failed(self, failure: Failure, identity: str, asked: _Asked) -> None:
@@ -228,8 +228,8 @@ class Discovery:
         account, error = asked.account, failure.value
         assert error is not None
         reason = str(explain(error, urlsplit(account.base_url).netloc))
-        if asked.said != reason:
-            asked.said = reason
+        if asked.last_error != reason:
+            asked.last_error = reason
             known = identity in self._book.accounts
             self._log.warn(
                 "{account}: could not fetch the model list: {reason} {instead}",
@@ -243,8 +243,8 @@ class Discovery:
     def _defect(self, failure: Failure, asked: _Asked) -> None:
         self._log.failure("{account}: asking for its models failed", failure, account=asked.account.label)
 
-    def _tell(self) -> None:
-        self._telling = None
+    def _announce(self) -> None:
+        self._announcing = None
         self._write()
         news, self._news = self._news, False
         if news:

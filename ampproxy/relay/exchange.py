@@ -12,7 +12,7 @@ from twisted.web.http_headers import Headers
 
 from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.schema import Account, TokenSource
-from ampproxy.credentials.outcomes import RETIRED, Verdict, classify, classify_fault, said_of
+from ampproxy.credentials.outcomes import RETIRED, Verdict, classify, classify_fault, for_account
 from ampproxy.credentials.pool import Selection
 from ampproxy.dialects.refusals import STATUSES
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
@@ -63,7 +63,7 @@ class AccountError(UpstreamFault):
         headers: Sequence[tuple[bytes, bytes]],
         raw: bytes = b"",
     ) -> None:
-        super().__init__(error, retryable=verdict.goes_on)
+        super().__init__(error, retryable=verdict.try_next)
         self.verdict = verdict
         self.body = body
         self.headers = headers
@@ -87,7 +87,7 @@ class Exchange:
         self._client_watch = ClientWatch(downstream)
         self._delivery = Delivery(question, downstream, record, settings, self._client_watch)
         self._attempts: list[Attempt] = []
-        self._untold: list[tuple[str, WireError]] = []
+        self._unreported: list[tuple[str, WireError]] = []
         self._failure: ExchangeError | None = None
         self._waited = 0.0
         self._sent = b""
@@ -108,7 +108,7 @@ class Exchange:
             while (offer := tries.next(self._runtime.clock.seconds())) is not None:
                 if await self._served(offer, tries):
                     return
-        raise self._nobody(tries)
+        raise self._no_account(tries)
 
     async def _served(self, offer: Offer, tries: Selection) -> bool:
         """Whether this account answered; if not, another may.
@@ -127,14 +127,14 @@ class Exchange:
         except BaseException:
             tries.abandoned()
             raise
-        self._tell_of_others()
+        self._report_others()
         return True
 
-    def _tell_of_others(self) -> None:
+    def _report_others(self) -> None:
         """Tell of those that failed and were not the only one: of that the exchange's own line tells, and of
         whom the pool has told, it has said why.
         """
-        for label, error in self._untold:
+        for label, error in self._unreported:
             self._runtime.log.warn(
                 "{account} failed for {model}: {status} {said}",
                 account=label,
@@ -152,14 +152,14 @@ class Exchange:
             words = self._settings.redactor.known(failure.error.message)
             failure.error = msgspec.structs.replace(failure.error, message=words)
             verdict = classify_fault(failure)
-        error, verdict = failure.error, said_of(verdict, offer.account)
+        error, verdict = failure.error, for_account(verdict, offer.account)
         back = tries.failed(verdict, runtime.clock.seconds(), runtime.wall())
         self._attempts.append(Attempt(label, verdict, back, error))
         self._keep(offer, failure)
         bare(failure)
         self._failure = failure
-        if not tries.told:
-            self._untold.append((label, error))
+        if not tries.reported:
+            self._unreported.append((label, error))
 
     def _keep(self, offer: Offer, failure: ExchangeError) -> None:
         """Keep the failed attempt for the log and the metrics."""
@@ -189,27 +189,27 @@ class Exchange:
         tries.again()
         return True
 
-    def _nobody(self, tries: Selection) -> ExchangeError:
+    def _no_account(self, tries: Selection) -> ExchangeError:
         """What the client is told when nobody served."""
         now = self._runtime.clock.seconds()
         wait, failure = tries.wait(now), self._failure
         asked = {attempt.label for attempt in self._attempts}
-        resting = [
-            Attempt(account.label, rest.verdict, max(0.0, rest.until - now))
-            for account, rest in tries.resting(now)
+        cooling = [
+            Attempt(account.label, cooldown.verdict, max(0.0, cooldown.until - now))
+            for account, cooldown in tries.cooling(now)
             if account.label not in asked
         ]
-        self.lacks_call = lacks_call([*self._attempts, *resting])
-        gone = all(attempt.verdict is RETIRED for attempt in self._attempts) and not resting
+        self.lacks_call = lacks_call([*self._attempts, *cooling])
+        gone = all(attempt.verdict is RETIRED for attempt in self._attempts) and not cooling
         alone = len(self._attempts) == 1 and not self._attempts[0].key_refused
         if failure is not None and (alone or gone):
             if failure.error.retry_after is None and wait and self._attempts[0].verdict.is_temporary:
                 failure.error = msgspec.structs.replace(failure.error, retry_after=wait)
             return failure
         # This error's first line, which the exchange's own line has, names nobody.
-        self._tell_of_others()
+        self._report_others()
         wait = None if wait is None else max(wait, 1.0)
-        return exhausted(self._question.asked, self._attempts, resting, count=tries.count, wait=wait)
+        return exhausted(self._question.asked, self._attempts, cooling, count=tries.count, wait=wait)
 
     async def _asked(self, offer: Offer, tries: Selection) -> None:
         """Ask this account; once more where its refusal tells what to leave out or to bend."""
@@ -363,12 +363,12 @@ class Exchange:
 
     async def _account_error(self, response: Any, bridge: Bridge, token: Secret | None) -> AccountError:
         try:
-            told = await self._delivery.collect(response, MAX_ERROR)
+            answered = await self._delivery.collect(response, MAX_ERROR)
         except UpstreamFault:
             # What is the matter its status says, too.
-            told = b""
+            answered = b""
         # Some servers repeat the key that they refuse.
-        text = self._settings.redactor.known(told.decode("utf-8", "replace"))
+        text = self._settings.redactor.known(answered.decode("utf-8", "replace"))
         if token:
             text = Redactor((token,)).known(text)
         body = text.encode()
@@ -396,7 +396,7 @@ class Exchange:
     ) -> tuple[WireError, Verdict, bytes]:
         """The error as one of a model that is gone, if it is; the vendor's body does not count then."""
         question = self._question
-        told, meant = retired(
+        found, meant = retired(
             status,
             error,
             verdict,
@@ -406,7 +406,7 @@ class Exchange:
             asked=question.asked,
             mappable=question.endpoint.amp,
         )
-        return (error, verdict, body) if told is error else (told, meant, b"")
+        return (error, verdict, body) if found is error else (found, meant, b"")
 
 
 def _same_token(source: TokenSource, token: Secret) -> bool:
@@ -424,4 +424,4 @@ def _others_may_help(error: ExchangeError) -> bool:
     """
     if not error.retryable or isinstance(error, AccountError):
         return error.retryable
-    return classify_fault(error).goes_on
+    return classify_fault(error).try_next

@@ -13,7 +13,7 @@ from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.wire.words import span
 
 #: So many accounts are told of; of a thousand nobody reads more.
-MOST_TOLD = 10
+MAX_LISTED = 10
 _WORDS = 200
 
 
@@ -37,7 +37,7 @@ class Attempt:
         """Whether the vendor refuses the account's own key or login, which is not the client's key."""
         return self.verdict.action is Action.LOGIN
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """In one line."""
         line = f"{self.label} {self.verdict.reason}"
         if self.error is not None:
@@ -45,7 +45,7 @@ class Attempt:
             words = words if len(words) <= _WORDS else words[:_WORDS] + "..."
             line += f" ({self.error.status}: {words})"
         line += f"; it is tried again in {span(self.back)}" if self.back > 0 else ""
-        return line + (f". To do: {self.verdict.remedy}." if self.verdict.remedy else ".")
+        return line + (f". To do: {self.verdict.suggestion}." if self.verdict.suggestion else ".")
 
 
 class AccountsExhausted(UpstreamFault):
@@ -57,29 +57,29 @@ def lacks_call(attempts: Iterable[Attempt]) -> bool:
     be read, whatever else it serves.
     """
     return any(
-        attempt.verdict.narrow or (attempt.error is not None and attempt.error.status == 501)
+        attempt.verdict.per_operation or (attempt.error is not None and attempt.error.status == 501)
         for attempt in attempts
     )
 
 
 def exhausted(
-    model: str, attempts: Sequence[Attempt], resting: Sequence[Attempt], *, count: int, wait: float | None
+    model: str, attempts: Sequence[Attempt], cooling: Sequence[Attempt], *, count: int, wait: float | None
 ) -> AccountsExhausted:
     """The error for the client.
 
     :param attempts: who was asked, in order.
-    :param resting: who rests and was not asked.
+    :param cooling: who rests and was not asked.
     :param count: how many accounts there are in all.
     :param wait: in how many seconds another try makes sense.
     """
-    everybody = [*attempts, *resting]
+    everybody = [*attempts, *cooling]
     asked = len({attempt.label for attempt in attempts})
     head = f"No account could serve {model}: {asked} of {count} asked and failed"
-    head += f", {len(resting)} cooling down." if resting else "."
+    head += f", {len(cooling)} cooling down." if cooling else "."
     if wait:
         head += f" Try again in {span(wait)}."
-    lines = [f"- {attempt.told()}" for attempt in everybody[:MOST_TOLD]]
-    more = len(everybody) - MOST_TOLD
+    lines = [f"- {attempt.summary()}" for attempt in everybody[:MAX_LISTED]]
+    more = len(everybody) - MAX_LISTED
     if more > 0:
         lines.append(f"- and {more} more")
     status, kind = _status(everybody)
@@ -96,9 +96,11 @@ def _status(everybody: Sequence[Attempt]) -> tuple[int, ErrorKind]:
         return 502, "unavailable"
     if everybody and all(attempt.verdict.is_quota for attempt in everybody):
         return 429, "rate_limit"
-    said = {(attempt.error.status, attempt.error.kind) for attempt in everybody if attempt.error is not None}
-    if len(said) == 1 and all(attempt.error is not None for attempt in everybody):
-        return next(iter(said))
+    answers = {
+        (attempt.error.status, attempt.error.kind) for attempt in everybody if attempt.error is not None
+    }
+    if len(answers) == 1 and all(attempt.error is not None for attempt in everybody):
+        return next(iter(answers))
     return 503, "overloaded"
 
 

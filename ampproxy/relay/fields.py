@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ampproxy.relay.losses import counted, told
+from ampproxy.relay.losses import counted, summary
 from ampproxy.wire.redact import printable
 
 if TYPE_CHECKING:
@@ -107,5 +107,5 @@ def line_of(record: ExchangeRecord, clean: Callable[[str], str] = _same) -> str:
     if record.why:
         line += f" ({clean(record.why)})"
     if record.losses and record.show_losses:
-        line += f" losses={told(record.losses)}"
+        line += f" losses={summary(record.losses)}"
     return line

@@ -115,7 +115,7 @@ class Learner:
         if not offer.account.learning or error.status not in STATUSES or error.kind != "invalid_request":
             return False
         verdict = getattr(refusal, "verdict", None) or classify_fault(refusal)
-        return not verdict.goes_on
+        return not verdict.try_next
 
     def look(self, refusal: ExchangeError, sent: bytes) -> tuple[Lesson, ...]:
         """What a refusal teaches. It may be called in any thread.

@@ -51,7 +51,7 @@ def counted(losses: Iterable[Loss]) -> dict[str, int]:
     return found
 
 
-def told(losses: Iterable[Loss]) -> str:
+def summary(losses: Iterable[Loss]) -> str:
     """The counts in one word of a log line: ``cache_control:3,foreign_proof:1``."""
     return ",".join(f"{kind}:{count}" for kind, count in counted(losses).items())
 

@@ -65,13 +65,15 @@ class Pin(NamedTuple):
         self, pool: Pool, route: Route, call: str, can: Callable[[Offer], bool], whose: tuple[str, ...] = ()
     ) -> Selection:
         """The way to that account, and to no other."""
-        model, wheel = pool.wheel(route, call, can, whose)
+        model, selector = pool.selector(route, call, can, whose)
         label = self.offer.account.label
-        only = next((entry for entry in wheel.entries() if entry.account.label == label), None)
+        only = next(
+            (candidate for candidate in selector.candidates() if candidate.account.label == label), None
+        )
         if only is None:
             # It has no such call, as the usual way will find.
             return pool.select(route, call=call, can=can, whose=whose)
-        return PinnedSelection(pool, wheel, model, None, only)
+        return PinnedSelection(pool, selector, model, None, only)
 
     def explain(self, failure: ExchangeError) -> None:
         """Say of a failure why no other account was asked; and let none be."""

@@ -36,14 +36,14 @@ def retired(
     :param mappable: whether mappings count where the request came in.
     """
     family = families.find(model)
-    lacks = verdict.action is Action.REST_MODEL and verdict.narrow and status in MODEL_STATUSES
+    lacks = verdict.action is Action.REST_MODEL and verdict.per_operation and status in MODEL_STATUSES
     if verdict is not RETIRED and not (lacks and family.gone(today)):
         return error, verdict
     end = Ending(model, family.retires, True, family.successor)
-    message = f"{printable(model)} {end.told(today)}. {_instead(end, asked, mappable=mappable)}"
+    message = f"{printable(model)} {end.clause(today)}. {_instead(end, asked, mappable=mappable)}"
     words = " ".join(error.message.split())[:_WORDS]
-    told = f"{message} Its vendor answered: {words}" if words else message
-    return msgspec.structs.replace(error, kind="not_found", status=404, message=told), RETIRED
+    answer = f"{message} Its vendor answered: {words}" if words else message
+    return msgspec.structs.replace(error, kind="not_found", status=404, message=answer), RETIRED
 
 
 def _instead(end: Ending, asked: str, *, mappable: bool) -> str:

@@ -57,6 +57,7 @@ class StreamRelay:
     :param error_event: says an error in the client's dialect after the stream began.
     :param keepalive: seconds of silence until the client is sent a sign of life; 0 for never.
     :param on_first: called once, when the first bytes go to the client.
+    :param reads_errors: whether the client reads an error within its stream, which then ends as it should.
     :param workers: take apart what would keep the reactor waiting; ``None``: nothing is taken apart here.
     :ivar began: whether anything went to the client.
     :ivar busy: seconds that its pieces spent here, from the turn of their arrival to the write.
@@ -73,6 +74,7 @@ class StreamRelay:
         error_event: Callable[[WireError], bytes],
         keepalive: float,
         on_first: Callable[[], None],
+        reads_errors: bool = False,
         workers: Workers | None = None,
     ) -> None:
         self._downstream = downstream
@@ -81,6 +83,7 @@ class StreamRelay:
         self._error_event = error_event
         self._keepalive = keepalive
         self._on_first = on_first
+        self._reads_errors = reads_errors
         self._workers = workers
         self._work: Deferred[bytes] | None = None
         self._unsaid = 0
@@ -277,7 +280,8 @@ class StreamRelay:
         self._downstream.write(out)
 
     def _fail(self, error: ExchangeError) -> None:
-        """Tell the client in its dialect, and close without a clean end.
+        """Tell the client in its dialect, and close without a clean end, which would look like a whole answer
+        to a client that overlooks the error.
 
         A client that has been sent nothing yet can still be told by an honest status, or be served by
         another account: that is the caller's to do.
@@ -287,7 +291,9 @@ class StreamRelay:
         if self.began:
             self._write(error.said + self._error_event(error.error))
         self._close()
-        if self.began:
+        if self.began and self._reads_errors:
+            self._downstream.finish()
+        elif self.began:
             self._downstream.break_off()
         self.done.errback(error)
 

@@ -20,18 +20,18 @@ class AccountsResource(AdminResource):
 
     what = "accounts"
 
-    def tell(self) -> Report:
+    def content(self) -> Report:
         """How each is, and how its login is."""
         generation = self.generation
-        told = report(
+        found = report(
             generation.config.accounts,
             generation.pool.state,
             generation.runtime.clock.seconds(),
             generation.runtime.wall(),
         )
-        told = with_lessons(told, generation.runtime.lessons)
+        found = with_lessons(found, generation.runtime.lessons)
         logins = {status.label: status for status in generation.runtime.login_statuses()}
-        return Report(tuple(_with_login(account, logins.get(account.label)) for account in told.accounts))
+        return Report(tuple(_with_login(account, logins.get(account.label)) for account in found.accounts))
 
 
 class ForgetResource(OrderResource):
@@ -67,5 +67,5 @@ def _with_login(account: AccountReport, login: LoginStatus | None) -> AccountRep
         state=account.state if login.state == "ok" else login.state,
         expires_at=login.ends_at,
         error=login.error,
-        remedy=login.remedy,
+        suggestion=login.suggestion,
     )

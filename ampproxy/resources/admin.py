@@ -46,13 +46,13 @@ class AdminResource(GatewayResource):
             request.responseHeaders.setRawHeaders(b"Allow", [b"GET, HEAD"])
             raise ClientFault.of("invalid_request", f"The {self.what} can only be read.", status=405)
 
-    def tell(self) -> Any:
+    def content(self) -> Any:
         """What there is to be told: a value that is JSON."""
         raise NotImplementedError
 
     def render(self, request: GatewayRequest) -> Any:
         """Tell it."""
-        request.answer(200, msgspec.json.encode(self.tell()))
+        request.answer(200, msgspec.json.encode(self.content()))
 
 
 class UnknownRoutesResource(AdminResource):
@@ -60,7 +60,7 @@ class UnknownRoutesResource(AdminResource):
 
     what = "unknown routes"
 
-    def tell(self) -> Any:
+    def content(self) -> Any:
         """All of them, those asked for last first."""
         return self.generation.runtime.unknown_routes.routes()
 

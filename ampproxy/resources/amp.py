@@ -36,6 +36,9 @@ from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.tenant import check_route
 from ampproxy.upstream.body import PipeProducer
 
+#: Where a client learns how to sign in with OAuth.
+SIGN_IN = b"/api/auth/oauth-config"
+
 
 class AmpResource(GatewayResource, ReverseProxyResource):
     """Everything at and below one path, proxied to the Amp upstream, upgrades included.
@@ -107,7 +110,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
 
     def _identify(self, request: GatewayRequest) -> Client | Deferred[Any] | None:
         upgrade = wants_upgrade(request)
-        if needs_no_key(request, upgrade=upgrade):
+        if needs_no_key(request, upgrade=upgrade) or _begins_sign_in(request):
             return None
         if self._is_page(request) and not upgrade:
             # Open to everybody who reaches the port, and therefore without the owner's key, or whoever does
@@ -193,6 +196,11 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         if is_metadata(request) and self.generation.config.ampcode.rewrite_client_endpoint:
             return MetadataChange(self.generation, site)
         return SiteChange(site, page=self._keyless and not is_part(request))
+
+
+def _begins_sign_in(request: GatewayRequest) -> bool:
+    """Whether a client asks how to sign in, for which it has no key yet."""
+    return request.path == SIGN_IN and request.method in (b"GET", b"HEAD")
 
 
 class BrowserFallbackResource(AmpResource):

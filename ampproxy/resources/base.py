@@ -87,7 +87,7 @@ class GatewayResource(Resource):
         return ExchangeRecord(
             started=self.generation.runtime.clock.seconds(),
             method=printable(request.method[:LOOKED_AT].decode("latin-1")),
-            path=told_path(request),
+            path=printable_path(request),
             request=request.request_id,
             client=(request.client_key or ANYBODY).label,
             thread=_thread(request),
@@ -180,7 +180,7 @@ class GatewayResource(Resource):
         self.generation.end(record, outcome, error.error.message)
 
 
-def told_path(request: GatewayRequest) -> str:
+def printable_path(request: GatewayRequest) -> str:
     """The path of a request as a log may tell it: in one line, and cut where nothing of it would be shown."""
     return printable(request.path[:LOOKED_AT].decode("latin-1"))
 
@@ -195,8 +195,8 @@ def error_body(error: WireError, request_id: str) -> bytes:
     """An error for a client that speaks none of the dialects: ``error`` is a sentence, as Amp's
     clients show it; ``code`` the kind; ``request_id`` what the log's lines about it have.
     """
-    told = {"error": error.message, "code": error.code or error.kind, "request_id": request_id}
-    return json.dumps(told).encode()
+    members = {"error": error.message, "code": error.code or error.kind, "request_id": request_id}
+    return json.dumps(members).encode()
 
 
 def answer_error(request: GatewayRequest, error: WireError, body: bytes) -> None:

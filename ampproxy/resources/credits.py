@@ -23,7 +23,7 @@ from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.amp import AmpResource
-from ampproxy.resources.base import ROUTE_HEADER, told_path
+from ampproxy.resources.base import ROUTE_HEADER, printable_path
 from ampproxy.resources.management import forward_to_amp
 from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.decide import shown
@@ -171,8 +171,8 @@ def _tell(generation: Generation, route: Route, record: ExchangeRecord) -> None:
         model=shown(route.asked) or record.path,
         role=f" for {route.role}" if route.role else "",
         path=record.path,
-        remedy=f". To serve it locally:\n{route.remedy}"
-        if route.remedy
+        remedy=f". To serve it locally:\n{route.suggested_config}"
+        if route.suggested_config
         else f", at {record.path}, which no account could serve",
     )
 
@@ -212,7 +212,7 @@ def _help(route: Route) -> str:
         here = f"the {counted(route.served_here, 'model')} here" if route.served_here > 1 else "what is here"
         text = f" Nearest of {here}: {', '.join(route.nearest)}."
     # Logs tell the first line alone.
-    return text + (f"\nWhat would serve it:\n{route.remedy}" if route.remedy else "")
+    return text + (f"\nWhat would serve it:\n{route.suggested_config}" if route.suggested_config else "")
 
 
 def inferred_role(request: GatewayRequest, dialect: str, model: str, found: Peek, body: bytes) -> str:
@@ -250,7 +250,7 @@ class ProviderPathResource(AmpResource):
                 self.generation.runtime.log.warn(
                     "forwarding to ampcode.com (may use amp credits): {path} is none of the model routes that"
                     " are known here",
-                    path=told_path(request),
+                    path=printable_path(request),
                 )
             return super().render(request)
         record = self.record(request)

@@ -22,17 +22,18 @@ from ampproxy.model.clients import MODELS
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
+from ampproxy.relay.exhausted import AccountsExhausted
 from ampproxy.relay.forward import ClientWatch, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.pinning import Missed, Pin
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, LONG_LOOK, REQUEST_OBJECTS, takes_long
+from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.tenancy import countable, demand_of, within_limits
 from ampproxy.resources.traffic_notes import notice_client
-from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
@@ -80,9 +81,8 @@ class ModelResource(GatewayResource):
         if request.path.startswith(AMP_PREFIX):
             notice_client(self.generation, request)
         if isinstance(self._endpoint, WrongMethod):
-            if self._endpoint.dialect == RESPONSES and wants_upgrade(request):
-                request.responseHeaders.setRawHeaders(b"Upgrade", [b"HTTP/1.1"])
-                raise ClientFault.of("invalid_request", _NO_SOCKET, status=426, code="upgrade_required")
+            if self._endpoint.dialect == RESPONSES:
+                check_socket(request)
             request.responseHeaders.setRawHeaders(b"Allow", [self._endpoint.allow])
             raise self._endpoint
 
@@ -99,18 +99,23 @@ class ModelResource(GatewayResource):
             error = msgspec.structs.replace(refusal.error, request_id=request.request_id)
             body = self._dialect.error_body(error)
         error = refusal.error
-        if error.status == _ANTHROPICS:
+        if error.status == _ANTHROPICS or _is_vendors_overload(refusal):
             error = msgspec.structs.replace(error, status=self._dialect.passthrough.overloaded)
         answer_error(request, error, body)
 
 
-#: Codex turns to plain requests at once for the status 426 alone; for any other it tries the socket anew, six
-#: seconds long.
-_NO_SOCKET = (
-    "There is no WebSocket here: send the request by POST, with `stream: true` for a stream of events."
-)
 #: The status by which Anthropic reports an overload.
 _ANTHROPICS = 529
+
+
+def _is_vendors_overload(refusal: ExchangeError) -> bool:
+    """Whether a vendor is overloaded; that no account of several is free is the gateway's own 503."""
+    return (
+        refusal.error.kind == "overloaded"
+        and refusal.error.status == 503
+        and refusal.fault == "upstream"
+        and not isinstance(refusal, AccountsExhausted)
+    )
 
 
 class ModelListResource(ModelResource):
@@ -149,11 +154,20 @@ class ModelListResource(ModelResource):
         for model in models:
             if model.id == wanted:
                 return model
-        route = self.generation.router.route(wanted, amp=False)
+        route = self._decided(wanted)
         if route.kind is RouteKind.NONE:
-            raise refusal_of(route)
+            raise self._refused(route)
         if tenant is not None:
             narrowed(tenant, route)
+        return self._info(wanted, route)
+
+    def _decided(self, asked: str) -> Route:
+        return self.generation.router.route(asked, amp=False)
+
+    def _refused(self, route: Route) -> ExchangeError:
+        return refusal_of(route)
+
+    def _info(self, wanted: str, route: Route) -> ModelInfo:
         return self.generation.info(wanted, "ampproxy")
 
 
@@ -184,15 +198,15 @@ class GenerateResource(ModelResource):
         asked = endpoint.model if endpoint.model is not None else found.model
         stream = found.stream if endpoint.stream is None else endpoint.stream
         record.stream = stream
+        if endpoint.neo:
+            await self._note(request, record, body)
         if endpoint.amp:
             look = partial(self._from_amp, request, asked or "", facts, body)
             long = takes_long(body, REQUEST_OBJECTS)
             record.role, body = await self._apart(request, look, len(body)) if long else look()
-        route = self._take(
-            generation.router.route(asked, amp=endpoint.amp, role=record.role), request, record
-        )
+        route = self._take(self._decided(asked, record.role), request, record)
         if route.kind is RouteKind.NONE:
-            raise refusal_of(route)
+            raise self._refused(route)
         tenant: Tenant | None = request.client_key.tenant
         if tenant is None:
             await self._serve_by(request, record, route, body, stream, facts)
@@ -223,9 +237,7 @@ class GenerateResource(ModelResource):
                 if not self._falls_back(request, route, record, failure):
                     raise
                 exhausted |= {split_suffix(route.served)[0]}
-                route = generation.router.route(
-                    asked, amp=endpoint.amp, role=record.role, exhausted=exhausted
-                )
+                route = self._decided(asked, record.role, exhausted)
                 if route.kind is RouteKind.NONE:
                     raise
                 try:
@@ -239,6 +251,21 @@ class GenerateResource(ModelResource):
             meter = AnswerMeter(self._dialect, stream=stream)
         base = split_suffix(route.asked)[0]
         await spend(generation, request, record, route, body, meter, most=lambda: _most(endpoint, base, body))
+
+    def _decided(self, asked: str | None, role: str, exhausted: frozenset[str] = frozenset()) -> Route:
+        return self.generation.router.route(asked, amp=self._endpoint.amp, role=role, exhausted=exhausted)
+
+    def _refused(self, route: Route) -> ExchangeError:
+        return refusal_of(route)
+
+    async def _note(self, request: GatewayRequest, record: ExchangeRecord, body: bytes) -> None:
+        """Take down what the body tells of where it belongs; asked for Amp's cloud alone."""
+
+    def _session(
+        self, request: GatewayRequest, record: ExchangeRecord, body: bytes
+    ) -> Callable[[], str | None]:
+        """Finds what names the conversation."""
+        return partial(session_key, request.requestHeaders, body)
 
     def _as_decided(self, body: bytes) -> bytes:
         """The body as it goes to Amp: under rules, one that no other reader could find another model in.
@@ -317,7 +344,7 @@ class GenerateResource(ModelResource):
         if pin is not None:
             tries = pin.selection(generation.pool, route, self._call, self._can, _whose(request))
         else:
-            key: Callable[[], str | None] = partial(session_key, request.requestHeaders, body)
+            key = self._session(request, record, body)
             if len(body) > HUGE and len(route.offers) > 1 and generation.config.routing.session_affinity:
                 key = await self._key_apart(request, key, len(body))
             tries = generation.pool.select(
@@ -379,7 +406,7 @@ class GenerateResource(ModelResource):
         if record.first_byte is not None:
             return False
         now, whose = generation.runtime.clock.seconds(), _whose(request)
-        return generation.pool.rests(route, now, call=self._call, can=self._can, whose=whose)
+        return generation.pool.all_cooling(route, now, call=self._call, can=self._can, whose=whose)
 
     async def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
         """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts, or

@@ -20,6 +20,7 @@ from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.browser import fetch_site, has_credentials
 from ampproxy.resources.credits import ProviderPathResource
 from ampproxy.resources.health import HealthResource, ReadyResource
+from ampproxy.resources.neo import NeoGate
 from ampproxy.resources.provider import resource_for
 from ampproxy.resources.unserved import UnservedResource, is_misplaced
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
@@ -45,6 +46,7 @@ MANAGEMENT_ROUTES = (
     ManagementRoute(b"threads", keyless=True),
     ManagementRoute(b"docs", keyless=True),
     ManagementRoute(b"settings", keyless=True),
+    ManagementRoute(b"workspaces", keyless=True),
     ManagementRoute(b"pay", keyless=True),
     ManagementRoute(b"install", keyless=True),
     ManagementRoute(b"threads.rss"),
@@ -166,6 +168,16 @@ class Root(Branch):
             self.putChild(segment, ModelRoutes(generation, self._unserved))
         self.putChild(b"backend-api", BackendRoutes(generation, self._unserved, usage))
         self._bare = ModelRoutes(generation, self._unserved)
+        self._neo = NeoGate(generation)
+        self._has_neo = generation.config.neo is not None
+
+    def getChildWithDefault(self, path: bytes, request: GatewayRequest) -> Any:
+        """A request of Amp's cloud sees nothing of the tree, whatever its path."""
+        if self._has_neo or request.by_cloud:
+            found = self._neo.find(request)
+            if found is not None:
+                return found
+        return super().getChildWithDefault(path, request)
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
         """What has no child of its own: an SDK's route without its version, or a page of Amp's."""

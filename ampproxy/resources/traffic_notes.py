@@ -29,5 +29,5 @@ def notice_route(generation: Generation, request: GatewayRequest, *, upgrade: bo
         then = "it is forwarded"
         if below_models(path) and generation.config.ampcode.fallback != ALLOW:
             then = "ampcode.fallback says whether it is forwarded"
-        told = printable(method[:20])[:20]
-        generation.runtime.unknown_routes.see(told, printable(shape(path, query)), by, then)
+        shown = printable(method[:20])[:20]
+        generation.runtime.unknown_routes.see(shown, printable(shape(path, query)), by, then)

@@ -66,7 +66,7 @@ async def tunnel(
 
     def ended(ending: Ending) -> None:
         record.bytes_in, record.bytes_out = joined.client.received, joined.upstream.received
-        generation.end(record, *_told(ending, idle))
+        generation.end(record, *_outcome(ending, idle))
 
     return DetachedExchange(
         request.client_key,
@@ -151,7 +151,7 @@ def _switching(head: AnswerHead, change: Change | None, request_id: str) -> Head
     return headers
 
 
-def _told(ending: Ending, idle: float) -> tuple[Outcome, str]:
+def _outcome(ending: Ending, idle: float) -> tuple[Outcome, str]:
     if ending.why:
         return Outcome.BROKEN_OFF, ending.why
     if not ending.side:

@@ -31,7 +31,7 @@ class Control(LineOnlyReceiver):
         self._heard = heard
         self._lost: Callable[[], None] | None = lost
 
-    def say(self, **message: Any) -> None:
+    def send(self, **message: Any) -> None:
         """Tell the other process."""
         self.transport.write(encode(message) + self.delimiter)
 

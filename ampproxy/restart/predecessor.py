@@ -170,7 +170,7 @@ class _Attempt:
         kept, activated, names = owner._ports.handed()
         stderr = os.dup(2)
         try:
-            told = {
+            options = {
                 "control": control.fileno(),
                 "stderr": stderr,
                 "pid": os.getpid(),
@@ -184,7 +184,7 @@ class _Attempt:
             return Popen(  # noqa: S603  the very command by which this process was started
                 list(owner._command.arguments),
                 cwd=owner._command.folder,
-                env={**owner._command.environ, VARIABLE: json.dumps(told)},
+                env={**owner._command.environ, VARIABLE: json.dumps(options)},
                 stderr=self._errors,
                 pass_fds=[control.fileno(), stderr, *(sock.fileno() for sock in sockets)],
             )
@@ -210,7 +210,7 @@ class _Attempt:
     def _clear(self, _: None) -> None:
         if not self._over:
             # This process may have read the configuration once more since the other one did.
-            self._control.say(go=True, generation=self._owner._generation())
+            self._control.send(go=True, generation=self._owner._generation())
 
     def _stuck(self, failure: Failure) -> None:
         if not self._over:
@@ -236,7 +236,7 @@ class _Attempt:
         self._over = True
         if self._late.active():
             self._late.cancel()
-        self._control.say(stop=why)
+        self._control.send(stop=why)
         self._control.close()
         if kill:
             # It hangs: once it goes on it must not accept, for then nobody would serve whom it lets in.

@@ -27,20 +27,20 @@ class Succession:
     :ivar pidfile: the file that this process will own; empty: none.
     """
 
-    def __init__(self, told: Message) -> None:
-        self._socket: socket.socket | None = socket.socket(fileno=told["control"])
+    def __init__(self, message: Message) -> None:
+        self._socket: socket.socket | None = socket.socket(fileno=message["control"])
         self._socket.set_inheritable(False)
         # Until this process is ready the predecessor sees what it writes there.
-        self._stderr: int = told["stderr"]
+        self._stderr: int = message["stderr"]
         os.set_inheritable(self._stderr, False)
-        self.generation: int = told["generation"]
+        self.generation: int = message["generation"]
         self.followed = self.generation
-        self.keyed: bool = told.get("keyed", False)
-        self.predecessor: int = told["pid"]
+        self.keyed: bool = message.get("keyed", False)
+        self.predecessor: int = message["pid"]
         self.inherited = Inherited(
-            [listening(fd) for fd in told["activated"]],
-            list(told["names"]),
-            {key: [listening(fd) for fd in fds] for key, fds in told["kept"].items()},
+            [listening(fd) for fd in message["activated"]],
+            list(message["names"]),
+            {key: [listening(fd) for fd in fds] for key, fds in message["kept"].items()},
         )
         self.pidfile = ""
         self._control: Control | None = None
@@ -87,7 +87,7 @@ class Succession:
         self._control = Control(self._heard, self._take_over)
         connect(reactor, self._socket, self._control)
         self._socket = None
-        self._control.say(ready=os.getpid())
+        self._control.send(ready=os.getpid())
 
     def withdraw(self, why: str) -> None:
         """This process ends and takes no place, whatever the predecessor says or does from now on."""
@@ -95,7 +95,7 @@ class Succession:
         if self._control is None:
             self.failed(why)
         else:
-            self._control.say(failed=why)
+            self._control.send(failed=why)
 
     def _heard(self, message: Message) -> None:
         if "stop" in message:
@@ -112,7 +112,7 @@ class Succession:
         take()
         assert self._control is not None
         if self._control.transport.connected:
-            self._control.say(took=os.getpid())
+            self._control.send(took=os.getpid())
 
     def own_pidfile(self, twistd: MutableMapping[str, Any], log: Logger) -> None:
         """Have the pidfile name this process, and remove it at the end."""

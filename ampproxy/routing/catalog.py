@@ -99,7 +99,7 @@ class Catalog:
         shelves = [(account, self._shelf(account)) for account in config.serving]
         # A stable sort: config order stays within one priority.
         self._shelves = sorted(shelves, key=lambda shelf: -shelf[0].priority)
-        self._elsewhere = self._told(config.serving)
+        self._elsewhere = self._names_elsewhere(config.serving)
         self._models = _listed((account, shelf or self._known(account)) for account, shelf in shelves)
         self._exact: dict[str, tuple[Offer, ...] | None] = dict.fromkeys(model.id for model in self._models)
 
@@ -121,7 +121,7 @@ class Catalog:
         and that vendor's accounts do.
         """
         everything = tuple(self._everything(base))
-        kept = set(_at_home(everything))
+        kept = set(_from_own_vendor(everything))
         return tuple(sourced[0] for sourced in everything if sourced not in kept)
 
     def models(self) -> tuple[CatalogModel, ...]:
@@ -191,15 +191,15 @@ class Catalog:
         prefixed = f"{account.prefix}/{visible}"
         return (prefixed,) if self._force_prefix else (visible, prefixed)
 
-    def _told(self, accounts: tuple[Account, ...]) -> dict[str, set[str]]:
+    def _names_elsewhere(self, accounts: tuple[Account, ...]) -> dict[str, set[str]]:
         """What each vendor, known by its address, listed for any account."""
-        told: dict[str, set[str]] = {}
+        names: dict[str, set[str]] = {}
         for account in accounts:
-            told.setdefault(account.base_url, set()).update(self._discovered.get(account.label, ()))
-        return told
+            names.setdefault(account.base_url, set()).update(self._discovered.get(account.label, ()))
+        return names
 
     def _offers(self, id_: str) -> Iterable[tuple[Offer, Source]]:
-        return _at_home(tuple(self._everything(id_)))
+        return _from_own_vendor(tuple(self._everything(id_)))
 
     def _everything(self, id_: str) -> Iterator[tuple[Offer, Source]]:
         for account, shelf in self._shelves:
@@ -228,7 +228,7 @@ class Catalog:
                 yield Offer(account, model), "pattern"
 
 
-def _at_home(found: tuple[tuple[Offer, Source], ...]) -> tuple[tuple[Offer, Source], ...]:
+def _from_own_vendor(found: tuple[tuple[Offer, Source], ...]) -> tuple[tuple[Offer, Source], ...]:
     """What is left where a family's own vendor serves a model that others only list."""
     vendors = {KINDS[offer.account.kind].vendor for offer, _ in found}
     if len(vendors) < 2:

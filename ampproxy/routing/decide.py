@@ -11,22 +11,25 @@ The rules are CLIProxyAPI 7.1's, as its users' configurations expect them:
    that the vendor's own list lacks, and that is tried there only because it is of the vendor's family.
 5. Else the Amp upstream, if ``upstream-url`` is set and ``fallback`` lets it; else nobody.
 
-Mappings and the Amp upstream serve Amp's paths only; at the root a model is local or unknown.
+Mappings and the Amp upstream serve Amp's paths only; at the root a model is local or unknown. Amp's cloud
+(``neo``) has mappings, and never the Amp upstream.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 
 from ampproxy.config.schema import Config, FallbackRule, Mapping
 from ampproxy.routing.catalog import Catalog
-from ampproxy.routing.fallback import limits_of, place_of, rule_for, rule_for_untold, strictest
+from ampproxy.routing.fallback import limits_of, place_of, rule_for, rule_for_unknown, strictest
 from ampproxy.routing.mappings import Mappings, SlowPattern
+from ampproxy.routing.neo import names_of
 from ampproxy.routing.paths import misleading
-from ampproxy.routing.remedy import account_for, nearest, remedy_for
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import join_suffix, split_suffix
+from ampproxy.routing.suggestion import account_for, config_for, nearest
 
 #: No model's name comes near this. A longer one is refused before any pattern of the user's sees it.
 MAX_NAME = 512
@@ -46,27 +49,37 @@ class Router:
         self._config = config
         self._mappings = Mappings(config.ampcode.mappings)
         self._decide = lru_cache(_CACHED_ROUTES)(partial(_decide, config, self.catalog, self._mappings))
+        self._cloud = lru_cache(_CACHED_ROUTES)(partial(_of_cloud, config, self.catalog, self._mappings))
 
     def route(
-        self, asked: str | None, *, amp: bool, role: str = "", exhausted: frozenset[str] = _NONE_EXHAUSTED
+        self,
+        asked: str | None,
+        *,
+        amp: bool,
+        role: str = "",
+        exhausted: frozenset[str] = _NONE_EXHAUSTED,
+        neo: bool = False,
     ) -> Route:
         """Where a request for ``asked`` goes; see :func:`decide`.
 
         :param role: what Amp uses it for, one of :data:`ampproxy.model.roles.ROLES`; empty if nothing tells.
         :param exhausted: models, without suffix, that count as not available although accounts offer
             them: all of those rest.
+        :param neo: Amp's cloud asks, with the provider before the name (see :func:`_of_cloud`).
         """
         if asked is None or len(asked) > MAX_NAME:
             return _unnamed(asked)
+        if neo and asked:
+            return self._cloud(asked)
         return self._decide(asked, amp, role, exhausted)
 
-    def remedy(self, asked: str, roles: tuple[str, ...]) -> str:
+    def suggested_config(self, asked: str, roles: tuple[str, ...]) -> str:
         """YAML that would serve a model in all these roles, in which nobody serves it."""
         decision = _Decision(
             self._config, self.catalog, self._mappings, asked, True, roles[0], _NONE_EXHAUSTED
         )
         decision.route()
-        return decision.remedy([model.id for model in self.catalog.models()], roles)
+        return decision.suggested_config([model.id for model in self.catalog.models()], roles)
 
     def unknown(self, models: Sequence[str], role: str, *, sure: bool = True) -> Route:
         """Where a request on a path below ``/api/provider/`` goes that only the Amp upstream may know: as the
@@ -79,7 +92,7 @@ class Router:
         names = [split_suffix(model)[0] for model in models] or [""]
         found = [rule_for(rules, name, role) for name in names] if sure or models else []
         if not sure:
-            found.append(rule_for_untold(rules, role))
+            found.append(rule_for_unknown(rules, role))
         rule = strictest(found)
         model = next(iter(models), "")
         decision = _Decision(self._config, self.catalog, self._mappings, model, True, role, _NONE_EXHAUSTED)
@@ -109,6 +122,40 @@ def _decide(
     if not asked:
         return _unnamed(asked)
     return _Decision(config, catalog, mappings, asked, amp, role, exhausted).route()
+
+
+def _of_cloud(config: Config, catalog: Catalog, mappings: Mappings, asked: str) -> Route:
+    """Where a request of Amp's cloud goes: each of its names is tried at each step, in the order of steps
+    that holds for Amp's paths. The Amp upstream is none of them: it would be asked for what it asks for, and
+    bill it.
+    """
+    reasons: list[str] = []
+    tried = [
+        _Decision(config, catalog, mappings, name, True, "", _NONE_EXHAUSTED) for name in names_of(asked)
+    ]
+    for each in tried:
+        each.reasons = reasons
+    sure = [each for each in tried if not catalog.is_guess(each.base)]
+    local = [each._local for each in sure]
+    mapped = [each._mapped for each in tried]
+    guessed = [each._local for each in tried if each not in sure]
+    order = [*mapped, *local] if config.ampcode.force_mappings else [*local, *mapped]
+    for step in (*order, *guessed):
+        route = step()
+        if route is not None:
+            return replace(route, asked=asked)
+    reasons.append("What Amp's cloud asks for is never forwarded to Amp.")
+    served = [model.id for model in catalog.models()]
+    base = tried[-1].base
+    suggested_config = tried[-1].suggested_config(served, ())
+    return Route(
+        kind=RouteKind.NONE,
+        asked=asked,
+        reasons=tuple(reasons),
+        suggested_config=suggested_config,
+        nearest=nearest(base, served),
+        served_here=len(served),
+    )
 
 
 def _unnamed(asked: str | None) -> Route:
@@ -165,7 +212,7 @@ class _Decision:
         if not offers:
             self.reasons.append(f"No account offers {shown(self.base)}.")
             return None
-        if self._rests(self.base):
+        if self._is_cooling(self.base):
             return None
         self.reasons.append(f"{shown(self.base)} is offered by {_accounts(offers)}.{self._passed_over()}")
         return self._served(RouteKind.LOCAL, self.base, self.suffix, offers)
@@ -199,7 +246,7 @@ class _Decision:
                 "and no later one is tried."
             )
             return None
-        if self._rests(base):
+        if self._is_cooling(base):
             return None
         target = join_suffix(base, suffix)
         self.reasons.append(
@@ -223,7 +270,7 @@ class _Decision:
             slow=mapping,
         )
 
-    def _rests(self, base: str) -> bool:
+    def _is_cooling(self, base: str) -> bool:
         if base in self.exhausted:
             self.reasons.append(
                 f"All accounts that offer {shown(base)} are cooling down;"
@@ -262,7 +309,7 @@ class _Decision:
             asked=self.asked,
             suffix=self.suffix or None,
             reasons=tuple(self.reasons),
-            remedy=self.remedy(served, (self.role,) if self.role else ()),
+            suggested_config=self.suggested_config(served, (self.role,) if self.role else ()),
             role=self.role,
             fallback=rule,
             nearest=nearest(self.base, served),
@@ -283,13 +330,13 @@ class _Decision:
         )
         return RouteKind.AMP
 
-    def remedy(self, served: list[str], roles: tuple[str, ...]) -> str:
+    def suggested_config(self, served: list[str], roles: tuple[str, ...]) -> str:
         """What would serve it in these roles, once :meth:`route` has found nobody who does."""
         if self.dead is not None:
             return account_for(self.dead)
         if self.exhausted:
             return account_for(self.base)
-        return remedy_for(self.base, served, mappable=self.amp, roles=roles)
+        return config_for(self.base, served, mappable=self.amp, roles=roles)
 
 
 def _accounts(offers: tuple[Offer, ...]) -> str:

@@ -135,7 +135,7 @@ def load(data: bytes, now: float) -> Book:
         if now - _KEPT <= found.at <= now
     }
     places = {
-        place: Declared(told(found.families), found.at)
+        place: Declared(declared(found.families), found.at)
         for place, found in book.places.items()
         if now - _KEPT <= found.at <= now
     }
@@ -147,7 +147,7 @@ def dump(book: Book) -> bytes:
     return msgspec.json.format(msgspec.json.encode(book), indent=1) + b"\n"
 
 
-def told(families: Iterable[Family]) -> tuple[Family, ...]:
+def declared(families: Iterable[Family]) -> tuple[Family, ...]:
     """What is declared of names that could be a model's, each once, the first one."""
     kept: dict[str, Family] = {}
     for family in families:

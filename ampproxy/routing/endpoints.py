@@ -42,6 +42,7 @@ class Endpoint(Value, frozen=True):
     :param stream: whether the path asks for a stream; ``None`` where only the body says it.
     :param provider: the alias below ``/api/provider/``, decoded.
     :param amp: whether it is one of Amp's paths, where mappings and the Amp upstream apply.
+    :param neo: whether Amp's cloud asks: mappings apply, and the Amp upstream never does.
     """
 
     dialect: str
@@ -51,6 +52,7 @@ class Endpoint(Value, frozen=True):
     stream: bool | None = None
     provider: str | None = None
     amp: bool = False
+    neo: bool = False
 
 
 class WrongMethod(ClientFault):

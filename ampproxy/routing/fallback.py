@@ -18,7 +18,7 @@ from ampproxy.routing.paths import readings, without_vendor
 from ampproxy.routing.suffix import split_suffix
 
 #: What no rule is for is not sent: a wall with a gap for everything unforeseen is none.
-NOTHING_SAID = FallbackRule(action="never")
+NO_RULE = FallbackRule(action="never")
 
 _STRICTNESS = {"never": 0, "limit": 1, "allow": 2}
 #: Names as nearly all are: they have no other form.
@@ -45,10 +45,10 @@ def rule_for(rules: Sequence[FallbackRule], base: str, role: str) -> FallbackRul
     if not any(_matches(rule, name, slashes=True) for rule in found):
         # A pattern without a slash has taken a name with one for a plain name.
         found.append(parts[0])
-    return strictest([*found, *(rule for rule in parts if rule is not NOTHING_SAID)])
+    return strictest([*found, *(rule for rule in parts if rule is not NO_RULE)])
 
 
-def rule_for_untold(rules: Sequence[FallbackRule], role: str) -> FallbackRule:
+def rule_for_unknown(rules: Sequence[FallbackRule], role: str) -> FallbackRule:
     """The rule that a request falls under whose model nobody can tell: the strictest that could be for it."""
     possible = []
     for rule in rules:
@@ -57,7 +57,7 @@ def rule_for_untold(rules: Sequence[FallbackRule], role: str) -> FallbackRule:
         possible.append(rule)
         if not rule.models:
             return strictest(possible)
-    return strictest([*possible, NOTHING_SAID])
+    return strictest([*possible, NO_RULE])
 
 
 def strictest(rules: Iterable[FallbackRule]) -> FallbackRule:
@@ -76,7 +76,7 @@ def _first(rules: Iterable[FallbackRule], name: str, role: str) -> FallbackRule:
             continue
         if not rule.models or _matches(rule, name):
             return rule
-    return NOTHING_SAID
+    return NO_RULE
 
 
 def _matches(rule: FallbackRule, name: str, *, slashes: bool = False) -> bool:

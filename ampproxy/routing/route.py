@@ -36,7 +36,7 @@ class Route:
     :param offers: the accounts that can serve it, best priority first, config order within; several of
         one account where an alias is a pool.
     :param reasons: the steps of the decision, in order, each a sentence.
-    :param remedy: for ``AMP`` and ``NONE``: the YAML that would serve the model locally.
+    :param suggested_config: for ``AMP`` and ``NONE``: the YAML that would serve the model locally.
     :param role: what Amp uses the model for; empty if nothing tells.
     :param fallback: for ``AMP``: the rule that lets it go there; for ``NONE``: the one that keeps it from it.
     :param served_here: likewise, how many models are served here by name.
@@ -50,7 +50,7 @@ class Route:
     suffix: str | None = None
     offers: tuple[Offer, ...] = ()
     reasons: tuple[str, ...] = ()
-    remedy: str = ""
+    suggested_config: str = ""
     role: str = ""
     fallback: FallbackRule | None = None
     nearest: tuple[str, ...] = ()

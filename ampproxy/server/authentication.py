@@ -48,8 +48,18 @@ def authenticate_client(keys: Keys, request: GatewayRequest) -> Found:
     found = guard.identify(request.requestHeaders, request.query)
     if found is not None:
         return found
-    by_amp = _by_amp(keys, request, credentials(request.requestHeaders, request.query))
-    return guard.authorize(request.requestHeaders, request.query) if by_amp is None else by_amp
+    came = credentials(request.requestHeaders, request.query)
+    by_amp = _by_amp(keys, request, came)
+    if by_amp is not None:
+        return by_amp
+    if keys.amp_users is None and not guard.open and find_key(came) is not None:
+        raise ClientFault.of(
+            "authentication",
+            "Invalid API key: it looks like one of Amp's own, as signing in to Amp leaves it. Such keys let"
+            " their users in only with ampcode.accept-amp-keys: true.",
+            code="invalid_api_key",
+        )
+    return guard.authorize(request.requestHeaders, request.query)
 
 
 def client_of_page(keys: Keys, request: GatewayRequest) -> Client | Deferred[Client | None] | None:
@@ -76,13 +86,13 @@ def _by_amp(keys: Keys, request: GatewayRequest, came: list[bytes]) -> Found | N
     local = request.is_local()
     users.may(local=local)
     own = Secret(key.decode("ascii"))
-    user = users.find(key, "" if local else _peer(request))
+    user = users.find(key, "" if local else peer_of(request))
     if isinstance(user, Deferred):
         return user.addCallback(lambda found: _client(found, own))
     return _client(user, own)
 
 
-def _peer(request: GatewayRequest) -> str:
+def peer_of(request: GatewayRequest) -> str:
     """Who asks that is not on this machine: the peer, or whom a proxy on this machine names as its own. Of
     IPv6 the network counts, for one client has all of its addresses.
     """

@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from ipaddress import ip_address
@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 from ampproxy.config.schema import Config
 from ampproxy.credentials.names import client_name
 from ampproxy.errors import ClientFault, ExchangeError
-from ampproxy.model.clients import ClientKey
+from ampproxy.model.clients import NEO_ROUTE, ClientKey
 from ampproxy.tenants.tenant import Tenant, tenant_id
 from ampproxy.wire.authority import (
     Authority,
@@ -67,6 +67,51 @@ class Client:
 ANYBODY = Client("-")
 
 
+class _Keys:
+    """The keys of some clients, found by a credential.
+
+    Looked up by keyed digest: how long a comparison takes tells nothing about any key, and costs the same
+    for one key and for a thousand.
+
+    :ivar proofs: the clients, by the hash of each of their keys.
+    """
+
+    def __init__(self, keys: Iterable[ClientKey], salt: bytes) -> None:
+        self._salt = os.urandom(32)
+        self._clients: dict[bytes, Client] = {}
+        # By the hash of the key. Empty in most configurations, whose requests then cost no SHA-256.
+        self._hashed: dict[bytes, Client] = {}
+        self.proofs: dict[Secret, Client] = {}
+        for key in keys:
+            self._add(key, salt)
+
+    def find(self, credential: bytes) -> Client | None:
+        """The client whose key this is, be it an expired one."""
+        found = self._clients.get(self._digest(credential))
+        if found is None and self._hashed:
+            found = self._hashed.get(self._digest(hashlib.sha256(credential).hexdigest().encode()))
+        return found
+
+    def _add(self, key: ClientKey, salt: bytes) -> None:
+        """Let an entry's key in, and the one before a rotation."""
+        label = key.name or client_name(key.identity, salt)
+        tenant = Tenant(tenant_id(key, salt), label, key) if key.is_restricted else None
+        identity, current = key.identity, key.current_hash
+        client = Client(label, identity, tenant=tenant, expires=key.expires, proof=Secret(current))
+        self.proofs[Secret(current)] = client
+        if key.secret is not None:
+            self._clients[self._digest(key.secret.reveal().encode())] = client
+        else:
+            self._hashed[self._digest(current.encode())] = client
+        if key.old_hash:
+            end = min(filter(None, (key.expires, key.old_until)))
+            old = replace(client, expires=end, proof=Secret(key.old_hash))
+            self._hashed[self._digest(key.old_hash.encode())] = self.proofs[Secret(key.old_hash)] = old
+
+    def _digest(self, value: bytes) -> bytes:
+        return hashlib.blake2b(value, key=self._salt, digest_size=16).digest()
+
+
 class Guard:
     """Lets requests in, or says why not.
 
@@ -78,15 +123,12 @@ class Guard:
     def __init__(self, config: Config, salt: bytes = b"", wall: Callable[[], float] = time.time) -> None:
         # Looked up by keyed digest: how long a comparison takes tells nothing about any key, and
         # costs the same for one key and for a thousand.
-        self._salt = os.urandom(32)
         self._wall = wall
-        self._clients: dict[bytes, Client] = {}
-        # By the hash of the key. Empty in most configurations, whose requests then cost no SHA-256.
-        self._hashed: dict[bytes, Client] = {}
-        self._proofs: dict[Secret, Client] = {}
-        for key in config.clients:
-            self._add(key, salt)
-        listed = [found for host in config.allowed_hosts if (found := listed_authority(host)) is not None]
+        self._keys = _Keys(config.clients, salt)
+        # Apart from the others, so that what asks for a client's key never takes this one.
+        self._cloud = None if config.neo is None else _Keys((config.neo.client,), salt)
+        hosts = [*config.allowed_hosts, *filter(None, [config.neo.public_host if config.neo else ""])]
+        listed = [found for host in hosts if (found := listed_authority(host)) is not None]
         self._names = frozenset(("localhost", config.host.lower(), *(one.host for one in listed)))
         self._origins = frozenset(one for one in listed if one.port is not None)
         self._seen_hosts: dict[bytes, Authority] = {}
@@ -94,7 +136,7 @@ class Guard:
     @property
     def open(self) -> bool:
         """Whether no key is configured, so that everybody is let in."""
-        return not self._proofs
+        return not self._keys.proofs
 
     def check_browser(self, headers: HasHeaders, *, secure: bool, page: bool = False) -> None:
         """Refuse what only a foreign web page would send.
@@ -127,50 +169,48 @@ class Guard:
         Amp's Google client sends a placeholder beside its key, so one good credential is enough.
         """
         for credential in credentials(headers, query):
-            client = self._find(credential)
+            client = self._keys.find(credential)
             if client is not None and (client.expires is None or self._wall() < client.expires):
                 return client
         return None
 
     def knows(self, credential: bytes) -> bool:
-        """Whether this is a client's key, be it an expired one."""
-        return self._find(credential) is not None
+        """Whether this is a client's key, be it an expired one, or that of Amp's cloud."""
+        return any(keys is not None and keys.find(credential) for keys in (self._keys, self._cloud))
 
     def admits(self, client: Client) -> bool:
         """Whether the key that let a client in still does, under this configuration and at this time."""
-        if self.open:
+        of_cloud = client.tenant is not None and NEO_ROUTE in client.tenant.key.routes
+        if self.open and not of_cloud:
             return True
-        now = None if client.proof is None else self._proofs.get(client.proof)
+        keys = self._cloud if of_cloud else self._keys
+        now = None if client.proof is None or keys is None else keys.proofs.get(client.proof)
         return now is not None and (now.expires is None or self._wall() < now.expires)
 
     @property
     def next_expiry(self) -> float | None:
         """When the next key expires, in seconds since the epoch; ``None``: none does."""
         wall = self._wall()
-        times = [client.expires for client in self._proofs.values() if client.expires is not None]
+        known = [*self._keys.proofs.values(), *(self._cloud.proofs.values() if self._cloud else ())]
+        times = [client.expires for client in known if client.expires is not None]
         return min((time for time in times if time > wall), default=None)
 
-    def _find(self, credential: bytes) -> Client | None:
-        found = self._clients.get(self._digest(credential))
-        if found is None and self._hashed:
-            found = self._hashed.get(self._digest(hashlib.sha256(credential).hexdigest().encode()))
-        return found
+    def cloud(self, headers: HasHeaders, query: bytes) -> Client | None:
+        """The client of the section ``neo`` if any of the request's credentials is its key, be it an expired
+        one; ``None``: none is, or there is no such section.
+        """
+        if self._cloud is None:
+            return None
+        found = (self._cloud.find(credential) for credential in credentials(headers, query))
+        return next(filter(None, found), None)
 
-    def _add(self, key: ClientKey, salt: bytes) -> None:
-        """Let an entry's key in, and the one before a rotation."""
-        label = key.name or client_name(key.identity, salt)
-        tenant = Tenant(tenant_id(key, salt), label, key) if key.is_restricted else None
-        identity, current = key.identity, key.current_hash
-        client = Client(label, identity, tenant=tenant, expires=key.expires, proof=Secret(current))
-        self._proofs[Secret(current)] = client
-        if key.secret is not None:
-            self._clients[self._digest(key.secret.reveal().encode())] = client
-        else:
-            self._hashed[self._digest(current.encode())] = client
-        if key.old_hash:
-            end = min(filter(None, (key.expires, key.old_until)))
-            old = replace(client, expires=end, proof=Secret(key.old_hash))
-            self._hashed[self._digest(key.old_hash.encode())] = self._proofs[Secret(key.old_hash)] = old
+    def check_current(self, client: Client) -> None:
+        """See that a client's key has not expired.
+
+        :raises ClientFault: status 401: it has.
+        """
+        if client.expires is not None and self._wall() >= client.expires:
+            raise _expired(client)
 
     def authorize(self, headers: HasHeaders, query: bytes) -> Client:
         """The client, or a refusal.
@@ -182,12 +222,9 @@ class Guard:
         client = self.identify(headers, query)
         if client is None:
             came = credentials(headers, query)
-            expired = next((found for one in came if (found := self._find(one)) is not None), None)
+            expired = next((found for one in came if (found := self._keys.find(one)) is not None), None)
             raise _refusal(bool(came)) if expired is None else _expired(expired)
         return client
-
-    def _digest(self, value: bytes) -> bytes:
-        return hashlib.blake2b(value, key=self._salt, digest_size=16).digest()
 
     def _own(self, host: bytes) -> Authority:
         """The authority that a client used, if it is one of ours."""

@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IReactorTime
+from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.protocols.policies import ProtocolWrapper
@@ -97,6 +97,7 @@ class GatewayRequest(HttpRequest):
     :ivar pending: what waits, while nobody knows whether the request is let in.
     :ivar length: of its body, in bytes; ``None`` where the client does not say it in advance.
     :ivar share: what of the bodies that are held is its own.
+    :ivar by_cloud: whether it came by the listener for Amp's cloud.
     :ivar on_abort: ends what serves the request; whoever serves it sets it.
     """
 
@@ -108,6 +109,7 @@ class GatewayRequest(HttpRequest):
     share: Share | None = None
     client_key: Any = None
     request_id: str = ""
+    by_cloud: bool = False
     path_refusal: PathRefused | None = None
     on_abort: Callable[[ExchangeError], None] | None = None
     _tree: Any = None
@@ -262,11 +264,17 @@ class GatewayRequest(HttpRequest):
             self.body.abandon()
 
     def break_off(self) -> None:
-        """Close the connection in mid-answer, so that the client sees that it is not whole."""
-        if self.channel is not None and not self._broken_off:
+        """Close the connection in mid-answer, so that the client sees that it is not whole. To a client of
+        HTTP/1.0 a connection that is closed in order is the end of a whole answer.
+        """
+        channel = self.channel
+        if channel is not None and not self._broken_off:
             self._broken_off = True
-            self.channel.persistent = False
-            self.channel.loseConnection()
+            channel.persistent = False
+            if self.open_ended:
+                channel.abortConnection()
+            else:
+                channel.loseConnection()
 
     def switch_protocols(self, headers: Headers, protocol: Any) -> bytes:
         """Answer with status 101 and give the connection away (see
@@ -418,6 +426,8 @@ class GatewaySite(Factory):
         """A request whose head has come."""
         request = GatewayRequest(channel, head)
         request.site = self
+        if channel.by_cloud:
+            request.by_cloud = True
         return request
 
     def refusal(self, status: int, message: str) -> bytes:
@@ -452,3 +462,21 @@ class GatewaySite(Factory):
     def new_id(self) -> str:
         """An id for a request whose client gave it none."""
         return self._new_id("")[:_ID_LENGTH]
+
+
+class CloudEntrance(Factory):
+    """The factory of connections to the listener for Amp's cloud, where nothing but its paths exists.
+
+    :param site: serves them, as it does all others.
+    """
+
+    noisy = False
+
+    def __init__(self, site: IProtocolFactory) -> None:
+        self._site = site
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """One more client, or one too many."""
+        channel: Any = self._site.buildProtocol(addr)
+        channel.by_cloud = True
+        return channel

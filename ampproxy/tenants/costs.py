@@ -38,4 +38,4 @@ class NoCosts:
 
 def needs_costs(config: Config) -> bool:
     """Whether any client has a limit in dollars."""
-    return any(limit.unit == "usd" for client in config.clients for limit in client.limits)
+    return any(limit.unit == "usd" for client in config.all_clients for limit in client.limits)

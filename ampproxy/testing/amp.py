@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import msgspec
+
+from ampproxy.testing.amp_routing import ModelRouting, Rejected
+from ampproxy.testing.amp_sign_in import AmpSignIn
 from ampproxy.testing.amp_site import AmpSite
 from ampproxy.testing.anthropic import Anthropic
 from ampproxy.testing.gemini import Gemini
@@ -47,10 +51,11 @@ _RSS = (
 )
 
 
-class Amp(AmpSite):
+class Amp(AmpSite, AmpSignIn):
     """The Amp upstream.
 
     :ivar credit: what is left of the owner's credits; each call of a model costs one.
+    :ivar routing: the owner's connections.
     """
 
     name = "amp"
@@ -58,6 +63,7 @@ class Amp(AmpSite):
     def __init__(self, scripts: Scripts, keys: Iterable[str] = (), credit: int = 1000) -> None:
         super().__init__(scripts, keys)
         self._begin()
+        self.routing = ModelRouting()
         self.credit = credit
         self.vendors: tuple[tuple[re.Pattern[str], Vendor], ...] = (
             (re.compile(r"/v1/messages(/count_tokens)?"), Anthropic(scripts)),
@@ -72,8 +78,12 @@ class Amp(AmpSite):
         if leaks:
             raise VendorError(400, f"The request leaks {', '.join(leaks)}.", code="leaking-header")
         bearer, key = request.bearer(), request.headers.get("x-api-key")
+        if self.is_identity(request):
+            return ""
         site = _PAGES.fullmatch(request.path) or self.is_of_site(request)
         page = site and bearer is None and key is None
+        if request.path == "/api/auth/oauth-logout" and key is None:
+            key = bearer
         if not page and (bearer != key or key not in self.keys):
             raise VendorError(401, "Unauthorized. Check your access token.", code="auth-required")
         return key or ""
@@ -98,10 +108,21 @@ class Amp(AmpSite):
             error = {"code": "thread-not-found", "message": "Thread not found"}
             return Reply(body=dump({"ok": False, "error": error}))
         request.model = method
+        if self.routing.answers(method):
+            return self._routed(method, body)
         result = INTERNAL.get(method, {})
         if method == "getUserInfo":
             result = self.users.get(request.key, result)
         return Reply(body=dump({"ok": True, "result": result}), headers=(("x-demo-bytes", str(len(body))),))
+
+    def _routed(self, method: str, body: bytes) -> Reply:
+        try:
+            asked = msgspec.json.decode(body)
+            if asked.get("method") != method:
+                raise Rejected("method: differs from the address")
+            return Reply(body=dump({"ok": True, "result": self.routing.call(method, asked.get("params"))}))
+        except Rejected as why:
+            return Reply(body=dump({"ok": False, "error": {"code": why.code, "message": str(why)}}))
 
     def provider(self, request: Recorded, found: dict[str, str]) -> Reply:
         """``/api/provider/{p}/…`` in any of the four dialects: costs a credit."""
@@ -160,6 +181,7 @@ class Amp(AmpSite):
         ("POST", "/api/attachments", upload),
         ("GET", "/api/credit", credits_left),
         *AmpSite.site_routes,
+        *AmpSignIn.sign_in_routes,
         ("GET", "/(?:news|threads).rss", feed),
         ("GET", "/(?:auth|threads|docs|settings)(?:/.*)?", page),
     )

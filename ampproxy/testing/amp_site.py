@@ -67,13 +67,13 @@ class AmpSite(Vendor):
         """``GET /auth/cli-login``: signs in first; then asks whether the CLI may have a key."""
         user = self._user(request)
         if user is None:
-            there = quote(request.uri, safe="")
+            target = quote(request.uri, safe="")
             return Reply(
-                status=302, headers=(("location", f"{self.origin(request)}/auth/sign-in?returnTo={there}"),)
+                status=302, headers=(("location", f"{self.origin(request)}/auth/sign-in?returnTo={target}"),)
             )
         fields = {name: request.query.get(name, "") for name in ("authToken", "callbackPort")}
-        told = f"Signed in as {user}. The Amp CLI on this computer asks for access to your account."
-        return self._form(request, "Authorize the Amp CLI", "/auth/cli-login", fields, told, "Authorize")
+        page = f"Signed in as {user}. The Amp CLI on this computer asks for access to your account."
+        return self._form(request, "Authorize the Amp CLI", "/auth/cli-login", fields, page, "Authorize")
 
     def sign_in(self, request: Recorded, _: dict[str, str]) -> Reply:
         """``GET /auth/sign-in``: asks for an address; a password nobody needs here."""
@@ -90,9 +90,11 @@ class AmpSite(Vendor):
         self._sessions[token] = form["email"]
         host = request.headers.get("host", "").partition(":")[0]
         cookie = f"__Secure-session={token}; Domain={host}; Path=/; HttpOnly; Secure; SameSite=Lax"
-        there = form.get("returnTo", "/")
-        there = there if there.startswith("/") and not there.startswith("//") else "/"
-        return Reply(status=303, headers=(("set-cookie", cookie), ("location", self.origin(request) + there)))
+        target = form.get("returnTo", "/")
+        target = target if target.startswith("/") and not target.startswith("//") else "/"
+        return Reply(
+            status=303, headers=(("set-cookie", cookie), ("location", self.origin(request) + target))
+        )
 
     def authorized(self, request: Recorded, _: dict[str, str]) -> Reply:
         """``POST /auth/cli-login``: a new key, to the CLI's own port or as a code to be pasted."""
@@ -106,8 +108,8 @@ class AmpSite(Vendor):
             code = base64.b64encode(dump({"token": token, "accessToken": key})).decode()
             return self._page(request, "Paste this code", f"<p>Into the terminal:</p><code>{code}</code>")
         query = urlencode({"accessToken": key, "authToken": token})
-        there = f"http://127.0.0.1:{int(port)}/auth/callback?{query}"
-        return Reply(status=302, headers=(("location", there),))
+        target = f"http://127.0.0.1:{int(port)}/auth/callback?{query}"
+        return Reply(status=302, headers=(("location", target),))
 
     def hand_out(self, email: str) -> str:
         """A new key of a user's."""

@@ -118,7 +118,7 @@ class Anthropic(Vendor):
 
     def mismatch(self, problem: s.Mismatch) -> VendorError:
         """The path, then what is wrong."""
-        return VendorError(400, f"{s.dotted(problem.path)}: {problem.says}")
+        return VendorError(400, f"{s.dotted(problem.path)}: {problem.message}")
 
     def _valid(self, request: Recorded, table: s.Check) -> dict[str, Any]:
         body = self.body(request, table)

@@ -91,7 +91,7 @@ class Gemini(Vendor):
         elif problem.kind == "missing":
             words = f"* GenerateContentRequest.{s.bracketed(path)}: required field is not specified"
         else:
-            words = f"Invalid value at '{s.bracketed(path)}': {problem.says}"
+            words = f"Invalid value at '{s.bracketed(path)}': {problem.message}"
         violation = {"field": s.bracketed(path), "description": words}
         return VendorError(
             400, words, details=[{"@type": f"{_GOOGLE}.BadRequest", "fieldViolations": [violation]}]

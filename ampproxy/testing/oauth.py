@@ -243,8 +243,8 @@ class AuthorizationServer(Vendor):
         self._client(fields.get("client_id", ""))
         device, typed = secrets.token_urlsafe(12), "ABCD-1234"
         self._devices[device] = (typed, secrets.token_urlsafe(48))
-        told = {"device_auth_id": device, "user_code": typed, "interval": str(self.interval)}
-        return Reply(body=dump(told))
+        answer = {"device_auth_id": device, "user_code": typed, "interval": str(self.interval)}
+        return Reply(body=dump(answer))
 
     def device_token(self, request: Recorded, _: dict[str, str]) -> Reply:
         """``POST /deviceauth/token``: a code to exchange, once the user has typed."""

@@ -156,16 +156,16 @@ class OpenAI(Vendor):
         elif problem.kind == "missing":
             message = f"Missing required parameter: '{param}'."
         elif problem.kind == "type":
-            message = f"Invalid type for '{param}': {problem.says.replace('Input should be', 'expected')}."
-        elif problem.says.startswith("Input should be greater"):
-            least = problem.says.rpartition(" ")[2]
+            message = f"Invalid type for '{param}': {problem.message.replace('Input should be', 'expected')}."
+        elif problem.message.startswith("Input should be greater"):
+            least = problem.message.rpartition(" ")[2]
             message = f"Invalid '{param}': integer below minimum value. Expected a value >= {least}."
             code = "integer_below_min_value"
-        elif problem.says.startswith("Invalid value"):
-            message = problem.says
+        elif problem.message.startswith("Invalid value"):
+            message = problem.message
         else:
-            message = f"Invalid '{param}': {problem.says}."
-            code = "string_above_max_length" if "too long" in problem.says else code
+            message = f"Invalid '{param}': {problem.message}."
+            code = "string_above_max_length" if "too long" in problem.message else code
         return VendorError(400, message, param=param, code=code)
 
 

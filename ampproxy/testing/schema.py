@@ -21,14 +21,14 @@ class Mismatch(Exception):
 
     :param kind: an unknown member, a missing one, a wrong JSON type, or a wrong value.
     :param path: to the value; for an unknown or missing member its name is the last step.
-    :param says: what is wrong, as a sentence without the path.
+    :param message: what is wrong, as a sentence without the path.
     """
 
-    def __init__(self, kind: Kind, path: Path, says: str) -> None:
-        super().__init__(f"{dotted(path)}: {says}")
+    def __init__(self, kind: Kind, path: Path, message: str) -> None:
+        super().__init__(f"{dotted(path)}: {message}")
         self.kind = kind
         self.path = path
-        self.says = says
+        self.message = message
 
 
 def dotted(path: Path) -> str:
@@ -42,9 +42,9 @@ def bracketed(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def fail(kind: Kind, path: Path, says: str) -> None:
+def fail(kind: Kind, path: Path, message: str) -> None:
     """Refuse the value at ``path``."""
-    raise Mismatch(kind, path, says)
+    raise Mismatch(kind, path, message)
 
 
 def _typed(name: str, *types: type) -> Check:
@@ -114,8 +114,10 @@ def text_of(longest: int, shortest: int = 0) -> Check:
         if len(value) < shortest:
             fail("value", path, f"String should have at least {shortest} character")
         if len(value) > longest:
-            says = f"string too long. Expected a string with maximum length {longest}, but got {len(value)}"
-            fail("value", path, says)
+            message = (
+                f"string too long. Expected a string with maximum length {longest}, but got {len(value)}"
+            )
+            fail("value", path, message)
 
     return check
 

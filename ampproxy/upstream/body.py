@@ -42,7 +42,7 @@ class PipeProducer:
         self._consumer: IConsumer | None = None
         self._done: Deferred[None] | None = None
         self._held = False
-        self._paused = True
+        self._paused = False
         self._ended = False
         self._closed = False
 
@@ -87,7 +87,6 @@ class PipeProducer:
         """The connection stands: hand over what has arrived, then the rest as it comes."""
         done = self._done = Deferred(lambda _: self.stopProducing())
         self._consumer = consumer
-        self._paused = False
         self._flush()
         return done
 

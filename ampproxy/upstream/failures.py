@@ -45,8 +45,8 @@ def root_cause(error: BaseException) -> BaseException:
         if not reasons:
             break
         # A protocol error says more than the orderly close that followed it.
-        telling = [reason for reason in reasons if not isinstance(reason, ConnectionDone)]
-        error = (telling or reasons)[0]
+        informative = [reason for reason in reasons if not isinstance(reason, ConnectionDone)]
+        error = (informative or reasons)[0]
     return error
 
 
@@ -83,7 +83,9 @@ def explain(error: BaseException, origin: str, *, serving: bool = False) -> Exch
             f"The gateway has no file descriptor left for a connection to {origin}: its limit is to be raised"
             " (LimitNOFILE= in the unit, or ulimit -n).",
         )
-    fault, kind, sentence = next((told for kinds, told in _SENTENCES if isinstance(cause, kinds)), _NOT_HTTP)
+    fault, kind, sentence = next(
+        (explanation for kinds, explanation in _SENTENCES if isinstance(cause, kinds)), _NOT_HTTP
+    )
     deadline = next((name for kind, name in _DEADLINES if serving and isinstance(cause, kind)), "")
     message = sentence.format(origin=origin, words=_words(cause), deadline=deadline)
     # A scheme that we cannot speak is wrong for every account of the vendor alike.
@@ -110,8 +112,8 @@ def _tls_words(error: TLSError) -> str:
 
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _BEGINNING = re.compile(r"\Athe ")
-_Told = tuple[type[ExchangeError], ErrorKind, str]
-_NOT_HTTP: _Told = (UpstreamFault, "unavailable", "{origin} answered what is not HTTP: {words}.")
+_Explanation = tuple[type[ExchangeError], ErrorKind, str]
+_NOT_HTTP: _Explanation = (UpstreamFault, "unavailable", "{origin} answered what is not HTTP: {words}.")
 
 #: Which setting's deadline has passed.
 _DEADLINES = (
@@ -120,7 +122,7 @@ _DEADLINES = (
 )
 
 #: What happened, whose fault that is, and how it is told; the first row that fits counts.
-_SENTENCES: tuple[tuple[tuple[type[BaseException], ...], _Told], ...] = (
+_SENTENCES: tuple[tuple[tuple[type[BaseException], ...], _Explanation], ...] = (
     ((DNSLookupError,), (Unreachable, "unavailable", "Cannot resolve {origin}.")),
     ((ConnectionRefusedError,), (Unreachable, "unavailable", "{origin} refused the connection.")),
     (

@@ -31,7 +31,7 @@ class SocksHandshake:
         self.rest: bytes | None = None
         self._target = (host, port)
         self._credentials = credentials
-        self._said = bytearray()
+        self._received = bytearray()
         self._socks = SOCKS5Connection()
 
     def start(self) -> bytes:
@@ -44,7 +44,7 @@ class SocksHandshake:
 
     def feed(self, data: bytes) -> bytes:
         """More of what the proxy says. The library wants its replies whole and one by one."""
-        self._said += data
+        self._received += data
         try:
             while self.rest is None and self._STEPS[self._socks.state](self):
                 pass
@@ -53,15 +53,15 @@ class SocksHandshake:
         return self._socks.data_to_send()
 
     def _take(self, length: int) -> bytes:
-        taken = bytes(self._said[:length])
-        del self._said[:length]
+        taken = bytes(self._received[:length])
+        del self._received[:length]
         return taken
 
     def _chose_method(self) -> bool:
-        if self._said and self._said[0] != 5:
-            hint = ", perhaps HTTP" if self._said[:1] == b"H" else ""
+        if self._received and self._received[0] != 5:
+            hint = ", perhaps HTTP" if self._received[:1] == b"H" else ""
             raise HandshakeRefused(f"does not speak SOCKS5 but something else{hint}")
-        if len(self._said) < 2:
+        if len(self._received) < 2:
             return False
         reply = self._socks.receive_data(self._take(2))
         method = reply.method if isinstance(reply, SOCKS5AuthReply) else None
@@ -77,7 +77,7 @@ class SocksHandshake:
         return True
 
     def _checked_password(self) -> bool:
-        if len(self._said) < 2:
+        if len(self._received) < 2:
             return False
         # Some servers put SOCKS's version where that of the authentication belongs.
         self._socks.receive_data(b"\x01" + self._take(2)[1:])
@@ -90,25 +90,25 @@ class SocksHandshake:
         self._socks.send(SOCKS5CommandRequest.from_address(SOCKS5Command.CONNECT, self._target))
 
     def _connected(self) -> bool:
-        if len(self._said) < 2:
+        if len(self._received) < 2:
             return False
         # A refusal is told at once: some servers close without the rest of the reply.
-        if self._said[0] == 5 and self._said[1]:
-            code = self._said[1]
+        if self._received[0] == 5 and self._received[1]:
+            code = self._received[1]
             words = _REPLY_WORDS.get(bytes([code]), "answered with a reply code that SOCKS5 does not know")
             raise HandshakeRefused(f"{words.format(target=join(*self._target))} (SOCKS5 reply {code})")
-        if len(self._said) < 5:
+        if len(self._received) < 5:
             return False
         # VER, REP, RSV and ATYP, then the address that the proxy uses, and its port.
-        length = {1: 4, 3: 1 + self._said[4], 4: 16}.get(self._said[3])
+        length = {1: 4, 3: 1 + self._received[4], 4: 16}.get(self._received[3])
         if length is None:
             raise ProtocolError
-        if len(self._said) < 4 + length + 2:
+        if len(self._received) < 4 + length + 2:
             return False
         head = self._take(4 + length + 2)[:3]
         # That address is of no use to us, and the library takes no long names for it.
         self._socks.receive_data(head + b"\x01" + bytes(6))
-        self.rest = bytes(self._said)
+        self.rest = bytes(self._received)
         return True
 
     _STEPS: dict[SOCKS5State, Callable[[SocksHandshake], bool]] = {  # noqa: RUF012

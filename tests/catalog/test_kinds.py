@@ -54,7 +54,7 @@ from ampproxy.config.load import load
 from ampproxy.providers import PROVIDERS
 from ampproxy.routing.catalog import Catalog, owner
 from ampproxy.routing.endpoints import parse_endpoint
-from ampproxy.routing.remedy import account_for
+from ampproxy.routing.suggestion import account_for
 
 config = load(Path(sys.argv[1]), environ={}, home=Path(sys.argv[1]).parent)
 account = config.accounts[0]

@@ -15,7 +15,7 @@ from twisted.internet import reactor
 from ampproxy.cli import main
 from ampproxy.cli.models import rows, table
 from ampproxy.config.load import load
-from ampproxy.credentials.report import AccountReport, RestReport
+from ampproxy.credentials.report import AccountReport, CooldownReport
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.discovered import Book, Found
 from ampproxy.testing import anthropic, openai_chat
@@ -142,8 +142,8 @@ def report(label, state="ready", *rests):
     return AccountReport(label, "claude", "http://h", 0, (), state, rests)
 
 
-def rest(model, call=None):
-    return RestReport(model, call, "limited", 1, 0.0, 9.0, False)
+def cooldown(model, call=None):
+    return CooldownReport(model, call, "limited", 1, 0.0, 9.0, False)
 
 
 def test_states(home):
@@ -160,11 +160,14 @@ def test_states(home):
 
     well = report(SECOND)
     assert states(report(FIRST), well) == {"one": ["ready", "ready"], "n": ["ready"]}
-    assert states(report(FIRST, "resting", rest("m")), well) == {"one": ["resting", "ready"], "n": ["ready"]}
-    assert states(report(FIRST, "resting", rest(None)), well)["n"] == ["resting"]
-    assert states(report(FIRST, "resting", rest("m", "embed")), well)["one"] == ["ready", "ready"]
+    assert states(report(FIRST, "resting", cooldown("m")), well) == {
+        "one": ["resting", "ready"],
+        "n": ["ready"],
+    }
+    assert states(report(FIRST, "resting", cooldown(None)), well)["n"] == ["resting"]
+    assert states(report(FIRST, "resting", cooldown("m", "embed")), well)["one"] == ["ready", "ready"]
     assert states(report(FIRST, "needs login"), well)["one"] == ["needs login", "ready"]
-    lines = list(table(rows(config, {}, (report(FIRST, "resting", rest(None)), well))))
+    lines = list(table(rows(config, {}, (report(FIRST, "resting", cooldown(None)), well))))
     assert "1 of 2 ready" in lines[1]
     assert "resting" in lines[2]
 

@@ -12,6 +12,7 @@ import pytest
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.changes import changes
 from ampproxy.config.load import load, parse
+from ampproxy.config.neo import KEY_SETTINGS
 from ampproxy.config.reading import Section, walk
 from ampproxy.config.schema import Config
 from ampproxy.config.sections import ROOT
@@ -160,7 +161,7 @@ def test_mappings_by_role() -> None:
 
 def test_every_setting_is_looked_at() -> None:
     """No row of the tables asks a configuration for what it does not have, which would never differ."""
-    config = read("tls: {enable: true, cert: /c, key: /k}")
+    config = read("tls: {enable: true, cert: /c, key: /k}\nneo: {key: k}")
     unknown = set(_unknown(ROOT, "", config))
     # By other means: as a whole, and with each vendor.
     assert unknown == {
@@ -168,6 +169,8 @@ def test_every_setting_is_looked_at() -> None:
         "streaming.keepalive-seconds",
         "oauth-model-alias",
         "oauth-excluded-models",
+        # As with an entry of api-keys, whose value it has.
+        *(f"neo.{name}" for name in KEY_SETTINGS),
     }
 
 

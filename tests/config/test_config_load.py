@@ -72,7 +72,12 @@ def test_documented_default(path, name, default):
     """Writing down a default changes nothing: what the documentation calls one is one."""
     keys = [*path.split("."), name] if path else [name]
     lines = [f"{'  ' * depth}{key}:" for depth, key in enumerate(keys)]
-    assert read("\n".join(lines) + f" {default}") == DEFAULT
+    # A section that cannot be empty has the least that it needs.
+    least = "\n  key: k" if keys[0] == "neo" else ""
+    expected = read(f"neo:{least}") if least else DEFAULT
+    if default in ("all", "never") and least:
+        pytest.skip("a word for absence")
+    assert read("\n".join(lines) + f" {default}{least}") == expected
 
 
 SCALARS = [

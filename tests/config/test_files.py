@@ -22,7 +22,7 @@ from ampproxy.desktop.clients import files as clients_files
 from ampproxy.desktop.clients.installed import _package_version
 from ampproxy.errors import ConfigError
 from ampproxy.ledger import LedgerError
-from ampproxy.ledger.file import is_there
+from ampproxy.ledger.file import exists
 from ampproxy.ledger.prices import read_prices
 from ampproxy.relay import unknown
 from ampproxy.relay.model_cache import ModelCache
@@ -123,7 +123,7 @@ def test_readers(tmp_path: Path, reader: str, make: Callable[[Path], None]) -> N
 def test_ledger(tmp_path: Path) -> None:
     """The ledger is not opened where a pipe lies."""
     pipe(tmp_path / "ledger")
-    refused(LedgerError, lambda: is_there(tmp_path / "ledger"))
+    refused(LedgerError, lambda: exists(tmp_path / "ledger"))
 
 
 def test_words(tmp_path: Path) -> None:

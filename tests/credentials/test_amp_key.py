@@ -61,6 +61,16 @@ def test_a_clients_key_in_amps_file(tmp_path):
     assert complaint.endswith("is one of the gateway's api-keys")
 
 
+def test_what_a_sign_in_leaves(tmp_path):
+    """The CLI renews a JWT, and nobody else does: it is named, and not sent when it has long ended."""
+    token = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzAxIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
+    key, complaint = found(UPSTREAM, stored(tmp_path, token))
+    assert key == ""
+    assert "OAuth" in complaint
+    assert "ampcode.upstream-api-key" in complaint
+    assert token not in complaint
+
+
 @pytest.mark.parametrize(
     ("keys", "line"),
     [

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from ampproxy.config.schema import Account
-from ampproxy.credentials.outcomes import RESTS, RULES, Action, classify, classify_fault, said_of
+from ampproxy.credentials.outcomes import COOLDOWNS, RULES, Action, classify, classify_fault, for_account
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import TruncatedStream, Unreachable, UpstreamTimeout
 from ampproxy.wire.redact import Secret
@@ -38,7 +38,7 @@ def verdict(dialect, status, body, **headers):
 
 A, C, R, G = "anthropic", "openai-chat", "openai-responses", "gemini"
 CLIENT, MODEL, ACCOUNT, LOGIN = Action.CLIENT, Action.REST_MODEL, Action.REST_ACCOUNT, Action.LOGIN
-BUSY, ELSEWHERE = Action.OVERLOADED, Action.ELSEWHERE
+BUSY, TRY_NEXT = Action.OVERLOADED, Action.TRY_NEXT
 CASES = [
     # The client's own fault: never tried again.
     (A, 400, anthropic("invalid_request_error", "max_tokens: Field required"), CLIENT, 0),
@@ -75,18 +75,18 @@ CASES = [
     (G, 404, gemini(404, "NOT_FOUND", "models/x is not found for API version v1beta"), MODEL, 30 * MINUTES),
     # The model is gone: no matter of the account's.
     (C, 404, openai("The model `gpt-4-32k` has been deprecated, learn more here: https://x",
-                    code="model_not_found"), ELSEWHERE, 0),
-    (R, 410, openai("The model gpt-4-32k is deprecated."), ELSEWHERE, 0),
+                    code="model_not_found"), TRY_NEXT, 0),
+    (R, 410, openai("The model gpt-4-32k is deprecated."), TRY_NEXT, 0),
     (C, 400, openai("The model `llama-3.1-70b` has been decommissioned and is no longer supported.",
-                    code="model_decommissioned"), ELSEWHERE, 0),
+                    code="model_decommissioned"), TRY_NEXT, 0),
     (G, 404, gemini(404, "NOT_FOUND", "This model models/gemini-2.0-flash is no longer available. Please"
-                    " update your code to use a newer model."), ELSEWHERE, 0),
+                    " update your code to use a newer model."), TRY_NEXT, 0),
     (G, 404, gemini(404, "NOT_FOUND", "Publisher Model `projects/p/models/gemini-1.5-pro` was retired."),
-     ELSEWHERE, 0),
+     TRY_NEXT, 0),
     (A, 404, anthropic("not_found_error", "This model version has reached the end of its life."),
-     ELSEWHERE, 0),
-    (C, 404, openai("model 'command' was removed on September 15, 2025"), ELSEWHERE, 0),
-    (C, 410, openai("gone", code="ModelDeprecated"), ELSEWHERE, 0),
+     TRY_NEXT, 0),
+    (C, 404, openai("model 'command' was removed on September 15, 2025"), TRY_NEXT, 0),
+    (C, 410, openai("gone", code="ModelDeprecated"), TRY_NEXT, 0),
     # What sounds like it and is not.
     (A, 400, anthropic("invalid_request_error", "thinking.type.enabled is deprecated for this model"),
      CLIENT, 0),
@@ -121,18 +121,18 @@ CASES = [
     (C, 408, openai("timeout"), MODEL, MINUTES),
     (A, 403, anthropic("permission_error", "You may not use this."), MODEL, 30 * MINUTES),
     (A, 405, "Method Not Allowed", MODEL, 30 * MINUTES),
-    (C, 501, openai("Not implemented"), ELSEWHERE, 0),
-    (C, 418, openai("teapot"), ELSEWHERE, 0),
+    (C, 501, openai("Not implemented"), TRY_NEXT, 0),
+    (C, 418, openai("teapot"), TRY_NEXT, 0),
     (C, 403, "<html><title>Just a moment...</title>", MODEL, 10),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("dialect", "status", "body", "action", "rest"), CASES)
-def test_table(dialect, status, body, action, rest):
+@pytest.mark.parametrize(("dialect", "status", "body", "action", "cooldown"), CASES)
+def test_table(dialect, status, body, action, cooldown):
     """Each kind of refusal, in the vendors' own words, has its consequence."""
     found = verdict(dialect, status, body)
-    assert (found.action, found.rest) == (action, rest), found.reason
-    assert found.goes_on == (action is not CLIENT)
+    assert (found.action, found.cooldown) == (action, cooldown), found.reason
+    assert found.try_next == (action is not CLIENT)
 
 
 def test_every_rule_is_reached():
@@ -188,15 +188,15 @@ def test_hints(dialect, body, headers, hint):
 
 def test_words_are_kept_short():
     """What the vendor said goes along, in one line of bounded length."""
-    assert verdict(A, 500, anthropic("api_error", "a\n" * 5000)).said.startswith("500: a a a")
-    assert len(verdict(A, 500, anthropic("api_error", "a" * 5000)).said) < 250
+    assert verdict(A, 500, anthropic("api_error", "a\n" * 5000)).vendor_message.startswith("500: a a a")
+    assert len(verdict(A, 500, anthropic("api_error", "a" * 5000)).vendor_message) < 250
 
 
 def test_no_answer():
     """Without an answer the way there, or the time it took, is what rests."""
     assert classify_fault(Unreachable.of("unavailable", "x")).action is ACCOUNT
     assert classify_fault(UpstreamTimeout.of("timeout", "x")).reason == "did not answer in time"
-    assert classify_fault(TruncatedStream()).action in RESTS
+    assert classify_fault(TruncatedStream()).action in COOLDOWNS
 
 
 def test_logins_are_renewed():
@@ -204,10 +204,10 @@ def test_logins_are_renewed():
     key = Account(label="a", kind="claude", dialect=A, base_url="https://a.test", api_key=Secret("k"))
     login = replace(key, kind="claude-login", token=object())
     refused = verdict(A, 401, anthropic("authentication_error", "expired"))
-    assert said_of(refused, key) == refused
-    assert said_of(refused, login).remedy == "run: ampproxy login claude"
+    assert for_account(refused, key) == refused
+    assert for_account(refused, login).suggestion == "run: ampproxy login claude"
     limited = verdict(A, 429, anthropic("rate_limit_error", "slow"))
-    assert said_of(limited, login) == limited
+    assert for_account(limited, login) == limited
 
 
 @pytest.mark.parametrize("dialect", [A, C, R, G])
@@ -225,5 +225,5 @@ def test_long_words_are_not_searched_to_their_end(dialect: str, word: str) -> No
         began = time.thread_time()
         verdict(dialect, 400, body)
         assert time.thread_time() - began < 0.25
-    said = openai("prompt is too long: 300000 tokens. " + page)
-    assert verdict(dialect, 400, said).action is CLIENT
+    vendor_message = openai("prompt is too long: 300000 tokens. " + page)
+    assert verdict(dialect, 400, vendor_message).action is CLIENT

@@ -17,14 +17,14 @@ from ampproxy.credentials.pool import Pool
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.wire.redact import Secret
 
-LIMITED = Verdict(action=Action.REST_MODEL, reason="is rate limited", rest=1)
-FAILED = Verdict(action=Action.REST_MODEL, reason="failed", rest=60)
-REFUSED = Verdict(action=Action.LOGIN, reason="has a key that its vendor refuses", rest=1800)
+LIMITED = Verdict(action=Action.REST_MODEL, reason="is rate limited", cooldown=1)
+FAILED = Verdict(action=Action.REST_MODEL, reason="failed", cooldown=60)
+REFUSED = Verdict(action=Action.LOGIN, reason="has a key that its vendor refuses", cooldown=1800)
 ABC = (("a", "1"), ("b", "1"), ("c", "1"))
 
 
 def hinted(seconds):
-    return Verdict(action=Action.REST_MODEL, reason="is rate limited", rest=1, hint=seconds)
+    return Verdict(action=Action.REST_MODEL, reason="is rate limited", cooldown=1, hint=seconds)
 
 
 def account(label, priority=0, **more):
@@ -153,7 +153,7 @@ def test_invented_models_do_not_fill_the_memory():
     world = World()
     for number in range(5000):
         world.serve(asked=route(*ABC, served=f"claude-{number}"))
-    assert len(world.pool._wheels) == 4096
+    assert len(world.pool._selectors) == 4096
     assert world.serve(asked=route(*ABC, served="claude-4999")) == "b1"
 
 
@@ -208,14 +208,14 @@ def test_rests_grow():
     success begins anew.
     """
     world = World(route(("a", "1")), max_cooldown=6.0)
-    rests = []
+    cooldowns = []
     for _ in range(5):
         assert world.serve("a") == "a1"
         began = world.now
-        while world.pool.rests(world.asked, world.now):
+        while world.pool.all_cooling(world.asked, world.now):
             world.now += 0.5
-        rests.append(world.now - began)
-    assert rests == [1, 2, 4, 6, 6]
+        cooldowns.append(world.now - began)
+    assert cooldowns == [1, 2, 4, 6, 6]
     world.serve()
     world.serve("a")
     assert world.select().wait(world.now) == 1
@@ -261,7 +261,7 @@ def test_alone_it_is_tried_earlier():
     """
     world = World(route(("a", "1")))
     world.serve("a", verdict=FAILED)
-    assert not world.pool.rests(world.asked, world.now)
+    assert not world.pool.all_cooling(world.asked, world.now)
     world.now += 0.1
     both = world.select(), world.select()
     assert all(tries.next(world.now) for tries in both)
@@ -313,7 +313,7 @@ def test_one_kind_of_call_rests():
             tries.failed(verdict, world.now, 0.0)
         return found
 
-    assert asked("count", replace(hinted(60), narrow=True))
+    assert asked("count", replace(hinted(60), per_operation=True))
     assert [asked("count"), asked("generate", hinted(60))] == [False, True]
     assert [asked("count"), asked("generate")] == [False, False]
 
@@ -447,11 +447,11 @@ def test_everybody_rests():
     world.serve("a", "b", verdict=hinted(60))
     tries = world.select()
     assert tries.next(world.now) is None
-    assert [account.label for account, _ in tries.resting(world.now)] == ["a", "b"]
+    assert [account.label for account, _ in tries.cooling(world.now)] == ["a", "b"]
     assert tries.wait(world.now) == 60
-    assert world.pool.rests(world.asked, world.now)
+    assert world.pool.all_cooling(world.asked, world.now)
     world.now += 60
-    assert not world.pool.rests(world.asked, world.now)
+    assert not world.pool.all_cooling(world.asked, world.now)
 
 
 def test_a_thousand_accounts():
@@ -465,15 +465,15 @@ def test_a_thousand_accounts():
     asked = Counter(world.serve() for _ in range(count))
     assert len(asked) == count // 2
     looked = []
-    entries = next(iter(world.pool._wheels.values()))[0].tiers[0].entries
-    kind = type(entries[0])
-    open_at = kind.open_at
+    candidates = next(iter(world.pool._selectors.values()))[0].tiers[0].candidates
+    kind = type(candidates[0])
+    available_at = kind.available_at
     try:
-        kind.open_at = lambda entry, now: looked.append(entry) or open_at(entry, now)
+        kind.available_at = lambda candidate, now: looked.append(candidate) or available_at(candidate, now)
         for _ in range(count):
             world.serve()
     finally:
-        kind.open_at = open_at
+        kind.available_at = available_at
     assert len(looked) == count
 
 
@@ -492,9 +492,16 @@ def test_nobody_is_forgotten(seed, strategy):
         world.now += chance.choice([0, 0.1, 1, 5, 40])
         asked = chance.choice([world.asked, other])
         tries = world.select(chance.choice([None, "T", "U"]), asked)
-        tiers = tries._wheel.tiers
-        open_now = [[entry.open_at(world.now) <= world.now for entry in tier.entries] for tier in tiers]
-        early = [entry.early_at(world.now) <= world.now for tier in tiers for entry in tier.entries]
+        tiers = tries._selector.tiers
+        open_now = [
+            [candidate.available_at(world.now) <= world.now for candidate in tier.candidates]
+            for tier in tiers
+        ]
+        early = [
+            candidate.available_early_at(world.now) <= world.now
+            for tier in tiers
+            for candidate in tier.candidates
+        ]
         offer = tries.next(world.now)
         if offer is None:
             assert not any(map(any, open_now))
@@ -502,12 +509,12 @@ def test_nobody_is_forgotten(seed, strategy):
             continue
         if any(map(any, open_now)):
             best = next(number for number, tier in enumerate(open_now) if any(tier))
-            place = [entry.account.label for entry in tiers[tries._entry.tier].entries].index(
+            place = [candidate.account.label for candidate in tiers[tries._candidate.tier].candidates].index(
                 offer.account.label
             )
-            assert open_now[tries._entry.tier][place], "somebody who rests was asked"
-            well = [any(not entry.health.rests for entry in tier.entries) for tier in tiers]
-            assert tries._entry.tier == best or not any(well[: tries._entry.tier])
+            assert open_now[tries._candidate.tier][place], "somebody who rests was asked"
+            well = [any(not candidate.health.cooldowns for candidate in tier.candidates) for tier in tiers]
+            assert tries._candidate.tier == best or not any(well[: tries._candidate.tier])
         under_way.append(tries)
         while under_way and chance.random() < 0.7:
             done = under_way.pop(chance.randrange(len(under_way)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from twisted.web.http_headers import Headers
 
-from ampproxy.credentials.quota import Window, exhausted_until, seconds_until, tells_limits, windows
+from ampproxy.credentials.quota import Window, exhausted_until, seconds_until, states_limits, windows
 
 WALL = 1_700_000_000.0
 
@@ -77,7 +77,7 @@ def test_times(text, seconds):
 
 def test_only_answers_that_tell():
     """An answer without limits does not hide what an earlier one told."""
-    assert tells_limits("anthropic", Headers({"Anthropic-RateLimit-Unified-Status": ["allowed"]}))
-    assert tells_limits("openai-chat", Headers({"X-RateLimit-Limit-Tokens": ["1"]}))
-    assert not tells_limits("openai-responses", Headers({"Content-Type": ["x"]}))
-    assert not tells_limits("gemini", Headers({"X-RateLimit-Limit-Tokens": ["1"]}))
+    assert states_limits("anthropic", Headers({"Anthropic-RateLimit-Unified-Status": ["allowed"]}))
+    assert states_limits("openai-chat", Headers({"X-RateLimit-Limit-Tokens": ["1"]}))
+    assert not states_limits("openai-responses", Headers({"Content-Type": ["x"]}))
+    assert not states_limits("gemini", Headers({"X-RateLimit-Limit-Tokens": ["1"]}))

@@ -134,7 +134,7 @@ COMPLETED: dict[str, Callable[[int], Events]] = {
     "calls, and an end with each": lambda n: _each(
         n, _called, lambda number: _chunk(_delta(finish="tool_calls"))
     ),
-    "choices": lambda n: (_chunk(_delta(number, content="word")) for number in range(n)),
+    "choices": lambda n: (_chunk(_delta(number, content="word", finish="stop")) for number in range(n)),
     "choices in one chunk": lambda n: (
         _chunk(*(_delta(number, "stop", content="word") for number in range(n))),
     ),

@@ -172,6 +172,18 @@ class Typed:
         self.state = "stopped"
 
 
+@pytest.mark.parametrize("when", ["connectionMade", "dataReceived"])
+def test_paused_by_what_came_with_the_head(when: str) -> None:
+    """Whoever has enough at the first piece gets no second: its connection is not read on for it."""
+    asked = World().ask().say(OK + b"Content-Length: 9\r\n\r\nhello")
+    body = Body()
+    setattr(body, when, lambda *_: body.transport.pauseProducing())  # type: ignore[union-attr]
+    asked.response.deliverBody(body)
+    assert asked.transport.producerState == "paused"
+    body.transport.resumeProducing()  # type: ignore[union-attr]
+    assert asked.transport.producerState == "producing"
+
+
 def test_interfaces() -> None:
     """What is given out is what Twisted's interfaces promise."""
     world = World()

@@ -11,6 +11,7 @@ from ampproxy.http.bodies import SLICE, BytesProducer
 from ampproxy.http.client_request import Request, Upload
 from ampproxy.http.client_writer import Writer
 from ampproxy.http.headers import LowerHeaders
+from ampproxy.http.outbox import HIGH
 from tests.http.test_outbox import Pair
 
 
@@ -57,6 +58,24 @@ def test_a_body_keeps_the_pace(pair: Pair) -> None:
         if ended and not pair.transport.buffer:
             break
     assert out + received(pair) == request.head + body
+    assert ended == [None]
+
+
+def test_a_body_behind_another_request(pair: Pair) -> None:
+    """One that begins while too much of an answered request still waits keeps the pace, too."""
+    writer = Writer(pair.transport)
+    writer.write(bytes(2 * SLICE))
+    before = len(pair.transport.buffer)
+    assert before > HIGH
+    request = Request(
+        b"POST", b"http://a.test/", b"/", b"a.test", LowerHeaders(), BytesProducer(bytes(20 * SLICE))
+    )
+    ended: list[Any] = []
+    Upload(request, writer, ended.append).start()
+    assert len(pair.transport.buffer) <= before + SLICE + len(request.head)
+    while pair.transport.buffer:
+        received(pair)
+        pair.transport.turn()
     assert ended == [None]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import h11
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ampproxy.http.server_chunks import ChunkReader
@@ -90,10 +90,10 @@ PIECES = st.sampled_from(
 
 @settings(max_examples=500, deadline=None)
 @given(st.lists(PIECES, min_size=1, max_size=6).map(b"".join), st.lists(st.integers(1, 80), max_size=8))
+@example(b"0\r\nA: \r\r\n\r\n", [8, 9])
 def test_any_split(said: bytes, cuts: list[int]) -> None:
     """The same body, rest or refusal."""
-    whole, cut = read(said), read(said, cuts)
-    assert (isinstance(whole, str) and isinstance(cut, str)) or whole == cut
+    assert read(said, cuts) == read(said)
 
 
 @settings(max_examples=500, deadline=None)

@@ -101,7 +101,7 @@ def test_a_pull_producer() -> None:
 
         def __init__(self, request: Any) -> None:
             self.request = request
-            self.stopped = False
+            self.stopped = 0
             request.registerProducer(self, False)
 
         def resumeProducing(self) -> None:
@@ -112,7 +112,7 @@ def test_a_pull_producer() -> None:
                 self.request.finish()
 
         def stopProducing(self) -> None:
-            self.stopped = True
+            self.stopped += 1
 
     clock, producers = Clock(), []
     from twisted.internet import task
@@ -129,8 +129,10 @@ def test_a_pull_producer() -> None:
         assert line.said.endswith(b"5\r\npiece\r\n" * 5 + b"0\r\n\r\n")
         assert not line.closed
         line.send(GET % b"")
+        # The transport's word, and the connection's.
+        line.channel.stopProducing()
         line.leave()
-        assert producers[1].stopped
+        assert producers[1].stopped == 1
         left = producers[1].left
         clock.pump([0.01] * 20)
         assert producers[1].left == left

@@ -116,13 +116,14 @@ def test_every_client_at_every_login(world, asks, kind, stream):
     assert KEY not in str(request.header_list) + request.uri
 
 
-def test_token_that_ended_early(world):
+@pytest.mark.parametrize("kind", MODELS)
+def test_token_that_ended_early(world, kind):
     """A token that the vendor refuses before its time is renewed, and the same request is sent once more."""
-    account = next(a for a in world.logins.accounts() if a.kind == "claude-login")
+    account = next(a for a in world.logins.accounts() if a.kind == f"{kind}-login")
     old = account.token.current()
     grant = world.server.knows(old.reveal())
     grant.access.clear()
-    assert by_anthropic(world, MODELS["claude"], False)
+    assert by_anthropic(world, MODELS[kind], False)
     assert account.token.current() != old
     assert world.server.knows(account.token.current().reveal())
     assert old.reveal() not in "".join(world.lines)

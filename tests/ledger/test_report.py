@@ -113,7 +113,7 @@ def test_a_subscription_costs_nothing_by_the_token():
     silent = line(1, metered=0, account="claude:anna@example.com")
     found = by("account", [LINES[2], silent])
     assert groups(found) == {"claude:anna@example.com": (4, 0, "-")}
-    assert found.total.untold == 1
+    assert found.total.unmetered == 1
 
 
 def test_credits():

@@ -106,7 +106,10 @@ def test_nobody_reads(tmp_path: Path) -> None:
 
 def test_what_held_up_everybody(tmp_path: Path) -> None:
     """A request that takes the reactor's whole time is told of, with the lines that ran."""
-    slow = "import time, ampproxy.resources.base as b; b.told_path = lambda request: time.sleep(0.7) or '/x'"
+    slow = (
+        "import time, ampproxy.resources.base as b;"
+        " b.printable_path = lambda request: time.sleep(0.7) or '/x'"
+    )
     service = Service(tmp_path, CONFIG, first=slow)
     try:
         connection = service.connect()

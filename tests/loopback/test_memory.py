@@ -38,6 +38,8 @@ STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: clo
 BEGIN = (
     b'event: message_start\ndata: {"type":"message_start","message":{"id":"m","type":"message","model":"m",'
     b'"role":"assistant","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}\n\n'
+    b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
+    b'"content_block":{"type":"text","text":""}}\n\n'
 )
 END = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 

@@ -9,7 +9,7 @@ from ampproxy.model.events import WireError
 from ampproxy.relay.exhausted import Attempt, exhausted
 
 LIMITED = Verdict(action=Action.REST_MODEL, reason="is rate limited")
-FAILED = Verdict(action=Action.REST_MODEL, reason="failed", remedy="look")
+FAILED = Verdict(action=Action.REST_MODEL, reason="failed", suggestion="look")
 
 
 def attempt(number=0, verdict=LIMITED, status=429, kind="rate_limit", message="slow"):
@@ -42,7 +42,7 @@ def test_status(asked, resting, status, kind):
 def test_refused_keys():
     """Where vendors refuse the accounts' keys, the client is not told that its own is refused: 502."""
     refused = Verdict(
-        action=Action.LOGIN, reason="has a key that its vendor refuses", remedy="put a valid key"
+        action=Action.LOGIN, reason="has a key that its vendor refuses", suggestion="put a valid key"
     )
     asked = [attempt(0, refused, 401, "authentication", "invalid x-api-key")]
     error = exhausted("m", asked, [Attempt("y", refused, 9)], count=2, wait=9.0).error

@@ -15,7 +15,7 @@ from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.loss import Loss
 from ampproxy.relay.bridge import Question
-from ampproxy.relay.losses import HINTS, MAX_HEADER, counted, header_value, listed, refusing, told
+from ampproxy.relay.losses import HINTS, MAX_HEADER, counted, header_value, listed, refusing, summary
 from ampproxy.relay.shapes import Origin
 from ampproxy.relay.translate import TranslateBridge
 from ampproxy.routing.endpoints import Endpoint, Operation
@@ -141,8 +141,8 @@ LOSSES = (
 def test_counts() -> None:
     """Kinds with their counts, for a log."""
     assert counted(LOSSES) == {"cache_control": 2, "top_k": 1}
-    assert told(LOSSES) == "cache_control:2,top_k:1"
-    assert told(()) == ""
+    assert summary(LOSSES) == "cache_control:2,top_k:1"
+    assert summary(()) == ""
 
 
 def test_columns() -> None:

@@ -28,9 +28,10 @@ from ampproxy.relay.unknown import RouteMemory
 from ampproxy.resources.root import Root
 from ampproxy.runtime import Runtime
 from ampproxy.server.authentication import end_revoked
+from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import Limiter, kept_nowhere
 from ampproxy.server.running import ActiveExchanges
-from ampproxy.server.site import GatewaySite
+from ampproxy.server.site import CloudEntrance, GatewaySite
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.upstream.inflate import inflated
 
@@ -161,12 +162,13 @@ class FakeClient:
 class Connection:
     """One client connection to the site."""
 
-    def __init__(self, world: World, peer: str) -> None:
+    def __init__(self, world: World, peer: str, *, cloud: bool = False) -> None:
         self.world = world
         self.transport = StringTransport(peerAddress=IPv4Address("TCP", peer, 4000))
         self.transport.abortConnection = self._abort  # type: ignore[method-assign]
         self.aborted = False
-        self.channel: Any = world.site.buildProtocol(None)
+        factory = CloudEntrance(world.site) if cloud else world.site
+        self.channel: Any = factory.buildProtocol(None)
         self.channel.makeConnection(self.transport)
 
     def _abort(self) -> None:
@@ -253,6 +255,7 @@ class World:
                 allowance=allowance or Allowance(None, lambda: "2026-11-29"),
                 limiter=limiter or kept_nowhere(lambda: self.wall),
                 costs=costs,
+                failures=Failures(self.clock.seconds),
             ),
         )
         runtime = self.generation.runtime
@@ -274,8 +277,8 @@ class World:
         self.site.resource = Root(self.generation)
         return end_revoked(self.generation, self.generation.runtime.running)
 
-    def connect(self, peer: str = "127.0.0.1") -> Connection:
-        return Connection(self, peer)
+    def connect(self, peer: str = "127.0.0.1", *, cloud: bool = False) -> Connection:
+        return Connection(self, peer, cloud=cloud)
 
     def request(
         self,
@@ -286,6 +289,7 @@ class World:
         *,
         key: str | None = CLIENT_KEY,
         peer: str = "127.0.0.1",
+        cloud: bool = False,
     ) -> Connection:
         """One whole request on a connection of its own."""
         lines = {"Host": "127.0.0.1:8317"}
@@ -295,7 +299,9 @@ class World:
             lines["Content-Length"] = str(len(body))
         lines.update(headers or {})
         head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
-        return self.connect(peer).send(f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + (body or b""))
+        return self.connect(peer, cloud=cloud).send(
+            f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + (body or b"")
+        )
 
     def turn(self) -> None:
         """The rest of this turn of the reactor."""

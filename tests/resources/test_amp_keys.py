@@ -25,6 +25,11 @@ from tests.resources.test_tunnel import UPGRADE, Upstream
 
 KEY = "sgamp_user_01ANNA_canary-anna"
 OTHER = "sgamp_user_01BEN_canary-ben"
+#: What a sign-in with OAuth leaves, and one of a model vendor's.
+JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJ1c2VyXzAxIn0.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
+VENDORS_JWT = JWT.replace(
+    "eyJzdWIiOiJ1c2VyXzAxIn0", "eyJpc3MiOiJodHRwczovL2F1dGgub3BlbmFpLmNvbSIsInN1YiI6IjEifQ"
+)
 ON = CONFIG.replace("ampcode:", "ampcode:\n  accept-amp-keys: true")
 NAMED = ON.replace("ampcode:", "ampcode:\n  allowed-amp-users: [Anna@example.org]")
 OPEN = ON.replace("api-keys:", "ignored:", 1).replace(
@@ -79,6 +84,29 @@ class Admission(unittest.TestCase):
         self.world.turn()
         self.assertEqual(connection.status, 200)
         self.assertEqual(self.world.exchanges[0]["client"], "amp:anna@example.org")
+
+    def test_signed_in_with_oauth(self) -> None:
+        """A JWT is checked as every key of Amp's is; one of a model vendor's is not shown to Amp."""
+        connection = self.ask("/api/internal?recordCLISignIn", JWT, method="POST", body=b"{}")
+        self.world.says()
+        (sent,) = self.world.other()
+        self.assertEqual(sent.header("authorization") + sent.header("x-api-key"), [f"Bearer {JWT}", JWT])
+        sent.respond_whole(200, b"{}")
+        self.world.turn()
+        self.assertEqual(connection.status, 200)
+        self.assertEqual(self.ask("/api/user", VENDORS_JWT).status, 401)
+        self.assertEqual(len(self.world.asked), 1)
+
+    def test_not_accepted(self) -> None:
+        """Where Amp's keys do not count, who presents one learns which setting decides that."""
+        world = World()
+        for key in (KEY, JWT):
+            connection = world.request("GET", "/api/user", key=key)
+            self.assertEqual(connection.status, 401)
+            self.assertIn(b"ampcode.accept-amp-keys", connection.body)
+            self.assertNotIn(key.encode(), connection.body)
+        self.assertNotIn(b"accept-amp-keys", world.request("GET", "/api/user", key="sk-other").body)
+        self.assertEqual(world.client.sent, [])
 
     def test_asked_once(self) -> None:
         """Requests at the same time share one question; later ones need none, until some time has passed."""

@@ -533,11 +533,12 @@ def test_the_next_account_is_asked(client: str, kind: str, breaks: str) -> None:
 @every
 @pytest.mark.parametrize("kind", OVERLOADS)
 def test_or_the_client_gets_a_status(client: str, kind: str) -> None:
-    """Of the only account: one that its SDK tries again for, and 529 for Anthropic's clients alone."""
+    """Of the only account: one that its SDK tries again for, and 529 for Anthropic's clients alone, whose SDK
+    has a class of its own for that.
+    """
     world, connection = asked(kind, client, "streamed")
     answer(world, *OVERLOADS[kind])
-    allowed = (503, 529) if client == "anthropic" else (503,)
-    assert connection.status in allowed
+    assert connection.status == (529 if client == "anthropic" else 503)
     assert world.exchanges[-1]["status"] == connection.status
     assert world.exchanges[-1]["outcome"] == "upstream-error"
     if client == "gemini":
@@ -610,3 +611,35 @@ def test_an_answer_ends_with_its_text(shape: str) -> None:
     assert b"redacted_thinking" not in connection.body
     assert texts("anthropic", shape, connection.body) == "The answer is 42."
     assert "foreign_proof" in str(world.exchanges[-1]["losses"])
+
+
+HALF = {
+    CHAT: (ROLE, chunk({"content": "half"})),
+    MESSAGES: tuple(messages({"type": "text", "text": ""}, {"type": "text_delta", "text": "half"})[:3]),
+    GEMINI: (
+        b'data: {"candidates":[{"content":{"role":"model","parts":[{"text":"half"}]},"index":0}],'
+        b'"modelVersion":"vendor-model"}\r\n\r\n',
+    ),
+}
+GOOGLES_SDK = {"x-goog-api-client": "google-genai-sdk/3.3.0 gl-node/v22.1.0"}
+
+
+@pytest.mark.parametrize("kind", HALF)
+@pytest.mark.parametrize("breaks", ["overload", "cut"])
+@pytest.mark.parametrize(("headers", "tidy"), [(GOOGLES_SDK, True), ({}, False)])
+def test_the_end_behind_an_error(kind: str, breaks: str, headers: dict[str, str], tidy: bool) -> None:
+    """Google's SDK raises at the error and asks again; undici would drop the error with the connection. Who
+    may overlook an error sees a connection that breaks.
+    """
+    world = World(config(kind))
+    path, body = question("gemini", stream=True)
+    connection = world.request("POST", path, headers, json.dumps(body).encode())
+    world.turn()
+    if breaks == "overload" and kind == GEMINI:
+        return  # within one dialect it passes as it came
+    answer(world, *HALF[kind], *(OVERLOADS[kind][-1:] if breaks == "overload" else ()))
+    assert b"half" in connection.body
+    assert json.loads(connection.body.split(b"data: ")[-1])["error"]["code"] in (502, 503)
+    assert connection.ended_cleanly is tidy
+    assert connection.closed is not tidy
+    assert world.exchanges[-1]["outcome"] == "broken-off"

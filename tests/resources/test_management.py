@@ -35,6 +35,25 @@ class Forwarding(unittest.TestCase):
         path = "/api/internal/github-proxy/repos/a/b/git/ref/heads/e%2Ff/"
         self.assertEqual(self.forwarded("GET", path).url, "https://amp.test" + path)
 
+    def test_how_to_sign_in(self) -> None:
+        """A client asks how to sign in before it has a key: it is forwarded, and the owner's key is not."""
+        for key in (None, CLIENT_KEY):
+            self.world.request("GET", "/api/auth/oauth-config", key=key)
+            sent = self.world.client.sent[-1]
+            self.assertEqual(sent.url, "https://amp.test/api/auth/oauth-config")
+            self.assertEqual(sent.header("authorization") + sent.header("x-api-key"), [])
+        for method, path in (("POST", "/api/auth/oauth-config"), ("GET", "/api/auth/oauth-config/x")):
+            self.assertEqual(self.world.request(method, path, key=None).status, 401)
+        self.assertEqual(self.world.request("GET", "/api/auth/oauth-config", peer="10.0.0.7").status, 403)
+        self.assertEqual(len(self.world.client.sent), 2)
+
+    def test_settings_of_a_workspace(self) -> None:
+        """The page to which the CLI links for the connections of a workspace."""
+        self.world.request("GET", "/workspaces/acme/model-routing", key=None)
+        sent = self.world.client.sent[-1]
+        self.assertEqual(sent.url, "https://amp.test/workspaces/acme/model-routing")
+        self.assertEqual(sent.header("x-api-key"), [])
+
     def test_every_method(self) -> None:
         """Any method goes through that a client may have."""
         for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"):

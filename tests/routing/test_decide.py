@@ -127,7 +127,7 @@ def test_rules(mappings, force, asked, kind, served, suffix):
     route = go(make(*mappings, force=force), asked)
     assert (route.kind, route.served, route.suffix, route.asked) == (kind, served, suffix, asked)
     assert bool(route.offers) == (kind in (LOCAL, MAPPED))
-    assert bool(route.remedy) == (kind is AMP)
+    assert bool(route.suggested_config) == (kind is AMP)
     alone = go(make(*mappings, force=force, upstream=""), asked)
     assert alone.kind is (NONE if kind is AMP else kind)
     assert (alone.served, alone.offers) == (served, route.offers)
@@ -157,7 +157,7 @@ def test_upstream_names():
 def test_no_model_goes_nowhere(asked, amp):
     """A request without a model is never forwarded."""
     route = go(make(), asked, amp)
-    assert (route.kind, route.asked, route.remedy) == (NONE, "", "")
+    assert (route.kind, route.asked, route.suggested_config) == (NONE, "", "")
     assert route.reasons == ("The request names no model.",)
 
 
@@ -200,8 +200,10 @@ def test_mapping_names_its_line():
 
 def test_remedy_maps_to_the_nearest_model():
     """A typing error gets a mapping to the model that was meant; with it applied, the model is served."""
-    remedy = yaml.safe_load(go(make(models=("claude-sonnet-4-5", "qwen3")), "clade-sonnet-45").remedy)
-    (entry,) = remedy["ampcode"]["model-mappings"]
+    suggested_config = yaml.safe_load(
+        go(make(models=("claude-sonnet-4-5", "qwen3")), "clade-sonnet-45").suggested_config
+    )
+    (entry,) = suggested_config["ampcode"]["model-mappings"]
     assert entry == {"from": "clade-sonnet-45", "to": "claude-sonnet-4-5"}
     mended = make(exact(entry["from"], entry["to"]), models=("claude-sonnet-4-5", "qwen3"))
     assert go(mended, "clade-sonnet-45").kind is MAPPED
@@ -219,34 +221,40 @@ def test_remedy_maps_to_the_nearest_model():
 )
 def test_remedy_names_an_account(asked, section):
     """A model like none here gets the section of its vendor, with its base name, valid YAML always."""
-    remedy = yaml.safe_load(go(make(), asked).remedy)
+    suggested_config = yaml.safe_load(go(make(), asked).suggested_config)
     base = asked.partition("(")[0]
-    assert remedy[section][0]["models"] == [{"name": base}]
+    assert suggested_config[section][0]["models"] == [{"name": base}]
 
 
 def test_remedy_for_a_claude_model_without_an_account():
     """Where nothing is configured, a Claude model gets an Anthropic account."""
-    remedy = yaml.safe_load(go(Config(), "claude-opus-4").remedy)
-    assert remedy["claude-api-key"][0]["models"] == [{"name": "claude-opus-4"}]
+    suggested_config = yaml.safe_load(go(Config(), "claude-opus-4").suggested_config)
+    assert suggested_config["claude-api-key"][0]["models"] == [{"name": "claude-opus-4"}]
 
 
 def test_remedy_maps_what_draws_to_what_draws():
     """The model with the most similar name is of no use to a role that needs images made."""
     config = make(models=("gemini-3-flash-preview",))
-    remedy = yaml.safe_load(
-        Router(config, Catalog(config)).route("gemini-3-pro-image-preview", amp=True, role="painter").remedy
+    suggested_config = yaml.safe_load(
+        Router(config, Catalog(config))
+        .route("gemini-3-pro-image-preview", amp=True, role="painter")
+        .suggested_config
     )
-    assert remedy["gemini-api-key"][0]["models"] == [{"name": "gemini-3-pro-image-preview"}]
+    assert suggested_config["gemini-api-key"][0]["models"] == [{"name": "gemini-3-pro-image-preview"}]
     config = make(models=("gemini-3-flash-preview", "gemini-2.5-flash-image"))
-    remedy = Router(config, Catalog(config)).route("gemini-3-flash-image", amp=True, role="painter").remedy
-    assert yaml.safe_load(remedy)["ampcode"]["model-mappings"] == [
+    suggested_config = (
+        Router(config, Catalog(config))
+        .route("gemini-3-flash-image", amp=True, role="painter")
+        .suggested_config
+    )
+    assert yaml.safe_load(suggested_config)["ampcode"]["model-mappings"] == [
         {"role": "painter", "to": "gemini-2.5-flash-image"}
     ]
 
 
 def test_remedy_for_several_roles():
-    remedy = Router(make(models=("gpt-5.2",))).remedy("gpt-5.4", ("deep", "oracle"))
-    (entry,) = yaml.safe_load(remedy)["ampcode"]["model-mappings"]
+    suggested_config = Router(make(models=("gpt-5.2",))).suggested_config("gpt-5.4", ("deep", "oracle"))
+    (entry,) = yaml.safe_load(suggested_config)["ampcode"]["model-mappings"]
     assert entry == {"role": ["deep", "oracle"], "to": "gpt-5.2"}
     mended = make(Mapping(source="", target="gpt-5.2", roles=("deep", "oracle")), models=("gpt-5.2",))
     assert {
@@ -256,14 +264,14 @@ def test_remedy_for_several_roles():
 
 def test_remedy_for_a_dead_mapping_serves_its_target():
     """A mapping to nowhere is mended at its target."""
-    remedy = yaml.safe_load(go(make(exact("locol", "gpt-9")), "locol").remedy)
-    assert remedy["codex-api-key"][0]["models"] == [{"name": "gpt-9"}]
+    suggested_config = yaml.safe_load(go(make(exact("locol", "gpt-9")), "locol").suggested_config)
+    assert suggested_config["codex-api-key"][0]["models"] == [{"name": "gpt-9"}]
 
 
 def test_remedy_at_the_root_is_never_a_mapping():
     """A mapping would not serve a root path, so none is proposed."""
-    assert "model-mappings" not in go(make(), "loca", amp=False).remedy
-    assert "model-mappings" in go(make(), "loca").remedy
+    assert "model-mappings" not in go(make(), "loca", amp=False).suggested_config
+    assert "model-mappings" in go(make(), "loca").suggested_config
 
 
 HOSTILE = [
@@ -297,8 +305,8 @@ def test_hostile_names(asked, amp):
     for reason in route.reasons:
         assert reason.isprintable()
         assert len(reason) < 400
-    if route.remedy:
-        assert yaml.safe_load(route.remedy.encode())
+    if route.suggested_config:
+        assert yaml.safe_load(route.suggested_config.encode())
 
 
 def test_a_very_long_name_meets_no_pattern():
@@ -339,7 +347,7 @@ def test_exhausted():
     route = router.route("local", amp=True, exhausted=both)
     assert route.kind is AMP
     assert "served by no account or mapping at the moment" in route.reasons[-1]
-    assert "local" in route.remedy
+    assert "local" in route.suggested_config
     assert router.route("local", amp=False, exhausted=local).kind is NONE
     assert Router(make(upstream="")).route("local", amp=True, exhausted=local).kind is NONE
     assert router.route("local", amp=True).kind is LOCAL

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ampproxy.config.schema import FallbackRule
-from ampproxy.routing.fallback import NOTHING_SAID, rule_for, rule_for_untold, strictest
+from ampproxy.routing.fallback import NO_RULE, rule_for, rule_for_unknown, strictest
 
 OPUS = FallbackRule(action="never", models=("claude-opus-*",), line=1)
 GPT = FallbackRule(action="limit", models=("gpt-5",), requests=5, line=2)
@@ -76,10 +76,10 @@ def test_what_is_allowed_by_name() -> None:
     haiku = FallbackRule(action="allow", models=("claude-haiku-*",))
     assert rule_for((haiku,), "claude-haiku-4", "") is haiku
     for name in ("claude-haiku-4/claude-opus-4", " claude-haiku-4", "anthropic/claude-haiku-4", "x"):
-        assert rule_for((haiku,), name, "") is NOTHING_SAID
+        assert rule_for((haiku,), name, "") is NO_RULE
     assert rule_for((FIREWORKS,), "accounts/fireworks/models/glm-5", "") is FIREWORKS
     assert rule_for((OPUS, FIREWORKS), "accounts/fireworks/models/claude-opus-4", "") is OPUS
-    assert rule_for((FIREWORKS,), "glm-5", "") is NOTHING_SAID
+    assert rule_for((FIREWORKS,), "glm-5", "") is NO_RULE
 
 
 def test_roles() -> None:
@@ -89,12 +89,12 @@ def test_roles() -> None:
 
 def test_untold() -> None:
     """The strictest rule that could be for it: what no rule is for is never sent."""
-    assert rule_for_untold(WALL, "") is OPUS
-    assert rule_for_untold((GPT, FEW, ALL), "") is FEW
-    assert rule_for_untold((GPT, FIREWORKS), "") is NOTHING_SAID
-    assert rule_for_untold((ALL, OPUS), "") is ALL
-    assert rule_for_untold((TITLE, ALL), "") is ALL
-    assert rule_for_untold((TITLE, ALL), "title") is TITLE
+    assert rule_for_unknown(WALL, "") is OPUS
+    assert rule_for_unknown((GPT, FEW, ALL), "") is FEW
+    assert rule_for_unknown((GPT, FIREWORKS), "") is NO_RULE
+    assert rule_for_unknown((ALL, OPUS), "") is ALL
+    assert rule_for_unknown((TITLE, ALL), "") is ALL
+    assert rule_for_unknown((TITLE, ALL), "title") is TITLE
 
 
 def test_strictest() -> None:

@@ -152,6 +152,16 @@ class TestPipeProducer:
         assert piped.told == ["wait", "go on"]
         assert len(piped.consumer.got) == SLICE + 1
 
+    def test_paused_before_it_starts(self) -> None:
+        """On a connection that is full already nothing is written, until it takes more."""
+        piped = Piped()
+        piped.pipe.push(b"early")
+        piped.pipe.pauseProducing()
+        piped.start()
+        assert piped.consumer.got == b""
+        piped.pipe.resumeProducing()
+        assert piped.consumer.got == b"early"
+
     def test_end_before_start(self) -> None:
         """A small upload that is complete before the connection stands is sent whole."""
         piped = Piped()

@@ -59,7 +59,7 @@ class Credential:
         return "failing" if self.error else "ok"
 
     @property
-    def remedy(self) -> str:
+    def suggestion(self) -> str:
         """The command that helps, or empty."""
         return f"ampproxy login {self.kind}" if self._needs_login else ""
 

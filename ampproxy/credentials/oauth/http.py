@@ -131,11 +131,11 @@ class Fetch:
         response = await self._send(ask.method, ask.url, headers, body, self._proxy)
         done: Deferred[bytes] = Deferred()
         response.deliverBody(_Collector(done))
-        told = {
+        options = {
             name.decode("ascii", "replace").lower(): values[-1].decode("latin-1")
             for name, values in response.headers.getAllRawHeaders()
         }
-        return Answer(response.code, told, await done)
+        return Answer(response.code, options, await done)
 
 
 async def _no_user(browse: Browse) -> str:

@@ -85,8 +85,8 @@ class CodeGrant:
                 "state_mismatch",
             )
         if query.get("error"):
-            told = _shown(query.get("error_description") or query["error"])
-            raise Refused(f"The login was not allowed: {told}", _code(query["error"]))
+            message_text = _shown(query.get("error_description") or query["error"])
+            raise Refused(f"The login was not allowed: {message_text}", _code(query["error"]))
         code = query.get("code", "")
         if not _CODE.fullmatch(code):
             raise Refused("That holds no code: paste the whole address that the browser was sent to.")
@@ -150,10 +150,10 @@ def check(answer: Answer) -> None:
     if answer.ok:
         return
     code, message = _complaint(answer)
-    told = f"The login server answers {answer.status}" + (f": {message}" if message else ".")
+    message_text = f"The login server answers {answer.status}" + (f": {message}" if message else ".")
     if answer.status in (408, 425, 429) or not 400 <= answer.status < 500:
-        raise Unavailable(told, _retry_after(answer.headers))
-    raise Refused(told, code)
+        raise Unavailable(message_text, _retry_after(answer.headers))
+    raise Refused(message_text, code)
 
 
 def _complaint(answer: Answer) -> tuple[str, str]:

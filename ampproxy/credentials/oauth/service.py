@@ -135,7 +135,7 @@ class Logins:
                 credential.login.disabled,
                 credential.ends_at(now),
                 credential.error,
-                credential.remedy,
+                credential.suggestion,
             )
             for name, credential in sorted(self._credentials.items())
         )
@@ -340,7 +340,7 @@ class Logins:
                 "{account} needs a new login: {error} Run: {command}",
                 account=credential.label,
                 error=str(refusal),
-                command=credential.remedy,
+                command=credential.suggestion,
             )
             return
         # Wrong settings, perhaps: to be tried again, seldom.

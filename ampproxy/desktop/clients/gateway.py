@@ -37,13 +37,13 @@ class Seen:
 
     :param why: the system's or the server's words, for people; holds no secret.
     :param models: how many it lists for this key.
-    :param told: what it tells its owner of itself.
+    :param details: what it reports of itself to its owner.
     """
 
     state: State
     why: str = ""
     models: int = 0
-    told: Status | None = None
+    details: Status | None = None
 
 
 class _Entry(msgspec.Struct):
@@ -80,7 +80,7 @@ def look(
         if isinstance(key, Unseen):
             return Seen("unasked", str(key))
         status, body = _get(url, "/v1/models", key, certificate, trusted)
-        told = _status(_get(url, STATE, key, certificate, trusted)) if status == 200 else None
+        details = _status(_get(url, STATE, key, certificate, trusted)) if status == 200 else None
     except _Stranger as error:
         return Seen("stranger", str(error))
     except ssl.SSLCertVerificationError as error:
@@ -94,7 +94,7 @@ def look(
     if status != 200:
         return Seen("refused", f"/v1/models is answered with {status}")
     try:
-        return Seen("ready", models=len(msgspec.json.decode(body, type=_Models).data), told=told)
+        return Seen("ready", models=len(msgspec.json.decode(body, type=_Models).data), details=details)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Seen("foreign", "what it lists are no models")
 
@@ -107,14 +107,14 @@ def _status(answer: tuple[int, bytes]) -> Status | None:
         return None
 
 
-def runs_by_another(source: Path | None, told: Status) -> bool:
+def runs_by_another(source: Path | None, status: Status) -> bool:
     """Whether a service runs by another file than this one, as far as it says so."""
-    if not told.config or source is None:
+    if not status.config or source is None:
         return False
     try:
-        return not os.path.samefile(told.config, source)
+        return not os.path.samefile(status.config, source)
     except OSError:
-        return os.path.realpath(told.config) != os.path.realpath(source)
+        return os.path.realpath(status.config) != os.path.realpath(source)
 
 
 def _get(

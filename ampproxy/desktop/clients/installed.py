@@ -39,7 +39,7 @@ class Version:
 
     @property
     def generation(self) -> Generation | None:
-        """Who makes its model calls: the client itself, or Amp's cloud; ``None``: nobody here knows."""
+        """Who makes its model calls: the client itself, or Amp's cloud; ``None``: that is not known."""
         return generation_of(self.text)
 
     @property

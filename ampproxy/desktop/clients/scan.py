@@ -37,7 +37,7 @@ _KEY_SETTING = "amp.apiKey"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Setting:
     """An address or a key that is set somewhere.
 
     :param where: the file, with the line where it has lines; for people.
@@ -106,16 +106,16 @@ def _place(url: str) -> tuple[str, str, int | None, str]:
     return parts.scheme, host, port or default, parts.path.rstrip("/")
 
 
-def scan(machine: Machine, cwd: Path) -> tuple[list[Told], list[Unread]]:
+def scan(machine: Machine, cwd: Path) -> tuple[list[Setting], list[Unread]]:
     """All that is told on a machine to a client that is started in ``cwd``, and what could not be read."""
-    told: list[Told] = []
+    settings: list[Setting] = []
     unread: list[Unread] = []
     for found in _everything(machine, cwd):
         if isinstance(found, Unread):
             unread.append(found)
         else:
-            told.append(found)
-    return told, unread
+            settings.append(found)
+    return settings, unread
 
 
 def secrets(machine: Machine) -> list[Kept]:
@@ -133,7 +133,7 @@ def secrets(machine: Machine) -> list[Kept]:
     return [Kept(url, Secret(text)) for url, text in kept if text]
 
 
-def _everything(machine: Machine, cwd: Path) -> Iterator[Told | Unread]:
+def _everything(machine: Machine, cwd: Path) -> Iterator[Setting | Unread]:
     for name in (URL_VARIABLE, KEY_VARIABLE, SETTINGS_VARIABLE):
         value = machine.environ.get(name)
         if value:
@@ -162,7 +162,7 @@ def _matching(base: Path, patterns: Iterable[str]) -> Iterator[Path]:
         yield from sorted(base.glob(pattern)) if "*" in pattern else (base / pattern,)
 
 
-def _settings(scope: Scope, path: Path, within: str = "") -> Iterator[Told | Unread]:
+def _settings(scope: Scope, path: Path, within: str = "") -> Iterator[Setting | Unread]:
     """What a settings file tells.
 
     :param within: the member whose members are the settings.
@@ -182,9 +182,9 @@ def _settings(scope: Scope, path: Path, within: str = "") -> Iterator[Told | Unr
         return
     url, key = jsonc.string(members.get(URL)), jsonc.string(members.get(_KEY_SETTING))
     if url:
-        yield Told(scope, str(path), URL, url)
+        yield Setting(scope, str(path), URL, url)
     if key:
-        yield Told(scope, str(path), _KEY_SETTING, key=Secret(key))
+        yield Setting(scope, str(path), _KEY_SETTING, key=Secret(key))
 
 
 _NAMES = f"(?P<name>{URL_VARIABLE}|{KEY_VARIABLE}|{SETTINGS_VARIABLE})"
@@ -203,7 +203,7 @@ _COMMENT = re.compile(r"(?:^|\s)#.*")
 _FISH_ESCAPE = re.compile(r"\\x([0-9a-fA-F]{2})")
 
 
-def _lines(scope: Scope, path: Path) -> Iterator[Told | Unread]:
+def _lines(scope: Scope, path: Path) -> Iterator[Setting | Unread]:
     try:
         data = _content(path)
     except OSError as error:
@@ -221,10 +221,10 @@ def _lines(scope: Scope, path: Path) -> Iterator[Told | Unread]:
                     yield _variable(scope, f"{path}:{number}", found["name"], value)
 
 
-def _variable(scope: Scope, where: str, name: str, value: str) -> Told:
+def _variable(scope: Scope, where: str, name: str, value: str) -> Setting:
     if name == KEY_VARIABLE:
-        return Told(scope, where, name, key=Secret(value))
-    return Told(scope, where, name, value)
+        return Setting(scope, where, name, key=Secret(value))
+    return Setting(scope, where, name, value)
 
 
 def _content(path: Path) -> bytes | None:

@@ -8,7 +8,7 @@ from ampproxy.amp.clients import MEANING, Generation
 from ampproxy.desktop.clients.installed import NEWEST_CLASSIC, Installed
 from ampproxy.desktop.clients.places import AMP, EDITORS, KEY_VARIABLE, SETTINGS_VARIABLE, URL, URL_VARIABLE
 from ampproxy.desktop.clients.running import HELP
-from ampproxy.desktop.clients.scan import Told, host_of, same_address, shown_url
+from ampproxy.desktop.clients.scan import Setting, host_of, same_address, shown_url
 from ampproxy.desktop.doctor.context import Context
 from ampproxy.desktop.doctor.finding import Finding, note, ok, problem, warning
 from ampproxy.model.clients import KnownKeys
@@ -16,10 +16,12 @@ from ampproxy.wire.authority import listed_authority
 from ampproxy.wire.redact import Secret, Unseen, printable
 
 _CLASSIC = f"npm install -g @sourcegraph/amp@{NEWEST_CLASSIC}"
+_PRESENT = "npm install -g @ampcode/cli"
 
 
 def installed(context: Context) -> Iterator[Finding]:
     """Which clients there are, and who makes their model calls."""
+    connected = context.config is not None and context.config.neo is not None
     for number, client in enumerate(context.clis):
         if number:
             first = context.clis[0].path
@@ -28,14 +30,17 @@ def installed(context: Context) -> Iterator[Finding]:
                 "remove the one that you do not use",
             )
         else:
-            yield _judged(client)
+            yield _judged(client, connected)
     for editor in context.editors:
-        yield _judged(editor)
+        yield _judged(editor, connected)
     if not context.clis and not context.editors:
-        yield note("No client of Amp's was found on this machine.", f"to use Amp here: {_CLASSIC}")
+        yield note(
+            "No client of Amp's was found on this machine.",
+            f"to use Amp here: {_PRESENT}, or the last classic one: {_CLASSIC}",
+        )
 
 
-def _judged(client: Installed) -> Finding:
+def _judged(client: Installed, connected: bool) -> Finding:
     version = client.version
     if version is None:
         return note(
@@ -50,13 +55,13 @@ def _judged(client: Installed) -> Finding:
         )
     if generation is Generation.CLASSIC:
         return ok(f"{_name(client)} is {generation.value}: {MEANING[generation]}.")
-    todo = "nothing brings the model calls of this generation here"
+    text = f"{_name(client)} is of the generation {generation.value}: {MEANING[generation]}."
+    if connected:
+        return ok(text)
+    todo = "to use your own accounts: ampproxy neo setup"
     if client.kind == "cli":
-        todo = f"to use your own accounts: {_CLASSIC}, with amp.updates.mode set to disabled"
-    return warning(
-        f"{_name(client)} is of the generation {generation.value}: {MEANING[generation]}.",
-        todo,
-    )
+        todo += f"; or {_CLASSIC}, with amp.updates.mode set to disabled"
+    return warning(text, todo)
 
 
 def _name(client: Installed) -> str:
@@ -69,14 +74,14 @@ def addresses(context: Context) -> Iterator[Finding]:
     """Where the CLI goes by its environment and its settings, and every other place that tells an address."""
     if context.url:
         yield _cli_address(context)
-    for told in context.told:
-        if told.name == SETTINGS_VARIABLE:
+    for found in context.settings:
+        if found.name == SETTINGS_VARIABLE:
             yield note(
-                f"{_where(told)} sets {SETTINGS_VARIABLE}, so the CLI reads another settings file.",
+                f"{_where(found)} sets {SETTINGS_VARIABLE}, so the CLI reads another settings file.",
                 "unset it if that is not meant",
             )
-        elif told.value and told.scope not in ("settings", "environment"):
-            yield from _address(context, told)
+        elif found.value and found.scope not in ("settings", "environment"):
+            yield from _address(context, found)
     if context.url:
         yield from _silent_editors(context)
     for unread in context.unread:
@@ -89,10 +94,10 @@ def addresses(context: Context) -> Iterator[Finding]:
 
 def _silent_editors(context: Context) -> Iterator[Finding]:
     """Editors with the extension and without an address."""
-    telling = {told.where for told in context.told if told.name == URL}
+    having = {found.where for found in context.settings if found.name == URL}
     names = {client.name for client in context.editors}
     for editor in EDITORS:
-        if editor.name in names and str(editor.settings(context.machine)) not in telling:
+        if editor.name in names and str(editor.settings(context.machine)) not in having:
             yield note(f"{editor.name} has Amp's extension, which goes to {AMP}.", "ampproxy setup --vscode")
 
 
@@ -120,28 +125,28 @@ def _cli_address(context: Context) -> Finding:
 def cli_address(context: Context) -> tuple[str, str]:
     """The address that the CLI uses in this environment, and what tells it."""
     for scope in ("environment", "settings"):
-        for told in context.told:
-            if told.scope == scope and told.value and told.name in (URL, URL_VARIABLE):
-                return told.value, printable(told.where)
+        for found in context.settings:
+            if found.scope == scope and found.value and found.name in (URL, URL_VARIABLE):
+                return found.value, printable(found.where)
     return AMP, "no setting changes it"
 
 
-def _address(context: Context, told: Told) -> Iterator[Finding]:
-    here = is_gateway(context, told.value)
-    says = f"{_where(told)} sets {told.name} to {shown_url(told.value)}"
-    if told.scope == "workspace":
+def _address(context: Context, found: Setting) -> Iterator[Finding]:
+    here = is_gateway(context, found.value)
+    sentence = f"{_where(found)} sets {found.name} to {shown_url(found.value)}"
+    if found.scope == "workspace":
         yield warning(
-            f"{says}, within a folder that others may have written: a repository must not decide where"
+            f"{sentence}, within a folder that others may have written: a repository must not decide where"
             " your key goes.",
             "remove it there",
         )
-    elif told.scope == "managed":
-        yield note(f"{says}, for all users of this machine.")
+    elif found.scope == "managed":
+        yield note(f"{sentence}, for all users of this machine.")
     elif here:
-        yield ok(f"{says}, which is the gateway.")
+        yield ok(f"{sentence}, which is the gateway.")
     elif context.url:
-        before = ", which goes before the settings" if told.scope == "shell" else ""
-        yield warning(f"{says}{before}: that is not the gateway at {context.url}.", "change or remove it")
+        before = ", which goes before the settings" if found.scope == "shell" else ""
+        yield warning(f"{sentence}{before}: that is not the gateway at {context.url}.", "change or remove it")
 
 
 def keys(context: Context) -> Iterator[Finding]:
@@ -151,9 +156,9 @@ def keys(context: Context) -> Iterator[Finding]:
             f"Amp's secrets file cannot be read: {printable(context.keys_why)}.",
             "mend it, or remove it and log in again",
         )
-    for told in context.told:
-        if told.key is not None and told.scope != "environment":
-            yield from _key_in_a_file(context, told)
+    for found in context.settings:
+        if found.key is not None and found.scope != "environment":
+            yield from _key_in_a_file(context, found)
     url, _ = cli_address(context)
     if context.config is None or not is_gateway(context, url):
         return
@@ -182,11 +187,11 @@ def keys(context: Context) -> Iterator[Finding]:
 
 def _cli_key(context: Context, url: str) -> tuple[Secret | None, str]:
     """The key that the CLI sends to an address, and where it is from."""
-    for told in context.told:
-        if told.scope == "environment" and told.name == KEY_VARIABLE:
-            return told.key, f"{KEY_VARIABLE} in the environment"
-    found = next((kept.key for kept in context.keys if kept.url == url), None)
-    return found, "its secrets file"
+    for found in context.settings:
+        if found.scope == "environment" and found.name == KEY_VARIABLE:
+            return found.key, f"{KEY_VARIABLE} in the environment"
+    stored = next((kept.key for kept in context.keys if kept.url == url), None)
+    return stored, "its secrets file"
 
 
 def _no_key(context: Context, url: str) -> Finding:
@@ -200,31 +205,31 @@ def _no_key(context: Context, url: str) -> Finding:
     return level(f"Amp's CLI has no key for {shown_url(url)} and will ask to log in.", "ampproxy setup")
 
 
-def _key_in_a_file(context: Context, told: Told) -> Iterator[Finding]:
-    says = f"{_where(told)} holds a key ({told.name})"
-    known = context.config is not None and told.key in KnownKeys(context.config.clients)
+def _key_in_a_file(context: Context, found: Setting) -> Iterator[Finding]:
+    sentence = f"{_where(found)} holds a key ({found.name})"
+    known = context.config is not None and found.key in KnownKeys(context.config.clients)
     unseen = context.config is not None and any(isinstance(one, Unseen) for one in context.config.api_keys)
-    if told.scope == "workspace":
+    if found.scope == "workspace":
         yield warning(
-            f"{says}, in a folder that may be shared.", "remove it there, and revoke it if it was shared"
+            f"{sentence}, in a folder that may be shared.", "remove it there, and revoke it if it was shared"
         )
-    elif told.scope == "shell":
+    elif found.scope == "shell":
         if context.config is None or (unseen and not known):
             # There is no gateway yet for which it could be a wrong one, or not all of its keys are here.
-            yield note(f"{says}, which goes before the CLI's own.")
+            yield note(f"{sentence}, which goes before the CLI's own.")
             return
         which = "which the gateway takes" if known else "which is not one of the gateway's api-keys"
         yield (note if known else warning)(
-            f"{says}, {which}, and which goes before the CLI's own.", "" if known else "remove it"
+            f"{sentence}, {which}, and which goes before the CLI's own.", "" if known else "remove it"
         )
     else:
-        yield note(f"{says}, where none is looked for.", "remove it")
+        yield note(f"{sentence}, where none is looked for.", "remove it")
 
 
 def _unset(where: str) -> str:
     return f", and unset {KEY_VARIABLE}" if "environment" in where else ""
 
 
-def _where(told: Told) -> str:
-    where = printable(told.where)
+def _where(found: Setting) -> str:
+    where = printable(found.where)
     return where[:1].upper() + where[1:] if where.startswith("the ") else where

@@ -181,10 +181,10 @@ def service(context: Context) -> Iterator[Finding]:
 
 def _ready(context: Context, seen: Seen, start: str) -> Iterator[Finding]:
     assert context.config is not None
-    if seen.told is not None and runs_by_another(context.source, seen.told):
+    if seen.details is not None and runs_by_another(context.source, seen.details):
         yield problem(
-            f"The gateway at {context.url} runs by another configuration, {printable(seen.told.config)}, and"
-            f" not by {context.source}.",
+            f"The gateway at {context.url} runs by another configuration, {printable(seen.details.config)},"
+            f" and not by {context.source}.",
             f"look at that one with --config, or stop the gateway, then {start}",
         )
         return
@@ -235,29 +235,33 @@ def _account(account: AccountReport) -> Finding:
     if account.state == "untried":
         return ok(f"{label} has not been tried since the service started.")
     if account.state == "key refused":
-        return problem(f"The vendor of {label} refuses its key{_refused(account)}.", _remedy(account))
+        return problem(f"The vendor of {label} refuses its key{_refused(account)}.", _suggestion(account))
     if account.state == "needs login":
-        return problem(f"{label} must log in again{_because(account.error)}.", _remedy(account))
-    if account.rests:
-        rest = max(account.rests, key=lambda one: one.seconds)
-        scope = f" for {printable(rest.model)}" if rest.model else ""
+        return problem(f"{label} must log in again{_because(account.error)}.", _suggestion(account))
+    if account.cooldowns:
+        cooldown = max(account.cooldowns, key=lambda one: one.seconds)
+        scope = f" for {printable(cooldown.model)}" if cooldown.model else ""
         return warning(
-            f"{label} is cooling down{scope}: it {rest.reason}{_because(rest.said)}; it is tried again in"
-            f" {span(rest.seconds)}.",
-            rest.remedy or "no action needed unless it recurs",
+            f"{label} is cooling down{scope}: it {cooldown.reason}{_because(cooldown.vendor_message)};"
+            f" it is tried again in {span(cooldown.seconds)}.",
+            cooldown.suggestion or "no action needed unless it recurs",
         )
     return warning(
-        f"{label} is {account.state}{_because(account.error)}.", account.remedy or "look at the log"
+        f"{label} is {account.state}{_because(account.error)}.", account.suggestion or "look at the log"
     )
 
 
-def _remedy(account: AccountReport) -> str:
-    found = account.remedy or next((rest.remedy for rest in account.rests if rest.remedy), "")
+def _suggestion(account: AccountReport) -> str:
+    found = account.suggestion or next(
+        (cooldown.suggestion for cooldown in account.cooldowns if cooldown.suggestion), ""
+    )
     return found or "renew its key or its login"
 
 
 def _refused(account: AccountReport) -> str:
-    return _because(next((rest.said for rest in account.rests if rest.said), ""))
+    return _because(
+        next((cooldown.vendor_message for cooldown in account.cooldowns if cooldown.vendor_message), "")
+    )
 
 
 def _because(words: str) -> str:

@@ -71,7 +71,7 @@ def mappings(context: Context) -> Iterator[Finding]:
         why = idle.get(id(mapping))
         if why is not None and router.catalog.find(split_suffix(mapping.target)[0]):
             yield warning(
-                f"The mapping {_said(mapping)} has no effect: {why}.",
+                f"The mapping {_as_mapping(mapping)} has no effect: {why}.",
                 "remove it, or set ampcode.force-model-mappings: true",
             )
         else:
@@ -81,10 +81,10 @@ def mappings(context: Context) -> Iterator[Finding]:
 def _mapping(context: Context, router: Router, mapping: Mapping) -> Iterator[Finding]:
     base, _ = split_suffix(mapping.target)
     offers = router.catalog.find(base)
-    said = _said(mapping)
+    shown = _as_mapping(mapping)
     if not offers:
         yield warning(
-            f"The mapping {said} has no effect: no account offers {printable(base)}.",
+            f"The mapping {shown} has no effect: no account offers {printable(base)}.",
             "correct its target, or add an account that has it",
         )
         return
@@ -97,10 +97,10 @@ def _mapping(context: Context, router: Router, mapping: Mapping) -> Iterator[Fin
             for gap in gaps(role, model, families):
                 lacking.setdefault((model, gap.what), []).append((role, gap))
     for (model, _), found in lacking.items():
-        yield _gap(said, model, [role for role, _ in found], found[0][1])
+        yield _gap(shown, model, [role for role, _ in found], found[0][1])
     if not lacking:
         roles = f" for {_list(uses)}" if uses else " (no Amp role currently uses this model)"
-        yield ok(f"The mapping {said} is served by {_accounts(offers)}{roles}.")
+        yield ok(f"The mapping {shown} is served by {_accounts(offers)}{roles}.")
 
 
 def _uses(context: Context, router: Router, mapping: Mapping) -> list[str]:
@@ -124,17 +124,17 @@ def _uses(context: Context, router: Router, mapping: Mapping) -> list[str]:
     return list(dict.fromkeys((*mapping.roles, *found)))
 
 
-def _gap(said: str, model: str, roles: Iterable[str], gap: Gap) -> Finding:
+def _gap(shown: str, model: str, roles: Iterable[str], gap: Gap) -> Finding:
     needs = f"which {_list(roles)} needs"
     model = printable(model)
     if gap.verdict == "unknown":
         return note(
-            f"The mapping {said}: whether {model} has {gap.what}, {needs}, is not known here.",
+            f"The mapping {shown}: whether {model} has {gap.what}, {needs}, is not known here.",
             "try it: ampproxy doctor --live",
         )
-    text = f"The mapping {said}: {model} has no {gap.what}, {needs}."
+    text = f"The mapping {shown}: {model} has no {gap.what}, {needs}."
     if gap.verdict == "short":
-        text = f"The mapping {said}: {model} is short of {gap.what}, {needs}: long threads will fail."
+        text = f"The mapping {shown}: {model} is short of {gap.what}, {needs}: long threads will fail."
     return (warning if gap.grave else note)(text, "map these roles to a model that has it")
 
 
@@ -149,8 +149,10 @@ def asked(context: Context) -> Iterator[Finding]:
             route = router.route(ask.model, amp=True, role=ask.role)
             by_route.setdefault((ask.model, route.kind), (route, []))[1].append(ask.role)
         for route, roles in by_route.values():
-            remedy = router.remedy(route.asked, tuple(roles)) if route.remedy else ""
-            yield _asked(version, route, roles, remedy)
+            suggested_config = (
+                router.suggested_config(route.asked, tuple(roles)) if route.suggested_config else ""
+            )
+            yield _asked(version, route, roles, suggested_config)
 
 
 def ends(context: Context) -> Iterator[Finding]:
@@ -163,7 +165,7 @@ def ends(context: Context) -> Iterator[Finding]:
     found = list(retiring(config, router.catalog, families, today, asked))
     for one in found:
         judge = problem if one.ending.gone and one.needed else warning
-        yield judge(f"{one.told(today)}.", one.todo)
+        yield judge(f"{one.clause(today)}.", one.todo)
     if not found:
         yield ok("No model that is mapped, named or asked for is taken away by its vendor soon.")
 
@@ -182,8 +184,8 @@ def live_asks(context: Context) -> list[Ask]:
     return list(asks(max(version.built for version in known))) if known else []
 
 
-def _asked(version: Version, route: Route, roles: list[str], remedy: str) -> Finding:
-    """:param remedy: YAML that would serve it in these roles."""
+def _asked(version: Version, route: Route, roles: list[str], suggested_config: str) -> Finding:
+    """:param suggested_config: YAML that would serve it in these roles."""
     what = f"{route.asked} ({_list(roles)}; Amp of {version.day})"
     if route.kind in (RouteKind.LOCAL, RouteKind.MAPPED):
         other = f" as {printable(route.served)}" if route.kind is RouteKind.MAPPED else ""
@@ -193,7 +195,7 @@ def _asked(version: Version, route: Route, roles: list[str], remedy: str) -> Fin
             return ok(f"{served}.")
         todo = f"map {_list(roles)} to a model that has it (from: {route.asked})"
         return warning(f"{served}, which cannot do it: it has no {_list(lacking)}.", todo)
-    yaml = remedy.rstrip()
+    yaml = suggested_config.rstrip()
     if route.kind is RouteKind.AMP:
         return warning(f"{what} goes to Amp and costs credits.", f"to serve it yourself:\n{yaml}")
     return warning(f"{what} has no account that serves it: {route.reasons[-1]}", f"to serve it:\n{yaml}")
@@ -205,7 +207,7 @@ def _lacking(route: Route, roles: Iterable[str]) -> list[str]:
     return [gap.what for role in roles for gap in gaps(role, model) if gap.grave and gap.verdict == "lacks"]
 
 
-def _said(mapping: Mapping) -> str:
+def _as_mapping(mapping: Mapping) -> str:
     source = " ".join(filter(None, (mapping.source, "/".join(mapping.roles))))
     line = f", line {mapping.line}" if mapping.line else ""
     return printable(f"{source or 'of everything'} -> {mapping.target}{line}")

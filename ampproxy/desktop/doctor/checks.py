@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ampproxy.desktop.doctor import about_clients, about_config, about_memory, about_models
+from ampproxy.desktop.doctor import about_clients, about_config, about_memory, about_models, about_neo
 from ampproxy.desktop.doctor.context import Context
 from ampproxy.desktop.doctor.finding import Finding
 
@@ -38,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     Check("upstreams", "The way to the upstreams", about_models.upstreams),
     Check("mappings", "The model mappings", about_models.mappings),
     Check("models", "The models that Amp asks for", about_models.asked),
+    Check("neo", "Amp's cloud", about_neo.neo),
     Check("lifecycle", "Models that are going away", about_models.ends),
     Check("unknown-routes", "Routes that are new", about_memory.unknown_routes),
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from ampproxy.amp.connections import Listing
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.catalog.lifecycle import day_of
@@ -19,7 +20,8 @@ from ampproxy.desktop.clients.gateway import Seen, look, loopback_url
 from ampproxy.desktop.clients.installed import Installed, installed_clis, installed_editors
 from ampproxy.desktop.clients.owners import trusted_uids
 from ampproxy.desktop.clients.places import Machine
-from ampproxy.desktop.clients.scan import Kept, Told, Unread, scan, secrets
+from ampproxy.desktop.clients.scan import Kept, Setting, Unread, scan, secrets
+from ampproxy.desktop.doctor.finding import Finding
 from ampproxy.errors import ConfigError
 from ampproxy.model.clients import MODELS, keys_for
 from ampproxy.relay.knowledge import Knowledge, NewerData
@@ -53,6 +55,22 @@ class Probe:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class NeoSeen:
+    """What was found outside of this machine.
+
+    :param address: of trying the public address.
+    :param listing: the connections at Amp; ``None``: they are not known, and ``why`` says why.
+    :param tested: with ``--live``: the name of each connection that leads here, and what Amp's test of it
+        found wrong; empty: nothing.
+    """
+
+    address: tuple[Finding, ...] = ()
+    listing: Listing | None = None
+    why: str = ""
+    tested: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """Everything that is judged.
@@ -64,6 +82,7 @@ class Context:
     :param keys: what the CLI's secrets file holds; ``keys_why``: why it cannot be read.
     :param url: the gateway's own address on this machine; empty: it has none that is fixed.
     :param seen: what answers there.
+    :param neo_seen: what concerns Amp's cloud and was found outside.
     :param report: how the running service says its accounts are; ``report_why``: why it does not.
     """
 
@@ -76,7 +95,7 @@ class Context:
     router: Router | None
     clis: tuple[Installed, ...]
     editors: tuple[Installed, ...]
-    told: tuple[Told, ...]
+    settings: tuple[Setting, ...]
     unread: tuple[Unread, ...]
     keys: tuple[Kept, ...]
     keys_why: str
@@ -88,6 +107,7 @@ class Context:
     families: Families | None = None
     unserved: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
+    neo_seen: NeoSeen = NeoSeen()
 
 
 def gather(
@@ -114,7 +134,7 @@ def gather(
     unserved: tuple[str, ...] = ()
     if config is not None:
         config, logins_why, unserved = _with_logins(config, now)
-    told, unread = scan(machine, cwd)
+    settings, unread = scan(machine, cwd)
     keys, keys_why = _keys(machine)
     url, seen, report, report_why = "", None, None, ""
     if config is not None:
@@ -136,7 +156,7 @@ def gather(
         families=None if config is None else _families(config, machine, now),
         clis=tuple(installed_clis(machine, run)),
         editors=tuple(installed_editors(machine)),
-        told=tuple(told),
+        settings=tuple(settings),
         unread=tuple(unread),
         keys=keys,
         keys_why=keys_why,

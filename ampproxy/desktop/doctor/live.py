@@ -69,7 +69,7 @@ class Trial:
     :param client: sends requests.
     :param redactor: cuts the configuration's secrets out of vendors' words.
     :param wall: seconds since the epoch.
-    :param tell: called with each row as soon as it is known.
+    :param report: called with each row as soon as it is known.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Trial:
         *,
         redactor: Redactor,
         wall: Callable[[], float],
-        tell: Callable[[LiveRow], object] = lambda row: None,
+        report: Callable[[LiveRow], object] = lambda row: None,
     ) -> None:
         self._config = config
         self._router = router
@@ -95,7 +95,7 @@ class Trial:
         self._bridges = BridgeMaker(
             self._providers, origin, strict=False, payload=config.payload.rules, families=config.families
         )
-        self._tell = tell
+        self._report = report
         self._done: dict[tuple[str, str, str], _Tried] = {}
 
     async def run(self, roles: Iterable[Ask]) -> tuple[LiveRow, ...]:
@@ -103,12 +103,12 @@ class Trial:
         rows = []
         for ask in roles:
             rows.append(await self._role(ask))
-            self._tell(rows[-1])
+            self._report(rows[-1])
         met = {row.account for row in rows if row.result != "not sent"}
         for account in self._config.accounts:
             if account.label not in met:
                 rows.append(await self._account(account))
-                self._tell(rows[-1])
+                self._report(rows[-1])
         return tuple(rows)
 
     async def _role(self, ask: Ask) -> LiveRow:

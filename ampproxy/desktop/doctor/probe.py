@@ -61,23 +61,23 @@ async def knock(
     client: UpstreamClient,
     reactor: Any,
     wanted: list[Target],
-    tell: Callable[[Probe], object] = lambda probe: None,
+    report: Callable[[Probe], object] = lambda probe: None,
 ) -> tuple[Probe, ...]:
     """Reach all of them, at once.
 
     :param client: knows the ways.
-    :param tell: called with what came of each, as soon as that is known.
+    :param report: called with what came of each, as soon as that is known.
     """
-    knocking = [Deferred.fromCoroutine(_told(client, reactor, target, tell)) for target in wanted]
+    knocking = [Deferred.fromCoroutine(_reported(client, reactor, target, report)) for target in wanted]
     results: list[Probe] = await gatherResults(knocking)
     return tuple(results)
 
 
-async def _told(
-    client: UpstreamClient, reactor: Any, target: Target, tell: Callable[[Probe], object]
+async def _reported(
+    client: UpstreamClient, reactor: Any, target: Target, report: Callable[[Probe], object]
 ) -> Probe:
     probe = await _knock(client, reactor, target)
-    tell(probe)
+    report(probe)
     return probe
 
 

@@ -37,9 +37,9 @@ class Retiring:
     todo: str
     needed: bool = True
 
-    def told(self, today: datetime.date) -> str:
+    def clause(self, today: datetime.date) -> str:
         """One sentence: who needs what, and when it ends."""
-        return f"{self.who}: {printable(self.ending.model)} {self.ending.told(today)}"
+        return f"{self.who}: {printable(self.ending.model)} {self.ending.clause(today)}"
 
 
 def retiring(

@@ -6,16 +6,18 @@ from typing import Any, Final
 
 from ampproxy.adapt.history import drop_remembered
 from ampproxy.adapt.parts import tell_words
+from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
 from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_names
 from ampproxy.dialects.anthropic.turns import Message, lacks_thinking, messages_of, wire
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Members, Names, encode, loads, members, shorten, to_raw
+from ampproxy.dialects.schema_tree import with_description
 from ampproxy.dialects.unsupported import is_usual, tell_lost_extras
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, Json
 from ampproxy.model.parts import ToolResult
-from ampproxy.model.request import ChatRequest
+from ampproxy.model.request import ChatRequest, OutputFormat
 
 _FORCED: Final = "A call was demanded, and the model must not think then."
 _NEVER_FORCED: Final = "A call cannot be demanded of this model."
@@ -60,9 +62,9 @@ class _Rendering:
     def __init__(self, request: ChatRequest, target: Target) -> None:
         self.losses = Losses()
         request = tell_words(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
-        self.request = request
         self.target = target
         self.own = request.dialect == ANTHROPIC
+        self.request = request = request if self.own else choose_declared(request, self.losses)
         self.names = tool_names(request)
         self.tools = Tools(request, self.names, self.losses)
         ids = Names(ILLEGAL, MAX_NAME)
@@ -204,12 +206,17 @@ class _Rendering:
             config["effort"] = thinking.effort
         output = self.request.output
         if output is not None and output.schema is not None:
-            schema = output.schema if self.own else self._closed(output.schema)
+            schema = output.schema if self.own else self._enforced(output, output.schema)
             config["format"] = {"type": "json_schema", "schema": schema}
         elif output is not None:
             why = "Messages has no JSON output without a schema, and nothing is added to a prompt."
             self.losses("output_format", "output", why)
         return config
+
+    def _enforced(self, output: OutputFormat, schema: Json) -> Json:
+        if output.name:
+            self.losses("schema_name", "output.name", "Messages has no names of schemas.")
+        return self._closed(with_description(schema, output.description))
 
     def _closed(self, schema: Json) -> Json:
         """Every object closed, as the vendor demands of a schema that is enforced."""

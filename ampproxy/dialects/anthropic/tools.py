@@ -7,7 +7,7 @@ from typing import Any, Final
 from ampproxy.dialects.anthropic.schema import lower
 from ampproxy.dialects.common import Losses, Names
 from ampproxy.dialects.freeform import SCHEMA, described
-from ampproxy.dialects.preferences import has_settings
+from ampproxy.dialects.hosted import carried
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, HostedTool, Tool
@@ -27,6 +27,8 @@ _HOSTED: Final[dict[str, tuple[dict[str, str], str | None]]] = {
     ),
     "url_context": ({"type": "web_fetch_20250910", "name": "web_fetch"}, "web-fetch-2025-09-10"),
 }
+#: The settings of a web search that this dialect has.
+_SEARCH: Final = ("user_location", "allowed_domains", "blocked_domains")
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 
 
@@ -113,11 +115,8 @@ class Tools:
             self._losses("hosted_tool", at, f"Anthropic has no tool of its own like {hosted.kind}.")
             return
         declaration, beta = _HOSTED[hosted.kind]
-        if has_settings(hosted.raw):
-            self._losses(
-                "hosted_settings", at, "The tool's settings are its own vendor's; the defaults are used."
-            )
-        self.declared.append(declaration)
+        taken = _SEARCH if hosted.kind == "web_search" else ()
+        self.declared.append({**declaration, **carried(hosted, taken, at, self._losses)})
         self.betas += [beta] if beta else []
 
     def _stub(self) -> bool:
@@ -150,6 +149,8 @@ class Tools:
         :param give_up_force: why a demanded call must become a possible one; empty: it need not.
         """
         if not self.declared:
+            if self._request.choice is not None and self._request.choice.mode == "required":
+                self._losses("tool_choice", "choice", "There is no tool that could be chosen.")
             return None
         if self._stubs_only:
             return {"type": "none"}
@@ -157,9 +158,6 @@ class Tools:
         if choice is None:
             return {"type": "auto", "disable_parallel_tool_use": True} if single else None
         mode = _CHOICES[choice.mode]
-        if mode == "tool" and choice.name not in self._offered and not self._own:
-            self._losses("tool_choice", "choice.name", f"No tool {choice.name} is declared.")
-            mode = "auto"
         if give_up_force and self.forced():
             self._losses("tool_choice", "choice", give_up_force)
             mode = "auto"

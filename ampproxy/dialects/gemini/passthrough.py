@@ -214,4 +214,6 @@ PASSTHROUGH = Passthrough(
     shown=_shown,
     model_in_body=False,
     state=_STATE,
+    # Google's own SDK, in any program: undici drops what it has not read yet of a connection that breaks.
+    reads_errors=((b"x-goog-api-client", b"google-genai-sdk/"),),
 )

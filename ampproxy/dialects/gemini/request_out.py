@@ -10,12 +10,15 @@ import msgspec
 from ampproxy.adapt.history import drop_remembered
 from ampproxy.adapt.parts import tell_words
 from ampproxy.adapt.thinking import settle_amount
+from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads
 from ampproxy.dialects.freeform import SCHEMA, described
 from ampproxy.dialects.gemini.contents_out import contents
 from ampproxy.dialects.gemini.parts_out import PartRenderer
 from ampproxy.dialects.gemini.thinking import thinking_config
+from ampproxy.dialects.hosted import carried
+from ampproxy.dialects.schema_tree import with_description
 from ampproxy.dialects.unsupported import tell_lost_extras
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import ToolCall
@@ -52,6 +55,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     losses = Losses()
     request = tell_words(drop_remembered(request, losses), GEMINI, losses)
     own = request.dialect == GEMINI
+    request = request if own else choose_declared(request, losses)
     names = Names(_ILLEGAL, _LONGEST_NAME, _names(request))
     renderer = PartRenderer(request, target, names, losses)
     extras: dict[str, Any] = dict(request.extras) if own else {}
@@ -126,6 +130,8 @@ def _tools(
             # toolCall parts back then, which no other dialect carries. Vertex has no such member at all.
             losses("hosted_tool", f"hosted[{n}]", f"{hosted.kind} is refused beside functions.")
         elif (text := encode(said)) not in said_before:
+            if hosted.dialect != GEMINI:
+                carried(hosted, (), f"hosted[{n}]", losses)
             said_before.add(text)
             found.append(said)
     return found
@@ -243,5 +249,7 @@ def _output(request: ChatRequest, target: Target, losses: Losses) -> dict[str, A
         return {}
     said: dict[str, Any] = {"responseMimeType": "application/json"}
     if output.kind == "schema" and output.schema is not None:
-        said["responseJsonSchema"] = output.schema
+        said["responseJsonSchema"] = with_description(output.schema, output.description)
+        if output.name:
+            losses("schema_name", "output.name", "Gemini has no names of schemas.")
     return said

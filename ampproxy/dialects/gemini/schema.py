@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.dialects.schema_tree import Node, array_of, encode, member, node_of, value_of
+from ampproxy.dialects.schema_tree import Node, array_of, encode, member, node_of, strings, value_of
 from ampproxy.model.base import Json
 
 #: Levels of a schema that are said; what is below them stays as it is.
@@ -37,7 +37,8 @@ _GROUPS = frozenset(("properties", "$defs"))
 def raise_gemini(schema: bytes | Json) -> bytes:
     """Say Gemini's proto Schema as JSON Schema.
 
-    What is no schema becomes ``{}``. ``propertyOrdering``, which JSON Schema does not know, is left out.
+    What is no schema becomes ``{}``. ``propertyOrdering``, which JSON Schema does not know, becomes the order
+    in which the properties stand, since models write them in that order.
     """
     return encode(_raised(node_of(schema) or {}, 0))
 
@@ -67,7 +68,15 @@ def _raised(node: Node, depth: int) -> dict[str, Any]:
             key == "format" and value_of(raw) == "enum"
         ):
             found[key] = raw
+    ordering = node.get("propertyOrdering", node.get("property_ordering"))
+    if ordering is not None and isinstance(found.get("properties"), dict):
+        found["properties"] = _ordered(found["properties"], strings(ordering))
     return _with_null(found) if member(node, "nullable") is True else found
+
+
+def _ordered(properties: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    first = {name: properties[name] for name in names if name in properties}
+    return {**first, **properties}
 
 
 def _with_null(found: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from ampproxy.adapt.target import Target
-from ampproxy.catalog.hosts import Host
+from ampproxy.catalog.hosts import DEFAULT, Host
 from ampproxy.dialects.openai_chat.rules import knows_new_names
 
 _CALLS = b'"tool_calls"'
@@ -68,9 +68,9 @@ def _marks(target: Target) -> tuple[bytes, ...]:
 
 def _new_names(target: Target) -> tuple[bytes, ...]:
     """What OpenAI's own models alone are sure to know."""
-    if target.host.known:
-        limit = target.host.output_limit == "max_tokens"
-        developer = not target.host.developer
+    host = target.host
+    if host.name != DEFAULT:
+        limit, developer = host.output_limit == "max_tokens", not host.developer
     else:
         limit = developer = not knows_new_names(target)
     found = [b'"max_completion_tokens"'] if limit else []

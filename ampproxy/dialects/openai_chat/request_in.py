@@ -20,6 +20,7 @@ from ampproxy.dialects.common import (
 )
 from ampproxy.dialects.openai_chat.messages_in import parse_messages
 from ampproxy.dialects.openai_chat.tools_in import (
+    is_understood,
     parse_choice,
     parse_function_call,
     parse_functions,
@@ -162,6 +163,8 @@ def _keep_odd_ones(asked: _Body, thinking: Thinking | None, extras: Members) -> 
         extras["reasoning_effort"] = to_raw(asked.reasoning_effort)
     if asked.safety_identifier:
         extras["safety_identifier"] = to_raw(asked.safety_identifier)
+    if not is_understood(asked.tool_choice):
+        extras["tool_choice"] = asked.tool_choice
     if asked.functions:
         # Only that they were used: the answer then has function_call in place of tool_calls.
         extras["functions"] = Json(b"true")

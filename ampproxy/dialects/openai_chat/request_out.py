@@ -12,7 +12,7 @@ from ampproxy.adapt.members import leave_out_refused
 from ampproxy.adapt.parts import tell_words
 from ampproxy.adapt.target import Target
 from ampproxy.adapt.thinking import forbid_with_tools, settle_level
-from ampproxy.adapt.tools import fit_choice
+from ampproxy.adapt.tools import choose_declared, fit_choice
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Rendered
 from ampproxy.dialects.common import Losses, encode, loads, shorten
@@ -83,6 +83,7 @@ def _fitted(request: ChatRequest, target: Target, losses: Losses, *, same: bool)
     request = system_first(request, target, losses)
     request = leave_out_refused(request, target, losses, same=same)
     request = forbid_with_tools(request, target, losses)
+    request = request if same else choose_declared(request, losses)
     return fit_choice(request, target, losses)
 
 

@@ -192,15 +192,27 @@ def parse_choice(raw: Json) -> ToolChoice | None:
         return ToolChoice(_MODES[word])
     choice = read_request(_CHOICE, bytes(raw), "tool_choice")
     if choice.type == "allowed_tools":
-        # The SDK's type nests the list; the flat form is Responses'.
-        allowed = choice.allowed_tools or read_request(
-            msgspec.json.Decoder(_Allowed), bytes(raw), "tool_choice"
-        )
+        allowed = _allowed(choice, raw)
         return ToolChoice(allowed.mode, allowed=tuple(filter(None, map(_name, allowed.tools))))
     name = _name(choice)
     if name is None:
         bad_request("tool_choice", "It names no tool: 'function.name' is missing.")
     return ToolChoice("named", name)
+
+
+def is_understood(raw: Json) -> bool:
+    """Whether all that ``tool_choice`` allows are the client's own tools, which have names."""
+    if bytes(raw)[:1] != b"{":
+        return True
+    choice = read_request(_CHOICE, bytes(raw), "tool_choice")
+    if choice.type != "allowed_tools":
+        return True
+    return all(map(_name, _allowed(choice, raw).tools))
+
+
+def _allowed(choice: _Choice, raw: Json) -> _Allowed:
+    """The SDK's type nests the list; the flat form is Responses'."""
+    return choice.allowed_tools or read_request(_ALLOWED, bytes(raw), "tool_choice")
 
 
 def _name(choice: _Choice) -> str | None:

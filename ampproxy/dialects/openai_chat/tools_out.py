@@ -8,11 +8,14 @@ import msgspec
 
 from ampproxy.dialects.common import Losses, Members, loads, raw_str, to_raw
 from ampproxy.dialects.freeform import SCHEMA, described
+from ampproxy.dialects.hosted import carried
 from ampproxy.dialects.openai_chat.rules import Rules
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
 _MEMBERS = msgspec.json.Decoder(Members)
+#: The settings of a web search that this dialect has.
+_SEARCH = ("search_context_size", "user_location")
 
 
 class ToolWriter:
@@ -98,7 +101,11 @@ class ToolWriter:
             else:
                 body["web_search_options"] = options
         elif hosted.kind == "web_search" and self._rules.searches:
-            body["web_search_options"] = {}
+            found = carried(hosted, _SEARCH, path, self._losses)
+            if "user_location" in found:
+                place = {name: value for name, value in found["user_location"].items() if name != "type"}
+                found["user_location"] = {"type": "approximate", "approximate": place}
+            body["web_search_options"] = found
         else:
             self._losses("hosted_tool", path, f"This vendor does not run '{hosted.kind}' in this dialect.")
 

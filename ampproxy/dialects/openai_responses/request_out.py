@@ -7,6 +7,7 @@ from typing import Any
 
 from ampproxy.adapt.parts import tell_words
 from ampproxy.adapt.thinking import settle_level
+from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads, shorten
 from ampproxy.dialects.json import put
@@ -37,6 +38,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     losses = Losses()
     native = request.dialect == RESPONSES
     request = tell_words(request, RESPONSES, losses)
+    request = request if native else choose_declared(request, losses)
     names = Names(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
     body: dict[str, Any] = {"model": target.model}
     items = ItemWriter(request, target, names, losses).write()

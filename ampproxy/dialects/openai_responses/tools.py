@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ampproxy.dialects.common import Losses, Names, bad_request, loads, members, to_raw
+from ampproxy.dialects.hosted import carried
 from ampproxy.dialects.json import Fields, is_string, put, read
 from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.model.base import RESPONSES, Json
@@ -25,6 +26,8 @@ _DECLARED: dict[str, dict[str, Any]] = {
     "web_search": {"type": "web_search"},
     "code_execution": {"type": "code_interpreter", "container": {"type": "auto"}},
 }
+#: The settings of a web search that this dialect has.
+_SEARCH = ("search_context_size", "user_location", "allowed_domains")
 _EMPTY_SCHEMA = {"type": "object", "properties": {}}
 
 
@@ -131,13 +134,17 @@ def say_tools(request: ChatRequest, names: Names, losses: Losses) -> list[dict[s
         if hosted.dialect == RESPONSES:
             said.append(hosted.raw)
         elif hosted.kind in _DECLARED:
-            said.append(_DECLARED[hosted.kind])
-            if set(loads(hosted.raw, {}) or {}) - {"type", "name", "cache_control"}:
-                why = f"The options of {hosted.kind} are spelled otherwise in Responses and were left out."
-                losses("hosted_settings", f"hosted[{number}]", why)
+            said.append({**_DECLARED[hosted.kind], **_settings(hosted, f"hosted[{number}]", losses)})
         else:
             losses("hosted_tool", f"hosted[{number}]", f"Responses has no tool like {hosted.kind}.")
     return said
+
+
+def _settings(hosted: HostedTool, path: str, losses: Losses) -> dict[str, Any]:
+    found = carried(hosted, _SEARCH if hosted.kind == "web_search" else (), path, losses)
+    if "allowed_domains" in found:
+        found["filters"] = {"allowed_domains": found.pop("allowed_domains")}
+    return found
 
 
 def _say_tool(tool: Tool, name: str, path: str, losses: Losses, *, native: bool) -> dict[str, Any]:
@@ -155,7 +162,11 @@ def _say_tool(tool: Tool, name: str, path: str, losses: Losses, *, native: bool)
         said["strict"] = bool(tool.strict) and is_strict(schema)
         if tool.strict and not said["strict"]:
             losses("strict", path, "A strict schema must be closed and require all its members.")
-    return {**said, **(tool.extras if native else {})}
+    if not native:
+        for member in tool.extras:
+            losses("extras", f"{path}.extras.{member}", f"Only the client's own dialect knows '{member}'.")
+        return said
+    return {**said, **tool.extras}
 
 
 def _object_schema(schema: Json | None) -> Json:

@@ -128,7 +128,7 @@ def test_needs_login(house):
     account = house.logins.accounts()[0]
     house.pass_(3000, 10)
     status = house.logins.statuses()[0]
-    assert (status.state, status.remedy) == ("needs login", "ampproxy login claude")
+    assert (status.state, status.suggestion) == ("needs login", "ampproxy login claude")
     with pytest.raises(UpstreamFault, match="ampproxy login claude"):
         account.token.current()
     assert any("ampproxy login claude" in line for line in house.lines)

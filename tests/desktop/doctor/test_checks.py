@@ -14,11 +14,11 @@ import pytest
 from ampproxy.catalog.families import Family, Override
 from ampproxy.config.load import ABSENT, parse
 from ampproxy.config.schema import Config
-from ampproxy.credentials.report import Report, RestReport, at_rest
+from ampproxy.credentials.report import CooldownReport, Report, untouched
 from ampproxy.desktop.clients.gateway import Seen
 from ampproxy.desktop.clients.installed import Installed, parse_version
 from ampproxy.desktop.clients.places import Machine
-from ampproxy.desktop.clients.scan import Kept, Told, Unread
+from ampproxy.desktop.clients.scan import Kept, Setting, Unread
 from ampproxy.desktop.doctor.checks import CHECKS, Check, examine
 from ampproxy.desktop.doctor.context import Context, Probe, Target, targets
 from ampproxy.desktop.doctor.finding import LEVELS, Examination, Finding, LiveRow, note, totals
@@ -53,7 +53,7 @@ def context(text: str = CONFIG, home: Path = Path("/nonexistent"), **known: Any)
     """A machine where all is well, but for what is said."""
     config = config_of(text)
     config = replace(config, state_dir=home / "state", auth_dir=home / "auth")
-    ready = [replaced(at_rest(account), state="ready") for account in config.accounts]
+    ready = [replaced(untouched(account), state="ready") for account in config.accounts]
     usual: dict[str, Any] = {
         "machine": Machine(home, {}, "linux", home / "root"),
         "cwd": home,
@@ -65,7 +65,7 @@ def context(text: str = CONFIG, home: Path = Path("/nonexistent"), **known: Any)
         "families": config.families,
         "clis": (cli(MAY),),
         "editors": (),
-        "told": (Told("settings", "/s.json", "amp.url", URL),),
+        "settings": (Setting("settings", "/s.json", "amp.url", URL),),
         "unread": (),
         "keys": (Kept(URL, Secret(KEY)),),
         "keys_why": "",
@@ -103,8 +103,8 @@ def levels(name: str, one: Context) -> list[str]:
     return [finding.level for finding in found(name, one)]
 
 
-def told(one: Context, *more: Told) -> Context:
-    return replace(one, told=(*one.told, *more))
+def also(one: Context, *more: Setting) -> Context:
+    return replace(one, settings=(*one.settings, *more))
 
 
 def test_all_is_well(tmp_path):
@@ -126,11 +126,12 @@ def test_a_check_is_a_row():
 
 
 def test_generations():
-    """A classic client is well; Neo's calls are billed by Amp, and the way back is named."""
+    """A classic client is well; Neo's calls need a connection, else Amp bills them: both ways are named."""
     assert levels("clients", context()) == ["ok"]
     (neo,) = found("clients", context(clis=(cli(SEP),)))
     assert neo.level == "warning"
     assert "billed by Amp" in neo.text
+    assert "ampproxy neo setup" in neo.todo
     assert f"@sourcegraph/amp@{MAY}" in neo.todo
     assert levels("clients", context(clis=(cli(MAY), cli(SEP, "/x/amp")))) == ["ok", "note"]
     assert levels("clients", context(clis=(cli("0.0.1780000000-gabcdef"),))) == ["note"]
@@ -143,31 +144,33 @@ def test_generations():
 @pytest.mark.parametrize(
     ("where", "level", "words"),
     [
-        (Told("environment", "the environment", "AMP_URL", "https://u:canary@ampcode.com/x?canary"),
+        (Setting("environment", "the environment", "AMP_URL", "https://u:canary@ampcode.com/x?canary"),
          "warning", "goes to https://ampcode.com/x (the environment), not to the gateway"),
-        (Told("shell", "/h/.bashrc:3", "AMP_URL", "https://ampcode.com"),
+        (Setting("shell", "/h/.bashrc:3", "AMP_URL", "https://ampcode.com"),
          "warning", "goes before the settings"),
-        (Told("shell", "/h/.bashrc:3", "AMP_URL", "http://localhost:8317/"), "ok", "which is the gateway"),
-        (Told("shell", "/h/.bashrc:3", "AMP_URL", "http://["), "warning", "to (no address)"),
-        (Told("workspace", "/w/.vscode/settings.json", "amp.url", URL), "warning", "a repository must not"),
-        (Told("managed", "/etc/m.json", "amp.url", URL), "note", "all users"),
-        (Told("editor", "/c/settings.json", "amp.url", "https://ampcode.com/"), "warning", "not the gateway"),
-        (Told("shell", "/h/.bashrc:9", "AMP_SETTINGS_FILE", "/x"), "note", "another settings file"),
+        (Setting("shell", "/h/.bashrc:3", "AMP_URL", "http://localhost:8317/"), "ok", "which is the gateway"),
+        (Setting("shell", "/h/.bashrc:3", "AMP_URL", "http://["), "warning", "to (no address)"),
+        (Setting("workspace", "/w/.vscode/settings.json", "amp.url", URL),
+         "warning", "a repository must not"),
+        (Setting("managed", "/etc/m.json", "amp.url", URL), "note", "all users"),
+        (Setting("editor", "/c/settings.json", "amp.url", "https://ampcode.com/"),
+         "warning", "not the gateway"),
+        (Setting("shell", "/h/.bashrc:9", "AMP_SETTINGS_FILE", "/x"), "note", "another settings file"),
     ],
 )  # fmt: skip
 def test_addresses(where, level, words):
     """Every place that tells an address is judged by what it does."""
-    findings = found("addresses", told(context(), where))
+    findings = found("addresses", also(context(), where))
     assert [finding.text for finding in findings if finding.level == level and words in finding.text]
 
 
 def test_cli_address():
     """Without any setting the CLI goes to Amp; setup is what helps."""
-    (finding,) = found("addresses", context(told=()))
+    (finding,) = found("addresses", context(settings=()))
     assert "goes to https://ampcode.com/ (no setting changes it)" in finding.text
     assert finding.todo == "ampproxy setup"
     named = context(CONFIG + "allowed-hosts: [amp.example.com]\n")
-    named = replace(named, told=(Told("settings", "/s", "amp.url", "https://amp.example.com"),))
+    named = replace(named, settings=(Setting("settings", "/s", "amp.url", "https://amp.example.com"),))
     assert levels("addresses", named) == ["ok"]
 
 
@@ -185,19 +188,34 @@ def test_editors_and_broken_files():
         ((), (), "problem", "has no key"),
         ((Kept(URL, Secret(OTHER)),), (), "problem", "not one of the gateway's api-keys"),
         ((Kept(URL + "/", Secret(KEY)),), (), "problem", "trailing slash?"),
-        ((), (Told("environment", "the environment", "AMP_API_KEY", key=Secret(KEY)),), "ok", "environment"),
         (
             (),
-            (Told("environment", "the environment", "AMP_API_KEY", key=Secret(OTHER)),),
+            (Setting("environment", "the environment", "AMP_API_KEY", key=Secret(KEY)),),
+            "ok",
+            "environment",
+        ),
+        (
+            (),
+            (Setting("environment", "the environment", "AMP_API_KEY", key=Secret(OTHER)),),
             "problem",
             "refused",
         ),
-        ((), (Told("shell", "/h/.zshrc:1", "AMP_API_KEY", key=Secret(OTHER)),), "warning", "goes before"),
-        ((), (Told("shell", "/h/.zshrc:1", "AMP_API_KEY", key=Secret(KEY)),), "note", "takes"),
-        ((), (Told("workspace", "/w/.envrc:1", "AMP_API_KEY", key=Secret(KEY)),), "warning", "shared"),
         (
             (),
-            (Told("settings", "/s.json", "amp.apiKey", key=Secret(KEY)),),
+            (Setting("shell", "/h/.zshrc:1", "AMP_API_KEY", key=Secret(OTHER)),),
+            "warning",
+            "goes before",
+        ),
+        ((), (Setting("shell", "/h/.zshrc:1", "AMP_API_KEY", key=Secret(KEY)),), "note", "takes"),
+        (
+            (),
+            (Setting("workspace", "/w/.envrc:1", "AMP_API_KEY", key=Secret(KEY)),),
+            "warning",
+            "shared",
+        ),
+        (
+            (),
+            (Setting("settings", "/s.json", "amp.apiKey", key=Secret(KEY)),),
             "note",
             "where none is looked for",
         ),
@@ -205,7 +223,7 @@ def test_editors_and_broken_files():
 )
 def test_keys(keys, more, level, words):
     """The key that the CLI presents is the gateway's, or it is said why not; none is shown."""
-    findings = found("keys", told(context(keys=keys), *more))
+    findings = found("keys", also(context(keys=keys), *more))
     assert [finding.text for finding in findings if finding.level == level and words in finding.text]
 
 
@@ -231,8 +249,8 @@ def test_configuration():
     (finding,) = found("configuration", context(complaints=absent, **nothing))
     assert "--config" in finding.todo
     # Without a gateway, no key can be a wrong one for it.
-    shell = Told("shell", "/h/.zshrc:1", "AMP_API_KEY", key=Secret(OTHER))
-    (finding,) = found("keys", told(context(**nothing), shell))
+    shell = Setting("shell", "/h/.zshrc:1", "AMP_API_KEY", key=Secret(OTHER))
+    (finding,) = found("keys", also(context(**nothing), shell))
     assert (finding.level, "gateway" in finding.text) == ("note", False)
     assert levels("configuration", context(CONFIG + "no-such-key: 1\n")) == ["warning", "ok"]
     assert levels("configuration", context("port: 1\n")) == ["ok", "note"]
@@ -307,7 +325,7 @@ def test_no_secret_in_the_file(tmp_path):
     ("seen", "level", "todo"),
     [
         (Seen("ready", models=2), "ok", ""),
-        (Seen("ready", told=Status("ready", 1, 0.0, config="/home/u/other.yaml")), "problem", "--config"),
+        (Seen("ready", details=Status("ready", 1, 0.0, config="/home/u/other.yaml")), "problem", "--config"),
         (Seen("unasked", "api-keys[0] (KEY)"), "note", "as root"),
         (Seen("down", "Connection refused"), "problem", "twistd -n ampproxy --config"),
         (Seen("mute", "BadStatusLine"), "problem", "ss -ltnp 'sport = :8317'"),
@@ -344,11 +362,11 @@ def test_accounts():
     one = context()
     assert one.report is not None
     first, second = one.report.accounts
-    rest = RestReport(None, None, "is rate limited", 1, 99.0, 60.0, False, "wait", 60.0, "Slow down.")
-    login = replaced(second, state="needs login", error="revoked", remedy="ampproxy login claude")
-    resting = replaced(first, state="resting", rests=(rest,))
+    cooldown = CooldownReport(None, None, "is rate limited", 1, 99.0, 60.0, False, "wait", 60.0, "Slow down.")
+    login = replaced(second, state="needs login", error="revoked", suggestion="ampproxy login claude")
+    cooling = replaced(first, state="resting", cooldowns=(cooldown,))
     findings = found(
-        "accounts", replace(one, report=Report((resting, login, replaced(first, state="failing"))))
+        "accounts", replace(one, report=Report((cooling, login, replaced(first, state="failing"))))
     )
     assert [finding.level for finding in findings] == ["warning", "problem", "warning"]
     assert "it is tried again in 60 s" in findings[0].text

@@ -328,7 +328,7 @@ class ToolTests(RenderCase):
     def test_hosted_tools(self) -> None:
         """Web search of another vendor becomes Anthropic's; what it has not is said."""
         hosted = (
-            HostedTool("web_search", "x", Json(b'{"filters":{"allowed_domains":["a.org"]}}')),
+            HostedTool("web_search", "gemini", Json(b'{"googleSearch":{"timeRangeFilter":{}}}')),
             HostedTool("image_generation", "x", Json(b"{}")),
         )
         rendered = AnthropicDialect().render_request(request(hosted=hosted), BUDGET)
@@ -396,7 +396,7 @@ class RestTests(RenderCase):
         self.assertEqual(told["type"], "json_schema")
         self.assertIs(told["schema"]["additionalProperties"], False)
         self.assertIs(told["schema"]["properties"]["a"]["items"]["additionalProperties"], False)
-        self.assertEqual(lost, {"open_schema"})
+        self.assertEqual(lost, {"open_schema", "schema_name"})
         self.assertLessEqual(len(body["metadata"]["user_id"]), 256)
 
     def test_beta_features_go_into_the_header(self) -> None:

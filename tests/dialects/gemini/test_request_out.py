@@ -399,6 +399,7 @@ def test_structured_output() -> None:
     output = OutputFormat("schema", Json(b'{"type":"object"}'), "x")
     expected = {"responseMimeType": "application/json", "responseJsonSchema": {"type": "object"}}
     assert ask(user("q"), output=output)[0]["generationConfig"] == expected
+    assert ask(user("q"), output=output)[1] == ["schema_name"]
     body, losses = ask(user("q"), output=output, tools=(Tool("f"),))
     assert "generationConfig" not in body
     assert losses == ["output_format"]

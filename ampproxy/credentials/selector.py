@@ -21,7 +21,7 @@ _NEVER = float("inf")
 Strategy: TypeAlias = Literal["round-robin", "weighted-round-robin", "fill-first"]
 
 
-class Entry:
+class Candidate:
     """An account as one model has it.
 
     :ivar offers: the vendor's names that serve the model there: several where an alias is a pool.
@@ -39,23 +39,23 @@ class Entry:
         self.tier = 0
         self._turn = 0
 
-    def open_at(self, now: float) -> float:
+    def available_at(self, now: float) -> float:
         """When it may be asked; not later than ``now``: now."""
         health = self.health
-        if not health.rests:
+        if not health.cooldowns:
             return 0.0
-        return min(health.open_at(asked, now) for asked in self.scopes)
+        return min(health.available_at(asked, now) for asked in self.scopes)
 
-    def early_at(self, now: float) -> float:
+    def available_early_at(self, now: float) -> float:
         """When it may be asked if there is no other account."""
-        return min(self.health.early_at(asked, now) for asked in self.scopes)
+        return min(self.health.available_early_at(asked, now) for asked in self.scopes)
 
     def offer(self, now: float, *, early: bool = False, but: Collection[Offer] = ()) -> Offer | None:
         """The name whose turn it is among those that may be asked for; ``None``: none may."""
         offers, scopes_, health = self.offers, self.scopes, self.health
-        if len(offers) == 1 and not health.rests:
+        if len(offers) == 1 and not health.cooldowns:
             return None if but else offers[0]
-        at = health.early_at if early else health.open_at
+        at = health.available_early_at if early else health.available_at
         for step in range(len(offers)):
             index = (self._turn + step) % len(offers)
             if offers[index] not in but and at(scopes_[index], now) <= now:
@@ -70,28 +70,28 @@ class Entry:
     def named(self, model: str, now: float) -> Offer | None:
         """The offer of one of the vendor's names, if it may be asked for."""
         for offer, asked in zip(self.offers, self.scopes, strict=True):
-            if offer.upstream_model == model and self.health.open_at(asked, now) <= now:
+            if offer.upstream_model == model and self.health.available_at(asked, now) <= now:
                 return offer
         return None
 
 
-class Tier:
+class PriorityTier:
     """The accounts of one priority, those that may be asked in a ring.
 
     :param rotates: begin behind the last choice; else at the first account.
     """
 
-    __slots__ = ("_next", "_ready", "_rotates", "_waiting", "entries")
+    __slots__ = ("_next", "_ready", "_rotates", "_waiting", "candidates")
 
-    def __init__(self, entries: tuple[Entry, ...], *, rotates: bool) -> None:
-        self.entries = entries
+    def __init__(self, candidates: tuple[Candidate, ...], *, rotates: bool) -> None:
+        self.candidates = candidates
         self._rotates = rotates
         self._next = 0
         self.refill()
 
     def refill(self) -> None:
         """Look at everybody anew."""
-        self._ready = list(range(len(self.entries)))
+        self._ready = list(range(len(self.candidates)))
         self._waiting: list[tuple[float, int]] = []
 
     def wake(self, now: float) -> None:
@@ -100,24 +100,24 @@ class Tier:
         while waiting and waiting[0][0] <= now:
             insort(self._ready, heappop(waiting)[1])
 
-    def pick(self, now: float, tried: Collection[Entry]) -> Entry | None:
+    def pick(self, now: float, tried: Collection[Candidate]) -> Candidate | None:
         """The next account that may be asked and was not; ``None``: there is none."""
         self.wake(now)
-        ready, entries = self._ready, self.entries
+        ready, candidates = self._ready, self.candidates
         at, left = bisect_left(ready, self._next), len(ready)
         while left:
             left -= 1
             at = at if at < len(ready) else 0
-            entry = entries[ready[at]]
-            open_at = entry.open_at(now)
-            if open_at > now:
-                heappush(self._waiting, (open_at, ready.pop(at)))
-            elif entry in tried:
+            candidate = candidates[ready[at]]
+            available_at = candidate.available_at(now)
+            if available_at > now:
+                heappush(self._waiting, (available_at, ready.pop(at)))
+            elif candidate in tried:
                 at += 1
             else:
                 if self._rotates:
                     self._next = ready[at] + 1
-                return entry
+                return candidate
         return None
 
     def is_open(self, now: float) -> bool:
@@ -125,18 +125,18 @@ class Tier:
         self.wake(now)
         ready = self._ready
         while ready:
-            open_at = self.entries[ready[-1]].open_at(now)
-            if open_at <= now:
+            available_at = self.candidates[ready[-1]].available_at(now)
+            if available_at <= now:
                 return True
-            heappush(self._waiting, (open_at, ready.pop()))
+            heappush(self._waiting, (available_at, ready.pop()))
         return False
 
     def has_well(self, now: float) -> bool:
         """Whether anybody here may be asked who does not rest at all."""
-        return self.is_open(now) and any(not self.entries[place].health.rests for place in self._ready)
+        return self.is_open(now) and any(not self.candidates[place].health.cooldowns for place in self._ready)
 
 
-class WeightedTier(Tier):
+class WeightedTier(PriorityTier):
     """Accounts of one priority that are asked in proportion to their weights: smooth weighted round robin.
 
     At each choice every account that may be asked earns its weight, and the one that has earned most serves
@@ -147,37 +147,37 @@ class WeightedTier(Tier):
 
     __slots__ = ("_earned",)
 
-    def __init__(self, entries: tuple[Entry, ...]) -> None:
-        super().__init__(entries, rotates=False)
-        self._earned = [0] * len(entries)
+    def __init__(self, candidates: tuple[Candidate, ...]) -> None:
+        super().__init__(candidates, rotates=False)
+        self._earned = [0] * len(candidates)
 
-    def pick(self, now: float, tried: Collection[Entry]) -> Entry | None:
-        """See :meth:`Tier.pick`."""
+    def pick(self, now: float, tried: Collection[Candidate]) -> Candidate | None:
+        """See :meth:`PriorityTier.pick`."""
         self.wake(now)
         self._set_aside(now)
-        entries, earned = self.entries, self._earned
-        ready = [place for place in self._ready if entries[place] not in tried]
+        candidates, earned = self.candidates, self._earned
+        ready = [place for place in self._ready if candidates[place] not in tried]
         if not ready:
             return None
         total = 0
         for place in ready:
-            weight = entries[place].account.weight
+            weight = candidates[place].account.weight
             earned[place] += weight
             total += weight
         chosen = max(ready, key=earned.__getitem__)
         earned[chosen] -= total
-        return entries[chosen]
+        return candidates[chosen]
 
     def _set_aside(self, now: float) -> None:
         """Take those out who rest."""
-        opens = [(self.entries[place].open_at(now), place) for place in self._ready]
-        self._ready = [place for open_at, place in opens if open_at <= now]
-        for open_at, place in opens:
-            if open_at > now:
-                heappush(self._waiting, (open_at, place))
+        opens = [(self.candidates[place].available_at(now), place) for place in self._ready]
+        self._ready = [place for available_at, place in opens if available_at <= now]
+        for available_at, place in opens:
+            if available_at > now:
+                heappush(self._waiting, (available_at, place))
 
 
-class Wheel:
+class AccountSelector:
     """All accounts that serve one model, by priority.
 
     :param offers: as a route has them: best priority first.
@@ -201,43 +201,48 @@ class Wheel:
         able = [offer for offer in offers if can(offer)]
         for _, tier in groupby(able, lambda offer: offer.account.priority):
             grouped = (tuple(names) for _, names in groupby(tier, lambda offer: offer.account.label))
-            entries = tuple(Entry(names[0].account, names, state, call) for names in grouped)
-            tiers.append(_tier(entries, strategy))
+            candidates = tuple(Candidate(names[0].account, names, state, call) for names in grouped)
+            tiers.append(_tier(candidates, strategy))
         self.tiers = tuple(tiers)
-        self.count = sum(len(tier.entries) for tier in tiers)
-        self._by_identity: dict[Identity, Entry] = {}
+        self.count = sum(len(tier.candidates) for tier in tiers)
+        self._by_identity: dict[Identity, Candidate] = {}
         for number, tier_ in enumerate(tiers):
-            for entry in tier_.entries:
-                entry.tier = number
-                self._by_identity.setdefault(entry.identity, entry)
+            for candidate in tier_.candidates:
+                candidate.tier = number
+                self._by_identity.setdefault(candidate.identity, candidate)
         #: The version of the state that was looked at, and when somebody may be asked at the earliest.
         self._closed: tuple[int, float] = (-1, 0.0)
 
-    def entries(self) -> Iterable[Entry]:
+    def candidates(self) -> Iterable[Candidate]:
         """All accounts, in the order in which they come without rests."""
-        return (entry for tier in self.tiers for entry in tier.entries)
+        return (candidate for tier in self.tiers for candidate in tier.candidates)
 
-    def pick(self, now: float, tried: Collection[Entry]) -> Entry | None:
+    def pick(self, now: float, tried: Collection[Candidate]) -> Candidate | None:
         """The account whose turn it is, of the best priority that has any that may be asked."""
         for tier in self._fresh():
-            entry = tier.pick(now, tried)
-            if entry is not None:
-                return entry
+            candidate = tier.pick(now, tried)
+            if candidate is not None:
+                return candidate
         return None
 
-    def pick_early(self, now: float, tried: Collection[Entry]) -> Entry | None:
+    def pick_early(self, now: float, tried: Collection[Candidate]) -> Candidate | None:
         """Where nobody may be asked: the first whose rest may be broken off, in order of priority."""
         if self._early_until(now) > now:
             return None
         return next(
-            (entry for entry in self.entries() if entry not in tried and entry.early_at(now) <= now), None
+            (
+                candidate
+                for candidate in self.candidates()
+                if candidate not in tried and candidate.available_early_at(now) <= now
+            ),
+            None,
         )
 
-    def closed_until(self, now: float) -> float:
+    def unavailable_until(self, now: float) -> float:
         """When the first of them may be asked, early if need be; not later than ``now``: now."""
         return now if any(tier.is_open(now) for tier in self._fresh()) else self._early_until(now)
 
-    def _fresh(self) -> tuple[Tier, ...]:
+    def _fresh(self) -> tuple[PriorityTier, ...]:
         """The tiers, refilled if somebody is well again earlier than was foreseen."""
         if self._opened != self._state.opened:
             self._opened = self._state.opened
@@ -248,19 +253,21 @@ class Wheel:
     def _early_until(self, now: float) -> float:
         version, until = self._closed
         if version != self._state.version or until <= now:
-            until = min((entry.early_at(now) for entry in self.entries()), default=_NEVER)
+            until = min(
+                (candidate.available_early_at(now) for candidate in self.candidates()), default=_NEVER
+            )
             self._closed = self._state.version, until
         return until
 
-    def find(self, identity: Identity, now: float) -> Entry | None:
+    def find(self, identity: Identity, now: float) -> Candidate | None:
         """An account where a conversation is at home, unless a better priority serves again."""
-        entry = self._by_identity.get(identity)
-        if entry is None or any(tier.has_well(now) for tier in self._fresh()[: entry.tier]):
+        candidate = self._by_identity.get(identity)
+        if candidate is None or any(tier.has_well(now) for tier in self._fresh()[: candidate.tier]):
             return None
-        return entry
+        return candidate
 
 
-def _tier(entries: tuple[Entry, ...], strategy: Strategy) -> Tier:
+def _tier(candidates: tuple[Candidate, ...], strategy: Strategy) -> PriorityTier:
     if strategy == "weighted-round-robin":
-        return WeightedTier(entries)
-    return Tier(entries, rotates=strategy == "round-robin")
+        return WeightedTier(candidates)
+    return PriorityTier(candidates, rotates=strategy == "round-robin")

@@ -26,7 +26,7 @@ _COMPATIBLE = (
 )
 
 
-def remedy_for(base: str, served: Sequence[str], *, mappable: bool, roles: Sequence[str] = ()) -> str:
+def config_for(base: str, served: Sequence[str], *, mappable: bool, roles: Sequence[str] = ()) -> str:
     """YAML that would serve ``base``: a mapping to the served model that is most like it, if one is, and
     else an account.
 

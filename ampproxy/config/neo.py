@@ -1,0 +1,144 @@
+"""The section ``neo``: what Amp's cloud may ask for, and with which key (Amp's Model Routing)."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from ampproxy.config import readers
+from ampproxy.config.clients import ENTRY, client_key
+from ampproxy.config.observing import ADDRESS
+from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting, Wrong
+from ampproxy.config.schema import Config
+from ampproxy.model.clients import NEO_CLIENT, NEO_ROUTE, KnownKeys
+from ampproxy.model.neo import Neo
+from ampproxy.wire.redact import Secret
+
+_ROWS = {row.name: row for row in ENTRY.rows}
+#: What its key has in common with an entry of ``api-keys``.
+KEY_SETTINGS = ("key", "key-hash", "expires", "old-key-hash", "old-until", "models", "accounts", "limits")
+#: The fields of the section that are not the key's.
+_OWN = ("public_url", "tls", "first_sign", "failure_delay", "record_shapes")
+
+
+def _public_url(place: Place) -> str:
+    """An origin: Amp's cloud appends the paths itself, so whatever stands before them cannot be served.
+
+    :raises Wrong: it is none; or HTTP, over which the key would be sent in clear, to another machine.
+    """
+    text = readers.BASE_URL(place)
+    parts = urlsplit(text)
+    if parts.path:
+        raise Wrong("has a path: expected such as https://gw.example.org (paths begin with /v1 there)")
+    if parts.scheme != "https" and not readers.is_loopback(parts.hostname or ""):
+        raise Wrong("begins with http://, so that the key would be sent in clear: expected https://")
+    return str(text)
+
+
+def _neo(found: Found) -> Neo:
+    values = found.values
+    own: dict[str, Any] = {field: values[field] for field in _OWN if field in values}
+    if any(map(found.broken, ("public_url", "listen"))):
+        raise Reported
+    if "listen" in values:
+        own["host"], own["port"] = values["listen"]
+        _check_clear(found, own["host"])
+    return Neo(client=client_key(_of_key(found)), **own)
+
+
+def _of_key(found: Found) -> Found:
+    """What the section says of its key, as an entry of ``api-keys`` would."""
+    fields = {row.field for name, row in _ROWS.items() if name in KEY_SETTINGS}
+    values = {field: value for field, value in found.values.items() if field in fields}
+    places = {field: place for field, place in found.places.items() if field in fields}
+    fixed = {"name": NEO_CLIENT, "routes": (NEO_ROUTE,), "amp": False}
+    return Found(found.place, {**values, **fixed}, places)
+
+
+def _check_clear(found: Found, host: str) -> None:
+    if not found.values.get("tls", False) and not readers.is_loopback(host):
+        found.at("listen").warn(
+            "can be reached from other machines without TLS, so that the key travels in clear unless a proxy"
+            " on a network of your own speaks HTTPS: set tls: true, or listen on 127.0.0.1"
+        )
+
+
+def check_neo(found: Found, config: Config) -> None:
+    """See that the key for Amp's cloud is that alone, and that what its listener needs is there."""
+    neo = config.neo
+    if neo is None:
+        return
+    amp, own = config.ampcode, KnownKeys((neo.client,))
+    # By hash, for either may be stored as one.
+    if not set(neo.client.hashes).isdisjoint(mark for client in config.clients for mark in client.hashes):
+        found.at("neo").complain("has a key that is one of api-keys, too: expected one for Amp's cloud alone")
+    if any(client.name.lower() == NEO_CLIENT for client in config.clients):
+        found.at("neo").complain(
+            f"is the client {NEO_CLIENT} in log and limits: name that entry of api-keys otherwise"
+        )
+    reading = found.place.reading
+    # A command looks at its user's environment, which is a client's as well.
+    environ = Secret("" if reading.lenient else reading.environ.get("AMP_API_KEY", "").strip())
+    amps: tuple[Secret | None, ...] = (
+        amp.upstream_api_key,
+        environ,
+        *(secret for _, secret in amp.per_client_keys),
+    )
+    amps += tuple(client.upstream for client in config.clients)
+    if any(secret in own for secret in amps):
+        found.at("neo").complain("has a key that is one of Amp's own: expected one for Amp's cloud alone")
+    if neo.tls and config.tls is None and not found.broken("tls"):
+        found.at("neo").complain(
+            "has tls: true, and there is no certificate: expected the section tls with enable: true"
+        )
+    if neo.listen and neo.port and (neo.host, neo.port) == (config.host, config.port):
+        found.at("neo").complain("listens where the gateway does: expected another port")
+
+
+NEO = Section(
+    _neo,
+    (
+        Setting(
+            "public-url",
+            "public_url",
+            Reader("URL", _public_url),
+            "The origin at which Amp's cloud reaches the gateway, as in `https://gw.example.org`. Its host"
+            " counts as one of `allowed-hosts`.",
+        ),
+        Setting(
+            "listen",
+            "listen",
+            ADDRESS,
+            "A listener on which nothing but the paths for Amp's cloud exists. Point a tunnel or a reverse"
+            " proxy at it.",
+            "none: the paths are served where everything else is",
+        ),
+        Setting(
+            "tls", "tls", readers.FLAG, "Speak TLS there, with the certificate of the section `tls`.", "false"
+        ),
+        *(_ROWS[name] for name in KEY_SETTINGS),
+        Setting(
+            "first-sign",
+            "first_sign",
+            readers.duration(zero=True),
+            "When a stream begins with a sign of life though its vendor is silent, so that an edge in between"
+            " does not cut it; 0 for never.",
+            "25s",
+        ),
+        Setting(
+            "failure-delay",
+            "failure_delay",
+            readers.duration(zero=True),
+            "How long a request without the key waits for its 401; doubled with each failure of a peer, up to"
+            " 32 times as long.",
+            "250ms",
+        ),
+        Setting(
+            "record-shapes",
+            "record_shapes",
+            readers.FLAG,
+            "Log of each request the names of headers and members, their types and sizes; never a value.",
+            "false",
+        ),
+    ),
+)

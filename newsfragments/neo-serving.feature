@@ -1,0 +1,1 @@
+Amp's present generation (Neo), whose model calls run in Amp's cloud, can run on your own accounts: the section `neo` has a key for Amp's Model Routing that opens nothing but the few paths it needs, and a listener of its own for a tunnel. Experimental.

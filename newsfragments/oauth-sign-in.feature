@@ -1,0 +1,1 @@
+Amp's CLI signs in with OAuth through the gateway: `/api/auth/oauth-config` passes without a client key, and with `ampcode.accept-amp-keys` the JWT that such a sign-in leaves is accepted as Amp's access tokens are. As an upstream key it is not used, for nothing but the CLI renews it.
