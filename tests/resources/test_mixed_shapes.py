@@ -99,6 +99,7 @@ def test_a_body_of_responses(model: str) -> None:
     assert call["function"]["name"] == "read_file"
     assert json.loads(call["function"]["arguments"]) == {"path": "a"}
     asked = json.dumps(sent)
+    assert ("input" in sent) == (model == "gpt-5.5")
     assert "read_file" in asked
     assert "ApplyPatch" in asked
     assert sent.get("max_tokens", sent.get("max_output_tokens", sent.get("max_completion_tokens"))) == 99
