@@ -28,12 +28,12 @@ from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.pinning import Missed, Pin
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, LONG_LOOK, REQUEST_OBJECTS, takes_long
+from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.tenancy import countable, demand_of, within_limits
 from ampproxy.resources.traffic_notes import notice_client
-from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
@@ -81,9 +81,8 @@ class ModelResource(GatewayResource):
         if request.path.startswith(AMP_PREFIX):
             notice_client(self.generation, request)
         if isinstance(self._endpoint, WrongMethod):
-            if self._endpoint.dialect == RESPONSES and wants_upgrade(request):
-                request.responseHeaders.setRawHeaders(b"Upgrade", [b"HTTP/1.1"])
-                raise ClientFault.of("invalid_request", _NO_SOCKET, status=426, code="upgrade_required")
+            if self._endpoint.dialect == RESPONSES:
+                check_socket(request)
             request.responseHeaders.setRawHeaders(b"Allow", [self._endpoint.allow])
             raise self._endpoint
 
@@ -108,11 +107,6 @@ class ModelResource(GatewayResource):
         return refusal_of(route)
 
 
-#: Codex turns to plain requests at once for the status 426 alone; for any other it tries the socket anew, six
-#: seconds long.
-_NO_SOCKET = (
-    "There is no WebSocket here: send the request by POST, with `stream: true` for a stream of events."
-)
 #: The status by which Anthropic reports an overload.
 _ANTHROPICS = 529
 

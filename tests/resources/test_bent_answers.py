@@ -51,10 +51,10 @@ def question(client: str, *, stream: bool) -> tuple[str, dict[str, Any]]:
         return "/v1/messages", {
             "model": "model",
             "max_tokens": 400,
-            "thinking": {"type": "adaptive"},
             "stream": stream,
             "messages": user,
             "tools": [tool],
+            "thinking": {"type": "adaptive"},
         }
     if client == "chat":
         tools = [{"type": "function", "function": function}]

@@ -70,6 +70,11 @@ REFUSED = [
         "property is not defined",
     ),
     (FLASH, tools(parametersJsonSchema={"type": "object"}), "only one of"),
+    (
+        THREE,
+        {"tools": [{"functionDeclarations": [{"name": "f"}]}, {"googleSearch": {}}]},
+        "include_server_side_tool_invocations",
+    ),
     (PRO, thinking(thinkingBudget=0), "only works in thinking mode"),
     (PRO, thinking(thinkingBudget=40000), "between 128 and 32768"),
     (FLASH, thinking(thinkingLevel="HIGH"), "Thinking level is not supported"),
