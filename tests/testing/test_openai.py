@@ -155,7 +155,7 @@ def test_chat_stream(chat):
     assert asked.events[-1]["usage"]["total_tokens"] > 2
     assert asked.body.endswith(b"data: [DONE]\n\n")
     text = "".join(one["choices"][0]["delta"].get("content") or "" for one in plain.events)
-    assert text == "gpt-4.1 says: Hello there"
+    assert text == "gpt-4.1 answers: Hello there"
 
 
 def test_responses_tool_loop(responses):

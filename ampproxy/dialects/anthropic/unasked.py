@@ -1,8 +1,8 @@
 """Thinking for a client of Messages that wants none, or that would stumble over it.
 
 Anthropic's own models begin the answer to a demanded call with that call, and some clients take the first
-block for it. Other vendors' models think as they please: there, and where a client turned thinking off, what they
-thought and the proofs of it are left out. Elsewhere they stay, because the vendor wants its proofs back.
+block for it. Other vendors' models think as they please: there, and where a client turned thinking off, what
+they thought and the proofs of it are left out. Elsewhere they stay, because the vendor wants its proofs back.
 """
 
 from __future__ import annotations
