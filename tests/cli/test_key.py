@@ -176,7 +176,7 @@ def test_revoke(home: Home) -> None:
     home.run("revoke", "ci", input="y\n")
     assert home.diff == [f"-{line}" for line in home.before.splitlines()[8:14]]
     label = client_name(home.config.clients[0].identity, kept_salt(home.state))
-    assert "everybody on this machine would be served" in home.run("revoke", label, "--yes", status=1)
+    assert "all local requests would be accepted" in home.run("revoke", label, "--yes", status=1)
 
 
 def test_edit(home: Home) -> None:
