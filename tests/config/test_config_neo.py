@@ -102,7 +102,7 @@ WRONG = [
     ),
     ("environment's", KEYS, {"AMP_API_KEY": "neo-key"}, "one of Amp's own"),
     ("no patterns", "neo: {key: a, models: []}", {}, "is an empty list"),
-    ("no limits", "neo: {key: a, limits: }", {}, "says nothing"),
+    ("no limits", "neo: {key: a, limits: }", {}, "is empty"),
 ]
 
 
