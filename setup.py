@@ -76,6 +76,8 @@ setup(
         "socksio >= 1.0",
         # llhttp: HTTP/1.1's parser in C, strict by default; wheels for every platform and Python here
         "httptools >= 0.7.1",
+        # bodies that Codex compresses by zstd: Python's own module of 3.14 for those before it, by its author
+        "backports.zstd >= 1.0; python_version < '3.14'",
         # what models cost, kept current by its authors
         "genai-prices >= 0.1.0",
     ],

@@ -130,7 +130,7 @@ class GatewayService(Service):
         try:
             move = self.listeners.prepare(config)
         except CannotListenError as error:
-            raise ConfigError((f"{config.place('port')}: {error}",)) from None
+            raise ConfigError((f"{config.place(_setting_of(error, config))}: {error}",)) from None
         try:
             source, logins = self._logins_under(config)
             generation = self._build(config, logins)
@@ -486,3 +486,9 @@ class GatewayService(Service):
         until = self._reactor.seconds() + most
         while condition() and self._reactor.seconds() < until:
             await deferLater(self._reactor, 0.05)
+
+
+def _setting_of(error: CannotListenError, config: Config) -> str:
+    """Which setting an address stands in that is taken."""
+    neo = config.neo
+    return "neo" if neo is not None and neo.port and neo.port == error.port else "port"

@@ -237,7 +237,15 @@ def make_plan(config: Config, url: str, account: AmpAccount | None) -> Plan:
             click.echo(f"Amp does not name its models ({why}): the known ones count.", err=True)
     modes = asked_models(catalog)
     bare = without_keys(config)
-    router = Router(bare, known_catalog(bare, kept_models(config)))
+    served_by = known_catalog(bare, kept_models(config))
+    unknown = [account.label for account in bare.accounts if served_by.patterns(account)]
+    if unknown:
+        click.echo(
+            f"The models of {', '.join(unknown)} are not known, so every name of that vendor's counts as"
+            " served: ampproxy models --refresh asks.",
+            err=True,
+        )
+    router = Router(bare, served_by)
     key = None if config.neo is None else config.neo.client
     models = split(router, key, modes)
     return Plan(url, models, modes, needed(url, models.here), price_book(config), bool(catalog))

@@ -51,7 +51,9 @@ def remove_neo(text: str) -> str:
         return text
     root = root_of(text)
     candidates = set_member(text, root, _NAME, None) if isinstance(root, yaml.MappingNode) else iter(())
-    return _first(text, None, candidates)
+    rest, end = _first(text, None, candidates), line_end(text)
+    # The empty line before it at the end of the file came with it.
+    return rest.removesuffix(end) if text.startswith(rest) and rest.endswith(2 * end) else rest
 
 
 def _without_none(values: Entry) -> dict[str, Any]:

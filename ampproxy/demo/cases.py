@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ampproxy.testing.amp_cloud import CUSTOM_URL, AmpCloud
 from ampproxy.testing.script import Script
 
 CLIENT_KEY = "demo-client-key"
 AMP_KEY = "demo-amp-upstream-key"
+#: What Amp's cloud presents.
+NEO_KEY = "demo-key-of-amp-cloud"
 #: Stand-in -> the key of the account that leads to it.
 VENDOR_KEYS = {
     "anthropic": "demo-anthropic-account",
@@ -30,7 +33,7 @@ class Case:
     """One request and its expectation.
 
     :param proxy: the gateway as configured, or a second one, with ``force-model-mappings`` and without an
-        Amp upstream.
+        Amp upstream; or the first one's listener for Amp's cloud.
     :param asked: the model, as the row shows it.
     :param route: what ``X-Ampproxy-Route`` has to say; empty: the header has to be absent.
     :param by: the stand-in that has to get this request, and no other one; empty: none of them.
@@ -38,6 +41,7 @@ class Case:
     :param sees: what has to stand in the answer.
     :param script: how the stand-in delivers.
     :param shown: print the text as it arrives.
+    :param read: reads the answer as its client does; raises where that could not.
     """
 
     what: str
@@ -46,7 +50,7 @@ class Case:
     body: Any = None
     method: str = "POST"
     headers: Mapping[str, str] = field(default_factory=dict)
-    proxy: Literal["main", "forced"] = "main"
+    proxy: Literal["main", "forced", "cloud"] = "main"
     status: int = 200
     route: str = "local"
     by: str = ""
@@ -54,6 +58,7 @@ class Case:
     sees: tuple[str, ...] = ()
     script: Script | None = None
     shown: bool = False
+    read: Callable[[int, Mapping[str, str], bytes], Any] | None = None
 
 
 def _messages(model: str, stream: bool = False, **more: Any) -> dict[str, Any]:
@@ -124,6 +129,33 @@ def _gemini(what: str, model: str, method: str, by: str = "gemini", served: str 
     )
 
 
+def _cloud(format: str, model: str, by: str) -> Case:
+    """A request as Amp's cloud makes it at a connection of this format: with one provider's word more in the
+    name of the model, and a thread named in its system text.
+    """
+    cloud = AmpCloud(loopback=True)
+    # Only the path of the address counts here; the demonstration knows where its gateway is.
+    base = "http://127.0.0.1" + ("" if format == "anthropic-messages" else "/v1")
+    config = {"baseURL": base, "apiFormat": format}
+    made = {"target": "user", "type": CUSTOM_URL, "name": "demo", "secret": NEO_KEY, "active": True}
+    cloud.call("createModelProviderKey", {**made, "config": config})
+    talk = cloud.talk(model, "T-5a1e0f00-0000-4000-8000-00000000d3e0", effort="")
+    talk.user(_HELLO)
+    request = cloud.request(model, talk)
+    return Case(
+        what=f"Amp's cloud, {format}",
+        asked=model,
+        path=request.path,
+        body=request.body,
+        headers=request.headers,
+        proxy="cloud",
+        by=by,
+        served=model.partition("/")[2],
+        sees=(_HELLO,),
+        read=talk.read,
+    )
+
+
 _SLOW = Script(
     text="This text was streamed by a mock vendor, through the gateway, one word at a time.", interval=0.03
 )
@@ -164,6 +196,18 @@ CASES: tuple[Case, ...] = (
         "mapped, forced", "claude-sonnet-4-6", "claude-haiku-4-5-20251001", route="mapped", proxy="forced"
     ),
     _chat("falls back to Amp", "grok-4", True, by="amp", served="grok-4", route="amp"),
+    _cloud("anthropic-messages", "anthropic/claude-sonnet-4-6", "anthropic"),
+    _cloud("responses", "openai/gpt-5.4", "openai-responses"),
+    _cloud("chat-completions", "google-vertex/gemini-2.5-flash", "gemini"),
+    Case(
+        what="Amp's cloud, elsewhere",
+        path="/api/internal?getUserInfo",
+        body={"method": "getUserInfo", "params": {}},
+        headers={"authorization": f"Bearer {NEO_KEY}"},
+        status=403,
+        route="",
+        sees=("POST /v1/messages",),
+    ),
     Case(
         what="Amp's control plane",
         path="/api/internal?getUserInfo",

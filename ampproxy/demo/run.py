@@ -14,7 +14,7 @@ from twisted.logger import formatEvent
 
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
-from ampproxy.demo.cases import AMP_KEY, CASES, CLIENT_KEY, VENDOR_KEYS, Case
+from ampproxy.demo.cases import AMP_KEY, CASES, CLIENT_KEY, NEO_KEY, VENDOR_KEYS, Case
 from ampproxy.demo.client import Answered, Client
 from ampproxy.testing import amp, anthropic, gemini, openai_chat, openai_responses
 from ampproxy.testing.stand_in import StandIn
@@ -41,6 +41,7 @@ openai-compatibility:
     base-url: "{urls[openai-chat]}/v1"
     api-key-entries: [{{api-key: {keys[openai-chat]}}}]
     models: [{{name: demo-model-1, alias: demo-chat}}]
+neo: {{listen: "127.0.0.1:0", key: {neo_key}}}
 """
 _AMP = """\
   upstream-url: "{url}"
@@ -138,7 +139,7 @@ class Demo:
             "gemini": (gemini.start, {}),
             "openai-chat": (openai_chat.start, {"flavour": "compatible"}),
         }
-        secrets = {CLIENT_KEY, AMP_KEY, *VENDOR_KEYS.values()}
+        secrets = {CLIENT_KEY, AMP_KEY, NEO_KEY, *VENDOR_KEYS.values()}
         for name, (start, settings) in starts.items():
             key = VENDOR_KEYS[name]
             self.stand_ins[name] = await start(
@@ -160,10 +161,13 @@ class Demo:
         forced = await self._serve(self._config_text(0, _FORCED), 0)
         for name, one in (("main", service), ("forced", forced)):
             self.clients[name] = Client(self._reactor, f"http://127.0.0.1:{_port(one)}")
+        self.clients["cloud"] = Client(self._reactor, f"http://127.0.0.1:{_port(service, -1)}")
 
     def _config_text(self, port: int, section: str) -> str:
         urls = {name: one.url for name, one in self.stand_ins.items()}
-        return _CONFIG.format(port=port, client_key=CLIENT_KEY, keys=VENDOR_KEYS, urls=urls, amp=section)
+        return _CONFIG.format(
+            port=port, client_key=CLIENT_KEY, neo_key=NEO_KEY, keys=VENDOR_KEYS, urls=urls, amp=section
+        )
 
     async def _serve(self, text: str, port: int) -> Service:
         config = self._parse(text.replace("port: 0\n", ""))
@@ -235,6 +239,8 @@ class Demo:
             ("the model asked of it", case.served if case.by else "", outcome.served),
             ("a whole body", True, answered.whole),
         )
+        if case.read is not None:
+            outcome.faults += _unreadable(case, answered)
         if case.shown and answered.first_byte > answered.total / 2:
             outcome.faults.append("the stream was held back: its first byte came with the last ones")
         outcome.faults += [
@@ -326,8 +332,18 @@ def streamed_text(body: bytes) -> str:
     return "".join(text_of(event) for _, event in [*reader.feed(body), *reader.end()])
 
 
-def _port(service: Service) -> int:
-    port: int = service.ports[0].getHost().port
+def _unreadable(case: Case, answered: Answered) -> list[str]:
+    """What the case's own client finds wrong with the answer."""
+    assert case.read is not None
+    try:
+        case.read(answered.status, answered.headers, answered.body)
+    except Exception as error:
+        return [f"its client cannot read the answer: {type(error).__name__}: {error}"]
+    return []
+
+
+def _port(service: Service, at: int = 0) -> int:
+    port: int = service.ports[at].getHost().port
     return port
 
 

@@ -276,6 +276,25 @@ class StreamRenderer(Protocol):
         ...
 
 
+class Compacting(Protocol):
+    """How a dialect has a conversation replaced by a summary, in a call of its own."""
+
+    def request(self, body: bytes) -> bytes:
+        """A client's request for it as a question to a model.
+
+        :raises ampproxy.errors.ClientFault: it is not valid.
+        """
+        ...
+
+    def answer(self, response: ChatResponse, context: AnswerContext, asked: bytes) -> bytes:
+        """The answer of the call, of the model's answer to that question.
+
+        :param asked: the client's request.
+        :raises ampproxy.errors.UpstreamFault: it has no summary.
+        """
+        ...
+
+
 class ErrorDialect(Protocol):
     """Errors and lists: what every dialect can say without translating anything."""
 
@@ -308,10 +327,12 @@ class Dialect(ErrorDialect, Protocol):
     :ivar passthrough: what must be known of it where bytes pass.
     :ivar harmless: members that only this dialect knows (``ChatRequest.extras``) and that ask nothing of
         another vendor, each with the test of its JSON text for which that is so.
+    :ivar compacting: its call that compacts conversations; ``None``: it has none.
     """
 
     passthrough: Passthrough
     harmless: Mapping[str, Callable[[bytes], bool]]
+    compacting: Compacting | None
 
     def parse_request(
         self, body: bytes, *, model: str | None = None, stream: bool | None = None

@@ -1,4 +1,4 @@
-"""Bodies in the chunked transfer coding (RFC 9112, section 7.1).
+"""Bodies in the chunked transfer coding (RFC 9112, section 7.1), of requests and of answers.
 
 A vendor sends each event as a chunk of its own, and a read brings hundreds of them. llhttp decodes these
 in one call. It reports neither where a chunk's line was nor how long, and takes lines that are refused here;
@@ -131,10 +131,10 @@ class ChunkedBody:
         parts = _SIZE_LINE.fullmatch(line)
         whole = end >= 0
         if parts is None or len(line) > _MOST_LINE or (whole and not parts[1]):
-            raise BadMessage("the size of a chunk is no plain hexadecimal number, or too large")
+            raise BadMessage("a chunk whose size is no plain hexadecimal number, or too large")
         size = int(parts[1] or b"0", 16)
         if size > MAX_LENGTH:
-            raise BadMessage("the size of a chunk is no plain hexadecimal number, or too large")
+            raise BadMessage("a chunk whose size is no plain hexadecimal number, or too large")
         at += len(line) - begun
         if whole:
             self._extra = max(0, self._extra - _FREE - 2 * size)
@@ -186,7 +186,7 @@ class ChunkedBody:
         line, begun = self._line, len(self._line)
         line += data[at : at + 2 - begun]
         if not b"\r\n".startswith(line):
-            raise BadMessage("no line end follows a chunk")
+            raise BadMessage("a chunk that no line end follows")
         at += len(line) - begun
         if len(line) == 2:
             line.clear()
@@ -205,6 +205,8 @@ class ChunkedBody:
         if len(line) == 2:
             self.ended = True
         else:
+            # As before its end had come, and in the same words.
+            check_begun(bytes(line[:-1]))
             check_trailer(bytes(line[:-2]))
             self._trailers += 1
             self._add_extra(len(line) - 2)
@@ -217,7 +219,7 @@ class ChunkedBody:
 
     def _check_extra(self, more: int) -> None:
         if self._extra + more > self._most_extra or self._trailers > self._most_trailers:
-            raise BadMessage(f"its extensions and trailers are too many or too large{self._bounds}")
+            raise BadMessage(f"extensions and trailers that are too many or too large{self._bounds}")
 
 
 class Many:
@@ -239,7 +241,6 @@ class Many:
         :return: where the last of them ends. Unless it is the end of the data, this object is used up.
         """
         pieces = self._pieces
-        pieces.clear()
         before = next(self._count)
         try:
             self._parser.feed_data(memoryview(data)[at:])
@@ -255,6 +256,8 @@ class Many:
         if not self._proven(data[end : len(data) - len(begun)], bool(begun), whole - len(pieces)):
             return at
         out += pieces
+        # The next read may be far away.
+        pieces.clear()
         return end
 
     @staticmethod

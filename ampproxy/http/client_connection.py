@@ -23,7 +23,7 @@ from ampproxy.http.answers import AnswerReader, BrokenOff
 from ampproxy.http.client_answer import Answer
 from ampproxy.http.client_request import Request, Upload
 from ampproxy.http.client_writer import Writer
-from ampproxy.http.closing import Closing
+from ampproxy.http.closing import Closing, lowest
 
 #: What one read may bring, bytes: twice as much each time that a read was filled, between these two.
 READ = 64 * 1024
@@ -86,7 +86,12 @@ class ClientConnection(TwistedProtocol):
     @property
     def usable(self) -> bool:
         """Whether a request may be sent now."""
-        return not (self._reader or self._dropped or self._ends or self.transport.disconnecting)
+        return not (self._reader or self._dropped or self._ends or self._disconnecting)
+
+    @property
+    def _disconnecting(self) -> bool:
+        """Whether it is being closed. Where the other side has ended TLS only what is below that knows."""
+        return bool(lowest(self.transport).disconnecting)
 
     def ask(self, request: Request) -> Deferred[IResponse]:
         """Send a request. The result fires when the head of its answer is there; cancelling it closes the
@@ -216,7 +221,7 @@ class ClientConnection(TwistedProtocol):
         if self._upload is not None:
             # Answered before all was asked: what is still on its way would be taken for the next request.
             self.drop()
-        elif not keep or self.transport.disconnecting:
+        elif not keep or self._disconnecting:
             self.close()
         else:
             self.resume()

@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from zope.interface import alsoProvides, implementer
 
 from ampproxy.errors import ClientFault
+from ampproxy.http.chunks import BrokenChunks
 from ampproxy.http.closing import Closing
 from ampproxy.http.outbox import Outbox
 from ampproxy.http.server_heads import HeadReader
@@ -206,7 +207,7 @@ class HttpChannel(Receiving):
             why = f"The request is not valid HTTP/1.1. It has {bad.words}."
         self._refuse(bad.status, why)
 
-    def _refuse_body(self, bad: BadMessage) -> None:
+    def _refuse_body(self, broken: BrokenChunks) -> None:
         """End a request whose body cannot be read: where it ends cannot be known."""
         request = self._current
         assert request is not None
@@ -215,7 +216,7 @@ class HttpChannel(Receiving):
         elif request.startedWriting:
             self.abortConnection()
         else:
-            self._refuse(400, f"The chunked coding of the request's body is broken: it has {bad.words}.")
+            self._refuse(400, f"The chunked coding of the request's body is broken: it has {broken.words}.")
 
     def _refuse(self, status: int, why: str) -> None:
         """Answer a request that is none, or none that can come whole; end what serves it, and close."""

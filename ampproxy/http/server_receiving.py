@@ -11,9 +11,9 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Limits
+from ampproxy.http.chunks import BrokenChunks, ChunkedBody
 from ampproxy.http.deadlines import Deadline, Deadlines
 from ampproxy.http.outbox import Outbox
-from ampproxy.http.server_chunks import ChunkReader
 from ampproxy.http.server_heads import Head, HeadReader
 from ampproxy.http.server_request import HttpRequest
 from ampproxy.wire.framing import BadMessage
@@ -92,7 +92,7 @@ class Receiving(protocol.Protocol):
     _deadline: Deadline
     _taken: Any = None
     _current: HttpRequest | None = None
-    _chunks: ChunkReader | None = None
+    _chunks: ChunkedBody | None = None
     _later: IDelayedCall | None = None
     _waits = Waits.NOTHING
     _left = 0
@@ -165,7 +165,8 @@ class Receiving(protocol.Protocol):
             self._left = head.length
             self._receive = Receiving._receive_counted
         elif head.length is None:
-            self._chunks = ChunkReader(limits.max_header_bytes, limits.max_headers)
+            most, lines = limits.max_header_bytes, limits.max_headers
+            self._chunks = ChunkedBody(most, lines, _bounds(most, lines))
             self._receive = Receiving._receive_chunks
         else:
             self._receive = Receiving._receive_behind
@@ -181,15 +182,14 @@ class Receiving(protocol.Protocol):
         return self._body(data, self._left == 0)
 
     def _receive_chunks(self, data: bytes) -> bytes:
-        assert self._chunks is not None
-        try:
-            piece = self._chunks.feed(data)
-        except BadMessage as bad:
-            self._refuse_body(bad)
+        chunks = self._chunks
+        assert chunks is not None
+        piece = chunks.feed(data)
+        if chunks.fault is not None:
+            self._refuse_body(chunks.fault)
             return b""
-        rest = self._chunks.rest
-        self._unread = rest or b""
-        return self._body(piece, rest is not None)
+        self._unread = chunks.rest
+        return self._body(piece, chunks.ended)
 
     def _body(self, piece: bytes, whole: bool) -> bytes:
         request = self._current
@@ -341,13 +341,17 @@ class Receiving(protocol.Protocol):
         """What came is no request."""
         raise NotImplementedError
 
-    def _refuse_body(self, bad: BadMessage) -> None:
+    def _refuse_body(self, broken: BrokenChunks) -> None:
         """The body of the request that is being served is broken."""
         raise NotImplementedError
 
     def loseConnection(self) -> None:
         """Close it."""
         raise NotImplementedError
+
+
+def _bounds(most: int, lines: int) -> str:
+    return f" (settings: limits.max-header-bytes, {most}; limits.max-headers, {lines})"
 
 
 #: Takes the next part of what came, and gives what is behind it.

@@ -109,6 +109,11 @@ class ClientKey:
         return self.secret
 
     @property
+    def section(self) -> str:
+        """What holds its settings, as errors name them."""
+        return NEO_ROUTE if NEO_ROUTE in self.routes else "api-keys[]"
+
+    @property
     def is_restricted(self) -> bool:
         """Whether it may not do all that the gateway can, or has an Amp key of its own."""
         return bool(

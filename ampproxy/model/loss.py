@@ -243,6 +243,10 @@ OF_ANSWER: Mapping[str, LossKind] = _table(
         "A proof of thinking for which the client's dialect has no field, or that came too late.",
     ),
     _row(
+        "unasked",
+        "Thinking, and its proof, that a client of Anthropic's dialect did not ask for.",
+    ),
+    _row(
         "candidates",
         "The dialect gives one answer: the first.",
     ),

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar, Protocol, TypeAlias
 from urllib.parse import quote
 
+import msgspec
+
 from ampproxy import __version__
 from ampproxy.config.schema import Account
 from ampproxy.credentials.names import account_name
@@ -159,6 +161,10 @@ class Provider:
             "not_implemented", f"{self.account.label} has no call for {name}; another account may have."
         )
 
+    def compacts(self, endpoint: Endpoint) -> bool:
+        """Whether the vendor has the call that compacts; else its model is asked for a summary."""
+        return self._serves(endpoint.dialect, Operation.COMPACT)
+
     def call(
         self,
         endpoint: Endpoint,
@@ -180,6 +186,8 @@ class Provider:
         """
         dialect = self.speaks(endpoint)
         native = dialect == endpoint.dialect
+        if endpoint.operation is Operation.COMPACT and not self.compacts(endpoint):
+            endpoint = msgspec.structs.replace(endpoint, operation=Operation.GENERATE)
         url = self._base + self._path(endpoint, dialect, model, stream)
         items = _kept(query, CLIENT_QUERY.get(dialect)) if native and query else []
         if stream and not native and dialect == GEMINI:
@@ -234,6 +242,8 @@ class Provider:
         if self._serves(asked, operation):
             return asked
         own = self.account.dialect
+        if operation is Operation.COMPACT:
+            operation = Operation.GENERATE
         return own if operation in _TRANSLATED and self._serves(own, operation) else None
 
     def _serves(self, dialect: str, operation: Operation) -> bool:

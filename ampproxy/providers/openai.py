@@ -17,6 +17,7 @@ class OpenAI(Provider):
     PATHS: ClassVar[Paths] = {
         (RESPONSES, Operation.GENERATE): "responses",
         (RESPONSES, Operation.COUNT_TOKENS): "responses/input_tokens",
+        (RESPONSES, Operation.COMPACT): "responses/compact",
     }
     LISTING: ClassVar[Listing | None] = Listing(openai_page)
 

@@ -108,7 +108,9 @@ class BridgeMaker:
         # To set the thinking that the model's name asks for, or to take out another vendor's proofs,
         # a request has to be understood although both sides speak its dialect.
         understood = bool(question.route.suffix) or question.facts.sealed
-        if spoken == asked and not (understood and question.endpoint.operation in _PARSED):
+        operation = question.endpoint.operation
+        summary = operation is Operation.COMPACT and not provider.compacts(question.endpoint)
+        if spoken == asked and not summary and not (understood and operation in _PARSED):
             bridge = PassthroughBridge(
                 question,
                 offer,
@@ -184,7 +186,7 @@ class PassthroughBridge:
         passes = dialect.passthrough
         if may_differ(question, offer, dialect, families):
             self.body, self.losses = adapted(question, offer, dialect, families, strict=strict)
-        if question.facts.thinks and question.endpoint.operation in _PARSED:
+        if question.facts.thinks and question.endpoint.operation in (*_PARSED, Operation.COMPACT):
             cleaned = question.endpoint.amp
             self.body, lost = passes.own(self.body, offer.upstream_model, families, cleaned=cleaned)
             self.losses += lost
@@ -204,6 +206,8 @@ class PassthroughBridge:
         operation = self._question.endpoint.operation
         if operation is not Operation.GENERATE:
             check_other(self._dialect, operation, body)
+            if operation is Operation.COMPACT:
+                self._usage = self._dialect.passthrough.usage(members(body) or {})
             return body
         try:
             out, self._usage = rewrite_whole(

@@ -4,11 +4,12 @@ was asked for, and an end that says what happened.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import to_raw
+from ampproxy.dialects.common import loads, to_raw
+from ampproxy.model.base import Json
 from ampproxy.model.events import (
     Completed,
     Delta,
@@ -19,6 +20,8 @@ from ampproxy.model.events import (
     PartExtras,
     PartOpened,
     Started,
+    Usage,
+    UsageReport,
     WireError,
 )
 from ampproxy.model.loss import Loss
@@ -61,6 +64,7 @@ class Settling:
         self._unended = unended
         self._called: set[int] = set()
         self._ends: dict[int, Finished] = {}
+        self._usage = Usage()
         self.content = False
         self.losses: list[Loss] = []
 
@@ -69,15 +73,21 @@ class Settling:
         if not self.content:
             self.content = any(map(_is_content, events))
         for event in events:
-            if type(event) in _LOOKED_AT:
+            kind = type(event)
+            if kind in _LOOKED_AT:
                 return self._each(events)
+            if kind is UsageReport:
+                self._usage = event.usage  # type: ignore[union-attr]
         return events
 
     def _each(self, events: list[Event]) -> list[Event]:
         out: list[Event] = []
         for event in events:
             kind = type(event)
-            if kind is Started:
+            if kind is UsageReport:
+                self._usage = event.usage  # type: ignore[union-attr]
+                out.append(event)
+            elif kind is Started:
                 out.append(self._started(event))  # type: ignore[arg-type]
             elif kind is PartOpened:
                 out += self._opened(event)  # type: ignore[arg-type]
@@ -153,6 +163,9 @@ class Settling:
             self._ends[choice] = msgspec.structs.replace(event, choice=choice)
 
     def _ended(self) -> list[Event]:
+        if self._client and self._dialect != self._client:
+            names = (name for name, raw in self._usage.extras.items() if _counts(name, raw))
+            self.losses += [_extras(name, "usage") for name in sorted(names)]
         ends: list[Event] = []
         words: list[Event] = []
         for choice in sorted(self._ends):
@@ -170,7 +183,8 @@ class Settling:
         """The vendor's words on why it refused, for a client whose dialect has no place beside the end."""
         if not self._client or self._dialect == self._client:
             return []
-        self.losses += [_extras(name) for name in sorted(end.extras) if name not in _EXPLAINING]
+        told = (name for name, raw in end.extras.items() if _is_something(loads(raw, default=True)))
+        self.losses += [_extras(name) for name in sorted(told) if name not in _EXPLAINING]
         why = explanation(end.extras) if end.reason in ("refusal", "blocked") else ""
         if not why:
             return []
@@ -212,6 +226,33 @@ _BOOKKEEPING: Final = frozenset(
 )
 #: Members beside an end that are given in words, where there are any.
 _EXPLAINING: Final = frozenset(("stop_details", "finishMessage"))
+
+
+#: Members of a usage that split what is counted anyway, or tell how it was served.
+_SPLITTING: Final = frozenset(
+    (
+        "cache_creation",
+        "inference_geo",
+        "service_tier",
+        "serviceTier",
+        "speed",
+        "toolUsePromptTokenCount",
+        "trafficType",
+    )
+)
+
+
+def _counts(name: str, raw: Json) -> bool:
+    """Whether a member of a usage tells of something that the counts leave out."""
+    splits = name in _SPLITTING or name.endswith(("TokensDetails", "_tokens_details"))
+    return not splits and _is_something(loads(raw))
+
+
+def _is_something(value: Any) -> bool:
+    """Whether a value is anything but zeros and what is empty."""
+    if isinstance(value, dict):
+        return any(map(_is_something, value.values()))
+    return bool(value)
 
 
 def _extras(name: str, path: str = "answer") -> Loss:

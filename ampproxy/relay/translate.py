@@ -180,7 +180,12 @@ class TranslateBridge:
         self._counts = endpoint.operation is Operation.COUNT_TOKENS
         self._client = client
         self._spoken = spoken
-        asked = read_question(question.body, client, spoken, model=endpoint.model, stream=question.stream)
+        self._compacting = client.compacting if endpoint.operation is Operation.COMPACT else None
+        body = question.body if self._compacting is None else self._compacting.request(question.body)
+        self._question = question.body if self._compacting is not None else b""
+        asked = read_question(body, client, spoken, model=endpoint.model, stream=question.stream)
+        if self._compacting is not None and client.name == spoken.name:
+            asked = client.for_others(asked)
         rendered = render_for(
             asked,
             spoken,
@@ -238,6 +243,8 @@ class TranslateBridge:
         self._settled = self._settling()
         response = fold(self._names.restore(self._settled.feed(unfold(response))))
         self._answer = response if len(body) <= _MOST_TO_REVIEW else None
+        if self._compacting is not None:
+            return self._compacting.answer(response, self._context, self._question)
         return self._client.render_response(response, self._context)
 
     def error_event(self, error: WireError) -> bytes:

@@ -37,6 +37,7 @@ from ampproxy.resources.provider import GenerateResource, ModelListResource
 from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.neo import neo_endpoint
 from ampproxy.routing.route import Route, RouteKind
+from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.authentication import peer_of
 from ampproxy.server.failures import MAX_WAITING
 from ampproxy.server.guard import Client, credentials
@@ -157,7 +158,8 @@ class OtherPathResource(GatewayResource):
             "permission",
             f"The key of Amp's cloud (setting: neo) does not open {_method(request)} "
             f"{printable_path(request)}. It opens POST /v1/messages, /v1/messages/count_tokens,"
-            " /v1/chat/completions and /v1/responses, and GET /v1/models. As base URL of a connection give the gateway's origin.",
+            " /v1/chat/completions and /v1/responses, and GET /v1/models. As base URL of a"
+            " connection give the gateway's origin.",
             code="route_not_allowed",
         )
 
@@ -208,7 +210,9 @@ class NeoListResource(_FromCloud, ModelListResource):
         return refusal_of(route)
 
     def _info(self, wanted: str, route: Route) -> ModelInfo:
-        info = self.generation.info(route.served or wanted, "ampproxy")
+        served = split_suffix(route.served)[0]
+        listed = (info for info in self._models(None) if info.id == served)
+        info = next(listed, None) or self.generation.info(served, "ampproxy")
         return msgspec.structs.replace(info, id=wanted)
 
 

@@ -17,6 +17,7 @@ from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
+from ampproxy.model.base import RESPONSES
 from ampproxy.model.clients import MODELS
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
@@ -32,6 +33,7 @@ from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.tenancy import countable, demand_of, within_limits
 from ampproxy.resources.traffic_notes import notice_client
+from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
@@ -79,6 +81,9 @@ class ModelResource(GatewayResource):
         if request.path.startswith(AMP_PREFIX):
             notice_client(self.generation, request)
         if isinstance(self._endpoint, WrongMethod):
+            if self._endpoint.dialect == RESPONSES and wants_upgrade(request):
+                request.responseHeaders.setRawHeaders(b"Upgrade", [b"HTTP/1.1"])
+                raise ClientFault.of("invalid_request", _NO_SOCKET, status=426, code="upgrade_required")
             request.responseHeaders.setRawHeaders(b"Allow", [self._endpoint.allow])
             raise self._endpoint
 
@@ -100,6 +105,11 @@ class ModelResource(GatewayResource):
         answer_error(request, error, body)
 
 
+#: Codex turns to plain requests at once for the status 426 alone; for any other it tries the socket anew, six
+#: seconds long.
+_NO_SOCKET = (
+    "There is no WebSocket here: send the request by POST, with `stream: true` for a stream of events."
+)
 #: The status by which Anthropic reports an overload.
 _ANTHROPICS = 529
 
@@ -243,7 +253,7 @@ class GenerateResource(ModelResource):
                     raise failure from None
         body = self._as_decided(body)
         meter = None
-        if endpoint.operation in (Operation.GENERATE, Operation.EMBED):
+        if endpoint.operation in (Operation.GENERATE, Operation.EMBED, Operation.COMPACT):
             meter = AnswerMeter(self._dialect, stream=stream)
         base = split_suffix(route.asked)[0]
         await spend(generation, request, record, route, body, meter, most=lambda: _most(endpoint, base, body))

@@ -14,13 +14,15 @@ from twisted.web.resource import Resource
 from ampproxy.generation import Generation
 from ampproxy.resources.accounts import AccountsResource, ForgetResource
 from ampproxy.resources.admin import ReloadResource, UnknownRoutesResource
+from ampproxy.resources.agents import CODEX_USAGE, AgentHelloResource, CodexUsageResource
 from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
-from ampproxy.resources.browser import has_credentials
+from ampproxy.resources.browser import fetch_site, has_credentials
 from ampproxy.resources.credits import ProviderPathResource
 from ampproxy.resources.health import HealthResource, ReadyResource
 from ampproxy.resources.neo import NeoGate
 from ampproxy.resources.provider import resource_for
+from ampproxy.resources.unserved import UnservedResource, is_misplaced
 from ampproxy.routing.endpoints import WrongMethod, parse_endpoint
 from ampproxy.server.site import GatewayRequest
 
@@ -52,7 +54,7 @@ MANAGEMENT_ROUTES = (
 )
 
 #: The standard routes of the vendors' SDKs.
-MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"v1alpha", b"backend-api")
+MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"v1alpha")
 #: The same of an SDK whose base URL lacks the version: what is posted there, or has a key in it.
 BARE_ROUTES = frozenset((b"chat", b"completions", b"embeddings", b"messages", b"responses", b"models"))
 
@@ -109,6 +111,33 @@ class ModelRoutes(Branch):
         return resource
 
 
+class ApiBranch(Branch):
+    """Amp's ``/api``, where coding agents ask something of their own vendor's as well."""
+
+    def __init__(self, itself: GatewayResource, hello: GatewayResource, usage: GatewayResource) -> None:
+        super().__init__(itself)
+        self._hello = hello
+        self._usage = usage
+
+    def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
+        """See :class:`Branch`."""
+        if request.path == b"/api/hello" and request.method == b"HEAD":
+            return self._hello
+        return self._usage if request.path in CODEX_USAGE else self.itself
+
+
+class BackendRoutes(ModelRoutes):
+    """``/backend-api``: what Codex asks of ChatGPT's backend."""
+
+    def __init__(self, generation: Generation, otherwise: GatewayResource, usage: GatewayResource) -> None:
+        super().__init__(generation, otherwise)
+        self._usage = usage
+
+    def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
+        """See :class:`ModelRoutes`."""
+        return self._usage if request.path in CODEX_USAGE else super().getChild(path, request)
+
+
 class Root(Branch):
     """The root of the tree, for one generation of the configuration.
 
@@ -122,7 +151,9 @@ class Root(Branch):
         for route in MANAGEMENT_ROUTES:
             self.putChild(route.segment, AmpResource(generation, keyless=route.keyless))
         amp = AmpResource(generation)
-        api = Branch(amp)
+        self._hello, self._unserved = AgentHelloResource(generation), UnservedResource(generation)
+        usage = CodexUsageResource(generation)
+        api = ApiBranch(amp, self._hello, usage)
         api.putChild(b"provider", ModelRoutes(generation, ProviderPathResource(generation)))
         self.putChild(b"api", api)
         own = Branch(not_found)
@@ -134,8 +165,9 @@ class Root(Branch):
         self.putChild(b"healthz", HealthResource(generation))
         self.putChild(b"readyz", ReadyResource(generation))
         for segment in MODEL_ROUTES:
-            self.putChild(segment, ModelRoutes(generation, not_found))
-        self._bare = ModelRoutes(generation, page)
+            self.putChild(segment, ModelRoutes(generation, self._unserved))
+        self.putChild(b"backend-api", BackendRoutes(generation, self._unserved, usage))
+        self._bare = ModelRoutes(generation, self._unserved)
         self._neo = NeoGate(generation)
         self._has_neo = generation.config.neo is not None
 
@@ -149,5 +181,11 @@ class Root(Branch):
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
         """What has no child of its own: an SDK's route without its version, or a page of Amp's."""
+        if request.path == b"/" and request.method == b"HEAD":
+            return self._hello
+        if fetch_site(request) == b"same-origin" and not has_credentials(request):
+            return self.itself
         asks = request.method == b"POST" or has_credentials(request)
-        return self._bare.getChild(path, request) if asks and path in BARE_ROUTES else self.itself
+        if asks and path in BARE_ROUTES:
+            return self._bare.getChild(path, request)
+        return self._unserved if asks and is_misplaced(request.path) else self.itself

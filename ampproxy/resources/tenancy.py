@@ -211,8 +211,8 @@ def _unbounded(tenant: Tenant, why: Unbounded) -> ExchangeError:
     return ClientFault.of(
         "billing",
         f"The client key {tenant.label} has a limit in tokens, and how many this request may use is"
-        f" unknown, for {why} (setting: api-keys[].limits). A limit in requests or dollars needs no such"
-        " bound.",
+        f" unknown, for {why} (setting: {tenant.key.section}.limits). A limit in requests or dollars needs"
+        " no such bound.",
         code="client_limit_unbounded",
     )
 

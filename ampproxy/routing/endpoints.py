@@ -17,13 +17,16 @@ from ampproxy.model.events import WireError
 
 
 class Operation(enum.Enum):
-    """What is to be done. ``OTHER``: a Gemini ``:method`` that is none of ours."""
+    """What is to be done. ``COMPACT``: a summary that stands for a conversation of Responses. ``OTHER``: a
+    Gemini ``:method`` that is none of ours.
+    """
 
     # Each is there once; the enum's own hash is a call in Python, for every look into a table.
     __hash__ = object.__hash__
 
     GENERATE = "generate"
     COUNT_TOKENS = "count_tokens"
+    COMPACT = "compact"
     EMBED = "embed"
     LIST_MODELS = "list_models"
     GET_MODEL = "get_model"
@@ -69,6 +72,15 @@ class WrongMethod(ClientFault):
 AMP_PREFIX = b"/api/provider/"
 _READ = (b"GET", b"HEAD")
 
+
+def _endpoint(
+    dialect: str, operation: Operation, *, provider: str | None = None, amp: bool = False
+) -> Endpoint:
+    """One whose body names the model; a compaction is never streamed."""
+    stream = False if operation is Operation.COMPACT else None
+    return Endpoint(dialect, operation, None, None, stream, provider, amp)
+
+
 _BODIES: dict[bytes, tuple[str, Operation]] = {
     b"chat/completions": (CHAT, Operation.GENERATE),
     b"completions": (COMPLETIONS, Operation.GENERATE),
@@ -77,12 +89,14 @@ _BODIES: dict[bytes, tuple[str, Operation]] = {
     b"messages/count_tokens": (ANTHROPIC, Operation.COUNT_TOKENS),
     b"responses": (RESPONSES, Operation.GENERATE),
     b"responses/input_tokens": (RESPONSES, Operation.COUNT_TOKENS),
+    b"responses/compact": (RESPONSES, Operation.COMPACT),
 }
 #: Groq's and Kimi's clients leave the ``/v1`` out.
 _AMP_BODIES = {version + tail: row for tail, row in _BODIES.items() for version in (b"v1/", b"")}
 #: At the root, as SDKs ask. OpenAI's, given a base URL without ``/v1``, leaves it out.
-_ROOT_BODIES = {stem + tail: Endpoint(*row) for tail, row in _BODIES.items() for stem in (b"/v1/", b"/")} | {
-    b"/backend-api/codex/responses": Endpoint(RESPONSES, Operation.GENERATE)
+_ROOT_BODIES = {stem + tail: _endpoint(*row) for tail, row in _BODIES.items() for stem in (b"/v1/", b"/")} | {
+    b"/backend-api/codex/responses": Endpoint(RESPONSES, Operation.GENERATE),
+    b"/backend-api/codex/responses/compact": _endpoint(RESPONSES, Operation.COMPACT),
 }
 
 #: A method of Gemini -> the operation, and whether it streams.
@@ -140,7 +154,7 @@ def parse_endpoint(
         return _models_endpoint(method, tail, provider, listed)
     if method != b"POST":
         raise WrongMethod(method, b"POST", row[0])
-    return Endpoint(row[0], row[1], None, None, None, provider, True)
+    return _endpoint(*row, provider=provider, amp=True)
 
 
 def _models_endpoint(method: bytes, tail: bytes, provider: str | None, listed: str) -> Endpoint | None:

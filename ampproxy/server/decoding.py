@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
 
 from ampproxy.errors import ClientFault
 from ampproxy.server.bodies import body_too_large
 from ampproxy.server.site import GatewayRequest
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+#: The largest window of a zstd body is 8 MiB, which every decoder should have (RFC 8878, section
+#: 3.1.1.1.2): a frame names its own, and its memory is taken for its first byte.
+_ZSTD = {int(zstd.DecompressionParameter.window_log_max): 23}
+#: Each costs a copy of what is left.
+_MOST_FRAMES = 64
 _WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"x-gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 
 #: So many codings a body may have, one upon the other: a client's, and those of a proxy that does it again.
@@ -66,20 +77,22 @@ def _decode(body: bytes, name: bytes, limit: int) -> bytes:
 
 
 def _zstd(body: bytes, limit: int) -> bytes:
-    try:
-        from compression import zstd  # type: ignore[import-not-found]  # Python 3.14
-    except ImportError:
-        raise _unknown(b"zstd") from None
-    decompress = zstd.ZstdDecompressor()
-    try:
-        out: bytes = decompress.decompress(body, limit + 1)
-    except zstd.ZstdError as error:
-        raise ClientFault.of("invalid_request", f"The zstd body is broken: {error}.") from None
-    if len(out) > limit:
-        raise _TooLarge
-    if not decompress.eof:
-        raise ClientFault.of("invalid_request", "The zstd body is not whole.")
-    return out
+    """One frame after another (RFC 8878, section 3.1): a client that writes as it goes may end several."""
+    out = bytearray()
+    for _ in range(_MOST_FRAMES):
+        frame = zstd.ZstdDecompressor(options=_ZSTD)
+        try:
+            out += frame.decompress(body, limit + 1 - len(out))
+        except zstd.ZstdError as error:
+            raise ClientFault.of("invalid_request", f"The zstd body is broken: {error}.") from None
+        if len(out) > limit:
+            raise _TooLarge
+        if not frame.eof:
+            raise ClientFault.of("invalid_request", "The zstd body is not whole.")
+        body = frame.unused_data
+        if not body:
+            return bytes(out)
+    raise ClientFault.of("invalid_request", f"The zstd body has more than {_MOST_FRAMES} frames.")
 
 
 def _too_many(count: int) -> Exception:
@@ -92,7 +105,7 @@ def _too_many(count: int) -> Exception:
 
 
 def _unknown(name: bytes) -> Exception:
-    known = "gzip, deflate or none (zstd with Python 3.14)"
+    known = "gzip, deflate, zstd or none"
     shown = name[:40].decode("ascii", "replace")
     return ClientFault.of(
         "invalid_request",

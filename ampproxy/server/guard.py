@@ -377,10 +377,11 @@ def _is_loopback(address: str) -> bool:
 def _expired(client: Client) -> ExchangeError:
     assert client.expires is not None
     end = datetime.fromtimestamp(client.expires, timezone.utc).strftime("%Y-%m-%d %H:%M")
+    section = "api-keys[]" if client.tenant is None else client.tenant.key.section
     return ClientFault.of(
         "authentication",
         f"The API key of {client.label} has expired ({end} UTC): ask the gateway's owner for another one, or"
-        " extend it there (setting: api-keys[].expires; after a rotation, old-until).",
+        f" extend it there (setting: {section}.expires; after a rotation, old-until).",
         code="expired_api_key",
     )
 

@@ -39,7 +39,7 @@ def limit_reached(tenant: Tenant, reached: LimitReached, wall: float) -> Exchang
         message += f" It renews at {_time(standing.renews)} (in {span(standing.renews - wall)})."
     return ClientFault.of(
         "billing" if money or hopeless else "rate_limit",
-        f"{message} The gateway's owner can raise it (setting: api-keys[].limits.{limit.setting}).",
+        f"{message} The gateway's owner can raise it (setting: {tenant.key.section}.limits.{limit.setting}).",
         code="client_budget_reached" if money else "client_limit_reached",
         retry_after=wait,
     )
@@ -51,7 +51,7 @@ def too_many(tenant: Tenant, running: int) -> ExchangeError:
         "rate_limit",
         f"The client key {tenant.label} has {running} requests under way, which is as many as it may have at"
         " once. Try again when one has ended. The gateway's owner can raise this (setting:"
-        " api-keys[].limits.concurrent).",
+        f" {tenant.key.section}.limits.concurrent).",
         code="client_limit_reached",
         retry_after=1.0,
     )

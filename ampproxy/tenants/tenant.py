@@ -145,9 +145,9 @@ def _check_amp(tenant: Tenant, route: Route) -> None:
 
 def _no_model(tenant: Tenant, model: str, asked: str) -> ExchangeError:
     if serves(tenant, model):
-        why = "none of the accounts that serve it (setting: api-keys[].accounts)"
+        why = f"none of the accounts that serve it (setting: {tenant.key.section}.accounts)"
     else:
-        why = f"only {', '.join(tenant.key.models)} (setting: api-keys[].models)"
+        why = f"only {', '.join(tenant.key.models)} (setting: {tenant.key.section}.models)"
     name = repr(asked) if asked == model else f"{asked!r}, which {model!r} serves,"
     return ClientFault.of(
         "permission",

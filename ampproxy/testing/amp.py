@@ -7,14 +7,13 @@ a browser opens, and refuses headers which would tell it about the way the reque
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import msgspec
-
-from ampproxy.testing.amp_routing import ModelRouting, Rejected
+from ampproxy.testing.amp_cloud import METHODS, AmpCloud, CloudError
 from ampproxy.testing.amp_sign_in import AmpSignIn
 from ampproxy.testing.amp_site import AmpSite
 from ampproxy.testing.anthropic import Anthropic
@@ -54,16 +53,22 @@ _RSS = (
 class Amp(AmpSite, AmpSignIn):
     """The Amp upstream.
 
+    :ivar cloud: answers the calls that configure Amp's Model Routing.
     :ivar credit: what is left of the owner's credits; each call of a model costs one.
-    :ivar routing: the owner's connections.
     """
 
     name = "amp"
 
-    def __init__(self, scripts: Scripts, keys: Iterable[str] = (), credit: int = 1000) -> None:
+    def __init__(
+        self,
+        scripts: Scripts,
+        keys: Iterable[str] = (),
+        credit: int = 1000,
+        cloud: AmpCloud | None = None,
+    ) -> None:
         super().__init__(scripts, keys)
         self._begin()
-        self.routing = ModelRouting()
+        self.cloud = cloud or AmpCloud()
         self.credit = credit
         self.vendors: tuple[tuple[re.Pattern[str], Vendor], ...] = (
             (re.compile(r"/v1/messages(/count_tokens)?"), Anthropic(scripts)),
@@ -108,21 +113,23 @@ class Amp(AmpSite, AmpSignIn):
             error = {"code": "thread-not-found", "message": "Thread not found"}
             return Reply(body=dump({"ok": False, "error": error}))
         request.model = method
-        if self.routing.answers(method):
-            return self._routed(method, body)
+        if method in METHODS:
+            return self._routing(method, body)
         result = INTERNAL.get(method, {})
         if method == "getUserInfo":
             result = self.users.get(request.key, result)
         return Reply(body=dump({"ok": True, "result": result}), headers=(("x-demo-bytes", str(len(body))),))
 
-    def _routed(self, method: str, body: bytes) -> Reply:
+    def _routing(self, method: str, body: bytes) -> Reply:
+        """A call that configures Model Routing: ``{method, params}``; errors come with status 200, too."""
         try:
-            asked = msgspec.json.decode(body)
+            asked = json.loads(body)
             if asked.get("method") != method:
-                raise Rejected("method: differs from the address")
-            return Reply(body=dump({"ok": True, "result": self.routing.call(method, asked.get("params"))}))
-        except Rejected as why:
-            return Reply(body=dump({"ok": False, "error": {"code": why.code, "message": str(why)}}))
+                raise CloudError("invalid-params", "The method is another one than in the address")
+            return Reply(body=dump({"ok": True, "result": self.cloud.call(method, asked.get("params", {}))}))
+        except CloudError as error:
+            said = {"code": error.code, "message": str(error)}
+            return Reply(body=dump({"ok": False, "error": said}))
 
     def provider(self, request: Recorded, found: dict[str, str]) -> Reply:
         """``/api/provider/{p}/…`` in any of the four dialects: costs a credit."""

@@ -133,7 +133,7 @@ _REQUIRED: dict[str, s.Check] = {
 }
 COUNT = s.fields(_REQUIRED, **_COUNTED)
 MESSAGES = s.fields(
-    {**_REQUIRED, "max_tokens": s.between(1, 10**9, s.INT)},
+    {**_REQUIRED, "max_tokens": s.between(0, 10**9, s.INT)},
     **_COUNTED,
     temperature=s.between(0, 1),
     top_p=s.between(0, 1),
@@ -272,7 +272,7 @@ def check_thinking(body: dict[str, Any], seal: Seal) -> None:
     thinking = body.get("thinking", usual)
     if thinking["type"] in ("disabled", "between_tools"):
         return
-    if thinking.get("budget_tokens", 0) >= body.get("max_tokens", 10**9):
+    if thinking.get("budget_tokens", -1) >= body.get("max_tokens", 10**9):
         _refuse(
             "`max_tokens` must be greater than `thinking.budget_tokens`. Please consult our documentation"
         )

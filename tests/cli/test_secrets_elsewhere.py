@@ -248,7 +248,8 @@ def test_beside_a_service(service: Service, tmp_path: Path) -> None:
     assert f"there is no ledger at {home}" not in run(home, "usage", "--config", str(file)).output
     file.write_text(file.read_text().replace(f"state-dir: {tmp_path / 'elsewhere'}\n", ""))
     service.wait_for_log("is in force", 2)
-    service.wait_for(lambda: (tmp_path / "elsewhere" / NAME).exists())
+    # The file is there a moment before its tables are.
+    service.wait_for(lambda: run(home, "usage", "--config", str(file)).exit_code == 0)
     shown = run(home, "usage", "--config", str(file))
     assert shown.exit_code == 0, shown.output
     pid, whose = service.process.pid, f"{tmp_path}/elsewhere/{NAME}, of the service that runs as "

@@ -55,7 +55,7 @@ def test_removed() -> None:
     """Taking it out leaves what was there before."""
     after = remove_neo(change_neo(BEFORE, NEO))
     assert neo_section(after) == {}
-    assert after.rstrip("\n") == BEFORE.rstrip("\n")
+    assert after == BEFORE
     assert remove_neo(BEFORE) == BEFORE
 
 

@@ -295,3 +295,161 @@ def test_the_stand_ins_refuse(dialect, model, body):
     """What the vendors refuse, their stand-ins refuse: else the tests above would show nothing."""
     with pytest.raises(VendorError):
         CHECKS[dialect](body if dialect == GEMINI else {"model": model, **body}, model)
+
+
+TOOL_OF = {
+    ANTHROPIC: {"name": "f", "input_schema": {"type": "object", "properties": {}}},
+    CHAT: F,
+    RESPONSES: {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}},
+    GEMINI: {"functionDeclarations": [{"name": "f"}]},
+}
+
+
+def talk(client: str, *, begun: bool = False) -> dict[str, Any]:
+    """A conversation, which may end in the assistant's turn."""
+    if client == GEMINI:
+        turns = [{"role": "user", "parts": [{"text": "hi"}]}, {"role": "model", "parts": [{"text": "{"}]}]
+        return {"contents": turns[: 1 + begun]}
+    if client == RESPONSES:
+        return {"input": [{**turn, "type": "message"} for turn in BEGUN["messages"][: 1 + begun]]}
+    return {"messages": BEGUN["messages"][: 1 + begun]}
+
+
+#: What clients ask that some of the newest models refuse: the wish -> its form in each dialect.
+ASKED: dict[str, dict[str, dict[str, Any]]] = {
+    "not to think": {
+        ANTHROPIC: {"thinking": {"type": "disabled"}},
+        CHAT: {"reasoning_effort": "none"},
+        RESPONSES: {"reasoning": {"effort": "none"}},
+        GEMINI: {"generationConfig": {"thinkingConfig": {"thinkingBudget": 0}}},
+    },
+    "to think within a budget": {
+        ANTHROPIC: {"thinking": {"type": "enabled", "budget_tokens": 4000}},
+        GEMINI: {"generationConfig": {"thinkingConfig": {"thinkingBudget": 4000}}},
+    },
+    "to think as little as can be": {
+        ANTHROPIC: {"thinking": {"type": "between_tools"}},
+        CHAT: {"reasoning_effort": "minimal"},
+        RESPONSES: {"reasoning": {"effort": "minimal"}},
+        GEMINI: {"generationConfig": {"thinkingConfig": {"thinkingLevel": "MINIMAL"}}},
+    },
+    "to think as much as can be": {
+        ANTHROPIC: {"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}},
+        CHAT: {"reasoning_effort": "max"},
+        RESPONSES: {"reasoning": {"effort": "max"}},
+        GEMINI: {"generationConfig": {"thinkingConfig": {"thinkingLevel": "XHIGH"}}},
+    },
+    "to draw otherwise": {
+        ANTHROPIC: {"temperature": 0.7},
+        CHAT: {"temperature": 0.7, "top_p": 0.9, "presence_penalty": 0.5, "frequency_penalty": 0.5, "n": 2},
+        RESPONSES: {"temperature": 0.7, "top_p": 0.9},
+        GEMINI: {"generationConfig": {"temperature": 0.7, "presencePenalty": 0.5, "candidateCount": 2}},
+    },
+    "for a call": {
+        ANTHROPIC: {"tool_choice": {"type": "any"}},
+        CHAT: {"tool_choice": "required"},
+        RESPONSES: {"tool_choice": "required"},
+        GEMINI: {"toolConfig": {"functionCallingConfig": {"mode": "ANY"}}},
+    },
+    "for one tool's call": {
+        ANTHROPIC: {"tool_choice": {"type": "tool", "name": "f"}},
+        CHAT: {"tool_choice": {"type": "function", "function": {"name": "f"}}},
+        RESPONSES: {"tool_choice": {"type": "function", "name": "f"}},
+        GEMINI: {"toolConfig": {"functionCallingConfig": {"mode": "ANY", "allowedFunctionNames": ["f"]}}},
+    },
+    "for a short answer": {
+        ANTHROPIC: {"max_tokens": 60},
+        CHAT: {"max_tokens": 60},
+        RESPONSES: {"max_output_tokens": 60},
+        GEMINI: {"generationConfig": {"maxOutputTokens": 60}},
+    },
+    "for an endless answer": {
+        ANTHROPIC: {"max_tokens": 200_000},
+        CHAT: {"max_tokens": 200_000},
+        RESPONSES: {"max_output_tokens": 200_000},
+        GEMINI: {"generationConfig": {"maxOutputTokens": 200_000}},
+    },
+    "for no answer": {ANTHROPIC: {"max_tokens": 0}},
+    "to go on": {},
+}
+NEW_MODELS = [
+    *((ANTHROPIC, model) for model in (*ALWAYS, "claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5")),
+    *((RESPONSES, model) for model in ("gpt-6.2-astra", "gpt-6.1-sol", "gpt-6-luna", "gpt-5.6-sol", "gpt-9")),
+    *((CHAT, model) for model in ("gpt-6.2-astra", "gpt-6.1-sol", "gpt-6-luna", "gpt-5.6-sol", "gpt-5.4")),
+    *((GEMINI, model) for model in NEW_GEMINI),
+]
+
+
+def takes_functions_elsewhere(account: str, model: str) -> bool:
+    """Whether OpenAI takes functions for a model over Responses alone: it cannot go without thinking."""
+    return account == CHAT and model in ("gpt-6.2-astra", "gpt-6.1-sol")
+
+
+def wished(client: str, wish: str, *, tools: bool) -> dict[str, Any]:
+    body = {**talk(client, begun=wish == "to go on"), **ASKED[wish].get(client, {})}
+    if client == ANTHROPIC:
+        body = {"max_tokens": 5000, **body}
+    return {**body, "tools": [TOOL_OF[client]]} if tools or wish.endswith("call") else body
+
+
+def delivered(client: str, account: str, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
+    """A request as the vendor itself gets it, checked with all that its stand-in knows; and the losses."""
+    asked = DIALECTS[client].parse_request(json.dumps({"model": "x", **body}).encode(), model="x")
+    url = "https://api.openai.com/v1" if account == CHAT else ""
+    rendered = render_for(asked, DIALECTS[account], model, None, base_url=url)
+    sent = json.loads(rendered.body)
+    CHECKS[account](sent, model)
+    if account == CHAT:
+        check_functions(sent, model)
+    elif account == RESPONSES:
+        check_sampling(sent, (sent.get("reasoning") or {}).get("effort"))
+    return sent, {loss.kind for loss in rendered.losses}
+
+
+@pytest.mark.parametrize("client", ASKED["not to think"])
+@pytest.mark.parametrize(("account", "model"), NEW_MODELS)
+@pytest.mark.parametrize("tools", [False, True])
+def test_no_wish_is_refused(client: str, account: str, model: str, tools: bool) -> None:
+    """Whatever a client of any dialect asks, and if its model was mapped within its own dialect: the vendor
+    takes it.
+    """
+    for wish in ASKED:
+        if (tools or wish.endswith("call")) and takes_functions_elsewhere(account, model):
+            continue
+        try:
+            delivered(client, account, model, wished(client, wish, tools=tools))
+        except VendorError as refusal:
+            pytest.fail(f"{wish}: {refusal}")
+
+
+@pytest.mark.parametrize("client", ASKED["not to think"])
+@pytest.mark.parametrize(("account", "model"), NEW_MODELS)
+def test_each_bend_is_a_loss(client: str, account: str, model: str) -> None:
+    """What a model is not sent as it was asked is declared."""
+    target = target_for(account, model)
+    sent, losses = delivered(client, account, model, wished(client, "not to think", tools=False))
+    assert ("thinking" in losses) is not target.can_disable
+    sent, losses = delivered(client, account, model, wished(client, "to draw otherwise", tools=False))
+    asked = ("temperature", "top_p", "topP", "presence_penalty", "presencePenalty", "n")
+    found = sent.get("generationConfig", sent)
+    given = {name for name in asked if name in found}
+    if len(given) < len(_members_of(wished(client, "to draw otherwise", tools=False), asked)):
+        assert losses & {"temperature", "top_p", "presence_penalty", "sampling", "candidates"}
+    if not takes_functions_elsewhere(account, model):
+        sent, losses = delivered(client, account, model, wished(client, "for a call", tools=False))
+        demanded = ({"type": "any"}, "required", {"functionCallingConfig": {"mode": "ANY"}})
+        kept = sent.get("tool_choice", sent.get("toolConfig")) in demanded
+        assert ("tool_choice" in losses) is not kept
+    sent, losses = delivered(client, account, model, wished(client, "for an endless answer", tools=False))
+    limits = ("max_tokens", "max_completion_tokens", "max_output_tokens", "maxOutputTokens")
+    [limit] = [
+        value for name, value in {**sent, **sent.get("generationConfig", {})}.items() if name in limits
+    ]
+    assert ("max_tokens" in losses) is (limit != 200_000)
+    sent, losses = delivered(client, account, model, wished(client, "to go on", tools=False))
+    last = [*(sent.get("messages") or sent.get("contents") or sent["input"])][-1]["role"]
+    assert ("prefill" in losses) is (last == "user")
+
+
+def _members_of(body: dict[str, Any], names: tuple[str, ...]) -> set[str]:
+    return {name for name in names if name in body.get("generationConfig", body)}

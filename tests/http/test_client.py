@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectionDone, ConnectionLost
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.web.client import (
     RequestGenerationFailed,
@@ -170,6 +171,20 @@ class Typed:
 
     def stopProducing(self) -> None:
         self.state = "stopped"
+
+
+def test_not_kept_when_tls_has_ended() -> None:
+    """A connection whose other side has ended TLS is being closed, which only what is below TLS knows."""
+    world = World()
+    first = world.ask().say(FIVE)
+    below = StringTransport()
+    tls = TLSMemoryBIOProtocol(Factory(), first.connection)
+    tls.transport, first.connection.transport = below, tls
+    assert first.connection.usable
+    below.disconnecting = True
+    assert not tls.disconnecting
+    assert not first.connection.usable
+    assert world.ask().connection is not first.connection
 
 
 @pytest.mark.parametrize("when", ["connectionMade", "dataReceived"])

@@ -22,6 +22,7 @@ from twisted.internet import reactor
 from ampproxy.amp.clients import Generation
 from ampproxy.desktop.clients.installed import parse_version
 from ampproxy.testing import amp
+from ampproxy.testing.amp_cloud import AmpCloud
 from tests.interop.island import Bridge, possible
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
@@ -69,7 +70,8 @@ class World:
     """The stand-in, the gateway, and the CLI on an island."""
 
     def __init__(self, home: Path, program: Path, more: str = "") -> None:
-        self.amp = in_reactor(amp.start, reactor, keys=[OWNER])
+        self.cloud = AmpCloud(tester=lambda one: {"success": True, "message": "It works.", "details": ""})
+        self.amp = in_reactor(amp.start, reactor, keys=[OWNER], cloud=self.cloud)
         self.site = self.amp.vendor
         self.site.identity_url = self.amp.url
         self.service = Service(
@@ -157,17 +159,17 @@ def test_connections(world: World) -> None:
         *("--model-mapping", "openai/gpt-5.6-sol -> gpt-5.6-sol,openai/gpt-5.5 -> gpt-5.5"),
         key=CLIENT,
     )
-    (made,) = world.site.routing.keys
-    assert made["id"] in said
+    (made,) = world.cloud.connections.values()
+    assert made.id in said
     assert re.search(r"created inactive", said)
-    assert made["config"]["modelMapping"] == "openai/gpt-5.6-sol -> gpt-5.6-sol\nopenai/gpt-5.5 -> gpt-5.5"
-    assert world.site.routing.secrets[made["id"]] == "canary-neo"
+    assert made.config["modelMapping"] == "openai/gpt-5.6-sol -> gpt-5.6-sol\nopenai/gpt-5.5 -> gpt-5.5"
+    assert made.secret == "canary-neo"
     for verb in (["test"], ["activate"], ["show"], ["edit-router", "--api-key-file", str(keys)]):
-        world.run("config", "model-providers", verb[0], made["id"], *verb[1:], key=CLIENT)
-    world.run("config", "model-providers", "set-priority", made["id"], "0", key=CLIENT)
-    assert made["active"]
+        world.run("config", "model-providers", verb[0], made.id, *verb[1:], key=CLIENT)
+    world.run("config", "model-providers", "set-priority", made.id, "0", key=CLIENT)
+    assert world.cloud.connections[made.id].active
     assert "ampproxy openai" in world.run("config", "model-providers", "list", key=CLIENT)
-    world.run("config", "model-providers", "delete", made["id"], key=CLIENT)
-    assert world.site.routing.keys == []
+    world.run("config", "model-providers", "delete", made.id, key=CLIENT)
+    assert world.cloud.connections == {}
     assert "canary-neo" not in world.service.log_text
     assert "not known here" not in world.service.log_text

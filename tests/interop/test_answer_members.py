@@ -14,7 +14,8 @@ import pydantic
 import pytest
 from google.genai import types as genai
 from openai.types.chat import ChatCompletionMessage
-from openai.types.responses import Response
+from openai.types.completion_usage import CompletionUsage
+from openai.types.responses import Response, ResponseUsage
 from openai.types.responses.response_output_item import ResponseOutputItem
 
 from ampproxy.dialects.base import AnswerContext
@@ -57,6 +58,25 @@ NOT_CARRIED = {
     "modelStatus": "bookkeeping",
     "index": "numbers are given anew",
     "phase": "of Codex's own threads",
+}
+
+
+#: Members of a response that repeat the request, which the client has, or tell when.
+ECHO = frozenset(
+    (
+        *("instructions", "metadata", "model", "object", "tool_choice", "tools", "background", "image"),
+        *("max_output_tokens", "max_tool_calls", "previous_response_id", "prompt", "prompt_cache_key"),
+        *("prompt_cache_options", "prompt_cache_retention", "reasoning", "safety_identifier", "user"),
+        *("text", "top_logprobs", "truncation", "created_at", "completed_at", "incomplete_details"),
+        *("conversation", "service_tier", "usage"),
+    )
+)
+SAID = {
+    "type": "message",
+    "id": "msg_1",
+    "role": "assistant",
+    "status": "completed",
+    "content": [{"type": "output_text", "text": "words", "annotations": []}],
 }
 
 
@@ -128,6 +148,9 @@ def around() -> Iterator[tuple[str, str, dict[str, str], dict[str, Any]]]:
         if key in ("function_call", "tool_calls"):
             choice["finish_reason"] = "tool_calls"
         yield CHAT, key, maker.marks, {"id": "c", "created": 1, "model": "m", "choices": [choice]}
+    for key, maker, value in _members(Response, ("output", "id", "status", "error", *ECHO)):
+        if value not in ([], {}):
+            yield RESPONSES, key, maker.marks, {**item_of_response(SAID), key: value}
     content = {"role": "model", "parts": [{"text": "words"}]}
     for key, maker, value in _members(genai.Candidate, ("content", "finishReason", "index")):
         found = {"content": content, "finishReason": "SAFETY", "index": 0, key: value}
@@ -162,8 +185,10 @@ def names(path: str) -> list[str]:
     return path.replace("[]", "").split(".")
 
 
-def missing(vendor: str, client: str, marks: dict[str, str], answer: dict[str, Any]) -> list[str]:
-    out, losses, kinds = given(vendor, client, answer)
+def missing(
+    vendor: str, client: str, marks: dict[str, str], answer: dict[str, Any], how: Any = None
+) -> list[str]:
+    out, losses, kinds = (how or given)(vendor, client, answer)
     if kinds & WHOLE_PARTS:
         return []
     found = []
@@ -190,7 +215,7 @@ def test_every_member_of_every_part(vendor: str, client: str) -> None:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("vendor", [ANTHROPIC, CHAT, GEMINI])
+@pytest.mark.parametrize("vendor", CLIENTS)
 def test_every_member_around_them(vendor: str, client: str) -> None:
     """Of a message, a choice and a candidate."""
     gaps = {
@@ -200,6 +225,174 @@ def test_every_member_around_them(vendor: str, client: str) -> None:
         for path in missing(vendor, client, marks, answer)
     }
     assert sorted(gaps) == []
+
+
+def _event(**event: Any) -> bytes:
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+#: What a stream of Messages gives in pieces: the member, and its type of delta.
+PIECES = {"text": "text_delta", "thinking": "thinking_delta", "signature": "signature_delta"}
+
+
+def stream_of_message(answer: dict[str, Any]) -> Iterator[bytes]:
+    """As the vendor streams it: what grows in pieces, other blocks whole at their start."""
+    yield _event(type="message_start", message={**answer, "content": [], "stop_reason": None})
+    for index, whole in enumerate(answer["content"]):
+        block, deltas = dict(whole), []
+        if block["type"] in ("text", "thinking"):
+            for name in PIECES.keys() & block.keys():
+                deltas.append({"type": PIECES[name], name: block[name]})
+                block[name] = ""
+            for citation in block.pop("citations", None) or ():
+                deltas.append({"type": "citations_delta", "citation": citation})
+        elif block["type"] in ("tool_use", "server_tool_use", "mcp_tool_use"):
+            deltas.append({"type": "input_json_delta", "partial_json": json.dumps(block["input"])})
+            block["input"] = {}
+        yield _event(type="content_block_start", index=index, content_block=block)
+        for delta in sorted(deltas, key=lambda delta: delta["type"] == "signature_delta"):
+            yield _event(type="content_block_delta", index=index, delta=delta)
+        yield _event(type="content_block_stop", index=index)
+    end = {name: answer.get(name) for name in ("stop_reason", "stop_sequence", "stop_details", "container")}
+    yield _event(type="message_delta", delta=end, usage=answer["usage"])
+    yield _event(type="message_stop")
+
+
+def stream_of_response(answer: dict[str, Any]) -> Iterator[bytes]:
+    """Each item at its beginning and at its end, and the whole at the end."""
+    yield _event(type="response.created", response={**answer, "status": "in_progress", "output": []})
+    for index, item in enumerate(answer["output"]):
+        added = {**item, "status": "in_progress"}
+        for grows in ("content", "summary"):
+            if isinstance(added.get(grows), list):
+                added[grows] = []
+        for grows in ("arguments", "input"):
+            if isinstance(added.get(grows), str):
+                added[grows] = ""
+        yield _event(type="response.output_item.added", output_index=index, item=added)
+        yield _event(type="response.output_item.done", output_index=index, item=item)
+    yield _event(type="response.completed", response=answer)
+
+
+def stream_of_candidate(answer: dict[str, Any]) -> Iterator[bytes]:
+    """One event has it all."""
+    yield b"data: " + json.dumps(answer).encode() + b"\r\n\r\n"
+
+
+STREAMS = {ANTHROPIC: stream_of_message, RESPONSES: stream_of_response, GEMINI: stream_of_candidate}
+
+
+def streamed(vendor: str, client: str, answer: dict[str, Any]) -> tuple[str, str, set[str]]:
+    """As :func:`given`, of a stream."""
+    settling = Settling(one=True, client="" if vendor == client else client)
+    parser = DIALECTS[vendor].stream_parser()
+    renderer = DIALECTS[client].stream_renderer(AnswerContext("m", 0, lambda prefix: prefix + "new"))
+    out = b""
+    for piece in STREAMS[vendor](answer):
+        out += renderer.feed(settling.feed(parser.feed(piece)))
+    out += renderer.feed(settling.feed(parser.end()))
+    losses = (*renderer.losses, *settling.losses)
+    assert {loss.kind for loss in losses} <= OF_ANSWER.keys()
+    told = " ".join(f"{loss.path} {loss.why}".lower() for loss in losses)
+    return out.decode(), told, {loss.kind for loss in losses}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("vendor", STREAMS)
+def test_every_member_of_a_stream(vendor: str, client: str) -> None:
+    """Streams lose no more than whole answers."""
+    if vendor == client:
+        return  # bytes pass as they are
+    gaps = {
+        f"{kind}: {path}"
+        for dialect, kind, marks, answer in (*parts(), *around())
+        if dialect == vendor
+        for path in missing(vendor, client, marks, answer, streamed)
+    }
+    assert sorted(gaps) == []
+
+
+#: What each vendor reports of tokens, the same in all: 100 in, of them 30 from the cache; 50 out, of them 20
+#: thought.
+USAGES: dict[str, dict[str, Any]] = {
+    ANTHROPIC: {
+        "input_tokens": 70,
+        "cache_read_input_tokens": 30,
+        "cache_creation_input_tokens": 0,
+        "output_tokens": 50,
+        "output_tokens_details": {"thinking_tokens": 20},
+    },
+    CHAT: {
+        "prompt_tokens": 100,
+        "completion_tokens": 50,
+        "total_tokens": 150,
+        "prompt_tokens_details": {"cached_tokens": 30},
+        "completion_tokens_details": {"reasoning_tokens": 20},
+    },
+    RESPONSES: {
+        "input_tokens": 100,
+        "input_tokens_details": {"cached_tokens": 30},
+        "output_tokens": 50,
+        "output_tokens_details": {"reasoning_tokens": 20},
+        "total_tokens": 150,
+    },
+    GEMINI: {
+        "promptTokenCount": 100,
+        "cachedContentTokenCount": 30,
+        "candidatesTokenCount": 30,
+        "thoughtsTokenCount": 20,
+        "totalTokenCount": 150,
+    },
+}
+USAGE_TYPES = {ANTHROPIC: beta.BetaUsage, RESPONSES: ResponseUsage, CHAT: CompletionUsage}
+USAGE_TYPES[GEMINI] = genai.GenerateContentResponseUsageMetadata
+#: Members that only say how the counted tokens divide, or how they were served.
+DIVIDING = frozenset(
+    ("cache_creation", "inference_geo", "service_tier", "serviceTier", "speed", "trafficType", "total_tokens")
+)
+
+
+def with_usage(vendor: str, usage: dict[str, Any]) -> dict[str, Any]:
+    if vendor == ANTHROPIC:
+        return part_of_message({"type": "text", "text": "words"}) | {"usage": usage}
+    if vendor == RESPONSES:
+        return item_of_response(SAID) | {"usage": usage}
+    if vendor == GEMINI:
+        return part_of_candidate({"text": "words"}) | {"usageMetadata": usage}
+    choice = {"index": 0, "message": {"role": "assistant", "content": "words"}, "finish_reason": "stop"}
+    return {"id": "c", "created": 1, "model": "m", "choices": [choice], "usage": usage}
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("vendor", CLIENTS)
+def test_tokens_are_the_same_for_every_client(vendor: str, client: str) -> None:
+    """Each dialect counts otherwise: with or without what was cached, or thought."""
+    out = json.loads(given(vendor, client, with_usage(vendor, USAGES[vendor]))[0])
+    found = out["usageMetadata" if client == GEMINI else "usage"]
+    for name, value in USAGES[client].items():
+        if isinstance(value, dict):
+            assert found[name].items() >= value.items()
+        else:
+            assert found[name] == value
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("vendor", CLIENTS)
+def test_what_else_a_usage_reports(vendor: str, client: str) -> None:
+    """Searches that are billed, the tokens of further models: what has no count of its own is a loss."""
+    if vendor == client:
+        return
+    counted = {name for usage in USAGES.values() for name in usage}
+    for turn in range(3):
+        made = Maker(turn).model(USAGE_TYPES[vendor])
+        for name, value in made.items():
+            if name in counted | DIVIDING or name.endswith(("TokensDetails", "_tokens_details")):
+                continue
+            usage = {**USAGES[vendor], name: value}
+            _, losses, _ = given(vendor, client, with_usage(vendor, usage))
+            if name == "toolUsePromptTokenCount":
+                continue  # is part of the input
+            assert f"usage.{name}".lower() in losses, (name, losses)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

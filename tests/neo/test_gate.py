@@ -322,3 +322,17 @@ def test_limits():
     assert second.status == 429
     assert b"retry-after" in second.answer.lower()
     assert json.loads(second.body)["error"]["type"] == "rate_limit_error"
+    assert b"neo.limits.requests-per-day" in second.body
+
+
+def test_errors_name_its_section():
+    """What keeps it from a model, or has ended it, stands in ``neo``, and not in ``api-keys``."""
+    world = World(OPEN + "  models: [other-*]\n  expires: 2023-11-30\n")
+    refused = world.request("POST", "/v1/messages", {}, BODY, key=NEO_KEY)
+    assert refused.status == 403
+    assert b"neo.models" in refused.body
+    world.wall += 30 * 86400
+    ended = world.request("POST", "/v1/messages", {}, BODY, key=NEO_KEY)
+    assert ended.status == 401
+    assert b"neo.expires" in ended.body
+    assert world.client.sent == []

@@ -213,3 +213,16 @@ def test_counting() -> None:
     made = bridge(ANTHROPIC, GEMINI, stream=False, operation=Operation.COUNT_TOKENS)
     assert b"contents" in made.body
     assert json.loads(made.whole(b'{"totalTokens":7}')) == {"input_tokens": 7}
+
+
+def test_compaction_where_the_vendor_has_no_call() -> None:
+    """A login's backend has none: its model is asked for a summary, in its own dialect."""
+    body = json.dumps({"model": "asked", "input": "build it"}).encode()
+    made = bridge(RESPONSES, RESPONSES, stream=False, operation=Operation.COMPACT, body=body)
+    asked, wish = json.loads(made.body)["input"]
+    assert asked["content"][0]["text"] == "build it"
+    assert "summary" in wish["content"][0]["text"]
+    message = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Sum."}]}
+    answer = {"id": "resp_1", "object": "response", "status": "completed", "output": [message]}
+    told = json.loads(made.whole(json.dumps(answer).encode()))
+    assert [item["type"] for item in told["output"]] == ["message", "compaction"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import time
 import unittest
 
@@ -14,6 +15,11 @@ from twisted.python.failure import Failure
 from twisted.web.client import ResponseNeverReceived
 
 from tests.resources.harness import ACCOUNT_KEY, AMP_KEY, CLIENT_KEY, CONFIG, World
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 AMP = "/api/provider/anthropic/v1/messages"
 ROOT = "/v1/messages"
@@ -418,6 +424,32 @@ def test_compressed_request(coding: str) -> None:
     world = World()
     world.request("POST", ROOT, {"Content-Encoding": coding}, squeeze(body()))
     assert json.loads(world.client.sent[0].body)["model"] == "claude-real"
+
+
+def test_zstd_request() -> None:
+    """What Codex compresses is understood on every Python, in one frame or several."""
+    for squeezed in (zstd.compress(body()), zstd.compress(body()[:9]) + zstd.compress(body()[9:])):
+        world = World()
+        world.request("POST", ROOT, {"Content-Encoding": "zstd"}, squeezed)
+        assert json.loads(world.client.sent[0].body)["model"] == "claude-real"
+
+
+def test_zstd_faults() -> None:
+    """A broken body, half a one, one of countless frames, and one that wants a huge window are the client's
+    faults; one that grows past the limit is too large.
+    """
+    wide = zstd.compress(b" " * 20_000_000, options={zstd.CompressionParameter.window_log: 27})
+    whole = zstd.compress(body())
+    many = zstd.compress(b"") * 400_000
+    for broken in (b"no zstd", whole[:-3], whole + b"x", many, wide):
+        began = time.thread_time()
+        connection = World().request("POST", ROOT, {"Content-Encoding": "zstd"}, broken)
+        assert time.thread_time() - began < 5
+        assert connection.status == 400
+        assert b"zstd body" in connection.body
+    bomb = zstd.compress(b" " * 2_000_000)
+    world = World(CONFIG + "limits: {max-body: 1MiB}\n")
+    assert world.request("POST", ROOT, {"Content-Encoding": "zstd"}, bomb).status == 413
 
 
 def test_a_pattern_that_takes_too_long() -> None:

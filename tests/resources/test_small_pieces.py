@@ -14,7 +14,6 @@ from twisted.internet.defer import Deferred
 from ampproxy.credentials.oauth import http
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.http.chunks import ChunkedBody
-from ampproxy.http.server_chunks import ChunkReader
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.server.bodies import GatheredBody
@@ -108,7 +107,7 @@ def test_uploaded() -> None:
     assert connection.status == 400
 
 
-@pytest.mark.parametrize("make", [ChunkedBody, lambda: ChunkReader(1 << 20, 1)])
+@pytest.mark.parametrize("make", [ChunkedBody])
 @pytest.mark.parametrize("chunks", [b"2;a\r\nxy\r\n", b"2\r\nxy\r\n2;a\r\nxy\r\n"])
 def test_chunks_with_extensions(chunks: bytes, make: Any) -> None:
     """The time that a read takes grows with its size, not with its square."""

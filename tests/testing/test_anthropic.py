@@ -41,7 +41,7 @@ FOREIGN = {"type": "thinking", "thinking": "hm", "signature": "Zm9yZWlnbg=="}
 
 REFUSED = [
     ({"foo": 1}, "foo: Extra inputs are not permitted"),
-    ({"max_tokens": 0}, "max_tokens: Input should be greater"),
+    ({"max_tokens": -1}, "max_tokens: Input should be greater"),
     ({"temperature": 1.5}, "temperature: Input should be less"),
     ({"metadata": {"session": "x"}}, "metadata.session: Extra inputs"),
     ({"messages": []}, "messages"),

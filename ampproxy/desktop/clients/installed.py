@@ -76,7 +76,7 @@ def installed_clis(machine: Machine, run: Callable[[Path], str]) -> list[Install
     :param run: runs a program with ``--version`` and gives what it prints; empty if it cannot.
     """
     found: dict[Path, Installed] = {}
-    for path in _programs(machine.environ.get("PATH", ""), machine.home):
+    for path in _programs(machine):
         real = path.resolve()
         if real in found:
             continue
@@ -98,9 +98,11 @@ def installed_editors(machine: Machine) -> list[Installed]:
     return found
 
 
-def _programs(path: str, home: Path) -> Iterator[Path]:
+def _programs(machine: Machine) -> Iterator[Path]:
+    path, home = machine.environ.get("PATH", ""), machine.home
     # The installer puts it there and asks the user to extend PATH.
-    for folder in (*path.split(os.pathsep), str(home / ".amp" / "bin"), str(home / ".local" / "bin")):
+    own = Path(machine.environ.get("AMP_HOME", "") or home / ".amp") / "bin"
+    for folder in (*path.split(os.pathsep), str(own), str(home / ".local" / "bin")):
         if not os.path.isabs(folder):
             continue
         program = Path(folder) / "amp"

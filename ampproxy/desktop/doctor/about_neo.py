@@ -33,6 +33,8 @@ def neo(context: Context) -> Iterator[Finding]:
         clients = (*context.clis, *context.editors)
         if any(one.version is not None and one.version.generation is Generation.NEO for one in clients):
             yield note("Amp's cloud cannot call your accounts: there is no section neo.", _SETUP)
+        else:
+            yield ok("Amp's cloud may call nothing here: there is no section neo.")
         return
     yield from _section(config, config.neo, context.now)
     yield from context.neo_seen.address

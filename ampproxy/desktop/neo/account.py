@@ -63,7 +63,7 @@ class _Made(msgspec.Struct):
 class _Tested(msgspec.Struct):
     success: bool
     message: str = ""
-    details: str = ""
+    details: str | None = None
 
 
 class _Model(msgspec.Struct):
@@ -138,14 +138,14 @@ class AmpAccount:
 
     def test(self, there: Connection) -> str:
         """Have Amp try a connection. What is wrong; empty: nothing."""
-        found = self._call("testModelProviderKey", _Tested, target="user", connectionID=there.id)
+        found = self._call("testModelProviderKey", _Tested, connectionID=there.id)
         if found.success:
             return ""
         return printable(" ".join(filter(None, (found.message, found.details))))[:_SHOWN] or "it failed"
 
     def set_active(self, there: Connection, active: bool) -> None:
         """Have Amp use a connection, or not."""
-        self._call("setModelProviderKeyActive", _Done, target="user", connectionID=there.id, active=active)
+        self._call("setModelProviderKeyActive", _Done, connectionID=there.id, active=active)
 
     def put_first(self, there: Connection) -> None:
         """Have Amp try a connection before all others."""
@@ -153,7 +153,7 @@ class AmpAccount:
 
     def delete(self, there: Connection) -> None:
         """Remove a connection."""
-        self._call("deleteModelProviderKey", _Done, target="user", connectionID=there.id)
+        self._call("deleteModelProviderKey", _Done, connectionID=there.id)
 
     def _call(self, method: str, result: type[_Result], /, **params: Any) -> _Result:
         """

@@ -9,6 +9,7 @@ from ampproxy.amp.connections import Served
 from ampproxy.model.clients import ClientKey
 from ampproxy.routing.decide import Router
 from ampproxy.routing.route import Route, RouteKind
+from ampproxy.routing.suffix import split_suffix
 from ampproxy.tenants.tenant import Tenant, offered
 
 
@@ -25,14 +26,8 @@ class Split:
 
 
 def cloud_route(router: Router, asked: str) -> Route:
-    """Where a request of Amp's cloud goes: by its whole name, else by that without the provider's word; never
-    to Amp.
-    """
-    route = router.route(asked, amp=True)
-    _, slash, rest = asked.partition("/")
-    if slash and rest and route.kind not in _HERE:
-        route = router.route(rest, amp=True)
-    return route
+    """Where a request of Amp's cloud goes: never to Amp."""
+    return router.route(asked, amp=False, neo=True)
 
 
 _HERE = (RouteKind.LOCAL, RouteKind.MAPPED)
@@ -57,12 +52,19 @@ def split(router: Router, key: ClientKey | None, models: Iterable[str]) -> Split
 
 def _served(router: Router, key: ClientKey | None, asked: str) -> Served | None:
     route = cloud_route(router, asked)
-    if route.kind not in _HERE:
+    if route.kind not in _HERE or router.catalog.is_guess(split_suffix(route.served)[0]):
+        # An error in Amp has no fallback, so a name that a vendor's list lacks is not worth a try.
         return None
     offers = route.offers
     if key is not None:
-        offers = offered(Tenant("", "", key), route.served.partition("(")[0], offers)
-    return Served(asked, route.asked, offers[0].account.dialect) if offers else None
+        offers = offered(Tenant("", "", key), split_suffix(route.served)[0], offers)
+    return Served(asked, _name(router, asked), offers[0].account.dialect) if offers else None
+
+
+def _name(router: Router, asked: str) -> str:
+    """The name to ask for: without the provider's word, where that is served, too."""
+    rest = asked.partition("/")[2]
+    return rest if rest and cloud_route(router, rest).kind in _HERE else asked
 
 
 def of_modes(split_: Split, modes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

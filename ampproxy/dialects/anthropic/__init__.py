@@ -14,7 +14,7 @@ from ampproxy.dialects.anthropic.request_out import for_counting, render_request
 from ampproxy.dialects.anthropic.response import parse_response, render_response
 from ampproxy.dialects.anthropic.stream_in import AnthropicStreamParser
 from ampproxy.dialects.anthropic.stream_out import AnthropicStreamRenderer
-from ampproxy.dialects.base import AnswerContext, ModelInfo, Rendered, Target
+from ampproxy.dialects.base import AnswerContext, Compacting, ModelInfo, Rendered, Target
 from ampproxy.dialects.common import encode
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.events import ChatResponse, WireError
@@ -33,6 +33,7 @@ class AnthropicDialect:
 
     name = ANTHROPIC
     passthrough = PASSTHROUGH
+    compacting: Compacting | None = None
     #: The client's own words, beside ``ChatRequest.thinking`` that says the same.
     harmless: Mapping[str, Callable[[bytes], bool]] = {"thinking": _as_elsewhere}
 

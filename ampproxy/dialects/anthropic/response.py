@@ -8,6 +8,7 @@ import msgspec
 
 from ampproxy.dialects.anthropic.blocks import parse_block
 from ampproxy.dialects.anthropic.errors import read_error
+from ampproxy.dialects.anthropic.unasked import asks_for_none, without
 from ampproxy.dialects.anthropic.usage import (
     NO_USAGE,
     ends,
@@ -98,7 +99,8 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
     """Say a whole answer to a client: its first candidate, the only one that this dialect has."""
     candidate = response.candidates[0] if response.candidates else Candidate()
     own = response.dialect == ANTHROPIC
-    blocks = [block for part in candidate.parts for block in part_blocks(part, own=own)]
+    parts = candidate.parts if own or not asks_for_none(context) else without(candidate.parts)
+    blocks = [block for part in parts for block in part_blocks(part, own=own)]
     blocks = blocks if own else without_last_proofs(blocks)
     called = any(isinstance(part, ToolCall) for part in candidate.parts)
     return encode(

@@ -14,6 +14,7 @@ from ampproxy.dialects.anthropic.response import (
     part_blocks,
     reasoning_block,
 )
+from ampproxy.dialects.anthropic.unasked import LOST, Unasked, asks_for_none
 from ampproxy.dialects.anthropic.usage import NO_USAGE, stop_members, usage_members
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.common import encode, loads
@@ -70,6 +71,7 @@ class AnthropicStreamRenderer:
         self.losses: list[Loss] = []
         self._context = context
         self._sequencer = Sequencer()
+        self._unasked = Unasked() if asks_for_none(context) else None
         self._own = False
         self._start: Started | None = Started()
         self._usage: Usage | None = None
@@ -93,6 +95,8 @@ class AnthropicStreamRenderer:
     def feed(self, events: Sequence[Event]) -> bytes:
         """Whole wire events for these."""
         out: list[bytes] = []
+        if self._unasked is not None:
+            events = self._asked_for(self._unasked, events)
         for event in self._sequencer.feed(events):
             if type(event) is Delta and event.index == self._part and self._prefix:
                 out += (self._prefix, encode(event.text), _DELTA_END)
@@ -101,6 +105,17 @@ class AnthropicStreamRenderer:
         if self._start is not None and events and not self._over:
             self._begin(out)
         return b"".join(out)
+
+    def _asked_for(self, unasked: Unasked, events: Sequence[Event]) -> Sequence[Event]:
+        """The events without thinking, but for those of its own vendor, which knows what was asked."""
+        if any(type(event) is Started and event.dialect == ANTHROPIC for event in events):
+            self._unasked = None
+            return events
+        before = unasked.dropped
+        events = unasked.feed(events)
+        if unasked.dropped and not before:
+            self.losses.append(LOST)
+        return events
 
     def error(self, error: WireError) -> bytes:
         """The ``error`` event; nothing is said after it."""

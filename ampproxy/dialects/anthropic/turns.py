@@ -79,7 +79,8 @@ def _rendered(request: ChatRequest, writer: BlockWriter, losses: Losses, *, own:
         if blocks:
             found.append(Message(role, blocks, turn.extras if own else {}))
         if turn.extras and not own:
-            losses("extras", f"{at}.extras", "Only the client's own dialect knows these members.")
+            names = ", ".join(sorted(turn.extras))
+            losses("extras", f"{at}.extras", f"Only the client's own dialect knows these members: {names}.")
     return found
 
 

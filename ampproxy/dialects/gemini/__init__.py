@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from ampproxy.dialects.base import AnswerContext, ModelInfo, Rendered, Target
+from ampproxy.dialects.base import AnswerContext, Compacting, ModelInfo, Rendered, Target
 from ampproxy.dialects.common import bad_answer, encode, loads
 from ampproxy.dialects.gemini import errors
 from ampproxy.dialects.gemini.passthrough import PASSTHROUGH
@@ -25,6 +25,7 @@ class GeminiDialect:
 
     name = GEMINI
     passthrough = PASSTHROUGH
+    compacting: Compacting | None = None
     harmless: Mapping[str, Callable[[bytes], bool]] = {}
 
     def error_body(self, error: WireError) -> bytes:

@@ -65,6 +65,8 @@ def contents(
     :param own: the request is Gemini's own, so that members that only it knows are kept.
     :param prefill: whether the model continues a turn of its own that comes last.
     """
+    for number, turn in enumerate(turns):
+        renderer.lose_extras(turn.extras, f"turns[{number}]")
     blocks = _blocks(turns, losses)
     results = _Results(blocks)
     found: list[Wire] = []

@@ -52,9 +52,14 @@ class PartRenderer:
         """One part; none where it is left out."""
         if getattr(part, "cache", None) is not None:
             self._losses("cache_control", path, "Gemini has no marks for its cache.")
-        if not self._own and getattr(part, "extras", None):
-            self._losses("extras", path, "Members that only the client's dialect knows were left out.")
+        if not isinstance(part, ToolCall):
+            self.lose_extras(getattr(part, "extras", {}), path)
         return _RENDERERS[type(part)](self, part, path)
+
+    def lose_extras(self, extras: dict[str, Json], path: str) -> None:
+        """Note the members that only the client's dialect knows."""
+        if extras and not self._own:
+            self._losses("extras", path, f"Members of another dialect: {', '.join(sorted(extras))}.")
 
     # -- words
 
@@ -135,6 +140,7 @@ class PartRenderer:
             self._losses(
                 "missing_signature", path, "The call has no proof of Gemini's; its check is skipped."
             )
+        self.lose_extras(part.extras, path)
         extras = self._extras(part.extras)
         more = loads(extras.pop("functionCall", EMPTY))
         body = {**self._id(part.id), "name": self._names(part.name), "args": args, **more}
@@ -148,6 +154,10 @@ class PartRenderer:
             return {"functionResponse": {**body, "response": {"error": INTERRUPTED}}}, []
         if result.cache is not None:
             self._losses("cache_control", path, "Gemini has no marks for its cache.")
+        self.lose_extras(result.extras, path)
+        for n, part in enumerate(result.parts):
+            if isinstance(part, Text):
+                self.lose_extras(part.extras, f"{path}.parts[{n}]")
         media = [part for part in result.parts if not isinstance(part, Text)]
         wires = [wire for n, part in enumerate(media) for wire in self.part(part, f"{path}.parts[{n}]")]
         body["response"] = self._response(result)

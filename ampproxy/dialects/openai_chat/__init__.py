@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ampproxy.dialects.base import AnswerContext, Rendered, Target, anyhow, one_of
+from ampproxy.dialects.base import AnswerContext, Compacting, Rendered, Target, anyhow, one_of
 from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_chat.passthrough import PASSTHROUGH
 from ampproxy.dialects.openai_chat.request_in import parse_request
@@ -24,6 +24,7 @@ class ChatDialect(OpenAIDialect):
 
     name = CHAT
     passthrough = PASSTHROUGH
+    compacting: Compacting | None = None
     harmless: Mapping[str, Callable[[bytes], bool]] = {
         "functions": anyhow,
         "safety_identifier": anyhow,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ampproxy.dialects.base import AnswerContext, Rendered, Target, anyhow
+from ampproxy.dialects.base import AnswerContext, Compacting, Rendered, Target, anyhow
 from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_completions.passthrough import PASSTHROUGH
 from ampproxy.dialects.openai_completions.request_in import parse_request
@@ -24,6 +24,7 @@ class CompletionsDialect(OpenAIDialect):
 
     name = COMPLETIONS
     passthrough = PASSTHROUGH
+    compacting: Compacting | None = None
     #: The answer's renderer repeats the prompt.
     harmless: Mapping[str, Callable[[bytes], bool]] = {"echo": anyhow}
 

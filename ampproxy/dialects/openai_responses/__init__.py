@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from ampproxy.dialects.base import (
     AnswerContext,
+    Compacting,
     Rendered,
     StreamParser,
     StreamRenderer,
@@ -24,7 +25,7 @@ from ampproxy.dialects.base import (
 from ampproxy.dialects.openai import OpenAIDialect
 from ampproxy.dialects.openai_responses import request_in, request_out, stream_out
 from ampproxy.dialects.openai_responses import response as answers
-from ampproxy.dialects.openai_responses.compaction import SummaryRenderer
+from ampproxy.dialects.openai_responses.compaction import Compaction, SummaryRenderer
 from ampproxy.dialects.openai_responses.passthrough import PASSTHROUGH, without_foreign_proofs
 from ampproxy.dialects.openai_responses.state import require_self_contained, self_contained, stored_state
 from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
@@ -66,6 +67,7 @@ class ResponsesDialect(OpenAIDialect):
 
     name = RESPONSES
     passthrough = PASSTHROUGH
+    compacting: Compacting | None = Compaction()
     harmless: Mapping[str, Callable[[bytes], bool]] = {
         "store": one_of(b"false"),
         "background": one_of(b"false"),

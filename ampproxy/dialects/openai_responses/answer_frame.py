@@ -9,7 +9,7 @@ from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.common import encode, loads
 from ampproxy.dialects.openai import error_object
 from ampproxy.dialects.openai_responses.usage import usage_object
-from ampproxy.model.base import RESPONSES
+from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import FinishReason, Usage, WireError
 from ampproxy.model.request import ChatRequest
 
@@ -46,11 +46,13 @@ class Frame:
         usage: Usage | None = None,
         incomplete: str | None = None,
         error: WireError | None = None,
+        beside: dict[str, Json] | None = None,
     ) -> bytes:
         """The object's JSON text.
 
         :param output: the JSON text of each item.
         :param incomplete: the reason, for status ``incomplete``.
+        :param beside: further members.
         """
         details = {"reason": incomplete} if incomplete else None
         return b"".join(
@@ -65,7 +67,7 @@ class Frame:
                 b",".join(output),
                 b'],"usage":',
                 encode(usage_object(usage) if usage is not None else None),
-                self._tail,
+                self._tail[:-1] + b"," + encode(beside)[1:] if beside else self._tail,
             )
         )
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.dialects.common import bad_answer, encode, loads, to_raw
+from ampproxy.dialects.common import NULL, bad_answer, encode, items, loads, to_raw
+from ampproxy.dialects.common import members as required_members
 from ampproxy.dialects.json import first
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
 from ampproxy.dialects.openai_responses.usage import usage_object
@@ -37,6 +38,28 @@ from ampproxy.wire.json import members
 
 #: Events of parts, none of which the client is given.
 _OF_PARTS: Final = (PartClosed, PartExtras, Proof, SectionBreak)
+
+
+class Compaction:
+    """``POST /responses/compact`` (:class:`~ampproxy.dialects.base.Compacting`)."""
+
+    def request(self, body: bytes) -> bytes:
+        """See :class:`~ampproxy.dialects.base.Compacting`."""
+        found = required_members(body)
+        text = found.get("input", NULL)
+        if first(text) == b'"':
+            message = {"type": "message", "role": "user", "content": text}
+            found["input"] = to_raw([message, _TRIGGER])
+        else:
+            found["input"] = to_raw([*(items(text, "input") if text != NULL else ()), _TRIGGER])
+        return encode({**found, "stream": False})
+
+    def answer(self, response: ChatResponse, context: AnswerContext, asked: bytes) -> bytes:
+        """See :class:`~ampproxy.dialects.base.Compacting`."""
+        return compacted(response, context, asked)
+
+
+_TRIGGER: Final = {"type": "compaction_trigger"}
 
 
 class SummaryRenderer(ResponsesStreamRenderer):

@@ -18,7 +18,18 @@ from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_responses.content import render_input
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.loss import Loss, part_kind
-from ampproxy.model.parts import Audio, Document, Opaque, Part, Reasoning, Refusal, Text, ToolCall, ToolResult
+from ampproxy.model.parts import (
+    Audio,
+    Document,
+    Inline,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Text,
+    ToolCall,
+    ToolResult,
+)
 from ampproxy.model.request import ChatRequest, Turn
 
 Item: TypeAlias = "dict[str, Any] | Json"
@@ -261,12 +272,18 @@ class ItemWriter:
         if getattr(part, "cache", None) is not None:
             self._losses("cache_control", path, _CACHE)
         self._lose_extras(getattr(part, "extras", {}), path)
-        if isinstance(part, Document) and part.text is not None and part.name:
-            self._losses("document_name", path, "A plain-text document is sent without its name.")
+        self._lose_name(part, path)
         for number, inner in enumerate(part.parts if isinstance(part, ToolResult) else ()):
+            self._lose_name(inner, f"{path}.parts[{number}]")
             self._lose_extras(inner.extras, f"{path}.parts[{number}]")
         if not isinstance(part, Reasoning) and (sealed := getattr(part, "sealed", None)) is not None:
             self._losses("foreign_proof", path, f"The proof on this part is {sealed.vendor}'s.")
+
+    def _lose_name(self, part: Part, path: str) -> None:
+        """A file that is sent has its name; no other document has."""
+        named = isinstance(part, Document) and part.name and not isinstance(part.source, Inline)
+        if named and not self._native:
+            self._losses("document_name", path, "A document that is not sent itself has no name here.")
 
     def _lose_extras(self, extras: dict[str, Json], path: str) -> None:
         if extras and not self._native:

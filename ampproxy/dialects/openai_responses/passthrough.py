@@ -17,8 +17,9 @@ from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import first
 from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage, tiered
 from ampproxy.dialects.openai_limits import limit_headers
+from ampproxy.dialects.openai_responses.items_in import SUMMARY
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
-from ampproxy.dialects.proof import MARK, unseal
+from ampproxy.dialects.proof import MARK, open_summary, unseal
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
@@ -79,6 +80,8 @@ def _own(item: Json, path: str, losses: list[Loss], *, stored: bool) -> Json | N
         return None
     if not proof.startswith(MARK):
         return item
+    if (summary := open_summary(proof)) is not None:
+        return to_raw({"type": "message", "role": "user", "content": SUMMARY + summary})
     sealed = unseal(proof, RESPONSES)
     if sealed.vendor != RESPONSES:
         losses.append(Loss("foreign_proof", path, f"The proof of this thinking is {sealed.vendor}'s."))

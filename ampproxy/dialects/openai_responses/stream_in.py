@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.dialects.common import bad_answer, encode, loads, no_answer
+from ampproxy.dialects.common import NULL, bad_answer, encode, loads, no_answer
 from ampproxy.dialects.ends import read_end
 from ampproxy.dialects.openai import not_an_answer, parse_error
 from ampproxy.dialects.openai_responses.answer_items import (
@@ -84,6 +84,27 @@ class _Response(msgspec.Struct):
     service_tier: Any = None
     incomplete_details: _Incomplete | None = None
     error: Any = None
+    access_programs: Json = NULL
+    input_transformations: Json = NULL
+    moderation: Json = NULL
+    prompt_cache_diagnostics: Json = NULL
+    tool_usage: Json = NULL
+
+    def beside(self) -> dict[str, Json]:
+        """What it reports beside its output; the other members repeat the request."""
+        found = {name: getattr(self, name) for name in _BESIDE}
+        return {name: raw for name, raw in found.items() if bytes(raw) not in _NOTHING}
+
+
+#: Reports beside the output.
+_BESIDE = (
+    "access_programs",
+    "input_transformations",
+    "moderation",
+    "prompt_cache_diagnostics",
+    "tool_usage",
+)
+_NOTHING = (b"null", b"[]", b"{}")
 
 
 class _Lifecycle(msgspec.Struct):
@@ -298,12 +319,12 @@ class ResponsesStreamParser:
     def _finished(self, response: _Response, status: str) -> Finished:
         if status == "incomplete":
             reason = response.incomplete_details.reason if response.incomplete_details else None
-            return Finished(_incomplete(reason), detail=reason)
+            return Finished(_incomplete(reason), detail=reason, extras=response.beside())
         items = self._items.values()
         if any(isinstance(item, CallItem) for item in items):
-            return Finished("tool_calls")
+            return Finished("tool_calls", extras=response.beside())
         refused = any(isinstance(item, MessageItem) and item.refused for item in items)
-        return Finished("refusal" if refused else "stop")
+        return Finished("refusal" if refused else "stop", extras=response.beside())
 
     def _error(self, event: dict[str, Any], name: bytes) -> list[Event]:
         self._over = True

@@ -169,7 +169,8 @@ class ResponsesStreamRenderer:
         status = "incomplete" if incomplete else "completed"
         self._close_all(status, out)
         output = [self._output[index] for index in sorted(self._output)]
-        self.final = frame.write(status, output, usage=self._usage, incomplete=incomplete)
+        beside = self._finished.extras if self._finished and self._dialect == RESPONSES else None
+        self.final = frame.write(status, output, usage=self._usage, incomplete=incomplete, beside=beside)
         self._write(out, (item_event(status, response=Json(self.final)),))
         self._over = True
 

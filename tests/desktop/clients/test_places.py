@@ -133,6 +133,18 @@ def executable(path: Path) -> Path:
     return path
 
 
+def test_installed_by_the_installer(tmp_path):
+    """The installer's folder counts without being on PATH; AMP_HOME moves it."""
+    usual, moved = executable(tmp_path / ".amp/bin/amp"), executable(tmp_path / "moved/bin/amp")
+
+    def run(path: Path) -> str:
+        return "0.0.1790142911-g7618fb"
+
+    assert [one.path for one in installed_clis(machine(tmp_path), run)] == [usual]
+    there = machine(tmp_path, AMP_HOME=str(tmp_path / "moved"))
+    assert [one.path for one in installed_clis(there, run)] == [moved]
+
+
 def test_installed_clis(tmp_path):
     """Each amp on PATH is found once, by its package or by asking it; others of that name are left out."""
     package = tmp_path / "lib/node_modules/@sourcegraph/amp"

@@ -1,4 +1,4 @@
-"""Bodies in chunks: the same bytes however they are cut, and limits for what is beside them."""
+"""Bodies in chunks: what two readers could cut in two ways is refused, and what is beside them is limited."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ampproxy.http.server_chunks import ChunkReader
-from ampproxy.wire.framing import BadMessage
+from ampproxy.http.chunks import ChunkedBody
 from tests.resources.test_edges import CHUNKS, MANY
 
 BEHIND = b"GET /behind HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -20,15 +19,14 @@ BEHIND = b"GET /behind HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 def read(said: bytes, cuts: Any = ()) -> Any:
     """The body and what is behind it; the words of the refusal; ``None``: it has not come whole."""
-    reader, body, begin = ChunkReader(65536, 100), b"", 0
+    reader, body, begin = ChunkedBody(65536, 100), b"", 0
     for end in (*sorted(cut for cut in cuts if 0 < cut < len(said)), len(said)):
         if begin == end:
             continue
-        try:
-            body += reader.feed(said[begin:end])
-        except BadMessage as bad:
-            return bad.words
-        if reader.rest is not None:
+        body += reader.feed(said[begin:end])
+        if reader.fault is not None:
+            return reader.fault.words
+        if reader.ended:
             return body, reader.rest + said[end:]
         begin = end
     return None
@@ -66,12 +64,13 @@ def test_good(said: bytes, body: bytes) -> None:
 def test_a_trailer_that_does_not_end() -> None:
     """It is not kept beyond the limit, in one read or in several."""
     for step in (70_000, 1000):
-        reader = ChunkReader(65536, 100)
+        reader = ChunkedBody(65536, 100)
         reader.feed(b"0\r\nA: ")
         for _ in range(65_000 // step):
             reader.feed(b"b" * step)
-        with pytest.raises(BadMessage, match="too large"):
-            reader.feed(b"b" * step)
+        reader.feed(b"b" * step)
+        assert reader.fault is not None
+        assert "too large" in reader.fault.words
 
 
 PIECES = st.sampled_from(
@@ -121,7 +120,7 @@ def test_time_grows_with_the_size(chunks: bytes) -> None:
     def needed(count: int) -> float:
         said, best = chunks * count, 1e9
         for _ in range(3):
-            reader, begun = ChunkReader(65536, 100), time.thread_time()
+            reader, begun = ChunkedBody(65536, 100), time.thread_time()
             assert len(reader.feed(said)) == 2 * said.count(b"xy")
             best = min(best, time.thread_time() - begun)
         return best
@@ -135,7 +134,7 @@ def test_a_trailer_byte_by_byte() -> None:
     def needed(size: int) -> float:
         best = 1e9
         for _ in range(3):
-            reader, begun = ChunkReader(65536, 100), time.thread_time()
+            reader, begun = ChunkedBody(65536, 100), time.thread_time()
             reader.feed(b"0\r\nA: ")
             for _ in range(size):
                 reader.feed(b"b")
@@ -147,7 +146,7 @@ def test_a_trailer_byte_by_byte() -> None:
 
 def test_nothing_is_kept() -> None:
     """Half a chunk is passed on as it comes."""
-    reader = ChunkReader(65536, 100)
+    reader = ChunkedBody(65536, 100)
     reader.feed(b"1000000\r\n")
     piece = bytes(10_000)
     tracemalloc.start(1)

@@ -1,0 +1,80 @@
+"""Thinking for a client of Messages that asked for none.
+
+Anthropic's models do not think unasked, so such clients do not expect it: they take the first block of a
+forced tool's answer for the call, or send blocks back to a model that takes none. Other vendors' models think
+as they please; what they thought, and the proofs of it, stay away from these clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from ampproxy.dialects.base import AnswerContext
+from ampproxy.model.events import Delta, Event, PartClosed, PartOpened, Proof, SectionBreak
+from ampproxy.model.loss import Loss
+from ampproxy.model.parts import Audio, Opaque, Reasoning
+
+_AnyPart = TypeVar("_AnyPart")
+
+LOST: Final = Loss(
+    "unasked", "answer", "The client asked for no thinking: it was not given any, nor its proof."
+)
+
+
+def asks_for_none(context: AnswerContext) -> bool:
+    """Whether the client does not expect thinking; one whose request is not known does."""
+    request = context.request
+    return request is not None and (request.thinking is None or request.thinking.mode == "off")
+
+
+def without(parts: Iterable[_AnyPart]) -> list[_AnyPart]:
+    """The parts of an answer but for thinking, and without proofs."""
+    return [bare(part) for part in parts if not isinstance(part, Reasoning)]
+
+
+def bare(part: _AnyPart) -> _AnyPart:
+    """The part without a proof."""
+    if isinstance(part, Audio | Opaque) or getattr(part, "sealed", None) is None:
+        return part
+    stripped: _AnyPart = msgspec.structs.replace(part, sealed=None)  # type: ignore[type-var]
+    return stripped
+
+
+class Unasked:
+    """Takes thinking and proofs out of the events of one answer.
+
+    :ivar dropped: whether there was any.
+    """
+
+    def __init__(self) -> None:
+        self._thoughts: set[int] = set()
+        self.dropped = False
+
+    def feed(self, events: Sequence[Event]) -> list[Event]:
+        """The events that are left."""
+        kept: list[Event] = []
+        for event in events:
+            if type(event) is Delta and not self._thoughts:
+                kept.append(event)
+            elif (left := self._left(event)) is not None:
+                kept.append(left)
+        return kept
+
+    def _left(self, event: Event) -> Event | None:
+        if isinstance(event, PartOpened):
+            if isinstance(event.part, Reasoning):
+                self._thoughts.add(event.index)
+                self.dropped = True
+                return None
+            part = bare(event.part)
+            self.dropped = self.dropped or part is not event.part
+            return event if part is event.part else msgspec.structs.replace(event, part=part)
+        if isinstance(event, Proof):
+            self.dropped = True
+            return None
+        if isinstance(event, Delta | SectionBreak | PartClosed) and event.index in self._thoughts:
+            return None
+        return event
