@@ -183,8 +183,8 @@ class Settling:
         """The vendor's words on why it refused, for a client whose dialect has no place beside the end."""
         if not self._client or self._dialect == self._client:
             return []
-        told = (name for name, raw in end.extras.items() if _is_something(loads(raw, default=True)))
-        self.losses += [_extras(name) for name in sorted(told) if name not in _EXPLAINING]
+        present = (name for name, raw in end.extras.items() if _is_something(loads(raw, default=True)))
+        self.losses += [_extras(name) for name in sorted(present) if name not in _EXPLAINING]
         why = explanation(end.extras) if end.reason in ("refusal", "blocked") else ""
         if not why:
             return []

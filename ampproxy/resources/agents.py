@@ -76,10 +76,10 @@ class CodexUsageResource(GatewayResource):
         """Tell how the client stood at its last request."""
         runtime, tenant = self.generation.runtime, request.client_key.tenant
         standings = runtime.limiter.last.get(tenant.label, ()) if tenant is not None else ()
-        request.answer(200, msgspec.json.encode(usage_told(standings, runtime.wall())))
+        request.answer(200, msgspec.json.encode(usage_body(standings, runtime.wall())))
 
 
-def usage_told(standings: Sequence[Standing], wall: float) -> dict[str, Any]:
+def usage_body(standings: Sequence[Standing], wall: float) -> dict[str, Any]:
     """The answer: the two limits of which most is used up, the shorter one first.
 
     :param wall: seconds since the epoch.

@@ -49,11 +49,11 @@ def reason(path: bytes) -> str:
             f"The gateway does not serve {shown}: of {what} only the vendor itself has this call. It serves"
             " questions to models, token counts, embeddings and lists of models."
         )
-    told = f"The gateway has no path {shown}."
+    sentence = f"The gateway has no path {shown}."
     served = next((where for tail, where in _TAILS.items() if path.endswith(tail)), None)
     if served is None and _METHOD.search(path):
         served = "/v1beta" + path[path.rindex(b"/models/") :].decode("ascii", "replace")[:200]
-    return f"{told} Use {served}. {_BASES}" if served else f"{told} {_BASES}"
+    return f"{sentence} Use {served}. {_BASES}" if served else f"{sentence} {_BASES}"
 
 
 class UnservedResource(GatewayResource):

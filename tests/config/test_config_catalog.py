@@ -94,7 +94,7 @@ def test_nothing_said_is_the_shipped_table():
     ("entry", "key", "words"),
     [
         ("{max-output: 5}", "catalog[0].names", "is missing"),
-        ("{names: [a]}", "catalog[0]", "says nothing of these models"),
+        ("{names: [a]}", "catalog[0]", "sets nothing for these models"),
         ("{names: [a], tools: no, dialects: [chat]}", "catalog[0].dialects[0]", "anthropic or openai-chat"),
         ("{names: [a], thinking: much}", "catalog[0].thinking", "none or budget or level or both"),
         ("{names: [a], budget: [9]}", "catalog[0].budget", "two numbers of tokens"),

@@ -39,8 +39,8 @@ def complaints(text: str, **overrides) -> tuple[str, ...]:
 
 # each: id, text, line, key, words that stand in the complaint
 ERRORS = [
-    ("no client key", "port: 1\napi-keys:", 2, "api-keys", "says nothing"),
-    ("empty client keys", 'api-keys: ""', 1, "api-keys", "says nothing"),
+    ("no client key", "port: 1\napi-keys:", 2, "api-keys", "is empty"),
+    ("empty client keys", 'api-keys: ""', 1, "api-keys", "is empty"),
     ("one empty client key", 'api-keys: [""]', 1, "api-keys", "write api-keys: []"),
     ("a blank client key", "api-keys: ['  ']", 1, "api-keys", "write api-keys: []"),
     ("a client key that is nothing", "port: 1\napi-keys: [null, ~]", 2, "api-keys", "write api-keys: []"),

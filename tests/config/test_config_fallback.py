@@ -54,11 +54,11 @@ def test_rules():
         # For no model is not for all.
         ("\n    - {model: [], action: allow}", "4: ampcode.fallback[0].model", "is an empty list"),
         ("\n    - {role: [], action: allow}", "4: ampcode.fallback[0].role", "is an empty list"),
-        ("\n    - {model: '', action: allow}", "4: ampcode.fallback[0].model", "says nothing"),
+        ("\n    - {model: '', action: allow}", "4: ampcode.fallback[0].model", "is empty"),
         ("\n    - {role: , action: allow}", "4: ampcode.fallback[0].role", "leave it out for all"),
         # Rules that were all commented out are not meant to open it, either.
         ("", "3: ampcode.fallback", "is empty: expected allow, never, or a list of rules, or"),
-        (" ''", "3: ampcode.fallback", "says nothing"),
+        (" ''", "3: ampcode.fallback", "is empty"),
         ("\n    - {daily-tokens: many}", "4: ampcode.fallback[0].daily-tokens", "a whole number"),
         ("\n    - {daily-tokens: 3, per: key}", "4: ampcode.fallback[0].per", "client or all"),
     ],

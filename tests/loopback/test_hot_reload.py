@@ -318,7 +318,7 @@ def test_certificate_that_cannot_be_used(
     problem = "key.pem is not the key of" if there else "tls.cert: there is no such file"
     assert "config.yaml:1: tls" in told.output
     assert problem in told.output
-    assert "The file was not put in force; configuration" in told.output
+    assert "The file was rejected; configuration" in told.output
     assert configured.get("/healthz").status == 200
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ampproxy.model.clients import KeyLimit, Standing
-from ampproxy.resources.agents import usage_told
+from ampproxy.resources.agents import usage_body
 from tests.resources.harness import World
 
 KEY = "client-key-1"
@@ -80,7 +80,7 @@ def test_codex_usage_of_limits() -> None:
         Standing(KeyLimit("usd", "day", 2_000_000), 500_000, 5_000),
         Standing(KeyLimit("requests", "minute", 1), 0, 999),
     ]
-    told = usage_told(standings, 1_000)["rate_limit"]
+    told = usage_body(standings, 1_000)["rate_limit"]
     assert (told["allowed"], told["limit_reached"]) == (True, False)
     assert told["primary_window"] == {
         "used_percent": 75,
@@ -89,7 +89,7 @@ def test_codex_usage_of_limits() -> None:
         "reset_at": 5_000,
     }
     assert told["secondary_window"]["used_percent"] == 70
-    reached = usage_told([Standing(KeyLimit("requests", "day", 5), -1, 5_000)], 1_000)["rate_limit"]
+    reached = usage_body([Standing(KeyLimit("requests", "day", 5), -1, 5_000)], 1_000)["rate_limit"]
     assert (reached["limit_reached"], reached["primary_window"]["used_percent"]) == (True, 100)
     assert reached["secondary_window"] is None
 
