@@ -43,7 +43,6 @@ NOT_CARRIED = {
     "call_id": "likewise",
     "caller": "the client's own program that made the call, which no other vendor knows",
     "max_output_length": "by it the client has cut the output already",
-    "output_schema": "of what a tool returns: no other vendor reads it",
     "max_num_results": "of a hosted tool that is lost as a whole (file_search)",
     "vector_store_ids": "likewise",
     "filters": "likewise",
