@@ -46,6 +46,11 @@ NAMED_BY_KIND = {
 NOT_CARRIED = {
     "id": "ids mean something to their own vendor; a call and its result are paired by any",
     "call_id": "likewise",
+    "caller": "the client's own program that made the call, which no other vendor knows",
+    "max_output_length": "by it the client has cut the output already",
+    "max_num_results": "of a hosted tool that is lost as a whole (file_search)",
+    "vector_store_ids": "likewise",
+    "filters": "likewise",
     "tool_use_id": "likewise",
     "tool_call_id": "likewise",
     "mimeType": "a link's own answer has its type, too",
@@ -139,6 +144,8 @@ def items() -> Iterator[Case]:
                 item["arguments"] = json.dumps({"x": item["arguments"]})
             kind = f"{item['type']}_output"
             after = [{"type": kind, "call_id": item["call_id"], "output": "done"}]
+        if item.get("type") == "tool_search_call":
+            item["execution"] = "client"  # a search by the vendor is told by the tools that it found
         turns = [{"role": "user", "content": "hi"}, *before, item, *after, {"role": "user", "content": "go"}]
         yield RESPONSES, name, marks, {**BASES[RESPONSES], "input": turns}
 

@@ -221,8 +221,8 @@ def _at_once(tool: Tool) -> Tool:
     return tool if len(extras) == len(tool.extras) else msgspec.structs.replace(tool, extras=extras)
 
 
-#: How a tool is loaded, and what of its output other vendors' models see anyway.
-_OF_LOADING: Final = ("defer_loading", "allowed_callers", "async", "output_schema")
+#: How a tool is loaded.
+_OF_LOADING: Final = ("defer_loading", "allowed_callers", "async")
 
 
 def _of_client(hosted: HostedTool) -> Iterator[tuple[Tool | HostedTool, str]]:

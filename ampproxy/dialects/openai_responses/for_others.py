@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import loads
+from ampproxy.dialects.common import loads, to_raw
 from ampproxy.dialects.openai_responses.client_tools import ClientTools, call_of, is_late, joined
 from ampproxy.dialects.openai_responses.request_in import leading_system, parse_output, parse_thinking
 from ampproxy.model.base import RESPONSES, Json
@@ -116,14 +116,14 @@ def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]
     if isinstance(part, ToolCall):
         yield _plain_call(part, tools)
     elif isinstance(part, ToolResult):
-        extras = _without(part.extras, ("namespace", "caller"))
+        extras = _called_directly(part.extras)
         yield part if extras is part.extras else msgspec.structs.replace(part, extras=extras)
     elif not isinstance(part, Opaque) or part.dialect != RESPONSES:
         yield part
     elif (call := call_of(part, tools)) is not None:
         found = loads(part.raw, {})
         ids[str(found.get("id"))] = call.id
-        yield call
+        yield msgspec.structs.replace(call, extras=_noted(part))
     elif (render := _ITEMS.get(part.kind)) is not None:
         yield from render(part, tools, ids)
     elif not is_late(part):
@@ -132,7 +132,7 @@ def _part(part: Part, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]
 
 def _plain_call(part: ToolCall, tools: ClientTools) -> ToolCall:
     namespace = loads(part.extras.get("namespace", b"null"))
-    extras = _without(part.extras, ("namespace", "caller"))
+    extras = _without(_called_directly(part.extras), ("namespace",))
     if not isinstance(namespace, str) or not namespace:
         return part if extras is part.extras else msgspec.structs.replace(part, extras=extras)
     name = tools.name_of(Known("function_call", part.name, namespace))
@@ -143,6 +143,22 @@ def _without(extras: dict[str, Json], names: tuple[str, ...]) -> dict[str, Json]
     if not any(name in extras for name in names):
         return extras
     return {name: value for name, value in extras.items() if name not in names}
+
+
+def _called_directly(extras: dict[str, Json]) -> dict[str, Json]:
+    """The members without the note that the model itself made the call, as it does elsewhere."""
+    direct = loads(extras.get("caller", b"null")) == {"type": "direct"}
+    return _without(extras, ("caller",)) if direct else extras
+
+
+def _noted(part: Opaque) -> dict[str, Json]:
+    """Members of an item that no function's call or result has: who called, and where it ran."""
+    found = {name: value for name, value in loads(part.raw, {}).items() if name in _NOTES and value}
+    usual = ({"type": "direct"}, {"type": "local"})
+    return {name: to_raw(value) for name, value in found.items() if value not in usual}
+
+
+_NOTES: Final = ("caller", "environment", "max_output_length")
 
 
 def _nothing(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:
@@ -184,7 +200,9 @@ def _shell_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iter
         yield part
         return
     runs = outputs if isinstance(outputs, list) else [{"stdout": outputs}]
-    yield ToolResult(id, (Text("\n".join(_run(each) for each in runs if isinstance(each, dict))),))
+    yield ToolResult(
+        id, (Text("\n".join(_run(each) for each in runs if isinstance(each, dict))),), extras=_noted(part)
+    )
 
 
 def _run(output: dict[str, Any]) -> str:
@@ -213,7 +231,7 @@ def _patch_output(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iter
         yield part
         return
     words = str(found.get("output") or ("The patch failed." if failed else "Done."))
-    yield ToolResult(id, (Text(words),), is_error=failed)
+    yield ToolResult(id, (Text(words),), is_error=failed, extras=_noted(part))
 
 
 def _agent_message(part: Opaque, tools: ClientTools, ids: dict[str, str]) -> Iterator[Part]:

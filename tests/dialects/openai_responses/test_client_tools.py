@@ -107,7 +107,7 @@ def test_namespaces_in_the_history():
             "namespace": "mcp__old",
             "arguments": "{}",
         },
-        {"type": "function_call_output", "call_id": "c2", "output": "8", "namespace": "mcp__old"},
+        {"type": "function_call_output", "call_id": "c2", "output": "8"},
     ]
     request = asked(HELLO, *items, tools=[ZOO])
     calls = [part for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)]
