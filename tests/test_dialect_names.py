@@ -22,6 +22,8 @@ REASONS = {
     "dialects/registry.py": "the rows",
     "routing/endpoints.py": "the paths of the vendors' SDKs, and of Amp's clients",
     "routing/neo.py": "the paths of Amp's cloud, and the formats of its connections",
+    "resources/provider.py": "Codex asks for a socket where Responses are",
+    "resources/unserved.py": "in which form the SDK of a path reads an error",
     "resources/neo.py": "the form of an error that clients of either vendor can read",
     "providers/*.py": "which dialect a vendor is asked in, where, and with which headers",
     "catalog/kinds.py": "which dialect each kind of account speaks",

@@ -19,7 +19,8 @@ PAGES = [TREE / "README.md", *sorted((TREE / "docs").glob("*.md"))]
 #: A block, perhaps below a comment that says what file it is, where it is no configuration:
 #: ``<!-- file: prices -->``.
 BLOCK = re.compile(r"(?ms)(?:^<!-- file: (\w+) -->\n+)?^```([^\n]*)\n(.*?)^```[ \t]*$")
-LANGUAGES = {"yaml", "sh", "json", ""}
+#: tests/neo/test_recipes.py runs nginx and HAProxy with theirs.
+LANGUAGES = {"yaml", "sh", "json", "nginx", "haproxy", ""}
 
 
 class Block(NamedTuple):
@@ -81,6 +82,8 @@ def test_yaml(block: Block, tmp_path: Path) -> None:
         assert parse_prices(block.text, block.page).models
         return
     assert block.kind == "config"
+    if block.page == "neo.md":
+        return  # A piece without its key and certificate: tests/neo/test_recipes.py follows it with both.
     assert wrong_in(block.text, tmp_path) == []
 
 

@@ -173,6 +173,10 @@ def _fits(body: bytes, target: Target) -> bool:
     return False
 
 
+def _plain(found: Peek, body: bytes) -> str:
+    return ""
+
+
 def _no_usage(answer: Members) -> Usage | None:
     return None
 
@@ -209,6 +213,8 @@ class Passthrough:
         from the value the new one; empty: it is left out.
     :param rules: what Amp's clients need of the answer.
     :param declared: reads the names of the tools that a request declares or chooses.
+    :param mixed: the dialect in which a request that came by this one's path is written, if it is not plainly
+        this one; this one's own name if it has pieces of others; empty: it is plain.
     :param shown: what a request shows of what it is for.
     :param model_in_body: whether the request's body names the model.
     :param state: how requests and answers refer to what the vendor keeps.
@@ -230,6 +236,7 @@ class Passthrough:
     clean_headers: Mapping[bytes, Callable[[str], str]] = field(default_factory=dict)
     rules: Callable[[Exchange], AnswerRules] = ModelOnly
     declared: Callable[[bytes], ToolNames] = no_names
+    mixed: Callable[[Peek, bytes], str] = _plain
     shown: Callable[[Peek, bytes], Shown] = flat_shown
     model_in_body: bool = True
     state: VendorState = STATELESS

@@ -39,12 +39,23 @@ def settings_of(hosted: HostedTool) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name not in _NO_SETTINGS and value is not None}
 
 
+def _is_usual(name: str, value: Any) -> bool:
+    """Whether a setting asks for what any vendor's tool does without it."""
+    if name == "external_web_access":
+        return value is not False
+    return name in _OF_LOADING or (name == "container" and value == {"type": "auto"})
+
+
+#: How the tool is loaded and who may call it, where all are declared at once.
+_OF_LOADING: Final = ("allowed_callers", "defer_loading")
+
+
 def carried(hosted: HostedTool, taken: tuple[str, ...], path: str, losses: Losses) -> dict[str, Any]:
     """The settings that the target has a place for; each other one is a loss.
 
     :param taken: the names of those.
     """
     found = settings_of(hosted)
-    if lost := sorted(found.keys() - set(taken)):
+    if lost := sorted(name for name in found if name not in taken and not _is_usual(name, found[name])):
         losses("hosted_settings", path, _WHY.format(names=", ".join(lost), kind=hosted.kind))
     return {name: found[name] for name in taken if name in found}

@@ -120,6 +120,36 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         hint=True,
     ),
     _row(
+        "preference",
+        "A wish of how to write, to remember or to send, which only the client's vendor knows, is left out.",
+        hint=True,
+    ),
+    _row(
+        "safeguards",
+        "The check of calls by Anthropic's service is left out: the client judges them by itself.",
+        hint=True,
+    ),
+    _row(
+        "earlier_thinking",
+        "Thinking of earlier turns that its own vendor would not read again is left out.",
+        hint=True,
+    ),
+    _row(
+        "top_p top_k",
+        "How many words are drawn from is the model's own; left out, or moved to what is taken.",
+        hint=True,
+    ),
+    _row(
+        "system_turn",
+        "A system text in the middle became the user's, where the vendor takes none there.",
+        hint=True,
+    ),
+    _row(
+        "user metadata service_tier",
+        "The end user's id was shortened or left out; labels and tiers are the client's vendor's own.",
+        hint=True,
+    ),
+    _row(
         "schema_name",
         "The name of a schema for the answer is left out; its description goes into the schema.",
         hint=True,
@@ -149,8 +179,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         "that the model has; or how much to think cannot be asked for.",
     ),
     _row(
-        "temperature top_p top_k seed presence_penalty frequency_penalty logit_bias logprobs "
-        "top_logprobs sampling",
+        "temperature seed presence_penalty frequency_penalty logit_bias logprobs top_logprobs sampling",
         "The model or the dialect does not take it; left out, or moved to what is taken.",
     ),
     _row(
@@ -216,14 +245,10 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         "A result without its call became text; a call without a result was answered as interrupted.",
     ),
     _row(
-        "first_turn system_turn turns order",
-        "A user's turn was put first; a system text in the middle became the user's; a prompt "
+        "first_turn turns order",
+        "A user's turn was put first; a prompt "
         "has no roles, or the assistant's had to follow results; text after a call is moved "
         "before it.",
-    ),
-    _row(
-        "user metadata service_tier",
-        "The end user's id was shortened or left out; labels and tiers are the client's vendor's own.",
     ),
     _row(
         "extras",

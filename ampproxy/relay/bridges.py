@@ -89,7 +89,10 @@ class BridgeMaker:
             return False
         spoken = self._providers[offer.account.label].speaks(question.endpoint)
         passes = (
-            spoken == question.endpoint.dialect and not question.facts.thinks and not question.route.suffix
+            spoken == question.endpoint.dialect
+            and not question.facts.thinks
+            and not question.facts.mixed
+            and not question.route.suffix
         )
         passes = passes and not may_differ(question, offer, self._dialects[spoken], self._families)
         if passes and self._learner:
@@ -107,7 +110,7 @@ class BridgeMaker:
         bridge: Bridge
         # To set the thinking that the model's name asks for, or to take out another vendor's proofs,
         # a request has to be understood although both sides speak its dialect.
-        understood = bool(question.route.suffix) or question.facts.sealed
+        understood = bool(question.route.suffix) or question.facts.sealed or bool(question.facts.mixed)
         operation = question.endpoint.operation
         summary = operation is Operation.COMPACT and not provider.compacts(question.endpoint)
         if spoken == asked and not summary and not (understood and operation in _PARSED):
@@ -126,6 +129,7 @@ class BridgeMaker:
                 self._dialects[asked],
                 self._dialects[spoken],
                 self._origin,
+                written=self._dialects[question.facts.mixed or asked],
                 strict=self._strict,
                 families=self._families,
             )

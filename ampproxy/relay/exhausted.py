@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ampproxy.credentials.outcomes import Action, Verdict
-from ampproxy.errors import UpstreamFault
+from ampproxy.errors import ExchangeError, UpstreamFault
 from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.wire.words import span
 
@@ -50,6 +50,13 @@ class Attempt:
 
 class AccountsExhausted(UpstreamFault):
     """No account served: each has failed, or rests."""
+
+
+def is_overload(error: ExchangeError) -> bool:
+    """Whether a vendor is overloaded; that no account of several is free is the gateway's own 503."""
+    message = error.error
+    vendors = error.fault == "upstream" and not isinstance(error, AccountsExhausted)
+    return vendors and message.kind == "overloaded" and message.status == 503
 
 
 def lacks_call(attempts: Iterable[Attempt]) -> bool:

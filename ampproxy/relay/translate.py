@@ -9,6 +9,7 @@ import msgspec
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer, Target
 from ampproxy.dialects.freeform import FreeformCalls
+from ampproxy.dialects.preferences import without_preferences
 from ampproxy.dialects.targets import target_at
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault
@@ -160,6 +161,8 @@ class TranslateBridge:
     """A question said in another dialect, and its answer said back.
 
     :param spoken: the dialect that the account is asked in.
+    :param written: the dialect of the question's body, where that is not the client's; the answer is in the
+        client's all the same.
     :param strict: refuse what cannot be said without loss.
     :param families: what is known of models; ``None``: the shipped table.
     :raises ExchangeError: the question is not valid, or cannot be said.
@@ -175,6 +178,7 @@ class TranslateBridge:
         *,
         strict: bool,
         families: Families | None = None,
+        written: Dialect | None = None,
     ) -> None:
         endpoint = question.endpoint
         self._counts = endpoint.operation is Operation.COUNT_TOKENS
@@ -183,7 +187,7 @@ class TranslateBridge:
         self._compacting = client.compacting if endpoint.operation is Operation.COMPACT else None
         body = question.body if self._compacting is None else self._compacting.request(question.body)
         self._question = question.body if self._compacting is not None else b""
-        asked = read_question(body, client, spoken, model=endpoint.model, stream=question.stream)
+        asked = read_question(body, written or client, spoken, model=endpoint.model, stream=question.stream)
         if self._compacting is not None and client.name == spoken.name:
             asked = client.for_others(asked)
         rendered = render_for(
@@ -316,12 +320,14 @@ def render_for(
     """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
+    directed, wishes = without_preferences(directed, spoken.name)
     target = target_at(spoken.name, model, base_url, profile, families)
     if suffix:
         # The model's name asks for it, so whoever chose the name knows that the model thinks.
         host = msgspec.structs.replace(target.host, asks_unknown=True)
         target = msgspec.structs.replace(target, host=host)
-    return rendered_for(directed, spoken, target)
+    rendered = rendered_for(directed, spoken, target)
+    return msgspec.structs.replace(rendered, losses=wishes + rendered.losses) if wishes else rendered
 
 
 def rendered_for(asked: ChatRequest, spoken: Dialect, target: Target) -> Rendered:

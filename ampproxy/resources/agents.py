@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from ampproxy.errors import ClientFault
 from ampproxy.model.clients import MODELS, Standing
 from ampproxy.resources.base import GatewayResource
+from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.server.authentication import authenticate_client
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
@@ -20,6 +21,23 @@ from ampproxy.tenants.tenant import check_route
 CODEX_USAGE = frozenset((b"/api/codex/usage", b"/backend-api/wham/usage", b"/backend-api/codex/usage"))
 #: The lengths of the periods of limits, in seconds.
 _PERIODS = {"minute": 60, "day": 86_400, "week": 7 * 86_400, "month": 30 * 86_400}
+
+
+#: Why a WebSocket is refused.
+_NO_SOCKET = (
+    "There is no WebSocket here: send the request by POST, with `stream: true` for a stream of events."
+)
+
+
+def check_socket(request: GatewayRequest) -> None:
+    """Refuse a WebSocket at a path of Responses.
+
+    :raises ClientFault: the request asks for one: status 426, for which alone Codex turns to plain requests
+        at once. For any other it tries the socket anew, for six seconds.
+    """
+    if wants_upgrade(request):
+        request.responseHeaders.setRawHeaders(b"Upgrade", [b"HTTP/1.1"])
+        raise ClientFault.of("invalid_request", _NO_SOCKET, status=426, code="upgrade_required")
 
 
 class AgentHelloResource(GatewayResource):

@@ -22,18 +22,18 @@ from ampproxy.model.clients import MODELS
 from ampproxy.relay.bridge import Question
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
-from ampproxy.relay.exhausted import AccountsExhausted
+from ampproxy.relay.exhausted import is_overload
 from ampproxy.relay.forward import ClientWatch, pairs
 from ampproxy.relay.meter import AnswerMeter
 from ampproxy.relay.pinning import Missed, Pin
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, LONG_LOOK, REQUEST_OBJECTS, takes_long
+from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.tenancy import countable, demand_of, within_limits
 from ampproxy.resources.traffic_notes import notice_client
-from ampproxy.resources.tunnel import wants_upgrade
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
@@ -81,9 +81,8 @@ class ModelResource(GatewayResource):
         if request.path.startswith(AMP_PREFIX):
             notice_client(self.generation, request)
         if isinstance(self._endpoint, WrongMethod):
-            if self._endpoint.dialect == RESPONSES and wants_upgrade(request):
-                request.responseHeaders.setRawHeaders(b"Upgrade", [b"HTTP/1.1"])
-                raise ClientFault.of("invalid_request", _NO_SOCKET, status=426, code="upgrade_required")
+            if self._endpoint.dialect == RESPONSES:
+                check_socket(request)
             request.responseHeaders.setRawHeaders(b"Allow", [self._endpoint.allow])
             raise self._endpoint
 
@@ -100,28 +99,16 @@ class ModelResource(GatewayResource):
             error = msgspec.structs.replace(refusal.error, request_id=request.request_id)
             body = self._dialect.error_body(error)
         error = refusal.error
-        if error.status == _ANTHROPICS or _is_vendors_overload(refusal):
+        if error.status == _ANTHROPICS or is_overload(refusal):
             error = msgspec.structs.replace(error, status=self._dialect.passthrough.overloaded)
         answer_error(request, error, body)
 
+    def _refused(self, route: Route) -> ExchangeError:
+        return refusal_of(route)
 
-#: Codex turns to plain requests at once for the status 426 alone; for any other it tries the socket anew, six
-#: seconds long.
-_NO_SOCKET = (
-    "There is no WebSocket here: send the request by POST, with `stream: true` for a stream of events."
-)
+
 #: The status by which Anthropic reports an overload.
 _ANTHROPICS = 529
-
-
-def _is_vendors_overload(refusal: ExchangeError) -> bool:
-    """Whether a vendor is overloaded; that no account of several is free is the gateway's own 503."""
-    return (
-        refusal.error.kind == "overloaded"
-        and refusal.error.status == 503
-        and refusal.fault == "upstream"
-        and not isinstance(refusal, AccountsExhausted)
-    )
 
 
 class ModelListResource(ModelResource):
@@ -169,9 +156,6 @@ class ModelListResource(ModelResource):
 
     def _decided(self, asked: str) -> Route:
         return self.generation.router.route(asked, amp=False)
-
-    def _refused(self, route: Route) -> ExchangeError:
-        return refusal_of(route)
 
     def _info(self, wanted: str, route: Route) -> ModelInfo:
         return self.generation.info(wanted, "ampproxy")
@@ -260,9 +244,6 @@ class GenerateResource(ModelResource):
 
     def _decided(self, asked: str | None, role: str, exhausted: frozenset[str] = frozenset()) -> Route:
         return self.generation.router.route(asked, amp=self._endpoint.amp, role=role, exhausted=exhausted)
-
-    def _refused(self, route: Route) -> ExchangeError:
-        return refusal_of(route)
 
     async def _note(self, request: GatewayRequest, record: ExchangeRecord, body: bytes) -> None:
         """Take down what the body tells of where it belongs; asked for Amp's cloud alone."""

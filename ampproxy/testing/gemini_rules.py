@@ -148,7 +148,12 @@ _CALLING = s.fields(
 _MEMBERS: dict[str, s.Check] = {
     "systemInstruction": _CONTENT,
     "tools": s.items(s.fields({}, functionDeclarations=s.items(_DECLARATION), **s.same(_BUILT_IN, s.OBJECT))),
-    "toolConfig": s.fields({}, functionCallingConfig=_CALLING, retrievalConfig=s.ANY),
+    "toolConfig": s.fields(
+        {},
+        functionCallingConfig=_CALLING,
+        retrievalConfig=s.ANY,
+        includeServerSideToolInvocations=s.BOOL,
+    ),
     "safetySettings": s.items(s.fields({"category": s.STR, "threshold": s.STR}, method=s.STR)),
     "generationConfig": GENERATION,
     "cachedContent": s.STR,
@@ -299,6 +304,12 @@ def check_tools(body: Body, model: str, seal: Seal) -> None:
     if len(set(names)) != len(names):
         refuse(
             "Duplicate function declaration found: " + next(name for name in names if names.count(name) > 1)
+        )
+    beside = [name for tool in body.get("tools", []) for name in tool if name in _BUILT_IN]
+    if names and beside and not body.get("toolConfig", {}).get("includeServerSideToolInvocations"):
+        refuse(
+            "Please enable tool_config.include_server_side_tool_invocations to use Built-in tools with "
+            "Function calling."
         )
     config = body.get("toolConfig", {}).get("functionCallingConfig", {})
     allowed = config.get("allowedFunctionNames", [])

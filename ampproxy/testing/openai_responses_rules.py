@@ -78,6 +78,23 @@ _ITEMS = {
         status=_STATUS,
     ),
     "item_reference": s.fields({"type": s.ANY, "id": s.STR}),
+    # What Codex sends as well.
+    "additional_tools": s.fields(
+        {"type": s.ANY, "role": s.choice("developer"), "tools": s.ARRAY}, id=s.nullable(s.STR)
+    ),
+    "compaction_trigger": s.fields({"type": s.ANY}, id=s.nullable(s.STR)),
+    "compaction": s.fields({"type": s.ANY, "encrypted_content": s.matching("gAAAA.*")}, id=s.nullable(s.STR)),
+    "configuration_update": s.fields(
+        {"type": s.ANY}, id=s.nullable(s.STR), reasoning=s.OBJECT, text=s.OBJECT
+    ),
+    **s.same(
+        (
+            "agent_message",
+            *("tool_search_call", "tool_search_output", "local_shell_call", "local_shell_call_output"),
+            *("shell_call", "shell_call_output", "apply_patch_call", "apply_patch_call_output"),
+        ),
+        s.OBJECT,
+    ),
 }
 _FUNCTION = s.fields(
     {"type": s.ANY, "name": NAME},
@@ -86,9 +103,25 @@ _FUNCTION = s.fields(
     description=s.nullable(s.STR),
     defer_loading=s.BOOL,
 )
+_NAMESPACE = s.fields(
+    {
+        "type": s.ANY,
+        "name": NAME,
+        "description": s.STR,
+        "tools": s.items(s.tagged("type", {"function": _FUNCTION, "custom": s.OBJECT})),
+    }
+)
 _BUILT_IN = ("web_search", "web_search_preview", "file_search", "code_interpreter", "image_generation", "mcp")
+_OF_CLIENTS = ("custom", "local_shell", "shell", "apply_patch", "tool_search")
 _TOOLS = s.items(
-    s.tagged("type", {"function": _FUNCTION, **s.same((*_BUILT_IN, "custom", "local_shell"), s.OBJECT)}),
+    s.tagged(
+        "type",
+        {
+            "function": _FUNCTION,
+            "namespace": _NAMESPACE,
+            **s.same((*_BUILT_IN, *_OF_CLIENTS), s.OBJECT),
+        },
+    ),
     most=128,
 )
 _FORMAT = s.tagged(
@@ -137,6 +170,7 @@ REQUEST = s.fields(
     top_logprobs=s.nullable(s.between(0, 20, s.INT)),
     truncation=s.nullable(s.choice("auto", "disabled")),
     metadata=METADATA,
+    client_metadata=s.OBJECT,
     service_tier=s.nullable(s.choice("auto", "default", "flex", "scale", "priority")),
     **s.same(("prompt_cache_key", "prompt_cache_retention", "safety_identifier", "user"), s.nullable(s.STR)),
     **s.same(("prompt", "background", "conversation", "context_management", "prompt_cache_options"), s.ANY),

@@ -117,4 +117,4 @@ def test_broken_whole(talk, world, client, backend):
 def test_splits(talk, client, backend):
     """An answer that arrives in pieces of seven bytes is the same answer."""
     answer = talk(client).user("grüß dich ✓").ask(Ask(model=BACKENDS[backend] + "+split=7", stream=True))
-    assert answer.text.endswith("says: grüß dich ✓")
+    assert answer.text.endswith("answers: grüß dich ✓")

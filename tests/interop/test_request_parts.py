@@ -36,7 +36,12 @@ WHOLE_PARTS = frozenset(
         *("foreign_proof", "trailing_thinking", "refusal"),
     )
 )
-NAMED_BY_KIND = {"title": "document_name", "filename": "document_name", "displayName": "document_name"}
+NAMED_BY_KIND = {
+    "tools": "hosted_tool",
+    "title": "document_name",
+    "filename": "document_name",
+    "displayName": "document_name",
+}
 #: Members that need not be carried, each with the reason.
 NOT_CARRIED = {
     "id": "ids mean something to their own vendor; a call and its result are paired by any",
@@ -44,6 +49,16 @@ NOT_CARRIED = {
     "tool_use_id": "likewise",
     "tool_call_id": "likewise",
     "mimeType": "a link's own answer has its type, too",
+}
+#: What is neither carried nor declared yet: members of the items of tools that Codex runs itself.
+KNOWN_GAPS = {
+    "caller": "which program of the model's made a call; nothing but OpenAI's own models runs such programs",
+    "environment": "where a shell runs is known to the client, which runs it",
+    "max_output_length": "the client has cut its shell's output to it already",
+    "namespace": "of a result; that of its call is in the name of the call",
+    "name": "of a result; its call has it",
+    "output_schema": "what a tool's result looks like; the result itself is given as it is",
+    "arguments": "of a search for tools: a mark that is no object is not one",
 }
 #: What the assistant says.
 OF_ASSISTANT = (
@@ -169,7 +184,8 @@ def missing(client: str, account: str, marks: dict[str, str], request: dict[str,
     for path, mark in marks.items():
         names = path.replace("[]", "").split(".")
         named = any(name.lower() in losses or NAMED_BY_KIND.get(name) in kinds for name in names)
-        if mark not in out and not named and NOT_CARRIED.keys().isdisjoint(names):
+        left_out = NOT_CARRIED if client != RESPONSES else NOT_CARRIED | KNOWN_GAPS
+        if mark not in out and not named and left_out.keys().isdisjoint(names):
             yield path
 
 

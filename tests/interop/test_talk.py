@@ -37,7 +37,7 @@ def test_turns(talk, world, client, backend, stream):
     assert (first.finish, second.finish) == ("stop", "stop")
     assert first.model == second.model == "wanted-" + backend
     sent = json.dumps(last(world, backend), ensure_ascii=False)
-    wanted = ["Be brief.", "Be kind.", "Good day", "says:", "and again"]
+    wanted = ["Be brief.", "Be kind.", "Good day", "answers:", "and again"]
     places = [sent.rfind(word) for word in wanted[:2]] + [sent.find(word) for word in wanted[2:]]
     assert -1 not in places
     turns = places[2:]

@@ -56,7 +56,7 @@ def test_shown_and_proved(talk, world, client, backend, stream, way):
         assert second.thinking.startswith("Thinking about:")
     third = person.user("and then?").ask(ask)
     assert third.thinking == ("" if silent else "Thinking about: and then?")
-    assert third.text.endswith("says: and then?")
+    assert third.text.endswith("answers: and then?")
     assert len(answered(backend, last(world, backend))) == 2
 
 

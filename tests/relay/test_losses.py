@@ -48,8 +48,8 @@ TRUE_LOSSES: dict[str, dict[str, set[str]]] = {
     # Thinking without any proof is taken back by nobody else, and Claude must then not think at all.
     "openai-chat-fireworks": {
         ANTHROPIC: {"unsigned_thinking", "thinking"},
-        RESPONSES: {"reasoning", "top_p"},
-        GEMINI: {"reasoning"},
+        RESPONSES: {"reasoning"},
+        GEMINI: set(),
     },
     "openai-responses": {
         ANTHROPIC: {"foreign_proof", "thinking"},
@@ -274,11 +274,12 @@ class EndToEnd(unittest.TestCase):
 
     def test_strict(self) -> None:
         """A loss refuses the request, in the client's dialect, before anybody is asked; a hint does not."""
-        world, connection = self.ask("translation: strict\n", top_k=3)
+        messages = [{"role": "user", "content": [{"type": "container_upload", "file_id": "f"}]}]
+        world, connection = self.ask("translation: strict\n", messages=messages)
         self.assertEqual(connection.status, 400)
         error = json.loads(connection.body)
         self.assertEqual((error["type"], error["error"]["type"]), ("error", "invalid_request_error"))
-        self.assertIn("sampling.top_k", error["error"]["message"])
+        self.assertIn("turns[0].parts[0]", error["error"]["message"])
         self.assertEqual(world.client.sent, [])
         marked = [{"type": "text", "text": "s", "cache_control": {"type": "ephemeral"}}]
         world, connection = self.ask("translation: strict\n", system=marked)

@@ -54,6 +54,7 @@ def question(client: str, *, stream: bool) -> tuple[str, dict[str, Any]]:
             "stream": stream,
             "messages": user,
             "tools": [tool],
+            "thinking": {"type": "adaptive"},
         }
     if client == "chat":
         tools = [{"type": "function", "function": function}]

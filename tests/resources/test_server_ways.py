@@ -83,6 +83,7 @@ TOOL = {"name": "read_file", "parameters": SCHEMA}
 FIRST: dict[str, dict[str, Any]] = {
     "anthropic": {
         "max_tokens": 400,
+        "thinking": {"type": "adaptive"},
         "messages": [{"role": "user", "content": "go"}],
         "tools": [{"name": "read_file", "input_schema": SCHEMA}],
     },

@@ -58,7 +58,7 @@ def test_scripts_come_in_order_and_per_key(claude):
     assert [one.status for one in texts] == [200, 200, 429, 200]
     assert [one.json["content"][0]["text"] for one in texts[:2]] == ["for the key", "for all"]
     assert texts[2].headers["retry-after"] == "3"
-    assert "says: one two three" in texts[3].json["content"][0]["text"]
+    assert "answers: one two three" in texts[3].json["content"][0]["text"]
 
 
 def test_cut(claude):

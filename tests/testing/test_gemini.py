@@ -70,6 +70,11 @@ REFUSED = [
         "property is not defined",
     ),
     (FLASH, tools(parametersJsonSchema={"type": "object"}), "only one of"),
+    (
+        THREE,
+        {"tools": [{"functionDeclarations": [{"name": "f"}]}, {"googleSearch": {}}]},
+        "include_server_side_tool_invocations",
+    ),
     (PRO, thinking(thinkingBudget=0), "only works in thinking mode"),
     (PRO, thinking(thinkingBudget=40000), "between 128 and 32768"),
     (FLASH, thinking(thinkingLevel="HIGH"), "Thinking level is not supported"),
@@ -147,7 +152,7 @@ def test_streams(google):
     for chunks in (streamed.events, array):
         parts = [part for chunk in chunks for part in chunk["candidates"][0]["content"]["parts"]]
         text = "".join(part["text"] for part in parts if not part.get("thought"))
-        assert text == f"{FLASH} says: Hello there"
+        assert text == f"{FLASH} answers: Hello there"
         assert parts[0]["thought"] is True
         assert chunks[-1]["candidates"][0]["finishReason"] == "STOP"
         usage = chunks[-1]["usageMetadata"]

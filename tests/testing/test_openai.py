@@ -155,7 +155,7 @@ def test_chat_stream(chat):
     assert asked.events[-1]["usage"]["total_tokens"] > 2
     assert asked.body.endswith(b"data: [DONE]\n\n")
     text = "".join(one["choices"][0]["delta"].get("content") or "" for one in plain.events)
-    assert text == "gpt-4.1 says: Hello there"
+    assert text == "gpt-4.1 answers: Hello there"
 
 
 def test_responses_tool_loop(responses):
@@ -219,3 +219,24 @@ def test_other_endpoints(chat, responses):
     assert [len(row["embedding"]) for row in chat("POST", "/v1/embeddings", body).json["data"]] == [4, 4]
     assert chat("GET", "/v1/models").json["data"]
     assert responses("POST", "/v1/responses/input_tokens", response_request()).json["input_tokens"] > 5
+
+
+def test_what_codex_sends(responses):
+    """A request with all that Codex sends is taken, and a summary that is not OpenAI's own is refused."""
+    zoo = {"type": "namespace", "name": "mcp__zoo", "description": "", "tools": [FLAT]}
+    items = [
+        {"type": "additional_tools", "role": "developer", "tools": [FLAT, zoo]},
+        {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAAx"},
+        HELLO,
+        {"type": "agent_message", "author": "a", "content": [{"type": "input_text", "text": "x"}]},
+        {"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}, "status": "completed"},
+        {"type": "shell_call_output", "call_id": "c", "output": []},
+        {"type": "configuration_update", "reasoning": {"effort": "low"}},
+        {"type": "compaction_trigger"},
+    ]
+    search = {"type": "tool_search", "execution": "client", "description": "d", "parameters": SCHEMA}
+    tools = [FLAT, zoo, search, {"type": "shell"}, {"type": "apply_patch"}]
+    asked = response_request(input=items, tools=tools, client_metadata={"a": "b"})
+    assert responses("POST", RESPONSES, asked).status == 200
+    ours = {"type": "compaction", "encrypted_content": "AMPPROXYSEALEDBYAg=="}
+    assert responses("POST", RESPONSES, response_request(input=[ours, HELLO])).status == 400

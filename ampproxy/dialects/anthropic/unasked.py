@@ -1,8 +1,8 @@
-"""Thinking for a client of Messages that asked for none.
+"""Thinking for a client of Messages that wants none, or that would stumble over it.
 
-Anthropic's models do not think unasked, so such clients do not expect it: they take the first block of a
-forced tool's answer for the call, or send blocks back to a model that takes none. Other vendors' models think
-as they please; what they thought, and the proofs of it, stay away from these clients.
+Anthropic's own models begin the answer to a demanded call with that call, and some clients take the first
+block for it. Other vendors' models think as they please: there, and where a client turned thinking off, what
+they thought and the proofs of it are left out. Elsewhere they stay, because the vendor wants its proofs back.
 """
 
 from __future__ import annotations
@@ -25,9 +25,13 @@ LOST: Final = Loss(
 
 
 def asks_for_none(context: AnswerContext) -> bool:
-    """Whether the client does not expect thinking; one whose request is not known does."""
+    """Whether the answer is to have no thinking; a request that is not known does not say."""
     request = context.request
-    return request is not None and (request.thinking is None or request.thinking.mode == "off")
+    if request is None:
+        return False
+    if request.thinking is None:
+        return request.choice is not None and request.choice.mode in ("required", "named")
+    return request.thinking.mode == "off"
 
 
 def without(parts: Iterable[_AnyPart]) -> list[_AnyPart]:

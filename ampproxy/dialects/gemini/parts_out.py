@@ -74,7 +74,7 @@ class PartRenderer:
         if signature or (self._own and part.sealed is None):
             return [{"text": part.text, "thought": True, **signature}]
         if part.sealed is None:
-            self._losses("reasoning", path, "Thinking without Gemini's proof was left out.")
+            self._losses("earlier_thinking", path, "Gemini does not read thinking without its proof again.")
         return []
 
     def _refusal(self, part: Refusal, path: str) -> list[Wire]:

@@ -125,8 +125,10 @@ def _tools(
         rendered = _hosted(hosted)
         if rendered is None:
             losses("hosted_tool", f"hosted[{n}]", f"Gemini has no tool like {hosted.kind}.")
-        elif declared and not own and target.thinking != "level":
-            losses("hosted_tool", f"hosted[{n}]", f"{hosted.kind} is refused beside functions by this model.")
+        elif declared and not own:
+            # Newer models take both with toolConfig.includeServerSideToolInvocations, and want their own
+            # toolCall parts back then, which no other dialect carries. Vertex has no such member at all.
+            losses("hosted_tool", f"hosted[{n}]", f"{hosted.kind} is refused beside functions.")
         elif (text := encode(rendered)) not in sent_before:
             if hosted.dialect != GEMINI:
                 carried(hosted, (), f"hosted[{n}]", losses)

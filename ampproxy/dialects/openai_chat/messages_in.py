@@ -169,7 +169,18 @@ class _Conversation:
             self.system += texts
 
     def ask(self, message: _Message, extras: dict[str, Json], at: str) -> None:
-        self._append("user", content_parts(message.content, f"{at}.content"), extras)
+        parts = content_parts(message.content, f"{at}.content")
+        results = [part for part in parts if isinstance(part, ToolResult)]
+        if not results:
+            self._append("user", parts, extras)
+            return
+        # Anthropic's form: the results of calls stand in the user's message, before its words.
+        self._results += [
+            msgspec.structs.replace(part, freeform=self._waiting.answer(part.call)) for part in results
+        ]
+        words = [part for part in parts if not isinstance(part, ToolResult)]
+        if words or extras:
+            self._append("user", words, extras)
 
     def answer(self, message: _Message, extras: dict[str, Json], at: str) -> None:
         parts: list[Part] = []
@@ -178,12 +189,13 @@ class _Conversation:
             parts.append(Reasoning(thought))
         elif bytes(message.reasoning)[:1] == b"{":
             extras["reasoning"] = message.reasoning
-        parts += content_parts(message.content, f"{at}.content")
+        content = content_parts(message.content, f"{at}.content")
+        parts += [part for part in content if not isinstance(part, ToolCall)]
         if message.refusal:
             parts.append(Refusal(message.refusal))
         if message.audio:
             parts.append(Audio(FileId(CHAT, message.audio.id)))
-        calls = self._called(message, at)
+        calls = [part for part in content if isinstance(part, ToolCall)] + self._called(message, at)
         self._waiting = _Waiting(calls)
         self._append("assistant", [*parts, *calls], extras)
 

@@ -21,6 +21,8 @@ from ampproxy.model.parts import (
     Refusal,
     Source,
     Text,
+    ToolCall,
+    ToolResult,
 )
 
 #: ``format`` of ``input_audio`` -> media type; others are ``audio/<format>``.
@@ -123,8 +125,70 @@ def _refusal(raw: Json, at: str) -> Part:
     return Refusal(read_request(_REFUSAL, bytes(raw), at).refusal)
 
 
+class _Use(msgspec.Struct):
+    id: str
+    name: str
+    input: Json = Json(b"{}")
+
+
+class _Result(msgspec.Struct):
+    tool_use_id: str
+    content: str | list[Json] | None = None
+    is_error: bool = False
+
+
+class _Source(msgspec.Struct):
+    type: str
+    media_type: str = ""
+    data: str = ""
+    url: str = ""
+
+
+class _Sourced(msgspec.Struct):
+    source: _Source
+
+
+_USE: Final = msgspec.json.Decoder(_Use)
+_RESULT: Final = msgspec.json.Decoder(_Result)
+_SOURCED: Final = msgspec.json.Decoder(_Sourced)
+
+
+def _tool_use(raw: Json, at: str) -> Part:
+    """Anthropic's call, which Cursor writes among the parts here."""
+    use = read_request(_USE, bytes(raw), at)
+    return ToolCall(use.id, use.name, raw_str(use.input), cache=_extras(raw, at)[0])
+
+
+def _tool_result(raw: Json, at: str) -> Part:
+    """Anthropic's result of a call."""
+    result = read_request(_RESULT, bytes(raw), at)
+    parts = result_parts(result.content, f"{at}.content")
+    return ToolResult(result.tool_use_id, parts, is_error=result.is_error, cache=_extras(raw, at)[0])
+
+
+def _anthropic_image(raw: Json, at: str) -> Part:
+    source = read_request(_SOURCED, bytes(raw), at).source
+    cache = _extras(raw, at)[0]
+    if source.type == "base64":
+        return Image(Inline(source.media_type, source.data), cache=cache)
+    if source.type == "url":
+        return Image(source_of(source.url), cache=cache)
+    return Opaque(CHAT, "image", raw)
+
+
+def _input_image(raw: Json, at: str) -> Part:
+    """Responses' image."""
+    return _image(raw, at) if b'"image_url"' in bytes(raw) else Opaque(CHAT, "input_image", raw)
+
+
 _PARTS: Final[dict[str, Callable[[Json, str], Part]]] = {
     "text": _text,
+    "input_text": _text,
+    "output_text": _text,
+    "input_image": _input_image,
+    "image": _anthropic_image,
+    "tool_use": _tool_use,
+    "tool_result": _tool_result,
     "image_url": _image,
     "input_audio": _audio,
     "file": _file,

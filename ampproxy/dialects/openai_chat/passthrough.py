@@ -17,13 +17,15 @@ from ampproxy.dialects.common import bad_request, items, members
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.rules import is_openai
+from ampproxy.dialects.openai_chat.tools_in import is_flat
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, is_answer
 from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.state import Missing, VendorState
 from ampproxy.dialects.tool_names import Declaring, an_object, declared, objects
+from ampproxy.model.base import CHAT, RESPONSES
 from ampproxy.model.loss import Loss
-from ampproxy.wire.json import remove_members, replace_members
+from ampproxy.wire.json import Peek, remove_members, replace_members
 
 _MEMBER = b'"reasoning_content"'
 _NAMES = frozenset(("reasoning_content",))
@@ -79,7 +81,19 @@ _STATE = VendorState(
     missing={"": Missing(code="file_not_found", param="messages")},
 )
 
+
+def _mixed(found: Peek, body: bytes) -> str:
+    """See :attr:`~ampproxy.dialects.base.Passthrough.mixed`: Cursor sends a body of Responses here, or
+    tools in other dialects' form.
+    """
+    if body.find(b'"messages"') < 0 and body.find(b'"input"') >= 0:
+        return RESPONSES
+    tools = bytes(found.tools)
+    return CHAT if tools != b"null" and is_flat(tools) else ""
+
+
 PASSTHROUGH = Passthrough(
+    mixed=_mixed,
     events=EVENTS,
     usage=answer_usage,
     is_answer=is_answer,

@@ -40,6 +40,17 @@ class _Declaration(msgspec.Struct):
     type: str = "function"
     function: _Function | None = None
     custom: _Custom | None = None
+    #: Of a tool that is declared flat, as Responses has it, or in Anthropic's form.
+    name: str | None = None
+    description: str | None = None
+    parameters: Json = Json(b"null")
+    input_schema: Json = Json(b"null")
+    strict: bool | None = None
+    format: Json = Json(b"null")
+
+
+#: The members of a flat declaration.
+_FLAT: Final = ("name", "description", "parameters", "input_schema", "strict", "format")
 
 
 class _Named(msgspec.Struct):
@@ -101,20 +112,58 @@ def parse_tools(tools: Sequence[Json]) -> tuple[tuple[Tool, ...], tuple[HostedTo
         extras = without_nulls(members(raw, at))
         for known in ("type", "function", "custom"):
             extras.pop(known, None)
-        if tool.type == "function":
-            if tool.function is None:
-                bad_request(f"{at}.function", "It is missing.")
-            own.append(_function(tool.function, extras))
-        elif tool.type == "custom":
-            if tool.custom is None:
-                bad_request(f"{at}.custom", "It is missing.")
-            grammar = flat_grammar(tool.custom.format)
-            own.append(
-                Tool(tool.custom.name, tool.custom.description, freeform=True, grammar=grammar, extras=extras)
-            )
+        function, custom = _nested(tool, extras)
+        if function is not None:
+            own.append(_function(function, extras))
+        elif custom is not None:
+            grammar = flat_grammar(custom.format)
+            own.append(Tool(custom.name, custom.description, freeform=True, grammar=grammar, extras=extras))
+        elif tool.type in ("function", "custom"):
+            bad_request(f"{at}.{tool.type}", "It is missing.")
         else:
             hosted.append(HostedTool(_hosted_kind(tool.type), CHAT, raw))
     return tuple(own), tuple(hosted)
+
+
+def _nested(tool: _Declaration, extras: dict[str, Json]) -> tuple[_Function | None, _Custom | None]:
+    """The function or the custom tool, where it stands or flat, as Cursor declares tools here.
+
+    :param extras: loses what belongs to the tool.
+    """
+    if tool.type == "function" and tool.function is not None:
+        return tool.function, None
+    if tool.type == "custom" and tool.custom is not None:
+        return None, tool.custom
+    if tool.name is None or tool.type not in ("function", "custom"):
+        return None, None
+    for name in _FLAT:
+        extras.pop(name, None)
+    schema = tool.parameters if tool.input_schema == _NULL else tool.input_schema
+    if tool.type == "custom" and schema == _NULL:
+        return None, _Custom(tool.name, tool.description, tool.format)
+    return _Function(tool.name, tool.description, schema, tool.strict), None
+
+
+_NULL: Final = Json(b"null")
+
+
+def is_flat(tools: bytes) -> bool:
+    """Whether tools are declared in another dialect's form, by a glance at their JSON text: ``type`` is not
+    followed by the member of its name. For most requests a few quick searches.
+    """
+    if tools.find(b'"input_schema"') >= 0:
+        return True
+    for kind in (b'"function"', b'"custom"'):
+        at = tools.find(kind + b",")
+        while at >= 0:
+            rest = tools[at + len(kind) + 1 : at + len(kind) + 64].lstrip()
+            if rest.startswith(_FLAT_NAMES):
+                return True
+            at = tools.find(kind + b",", at + len(kind))
+    return False
+
+
+_FLAT_NAMES: Final = tuple(f'"{name}"'.encode() for name in _FLAT)
 
 
 def _hosted_kind(type_: str) -> str:

@@ -13,7 +13,7 @@ from ampproxy.model.base import ANTHROPIC, GEMINI
 from ampproxy.model.events import Candidate, ChatResponse, Completed, Event, Finished, Proof
 from ampproxy.model.fold import unfold
 from ampproxy.model.parts import Reasoning, Sealed, Text, ToolCall
-from ampproxy.model.request import ChatRequest, Thinking
+from ampproxy.model.request import ChatRequest, Thinking, ToolChoice
 
 DIALECT = DIALECTS[ANTHROPIC]
 PROOF = Sealed(GEMINI, "c2ln")
@@ -24,12 +24,13 @@ PARTS = (
     Reasoning("", PROOF, redacted=True),
     Text("More."),
 )
-OFF = (None, Thinking("off"))
+FORCED = ToolChoice("named", "f")
+OFF = ((None, FORCED), (None, ToolChoice("required")), (Thinking("off"), None))
 ON = (Thinking("auto"), Thinking("budget", 2048), Thinking("level", level="low"))
 
 
-def context(thinking: Thinking | None) -> AnswerContext:
-    request = ChatRequest(dialect=ANTHROPIC, model="m", turns=(), thinking=thinking)
+def context(thinking: Thinking | None, choice: ToolChoice | None = None) -> AnswerContext:
+    request = ChatRequest(dialect=ANTHROPIC, model="m", turns=(), thinking=thinking, choice=choice)
     return AnswerContext("m", 1, lambda prefix: prefix + "1", request)
 
 
@@ -48,10 +49,10 @@ def streamed(events: list[Event], made: AnswerContext) -> tuple[list[dict[str, A
     return [event["content_block"] for event in starts], {loss.kind for loss in renderer.losses}
 
 
-@pytest.mark.parametrize("thinking", OFF)
-def test_none_for_who_asked_for_none(thinking: Thinking | None):
+@pytest.mark.parametrize(("thinking", "choice"), OFF)
+def test_none_for_who_asked_for_none(thinking: Thinking | None, choice: ToolChoice | None):
     """A forced tool's answer begins with the call, and no block shows thinking or carries a proof."""
-    made = context(thinking)
+    made = context(thinking, choice)
     whole = json.loads(DIALECT.render_response(response(), made))["content"]
     assert [block["type"] for block in whole] == ["text", "tool_use", "text"]
     blocks, lost = streamed(unfold(response()), made)
@@ -59,12 +60,12 @@ def test_none_for_who_asked_for_none(thinking: Thinking | None):
     assert lost == {"unasked"}
 
 
-@pytest.mark.parametrize("thinking", OFF)
-def test_late_proofs(thinking: Thinking | None):
+@pytest.mark.parametrize(("thinking", "choice"), OFF)
+def test_late_proofs(thinking: Thinking | None, choice: ToolChoice | None):
     """One that comes after its part was closed is not carried in a block of its own either."""
     events = unfold(ChatResponse(candidates=(Candidate((Text("a"), Text("b"))),), dialect=GEMINI))
     late = next(number for number, event in enumerate(events) if type(event).__name__ == "PartClosed") + 1
-    blocks, lost = streamed([*events[:late], Proof(0, PROOF), *events[late:]], context(thinking))
+    blocks, lost = streamed([*events[:late], Proof(0, PROOF), *events[late:]], context(thinking, choice))
     assert [block["type"] for block in blocks] == ["text", "text"]
     assert lost == {"unasked"}
 
@@ -79,9 +80,18 @@ def test_all_for_who_asked(thinking: Thinking):
     assert lost == set()
 
 
+def test_proofs_for_who_said_nothing():
+    """Nobody stumbles over a proof before a call that was not demanded, and its vendor wants it back."""
+    blocks, lost = streamed(unfold(response()), context(None))
+    kinds = [block["type"] for block in blocks]
+    assert kinds[0] == "thinking"
+    assert kinds[kinds.index("tool_use") - 1] == "redacted_thinking"
+    assert lost == set()
+
+
 def test_own_answers():
     """What Anthropic's own models give passes whole, whatever was asked: they know what that is."""
-    made = context(None)
+    made = context(None, FORCED)
     own = ChatResponse(
         candidates=(Candidate((Reasoning("Hm.", Sealed(ANTHROPIC, "c2ln")), Text("a"))),), dialect=ANTHROPIC
     )
@@ -95,7 +105,7 @@ def test_nothing_but_thinking():
     only = ChatResponse(
         candidates=(Candidate((Reasoning("Hm.", PROOF),), Finished("length")),), dialect=GEMINI
     )
-    body = json.loads(DIALECT.render_response(only, context(None)))
+    body = json.loads(DIALECT.render_response(only, context(None, FORCED)))
     assert (body["content"], body["stop_reason"]) == ([], "max_tokens")
     assert isinstance(unfold(only)[-1], Completed)
-    assert streamed(unfold(only), context(None))[0] == []
+    assert streamed(unfold(only), context(None, FORCED))[0] == []

@@ -1,0 +1,1 @@
+`translation: strict` serves Claude Code, Codex and Gemini CLI on accounts of other vendors: what changes nothing of what the model is told is a hint, named `preference`, `safeguards` or by the member.

@@ -1,0 +1,199 @@
+"""Bodies at the Chat route that are written in other dialects' shapes, as Cursor sends them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from ampproxy.dialects.openai_chat.tools_in import is_flat
+from tests.resources.harness import World
+
+KEY = "client-key-1"
+JSON = {"Content-Type": ["application/json"]}
+SSE = {"Content-Type": ["text/event-stream"]}
+ACCOUNTS = """
+api-keys: [client-key-1]
+claude-api-key: [{api-key: canary-k, base-url: 'http://a.test', models: [claude-real]}]
+codex-api-key: [{api-key: canary-o, base-url: 'http://o.test/v1', models: [gpt-5.5]}]
+openai-compatibility:
+  - {name: c, base-url: 'http://c.test/v1', api-key: canary-c, models: [{name: qwen3-coder}]}
+"""
+SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
+NESTED = {"type": "function", "function": {"name": "grep", "description": "Finds.", "parameters": SCHEMA}}
+FLAT = {"type": "function", "name": "read_file", "description": "Reads.", "parameters": SCHEMA}
+ANTHROPICS = {"name": "list_dir", "description": "Lists.", "input_schema": SCHEMA}
+GRAMMAR = {"type": "grammar", "syntax": "lark", "definition": "start: /.+/s"}
+CUSTOM = {"type": "custom", "name": "ApplyPatch", "description": "Patches.", "format": GRAMMAR}
+HELLO = {"role": "user", "content": "go"}
+ANSWERS: dict[str, dict[str, Any]] = {
+    "claude-real": {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "claude-real",
+        "content": [{"type": "tool_use", "id": "toolu_1", "name": "read_file", "input": {"path": "a"}}],
+        "stop_reason": "tool_use",
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    },
+    "gpt-5.5": {
+        "id": "resp_1",
+        "object": "response",
+        "status": "completed",
+        "output": [
+            {
+                "type": "function_call",
+                "id": "fc_1",
+                "call_id": "toolu_1",
+                "name": "read_file",
+                "arguments": '{"path":"a"}',
+            }
+        ],
+    },
+    "qwen3-coder": {
+        "id": "chatcmpl-1",
+        "object": "chat.completion",
+        "model": "qwen3-coder",
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": "tool_calls",
+                "message": {
+                    "role": "assistant",
+                    "content": None,
+                    "tool_calls": [
+                        {
+                            "id": "toolu_1",
+                            "type": "function",
+                            "function": {"name": "read_file", "arguments": '{"path":"a"}'},
+                        }
+                    ],
+                },
+            }
+        ],
+    },
+}
+
+
+def ask(model: str, **members: Any) -> tuple[Any, dict[str, Any]]:
+    """The connection that is answered, and what the vendor was sent."""
+    world = World(ACCOUNTS)
+    body = json.dumps({"model": model, **members}).encode()
+    connection = world.request("POST", "/v1/chat/completions", key=KEY, body=body)
+    assert world.client.sent, connection.answer
+    sent = world.client.sent[0]
+    sent.respond_whole(200, json.dumps(ANSWERS[model]).encode(), JSON)
+    return connection, json.loads(sent.body)
+
+
+@pytest.mark.parametrize("model", ANSWERS)
+def test_a_body_of_responses(model: str) -> None:
+    """One with ``input`` is read as what it is, and answered in Chat's form, whoever serves."""
+    items = [{"role": "user", "content": [{"type": "input_text", "text": "go"}]}]
+    connection, sent = ask(model, input=items, tools=[FLAT, CUSTOM], user="u1", max_output_tokens=99)
+    assert connection.status == 200
+    told = json.loads(connection.body)
+    assert told["object"] == "chat.completion"
+    (call,) = told["choices"][0]["message"]["tool_calls"]
+    assert call["function"]["name"] == "read_file"
+    assert json.loads(call["function"]["arguments"]) == {"path": "a"}
+    asked = json.dumps(sent)
+    assert ("input" in sent) == (model == "gpt-5.5")
+    assert "read_file" in asked
+    assert "ApplyPatch" in asked
+    assert sent.get("max_tokens", sent.get("max_output_tokens", sent.get("max_completion_tokens"))) == 99
+
+
+@pytest.mark.parametrize("model", ANSWERS)
+def test_flat_tools(model: str) -> None:
+    """Tools in Responses' and Anthropic's form beside Chat's own are declared to any vendor in its form."""
+    tools = [NESTED, FLAT, CUSTOM, ANTHROPICS]
+    connection, sent = ask(model, messages=[HELLO], tools=tools)
+    assert connection.status == 200
+    names = [tool.get("name") or tool[tool["type"]]["name"] for tool in sent["tools"]]
+    assert names == ["grep", "read_file", "ApplyPatch", "list_dir"]
+    if model == "qwen3-coder":
+        assert [tool["type"] for tool in sent["tools"]] == ["function"] * 4 or sent["tools"][2][
+            "type"
+        ] == "custom"
+        assert sent["tools"][3]["function"]["parameters"] == SCHEMA
+        assert "input_schema" not in sent["tools"][3]
+    if model == "claude-real":
+        assert sent["tools"][1]["input_schema"] == SCHEMA
+        assert "start: /.+/s" in sent["tools"][2]["description"]
+
+
+def test_blocks_of_anthropic() -> None:
+    """Calls, results and pictures in Anthropic's form are those of the conversation."""
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
+    messages = [
+        {"role": "user", "content": [{"type": "input_text", "text": "go"}, picture]},
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "text", "text": "Well."},
+                {"type": "tool_use", "id": "t1", "name": "read_file", "input": {"path": "a"}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "t1",
+                    "content": [{"type": "text", "text": "no"}],
+                    "is_error": True,
+                },
+                {"type": "text", "text": "and?"},
+            ],
+        },
+    ]
+    _, sent = ask("claude-real", messages=messages, tools=[ANTHROPICS, FLAT])
+    first, called, told = sent["messages"]
+    assert [block["type"] for block in first["content"]] == ["text", "image"]
+    assert called["content"][1] == messages[1]["content"][1]  # type: ignore[index]
+    result, words = told["content"]
+    assert (result["type"], result["tool_use_id"], result["is_error"]) == ("tool_result", "t1", True)
+    assert words["text"] == "and?"
+    _, sent = ask("qwen3-coder", messages=messages, tools=[ANTHROPICS, FLAT])
+    roles = [message["role"] for message in sent["messages"]]
+    assert roles == ["user", "assistant", "tool", "user"]
+    assert sent["messages"][1]["tool_calls"][0]["id"] == "t1"
+
+
+def test_plain_bodies_pass() -> None:
+    """A body in Chat's own form passes to a server of Chat byte for byte, odd numbers and all."""
+    world = World(ACCOUNTS)
+    body = json.dumps({"model": "qwen3-coder", "messages": [HELLO], "tools": [NESTED], "x": 1}).encode()
+    body = body.replace(b'"x": 1', b'"x":1.50')
+    world.request("POST", "/v1/chat/completions", key=KEY, body=body)
+    assert world.client.sent[0].body == body
+
+
+def test_nothing_at_all() -> None:
+    """Without messages and input it is refused as before."""
+    world = World(ACCOUNTS)
+    connection = world.request("POST", "/v1/chat/completions", key=KEY, body=b'{"model":"claude-real"}')
+    assert connection.status == 400
+    assert "messages" in json.loads(connection.body)["error"]["message"]
+
+
+@pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" , ", " : ")])
+@pytest.mark.parametrize(
+    ("tools", "flat"),
+    [
+        ([NESTED, NESTED], False),
+        ([NESTED, FLAT], True),
+        ([NESTED, CUSTOM], True),
+        ([ANTHROPICS], True),
+        ([{"type": "custom", "custom": {"name": "a"}}], False),
+        ([{"type": "web_search"}], False),
+        ([], False),
+    ],
+)
+def test_the_glance(tools: list[Any], flat: bool, separators: tuple[str, str]) -> None:
+    """Flat declarations are found however the JSON is written."""
+    if separators == (" , ", " : ") and flat and tools != [ANTHROPICS]:
+        return  # a blank before a comma, which no encoder writes
+    assert is_flat(json.dumps(tools, separators=separators).encode()) == flat
