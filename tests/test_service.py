@@ -130,7 +130,7 @@ class Serving(unittest.TestCase):
             self.assertEqual(self.service.use(self.config(CONFIG.replace("client-key", "other"))), ())
         self.assertEqual(self.service.site.generation, 2)
         self.assertTrue(self.service.current.guard.knows(b"other"))
-        self.assertEqual(len([line for line in self.remaining() if "Unhandled error" in line]), 2)
+        self.assertEqual(len([line for line in self.said() if "Unhandled error" in line]), 2)
 
     def test_taken_address(self) -> None:
         """A file whose address is taken is refused with its line, whatever else is in it."""
@@ -179,7 +179,7 @@ class Serving(unittest.TestCase):
         """That everybody is served stands in the log: at the start, and when it becomes so, once."""
 
         def told() -> int:
-            return sum(line.startswith("There are no api-keys: every user") for line in self.remaining())
+            return sum(line.startswith("There are no api-keys: every user") for line in self.said())
 
         self.service.startService()
         self.addCleanup(self.service.stopService)
@@ -368,7 +368,7 @@ class Numbers(Serving):
         del self.events[:]
         self.assertEqual(self.service.use_read(self.config(CONFIG)), ())
         self.assertEqual(self.service.generation, 1)
-        self.assertEqual(self.remaining(), ["Configuration {generation} stays active: nothing has changed"])
+        self.assertEqual(self.said(), ["Configuration {generation} stays active: nothing has changed"])
         generation = self.service.current
         # Complaints name lines, so that these have to be those of the file.
         self.service.use_read(self.config("\n" + CONFIG))
@@ -381,7 +381,7 @@ class Numbers(Serving):
         login = replace(service.current.config.accounts[0], label="claude:me")
         service.use_logins((login,))
         self.assertEqual(service.generation, 1)
-        self.assertNotIn("Configuration", "".join(self.remaining()))
+        self.assertNotIn("Configuration", "".join(self.said()))
         self.start(service.listen)
         self.addCleanup(service.listeners.close)
         service.startService()

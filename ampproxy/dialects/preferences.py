@@ -32,7 +32,7 @@ _TOP: Final[Mapping[str, Mapping[str, frozenset[str] | None]]] = {
 #: What members of tools, and of turns, are such wishes.
 _OF_TOOLS: Final = frozenset(("allowed_callers", "defer_loading", "eager_input_streaming"))
 _OF_TURNS: Final = frozenset(("output_config",))
-_WHY: Final = "Only the client's vendor knows this wish, which changes nothing of what the model is told."
+_WHY: Final = "Only the client's vendor knows this wish, which changes nothing of what the model gets."
 
 
 def without_preferences(request: ChatRequest, spoken: str) -> tuple[ChatRequest, tuple[Loss, ...]]:
@@ -45,8 +45,8 @@ def without_preferences(request: ChatRequest, spoken: str) -> tuple[ChatRequest,
     losses = Losses()
     known = _TOP.get(request.dialect, {})
     # Chat and Responses are one vendor's, and say this wish alike.
-    told = {"verbosity"} if spoken == RESPONSES else set()
-    wishes = [name for name in request.extras if name in known and name not in told]
+    sent = {"verbosity"} if spoken == RESPONSES else set()
+    wishes = [name for name in request.extras if name in known and name not in sent]
     extras = _kept(request.extras, (name for name in wishes if _is_wish(known[name], request.extras[name])))
     for name in request.extras.keys() - extras.keys():
         if name == "safeguards":

@@ -54,9 +54,9 @@ class AccountsExhausted(UpstreamFault):
 
 def is_overload(error: ExchangeError) -> bool:
     """Whether a vendor is overloaded; that no account of several is free is the gateway's own 503."""
-    told = error.error
+    message = error.error
     vendors = error.fault == "upstream" and not isinstance(error, AccountsExhausted)
-    return vendors and told.kind == "overloaded" and told.status == 503
+    return vendors and message.kind == "overloaded" and message.status == 503
 
 
 def lacks_call(attempts: Iterable[Attempt]) -> bool:

@@ -128,8 +128,8 @@ class Amp(AmpSite, AmpSignIn):
                 raise CloudError("invalid-params", "The method is another one than in the address")
             return Reply(body=dump({"ok": True, "result": self.cloud.call(method, asked.get("params", {}))}))
         except CloudError as error:
-            details = {"code": error.code, "message": str(error)}
-            return Reply(body=dump({"ok": False, "error": details}))
+            shown = {"code": error.code, "message": str(error)}
+            return Reply(body=dump({"ok": False, "error": shown}))
 
     def provider(self, request: Recorded, found: dict[str, str]) -> Reply:
         """``/api/provider/{p}/…`` in any of the four dialects: costs a credit."""

@@ -362,8 +362,8 @@ class ResponsesTalk(Talk):
         _check(output == end["response"]["output"], "the items of the stream are not those of its end")
         texts = [event["delta"] for event in kept if event["type"] == "response.output_text.delta"]
         calls = [item for item in output if item["type"] == "function_call"]
-        spoken = [part for item in output if item["type"] == "message" for part in item["content"]]
-        text = "".join(part.get("text", "") for part in spoken)
+        written = [part for item in output if item["type"] == "message" for part in item["content"]]
+        text = "".join(part.get("text", "") for part in written)
         _check("".join(texts) == text, "the deltas are not the text")
         for item in output:
             if item["type"] == "reasoning":
