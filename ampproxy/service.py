@@ -161,7 +161,7 @@ class GatewayService(Service):
         if config != self._config or config.lines != self._config.lines:
             return self.use(config)
         self._log.info(
-            "Configuration {generation} stays active: nothing has changed", generation=self.generation
+            "Configuration {generation} is in force: nothing has changed", generation=self.generation
         )
         if self.running:
             self._discover(again=True)

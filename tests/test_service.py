@@ -368,7 +368,7 @@ class Numbers(Serving):
         del self.events[:]
         self.assertEqual(self.service.use_read(self.config(CONFIG)), ())
         self.assertEqual(self.service.generation, 1)
-        self.assertEqual(self.said(), ["Configuration {generation} stays active: nothing has changed"])
+        self.assertEqual(self.said(), ["Configuration {generation} is in force: nothing has changed"])
         generation = self.service.current
         # Complaints name lines, so that these have to be those of the file.
         self.service.use_read(self.config("\n" + CONFIG))

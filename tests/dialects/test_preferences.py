@@ -11,7 +11,7 @@ from ampproxy.dialects.preferences import without_preferences
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.relay.losses import refusing
-from ampproxy.relay.translate import read_question, said_to
+from ampproxy.relay.translate import read_question, render_for
 
 SCHEMA = {
     "type": "object",
@@ -103,7 +103,7 @@ def lost(client: str, spoken: str, body: dict[str, Any]) -> dict[str, str]:
     asked = read_question(
         json.dumps(body).encode(), DIALECTS[client], DIALECTS[spoken], model="m", stream=True
     )
-    losses = said_to(asked, DIALECTS[spoken], MODELS[spoken], None).losses
+    losses = render_for(asked, DIALECTS[spoken], MODELS[spoken], None).losses
     refused = refusing(losses)
     return {loss.path: "!" * (loss in refused) + loss.kind for loss in losses}
 
@@ -150,7 +150,7 @@ def test_verbosity_between_openais_dialects():
     """Chat's wish for short words is Responses' as well."""
     body = {"model": "m", "messages": [{"role": "user", "content": "hi"}], "verbosity": "low"}
     asked = DIALECTS[CHAT].parse_request(json.dumps(body).encode())
-    rendered = said_to(asked, DIALECTS[RESPONSES], "gpt-5.5", None)
+    rendered = render_for(asked, DIALECTS[RESPONSES], "gpt-5.5", None)
     assert json.loads(rendered.body)["text"] == {"verbosity": "low"}
     assert rendered.losses == ()
 

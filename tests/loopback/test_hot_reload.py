@@ -214,7 +214,7 @@ def test_wrong_file(configured: Configured) -> None:
     configured.path.write_text(good)
     configured.service.process.send_signal(signal.SIGHUP)
     # It says what the one in force says.
-    configured.service.wait_for_log(f"Configuration {before} is in force still")
+    configured.service.wait_for_log(f"Configuration {before} is in force: nothing")
     answer = configured.get("/readyz")
     assert json.loads(answer.data)["reload"]["ok"]
     assert int(answer.headers["X-Ampproxy-Generation"]) == before
