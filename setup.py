@@ -79,7 +79,7 @@ setup(
         # bodies that Codex compresses by zstd: Python's own module of 3.14 for those before it, by its author
         "backports.zstd >= 1.0; python_version < '3.14'",
         # what models cost, kept current by its authors
-        "genai-prices >= 0.1.0",
+        "genai-prices >= 0.1.13",
     ],
     extras_require={
         "test": [
