@@ -357,17 +357,17 @@ def test_whole_answer():
 
 
 def test_long_answers_are_linear():
-    """A hundred times the deltas take about a hundred times as long, not ten thousand times."""
+    """Ten times the deltas take about ten times as long, not a hundred times; by the time of this thread."""
 
     def seconds(count: int) -> float:
         renderer = DIALECT.stream_renderer(context())
         renderer.feed([Started(), PartOpened(0, Text(""))])
         best = 1e9
         for _ in range(3):
-            began = time.perf_counter()
+            began = time.thread_time()
             renderer.feed([Delta(0, "some words ")] * count)
-            best = min(best, time.perf_counter() - began)
+            best = min(best, time.thread_time() - began)
         renderer.feed([Completed()])
         return best
 
-    assert seconds(100_000) < 1000 * seconds(1000)
+    assert seconds(100_000) < 40 * seconds(10_000)
