@@ -158,11 +158,10 @@ class HeadReader:
     """Cuts the heads of one answer off what an upstream sends. Each byte is looked at once.
 
     :param bodiless: see :class:`Head`.
-    :ivar interim: how many interim answers (100, 103) came before; their headers are dropped.
     :ivar rest: what came behind the head.
     """
 
-    __slots__ = ("_bodiless", "_held", "_limit", "_lines", "_looked", "_newline", "interim", "rest")
+    __slots__ = ("_bodiless", "_held", "_limit", "_lines", "_looked", "_newline", "rest")
 
     def __init__(self, *, bodiless: bool = False) -> None:
         self._bodiless = bodiless
@@ -170,7 +169,6 @@ class HeadReader:
         self._held = bytearray()
         self._newline = b""
         self._looked = self._lines = 0
-        self.interim = 0
         self.rest = b""
 
     def feed(self, data: bytes) -> Head | None:
@@ -214,7 +212,6 @@ class HeadReader:
                 return head
             if head.code == SWITCHING_PROTOCOLS:
                 raise AnswerRefused("answered with another protocol that was not requested")
-            self.interim += 1
 
     def _end(self, limit: HeadLimit) -> int:
         """Where the head ends, -1 as long as that is not here; what is here is looked at."""

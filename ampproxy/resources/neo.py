@@ -30,7 +30,6 @@ from ampproxy.model.clients import NEO_ROUTE
 from ampproxy.model.events import WireError
 from ampproxy.relay.forward import pairs
 from ampproxy.relay.record import ExchangeRecord
-from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
 from ampproxy.resources.base import GatewayResource, answer_error, printable_path
 from ampproxy.resources.early import EarlySign
 from ampproxy.resources.provider import GenerateResource, ModelListResource
@@ -199,15 +198,15 @@ class _FromCloud(GatewayResource):
         # Amp shows ids of this name; a vendor's own takes its place.
         request.responseHeaders.setRawHeaders(b"X-Request-Id", [request.request_id.encode("ascii")])
 
+    def _refused(self, route: Route) -> ExchangeError:
+        return cloud_refusal(route)
+
 
 class NeoListResource(_FromCloud, ModelListResource):
     """The models that Amp's cloud may use, with their limits and what they take."""
 
     def _decided(self, asked: str) -> Route:
         return self.generation.router.route(asked, amp=False, neo=True)
-
-    def _refused(self, route: Route) -> ExchangeError:
-        return refusal_of(route)
 
     def _info(self, wanted: str, route: Route) -> ModelInfo:
         served = split_suffix(route.served)[0]
@@ -222,15 +221,11 @@ class NeoGenerateResource(_FromCloud, GenerateResource):
     def _decided(self, asked: str | None, role: str, exhausted: frozenset[str] = frozenset()) -> Route:
         return self.generation.router.route(asked, amp=False, neo=True)
 
-    def _refused(self, route: Route) -> ExchangeError:
-        return refusal_of(route)
-
     async def _note(self, request: GatewayRequest, record: ExchangeRecord, body: bytes) -> None:
         neo = self.generation.config.neo
         shapes = neo is not None and neo.record_shapes
         look = partial(_looked_at, body, shapes=shapes)
-        long = takes_long(body, REQUEST_OBJECTS)
-        thread, shape = await self._apart(request, look, len(body)) if long else look()
+        thread, shape = await self._done(request, look, body)
         record.thread = thread or record.thread
         if shapes:
             self.generation.runtime.log.info(
@@ -283,7 +278,7 @@ def _looked_at(body: bytes, *, shapes: bool) -> tuple[str, str]:
     return thread_of(body), shape_of(body) if shapes else ""
 
 
-def refusal_of(route: Route) -> ExchangeError:
+def cloud_refusal(route: Route) -> ExchangeError:
     """The refusal of a model that is not served here, in the words by which Amp knows it."""
     if not route.asked:
         return ClientFault.of("invalid_request", " ".join(route.reasons), param="model")

@@ -192,8 +192,7 @@ class GenerateResource(ModelResource):
             await self._note(request, record, body)
         if endpoint.amp:
             look = partial(self._from_amp, request, asked or "", facts, body)
-            long = takes_long(body, REQUEST_OBJECTS)
-            record.role, body = await self._apart(request, look, len(body)) if long else look()
+            record.role, body = await self._done(request, look, body)
         route = self._take(self._decided(asked, record.role), request, record)
         if route.kind is RouteKind.NONE:
             raise self._refused(route)
@@ -202,8 +201,7 @@ class GenerateResource(ModelResource):
             await self._serve_by(request, record, route, body, stream, facts)
             return
         count = partial(_counted, generation, tenant, route, endpoint, body)
-        long = takes_long(body, REQUEST_OBJECTS)
-        body, demand = await self._apart(request, count, len(body)) if long else count()
+        body, demand = await self._done(request, count, body)
         serve = partial(self._serve_by, request, record, route, body, stream, facts)
         await within_limits(generation, request, record, tenant, demand, serve, endpoint)
 
@@ -266,8 +264,15 @@ class GenerateResource(ModelResource):
         except ValueError as error:
             raise ClientFault.of("invalid_request", str(error)) from None
 
+    async def _done(self, request: GatewayRequest, work: Callable[[], T], body: bytes) -> T:
+        """Do work with a body: at once, or in a thread where it would take long.
+
+        :raises ClientGone: the client left meanwhile.
+        """
+        return await self._apart(request, work, len(body)) if takes_long(body, REQUEST_OBJECTS) else work()
+
     async def _apart(self, request: GatewayRequest, work: Callable[[], T], size: int) -> T:
-        """What takes long, done in a thread.
+        """Do work in a thread.
 
         :raises ClientGone: the client left meanwhile.
         """
@@ -364,12 +369,11 @@ class GenerateResource(ModelResource):
 
         :raises ExchangeError: nobody can serve it who has that.
         """
-        pinning, body = self.generation.exchanges.pinning, question.body
+        pinning = self.generation.exchanges.pinning
         if pinning is None or not pinning.knows(question):
             return None
         named = partial(pinning.named, question)
-        long = takes_long(body, REQUEST_OBJECTS)
-        return pinning.pin(question, await self._apart(request, named, len(body)) if long else named())
+        return pinning.pin(question, await self._done(request, named, question.body))
 
     async def _key_apart(
         self, request: GatewayRequest, key: Callable[[], str | None], size: int
@@ -400,9 +404,7 @@ class GenerateResource(ModelResource):
         none that gives a number.
         """
         dialect = DIALECTS[self._endpoint.dialect]
-        count = partial(_estimated, dialect, question)
-        long = takes_long(question.body, REQUEST_OBJECTS)
-        tokens = await self._apart(request, count, len(question.body)) if long else count()
+        tokens = await self._done(request, partial(_estimated, dialect, question), question.body)
         account = question.route.offers[0].account
         record.account, record.served = account.label, question.route.served
         record.account_name = self.generation.exchanges.providers[account.label].name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ampproxy.amp.connections import Served
@@ -65,8 +65,3 @@ def _name(router: Router, asked: str) -> str:
     """The name to ask for: without the provider's word, where that is served, too."""
     rest = asked.partition("/")[2]
     return rest if rest and cloud_route(router, rest).kind in _HERE else asked
-
-
-def of_modes(split_: Split, modes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The models of Amp's modes that are not served here."""
-    return tuple(model for model in split_.elsewhere if modes.get(model))
