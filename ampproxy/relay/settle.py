@@ -91,10 +91,10 @@ class Settling:
                 out.append(self._started(event))  # type: ignore[arg-type]
             elif kind is PartOpened:
                 out += self._opened(event)  # type: ignore[arg-type]
-            elif kind is PartExtras:
-                out.append(self._extended(event))  # type: ignore[arg-type]
             elif self._left_out and getattr(event, "index", -1) in self._left_out:
                 continue
+            elif kind is PartExtras:
+                out.append(self._extended(event))  # type: ignore[arg-type]
             elif kind is Finished:
                 self._end(event)  # type: ignore[arg-type]
             elif kind is Completed:

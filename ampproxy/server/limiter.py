@@ -107,7 +107,7 @@ class Limiter:
     def _worked(self, result: object) -> None:
         self._working = None
         if isinstance(result, Failure):
-            self._log.failure("A defect met while counting what clients use", result)
+            self._log.failure("Unhandled error while counting what clients use", result)
         self._go_on()
 
     async def _work(self) -> None:
@@ -133,7 +133,7 @@ class Limiter:
     def _fault(self, error: Exception) -> GatewayFault:
         why = str(error)
         if not isinstance(error, CountsFailed):
-            self._log.failure("A defect met while counting what clients use")
+            self._log.failure("Unhandled error while counting what clients use")
             why = "the log has more"
         message = (
             "What this client has used of its limits cannot be counted, so its requests are not served:"
