@@ -242,7 +242,7 @@ def test_read_anew_while_it_starts(tmp_path: Path, vendor: Any) -> None:
     waits, goes = tmp_path / "waits", tmp_path / "goes"
     first = (
         "import os, pathlib, time\n"
-        "from ampproxy.restart.successor import Succession\n"
+        "from ampproxy.restart.handover_new import Succession\n"
         "begin = Succession.begin\n"
         "def later(*arguments):\n"
         f"    pathlib.Path({str(waits)!r}).touch()\n"
