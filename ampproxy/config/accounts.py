@@ -78,10 +78,14 @@ class _ModelItem:
 
 @dataclass(frozen=True, slots=True)
 class _Models:
-    """The models of an account; ``item`` is what the documentation walks into."""
+    """The models of an account; ``item`` is what the documentation walks into.
+
+    :ivar shorthand: an item may be the name alone.
+    """
 
     item: Section = _MODEL
     type: str = "a list of models"
+    shorthand: bool = True
 
     def __call__(self, place: Location) -> tuple[ModelName, ...]:
         return ListOf(_ModelItem(self.item), self.type)(place)

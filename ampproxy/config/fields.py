@@ -145,7 +145,7 @@ def choice(words: dict[str, str]) -> Reader:
             raise InvalidValue(f"expected {expected}, found {_shown(scalar)}")
         return value
 
-    return Reader(expected, read)
+    return Reader(expected, read, tuple(words))
 
 
 def duration(*, zero: bool = False) -> Reader:

@@ -268,10 +268,14 @@ class Reads(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A reader made of a function."""
+    """A reader made of a function.
+
+    :param words: for a choice: every word that it takes, in lower case.
+    """
 
     type: str
     read: Callable[[Location], Any]
+    words: tuple[str, ...] = ()
 
     def __call__(self, place: Location) -> Any:
         """Call the function."""

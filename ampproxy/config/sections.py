@@ -110,7 +110,7 @@ _ROUTING = Section(
         Setting(
             "strategy",
             "strategy",
-            Reader(_KNOWN_STRATEGY.type, _strategy),
+            Reader(_KNOWN_STRATEGY.type, _strategy, (*_STRATEGIES, *sorted(_EXPIRING_FIRST))),
             "Which of several accounts of one priority serves: each in turn, each by its `weight`, or the"
             " first that can.",
             "round-robin",
