@@ -110,42 +110,45 @@ NEO = Section(
             "public-url",
             "public_url",
             Reader("URL", _public_url),
-            "The origin at which Amp's cloud reaches the gateway, as in `https://gw.example.org`. Its host"
-            " counts as one of `allowed-hosts`.",
+            "The origin at which Amp's cloud reaches the gateway, such as `https://gw.example.org`. Its "
+            "host counts as one of `allowed-hosts`.",
         ),
         Setting(
             "listen",
             "listen",
             ADDRESS,
-            "A listener on which nothing but the paths for Amp's cloud exists. Point a tunnel or a reverse"
-            " proxy at it.",
+            "A listener that serves only the paths for Amp's cloud. Point a tunnel or a reverse proxy at it.",
             "none: the paths are served where everything else is",
         ),
         Setting(
-            "tls", "tls", fields.FLAG, "Speak TLS there, with the certificate of the section `tls`.", "false"
+            "tls",
+            "tls",
+            fields.FLAG,
+            "Use TLS on that listener, with the certificate of the section `tls`.",
+            "false",
         ),
         *(_ROWS[name] for name in KEY_SETTINGS),
         Setting(
             "first-sign",
             "first_sign",
             fields.duration(zero=True),
-            "When a stream begins with a sign of life though its vendor is silent, so that an edge in between"
-            " does not cut it; 0 for never.",
+            "After how long a stream is started with a keep-alive if its vendor is still silent, so "
+            "that no proxy in between times out; 0 for never.",
             "25s",
         ),
         Setting(
             "failure-delay",
             "failure_delay",
             fields.duration(zero=True),
-            "How long a request without the key waits for its 401; doubled with each failure of a peer, up to"
-            " 32 times as long.",
+            "How long the 401 for a request without the key is delayed; doubled with each failure of "
+            "the same peer, up to 32 times.",
             "250ms",
         ),
         Setting(
             "record-shapes",
             "record_shapes",
             fields.FLAG,
-            "Log of each request the names of headers and members, their types and sizes; never a value.",
+            "Log for each request the names of its headers and members, with types and sizes; never a value.",
             "false",
         ),
     ),

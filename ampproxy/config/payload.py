@@ -197,21 +197,21 @@ _MODEL = Section(
             "name",
             "name",
             Reader("pattern", lambda place: fields.NAME(place).lower()),
-            "The model, as the vendor or the client names it; `*` stands for anything.",
+            "The model, by its vendor's or the client's name; `*` stands for anything.",
             required=True,
         ),
         Setting(
             "protocol",
             "protocol",
             Reader("text", _protocol(_PROTOCOLS)),
-            "What the vendor is asked in: `openai`, `codex` (Responses), `claude` or `gemini`.",
+            "The dialect sent to the vendor: `openai`, `codex` (Responses), `claude` or `gemini`.",
             "all",
         ),
         Setting(
             "from-protocol",
             "source",
             Reader("text", _protocol(_SOURCES)),
-            "What the client asks in: `openai`, `responses`, `claude` or `gemini`.",
+            "The dialect of the client: `openai`, `responses`, `claude` or `gemini`.",
             "all",
         ),
         Setting(
@@ -220,22 +220,22 @@ _MODEL = Section(
             Reader("header names and patterns", _patterns),
             "Headers that the client must send; `*` stands for anything.",
         ),
-        Setting("match", "match", _VALUES_AT, "What the body must hold."),
+        Setting("match", "match", _VALUES_AT, "Values that the body must have."),
         Setting(
             "not-match",
             "differ",
             _VALUES_AT,
-            "What the body must not hold.",
+            "Values that the body must not have.",
         ),
-        Setting("exist", "exist", _PATHS, "Where something other than null stands."),
-        Setting("not-exist", "missing", _PATHS, "Where nothing stands, or null."),
+        Setting("exist", "exist", _PATHS, "Places that must have a value other than null."),
+        Setting("not-exist", "missing", _PATHS, "Places that must have no value, or null."),
     ),
 )
 _MODELS = Setting(
     "models",
     "models",
     ListOf(_MODEL, "a list of models"),
-    "The requests that the rule is for: any of these.",
+    "The requests to which the rule applies: any of these.",
 )
 
 
@@ -249,7 +249,12 @@ def _rules(kind: Literal["default", "override", "filter"], params: Reader) -> Li
 
     section = Section(
         build,
-        (_MODELS, Setting("params", "params", params, "Where in the body, and what is set there.")),
+        (
+            _MODELS,
+            Setting(
+                "params", "params", params, ("The places in the body, and for all but `filter` their values.")
+            ),
+        ),
     )
     return ListOf(section, "a list of rules")
 
@@ -261,17 +266,22 @@ _RAW_VALUES = Reader("paths with JSON", _params(_raw))
 PAYLOAD = Section(
     lambda found: Payload(**found.values),
     (
-        Setting("default", "default", _rules("default", _VALUES), "What is set where the body has nothing."),
+        Setting("default", "default", _rules("default", _VALUES), "Values to set where the body has none."),
         Setting(
             "default-raw",
             "default_raw",
             _rules("default", _RAW_VALUES),
-            "Likewise; texts are JSON.",
+            "The same, with values written as JSON texts.",
         ),
-        Setting("override", "override", _rules("override", _VALUES), "What is set in any case."),
-        Setting("override-raw", "override_raw", _rules("override", _RAW_VALUES), "Likewise; texts are JSON."),
+        Setting("override", "override", _rules("override", _VALUES), "Values to set in any case."),
         Setting(
-            "filter", "filter", _rules("filter", Reader("a list of paths", _taken)), "What is taken out."
+            "override-raw",
+            "override_raw",
+            _rules("override", _RAW_VALUES),
+            ("The same, with values written as JSON texts."),
+        ),
+        Setting(
+            "filter", "filter", _rules("filter", Reader("a list of paths", _taken)), "Members to remove."
         ),
     ),
 )
