@@ -118,7 +118,7 @@ NEO = Section(
             "listen",
             ADDRESS,
             "A listener that serves only the paths for Amp's cloud. Point a tunnel or a reverse proxy at it.",
-            "none: the paths are served where everything else is",
+            "none: served on the gateway's own listener",
         ),
         Setting(
             "tls",
