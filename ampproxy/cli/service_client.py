@@ -55,7 +55,7 @@ at_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     default="",
     metavar="ADDRESS",
     help="Where the service listens, if not at the address of the file: HOST:PORT, http://HOST:PORT (without"
-    " TLS) or the path of a Unix socket. The owner of the socket is not checked then.",
+    " TLS) or the path of a Unix socket. The socket's owner is then not checked.",
 )
 
 
