@@ -275,7 +275,9 @@ class Serving(unittest.TestCase):
         self.reactor.pump([0.1] * 20)
         self.assertTrue(left.called)
         assert request.error is not None
-        self.assertEqual(request.error.error.message, "The gateway ends, and received a second signal.")
+        self.assertEqual(
+            request.error.error.message, "The gateway is stopping, and received a second signal."
+        )
 
     def test_reload_while_leaving(self) -> None:
         """The log tells the configuration of a process that another one replaced from the service's."""

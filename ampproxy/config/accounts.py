@@ -23,10 +23,10 @@ _UNSUPPORTED = {
     "experimental-cch-signing": _NO_REWRITING,
     "fingerprint-profile": _NO_REWRITING,
     "rebuild-mid-system-message": _NO_REWRITING,
-    "websockets": "the provider is always asked over plain HTTP",
+    "websockets": "requests to the provider always use plain HTTP",
     "alpha-search": "searches are not served",
-    "request-scoped-errors": "what follows a failure is not a matter of settings",
-    "request-retry": "it is one setting for all accounts, at the top of the file",
+    "request-scoped-errors": "how failures are handled cannot be configured",
+    "request-retry": "there is one setting for all accounts, at the top level",
 }
 _UNSUPPORTED_COMPATIBLE = {
     **_UNSUPPORTED,
@@ -37,7 +37,7 @@ _UNSUPPORTED_MODEL = {
     "is-compat": _NO_REWRITING,
     "max-context-length": "the vendor sets these limits",
     "image": "images are passed on to every model",
-    "thinking": "the thinking that a client asks for is passed on as it is",
+    "thinking": "a client's thinking settings are passed on unchanged",
     "fork": "it belongs to oauth-model-alias",
     "force-mapping": "model-mappings in ampcode do this",
 }
@@ -235,7 +235,7 @@ def _keyed(vendor: Kind, entries: tuple[ParsedSection, ...]) -> Iterator[Account
         account = _account(vendor, found, label, base_url, found.values["api_key"], found.place.line)
         same = (account.api_key, base_url, account.prefix, account.models)
         if same in seen:
-            found.place.warn("repeats an earlier entry and is left out")
+            found.place.warn("repeats an earlier entry and is ignored")
             continue
         seen.add(same)
         yield account

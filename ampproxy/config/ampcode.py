@@ -47,8 +47,8 @@ def _mapping(found: ParsedSection) -> ModelMapping:
             raise AlreadyReported from None
         if slow:
             found.at("source").warn(
-                "takes too long to compare with some names, as it repeats what holds repeats: a request for"
-                f" such a name ({slow[:20]}...) is refused; write it so that no part of a name can be read in"
+                "takes too long to match some names, because it has nested repeats: a request for"
+                f" such a name ({slow[:20]}...) is refused; write it so that no part of a name can match in"
                 " two ways"
             )
     return ModelMapping(
@@ -116,7 +116,7 @@ def _mappings(place: Location) -> tuple[ModelMapping, ...]:
             winner = first.setdefault(same, mapping)
             if winner is not mapping:
                 what = f"the pattern {name!r}" if name else f"the role {', '.join(mapping.roles)}"
-                message = f"{what} is hidden behind the same one in line {winner.line}"
+                message = f"{what} repeats the one in line {winner.line}"
                 place.reading.warn(mapping.line, key, f"{message} and never applies")
                 continue
         kept.append(mapping)
@@ -173,7 +173,7 @@ class _PerClient:
                 if not client:
                     at.warn(f"key number {number} is empty and ignored")
                 elif client in owner:
-                    at.warn(f"key number {number} stands in {owner[client][0].key}, too: the first wins")
+                    at.warn(f"key number {number} is also listed in {owner[client][0].key}: the first wins")
                 else:
                     owner[client] = at, upstream
         return tuple((client, upstream) for client, (_, upstream) in owner.items())
@@ -196,7 +196,7 @@ def _ampcode(found: ParsedSection) -> AmpCode:
             "has no effect without upstream-url: add it, for example https://ampcode.com"
         )
     if found.values.get("accept_amp_keys") and "upstream_url" not in found.places:
-        found.at("accept_amp_keys").warn("has no effect without upstream-url, where keys are asked about")
+        found.at("accept_amp_keys").warn("has no effect without upstream-url, where keys are checked")
     if found.values.get("allowed_amp_users") and not found.values.get("accept_amp_keys"):
         found.at("allowed_amp_users").warn("has no effect without accept-amp-keys: true")
     return AmpCode(**found.values)

@@ -47,8 +47,9 @@ def check_still_keyed(keyed: bool, config: Config) -> None:
     if keyed and not config.clients and not config.keyless:
         raise ConfigError(
             (
-                f"{config.source or 'configuration'}:1: api-keys: is gone, so every program on this"
-                " machine would be served without a key: put it back, or write api-keys: [] if that is meant",
+                f"{config.source or 'configuration'}:1: api-keys: is missing now, so every program on"
+                " this machine would be served without a key: restore it, or write api-keys: [] if that is"
+                " intended",
             ),
             config.warnings,
         )
@@ -137,7 +138,7 @@ def _pems(name: str, before: Any, after: Any) -> Iterator[str]:
             after.key,
         )
     ):
-        yield f"{name}: the certificate's files hold something else"
+        yield f"{name}: the certificate files have changed"
 
 
 def _difference(row: Setting, before: Any, after: Any) -> str:

@@ -92,7 +92,7 @@ def _routes(place: Location) -> tuple[str, ...]:
         raise InvalidValue(f"expected a list of {', '.join(ROUTES)}")
     names = [fields.NAME(item).lower() for item in place.items("a list of routes")]
     if not names:
-        raise InvalidValue("is an empty list, so that the key would open nothing: leave it out for all")
+        raise InvalidValue("is an empty list, so the key would open nothing: leave it out for all")
     for name in names:
         if name not in ROUTES:
             raise InvalidValue(f"expected {', '.join(ROUTES)}{suggest(name, list(ROUTES))}")
@@ -185,7 +185,7 @@ def client_key(found: ParsedSection) -> ClientKey:
     secret, hashed = values.get("secret"), values.get("hash", "")
     _check_complete(found, secret, hashed)
     if values.get("old_hash") and "old_until" not in values:
-        found.at("old_hash").complain("needs old-until: the key before a rotation must have an end")
+        found.at("old_hash").complain("needs old-until: the key before a rotation must expire")
         raise AlreadyReported
     if any(map(found.broken, found.places)):
         # A key without the limit that was meant for it would open more than its owner wrote.
@@ -199,14 +199,14 @@ def _check_complete(found: ParsedSection, secret: Secret | None, hashed: str) ->
     :raises Reported: the entry has no key, or two, or only a hash and nothing by which people know it.
     """
     if secret is not None and hashed:
-        found.at("secret").complain("stands beside key-hash: expected one of the two")
+        found.at("secret").complain("is set together with key-hash: expected one of the two")
     elif secret is None and not hashed:
         if not (found.broken("secret") or found.broken("hash")):
             found.place.complain("has no key: expected key or key-hash")
     elif hashed and not found.values.get("name"):
         if not found.broken("name"):
             found.place.complain(
-                "has key-hash and no name: expected name, for nothing else identifies its owner"
+                "has key-hash and no name: expected name, because nothing else identifies its owner"
             )
     else:
         return
@@ -329,7 +329,7 @@ class Clients:
         if not good:
             raise AlreadyReported
         if items and not kept.keys:
-            raise InvalidValue(f"holds no key that is not empty: {_SERVE_ALL}")
+            raise InvalidValue(f"contains only empty keys: {_SERVE_ALL}")
         return tuple(kept.keys)
 
     def _read(self, item: Location) -> tuple[ClientKey | None, bool]:
@@ -340,7 +340,7 @@ class Clients:
             key, read = _plain(item)
         if key is None or not _is_placeholder(key.secret):
             return key, read
-        item.complain("is the example's placeholder, which is public: expected a secret of your own")
+        item.complain("is a public placeholder from CLIProxyAPI's example: expected a secret of your own")
         return None, False
 
 
@@ -377,7 +377,7 @@ class _Kept:
             if mark in self._owners:
                 place, other = self._owners[mark]
                 if key == other and not key.name:
-                    item.warn("stands twice; the second is ignored")
+                    item.warn("is listed twice; the second is ignored")
                     return True
                 what = "name" if mark == key.name.lower() else "key"
                 item.complain(f"has the {what} of {place.key}, too: expected each {what} once")

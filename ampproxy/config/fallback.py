@@ -43,7 +43,7 @@ def _roles(place: Location) -> tuple[str, ...]:
     for name in names:
         if name not in ROLES:
             near = suggest(name, list(ROLES)) or f": expected one of {', '.join(ROLES)}"
-            raise InvalidValue(f"{name!r} is no role of Amp's{near}")
+            raise InvalidValue(f"{name!r} is not a role of Amp's{near}")
     return names
 
 
@@ -56,7 +56,7 @@ def _rule(found: ParsedSection) -> FallbackRule:
     requests, tokens = values.get("requests"), values.get("tokens")
     limited = requests is not None or tokens is not None
     if "action" in values and limited:
-        found.at("action").complain("stands beside a daily limit: expected one of the two")
+        found.at("action").complain("is set together with a daily limit: expected one of the two")
         raise AlreadyReported
     if not limited and "action" not in values:
         if not any(map(found.broken, ("action", "requests", "tokens"))):
@@ -144,7 +144,7 @@ class Fallback:
                 place.reading.warn(
                     rules[number + 1].line,
                     f"{place.key}[{number + 1}]",
-                    f"never applies: the rule in line {rule.line} is for everything",
+                    f"never applies: the rule in line {rule.line} matches everything",
                 )
                 break
         return rules

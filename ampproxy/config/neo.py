@@ -39,7 +39,7 @@ def _public_url(place: Location) -> str:
     if parts.path:
         raise InvalidValue("has a path: expected such as https://gw.example.org (paths begin with /v1 there)")
     if parts.scheme != "https" and not fields.is_loopback(parts.hostname or ""):
-        raise InvalidValue("begins with http://, so that the key would be sent in clear: expected https://")
+        raise InvalidValue("begins with http://, so the key would be sent unencrypted: expected https://")
     return str(text)
 
 
@@ -66,8 +66,8 @@ def _of_key(found: ParsedSection) -> ParsedSection:
 def _check_clear(found: ParsedSection, host: str) -> None:
     if not found.values.get("tls", False) and not fields.is_loopback(host):
         found.at("listen").warn(
-            "can be reached from other machines without TLS, so that the key travels in clear unless a proxy"
-            " on a network of your own speaks HTTPS: set tls: true, or listen on 127.0.0.1"
+            "can be reached from other machines without TLS, so the key is sent unencrypted unless a "
+            "proxy on your own network uses HTTPS: set tls: true, or listen on 127.0.0.1"
         )
 
 
@@ -79,7 +79,7 @@ def check_neo(found: ParsedSection, config: Config) -> None:
     amp, own = config.ampcode, KnownKeys((neo.client,))
     # By hash, for either may be stored as one.
     if not set(neo.client.hashes).isdisjoint(mark for client in config.clients for mark in client.hashes):
-        found.at("neo").complain("has a key that is one of api-keys, too: expected one for Amp's cloud alone")
+        found.at("neo").complain("has a key that is also one of api-keys: expected one only for Amp's cloud")
     if any(client.name.lower() == NEO_CLIENT for client in config.clients):
         found.at("neo").complain(
             f"is the client {NEO_CLIENT} in log and limits: name that entry of api-keys otherwise"
@@ -94,13 +94,13 @@ def check_neo(found: ParsedSection, config: Config) -> None:
     )
     amps += tuple(client.upstream for client in config.clients)
     if any(secret in own for secret in amps):
-        found.at("neo").complain("has a key that is one of Amp's own: expected one for Amp's cloud alone")
+        found.at("neo").complain("has a key that is one of Amp's own: expected one only for Amp's cloud")
     if neo.tls and config.tls is None and not found.broken("tls"):
         found.at("neo").complain(
-            "has tls: true, and there is no certificate: expected the section tls with enable: true"
+            "has tls: true, but there is no certificate: expected the section tls with enable: true"
         )
     if neo.listen and neo.port and (neo.host, neo.port) == (config.host, config.port):
-        found.at("neo").complain("listens where the gateway does: expected another port")
+        found.at("neo").complain("is the gateway's own address: expected another port")
 
 
 NEO = Section(

@@ -26,7 +26,9 @@ def _redirect_url(place: Location) -> str:
     if parts.hostname == fields.UNSEEN_HOST:
         return url
     if parts.scheme != "http" or not fields.is_loopback(parts.hostname or ""):
-        raise InvalidValue("must lead back to this machine: expected such as http://localhost:1455/callback")
+        raise InvalidValue(
+            "must be an address of this machine: expected for example http://localhost:1455/callback"
+        )
     return url
 
 

@@ -41,8 +41,8 @@ def _metrics(found: ParsedSection) -> Metrics:
     metrics = Metrics(**values)
     if metrics.enable and not fields.is_loopback(metrics.host):
         found.at("listen").warn(
-            "can be reached from other machines, and metrics are shown without a key: they hold the names"
-            " of models and accounts, and how much they are used"
+            "can be reached from other machines, and metrics are served without a key: they contain the "
+            "names of models and accounts, and how much they are used"
         )
     return metrics
 

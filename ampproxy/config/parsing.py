@@ -78,7 +78,7 @@ class Remarks:
         """Each with its line, and how many there are besides, which comes last in the order of lines."""
         yield from self._listed
         if self._more:
-            message = f"and {self._more} more are not listed, here and elsewhere: mend these first"
+            message = f"and {self._more} more are not listed, here and elsewhere: fix these first"
             yield sys.maxsize, f"{self._name}:{self._at}: file: {message}"
 
 

@@ -44,7 +44,7 @@ def _path(text: str) -> Path:
     try:
         return parse_path(text)
     except ValueError as error:
-        raise InvalidValue(f"is no path into a body: it {error}") from None
+        raise InvalidValue(f"is not a path into a body: it {error}") from None
 
 
 def _json(place: Location, node: Node) -> Any:
@@ -76,7 +76,7 @@ def _plain(node: Scalar) -> Any:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InvalidValue(f"is a number that JSON has no word for: {node.text}")
+        raise InvalidValue(f"is a number that JSON cannot express: {node.text}")
     return value
 
 
@@ -123,7 +123,7 @@ def _params(value: Callable[[Location], bytes]) -> Callable[[Location], tuple[Pa
 
 def _own_path(text: str) -> Path:
     if text.strip() in _OWN:
-        raise InvalidValue("is what the gateway decides itself")
+        raise InvalidValue("is decided by the gateway itself")
     return _path(text)
 
 
@@ -182,7 +182,7 @@ def _protocol(known: tuple[str, ...]) -> Callable[[Location], str]:
         text = place.text().lower()
         word = _ALSO.get(text, text)
         if word and word not in known:
-            place.warn(f"is none of {', '.join(known)}, so that this part of the rule has no effect")
+            place.warn(f"is not one of {', '.join(known)}, so this part of the rule has no effect")
         return word
 
     return read
@@ -242,7 +242,7 @@ _MODELS = Setting(
 def _rules(kind: Literal["default", "override", "filter"], params: Reader) -> ListOf:
     def build(found: ParsedSection) -> PayloadRule:
         if not found.values.get("models") and not found.broken("models"):
-            found.place.warn("names no models, so that it is for nothing")
+            found.place.warn("names no models, so it has no effect")
         return PayloadRule(
             kind=kind, models=found.values.get("models", ()), params=found.values.get("params", ())
         )

@@ -138,7 +138,7 @@ _ROUTING = Section(
         ),
         *PINS,
     ),
-    {"session-affinity-subagents": "each conversation is kept on an account of its own"},
+    {"session-affinity-subagents": "each conversation is pinned to one account"},
 )
 
 _STREAMING = Section(
@@ -152,7 +152,7 @@ _STREAMING = Section(
             "15",
         ),
     ),
-    {"bootstrap-retries": "a stream is tried on the next account until its first byte"},
+    {"bootstrap-retries": "a stream is retried on the next account until its first byte"},
 )
 
 _LIMITS = Section(

@@ -131,10 +131,10 @@ class ChunkedBody:
         parts = _SIZE_LINE.fullmatch(line)
         whole = end >= 0
         if parts is None or len(line) > _MOST_LINE or (whole and not parts[1]):
-            raise BadMessage("a chunk whose size is no plain hexadecimal number, or too large")
+            raise BadMessage("a chunk whose size is not a plain hexadecimal number, or too large")
         size = int(parts[1] or b"0", 16)
         if size > MAX_LENGTH:
-            raise BadMessage("a chunk whose size is no plain hexadecimal number, or too large")
+            raise BadMessage("a chunk whose size is not a plain hexadecimal number, or too large")
         at += len(line) - begun
         if whole:
             self._extra = max(0, self._extra - _FREE - 2 * size)

@@ -112,7 +112,7 @@ class Head:
         except BadMessage as bad:
             raise AnswerRefused(f"answered with {bad.words}") from None
         except ValueError:
-            raise AnswerRefused("answered with a line among its headers that is no header") from None
+            raise AnswerRefused("answered with a line among its headers that is not a header") from None
         options = headers.take(b"connection")
         if options or self.version[2] < 1:
             self._read_options(options)

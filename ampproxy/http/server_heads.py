@@ -209,7 +209,7 @@ class _Lines:
         check_field_line(line)
         name, colon, value = line.partition(b":")
         if not colon or not is_name(name):
-            raise BadMessage("a line among its headers that is no header")
+            raise BadMessage("a line among its headers that is not a header")
         lower = name.lower()
         if lower == b"content-length":
             check_request_length(value.strip(b" \t"))

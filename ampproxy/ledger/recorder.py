@@ -123,8 +123,8 @@ class Recorder:
             self._missing += 1
             if self._missing == 1:
                 self._log.warn(
-                    "Waiting to be written to the ledger {name}: {exchanges}; no more are kept until that is"
-                    " possible",
+                    "The ledger {name} cannot be written: {exchanges} are waiting; further ones are "
+                    "dropped until it can be",
                     exchanges=counted(len(waiting), "exchange"),
                     count=len(waiting),
                     name=self._name,
@@ -180,7 +180,7 @@ class Recorder:
         lost = self._missing + len(self._waiting)
         if lost:
             self._log.error(
-                "What could not be written to the ledger {name}: {exchanges}",
+                "Not written to the ledger {name}: {exchanges}",
                 exchanges=counted(lost, "exchange"),
                 count=lost,
                 name=self._name,
@@ -301,7 +301,7 @@ class Recorder:
         self._retry = 0.0
         if self._trouble or self._missing:
             self._log.info(
-                "The ledger {name} is written again; missing from it: {exchanges}",
+                "The ledger {name} can be written again; missing from it: {exchanges}",
                 name=self._name,
                 exchanges=counted(self._missing, "exchange"),
                 missing=self._missing,

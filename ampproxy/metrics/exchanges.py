@@ -196,7 +196,7 @@ class ExchangeMetrics:
         )
         yield _counted(
             "ampproxy_exchange_failures",
-            "Exchanges that did not end well, limits that were reached among them, by the error's code.",
+            "Failed exchanges, including those refused by a limit, by error code.",
             ("kind", "outcome", "code"),
             self._failures,
         )
@@ -208,7 +208,7 @@ class ExchangeMetrics:
         )
         yield _counted(
             "ampproxy_failed_attempts",
-            "Accounts that were asked and failed, another one being asked or not.",
+            "Attempts at an account that failed, whether or not another account was tried.",
             ("account",),
             self._attempts,
         )

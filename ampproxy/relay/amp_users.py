@@ -157,8 +157,8 @@ class AmpUsers:
         if not local and not self._allowed:
             raise ClientFault.of(
                 "permission",
-                "Amp's keys count on the gateway's own machine only, unless their users are named"
-                " (setting: ampcode.allowed-amp-users).",
+                "Amp's keys are accepted only from the gateway's own machine, unless their users are "
+                "listed (setting: ampcode.allowed-amp-users).",
             )
 
     def allows(self, user: AmpUser, *, local: bool) -> bool:

@@ -100,7 +100,7 @@ class RouteMemory:
                 self._log_full()
                 return
             self._log.info(
-                "{method} {path}{client} is a route of Amp's that is not known here: {then}",
+                "{method} {path}{client} is a route of Amp's that this version does not know: {then}",
                 log_kind="unknown-route",
                 method=method,
                 path=path,
@@ -145,7 +145,9 @@ class RouteMemory:
             if why != self._unwritable:
                 self._unwritable = why
                 self._log.warn(
-                    "Unknown routes cannot be kept in {path}: {why}", path=str(self._folder / NAME), why=why
+                    "Unknown routes cannot be written to {path}: {why}",
+                    path=str(self._folder / NAME),
+                    why=why,
                 )
             return
         self._kept, self._new, self._unwritable = kept, {}, ""
@@ -153,7 +155,7 @@ class RouteMemory:
     def _log_full(self) -> None:
         if not self._full:
             self._full = True
-            self._log.warn("More than {most} unknown routes: no more are remembered", most=MOST)
+            self._log.warn("More than {most} unknown routes: further ones are not recorded", most=MOST)
 
 
 def _joined(old: UnknownRoute | None, new: UnknownRoute) -> UnknownRoute:

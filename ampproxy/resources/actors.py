@@ -119,7 +119,7 @@ class MetadataChange(SiteChange):
 
     def _complain(self) -> None:
         self._generation.runtime.log.warn(
-            "The actors' description is larger than {largest} bytes and passes unread: a clientEndpoint in it"
-            " may lead the client past the gateway (setting: ampcode.rewrite-client-endpoint)",
+            "The actors' metadata is larger than {largest} bytes and passes unchanged: a clientEndpoint "
+            "in it may lead the client past the gateway (setting: ampcode.rewrite-client-endpoint)",
             largest=metadata.LARGEST,
         )

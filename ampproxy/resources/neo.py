@@ -157,8 +157,8 @@ class OtherPathResource(GatewayResource):
             "permission",
             f"The key of Amp's cloud (setting: neo) does not open {_method(request)} "
             f"{printable_path(request)}. It opens POST /v1/messages, /v1/messages/count_tokens,"
-            " /v1/chat/completions and /v1/responses, and GET /v1/models. As base URL of a"
-            " connection give the gateway's origin.",
+            " /v1/chat/completions and /v1/responses, and GET /v1/models. The base URL of a"
+            " connection is the gateway's origin.",
             code="route_not_allowed",
         )
 

@@ -100,9 +100,9 @@ def _in_body(body: bytes) -> Iterable[str]:
             continue
         text = _TEXT.match(body, key.end())
         if text is None or len(found) >= _MOST:
-            raise ValueError("names that are not to be read")
+            raise ValueError("names that cannot be read")
         try:
             found[_string.decode(text[0])] = None
         except BAD_JSON:
-            raise ValueError("a name that is no text") from None
+            raise ValueError("a name that is not text") from None
     return found

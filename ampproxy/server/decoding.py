@@ -72,7 +72,7 @@ def _decode(body: bytes, name: bytes, limit: int) -> bytes:
     if len(out) > limit:
         raise _TooLarge
     if not inflate.eof:
-        raise ClientFault.of("invalid_request", f"The {name.decode()} body is not whole.")
+        raise ClientFault.of("invalid_request", f"The {name.decode()} body is incomplete.")
     return out
 
 
@@ -88,7 +88,7 @@ def _zstd(body: bytes, limit: int) -> bytes:
         if len(out) > limit:
             raise _TooLarge
         if not frame.eof:
-            raise ClientFault.of("invalid_request", "The zstd body is not whole.")
+            raise ClientFault.of("invalid_request", "The zstd body is incomplete.")
         body = frame.unused_data
         if not body:
             return bytes(out)
@@ -98,8 +98,8 @@ def _zstd(body: bytes, limit: int) -> bytes:
 def _too_many(count: int) -> Exception:
     return ClientFault.of(
         "invalid_request",
-        f"The Content-Encoding names {count} codings, one upon the other; at most {MOST_CODINGS} are undone"
-        " here: compress the body once.",
+        f"The Content-Encoding names {count} nested codings; at most {MOST_CODINGS} are supported:"
+        " compress the body once.",
         status=415,
     )
 
@@ -109,6 +109,6 @@ def _unknown(name: bytes) -> Exception:
     shown = name[:40].decode("ascii", "replace")
     return ClientFault.of(
         "invalid_request",
-        f"The Content-Encoding {shown!r} is not understood here; send {known}.",
+        f"The Content-Encoding {shown!r} is not supported; send {known}.",
         status=415,
     )

@@ -134,7 +134,7 @@ class Limiter:
         why = str(error)
         if not isinstance(error, CountsFailed):
             self._log.failure("Unhandled error while counting what clients use")
-            why = "the log has more"
+            why = "see the log"
         message = (
             "What this client has used of its limits cannot be counted, so its requests are not served:"
             f" {why} (settings: api-keys[].limits, state-dir)."

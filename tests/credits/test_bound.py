@@ -147,7 +147,7 @@ def test_unbounded(members: dict[str, Any], why: str) -> None:
 
 def test_no_object() -> None:
     for body in (b"", b"[]", b"--multipart"):
-        with pytest.raises(Unbounded, match="no JSON object"):
+        with pytest.raises(Unbounded, match="not a JSON object"):
             most_tokens(body, LONGEST)
 
 

@@ -119,7 +119,7 @@ class Routes(unittest.TestCase):
         self.assertEqual(
             told(self.world, "unknown-route"),
             [
-                f"PUT /api/new-things/{{id}} (of CLI {MAY}) is a route of Amp's that is not known here:"
+                f"PUT /api/new-things/{{id}} (of CLI {MAY}) is a route of Amp's that this version does not know:"
                 " it is forwarded"
             ],
         )
@@ -197,7 +197,7 @@ class Routes(unittest.TestCase):
         self.assertEqual(len(self.known()), MOST)
         self.assertEqual(len(told(self.world, "unknown-route")), MOST)
         self.assertEqual(
-            sum("no more are remembered" in event["log_format"] for event in self.world.events), 1
+            sum("further ones are not recorded" in event["log_format"] for event in self.world.events), 1
         )
 
 
@@ -270,7 +270,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         for path in ("/api/one", "/api/two", "/api/three"):
             world.request("GET", path)
             world.clock.advance(PAUSE)
-    (event,) = [event for event in world.events if "cannot be kept" in event["log_format"]]
+    (event,) = [event for event in world.events if "cannot be written to" in event["log_format"]]
     assert event["why"] == "No space left on device"
     assert len(world.generation.runtime.unknown_routes.routes().routes) == 3
     world.request("GET", "/api/four")

@@ -314,7 +314,7 @@ def test_amp_is_no_other_account_either() -> None:
 
 
 def test_gone() -> None:
-    """Where that account is not configured any more the client hears what its vendor would say, and why."""
+    """Where that account is no longer configured the client hears what its vendor would say, and why."""
     talk = Talk()
     pinned(talk)
     talk.world.use(WITHOUT_B)
@@ -325,7 +325,7 @@ def test_gone() -> None:
     error = json.loads(connection.body)["error"]
     assert error["code"] == "previous_response_not_found"
     assert error["param"] == "previous_response_id"
-    assert "not configured any more" in error["message"]
+    assert "no longer configured" in error["message"]
 
 
 def test_thread_is_gone() -> None:

@@ -204,7 +204,7 @@ def test_twice():
     data = b'{"amp.url": 1,\n"amp\\u002eurl": 2}'
     assert read(data) == {NAME: b"2"}
     for change in (lambda: put(data, NAME, VALUE), lambda: remove(data, NAME)):
-        with pytest.raises(BadJsonc, match="stands twice, in lines 1 and 2"):
+        with pytest.raises(BadJsonc, match="is defined twice, in lines 1 and 2"):
             change()
 
 

@@ -115,7 +115,7 @@ def renewal(
         if fresh or (not force and due_at(login, now(), jitter) > now()):
             return Renewed(login)
         if not login.refresh_token:
-            raise Refused("the file holds no refresh token", "invalid_grant")
+            raise Refused("the file has no refresh token", "invalid_grant")
         store.rehearse(login.name)
         tokens, login = yield from _ask(store, login, client, renew, now)
         if tokens is None:

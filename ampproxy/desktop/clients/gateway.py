@@ -96,7 +96,7 @@ def look(
     try:
         return Seen("ready", models=len(msgspec.json.decode(body, type=_Models).data), details=details)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Seen("foreign", "what it lists are no models")
+        return Seen("foreign", "its list does not contain models")
 
 
 def _status(answer: tuple[int, bytes]) -> Status | None:
