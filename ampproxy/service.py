@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ampproxy.credentials.oauth.service import Logins
 
 #: Seconds for what clients are told at the very end.
-_LAST_WORDS = 1.0
+_FAREWELL_SECONDS = 1.0
 
 
 class GatewayService(Service):
@@ -382,7 +382,7 @@ class GatewayService(Service):
         if running.count:
             await self._cut_off("timeouts.drain", drain)
         else:
-            await self._while(lambda: self.site.channels, IDLE_AT_THE_END + _LAST_WORDS)
+            await self._while(lambda: self.site.channels, IDLE_AT_THE_END + _FAREWELL_SECONDS)
 
     async def listen(self) -> None:
         """Open the ports.
@@ -480,7 +480,8 @@ class GatewayService(Service):
         why = f"The gateway is stopping, and {why}."
         running.abort(GatewayFault.of("unavailable", why, status=503))
         await self._while(
-            lambda: running.count or any(channel.requests for channel in self.site.channels), _LAST_WORDS
+            lambda: running.count or any(channel.requests for channel in self.site.channels),
+            _FAREWELL_SECONDS,
         )
 
     async def _while(self, condition: Callable[[], object], most: float) -> None:

@@ -166,7 +166,9 @@ class Serving(unittest.TestCase):
         self.assertNotIn("api-keys", lost)
         with self.assertRaises(ConfigError) as caught:
             self.service.use(self.config(lost))
-        self.assertIn(f"{self.folder}/config.yaml:1: api-keys: is gone", caught.exception.complaints[0])
+        self.assertIn(
+            f"{self.folder}/config.yaml:1: api-keys: is missing now", caught.exception.complaints[0]
+        )
         self.assertFalse(self.service.current.guard.open)
         self.assertEqual(self.service.generation, 1)
         self.service.use(self.config(lost + "api-keys: []\n"))

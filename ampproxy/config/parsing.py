@@ -44,7 +44,7 @@ class Absent(InvalidValue):
 
 
 #: So many complaints about a file are listed, and as many warnings; further ones are counted.
-MOST_REMARKS = 100
+MAX_REMARKS = 100
 
 #: A complaint, or what makes it: finding a name that was meant takes longer than all else.
 Words: TypeAlias = "str | Callable[[], str]"
@@ -64,7 +64,7 @@ class Remarks:
 
     def add(self, line: int, key: str, words: Words) -> None:
         """Note one. Its words are not made where it is not listed."""
-        if len(self._listed) < MOST_REMARKS:
+        if len(self._listed) < MAX_REMARKS:
             text = words if isinstance(words, str) else words()
             self._listed.append((line, f"{self._name}:{line}: {key}: {text}"))
             return

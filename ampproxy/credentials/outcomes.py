@@ -270,7 +270,7 @@ _UNREADABLE = replace(
 )
 
 #: How much of an error's body, and how much of its message, is searched for words.
-_SEARCHED = 4096
+_SEARCHED_CHARS = 4096
 #: How much of a vendor's words is kept.
 _MESSAGE_CHARS = 200
 
@@ -286,8 +286,8 @@ def classify(
     :param wall: seconds since the epoch, for hints that are times; the answer's own ``date`` goes before, so
         that a clock of ours that is wrong makes no rest longer or shorter.
     """
-    text_of_body = body[:_SEARCHED].decode("utf-8", "replace")
-    message = error.message[:_SEARCHED]
+    text_of_body = body[:_SEARCHED_CHARS].decode("utf-8", "replace")
+    message = error.message[:_SEARCHED_CHARS]
     code, mitigated = (error.code or "")[:_MESSAGE_CHARS], headers.get("cf-mitigated", "")[:_MESSAGE_CHARS]
     text = f"{code}\n{message}\n{text_of_body}\ncf-mitigated: {mitigated}"
     verdict = next(rule.verdict for rule in RULES if rule.fits(status, error.kind, text))
@@ -317,13 +317,13 @@ def classify_fault(fault: ExchangeError) -> Verdict:
     if isinstance(fault, Unreachable):
         return _UNREACHABLE
     error = fault.error
-    if error.code == UNREADABLE and not _CHALLENGE.search(error.message[:_SEARCHED]):
+    if error.code == UNREADABLE and not _CHALLENGE.search(error.message[:_SEARCHED_CHARS]):
         return replace(_UNREADABLE, vendor_message=_vendor_message(error.status, error))
     return classify(error.status, error, {})
 
 
 def _vendor_message(status: int, error: WireError) -> str:
-    return f"{status}: {' '.join(error.message[:_SEARCHED].split())[:_MESSAGE_CHARS]}"
+    return f"{status}: {' '.join(error.message[:_SEARCHED_CHARS].split())[:_MESSAGE_CHARS]}"
 
 
 def _hint(error: WireError, headers: Mapping[str, str], body: str, wall: float) -> float | None:

@@ -22,7 +22,7 @@ from ampproxy.relay.record import ExchangeRecord, Outcome
 
 #: So many combinations of labels are counted apart; of further ones only the kind, the account and the
 #: outcome are told.
-MOST_SERIES = 3000
+MAX_SERIES = 3000
 
 _ACCOUNTS, _ROLES, _CODES = 200, 50, 50
 
@@ -160,7 +160,7 @@ class ExchangeMetrics:
         model = self._models.of(asked, learn=_is_good(record))
         labels = Labels(kind, model, self._accounts.of(account), self._roles.of(role), outcome)
         series = self._series.get(labels)
-        if series is None and len(self._series) >= MOST_SERIES:
+        if series is None and len(self._series) >= MAX_SERIES:
             labels = labels._replace(model=OTHER, role=OTHER)
             series = self._series.get(labels)
         if series is None:

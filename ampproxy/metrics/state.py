@@ -19,7 +19,7 @@ from ampproxy.metrics.clients import standings
 STATES = ("untried", "ready", "resting", "probing", "needs login", "key refused", "failing", "renewing")
 
 #: So many limits of an account are shown: their names are its vendor's.
-_MOST_WINDOWS = 20
+_MAX_WINDOWS = 20
 
 
 def _gauge(name: str, what: str, *labels: str) -> GaugeMetricFamily:
@@ -107,7 +107,7 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
             states.add_metric([name, each], each == state)
         cooldowns.add_metric([name], len(account.cooldowns))
         seconds.add_metric([name], max((rest.seconds for rest in account.cooldowns), default=0.0))
-        for window in account.windows[:_MOST_WINDOWS]:
+        for window in account.windows[:_MAX_WINDOWS]:
             if window.limit is not None:
                 limit.add_metric([name, window.name], window.limit)
             if window.remaining is not None:

@@ -31,7 +31,7 @@ _HALVED = 2048
 
 
 #: So much is held back at most before the answer itself begins. Bytes.
-_LONGEST_HANDSHAKE = 64 * 1024
+_MAX_HANDSHAKE_BYTES = 64 * 1024
 
 
 class PassthroughFilter:
@@ -232,7 +232,7 @@ class PassthroughFilter:
             return out
         self._handshake.append(out)
         self._held += len(out)
-        begun = self._monitor.content or self._monitor.terminal or self._held > _LONGEST_HANDSHAKE
+        begun = self._monitor.content or self._monitor.terminal or self._held > _MAX_HANDSHAKE_BYTES
         return self._release() if begun else b""
 
     def _unreadable(self, block: bytes) -> UpstreamFault:

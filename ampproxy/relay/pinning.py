@@ -39,9 +39,9 @@ _PROOF_REFUSED = re.compile(
 )
 #: So much of a whole answer is looked through for ids. Bytes.
 LOOKED_THROUGH = 256 * 1024
-_LONGEST_ID = 256
+_MAX_ID_CHARS = 256
 #: So much of an error is searched for that. Characters.
-_SEARCHED = 4096
+_SEARCHED_CHARS = 4096
 
 
 class Missed(ClientFault):
@@ -219,7 +219,7 @@ class Pinning:
     ) -> bool:
         """Whether a refusal is of proofs in the request: then they are known not to be this account's."""
         error = refusal.error
-        text = f"{error.code or ''} {error.message[:_SEARCHED]}"
+        text = f"{error.code or ''} {error.message[:_SEARCHED_CHARS]}"
         state = DIALECTS[self._backend_dialect(offer, question)].passthrough.state
         if not _PROOF_REFUSED.search(text) or not state.may_prove(sent):
             return False
@@ -280,7 +280,7 @@ class _Watched:
         """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
         whole = self._tail + data
         self._found.update((thing, None) for thing in self._issued(whole))
-        self._tail = whole[-_LONGEST_ID:]
+        self._tail = whole[-_MAX_ID_CHARS:]
         return self._inner.feed(data)
 
     def end(self) -> bytes:

@@ -26,7 +26,7 @@ from ampproxy.status import Reports, RestartReport
 STARTING = 60.0
 TAKING = 20.0
 #: So many characters are told of what a successor wrote before it ended.
-_LAST_WORDS = 2000
+_MAX_OUTPUT_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +251,7 @@ class _Attempt:
 
     def _last_words(self) -> str:
         self._errors.seek(0)
-        return self._errors.read().decode("utf-8", "replace").strip()[-_LAST_WORDS:]
+        return self._errors.read().decode("utf-8", "replace").strip()[-_MAX_OUTPUT_CHARS:]
 
 
 def _kill(pid: int) -> None:

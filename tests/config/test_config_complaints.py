@@ -328,7 +328,7 @@ ERRORS = [
         "claude-api-key:\n  - api-key: a\n    headers:\n      X-A: b\n      x-a: c",
         5,
         "claude-api-key[0].headers.x-a",
-        "is defined twice",
+        "is listed twice",
     ),
     (
         "headers as list",

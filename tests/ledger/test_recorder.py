@@ -185,7 +185,7 @@ def test_trouble_with_making_room_is_told_once(world):
 
 def test_what_finds_no_room_is_counted(world, monkeypatch):
     """The first that is dropped is told, and how many they were when it is over."""
-    monkeypatch.setattr(recorder, "MOST_WAITING", 100)
+    monkeypatch.setattr(recorder, "MAX_WAITING", 100)
     world.disk.trouble = LedgerError("the disk is full")
     world.observe(130)
     world.wait(10)

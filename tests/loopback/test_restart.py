@@ -202,7 +202,7 @@ def test_failures(tmp_path: Path, vendor: Any) -> None:
             assert "Couldn't listen on" in told.stderr
         service.path.write_text(good.replace("api-keys: [k]", ""))
         os.kill(service.process.pid, signal.SIGUSR2)
-        wait_for(lambda: "api-keys: is gone" in str(service.state()["restart"]))
+        wait_for(lambda: "api-keys: is missing now" in str(service.state()["restart"]))
         assert status(at, "/v1/models") == 401
         service.path.write_text(good)
         flag.touch()

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 
 from ampproxy.credentials.names import client_name
-from ampproxy.relay.unknown import MOST, NAME, PAUSE, RouteMemory, UnknownRoute, read
+from ampproxy.relay.unknown import MAX_ROUTES, NAME, PAUSE, RouteMemory, UnknownRoute, read
 from ampproxy.wire.redact import Secret
 from tests.resources.harness import CLIENT_KEY, World
 from tests.resources.test_tunnel import UPGRADE, Upstream
@@ -119,8 +119,8 @@ class Routes(unittest.TestCase):
         self.assertEqual(
             told(self.world, "unknown-route"),
             [
-                f"PUT /api/new-things/{{id}} (of CLI {MAY}) is a route of Amp's that this version does not know:"
-                " it is forwarded"
+                f"PUT /api/new-things/{{id}} (of CLI {MAY}) is a route of Amp's that this version does not"
+                " know: it is forwarded"
             ],
         )
         route = self.known()["PUT", "/api/new-things/{id}"]
@@ -191,11 +191,11 @@ class Routes(unittest.TestCase):
 
     def test_bounded(self) -> None:
         """A client that makes paths up fills neither memory nor log."""
-        for number in range(MOST + 50):
+        for number in range(MAX_ROUTES + 50):
             letters = "".join(chr(97 + int(digit)) for digit in str(number))
             self.world.request("GET", f"/api/x{letters}")
-        self.assertEqual(len(self.known()), MOST)
-        self.assertEqual(len(told(self.world, "unknown-route")), MOST)
+        self.assertEqual(len(self.known()), MAX_ROUTES)
+        self.assertEqual(len(told(self.world, "unknown-route")), MAX_ROUTES)
         self.assertEqual(
             sum("further ones are not recorded" in event["log_format"] for event in self.world.events), 1
         )

@@ -171,7 +171,7 @@ def test_how_it_goes(before, after):
     [
         ("[1]", "line 1: expected an object"),
         ('{\n"a": 1\n"b": 2}', "line 3: expected a comma or a closing brace"),
-        ('{"a": 1}\n{', "line 2: expected nothing more"),
+        ('{"a": 1}\n{', "line 2: expected nothing after"),
         ('{"a" 1}', "line 1: expected a colon"),
         ("{a: 1}", "line 1: expected a string"),
         ('{"a": 1,,}', "line 1: expected a string"),

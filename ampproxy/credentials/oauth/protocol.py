@@ -23,7 +23,7 @@ from ampproxy.wire.redact import Redactor, printable
 
 #: How long a token is believed to serve if its vendor does not say.
 DEFAULT_LIFETIME = 3600.0
-_LONGEST_MESSAGE = 300
+_MAX_MESSAGE_CHARS = 300
 _redact = Redactor()
 
 
@@ -208,4 +208,4 @@ def _code(value: object) -> str:
 
 def _shown(value: object) -> str:
     """A vendor's words, fit for one line of a log."""
-    return printable(_redact.shown(str(value or ""), _LONGEST_MESSAGE))[:_LONGEST_MESSAGE]
+    return printable(_redact.shown(str(value or ""), _MAX_MESSAGE_CHARS))[:_MAX_MESSAGE_CHARS]

@@ -16,7 +16,7 @@ from ampproxy.desktop.clients.forms import digest
 
 _LIST = "changes.json"
 #: So many changes can be taken back, the newest.
-MOST = 20
+MAX_CHANGES = 20
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -56,7 +56,7 @@ class Changes:
         known = self._load()
         change = Change(str(path), what, f"{secrets.token_hex(8)}.copy", digest(after))
         files.write(self.folder / change.copy, before)
-        self._keep((*known, change)[-MOST:])
+        self._keep((*known, change)[-MAX_CHANGES:])
         if files.content(path) != before:
             self._keep(known)
             raise CannotUndo(f"{path} has just been changed: start again")

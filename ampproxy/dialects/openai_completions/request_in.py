@@ -27,7 +27,7 @@ from ampproxy.model.request import ChatRequest, Turn
 
 _NULL: Final = Json(b"null")
 #: How many likely tokens can be asked for.
-MOST_LOGPROBS: Final = 5
+MAX_LOGPROBS: Final = 5
 
 
 class _Body(SamplingBody):
@@ -79,8 +79,8 @@ def _refuse_what_chat_cannot(asked: _Body) -> None:
         bad_request("suffix", "Text after the gap cannot be sent to a chat model; leave it out.")
     if asked.best_of is not None and asked.best_of != (asked.n or 1):
         bad_request("best_of", "The best of several answers cannot be chosen; leave it out or set it to n.")
-    if asked.logprobs is not None and not 0 <= asked.logprobs <= MOST_LOGPROBS:
-        bad_request("logprobs", f"A number from 0 to {MOST_LOGPROBS} was expected.")
+    if asked.logprobs is not None and not 0 <= asked.logprobs <= MAX_LOGPROBS:
+        bad_request("logprobs", f"A number from 0 to {MAX_LOGPROBS} was expected.")
 
 
 def _prompt(raw: Json) -> str:
