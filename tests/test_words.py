@@ -30,7 +30,7 @@ BANNED = frozenset(word for row in WORDS for word in row.split(", "))
 
 #: Names of constants that leave open what is counted, and in which unit: ``MAX_*_ENTRIES``, ``MAX_*_BYTES``,
 #: ``MAX_*_CHARS`` and ``*_SECONDS`` do not.
-UNITLESS = frozenset(("MOST", "LEAST", "LONGEST", "SHORTEST", "LARGEST", "PATIENCE", "LAST_WORDS"))
+UNITLESS = frozenset(("MOST", "LONGEST", "SHORTEST", "LARGEST", "PATIENCE", "LAST_WORDS"))
 
 #: Identifiers that are used all the same: file and name -> why.
 NAMES: dict[tuple[str, str], str] = {

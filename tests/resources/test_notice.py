@@ -161,7 +161,7 @@ class Routes(unittest.TestCase):
         world.request("GET", "/api/new-things")
         self.assertEqual([sent.url for sent in world.client.sent], ["https://amp.test/api/new-things"])
         self.assertEqual(
-            [line.partition("here: ")[2] for line in told(world, "unknown-route")],
+            [line.partition("know: ")[2] for line in told(world, "unknown-route")],
             ["ampcode.fallback decides whether it is forwarded", "it is forwarded"],
         )
 

@@ -273,7 +273,7 @@ def test_cooldown() -> None:
     assert talk.sent == before
     assert connection.status == 429
     told = json.loads(connection.body)["error"]["message"]
-    assert "resp_1 is kept by codex-api-key[1] alone: no other account was asked" in told
+    assert "resp_1 is stored only at codex-api-key[1]: no other account was tried" in told
     assert "600 s" in told or "10m" in told or "10 min" in told
     assert b"Retry-After: 600" in connection.answer
     # Others go on to the other account.
@@ -310,7 +310,7 @@ def test_amp_is_no_other_account_either() -> None:
     connection = talk.ask(path, model="gpt-x", input="hi", previous_response_id="resp_1")
     assert talk.sent == before
     assert connection.status == 429
-    assert b"resp_1 is kept by codex-api-key[1] alone" in connection.body
+    assert b"resp_1 is stored only at codex-api-key[1]" in connection.body
 
 
 def test_gone() -> None:
