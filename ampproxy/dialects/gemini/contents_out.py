@@ -86,13 +86,13 @@ def contents(
             answers = []
     _add(found, "user", answers, {})
     if not found:
-        losses("first_turn", "turns", "Inserted a content, because Gemini requires at least one.")
+        losses("first_turn", "turns", "A request needs a content, so one was put there.")
         _add(found, "user", [{"text": OPENING}], {})
     if not prefill and found[-1]["role"] == "model":
         losses(
             "prefill",
             f"turns[{len(turns) - 1}]",
-            f"The model does not continue its own turn: a user's turn, {OPENING!r}, was added.",
+            f"The model does not continue a turn of its own: one of the user's, {OPENING!r}, was added.",
         )
         _add(found, "user", [{"text": OPENING}], {})
     return found
@@ -103,9 +103,7 @@ def _blocks(turns: tuple[Turn, ...], losses: Losses) -> list[_Block]:
     for number, turn in enumerate(turns):
         role = "assistant" if turn.role == "assistant" else "user"
         if turn.role == "system":
-            losses(
-                "system_turn", f"turns[{number}]", ("A system text in mid-conversation became a user's text.")
-            )
+            losses("system_turn", f"turns[{number}]", "A system text inside the thread became the user's.")
         if not blocks or blocks[-1].role != role:
             blocks.append(_Block(role))
         blocks[-1].extras.update(turn.extras)

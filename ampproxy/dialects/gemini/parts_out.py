@@ -51,7 +51,7 @@ class PartRenderer:
     def part(self, part: Part, path: str) -> list[Wire]:
         """One part; none where it is left out."""
         if getattr(part, "cache", None) is not None:
-            self._losses("cache_control", path, "Gemini has no cache marks.")
+            self._losses("cache_control", path, "Gemini has no marks for its cache.")
         if not isinstance(part, ToolCall):
             self.lose_extras(getattr(part, "extras", {}), path)
         return _RENDERERS[type(part)](self, part, path)
@@ -74,7 +74,7 @@ class PartRenderer:
         if signature or (self._own and part.sealed is None):
             return [{"text": part.text, "thought": True, **signature}]
         if part.sealed is None:
-            self._losses("earlier_thinking", path, "Gemini does not accept thinking without its signature.")
+            self._losses("earlier_thinking", path, "Gemini does not read thinking without its proof again.")
         return []
 
     def _refusal(self, part: Refusal, path: str) -> list[Wire]:
@@ -85,7 +85,7 @@ class PartRenderer:
 
     def _image(self, part: Image, path: str) -> list[Wire]:
         if part.detail not in (None, "auto"):
-            self._losses("detail", path, "The resolution hint of an image was dropped.")
+            self._losses("detail", path, "The resolution hint of an image was left out.")
         extras = self._extras(part.extras)
         name = extras.pop("displayName", None)
         found = self._source(part.source, path, "image/jpeg", name)
@@ -111,7 +111,7 @@ class PartRenderer:
             return {"inlineData": {"mimeType": source.media_type, "data": source.data, **named}}
         if isinstance(source, FileId):
             if source.vendor != GEMINI:
-                self._losses("file", path, "A file stored at another vendor was dropped.")
+                self._losses("file", path, "A file that lies with another vendor was left out.")
                 return {}
             uri = source.id
             media = {} if source.media_type is None else {"mimeType": source.media_type}
@@ -129,18 +129,16 @@ class PartRenderer:
         :param first: the first of its turn, which newer models want to be signed.
         """
         if part.cache is not None:
-            self._losses("cache_control", path, "Gemini has no cache marks.")
+            self._losses("cache_control", path, "Gemini has no marks for its cache.")
         arguments = wrap(part.arguments) if part.freeform else part.arguments
         args = object_or_empty(arguments)
         if arguments.strip() and bytes(args).decode() != arguments:
-            self._losses("arguments", path, "The arguments are not a JSON object and were wrapped in one.")
+            self._losses("arguments", path, "The arguments are no JSON object and were wrapped in one.")
         signature = self._signature(part.sealed, path)
         if first and self._newer and not signature:
             signature = {"thoughtSignature": SKIP_SIGNATURE}
             self._losses(
-                "missing_signature",
-                path,
-                "The call has no signature of Gemini's; the signature check is skipped.",
+                "missing_signature", path, "The call has no proof of Gemini's; its check is skipped."
             )
         self.lose_extras(part.extras, path)
         extras = self._extras(part.extras)
@@ -155,7 +153,7 @@ class PartRenderer:
             self._losses("unanswered_call", path, "A call without a result was marked as interrupted.")
             return {"functionResponse": {**body, "response": {"error": INTERRUPTED}}}, []
         if result.cache is not None:
-            self._losses("cache_control", path, "Gemini has no cache marks.")
+            self._losses("cache_control", path, "Gemini has no marks for its cache.")
         self.lose_extras(result.extras, path)
         for n, part in enumerate(result.parts):
             if isinstance(part, Text):
@@ -196,14 +194,14 @@ class PartRenderer:
         found = loads(part.raw) if part.dialect == GEMINI else None
         if isinstance(found, dict) and any(camel(name) == part.kind for name in found):
             return [part.raw]  # type: ignore[list-item]
-        self._losses("opaque", path, f"Gemini has no equivalent of a part of the kind {part.kind}.")
+        self._losses("opaque", path, f"A part of the kind {part.kind} has no like at Gemini.")
         return []
 
     def _signature(self, sealed: Sealed | None, path: str) -> dict[str, Any]:
         if sealed is None:
             return {}
         if sealed.vendor != GEMINI:
-            self._losses("foreign_proof", path, "Another vendor's signature of thinking was dropped.")
+            self._losses("foreign_proof", path, "Another vendor's proof of thinking was left out.")
             return {}
         return {"thoughtSignature": sealed.value}
 

@@ -137,7 +137,7 @@ def render_input(part: Part, path: str, *, native: bool) -> Rendered:
     if isinstance(part, Opaque) and part.dialect == RESPONSES:
         return part.raw
     kind = part_kind(part)
-    return Loss(kind, path, f"Responses has no such part here: {kind}.")
+    return Loss(kind, path, f"Responses has no place for this part here: {kind}.")
 
 
 def _own(extras: dict[str, Json], native: bool, without: Sequence[str] = ()) -> dict[str, Json]:
@@ -152,7 +152,7 @@ def _render_image(part: Image, path: str, native: bool) -> Rendered:
     elif isinstance(part.source, FileId) and part.source.vendor in _OUR_FILES:
         body["file_id"] = part.source.id
     else:
-        return Loss("file", path, "The image is a file stored at another vendor.")
+        return Loss("file", path, "The image is a file that another vendor keeps.")
     return {**body, **_own(part.extras, native)}
 
 
@@ -169,7 +169,7 @@ def _render_document(part: Document, path: str, native: bool) -> Rendered:
     elif source.vendor in _OUR_FILES:
         body["file_id"] = source.id
     else:
-        return Loss("file", path, "The document is a file stored at another vendor.")
+        return Loss("file", path, "The document is a file that another vendor keeps.")
     return {**body, **_own(part.extras, native)}
 
 
@@ -180,7 +180,7 @@ def _render_audio(part: Audio, path: str, native: bool) -> Rendered:
         return {"type": "input_audio", "input_audio": {"data": part.source.data, "format": kind}}
     if part.transcript:
         return {"type": "input_text", "text": part.transcript}
-    return Loss("audio", path, "Responses accepts no audio (ResponseInputMessageContentList).")
+    return Loss("audio", path, "Responses takes no sound (ResponseInputMessageContentList).")
 
 
 _RENDERERS: dict[type, Callable[[Any, str, bool], Rendered]] = {

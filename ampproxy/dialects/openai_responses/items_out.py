@@ -39,7 +39,7 @@ CALL_ID_LIMIT = 64
 #: What stands where the result of an interrupted call would stand.
 INTERRUPTED = "The call was interrupted and has no result."
 
-_CACHE = "Responses caches by itself and has no cache marks."
+_CACHE = "Responses caches by itself; marks have no place."
 _OWN_MESSAGE = ("id", "phase")
 
 
@@ -124,7 +124,7 @@ class ItemWriter:
                 content = self._message(turn, content)
                 self._items.append(self._result(part, id, at))
             elif isinstance(part, ToolResult):
-                self._losses("orphan_result", at, "The result's call does not precede it: sent as text.")
+                self._losses("orphan_result", at, "The result's call does not stand before it: sent as text.")
                 content += self._content(part.parts, at)
             elif isinstance(part, Opaque) and part.dialect == RESPONSES and not _is_content(part):
                 content = self._message(turn, content)
@@ -154,7 +154,9 @@ class ItemWriter:
 
     def _result(self, part: ToolResult, id: str, path: str) -> Item:
         if part.is_error:
-            self._losses("is_error", path, "Responses has no flag for a failed call; only the text is sent.")
+            self._losses(
+                "is_error", path, "Responses has no flag for a failed call; the text stands for itself."
+            )
         kind = "custom_tool_call_output" if part.freeform else "function_call_output"
         item: dict[str, Any] = {
             "type": kind,
@@ -199,7 +201,7 @@ class ItemWriter:
                     self._items.append(item)
                     message = None
                 continue
-            self._losses(part_kind(part), at, "Responses has no such part in an assistant's message.")
+            self._losses(part_kind(part), at, "Responses has no place for this in the assistant's words.")
 
     def _into(self, message: dict[str, Any] | None, part: Text | Refusal) -> dict[str, Any]:
         """Add words to the open message, or to a new one."""
@@ -232,16 +234,16 @@ class ItemWriter:
     def _reasoning(self, part: Reasoning, path: str) -> Item | None:
         sealed = part.sealed
         if sealed is None:
-            self._losses("reasoning", path, "Thinking without its vendor's signature is not accepted.")
+            self._losses("reasoning", path, "Thinking without its vendor's proof is not taken back.")
             return None
         if sealed.vendor != RESPONSES:
-            self._losses("foreign_proof", path, f"The signature of this thinking is {sealed.vendor}'s.")
+            self._losses("foreign_proof", path, f"The proof of this thinking is {sealed.vendor}'s.")
             return None
         if not self._thinks:
-            self._losses("reasoning", path, "The model does not think and accepts no thinking.")
+            self._losses("reasoning", path, "The model does not think and takes no thinking back.")
             return None
         if not sealed.value and not (self._stored and sealed.item):
-            self._losses("reasoning", path, "The thinking has no signature.")
+            self._losses("reasoning", path, "The thinking came without its proof.")
             return None
         texts = part.sections or ((part.text,) if part.text else ())
         item: dict[str, Any] = {"type": "reasoning"}
@@ -251,7 +253,7 @@ class ItemWriter:
         return item
 
     def _audio(self, part: Audio, path: str) -> Item | None:
-        self._losses("audio", path, "Responses has no audio in an assistant's message.")
+        self._losses("audio", path, "Responses has no place for spoken words of the assistant.")
         if not part.transcript:
             return None
         content = [{"type": "output_text", "text": part.transcript}]
@@ -275,13 +277,13 @@ class ItemWriter:
             self._lose_name(inner, f"{path}.parts[{number}]")
             self._lose_extras(inner.extras, f"{path}.parts[{number}]")
         if not isinstance(part, Reasoning) and (sealed := getattr(part, "sealed", None)) is not None:
-            self._losses("foreign_proof", path, f"The signature on this part is {sealed.vendor}'s.")
+            self._losses("foreign_proof", path, f"The proof on this part is {sealed.vendor}'s.")
 
     def _lose_name(self, part: Part, path: str) -> None:
         """A file that is sent has its name; no other document has."""
         named = isinstance(part, Document) and part.name and not isinstance(part.source, Inline)
         if named and not self._native:
-            self._losses("document_name", path, "Only a document that is sent inline can have a name here.")
+            self._losses("document_name", path, "A document that is not sent itself has no name here.")
 
     def _lose_extras(self, extras: dict[str, Json], path: str) -> None:
         if extras and not self._native:
@@ -294,7 +296,7 @@ class ItemWriter:
         for item in reversed(self._items):
             kind = item.get("type") if isinstance(item, dict) else None
             if kind == "reasoning" and not followed:
-                self._losses("orphan_reasoning", "turns", "Thinking with nothing after it was dropped.")
+                self._losses("orphan_reasoning", "turns", "Thinking that led to nothing was left out.")
                 continue
             # Reasoning may lead to more reasoning, to words, to calls and to items only this dialect knows.
             followed = not isinstance(item, dict) or (
