@@ -34,7 +34,7 @@ from ampproxy.relay.record import Observer
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch
-from ampproxy.runtime import Runtime
+from ampproxy.runtime import Alerting, Runtime
 from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import InThread, Limiter
 from ampproxy.server.running import ActiveExchanges
@@ -117,11 +117,13 @@ class Hearers:
     :param exchanges: hear of each exchange that has ended.
     :param in_force: hear of each configuration that comes in force.
     :param brief: whether who takes the log's events makes the fields of exchanges itself.
+    :param alerts: sends alerts; ``None``: nothing does.
     """
 
     exchanges: tuple[Observer, ...] = ()
     in_force: tuple[InForce, ...] = ()
     brief: bool = False
+    alerts: Alerting | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +200,7 @@ def _runtime(
         seen_clients=SeenClients(log),
         unknown_routes=RouteMemory(state, outside.reactor, time.time, log),
         brief=hearers.brief,
+        alerts=hearers.alerts,
         observers=(*hearers.exchanges, *(() if ledger is None else (ledger.observe,))),
         state=state,
         names_salt=_names_salt(state, log),

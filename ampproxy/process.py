@@ -16,6 +16,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.python.failure import Failure
 
+from ampproxy.alerts.service import AlertsService
 from ampproxy.assembly import Reloads
 from ampproxy.clock import ClockWatch
 from ampproxy.collector import Collector
@@ -47,6 +48,7 @@ class Process:
         clock: ClockWatch,
         notifier: Notifier,
         metrics: MetricsService,
+        alerts: AlertsService,
         succession: Handover | None,
         restart: Callable[[Process], HandoverSource],
     ) -> None:
@@ -56,6 +58,7 @@ class Process:
         self._clock = clock
         self._notifier = notifier
         self._metrics = metrics
+        self._alerts = alerts
         self._succession = succession
         self._restart = restart(self)
 
@@ -81,6 +84,16 @@ class Process:
             self._serves()
         self._load(list(DIALECTS))
 
+    def _start_observing(self) -> None:
+        """Show metrics and send alerts: of one process at a time."""
+        self._metrics.start()
+        self._alerts.start()
+
+    def _stop_observing(self) -> Deferred[None]:
+        """Do so no longer; fires when another process can have the metrics' port."""
+        self._alerts.stop()
+        return self._metrics.stop()
+
     def _on(self, number: int, what: Callable[[], Any]) -> None:
         signal.signal(number, lambda *_: self._reactor.callFromThread(what))
 
@@ -101,7 +114,7 @@ class Process:
             return
         self._service.attach_logins()
         if self._succession is None:
-            self._metrics.start()
+            self._start_observing()
         # What is there now lives as long as the process: a collection need not look at it again.
         gc.collect()
         gc.freeze()
@@ -128,7 +141,7 @@ class Process:
             predecessor=succession.predecessor,
         )
         self._serves()
-        self._metrics.start()
+        self._start_observing()
 
     def _give_up(self, why: str) -> None:
         """The process before stays."""
@@ -156,13 +169,13 @@ class Process:
         :raises OSError: the service manager cannot be told; it would end the service with this process.
         """
         # The port for metrics is not handed on: what is counted here nobody would ask for any more.
-        way = [self._notifier.main_pid(pid), self._metrics.stop()]
+        way = [self._notifier.main_pid(pid), self._stop_observing()]
         return gatherResults(way, consumeErrors=True).addCallbacks(lambda _: None, _first)
 
     def go_on(self) -> None:
         """It is not, and this one is again."""
         self._notifier.main_pid(os.getpid()).addErrback(lambda _: None)
-        self._metrics.start()
+        self._start_observing()
 
     def leave(self, pid: int) -> None:
         """Another process is: end what is under way, and then this one."""
@@ -189,7 +202,7 @@ class Process:
         if succession is not None:
             succession.withdraw("the new process received a signal to stop")
         self._restart.cancel()
-        self._metrics.stop()
+        self._stop_observing()
         self._notifier.stopping(self._service.current.config.timeouts.grace, "Finishing running requests")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
+from typing import Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -25,10 +26,22 @@ from ampproxy.relay.workers import Workers
 from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import Limiter, kept_nowhere
 from ampproxy.server.running import ActiveExchanges
-from ampproxy.status import ReloadReport, Status
+from ampproxy.status import AlertsReport, AlertsTested, ReloadReport, Status
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.held import Held
+
+
+class Alerting(Protocol):
+    """What sends alerts: :class:`~ampproxy.alerts.service.AlertsService`."""
+
+    def report(self) -> AlertsReport:
+        """What is active."""
+        ...
+
+    async def test(self) -> AlertsTested:
+        """Send a test; gives how that went."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +74,7 @@ class Runtime:
     :param knowledge: what is known of models under a configuration.
     :param status: how the service is.
     :param reload: reads the configuration's file anew; gives ``None`` where there is none.
+    :param alerts: sends alerts; ``None``: nothing does.
     """
 
     clock: IReactorTime
@@ -92,3 +106,4 @@ class Runtime:
     knowledge: Callable[[Config], Families] = attrgetter("families")
     status: Callable[[], Status] = lambda: Status("ready", 1, 0.0)
     reload: Callable[[], ReloadReport | None] = lambda: None
+    alerts: Alerting | None = None

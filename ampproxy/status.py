@@ -89,6 +89,56 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     restart: RestartReport | None = None
 
 
+class Alert(msgspec.Struct, frozen=True):
+    """Something that the owner should know of and do something about. Holds no secret.
+
+    :param kind: a name of :data:`ampproxy.model.alerts.KINDS`.
+    :param subject: what it is about; with the kind it makes an alert the same one.
+    :param message: one sentence.
+    :param suggestion: what to do, perhaps in several lines; or empty.
+    :param since: seconds since the epoch.
+    """
+
+    kind: str
+    subject: str
+    message: str
+    suggestion: str = ""
+    since: float = 0.0
+
+
+class Delivered(msgspec.Struct, frozen=True):
+    """How the last delivery to one place went.
+
+    :param target: ``webhook at HOST`` or ``command PROGRAM``.
+    :param answer: what came back, or why nothing did.
+    """
+
+    target: str
+    ok: bool
+    answer: str
+    at: float
+
+
+class AlertsReport(msgspec.Struct, frozen=True):
+    """What is active, for ``ampproxy alerts``.
+
+    :param configured: whether there is a section ``alerts``; without it nothing is looked at.
+    :param checked_at: when that was last done, in seconds since the epoch; 0: not yet.
+    :param deliveries: the last one to each place since the start.
+    """
+
+    configured: bool
+    checked_at: float = 0.0
+    active: tuple[Alert, ...] = ()
+    deliveries: tuple[Delivered, ...] = ()
+
+
+class AlertsTested(msgspec.Struct, frozen=True):
+    """How the deliveries of a test alert went."""
+
+    deliveries: tuple[Delivered, ...] = ()
+
+
 @cache
 def user_name(uid: int) -> str:
     """The name of a user, or the number of one that has none."""

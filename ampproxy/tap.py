@@ -21,6 +21,7 @@ from twisted.python import usage
 from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy import __version__
+from ampproxy.alerts.service import AlertsService
 from ampproxy.assembly import Hearers, Outside, Reloads, Start, assemble
 from ampproxy.clock import ClockWatch, use_monotonic_clock
 from ampproxy.config.changes import check_still_keyed
@@ -128,6 +129,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
     observer = _log_observer(options.parent, reactor)
     log = Logger(namespace="ampproxy")
     metrics = MetricsService(reactor, log, {} if observer is None else observer.counts, Stalls(reactor, log))
+    alerts = AlertsService(reactor, log)
     notifier = Notifier.of(os.environ, os.getpid(), reactor, log)
     watch = partial(_watch, config, options["snapshot"], notifier, reactor, log)
     try:
@@ -142,7 +144,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
                     state=config.state_dir,
                 ),
                 _start(options, watch, observer),
-                _hearers(metrics, observer),
+                _hearers(metrics, alerts, observer),
             )
         )
         if any(config.auth_dir.glob("*.json")):
@@ -158,6 +160,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
         clock=ClockWatch(reactor, time.time, log, service.clock_set),
         notifier=notifier,
         metrics=metrics,
+        alerts=alerts,
         succession=succession,
         restart=partial(_predecessor, options["command"], service, reactor),
     ).install()
@@ -179,10 +182,11 @@ def _start(options: Options, watch: Callable[[Reloads], ConfigWatch], observer: 
     )
 
 
-def _hearers(metrics: MetricsService, observer: LogObserver | None) -> Hearers:
+def _hearers(metrics: MetricsService, alerts: AlertsService, observer: LogObserver | None) -> Hearers:
     return Hearers(
         exchanges=(metrics.observe,),
-        in_force=(metrics.use, *(() if observer is None else (partial(_log_by, observer),))),
+        alerts=alerts,
+        in_force=(metrics.use, alerts.use, *(() if observer is None else (partial(_log_by, observer),))),
         brief=observer is not None,
     )
 

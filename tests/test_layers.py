@@ -19,7 +19,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("process",),
     ("service", "restart"),
     ("assembly",),
-    ("metrics",),
+    ("metrics", "alerts"),
     ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "desktop"),
     ("demo",),
     ("testing",),

@@ -24,6 +24,7 @@ VERBS: dict[str, str] = {
     "explain": "Explain how a request for a model would be routed.",
     "models": "List the models that clients see, and the accounts that serve them.",
     "accounts": "List the accounts and their state: which are cooling down, why, and until when.",
+    "alerts": "List what is wrong now, and send a test alert.",
     "credits": "List Amp-credit limits and today's use.",
     "usage": "Show token usage and cost by model, account, client, thread, role, day or route.",
     "reload": "Reload the running service's configuration and print what changed.",

@@ -15,10 +15,10 @@ from ampproxy.cli.configured import require_readable, unserved, with_logins
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
 from ampproxy.desktop.doctor.idle import asks_amp, idle_mappings, nothing_served
-from ampproxy.desktop.doctor.retiring import retiring
 from ampproxy.errors import ConfigError
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
+from ampproxy.relay.retiring import retiring
 from ampproxy.routing.catalog import Catalog
 from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at

@@ -247,13 +247,22 @@ def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
     return parts
 
 
-def _origin(place: Location, *, query: bool) -> str:
-    text = place.text("a URL")
+def check_url(text: str) -> SplitResult:
+    """Take an ``http`` or ``https`` URL apart.
+
+    :raises InvalidValue: it is none, or has a user name or a password. It is not shown.
+    """
     parts = _split(text, ("http", "https"))
     if parts.username is not None or parts.password is not None:
         raise InvalidValue(
             "has a user name or a password in it: remove them, credentials have keys of their own"
         )
+    return parts
+
+
+def _origin(place: Location, *, query: bool) -> str:
+    text = place.text("a URL")
+    parts = check_url(text)
     if parts.fragment or (parts.query and not query):
         raise InvalidValue("has a query or a fragment: expected it to end with the path")
     return text.rstrip("/") if not parts.query else text

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from ampproxy.config.parsing import NOT_SUPPORTED, Reads, Section, Setting
 from ampproxy.config.sections import ROOT
+from ampproxy.model.alerts import KINDS
 from ampproxy.model.roles import ROLES
 
 Schema: TypeAlias = dict[str, Any]
@@ -74,6 +75,7 @@ _KINDS: dict[str, Schema] = {
     "an address with a port": {"type": "string", "pattern": r":\d+\s*$|\$\{"},
     "URL": _URL,
     "URL on this machine": _URL,
+    "URL, or file:/path": {"type": "string", "pattern": r"^\s*(https?://\S+|file:.+)\s*$|\$\{"},
     "URL, or direct": {"type": "string", "pattern": r"^\s*((https?|socks5h?)://\S+|direct|none)?\s*$|\$\{"},
     "true or false": _FLAG,
     "duration": {
@@ -99,6 +101,8 @@ _KINDS: dict[str, Schema] = {
     "two numbers of tokens": _list(_whole(1), 2),
     "a host profile": _TEXT,
     "a list of patterns": _PATTERNS,
+    "a list of kinds of alerts": _list(_words(*KINDS), 1),
+    "a program and its arguments": _list(_TEXT, 1),
     "a list of addresses or ids": _list(_TEXT, 1),
     "a list of routes": _PATTERNS,
     "a pattern, or a list of patterns": {"anyOf": [_TEXT, _list(_TEXT, 1)]},

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 from ampproxy.catalog.families import Families, Override, known
+from ampproxy.model.alerts import Alerts
 from ampproxy.model.clients import ClientKey
 from ampproxy.model.neo import Neo
 from ampproxy.model.payload import Payload
@@ -430,6 +431,7 @@ class Config:
     timeouts: Timeouts = field(default_factory=Timeouts)
     logging: Logging = field(default_factory=Logging)
     metrics: Metrics = field(default_factory=Metrics)
+    alerts: Alerts | None = None
     oauth: OAuth = field(default_factory=OAuth)
     learning: Learning = field(default_factory=Learning)
     ledger: Ledger = field(default_factory=Ledger)

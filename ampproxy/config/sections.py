@@ -8,6 +8,7 @@ from typing import Any
 
 from ampproxy.config import fields
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
+from ampproxy.config.alerts import ALERTS
 from ampproxy.config.ampcode import AMPCODE
 from ampproxy.config.catalog import CATALOG
 from ampproxy.config.clients import Clients
@@ -399,6 +400,7 @@ ROOT = Section(
         ),
         Setting("logging", "logging", LOGGING, "What is logged, and in which format."),
         Setting("metrics", "metrics", METRICS, "Where metrics are served."),
+        Setting("alerts", "alerts", ALERTS, "What is reported to a webhook or a command."),
         Setting("auth-dir", "auth_dir", fields.PATH, "The folder of login files.", "~/.cli-proxy-api"),
         Setting(
             "state-dir",

@@ -140,6 +140,24 @@ def with_lessons(before: Report, lessons: Lessons) -> Report:
     )
 
 
+def with_login_states(before: Report, logins: Iterable[LoginStatus]) -> Report:
+    """The same, with how the accounts' logins are."""
+    by_label = {status.label: status for status in logins}
+    return Report(tuple(_with_login(account, by_label.get(account.label)) for account in before.accounts))
+
+
+def _with_login(account: AccountReport, login: LoginStatus | None) -> AccountReport:
+    if login is None:
+        return account
+    return msgspec.structs.replace(
+        account,
+        state=account.state if login.state == "ok" else login.state,
+        expires_at=login.ends_at,
+        error=login.error,
+        suggestion=login.suggestion,
+    )
+
+
 def _lessons(lessons: Lessons, account: str) -> tuple[LessonReport, ...]:
     return tuple(
         LessonReport(

@@ -33,6 +33,8 @@ def secrets_of(config: Config) -> list[Secret]:
     found += [
         client.client_secret for client in (oauth.claude, oauth.codex, oauth.gemini) if client.client_secret
     ]
+    if config.alerts is not None and config.alerts.webhook is not None:
+        found.append(config.alerts.webhook)
     found += map(Secret, _texts(config))
     return [secret for secret in found if secret]
 
@@ -43,8 +45,12 @@ def _texts(config: Config) -> Iterator[str]:
         if password:
             yield password
             yield unquote(password)
-    for account in config.accounts:
-        for name, value in account.headers:
+    alerts = config.alerts
+    for headers in (
+        *(account.headers for account in config.accounts),
+        () if alerts is None else alerts.headers,
+    ):
+        for name, value in headers:
             if _CREDENTIAL.search(name) and not value.startswith("$"):
                 yield value
                 yield value.partition(" ")[2]

@@ -44,6 +44,8 @@ _PRUNE = """
 DELETE FROM used WHERE day < ? AND day NOT IN (SELECT DISTINCT day FROM used ORDER BY day DESC LIMIT ?)
 """
 
+_HIGHEST = "SELECT MAX(requests), MAX(tokens) FROM used WHERE day = ? AND rule = ?"
+
 
 @dataclass(frozen=True, slots=True)
 class Used:
@@ -138,6 +140,15 @@ class Allowance:
         """
         with self._transaction("BEGIN") as database:
             return _read(database, Taken(self._today(), name_of(rule), self._digest(rule, client), 0))
+
+    def highest(self, rule: FallbackRule) -> Used:
+        """The most that today has used under a rule: of one client, where each has limits of its own.
+
+        :raises ampproxy.errors.GatewayFault: the file cannot be read.
+        """
+        with self._transaction("BEGIN") as database:
+            row = database.execute(_HIGHEST, (self._today(), name_of(rule))).fetchone()
+            return Used(row[0] or 0, row[1] or 0)
 
     def close(self) -> None:
         """Close the file; the next use opens it again."""

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 import msgspec
 
 from ampproxy.credentials.names import account_name
-from ampproxy.credentials.report import AccountReport, Forgotten, LoginStatus, Report, report, with_lessons
+from ampproxy.credentials.report import Forgotten, Report, report, with_lessons, with_login_states
 from ampproxy.errors import ClientFault, GatewayFault
 from ampproxy.resources.admin import AdminResource, OrderResource
 from ampproxy.server.site import GatewayRequest
@@ -30,8 +30,7 @@ class AccountsResource(AdminResource):
             generation.runtime.wall(),
         )
         found = with_lessons(found, generation.runtime.lessons)
-        logins = {status.label: status for status in generation.runtime.login_statuses()}
-        return Report(tuple(_with_login(account, logins.get(account.label)) for account in found.accounts))
+        return with_login_states(found, generation.runtime.login_statuses())
 
 
 class ForgetResource(OrderResource):
@@ -57,15 +56,3 @@ class ForgetResource(OrderResource):
                 f"It is forgotten only until a restart: the file in state-dir cannot be written ({trouble}).",
             )
         request.answer(200, msgspec.json.encode(Forgotten(count)))
-
-
-def _with_login(account: AccountReport, login: LoginStatus | None) -> AccountReport:
-    if login is None:
-        return account
-    return msgspec.structs.replace(
-        account,
-        state=account.state if login.state == "ok" else login.state,
-        expires_at=login.ends_at,
-        error=login.error,
-        suggestion=login.suggestion,
-    )

@@ -15,6 +15,7 @@ from ampproxy.generation import Generation
 from ampproxy.resources.accounts import AccountsResource, ForgetResource
 from ampproxy.resources.admin import ReloadResource, UnknownRoutesResource
 from ampproxy.resources.agents import CODEX_USAGE, AgentHelloResource, CodexUsageResource
+from ampproxy.resources.alerts import AlertsResource, TestAlertResource
 from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.browser import fetch_site, has_credentials
@@ -158,6 +159,8 @@ class Root(Branch):
         self.putChild(b"api", api)
         own = Branch(not_found)
         own.putChild(b"accounts", AccountsResource(generation))
+        own.putChild(b"alerts", AlertsResource(generation))
+        own.putChild(b"test-alert", TestAlertResource(generation))
         own.putChild(b"unknown", UnknownRoutesResource(generation))
         own.putChild(b"reload", ReloadResource(generation))
         own.putChild(b"forget", ForgetResource(generation))

@@ -22,11 +22,16 @@ VALIDATOR = Draft202012Validator(SCHEMA)
 
 
 class Loader(yaml.SafeLoader):
-    """As editors read YAML 1.2: a date is text."""
+    """As editors read YAML 1.2: a date is text, and so is the key ``on``."""
 
 
 Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    first: [
+        (tag, pattern)
+        for tag, pattern in resolvers
+        if tag != "tag:yaml.org,2002:timestamp"
+        and not (tag == "tag:yaml.org,2002:bool" and first in "yYnNoO")
+    ]
     for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
 }
 

@@ -14,7 +14,7 @@ from ampproxy.desktop.doctor.capabilities import Gap, gaps
 from ampproxy.desktop.doctor.context import Context, Probe
 from ampproxy.desktop.doctor.finding import Finding, note, ok, problem, warning
 from ampproxy.desktop.doctor.idle import idle_mappings
-from ampproxy.desktop.doctor.retiring import retiring
+from ampproxy.relay.retiring import retiring
 from ampproxy.routing.decide import Router
 from ampproxy.routing.mappings import Mappings, SlowPattern
 from ampproxy.routing.route import Route, RouteKind

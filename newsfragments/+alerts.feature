@@ -1,0 +1,1 @@
+Alerts without Prometheus: the section `alerts` has a webhook called or a command run when an account needs a login, all accounts cool down, a budget or a limit on Amp credits is nearly used up, a model retires or a changed configuration is refused. `ampproxy alerts` lists what is active, and `ampproxy alerts test` sends a test.
