@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Collection, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from twisted.internet.defer import CancelledError, Deferred
@@ -14,9 +14,6 @@ from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
-from ampproxy.alerts.conditions import conditions
-from ampproxy.alerts.delivery import NotDelivered, Target, targets
-from ampproxy.alerts.gather import Gathering
 from ampproxy.alerts.payload import payload
 from ampproxy.alerts.states import AlertStates, Entry, Notice
 from ampproxy.credentials.kept import InThread, KeptFile
@@ -24,6 +21,10 @@ from ampproxy.generation import Generation
 from ampproxy.model.alerts import Alerts
 from ampproxy.status import Alert, AlertsReport, AlertsTested, Delivered
 from ampproxy.wire.redact import Secret
+
+if TYPE_CHECKING:
+    from ampproxy.alerts.delivery import Target
+    from ampproxy.alerts.gather import Gathering
 
 #: The file's name in the folder of what is kept.
 NAME = "alerts.json"
@@ -54,7 +55,7 @@ class AlertsService:
         self._in_thread = in_thread or _threads(reactor)
         self._host = host or socket.gethostname()
         self._generation: Generation | None = None
-        self._gathering = Gathering(self._in_thread)
+        self._gathering: Gathering | None = None
         self._states: AlertStates | None = None
         self._file: KeptFile | None = None
         self._targets: tuple[Target, ...] = ()
@@ -111,11 +112,14 @@ class AlertsService:
         made_of = config.alerts, config.proxy_url
         if made_of != self._made_of:
             self._made_of, self._last = made_of, {}
-            self._targets = (
-                ()
-                if config.alerts is None
-                else targets(config.alerts, runtime.client, self._reactor, runtime.environ, config.proxy_url)
-            )
+            self._targets = ()
+        if self._targets or config.alerts is None:
+            return
+        from ampproxy.alerts.delivery import targets
+
+        self._targets = targets(
+            config.alerts, runtime.client, self._reactor, runtime.environ, config.proxy_url
+        )
 
     # Looking.
 
@@ -150,6 +154,12 @@ class AlertsService:
         if settings is None:
             return
         states = self._known(generation)
+        # Not at the top: most configurations have no alerts, and it is slow to load.
+        from ampproxy.alerts.conditions import conditions
+        from ampproxy.alerts.gather import Gathering
+
+        if self._gathering is None:
+            self._gathering = Gathering(self._in_thread)
         facts = await self._gathering.facts(generation, settings.on)
         now = self._checked_at = self._now()
         longest = generation.config.routing.max_cooldown
@@ -246,6 +256,8 @@ async def send_test(places: Iterable[Target], host: str = "") -> AlertsTested:
 
 
 async def _send(place: Target, notice: Notice, host: str, now: float) -> tuple[Delivered, bool]:
+    from ampproxy.alerts.delivery import NotDelivered
+
     try:
         answer = await place.send(payload(notice, host, now))
     except NotDelivered as error:

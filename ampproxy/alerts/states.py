@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from ampproxy.alerts.conditions import Found
 from ampproxy.status import Alert
+
+if TYPE_CHECKING:
+    from ampproxy.alerts.conditions import Found
 
 #: Why something is sent.
 Event = Literal["firing", "repeated", "resolved", "test"]
