@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint bench docs lock audit clean .venv
+.PHONY: run test lint bench docs news lock audit clean .venv
 
 # The packages that it runs on are enough for this.
 run: .venv/run
@@ -24,7 +24,11 @@ docs: .venv
 	@echo "Installing requirements/docs.txt into .venv ..."
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
 	$(BIN)/sphinx-build -q -W --keep-going -b html docs build/docs
-	@echo "The documentation is in build/docs/contents.html"
+	@echo "The documentation is in build/docs/index.html"
+
+# What the next release's entry in NEWS.md will be.
+news: .venv
+	@$(BIN)/towncrier build --draft --version next
 
 # Writes requirements/*.txt anew: the newest versions that setup.py allows, with their hashes.
 lock:

@@ -5,10 +5,15 @@
 ships (see "The Twisted Plugin System" in Twisted's core documentation).
 """
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.install import install
+
+HERE = Path(__file__).parent
+#: Written in one place, by .ci/release; an archive without git has it as well.
+(VERSION,) = re.findall(r'^__version__ = "(.+)"$', (HERE / "ampproxy" / "__init__.py").read_text(), re.M)
 
 
 class InstallAndRefreshPlugins(install):
@@ -30,9 +35,9 @@ class InstallAndRefreshPlugins(install):
 
 setup(
     name="ampproxy",
-    version="0.1.0",
+    version=VERSION,
     description="A gateway that runs the Amp coding agent on the model accounts you already have.",
-    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
     license_files=["LICENSE"],
@@ -99,7 +104,7 @@ setup(
             # drives a real browser through a login, where Debian's chromium is installed
             "selenium >= 4.20",
         ],
-        "docs": ["sphinx >= 7.0", "myst-parser >= 3.0"],
+        "docs": ["sphinx >= 7.0", "myst-parser >= 3.0", "furo >= 2024.8"],
         "lint": [
             "ruff >= 0.9",
             "mypy >= 1.13",

@@ -26,8 +26,10 @@ TREE = ETC.parent
 SCRIPTS = (
     ETC / "init.d" / "ampproxy",
     ETC / "default" / "ampproxy",
+    TREE / ".ci" / "release",
     TREE / ".ci" / "run",
     TREE / ".ci" / "venv",
+    *(ETC / "debian" / name for name in ("build", "postinst", "prerm", "postrm")),
 )
 
 
@@ -52,7 +54,10 @@ def test_shellcheck() -> None:
 
 def test_scripts_can_be_run() -> None:
     """Git keeps the permission."""
-    for script in (ETC / "init.d" / "ampproxy", TREE / ".ci" / "run"):
+    others = [
+        script for script in SCRIPTS if script.parent.name not in ("default",) and script.name != "venv"
+    ]
+    for script in others:
         assert os.access(script, os.X_OK)
 
 
