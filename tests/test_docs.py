@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
 import pytest
 
+from ampproxy import __version__
 from ampproxy.cli import VERBS
 from ampproxy.config.layout import FAMILIES, PLACES
 from ampproxy.config.parsing import walk
@@ -72,8 +74,21 @@ def test_making_them_leaves_the_code_alone() -> None:
 def test_every_page_is_in_the_index() -> None:
     pages = {page.stem for page in PAGES if page.parent.name == "docs"}
     index = set(re.findall(r"\(([a-z]+)\.md\)", text_of(TREE / "docs" / "index.md")))
-    contents = set(re.findall(r"(?m)^   ([a-z]+)$", text_of(TREE / "docs" / "contents.rst")))
-    assert index | {"index"} == contents == pages
+    assert index | {"index"} == pages
+
+
+def test_the_site() -> None:
+    """Its side bar has the groups of the index, and its links show titles, not names of files."""
+    conf = runpy.run_path(str(TREE / "docs" / "conf.py"))
+    text = conf["as_site"](text_of(TREE / "docs" / "index.md"), "index")
+    captions = re.findall(r"(?m)^:caption: (.+)$", text)
+    assert captions == re.findall(r"(?m)^## (.+)$", text_of(TREE / "docs" / "index.md"))
+    listed = re.findall(r"(?m)^([a-z]+)$", text)
+    assert sorted(listed) == sorted({page.stem for page in PAGES if page.parent.name == "docs"} - {"index"})
+    assert conf["as_site"]("see [credits.md](credits.md#x), [it](a.md)", "usage") == (
+        "see [What may cost Amp credits](credits.md#x), [it](a.md)"
+    )
+    assert conf["release"] == __version__
 
 
 def test_every_command_is_documented() -> None:
