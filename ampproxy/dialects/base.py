@@ -106,8 +106,11 @@ class AnswerRules(Protocol):
         """
         ...
 
-    def whole(self, body: bytes) -> bytes:
-        """The whole answer likewise."""
+    def whole(self, body: bytes, values: Members | None = None) -> bytes:
+        """The whole answer likewise.
+
+        :param values: its members, where they have been read already.
+        """
         ...
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.http import NO_BODY_CODES
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 
 from ampproxy.errors import ClientGone, ExchangeError
+from ampproxy.http.deadlines import Deadlines
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.relay.answer_headers import UNBUFFERED
 from ampproxy.relay.downstream import Downstream
@@ -114,6 +115,7 @@ async def forward(
     *,
     client: Sends,
     clock: IReactorTime,
+    deadlines: Deadlines,
     first_byte: float,
     idle: float,
     mark: Callable[[Headers], None],
@@ -131,7 +133,7 @@ async def forward(
         sending = client.send(what.method, what.url, what.headers, what.body, what.proxy)
         if record.sent is None:
             record.sent = clock.seconds()
-        response = await gone.wait_for(sending.addTimeout(first_byte, clock))
+        response = await gone.wait_for(sending, deadlines, first_byte)
     except (ClientGone, ExchangeError):
         raise
     except Exception as error:
@@ -209,8 +211,8 @@ def _ours(name: bytes, headers: Headers) -> bool:
 
 
 class ClientWatch:
-    """Watches for what ends an exchange from outside, from the first moment on: the client's leaving, which
-    twisted.web may never tell if it is asked for later, and its being aborted.
+    """Watches for what ends an exchange from outside, from the first moment on: the client's leaving, and its
+    being aborted.
     """
 
     def __init__(self, downstream: Downstream) -> None:
@@ -218,10 +220,10 @@ class ClientWatch:
         self._aborted: ExchangeError | None = None
         self._on_leave: Callable[[], Any] | None = None
         self._on_abort: Callable[[ExchangeError], Any] | None = None
-        downstream.notifyFinish().addErrback(self._leave)
+        downstream.on_leave = self._leave
         downstream.on_abort = self._abort
 
-    def _leave(self, _: Any) -> None:
+    def _leave(self) -> None:
         self.left = True
         on_leave, self._on_leave = self._on_leave, None
         if on_leave is not None:
@@ -258,17 +260,27 @@ class ClientWatch:
         if self._aborted is not None:
             raise self._aborted
 
-    async def wait_for(self, waiting: Deferred[Any]) -> Any:
+    async def wait_for(
+        self, waiting: Deferred[Any], deadlines: Deadlines | None = None, within: float = 0
+    ) -> Any:
         """Wait, but not longer than that: it cancels ``waiting``.
 
+        :param deadlines: where there is a limit, what counts it.
+        :param within: the limit, in seconds; it may be one tick of ``deadlines`` longer.
         :raises ClientGone: the client left.
         :raises ExchangeError: the exchange was aborted.
+        :raises TimeoutError: of Twisted's: the limit is over.
         """
         self.on_end(waiting.cancel, lambda _: waiting.cancel())
+        deadline = None if deadlines is None else deadlines.after(within, waiting.cancel)
         try:
             return await waiting
-        except Exception:
+        except Exception as error:
             self.check()
+            if deadline is not None and not deadline.active and isinstance(error, CancelledError):
+                raise TimeoutError(within, "Deferred") from None
             raise
         finally:
             self._on_leave = self._on_abort = None
+            if deadline is not None:
+                deadline.end()

@@ -70,6 +70,7 @@ async def hand_on(
         request,
         client=generation.runtime.client,
         clock=generation.runtime.clock,
+        deadlines=generation.runtime.deadlines,
         first_byte=generation.config.timeouts.first_byte,
         idle=generation.config.timeouts.idle,
         mark=lambda headers: headers.setRawHeaders(ROUTE_HEADER, [record.kind.encode()]),

@@ -10,7 +10,7 @@ from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
 from ampproxy.dialects.anthropic.limits import limit_headers
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
-from ampproxy.dialects.anthropic.usage import billing
+from ampproxy.dialects.anthropic.usage import billing, usual_usage
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
@@ -37,8 +37,12 @@ def usage_of(usage: Members) -> Usage:
 
 
 def _answer_usage(answer: Members) -> Usage | None:
-    usage = inner(answer, "usage")
-    return usage_of(usage) if usage else None
+    raw = answer.get("usage", NULL)
+    usage = usual_usage(raw)
+    if usage is None:
+        found = inner(answer, "usage")
+        usage = usage_of(found) if found else None
+    return usage
 
 
 def _is_answer(answer: Members) -> bool:
