@@ -8,6 +8,7 @@ from functools import partial
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
 from ampproxy.dialects.anthropic.limits import limit_headers
+from ampproxy.dialects.anthropic.look import look
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
 from ampproxy.dialects.anthropic.usage import billing, usual_usage
@@ -110,6 +111,7 @@ PASSTHROUGH = Passthrough(
     usage=_answer_usage,
     is_answer=_is_answer,
     traces=(b'thinking"', b'"signature"'),
+    look=look,
     own=_own,
     clean=clean_request,
     clean_headers={b"anthropic-beta": clean_beta},
