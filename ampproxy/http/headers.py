@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import NotImplementedType
-from typing import AnyStr, TypeVar, overload
+from typing import AnyStr, Protocol, TypeVar, overload
 
 from twisted.web.http_headers import Headers
 
@@ -193,11 +193,19 @@ class LowerHeaders(Headers):
         return iter([(_canonical[name], values) for name, values in self._values.items()])
 
 
-def has_any(headers: Headers, names: frozenset[bytes]) -> bool:
+class HasHeaders(Protocol):
+    """Headers that are only looked at: ``twisted.web.http_headers.Headers``."""
+
+    def getRawHeaders(self, name: bytes) -> Sequence[bytes] | None:
+        """All values of a header."""
+        ...
+
+
+def has_any(headers: HasHeaders, names: frozenset[bytes]) -> bool:
     """Whether there is any of these headers; see :meth:`LowerHeaders.has_any`."""
     if isinstance(headers, LowerHeaders):
         return headers.has_any(names)
-    return any(map(headers.hasHeader, names))
+    return any(map(headers.getRawHeaders, names))
 
 
 def those_of(headers: Headers, names: Iterable[bytes]) -> list[tuple[bytes, Sequence[bytes]]]:

@@ -240,6 +240,8 @@ class BodyReader(Protocol):
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.ended(error, measured=measured)
+        # It leads back here.
+        self.transport = None
 
     def _cancel(self) -> None:
         timer, self._timer = self._timer, None
