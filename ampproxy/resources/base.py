@@ -15,6 +15,7 @@ from ampproxy.errors import ClientFault, ClientGone, ExchangeError, bare
 from ampproxy.generation import Generation
 from ampproxy.model.events import WireError
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
+from ampproxy.server.coroutines import begin
 from ampproxy.server.guard import ANONYMOUS
 from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import GatewayRequest
@@ -117,7 +118,7 @@ class GatewayResource(Resource):
         # The coroutine keeps the context in which it begins, through all that it waits for.
         outside = SERVING.set(record.request)
         try:
-            Deferred.fromCoroutine(self._run(request, record, work))
+            begin(self._run(request, record, work))
         finally:
             SERVING.reset(outside)
         return NOT_DONE_YET
