@@ -73,17 +73,24 @@ class AccountError(UpstreamFault):
 class Exchange:
     """One question, until it is answered or everybody has failed.
 
+    :param allows: whether an account may still be asked: a reload may take one from a client.
     :ivar lacks_call: nobody served, and one of them because it has not got this call.
     """
 
     def __init__(
-        self, question: Question, downstream: Downstream, record: ExchangeRecord, settings: ExchangeSettings
+        self,
+        question: Question,
+        downstream: Downstream,
+        record: ExchangeRecord,
+        settings: ExchangeSettings,
+        allows: Callable[[Offer], bool] = lambda _: True,
     ) -> None:
         self._question = question
         self._downstream = downstream
         self._record = record
         self._settings = settings
         self._config, self._runtime = settings.config, settings.runtime
+        self._allows = allows
         self._client_watch = ClientWatch(downstream)
         self._delivery = Delivery(question, downstream, record, settings, self._client_watch)
         self._attempts: list[Attempt] = []
@@ -106,7 +113,9 @@ class Exchange:
             if number and not await self._paused(tries, number):
                 break
             while (offer := tries.next(self._runtime.clock.seconds())) is not None:
-                if await self._served(offer, tries):
+                if not self._allows(offer):
+                    tries.abandoned()
+                elif await self._served(offer, tries):
                     return
         raise self._no_account(tries)
 

@@ -32,7 +32,7 @@ from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.tenancy import countable, demand_of, within_limits
+from ampproxy.resources.tenancy import allows, countable, demand_of, recheck, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Offer, Route, RouteKind
@@ -295,6 +295,7 @@ class GenerateResource(ModelResource):
         if tenant is not None:
             record.asked = route.asked
             route = narrowed(tenant, route)
+        request.asks_model, request.recheck = True, partial(recheck, route, record)
         record.asked, record.kind = route.asked, route.kind.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         if self.generation.config.debug:
@@ -354,7 +355,7 @@ class GenerateResource(ModelResource):
             if endpoint.operation is Operation.OTHER:
                 raise ClientFault.of("not_found", f"{route.served} has no method {endpoint.method} here.")
             generation.exchanges.providers[route.offers[0].account.label].speaks(endpoint)
-        exchange = Exchange(question, request, record, generation.exchanges)
+        exchange = Exchange(question, request, record, generation.exchanges, partial(allows, request))
         try:
             await exchange.run(tries)
         except ExchangeError as failure:
