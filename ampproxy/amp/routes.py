@@ -86,6 +86,8 @@ ROUTES: tuple[tuple[str, str], ...] = (
         )
     ),
     *(("*", f"/{page}/**") for page in ("auth", "threads", "docs", "settings", "pay", "install")),
+    ("*", "/portals/**"),
+    ("GET POST", "/git/**"),
     ("*", "/workspaces/*/model-routing"),
     ("GET", "/news.rss"),
     ("GET", "/threads.rss"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,14 +12,14 @@ from ampproxy.config.observing import ADDRESS
 from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting, Wrong
 from ampproxy.config.schema import Config
 from ampproxy.model.clients import NEO_CLIENT, NEO_ROUTE, KnownKeys
-from ampproxy.model.neo import Neo
+from ampproxy.model.neo import Neo, Slowing
 from ampproxy.wire.redact import Secret
 
 _ROWS = {row.name: row for row in ENTRY.rows}
 #: What its key has in common with an entry of ``api-keys``.
 KEY_SETTINGS = ("key", "key-hash", "expires", "old-key-hash", "old-until", "models", "accounts", "limits")
 #: The fields of the section that are not the key's.
-_OWN = ("public_url", "tls", "first_sign", "failure_delay", "record_shapes")
+_OWN = ("public_url", "tls", "first_sign", "record_shapes", *(field.name for field in fields(Slowing)))
 
 
 def _public_url(place: Place) -> str:
@@ -129,9 +130,43 @@ NEO = Section(
             "failure-delay",
             "failure_delay",
             readers.duration(zero=True),
-            "How long a request without the key waits for its 401; doubled with each failure of a peer, up to"
-            " 32 times as long.",
+            "How long a request without the key waits for its 401; doubled with each failure of a peer.",
             "250ms",
+        ),
+        Setting(
+            "failure-delay-max",
+            "failure_longest",
+            readers.duration(zero=True),
+            "The longest that one waits.",
+            "8s",
+        ),
+        Setting(
+            "failure-reset",
+            "failure_reset",
+            readers.duration(),
+            "After so long without a failure a peer begins anew, and the log may name it again.",
+            "1h",
+        ),
+        Setting(
+            "failure-peers",
+            "failure_peers",
+            readers.POSITIVE,
+            "How many peers are remembered; those that failed longest ago make room.",
+            "1024",
+        ),
+        Setting(
+            "failure-waiting",
+            "failure_waiting",
+            readers.COUNT,
+            "How many such requests wait at a time; what comes beyond gets its 401 at once.",
+            "64",
+        ),
+        Setting(
+            "failure-log",
+            "failure_logged",
+            readers.COUNT,
+            "How many peers the log names within `failure-reset`.",
+            "20",
         ),
         Setting(
             "record-shapes",

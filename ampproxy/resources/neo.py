@@ -28,6 +28,7 @@ from ampproxy.generation import Generation
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.clients import NEO_ROUTE
 from ampproxy.model.events import WireError
+from ampproxy.model.neo import Slowing
 from ampproxy.relay.forward import pairs
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.base import GatewayResource, answer_error, printable_path
@@ -38,7 +39,6 @@ from ampproxy.routing.neo import neo_endpoint
 from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.authentication import peer_of
-from ampproxy.server.failures import MAX_WAITING
 from ampproxy.server.guard import Client, credentials
 from ampproxy.server.site import GENERATION_HEADER, REQUEST_ID_HEADER, GatewayRequest
 from ampproxy.wire.authority import parse_authority
@@ -112,14 +112,14 @@ class KeylessResource(GatewayResource):
         """Refuse, after a while."""
         runtime, neo = self.generation.runtime, self.generation.config.neo
         failures, peer = runtime.failures, peer_of(request)
-        wait, named = failures.add(peer, 0.0 if neo is None else neo.failure_delay)
+        wait, named = failures.add(peer, neo or Slowing(failure_delay=0.0))
         if named:
             runtime.log.warn(
                 "Requests from {peer} to the paths for Amp's cloud are refused: they lack the key of the"
                 " section neo. Further ones are not logged",
                 peer=peer,
             )
-        if not wait or failures.waiting >= MAX_WAITING:
+        if not wait:
             request.channel.persistent = False
             raise _unauthorized()
         failures.waiting += 1
