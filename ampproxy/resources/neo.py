@@ -71,23 +71,33 @@ class NeoGate:
         """What serves a request; ``None``: it is not of Amp's cloud."""
         client = self._guard.cloud(request.requestHeaders, request.query)
         if client is None:
-            return self._keyless if request.by_cloud or self._is_strange(request) else None
+            return self._keyless if self._is_strange(request) else None
         request.client_key = client
+        if not request.by_cloud and request.is_local():
+            self._generation.runtime.cloud_notes.unmarked()
         asked = request.method, request.path, request.requestHeaders.hasHeader(b"anthropic-version")
         return self._found.get(asked) or self._find(*asked)
 
     def _is_strange(self, request: GatewayRequest) -> bool:
-        """Whether it asks for the public host, with no key that could be one."""
-        if not self._host:
+        """Whether it came by the listener, or asks for the public host, with no key that could be one."""
+        if not (request.by_cloud or self._names_host(request)):
             return False
-        hosts = request.requestHeaders.getRawHeaders(b"host") or ()
-        named = [parse_authority(host) for host in hosts]
-        if not any(one is not None and one.host == self._host for one in named):
-            return False
+        client = self._guard.identify(request.requestHeaders, request.query)
+        if client is not None:
+            self._generation.runtime.cloud_notes.wide_key(client.label)
+        if request.by_cloud:
+            return True
         came = credentials(request.requestHeaders, request.query)
         if any(map(self._guard.knows, came)):
             return False
         return self._generation.amp_users is None or find_key(came) is None
+
+    def _names_host(self, request: GatewayRequest) -> bool:
+        """Whether it asks for the public host, where that is no name of this machine alone."""
+        if not self._host:
+            return False
+        hosts = request.requestHeaders.getRawHeaders(b"host") or ()
+        return any(one is not None and one.host == self._host for one in map(parse_authority, hosts))
 
     def _find(self, method: bytes, path: bytes, anthropic: bool) -> GatewayResource:
         endpoint = neo_endpoint(method, path, anthropic=anthropic)

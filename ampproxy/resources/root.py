@@ -13,7 +13,7 @@ from twisted.web.resource import Resource
 
 from ampproxy.generation import Generation
 from ampproxy.resources.accounts import AccountsResource, ForgetResource
-from ampproxy.resources.admin import ReloadResource, UnknownRoutesResource
+from ampproxy.resources.admin import CloudTrafficResource, ReloadResource, UnknownRoutesResource
 from ampproxy.resources.agents import CODEX_USAGE, AgentHelloResource, CodexUsageResource
 from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
@@ -165,6 +165,7 @@ class Root(Branch):
         own = Branch(not_found)
         own.putChild(b"accounts", AccountsResource(generation))
         own.putChild(b"unknown", UnknownRoutesResource(generation))
+        own.putChild(b"neo", CloudTrafficResource(generation))
         own.putChild(b"reload", ReloadResource(generation))
         own.putChild(b"forget", ForgetResource(generation))
         self.putChild(b"ampproxy", own)

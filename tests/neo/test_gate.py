@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from twisted.web.http_headers import Headers
 
+from ampproxy.status import CloudTraffic
 from tests.resources.harness import ACCOUNT_KEY, AMP_KEY, CLIENT_KEY, Connection, World
 
 NEO_KEY = "neo-key-0123456789-canary"
@@ -49,6 +51,7 @@ OTHERS = [
     ("GET", "/ampproxy/accounts"),
     ("POST", "/ampproxy/reload"),
     ("GET", "/ampproxy/unknown"),
+    ("GET", "/ampproxy/neo"),
     ("POST", "/api/internal?getUserInfo"),
     ("GET", "/api/user"),
     ("POST", "/api/telemetry"),
@@ -299,6 +302,32 @@ def test_limits_of_slowing():
     assert [bool(one.answer) for one in waiting] == [False, False, True, True, True]
     named = [event for event in world.events if "Requests from" in event.get("log_format", "")]
     assert [event["peer"] for event in named] == ["198.51.100.1", "198.51.100.1"]
+
+
+def test_notes():
+    """What the doctor is told: whose client key came by the public address or by the listener; and that a
+    request of Amp's cloud looked like one of this machine, where all of the gateway is.
+    """
+    world = World(OPEN)
+    notes = world.generation.runtime.cloud_notes
+    forwarded = {"Host": PUBLIC, "X-Forwarded-For": "198.51.100.7"}
+    world.request("GET", "/v1/models", forwarded, key=NEO_KEY)
+    world.request("GET", "/v1/models", key=NEO_KEY, cloud=True)
+    world.request("GET", "/v1/models", key=NEO_KEY, peer="198.51.100.7")
+    assert notes.traffic() == CloudTraffic()
+    world.request("GET", "/v1/models", {"Host": PUBLIC}, key=NEO_KEY)
+    assert notes.traffic().unmarked_at > 0
+    world = World(KEYED)
+    notes = world.generation.runtime.cloud_notes
+    world.request("GET", "/v1/models")
+    assert notes.traffic() == CloudTraffic()
+    label = world.generation.guard.identify(Headers({b"X-Api-Key": [CLIENT_KEY.encode()]}), b"").label
+    for more in ({"headers": {"Host": PUBLIC}}, {"cloud": True}):
+        world = World(KEYED)
+        world.request("GET", "/v1/models", **more)
+        told = json.loads(world.request("GET", "/ampproxy/neo").body)
+        assert told["wide_client"] == label
+        assert told["wide_at"] > 0
 
 
 def test_body_of_a_stranger():
