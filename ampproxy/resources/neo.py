@@ -193,6 +193,9 @@ def _check_key(generation: Generation, request: GatewayRequest) -> None:
     """
     client: Client = request.client_key
     generation.guard.check_current(client)
+    failures = generation.runtime.failures
+    if failures.any:
+        failures.succeeded(peer_of(request))
     if request.path_refusal is not None:
         raise request.path_refusal
 

@@ -47,6 +47,15 @@ class Failures:
         wait = _wait(failures, rules) if self.waiting < rules.failure_waiting else 0.0
         return wait, not known and self._may_name(now, rules)
 
+    def succeeded(self, peer: str) -> None:
+        """A peer has shown the key: it begins anew."""
+        self._peers.pop(peer, None)
+
+    @property
+    def any(self) -> bool:
+        """Whether any peer has failed."""
+        return bool(self._peers)
+
     def _may_name(self, now: float, rules: Slowing) -> bool:
         if now - self._named_since >= rules.failure_reset:
             self._named, self._named_since = 0, now

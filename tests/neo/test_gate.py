@@ -261,6 +261,10 @@ def test_slowed_and_logged_once():
     named = [event for event in world.events if "Requests from" in event.get("log_format", "")]
     assert [event["peer"] for event in named] == ["198.51.100.9"]
     assert len(world.exchanges) == 1
+    # Whoever has shown the key begins anew.
+    got = world.request("GET", "/v1/models", key="wrong", peer="198.51.100.9", cloud=True)
+    world.clock.advance(1)
+    assert got.status == 401
 
 
 def test_failures_are_bounded():
