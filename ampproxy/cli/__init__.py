@@ -20,6 +20,7 @@ VERBS: dict[str, str] = {
     "neo": "Have Amp's cloud call your accounts, for Amp's present generation (experimental).",
     "doctor": "Diagnose the path from Amp's clients to the models.",
     "check": "Validate a configuration file.",
+    "schema": "Print the JSON Schema of the configuration file, for editors.",
     "explain": "Explain how a request for a model would be routed.",
     "models": "List the models that clients see, and who serves them.",
     "accounts": "List the accounts and their state: which are cooling down, why, and until when.",

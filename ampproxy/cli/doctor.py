@@ -16,8 +16,8 @@ import msgspec
 
 from ampproxy.amp.connections import leading_to
 from ampproxy.cli.accounts import ask
-from ampproxy.cli.asking import Asker, NotAnswered
 from ampproxy.cli.configured import beside, config_option, demand
+from ampproxy.cli.service_client import NotAnswered, ServiceClient
 from ampproxy.config.load import load
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients.places import Machine
@@ -108,7 +108,7 @@ def look_outside(config: Config, *, live: bool, now: float) -> NeoSeen:
 def _cloud_traffic(config: Config) -> CloudTraffic | None:
     """What the running service has seen of requests of Amp's cloud; ``None``: it does not answer."""
     try:
-        found: CloudTraffic = Asker(config).ask(CLOUD_TRAFFIC).read(CloudTraffic)
+        found: CloudTraffic = ServiceClient(config).ask(CLOUD_TRAFFIC).read(CloudTraffic)
     except NotAnswered:
         return None
     return found

@@ -13,7 +13,7 @@ from ampproxy.model.clients import Standing, Unit
 from ampproxy.model.events import Usage
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.routing.endpoints import Endpoint, Operation
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.counting import Amounts, Demand, LimitReached, Taken
@@ -124,7 +124,7 @@ def recheck(route: Route, record: ExchangeRecord, tenant: Tenant) -> None:
     check_served(tenant, route, next(asked, None))
 
 
-def allows(request: GatewayRequest, offer: Offer) -> bool:
+def allows(request: GatewayRequest, offer: RouteTarget) -> bool:
     """Whether an account may serve a request's client, by the rights that it has now."""
     tenant: Tenant | None = request.client_key.tenant
     return tenant is None or may_use(tenant, offer.account)
@@ -164,7 +164,7 @@ def _bounds(route: Route, endpoint: Endpoint, body: bytes) -> tuple[int, int]:
     asked = most_tokens(body, 0)
     if endpoint.operation is Operation.EMBED:
         return asked, asked
-    longest = longest_answer(endpoint.dialect, split_suffix(route.served or route.asked)[0])
+    longest = longest_answer(endpoint.dialect, split_suffix(route.resolved_model or route.requested_model)[0])
     whole = most_tokens(body, longest)
     # A thinking suffix may raise the bound that the client names.
     return asked, whole if route.suffix is None else max(whole, asked + longest)
@@ -179,7 +179,7 @@ def _most_cost(generation: Generation, tenant: Tenant, route: Route, input: int,
         (offer.account, offer.upstream_model) for offer in route.offers
     ]
     if route.kind is RouteKind.AMP:
-        served = [(None, split_suffix(route.asked)[0])]
+        served = [(None, split_suffix(route.requested_model)[0])]
     found = 0
     for account, model in served:
         cost = generation.costs.most(account, model, input, output)
