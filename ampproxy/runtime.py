@@ -23,6 +23,7 @@ from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
+from ampproxy.server.cloud_notes import CloudNotes
 from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import Limiter, kept_nowhere
 from ampproxy.server.running import ActiveExchanges
@@ -44,6 +45,7 @@ class Runtime:
     :param running: what is under way, under any configuration.
     :param workers: do what takes long, in threads.
     :param failures: counts the requests to the paths for Amp's cloud that lack the key.
+    :param cloud_notes: what was seen of requests of Amp's cloud.
     :param pool_state: which accounts rest, and where conversations are at home.
     :param login_statuses: how each login is.
     :param seen_clients: which of Amp's clients have been here.
@@ -89,6 +91,7 @@ class Runtime:
     costs: Callable[[Config], Costs] = lambda config: NoCosts()
     workers: Workers = field(default_factory=Workers)
     failures: Failures = field(default_factory=lambda: Failures(time.monotonic))
+    cloud_notes: CloudNotes = field(default_factory=lambda: CloudNotes(time.time))
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}

@@ -73,6 +73,7 @@ class AccountError(UpstreamFault):
 class Exchange:
     """One question, until it is answered or everybody has failed.
 
+    :param allows: whether an account may still be asked: a reload may take one from a client.
     :ivar lacks_call: nobody served, and one of them because it has not got this call.
     """
 
@@ -82,12 +83,14 @@ class Exchange:
         downstream: Downstream,
         record: ExchangeRecord,
         settings: ExchangeSettings,
+        allows: Callable[[RouteTarget], bool] = lambda _: True,
     ) -> None:
         self._question = question
         self._downstream = downstream
         self._record = record
         self._settings = settings
         self._config, self._runtime = settings.config, settings.runtime
+        self._allows = allows
         self._client_watch = ClientWatch(downstream)
         self._delivery = Delivery(question, downstream, record, settings, self._client_watch)
         self._attempts: list[Attempt] = []
@@ -110,7 +113,9 @@ class Exchange:
             if number and not await self._paused(tries, number):
                 break
             while (offer := tries.next(self._runtime.clock.seconds())) is not None:
-                if await self._served(offer, tries):
+                if not self._allows(offer):
+                    tries.abandoned()
+                elif await self._served(offer, tries):
                     return
         raise self._no_account(tries)
 

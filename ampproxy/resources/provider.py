@@ -34,7 +34,7 @@ from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, may_show_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.tenancy import countable, demand_of, within_limits
+from ampproxy.resources.tenancy import allows, countable, demand_of, recheck, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
@@ -298,6 +298,7 @@ class GenerateResource(ModelResource):
         if tenant is not None:
             record.asked = route.requested_model
             route = narrowed(tenant, route)
+        request.asks_model, request.recheck = True, partial(recheck, route, record)
         record.asked, record.kind = route.requested_model, route.kind.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         if self.generation.config.debug:
@@ -361,7 +362,7 @@ class GenerateResource(ModelResource):
                     "not_found", f"{route.resolved_model} has no method {endpoint.method} here."
                 )
             generation.exchanges.providers[route.offers[0].account.label].backend_dialect(endpoint)
-        exchange = Exchange(question, request, record, generation.exchanges)
+        exchange = Exchange(question, request, record, generation.exchanges, partial(allows, request))
         try:
             await exchange.run(tries)
         except ExchangeError as failure:
