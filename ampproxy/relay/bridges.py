@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import STATUS, ClientFault, GatewayFault, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter
-from ampproxy.model.events import Failed, Usage, WireError
+from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.model.payload import PayloadRule
 from ampproxy.providers import Provider
 from ampproxy.relay.adapt import adapted, may_differ
 from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.endings import Ending, Endings
 from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.learning import Learner
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
@@ -142,12 +142,6 @@ class BridgeMaker:
         return enveloped(bridge, provider, question, offer, strict=self._strict)
 
 
-def _failure_in(dialect: Dialect, event: bytes) -> WireError | None:
-    """The error that an event of the account tells, if it tells one."""
-    parser = dialect.stream_parser()
-    return next((found.error for found in parser.feed(event) if isinstance(found, Failed)), None)
-
-
 def _named(body: bytes, model: str, asked: str) -> bytes:
     """The body with another model's name.
 
@@ -164,7 +158,6 @@ class PassthroughBridge:
 
     headers: Mapping[str, str] = {}
     content_type: bytes | None = None
-    answer_losses: tuple[Loss, ...] = ()
 
     def __init__(
         self,
@@ -183,6 +176,9 @@ class PassthroughBridge:
         self._question = question
         self._offer = offer
         self._filter: PassthroughFilter | WatchedFilter | None = None
+        self._endings = Endings(dialect, unended=offer.account.unended)
+        self._losses: tuple[Loss, ...] = ()
+        self._failed: WireError | None = None
         self._usage: Usage | None = None
         self.listed = question.stream and question.listed(dialect)
         self.body = question.body
@@ -199,10 +195,8 @@ class PassthroughBridge:
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
-        # No method of ours: it would be kept by what we keep, and so the question by itself.
-        failure = partial(_failure_in, self._dialect)
         unended = self._offer.account.unended
-        self._filter = passing(self._dialect, self._rewriter(), failure=failure, unended=unended)
+        self._filter = passing(self._dialect, self._rewriter(), endings=self._endings, unended=unended)
         return opened(self._filter, self._shape)
 
     def whole(self, body: bytes) -> bytes:
@@ -219,10 +213,25 @@ class PassthroughBridge:
                 self._shape.whole(body),
                 self._rewriter(),
                 check=self._dialect.parse_response,
+                judge=self._judge,
             )
         except RecursionError:
             raise UnreadableAnswer("The vendor's answer is nested too deeply.") from None
         return out
+
+    def _judge(self, body: bytes) -> None:
+        """Read a whole answer that does not plainly end well.
+
+        :raises UpstreamFault: it broke, and its client would not know.
+        """
+        events = self._dialect.passthrough.events
+        try:
+            ending = self._endings.of_whole(body)
+        except UpstreamFault as fault:
+            if events is None or not events.own_breaks:
+                raise
+            ending = Ending(fault.error)
+        self._losses, self._failed = ending.losses, ending.error
 
     def error_event(self, error: WireError) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.error_event`."""
@@ -245,7 +254,12 @@ class PassthroughBridge:
     @property
     def failed(self) -> WireError | None:
         """See :attr:`ampproxy.relay.bridge.Bridge.failed`."""
-        return None if self._filter is None else self._filter.failed
+        return self._failed if self._filter is None else self._filter.failed
+
+    @property
+    def answer_losses(self) -> tuple[Loss, ...]:
+        """See :attr:`ampproxy.relay.bridge.Bridge.answer_losses`."""
+        return self._losses if self._filter is None else self._filter.losses
 
     def _rewriter(self) -> AnswerRewriter | None:
         question, offer = self._question, self._offer

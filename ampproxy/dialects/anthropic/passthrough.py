@@ -10,7 +10,7 @@ from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
 from ampproxy.dialects.anthropic.limits import limit_headers
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
-from ampproxy.dialects.anthropic.usage import billing
+from ampproxy.dialects.anthropic.usage import REASONS, billing
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
@@ -19,6 +19,7 @@ from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
+from ampproxy.wire.json import string
 
 _DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
 
@@ -45,6 +46,21 @@ def _is_answer(answer: Members) -> bool:
     return has_list(answer, "content", may_be_empty=True)
 
 
+def _ends_well(answer: Members) -> bool:
+    reason = string(answer.get("stop_reason", NULL))
+    if reason == "tool_use" and _NAMELESS.search(answer["content"]):
+        return False
+    return reason is None or reason in REASONS
+
+
+#: A name that is empty; within a string each quote has a backslash before it.
+_NAMELESS = re.compile(rb'"name"\s*:\s*""')
+
+
+def _is_nameless(block: Members) -> bool:
+    return string(block.get("type", NULL)) == "tool_use" and not string(block.get("name", NULL))
+
+
 #: Events that tell nothing of the answer itself.
 _HANDSHAKE = frozenset(("message_start", "ping", "error"))
 
@@ -59,8 +75,13 @@ class MessagesMonitor(StreamMonitor):
         """See :meth:`StreamMonitor.look`."""
         if kind == "message_start":
             self.learn(inner(values, "message").get("usage", NULL))
+        elif kind == "content_block_start":
+            self.spoken = True
+            self.doubtful = _is_nameless(inner(values, "content_block"))
         elif kind == "message_delta":
             self.learn(values.get("usage", NULL))
+            reason = string(inner(values, "delta").get("stop_reason", NULL))
+            self.doubtful = bool(reason) and reason not in REASONS
         elif kind == "message_stop":
             self.close()
         elif kind == "error":
@@ -100,11 +121,12 @@ _STATE = VendorState(
 PASSTHROUGH = Passthrough(
     events=EventStream(
         monitor=MessagesMonitor,
-        fast_path=lambda model: NamedFastPath(_DELTA),
+        fast_path=lambda model, monitor: NamedFastPath(_DELTA),
         keepalive=b'event: ping\ndata: {"type": "ping"}\n\n',
     ),
     usage=_answer_usage,
     is_answer=_is_answer,
+    ends_well=_ends_well,
     traces=(b'thinking"', b'"signature"'),
     own=_own,
     clean=clean_request,
