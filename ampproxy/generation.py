@@ -146,7 +146,7 @@ def _memories(
     if config.learning.enable:
         learner = Learner(runtime.lessons, providers, runtime.log, strict=config.translation == "strict")
     if config.routing.max_pins:
-        pinning = Pinning(runtime.pins, providers, config.accounts, runtime.pool_state)
+        pinning = Pinning(runtime.pins, providers, config.accounts, runtime.pool_state, config.families)
     return learner, pinning
 
 

@@ -62,6 +62,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     :param call_proofs: whether it wants Gemini's proofs back beside the calls.
     :param vendor_rules: whether it is the models' own vendor, whose rules beside the dialect hold
         (:attr:`~ampproxy.catalog.families.Family.chat_tools`).
+    :param responses: whether it has Responses beside Chat Completions, for models that need it.
     """
 
     name: str = DEFAULT
@@ -86,6 +87,7 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     plain: tuple[Plain, ...] = ()
     call_proofs: bool = False
     vendor_rules: bool = False
+    responses: bool = False
 
     def takes(self, member: str) -> bool:
         """Whether a request may have a member."""

@@ -73,9 +73,11 @@ class Bridge(Protocol):
     :ivar content_type: of the answer to the client; ``None``: the account's own.
     :ivar listed: whether the client's stream is a JSON list that grows.
     :ivar losses: what its dialect could not say of the request.
+    :ivar spoken: the dialect that the account is asked in.
     """
 
     body: bytes
+    spoken: str
     headers: Mapping[str, str]
     losses: tuple[Loss, ...]
     content_type: bytes | None
@@ -132,6 +134,13 @@ class Bridges(Protocol):
         """The bridge.
 
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
+        """
+        ...
+
+    def spoken(self, question: Question, offer: Offer) -> str:
+        """The dialect that the account is asked in.
+
+        :raises ampproxy.errors.GatewayFault: it has no such call.
         """
         ...
 

@@ -22,6 +22,7 @@ from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing
 from ampproxy.relay.payload import apply, asked_by
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.shapes import Origin, Shape, opened
+from ampproxy.relay.spoken import spoken_in
 from ampproxy.relay.translate import TranslateBridge
 from ampproxy.relay.workers import REQUEST_OBJECTS, SMALL, takes_long
 from ampproxy.routing.endpoints import Endpoint, Operation
@@ -83,11 +84,15 @@ class BridgeMaker:
             return False
         return True
 
+    def spoken(self, question: Question, offer: Offer) -> str:
+        """See :meth:`ampproxy.relay.bridge.Bridges.spoken`."""
+        return spoken_in(self._providers[offer.account.label], question, offer, self._families)
+
     def take_long(self, question: Question, offer: Offer) -> bool:
         """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
         if len(question.body) <= SMALL:
             return False
-        spoken = self._providers[offer.account.label].speaks(question.endpoint)
+        spoken = self.spoken(question, offer)
         passes = (
             spoken == question.endpoint.dialect
             and not question.facts.thinks
@@ -105,7 +110,7 @@ class BridgeMaker:
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
         """
         provider = self._providers[offer.account.label]
-        spoken = provider.speaks(question.endpoint)
+        spoken = self.spoken(question, offer)
         asked = question.endpoint.dialect
         bridge: Bridge
         # To set the thinking that the model's name asks for, or to take out another vendor's proofs,
@@ -170,6 +175,7 @@ class PassthroughBridge:
         strict: bool = False,
     ) -> None:
         self._dialect = dialect
+        self.spoken = dialect.name
         self._shape = Shape(
             self._dialect, offer.upstream_model, origin, question.body, unended=offer.account.unended
         )

@@ -235,7 +235,7 @@ class Exchange:
         if learner is None or not learner.may_learn(refusal, offer):
             return None
         found = await self._apart(partial(learner.look, refusal, sent), sent)
-        spoken = self._settings.providers[offer.account.label].speaks(self._question.endpoint)
+        spoken = self._settings.bridges.spoken(self._question, offer)
         taught = learner.learn(found, refusal, self._question, offer, spoken)
         if taught is not None:
             self._repeated = True
@@ -297,6 +297,7 @@ class Exchange:
             query=question.query,
             headers=question.headers,
             extra=bridge.headers,
+            spoken=bridge.spoken,
         )
 
     async def _renewed(self, response: Any, call: Call, offer: Offer) -> bool:

@@ -184,6 +184,7 @@ class TranslateBridge:
         self._counts = endpoint.operation is Operation.COUNT_TOKENS
         self._client = client
         self._spoken = spoken
+        self.spoken = spoken.name
         self._compacting = client.compacting if endpoint.operation is Operation.COMPACT else None
         body = question.body if self._compacting is None else self._compacting.request(question.body)
         self._question = question.body if self._compacting is not None else b""
