@@ -223,6 +223,16 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Streaming:
+    """What happens during a streamed answer. ``bootstrap_retries``: how often one that breaks off before its
+    first event is asked again where no other account is left.
+    """
+
+    keepalive_seconds: int = 15
+    bootstrap_retries: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
     """How long an upstream may take (our own section ``timeouts``). ``grace``: how long running exchanges may
     go on after SIGTERM. ``drain``: how long in a process that another one has replaced. ``tunnel_idle``: how
@@ -421,7 +431,7 @@ class Config:
     disable_cooling: bool = False
     force_model_prefix: bool = False
     passthrough_headers: bool = False
-    keepalive_seconds: int = 15
+    streaming: Streaming = field(default_factory=Streaming)
     translation: Literal["lenient", "strict"] = "lenient"
     routing: Routing = field(default_factory=Routing)
     ampcode: AmpCode = field(default_factory=AmpCode)

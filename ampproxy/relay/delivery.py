@@ -86,7 +86,7 @@ class Delivery:
             stream_filter,
             runtime.clock,
             error_event=bridge.error_event,
-            keepalive=config.keepalive_seconds,
+            keepalive=config.streaming.keepalive_seconds,
             on_first=on_first,
             reads_errors=reads_errors(self._question, DIALECTS[self._question.endpoint.dialect]),
             workers=runtime.workers,

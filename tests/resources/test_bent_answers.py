@@ -676,6 +676,42 @@ def test_or_the_client_gets_a_status(client: str, kind: str) -> None:
         assert json.loads(connection.body)["error"]["code"] == 503
 
 
+@pytest.mark.parametrize("kind", OVERLOADS)
+@pytest.mark.parametrize("breaks", ["overload", "cut"])
+@pytest.mark.parametrize("retries", [0, 1, 2])
+def test_a_stream_that_breaks_before_its_first_event_is_asked_again(
+    retries: int, breaks: str, kind: str
+) -> None:
+    """Of the only account as often as ``bootstrap-retries`` says; what was sent then is the answer's own."""
+    world = World(f"streaming: {{bootstrap-retries: {retries}}}\n" + config(kind))
+    path, body = question("anthropic", stream=True)
+    connection = world.request("POST", path, {"Content-Type": "application/json"}, json.dumps(body).encode())
+    world.turn()
+    pieces = OVERLOADS[kind] if breaks == "overload" else OVERLOADS[kind][:-1]
+    for number in range(retries + 1):
+        assert len(world.client.sent) == number + 1
+        if number < 2:
+            answer(world, *pieces)
+        else:
+            answer(world, *GOOD[kind])
+    assert len(world.client.sent) == retries + 1
+    assert ended_well(world, connection, "streamed") is (retries == 2)
+    assert len(world.exchanges[-1]["exchange"].attempts) == min(retries + 1, 2)
+
+
+def test_others_are_asked_first_and_what_was_sent_is_not_asked_again() -> None:
+    """A second account serves before the first is asked once more; a stream that began is not repeated."""
+    world = World("streaming: {bootstrap-retries: 3}\n" + config(MESSAGES, count=2))
+    path, body = question("anthropic", stream=True)
+    connection = world.request("POST", path, {"Content-Type": "application/json"}, json.dumps(body).encode())
+    world.turn()
+    answer(world, *OVERLOADS[MESSAGES], number=0)
+    assert world.client.sent[1].url.startswith("http://vendor1.test")
+    answer(world, *GOOD[MESSAGES][:-2], number=1)
+    assert len(world.client.sent) == 2
+    assert not ended_well(world, connection, "streamed")
+
+
 @pytest.mark.parametrize("kind", [RESPONSES, MESSAGES])
 def test_a_slow_answer_is_not_held_back(kind: str) -> None:
     """When a sign of life is due, the client gets what was held back."""
