@@ -6,7 +6,6 @@ import re
 
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.catalog.hosts import shipped_hosts
-from ampproxy.model.base import CHAT, RESPONSES
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Question
 from ampproxy.routing.endpoints import Operation
@@ -30,13 +29,14 @@ def spoken_in(provider: Provider, question: Question, offer: Offer, families: Fa
 
     :raises ampproxy.errors.GatewayFault: the account has no such call.
     """
-    spoken = provider.speaks(question.endpoint)
-    if spoken != CHAT or question.endpoint.operation is not Operation.GENERATE:
+    spoken, account = provider.speaks(question.endpoint), offer.account
+    beside = provider.beside(spoken)
+    if not beside or question.endpoint.operation is not Operation.GENERATE:
         return spoken
-    account = offer.account
-    if not provider.serves_beside(RESPONSES) or not _both(account.base_url, account.profile):
+    if not _both(account.base_url, account.profile):
         return spoken
-    return RESPONSES if _needs_responses(question, offer, families or shipped()) else spoken
+    needed = _needs_responses(question, offer, families or shipped(), spoken)
+    return beside if needed else spoken
 
 
 def _both(base_url: str, profile: str) -> bool:
@@ -44,22 +44,22 @@ def _both(base_url: str, profile: str) -> bool:
     return shipped_hosts().find(base_url, profile, "").responses
 
 
-def _needs_responses(question: Question, offer: Offer, families: Families) -> bool:
+def _needs_responses(question: Question, offer: Offer, families: Families, spoken: str) -> bool:
     family = families.find(offer.upstream_model)
     if family.endpoints is not None and "chat" not in family.endpoints:
         return "responses" in family.endpoints
     if family.chat_tools in (None, "always") or not _has_tools(question):
         return False
-    return family.chat_tools == "never" or _may_think(question)
+    return family.chat_tools == "never" or _may_think(question, spoken)
 
 
 def _has_tools(question: Question) -> bool:
     return bytes(question.facts.found.tools).strip() not in (b"null", b"[]")
 
 
-def _may_think(question: Question) -> bool:
+def _may_think(question: Question, spoken: str) -> bool:
     if question.route.suffix:
         return question.route.suffix not in _OFF
-    if question.endpoint.dialect == CHAT and _EFFORT not in question.body:
+    if question.endpoint.dialect == spoken and _EFFORT not in question.body:
         return False
     return _NO_THINKING.search(question.body) is None

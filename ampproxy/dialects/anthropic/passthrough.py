@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from functools import partial
 
+from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families
+from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
 from ampproxy.dialects.anthropic.limits import limit_headers
 from ampproxy.dialects.anthropic.proofs import without_proofs
@@ -100,6 +102,31 @@ def _own(
     return kept, (Loss("reasoning", "messages", "Thinking without its proof was left out."),)
 
 
+_SYSTEM_TURN = re.compile(rb'"role"\s*:\s*"system"')
+#: How much to think, in other ways than a budget.
+_LEVELS = (b'"adaptive"', b'"between_tools"', b'"effort"')
+_DISABLED = b'"disabled"'
+_CHOICE = b'"tool_choice"'
+
+
+def _may_not_fit(body: bytes, target: Target) -> bool:
+    """Whether a body has anything that its server, which is not Anthropic's own, does not take."""
+    host = target.host
+    if not host.known:
+        return False
+    marks = [b'"%b"' % name.encode() for name in host.refuses]
+    if host.thinking == "budget":
+        marks += _LEVELS
+    if not target.can_disable:
+        marks.append(_DISABLED)
+    if len(host.choices) < len(Host().choices) or host.forced_tools != "always":
+        marks.append(_CHOICE)
+    # From the end: in large bodies that search is several times faster.
+    if any(body.rfind(mark) >= 0 for mark in marks):
+        return True
+    return host.system == "first" and _SYSTEM_TURN.search(body) is not None
+
+
 #: Threads are the beta message-threads: an answer's id stands for the conversation up to it.
 _STATE = VendorState(
     marks=(b'"file_id"', b'"container"', b'"previous_message_id"'),
@@ -129,6 +156,7 @@ PASSTHROUGH = Passthrough(
     ends_well=_ends_well,
     traces=(b'thinking"', b'"signature"'),
     own=_own,
+    may_not_fit=_may_not_fit,
     clean=clean_request,
     clean_headers={b"anthropic-beta": clean_beta},
     rules=AnthropicRules,
