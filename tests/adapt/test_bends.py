@@ -570,7 +570,7 @@ def test_gemini_proofs_go_through_a_client_of_messages_and_back(read: Any) -> No
 @pytest.mark.parametrize("late", [{"thoughtSignature": "c2ln"}, {"text": "", "thoughtSignature": "c2ln"}])
 @pytest.mark.parametrize("together", [True, False])
 def test_a_proof_that_comes_after_its_call_is_the_calls(late: dict[str, Any], together: bool) -> None:
-    """Gemini may send it in a part, or a chunk, of its own; a client of Messages can give it back all the same."""
+    """Gemini may send it in a part, or a chunk, of its own; any client can give it back all the same."""
     call = {"functionCall": {"name": "f", "args": {"a": 1}}}
     parts = [[call, late]] if together else [[call], [late]]
     chunks = [{"candidates": [{"content": {"role": "model", "parts": found}}]} for found in parts]
@@ -583,4 +583,4 @@ def test_a_proof_that_comes_after_its_call_is_the_calls(late: dict[str, Any], to
     (part,) = answer.candidates[0].parts
     assert isinstance(part, ToolCall)
     assert part.sealed == Sealed(GEMINI, "c2ln")
-    assert part.arguments == '{"a":1}'
+    assert json.loads(part.arguments) == {"a": 1}
