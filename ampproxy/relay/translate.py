@@ -321,8 +321,9 @@ def render_for(
     """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
-    directed, wishes = without_preferences(directed, spoken.name)
     target = target_at(spoken.name, model, base_url, profile, families)
+    openai = target.openai_members is True
+    directed, wishes = without_preferences(directed, spoken.name, openai=openai)
     if suffix:
         # The model's name asks for it, so whoever chose the name knows that the model thinks.
         host = msgspec.structs.replace(target.host, asks_unknown=True)
