@@ -7,9 +7,9 @@ import re
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.catalog.hosts import shipped_hosts
 from ampproxy.providers import Provider
-from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridge import ModelRequest
 from ampproxy.routing.endpoints import Operation
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 
 #: What a request says that is not to be thought about, in any dialect. Within a string each quote has a
 #: backslash before it, so that no words are taken for members.
@@ -21,7 +21,9 @@ _EFFORT = b'"reasoning_effort"'
 _OFF = ("none", "0")
 
 
-def spoken_in(provider: Provider, question: Question, offer: Offer, families: Families | None) -> str:
+def spoken_in(
+    provider: Provider, question: ModelRequest, offer: RouteTarget, families: Families | None
+) -> str:
     """The dialect that an account is asked in.
 
     OpenAI's own service takes functions over Chat Completions of newer models only without thinking, of some
@@ -29,7 +31,7 @@ def spoken_in(provider: Provider, question: Question, offer: Offer, families: Fa
 
     :raises ampproxy.errors.GatewayFault: the account has no such call.
     """
-    spoken, account = provider.speaks(question.endpoint), offer.account
+    spoken, account = provider.backend_dialect(question.endpoint), offer.account
     beside = provider.beside(spoken)
     if not beside or question.endpoint.operation is not Operation.GENERATE:
         return spoken
@@ -44,7 +46,7 @@ def _both(base_url: str, profile: str) -> bool:
     return shipped_hosts().find(base_url, profile, "").responses
 
 
-def _needs_responses(question: Question, offer: Offer, families: Families, spoken: str) -> bool:
+def _needs_responses(question: ModelRequest, offer: RouteTarget, families: Families, spoken: str) -> bool:
     family = families.find(offer.upstream_model)
     if family.endpoints is not None and "chat" not in family.endpoints:
         return "responses" in family.endpoints
@@ -53,11 +55,11 @@ def _needs_responses(question: Question, offer: Offer, families: Families, spoke
     return family.chat_tools == "never" or _may_think(question, spoken)
 
 
-def _has_tools(question: Question) -> bool:
+def _has_tools(question: ModelRequest) -> bool:
     return bytes(question.facts.found.tools).strip() not in (b"null", b"[]")
 
 
-def _may_think(question: Question, spoken: str) -> bool:
+def _may_think(question: ModelRequest, spoken: str) -> bool:
     if question.route.suffix:
         return question.route.suffix not in _OFF
     if question.endpoint.dialect == spoken and _EFFORT not in question.body:
