@@ -142,6 +142,7 @@ def _memories(
     """What knows what accounts have taught, and what they alone keep; ``None``: that is switched off."""
     runtime.lessons.configure(config.learning)
     runtime.pins.configure(config.routing)
+    runtime.remembered.configure(config.limits)
     learner = pinning = None
     if config.learning.enable:
         learner = Learner(runtime.lessons, providers, runtime.log, strict=config.translation == "strict")
@@ -160,4 +161,5 @@ def _bridges(
         payload=config.payload.rules,
         families=config.families,
         learner=learner,
+        remembered=runtime.remembered,
     )

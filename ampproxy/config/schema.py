@@ -220,6 +220,8 @@ class Limits:
     answer_timeout: float = 300.0
     max_answer: int = 64 * 1024 * 1024
     max_held: int = 512 * 1024 * 1024
+    max_remembered: int = 32 * 1024 * 1024
+    remember_for: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

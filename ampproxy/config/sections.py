@@ -197,6 +197,21 @@ _LIMITS = Section(
         Setting(
             "max-held", "max_held", fields.SIZE, "All request bodies and whole answers together.", "512MiB"
         ),
+        Setting(
+            "max-remembered",
+            "max_remembered",
+            fields.SIZE,
+            "Parts of translated answers that clients of Responses may refer to by their ids; the oldest are"
+            " dropped.",
+            "32MiB",
+        ),
+        Setting(
+            "remember-for",
+            "remember_for",
+            fields.duration(),
+            "How long such a part is remembered.",
+            "1h",
+        ),
     ),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -198,6 +198,23 @@ def _no_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """How requests of a dialect refer to parts of earlier answers.
+
+    :param stores: whether a request's answer may be referred to.
+    :param replaced: a request with known parts in the place of the references to them; the same object where
+        it refers to none.
+    :param of_answer: the parts of a whole answer that is written in the dialect, by their ids.
+    :param of_events: likewise those that whole events of a stream end.
+    """
+
+    stores: Callable[[bytes], bool]
+    replaced: Callable[[bytes, Callable[[str], bytes | None]], bytes]
+    of_answer: Callable[[bytes], Iterable[tuple[str, bytes]]]
+    of_events: Callable[[bytes], Iterable[tuple[str, bytes]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passthrough:
     """What must be known of a dialect where it is on both sides, so that bytes pass.
 
@@ -228,6 +245,7 @@ class Passthrough:
     :param reads_errors: headers (lower-case name, beginning of the value) of clients that read an error
         within a stream, and lose it where the connection breaks after it.
     :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
+    :param references: how requests refer to earlier answers; ``None``: they do not.
     """
 
     events: EventStream | None = None
@@ -249,6 +267,7 @@ class Passthrough:
     overloaded: int = 503
     reads_errors: tuple[tuple[bytes, bytes], ...] = ()
     limits: LimitHeaders = _no_headers
+    references: References | None = None
 
 
 class StreamParser(Protocol):

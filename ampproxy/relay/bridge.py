@@ -26,6 +26,7 @@ class ModelRequest(Value, frozen=True, kw_only=True):
     :param headers: the client's, credentials and all; a provider's allow-list picks from them.
     :param query: the client's query without client keys.
     :param facts: what was found in the body when it came.
+    :param client: whose it is: what tells clients apart; not shown.
     :param refers: whether it may refer to something that a vendor keeps for one of several accounts.
     """
 
@@ -37,6 +38,7 @@ class ModelRequest(Value, frozen=True, kw_only=True):
     query: bytes
     route: Route
     facts: BodyFacts
+    client: str = ""
     refers: bool = False
 
     def listed(self, client: Dialect) -> bool:

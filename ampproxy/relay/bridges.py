@@ -20,6 +20,7 @@ from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.learning import Learner
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
 from ampproxy.relay.payload import apply, asked_by
+from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.relay.spoken import spoken_in
@@ -42,6 +43,7 @@ class BridgeMaker:
     :param families: what is known of models; ``None``: the shipped table.
     :param learner: knows what accounts have taught; ``None``: nothing is learned.
     :param dialects: those that there are.
+    :param remembered: keeps what clients may refer to later; ``None``: nothing is kept.
     """
 
     def __init__(
@@ -54,7 +56,9 @@ class BridgeMaker:
         families: Families | None = None,
         learner: Learner | None = None,
         dialects: Mapping[str, Dialect] = DIALECTS,
+        remembered: Remembered | None = None,
     ) -> None:
+        self._remembered = remembered
         self._families = families
         self._learner = learner
         self._dialects = dialects
@@ -137,6 +141,7 @@ class BridgeMaker:
                 written=self._dialects[question.facts.mixed or asked],
                 strict=self._strict,
                 families=self._families,
+                remembered=self._remembered,
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))

@@ -11,13 +11,14 @@ import re
 from functools import partial
 
 from ampproxy.catalog.families import Families
-from ampproxy.dialects.base import EventStream, Passthrough
+from ampproxy.dialects.base import EventStream, Passthrough, References
 from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import first
 from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage, tiered
 from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.openai_responses.items_in import SUMMARY
+from ampproxy.dialects.openai_responses.references import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.proof import MARK, open_summary, unseal
 from ampproxy.dialects.shown import flat, shown_by
@@ -241,4 +242,5 @@ PASSTHROUGH = Passthrough(
     shown=shown_by(flat),
     state=STATE,
     limits=limit_headers,
+    references=References(stores=stores, replaced=with_items, of_answer=items_of, of_events=items_in),
 )
