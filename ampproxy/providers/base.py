@@ -163,14 +163,6 @@ class Provider:
             "not_implemented", f"{self.account.label} has no call for {name}; another account may have."
         )
 
-    def beside(self, spoken: str) -> str:
-        """The dialect in which a request of the account's own may be asked, too, where the host has that;
-        empty: there is none.
-        """
-        if not self.BESIDE or spoken != self.account.dialect:
-            return ""
-        return next((dialect for dialect, operation in self.BESIDE if operation is Operation.GENERATE), "")
-
     def compacts(self, endpoint: Endpoint) -> bool:
         """Whether the vendor has the call that compacts; else its model is asked for a summary."""
         return self._serves(endpoint.dialect, Operation.COMPACT)

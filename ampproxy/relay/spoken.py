@@ -6,6 +6,7 @@ import re
 
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.catalog.hosts import shipped_hosts
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.routing.endpoints import Operation
@@ -32,7 +33,8 @@ def spoken_in(
     :raises ampproxy.errors.GatewayFault: the account has no such call.
     """
     spoken, account = provider.backend_dialect(question.endpoint), offer.account
-    beside = provider.beside(spoken)
+    kind = KINDS.get(account.kind)
+    beside = kind.beside if kind is not None and spoken == kind.dialect else ""
     if not beside or question.endpoint.operation is not Operation.GENERATE:
         return spoken
     if not _both(account.base_url, account.profile):
