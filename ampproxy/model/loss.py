@@ -140,6 +140,17 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         hint=True,
     ),
     _row(
+        "thinking_budget thinking_level",
+        "How much to think, in the model's own measure: a number of tokens became a level or a nearer "
+        "number; a level became the nearest one that the model has; or it cannot be asked for.",
+        hint=True,
+    ),
+    _row(
+        "output_limit",
+        "The most tokens of an answer are more than the model ever writes, or fewer than can be asked for.",
+        hint=True,
+    ),
+    _row(
         "system_turn",
         "A system text in the middle became the user's, where the vendor takes none there.",
         hint=True,
@@ -174,18 +185,13 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         "would not take back).",
     ),
     _row(
-        "thinking_budget thinking_level",
-        "A number of tokens became a level or a nearer number; a level became the nearest one "
-        "that the model has; or how much to think cannot be asked for.",
-    ),
-    _row(
         "temperature seed presence_penalty frequency_penalty logit_bias logprobs top_logprobs sampling",
         "The model or the dialect does not take it; left out, or moved to what is taken.",
     ),
     _row(
         "max_tokens stop candidates",
-        "More than the model takes: lowered, cut off, or left out. Or too little for a model that "
-        "cannot be kept from thinking first: raised.",
+        "More than the model takes: cut off, or left out. Or too few tokens for a model that cannot be "
+        "kept from thinking first: raised.",
     ),
     _row(
         "prefill",

@@ -24,6 +24,7 @@ class Errand:
     :param home: throw-away, with nothing but what the driver writes.
     :param work: the folder in which the agent works.
     :param mcp: whether the tests' own MCP server is declared.
+    :param search: whether the agent declares the web search that its vendor runs.
     """
 
     home: Path
@@ -33,6 +34,7 @@ class Errand:
     model: str
     prompt: str
     mcp: bool = True
+    search: bool = True
 
     @property
     def record(self) -> Path:
@@ -170,7 +172,10 @@ class Codex(Driver):
     )
 
     def prepare(self, errand: Errand) -> dict[str, str]:
-        text = "check_for_update_on_startup = false\n" + self._PROVIDER.format(url=errand.url)
+        text = (
+            f"check_for_update_on_startup = false\nweb_search = '{'live' if errand.search else 'disabled'}'\n"
+        )
+        text += self._PROVIDER.format(url=errand.url)
         text += (
             "[analytics]\nenabled = false\n[features]\nplugins = false\nremote_plugin = false\napps = false\n"
         )

@@ -42,6 +42,14 @@ CELLS = [
     if WHOLE or (not strict and SHORT.get(name) == (vendor, model))
 ]
 NAMES = sorted({model for driver in DRIVERS.values() for model in driver.models})
+#: What strict translation refuses an agent, by its name, the vendor and the model -> words of the reason: the
+#: agent shows them before anything is done.
+REFUSED = {
+    ("codex", "gemini", "gpt-5.6-sol"): "one call at a time",
+    ("codex-base-url", "gemini", "gpt-5.6-sol"): "one call at a time",
+}
+#: Vendors that run no web search beside functions: in strict mode Codex must not declare its own there.
+NOT_SEARCHING = ("openai-chat", "gemini")
 #: Agents that give thinking back with its proof, and vendors that prove it.
 PROVING = ("claude-code", "claude-code-streaming", "codex", "codex-base-url")
 AWKWARD = 'Grüße "quoted" \\back\\slash\ttab'
@@ -103,11 +111,20 @@ def test_loop(
     driver, world = runnable(name), worlds(vendor, strict)
     work = tmp_path / "work"
     work.mkdir()
-    errand = Errand(tmp_path / "home", work, world.service.url, CLIENT, model, "Please do the test.")
+    errand = Errand(
+        *(tmp_path / "home", work, world.service.url, CLIENT, model, "Please do the test."),
+        search=not (strict and vendor in NOT_SEARCHING),
+    )
     play = Play(driver, steps(work))
     logged = len(world.service.log_text)
     ran = world.run(driver, errand, play)
     why = explained(ran, play, world)
+    if strict and (name, vendor, model) in REFUSED:
+        assert ran.status != 0, why
+        assert REFUSED[name, vendor, model] in ran.output + ran.errors, why
+        assert not play.seen
+        assert not (work / "ran.txt").exists()
+        return
     assert ran.status == 0, why
     assert "All done: Grüße." in ran.answer, why
     assert not play.faults, why

@@ -159,6 +159,8 @@ def test_verbosity_between_openais_dialects():
     ("declaration", "settings"),
     [
         (SEARCH, False),
+        ({**SEARCH, "search_content_types": ["text", "image"]}, False),
+        ({**SEARCH, "search_content_types": ["image"]}, True),
         ({"type": "code_interpreter", "container": {"type": "auto"}}, False),
         ({"type": "web_search", "external_web_access": False}, True),
         ({"type": "web_search", "filters": {"some_filter": ["a.org"]}}, True),
