@@ -11,6 +11,8 @@ from ampproxy.testing.openai import EFFORT, METADATA, NAME, check_choice, check_
 from ampproxy.testing.script import Asked
 from ampproxy.testing.vendor import VendorError, dump
 
+#: What Codex notes of an item for itself.
+_NOTED: dict[str, s.Check] = {"internal_chat_message_metadata_passthrough": s.nullable(s.OBJECT)}
 _BREAK: dict[str, s.Check] = {"prompt_cache_breakpoint": s.ANY}
 _DETAIL: dict[str, s.Check] = {"detail": s.choice("auto", "low", "high", "original")}
 _INPUT_PARTS = {
@@ -45,7 +47,7 @@ def _id(prefix: str) -> s.Check:
 def _message(parts: Mapping[str, s.Check]) -> s.Check:
     content = s.either(text=s.STR, array=s.items(s.tagged("type", parts)))
     return s.fields(
-        {"role": s.ANY, "content": content}, type=s.ANY, id=_id("msg"), status=_STATUS, phase=s.ANY
+        {"role": s.ANY, "content": content}, type=s.ANY, id=_id("msg"), status=_STATUS, phase=s.ANY, **_NOTED
     )
 
 
@@ -65,9 +67,13 @@ _ITEMS = {
         id=_id("fc"),
         status=_STATUS,
         namespace=s.ANY,
+        **_NOTED,
     ),
     "function_call_output": s.fields(
-        {"type": s.ANY, "call_id": _CALL_ID, "output": _OUTPUT}, id=s.nullable(s.STR), status=_STATUS
+        {"type": s.ANY, "call_id": _CALL_ID, "output": _OUTPUT},
+        id=s.nullable(s.STR),
+        status=_STATUS,
+        **_NOTED,
     ),
     "custom_tool_call": s.OBJECT,
     "custom_tool_call_output": s.OBJECT,
@@ -77,11 +83,12 @@ _ITEMS = {
         content=s.nullable(s.items(s.fields({"type": s.choice("reasoning_text"), "text": s.STR}))),
         encrypted_content=s.nullable(s.STR),
         status=_STATUS,
+        **_NOTED,
     ),
     "item_reference": s.fields({"type": s.ANY, "id": s.STR}),
     # What Codex sends as well.
     "additional_tools": s.fields(
-        {"type": s.ANY, "role": s.choice("developer"), "tools": s.ARRAY}, id=s.nullable(s.STR)
+        {"type": s.ANY, "role": s.choice("developer"), "tools": s.ARRAY}, id=s.nullable(s.STR), **_NOTED
     ),
     "compaction_trigger": s.fields({"type": s.ANY}, id=s.nullable(s.STR)),
     "compaction": s.fields({"type": s.ANY, "encrypted_content": s.matching("gAAAA.*")}, id=s.nullable(s.STR)),
