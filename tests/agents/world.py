@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -145,18 +145,30 @@ class World:
 
     def run(self, driver: Driver, errand: Errand, play: Play, timeout: float = 180) -> Ran:
         """Let an agent do an errand; the model plays its part."""
-        self._play = play
-        self.stand_in.requests.clear()
         for folder in (errand.home, errand.work):
             folder.mkdir(parents=True, exist_ok=True)
+        return self.start(driver, errand, play, driver.prepare(errand), driver.arguments(errand), timeout)
+
+    def start(
+        self,
+        driver: Driver,
+        errand: Errand,
+        play: Play,
+        variables: Mapping[str, str],
+        arguments: Sequence[str],
+        timeout: float = 180,
+    ) -> Ran:
+        """The same with other arguments, and nothing but these variables beside the usual ones."""
+        self._play = play
+        self.stand_in.requests.clear()
         environ = {
             "PATH": f"{driver.program.path.parent}:{os.environ['PATH']}",
             "HOME": str(errand.home),
             "LANG": "C.UTF-8",
             "TERM": "dumb",
-            **driver.prepare(errand),
+            **variables,
         }
-        command = self._bridge.command(*driver.program.command, *driver.arguments(errand))
+        command = self._bridge.command(*driver.program.command, *arguments)
         process = subprocess.Popen(
             command,
             env=environ,
