@@ -1,7 +1,7 @@
 """Coding agents beside Amp's: where each keeps the address and the key of what it asks, and how it is set up.
 
-Seen on Claude Code 2.1.332, Codex 0.171.0, Gemini CLI 0.61.0, opencode 1.18.33, Qwen Code 0.24.4 and Copilot
-1.0.102. In each of them a variable of the environment goes before the file.
+Each was driven in the version that its row names. A variable of the environment goes before the file, where
+there is one. ``docs/clients.md`` shows what the rows tell.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ampproxy.desktop.clients.forms import FORMS, Kind
 from ampproxy.desktop.clients.members import path_of
 from ampproxy.desktop.clients.places import Machine
 from ampproxy.desktop.clients.setup import Text, Wanted
+from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.wire.redact import Secret
 
 #: The name of the provider that is declared in agents that name them.
@@ -64,7 +65,12 @@ class Agent:
     :param places: files, in the order in which they are written.
     :param url: the variable and the setting of the address: the setting's place and name.
     :param key: the same of the key.
-    :param variables: those of the environment that go before the files: of the address, of the key.
+    :param variables: those of the environment that go before the files: of the address, of the key; empty
+        where there is none.
+    :param version: in which it was driven.
+    :param dialect: in which it asks.
+    :param asks_again: whether it asks anew when an answer breaks off, or an error comes in its midst; else
+        its turn ends there.
     :param wants_model: it has no model of its own that could be served.
     """
 
@@ -76,6 +82,9 @@ class Agent:
     url: tuple[int, str]
     key: tuple[int, str]
     variables: tuple[str, str]
+    version: str
+    dialect: str
+    asks_again: bool = True
     wants_model: bool = False
 
     def address(self, url: str) -> str:
@@ -90,12 +99,9 @@ class Agent:
         ]
 
     def exports(self, gateway: Gateway) -> dict[str, str]:
-        """The variables that do the same in one shell."""
+        """The variables that do the same in one shell, for an agent that has no file for it."""
         address, key = self.variables
-        found = {address: self.address(gateway.url), key: gateway.key}
-        if gateway.model and self.name in _MODEL_VARIABLES:
-            found[_MODEL_VARIABLES[self.name]] = gateway.model
-        return found
+        return {address: self.address(gateway.url), key: gateway.key, "COPILOT_MODEL": gateway.model}
 
 
 def _json(name: str, value: object, *, secret: bool = False) -> Text:
@@ -169,12 +175,6 @@ def _opencode_file(machine: Machine) -> Path:
     return commented if os.path.isfile(commented) and not os.path.isfile(usual) else usual
 
 
-_MODEL_VARIABLES: Mapping[str, str] = {
-    "claude-code": "ANTHROPIC_MODEL",
-    "gemini-cli": "GEMINI_MODEL",
-    "qwen-code": "OPENAI_MODEL",
-    "copilot": "COPILOT_MODEL",
-}
 AGENTS: tuple[Agent, ...] = (
     Agent(
         "claude-code",
@@ -185,6 +185,8 @@ AGENTS: tuple[Agent, ...] = (
         (0, path_of("env", "ANTHROPIC_BASE_URL")),
         (0, path_of("env", "ANTHROPIC_AUTH_TOKEN")),
         ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN"),
+        "2.1.332",
+        ANTHROPIC,
     ),
     Agent(
         "codex",
@@ -194,7 +196,9 @@ AGENTS: tuple[Agent, ...] = (
         (Place("toml", _in_home("CODEX_HOME", ".codex", "config.toml"), _codex),),
         (0, f"model_providers.{PROVIDER}.base_url"),
         (0, f"model_providers.{PROVIDER}.experimental_bearer_token"),
-        ("OPENAI_BASE_URL", "CODEX_API_KEY"),
+        ("", ""),
+        "0.171.0",
+        RESPONSES,
     ),
     Agent(
         "gemini-cli",
@@ -208,6 +212,8 @@ AGENTS: tuple[Agent, ...] = (
         (0, "GOOGLE_GEMINI_BASE_URL"),
         (0, "GEMINI_API_KEY"),
         ("GOOGLE_GEMINI_BASE_URL", "GEMINI_API_KEY"),
+        "0.61.0",
+        GEMINI,
     ),
     Agent(
         "opencode",
@@ -218,6 +224,8 @@ AGENTS: tuple[Agent, ...] = (
         (0, path_of("provider", PROVIDER, "options", "baseURL")),
         (0, path_of("provider", PROVIDER, "options", "apiKey")),
         ("", ""),
+        "1.18.33",
+        CHAT,
         wants_model=True,
     ),
     Agent(
@@ -232,6 +240,9 @@ AGENTS: tuple[Agent, ...] = (
         (0, "OPENAI_BASE_URL"),
         (0, "OPENAI_API_KEY"),
         ("OPENAI_BASE_URL", "OPENAI_API_KEY"),
+        "0.24.4",
+        CHAT,
+        asks_again=False,
         wants_model=True,
     ),
     Agent(
@@ -243,6 +254,8 @@ AGENTS: tuple[Agent, ...] = (
         (0, ""),
         (0, ""),
         ("COPILOT_PROVIDER_BASE_URL", "COPILOT_PROVIDER_API_KEY"),
+        "1.0.102",
+        CHAT,
         wants_model=True,
     ),
 )
