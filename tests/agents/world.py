@@ -132,7 +132,7 @@ class World:
         home.mkdir(parents=True, exist_ok=True)
         self.service = Service(home, f"port: 0\napi-keys: [{CLIENT}]\n{section}{more}")
         self._sockets = tempfile.TemporaryDirectory()
-        self._bridge = Bridge(Path(self._sockets.name), [self.service.port])
+        self._bridge = Bridge(Path(self._sockets.name), [self.service.port, self.stand_in.port])
         self._plain_plan = self.stand_in.vendor.plan
         self._play: Play | None = None
         self.stand_in.vendor.plan = self._plan
