@@ -15,7 +15,7 @@ from ampproxy import __version__
 
 #: The verbs, in the order in which help lists them. One whose module is not there does not appear.
 VERBS: dict[str, str] = {
-    "setup": "Have Amp's clients on this machine use the gateway, or take that back.",
+    "setup": "Have Amp's clients, or another coding agent, use the gateway, or take that back.",
     "key": "Make, list, change, rotate and revoke client keys.",
     "neo": "Have Amp's cloud call your accounts, for Amp's present generation (experimental).",
     "doctor": "Diagnose the path from Amp's clients to the models.",
