@@ -31,18 +31,25 @@ OWN = {
 }
 #: Of each agent a vendor that is not its own.
 OTHER = {name: "gemini" if vendor == "anthropic" else "anthropic" for name, (vendor, _) in OWN.items()}
-#: How many events of an answer with nothing but a call bring its beginning, by the vendor.
-INTO_A_CALL = {"anthropic": 4, "openai-responses": 4, "openai-chat": 2, "gemini": 1}
+#: How many events of an answer with nothing but a call bring its beginning, by the vendor. Gemini's calls come
+#: whole: there the words before it are cut.
+INTO_A_CALL = {"anthropic": 4, "openai-responses": 4, "openai-chat": 2, "gemini": 2}
 HALF = "This is half of an answer, which breaks off before its end, and nobody is to take it for one. " * 3
 FAULTS: dict[str, Callable[[str], Step]] = {
     "cut": lambda vendor: Step(text=HALF, more={"cut": 9}),
     "early-end": lambda vendor: Step(text=HALF, more={"end": 9}),
     "overload": lambda vendor: Step(text=HALF, more={"error": 9}),
     "cut-in-a-call": lambda vendor: Step(
-        wants=(("shell", "echo twice >> twice.txt"),), more={"cut": INTO_A_CALL[vendor]}
+        text="Words before the call." if vendor == "gemini" else None,
+        wants=(("shell", "echo twice >> twice.txt"),),
+        more={"cut": INTO_A_CALL[vendor]},
     ),
     "rate-limit": lambda vendor: Step(more={"status": 429, "retry_after": 1.0}),
 }
+
+
+#: What Gemini CLI gets over with the gateway and not without it.
+BETTER = ("cut", "early-end", "overload", "cut-in-a-call")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +109,11 @@ def test_as_at_its_own_vendor(
     alone, _ = outcome(name, worlds(own), fault, tmp_path, direct=True)
     vendor = own if where == "own" else OTHER[name]
     found, why = outcome(name, worlds(vendor), fault, tmp_path, direct=False)
-    assert found == alone, why
     assert found.ran.strip() == "once", why
-    if fault in ("cut", "overload"):
+    if name == "gemini-cli" and fault in BETTER and not (where == "own" and fault == "overload"):
+        # Alone it gives up, or takes the half for the whole: it accepts any end behind what a tool returned.
+        assert (found.status, found.whole, found.requests) == (0, True, alone.requests + 1), f"{found}\n{why}"
+        return
+    assert found == alone, f"{found}\n{alone}\n{why}"
+    if fault == "cut":
         assert found.whole is BY_NAME[name].asks_again, why
