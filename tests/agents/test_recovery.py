@@ -31,8 +31,8 @@ OWN = {
 }
 #: Of each agent a vendor that is not its own.
 OTHER = {name: "gemini" if vendor == "anthropic" else "anthropic" for name, (vendor, _) in OWN.items()}
-#: How many events of an answer with nothing but a call bring its beginning, by the vendor. Gemini's calls come
-#: whole: there the words before it are cut.
+#: How many events of an answer with nothing but a call bring its beginning, by the vendor. Gemini's calls
+#: come whole: there the words before it are cut.
 INTO_A_CALL = {"anthropic": 4, "openai-responses": 4, "openai-chat": 2, "gemini": 2}
 HALF = "This is half of an answer, which breaks off before its end, and nobody is to take it for one. " * 3
 FAULTS: dict[str, Callable[[str], Step]] = {
