@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,10 @@ def test_refused(home: Home, arguments: list[str], words: str) -> None:
         (".claude/settings.json", '{"env": [', "claude-code"),
         (".claude/settings.json", '{"env": "x"}', "claude-code"),
         (".codex/config.toml", "model_providers = {}\n", "codex"),
-        (".codex/config.toml", "model = \n", "codex"),
+        pytest.param(
+            *(".codex/config.toml", "model = \n", "codex"),
+            marks=pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 reads no TOML"),
+        ),
     ],
 )
 def test_a_file_that_cannot_be_read_is_left_alone(home: Home, file: str, text: str, name: str) -> None:

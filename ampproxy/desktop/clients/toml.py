@@ -136,9 +136,12 @@ def _prove(before: str, after: str, path: str, value: str) -> None:
 
     :raises BadToml: more than the one member is different.
     """
+    unknown = f"{path} is written there in a way that is not understood: set it by hand"
     try:
         tomllib: Any = import_module("tomllib")
     except ImportError:  # Python 3.10
+        if re.search(rf"(?m)^[ \t]*{re.escape(path.partition('.')[0])}[ \t]*(\.|=[ \t]*\{{)", before):
+            raise BadToml(unknown) from None
         return
     try:
         expected: dict[str, Any] = tomllib.loads(before)
@@ -155,4 +158,4 @@ def _prove(before: str, after: str, path: str, value: str) -> None:
             return
     except (ValueError, TypeError, AttributeError):
         pass
-    raise BadToml(f"{path} is written there in a way that is not understood: set it by hand")
+    raise BadToml(unknown)
