@@ -1,4 +1,4 @@
-"""One member deep in JSON, and one variable of a file of variables: put and taken back, while all else stays."""
+"""One member deep in JSON, one variable of a file of variables: put and taken back, while all else stays."""
 
 from __future__ import annotations
 
