@@ -74,12 +74,20 @@ def error_event_for(
     :param client: the client's dialect.
     :param usual: makes the event of its dialect.
     """
+    headers, gives_up = question.headers, client.passthrough.gives_up
+    if any(
+        name == header and value.startswith(start) for name, value in headers for header, start in gives_up
+    ):
+        return _nothing
     known = client.passthrough.bare_errors
     if not known or question.listed(client):
         return usual
-    headers = question.headers
     bare = any(name == header and word in value for name, value in headers for header, word in known)
     return client.error_body if bare else usual
+
+
+def _nothing(error: WireError) -> bytes:
+    return b""
 
 
 class Bridge(Protocol):

@@ -661,3 +661,17 @@ def test_an_error_for_googles_sdk_of_node(kind: str) -> None:
     assert int(size, 16) == len(last)
     assert json.loads(last)["error"]["code"] in (502, 503)
     assert connection.ended_cleanly
+
+
+@pytest.mark.parametrize(("agent", "told"), [("QwenCode/0.24.4 (linux; x64)", False), ("other/1.0", True)])
+def test_an_error_for_qwen_code(agent: str, told: bool) -> None:
+    """Its turn ends at an error within a stream; it asks again where the connection breaks without one."""
+    world = World(config(MESSAGES))
+    path, body = question("chat", stream=True)
+    connection = world.request("POST", path, {"user-agent": agent}, json.dumps(body).encode())
+    world.turn()
+    answer(world, *HALF[MESSAGES])
+    assert b"half" in connection.body
+    assert (b'"error"' in connection.body) is told
+    assert connection.closed
+    assert not connection.ended_cleanly

@@ -242,7 +242,6 @@ AGENTS: tuple[Agent, ...] = (
         ("OPENAI_BASE_URL", "OPENAI_API_KEY"),
         "0.24.4",
         CHAT,
-        asks_again=False,
         wants_model=True,
     ),
     Agent(
