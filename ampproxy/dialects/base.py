@@ -253,6 +253,10 @@ class Passthrough:
         vendors do not know it, and do not try again.
     :param reads_errors: headers (lower-case name, beginning of the value) of clients that read an error
         within a stream, and lose it where the connection breaks after it.
+    :param bare_errors: headers (lower-case name, a word of the value) of clients that read an error within a
+        stream only where it is JSON alone, and no event.
+    :param gives_up: headers (lower-case name, beginning of the value) of clients whose turn ends at an error
+        within a stream, and which ask again where the connection breaks without one.
     :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
     :param references: how requests refer to earlier answers; ``None``: they do not.
     """
@@ -276,6 +280,8 @@ class Passthrough:
     state: VendorState = STATELESS
     overloaded: int = 503
     reads_errors: tuple[tuple[bytes, bytes], ...] = ()
+    bare_errors: tuple[tuple[bytes, bytes], ...] = ()
+    gives_up: tuple[tuple[bytes, bytes], ...] = ()
     limits: LimitHeaders = _no_headers
     references: References | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ampproxy.catalog.families import Families
@@ -66,6 +66,30 @@ def reads_errors(question: ModelRequest, client: Dialect) -> bool:
         for name, value in question.headers
         for header, beginning in known
     )
+
+
+def error_event_for(
+    question: ModelRequest, client: Dialect, usual: Callable[[WireError], bytes]
+) -> Callable[[WireError], bytes]:
+    """How the client is sent an error within its stream.
+
+    :param client: the client's dialect.
+    :param usual: makes the event of its dialect.
+    """
+    headers, gives_up = question.headers, client.passthrough.gives_up
+    if any(
+        name == header and value.startswith(start) for name, value in headers for header, start in gives_up
+    ):
+        return _nothing
+    known = client.passthrough.bare_errors
+    if not known or question.listed(client):
+        return usual
+    bare = any(name == header and word in value for name, value in headers for header, word in known)
+    return client.error_body if bare else usual
+
+
+def _nothing(error: WireError) -> bytes:
+    return b""
 
 
 class Bridge(Protocol):

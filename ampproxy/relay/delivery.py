@@ -18,7 +18,7 @@ from ampproxy.relay.answer_headers import (
     type_of_whole,
     useful_headers,
 )
-from ampproxy.relay.bridge import Bridge, ModelRequest, reads_errors
+from ampproxy.relay.bridge import Bridge, ModelRequest, error_event_for, reads_errors
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.quotes import quoted
@@ -83,6 +83,7 @@ class Delivery:
         offer: RouteTarget,
     ) -> None:
         config, runtime, record = self._config, self._runtime, self._record
+        client = DIALECTS[self._question.endpoint.dialect]
         stream_filter = bridge.filter()
         if self._settings.pinning is not None:
             stream_filter = self._settings.pinning.watched(stream_filter, self._question, offer)
@@ -95,10 +96,10 @@ class Delivery:
             self._downstream,
             stream_filter,
             runtime.clock,
-            error_event=bridge.error_event,
+            error_event=error_event_for(self._question, client, bridge.error_event),
             keepalive=config.streaming.keepalive_seconds,
             on_first=on_first,
-            reads_errors=reads_errors(self._question, DIALECTS[self._question.endpoint.dialect]),
+            reads_errors=reads_errors(self._question, client),
             workers=runtime.workers,
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))

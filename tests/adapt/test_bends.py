@@ -395,6 +395,23 @@ def test_a_reference_to_stored_thinking_is_a_loss(dialect: str) -> None:
     assert b"rs_1" not in rendered.body
 
 
+def test_thinking_without_a_proof_keeps_its_text() -> None:
+    """Codex gives thinking that no vendor proves back with an id of ours: a server that wants its
+    thinking back in a tool loop gets it, and nothing is lost.
+    """
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "I think."}]}
+    rendered = render_for(
+        items({**thought, "encrypted_content": None}), DIALECTS[CHAT], "deepseek-reasoner", None
+    )
+    said = json.loads(rendered.body)["messages"][-2]
+    assert (said["reasoning_content"], len(said["tool_calls"])) == ("I think.", 1)
+    assert {loss.kind for loss in rendered.losses} & {
+        "foreign_proof",
+        "orphan_reasoning",
+        "reasoning",
+    } == set()
+
+
 def test_a_reference_to_stored_words_is_refused_with_the_way_out() -> None:
     """An answer without them would be none."""
     with pytest.raises(ClientFault, match=r"store: false.*\.chat"):

@@ -47,6 +47,8 @@ CLAUDE_CODE: dict[str, Any] = {
         {"name": "Late", "input_schema": SCHEMA, "defer_loading": True},
     ],
 }
+#: What Codex adds to each item where ``openai_base_url`` leads here.
+NOTED: dict[str, Any] = {"internal_chat_message_metadata_passthrough": {"turn_id": "t"}}
 CODEX: dict[str, Any] = {
     "model": "gpt-5.5",
     "stream": True,
@@ -62,8 +64,9 @@ CODEX: dict[str, Any] = {
         {"type": "message", "id": "msg_0", "role": "developer", "content": "You are an agent."},
         {"type": "message", "id": "msg_1", "role": "user", "content": "hi"},
         {"type": "message", "id": "msg_2", "role": "assistant", "phase": "commentary", "content": "Well."},
-        {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "exec", "arguments": "{}"},
-        {"type": "function_call_output", "id": "fco_1", "call_id": "c", "output": "a"},
+        {"type": "message", "id": "msg_3", "role": "user", "content": "Go on.", **NOTED},
+        {"type": "function_call", "id": "fc_1", "call_id": "c", "name": "exec", "arguments": "{}", **NOTED},
+        {"type": "function_call_output", "id": "fco_1", "call_id": "c", "output": "a", **NOTED},
     ],
     "tools": [
         {"type": "function", "name": "exec", "strict": False, "parameters": SCHEMA},
@@ -158,6 +161,8 @@ def test_verbosity_between_openais_dialects():
     ("declaration", "settings"),
     [
         (SEARCH, False),
+        ({**SEARCH, "search_content_types": ["text", "image"]}, False),
+        ({**SEARCH, "search_content_types": ["image"]}, True),
         ({"type": "code_interpreter", "container": {"type": "auto"}}, False),
         ({"type": "web_search", "external_web_access": False}, True),
         ({"type": "web_search", "filters": {"some_filter": ["a.org"]}}, True),

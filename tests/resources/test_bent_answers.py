@@ -788,7 +788,8 @@ HALF = {
         b'"modelVersion":"vendor-model"}\r\n\r\n',
     ),
 }
-GOOGLES_SDK = {"x-goog-api-client": "google-genai-sdk/3.3.0 gl-node/v22.1.0"}
+GOOGLES_SDK = {"x-goog-api-client": "google-genai-sdk/3.3.0 gl-python/3.12.1"}
+GOOGLES_SDK_OF_NODE = {"x-goog-api-client": "google-genai-sdk/1.30.0 gl-node/v22.1.0"}
 
 
 @pytest.mark.parametrize("kind", HALF)
@@ -810,3 +811,34 @@ def test_the_end_behind_an_error(kind: str, breaks: str, headers: dict[str, str]
     assert connection.ended_cleanly is tidy
     assert connection.closed is not tidy
     assert world.exchanges[-1]["outcome"] == "broken-off"
+
+
+@pytest.mark.parametrize("kind", HALF)
+def test_an_error_for_googles_sdk_of_node(kind: str) -> None:
+    """It takes an error for one only where a piece of the stream is that JSON and nothing else; Gemini CLI,
+    which is built on it, would take half an answer for a whole one.
+    """
+    world = World(config(kind))
+    path, body = question("gemini", stream=True)
+    connection = world.request("POST", path, GOOGLES_SDK_OF_NODE, json.dumps(body).encode())
+    world.turn()
+    answer(world, *HALF[kind])
+    assert b"half" in connection.body
+    size, last = connection.answer.removesuffix(b"\r\n0\r\n\r\n").split(b"\r\n")[-2:]
+    assert int(size, 16) == len(last)
+    assert json.loads(last)["error"]["code"] in (502, 503)
+    assert connection.ended_cleanly
+
+
+@pytest.mark.parametrize(("agent", "told"), [("QwenCode/0.24.4 (linux; x64)", False), ("other/1.0", True)])
+def test_an_error_for_qwen_code(agent: str, told: bool) -> None:
+    """Its turn ends at an error within a stream; it asks again where the connection breaks without one."""
+    world = World(config(MESSAGES))
+    path, body = question("chat", stream=True)
+    connection = world.request("POST", path, {"user-agent": agent}, json.dumps(body).encode())
+    world.turn()
+    answer(world, *HALF[MESSAGES])
+    assert b"half" in connection.body
+    assert (b'"error"' in connection.body) is told
+    assert connection.closed
+    assert not connection.ended_cleanly

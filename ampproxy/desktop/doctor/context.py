@@ -16,6 +16,7 @@ from ampproxy.config.fields import UNSEEN_HOST
 from ampproxy.config.load import find
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import Report
+from ampproxy.desktop.clients.agents import Found, look_for
 from ampproxy.desktop.clients.gateway import Seen, look, loopback_url
 from ampproxy.desktop.clients.installed import Installed, installed_clis, installed_editors
 from ampproxy.desktop.clients.owners import trusted_uids
@@ -86,6 +87,7 @@ class Context:
     :param config: with the logins' accounts; ``None``: it does not load, and ``complaints`` says why.
     :param logins_why: why the folder of logins could not be read.
     :param unserved: a sentence on each login there whose kind is not served.
+    :param agents: other coding agents that are here.
     :param keys: what the CLI's secrets file holds; ``keys_why``: why it cannot be read.
     :param url: the gateway's own address on this machine; empty: it has none that is fixed.
     :param seen: what answers there.
@@ -113,6 +115,7 @@ class Context:
     now: float
     families: Families | None = None
     unserved: tuple[str, ...] = ()
+    agents: tuple[Found, ...] = ()
     probes: tuple[Probe, ...] = ()
     neo_seen: NeoSeen = NeoSeen()
 
@@ -173,6 +176,7 @@ def gather(
         report_why=report_why,
         now=now,
         unserved=unserved,
+        agents=tuple(look_for(machine)),
     )
 
 

@@ -236,4 +236,7 @@ PASSTHROUGH = Passthrough(
     state=_STATE,
     # Google's own SDK, in any program: undici drops what it has not read yet of a connection that breaks.
     reads_errors=((b"x-goog-api-client", b"google-genai-sdk/"),),
+    # That SDK for JavaScript, as Gemini CLI has it: to it an event with an error is one without candidates,
+    # and half an answer is then taken for a whole one.
+    bare_errors=((b"x-goog-api-client", b" gl-node/"),),
 )

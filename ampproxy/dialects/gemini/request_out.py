@@ -225,7 +225,7 @@ def _sampling(request: ChatRequest, target: Target, losses: Losses) -> dict[str,
         and sampling.max_tokens > target.max_output
     ):
         found["maxOutputTokens"] = target.max_output
-        losses("max_tokens", "sampling.max_tokens", f"The model writes at most {target.max_output} tokens.")
+        losses("output_limit", "sampling.max_tokens", f"The model writes at most {target.max_output} tokens.")
     if sampling.max_tokens is not None and sampling.max_tokens < 1:
         found["maxOutputTokens"] = 1
         losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")

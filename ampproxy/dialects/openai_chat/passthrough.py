@@ -107,4 +107,5 @@ PASSTHROUGH = Passthrough(
     shown=shown_by(functions),
     state=_STATE,
     limits=limit_headers,
+    gives_up=((b"user-agent", b"QwenCode/"),),
 )

@@ -122,7 +122,7 @@ def _write_limits(
     if limit is not None:
         if target.max_output is not None and limit > target.max_output:
             limit = target.max_output
-            losses("max_tokens", "sampling.max_tokens", f"Lowered to {limit}, the model's largest.")
+            losses("output_limit", "sampling.max_tokens", f"Lowered to {limit}, the model's largest.")
         if limit < 1 and not rules.same:
             limit = 1
             losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")

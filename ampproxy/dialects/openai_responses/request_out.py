@@ -92,7 +92,7 @@ def _render_sampling(body: dict[str, Any], request: ChatRequest, target: Target,
         body["max_output_tokens"] = max(LEAST_OUTPUT, min(tokens, target.max_output or tokens))
         if body["max_output_tokens"] != tokens:
             why = f"The limit was moved from {tokens} to {body['max_output_tokens']}, which the model takes."
-            losses("max_tokens", "sampling.max_tokens", why)
+            losses("output_limit" if tokens > 0 else "max_tokens", "sampling.max_tokens", why)
     for name in ("temperature", "top_p"):
         value = getattr(sampling, name)
         if value is not None and not target.sampling:
