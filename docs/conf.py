@@ -22,7 +22,7 @@ copyright = f"{author}. This describes version {release}"
 extensions = ["myst_parser"]
 root_doc = "index"
 myst_heading_anchors = 3
-# Not every language of an example is one that Pygments colours.
+# No lexer knows HAProxy's language; what is not coloured reads well, too.
 suppress_warnings = ["misc.highlighting_failure"]
 html_theme = "furo"
 html_title = f"ampproxy {release}"

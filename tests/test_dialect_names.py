@@ -34,6 +34,7 @@ REASONS = {
     "amp/asks.py": "in which dialect each version of Amp's clients asks for which model",
     "amp/roles.py": "Amp's oracle is known by the dialect that it is asked in",
     "config/payload.py": "CLIProxyAPI's older names of dialects, which are in people's files",
+    "desktop/clients/agents.py": "which dialect each coding agent asks in",
     "desktop/doctor/*.py": "the smallest request of each dialect, by which an account is tried",
     "testing/*": "stand-ins of the vendors",
     "demo/*": "which request is shown to which stand-in",

@@ -58,29 +58,42 @@ def _neighbour(turns: list[Turn], number: int, step: int) -> int | None:
 
 
 def drop_remembered(request: ChatRequest, losses: Losses) -> ChatRequest:
-    """No thinking that is there by its id alone: its vendor remembers it, and no other knows it."""
+    """No thinking that is there by its id alone: its vendor remembers it, and no other knows it.
+
+    Of thinking that has its text the id is left out: it proves nothing, and clients give one back with what
+    no vendor remembers, too.
+    """
     # Loops without calls: most requests have no such part, and all are looked at.
     for turn in request.turns:
         for part in turn.parts:
-            if type(part) is Reasoning and not part.text:
+            if type(part) is Reasoning and _is_remembered(part):
                 return _without_all_remembered(request, losses)
     return request
 
 
 def _without_all_remembered(request: ChatRequest, losses: Losses) -> ChatRequest:
     turns = tuple(_without_remembered(turn, f"turns[{n}]", losses) for n, turn in enumerate(request.turns))
-    return request if turns == request.turns else msgspec.structs.replace(request, turns=turns)
+    return msgspec.structs.replace(request, turns=turns)
 
 
 def _without_remembered(turn: Turn, path: str, losses: Losses) -> Turn:
-    kept = tuple(part for part in turn.parts if not _is_remembered(part))
-    if len(kept) == len(turn.parts):
+    if not any(map(_is_remembered, turn.parts)):
         return turn
-    losses("orphan_reasoning", path, "Thinking that its vendor stores, sent only as an id, was dropped.")
+    kept = tuple(_in_words(part) for part in turn.parts if not _is_remembered(part) or _has_text(part))
+    if len(kept) < len(turn.parts):
+        losses("orphan_reasoning", path, "Thinking that its vendor stores, sent only as an id, was dropped.")
     return msgspec.structs.replace(turn, parts=kept)
 
 
 def _is_remembered(part: Part) -> bool:
-    if not isinstance(part, Reasoning) or part.text or part.sealed is None:
+    if not isinstance(part, Reasoning) or part.sealed is None:
         return False
     return bool(part.sealed.item) and not part.sealed.value
+
+
+def _has_text(part: Part) -> bool:
+    return isinstance(part, Reasoning) and bool(part.text)
+
+
+def _in_words(part: Part) -> Part:
+    return msgspec.structs.replace(part, sealed=None) if _is_remembered(part) else part

@@ -29,7 +29,7 @@ def settle_level(
             losses("thinking", _PATH, f"{target.model} does not think.")
         return _with(request, None)
     if target.thinks is None and not target.host.asks_unknown:
-        _lose(wish, losses, f"Whether {target.model} thinks is unknown, so no thinking was requested.")
+        losses("thinking", _PATH, f"Whether {target.model} thinks is unknown, so no thinking was requested.")
         return _with(request, None)
     if wish.mode == "off":
         return _off(request, wish, target, losses)
@@ -37,12 +37,10 @@ def settle_level(
     return _on(request, wish, target, losses, trusted=trusted)
 
 
-def _lose(wish: Thinking, losses: Losses, why: str) -> None:
-    """Note that a wish is not passed on."""
-    amount = wish.mode in ("level", "budget")
-    losses(
-        f"thinking_{wish.mode}" if amount else "thinking", f"thinking.{wish.mode}" if amount else _PATH, why
-    )
+def _amount(wish: Thinking) -> tuple[str, str]:
+    """The kind of the loss of how much to think, and its path."""
+    measure = "budget" if wish.mode == "budget" else "level"
+    return f"thinking_{measure}", f"{_PATH}.{measure}"
 
 
 def _with(request: ChatRequest, wish: Thinking | None) -> ChatRequest:
@@ -91,7 +89,7 @@ def _on(
         return _with(request, _in_tokens(wish))
     levels = levels_of(target)
     if not levels:
-        _lose(wish, losses, f"The amount of thinking of {target.model} cannot be set there.")
+        losses(*_amount(wish), f"The amount of thinking of {target.model} cannot be set there.")
         return _with(request, msgspec.structs.replace(wish, mode="auto", level=None, budget=None))
     sent = level if trusted else nearest_level(level, levels)
     if wish.mode == "budget":
@@ -192,7 +190,7 @@ def _by_budget(request: ChatRequest, wish: Thinking, target: Target, losses: Los
         losses("thinking", _PATH, _LEAST)
         request = _with_room(request, given, target, losses)
     elif wanted is not None and given != wanted:
-        losses("thinking", _PATH, f"The model does not accept a budget of {wanted}; {given} was sent.")
+        losses(*_amount(wish), f"The model does not accept a budget of {wanted}; {given} was sent.")
     return _with(request, msgspec.structs.replace(wish, mode="budget", budget=given, level=None))
 
 
@@ -206,9 +204,7 @@ def _by_level(request: ChatRequest, wish: Thinking, target: Target, losses: Loss
         request = _with_room(request, budget_of(given), target, losses)
     elif given != wanted or wish.mode == "budget":
         asked = wish.budget if wish.mode == "budget" else wanted
-        losses(
-            "thinking", _PATH, f"The model does not support thinking of {asked}; the level {given} was sent."
-        )
+        losses(*_amount(wish), f"The model does not support thinking of {asked}; the level {given} was sent.")
     return _with(request, msgspec.structs.replace(wish, mode="level", level=given, budget=None))
 
 

@@ -15,7 +15,7 @@ from ampproxy import __version__
 
 #: The verbs, in the order in which help lists them. One whose module is not there does not appear.
 VERBS: dict[str, str] = {
-    "setup": "Point Amp's clients on this machine at the gateway, or revert that.",
+    "setup": "Point Amp's clients, or another coding agent, at the gateway, or revert that.",
     "key": "Create, list, change, rotate and revoke client keys.",
     "neo": "Let Amp's cloud call your accounts, for Amp's present generation (experimental).",
     "doctor": "Diagnose the path from Amp's clients to the models.",

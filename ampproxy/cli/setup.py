@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from ampproxy.config.edit import keys_place
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.load import find, load
 from ampproxy.config.schema import Config
+from ampproxy.desktop.clients.agents import AGENTS, BY_NAME
 from ampproxy.desktop.clients.forms import CLIENT_KEYS
 from ampproxy.desktop.clients.gateway import Seen, look, loopback_url
 from ampproxy.desktop.clients.journal import Journal
@@ -54,7 +55,7 @@ _FOLDER = "setup"
 
 
 @dataclass(frozen=True, slots=True)
-class _Target:
+class Target:
     """Which clients are set up, for which gateway.
 
     :param fresh: whether the key is a new one, which the configuration is still to hold.
@@ -68,6 +69,8 @@ class _Target:
 
 
 @click.command("setup")
+@click.argument("client", required=False, type=click.Choice([agent.name for agent in AGENTS]))
+@click.option("--model", help="The model that another agent than Amp is to ask for.")
 @click.option("--cli", is_flag=True, help="Set up Amp's command line.")
 @click.option("--vscode", is_flag=True, help="Set up VS Code and its derivatives that have Amp's extension.")
 @click.option("--undo", is_flag=True, help="Revert everything that setup has changed.")
@@ -77,6 +80,8 @@ class _Target:
 @click.option("--no-check", is_flag=True, help="Do not check that the gateway accepts the key.")
 @config_option
 def command(
+    client: str | None,
+    model: str | None,
     cli: bool,
     vscode: bool,
     undo: bool,
@@ -86,20 +91,31 @@ def command(
     no_check: bool,
     file: Path | None,
 ) -> None:
-    """Point Amp's clients on this machine at the gateway: write its address and a client key into their
-    settings.
+    """Point Amp's clients on this machine, or another coding agent, CLIENT, at the gateway: write its address
+    and a client key into their settings.
 
-    Without --cli and --vscode this sets up the command line and each editor that has Amp's extension. If the
-    configuration has no client key, one is created and written into it. All other content of the files is
-    kept, including comments. --undo reverts everything.
+    Without CLIENT, --cli and --vscode this sets up the command line and each editor that has Amp's extension.
+    If the configuration has no client key, one is created and written into it. All other content of the files
+    is kept, including comments. --undo reverts everything; with CLIENT, what was set for that one.
 
     Exit status 0 if everything is set up and the gateway accepts the key, else 1.
     """
     machine = Machine(Path.home(), os.environ, sys.platform)
+    if client is not None:
+        if cli or vscode:
+            raise click.UsageError("--cli and --vscode are Amp's: leave them out with another client")
+        from ampproxy.cli import setup_agents
+
+        asked = setup_agents.Asked(BY_NAME[client], model or "", url, dry_run, yes, no_check)
+        setup_agents.run(machine, file, asked, undo=undo)
+        return
+    if model:
+        raise click.UsageError("--model is for another client than Amp: name one")
     if undo:
         if cli or vscode or url:
             raise click.UsageError("--undo takes everything back: leave out --cli, --vscode and --url")
-        _undo(machine, file, dry_run, yes)
+        main = journal_of(machine, file)
+        undo_all([main, *(main.beside(agent.name) for agent in AGENTS)], dry_run, yes)
         return
     config = read_config(file)
     demand(below(config, "state-dir"), "setup")
@@ -112,33 +128,45 @@ def command(
     for line in (*_exposed(config, target), *_by_hand(target)):
         click.echo(line)
     if not no_check:
-        _check(config, target, own=url is None)
+        check_served(config, target, own=url is None)
 
 
-def _target(config: Config, machine: Machine, cli: bool, vscode: bool, url: str | None) -> _Target:
+def _target(config: Config, machine: Machine, cli: bool, vscode: bool, url: str | None) -> Target:
     found = tuple(editors(machine))
     if vscode and not found:
         raise click.ClickException(
             "no editor with Amp's extension was found: install it (sourcegraph.amp), then try again"
         )
-    # One that ends, or does not open all that Amp's clients ask for, is somebody else's.
-    full = [key for key in config.clients if not key.is_restricted and key.expires is None]
-    secrets = [key.secret for key in full if key.secret is not None]
-    here = [key.reveal() for key in secrets if not isinstance(key, Unseen)]
-    if secrets and not here:
-        demand(below(config, "api-keys", "access"), "setup writes a client key, and")
-    key = here[0] if here else new_key()
+    key, fresh = client_key(config)
     neither = not cli and not vscode
-    return _Target(
-        _address(config, url),
+    return Target(
+        gateway_address(config, url),
         key,
-        not here,
+        fresh,
         cli or neither,
         found if vscode or neither else (),
     )
 
 
-def _address(config: Config, url: str | None) -> str:
+def client_key(config: Config) -> tuple[str, bool]:
+    """A key that opens all, and whether it is a new one, which the configuration is still to hold.
+
+    :raises click.ClickException: there are keys, and none of them is to be had here.
+    """
+    # One that ends, or does not open all that clients ask for, is somebody else's.
+    full = [key for key in config.clients if not key.is_restricted and key.expires is None]
+    secrets = [key.secret for key in full if key.secret is not None]
+    here = [key.reveal() for key in secrets if not isinstance(key, Unseen)]
+    if secrets and not here:
+        demand(below(config, "api-keys", "access"), "setup writes a client key, and")
+    return (here[0], False) if here else (new_key(), True)
+
+
+def gateway_address(config: Config, url: str | None) -> str:
+    """The address that clients are told: the configured one on this machine, or the one that is given.
+
+    :raises click.UsageError: there is none, or it is none.
+    """
     if url is None:
         own = loopback_url(config.host, config.port, config.tls is not None)
         if not own:
@@ -164,7 +192,7 @@ def _address(config: Config, url: str | None) -> str:
     return url.rstrip("/")
 
 
-def _wanted(config: Config, machine: Machine, target: _Target) -> Iterator[Wanted]:
+def _wanted(config: Config, machine: Machine, target: Target) -> Iterator[Wanted]:
     # The key goes into the configuration last: a service that reads it at once then asks for a key
     # that the clients have already.
     address = Text(URL, target.url)
@@ -175,12 +203,18 @@ def _wanted(config: Config, machine: Machine, target: _Target) -> Iterator[Wante
     for editor in target.editors:
         for path in (editor.settings(machine), *editor.profiles(machine)):
             yield Wanted(path, f"the settings of {editor.name}", (address,), "editor")
-    if target.fresh and config.source is not None:
-        key = Text(CLIENT_KEYS, target.key, secret=True)
-        yield Wanted(config.source.absolute(), "the gateway's configuration", (key,), "config")
+    if target.fresh:
+        yield from key_wanted(config, target.key)
 
 
-def _set_up(config: Config, machine: Machine, target: _Target, dry_run: bool, yes: bool) -> None:
+def key_wanted(config: Config, key: str) -> Iterator[Wanted]:
+    """A new client key, in the configuration."""
+    if config.source is not None:
+        text = Text(CLIENT_KEYS, key, secret=True)
+        yield Wanted(config.source.absolute(), "the gateway's configuration", (text,), "config")
+
+
+def _set_up(config: Config, machine: Machine, target: Target, dry_run: bool, yes: bool) -> None:
     journal = Journal(config.state_dir / _FOLDER)
     try:
         changes = plan(_wanted(config, machine, target), journal)
@@ -196,11 +230,12 @@ def _set_up(config: Config, machine: Machine, target: _Target, dry_run: bool, ye
             click.confirm("Change these files?", abort=True)
         apply(changes, journal)
     except Refused as refused:
-        raise click.ClickException(_refusal(refused)) from None
+        raise click.ClickException(refusal(refused)) from None
     click.echo(f"Done; ampproxy setup --undo takes it back (copies: {journal.folder}).")
 
 
-def _refusal(refused: Refused) -> str:
+def refusal(refused: Refused) -> str:
+    """Why nothing was changed, for people."""
     return f"{printable(str(refused))}. Nothing was changed."
 
 
@@ -221,7 +256,7 @@ def _shown(changes: list[Change]) -> Iterator[str]:
                 yield f"    {text.name}: {text.text} ({before})"
 
 
-def _overridden(machine: Machine, target: _Target) -> Iterator[str]:
+def _overridden(machine: Machine, target: Target) -> Iterator[str]:
     """What goes before the files in this environment."""
     url, key = machine.environ.get(URL_VARIABLE, ""), machine.environ.get(KEY_VARIABLE, "")
     before = "in this environment, which goes before the file: unset it."
@@ -231,14 +266,14 @@ def _overridden(machine: Machine, target: _Target) -> Iterator[str]:
         yield f"Note: {KEY_VARIABLE} is set to another key {before}"
 
 
-def _exposed(config: Config, target: _Target) -> Iterator[str]:
+def _exposed(config: Config, target: Target) -> Iterator[str]:
     """A new key is no secret in a file that others can read."""
     path = config.source
     if target.fresh and path is not None and path.exists() and path.stat().st_mode & 0o077:
         yield f"Note: {path} can be read by others, and the new key with it: chmod 600 {path}"
 
 
-def _by_hand(target: _Target) -> Iterator[str]:
+def _by_hand(target: Target) -> Iterator[str]:
     """What no program can do for the user."""
     if not target.editors:
         return
@@ -250,7 +285,7 @@ def _by_hand(target: _Target) -> Iterator[str]:
     yield f"\n    {target.key}\n"
 
 
-def _check(config: Config, target: _Target, own: bool) -> None:
+def check_served(config: Config, target: Target, own: bool) -> None:
     """Ask the gateway as a client would.
 
     :raises SystemExit: with 1: it does not serve this key.
@@ -270,7 +305,7 @@ def _check(config: Config, target: _Target, own: bool) -> None:
     raise SystemExit(1)
 
 
-def _trouble(config: Config, target: _Target, own: bool, seen: Seen) -> str:
+def _trouble(config: Config, target: Target, own: bool, seen: Seen) -> str:
     """What is wrong, and what helps."""
     url = target.url
     if seen.state == "down":
@@ -292,24 +327,28 @@ def _trouble(config: Config, target: _Target, own: bool, seen: Seen) -> str:
     return f"Something else than ampproxy answers at {url} ({seen.why}): stop it, or set another port"
 
 
-def _undo(machine: Machine, file: Path | None, dry_run: bool, yes: bool) -> None:
-    journal = _journal(machine, file)
+def undo_all(journals: Sequence[Journal], dry_run: bool, yes: bool) -> None:
+    """Take back what some journals remember.
+
+    :raises SystemExit: with 1: not all of it could be.
+    """
     try:
-        seen = look_back(journal)
-        if not seen.files and not seen.failed:
-            click.echo(f"There is nothing to take back ({journal.folder}).")
+        seen = [look_back(journal) for journal in journals]
+        if not any(one.files or one.failed for one in seen):
+            click.echo(f"There is nothing to take back ({journals[0].folder}).")
             return
-        _echo(seen)
+        for one in seen:
+            _echo(one)
         if dry_run:
             click.echo("Nothing was changed.")
             return
         if not yes:
             click.confirm("Take this back?", abort=True)
-        done = take_back(journal)
+        done = [take_back(journal) for journal in reversed(journals)]
     except Refused as refused:
-        raise click.ClickException(_refusal(refused)) from None
-    if done.failed:
-        for failure in done.failed:
+        raise click.ClickException(refusal(refused)) from None
+    if failed := [failure for one in done for failure in one.failed]:
+        for failure in failed:
             click.echo(f"Error: {printable(str(failure))}", err=True)
         click.echo("Some changes could not be reverted; fix these and try again.", err=True)
         raise SystemExit(1)
@@ -325,7 +364,7 @@ def _echo(seen: Undone) -> None:
         click.echo(f"{printable(str(refused.path))}: left as it is: {printable(refused.why)}")
 
 
-def _journal(machine: Machine, file: Path | None) -> Journal:
+def journal_of(machine: Machine, file: Path | None) -> Journal:
     """Where the changes are remembered, also if the configuration is broken or gone by now."""
     usual = Journal(default_state_dir(machine.environ, machine.home) / _FOLDER)
     found = file or find(machine.home)

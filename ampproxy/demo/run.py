@@ -31,7 +31,8 @@ ampcode:
 {amp}claude-api-key:
   - api-key: {keys[anthropic]}
     base-url: "{urls[anthropic]}"
-    models: [{{name: claude-sonnet-4-6}}, {{name: claude-haiku-4-5-20251001}}]
+    models:
+      [claude-sonnet-4-6, claude-haiku-4-5-20251001, claude-opus-5-5, claude-sonnet-5-5, claude-haiku-5-5]
 codex-api-key:
   - {{api-key: {keys[openai-responses]}, base-url: "{urls[openai-responses]}/v1"}}
 gemini-api-key:
@@ -284,7 +285,8 @@ class Demo:
             f"  curl -N {url}/v1/messages -H 'x-api-key: {CLIENT_KEY}' \\\n"
             "    -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \\\n"
             f"    -d '{json.dumps(body)}'\n"
-            f"  AMP_URL={url} AMP_API_KEY={CLIENT_KEY} amp -x 'Hello'"
+            f"  AMP_URL={url} AMP_API_KEY={CLIENT_KEY} amp -x 'Hello'\n"
+            f"  ANTHROPIC_BASE_URL={url} ANTHROPIC_AUTH_TOKEN={CLIENT_KEY} claude -p 'Hello'"
         )
 
     def watch(self) -> None:

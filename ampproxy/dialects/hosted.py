@@ -43,6 +43,8 @@ def _is_usual(name: str, value: Any) -> bool:
     """Whether a setting asks for what any vendor's tool does without it."""
     if name == "external_web_access":
         return value is not False
+    if name == "search_content_types":
+        return isinstance(value, list) and "text" in value
     return name in _OF_LOADING or (name == "container" and value == {"type": "auto"})
 
 

@@ -141,6 +141,17 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         hint=True,
     ),
     _row(
+        "thinking_budget thinking_level",
+        "A thinking budget became a level or the nearest accepted number; a level became the nearest one "
+        "that the model has; or the amount of thinking cannot be set.",
+        hint=True,
+    ),
+    _row(
+        "output_limit",
+        "The limit of the answer is above what the model can write, or below what the vendor accepts.",
+        hint=True,
+    ),
+    _row(
         "system_turn",
         "A system text in mid-conversation became a user's text, because the vendor accepts none there.",
         hint=True,
@@ -176,17 +187,12 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         "would not accept).",
     ),
     _row(
-        "thinking_budget thinking_level",
-        "A thinking budget became a level or the nearest accepted number; a level became the nearest one "
-        "that the model has; or the amount of thinking cannot be set.",
-    ),
-    _row(
         "temperature seed presence_penalty frequency_penalty logit_bias logprobs top_logprobs sampling",
         "The model or the dialect does not accept it: dropped, or changed to an accepted value.",
     ),
     _row(
         "max_tokens stop candidates",
-        "More than the model accepts: lowered, cut off, or dropped. Or too low for a model that always "
+        "More than the model accepts: cut off, or dropped. Or too few tokens for a model that always "
         "thinks first: raised.",
     ),
     _row(

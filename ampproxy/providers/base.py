@@ -104,6 +104,7 @@ class Provider:
     A vendor's file sets the class variables and, where its paths hold the model, overrides :meth:`_path`.
 
     :cvar PATHS: what it serves.
+    :cvar BESIDE: likewise, at some hosts only: what models need that refuse its own.
     :cvar VERSION: the version segment of its paths, added unless ``base-url`` ends in one; may be empty.
     :cvar CREDENTIAL: the credential's header.
     :cvar SCHEME: what stands before the key there.
@@ -113,6 +114,7 @@ class Provider:
     """
 
     PATHS: ClassVar[Paths]
+    BESIDE: ClassVar[Paths] = {}
     VERSION: ClassVar[str] = ""
     CREDENTIAL: ClassVar[bytes] = b"authorization"
     SCHEME: ClassVar[bytes] = b"Bearer "
@@ -126,13 +128,13 @@ class Provider:
         self._base = _versioned(base.rstrip("/"), self.VERSION)
         self._query = quote(query, safe=_URL_SAFE + "?").encode()
         own_headers = tuple(
-            (name.lower().encode("latin-1"), value.encode()) for name, value in account.headers
+            (name.lower().encode("latin-1"), _one_line(value)) for name, value in account.headers
         )
         self._custom = frozenset(name for name, _ in own_headers)
         own = tuple(header for header in own_headers if not header[1].startswith(b"$"))
         #: What takes the value of a header of the client's: the vendor's name of it -> the client's.
         self._copied = {name: value[1:].lower() for name, value in own_headers if value.startswith(b"$")}
-        key = account.api_key.reveal().encode()
+        key = _one_line(account.api_key.reveal())
         # A local server without a key gets no header, not an empty one.
         credential = ((self.CREDENTIAL, self.SCHEME + key),) if key else ()
         fixed = ((b"content-type", b"application/json"), (b"user-agent", USER_AGENT), *credential)
@@ -174,6 +176,7 @@ class Provider:
         query: bytes = b"",
         headers: Iterable[Header] = (),
         extra: Mapping[str, str] | None = None,
+        spoken: str = "",
     ) -> Call:
         """The request that serves ``endpoint`` with the vendor's ``model``.
 
@@ -181,10 +184,11 @@ class Provider:
         :param query: the client's query, as it came.
         :param headers: the client's headers, in any case.
         :param extra: what a rendered body needs beside itself.
+        :param spoken: the dialect of the body; empty: the one that :meth:`speaks` gives.
         :raises ampproxy.errors.GatewayFault: the vendor has no such call.
         :raises ampproxy.errors.ClientFault: the model's name cannot stand in the vendor's path.
         """
-        dialect = self.backend_dialect(endpoint)
+        dialect = spoken or self.backend_dialect(endpoint)
         native = dialect == endpoint.dialect
         if endpoint.operation is Operation.COMPACT and not self.compacts(endpoint):
             endpoint = msgspec.structs.replace(endpoint, operation=Operation.GENERATE)
@@ -250,7 +254,8 @@ class Provider:
         return (dialect, operation) in self.PATHS
 
     def _path(self, endpoint: Endpoint, dialect: str, model: str, stream: bool) -> str:
-        return self.PATHS[dialect, endpoint.operation]
+        asked = dialect, endpoint.operation
+        return self.PATHS[asked] if asked in self.PATHS else self.BESIDE[asked]
 
     def _headers(
         self,
@@ -291,6 +296,11 @@ class Provider:
     def _extra(self, extra: Mapping[str, str]) -> list[Header]:
         pairs = ((name.lower().encode(), value.encode()) for name, value in extra.items())
         return [pair for pair in pairs if pair[0] not in self._custom]
+
+
+def _one_line(value: str) -> bytes:
+    """A configured value as a header can have it."""
+    return b" ".join(value.encode().splitlines())
 
 
 def path_segment(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from ampproxy.catalog.families import Families
@@ -26,6 +26,7 @@ class ModelRequest(Value, frozen=True, kw_only=True):
     :param headers: the client's, credentials and all; a provider's allow-list picks from them.
     :param query: the client's query without client keys.
     :param facts: what was found in the body when it came.
+    :param client: whose it is: what tells clients apart; not shown.
     :param refers: whether it may refer to something that a vendor keeps for one of several accounts.
     """
 
@@ -37,6 +38,7 @@ class ModelRequest(Value, frozen=True, kw_only=True):
     query: bytes
     route: Route
     facts: BodyFacts
+    client: str = ""
     refers: bool = False
 
     def listed(self, client: Dialect) -> bool:
@@ -66,6 +68,30 @@ def reads_errors(question: ModelRequest, client: Dialect) -> bool:
     )
 
 
+def error_event_for(
+    question: ModelRequest, client: Dialect, usual: Callable[[WireError], bytes]
+) -> Callable[[WireError], bytes]:
+    """How the client is sent an error within its stream.
+
+    :param client: the client's dialect.
+    :param usual: makes the event of its dialect.
+    """
+    headers, gives_up = question.headers, client.passthrough.gives_up
+    if any(
+        name == header and value.startswith(start) for name, value in headers for header, start in gives_up
+    ):
+        return _nothing
+    known = client.passthrough.bare_errors
+    if not known or question.listed(client):
+        return usual
+    bare = any(name == header and word in value for name, value in headers for header, word in known)
+    return client.error_body if bare else usual
+
+
+def _nothing(error: WireError) -> bytes:
+    return b""
+
+
 class Bridge(Protocol):
     """One question to one account.
 
@@ -74,9 +100,11 @@ class Bridge(Protocol):
     :ivar content_type: of the answer to the client; ``None``: the account's own.
     :ivar listed: whether the client's stream is a JSON list that grows.
     :ivar losses: what its dialect could not say of the request.
+    :ivar spoken: the dialect that the account is asked in.
     """
 
     body: bytes
+    spoken: str
     headers: Mapping[str, str]
     losses: tuple[Loss, ...]
     content_type: bytes | None
@@ -133,6 +161,13 @@ class Bridges(Protocol):
         """The bridge.
 
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
+        """
+        ...
+
+    def spoken(self, question: ModelRequest, offer: RouteTarget) -> str:
+        """The dialect that the account is asked in.
+
+        :raises ampproxy.errors.GatewayFault: it has no such call.
         """
         ...
 

@@ -18,7 +18,7 @@ from ampproxy.relay.answer_headers import (
     type_of_whole,
     useful_headers,
 )
-from ampproxy.relay.bridge import Bridge, ModelRequest, reads_errors
+from ampproxy.relay.bridge import Bridge, ModelRequest, error_event_for, reads_errors
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.quotes import quoted
@@ -27,7 +27,7 @@ from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.relay.workers import ANSWER_OBJECTS, takes_long
 from ampproxy.routing.route import RouteTarget
-from ampproxy.upstream.body import IDLE_HINT, SLICE, collect
+from ampproxy.upstream.body import IDLE_HINT, SLICE, collect, whole_body
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.held import Share
 
@@ -83,6 +83,7 @@ class Delivery:
         offer: RouteTarget,
     ) -> None:
         config, runtime, record = self._config, self._runtime, self._record
+        client = DIALECTS[self._question.endpoint.dialect]
         stream_filter = bridge.filter()
         if self._settings.pinning is not None:
             stream_filter = self._settings.pinning.watched(stream_filter, self._question, offer)
@@ -95,10 +96,10 @@ class Delivery:
             self._downstream,
             stream_filter,
             runtime.clock,
-            error_event=bridge.error_event,
-            keepalive=config.keepalive_seconds,
+            error_event=error_event_for(self._question, client, bridge.error_event),
+            keepalive=config.streaming.keepalive_seconds,
             on_first=on_first,
-            reads_errors=reads_errors(self._question, DIALECTS[self._question.endpoint.dialect]),
+            reads_errors=reads_errors(self._question, client),
             workers=runtime.workers,
         )
         self._begin(response, bridge.content_type or type_of_stream(response.headers, listed=bridge.listed))
@@ -114,6 +115,11 @@ class Delivery:
             record.bytes_out, record.busy, record.gaps = relay.bytes_out, relay.busy, relay.gaps
             record.usage = bridge.usage
             record.losses = (*bridge.losses, *bridge.answer_losses)
+        self._note(bridge)
+
+    def _note(self, bridge: Bridge) -> None:
+        """Keep the error that an answer told of, which the client has got."""
+        record = self._record
         if (error := bridge.failed) is not None:
             record.stream_error = error
             record.attempts.append(f"{record.account}: {error.status} {error.message}")
@@ -152,6 +158,7 @@ class Delivery:
             await sliced.start()
             self._client_watch.check()
         self._downstream.finish()
+        self._note(bridge)
 
     def _placed(self, fault: ExchangeError, origin: str, beginning: bytes) -> ExchangeError:
         """The fault of an answer that cannot be read, with whose it was and how it begins."""
@@ -186,6 +193,11 @@ class Delivery:
         :raises ExchangeError: it is larger, breaks off, or takes too long.
         :raises ClientGone: the client left; the upstream was closed.
         """
+        whole = whole_body(response, limit, inflate=True)
+        if whole is not None:
+            if share is not None:
+                share.grow(len(whole))
+            return whole
         gathering = collect(
             response,
             limit=limit,

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from twisted.internet.task import deferLater
-from twisted.web.http_headers import Headers
 
 from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.schema import Account, TokenSource
@@ -16,6 +15,7 @@ from ampproxy.credentials.outcomes import RETIRED, Verdict, classify, classify_f
 from ampproxy.credentials.pool import Selection
 from ampproxy.dialects.refusals import STATUSES
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
+from ampproxy.http.headers import LowerHeaders
 from ampproxy.model.events import WireError
 from ampproxy.providers import Call
 from ampproxy.relay.bridge import Bridge, ModelRequest
@@ -73,6 +73,7 @@ class AccountError(UpstreamFault):
 class Exchange:
     """One question, until it is answered or everybody has failed.
 
+    :param allows: whether an account may still be asked: a reload may take one from a client.
     :ivar lacks_call: nobody served, and one of them because it has not got this call.
     """
 
@@ -82,12 +83,14 @@ class Exchange:
         downstream: Downstream,
         record: ExchangeRecord,
         settings: ExchangeSettings,
+        allows: Callable[[RouteTarget], bool] = lambda _: True,
     ) -> None:
         self._question = question
         self._downstream = downstream
         self._record = record
         self._settings = settings
         self._config, self._runtime = settings.config, settings.runtime
+        self._allows = allows
         self._client_watch = ClientWatch(downstream)
         self._delivery = Delivery(question, downstream, record, settings, self._client_watch)
         self._attempts: list[Attempt] = []
@@ -96,6 +99,9 @@ class Exchange:
         self._waited = 0.0
         self._sent = b""
         self._repeated = False
+        #: Whether the account that was asked last began an answer.
+        self._answered = False
+        self._bootstraps = 0
         self.lacks_call = False
 
     async def run(self, tries: Selection) -> None:
@@ -110,7 +116,9 @@ class Exchange:
             if number and not await self._paused(tries, number):
                 break
             while (offer := tries.next(self._runtime.clock.seconds())) is not None:
-                if await self._served(offer, tries):
+                if not self._allows(offer):
+                    tries.abandoned()
+                elif await self._served(offer, tries):
                     return
         raise self._no_account(tries)
 
@@ -218,6 +226,30 @@ class Exchange:
         )
 
     async def _asked(self, offer: RouteTarget, tries: Selection) -> None:
+        """Ask this account; again where its stream broke off before its first event and no other is left."""
+        while True:
+            self._answered = False
+            try:
+                await self._asked_once(offer, tries)
+                return
+            except ExchangeError as failure:
+                if not self._begins_again(failure, tries):
+                    raise
+                self._bootstraps += 1
+                self._keep(offer, failure)
+
+    def _begins_again(self, failure: ExchangeError, tries: Selection) -> bool:
+        """Whether a stream that broke off before anything of it went to the client is asked for once more."""
+        return (
+            self._bootstraps < self._config.streaming.bootstrap_retries
+            and self._question.stream
+            and self._answered
+            and self._record.first_byte is None
+            and _others_may_help(failure)
+            and not tries.has_another(self._runtime.clock.seconds())
+        )
+
+    async def _asked_once(self, offer: RouteTarget, tries: Selection) -> None:
         """Ask this account; once more where its refusal tells what to leave out or to bend."""
         try:
             await self._ask(offer, tries)
@@ -241,7 +273,7 @@ class Exchange:
         if learner is None or not learner.may_learn(refusal, offer):
             return None
         found = await self._apart(partial(learner.look, refusal, sent), sent)
-        spoken = self._settings.providers[offer.account.label].backend_dialect(self._question.endpoint)
+        spoken = self._settings.bridges.spoken(self._question, offer)
         taught = learner.learn(found, refusal, self._question, offer, spoken)
         if taught is not None:
             self._repeated = True
@@ -250,7 +282,9 @@ class Exchange:
         return taught
 
     async def _ask(self, offer: RouteTarget, tries: Selection) -> None:
-        bridge = await self._bridge(offer)
+        bridges = self._settings.bridges
+        long = bridges.take_long(self._question, offer)
+        bridge = await self._bridge_apart(offer) if long else bridges(self._question, offer)
         provider, pinning = self._settings.providers[offer.account.label], self._settings.pinning
         if pinning is not None and pinning.may_sort(self._question, offer, bridge.body, tries.left):
             found = await self._apart(
@@ -281,6 +315,7 @@ class Exchange:
             )
         if response.code >= 400:
             raise await self._account_error(response, bridge, self._token_of(call, offer, response.code))
+        self._answered = True
         await self._delivery.serve(response, bridge, origin, partial(self._succeeded, tries, offer), offer)
 
     async def _apart(self, work: Callable[[], Any], body: bytes) -> Any:
@@ -303,6 +338,7 @@ class Exchange:
             query=question.query,
             headers=question.headers,
             extra=bridge.headers,
+            spoken=bridge.spoken,
         )
 
     async def _renewed(self, response: Any, call: Call, offer: RouteTarget) -> bool:
@@ -324,10 +360,8 @@ class Exchange:
             pass  # what it had to say is of no use any more
         return True
 
-    async def _bridge(self, offer: RouteTarget) -> Bridge:
+    async def _bridge_apart(self, offer: RouteTarget) -> Bridge:
         bridges, question = self._settings.bridges, self._question
-        if not bridges.take_long(question, offer):
-            return bridges(question, offer)
         made: Bridge = await self._client_watch.wait_for(
             self._runtime.workers.run(partial(bridges, question, offer), len(question.body))
         )
@@ -335,9 +369,7 @@ class Exchange:
 
     async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
         """The answer's headers. A kept connection that the other side had closed is tried once more."""
-        headers = Headers()
-        for name, value in call.headers:
-            headers.addRawHeader(name, value)
+        headers = LowerHeaders.of_pairs(call.headers)
         method, url = call.method.decode(), call.url.decode()
         config, runtime = self._config, self._runtime
         proxy = account.proxy_url or config.proxy_url
@@ -347,7 +379,7 @@ class Exchange:
                 self._record.sent = runtime.clock.seconds()
             try:
                 return await self._client_watch.wait_for(
-                    sending.addTimeout(config.timeouts.first_byte, runtime.clock)
+                    sending, runtime.deadlines, config.timeouts.first_byte
                 )
             except (ClientGone, ExchangeError):
                 raise

@@ -289,7 +289,9 @@ class StreamRelay:
         if self._reader is not None:
             self._reader.stop()
         if self.began:
-            self._write(error.sent_before + self._error_event(error.error))
+            # In a piece of its own: some clients read it only so.
+            self._write(error.sent_before)
+            self._write(self._error_event(error.error))
         self._close()
         if self.began and self._reads_errors:
             self._downstream.finish()

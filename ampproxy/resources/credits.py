@@ -18,6 +18,7 @@ from ampproxy.credits.waiting import SETTLE_TIMEOUT, when_free
 from ampproxy.dialects.registry import shown_in
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable
 from ampproxy.generation import Generation
+from ampproxy.http.headers import has_any
 from ampproxy.model.clients import MODELS
 from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
@@ -218,6 +219,14 @@ def _help(route: Route) -> str:
     return text + (f"\nWhat would serve it:\n{route.suggested_config}" if route.suggested_config else "")
 
 
+_ROLE_NAMES = frozenset(name.encode() for name in ROLE_HEADERS)
+
+
+def may_show_role(request: GatewayRequest, found: Peek) -> bool:
+    """Whether anything tells what Amp uses a request's model for; cheap."""
+    return found.demands or has_any(request.requestHeaders, _ROLE_NAMES)
+
+
 def inferred_role(request: GatewayRequest, dialect: str, model: str, found: Peek, body: bytes) -> str:
     """What Amp uses a request's model for; empty if nothing tells.
 
@@ -238,7 +247,10 @@ class ProviderPathResource(AmpResource):
 
     def _authorized(self, request: GatewayRequest, client: Client | None) -> None:
         super()._authorized(request, client)
-        if client is not None and client.tenant is not None and request.method not in (b"GET", b"HEAD"):
+        if request.method in (b"GET", b"HEAD"):
+            return
+        request.recheck = check_unknown_path
+        if client is not None and client.tenant is not None:
             check_unknown_path(client.tenant)
 
     @property

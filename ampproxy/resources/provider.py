@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from twisted.internet.defer import Deferred
 
+from ampproxy.amp.clients import NAMING
 from ampproxy.config.schema import ALLOW
 from ampproxy.credentials.affinity import session_key
 from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
@@ -17,6 +18,7 @@ from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
+from ampproxy.http.headers import has_any
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.clients import MODELS
 from ampproxy.relay.bridge import ModelRequest
@@ -30,9 +32,9 @@ from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, LONG_LOOK, REQUEST_OBJECTS, takes_long
 from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
-from ampproxy.resources.credits import inferred_role, refusal_of, spend
+from ampproxy.resources.credits import inferred_role, may_show_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.tenancy import countable, demand_of, within_limits
+from ampproxy.resources.tenancy import allows, countable, demand_of, recheck, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
@@ -78,7 +80,8 @@ class ModelResource(GatewayResource):
     def _authorized(self, request: GatewayRequest, client: Client) -> None:
         request.client_key = client
         check_route(client.tenant, self.route_class)
-        if request.path.startswith(AMP_PREFIX):
+        # Any program may ask for a model there.
+        if request.path.startswith(AMP_PREFIX) and has_any(request.requestHeaders, NAMING):
             notice_client(self.generation, request)
         if isinstance(self._endpoint, WrongMethod):
             if self._endpoint.dialect == RESPONSES:
@@ -190,7 +193,7 @@ class GenerateResource(ModelResource):
         record.stream = stream
         if endpoint.neo:
             await self._note(request, record, body)
-        if endpoint.amp:
+        if endpoint.amp and (facts.thinks or may_show_role(request, found)):
             look = partial(self._from_amp, request, asked or "", facts, body)
             record.role, body = await self._done(request, look, body)
         route = self._take(self._decided(asked, record.role), request, record)
@@ -295,6 +298,7 @@ class GenerateResource(ModelResource):
         if tenant is not None:
             record.asked = route.requested_model
             route = narrowed(tenant, route)
+        request.asks_model, request.recheck = True, partial(recheck, route, record)
         record.asked, record.kind = route.requested_model, route.kind.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         if self.generation.config.debug:
@@ -323,6 +327,7 @@ class GenerateResource(ModelResource):
         """Have one of a route's accounts answer."""
         endpoint, generation = self._endpoint, self.generation
         pinning = generation.exchanges.pinning
+        body, facts = generation.runtime.remembered.whole(self._dialect, record.client, body, facts)
         question = ModelRequest(
             endpoint=endpoint,
             body=body,
@@ -332,6 +337,7 @@ class GenerateResource(ModelResource):
             query=self._query(request) if request.query else b"",
             route=route,
             facts=facts,
+            client=record.client,
             refers=pinning is not None and pinning.may_refer(endpoint.dialect, route, body),
         )
         pin = await self._pin(request, question) if question.refers else None
@@ -358,7 +364,7 @@ class GenerateResource(ModelResource):
                     "not_found", f"{route.resolved_model} has no method {endpoint.method} here."
                 )
             generation.exchanges.providers[route.offers[0].account.label].backend_dialect(endpoint)
-        exchange = Exchange(question, request, record, generation.exchanges)
+        exchange = Exchange(question, request, record, generation.exchanges, partial(allows, request))
         try:
             await exchange.run(tries)
         except ExchangeError as failure:
@@ -422,7 +428,9 @@ class GenerateResource(ModelResource):
     def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
         headers = pairs(request.requestHeaders)
         cleaners = self._dialect.passthrough.clean_headers
-        return tuple(_cleaned(headers, cleaners) if self._endpoint.amp and cleaners else headers)
+        if self._endpoint.amp and any(map(request.requestHeaders.hasHeader, cleaners)):
+            headers = _cleaned(headers, cleaners)
+        return tuple(headers)
 
     def _query(self, request: GatewayRequest) -> bytes:
         return strip_query(request.query, client_keys_in(self.generation, request))

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar
 
 from ampproxy.testing import schema as s
-from ampproxy.testing.anthropic_rules import COUNT, MESSAGES, RULES, blocks_of
+from ampproxy.testing.anthropic_betas import check_betas
+from ampproxy.testing.anthropic_rules import COUNT, MESSAGES, RULES, blocks_of, is_vendor_tool
 from ampproxy.testing.script import Answer, Asked
 from ampproxy.testing.stand_in import StandIn, start_vendor
 from ampproxy.testing.vendor import (
@@ -52,9 +53,10 @@ def _media(block: dict[str, Any]) -> str:
 
 def understand(body: dict[str, Any], size: int) -> Asked:
     """What an answer depends on."""
-    last = body["messages"][-1]
+    last = [message for message in body["messages"] if message["role"] != "system"][-1]
     blocks = blocks_of(last) if last["role"] == "user" else []
-    tools = {tool["name"]: tool["input_schema"] for tool in body.get("tools", [])}
+    declared = [tool for tool in body.get("tools", []) if not is_vendor_tool(tool)]
+    tools = {tool["name"]: tool["input_schema"] for tool in declared}
     choice = body.get("tool_choice", {"type": "auto"})
     forced = {"any": tuple(tools), "tool": (choice.get("name", ""),)}.get(choice["type"], ())
     results = [_text_in(block.get("content")) for block in blocks if block["type"] == "tool_result"]
@@ -122,6 +124,7 @@ class Anthropic(Vendor):
 
     def _valid(self, request: Recorded, table: s.Check) -> dict[str, Any]:
         body = self.body(request, table)
+        check_betas(body, request.headers.get("anthropic-beta", ""))
         for rule in RULES:
             rule(body, self.seal)
         return body

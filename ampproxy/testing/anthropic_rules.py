@@ -54,7 +54,13 @@ _RESULT = s.fields(
         array=s.items(
             s.tagged(
                 "type",
-                {"text": _TEXT, "image": _IMAGE, "document": _DOCUMENT, "search_result": _SEARCH},
+                {
+                    "text": _TEXT,
+                    "image": _IMAGE,
+                    "document": _DOCUMENT,
+                    "search_result": _SEARCH,
+                    "tool_reference": s.fields({"type": s.ANY, "tool_name": s.STR}, **_CACHED),
+                },
             )
         ),
     ),
@@ -75,12 +81,35 @@ _ASSISTANT_BLOCKS = {
     "redacted_thinking": s.fields({"type": s.ANY, "data": s.STR}),
     "tool_use": _TOOL_USE,
     "server_tool_use": _TOOL_USE,
+    **s.same(
+        (
+            *("web_search_tool_result", "web_fetch_tool_result", "code_execution_tool_result"),
+            *("bash_code_execution_tool_result", "text_editor_code_execution_tool_result"),
+            "tool_search_tool_result",
+        ),
+        s.fields({"type": s.ANY, "tool_use_id": _ID, "content": s.ANY}, **_CACHED, caller=s.OBJECT),
+    ),
 }
+_EFFORT = s.choice("low", "medium", "high", "xhigh", "max")
+_CHANGE = s.fields({"type": s.ANY, "tool": s.OBJECT}, **_CACHED)
+_SYSTEM_BLOCKS = {"text": _TEXT, **s.same(("tool_addition", "tool_removal"), _CHANGE)}
+
+
+def _content(blocks: dict[str, s.Check]) -> s.Check:
+    return s.either(text=s.STR, array=s.items(s.tagged("type", blocks)))
 
 
 def _message(blocks: dict[str, s.Check]) -> s.Check:
-    content = s.either(text=s.STR, array=s.items(s.tagged("type", blocks)))
-    return s.fields({"role": s.ANY, "content": content})
+    return s.fields({"role": s.ANY, "content": _content(blocks)})
+
+
+#: What the system adds in the midst of a conversation; some of it needs a beta.
+_SYSTEM = s.fields(
+    {"role": s.ANY},
+    content=_content(_SYSTEM_BLOCKS),
+    output_config=s.nullable(s.fields({}, effort=_EFFORT)),
+    clear_at=s.nullable(s.choice("next_user_message", "never")),
+)
 
 
 _PARALLEL: dict[str, s.Check] = {"disable_parallel_tool_use": s.BOOL}
@@ -97,12 +126,14 @@ _THINKING = s.tagged(
     "type",
     {
         "enabled": s.fields({"type": s.ANY, "budget_tokens": s.between(1024, 10**9, s.INT)}, display=s.STR),
-        "adaptive": s.fields({"type": s.ANY}, display=s.choice("summarized", "omitted")),
+        "adaptive": s.fields(
+            {"type": s.ANY}, display=s.choice("summarized", "omitted", "updates"), block_binding=s.OBJECT
+        ),
         "disabled": s.fields({"type": s.ANY}),
         "between_tools": s.fields({"type": s.ANY}),
     },
 )
-_TOOL = s.fields(
+_CUSTOM = s.fields(
     {"name": _NAME, "input_schema": s.OBJECT},
     **_CACHED,
     type=s.nullable(s.choice("custom")),
@@ -113,6 +144,26 @@ _TOOL = s.fields(
     allowed_callers=s.ARRAY,
     input_examples=s.ARRAY,
 )
+#: Tools that the vendor runs, or that a client of its own knows: families of dated types, and their names.
+_VENDOR_TOOL = re.compile(
+    r"(web_search|web_fetch|code_execution|tool_search_tool_(bm25|regex)|bash|text_editor|computer|memory"
+    r"|(browser|computer)_toolset)_20\d{6}"
+)
+
+
+def is_vendor_tool(tool: dict[str, Any]) -> bool:
+    """Whether a tool has a type of the vendor's, which brings its schema."""
+    return _VENDOR_TOOL.fullmatch(str(tool.get("type"))) is not None
+
+
+def _TOOL(value: Any, path: s.Path) -> None:
+    s.OBJECT(value, path)
+    if is_vendor_tool(value):
+        s.STR(value.get("name"), (*path, "name"))
+    else:
+        _CUSTOM(value, path)
+
+
 _COUNTED: dict[str, s.Check] = {
     "system": s.either(text=s.STR, array=s.items(s.tagged("type", {"text": _TEXT}))),
     "tools": s.items(_TOOL),
@@ -121,16 +172,25 @@ _COUNTED: dict[str, s.Check] = {
     "cache_control": s.nullable(_CACHE),
     "output_config": s.fields(
         {},
-        effort=s.choice("low", "medium", "high", "xhigh", "max"),
+        effort=_EFFORT,
         format=s.nullable(s.fields({"type": s.choice("json_schema"), "schema": s.OBJECT})),
     ),
 }
 _REQUIRED: dict[str, s.Check] = {
     "model": s.text_of(256, 1),
     "messages": s.items(
-        s.tagged("role", {"user": _message(_USER_BLOCKS), "assistant": _message(_ASSISTANT_BLOCKS)}), least=1
+        s.tagged(
+            "role",
+            {
+                "user": _message(_USER_BLOCKS),
+                "assistant": _message(_ASSISTANT_BLOCKS),
+                "system": _SYSTEM,
+            },
+        ),
+        least=1,
     ),
 }
+_EDITS = s.same(("clear_thinking_20251015", "clear_tool_uses_20250919", "compact_20260112"), s.OBJECT)
 COUNT = s.fields(_REQUIRED, **_COUNTED)
 MESSAGES = s.fields(
     {**_REQUIRED, "max_tokens": s.between(0, 10**9, s.INT)},
@@ -145,6 +205,7 @@ MESSAGES = s.fields(
     container=s.ANY,
     inference_geo=s.nullable(s.STR),
     speed=s.nullable(s.choice("standard", "fast")),
+    context_management=s.nullable(s.fields({}, edits=s.items(s.tagged("type", _EDITS)))),
 )
 
 _MAGIC = {
@@ -160,8 +221,8 @@ def _refuse(message: str) -> None:
 
 
 def blocks_of(message: dict[str, Any]) -> list[dict[str, Any]]:
-    """The content as blocks."""
-    content = message["content"]
+    """The content as blocks; a message of the system may have none."""
+    content = message.get("content", [])
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
@@ -177,10 +238,11 @@ def _walk(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _turns(body: dict[str, Any]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """Messages with those of one role in a row joined, as the service does."""
+    """Messages with those of one role in a row joined, as the service does, those of the system apart."""
+    spoken = (message for message in body["messages"] if message["role"] != "system")
     return [
         (role, [block for message in group for block in blocks_of(message)])
-        for role, group in itertools.groupby(body["messages"], key=lambda message: str(message["role"]))
+        for role, group in itertools.groupby(spoken, key=lambda message: str(message["role"]))
     ]
 
 
@@ -190,7 +252,11 @@ def check_first_turn(body: dict[str, Any], seal: Seal) -> None:
     if messages[0]["role"] != "user":
         _refuse('messages: first message must use the "user" role')
     for at, message in enumerate(messages):
-        if not message["content"] and (at + 1 < len(messages) or message["role"] == "user"):
+        if (
+            message["role"] != "system"
+            and not message["content"]
+            and (at + 1 < len(messages) or message["role"] == "user")
+        ):
             _refuse(
                 f"messages.{at}: all messages must have non-empty content except for the optional final "
                 "assistant message"
@@ -306,6 +372,8 @@ def check_tools(body: dict[str, Any], seal: Seal) -> None:
     """Tool schemas are objects, names are unique, a choice names a tool that is there."""
     tools = body.get("tools", [])
     for at, tool in enumerate(tools):
+        if is_vendor_tool(tool):
+            continue
         if tool["input_schema"].get("type") != "object":
             _refuse(f"tools.{at}.custom.input_schema.type: Input should be 'object'")
         for word in ("oneOf", "allOf", "anyOf"):

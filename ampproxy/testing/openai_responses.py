@@ -9,6 +9,7 @@ from ampproxy.testing.openai import OpenAI, dated, model_entry
 from ampproxy.testing.openai_responses_rules import (
     REQUEST,
     Item,
+    call,
     check_limits,
     check_pairs,
     check_reasoning,
@@ -31,6 +32,8 @@ from ampproxy.testing.vendor import (
 
 #: What the model list holds; any other model answers all the same.
 MODELS = ("gpt-5.4", "gpt-5.4-mini", "gpt-5.3-codex")
+#: Type of a call -> what its id begins with.
+_PREFIXES = {"function_call": "fc_", "custom_tool_call": "ctc_", "tool_search_call": "tsc_"}
 _INCOMPLETE = {"length": "max_output_tokens", "refusal": "content_filter"}
 _ECHOED: dict[str, Any] = {
     "instructions": None,
@@ -91,7 +94,7 @@ class OpenAIResponses(OpenAI):
         body, items = self._valid(request)
         asked = understand(body, items, len(request.body))
         answer, script = self.plan(request, asked)
-        output = self._output(answer, body)
+        output = self._output(answer, body, items)
         response = self._response(body, answer, output)
         if body.get("store") is not False:
             self._stored |= {item["id"]: item for item in output}
@@ -112,7 +115,7 @@ class OpenAIResponses(OpenAI):
             script=script,
         )
 
-    def _output(self, answer: Answer, body: dict[str, Any]) -> list[Item]:
+    def _output(self, answer: Answer, body: dict[str, Any], items: list[Item]) -> list[Item]:
         output: list[Item] = []
         if answer.thinking:
             output.append(self._reasoning(answer, body))
@@ -124,8 +127,9 @@ class OpenAIResponses(OpenAI):
             message = {"type": "message", "role": "assistant", "status": status, "content": [part]}
             output.append({"id": self.new_id("msg_"), **message})
         for name, arguments in answer.calls:
-            call = {"type": "function_call", "status": "completed", "name": name, "arguments": arguments}
-            output.append({"id": self.new_id("fc_"), "call_id": self.new_id("call_"), **call})
+            called = call(name, arguments, body, items)
+            named = {"id": self.new_id(_PREFIXES[called["type"]]), "call_id": self.new_id("call_")}
+            output.append({**named, **called})
         return output
 
     def _reasoning(self, answer: Answer, body: dict[str, Any]) -> Item:
@@ -215,6 +219,10 @@ def _opened(item: Item) -> Item:
             return {**item, "status": "in_progress", "content": []}
         case "function_call":
             return {**item, "status": "in_progress", "arguments": ""}
+        case "custom_tool_call":
+            return {**item, "input": ""}
+        case "tool_search_call":
+            return {**item, "status": "in_progress"}
         case _:
             return {**item, "summary": []}
 
@@ -228,6 +236,12 @@ def _item_events(item: Item, where: dict[str, Any], answer: Answer) -> Iterator[
                 yield "function_call_arguments.delta", {**where, "delta": piece}
             done = {"arguments": item["arguments"], "name": item["name"]}
             yield "function_call_arguments.done", {**where, **done}
+        case "custom_tool_call":
+            for piece in fragments(item["input"]):
+                yield "custom_tool_call_input.delta", {**where, "delta": piece}
+            yield "custom_tool_call_input.done", {**where, "input": item["input"]}
+        case "tool_search_call":
+            pass
         case _:
             for index, part in enumerate(item["summary"]):
                 at = {**where, "summary_index": index}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ampproxy.testing import schema as s
@@ -10,6 +11,8 @@ from ampproxy.testing.openai import EFFORT, METADATA, NAME, check_choice, check_
 from ampproxy.testing.script import Asked
 from ampproxy.testing.vendor import VendorError, dump
 
+#: What Codex notes of an item for itself.
+_NOTED: dict[str, s.Check] = {"internal_chat_message_metadata_passthrough": s.nullable(s.OBJECT)}
 _BREAK: dict[str, s.Check] = {"prompt_cache_breakpoint": s.ANY}
 _DETAIL: dict[str, s.Check] = {"detail": s.choice("auto", "low", "high", "original")}
 _INPUT_PARTS = {
@@ -44,7 +47,7 @@ def _id(prefix: str) -> s.Check:
 def _message(parts: Mapping[str, s.Check]) -> s.Check:
     content = s.either(text=s.STR, array=s.items(s.tagged("type", parts)))
     return s.fields(
-        {"role": s.ANY, "content": content}, type=s.ANY, id=_id("msg"), status=_STATUS, phase=s.ANY
+        {"role": s.ANY, "content": content}, type=s.ANY, id=_id("msg"), status=_STATUS, phase=s.ANY, **_NOTED
     )
 
 
@@ -64,9 +67,13 @@ _ITEMS = {
         id=_id("fc"),
         status=_STATUS,
         namespace=s.ANY,
+        **_NOTED,
     ),
     "function_call_output": s.fields(
-        {"type": s.ANY, "call_id": _CALL_ID, "output": _OUTPUT}, id=s.nullable(s.STR), status=_STATUS
+        {"type": s.ANY, "call_id": _CALL_ID, "output": _OUTPUT},
+        id=s.nullable(s.STR),
+        status=_STATUS,
+        **_NOTED,
     ),
     "custom_tool_call": s.OBJECT,
     "custom_tool_call_output": s.OBJECT,
@@ -76,11 +83,12 @@ _ITEMS = {
         content=s.nullable(s.items(s.fields({"type": s.choice("reasoning_text"), "text": s.STR}))),
         encrypted_content=s.nullable(s.STR),
         status=_STATUS,
+        **_NOTED,
     ),
     "item_reference": s.fields({"type": s.ANY, "id": s.STR}),
     # What Codex sends as well.
     "additional_tools": s.fields(
-        {"type": s.ANY, "role": s.choice("developer"), "tools": s.ARRAY}, id=s.nullable(s.STR)
+        {"type": s.ANY, "role": s.choice("developer"), "tools": s.ARRAY}, id=s.nullable(s.STR), **_NOTED
     ),
     "compaction_trigger": s.fields({"type": s.ANY}, id=s.nullable(s.STR)),
     "compaction": s.fields({"type": s.ANY, "encrypted_content": s.matching("gAAAA.*")}, id=s.nullable(s.STR)),
@@ -187,13 +195,25 @@ def items_of(body: dict[str, Any]) -> list[Item]:
     return [{"type": "message", **item} for item in given]
 
 
+#: What a client runs: the type of the call -> the type of what it returns.
+PAIRS = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+    "tool_search_call": "tool_search_output",
+    "local_shell_call": "local_shell_call_output",
+    "shell_call": "shell_call_output",
+    "apply_patch_call": "apply_patch_call_output",
+}
+_RETURNED = frozenset(PAIRS.values())
+
+
 def check_pairs(items: list[Item]) -> None:
     """Each call has its output, each output its call, and the call comes first."""
-    calls = [item["call_id"] for item in items if item["type"] == "function_call"]
-    outputs = [item["call_id"] for item in items if item["type"] == "function_call_output"]
+    calls = [item["call_id"] for item in items if item["type"] in PAIRS and item.get("call_id")]
+    outputs = [item["call_id"] for item in items if item["type"] in _RETURNED and item.get("call_id")]
     for at, item in enumerate(items):
-        if item["type"] == "function_call_output":
-            before = [one.get("call_id") for one in items[:at] if one["type"] == "function_call"]
+        if item["type"] in _RETURNED and item.get("call_id"):
+            before = [one.get("call_id") for one in items[:at] if PAIRS.get(one["type"]) == item["type"]]
             if item["call_id"] not in before:
                 refuse(
                     f"No tool call found for function call output with call_id {item['call_id']}.", "input"
@@ -233,7 +253,7 @@ def check_reasoning(items: list[Item], issued: Mapping[str, str], stored: Mappin
             )
         following = next((one for one in items[at + 1 :] if one["type"] != "reasoning"), None)
         follows = following is not None and (
-            following["type"] in ("function_call", "custom_tool_call") or following.get("role") == "assistant"
+            following["type"] in PAIRS or following.get("role") == "assistant"
         )
         if not follows:
             words = "of type 'reasoning' was provided without its required following item."
@@ -242,7 +262,7 @@ def check_reasoning(items: list[Item], issued: Mapping[str, str], stored: Mappin
 
 def check_limits(body: dict[str, Any]) -> None:
     """Members that exclude or need each other, and tools that fit."""
-    check_choice(body)
+    check_choice({**body, "tools": [*body.get("tools", ()), *_late(items_of(body))]})
     check_sampling(body, (body.get("reasoning") or {}).get("effort"))
     if "input" not in body and not body.get("prompt"):
         refuse("Missing required parameter: 'input'.", "input", "missing_required_parameter")
@@ -280,17 +300,53 @@ def _media(part: dict[str, Any]) -> str:
     return data[5:].partition(";")[0] if data.startswith("data:") else str(part["type"])
 
 
+def _late(items: list[Item]) -> Iterator[Item]:
+    """The tools that were added in the midst of a conversation, or found there."""
+    for item in items:
+        if item["type"] in ("additional_tools", "tool_search_output"):
+            yield from item.get("tools", ())
+
+
+def _tools(body: dict[str, Any], items: list[Item]) -> Iterator[tuple[str, Item]]:
+    """The tools that a client runs, by name. In a namespace it is ``NAMESPACE.NAME``; one that its type
+    makes known has the name of the type.
+    """
+    for tool in (*body.get("tools", ()), *_late(items)):
+        if tool["type"] == "namespace":
+            yield from ((f"{tool['name']}.{one['name']}", one) for one in tool["tools"])
+        elif tool["type"] not in _BUILT_IN:
+            yield tool.get("name", tool["type"]), tool
+
+
+def call(name: str, arguments: str, body: dict[str, Any], items: list[Item]) -> Item:
+    """The item by which a tool is called, without ids.
+
+    :param name: as :func:`understand` has it.
+    :param arguments: JSON; of a custom tool its input, as it is.
+    """
+    kind = next((str(tool["type"]) for known, tool in _tools(body, items) if known == name), "function")
+    namespace, _, plain = name.rpartition(".")
+    where = {"namespace": namespace} if namespace else {}
+    match kind:
+        case "custom":
+            return {"type": "custom_tool_call", **where, "name": plain, "input": arguments}
+        case "tool_search":
+            searched = {"execution": "client", "arguments": json.loads(arguments)}
+            return {"type": "tool_search_call", "status": "completed", **searched}
+        case _:
+            called = {"name": plain, "arguments": arguments}
+            return {"type": "function_call", "status": "completed", **where, **called}
+
+
 def understand(body: dict[str, Any], items: list[Item], size: int) -> Asked:
     """What an answer depends on."""
     results: list[str] = []
     for item in reversed(items):
-        if item["type"] != "function_call_output":
+        if item["type"] not in _RETURNED:
             break
-        results.insert(0, _text_in(item["output"]))
+        results.insert(0, _text_in(item.get("output", "")))
     content = next((one["content"] for one in reversed(items) if one.get("role") == "user"), "")
-    tools = {
-        tool["name"]: tool.get("parameters") for tool in body.get("tools", []) if tool["type"] == "function"
-    }
+    tools = {name: tool.get("parameters") for name, tool in _tools(body, items)}
     choice = body.get("tool_choice", "auto")
     named = choice.get("name", "") if isinstance(choice, dict) else ""
     reasoning = body.get("reasoning") or {}

@@ -65,6 +65,8 @@ def home(world, tmp_path):
     write(tmp_path / "config.yaml", config.replace("port: 0", f"port: {port}"))
     write(tmp_path / ".config/amp/settings.json", json.dumps({"amp.url": world.url}))
     write(tmp_path / ".local/share/amp/secrets.json", json.dumps({f"apiKey@{world.url}": CLIENT_KEY}))
+    agent = {"ANTHROPIC_BASE_URL": world.url, "ANTHROPIC_AUTH_TOKEN": CLIENT_KEY}
+    write(tmp_path / ".claude/settings.json", json.dumps({"env": agent}))
     client(tmp_path, "0.0.1777897475-g2324e1")
     return tmp_path
 

@@ -121,7 +121,7 @@ def test_json():
     assert (told["from"], told["to"], told["kind"]) == ("anthropic", "openai-chat", "request")
     assert told["result"]["model"] == "gpt-5.1"
     by_kind = {loss["kind"]: loss["strict"] for loss in told["losses"]}
-    assert by_kind == {"cache_control": False, "foreign_proof": True, "thinking_budget": True}
+    assert by_kind == {"cache_control": False, "foreign_proof": True, "thinking_budget": False}
     stream = run("--from", "chat", "--to", "anthropic", "--stream", "--json", CHAT_STREAM)
     assert json.loads(stream.stdout)["result"].startswith("event: message_start")
 
@@ -199,12 +199,12 @@ def test_explain_body(tmp_path):
     result = explain(tmp_path, "--path", "/v1/messages", "--body", SMART)
     assert result.exit_code == 0, result.output
     assert "dropped in translation to openai-compatibility/local[0] (openai-chat):" in result.output
-    assert "thinking_budget  thinking.budget" in result.output
+    assert "thinking       thinking   " in result.output
     assert "refuses" not in result.output
     strict = explain(
         tmp_path, "--path", "/v1/messages", "--body", SMART, text=CONFIG + "translation: strict\n"
     )
-    assert "translation: strict refuses it for foreign_proof, thinking_budget" in strict.output
+    assert "translation: strict refuses it for foreign_proof, thinking" in strict.output
 
 
 def test_explain_body_without_losses(tmp_path):

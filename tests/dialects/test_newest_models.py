@@ -102,7 +102,7 @@ def test_the_highest_effort_arrives(model):
     sent, losses = said(ANTHROPIC, CHAT, model, body)
     assert sent["reasoning_effort"] == "max"
     assert sent["max_completion_tokens"] == 128_000
-    assert losses.keys() == {"max_tokens"}
+    assert losses.keys() == {"output_limit"}
 
 
 @pytest.mark.parametrize("model", ["gpt-5.4", "gpt-5.6-sol", "gpt-6-luna"])
@@ -445,7 +445,7 @@ def test_each_bend_is_a_loss(client: str, account: str, model: str) -> None:
     [limit] = [
         value for name, value in {**sent, **sent.get("generationConfig", {})}.items() if name in limits
     ]
-    assert ("max_tokens" in losses) is (limit != 200_000)
+    assert ("output_limit" in losses) is (limit != 200_000)
     sent, losses = delivered(client, account, model, wished(client, "to go on", tools=False))
     last = [*(sent.get("messages") or sent.get("contents") or sent["input"])][-1]["role"]
     assert ("prefill" in losses) is (last == "user")

@@ -35,12 +35,8 @@ MODELS = {
 #: A request such as Amp's clients send, and the dialect of an account -> what strict translation
 #: refuses it for. All else of every request is carried, or is a hint.
 TRUE_LOSSES: dict[str, dict[str, set[str]]] = {
-    # Thinking in the history has a proof that only its vendor reads; a budget is told as a level.
-    "anthropic": {
-        CHAT: {"foreign_proof", "thinking_budget"},
-        RESPONSES: {"foreign_proof", "thinking_budget"},
-        GEMINI: {"foreign_proof", "thinking"},
-    },
+    # Thinking in the history has a proof that only its vendor reads.
+    "anthropic": {CHAT: {"foreign_proof"}, RESPONSES: {"foreign_proof"}, GEMINI: {"foreign_proof"}},
     "anthropic-adaptive": {CHAT: set(), RESPONSES: set(), GEMINI: set()},
     # These models of OpenAI refuse every temperature; Gemini calls as many tools at once as it likes.
     "anthropic-title": {CHAT: {"temperature"}, RESPONSES: {"temperature"}, GEMINI: {"parallel"}},
@@ -54,19 +50,15 @@ TRUE_LOSSES: dict[str, dict[str, set[str]]] = {
     "openai-responses": {
         ANTHROPIC: {"foreign_proof", "thinking"},
         CHAT: {"foreign_proof"},
-        GEMINI: {"foreign_proof", "max_tokens"},
+        GEMINI: {"foreign_proof"},
     },
     "gemini": {
         ANTHROPIC: {"unsigned_thinking", "foreign_proof", "seed"},
         CHAT: {"reasoning", "foreign_proof"},
         RESPONSES: {"reasoning", "foreign_proof", "seed"},
     },
-    # The least level of thinking that these models have is a higher one.
-    "gemini-read-thread": {
-        ANTHROPIC: {"thinking_level"},
-        CHAT: {"thinking_level"},
-        RESPONSES: {"thinking_level"},
-    },
+    # The least level of thinking that these models have is a higher one: it is the nearest.
+    "gemini-read-thread": {ANTHROPIC: set(), CHAT: set(), RESPONSES: set()},
     "openai-completions": {
         ANTHROPIC: {"stop"},
         CHAT: {"temperature", "stop"},

@@ -46,7 +46,9 @@ REFUSED = [
     ({"metadata": {"session": "x"}}, "metadata.session: Extra inputs"),
     ({"messages": []}, "messages"),
     ({"messages": [{"role": "assistant", "content": "hi"}]}, "first message must use"),
-    ({"messages": [{"role": "system", "content": "hi"}]}, "messages.0.role"),
+    ({"messages": [{"role": "system", "content": "hi"}]}, "first message must use"),
+    ({"messages": [{"role": "tool", "content": "hi"}]}, "messages.0.role"),
+    ({"tools": [{"type": "web_search_tomorrow", "name": "web_search"}]}, "tools.0"),
     ({"messages": [user(text(""))]}, "non-empty"),
     ({"messages": [user(text(" "))]}, "non-whitespace"),
     ({"messages": [user({"type": "input_text", "text": "x"})]}, "messages.0.content.0.type"),
@@ -208,3 +210,62 @@ def test_count_and_models(claude):
     assert claude("POST", PATH + "/count_tokens", ask()).status == 400
     assert claude("GET", "/v1/models").json["data"][0]["id"].startswith("claude")
     assert claude("GET", "/v1/nothing").status == 404
+
+
+#: What Claude Code sends to its own vendor, each with the beta that it names for it.
+NATIVE = [
+    (
+        {"context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]}},
+        "context-management-2025-06-27",
+    ),
+    (
+        {
+            "messages": [
+                BASE["messages"][0],
+                {"role": "system", "content": "x", "output_config": {"effort": "low"}},
+            ]
+        },
+        "per-turn-control-2026-07-01",
+    ),
+    ({"thinking": {"type": "adaptive", "display": "updates"}}, "thinking-display-updates-2026-08-18"),
+    (
+        {
+            "tools": TOOLS,
+            "messages": [
+                BASE["messages"][0],
+                {
+                    "role": "system",
+                    "content": [
+                        {"type": "tool_removal", "tool": {"type": "tool_reference", "name": "Read"}},
+                    ],
+                },
+            ],
+        },
+        "mid-conversation-tool-changes-2026-07-01",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "beta"), NATIVE)
+def test_what_claude_code_sends(claude, changes, beta):
+    """Members of a beta are taken from a client that names it, among others, and refused without it."""
+    headers = {**claude.headers, "anthropic-beta": f"effort-2025-11-24, {beta}"}
+    assert claude("POST", PATH, ask(**changes), headers=headers).status == 200
+    refused = claude("POST", PATH, ask(**changes))
+    assert refused.status == 400
+    assert "permitted" in refused.body.decode() or "Input" in refused.body.decode()
+
+
+def test_tools_of_the_vendor(claude):
+    """Tools that Anthropic runs have no schema; those that were found are named in a result; the system
+    may speak in the midst, and parts no call from its result.
+    """
+    found = {**RESULT, "content": [{"type": "tool_reference", "tool_name": "Grep"}]}
+    spoken = [LOOP[0], {"role": "system", "content": "Be brief."}, LOOP[1], user(found)]
+    searching = {"type": "web_search_20260318", "name": "web_search", "max_uses": 3}
+    deferred = {**TOOLS[1], "defer_loading": True}
+    body = ask(
+        tools=[TOOLS[0], deferred, searching], messages=[*spoken, {"role": "system", "content": "Now."}]
+    )
+    answered = claude("POST", PATH, body)
+    assert answered.status == 200, answered.body

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ampproxy.testing.script import Script
+
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 SCHEMA = {"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]}
 FUNCTION = {"type": "function", "function": {"name": "Read", "parameters": SCHEMA}}
@@ -240,3 +242,52 @@ def test_what_codex_sends(responses):
     assert responses("POST", RESPONSES, asked).status == 200
     ours = {"type": "compaction", "encrypted_content": "AMPPROXYSEALEDBYAg=="}
     assert responses("POST", RESPONSES, response_request(input=[ours, HELLO])).status == 400
+
+
+def test_tools_that_a_client_brings_late(responses):
+    """Tools of a namespace, those that are added in the midst and those that a search found are called as
+    what they are, whole and streamed; each call wants what it returned.
+    """
+    probe = {"type": "function", "name": "echo", "parameters": {"type": "object"}}
+    group = {"type": "namespace", "name": "probe", "description": "", "tools": [probe]}
+    free = {"type": "custom", "name": "exec", "description": "", "format": {"type": "text"}}
+    search = {"type": "tool_search", "execution": "client"}
+    begin = [
+        {"type": "additional_tools", "role": "developer", "tools": [free]},
+        {"role": "user", "content": "Go on"},
+    ]
+    wanted = (("tool_search", '{"query": "x"}'), ("probe.echo", "{}"), ("exec", "text(1)"))
+    responses.stand_in.script(Script(calls=wanted))
+    body = response_request(input=begin, tools=[search, group], tool_choice="auto", stream=True)
+    events = responses("POST", RESPONSES, body).events
+    searched, called, ran = events[-1]["response"]["output"]
+    assert (searched["type"], searched["arguments"]) == ("tool_search_call", {"query": "x"})
+    assert (called["type"], called["namespace"], called["name"]) == ("function_call", "probe", "echo")
+    assert (ran["type"], ran["name"], ran["input"]) == ("custom_tool_call", "exec", "text(1)")
+    assert [one["item"] for one in events if one["type"] == "response.output_item.done"] == [
+        searched,
+        called,
+        ran,
+    ]
+    found = {
+        "type": "tool_search_output",
+        "execution": "client",
+        "call_id": searched["call_id"],
+        "tools": [group],
+    }
+    back = [
+        found,
+        {"type": "function_call_output", "call_id": called["call_id"], "output": "echo"},
+        {"type": "custom_tool_call_output", "call_id": ran["call_id"], "output": "1"},
+    ]
+    items = [*begin, searched, called, ran, *back]
+    assert responses("POST", RESPONSES, response_request(input=items)).status == 200
+    for at in range(3):
+        missing = [*begin, searched, called, ran, *back[:at], *back[at + 1 :]]
+        assert (
+            "No tool output found"
+            in responses("POST", RESPONSES, response_request(input=missing)).body.decode()
+        )
+    responses.stand_in.script(Script(calls=(("probe.echo", "{}"),)))
+    answered = responses("POST", RESPONSES, response_request(input=items)).json
+    assert answered["output"][-1]["namespace"] == "probe"

@@ -12,10 +12,12 @@ from hashlib import sha256
 from typing import Literal
 
 from ampproxy.config.edit import CannotEdit, add_client_key, client_keys, remove_client_key
+from ampproxy.desktop.clients import dotenv, members, toml
 from ampproxy.wire import jsonc
 
-#: The CLI's settings, its keys, an editor's settings, the gateway's configuration.
-Kind = Literal["settings", "secrets", "editor", "config"]
+#: The CLI's settings, its keys, an editor's settings, the gateway's configuration; and of other agents:
+#: members deep in JSON, variables, members of TOML.
+Kind = Literal["settings", "secrets", "editor", "config", "members", "variables", "toml"]
 
 #: The one name under which the configuration holds what is put there.
 CLIENT_KEYS = "api-keys"
@@ -107,10 +109,46 @@ def _key_back(data: bytes, name: str, marked: str, old: bytes | None) -> bytes:
     return data if key is None else remove_client_key(_text(data), key).encode("utf-8")
 
 
+def _of_text(put: Callable[[str, str, str], str]) -> Callable[[bytes, str, str], bytes]:
+    return lambda data, name, value: put(_text(data), name, value).encode("utf-8")
+
+
+def _in_text(
+    get: Callable[[str, str], str | None],
+    put: Callable[[str, str, str], str],
+    remove: Callable[[str, str], str],
+) -> Form:
+    """The form of files of text in which a value is found by its name."""
+
+    def current(data: bytes, name: str) -> str | None:
+        return get(_text(data), name)
+
+    def ours(data: bytes, name: str, marked: str) -> bool:
+        value = current(data, name)
+        return value is not None and mark(value) == marked
+
+    def back(data: bytes, name: str, marked: str, old: bytes | None) -> bytes:
+        before = None if old is None else current(old, name)
+        text = _text(data)
+        return (remove(text, name) if before is None else put(text, name, before)).encode("utf-8")
+
+    return Form(_of_text(put), current, ours, back)
+
+
+def _is_our_value(data: bytes, name: str, marked: str) -> bool:
+    value = members.get(data, name)
+    return value is not None and mark(value) == marked
+
+
 #: How files of each kind are changed.
 FORMS: Mapping[Kind, Form] = {
     "settings": Form(_put_unmarked, _member, _is_ours, _member_back),
     "secrets": Form(_put_plain, _member, _is_ours, _member_back),
     "editor": Form(_put_member, _member, _is_ours, _member_back),
     "config": Form(_put_key, _key, _is_our_key, _key_back),
+    "members": Form(
+        members.put, members.get, _is_our_value, lambda data, name, _, old: members.back(data, name, old)
+    ),
+    "variables": _in_text(dotenv.get, dotenv.put, dotenv.remove),
+    "toml": _in_text(toml.get, toml.put, toml.remove),
 }

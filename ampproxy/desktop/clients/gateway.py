@@ -36,14 +36,19 @@ class Seen:
     """What was found at an address.
 
     :param why: the system's or the server's words, for people; holds no secret.
-    :param models: how many it lists for this key.
+    :param names: of the models that it lists for this key.
     :param details: what it reports of itself to its owner.
     """
 
     state: State
     why: str = ""
-    models: int = 0
+    names: tuple[str, ...] = ()
     details: Status | None = None
+
+    @property
+    def models(self) -> int:
+        """How many it lists."""
+        return len(self.names)
 
 
 class _Entry(msgspec.Struct):
@@ -94,7 +99,8 @@ def look(
     if status != 200:
         return Seen("refused", f"/v1/models is answered with {status}")
     try:
-        return Seen("ready", models=len(msgspec.json.decode(body, type=_Models).data), details=details)
+        listed = msgspec.json.decode(body, type=_Models).data
+        return Seen("ready", names=tuple(entry.id for entry in listed), details=details)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return Seen("foreign", "its list does not contain models")
 

@@ -74,6 +74,10 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    def beside(self, name: str) -> Journal:
+        """The journal of another client, which is taken back by itself; in a folder below this one's."""
+        return Journal(self.folder / name)
+
     def load(self) -> Manifest:
         """What has been changed and not yet been taken back.
 

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from ampproxy.desktop.doctor import about_clients, about_config, about_memory, about_models, about_neo
+from ampproxy.desktop.doctor import (
+    about_agents,
+    about_clients,
+    about_config,
+    about_memory,
+    about_models,
+    about_neo,
+)
 from ampproxy.desktop.doctor.context import Context
 from ampproxy.desktop.doctor.finding import Finding
 
@@ -31,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     Check("clients", "Amp's clients on this machine", about_clients.installed),
     Check("addresses", "Where they go", about_clients.addresses),
     Check("keys", "The key that they present", about_clients.keys),
+    Check("agents", "Other coding agents", about_agents.agents),
     Check("configuration", "The configuration", about_config.configuration),
     Check("permissions", "Who can read and write what", about_config.permissions),
     Check("service", "The service", about_config.service),

@@ -16,6 +16,7 @@ from ampproxy.config.fields import UNSEEN_HOST
 from ampproxy.config.load import find
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import Report
+from ampproxy.desktop.clients.agents import Found, look_for
 from ampproxy.desktop.clients.gateway import Seen, look, loopback_url
 from ampproxy.desktop.clients.installed import Installed, installed_clis, installed_editors
 from ampproxy.desktop.clients.owners import trusted_uids
@@ -28,6 +29,7 @@ from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
+from ampproxy.status import CloudTraffic
 from ampproxy.wire.jsonc import BadJsonc
 from ampproxy.wire.redact import Unseen
 
@@ -63,12 +65,18 @@ class NeoSeen:
     :param listing: the connections at Amp; ``None``: they are not known, and ``why`` says why.
     :param tested: with ``--live``: the name of each connection that leads here, and what Amp's test of it
         found wrong; empty: nothing.
+    :param served: likewise with a thread: each model that Amp was asked to ask for, and what was wrong.
+    :param traffic: what the service has seen of such requests; ``None``: it does not answer.
+    :param machine: what of this machine would end the way.
     """
 
     address: tuple[Finding, ...] = ()
     listing: Listing | None = None
     why: str = ""
     tested: tuple[tuple[str, str], ...] = ()
+    served: tuple[tuple[str, str], ...] = ()
+    traffic: CloudTraffic | None = None
+    machine: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +87,7 @@ class Context:
     :param config: with the logins' accounts; ``None``: it does not load, and ``complaints`` says why.
     :param logins_why: why the folder of logins could not be read.
     :param unserved: a sentence on each login there whose kind is not served.
+    :param agents: other coding agents that are here.
     :param keys: what the CLI's secrets file holds; ``keys_why``: why it cannot be read.
     :param url: the gateway's own address on this machine; empty: it has none that is fixed.
     :param seen: what answers there.
@@ -106,6 +115,7 @@ class Context:
     now: float
     families: Families | None = None
     unserved: tuple[str, ...] = ()
+    agents: tuple[Found, ...] = ()
     probes: tuple[Probe, ...] = ()
     neo_seen: NeoSeen = NeoSeen()
 
@@ -166,6 +176,7 @@ def gather(
         report_why=report_why,
         now=now,
         unserved=unserved,
+        agents=tuple(look_for(machine)),
     )
 
 

@@ -110,7 +110,7 @@ def _max_tokens(request: ChatRequest, target: Target, losses: Losses) -> int:
     fits = max(1, min(wanted, most or wanted))
     if fits != wanted:
         losses(
-            "max_tokens",
+            "output_limit" if wanted > 0 else "max_tokens",
             "sampling.max_tokens",
             f"The model takes 1 to {most or 'many'} tokens; {fits} was sent.",
         )

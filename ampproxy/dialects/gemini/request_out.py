@@ -154,7 +154,7 @@ def _declaration(tool: Tool, names: ToolNameMap, losses: Losses, path: str, own:
     if own:
         found.update(tool.extras)
     elif tool.extras:
-        losses("extras", path, "Members that only the client's dialect knows were left out.")
+        losses("extras", path, f"Members of another dialect: {', '.join(sorted(tool.extras))}.")
     schema = SCHEMA if tool.freeform else tool.schema
     if schema is not None and bytes(schema).lstrip()[:1] == b"{":
         found["parametersJsonSchema"] = schema
@@ -225,7 +225,7 @@ def _sampling(request: ChatRequest, target: Target, losses: Losses) -> dict[str,
         and sampling.max_tokens > target.max_output
     ):
         found["maxOutputTokens"] = target.max_output
-        losses("max_tokens", "sampling.max_tokens", f"The model writes at most {target.max_output} tokens.")
+        losses("output_limit", "sampling.max_tokens", f"The model writes at most {target.max_output} tokens.")
     if sampling.max_tokens is not None and sampling.max_tokens < 1:
         found["maxOutputTokens"] = 1
         losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")

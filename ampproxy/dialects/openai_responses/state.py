@@ -14,7 +14,7 @@ from ampproxy.dialects.openai_responses.for_others import plain
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import RESPONSES
-from ampproxy.model.parts import Opaque, Part, Reasoning, Sealed, Text
+from ampproxy.model.parts import Document, Image, Opaque, Part, Reasoning, Sealed, Text, ToolCall, ToolResult
 from ampproxy.model.request import ChatRequest, Turn
 
 #: Members of the request that refer to what the vendor stores, and what the client can do instead.
@@ -50,8 +50,10 @@ def stored_state(request: ChatRequest) -> tuple[str, str] | None:
     return None
 
 
+#: What Codex notes of an item for itself, where it believes to be at its own vendor.
+_OF_ITEMS = "internal_chat_message_metadata_passthrough"
 #: What a message is called, and what its words are for: the client's and its vendor's own notes.
-_OF_MESSAGES = ("id", "phase")
+_OF_MESSAGES = frozenset(("id", "phase", _OF_ITEMS))
 
 
 def is_thought(part: Opaque) -> bool:
@@ -105,7 +107,10 @@ def self_contained(request: ChatRequest) -> ChatRequest:
 def _for_another(part: Part) -> Part:
     if isinstance(part, Opaque) and is_thought(part):
         return Reasoning("", Sealed(RESPONSES, "", loads(part.raw)["id"]))
-    if not isinstance(part, Text) or not part.extras:
+    if not isinstance(part, (Text, ToolCall, ToolResult, Image, Document)) or not part.extras:
         return part
-    extras = {name: value for name, value in part.extras.items() if name not in _OF_MESSAGES}
+    notes = _OF_MESSAGES if isinstance(part, Text) else frozenset((_OF_ITEMS,))
+    if notes.isdisjoint(part.extras):
+        return part
+    extras = {name: value for name, value in part.extras.items() if name not in notes}
     return msgspec.structs.replace(part, extras=extras)

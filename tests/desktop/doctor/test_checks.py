@@ -70,7 +70,7 @@ def context(text: str = CONFIG, home: Path = Path("/nonexistent"), **known: Any)
         "keys": (Kept(URL, Secret(KEY)),),
         "keys_why": "",
         "url": URL,
-        "seen": Seen("ready", models=1),
+        "seen": Seen("ready", names=("m",)),
         "report": Report(tuple(ready)),
         "report_why": "",
         "now": NOW,
@@ -324,7 +324,7 @@ def test_no_secret_in_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("seen", "level", "todo"),
     [
-        (Seen("ready", models=2), "ok", ""),
+        (Seen("ready", names=("m", "n")), "ok", ""),
         (Seen("ready", details=Status("ready", 1, 0.0, config="/home/u/other.yaml")), "problem", "--config"),
         (Seen("unasked", "api-keys[0] (KEY)"), "note", "as root"),
         (Seen("down", "Connection refused"), "problem", "twistd -n ampproxy --config"),

@@ -378,7 +378,7 @@ def test_settings() -> None:
         "stopSequences": ["a", "b", "c", "d", "e"],
     }
     assert set(losses) == {
-        *("extras", "max_tokens", "stop", "candidates", "logit_bias", "user", "metadata", "cache_key"),
+        *("extras", "output_limit", "stop", "candidates", "logit_bias", "user", "metadata", "cache_key"),
         *("parallel", "service_tier"),
     }
     assert not {"model", "stream", "user", "betas"} & body.keys()
@@ -418,37 +418,37 @@ UNKNOWN = Target("g")
 @pytest.mark.parametrize(
     ("target", "thinking", "expected", "lost"),
     [
-        (OLD, Thinking("off"), {"thinkingBudget": 0}, False),
-        (OLD, Thinking("auto"), {"thinkingBudget": -1}, False),
+        (OLD, Thinking("off"), {"thinkingBudget": 0}, ""),
+        (OLD, Thinking("auto"), {"thinkingBudget": -1}, ""),
         (
             OLD,
             Thinking("budget", budget=4000, show=True),
             {"thinkingBudget": 4000, "includeThoughts": True},
-            False,
+            "",
         ),
-        (OLD, Thinking("budget", budget=99_999), {"thinkingBudget": 24_576}, True),
-        (OLD, Thinking("level", level="medium"), {"thinkingBudget": 8192}, False),
-        (OLD, Thinking("off", show=True), {"thinkingBudget": 0}, False),
-        (PRO, Thinking("off"), {"thinkingBudget": 128}, True),
-        (PRO, Thinking("budget", budget=1), {"thinkingBudget": 128}, True),
-        (LITE, Thinking("off"), {"thinkingBudget": 0}, False),
-        (LITE, Thinking("budget", budget=100), {"thinkingBudget": 512}, True),
-        (NEW, Thinking("off"), {"thinkingLevel": "MINIMAL"}, True),
-        (NEW, Thinking("auto", show=True), {"includeThoughts": True}, False),
-        (NEW, Thinking("budget", budget=4000), {"thinkingLevel": "MEDIUM"}, True),
-        (NEW, Thinking("level", level="high"), {"thinkingLevel": "HIGH"}, False),
-        (THREE, Thinking("level", level="medium"), {"thinkingLevel": "HIGH"}, True),
-        (THREE, Thinking("level", level="minimal"), {"thinkingLevel": "LOW"}, True),
-        (NONE, Thinking("level", level="high"), None, True),
-        (NONE, Thinking("off"), None, False),
-        (UNKNOWN, Thinking("level", level="high"), {"thinkingBudget": 24_576}, False),
+        (OLD, Thinking("budget", budget=99_999), {"thinkingBudget": 24_576}, "thinking_budget"),
+        (OLD, Thinking("level", level="medium"), {"thinkingBudget": 8192}, ""),
+        (OLD, Thinking("off", show=True), {"thinkingBudget": 0}, ""),
+        (PRO, Thinking("off"), {"thinkingBudget": 128}, "thinking"),
+        (PRO, Thinking("budget", budget=1), {"thinkingBudget": 128}, "thinking_budget"),
+        (LITE, Thinking("off"), {"thinkingBudget": 0}, ""),
+        (LITE, Thinking("budget", budget=100), {"thinkingBudget": 512}, "thinking_budget"),
+        (NEW, Thinking("off"), {"thinkingLevel": "MINIMAL"}, "thinking"),
+        (NEW, Thinking("auto", show=True), {"includeThoughts": True}, ""),
+        (NEW, Thinking("budget", budget=4000), {"thinkingLevel": "MEDIUM"}, "thinking_budget"),
+        (NEW, Thinking("level", level="high"), {"thinkingLevel": "HIGH"}, ""),
+        (THREE, Thinking("level", level="medium"), {"thinkingLevel": "HIGH"}, "thinking_level"),
+        (THREE, Thinking("level", level="minimal"), {"thinkingLevel": "LOW"}, "thinking_level"),
+        (NONE, Thinking("level", level="high"), None, "thinking"),
+        (NONE, Thinking("off"), None, ""),
+        (UNKNOWN, Thinking("level", level="high"), {"thinkingBudget": 24_576}, ""),
     ],
 )
-def test_thinking(target: Target, thinking: Thinking, expected: Any, lost: bool) -> None:
+def test_thinking(target: Target, thinking: Thinking, expected: Any, lost: str) -> None:
     """Each model is told to think in its own way, within its bounds."""
     body, losses = ask(user("q"), target=target, thinking=thinking)
     assert body.get("generationConfig", {}).get("thinkingConfig") == expected
-    assert losses == (["thinking"] if lost else [])
+    assert losses == ([lost] if lost else [])
 
 
 def test_a_level_for_an_unknown_model_of_a_gemini_client_stays_a_level() -> None:

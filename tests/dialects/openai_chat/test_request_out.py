@@ -327,7 +327,7 @@ class Members(Rendering):
             (body["max_tokens"], body["temperature"], len(body["stop"]), "top_k" in body),
             (8192, 2.0, 4, False),
         )
-        self.assertEqual(self.lost, ["max_tokens", "stop", "temperature", "top_k"])
+        self.assertEqual(self.lost, ["output_limit", "stop", "temperature", "top_k"])
 
     def test_models_that_refuse_sampling(self) -> None:
         """A reasoning model gets no temperature, with which it would refuse the request."""

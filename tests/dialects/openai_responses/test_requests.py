@@ -377,7 +377,7 @@ def test_limits_and_what_has_no_place():
     sampling = Sampling(max_tokens=1, temperature=0.5, top_p=0.9, top_k=5, stop=("x",), seed=1, candidates=2)
     body, losses = say(chat(user(Text("x")), sampling=sampling))
     assert (body["max_output_tokens"], body["temperature"], body["top_p"]) == (16, 0.5, 0.9)
-    assert losses == {"max_tokens", "top_k", "stop", "seed", "candidates"}
+    assert losses == {"output_limit", "top_k", "stop", "seed", "candidates"}
     body, losses = say(chat(user(Text("x")), sampling=sampling), Target("gpt-5", sampling=False))
     assert not {"temperature", "top_p"} & set(body)
     assert {"temperature", "top_p"} <= losses

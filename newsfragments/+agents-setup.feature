@@ -1,0 +1,1 @@
+`ampproxy setup claude-code`, `codex`, `gemini-cli`, `opencode`, `qwen-code` and `copilot` have those agents use the gateway, and take that back with `--undo`; docs/clients.md shows what each can do on which account.
