@@ -35,7 +35,7 @@ class FakeProcess:
 
     def __init__(self, protocol: Any, program: str, argv: tuple[str, ...], env: dict[str, str]) -> None:
         self.protocol, self.program, self.argv, self.env = protocol, program, argv, env
-        self.stdin, self.signals, self.closed = b"", [], False
+        self.stdin, self.signals, self.closed, self.left = b"", [], False, False
         protocol.makeConnection(self)
 
     def write(self, data: bytes) -> None:
@@ -45,7 +45,7 @@ class FakeProcess:
         self.closed = True
 
     def loseConnection(self) -> None:
-        self.closed = True
+        self.left = True
 
     def signalProcess(self, name: str) -> None:
         self.signals.append(name)

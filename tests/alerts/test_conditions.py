@@ -119,6 +119,16 @@ def test_keys_that_are_refused_do_not_cool_down() -> None:
     assert {alert.kind for alert in gateway.active()} == {"needs-login"}
 
 
+def test_a_refused_key_beside_a_cooldown() -> None:
+    """The models of the first are not reported as cooling down, those of the second are."""
+    gateway = Gateway()
+    gateway.fail(0, REFUSED)
+    gateway.fail(2, COOLDOWN)
+    found = {(alert.kind, alert.subject) for alert in gateway.active()}
+    label = gateway.world.config.accounts[2].label
+    assert found == {("needs-login", "claude-api-key[0]"), ("all-cooling", label)}
+
+
 def test_a_refused_key() -> None:
     """With what the owner can do, and no part of the key."""
     gateway = Gateway()
@@ -213,13 +223,30 @@ def test_budget(tmp_path: Path) -> None:
     counts = Counts(tmp_path, runtime.wall)
     identity = tenant_id(client, runtime.names_salt)
     daily = tuple(limit for limit in client.limits if limit.period != "minute")
-    counts.work([Take(identity, daily, Demand(tokens=1, usd=0)) for _ in range(8)])
+    counts.work([Take(identity, client.limits, Demand(tokens=1, usd=0))])
+    counts.work([Take(identity, daily, Demand(tokens=1, usd=0)) for _ in range(7)])
     assert gateway.active() == ()
     counts.work([Take(identity, daily, Demand(tokens=1, usd=0))])
     (alert,) = gateway.active()
     counts.close()
     assert (alert.kind, alert.subject) == ("budget", "ci: requests-per-day")
     assert alert.message.startswith("The client ci has used 9 requests of 10 requests (requests-per-day);")
+
+
+def test_counts_that_cannot_be_read(tmp_path: Path) -> None:
+    """Are unknown: neither an alert nor the end of one."""
+    (tmp_path / "clients.sqlite3").write_bytes(b"no database at all" * 100)
+    assert conditions(Gateway(BUDGET, state=tmp_path).facts(), KINDS).unknown == {"budget"}
+
+
+def test_another_configuration_has_other_models() -> None:
+    """What retires is found once for each configuration and day, not once for all."""
+    gathering, found = Gathering(maybeDeferred), []
+    for target in ("gemini-3-pro-preview", "a"):
+        gateway = Gateway(CONFIG + f"ampcode: {{model-mappings: [{{from: x, to: {target}}}]}}")
+        gateway.world.wall = 1_796_000_000.0
+        Deferred.fromCoroutine(gathering.facts(gateway.world.generation, KINDS)).addCallback(found.append)
+    assert [len(facts.retiring) for facts in found] == [1, 0]
 
 
 def test_a_model_that_retires() -> None:

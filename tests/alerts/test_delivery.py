@@ -93,6 +93,7 @@ def test_a_command_that_hangs() -> None:
     assert process.signals == ["TERM"]
     place.reactor.advance(KILL_SECONDS)
     assert process.signals == ["TERM", "KILL"]
+    assert process.left
     process.exit(signal=9)
     assert str(place.result) == "did not end within 3 s (setting: alerts.timeout)"
     assert place.reactor.getDelayedCalls() == []

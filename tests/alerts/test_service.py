@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from twisted.internet.defer import CancelledError, Deferred
 
+from ampproxy.alerts.delivery import NotDelivered
+from ampproxy.alerts.payload import Payload
 from ampproxy.alerts.states import RETRY_SECONDS
 from ampproxy.status import Alert, AlertsReport
 from tests.alerts.doubles import BASE, CONFIG, WEBHOOK, Alerted, result
@@ -95,9 +98,13 @@ def test_a_failure_is_tried_a_little_and_logged_once() -> None:
     assert "webhook at hook.test: status 503: busy" in line
     assert "canary" not in line
     alerted.wait(RETRY_SECONDS)
+    for pause in (2, 10, 0):
+        alerted.world.client.sent[-1].respond_whole(503, b"busy")
+        alerted.wait(pause)
+    assert len([line for line in alerted.lines() if "could not be sent" in line]) == 1
+    alerted.wait(RETRY_SECONDS)
     alerted.world.client.sent[-1].respond_whole(200, b"")
-    assert len(alerted.posted) == 4
-    assert alerted.posted[3]["event"] == "firing"
+    assert [posted["event"] for posted in alerted.posted] == ["firing"] * 7
     assert alerted.lines()[-1] == "Alerts reach the webhook at hook.test again"
     assert not [line for line in alerted.lines() if "Unhandled" in line]
 
@@ -174,6 +181,30 @@ def test_the_end_cuts_off_what_is_under_way() -> None:
     alerted.wait(100)
     assert len(alerted.posted) == 1
     assert not [line for line in alerted.lines() if "Unhandled" in line]
+
+
+def test_the_end_while_a_place_fails() -> None:
+    """A delivery that fails because it is cut off is not tried again."""
+
+    class Place:
+        name = "webhook at x"
+        sent = 0
+
+        async def send(self, sent: Payload) -> str:
+            self.sent += 1
+            try:
+                await Deferred()
+            except CancelledError:
+                raise NotDelivered("the connection was closed") from None
+            return ""
+
+    alerted, place = Alerted(), Place()
+    alerted.service._targets = (place,)
+    alerted.refuse_key()
+    alerted.wait()
+    alerted.service.stop()
+    assert alerted.reactor.getDelayedCalls() == []
+    assert place.sent == 1
 
 
 def test_another_configuration_during_a_delivery() -> None:
