@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import msgspec
 
 from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.report import AccountReport, CooldownReport, LoginStatus
@@ -60,6 +62,19 @@ class Found:
     active: tuple[Alert, ...] = ()
     unknown: frozenset[str] = frozenset()
     unsure: frozenset[tuple[str, str]] = frozenset()
+
+    def redacted(self, text: Callable[[str], str]) -> Found:
+        """The same without secrets.
+
+        :param text: gives a text without them.
+        """
+        return replace(
+            self,
+            active=tuple(
+                msgspec.structs.replace(one, message=text(one.message), suggestion=text(one.suggestion))
+                for one in self.active
+            ),
+        )
 
 
 def conditions(facts: Facts, kinds: Iterable[str]) -> Found:

@@ -20,7 +20,7 @@ from ampproxy.credentials.kept import InThread, KeptFile
 from ampproxy.generation import Generation
 from ampproxy.model.alerts import Alerts
 from ampproxy.status import Alert, AlertsReport, AlertsTested, Delivered
-from ampproxy.wire.redact import Secret
+from ampproxy.wire.redact import Redactor, Secret
 
 if TYPE_CHECKING:
     from ampproxy.alerts.delivery import Target
@@ -55,6 +55,7 @@ class AlertsService:
         self._in_thread = in_thread or _threads(reactor)
         self._host = host or socket.gethostname()
         self._generation: Generation | None = None
+        self._redactor = Redactor(())
         self._gathering: Gathering | None = None
         self._states: AlertStates | None = None
         self._file: KeptFile | None = None
@@ -72,9 +73,13 @@ class AlertsService:
         return None if self._generation is None else self._generation.config.alerts
 
     def use(self, generation: Generation, secrets: Collection[Secret] = ()) -> None:
-        """Another configuration is in force. What was sent under the one before counts."""
-        del secrets  # nothing that is sent can hold one
+        """Another configuration is in force. What was sent under the one before counts.
+
+        :param secrets: what nothing that is sent may hold: a vendor may quote one in an error.
+        """
         before, self._generation = self.settings, generation
+        if self.settings is not None:
+            self._redactor = Redactor(secrets)
         self._make_targets(generation)
         if self._running and self.settings != before:
             self._pause()
@@ -164,7 +169,7 @@ class AlertsService:
         now = self._checked_at = self._now()
         longest = generation.config.routing.max_cooldown
         notices = states.update(
-            conditions(facts, settings.on),
+            conditions(facts, settings.on).redacted(self._redactor.text),
             settings.on,
             now,
             repeat=settings.repeat,

@@ -12,6 +12,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ampproxy.alerts.service import AlertsService
+from ampproxy.credentials.secrets import secrets_of
 from tests.resources.harness import World
 
 WEBHOOK = "http://hook.test/services/canary-path-0123"
@@ -77,7 +78,7 @@ class Alerted:
         self.reactor = Reactor()
         log = Logger(namespace="ampproxy", observer=self.world.events.append)
         self.service = AlertsService(self.reactor, log, in_thread=maybeDeferred, host="gw")
-        self.service.use(self.world.generation)
+        self.service.use(self.world.generation, secrets_of(self.world.config))
         self.service.start()
 
     def wait(self, seconds: float = 30.0) -> None:

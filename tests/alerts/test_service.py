@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from ampproxy.alerts.delivery import NotDelivered
 from ampproxy.alerts.payload import Payload
 from ampproxy.alerts.states import RETRY_SECONDS
+from ampproxy.credentials.report import LoginStatus
 from ampproxy.status import Alert, AlertsReport
 from tests.alerts.doubles import BASE, CONFIG, WEBHOOK, Alerted, result
 from tests.resources.harness import World
@@ -218,8 +220,6 @@ def test_another_configuration_during_a_delivery() -> None:
 
 def test_what_the_page_shows() -> None:
     """``GET /ampproxy/alerts`` shows what is active, and ``POST /ampproxy/test-alert`` sends a test."""
-    from dataclasses import replace
-
     import msgspec
 
     alerted = alerting()
@@ -240,10 +240,26 @@ def test_what_the_page_shows() -> None:
     assert world.request("GET", "/ampproxy/alerts", peer="10.0.0.9").status == 403
 
 
+def test_a_vendor_that_quotes_a_key(tmp_path: Path) -> None:
+    """What it answers to a renewal is sent, and kept, without it."""
+    status = LoginStatus(
+        "a@x.test", "claude", "a.json", "needs login", False, None, "client-key-0123456789 is bad", "log in"
+    )
+    alerted = Alerted(state=tmp_path)
+    world = alerted.world
+    world.generation.runtime = replace(world.generation.runtime, login_statuses=lambda: [status])
+    alerted.wait()
+    (sent,) = world.client.sent
+    assert b"a@x.test" in sent.body
+    assert b" is bad" in sent.body
+    assert b"client-key-0123456789" not in sent.body
+    sent.respond_whole(200, b"")
+    alerted.service.stop()
+    assert b"client-key-0123456789" not in (tmp_path / "alerts.json").read_bytes()
+
+
 def test_a_client_that_leaves_a_test() -> None:
     """The test goes on, and its end finds the client gone."""
-    from dataclasses import replace
-
     alerted = Alerted()
     world = alerted.world
     world.generation.runtime = replace(world.generation.runtime, alerts=alerted.service)
