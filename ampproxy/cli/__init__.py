@@ -6,12 +6,15 @@ A verb is a row of :data:`VERBS` and a module of that name in this package, with
 
 from __future__ import annotations
 
+import os
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 
 import click
 
 from ampproxy import __version__
+from ampproxy.cli.terminal import reading_width, wants_colour, width, wrapped
 
 #: The verbs, in the order in which help lists them. One whose module is not there does not appear.
 VERBS: dict[str, str] = {
@@ -52,6 +55,17 @@ class Verbs(click.Group):
         command: click.Command = import_module(_module(cmd_name)).command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; what it complains of fits the terminal."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            if type(error) is not click.ClickException:
+                raise
+            room = reading_width(width(sys.stderr))
+            lines = (line for part in error.message.split("\n") for line in wrapped(part, room))
+            raise click.ClickException("\n".join(lines)) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs from the table, without importing them."""
         with formatter.section("Commands"):
@@ -60,8 +74,10 @@ class Verbs(click.Group):
 
 @click.group(cls=Verbs)
 @click.version_option(__version__, prog_name="ampproxy")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Run the Amp coding agent on the model accounts you already have.
 
     The service itself is started by twistd: twistd -n ampproxy --help
     """
+    context.color = wants_colour(os.environ)

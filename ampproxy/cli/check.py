@@ -12,6 +12,7 @@ import click
 
 from ampproxy.catalog.lifecycle import day_of, ends_soon
 from ampproxy.cli.configured import require_readable, unserved, with_logins
+from ampproxy.cli.terminal import width, wrapped
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
 from ampproxy.desktop.doctor.idle import asks_amp, idle_mappings, nothing_served
@@ -22,6 +23,8 @@ from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
 from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
+
+_COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "ready": "green"}
 
 
 @click.command("check")
@@ -50,7 +53,7 @@ def command(file: Path | None, secrets: bool) -> None:
         raise SystemExit(1) from None
     _echo(file, "warning", config.warnings)
     if config.unseen:
-        click.echo(f"{file}: note: {not_looked_at(config.unseen)} (--secrets demands them)")
+        _show(f"{file}: note: {not_looked_at(config.unseen)} (--secrets demands them)")
     _conclude(file, config, home)
 
 
@@ -59,17 +62,17 @@ def _conclude(file: Path, config: Config, home: Path) -> None:
     if os.path.isdir(config.auth_dir):
         # Not otherwise: what reads logins is slow to load, and most users have none.
         for sentence in unserved(config):
-            click.echo(f"{file}: warning: auth-dir: {sentence}")
+            _show(f"{file}: warning: auth-dir: {sentence}")
         config = with_logins(config)
     for client, sentence in expiring(config.clients, time.time()):
-        click.echo(f"{file}:{client.line}: warning: api-keys: {sentence}")
+        _show(f"{file}:{client.line}: warning: api-keys: {sentence}")
     for line in _remarks(file, config, home):
-        click.echo(line)
+        _show(line)
     nothing = nothing_served(config)
     if nothing:
-        click.echo(f"{file}: warning: {nothing}")
+        _show(f"{file}: warning: {nothing}")
     verdict = "ready" if not nothing or asks_amp(config) else "valid, but no model is served"
-    click.echo(f"{file}: {verdict}: {summary(config)}")
+    _show(f"{file}: {verdict}: {summary(config)}")
 
 
 def _remarks(file: Path, config: Config, home: Path) -> Iterator[str]:
@@ -92,7 +95,15 @@ def _echo(file: Path, level: str, remarks: tuple[str, ...]) -> None:
     """Remarks in the form that editors know: ``FILE:LINE: LEVEL: ...``."""
     for remark in remarks:
         line, _, rest = remark.removeprefix(f"{file}:").partition(": ")
-        click.echo(f"{file}:{line}: {level}: {rest}")
+        _show(f"{file}:{line}: {level}: {rest}")
+
+
+def _show(remark: str) -> None:
+    """Print a remark: in one line for editors, wrapped on a terminal, with its level in colour."""
+    for line in wrapped(remark, width(), "", "    "):
+        for level, colour in _COLOURS.items():
+            line = line.replace(f": {level}: ", f": {click.style(level, fg=colour)}: ", 1)
+        click.echo(line)
 
 
 def summary(config: Config) -> str:

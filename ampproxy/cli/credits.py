@@ -12,6 +12,7 @@ import click
 
 from ampproxy.cli.configured import config_option, read_config
 from ampproxy.cli.kept import kept
+from ampproxy.cli.terminal import sentence
 from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.names import client_name, read_salt
 from ampproxy.credits.allowance import NAME, digest_of, name_of
@@ -49,9 +50,9 @@ def command(file: Path | None) -> None:
         place = kept(config)
         used = _used(place.folder, config.clients)
     for line in lines(rules, used):
-        click.echo(line)
+        sentence(line.lstrip(), "   " if line.startswith(" ") else "", "     ")
     if place is not None:
-        click.echo(f"Counted in {place.folder / NAME}, {place.whose}")
+        sentence(f"Counted in {place.folder / NAME}, {place.whose}")
 
 
 def lines(rules: Iterable[FallbackRule], used: dict[str, list[_Used]]) -> Iterator[str]:

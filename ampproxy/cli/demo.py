@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from ampproxy.cli.terminal import Column, Table, width
+
+#: Of :meth:`ampproxy.demo.run.Outcome.cells`.
+_COLUMNS = (
+    Column("what", least=24),
+    Column("route"),
+    Column("asked model", least=16, rank=1),
+    Column("served by", least=18),
+    Column("status"),
+    Column("first ms", right=True, rank=3),
+    Column("total ms", right=True, rank=2),
+    Column("", colours={"ok": "green", "WRONG": "red"}),
+)
 
 
 @click.command("demo")
@@ -30,6 +45,14 @@ def command(ctx: click.Context, once: bool, port: int) -> None:
     react(lambda reactor: _main(reactor, once, port, wished))
 
 
+def table(rows: Sequence[Sequence[str]], room: int | None = None) -> Iterable[str]:
+    """The rows of the demonstration as a table.
+
+    :param room: columns; by default those of the terminal.
+    """
+    return Table(_COLUMNS, rows, room or width()).lines(rows)
+
+
 async def _main(reactor: Any, once: bool, port: int, wished: bool) -> None:
     from twisted.internet.defer import Deferred
     from twisted.internet.error import CannotListenError
@@ -37,7 +60,7 @@ async def _main(reactor: Any, once: bool, port: int, wished: bool) -> None:
     from ampproxy.demo.run import Demo
     from ampproxy.tap import build
 
-    demo = Demo(reactor, build, click.echo, lambda text, colour: click.style(text, fg=colour))
+    demo = Demo(reactor, build, click.echo, lambda text, colour: click.style(text, fg=colour), table)
     try:
         await demo.start(port, wished=wished)
     except CannotListenError as error:

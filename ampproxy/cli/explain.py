@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,6 +12,7 @@ from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.catalog.families import Families
 from ampproxy.cli.configured import config_option, read_config, with_logins, without_keys
 from ampproxy.cli.models import kept_families, kept_models, known_catalog
+from ampproxy.cli.terminal import width, wrapped
 from ampproxy.config.schema import Account, Config
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts, facts_of
@@ -88,10 +90,22 @@ def command(
     lines = explanation(route, endpoint)
     if body is not None and endpoint is not None:
         lines += translation(route, endpoint, body_text, config)
-    for line in lines:
+    for line in fitting(lines, width()):
         click.echo(line)
     if route.kind is RouteKind.NONE:
         raise SystemExit(1)
+
+
+def fitting(lines: Iterable[str], room: int | None) -> Iterator[str]:
+    """The lines, wrapped; what is to be copied into the configuration as it is."""
+    quoted = False
+    for line in lines:
+        quoted = quoted or not line
+        if quoted:
+            yield line
+            continue
+        indent = " " * (len(line) - len(line.lstrip()))
+        yield from wrapped(line.lstrip(), room, indent, f"{indent}    ")
 
 
 def explanation(route: Route, endpoint: Endpoint | None) -> list[str]:

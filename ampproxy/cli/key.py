@@ -25,6 +25,7 @@ from ampproxy.cli.key_options import (
     settings_of,
     unset_option,
 )
+from ampproxy.cli.terminal import Column, Table, sentence, width
 from ampproxy.config.clients import NAME_RULE, is_name
 from ampproxy.config.edit import CannotEdit
 from ampproxy.config.entries import add_entry, change_entry, entries, remove_entry
@@ -40,6 +41,7 @@ from ampproxy.tenants.tenant import tenant_id
 #: Bytes of a new key: 256 bits, which is why a plain SHA-256 of it may be stored.
 _KEY_BYTES = 32
 _FOLDER = "keys"
+_COLUMNS = (Column("name"), Column("what", least=30, wraps=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +149,12 @@ def list_keys(as_json: bool, file: Path | None) -> None:
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
         return
     if not rows:
-        click.echo("There are no client keys: all local requests are accepted.")
-    width = max((len(row[0]) for row in rows), default=0)
-    for name, state, kind, may in rows:
-        click.echo(f"{name:<{width}}  {state}; {kind}; may: {may}")
+        sentence("There are no client keys: all local requests are accepted.")
+    shown = [(name, f"{state}; {kind}; may: {may}") for name, state, kind, may in rows]
+    table = Table(_COLUMNS, shown, width(), headed=False)
+    for row in shown:
+        for line in table.row(row):
+            click.echo(line)
 
 
 @command.command("show")
@@ -163,13 +167,14 @@ def show(name: str, file: Path | None) -> None:
     client, now = found.client, time.time()
     place = kept(book.config) if client.limits else None
     used = {} if place is None else _used(place, client, now)
-    click.echo(f"{found.label}: {state_of(client, now)} ({_kind(client)}; line {client.line} of {book.path})")
+    sentence(f"{found.label}: {state_of(client, now)} ({_kind(client)}; line {client.line} of {book.path})")
     lines = [*rights_of(client), *limits_of(client, used, now)]
-    width = max(len(what) for what, _ in lines)
-    for what, value in lines:
-        click.echo(f"  {what:<{width}}  {value}")
+    table = Table(_COLUMNS, lines, width(), "  ", headed=False)
+    for row in lines:
+        for line in table.row(row):
+            click.echo(line)
     if place is not None:
-        click.echo(f"Counted in {place.folder / COUNTS}, {place.whose}")
+        sentence(f"Counted in {place.folder / COUNTS}, {place.whose}")
 
 
 @command.command("edit")

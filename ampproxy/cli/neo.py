@@ -12,6 +12,7 @@ import click
 from ampproxy.amp.connections import Connection, leading_to
 from ampproxy.cli.config_file import ConfigFile
 from ampproxy.cli.configured import config_option, named, read_config
+from ampproxy.cli.findings import finding_lines
 from ampproxy.cli.key_options import lifetime
 from ampproxy.cli.neo_plan import (
     FOLDER,
@@ -27,6 +28,7 @@ from ampproxy.cli.neo_plan import (
     stored_hash,
 )
 from ampproxy.cli.neo_steps import connect, connect_with_key, disconnect, put_in_force
+from ampproxy.cli.terminal import reading_width, sentence, width
 from ampproxy.config.neo_edit import change_neo, remove_neo
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients import files
@@ -94,7 +96,9 @@ def setup(
     account = amp_account(book.config)
     plan = make_plan(book.config, address, account)
     for line in plan.summary():
-        click.echo(line)
+        text = line.lstrip()
+        indent = " " * (len(line) - len(text))
+        sentence(text, indent, f"{indent}    ")
     if not (run or local):
         for line in _commands(book.config, plan, url, listen):
             click.echo(line)
@@ -121,10 +125,10 @@ def _lead_here(file: Path | None, plan: Plan, account: AmpAccount, no_stream: bo
         click.echo("Nothing was changed at Amp: mend this, and start again.", err=True)
         raise SystemExit(1)
     try:
-        done = connect(account, plan.wanted, key, click.echo)
+        done = connect(account, plan.wanted, key, sentence)
     except AmpRefused as why:
         raise click.ClickException(f"{why}. {_UNDO} takes back what was done") from None
-    click.echo("If this machine sleeps, or its tunnel is down, these models are an error in Amp.")
+    sentence("If this machine sleeps, or its tunnel is down, these models are an error in Amp.")
     if not done:
         raise SystemExit(1)
 
@@ -155,10 +159,10 @@ def status(file: Path | None) -> None:
     good = any(one.active for one in mine)
     for one in mine:
         for line in _connection(one):
-            click.echo(line)
+            sentence(line.lstrip(), "    " if line.startswith(" ") else "", "      ")
         for trouble in troubles(one, there, here, address):
             good = False
-            click.echo(f"    {trouble.text}{f' ({trouble.todo})' if trouble.todo else ''}")
+            sentence(f"{trouble.text}{f' ({trouble.todo})' if trouble.todo else ''}", "    ")
     if not good:
         raise SystemExit(1)
 
@@ -230,7 +234,7 @@ def rotate(keep: float, file: Path | None) -> None:
     if neo.public_url:
         put_in_force(neo.public_url, key)
     try:
-        connect_with_key(account, leading_to(neo.public_url, account.listing().keys), key, click.echo)
+        connect_with_key(account, leading_to(neo.public_url, account.listing().keys), key, sentence)
     except AmpRefused as why:
         raise click.ClickException(
             f"{why}. The old key is valid until {until or 'now'}. Give each connection the new one: {by_hand}"
@@ -272,11 +276,11 @@ def _take_back(file: Path | None, yes: bool) -> None:
         click.confirm("Remove the connections at Amp, the section neo and its key?", abort=True, err=True)
     if neo.public_url and account is not None:
         try:
-            disconnect(account, leading_to(neo.public_url, account.listing().keys), click.echo)
+            disconnect(account, leading_to(neo.public_url, account.listing().keys), sentence)
         except AmpRefused as why:
             raise click.ClickException(f"{why}. The section is as it was") from None
     else:
-        click.echo("Remove its connections by hand: amp config model-providers list, then delete ID.")
+        sentence("Remove its connections by hand: amp config model-providers list, then delete ID.")
     _take_out(book)
     files.remove(key_file(book.config))
 
@@ -320,9 +324,8 @@ def _shown(findings: Iterable[Finding]) -> bool:
     good = True
     for finding in findings:
         good = good and finding.level != "problem"
-        click.echo(f"  {finding.level:<8} {finding.text}")
-        if finding.todo:
-            click.echo(f"           To do: {finding.todo}")
+        for line in finding_lines(finding, reading_width(width())):
+            click.echo(line)
     return good
 
 

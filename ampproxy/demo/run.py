@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -90,21 +90,20 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
     def cells(self) -> tuple[str, ...]:
-        """The row of the table."""
+        """What it is, route, asked model, what served it, status, milliseconds to the first byte and to the
+        last, and the verdict.
+        """
         answered = self.answered or Answered(0)
         return (
             self.case.what,
             answered.headers.get("x-ampproxy-route", "-"),
             self.case.asked or "-",
-            " ".join(filter(None, (self.by, self.served))) or "-",
+            self.served or self.by or "-",
             str(answered.status or "-"),
             f"{answered.first_byte * 1000:.1f}",
             f"{answered.total * 1000:.1f}",
             "WRONG" if self.faults else "ok",
         )
-
-
-HEADINGS = ("what", "route", "asked model", "served by", "status", "first ms", "total ms", "")
 
 
 class Demo:
@@ -113,9 +112,17 @@ class Demo:
     :param build: makes the gateway's service (:func:`ampproxy.tap.build`).
     :param echo: prints a line, or with ``nl=False`` a part of one.
     :param colour: paints a text; gives it back as it is where there is no terminal.
+    :param table: makes lines of rows of the cells of outcomes.
     """
 
-    def __init__(self, reactor: Any, build: Build, echo: Echo, colour: Callable[[str, str], str]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        build: Build,
+        echo: Echo,
+        colour: Callable[[str, str], str],
+        table: Callable[[Sequence[Sequence[str]]], Iterable[str]],
+    ) -> None:
         self.outcomes: list[Outcome] = []
         self.stand_ins: dict[str, StandIn] = {}
         self.clients: dict[str, Client] = {}
@@ -125,6 +132,7 @@ class Demo:
         self._build = build
         self._echo = echo
         self._colour = colour
+        self._make_table = table
         self._live = False
 
     async def start(self, port: int, *, wished: bool = False) -> None:
@@ -263,16 +271,8 @@ class Demo:
         return arrived
 
     def _table(self) -> None:
-        rows = [HEADINGS, *(outcome.cells() for outcome in self.outcomes)]
-        widths = [max(len(row[at]) for row in rows) for at in range(len(HEADINGS))]
-        for row in rows:
-            cells = [
-                cell.rjust(width) if heading.endswith("ms") else cell.ljust(width)
-                for cell, width, heading in zip(row, widths, HEADINGS, strict=True)
-            ]
-            verdict = {"ok": "green", "WRONG": "red"}.get(row[-1])
-            cells[-1] = self._colour(row[-1], verdict) if verdict else row[-1]
-            self._echo("  ".join(cells).rstrip())
+        for line in self._make_table([outcome.cells() for outcome in self.outcomes]):
+            self._echo(line)
 
     def hints(self) -> str:
         """What to try next."""
