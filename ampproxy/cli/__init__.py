@@ -10,6 +10,7 @@ import os
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from keyword import iskeyword
 
 import click
 
@@ -18,6 +19,11 @@ from ampproxy.cli.terminal import reading_width, wants_colour, width, wrapped
 
 #: The verbs, in the order in which help lists them. One whose module is not there does not appear.
 VERBS: dict[str, str] = {
+    "serve": "Run the service, in the foreground or with --background.",
+    "status": "Show how the service is, and what needs attention.",
+    "stop": "Stop the service, and wait until it has ended.",
+    "log": "Show the last exchanges, or follow those to come.",
+    "try": "Send one request through the service, and show what became of it.",
     "setup": "Have Amp's clients on this machine use the gateway, or take that back.",
     "key": "Make, list, change, rotate and revoke client keys.",
     "neo": "Have Amp's cloud call your accounts, for Amp's present generation (experimental).",
@@ -38,7 +44,8 @@ VERBS: dict[str, str] = {
 
 
 def _module(verb: str) -> str:
-    return f"{__name__}.{verb}"
+    # A module by that name could not be imported by a statement.
+    return f"{__name__}.{verb}{'_' if iskeyword(verb) else ''}"
 
 
 class Verbs(click.Group):
@@ -60,11 +67,11 @@ class Verbs(click.Group):
         try:
             return super().invoke(ctx)
         except click.ClickException as error:
-            if type(error) is not click.ClickException:
+            if type(error).__init__ is not click.ClickException.__init__:
                 raise
             room = reading_width(width(sys.stderr))
             lines = (line for part in error.message.split("\n") for line in wrapped(part, room))
-            raise click.ClickException("\n".join(lines)) from None
+            raise type(error)("\n".join(lines)) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs from the table, without importing them."""
@@ -78,6 +85,7 @@ class Verbs(click.Group):
 def main(context: click.Context) -> None:
     """Run the Amp coding agent on the model accounts you already have.
 
-    The service itself is started by twistd: twistd -n ampproxy --help
+    Exit status: 0 done, and all is well; 1 it failed, or something is wrong; 2 a wrong option or argument; 3
+    the service does not run.
     """
     context.color = wants_colour(os.environ)

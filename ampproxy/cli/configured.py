@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ampproxy.config.load import find, load, not_found, read_file
+from ampproxy.config.run_file import RunNote, read_note, run_file
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients.owners import trusted_uids
 from ampproxy.desktop.clients.running import HELP, Running, find_running
@@ -80,6 +81,22 @@ def named(file: Path | None) -> Path:
     return found
 
 
+def note_of(config: Config) -> RunNote | None:
+    """What ``ampproxy serve`` left that runs by a configuration's file; ``None``: none runs so."""
+    return None if config.source is None else read_note(run_file(config.state_dir, config.source))
+
+
+def where(config: Config, at: str) -> tuple[str, int, str]:
+    """Where the service listens: host and port, or the path of a Unix socket. That is what the user
+    says, else what ``ampproxy serve`` left, else what the file says.
+
+    :raises click.BadParameter: what the user says is none of these.
+    """
+    note = None if at else note_of(config)
+    listening = note.listening[0] if note is not None and note.listening else ""
+    return address(config.host, config.port, at or listening)
+
+
 def address(host: str, port: int, at: str) -> tuple[str, int, str]:
     """Where the service listens: host and port, or the path of a Unix socket.
 
@@ -101,7 +118,7 @@ def address(host: str, port: int, at: str) -> tuple[str, int, str]:
 
 def _running(config: Config, at: str) -> Running | None:
     """The service's process, if we may look into it."""
-    host, port, path = address(config.host, config.port, at)
+    host, port, path = where(config, at)
     try:
         return find_running(host, port, trusted_uids(config), path=path)
     except ValueError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ampproxy.cli.asking import Asker, NotAnswered, at_option, complain, insist
+from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, NotRunning, at_option, complain, insist
 from ampproxy.cli.configured import beside, config_option
 from ampproxy.errors import ConfigError
 from ampproxy.status import ReloadReport, Status
@@ -42,6 +42,8 @@ def command(file: Path | None, at: str) -> None:
         raise SystemExit(1) from None
     try:
         before, report = insist(partial(ask, asker), time.sleep)
+    except NotReachable as error:
+        raise NotRunning(f"cannot reach the service: {error}{_ELSEWHERE}") from None
     except NotAnswered as error:
         raise click.ClickException(f"cannot reach the service: {error}{_ELSEWHERE}") from None
     for warning in report.warnings:

@@ -17,11 +17,13 @@ from ampproxy.cli.asking import (
     NotAllowed,
     NotAnswered,
     NotReachable,
+    NotRunning,
     at_option,
     complain,
     insist,
 )
 from ampproxy.cli.configured import beside, config_option
+from ampproxy.cli.terminal import Progress, sentence
 from ampproxy.errors import ConfigError
 from ampproxy.status import Status
 
@@ -49,19 +51,23 @@ def command(file: Path | None, at: str) -> None:
     asker = Asker(config, at)
     try:
         before = insist(asker.mine, time.sleep)
+    except NotReachable as error:
+        raise NotRunning(f"cannot reach the service: {error}") from None
     except NotAnswered as error:
         raise click.ClickException(f"cannot reach the service: {error}") from None
     _signal(before.pid)
     try:
-        # The new process listens where the file says.
-        after = wait((asker, Asker(config)), before, time.sleep)
+        with Progress() as progress:
+            progress(f"Waiting for a process that takes the place of {before.pid} ...")
+            # The new process listens where the file says.
+            after = wait((asker, Asker(config)), before, time.sleep)
     except NotAnswered as error:
         raise click.ClickException(str(error)) from None
     versions = f", version {before.version} -> {after.version}" if before.version != after.version else ""
     click.echo(f"Process {before.pid} -> {after.pid}{versions}.")
     click.echo(f"Configuration {after.generation} is in force.")
     if has_terminal(after.pid):
-        click.echo(f"It now runs in the background of its terminal: kill {after.pid} stops it.")
+        sentence("It now runs in the background, where Ctrl-C does not reach it: ampproxy stop")
 
 
 def has_terminal(pid: int, proc: Path = Path("/proc")) -> bool:

@@ -16,6 +16,7 @@ from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
 from ampproxy.demo.cases import AMP_KEY, CASES, CLIENT_KEY, NEO_KEY, VENDOR_KEYS, Case
 from ampproxy.demo.client import Answered, Client
+from ampproxy.demo.streamed import streamed_text, text_of
 from ampproxy.testing import amp, anthropic, gemini, openai_chat, openai_responses
 from ampproxy.testing.stand_in import StandIn
 from ampproxy.wire.sse import EventReader
@@ -298,38 +299,6 @@ class Demo:
             await service.stopService()
         for stand_in in self.stand_ins.values():
             await stand_in.stop()
-
-
-#: Where the text of an event stands, in each of the dialects.
-_PLACES: tuple[tuple[str | int, ...], ...] = (
-    ("delta", "text"),
-    ("choices", 0, "delta", "content"),
-    ("delta",),
-    ("candidates", 0, "content", "parts", 0, "text"),
-)
-
-
-def text_of(event: bytes) -> str:
-    """The text that an event of any dialect adds to the answer; empty if it adds none."""
-    if not event.startswith(b"{"):
-        return ""
-    whole = json.loads(event)
-    for place in _PLACES:
-        value = whole
-        try:
-            for step in place:
-                value = value[step]
-        except (KeyError, IndexError, TypeError):
-            continue
-        if isinstance(value, str):
-            return value
-    return ""
-
-
-def streamed_text(body: bytes) -> str:
-    """The whole text of an event stream; empty for anything else."""
-    reader = EventReader()
-    return "".join(text_of(event) for _, event in [*reader.feed(body), *reader.end()])
 
 
 def _unreadable(case: Case, answered: Answered) -> list[str]:
