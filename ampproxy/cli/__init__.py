@@ -19,6 +19,7 @@ from ampproxy.cli.terminal import reading_width, wants_colour, width, wrapped
 
 #: The verbs, in the order in which help lists them. One whose module is not there does not appear.
 VERBS: dict[str, str] = {
+    "init": "Write a first configuration, of what is found on this machine.",
     "serve": "Run the service, in the foreground or with --background.",
     "status": "Show how the service is, and what needs attention.",
     "stop": "Stop the service, and wait until it has ended.",

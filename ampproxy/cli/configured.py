@@ -17,6 +17,7 @@ from ampproxy.config.schema import Config
 from ampproxy.desktop.clients.owners import trusted_uids
 from ampproxy.desktop.clients.running import HELP, Running, find_running
 from ampproxy.errors import ConfigError
+from ampproxy.model.clients import hash_of
 from ampproxy.wire.redact import Secret, Unseen, listed
 
 #: ``--config FILE``, as the parameter ``file``.
@@ -27,6 +28,8 @@ config_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option
     type=click.Path(path_type=Path, readable=False),
     help="The configuration file; without it, the one that the service would find.",
 )
+#: In ``state-dir``: the client key that ``ampproxy init`` made.
+OWNER_KEY = "owner.key"
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104
 
 
@@ -52,13 +55,13 @@ def beside(file: Path | None, at: str = "") -> Config:
     :raises click.ClickException: there is none.
     """
     path, home = named(file), Path.home()
-    config = load(path, environ=os.environ, home=home, lenient=True, pems=False)
+    config = with_owner_key(load(path, environ=os.environ, home=home, lenient=True, pems=False))
     if not config.unseen:
         return config
     running = _running(config, at)
     if running is None:
         return config
-    return load(
+    found = load(
         path,
         environ=os.environ,
         home=home,
@@ -67,6 +70,26 @@ def beside(file: Path | None, at: str = "") -> Config:
         elsewhere=running.environ,
         read=lambda one: _read(one, path, running),
     )
+    return with_owner_key(found)
+
+
+def with_owner_key(config: Config) -> Config:
+    """The same with the key that ``ampproxy init`` keeps for the commands of its owner, where the file holds
+    its hash. The service itself does without.
+    """
+    hashed = [client for client in config.clients if client.secret is None]
+    if not hashed:
+        return config
+    try:
+        key = read_file(config.state_dir / OWNER_KEY).decode("utf-8", "replace").strip()
+    except OSError:
+        return config
+    digest = hash_of(key)
+    clients = (
+        replace(client, secret=Secret(key)) if client in hashed and client.hash == digest else client
+        for client in config.clients
+    )
+    return replace(config, clients=tuple(clients))
 
 
 def named(file: Path | None) -> Path:
@@ -95,6 +118,15 @@ def where(config: Config, at: str) -> tuple[str, int, str]:
     note = None if at else note_of(config)
     listening = note.listening[0] if note is not None and note.listening else ""
     return address(config.host, config.port, at or listening)
+
+
+def as_running(config: Config) -> Config:
+    """The same with the address at which ``ampproxy serve`` runs by its file, if that is another one."""
+    host, port, path = where(config, "")
+    anywhere = _ANYWHERE.get(config.host, config.host)
+    return (
+        config if path or (host, port) == (anywhere, config.port) else replace(config, host=host, port=port)
+    )
 
 
 def address(host: str, port: int, at: str) -> tuple[str, int, str]:

@@ -16,7 +16,7 @@ import msgspec
 
 from ampproxy.amp.connections import leading_to
 from ampproxy.cli.accounts import ask
-from ampproxy.cli.configured import beside, config_option, demand
+from ampproxy.cli.configured import as_running, beside, config_option, demand
 from ampproxy.cli.findings import finding_lines
 from ampproxy.cli.terminal import Column, Progress, Table, reading_width, width
 from ampproxy.config.load import load
@@ -110,7 +110,11 @@ def read(file: Path) -> Config:
 
     :raises ConfigError: it is wrong.
     """
-    return beside(file) if os.access(file, os.R_OK) else load(file, environ=os.environ, home=Path.home())
+    return (
+        as_running(beside(file))
+        if os.access(file, os.R_OK)
+        else load(file, environ=os.environ, home=Path.home())
+    )
 
 
 def version_of(program: Path) -> str:

@@ -319,7 +319,7 @@ def _print_once(key: str) -> None:
 
 
 def _kind(client: ClientKey) -> str:
-    if client.secret is None:
+    if client.hash:
         return "stored as a hash"
     return "stored as a text"
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from ampproxy.cli.configured import below, config_option, demand, read_config
+from ampproxy.cli.configured import as_running, below, config_option, demand, read_config
 from ampproxy.config.edit import keys_place
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.load import find, load
@@ -101,7 +101,7 @@ def command(
             raise click.UsageError("--undo takes everything back: leave out --cli, --vscode and --url")
         _undo(machine, file, dry_run, yes)
         return
-    config = read_config(file)
+    config = as_running(read_config(file))
     demand(below(config, "state-dir"), "setup")
     target = _target(config, machine, cli, vscode, url)
     _set_up(config, machine, target, dry_run, yes)
@@ -274,7 +274,7 @@ def _trouble(config: Config, target: _Target, own: bool, seen: Seen) -> str:
     """What is wrong, and what helps."""
     url = target.url
     if seen.state == "down":
-        start = f"start it: twistd -n ampproxy --config {config.source}" if own else "start it there"
+        start = f"start it: ampproxy serve --config {config.source}" if own else "start it there"
         return f"The clients are set up, but no answer at {url} ({seen.why}): {start}"
     if seen.state == "refused":
         return (
