@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
 from keyword import iskeyword
@@ -41,6 +42,9 @@ VERBS: dict[str, str] = {
     "logout": "Remove a login.",
     "demo": "Serve made-up models, to try clients without any account.",
     "translate": "Translate a request or an answer from one dialect to another.",
+    "completion": "Print what has a shell complete verbs and options.",
+    "man": "Print the manual page.",
+    "help": "Show the help of a verb.",
 }
 
 
@@ -63,6 +67,16 @@ class Verbs(click.Group):
         command: click.Command = import_module(_module(cmd_name)).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that is asked for; for one that there is not, those that are like it."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = get_close_matches(args[0], self.list_commands(ctx), 3, 0.6)
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            ctx.fail(f"There is no verb {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb; what it complains of fits the terminal."""
         try:
@@ -80,7 +94,7 @@ class Verbs(click.Group):
             formatter.write_dl([(verb, VERBS[verb]) for verb in self.list_commands(ctx)])
 
 
-@click.group(cls=Verbs)
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ampproxy")
 @click.pass_context
 def main(context: click.Context) -> None:

@@ -14,6 +14,7 @@ import click
 import msgspec
 
 from ampproxy.catalog.kinds import KINDS
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, at_option
 from ampproxy.cli.configured import config_option, read_config, unserved, with_logins
 from ampproxy.cli.terminal import Column, Table, reading_width, sentence, width, wrapped
@@ -80,6 +81,7 @@ def command(context: click.Context, file: Path | None, at: str, as_json: bool) -
 @click.argument("labels", metavar="[ACCOUNT]...", nargs=-1)
 @click.option("--model", default="", help="Only what was learned for this model, by its vendor's name.")
 @click.pass_context
+@reports_json
 def forget(context: click.Context, file: Path | None, at: str, labels: tuple[str, ...], model: str) -> None:
     """Forget what accounts taught by refusing a member of a request: of these accounts, or of all.
 

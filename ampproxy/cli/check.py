@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,6 +28,11 @@ from ampproxy.routing.catalog import Catalog
 from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
 
+_REMARK = re.compile(
+    r"(?P<file>.+?)(?::(?P<line>[0-9]+))?: (?P<level>error|warning|note|ready|valid[^:]*): (?P<text>.*)"
+)
+#: Where remarks go instead of being printed: the last one.
+_collected: list[list[str]] = []
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "ready": "green"}
 
 
@@ -32,7 +41,15 @@ _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "ready": "green
 @click.option(
     "--secrets", is_flag=True, help="Also demand every secret: variables that are set, files to be read."
 )
-def command(file: Path | None, secrets: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--config",
+    "named",
+    metavar="FILE",
+    type=click.Path(path_type=Path, readable=False),
+    help="As FILE.",
+)
+def command(file: Path | None, secrets: bool, as_json: bool, named: Path | None) -> None:
     """Validate a configuration FILE.
 
     Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
@@ -40,8 +57,11 @@ def command(file: Path | None, secrets: bool) -> None:
     Secrets that are only for the service, in variables or files of its own, are named and not looked at.
     Exit status 0 if the service would start with it, perhaps with warnings, else 1.
     """
+    if as_json:
+        _print_json(file or named, secrets)
+        return
     home = Path.home()
-    file = file or find(home)
+    file = file or named or find(home)
     if file is None:
         raise click.ClickException(not_found(Path.cwd(), "ampproxy check config.yaml"))
     require_readable(file)
@@ -55,6 +75,43 @@ def command(file: Path | None, secrets: bool) -> None:
     if config.unseen:
         _show(f"{file}: note: {not_looked_at(config.unseen)} (--secrets demands them)")
     _conclude(file, config, home)
+
+
+def _print_json(file: Path | None, secrets: bool) -> None:
+    """What is printed otherwise, as an object.
+
+    :raises SystemExit: with 1: the file is wrong.
+    """
+    remarks: list[str] = []
+    failed = False
+    with collecting(remarks):
+        try:
+            command.callback(file, secrets, False, None)  # type: ignore[misc]
+        except SystemExit:
+            failed = True
+    found = [match.groupdict() for match in map(_REMARK.fullmatch, remarks) if match is not None]
+    kinds = {"error": "errors", "warning": "warnings", "note": "notes"}
+    about: dict[str, Any] = {"ok": not failed, "summary": ""}
+    about |= {name: [] for name in kinds.values()}
+    for one in found:
+        if one["level"] in kinds:
+            line = int(one["line"]) if one["line"] else None
+            about[kinds[one["level"]]].append({"file": one["file"], "line": line, "text": one["text"]})
+        else:
+            about["summary"] = f"{one['level']}: {one['text']}"
+    click.echo(json.dumps(about, indent=2))
+    if failed:
+        raise SystemExit(1)
+
+
+@contextmanager
+def collecting(remarks: list[str]) -> Iterator[None]:
+    """Have remarks collected instead of printed."""
+    _collected.append(remarks)
+    try:
+        yield
+    finally:
+        _collected.pop()
 
 
 def _conclude(file: Path, config: Config, home: Path) -> None:
@@ -100,6 +157,9 @@ def _echo(file: Path, level: str, remarks: tuple[str, ...]) -> None:
 
 def _show(remark: str) -> None:
     """Print a remark: in one line for editors, wrapped on a terminal, with its level in colour."""
+    if _collected:
+        _collected[-1].append(remark)
+        return
     for line in wrapped(remark, width(), "", "    "):
         for level, colour in _COLOURS.items():
             line = line.replace(f": {level}: ", f": {click.style(level, fg=colour)}: ", 1)

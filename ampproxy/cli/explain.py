@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -62,6 +63,7 @@ _VERDICTS = {
     help="A request's body (- for standard input): list what the first account's dialect cannot"
     " express; the role follows from it, too. Needs --path.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @config_option
 def command(
     model: str,
@@ -69,6 +71,7 @@ def command(
     role: str | None,
     headers: tuple[str, ...],
     body: BinaryIO | None,
+    as_json: bool,
     file: Path | None,
 ) -> None:
     """Say where a request for MODEL would go, and why, without sending anything.
@@ -87,13 +90,37 @@ def command(
     if role is None and amp:
         role = _inferred(endpoint, model, headers, body_text)
     route = router.route(model, amp=amp, role=role or "")
-    lines = explanation(route, endpoint)
-    if body is not None and endpoint is not None:
-        lines += translation(route, endpoint, body_text, config)
-    for line in fitting(lines, width()):
-        click.echo(line)
+    lost = (
+        translation(route, endpoint, body_text, config) if body is not None and endpoint is not None else []
+    )
+    if as_json:
+        click.echo(json.dumps({**_members(route, endpoint), "body": lost}, indent=2))
+    else:
+        for line in fitting(explanation(route, endpoint) + lost, width()):
+            click.echo(line)
     if route.kind is RouteKind.NONE:
         raise SystemExit(1)
+
+
+def _members(route: Route, endpoint: Endpoint | None) -> dict[str, Any]:
+    """A route for programs."""
+    return {
+        "asked": shown(route.asked),
+        "route": route.kind.value,
+        "served": route.kind is not RouteKind.NONE,
+        "role": route.role,
+        "reasons": list(route.reasons),
+        "accounts": [
+            {
+                "account": offer.account.label,
+                "model": offer.upstream_model,
+                "speaks": offer.account.dialect if endpoint is None else _spoken(offer.account, endpoint),
+                "priority": offer.account.priority,
+            }
+            for offer in route.offers
+        ],
+        "suggested_config": route.suggested_config,
+    }
 
 
 def fitting(lines: Iterable[str], room: int | None) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.config_file import ConfigFile
 from ampproxy.cli.configured import config_option, named, read_config
 from ampproxy.cli.credits import client_names
@@ -109,6 +110,7 @@ def command() -> None:
 @click.argument("name")
 @entry_options
 @config_option
+@reports_json
 def new(name: str, file: Path | None, **options: Any) -> None:
     """Make a key for a client called NAME, and print it, once.
 
@@ -159,16 +161,21 @@ def list_keys(as_json: bool, file: Path | None) -> None:
 
 @command.command("show")
 @click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @config_option
-def show(name: str, file: Path | None) -> None:
+def show(name: str, as_json: bool, file: Path | None) -> None:
     """Show one client key, and how much of its limits is used."""
     book = _Book(file)
     found = book.find(name)
     client, now = found.client, time.time()
     place = kept(book.config) if client.limits else None
     used = {} if place is None else _used(place, client, now)
-    sentence(f"{found.label}: {state_of(client, now)} ({_kind(client)}; line {client.line} of {book.path})")
     lines = [*rights_of(client), *limits_of(client, used, now)]
+    if as_json:
+        about = {"name": found.label, "state": state_of(client, now), "stored": _kind(client), **dict(lines)}
+        click.echo(json.dumps(about, indent=2))
+        return
+    sentence(f"{found.label}: {state_of(client, now)} ({_kind(client)}; line {client.line} of {book.path})")
     table = Table(_COLUMNS, lines, width(), "  ", headed=False)
     for row in lines:
         for line in table.row(row):
@@ -183,6 +190,7 @@ def show(name: str, file: Path | None) -> None:
 @entry_options
 @unset_option
 @config_option
+@reports_json
 def edit(name: str, renamed: str | None, unset: tuple[str, ...], file: Path | None, **options: Any) -> None:
     """Change what a client key may do. What is not named stays.
 
@@ -218,6 +226,7 @@ def edit(name: str, renamed: str | None, unset: tuple[str, ...], file: Path | No
     help="How long the old key is valid beside the new one: 12h, 7d; 0 for not at all.",
 )
 @config_option
+@reports_json
 def rotate(name: str, keep: float, file: Path | None) -> None:
     """Give a client another key, and print it, once. Both keys let it in for a while.
 
@@ -256,6 +265,7 @@ def rotate(name: str, keep: float, file: Path | None) -> None:
 @click.option("--old", is_flag=True, help="Only the key before the last rotation.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
+@reports_json
 def revoke(name: str, old: bool, yes: bool, file: Path | None) -> None:
     """Take a client key out of the file. What is under way with it ends within a second."""
     book = _Book(file)
@@ -283,6 +293,7 @@ def revoke(name: str, old: bool, yes: bool, file: Path | None) -> None:
 @command.command("undo")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
+@reports_json
 def undo(yes: bool, file: Path | None) -> None:
     """Take the last change by this command back: the file is then as it was before, byte by byte."""
     path = named(file).absolute()

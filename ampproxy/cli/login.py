@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
@@ -58,24 +59,28 @@ class Terminal:
     is_flag=True,
     help="Copy the login of the vendor's own command line; without VENDOR, of all that are there.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print each message as a line of JSON.")
 @config_option
-def command(vendor: Kind | None, no_browser: bool, device: bool, importing: bool, file: Path | None) -> None:
+def command(
+    vendor: Kind | None, no_browser: bool, device: bool, importing: bool, as_json: bool, file: Path | None
+) -> None:
     """Log in at VENDOR and keep the login in auth-dir, where the running service finds it.
 
     Without a browser on this machine the address is printed; open it anywhere, and paste the address that the
     browser ends at. Read what is said about the vendor's terms.
     """
     config = settings(file)
+    printed = show_json if as_json else show
     if importing:
         found = find_imports((vendor,) if vendor else KINDS, Path.home())
-        _react(config, lambda reactor: import_logins(reactor, config, found, show))
+        _react(config, lambda reactor: import_logins(reactor, config, found, printed))
         return
     if vendor is None:
         raise click.UsageError(f"name a vendor: {', '.join(KINDS)}")
     if device and VENDORS[vendor].by_device is None:
         raise click.ClickException(VENDORS[vendor].no_device)
     browser = None if no_browser or not has_display(os.environ, sys.platform) else webbrowser.open
-    terminal = Terminal(show, typed_lines, browser)
+    terminal = Terminal(printed, typed_lines, browser)
     _react(config, lambda reactor: sign_in(reactor, config, vendor, terminal, device=device))
 
 
@@ -85,6 +90,11 @@ def show(text: str) -> None:
         click.echo(text)
     else:
         sentence(text)
+
+
+def show_json(text: str) -> None:
+    """The same as a line of JSON."""
+    click.echo(json.dumps({"message": text.strip()}))
 
 
 def _react(config: Config, act: Callable[[Any], Coroutine[Any, Any, object]]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from ampproxy.amp.connections import Connection, leading_to
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.config_file import ConfigFile
 from ampproxy.cli.configured import config_option, named, read_config
 from ampproxy.cli.findings import finding_lines
@@ -70,6 +71,7 @@ def command() -> None:
 @click.option("--no-stream", is_flag=True, help="Try the address without a request to a model.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
+@reports_json
 def setup(
     run: bool,
     local: bool,
@@ -135,6 +137,7 @@ def _lead_here(file: Path | None, plan: Plan, account: AmpAccount, no_stream: bo
 
 @command.command("status")
 @config_option
+@reports_json
 def status(file: Path | None) -> None:
     """Show the section, and the connections at Amp that lead here.
 
@@ -181,6 +184,7 @@ def _connection(one: Connection) -> Iterator[str]:
 @click.option("--no-stream", is_flag=True, help="Make no request to a model.")
 @click.option("--no-amp", is_flag=True, help="Do not have Amp test the connections.")
 @config_option
+@reports_json
 def test(no_stream: bool, no_amp: bool, file: Path | None) -> None:
     """Try the public address as Amp's cloud would, and have Amp test its connections.
 
@@ -215,6 +219,7 @@ def test(no_stream: bool, no_amp: bool, file: Path | None) -> None:
     help="How long the old key is valid beside the new one: 12h, 7d; 0 for not at all.",
 )
 @config_option
+@reports_json
 def rotate(keep: float, file: Path | None) -> None:
     """Make another key, and give it to the connections at Amp that lead here.
 

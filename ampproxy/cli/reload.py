@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import click
+import msgspec
 
 from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, NotRunning, at_option, complain, insist
 from ampproxy.cli.configured import beside, config_option
@@ -27,7 +28,8 @@ _ELSEWHERE = (
 @click.command("reload")
 @config_option
 @at_option
-def command(file: Path | None, at: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: what the service reports of it.")
+def command(file: Path | None, at: str, as_json: bool) -> None:
     """Have the running service read its configuration now, and print what changed.
 
     It also does so by itself within two seconds of a change; this waits for the result. Exit status 1 if the
@@ -46,6 +48,9 @@ def command(file: Path | None, at: str) -> None:
         raise NotRunning(f"cannot reach the service: {error}{_ELSEWHERE}") from None
     except NotAnswered as error:
         raise click.ClickException(f"cannot reach the service: {error}{_ELSEWHERE}") from None
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        raise SystemExit(not report.ok)
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     if not report.ok:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.asking import (
     Asker,
     NotAllowed,
@@ -35,6 +36,7 @@ _PAUSE = 0.1
 @click.command("restart")
 @config_option
 @at_option
+@reports_json
 def command(file: Path | None, at: str) -> None:
     """Start the running service anew, with the code and the settings that are there now.
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.configured import config_option, named
 
 
@@ -30,6 +31,7 @@ from ampproxy.cli.configured import config_option, named
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where the log goes: else the standard output, and with --background ampproxy.log in state-dir.",
 )
+@reports_json
 def command(
     file: Path | None,
     host: str | None,

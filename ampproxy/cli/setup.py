@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.configured import as_running, below, config_option, demand, read_config
 from ampproxy.config.edit import keys_place
 from ampproxy.config.folders import default_state_dir
@@ -76,6 +77,7 @@ class _Target:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--no-check", is_flag=True, help="Do not ask the gateway whether it takes the key.")
 @config_option
+@reports_json
 def command(
     cli: bool,
     vscode: bool,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, NotRunning, at_option
 from ampproxy.cli.configured import config_option, note_of, read_config
 from ampproxy.cli.terminal import Progress, sentence
@@ -24,6 +25,7 @@ _PAUSE = 0.1
 @config_option
 @at_option
 @click.option("--now", is_flag=True, help="Do not wait for what is under way: cut it off.")
+@reports_json
 def command(file: Path | None, at: str, now: bool) -> None:
     """Stop the running service, and wait until it has ended.
 
