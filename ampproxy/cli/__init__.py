@@ -48,6 +48,10 @@ VERBS: dict[str, str] = {
 }
 
 
+#: What click puts before a message.
+_ERROR = "Error: "
+
+
 def _module(verb: str) -> str:
     # A module by that name could not be imported by a statement.
     return f"{__name__}.{verb}{'_' if iskeyword(verb) else ''}"
@@ -85,7 +89,10 @@ class Verbs(click.Group):
             if type(error).__init__ is not click.ClickException.__init__:
                 raise
             room = reading_width(width(sys.stderr))
-            lines = (line for part in error.message.split("\n") for line in wrapped(part, room))
+            first, *more = error.message.split("\n")
+            lines = wrapped(first, room, _ERROR, "")
+            lines[0] = lines[0].removeprefix(_ERROR)
+            lines += [line for part in more for line in wrapped(part, room)]
             raise type(error)("\n".join(lines)) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

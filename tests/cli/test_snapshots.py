@@ -23,17 +23,22 @@ from ampproxy.cli import (
     credits,
     demo,
     doctor,
+    init,
     key,
+    log,
     login,
     main,
     models,
     neo,
     neo_plan,
+    status,
+    try_,
     usage,
 )
-from ampproxy.cli.asking import NotReachable
+from ampproxy.cli.asking import Asker, NotReachable
 from ampproxy.cli.kept import Kept
 from ampproxy.cli.terminal import cells
+from ampproxy.config.initial import Found, Server
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
 from ampproxy.credentials.oauth.vendors import VENDORS
@@ -44,6 +49,7 @@ from ampproxy.ledger import NAME
 from ampproxy.ledger.entry import Tokens
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.store import Store
+from ampproxy.status import Status
 from ampproxy.tenants.counting import Amounts
 from tests.ledger.samples import NOON, SECOND, entry
 
@@ -153,7 +159,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> str:
-    return CliRunner().invoke(main, [*arguments]).output
+    return CliRunner().invoke(main, [*arguments], prog_name="ampproxy").output
 
 
 def verb(*arguments: str) -> Callable[[Path, pytest.MonkeyPatch], str]:
@@ -301,6 +307,80 @@ def shown_usage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return text[: text.index("Prices: ")]  # of the package's version of the day
 
 
+def shown_status(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    about = Status(
+        "ready", 3, NOW / SECOND - 900, pid=4711, version="1.0", user="ampproxy", config=str(FILE),
+        state_dir="/var/lib/ampproxy", listening=("127.0.0.1:8317", "/run/ampproxy/ampproxy.sock"), running=2,
+        started=NOW / SECOND - 90_000,
+    )  # fmt: skip
+    seen = status.Seen(
+        True,
+        status=about,
+        log="/var/lib/ampproxy/ampproxy.log",
+        accounts={"ready": 2, "untried": 1, "resting": 1, "needs login": 1},
+        today=status.Today(1234, 5, 12_345_678, 345_678, "$12.34+?"),
+        attention=("claude:anna@example.org: needs login (ampproxy login claude)",),
+    )
+    return "\n".join(status.lines(seen, NOW / SECOND, status.width()))
+
+
+def shown_log(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    with closing(Store(folder / NAME)) as ledger:
+        ledger.write(
+            [
+                entry(NOON, client="laptop"),
+                entry(
+                    NOW - 2 * SECOND, asked="gpt-5.4", served="claude-opus-4-6", route="mapped", client="ci"
+                ),
+                entry(NOW - SECOND, role="oracle", served="", account="", route="amp", tokens=None),
+                entry(NOW, asked="qwen3-coder:30b-a3b-instruct-q8_0", outcome="upstream-error")._replace(
+                    status=502
+                ),
+            ]
+        )
+    place = Kept(
+        configured.replace(configuration(), state_dir=folder), "of the service that runs as ampproxy."
+    )
+    monkeypatch.setattr(log, "kept", lambda config: place)
+    return run("log")
+
+
+def shown_try(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    found = {
+        "account": "openai-compatibility/workstation-in-the-cellar[0]", "asked": "local-coder",
+        "served": "qwen3-coder:30b", "cost_usd": 0.0123,
+        "tokens": {"input": 1200, "cache_read": 0, "cache_write": 0, "output": 34},
+    }  # fmt: skip
+    with CliRunner().isolation() as (out, *_):
+        for line in try_.conclusion(try_.Tried(200, "mapped", "x", 812, 2345, exchange=found)):
+            try_.sentence(line)
+        return out.getvalue().decode()
+
+
+def shown_init(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    models = ("qwen3-coder:30b-a3b-instruct-q8_0", "gpt-oss:20b", "gemma3:27b", "devstral:24b")
+    servers = (
+        Server("ollama", "http://127.0.0.1:11434/v1", models),
+        Server("vllm", "http://127.0.0.1:8000/v1"),
+    )
+    found = Found(servers=servers, logins=("claude",), other="port: 1")
+    seen = init.Seen(found, ("ANTHROPIC_API_KEY",), ("codex",), Path("/home/anna/.cli-proxy-api/config.yaml"))
+    with CliRunner().isolation() as (out, *_):
+        for line in init.described(seen):
+            init.sentence(line, "", "  ")
+        return out.getvalue().decode()
+
+
+def shown_not_running(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    def fail(self: Asker) -> Status:
+        raise NotReachable("no answer at 127.0.0.1:8317 (Connection refused).")
+
+    monkeypatch.setattr(Asker, "mine", fail)
+    monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
+    verbs = (("status",), ("stop",), ("reload",), ("restart",), ("try", "claude-opus-4-6"))
+    return "".join(run(*verb) for verb in verbs)
+
+
 CASES: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "accounts": with_service("accounts"),
     "accounts-without-service": without_service,
@@ -316,6 +396,13 @@ CASES: dict[str, Callable[[Path, pytest.MonkeyPatch], str]] = {
     "key": shown_key,
     "neo": shown_neo,
     "usage": shown_usage,
+    "status": shown_status,
+    "log": shown_log,
+    "try": shown_try,
+    "init": shown_init,
+    "not-running": shown_not_running,
+    "help": verb("--help"),
+    "chek": verb("chek"),
 }
 
 
