@@ -40,7 +40,7 @@ STATE_COLOURS = {"ready": "green", "resting": "yellow", "needs login": "red", "k
 _COLUMNS = (
     Column("account", least=24, wraps=True),
     Column("kind", rank=1),
-    Column("state", room=11, colours=STATE_COLOURS),
+    Column("state", room=11, colour=STATE_COLOURS.get),
     Column("models", least=20, wraps=True),
 )
 

@@ -21,7 +21,7 @@ _COLUMNS = (
     Column("status"),
     Column("first ms", right=True, rank=3),
     Column("total ms", right=True, rank=2),
-    Column("", colours={"ok": "green", "WRONG": "red"}),
+    Column("", colour={"ok": "green", "WRONG": "red"}.get),
 )
 
 

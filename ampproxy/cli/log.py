@@ -42,7 +42,7 @@ _COLUMNS = (
     Column("FIRST", right=True, rank=7, room=7),
     Column("TOTAL", right=True, rank=4, room=7),
     Column("COST", right=True, rank=1, room=8),
-    Column("", least=3, room=3),
+    Column("", least=3, room=3, colour=lambda text: "green" if text.isdecimal() and text < "400" else "red"),
 )
 
 
@@ -207,9 +207,7 @@ def cells(entry: Entry, prices: PriceBook) -> tuple[str, ...]:
 def _ended(entry: Entry) -> str:
     """Its status, and how it ended where that is worth a word."""
     outcome = "" if entry.series.outcome == "completed" else entry.series.outcome
-    text = " ".join(filter(None, (str(entry.status) if entry.status else "", outcome)))
-    failed = outcome or entry.status >= 400
-    return click.style(text, fg="red" if failed else "green")
+    return " ".join(filter(None, (str(entry.status) if entry.status else "", outcome)))
 
 
 def _seconds(milliseconds: int) -> str:

@@ -35,7 +35,7 @@ _COLUMNS = (
     Column("MODEL", least=24),
     Column("DIALECT", rank=1, least=14),
     Column("SOURCE", rank=2),
-    Column("STATE", colours=STATE_COLOURS),
+    Column("STATE", colour=STATE_COLOURS.get),
     Column("ACCOUNTS", least=18, wraps=True),
 )
 

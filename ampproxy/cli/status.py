@@ -28,7 +28,7 @@ from ampproxy.status import Status
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted, local_time, span
 
-_COLUMNS = (Column("", colours={"attention": "yellow"}), Column("", least=30, wraps=True))
+_COLUMNS = (Column("", colour={"attention": "yellow"}.get), Column("", least=30, wraps=True))
 #: States of accounts as they are summed up, in this order.
 _WORDS = {
     "ready": "ready",

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TextIO
 
@@ -111,7 +111,7 @@ class Column:
     :param least: columns to which it may be shortened; 0: it is never shortened.
     :param wraps: its words go on in further lines instead of being cut off.
     :param room: columns that it takes at least, for rows that are still to come.
-    :param colours: of certain cells, by their text.
+    :param colour: of a cell, by its text; ``None``: none of its own.
     """
 
     title: str
@@ -120,7 +120,7 @@ class Column:
     least: int = 0
     wraps: bool = False
     room: int = 0
-    colours: Mapping[str, str] = field(default_factory=dict)
+    colour: Callable[[str], str | None] = lambda text: None
 
 
 class Table:
@@ -173,7 +173,7 @@ class Table:
             column = self._columns[at]
             text = row[at] if column.wraps else shortened(row[at], size)
             space = " " * max(size - cells(text), 0)
-            colour = column.colours.get(row[at]) if colours else None
+            colour = column.colour(row[at]) if colours else None
             painted = click.style(text, fg=colour) if colour else text
             found.append(f"{space}{painted}" if column.right else painted if at == last else painted + space)
         return f"{self._indent}{_GAP.join(found)}".rstrip()

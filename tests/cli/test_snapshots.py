@@ -31,7 +31,10 @@ from ampproxy.cli import (
     models,
     neo,
     neo_plan,
+    reload,
+    restart,
     status,
+    stop,
     try_,
     usage,
 )
@@ -156,6 +159,10 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = configuration()
     monkeypatch.setattr(configured, "beside", lambda file, at="": config)
     monkeypatch.setattr(configured, "require_readable", lambda file: None)
+
+
+#: Loaded before anything is patched: a module that is loaded meanwhile would keep what it was given.
+LOADED = (reload, restart, status, stop)
 
 
 def run(*arguments: str) -> str:
@@ -377,6 +384,8 @@ def shown_not_running(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
     monkeypatch.setattr(Asker, "mine", fail)
     monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
+    for module in (reload, restart):
+        monkeypatch.setattr(module, "beside", lambda file, at="": configuration())
     verbs = (("status",), ("stop",), ("reload",), ("restart",), ("try", "claude-opus-4-6"))
     return "".join(run(*verb) for verb in verbs)
 
