@@ -42,7 +42,7 @@ _COLUMNS = (
     Column("FIRST", right=True, rank=7, room=7),
     Column("TOTAL", right=True, rank=4, room=7),
     Column("COST", right=True, rank=1, room=8),
-    Column("", least=3, room=3, colour=lambda text: "green" if text.isdecimal() and text < "400" else "red"),
+    Column("", least=4, room=3, colour=lambda text: "green" if text.isdecimal() and text < "400" else "red"),
 )
 
 
