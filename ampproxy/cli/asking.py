@@ -205,6 +205,7 @@ class Asker:
         own = os.environ.get(KEY_VARIABLE, "").strip()
         known = [own] * bool(own) + [key.reveal() for key in keys if not isinstance(key, Unseen)]
         if self._config.clients and not known:
+            self._knock()
             missing = below(self._config, "api-keys", "access") or keys
             if not missing:
                 raise NoKey(
@@ -227,6 +228,22 @@ class Asker:
             raise NotReachable("with port: 0 the service has no address of its own.")
         # Never without TLS where the file has it: who answers in plain may be anybody.
         return self._secure() if self._tls is not None and not self._path else self._plain()
+
+    def _knock(self) -> None:
+        """See that somebody listens there, to whom nothing can be sent.
+
+        :raises NotReachable: nobody does.
+        """
+        connection = self._connection()
+        try:
+            connection.connect()
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, ssl.SSLError):
+                return
+            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise NotReachable(f"no answer at {self.where} ({words}).") from None
+        finally:
+            connection.close()
 
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ from ampproxy.service import GatewayService
 from ampproxy.start import Options, makeService
 from ampproxy.tap import Overrides
 
-_PORTS = re.compile(r" starting on \S+\Z|\A\(.* Port \S+ Closed\)\Z")
+_PORTS = re.compile(r" starting on \S+\Z|\A\(.* Port \S+ Closed\)\Z|\AMain loop terminated\.\Z")
 
 
 def run(file: Path, overrides: Overrides, listen: Sequence[str], log: str) -> None:
@@ -49,7 +48,7 @@ def run(file: Path, overrides: Overrides, listen: Sequence[str], log: str) -> No
     before: Any = {"nodaemon": True, "logfile": log or "-", "pidfile": "", "uid": None, "gid": None}
     options.parent = before
     options.update(config=str(file), listen=list(listen), overrides=overrides)
-    options["announce"] = lambda service: _announce(service, log, reactor)
+    options["announce"] = lambda service: _announce(service, log, options["succession"] is None, reactor)
     options.postOptions()
     try:
         service = makeService(options)
@@ -75,11 +74,12 @@ def _end_by_interrupt() -> None:
 
 @implementer(ILogFilterPredicate)
 class _WithoutPorts:
-    """Leaves out Twisted's own lines on each port, which add nothing to ours."""
+    """Leaves out Twisted's own lines on ports and its loop, which add nothing to ours."""
 
     def __call__(self, event: LogEvent) -> Any:
         """Whether an event is one of these."""
-        text = event.get("log_text", "") if event.get("log_namespace") == "log_legacy" else ""
+        legacy = event.get("log_namespace") == "log_legacy"
+        text = event.get("log_text" if legacy else "log_format") or ""
         return PredicateResult.no if _PORTS.search(str(text)) else PredicateResult.maybe
 
 
@@ -91,8 +91,11 @@ def _who_runs(config: Config) -> str:
     return f"\nIt runs already, as process {note.pid}: ampproxy status, ampproxy stop"
 
 
-def _announce(service: GatewayService, log: str, reactor: Any) -> None:
-    """This process is the service: leave a note for the commands, and tell who started it."""
+def _announce(service: GatewayService, log: str, first: bool, reactor: Any) -> None:
+    """This process is the service: leave a note for the commands, and tell who started it.
+
+    :param first: whether it has not taken another one's place, which Ctrl-C reaches no more.
+    """
     config = service.current.config
     assert config.source is not None
     listening = tuple(describe(port) for port in service.ports)
@@ -115,5 +118,5 @@ def _announce(service: GatewayService, log: str, reactor: Any) -> None:
         "Serves on {where} by {config}{how}",
         where=where,
         config=note.config,
-        how="; Ctrl-C ends it" if not log and sys.stdin is not None and os.isatty(0) else "",
+        how="; Ctrl-C ends it" if first and not log and os.isatty(0) else "",
     )

@@ -180,7 +180,9 @@ def ask(
             else:
                 tried.error = _message(answer.read(_LARGEST_ERROR))
         except (OSError, http.client.HTTPException, ValueError) as error:
-            tried.error = f"the answer broke off: {error or type(error).__name__}"
+            cut = isinstance(error, http.client.IncompleteRead)
+            why = "the connection was closed before its end" if cut else error or type(error).__name__
+            tried.error = f"the answer broke off: {why}"
     tried.total_ms = int((time.monotonic() - begun) * 1000)
     return tried
 
