@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -28,12 +26,24 @@ from ampproxy.routing.catalog import Catalog
 from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
 
-_REMARK = re.compile(
-    r"(?P<file>.+?)(?::(?P<line>[0-9]+))?: (?P<level>error|warning|note|ready|valid[^:]*): (?P<text>.*)"
-)
-#: Where remarks go instead of being printed: the last one.
-_collected: list[list[str]] = []
 _COLOURS = {"error": "red", "warning": "yellow", "note": "cyan", "ready": "green"}
+
+
+class Remark(NamedTuple):
+    """What is to be said of a file.
+
+    :ivar line: where; empty: of the file as a whole.
+    :ivar level: ``error``, ``warning``, ``note``, or the verdict.
+    """
+
+    file: Path
+    line: str
+    level: str
+    text: str
+
+    def __str__(self) -> str:
+        """In the form that editors know: ``FILE:LINE: LEVEL: ...``."""
+        return f"{self.file}{f':{self.line}' if self.line else ''}: {self.level}: {self.text}"
 
 
 @click.command("check")
@@ -57,82 +67,44 @@ def command(file: Path | None, secrets: bool, as_json: bool, named: Path | None)
     Secrets that are only for the service, in variables or files of its own, are named and not looked at.
     Exit status 0 if the service would start with it, perhaps with warnings, else 1.
     """
-    if as_json:
-        _print_json(file or named, secrets)
-        return
-    home = Path.home()
-    file = file or named or find(home)
+    file = file or named or find(Path.home())
     if file is None:
         raise click.ClickException(not_found(Path.cwd(), "ampproxy check config.yaml"))
     require_readable(file)
-    try:
-        config = load(file, environ=os.environ, home=home, lenient=not secrets)
-    except ConfigError as error:
-        _echo(file, "error", error.complaints)
-        _echo(file, "warning", error.warnings)
-        raise SystemExit(1) from None
-    _echo(file, "warning", config.warnings)
-    if config.unseen:
-        _show(f"{file}: note: {not_looked_at(config.unseen)} (--secrets demands them)")
-    _conclude(file, config, home)
-
-
-def _print_json(file: Path | None, secrets: bool) -> None:
-    """What is printed otherwise, as an object.
-
-    :raises SystemExit: with 1: the file is wrong.
-    """
-    remarks: list[str] = []
-    failed = False
-    with collecting(remarks):
-        try:
-            command.callback(file, secrets, False, None)  # type: ignore[misc]
-        except SystemExit:
-            failed = True
-    found = [match.groupdict() for match in map(_REMARK.fullmatch, remarks) if match is not None]
-    kinds = {"error": "errors", "warning": "warnings", "note": "notes"}
-    about: dict[str, Any] = {"ok": not failed, "summary": ""}
-    about |= {name: [] for name in kinds.values()}
-    for one in found:
-        if one["level"] in kinds:
-            line = int(one["line"]) if one["line"] else None
-            about[kinds[one["level"]]].append({"file": one["file"], "line": line, "text": one["text"]})
-        else:
-            about["summary"] = f"{one['level']}: {one['text']}"
-    click.echo(json.dumps(about, indent=2))
-    if failed:
+    found = remarks(file, secrets=secrets)
+    good = _print_json(found) if as_json else _print(found)
+    if not good:
         raise SystemExit(1)
 
 
-@contextmanager
-def collecting(remarks: list[str]) -> Iterator[None]:
-    """Have remarks collected instead of printed."""
-    _collected.append(remarks)
+def remarks(file: Path, *, secrets: bool) -> Iterator[Remark]:
+    """What is to be said of a file, the verdict last; none where there is an error."""
+    home = Path.home()
     try:
-        yield
-    finally:
-        _collected.pop()
-
-
-def _conclude(file: Path, config: Config, home: Path) -> None:
-    """What only all of it together says, and what the service would be."""
+        config = load(file, environ=os.environ, home=home, lenient=not secrets)
+    except ConfigError as error:
+        yield from _placed(file, "error", error.complaints)
+        yield from _placed(file, "warning", error.warnings)
+        return
+    yield from _placed(file, "warning", config.warnings)
+    if config.unseen:
+        yield Remark(file, "", "note", f"{not_looked_at(config.unseen)} (--secrets demands them)")
     if os.path.isdir(config.auth_dir):
         # Not otherwise: what reads logins is slow to load, and most users have none.
         for sentence in unserved(config):
-            _show(f"{file}: warning: auth-dir: {sentence}")
+            yield Remark(file, "", "warning", f"auth-dir: {sentence}")
         config = with_logins(config)
     for client, sentence in expiring(config.clients, time.time()):
-        _show(f"{file}:{client.line}: warning: api-keys: {sentence}")
-    for line in _remarks(file, config, home):
-        _show(line)
+        yield Remark(file, str(client.line), "warning", f"api-keys: {sentence}")
+    yield from _of_models(file, config, home)
     nothing = nothing_served(config)
     if nothing:
-        _show(f"{file}: warning: {nothing}")
+        yield Remark(file, "", "warning", nothing)
     verdict = "ready" if not nothing or asks_amp(config) else "valid, but no model is served"
-    _show(f"{file}: {verdict}: {summary(config)}")
+    yield Remark(file, "", verdict, summary(config))
 
 
-def _remarks(file: Path, config: Config, home: Path) -> Iterator[str]:
+def _of_models(file: Path, config: Config, home: Path) -> Iterator[Remark]:
     """What mappings and models cannot do, or soon no more."""
     if not config.serving:
         return
@@ -142,28 +114,44 @@ def _remarks(file: Path, config: Config, home: Path) -> Iterator[str]:
     families, today = Knowledge(NewerData(folder), book.declared)(config), day_of(now)
     catalog = Catalog(config, discovered, families.gone(today))
     for mapping, why in idle_mappings(config, catalog, discovered, ends_soon(families, today)):
-        yield f"{file}:{mapping.line}: warning: ampcode.model-mappings: has no effect: {why}"
+        text = f"ampcode.model-mappings: has no effect: {why}"
+        yield Remark(file, str(mapping.line), "warning", text)
     for found in retiring(config, catalog, families, today, None):
-        place = f"{file}:{found.line}" if found.line else f"{file}"
-        yield f"{place}: warning: {found.clause(today)}: {found.todo.replace(chr(10), ' ')}"
+        text = f"{found.clause(today)}: {found.todo.replace(chr(10), ' ')}"
+        yield Remark(file, str(found.line or ""), "warning", text)
 
 
-def _echo(file: Path, level: str, remarks: tuple[str, ...]) -> None:
-    """Remarks in the form that editors know: ``FILE:LINE: LEVEL: ...``."""
-    for remark in remarks:
-        line, _, rest = remark.removeprefix(f"{file}:").partition(": ")
-        _show(f"{file}:{line}: {level}: {rest}")
+def _placed(file: Path, level: str, complaints: Iterable[str]) -> Iterator[Remark]:
+    """What the file's reader said, each with its line."""
+    for complaint in complaints:
+        line, _, rest = complaint.removeprefix(f"{file}:").partition(": ")
+        yield Remark(file, line, level, rest)
 
 
-def _show(remark: str) -> None:
-    """Print a remark: in one line for editors, wrapped on a terminal, with its level in colour."""
-    if _collected:
-        _collected[-1].append(remark)
-        return
-    for line in wrapped(remark, width(), "", "    "):
-        for level, colour in _COLOURS.items():
-            line = line.replace(f": {level}: ", f": {click.style(level, fg=colour)}: ", 1)
-        click.echo(line)
+def _print(found: Iterable[Remark]) -> bool:
+    """Print remarks, a line each, or wrapped on a terminal; whether none is an error."""
+    good = True
+    for remark in found:
+        good = good and remark.level != "error"
+        painted = click.style(remark.level, fg=_COLOURS.get(remark.level))
+        for line in wrapped(str(remark), width(), "", "    "):
+            click.echo(line.replace(f": {remark.level}: ", f": {painted}: ", 1))
+    return good
+
+
+def _print_json(found: Iterable[Remark]) -> bool:
+    """The same as an object."""
+    by_level: dict[str, list[dict[str, Any]]] = {"error": [], "warning": [], "note": []}
+    verdict = ""
+    for remark in found:
+        if remark.level in by_level:
+            line = int(remark.line) if remark.line else None
+            by_level[remark.level].append({"file": str(remark.file), "line": line, "text": remark.text})
+        else:
+            verdict = f"{remark.level}: {remark.text}"
+    about = {"ok": not by_level["error"], "summary": verdict}
+    click.echo(json.dumps({**about, **{f"{level}s": rows for level, rows in by_level.items()}}, indent=2))
+    return not by_level["error"]
 
 
 def summary(config: Config) -> str:
