@@ -2,4 +2,5 @@
 
 from ampproxy.cli import main
 
-main(prog_name="ampproxy")
+if __name__ == "__main__":
+    main(prog_name="ampproxy")

@@ -15,8 +15,8 @@ import msgspec
 
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.cli.as_json import reports_json
-from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, at_option
 from ampproxy.cli.configured import config_option, read_config, unserved, with_logins
+from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient, at_option
 from ampproxy.cli.terminal import Column, Table, reading_width, sentence, width, wrapped
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.lessons import Lessons
@@ -105,7 +105,7 @@ def order(config: Config, at: str, labels: Iterable[str], model: str) -> int:
 
     :raises NotAnswered: it was not to be reached, or does not know an account.
     """
-    asker = Asker(config, at)
+    asker = ServiceClient(config, at)
     asker.mine()
     query = urlencode([*(("account", label) for label in labels), *([("model", model)] if model else [])])
     answer = asker.ask(f"{FORGET}?{query}", "POST")
@@ -162,7 +162,7 @@ def fetch(config: Config, at: str = "") -> Report:
 
     :raises NotAnswered: it does not; says why.
     """
-    asker = Asker(config, at)
+    asker = ServiceClient(config, at)
     asker.mine()
     answer = asker.ask(PATH)
     if answer.status != 200:

@@ -9,8 +9,16 @@ from pathlib import Path
 import click
 import msgspec
 
-from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, NotRunning, at_option, complain, insist
 from ampproxy.cli.configured import beside, config_option
+from ampproxy.cli.service_client import (
+    NotAnswered,
+    NotReachable,
+    NotRunning,
+    ServiceClient,
+    at_option,
+    complain,
+    retry,
+)
 from ampproxy.errors import ConfigError
 from ampproxy.status import ReloadReport, Status
 from ampproxy.wire.words import span
@@ -37,13 +45,13 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
     has.
     """
     try:
-        asker = Asker(beside(file, at), at)
+        asker = ServiceClient(beside(file, at), at)
     except ConfigError as error:
         complain(error)
         click.echo("The file was rejected.", err=True)
         raise SystemExit(1) from None
     try:
-        before, report = insist(partial(ask, asker), time.sleep)
+        before, report = retry(partial(ask, asker), time.sleep)
     except NotReachable as error:
         raise NotRunning(f"cannot reach the service: {error}{_ELSEWHERE}") from None
     except NotAnswered as error:
@@ -67,7 +75,7 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
         click.echo(f"  {line}")
 
 
-def ask(asker: Asker) -> tuple[Status, ReloadReport]:
+def ask(asker: ServiceClient) -> tuple[Status, ReloadReport]:
     """How the service was before, and how its reading went.
 
     :raises NotAnswered: it was not to be reached.

@@ -12,8 +12,8 @@ import click
 import msgspec
 
 from ampproxy.cli.accounts import fetch
-from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, NotRunning, at_option
 from ampproxy.cli.configured import config_option, note_of, read_config, with_logins
+from ampproxy.cli.service_client import NotAnswered, NotReachable, NotRunning, ServiceClient, at_option
 from ampproxy.cli.terminal import Column, Table, width
 from ampproxy.config.run_file import RunNote
 from ampproxy.config.schema import Config
@@ -86,7 +86,7 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
     config = read_config(file, at=at)
     note = None if at else note_of(config)
     try:
-        status = Asker(config, at).mine()
+        status = ServiceClient(config, at).mine()
     except NotReachable as error:
         if note is None:
             _not_running(config, error, as_json)

@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from ampproxy.cli.as_json import reports_json
-from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, NotRunning, at_option
 from ampproxy.cli.configured import config_option, note_of, read_config
+from ampproxy.cli.service_client import NotAnswered, NotReachable, NotRunning, ServiceClient, at_option
 from ampproxy.cli.terminal import Progress, sentence
 from ampproxy.config.schema import Config
 from ampproxy.wire.words import counted, span
@@ -60,7 +60,7 @@ def find(config: Config, at: str) -> tuple[int, int]:
     :raises click.ClickException: somebody else may be there.
     """
     try:
-        status = Asker(config, at).mine()
+        status = ServiceClient(config, at).mine()
         return status.pid, status.running
     except NotAnswered as error:
         note = None if at else note_of(config)

@@ -16,9 +16,9 @@ from uuid import uuid4
 
 import click
 
-from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, NotRunning, at_option
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.log import members
+from ampproxy.cli.service_client import NotAnswered, NotReachable, NotRunning, ServiceClient, at_option
 from ampproxy.cli.terminal import sentence
 from ampproxy.config.schema import Config
 from ampproxy.demo.streamed import text_of
@@ -140,7 +140,7 @@ def command(
     such a request costs. Exit status 0 if the answer came whole, 1 if not, 3 if the service does not run.
     """
     config = read_config(file, at=at)
-    asker = Asker(config, at)
+    asker = ServiceClient(config, at)
     thread = f"T-{uuid4()}"
     form = FORMS[dialect]
     path = (form.amp if as_amp else form.path).format(model=quote(model, safe=""))
@@ -163,7 +163,7 @@ def command(
 
 
 def ask(
-    asker: Asker, path: str, body: Mapping[str, Any], thread: str, show: Callable[[str], object]
+    asker: ServiceClient, path: str, body: Mapping[str, Any], thread: str, show: Callable[[str], object]
 ) -> Tried:
     """Send the request, and read the answer to its end.
 

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from ampproxy.cli import VERBS, main
 from ampproxy.cli.as_json import reports_json
-from ampproxy.cli.asking import NotRunning
+from ampproxy.cli.service_client import NotRunning
 
 #: What they print is for programs as it is, or is the text that was asked for.
 TEXTS = {"completion", "man", "help"}
@@ -40,6 +40,13 @@ def commands(
 
 
 COMMANDS = dict(commands())
+
+
+@pytest.fixture(autouse=True)
+def as_a_user_meets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that was run without the group keeps the option for help that it had then."""
+    for command in COMMANDS.values():
+        monkeypatch.setattr(command, "_help_option", None)
 
 
 def run(*arguments: str) -> Result:

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from ampproxy.cli import main, status, stop
-from ampproxy.cli.asking import Asker, NoKey, NotReachable
+from ampproxy.cli.service_client import NoKey, NotReachable, ServiceClient
 from ampproxy.config.load import load
 from ampproxy.config.run_file import RunFile, RunNote, read_note, run_file
 from ampproxy.config.schema import Config
@@ -172,10 +172,10 @@ def test_accounts_that_need_attention() -> None:
 
 
 def answering(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-    def mine(self: Asker) -> Status:
+    def mine(self: ServiceClient) -> Status:
         raise error
 
-    monkeypatch.setattr(Asker, "mine", mine)
+    monkeypatch.setattr(ServiceClient, "mine", mine)
 
 
 def test_a_service_that_tells_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,8 +38,8 @@ from ampproxy.cli import (
     try_,
     usage,
 )
-from ampproxy.cli.asking import Asker, NotReachable
 from ampproxy.cli.kept import Kept
+from ampproxy.cli.service_client import NotReachable, ServiceClient
 from ampproxy.cli.terminal import cells
 from ampproxy.config.initial import Found, Server
 from ampproxy.config.load import parse
@@ -379,11 +379,11 @@ def shown_init(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def shown_not_running(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    def fail(self: Asker) -> Status:
+    def fail(self: ServiceClient) -> Status:
         raise NotReachable("no answer at 127.0.0.1:8317 (Connection refused).")
 
-    monkeypatch.setattr(Asker, "mine", fail)
-    monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
+    monkeypatch.setattr(ServiceClient, "mine", fail)
+    monkeypatch.setattr("ampproxy.cli.service_client.INSISTING", 0)
     for module in (reload, restart):
         monkeypatch.setattr(module, "beside", lambda file, at="": configuration())
     verbs = (("status",), ("stop",), ("reload",), ("restart",), ("try", "claude-opus-4-6"))
