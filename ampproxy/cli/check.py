@@ -51,6 +51,7 @@ class Remark(NamedTuple):
 @click.option(
     "--secrets", is_flag=True, help="Also demand every secret: variables that are set, files to be read."
 )
+@click.option("--strict", is_flag=True, help="Exit status 1 also where there are warnings alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
     "--config",
@@ -59,21 +60,27 @@ class Remark(NamedTuple):
     type=click.Path(path_type=Path, readable=False),
     help="As FILE.",
 )
-def command(file: Path | None, secrets: bool, as_json: bool, named: Path | None) -> None:
+def command(file: Path | None, secrets: bool, strict: bool, as_json: bool, named: Path | None) -> None:
     """Validate a configuration FILE.
 
     Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
     /etc/ampproxy. Each line is FILE:LINE: error: or FILE:LINE: warning:, the setting, and what is wrong.
     Secrets that are only for the service, in variables or files of its own, are named and not looked at.
-    Exit status 0 if the service would start with it, perhaps with warnings, else 1.
+    Exit status 0 if the service would start with it, perhaps with warnings, else 1; with --strict a warning
+    is enough for that.
     """
     file = file or named or find(Path.home())
     if file is None:
         raise click.ClickException(not_found(Path.cwd(), "ampproxy check config.yaml"))
     require_readable(file)
-    found = remarks(file, secrets=secrets)
-    good = _print_json(found) if as_json else _print(found)
-    if not good:
+    found = list(remarks(file, secrets=secrets))
+    levels = {remark.level for remark in found}
+    bad = "error" in levels or (strict and "warning" in levels)
+    if as_json:
+        _print_json(found, not bad)
+    else:
+        _print(found)
+    if bad:
         raise SystemExit(1)
 
 
@@ -128,18 +135,15 @@ def _placed(file: Path, level: str, complaints: Iterable[str]) -> Iterator[Remar
         yield Remark(file, line, level, rest)
 
 
-def _print(found: Iterable[Remark]) -> bool:
-    """Print remarks, a line each, or wrapped on a terminal; whether none is an error."""
-    good = True
+def _print(found: Iterable[Remark]) -> None:
+    """Print remarks, a line each, or wrapped on a terminal."""
     for remark in found:
-        good = good and remark.level != "error"
         painted = click.style(remark.level, fg=_COLOURS.get(remark.level))
         for line in wrapped(str(remark), width(), "", "    "):
             click.echo(line.replace(f": {remark.level}: ", f": {painted}: ", 1))
-    return good
 
 
-def _print_json(found: Iterable[Remark]) -> bool:
+def _print_json(found: Iterable[Remark], ok: bool) -> None:
     """The same as an object."""
     by_level: dict[str, list[dict[str, Any]]] = {"error": [], "warning": [], "note": []}
     verdict = ""
@@ -149,9 +153,8 @@ def _print_json(found: Iterable[Remark]) -> bool:
             by_level[remark.level].append({"file": str(remark.file), "line": line, "text": remark.text})
         else:
             verdict = f"{remark.level}: {remark.text}"
-    about = {"ok": not by_level["error"], "summary": verdict}
+    about = {"ok": ok, "summary": verdict}
     click.echo(json.dumps({**about, **{f"{level}s": rows for level, rows in by_level.items()}}, indent=2))
-    return not by_level["error"]
 
 
 def summary(config: Config) -> str:

@@ -184,6 +184,8 @@ def test_json_of_check(file: Path) -> None:
     assert (warning["file"], warning["line"]) == (str(file), 4)
     assert "did you mean port?" in warning["text"]
     assert seen["summary"].startswith("ready: 1 account")
+    strict = run("check", "--json", "--strict", str(file))
+    assert (strict.exit_code, json.loads(strict.stdout)["ok"]) == (1, False)
     file.write_text("port: x\n")
     done = run("check", str(file), "--json")
     assert done.exit_code == 1

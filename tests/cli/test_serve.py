@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from ampproxy.cli import main, status, stop
+from ampproxy.cli.configured import as_running
 from ampproxy.cli.service_client import NoKey, NotReachable, ServiceClient
 from ampproxy.config.load import load
 from ampproxy.config.run_file import RunFile, RunNote, read_note, run_file
@@ -129,6 +130,21 @@ def test_run_file(tmp_path: Path) -> None:
     second.remove()
     assert read_note(path) is None
     assert run_file(tmp_path, tmp_path / "a") != run_file(tmp_path, tmp_path / "b")
+
+
+def test_the_address_of_the_one_that_runs(file: Path) -> None:
+    """What points others at the service takes its own word for where that is."""
+    config = load(file, environ={}, home=file.parent)
+    assert as_running(config) is config
+    for listening, expected in (
+        ("127.0.0.1:99", ("127.0.0.1", 99)),
+        ("[::1]:98", ("::1", 98)),
+        ("/a/b", None),
+    ):
+        left = RunFile(run_file(config.state_dir, file), RunNote(7, 1.0, "", (listening,)))
+        changed = as_running(config)
+        assert (changed.host, changed.port) == (expected or (config.host, config.port))
+        left.remove()
 
 
 def test_a_run_file_of_a_crash(tmp_path: Path) -> None:
