@@ -20,7 +20,7 @@ TIMEOUT = 60.0
 _PAUSE = 0.05
 LOG = "ampproxy.log"
 #: So much is shown of what it logged before it ended. Bytes.
-_LAST_WORDS = 4000
+_LAST_LOG_BYTES = 4000
 
 
 def launch(file: Path, more: Sequence[str], log: Path | None) -> None:
@@ -79,7 +79,7 @@ def _since(log: Path, begun: int) -> str:
     """What the log has of this start."""
     with log.open("rb") as file:
         file.seek(begun)
-        text = file.read(_LAST_WORDS).decode("utf-8", "replace").strip()
+        text = file.read(_LAST_LOG_BYTES).decode("utf-8", "replace").strip()
     lines = [line.removeprefix("Error: ") for line in text.splitlines()]
     return "\n".join(lines) or f"see {log}"
 

@@ -49,7 +49,7 @@ class Remark(NamedTuple):
 @click.command("check")
 @click.argument("file", required=False, type=click.Path(path_type=Path, readable=False))
 @click.option(
-    "--secrets", is_flag=True, help="Also demand every secret: variables that are set, files to be read."
+    "--secrets", is_flag=True, help="Also require every secret: variables must be set, files readable."
 )
 @click.option("--strict", is_flag=True, help="Exit status 1 also where there are warnings alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -63,9 +63,9 @@ class Remark(NamedTuple):
 def command(file: Path | None, secrets: bool, strict: bool, as_json: bool, named: Path | None) -> None:
     """Validate a configuration FILE.
 
-    Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
+    By default FILE is the one that the service would find: config.yaml in ~/.config/ampproxy or in
     /etc/ampproxy. Each line is FILE:LINE: error: or FILE:LINE: warning:, the setting, and what is wrong.
-    Secrets that are only for the service, in variables or files of its own, are named and not looked at.
+    Secrets that only the service can read, in its environment or files, are named but not checked.
     Exit status 0 if the service would start with it, perhaps with warnings, else 1; with --strict a warning
     is enough for that.
     """

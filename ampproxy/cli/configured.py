@@ -26,7 +26,7 @@ config_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option
     "file",
     metavar="FILE",
     type=click.Path(path_type=Path, readable=False),
-    help="The configuration file; without it, the one that the service would find.",
+    help="The configuration file; by default the one that the service would find.",
 )
 #: In ``state-dir``: the client key that ``ampproxy init`` made.
 OWNER_KEY = "owner.key"

@@ -37,9 +37,9 @@ class _Used(NamedTuple):
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @config_option
 def command(as_json: bool, file: Path | None) -> None:
-    """List the rules of ampcode.fallback, with what today has used of each daily limit.
+    """List the rules of ampcode.fallback, with today's use of each daily limit.
 
-    The count is read from the state directory of the service, or of the configuration where none runs.
+    The counts come from the state directory of the service or, if none runs, of the configuration.
     """
     config = read_config(file)
     if not config.ampcode.upstream_url:

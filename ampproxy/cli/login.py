@@ -57,7 +57,7 @@ class Terminal:
     "--import",
     "importing",
     is_flag=True,
-    help="Copy the login of the vendor's own command line; without VENDOR, of all that are there.",
+    help="Copy the login of the vendor's own command line; without VENDOR, all that exist.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print each message as a line of JSON.")
 @config_option
@@ -66,8 +66,8 @@ def command(
 ) -> None:
     """Log in at VENDOR and keep the login in auth-dir, where the running service finds it.
 
-    Without a browser on this machine the address is printed; open it anywhere, and paste the address that the
-    browser ends at. Read what is said about the vendor's terms.
+    Without a browser on this machine the address is printed; open it anywhere, and paste the address at which
+    the browser ends. Read the note about the vendor's terms.
     """
     config = settings(file)
     printed = show_json if as_json else show

@@ -38,11 +38,10 @@ _ELSEWHERE = (
 @at_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON: what the service reports of it.")
 def command(file: Path | None, at: str, as_json: bool) -> None:
-    """Have the running service read its configuration now, and print what changed.
+    """Reload the running service's configuration now, and print what changed.
 
-    It also does so by itself within two seconds of a change; this waits for the result. Exit status 1 if the
-    file is wrong: then every complaint is printed, and the service goes on with the configuration that it
-    has.
+    The service also does so by itself within two seconds of a change; this command waits for the result. Exit
+    status 1 if the file is invalid: then every error is printed, and the previous configuration stays active.
     """
     try:
         asker = ServiceClient(beside(file, at), at)

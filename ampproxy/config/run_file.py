@@ -17,7 +17,7 @@ import msgspec
 from ampproxy.config import files
 
 #: The largest file that is read. Bytes.
-_MOST = 64 * 1024
+_MAX_BYTES = 64 * 1024
 
 
 class RunNote(msgspec.Struct, frozen=True):
@@ -74,7 +74,7 @@ def read_note(path: Path) -> RunNote | None:
         with files.opened(path) as file:
             if os.fstat(file).st_uid not in (0, os.geteuid()) or not _is_locked(file):
                 return None
-            return msgspec.json.decode(files.read_from(file, _MOST, path), type=RunNote)
+            return msgspec.json.decode(files.read_from(file, _MAX_BYTES, path), type=RunNote)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 

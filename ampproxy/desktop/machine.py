@@ -20,7 +20,7 @@ PORTS: Mapping[int, str] = {11434: "ollama", 1234: "lmstudio", 8080: "llamacpp",
 _OWNERS = {"library": "ollama", "llamacpp": "llamacpp", "vllm": "vllm", "organization_owner": "lmstudio"}
 #: Seconds for each, on this machine.
 _TIMEOUT = 1.5
-_MOST = 4 * 1024 * 1024
+_MAX_LIST_BYTES = 4 * 1024 * 1024
 #: Where CLIProxyAPI's configuration is, below the home.
 _GATEWAYS = (
     ".cli-proxy-api/config.yaml",
@@ -70,7 +70,7 @@ def _models(host: str, port: int) -> Sequence[_Entry] | None:
     try:
         connection.request("GET", "/v1/models")
         answer = connection.getresponse()
-        body = answer.read(_MOST)
+        body = answer.read(_MAX_LIST_BYTES)
         return msgspec.json.decode(body, type=_List).data if answer.status == 200 else None
     except (TimeoutError, OSError, http.client.HTTPException, msgspec.MsgspecError, UnicodeDecodeError):
         return None

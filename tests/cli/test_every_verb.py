@@ -19,7 +19,7 @@ from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.service_client import NotRunning
 
 #: What they print is for programs as it is, or is the text that was asked for.
-TEXTS = {"completion", "man", "help"}
+TEXTS = {"completion", "man", "help", "schema"}
 #: Those that need no configuration.
 WITHOUT_CONFIG = {*TEXTS, "demo", "translate"}
 
@@ -78,7 +78,7 @@ def test_help(path: str) -> None:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        (("chek",), "There is no verb 'chek'. Did you mean check?"),
+        (("chek",), "There is no verb 'chek'. Did you mean check"),
         (("stat",), "status"),
         (("help", "usge"), "Did you mean usage?"),
         (("help", "check", "more"), "has no verbs"),

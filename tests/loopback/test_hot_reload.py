@@ -190,7 +190,7 @@ def test_revoked_key(configured: Configured) -> None:
     assert last.startswith(b"error\n")
     assert b"revoked" in last
     assert kept.read().count(b"event: message_stop") == 1
-    configured.service.wait_for_log("Ended for their client key is revoked: 1 exchange")
+    configured.service.wait_for_log("Ended because their client key was revoked: 1 exchange")
 
 
 def test_wrong_file(configured: Configured) -> None:
@@ -287,7 +287,7 @@ def test_another_certificate(configured: Configured, tmp_path: Path) -> None:
     kept.request("GET", "/healthz")
     assert kept.getresponse().read() == b'{"status":"ok"}'
     put_certificate(tmp_path, two)
-    configured.service.wait_for_log("certificate's files hold something else")
+    configured.service.wait_for_log("certificate files have changed")
     fresh = https(configured, two)
     for connection in (kept, fresh):
         connection.request("GET", "/healthz")
@@ -311,10 +311,10 @@ def test_certificate_that_cannot_be_used(
     configured.path.write_text(json.dumps({**configured.values, "tls": {"enable": True, **files}}))
     monkeypatch.setattr("ampproxy.cli.service_client.INSISTING", 0)
     told = configured.run("reload")
-    assert told.exit_code == 1
+    assert told.exit_code == 3
     assert "the service may have rejected" in told.output
     told = configured.run("reload", "--at", f"http://127.0.0.1:{configured.service.port}")
-    assert told.exit_code == 1
+    assert told.exit_code == 3
     problem = "key.pem is not the key of" if there else "tls.cert: there is no such file"
     assert "config.yaml:1: tls" in told.output
     assert problem in told.output
@@ -331,7 +331,7 @@ def test_port_that_is_taken(configured: Configured, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("ampproxy.cli.service_client.INSISTING", 0)
         monkeypatch.setattr("ampproxy.cli.service_client._TIMEOUT", 0.1)
         told = configured.run("reload")
-    assert told.exit_code == 1
+    assert told.exit_code == 3
     assert "the service may have rejected the file" in told.output
 
 
