@@ -13,10 +13,10 @@ from ampproxy.cli.configured import beside, config_option
 from ampproxy.cli.service_client import (
     NotAnswered,
     NotReachable,
-    NotRunning,
     ServiceClient,
     at_option,
     complain,
+    not_running,
     retry,
 )
 from ampproxy.errors import ConfigError
@@ -52,7 +52,7 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
     try:
         before, report = retry(partial(ask, asker), time.sleep)
     except NotReachable as error:
-        raise NotRunning(f"cannot reach the service: {error}{_ELSEWHERE}") from None
+        raise not_running(error, f"cannot reach the service: {error}{_ELSEWHERE}") from None
     except NotAnswered as error:
         raise click.ClickException(f"cannot reach the service: {error}{_ELSEWHERE}") from None
     if as_json:

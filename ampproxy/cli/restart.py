@@ -18,10 +18,10 @@ from ampproxy.cli.service_client import (
     NotAllowed,
     NotAnswered,
     NotReachable,
-    NotRunning,
     ServiceClient,
     at_option,
     complain,
+    not_running,
     retry,
 )
 from ampproxy.cli.terminal import Progress, sentence
@@ -54,7 +54,7 @@ def command(file: Path | None, at: str) -> None:
     try:
         before = retry(asker.mine, time.sleep)
     except NotReachable as error:
-        raise NotRunning(f"cannot reach the service: {error}") from None
+        raise not_running(error, f"cannot reach the service: {error}") from None
     except NotAnswered as error:
         raise click.ClickException(f"cannot reach the service: {error}") from None
     _signal(before.pid)

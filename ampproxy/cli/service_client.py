@@ -78,6 +78,14 @@ class NotSecure(NotReachable):
     """The file says that there is TLS, and there is none, or its certificate cannot be read."""
 
 
+def not_running(error: NotReachable, text: str) -> click.ClickException:
+    """What a command ends with that needs the service: where something answers, if without TLS, it runs.
+
+    :param text: what is printed.
+    """
+    return click.ClickException(text) if isinstance(error, NotSecure) else NotRunning(text)
+
+
 class NotTrusted(NotAnswered):
     """Whoever listens there may be anybody; nothing was sent."""
 

@@ -13,7 +13,7 @@ import msgspec
 
 from ampproxy.cli.accounts import fetch
 from ampproxy.cli.configured import config_option, note_of, read_config, with_logins
-from ampproxy.cli.service_client import NotAnswered, NotReachable, NotRunning, ServiceClient, at_option
+from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient, at_option, not_running
 from ampproxy.cli.terminal import Column, Table, width
 from ampproxy.config.run_file import RunNote
 from ampproxy.config.schema import Config
@@ -107,13 +107,13 @@ def command(file: Path | None, at: str, as_json: bool) -> None:
 
 def _not_running(config: Config, error: NotReachable, as_json: bool) -> None:
     """
-    :raises NotRunning: always, but for who reads JSON.
+    :raises click.ClickException: always, but with JSON.
     """
     if as_json:
         click.echo(msgspec.json.encode(Seen(False, str(error))).decode())
-        raise SystemExit(NotRunning.exit_code)
-    raise NotRunning(
-        f"the service does not run: {error} To start it: ampproxy serve (its file is {config.source})"
+        raise SystemExit(not_running(error, "").exit_code)
+    raise not_running(
+        error, f"the service does not run: {error} To start it: ampproxy serve (its file is {config.source})"
     )
 
 

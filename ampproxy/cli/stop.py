@@ -11,7 +11,7 @@ import click
 
 from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.configured import config_option, note_of, read_config
-from ampproxy.cli.service_client import NotAnswered, NotReachable, NotRunning, ServiceClient, at_option
+from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient, at_option, not_running
 from ampproxy.cli.terminal import Progress, sentence
 from ampproxy.config.schema import Config
 from ampproxy.wire.words import counted, span
@@ -68,7 +68,7 @@ def find(config: Config, at: str) -> tuple[int, int]:
             # It listens no longer, or takes a key that is not here; its lock shows that it is there.
             return note.pid, 0
         if isinstance(error, NotReachable):
-            raise NotRunning(f"the service does not run: {error}") from None
+            raise not_running(error, f"the service does not run: {error}") from None
         raise click.ClickException(str(error)) from None
 
 

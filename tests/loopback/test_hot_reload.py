@@ -311,10 +311,10 @@ def test_certificate_that_cannot_be_used(
     configured.path.write_text(json.dumps({**configured.values, "tls": {"enable": True, **files}}))
     monkeypatch.setattr("ampproxy.cli.service_client.INSISTING", 0)
     told = configured.run("reload")
-    assert told.exit_code == 3
+    assert told.exit_code == 1
     assert "the service may have rejected" in told.output
     told = configured.run("reload", "--at", f"http://127.0.0.1:{configured.service.port}")
-    assert told.exit_code == 3
+    assert told.exit_code == 1
     problem = "key.pem is not the key of" if there else "tls.cert: there is no such file"
     assert "config.yaml:1: tls" in told.output
     assert problem in told.output
