@@ -18,6 +18,7 @@ from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.pins import Pins
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
+from ampproxy.http.deadlines import Deadlines
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.unknown import RouteMemory
@@ -36,6 +37,7 @@ class Runtime:
     """What all configurations share, from the start of the process to its end.
 
     :param clock: the reactor's, or a test's.
+    :ivar deadlines: of the clock's, for what hardly ever passes.
     :param client: sends requests.
     :param wall: seconds since the epoch.
     :param new_id: makes an unguessable id for a prefix.
@@ -64,6 +66,7 @@ class Runtime:
     """
 
     clock: IReactorTime
+    deadlines: Deadlines = field(init=False)
     client: UpstreamClient
     environ: Mapping[str, str]
     home: Path
@@ -92,3 +95,6 @@ class Runtime:
     knowledge: Callable[[Config], Families] = attrgetter("families")
     status: Callable[[], Status] = lambda: Status("ready", 1, 0.0)
     reload: Callable[[], ReloadReport | None] = lambda: None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "deadlines", Deadlines(self.clock))
