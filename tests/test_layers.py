@@ -14,7 +14,9 @@ PACKAGE = TREE / "ampproxy"
 
 #: Rooms from the top down; members of one row do not import each other.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("cli", "start"),
+    ("__main__",),
+    ("cli",),
+    ("start",),
     ("tap",),
     ("process",),
     ("service", "restart"),

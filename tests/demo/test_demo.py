@@ -15,6 +15,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from ampproxy.cli.demo import table
 from ampproxy.demo.cases import CASES
 from ampproxy.demo.run import Demo
 from ampproxy.testing import anthropic, gemini_rules, openai_chat_rules, openai_responses_rules
@@ -50,7 +51,7 @@ class BrokenService:
 def run_demo(build, port=0):
     """Whether all was right, the rows, and what was printed."""
     printed = []
-    demo = Demo(reactor, build, lambda text, nl=True: printed.append(text), lambda text, colour: text)
+    demo = Demo(reactor, build, lambda text, nl=True: printed.append(text), lambda text, colour: text, table)
     try:
         in_reactor(demo.start, port)
         right = in_reactor(demo.run, timeout=30)
