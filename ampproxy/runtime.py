@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.web.resource import IResource
 
 from ampproxy.catalog.families import Families
 from ampproxy.config.schema import Account, Config
@@ -24,6 +26,7 @@ from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import Limiter, kept_nowhere
+from ampproxy.server.owners import Owners
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import ReloadReport, Status
 from ampproxy.tenants.costs import Costs, NoCosts
@@ -61,6 +64,8 @@ class Runtime:
     :param knowledge: what is known of models under a configuration.
     :param status: how the service is.
     :param reload: reads the configuration's file anew; gives ``None`` where there is none.
+    :param owners: the browsers that may open the owner's page.
+    :param mount: makes what a generation has below ``/ampproxy`` besides the routes of the tree.
     """
 
     clock: IReactorTime
@@ -92,3 +97,5 @@ class Runtime:
     knowledge: Callable[[Config], Families] = attrgetter("families")
     status: Callable[[], Status] = lambda: Status("ready", 1, 0.0)
     reload: Callable[[], ReloadReport | None] = lambda: None
+    owners: Owners = field(default_factory=Owners)
+    mount: Callable[[Any], Mapping[bytes, IResource]] = lambda generation: {}

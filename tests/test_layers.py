@@ -19,7 +19,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("process",),
     ("service", "restart"),
     ("assembly",),
-    ("metrics",),
+    ("metrics", "dashboard"),
     ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "desktop"),
     ("demo",),
     ("testing",),
@@ -54,7 +54,7 @@ PURE = (
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("http", "server", "resources", "testing", "cli"),
+    "twisted.web.server": ("http", "server", "resources", "dashboard", "testing", "cli"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 

@@ -44,6 +44,8 @@ async def _main(reactor: Any, once: bool, port: int, wished: bool) -> None:
         why = getattr(error.socketError, "strerror", None) or error.socketError
         click.echo(f"Error: port {port} cannot be used: {why}", err=True)
         raise SystemExit(1) from None
+    if not once:
+        click.echo(f"See it in a browser: {demo.page}\n")
     click.echo("The configuration of this demonstration:\n")
     click.echo("\n".join(f"  {line}" for line in demo.config_text.splitlines()) + "\n")
     right = await demo.run()

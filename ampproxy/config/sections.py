@@ -19,6 +19,7 @@ from ampproxy.config.neo import NEO, check_neo
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
+from ampproxy.config.page import PAGE
 from ampproxy.config.payload import PAYLOAD
 from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting
 from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Timeouts, Tls
@@ -454,6 +455,7 @@ ROOT = Section(
         Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that no login serves."),
         Setting("learning", "learning", LEARNING, "What accounts teach by refusing a member of a request."),
         Setting("ledger", "ledger", LEDGER, "What is kept of each exchange, for `ampproxy usage`."),
+        Setting("page", "page", PAGE, "The page at `/`, and the admin API behind it."),
         Setting("limits", "limits", _LIMITS, "What a client may send, and how long it may take."),
         Setting("timeouts", "timeouts", _TIMEOUTS, "How long an upstream may take."),
         Setting(

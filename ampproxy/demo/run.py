@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -69,6 +70,10 @@ class Service(Protocol):
         """Open the ports."""
         ...
 
+    def startService(self) -> None:
+        """Keep the ledger from now on."""
+        ...
+
     def stopService(self) -> Deferred[None]:
         """Close them."""
         ...
@@ -121,6 +126,8 @@ class Demo:
         self.clients: dict[str, Client] = {}
         self.config_text = ""
         self._services: list[Service] = []
+        # What is kept is gone with the demonstration.
+        self._state = TemporaryDirectory(prefix="ampproxy-demo-", ignore_cleanup_errors=True)
         self._reactor = reactor
         self._build = build
         self._echo = echo
@@ -178,8 +185,10 @@ class Demo:
             environ={},
             home=NOWHERE,
             observer=self._observe,
+            state=Path(self._state.name) / str(len(self._services)),
         )
         await service.listen()
+        service.startService()
         self._services.append(service)
         return service
 
@@ -274,12 +283,18 @@ class Demo:
             cells[-1] = self._colour(row[-1], verdict) if verdict else row[-1]
             self._echo("  ".join(cells).rstrip())
 
+    @property
+    def page(self) -> str:
+        """Where a browser sees what the gateway does."""
+        return f"{self.clients['main'].url}/"
+
     def hints(self) -> str:
         """What to try next."""
         url = self.clients["main"].url
         body = {"model": "claude-sonnet-4-6", "max_tokens": 99, "stream": True}
         body["messages"] = [{"role": "user", "content": "Hello"}]
         return (
+            f"The page: {self.page} (if it asks for a client key: {CLIENT_KEY})\n"
             "Try it:\n"
             f"  curl -N {url}/v1/messages -H 'x-api-key: {CLIENT_KEY}' \\\n"
             "    -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \\\n"
@@ -298,6 +313,7 @@ class Demo:
             await service.stopService()
         for stand_in in self.stand_ins.values():
             await stand_in.stop()
+        self._state.cleanup()
 
 
 #: Where the text of an event stands, in each of the dialects.

@@ -295,7 +295,7 @@ class GenerateResource(ModelResource):
         if tenant is not None:
             record.asked = route.asked
             route = narrowed(tenant, route)
-        record.asked, record.kind = route.asked, route.kind.value
+        record.asked, record.kind, record.reasons = route.asked, route.kind.value, route.reasons
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         if self.generation.config.debug:
             self.generation.runtime.log.debug("{steps}", model=route.asked, steps=" ".join(route.reasons))

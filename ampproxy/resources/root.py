@@ -19,6 +19,7 @@ from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.browser import fetch_site, has_credentials
 from ampproxy.resources.credits import ProviderPathResource
+from ampproxy.resources.front import FrontResource
 from ampproxy.resources.health import HealthResource, ReadyResource
 from ampproxy.resources.neo import NeoGate
 from ampproxy.resources.provider import resource_for
@@ -161,6 +162,8 @@ class Root(Branch):
         own.putChild(b"unknown", UnknownRoutesResource(generation))
         own.putChild(b"reload", ReloadResource(generation))
         own.putChild(b"forget", ForgetResource(generation))
+        for segment, resource in generation.runtime.mount(generation).items():
+            own.putChild(segment, resource)
         self.putChild(b"ampproxy", own)
         self.putChild(b"healthz", HealthResource(generation))
         self.putChild(b"readyz", ReadyResource(generation))
@@ -168,6 +171,7 @@ class Root(Branch):
             self.putChild(segment, ModelRoutes(generation, self._unserved))
         self.putChild(b"backend-api", BackendRoutes(generation, self._unserved, usage))
         self._bare = ModelRoutes(generation, self._unserved)
+        self._front = FrontResource(generation)
         self._neo = NeoGate(generation)
         self._has_neo = generation.config.neo is not None
 
@@ -183,6 +187,8 @@ class Root(Branch):
         """What has no child of its own: an SDK's route without its version, or a page of Amp's."""
         if request.path == b"/" and request.method == b"HEAD":
             return self._hello
+        if request.path == b"/" and self._front.is_for(request):
+            return self._front
         if fetch_site(request) == b"same-origin" and not has_credentials(request):
             return self.itself
         asks = request.method == b"POST" or has_credentials(request)
