@@ -30,7 +30,6 @@ from ampproxy.dashboard.shapes import (
 )
 from ampproxy.dashboard.usage import DIMENSIONS
 from ampproxy.dashboard.views import ROUTES, exchange_row, number, tile, usd
-from ampproxy.ledger.text import count
 from ampproxy.model.roles import ROLES
 from ampproxy.wire.words import counted
 
@@ -64,9 +63,9 @@ def usage(found: Usage, days: str) -> Markup:
     tiles = tag(
         "dl",
         tile("Requests", f"{total.requests:,}", counted(total.errors, "error", "no")),
-        tile("Tokens", count(tokens), f"{number(total.output)} of them output"),
+        tile("Tokens", number(tokens), f"{number(total.output)} of them output"),
         tile("Cost", usd(total.cost), "at the vendors' API prices"),
-        tile("Amp credits", usd(found.amp_spent), f"about {usd(found.amp_saved)} saved"),
+        tile("Amp credits", usd(found.amp_spent), join("about ", usd(found.amp_saved), " saved")),
         class_="tiles",
     )
     return join(form, tiles, _plot(), _groups(found), _days(found), notes)
@@ -188,8 +187,8 @@ _LOG = (
     Column("Time"),
     Column("Route"),
     Column("Model", "wide"),
-    Column("Account"),
-    Column("Client"),
+    Column("Account", "short"),
+    Column("Client", "short"),
     Column("Tokens", "num"),
     Column("Cost", "num"),
     Column("Took", "num"),

@@ -43,12 +43,13 @@ def number(of: int) -> str:
     return count(of) if of else "–"
 
 
-def usd(money: Money | None) -> str:
+def usd(money: Money | None) -> Markup:
     """An amount; with ``?`` where a part of it is not known."""
     if money is None:
-        return "–"
-    known = dollars(money.usd)
-    return f"{known} + ?" if money.requests_not_counted else known
+        return tag("span", "–")
+    missing = money.requests_not_counted
+    why = f"{counted(missing, 'request')} not counted: price or tokens unknown" if missing else None
+    return tag("span", dollars(money.usd) + (" + ?" if missing else ""), title=why)
 
 
 def tile(label: str, value: Markup | str, note: Markup | str = "", name: str = "") -> Markup:
@@ -71,22 +72,23 @@ def overview(found: Overview) -> Markup:
         tile("Accounts ready", f"{well} of {found.accounts}", "", "accounts"),
     ]
     if today is not None:
-        errors = counted(today.errors, "error") if today.errors else "no errors"
+        errors = counted(today.errors, "error", "no")
+        output = f"{count(today.output)} of them output" if today.output else "none of them output"
         tiles += [
             tile("Requests today", f"{today.requests:,}", errors),
-            tile("Tokens today", count(tokens) if tokens else "0", f"{number(today.output)} of them output"),
+            tile("Tokens today", count(tokens) if tokens else "0", output),
             tile("Cost today", usd(today.cost), "your accounts and Amp"),
-            tile("Amp credits today", usd(found.amp_spent), f"about {usd(found.amp_saved)} saved"),
+            tile("Amp credits today", usd(found.amp_spent), join("about ", usd(found.amp_saved), " saved")),
         ]
-    return tag("dl", *tiles, class_="tiles")
+    return tag("dl", *tiles, class_="tiles", id="glance")
 
 
 _REQUESTS = (
     Column("Time"),
     Column("Route"),
     Column("Model", "wide"),
-    Column("Account"),
-    Column("Client"),
+    Column("Account", "short"),
+    Column("Client", "short"),
     Column("Tokens", "num"),
     Column("Cost", "num"),
     Column("Took", "num"),
@@ -200,12 +202,10 @@ def _cooldown(one: AccountReport, now: float) -> Markup:
         lines.append(
             tag(
                 "li",
-                about,
-                ": cooling down for ",
+                f"{about} {cooldown.reason}: cooling down for ",
                 within(cooldown.until, now),
-                f" (until {when_text(cooldown.until)}). ",
-                cooldown.reason,
-                join(" ", cooldown.suggestion) if cooldown.suggestion else None,
+                f", until {when_text(cooldown.until)}. ",
+                cooldown.suggestion or None,
             )
         )
     return tag("ul", *lines, class_="cooldowns")

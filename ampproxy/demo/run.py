@@ -118,16 +118,26 @@ class Demo:
     :param build: makes the gateway's service (:func:`ampproxy.tap.build`).
     :param echo: prints a line, or with ``nl=False`` a part of one.
     :param colour: paints a text; gives it back as it is where there is no terminal.
+    :param state: where the gateways keep what they keep; by default nowhere for longer than it runs.
     """
 
-    def __init__(self, reactor: Any, build: Build, echo: Echo, colour: Callable[[str, str], str]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        build: Build,
+        echo: Echo,
+        colour: Callable[[str, str], str],
+        state: Path | None = None,
+    ) -> None:
         self.outcomes: list[Outcome] = []
         self.stand_ins: dict[str, StandIn] = {}
         self.clients: dict[str, Client] = {}
         self.config_text = ""
         self._services: list[Service] = []
-        # What is kept is gone with the demonstration.
-        self._state = TemporaryDirectory(prefix="ampproxy-demo-", ignore_cleanup_errors=True)
+        self._scratch = (
+            TemporaryDirectory(prefix="ampproxy-demo-", ignore_cleanup_errors=True) if state is None else None
+        )
+        self._state = state or Path(self._scratch.name if self._scratch else "")
         self._reactor = reactor
         self._build = build
         self._echo = echo
@@ -185,7 +195,7 @@ class Demo:
             environ={},
             home=NOWHERE,
             observer=self._observe,
-            state=Path(self._state.name) / str(len(self._services)),
+            state=self._state / str(len(self._services)),
         )
         await service.listen()
         service.startService()
@@ -313,7 +323,8 @@ class Demo:
             await service.stopService()
         for stand_in in self.stand_ins.values():
             await stand_in.stop()
-        self._state.cleanup()
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
 
 #: Where the text of an event stands, in each of the dialects.

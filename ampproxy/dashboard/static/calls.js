@@ -13,6 +13,12 @@ export async function ask(path, options) {
   return body;
 }
 
+// A view of the page, as a document; null: it is not to be had.
+export async function shownBy(view) {
+  const answer = await call(`page/${view}`).catch(() => null);
+  return answer?.ok ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+}
+
 // Server-sent events, read from a fetch: an EventSource cannot send the token.
 export async function watch(path, onEvent, onState) {
   for (;;) {

@@ -1,20 +1,21 @@
 // Requests as they happen.
 
-import { watch } from "./calls.js";
+import { shownBy, watch } from "./calls.js";
 import { count, dollars, element, time, took } from "./format.js";
 
 const MOST_ROWS = 100;
 const KINDS = { local: "own", mapped: "mapped", amp: "amp", none: "refused", management: "quietly" };
 const TITLES = ["Time", "Route", "Model", "Account", "Client", "Tokens", "Cost", "Took"];
-const NUMBERS = new Set(["Tokens", "Cost", "Took"]);
+const KINDS_OF = { Model: "wide", Account: "short", Client: "short", Tokens: "num", Cost: "num", Took: "num" };
+// Milliseconds between two looks at the day's figures: the ledger has a request some seconds after its end.
+const GLANCE = 5000;
 
 export function begin() {
   const body = document.getElementById("requests");
   const state = document.getElementById("live-state");
   const nothing = document.getElementById("no-requests");
-  const running = document.querySelector('[data-figure="running"]');
-  const accounts = document.querySelector('[data-figure="accounts"]');
-  let missed = 0;
+  const figure = (name) => document.querySelector(`[data-figure="${name}"]`);
+  let missed = 0, glancing = null;
 
   // Rows of the server's are shown once more by the stream when they end; those under way are its to show.
   for (const row of [...body.rows]) if (row.querySelector(".under-way")) row.remove();
@@ -25,7 +26,7 @@ export function begin() {
   };
 
   function onRunning({ rows, count: number }) {
-    running.textContent = String(number);
+    figure("running").textContent = String(number);
     for (const row of body.querySelectorAll("tr[data-running]")) row.remove();
     body.prepend(...rows.map((row) => shown(row, true)));
     empty();
@@ -40,11 +41,24 @@ export function begin() {
     while (body.rows.length > MOST_ROWS) body.rows[body.rows.length - 1].remove();
     report(true);
     empty();
+    glancing ??= setTimeout(glance, GLANCE);
+  }
+
+  // The day's figures, as the server's own page shows them.
+  async function glance() {
+    glancing = null;
+    const page = await shownBy("live");
+    const fresh = page?.getElementById("glance");
+    if (!fresh) return;
+    for (const name of ["running", "accounts"]) {
+      fresh.querySelector(`[data-figure="${name}"]`).textContent = figure(name).textContent;
+    }
+    document.getElementById("glance").replaceWith(fresh);
   }
 
   function onAccounts(list) {
     const well = list.filter((one) => ["ready", "untried"].includes(one.state)).length;
-    accounts.textContent = `${well} of ${list.length}`;
+    figure("accounts").textContent = `${well} of ${list.length}`;
   }
 
   function report(connected, why) {
@@ -72,7 +86,7 @@ function shown(row, underWay) {
   const line = element("tr", { role: "row", class: underWay ? "" : "fresh" });
   if (underWay) line.dataset.running = row.id;
   TITLES.forEach((title, at) => {
-    const kind = title === "Model" ? "wide" : NUMBERS.has(title) ? "num" : "";
+    const kind = KINDS_OF[title] || "";
     const attributes = at === 0 ? { scope: "row", role: "rowheader" } : { role: "cell", "data-label": title };
     const content = Array.isArray(cells[title]) ? cells[title] : [cells[title]];
     line.append(element(at === 0 ? "th" : "td", { ...attributes, class: kind }, ...content));

@@ -74,7 +74,7 @@ function drawn(usage, measure, scheme) {
   const show = SHOWN[measure];
   const options = {
     ...size(),
-    padding: [8, 8, 0, 0],
+    padding: [8, 18, 0, 0],
     legend: { show: false },
     cursor: { drag: { x: false, y: false }, points: { show: false }, y: false },
     scales: {
