@@ -22,10 +22,9 @@ def cost_of(series: Series, tokens: Tokens | None, at: int, prices: PriceBook) -
 
     :param at: when it ended, in microseconds since the epoch.
     """
-    if series.route not in MODEL_ROUTES:
+    if series.route not in MODEL_ROUTES or tokens is None:
         return None
-    counted = tokens or Tokens()
-    sums = Sums(1, tokens is not None, *counted, first_ms=0, firsts=0, total_ms=0)
+    sums = Sums(1, 1, *tokens, first_ms=0, firsts=0, total_ms=0)
     cost = report([Line(0, series, sums, at // DAY)], "route", prices).total.cost
     return None if cost.missing else round(cost.amount, 8)
 

@@ -44,11 +44,11 @@ def fill(folder: Path) -> None:
     """A month of a small team's use."""
     now = time.time()
     entries = []
-    for back in range(1, 30):
+    for back in range(30):
         for number, (client, role, model, account, route, usual) in enumerate(_MIX):
             busy = usual * (1 + (back * 7 + number * 3) % 5) // (4 if back % 7 in (0, 1) else 1)
             for turn in range(busy):
-                at = int((now - back * _DAY + turn * 60 + number) * 1_000_000)
+                at = int((now - back * _DAY - turn * 60 - number) * 1_000_000)
                 served = "" if route == "amp" else model
                 series = Series(client, role, model, served, account, route, "completed", True)
                 tokens = Tokens(9_000 + 700 * turn, 42_000, 3_000, 1_100 + 90 * number, 200, 0)
@@ -82,8 +82,9 @@ class Page:
 
     def show(self, width: int, scheme: str, height: int = 860) -> None:
         """How wide and in which colours."""
-        media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+        wanted = {"prefers-color-scheme": scheme, "prefers-reduced-motion": "reduce"}
+        features = [{"name": name, "value": value} for name, value in wanted.items()]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
