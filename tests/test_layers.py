@@ -54,7 +54,7 @@ PURE = (
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("http", "server", "resources", "dashboard", "testing", "cli"),
+    "twisted.web.server": ("http", "server", "resources", "dashboard", "desktop", "testing"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 

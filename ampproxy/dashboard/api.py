@@ -25,11 +25,14 @@ from ampproxy.model.roles import ROLES
 from ampproxy.relay.unknown import UnknownRoutes
 from ampproxy.resources.access import admit, shield, then
 from ampproxy.resources.base import GatewayResource
+from ampproxy.server.bodies import GatheredBody
 from ampproxy.server.site import GatewayRequest
 from ampproxy.status import ReloadReport
 
 #: Where the API is.
 BASE = "/ampproxy"
+#: Bytes of what is sent: an address with a code is some thousand.
+_MOST_SENT = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class ApiRoute:
     :param result: what it answers with; ``None``: no JSON, and ``content_type`` says what.
     :param ask: finds that; ``None``: another resource serves the route.
     :param order: whether it is ``POST``, and does something.
+    :param body: what it is sent, as JSON; ``None``: nothing.
     """
 
     path: str
@@ -65,6 +69,7 @@ class ApiRoute:
     order: bool = False
     parameters: tuple[Parameter, ...] = ()
     content_type: str = "application/json"
+    body: Any = None
 
     @property
     def method(self) -> bytes:
@@ -128,6 +133,32 @@ ROUTES: tuple[ApiRoute, ...] = (
     ApiRoute("log", "rows of the ledger, newest first", shapes.Log, questions.log, parameters=_FILTERS),
     ApiRoute("doctor", "the doctor's last visit", shapes.Doctor, questions.doctor),
     ApiRoute("doctor/run", "has the doctor come", shapes.Doctor, questions.call_doctor, order=True),
+    ApiRoute(
+        "logins",
+        "the vendors whose logins are served, and the login under way",
+        shapes.Logins,
+        questions.logins,
+    ),
+    ApiRoute(
+        "logins/begin",
+        "begins a login; one that is under way is given up",
+        shapes.Logins,
+        questions.begin_login,
+        order=True,
+        parameters=(
+            Parameter("vendor", "Whose.", choices=questions.LOGIN_KINDS, required=True),
+            Parameter("device", "By a code that is typed.", choices=("0", "1", "true", "false")),
+        ),
+    ),
+    ApiRoute(
+        "logins/finish",
+        "goes on with the address at which the browser ended",
+        shapes.Logins,
+        questions.finish_login,
+        order=True,
+        body=shapes.Pasted,
+    ),
+    ApiRoute("logins/cancel", "gives the login up", shapes.Logins, questions.cancel_login, order=True),
     ApiRoute(
         "unknown",
         "routes that Amp's clients asked for and that are new to ampproxy",
@@ -217,13 +248,21 @@ class ApiResource(PageRoute):
         self.what = "admin API"
         self.order = route.order
 
+    def check(self, request: GatewayRequest) -> None:
+        """With a small body."""
+        super().check(request)
+        if request.length is None or request.length > _MOST_SENT:
+            raise ClientFault.of("too_large", f"The body is larger than {_MOST_SENT} bytes, or in chunks.")
+
     def render(self, request: GatewayRequest) -> Any:
         """Answer it."""
         return self.serve(request, self._answer(request))
 
     async def _answer(self, request: GatewayRequest) -> None:
         assert self._route.ask is not None
-        asked = Asked.of(self.desk, self.generation, request.query)
+        body = request.body.take() if isinstance(request.body, GatheredBody) else b""
+        local = request.is_local()
+        asked = Asked.of(self.desk, self.generation, request.query, body, local=local)
         body = msgspec.json.encode(await self._route.ask(asked))
         if not request.gone:
             shield(request)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.internet.defer import Deferred, DeferredSemaphore
 
@@ -14,6 +14,9 @@ from ampproxy.errors import GatewayFault
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.book import price_book
 from ampproxy.ledger.prices import PriceBook
+
+if TYPE_CHECKING:
+    from ampproxy.dashboard.signing import SignIns
 
 T = TypeVar("T")
 InThread = Callable[[Callable[[], Any]], "Deferred[Any]"]
@@ -44,14 +47,26 @@ class Desk:
 
     :param in_thread: runs a function in another thread.
     :param visits: runs the doctor.
+    :param sign_ins: makes what runs logins, whose libraries are slow to load.
     """
 
-    def __init__(self, in_thread: InThread, feed: Feed, books: Books, visits: Visits) -> None:
+    def __init__(
+        self, in_thread: InThread, feed: Feed, books: Books, visits: Visits, sign_ins: Callable[[], SignIns]
+    ) -> None:
         self.feed = feed
         self.books = books
         self.visits = visits
+        self._make_sign_ins = sign_ins
+        self._sign_ins: SignIns | None = None
         self._in_thread = in_thread
         self._room = DeferredSemaphore(_AT_ONCE)
+
+    @property
+    def sign_ins(self) -> SignIns:
+        """What runs logins; made when it is asked for first."""
+        if self._sign_ins is None:
+            self._sign_ins = self._make_sign_ins()
+        return self._sign_ins
 
     async def apart(self, work: Callable[[], T]) -> T:
         """Do what waits for a disk in another thread.

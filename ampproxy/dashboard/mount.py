@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
 from twisted.web.resource import IResource
@@ -18,6 +19,9 @@ from ampproxy.dashboard.visits import Visits
 from ampproxy.generation import Generation
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.root import Branch
+
+if TYPE_CHECKING:
+    from ampproxy.dashboard.signing import SignIns
 
 InThread = Callable[[Callable[[], Any]], "Deferred[Any]"]
 
@@ -53,7 +57,8 @@ class Dashboard:
         )
         spawn = getattr(reactor, "spawnProcess", None)
         self.visits = Visits(spawn or _no_process, reactor.callLater, wall)
-        self._desk = Desk(in_thread, self.feed, books, self.visits)
+        sign_ins = partial(_sign_ins, reactor, in_thread, wall)
+        self._desk = Desk(in_thread, self.feed, books, self.visits, sign_ins)
 
     def mount(self, generation: Generation) -> Mapping[bytes, IResource]:
         """What a generation has below ``/ampproxy``; nothing where the page is switched off."""
@@ -71,7 +76,9 @@ class Dashboard:
             first, _, rest = route.path.partition("/")
             resource = ApiResource(generation, desk, route)
             if rest:
-                branch = found[first.encode()] = Branch(found[first.encode()])
+                branch = found[first.encode()]
+                if not isinstance(branch, Branch):
+                    branch = found[first.encode()] = Branch(branch)
                 branch.putChild(rest.encode(), resource)
             else:
                 found[first.encode()] = resource
@@ -85,6 +92,13 @@ class Dashboard:
         page.putChild(b"login", LoginResource(generation, self._desk))
         page.putChild(b"logout", LogoutResource(generation, self._desk))
         return page
+
+
+def _sign_ins(reactor: Any, in_thread: InThread, wall: Callable[[], float]) -> SignIns:
+    # Not at the top: its libraries are slow to load, and most users log in seldom.
+    from ampproxy.dashboard.signing import SignIns
+
+    return SignIns(reactor, in_thread, wall)
 
 
 def _no_process(*_: Any, **__: Any) -> None:

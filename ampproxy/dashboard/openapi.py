@@ -44,7 +44,7 @@ _ERRORS = {
 @lru_cache(maxsize=1)
 def document() -> dict[str, Any]:
     """The document."""
-    types = [route.result for route in ROUTES if route.result is not None]
+    types = [one for route in ROUTES for one in (route.result, route.body) if one is not None]
     schemas, components = msgspec.json.schema_components(
         [*types, Error], ref_template="#/components/schemas/{name}"
     )
@@ -76,7 +76,12 @@ def _operation(route: ApiRoute, schemas: dict[str, Any]) -> dict[str, Any]:
         answers["409"] = {**answers["200"], "description": "The file is wrong; the old one stays in force."}
     error = {"application/json": {"schema": schemas[repr(Error)]}}
     answers |= {status: {"description": text, "content": error} for status, text in _ERRORS.items()}
+    sent: dict[str, Any] = {}
+    if route.body is not None:
+        content = {"application/json": {"schema": schemas[repr(route.body)]}}
+        sent["requestBody"] = {"required": True, "content": content}
     return {
+        **sent,
         "operationId": route.path.replace("/", "_").replace(".", "_"),
         "summary": route.summary[0].upper() + route.summary[1:],
         "parameters": [_parameter(one) for one in route.parameters],

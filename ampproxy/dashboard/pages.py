@@ -57,7 +57,8 @@ async def _live(asked: Asked, token: str) -> Markup:
 
 
 async def _accounts(asked: Asked, token: str) -> Markup:
-    return views.accounts(await questions.accounts(asked), asked.generation.runtime.wall())
+    shown = views.accounts(await questions.accounts(asked), asked.generation.runtime.wall())
+    return join(shown, views.logins())
 
 
 async def _usage(asked: Asked, token: str) -> Markup:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 from urllib.parse import parse_qs
 
 import msgspec
 
+from ampproxy.catalog.kinds import KINDS
 from ampproxy.credentials.report import Report
 from ampproxy.dashboard import catalog, configuration, keys, rows
 from ampproxy.dashboard.desk import Desk
@@ -20,8 +22,10 @@ from ampproxy.dashboard.shapes import (
     Keys,
     Live,
     Log,
+    Logins,
     Models,
     Overview,
+    Pasted,
     Usage,
 )
 from ampproxy.dashboard.usage import DIMENSIONS, day_of_wall, usage
@@ -30,6 +34,11 @@ from ampproxy.generation import Generation
 from ampproxy.model.roles import ROLES
 from ampproxy.resources.accounts import accounts_report
 
+if TYPE_CHECKING:
+    from ampproxy.credentials.oauth.formats import Kind
+
+#: The vendors whose logins are served.
+LOGIN_KINDS = tuple(dict.fromkeys(kind.login for kind in KINDS.values() if kind.login))
 #: Days of usage that can be asked for at once.
 MOST_DAYS = 3660
 #: Characters of a value in a query that are looked at.
@@ -41,20 +50,27 @@ class Asked:
     """A question.
 
     :param values: the last value of each parameter of its query.
+    :param body: what it was sent with.
+    :param local: whether who asks is on this machine.
     """
 
     desk: Desk
     generation: Generation
     values: Mapping[str, str]
+    body: bytes = b""
+    local: bool = True
 
     @classmethod
-    def of(cls, desk: Desk, generation: Generation, query: bytes) -> Asked:
+    def of(
+        cls, desk: Desk, generation: Generation, query: bytes, body: bytes = b"", *, local: bool = True
+    ) -> Asked:
         """A question by a query string."""
         try:
             found = parse_qs(query.decode("utf-8", "replace"), max_num_fields=50)
         except ValueError:
             raise ClientFault.of("invalid_request", "The query has too many parameters.") from None
-        return cls(desk, generation, {name: values[-1][:_LONGEST] for name, values in found.items()})
+        values = {name: values[-1][:_LONGEST] for name, values in found.items()}
+        return cls(desk, generation, values, body, local)
 
     def text(self, name: str) -> str:
         """A parameter; empty where it is missing."""
@@ -203,6 +219,36 @@ async def call_doctor(asked: Asked) -> Doctor:
             "not_found", "The configuration came from no file, which the doctor looks at (as in the demo)."
         )
     return asked.desk.visits.begin(config.source, config.page.doctor_timeout)
+
+
+async def logins(asked: Asked) -> Logins:
+    """The vendors, and the login that is under way."""
+    return asked.desk.sign_ins.shown()
+
+
+async def begin_login(asked: Asked) -> Logins:
+    """Begin a login."""
+    kind = asked.choice("vendor", "", LOGIN_KINDS)
+    if not kind:
+        raise _wrong("vendor", f"one of {', '.join(LOGIN_KINDS)}")
+    device = asked.flag("device")
+    return await asked.desk.sign_ins.begin(
+        asked.generation, cast("Kind", kind), device=device, local=asked.local
+    )
+
+
+async def finish_login(asked: Asked) -> Logins:
+    """Go on with the address at which the browser ended."""
+    try:
+        pasted = msgspec.json.decode(asked.body, type=Pasted)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise ClientFault.of("invalid_request", 'The body: expected {"url": "..."}.') from None
+    return asked.desk.sign_ins.finish(pasted.url)
+
+
+async def cancel_login(asked: Asked) -> Logins:
+    """Give the login up."""
+    return await asked.desk.sign_ins.cancel()
 
 
 def accounts_json(generation: Generation) -> bytes:

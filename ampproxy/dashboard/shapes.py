@@ -275,3 +275,43 @@ class Overview(msgspec.Struct, frozen=True):
     today: Group | None
     amp_saved: Money | None
     amp_spent: Money | None
+
+
+class Vendor(msgspec.Struct, frozen=True):
+    """A vendor whose logins are served. ``terms``: what its terms say of that. ``device``: whether it has a
+    device flow, by which a code is typed in any browser.
+    """
+
+    kind: str
+    name: str
+    terms: str
+    device: bool
+
+
+class SignIn(msgspec.Struct, frozen=True):
+    """A login that is under way, or the last one.
+
+    ``state``: ``waiting`` for the browser to come back from ``url``, ``working``, ``done`` or ``failed``.
+    ``ends``: where the browser ends; one that cannot get there has its address pasted.
+    ``text``: what to know.
+    """
+
+    kind: str
+    state: Literal["waiting", "working", "done", "failed"]
+    started_at: float
+    url: str = ""
+    ends: str = ""
+    text: str = ""
+
+
+class Logins(msgspec.Struct, frozen=True):
+    """The vendors, and the login that is under way or was the last; null: there was none."""
+
+    vendors: tuple[Vendor, ...]
+    sign_in: SignIn | None
+
+
+class Pasted(msgspec.Struct, frozen=True):
+    """The address at which the browser ended, as its user pasted it."""
+
+    url: str

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from operator import add
 from pathlib import Path
 
 from ampproxy.config.schema import Config
 from ampproxy.dashboard.desk import Books
 from ampproxy.dashboard.shapes import Day, Group, Money, Usage
 from ampproxy.ledger import NAME, report
+from ampproxy.ledger.entry import Series
 from ampproxy.ledger.file import DAY, exists, open_to_read
 from ampproxy.ledger.prices import PriceBook
-from ampproxy.ledger.query import BY_DAY, Line, Span, read
+from ampproxy.ledger.query import BY_DAY, Line, Span, Sums, read
 from ampproxy.ledger.text import remarks
 
 #: What usage can be shown by.
@@ -42,7 +44,7 @@ def usage(folder: Path | None, config: Config, books: Books, by: str, days: int,
     with closing(open_to_read(path)) as connection:
         same, changes = report.sameness(by, prices), report.changing(prices)
         reading = read(connection, Span(first * DAY), BY_DAY, same, changes)
-    found = report.report(reading.lines, by, prices)
+    found = report.report(_of_all_days(reading.lines), by, prices)
     listed = report.shortened(found.groups, _LISTED)
     names = {group.name for group in found.groups[:PLOTTED]}
     return Usage(
@@ -63,6 +65,17 @@ def _nothing(by: str, since: str, until: str, config: Config) -> Usage:
     why = "Nothing has been kept yet." if config.ledger.enable else "Nothing is kept (ledger: false)."
     none = Money(0.0, 0)
     return Usage(False, by, since, until, (), (), _group(report.Group("total")), none, none, (why,))
+
+
+def _of_all_days(lines: list[Line]) -> Iterator[Line]:
+    """The sums of all days, as far as they are priced alike: to price each day's is dear."""
+    sums: dict[tuple[Series, int], list[int]] = {}
+    for line in lines:
+        key = line.series, line.day
+        known = sums.get(key)
+        sums[key] = list(line.sums) if known is None else list(map(add, known, line.sums))
+    for (series, day), numbers in sums.items():
+        yield Line(0, series, Sums._make(numbers), day)
 
 
 def _days(lines: list[Line], by: str, prices: PriceBook, names: set[str]) -> Iterator[Day]:

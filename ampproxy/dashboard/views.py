@@ -12,6 +12,7 @@ from ampproxy.dashboard.html import (
     badge,
     code,
     empty,
+    field,
     join,
     meter,
     table,
@@ -168,6 +169,34 @@ def accounts(found: Report, now: float) -> Markup:
     if not found.accounts:
         return empty("There is no account. Add one to the configuration, or log in: ", code("ampproxy login"))
     return tag("div", *(account(one, now) for one in found.accounts), class_="cards", id="accounts")
+
+
+def logins() -> Markup:
+    """Where a login begins: the script asks for the vendors, and shows how it goes."""
+    about = tag(
+        "p",
+        "In a terminal: ",
+        code("ampproxy login VENDOR"),
+        ". Read the vendor's terms first: some reserve logins for the vendor's own programs.",
+        class_="note",
+    )
+    paste = tag(
+        "form",
+        field("url", "The address at which the browser ended", required=True, autocomplete="off"),
+        tag("button", "Go on"),
+        id="login-paste",
+        class_="filters",
+        hidden=True,
+    )
+    return tag(
+        "section",
+        tag("h2", "Log in with a subscription"),
+        about,
+        tag("div", "", id="login-vendors", class_="cards"),
+        tag("p", "", id="login-state", role="status"),
+        paste,
+        id="logins",
+    )
 
 
 def account(one: AccountReport, now: float) -> Markup:

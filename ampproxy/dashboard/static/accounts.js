@@ -2,6 +2,7 @@
 
 import { shownBy, watch } from "./calls.js";
 import { settleTimes } from "./format.js";
+import { begin as beginLogins } from "./logins.js";
 
 export function begin() {
   let before = null;
@@ -11,6 +12,7 @@ export function begin() {
     if (before !== now) await refresh();
     before = now;
   };
+  beginLogins();
   watch("live", onEvent, () => {});
 }
 

@@ -2,8 +2,9 @@
 
 const token = document.querySelector('meta[name="ampproxy-page"]').content;
 
-export async function call(path, { method = "GET", signal } = {}) {
-  return fetch(`/ampproxy/${path}`, { method, signal, headers: { "X-Ampproxy-Page": token }, cache: "no-store" });
+export async function call(path, { method = "GET", body } = {}) {
+  const headers = { "X-Ampproxy-Page": token };
+  return fetch(`/ampproxy/${path}`, { method, headers, body: body && JSON.stringify(body), cache: "no-store" });
 }
 
 export async function ask(path, options) {
