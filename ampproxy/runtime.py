@@ -65,7 +65,7 @@ class Runtime:
     :param status: how the service is.
     :param reload: reads the configuration's file anew; gives ``None`` where there is none.
     :param owners: the browsers that may open the owner's page.
-    :param mount: makes what a generation has below ``/ampproxy`` besides the routes of the tree.
+    :param mount: makes what serves below ``/ampproxy`` besides the tree; ``None``: nothing does.
     """
 
     clock: IReactorTime
@@ -98,4 +98,4 @@ class Runtime:
     status: Callable[[], Status] = lambda: Status("ready", 1, 0.0)
     reload: Callable[[], ReloadReport | None] = lambda: None
     owners: Owners = field(default_factory=Owners)
-    mount: Callable[[Any], Mapping[bytes, IResource]] = lambda generation: {}
+    mount: Callable[[Any], IResource | None] = lambda generation: None

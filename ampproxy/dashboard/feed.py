@@ -18,7 +18,6 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ampproxy.dashboard import exchanges
 from ampproxy.dashboard.shapes import Exchange, Live
 from ampproxy.relay.record import ExchangeRecord
 
@@ -256,6 +255,8 @@ class Feed:
         if not news or generation is None:
             return ()
 
+        from ampproxy.dashboard import exchanges
+
         def work() -> tuple[Exchange, ...]:
             try:
                 prices = self._prices(generation)
@@ -268,6 +269,9 @@ class Feed:
         return done
 
     def _running(self) -> tuple[Exchange, ...]:
+        # Not at the top: it loads what is known of prices, which nobody needs where no page watches.
+        from ampproxy.dashboard import exchanges
+
         records = list(self._live.values())[-MOST_RUNNING:]
         return exchanges.running(reversed(records), self._clock.seconds(), self._wall())
 

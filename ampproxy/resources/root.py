@@ -139,6 +139,24 @@ class BackendRoutes(ModelRoutes):
         return self._usage if request.path in CODEX_USAGE else super().getChild(path, request)
 
 
+class OwnBranch(Branch):
+    """``/ampproxy``: what the gateway reports of itself.
+
+    :ivar mounted: what serves the paths that are no children; ``None``: nothing does.
+    """
+
+    def __init__(self, itself: GatewayResource, mounted: Any) -> None:
+        super().__init__(itself)
+        self.mounted = mounted
+
+    def getChild(self, path: bytes, request: Any) -> GatewayResource:
+        """See :class:`Branch`."""
+        if self.mounted is None:
+            return self.itself
+        found: GatewayResource = self.mounted.getChildWithDefault(path, request)
+        return found
+
+
 class Root(Branch):
     """The root of the tree, for one generation of the configuration.
 
@@ -157,13 +175,11 @@ class Root(Branch):
         api = ApiBranch(amp, self._hello, usage)
         api.putChild(b"provider", ModelRoutes(generation, ProviderPathResource(generation)))
         self.putChild(b"api", api)
-        own = Branch(not_found)
+        own = OwnBranch(not_found, generation.runtime.mount(generation))
         own.putChild(b"accounts", AccountsResource(generation))
         own.putChild(b"unknown", UnknownRoutesResource(generation))
         own.putChild(b"reload", ReloadResource(generation))
         own.putChild(b"forget", ForgetResource(generation))
-        for segment, resource in generation.runtime.mount(generation).items():
-            own.putChild(segment, resource)
         self.putChild(b"ampproxy", own)
         self.putChild(b"healthz", HealthResource(generation))
         self.putChild(b"readyz", ReadyResource(generation))

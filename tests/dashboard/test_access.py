@@ -274,3 +274,15 @@ def test_static_files() -> None:
     for name in ("", "nothing.js", "../pages.py", "%2e%2e/pages.py", "vendor/uplot/VERSION", "vendor"):
         assert world.get(f"page/static/{name}", loads).status in (400, 404), name
     assert world.request("POST", "/ampproxy/page/static/page.js", loads, b"", key=None).status == 405
+
+
+def test_loaded_when_asked_for() -> None:
+    """Until the page is asked for it is not made; what may not even ask has nothing made."""
+    world = OwnersWorld()
+    world.get("page/live", {"Host": "evil.example"})
+    world.get("accounts", key=CLIENT_KEY)
+    assert world.dashboard.desk is None
+    assert world.open().status == 200
+    assert world.dashboard.desk is not None
+    world.use(CONFIG)
+    assert world.open().status == 200
