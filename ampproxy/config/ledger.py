@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ampproxy.config import readers
-from ampproxy.config.reading import Found, Reported, Setting
+from ampproxy.config import fields
+from ampproxy.config.parsing import AlreadyReported, ParsedSection, Setting
 from ampproxy.config.schema import Ledger
 from ampproxy.config.switched import SectionOrFlag
 
@@ -11,36 +11,36 @@ from ampproxy.config.switched import SectionOrFlag
 _SMALLEST = 1024 * 1024
 
 
-def _ledger(found: Found) -> Ledger:
+def _ledger(found: ParsedSection) -> Ledger:
     if found.values.get("max_size", _SMALLEST) < _SMALLEST:
         found.at("max_size").complain("leaves no room for anything: expected 1MiB or more")
-        raise Reported
+        raise AlreadyReported
     return Ledger(**found.values)
 
 
 LEDGER = SectionOrFlag(
     _ledger,
     (
-        Setting("enable", "enable", readers.FLAG, "Keep a ledger. `ledger: false` is the same.", "true"),
-        Setting("max-age", "max_age", readers.duration(), "How long an exchange is remembered.", "365d"),
+        Setting("enable", "enable", fields.FLAG, "Keep a ledger. `ledger: false` is the same.", "true"),
+        Setting("max-age", "max_age", fields.duration(), "How long an exchange is remembered.", "365d"),
         Setting(
             "max-size",
             "max_size",
-            readers.SIZE,
+            fields.SIZE,
             "How large the file may become; the oldest exchanges make room, their daily totals stay.",
             "1GiB",
         ),
         Setting(
             "management",
             "management",
-            readers.FLAG,
+            fields.FLAG,
             "Keep requests on Amp's own routes, too, which ask for no model.",
             "false",
         ),
         Setting(
             "prices",
             "prices",
-            readers.PATH,
+            fields.PATH,
             "Your own prices for `ampproxy usage`, a YAML or JSON file; they go before the shipped ones.",
         ),
     ),

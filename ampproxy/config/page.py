@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ampproxy.config import readers
-from ampproxy.config.reading import Setting
+from ampproxy.config import fields
+from ampproxy.config.parsing import Setting
 from ampproxy.config.switched import SectionOrFlag
 from ampproxy.model.page import Page
 
@@ -13,56 +13,56 @@ PAGE = SectionOrFlag(
         Setting(
             "enable",
             "enable",
-            readers.FLAG,
+            fields.FLAG,
             "Serve the page. `page: false` is the same as `enable: false`.",
             "true",
         ),
         Setting(
             "ask-key",
             "ask_key",
-            readers.FLAG,
+            fields.FLAG,
             "Ask for a client key on this machine, too, where the browser runs as the user of the service.",
             "false",
         ),
         Setting(
             "session",
             "session",
-            readers.duration(),
+            fields.duration(),
             "How long a browser that presented a key is let in.",
             "12h",
         ),
         Setting(
             "max-sessions",
             "max_sessions",
-            readers.POSITIVE,
+            fields.POSITIVE,
             "How many browsers may be logged in; a further one logs the first out.",
             "100",
         ),
         Setting(
             "max-watching",
             "max_watching",
-            readers.POSITIVE,
+            fields.POSITIVE,
             "How many pages may watch requests as they happen at a time.",
             "16",
         ),
         Setting(
             "recent",
             "recent",
-            readers.POSITIVE,
+            fields.POSITIVE,
             "How many requests that have ended are kept in memory for the page.",
             "100",
         ),
         Setting(
             "max-rows",
             "max_rows",
-            readers.POSITIVE,
+            fields.POSITIVE,
             "The most rows of the ledger in one answer.",
             "200",
         ),
         Setting(
             "doctor-timeout",
             "doctor_timeout",
-            readers.duration(),
+            fields.duration(),
             "How long the doctor may take that the page starts.",
             "2m",
         ),

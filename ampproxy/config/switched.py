@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ampproxy.config import readers
+from ampproxy.config import fields
 from ampproxy.config.document import Scalar
-from ampproxy.config.reading import Place, Section
+from ampproxy.config.parsing import Location, Section
 
 
 def _unmade(enabled: bool) -> Any:
@@ -25,8 +25,8 @@ class SectionOrFlag(Section):
     type: str = "section, or false"
     flag: Callable[[bool], Any] = _unmade
 
-    def __call__(self, place: Place) -> Any:
+    def __call__(self, place: Location) -> Any:
         """Read the flag, or every key."""
         if isinstance(place.node, Scalar) and place.node.type != "null":
-            return self.flag(readers.FLAG(place))
+            return self.flag(fields.FLAG(place))
         return Section.__call__(self, place)

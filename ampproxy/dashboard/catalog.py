@@ -20,7 +20,7 @@ from ampproxy.generation import Generation
 from ampproxy.ledger.price import USUAL
 from ampproxy.ledger.prices import PriceBook
 from ampproxy.routing.catalog import Catalog, Source
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
 
@@ -57,7 +57,7 @@ def _model(
     )
 
 
-def _server(offer: Offer, source: Source, prices: PriceBook, states: Mapping[str, str]) -> Server:
+def _server(offer: RouteTarget, source: Source, prices: PriceBook, states: Mapping[str, str]) -> Server:
     label = offer.account.label
     return Server(
         label,
@@ -99,9 +99,9 @@ def explain(generation: Generation, asked: str, role: str, *, amp: bool) -> Expl
         for offer in route.offers
     )
     return Explanation(
-        asked=printable(route.asked),
+        asked=printable(route.requested_model),
         route=route.kind.value,
-        served=printable(route.served),
+        served=printable(route.resolved_model),
         role=route.role,
         thinking=route.suffix or "",
         reasons=route.reasons,

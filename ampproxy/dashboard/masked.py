@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import yaml
 
-from ampproxy.config.reading import walk
+from ampproxy.config.parsing import walk
 from ampproxy.config.sections import ROOT
 
 MASK = "•••"

@@ -18,10 +18,10 @@ from twisted.python.failure import Failure
 
 from ampproxy.config.schema import Config
 from ampproxy.credentials.oauth.credential import label_of
+from ampproxy.credentials.oauth.effects import Flow, OpenBrowser
 from ampproxy.credentials.oauth.failures import LoginError, Refused
 from ampproxy.credentials.oauth.formats import Document, Kind, file_name
 from ampproxy.credentials.oauth.http import Fetch, drive
-from ampproxy.credentials.oauth.steps import Browse, Flow
 from ampproxy.credentials.oauth.store import Store
 from ampproxy.credentials.oauth.vendors import VENDORS
 from ampproxy.dashboard.shapes import Logins, SignIn, Vendor
@@ -114,7 +114,7 @@ class SignIns:
         label = await self._in_thread(partial(_save, config, kind, document))
         self._become("done", f"{label} is logged in. Its account appears above within some seconds.")
 
-    async def _browse(self, browse: Browse, *, local: bool) -> str:
+    async def _browse(self, browse: OpenBrowser, *, local: bool) -> str:
         """Have the user open the vendor's page; what the browser brings back, or the user pastes."""
         back: Deferred[str] = Deferred()
         listener = listen(self._reactor, browse, self._show) if local else None

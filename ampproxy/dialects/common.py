@@ -374,7 +374,7 @@ class Unique:
         return shorten(name, self._limit - len(suffix)) + suffix
 
 
-class Names:
+class ToolNameMap:
     """Tool names that a vendor takes, one for each of the client's names, always the same.
 
     :param illegal: matches one character that the vendor refuses; each becomes ``_``.

@@ -12,7 +12,7 @@ import msgspec
 
 from ampproxy.dialects.common import encode, loads
 from ampproxy.model.base import Json
-from ampproxy.model.events import Delta, Event, PartClosed, PartOpened
+from ampproxy.model.events import Delta, Event, PartClosed, PartStarted
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import Tool
 
@@ -75,7 +75,7 @@ class FreeformCalls:
         return out
 
     def _one(self, event: Event) -> list[Event]:
-        if isinstance(event, PartOpened):
+        if isinstance(event, PartStarted):
             part = event.part
             if isinstance(part, ToolCall) and part.name in self._names:
                 self._open[event.index] = [part.arguments]

@@ -7,7 +7,7 @@ import binascii
 from collections.abc import Callable
 from typing import Any, Final
 
-from ampproxy.dialects.common import Losses, Names, object_or_empty, raw_str
+from ampproxy.dialects.common import Losses, ToolNameMap, object_or_empty, raw_str
 from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.proof import seal
 from ampproxy.model.base import ANTHROPIC, Json
@@ -48,7 +48,7 @@ class BlockWriter:
     :param own: the request came from this dialect: members that only it knows go along.
     """
 
-    def __init__(self, names: Names, ids: Names, losses: Losses, *, own: bool) -> None:
+    def __init__(self, names: ToolNameMap, ids: ToolNameMap, losses: Losses, *, own: bool) -> None:
         self._names = names
         self._ids = ids
         self._losses = losses

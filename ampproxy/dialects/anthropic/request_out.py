@@ -12,7 +12,7 @@ from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
 from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_names
 from ampproxy.dialects.anthropic.turns import Message, lacks_thinking, messages_of, wire
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, Members, Names, encode, loads, members, shorten, to_raw
+from ampproxy.dialects.common import Losses, Members, ToolNameMap, encode, loads, members, shorten, to_raw
 from ampproxy.dialects.schema_tree import with_description
 from ampproxy.dialects.unsupported import is_usual, note_lost_extras
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, Json
@@ -67,7 +67,7 @@ class _Rendering:
         self.request = request = request if self.own else choose_declared(request, self.losses)
         self.names = tool_names(request)
         self.tools = Tools(request, self.names, self.losses)
-        ids = Names(ILLEGAL, MAX_NAME)
+        ids = ToolNameMap(ILLEGAL, MAX_NAME)
         self.writer = BlockWriter(self.names, ids, self.losses, own=self.own)
 
     def rendered(self) -> Rendered:

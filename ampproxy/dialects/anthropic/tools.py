@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ampproxy.dialects.anthropic.schema import lower
-from ampproxy.dialects.common import Losses, Names
+from ampproxy.dialects.common import Losses, ToolNameMap
 from ampproxy.dialects.freeform import SCHEMA, described
 from ampproxy.dialects.hosted import carried
 from ampproxy.model.base import ANTHROPIC, Json
@@ -32,10 +32,10 @@ _SEARCH: Final = ("user_location", "allowed_domains", "blocked_domains")
 _CHOICES: Final = {"auto": "auto", "none": "none", "required": "any", "named": "tool"}
 
 
-def tool_names(request: ChatRequest) -> Names:
+def tool_names(request: ChatRequest) -> ToolNameMap:
     """Legal names for all tools of a request, those in its history included."""
     called = [part.name for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)]
-    return Names(ILLEGAL, MAX_NAME, [*(tool.name for tool in request.tools), *called])
+    return ToolNameMap(ILLEGAL, MAX_NAME, [*(tool.name for tool in request.tools), *called])
 
 
 class Tools:
@@ -46,7 +46,7 @@ class Tools:
     :ivar freeform: names, as sent, of functions that stand for freeform tools.
     """
 
-    def __init__(self, request: ChatRequest, names: Names, losses: Losses) -> None:
+    def __init__(self, request: ChatRequest, names: ToolNameMap, losses: Losses) -> None:
         self._request = request
         self._names = names
         self._losses = losses

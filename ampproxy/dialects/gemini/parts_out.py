@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.common import Losses, Names, loads, object_or_empty
+from ampproxy.dialects.common import Losses, ToolNameMap, loads, object_or_empty
 from ampproxy.dialects.freeform import wrap
 from ampproxy.dialects.gemini.wire import EMPTY, MADE, SKIP_SIGNATURE, camel
 from ampproxy.model.base import GEMINI, Json
@@ -42,7 +42,7 @@ class PartRenderer:
     :param names: function names as the target takes them.
     """
 
-    def __init__(self, request: ChatRequest, target: Target, names: Names, losses: Losses) -> None:
+    def __init__(self, request: ChatRequest, target: Target, names: ToolNameMap, losses: Losses) -> None:
         self._own = request.dialect == GEMINI
         self._newer = target.thinking == "level"
         self._names = names

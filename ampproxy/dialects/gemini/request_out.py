@@ -12,7 +12,7 @@ from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.thinking import settle_amount
 from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, Names, encode, loads
+from ampproxy.dialects.common import Losses, ToolNameMap, encode, loads
 from ampproxy.dialects.freeform import SCHEMA, described
 from ampproxy.dialects.gemini.contents_out import contents
 from ampproxy.dialects.gemini.parts_out import PartRenderer
@@ -56,7 +56,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     request = parts_to_text(drop_remembered(request, losses), GEMINI, losses)
     own = request.dialect == GEMINI
     request = request if own else choose_declared(request, losses)
-    names = Names(_ILLEGAL, _LONGEST_NAME, _names(request))
+    names = ToolNameMap(_ILLEGAL, _LONGEST_NAME, _names(request))
     renderer = PartRenderer(request, target, names, losses)
     extras: dict[str, Any] = dict(request.extras) if own else {}
     if not own:
@@ -114,7 +114,7 @@ def _drop_unsupported(request: ChatRequest, losses: Losses, own: bool) -> None:
 
 
 def _tools(
-    request: ChatRequest, target: Target, names: Names, losses: Losses, own: bool
+    request: ChatRequest, target: Target, names: ToolNameMap, losses: Losses, own: bool
 ) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     sent_before: set[bytes] = set()
@@ -141,7 +141,7 @@ def _hosted(hosted: HostedTool) -> Any:
     return hosted.raw if hosted.dialect == GEMINI else _HOSTED.get(hosted.kind)
 
 
-def _declaration(tool: Tool, names: Names, losses: Losses, path: str, own: bool) -> dict[str, Any]:
+def _declaration(tool: Tool, names: ToolNameMap, losses: Losses, path: str, own: bool) -> dict[str, Any]:
     found: dict[str, Any] = {"name": names(tool.name)}
     if (description := described(tool)) is not None:
         found["description"] = description
@@ -161,7 +161,9 @@ def _declaration(tool: Tool, names: Names, losses: Losses, path: str, own: bool)
     return found
 
 
-def _tool_config(request: ChatRequest, names: Names, losses: Losses, found: dict[str, Any]) -> dict[str, Any]:
+def _tool_config(
+    request: ChatRequest, names: ToolNameMap, losses: Losses, found: dict[str, Any]
+) -> dict[str, Any]:
     choice = request.choice
     if choice is not None and request.tools:
         declared = {tool.name for tool in request.tools}
@@ -172,7 +174,7 @@ def _tool_config(request: ChatRequest, names: Names, losses: Losses, found: dict
     return found
 
 
-def _calling(choice: ToolChoice, declared: set[str], names: Names, losses: Losses) -> dict[str, Any]:
+def _calling(choice: ToolChoice, declared: set[str], names: ToolNameMap, losses: Losses) -> dict[str, Any]:
     """The mode, with names only where they are taken (ANY and VALIDATED) and only of declared functions."""
     wanted = [choice.name] if choice.mode == "named" and choice.name else list(choice.allowed)
     allowed = [names(name) for name in wanted if name in declared]

@@ -12,7 +12,7 @@ from typing import Final
 
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.common import Names
+from ampproxy.dialects.common import ToolNameMap
 from ampproxy.model.request import ChatRequest
 
 #: Function names: a-z, A-Z, 0-9, underscores and dashes, at most 64.
@@ -75,7 +75,7 @@ class Rules:
         self.thought = _thought(target, same=self.same)
         self.custom_tools = self.openai or self.same
         self.allowed_tools = self.openai or (self.same and not target.host.known)
-        self.names = Names(NAME_ILLEGAL, NAME_LIMIT, (tool.name for tool in request.tools))
+        self.names = ToolNameMap(NAME_ILLEGAL, NAME_LIMIT, (tool.name for tool in request.tools))
 
 
 def knows_new_names(target: Target) -> bool:

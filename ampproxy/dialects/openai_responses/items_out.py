@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from ampproxy.dialects.base import Target
-from ampproxy.dialects.common import Losses, Names, Unique, raw_str
+from ampproxy.dialects.common import Losses, ToolNameMap, Unique, raw_str
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_responses.content import render_input
 from ampproxy.model.base import RESPONSES, Json
@@ -81,7 +81,7 @@ class ItemWriter:
     :param losses: told what could not be said.
     """
 
-    def __init__(self, request: ChatRequest, target: Target, names: Names, losses: Losses) -> None:
+    def __init__(self, request: ChatRequest, target: Target, names: ToolNameMap, losses: Losses) -> None:
         self._turns = request.turns
         self._native = request.dialect == RESPONSES
         self._stored = self._native and bytes(request.extras.get("store", b"true")) == b"true"

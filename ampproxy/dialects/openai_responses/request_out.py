@@ -9,7 +9,7 @@ from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.thinking import settle_level
 from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, Names, encode, loads, shorten
+from ampproxy.dialects.common import Losses, ToolNameMap, encode, loads, shorten
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
@@ -39,7 +39,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     native = request.dialect == RESPONSES
     request = parts_to_text(request, RESPONSES, losses)
     request = request if native else choose_declared(request, losses)
-    names = Names(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
+    names = ToolNameMap(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
     body: dict[str, Any] = {"model": target.model}
     items = ItemWriter(request, target, names, losses).write()
     _render_conversation(body, request, items, losses)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ampproxy.dialects.common import Losses, Names, bad_request, loads, members, to_raw
+from ampproxy.dialects.common import Losses, ToolNameMap, bad_request, loads, members, to_raw
 from ampproxy.dialects.hosted import carried
 from ampproxy.dialects.json import Fields, is_string, put, read
 from ampproxy.dialects.openai_responses.schema import is_strict
@@ -119,7 +119,7 @@ def _parse_allowed(fields: Fields) -> tuple[ToolChoice, bool]:
 # ------------------------------------------------------------------------------------- rendering
 
 
-def render_tools(request: ChatRequest, names: Names, losses: Losses) -> list[dict[str, Any] | Json]:
+def render_tools(request: ChatRequest, names: ToolNameMap, losses: Losses) -> list[dict[str, Any] | Json]:
     """The declarations of all tools.
 
     :param names: gives the names to send.
@@ -187,7 +187,7 @@ def _flat(grammar: Json | None) -> Json | None:
 
 
 def render_choice(
-    request: ChatRequest, names: Names, losses: Losses, *, tools: bool
+    request: ChatRequest, names: ToolNameMap, losses: Losses, *, tools: bool
 ) -> str | dict[str, Any] | None:
     """The choice, or ``None`` for the vendor's default.
 
