@@ -73,10 +73,10 @@ class OrderResource(GatewayResource):
 
     def _check(self, request: GatewayRequest) -> None:
         if request.postpath:
-            raise ClientFault.of("not_found", "There is nothing below it.")
+            raise ClientFault.of("not_found", "There is nothing below this path.")
         if request.method != b"POST":
             request.responseHeaders.setRawHeaders(b"Allow", [b"POST"])
-            raise ClientFault.of("invalid_request", f"{self.what} is asked for by POST.", status=405)
+            raise ClientFault.of("invalid_request", f"{self.what} needs POST.", status=405)
 
 
 class ReloadResource(OrderResource):
@@ -89,5 +89,5 @@ class ReloadResource(OrderResource):
         shield(request)
         report = self.generation.runtime.reload()
         if report is None:
-            raise ClientFault.of("not_found", "The configuration came from no file.")
+            raise ClientFault.of("not_found", "The configuration was not read from a file.")
         request.answer(200 if report.ok else 409, msgspec.json.encode(report))

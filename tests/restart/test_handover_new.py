@@ -160,7 +160,7 @@ def test_pidfile_that_cannot_be_written(tmp_path: Path) -> None:
     """It is told what it names now, and the service goes on."""
     events: list[Any] = []
     assert not write_pidfile(tmp_path / "nowhere" / "p.pid", Logger(observer=events.append))
-    assert "still names the process before" in events[0]["log_format"]
+    assert "still names the previous process" in events[0]["log_format"]
 
 
 def test_errors_go_where_they_went() -> None:
