@@ -20,6 +20,7 @@ from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.pins import Pins
 from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
+from ampproxy.http.deadlines import Deadlines
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.unknown import RouteMemory
@@ -39,6 +40,7 @@ class Runtime:
     """What all configurations share, from the start of the process to its end.
 
     :param clock: the reactor's, or a test's.
+    :ivar deadlines: of the clock's, for what hardly ever passes.
     :param client: sends requests.
     :param wall: seconds since the epoch.
     :param new_id: makes an unguessable id for a prefix.
@@ -69,6 +71,7 @@ class Runtime:
     """
 
     clock: IReactorTime
+    deadlines: Deadlines = field(init=False)
     client: UpstreamClient
     environ: Mapping[str, str]
     home: Path
@@ -99,3 +102,6 @@ class Runtime:
     reload: Callable[[], ReloadReport | None] = lambda: None
     owners: Owners = field(default_factory=Owners)
     mount: Callable[[Any], IResource | None] = lambda generation: None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "deadlines", Deadlines(self.clock))

@@ -79,6 +79,10 @@ _AGENTS: tuple[tuple[Generation, bytes], ...] = ((Generation.NEO, b"Bun/"),)
 _PARAMETERS = b"rivet_conn_params."
 
 
+#: The headers by which a client of Amp's names itself on every path, and its version.
+NAMING = frozenset((b"x-amp-client-version", b"x-amp-client-application", b"x-amp-client-type"))
+
+
 def recognise(path: bytes, query: bytes, get: GetHeader) -> AmpClient | None:
     """What a request shows of the client that sent it; ``None``: it is none of Amp's, or shows nothing.
 

@@ -119,11 +119,19 @@ def is_known(method: str, path: str, query: str = "") -> bool:
     if path == "/api/internal" and method == "POST":
         return _called(query) in INTERNAL
     asked = "GET" if method in ("HEAD", "OPTIONS") else method
+    return _is_listed(asked, path) if len(path) <= _LONGEST else _find_listed(asked, path)
+
+
+def _find_listed(asked: str, path: str) -> bool:
     return any(
         (asked in methods or (methods == _ANY and asked != UPGRADE)) and pattern.match(path)
         for methods, pattern in _compiled()
     )
 
+
+#: The paths that were looked up last, each up to so many characters.
+_LONGEST = 200
+_is_listed = lru_cache(maxsize=512)(_find_listed)
 
 _ANY = frozenset("*")
 

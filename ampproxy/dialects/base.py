@@ -106,8 +106,11 @@ class AnswerRules(Protocol):
         """
         ...
 
-    def whole(self, body: bytes) -> bytes:
-        """The whole answer likewise."""
+    def whole(self, body: bytes, values: Members | None = None) -> bytes:
+        """The whole answer likewise.
+
+        :param values: its members, where they have been read already.
+        """
         ...
 
 
@@ -193,6 +196,10 @@ def _no_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes,
     return []
 
 
+def _no_look(body: bytes) -> tuple[Peek, bool] | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Passthrough:
     """What must be known of a dialect where it is on both sides, so that bytes pass.
@@ -203,6 +210,8 @@ class Passthrough:
     :param usage: the usage that a whole answer tells; ``None`` if it does not. From its members.
     :param is_answer: whether a whole answer is one, by a glance at its members; if not, the parser decides.
     :param traces: texts without which no request's history holds thinking or a proof of it.
+    :param look: what routing must know of a large body, and whether its history may hold thinking, in one
+        pass; ``None``: the one is to be found by :func:`~ampproxy.wire.json.peek`, the other by ``traces``.
     :param may_not_fit: whether a request may say what a target does not take at its server; by a search, for
         most bodies pass as they are.
     :param is_renamed: whether it has what a target only calls otherwise, which is no loss.
@@ -229,6 +238,7 @@ class Passthrough:
     usage: Callable[[Members], Usage | None] = _no_usage
     is_answer: Callable[[Members], bool] = _no_glance
     traces: tuple[bytes, ...] = ()
+    look: Callable[[bytes], tuple[Peek, bool] | None] = _no_look
     may_not_fit: Callable[[bytes, Target], bool] = _fits
     is_renamed: Callable[[bytes, Target], bool] = _fits
     own: OwnCleaning = _own

@@ -32,13 +32,18 @@ def items(raw: bytes | Raw | None) -> list[Raw]:
         return []
 
 
-def edit_object(raw: bytes | Raw | None, rule: Callable[[Members], Changes]) -> bytes | None:
-    """The object with ``rule``'s changes; ``None`` if there are none, or if it is no object."""
-    values = None if raw is None else members(raw)
+def edit_object(
+    raw: bytes | Raw | None, rule: Callable[[Members], Changes], known: Members | None = None
+) -> bytes | None:
+    """The object with ``rule``'s changes; ``None`` if there are none, or if it is no object.
+
+    :param known: its members, where they have been read already.
+    """
+    values = known if known is not None or raw is None else members(raw)
     if raw is None or values is None:
         return None
     changes = rule(values)
-    return replace_members(raw, changes) if changes else None
+    return replace_members(raw, changes, values) if changes else None
 
 
 def edit_list(raw: bytes | Raw | None, rule: Callable[[Raw], bytes | None]) -> bytes | None:
@@ -139,14 +144,8 @@ class ModelOnly:
         """See :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         return name, self.whole(data)
 
-    def whole(self, body: bytes) -> bytes:
+    def whole(self, body: bytes, values: Members | None = None) -> bytes:
         """See :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
-        return self.named(body, members(body))
-
-    def named(self, body: bytes, values: Members | None) -> bytes:
-        """The same of an answer whose members have been read.
-
-        :param values: its members; ``None``: it is no object.
-        """
+        values = members(body) if values is None else values
         changes = self._exchange.model_changes(values) if values else None
         return replace_members(body, changes, values) if changes else body

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import (
     IStreamClientEndpoint,
 )
 from twisted.internet.protocol import connectionDone
-from twisted.protocols.tls import BufferingTLSTransport, TLSMemoryBIOFactory, TLSMemoryBIOProtocol
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -148,10 +148,6 @@ class TLS(TLSMemoryBIOProtocol):
         self._closing.end()
 
 
-class BufferingTLS(TLS, BufferingTLSTransport):
-    """One that gathers what is written in a turn of the reactor."""
-
-
 class TLSFactory(TLSMemoryBIOFactory):
     """Puts protocols under TLS.
 
@@ -164,8 +160,8 @@ class TLSFactory(TLSMemoryBIOFactory):
     def __init__(self, creator: Any, client: bool, wrapped: IProtocolFactory, clock: IReactorTime) -> None:
         super().__init__(creator, client, wrapped, clock=clock)
         self.clock = clock
-        # A request is written in several pieces, and an answer's in one.
-        self.protocol = BufferingTLS if client else TLS
+        # Not Twisted's, which gathers what is written in a turn of the reactor: a request, too, is one piece.
+        self.protocol = TLS
 
 
 @implementer(IStreamClientEndpoint)

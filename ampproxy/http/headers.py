@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import NotImplementedType
-from typing import AnyStr, TypeVar, overload
+from typing import AnyStr, Protocol, TypeVar, overload
 
 from twisted.web.http_headers import Headers
 
@@ -119,6 +119,15 @@ class LowerHeaders(Headers):
         """All headers, names in lower case, in the order in which the names came first."""
         return [(name, value) for name, values in self._values.items() for value in values]
 
+    def has_any(self, names: frozenset[bytes]) -> bool:
+        """Whether there is any of these headers, their names being in lower case."""
+        return not names.isdisjoint(self._values)
+
+    def those(self, names: Iterable[bytes]) -> list[tuple[bytes, Sequence[bytes]]]:
+        """Those of these headers that are there, with their values; names in lower case."""
+        values = self._values
+        return [(name, values[name]) for name in names if name in values]
+
     def lines(self) -> list[bytes]:
         """The lines of all headers as they are sent, to be joined: each in three parts, its end included."""
         parts: list[bytes] = []
@@ -182,6 +191,28 @@ class LowerHeaders(Headers):
     def getAllRawHeaders(self) -> Iterator[tuple[bytes, Sequence[bytes]]]:
         """Each name, as Twisted spells it, with its values."""
         return iter([(_canonical[name], values) for name, values in self._values.items()])
+
+
+class HasHeaders(Protocol):
+    """Headers that are only looked at: ``twisted.web.http_headers.Headers``."""
+
+    def getRawHeaders(self, name: bytes) -> Sequence[bytes] | None:
+        """All values of a header."""
+        ...
+
+
+def has_any(headers: HasHeaders, names: frozenset[bytes]) -> bool:
+    """Whether there is any of these headers; see :meth:`LowerHeaders.has_any`."""
+    if isinstance(headers, LowerHeaders):
+        return headers.has_any(names)
+    return any(map(headers.getRawHeaders, names))
+
+
+def those_of(headers: Headers, names: Iterable[bytes]) -> list[tuple[bytes, Sequence[bytes]]]:
+    """Those of these headers that are there; see :meth:`LowerHeaders.those`."""
+    if isinstance(headers, LowerHeaders):
+        return headers.those(names)
+    return [(name, values) for name in names if (values := headers.getRawHeaders(name))]
 
 
 def lines_of(headers: Headers) -> list[bytes]:

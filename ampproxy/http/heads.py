@@ -29,7 +29,7 @@ SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value
 BODILESS = frozenset((HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value))
 
 #: What is the connection's own, beside what ``Connection`` names: dropped.
-_OF_CONNECTION = (b"keep-alive", b"proxy-connection", b"te", b"trailers", b"upgrade")
+_OF_CONNECTION = frozenset((b"keep-alive", b"proxy-connection", b"te", b"trailers", b"upgrade"))
 
 #: First lines that were seen, taken apart: nearly all answers begin with one of few.
 _MAX_REMEMBERED_LINES = 256
@@ -118,8 +118,9 @@ class Head:
             self._read_options(options)
         else:
             self.keep = True
-        for name in _OF_CONNECTION:
-            headers.take(name)
+        if headers.has_any(_OF_CONNECTION):
+            for name in _OF_CONNECTION:
+                headers.take(name)
 
     def _drop_framing(self, bodiless: bool) -> None:
         # The length of an answer to HEAD is that of the body that GET would get.

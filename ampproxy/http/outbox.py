@@ -178,6 +178,12 @@ class AtOnce:
     def bufferSize(self, size: int) -> None:
         self._transport.bufferSize = size
 
+    @property
+    def disconnecting(self) -> bool:
+        """Whether it is being closed. Asked for at each read and write."""
+        closing: bool = self._transport.disconnecting
+        return closing
+
     def writeSequence(self, pieces: Iterable[bytes]) -> None:
         """Send several pieces."""
         self.write(b"".join(pieces))

@@ -8,6 +8,7 @@ awaited; whole, it takes the same way. So it does not matter how a head was cut.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -233,23 +234,32 @@ def _unreadable(why: object) -> BadMessage:
 
 
 class _Pieces:
-    """What llhttp finds in one head."""
+    """What llhttp finds in one head.
 
-    __slots__ = ("pairs", "target", "whole")
+    It calls something for each header, and a function of Python's would cost more than all else of a head: so
+    these are methods of lists and of a dict, which keeps the first of two headers with one name.
+
+    :ivar begun: empty once all headers have been found.
+    """
+
+    __slots__ = ("begun", "found", "on_header", "on_headers_complete", "on_url", "target")
 
     def __init__(self) -> None:
-        self.target = b""
-        self.pairs: list[tuple[bytes, bytes]] = []
-        self.whole = False
+        self.target: list[bytes] = []
+        self.found: dict[bytes, bytes] = {}
+        self.begun = [True]
+        self.on_url = self.target.append
+        self.on_header: Callable[[bytes, bytes], object] = self.found.setdefault
+        self.on_headers_complete = self.begun.clear
 
-    def on_url(self, target: bytes) -> None:
-        self.target += target
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.pairs.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self.whole = True
+def _all_pairs(head: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers of a head in which a name stands twice."""
+    pairs: list[tuple[bytes, bytes]] = []
+    pieces = _Pieces()
+    pieces.on_header = lambda name, value: pairs.append((name, value))
+    _feed(head, pieces)
+    return pairs
 
 
 def _parse(head: bytes) -> tuple[Head, int]:
@@ -257,20 +267,28 @@ def _parse(head: bytes) -> tuple[Head, int]:
 
     :raises BadMessage: it is none, or where its body ends can be seen in two ways.
     """
-    method, pieces = _pieces(head)
+    pieces = _Pieces()
+    method = _feed(head, pieces)
     # llhttp lets other versions and protocols through, none at all, and more spaces than one: only with two
     # the version is where it belongs.
-    at = len(method) + len(pieces.target) + 2
+    target = b"".join(pieces.target)
+    at = len(method) + len(target) + 2
     version = head[at : at + 8]
-    if not (pieces.whole and version in _VERSIONS and head[at + 8 : at + 10] == b"\r\n"):
+    if not (not pieces.begun and version in _VERSIONS and head[at + 8 : at + 10] == b"\r\n"):
         raise _unreadable("Invalid first line")
-    headers = LowerHeaders.of_pairs(pieces.pairs)
+    # Beside the headers' lines there are the first, and an empty one.
+    count = head.count(b"\n") - 2
+    found = pieces.found
+    headers = LowerHeaders.of_pairs(found.items() if len(found) == count else _all_pairs(head))
     length = _length(headers, version)
-    return Head(method, pieces.target, version, headers, length, _keeps(headers, version)), len(pieces.pairs)
+    return Head(method, target, version, headers, length, _keeps(headers, version)), count
 
 
-def _pieces(head: bytes) -> tuple[bytes, _Pieces]:
-    pieces = _Pieces()
+def _feed(head: bytes, pieces: _Pieces) -> bytes:
+    """Have llhttp take a head apart; gives its method.
+
+    :raises BadMessage: it is none.
+    """
     parser = HttpRequestParser(pieces)
     try:
         parser.feed_data(head)
@@ -280,9 +298,13 @@ def _pieces(head: bytes) -> tuple[bytes, _Pieces]:
         method, _, rest = head.partition(b" ")
         if method != b"GET" and is_name(method):
             # llhttp knows the methods that there are; which of them are served, the resource says.
-            return method, _pieces(b"GET " + rest)[1]
+            # It may have seen a part of it.
+            pieces.target.clear()
+            _feed(b"GET " + rest, pieces)
+            return method
         raise _unreadable(error) from None
-    return parser.get_method(), pieces
+    found: bytes = parser.get_method()
+    return found
 
 
 def _length(headers: LowerHeaders, version: bytes) -> int | None:

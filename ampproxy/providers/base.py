@@ -126,13 +126,13 @@ class Provider:
         self._base = _versioned(base.rstrip("/"), self.VERSION)
         self._query = quote(query, safe=_URL_SAFE + "?").encode()
         own_headers = tuple(
-            (name.lower().encode("latin-1"), value.encode()) for name, value in account.headers
+            (name.lower().encode("latin-1"), _one_line(value)) for name, value in account.headers
         )
         self._custom = frozenset(name for name, _ in own_headers)
         own = tuple(header for header in own_headers if not header[1].startswith(b"$"))
         #: What takes the value of a header of the client's: the vendor's name of it -> the client's.
         self._copied = {name: value[1:].lower() for name, value in own_headers if value.startswith(b"$")}
-        key = account.api_key.reveal().encode()
+        key = _one_line(account.api_key.reveal())
         # A local server without a key gets no header, not an empty one.
         credential = ((self.CREDENTIAL, self.SCHEME + key),) if key else ()
         fixed = ((b"content-type", b"application/json"), (b"user-agent", USER_AGENT), *credential)
@@ -291,6 +291,11 @@ class Provider:
     def _extra(self, extra: Mapping[str, str]) -> list[Header]:
         pairs = ((name.lower().encode(), value.encode()) for name, value in extra.items())
         return [pair for pair in pairs if pair[0] not in self._custom]
+
+
+def _one_line(value: str) -> bytes:
+    """A configured value as a header can have it."""
+    return b" ".join(value.encode().splitlines())
 
 
 def path_segment(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.web.http_headers import Headers
 
 from ampproxy.dialects.common import retry_after
+from ampproxy.http.headers import those_of
 from ampproxy.wire.headers import vendor_headers
 from ampproxy.wire.redact import Redactor
 
@@ -30,12 +31,10 @@ def useful_headers(headers: Headers, *, longest_wait: float, wall: float) -> lis
     :param wall: seconds since the epoch.
     """
     found = []
-    for name in _USEFUL:
-        values = headers.getRawHeaders(name)
-        if values:
-            value = values[-1] if name not in _WAITS else _bounded(name, values[-1], longest_wait, wall)
-            if value:
-                found.append((name, value))
+    for name, values in those_of(headers, _USEFUL):
+        value = values[-1] if name not in _WAITS else _bounded(name, values[-1], longest_wait, wall)
+        if value:
+            found.append((name, value))
     return found
 
 

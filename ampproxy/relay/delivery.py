@@ -27,7 +27,7 @@ from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.relay.workers import ANSWER_OBJECTS, takes_long
 from ampproxy.routing.route import RouteTarget
-from ampproxy.upstream.body import IDLE_HINT, SLICE, collect
+from ampproxy.upstream.body import IDLE_HINT, SLICE, collect, whole_body
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.held import Share
 
@@ -186,6 +186,11 @@ class Delivery:
         :raises ExchangeError: it is larger, breaks off, or takes too long.
         :raises ClientGone: the client left; the upstream was closed.
         """
+        whole = whole_body(response, limit, inflate=True)
+        if whole is not None:
+            if share is not None:
+                share.grow(len(whole))
+            return whole
         gathering = collect(
             response,
             limit=limit,

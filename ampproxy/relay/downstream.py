@@ -17,10 +17,12 @@ from ampproxy.upstream.body import SLICE
 class Downstream(Protocol):
     """A ``twisted.web`` request that is being answered.
 
+    :ivar on_leave: called when the client leaves before the answer is out.
     :ivar on_abort: called when the answer is to end though neither side wants that, with what to say.
     """
 
     responseHeaders: Headers
+    on_leave: Callable[[], None] | None
     on_abort: Callable[[ExchangeError], None] | None
 
     def setResponseCode(self, code: int, message: bytes | None = None) -> None:
@@ -40,10 +42,6 @@ class Downstream(Protocol):
 
     def break_off(self) -> None:
         """Close the connection so that the client sees that the answer is not whole."""
-
-    def notifyFinish(self) -> Deferred[None]:
-        """Fires when the answer is out, fails when the client leaves before."""
-        ...
 
 
 @implementer(IPushProducer)

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from twisted.internet.task import deferLater
-from twisted.web.http_headers import Headers
 
 from ampproxy.catalog.lifecycle import day_of
 from ampproxy.config.schema import Account, TokenSource
@@ -16,6 +15,7 @@ from ampproxy.credentials.outcomes import RETIRED, Verdict, classify, classify_f
 from ampproxy.credentials.pool import Selection
 from ampproxy.dialects.refusals import STATUSES
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
+from ampproxy.http.headers import LowerHeaders
 from ampproxy.model.events import WireError
 from ampproxy.providers import Call
 from ampproxy.relay.bridge import Bridge, ModelRequest
@@ -250,7 +250,9 @@ class Exchange:
         return taught
 
     async def _ask(self, offer: RouteTarget, tries: Selection) -> None:
-        bridge = await self._bridge(offer)
+        bridges = self._settings.bridges
+        long = bridges.take_long(self._question, offer)
+        bridge = await self._bridge_apart(offer) if long else bridges(self._question, offer)
         provider, pinning = self._settings.providers[offer.account.label], self._settings.pinning
         if pinning is not None and pinning.may_sort(self._question, offer, bridge.body, tries.left):
             found = await self._apart(
@@ -324,10 +326,8 @@ class Exchange:
             pass  # what it had to say is of no use any more
         return True
 
-    async def _bridge(self, offer: RouteTarget) -> Bridge:
+    async def _bridge_apart(self, offer: RouteTarget) -> Bridge:
         bridges, question = self._settings.bridges, self._question
-        if not bridges.take_long(question, offer):
-            return bridges(question, offer)
         made: Bridge = await self._client_watch.wait_for(
             self._runtime.workers.run(partial(bridges, question, offer), len(question.body))
         )
@@ -335,9 +335,7 @@ class Exchange:
 
     async def _send(self, call: Call, bridge: Bridge, account: Account, origin: str) -> Any:
         """The answer's headers. A kept connection that the other side had closed is tried once more."""
-        headers = Headers()
-        for name, value in call.headers:
-            headers.addRawHeader(name, value)
+        headers = LowerHeaders.of_pairs(call.headers)
         method, url = call.method.decode(), call.url.decode()
         config, runtime = self._config, self._runtime
         proxy = account.proxy_url or config.proxy_url
@@ -347,7 +345,7 @@ class Exchange:
                 self._record.sent = runtime.clock.seconds()
             try:
                 return await self._client_watch.wait_for(
-                    sending.addTimeout(config.timeouts.first_byte, runtime.clock)
+                    sending, runtime.deadlines, config.timeouts.first_byte
                 )
             except (ClientGone, ExchangeError):
                 raise

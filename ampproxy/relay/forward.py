@@ -6,19 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.http import NO_BODY_CODES
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import UNKNOWN_LENGTH, IBodyProducer, IResponse
 
 from ampproxy.errors import ClientGone, ExchangeError
+from ampproxy.http.deadlines import Deadlines
 from ampproxy.http.headers import LowerHeaders
 from ampproxy.relay.answer_headers import UNBUFFERED
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.filters import Chain, Filter, GunzipFilter, IdentityFilter
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.stream import StreamRelay
+from ampproxy.upstream.body import SLICE, whole_body
 from ampproxy.upstream.failures import explain
 from ampproxy.wire.headers import Header, response_headers
 
@@ -114,6 +116,7 @@ async def forward(
     *,
     client: Sends,
     clock: IReactorTime,
+    deadlines: Deadlines,
     first_byte: float,
     idle: float,
     mark: Callable[[Headers], None],
@@ -131,7 +134,7 @@ async def forward(
         sending = client.send(what.method, what.url, what.headers, what.body, what.proxy)
         if record.sent is None:
             record.sent = clock.seconds()
-        response = await gone.wait_for(sending.addTimeout(first_byte, clock))
+        response = await gone.wait_for(sending, deadlines, first_byte)
     except (ClientGone, ExchangeError):
         raise
     except Exception as error:
@@ -162,6 +165,17 @@ async def forward(
             headers.setRawHeaders(b"Content-Length", [b"%d" % length])
 
     metered = sniffer if what.meter is None or response.code >= 400 else _Metered(sniffer, what.meter)
+    whole = whole_body(response, SLICE)
+    if whole:
+        # Nearly all of Amp's answers: there is nothing to wait for, and nobody to be held back.
+        came = clock.seconds()
+        out = metered.feed(whole) + metered.end()
+        on_first()
+        record.bytes_out = len(out)
+        downstream.write(out)
+        downstream.finish()
+        record.busy = clock.seconds() - came
+        return
     relay = StreamRelay(downstream, metered, clock, error_event=lambda _: b"", keepalive=0, on_first=on_first)
     if length == 0:
         on_first()
@@ -209,8 +223,8 @@ def _ours(name: bytes, headers: Headers) -> bool:
 
 
 class ClientWatch:
-    """Watches for what ends an exchange from outside, from the first moment on: the client's leaving, which
-    twisted.web may never tell if it is asked for later, and its being aborted.
+    """Watches for what ends an exchange from outside, from the first moment on: the client's leaving, and its
+    being aborted.
     """
 
     def __init__(self, downstream: Downstream) -> None:
@@ -218,10 +232,10 @@ class ClientWatch:
         self._aborted: ExchangeError | None = None
         self._on_leave: Callable[[], Any] | None = None
         self._on_abort: Callable[[ExchangeError], Any] | None = None
-        downstream.notifyFinish().addErrback(self._leave)
+        downstream.on_leave = self._leave
         downstream.on_abort = self._abort
 
-    def _leave(self, _: Any) -> None:
+    def _leave(self) -> None:
         self.left = True
         on_leave, self._on_leave = self._on_leave, None
         if on_leave is not None:
@@ -258,17 +272,27 @@ class ClientWatch:
         if self._aborted is not None:
             raise self._aborted
 
-    async def wait_for(self, waiting: Deferred[Any]) -> Any:
+    async def wait_for(
+        self, waiting: Deferred[Any], deadlines: Deadlines | None = None, within: float = 0
+    ) -> Any:
         """Wait, but not longer than that: it cancels ``waiting``.
 
+        :param deadlines: where there is a limit, what counts it.
+        :param within: the limit, in seconds; it may be one tick of ``deadlines`` longer.
         :raises ClientGone: the client left.
         :raises ExchangeError: the exchange was aborted.
+        :raises TimeoutError: of Twisted's: the limit is over.
         """
         self.on_end(waiting.cancel, lambda _: waiting.cancel())
+        deadline = None if deadlines is None else deadlines.after(within, waiting.cancel)
         try:
             return await waiting
-        except Exception:
+        except Exception as error:
             self.check()
+            if deadline is not None and not deadline.active and isinstance(error, CancelledError):
+                raise TimeoutError(within, "Deferred") from None
             raise
         finally:
             self._on_leave = self._on_abort = None
+            if deadline is not None:
+                deadline.end()

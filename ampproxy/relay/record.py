@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from time import time
 from typing import Any
 
+import msgspec
 from twisted.logger import Logger, LogLevel
 
 from ampproxy.model.events import Usage, WireError
@@ -34,8 +34,7 @@ class Outcome(enum.Enum):
     FAILED = "failed"
 
 
-@dataclass(slots=True)
-class ExchangeRecord:
+class ExchangeRecord(msgspec.Struct, eq=False):
     """One exchange as the log shows it. Times are seconds of one monotonic clock.
 
     What of it is shown, and under which name, says :func:`ampproxy.relay.fields.fields_of`.
@@ -87,7 +86,7 @@ class ExchangeRecord:
     code: str = ""
     usage: Usage | None = None
     stream_error: WireError | None = None
-    attempts: list[str] = field(default_factory=list)
+    attempts: list[str] = []  # each record gets one of its own
     failed: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     losses: tuple[Loss, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ampproxy.dialects.base import Dialect
+from ampproxy.dialects.base import AnswerRules, Dialect
 from ampproxy.dialects.edit import Exchange, Members, ModelOnly
 
 
@@ -21,7 +21,7 @@ class AnswerRewriter:
     :param repairs: ``False``: only the model's name changes, for clients that are not Amp's.
     """
 
-    __slots__ = ("_named", "_rules", "asked_model")
+    __slots__ = ("_rules", "asked_model")
 
     def __init__(
         self,
@@ -34,8 +34,7 @@ class AnswerRewriter:
     ) -> None:
         passing = dialect.passthrough
         exchange = Exchange(passing.declared, asked_model, request_body, drop_thinking=drop_thinking)
-        self._named = None if repairs else ModelOnly(exchange)
-        self._rules = passing.rules(exchange) if self._named is None else self._named
+        self._rules: AnswerRules = passing.rules(exchange) if repairs else ModelOnly(exchange)
         self.asked_model = asked_model
 
     def event(self, name: bytes, data: bytes) -> tuple[bytes, bytes]:
@@ -51,6 +50,4 @@ class AnswerRewriter:
 
         :param values: its members, where they have been read already.
         """
-        if self._named is None or values is None:
-            return self._rules.whole(body)
-        return self._named.named(body, values)
+        return self._rules.whole(body, values)

@@ -10,6 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Config
+from ampproxy.http.deadlines import Deadlines
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridges
 from ampproxy.relay.learning import Learner
@@ -31,6 +32,11 @@ class ExchangeRuntime(Protocol):
     @property
     def clock(self) -> IReactorTime:
         """The reactor's, or a test's."""
+        ...
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """For what hardly ever passes."""
         ...
 
     @property

@@ -15,6 +15,7 @@ from ampproxy.errors import ClientFault, ClientGone, ExchangeError, bare
 from ampproxy.generation import Generation
 from ampproxy.model.events import WireError
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
+from ampproxy.server.coroutines import begin
 from ampproxy.server.guard import ANONYMOUS
 from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import GatewayRequest
@@ -26,6 +27,7 @@ ROUTE_HEADER = b"X-Ampproxy-Route"
 
 #: The methods that are served, or handed on; no client of Amp's has any other.
 METHODS = (b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS")
+_SHOWN = {method: method.decode() for method in METHODS}
 
 
 class GatewayResource(Resource):
@@ -86,7 +88,7 @@ class GatewayResource(Resource):
         """What will be told of this request."""
         return ExchangeRecord(
             started=self.generation.runtime.clock.seconds(),
-            method=printable(request.method[:LOOKED_AT].decode("latin-1")),
+            method=_SHOWN.get(request.method) or printable(request.method[:LOOKED_AT].decode("latin-1")),
             path=printable_path(request),
             request=request.request_id,
             client=(request.client_key or ANONYMOUS).label,
@@ -116,7 +118,7 @@ class GatewayResource(Resource):
         # The coroutine keeps the context in which it begins, through all that it waits for.
         outside = SERVING.set(record.request)
         try:
-            Deferred.fromCoroutine(self._run(request, record, work))
+            begin(self._run(request, record, work))
         finally:
             SERVING.reset(outside)
         return NOT_DONE_YET
@@ -149,8 +151,8 @@ class GatewayResource(Resource):
         except Exception:
             runtime.log.failure("Unhandled error while ending an exchange", request=record.request)
         finally:
-            # It leads back to the request.
-            request.on_abort = None
+            # They lead back to the request.
+            request.on_leave = request.on_abort = None
             request.release()
             runtime.running.end(request)
             runtime.live.pop(id(record), None)

@@ -18,6 +18,7 @@ from ampproxy.credits.waiting import SETTLE_TIMEOUT, when_free
 from ampproxy.dialects.registry import shown_in
 from ampproxy.errors import ClientFault, ExchangeError, Unreachable
 from ampproxy.generation import Generation
+from ampproxy.http.headers import has_any
 from ampproxy.model.clients import MODELS
 from ampproxy.model.events import Usage
 from ampproxy.relay.meter import AnswerMeter
@@ -216,6 +217,14 @@ def _help(route: Route) -> str:
         text = f" Nearest of {here}: {', '.join(route.nearest)}."
     # Logs tell the first line alone.
     return text + (f"\nWhat would serve it:\n{route.suggested_config}" if route.suggested_config else "")
+
+
+_ROLE_NAMES = frozenset(name.encode() for name in ROLE_HEADERS)
+
+
+def may_show_role(request: GatewayRequest, found: Peek) -> bool:
+    """Whether anything tells what Amp uses a request's model for; cheap."""
+    return found.demands or has_any(request.requestHeaders, _ROLE_NAMES)
 
 
 def inferred_role(request: GatewayRequest, dialect: str, model: str, found: Peek, body: bytes) -> str:

@@ -9,6 +9,7 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IBodyProducer
 
 from ampproxy.generation import Generation
+from ampproxy.http.headers import LowerHeaders
 from ampproxy.relay.forward import Change, Forward, Meter, forward, pairs
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.base import ROUTE_HEADER
@@ -70,6 +71,7 @@ async def hand_on(
         request,
         client=generation.runtime.client,
         clock=generation.runtime.clock,
+        deadlines=generation.runtime.deadlines,
         first_byte=generation.config.timeouts.first_byte,
         idle=generation.config.timeouts.idle,
         mark=lambda headers: headers.setRawHeaders(ROUTE_HEADER, [record.kind.encode()]),
@@ -84,9 +86,7 @@ def amp_request(
     :param client: whose upstream key is to be used; ``None``: none.
     :param keep: lower-case names of the client's headers that pass although such headers do not.
     """
-    headers = Headers()
-    for name, value in amp_request_headers(pairs(request.requestHeaders), keep=keep):
-        headers.addRawHeader(name, value)
+    headers = LowerHeaders.of_pairs(amp_request_headers(pairs(request.requestHeaders), keep=keep))
     if client is not None:
         key = client.own or generation.amp_keys.find(client.key, generation.runtime.clock.seconds())
         _credential(headers, key, generation)

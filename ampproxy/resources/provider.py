@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from twisted.internet.defer import Deferred
 
+from ampproxy.amp.clients import NAMING
 from ampproxy.config.schema import ALLOW
 from ampproxy.credentials.affinity import session_key
 from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
@@ -17,6 +18,7 @@ from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
+from ampproxy.http.headers import has_any
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.clients import MODELS
 from ampproxy.relay.bridge import ModelRequest
@@ -30,7 +32,7 @@ from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.workers import HUGE, LONG_LOOK, REQUEST_OBJECTS, takes_long
 from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
-from ampproxy.resources.credits import inferred_role, refusal_of, spend
+from ampproxy.resources.credits import inferred_role, may_show_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.tenancy import countable, demand_of, within_limits
 from ampproxy.resources.traffic_notes import notice_client
@@ -78,7 +80,8 @@ class ModelResource(GatewayResource):
     def _authorized(self, request: GatewayRequest, client: Client) -> None:
         request.client_key = client
         check_route(client.tenant, self.route_class)
-        if request.path.startswith(AMP_PREFIX):
+        # Any program may ask for a model there.
+        if request.path.startswith(AMP_PREFIX) and has_any(request.requestHeaders, NAMING):
             notice_client(self.generation, request)
         if isinstance(self._endpoint, WrongMethod):
             if self._endpoint.dialect == RESPONSES:
@@ -190,7 +193,7 @@ class GenerateResource(ModelResource):
         record.stream = stream
         if endpoint.neo:
             await self._note(request, record, body)
-        if endpoint.amp:
+        if endpoint.amp and (facts.thinks or may_show_role(request, found)):
             look = partial(self._from_amp, request, asked or "", facts, body)
             record.role, body = await self._done(request, look, body)
         route = self._take(self._decided(asked, record.role), request, record)
@@ -422,7 +425,9 @@ class GenerateResource(ModelResource):
     def _headers(self, request: GatewayRequest) -> tuple[tuple[bytes, bytes], ...]:
         headers = pairs(request.requestHeaders)
         cleaners = self._dialect.passthrough.clean_headers
-        return tuple(_cleaned(headers, cleaners) if self._endpoint.amp and cleaners else headers)
+        if self._endpoint.amp and any(map(request.requestHeaders.hasHeader, cleaners)):
+            headers = _cleaned(headers, cleaners)
+        return tuple(headers)
 
     def _query(self, request: GatewayRequest) -> bytes:
         return strip_query(request.query, client_keys_in(self.generation, request))

@@ -65,6 +65,16 @@ _REMEMBERED = 512
 _MAX_PATH_BYTES = 256
 
 
+#: Method, path and which vendor's headers came along: what an endpoint is known by -> its resource.
+Asked = tuple[bytes, bytes, bool, bool]
+Found = dict[Asked, GatewayResource]
+
+
+def _asked(request: GatewayRequest) -> Asked:
+    has = request.requestHeaders.hasHeader
+    return request.method, request.path, has(b"anthropic-version"), has(b"x-goog-api-key")
+
+
 class Branch(Resource):
     """A path that leads to others.
 
@@ -83,17 +93,21 @@ class Branch(Resource):
 
 
 class ModelRoutes(Branch):
-    """Finds the endpoint that a path names. What is not one goes to ``otherwise``."""
+    """Finds the endpoint that a path names. What is not one goes to ``otherwise``.
 
-    def __init__(self, generation: Generation, otherwise: GatewayResource) -> None:
+    :param found: where what was found is remembered; several trees may share it that cannot find the same.
+    """
+
+    def __init__(
+        self, generation: Generation, otherwise: GatewayResource, found: Found | None = None
+    ) -> None:
         super().__init__(otherwise)
         self._generation = generation
-        self._found: dict[tuple[bytes, bytes, bool, bool], GatewayResource] = {}
+        self._found: Found = {} if found is None else found
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
         """The resource of the whole path, which is remembered: it knows nothing of a single request."""
-        has = request.requestHeaders.hasHeader
-        asked = request.method, request.path, has(b"anthropic-version"), has(b"x-goog-api-key")
+        asked = _asked(request)
         return self._found.get(asked) or self._find(*asked)
 
     def _find(self, method: bytes, path: bytes, anthropic: bool, google: bool) -> GatewayResource:
@@ -130,8 +144,10 @@ class ApiBranch(Branch):
 class BackendRoutes(ModelRoutes):
     """``/backend-api``: what Codex asks of ChatGPT's backend."""
 
-    def __init__(self, generation: Generation, otherwise: GatewayResource, usage: GatewayResource) -> None:
-        super().__init__(generation, otherwise)
+    def __init__(
+        self, generation: Generation, otherwise: GatewayResource, found: Found, usage: GatewayResource
+    ) -> None:
+        super().__init__(generation, otherwise, found)
         self._usage = usage
 
     def getChild(self, path: bytes, request: GatewayRequest) -> GatewayResource:
@@ -167,13 +183,14 @@ class Root(Branch):
         not_found = NotFoundResource(generation)
         page = BrowserFallbackResource(generation)
         super().__init__(page)
+        self._found: Found = {}
         for route in MANAGEMENT_ROUTES:
             self.putChild(route.segment, AmpResource(generation, keyless=route.keyless))
         amp = AmpResource(generation)
         self._hello, self._unserved = AgentHelloResource(generation), UnservedResource(generation)
         usage = CodexUsageResource(generation)
         api = ApiBranch(amp, self._hello, usage)
-        api.putChild(b"provider", ModelRoutes(generation, ProviderPathResource(generation)))
+        api.putChild(b"provider", ModelRoutes(generation, ProviderPathResource(generation), self._found))
         self.putChild(b"api", api)
         own = OwnBranch(not_found, generation.runtime.mount(generation))
         own.putChild(b"accounts", AccountsResource(generation))
@@ -184,12 +201,20 @@ class Root(Branch):
         self.putChild(b"healthz", HealthResource(generation))
         self.putChild(b"readyz", ReadyResource(generation))
         for segment in MODEL_ROUTES:
-            self.putChild(segment, ModelRoutes(generation, self._unserved))
-        self.putChild(b"backend-api", BackendRoutes(generation, self._unserved, usage))
+            self.putChild(segment, ModelRoutes(generation, self._unserved, self._found))
+        self.putChild(b"backend-api", BackendRoutes(generation, self._unserved, self._found, usage))
         self._bare = ModelRoutes(generation, self._unserved)
         self._front = FrontResource(generation)
         self._neo = NeoGate(generation)
         self._has_neo = generation.config.neo is not None
+
+    def known(self, request: GatewayRequest) -> GatewayResource | None:
+        """The resource of a model route that was asked for before: the tree would find the same. ``None``:
+        the tree has to be asked.
+        """
+        if self._has_neo or request.by_cloud:
+            return None
+        return self._found.get(_asked(request))
 
     def getChildWithDefault(self, path: bytes, request: GatewayRequest) -> Any:
         """A request of Amp's cloud sees nothing of the tree, whatever its path."""

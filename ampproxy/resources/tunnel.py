@@ -86,7 +86,7 @@ async def _ask(
         asking = ask_for_upgrade(way, request.method, url, headers)
         record.sent = generation.runtime.clock.seconds()
         answer: UpgradeConnection | IResponse = await gone.wait_for(
-            asking.addTimeout(config.timeouts.first_byte, generation.runtime.clock)
+            asking, generation.runtime.deadlines, config.timeouts.first_byte
         )
     except (ClientGone, ExchangeError):
         raise
@@ -117,6 +117,7 @@ async def _hand_back(
         request,
         client=_Answered(answer),
         clock=generation.runtime.clock,
+        deadlines=generation.runtime.deadlines,
         first_byte=generation.config.timeouts.first_byte,
         idle=generation.config.timeouts.idle,
         mark=lambda headers: headers.setRawHeaders(ROUTE_HEADER, [record.kind.encode()]),

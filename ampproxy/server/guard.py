@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from twisted.internet.address import UNIXAddress
@@ -20,6 +20,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from ampproxy.config.schema import Config
 from ampproxy.credentials.names import client_name
 from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.http.headers import HasHeaders, has_any
 from ampproxy.model.clients import NEO_ROUTE, ClientKey
 from ampproxy.tenants.tenant import Tenant, tenant_id
 from ampproxy.wire.authority import (
@@ -34,14 +35,6 @@ from ampproxy.wire.redact import Secret, printable
 
 if TYPE_CHECKING:
     from ampproxy.relay.amp_users import AmpUser
-
-
-class HasHeaders(Protocol):
-    """What is looked at: ``twisted.web.http_headers.Headers``."""
-
-    def getRawHeaders(self, name: bytes) -> Sequence[bytes] | None:
-        """All values of a header."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +320,8 @@ _FORWARDED_FOR = (b"x-forwarded-for", b"x-real-ip")
 #: What a proxy says beside that. One that says only this asks for nobody knows whom.
 _FORWARDED = (b"forwarded", b"via", b"x-forwarded-host", b"x-forwarded-port", b"x-forwarded-proto")
 
+_ALL_FORWARDED = frozenset((*_FORWARDED_FOR, *_FORWARDED))
+
 
 def forwarded_from_elsewhere(headers: HasHeaders) -> bool:
     """Whether a proxy asks for a client that is not on this machine, or does not say for which.
@@ -334,6 +329,8 @@ def forwarded_from_elsewhere(headers: HasHeaders) -> bool:
     Anybody can send such headers, so they can only take a privilege away, never give one: a proxy adds the
     true address behind what its client sent.
     """
+    if not has_any(headers, _ALL_FORWARDED):
+        return False
     addresses = [
         part.decode("ascii", "replace").strip()
         for name in _FORWARDED_FOR

@@ -85,7 +85,8 @@ class GatewayRequest(HttpRequest):
     :ivar share: what of the bodies that are held is its own.
     :ivar by_cloud: whether it came by the listener for Amp's cloud.
     :ivar visitor: by what right the owner's page was opened; whoever let the request in sets it.
-    :ivar on_abort: ends what serves the request; whoever serves it sets it.
+    :ivar on_leave: called when the client leaves before its answer is out; whoever serves it sets it.
+    :ivar on_abort: ends what serves the request; likewise.
     """
 
     site: GatewaySite  # type: ignore[assignment]  # in place of twisted.web's
@@ -99,6 +100,7 @@ class GatewayRequest(HttpRequest):
     request_id: str = ""
     by_cloud: bool = False
     path_refusal: PathRefused | None = None
+    on_leave: Callable[[], None] | None = None
     on_abort: Callable[[ExchangeError], None] | None = None
     _tree: Any = None
     _resource: Any = None
@@ -145,12 +147,17 @@ class GatewayRequest(HttpRequest):
         site = self.site
         self._tree = site.resource
         self.responseHeaders.setRawHeaders(GENERATION_HEADER, [b"%d" % site.generation])
-        self.prepath = []
-        self.postpath = list(map(unquote_to_bytes, self.path[1:].split(b"/")))
-        found = getChildForRequest(site.resource, self)
-        self._resource = getattr(found, "itself", found)
+        # A tree may remember what it has found for others.
+        known = getattr(site.resource, "known", None)
+        self._resource = (known and known(self)) or self._found_in(site.resource)
         waiting: Deferred[None] | None = self._resource.authorize(self)
         return waiting
+
+    def _found_in(self, tree: IResource) -> Any:
+        self.prepath = []
+        self.postpath = list(map(unquote_to_bytes, self.path[1:].split(b"/")))
+        found = getChildForRequest(tree, self)
+        return getattr(found, "itself", found)
 
     def accept(self) -> None:
         """Take the body, as the resource wants it.
@@ -328,6 +335,9 @@ class GatewayRequest(HttpRequest):
     def connectionLost(self, reason: Failure) -> None:
         """The client is gone: whoever serves it hears of that, and its body is dropped."""
         super().connectionLost(reason)
+        on_leave, self.on_leave = self.on_leave, None
+        if on_leave is not None:
+            on_leave()
         self.drop_body()
 
     def drop_body(self) -> None:

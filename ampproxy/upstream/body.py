@@ -240,6 +240,8 @@ class BodyReader(Protocol):
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.ended(error, measured=measured)
+        # It leads back here.
+        self.transport = None
 
     def _cancel(self) -> None:
         timer, self._timer = self._timer, None
@@ -307,13 +309,25 @@ def collect(
     :raises UpstreamFault: it is larger than ``limit`` bytes.
     :raises UpstreamTimeout: nothing came for ``idle`` seconds.
     """
-    whole: bytes | None = getattr(response, "whole", None)
-    if whole is not None and len(whole) <= limit and not (inflate and whole.startswith(GZIP)):
+    whole = whole_body(response, limit, inflate=inflate)
+    if whole is not None:
         return _at_once(whole, share)
     collector = _Collector(limit, limit_hint, share)
     collector.reader = BodyReader(collector, clock, idle, idle_hint, inflate=inflate)
     response.deliverBody(collector.reader)
     return collector.done
+
+
+def whole_body(response: IResponse, limit: int, *, inflate: bool = False) -> bytes | None:
+    """The body of an answer that came in one piece with its head; ``None``: it has to be waited for.
+
+    :param limit: bytes.
+    :param inflate: whether a body that is gzip without saying so is to be inflated, and not given here.
+    """
+    whole: bytes | None = getattr(response, "whole", None)
+    if whole is None or len(whole) > limit or (inflate and whole.startswith(GZIP)):
+        return None
+    return whole
 
 
 def _at_once(whole: bytes, share: Share | None) -> Deferred[bytes]:

@@ -44,6 +44,11 @@ class Peek(
     generation: msgspec.Raw = _NULL
     configured: msgspec.Raw = _NULL
 
+    @property
+    def demands(self) -> bool:
+        """Whether it may demand that some tool be called."""
+        return self.choice is not _NULL or self.configured is not _NULL
+
 
 class _Found(msgspec.Struct):
     model: msgspec.Raw = _NULL

@@ -134,7 +134,7 @@ class Redactor:
         """The same text with ``***`` in place of every secret."""
         text = self.known(text)
         lower = text.lower()
-        if not any(hint in lower for hint in _HINTS):
+        if not any(map(lower.__contains__, _HINTS)):
             return text
         for hints, pattern, kept in _shapes():
             if any(hint in lower for hint in hints):

@@ -41,3 +41,39 @@ def test_no_json(body: bytes) -> None:
     """What is no JSON object has no facts."""
     with pytest.raises(ValueError, match="body"):
         facts_of(DIALECTS["anthropic"], body)
+
+
+_LARGE = (
+    b'{"model":"m","stream":true,"tool_choice":{"type":"any"},"messages":[%b],"x":"' + b"x" * 70_000 + b'"}'
+)
+
+
+@pytest.mark.parametrize(
+    ("message", "thinks", "sealed"),
+    [
+        (b'{"role":"user","content":"a \\"thinking\\" b"}', False, False),
+        (b'{"role":"user","content":[{"type":"text","text":"\\"signature\\""}]}', False, False),
+        (b'{"role":"assistant","content":[{"type":"thinking","thinking":"t"}]}', True, False),
+        (b'{"role":"assistant","content":[{"type":"th\\u0069nking","thinking":"t"}]}', True, False),
+        (b'{"role":"assistant","content":[{"type":"redacted_thinking","data":"MARK"}]}', True, True),
+        (b'{"role":"assistant","content":[{"type":"tool_use","signature":"MARK"}]}', True, True),
+        (b'{"role":"assistant","content":[{"type":"tool_use","signature":null}]}', True, False),
+        # Not as its vendor takes it: then a search decides.
+        (b'{"role":"assistant","content":7},{"signature":"x"}', True, False),
+        (b'{"role":"assistant","content":[7]}', False, False),
+        (b"7", False, False),
+    ],
+)
+def test_a_large_body(message: bytes, thinks: bool, sealed: bool) -> None:
+    """Of a large body the same is found, in one pass; what only talks of thinking holds none."""
+    body = _LARGE % message.replace(b"MARK", MARK.encode())
+    facts = facts_of(DIALECTS["anthropic"], body)
+    assert (facts.thinks, facts.sealed) == (thinks, sealed)
+    assert (facts.found.model, facts.found.stream) == ("m", True)
+    assert bytes(facts.found.choice) == b'{"type":"any"}'
+
+
+def test_thinking_that_is_configured() -> None:
+    """That a request asks for thinking says nothing of its history."""
+    body = _LARGE.replace(b'"x":', b'"thinking":{"type":"enabled"},"x":') % b'{"role":"user","content":"hi"}'
+    assert not facts_of(DIALECTS["anthropic"], body).thinks

@@ -20,6 +20,8 @@ CHAT = CONFIG + (
 )
 WORDS = "word " * (LARGE // 5 + 1)
 AMP = "/api/provider/anthropic/v1/messages"
+#: What it is for shows in its body, too.
+OF_AMP = {"X-Amp-Thread-Id": "T-1"}
 JSON = {"Content-Type": ["application/json"]}
 
 
@@ -55,11 +57,11 @@ def test_short_ones_stay_in_their_turn() -> None:
 
 
 def test_long_ones_are_translated_apart() -> None:
-    """A long question is cleaned and translated in threads, and so is a long answer; both arrive whole."""
+    """A long question is looked through and translated in threads, as is a long answer; both arrive whole."""
     threads = Threads()
     made = world(threads)
-    connection = made.request("POST", AMP, body=asked(WORDS))
-    assert (len(threads.jobs), made.client.sent) == (1, [])  # cleaned
+    connection = made.request("POST", AMP, OF_AMP, asked(WORDS))
+    assert (len(threads.jobs), made.client.sent) == (1, [])  # looked through
     threads.end()
     assert (len(threads.jobs), made.client.sent) == (1, [])  # translated
     threads.end()
@@ -70,6 +72,16 @@ def test_long_ones_are_translated_apart() -> None:
     threads.end()
     made.turn()
     assert WORDS.encode() in connection.answer
+
+
+def test_what_shows_nothing_is_not_looked_through() -> None:
+    """A long question of a client that tells nothing of its purpose, without thinking, is only translated."""
+    threads = Threads()
+    made = world(threads)
+    made.request("POST", AMP, body=asked(WORDS))
+    assert (len(threads.jobs), made.client.sent) == (1, [])
+    threads.end()
+    assert (len(threads.jobs), len(made.client.sent)) == (0, 1)
 
 
 def test_what_only_passes_is_not_kept_waiting() -> None:
@@ -101,7 +113,7 @@ def test_a_client_that_leaves_meanwhile(jobs: int) -> None:
     """Its request is over at once; what the thread makes of it later goes nowhere."""
     threads = Threads()
     made = world(threads)
-    connection = made.request("POST", AMP, body=asked(WORDS))
+    connection = made.request("POST", AMP, OF_AMP, asked(WORDS))
     for _ in range(jobs):
         threads.end()
     connection.leave()

@@ -8,9 +8,10 @@ from functools import partial
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
 from ampproxy.dialects.anthropic.limits import limit_headers
+from ampproxy.dialects.anthropic.look import look
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
-from ampproxy.dialects.anthropic.usage import billing
+from ampproxy.dialects.anthropic.usage import billing, usual_usage
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
@@ -37,8 +38,12 @@ def usage_of(usage: Members) -> Usage:
 
 
 def _answer_usage(answer: Members) -> Usage | None:
-    usage = inner(answer, "usage")
-    return usage_of(usage) if usage else None
+    raw = answer.get("usage", NULL)
+    usage = usual_usage(raw)
+    if usage is None:
+        found = inner(answer, "usage")
+        usage = usage_of(found) if found else None
+    return usage
 
 
 def _is_answer(answer: Members) -> bool:
@@ -106,6 +111,7 @@ PASSTHROUGH = Passthrough(
     usage=_answer_usage,
     is_answer=_is_answer,
     traces=(b'thinking"', b'"signature"'),
+    look=look,
     own=_own,
     clean=clean_request,
     clean_headers={b"anthropic-beta": clean_beta},

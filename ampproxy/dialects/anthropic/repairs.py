@@ -90,13 +90,15 @@ class AnthropicRules:
         "message_delta": _message_delta,
     }
 
-    def whole(self, body: bytes) -> bytes:
+    def whole(self, body: bytes, values: Members | None = None) -> bytes:
         """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
-        return edit_object(body, self._whole) or body
+        return edit_object(body, self._whole, values) or body
 
     def _whole(self, values: Members) -> Changes:
         changes = self._exchange.model_changes(values)
-        put(changes, "content", edit_list(values.get("content"), lambda raw: edit_object(raw, self._block)))
+        content = bytes(values.get("content", NULL))
+        if _TOOL_USE in content or _THINKING in content:
+            put(changes, "content", edit_list(content, lambda raw: edit_object(raw, self._block)))
         changes.update(self._stop_reason(values))
         if self._tool_seen and self._exchange.drop_thinking:
             blocks = items(changes.get("content", values.get("content")))

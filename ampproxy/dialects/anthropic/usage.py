@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
@@ -37,6 +37,51 @@ _WORDS: Final[dict[FinishReason, str]] = {
     "unknown": "max_tokens",
     **{reason: word for word, reason in REASONS.items() if word != "compaction"},
 }
+
+
+#: As many digits as are taken for a number of tokens.
+_Tokens = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
+
+
+class _Kept(msgspec.Struct, frozen=True):
+    ephemeral_1h_input_tokens: _Tokens = 0
+
+
+class _Thought(msgspec.Struct, frozen=True):
+    thinking_tokens: _Tokens = 0
+
+
+class _Usual(msgspec.Struct):
+    """A usage as nearly all are; what would be another is none of this type."""
+
+    input_tokens: _Tokens
+    output_tokens: _Tokens
+    cache_read_input_tokens: _Tokens = 0
+    cache_creation_input_tokens: _Tokens = 0
+    output_tokens_details: _Thought = _Thought()
+    cache_creation: _Kept = _Kept()
+    service_tier: Literal["standard", "priority"] = "standard"
+    speed: Literal["standard"] = "standard"
+    iterations: None = None
+
+
+_usual = msgspec.json.Decoder(_Usual)
+
+
+def usual_usage(raw: msgspec.Raw) -> Usage | None:
+    """A usage in one look; ``None``: it has to be read member by member."""
+    try:
+        found = _usual.decode(raw)
+    except BAD_JSON:
+        return None
+    return Usage(
+        found.input_tokens,
+        found.cache_read_input_tokens,
+        found.cache_creation_input_tokens,
+        found.output_tokens,
+        found.output_tokens_details.thinking_tokens,
+        cache_write_1h=found.cache_creation.ephemeral_1h_input_tokens,
+    )
 
 
 def read_usage(found: Members) -> Usage:

@@ -26,10 +26,10 @@ class GeminiRules:
         """One event; see :meth:`ampproxy.dialects.base.AnswerRules.event`."""
         return name, self.whole(data)
 
-    def whole(self, body: bytes) -> bytes:
+    def whole(self, body: bytes, values: Members | None = None) -> bytes:
         """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
         calls = b"functionCall" in body
-        return edit_object(body, lambda values: self._changes(values, calls)) or body
+        return edit_object(body, lambda values: self._changes(values, calls), values) or body
 
     def _changes(self, values: Members, calls: bool) -> Changes:
         changes = self._exchange.model_changes(values)

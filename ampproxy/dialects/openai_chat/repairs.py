@@ -91,9 +91,9 @@ class ChatRules:
         put(changes, "function", edit_object(values.get("function"), self._exchange.tool_name_changes))
         return changes
 
-    def whole(self, body: bytes) -> bytes:
+    def whole(self, body: bytes, values: Members | None = None) -> bytes:
         """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
-        return edit_object(body, self._whole) or body
+        return edit_object(body, self._whole, values) or body
 
     def _whole(self, values: Members) -> Changes:
         changes = self._exchange.model_changes(values)

@@ -87,9 +87,9 @@ class ResponsesRules:
         index = bytes(values.get("output_index", Raw(b"")))
         self._items[int(index) if index.isdigit() else len(self._items)] = item
 
-    def whole(self, body: bytes) -> bytes:
+    def whole(self, body: bytes, values: Members | None = None) -> bytes:
         """A whole answer; see :meth:`ampproxy.dialects.base.AnswerRules.whole`."""
-        return edit_object(body, self._whole) or body
+        return edit_object(body, self._whole, values) or body
 
     def _whole(self, values: Members) -> Changes:
         changes = self._exchange.model_changes(values)
