@@ -175,7 +175,7 @@ def assemble(
         owners=Owners(partial(_peer_uid, _in_thread(reactor))),
     )
     runtime = replace(runtime, observers=(*runtime.observers, page.feed.observe))
-    reactor.addSystemEventTrigger("before", "shutdown", page.visits.stop)
+    reactor.addSystemEventTrigger("before", "shutdown", page.stop)
     return Assembly(
         config=config,
         reactor=reactor,

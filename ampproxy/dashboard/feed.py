@@ -181,6 +181,11 @@ class Feed:
         if self._timer is None:
             self._timer = self._clock.callLater(0, self._look)
 
+    def close(self) -> None:
+        """End every page's stream in order."""
+        for watcher in list(self._watchers):
+            watcher.close()
+
     def _left(self, watcher: Watcher) -> None:
         watcher.closed = True
         if watcher in self._watchers:

@@ -55,6 +55,11 @@ class Dashboard:
         """What serves below ``/ampproxy`` besides the tree; ``None``: the page is switched off."""
         return Entrance(generation, self) if generation.config.page.enable else None
 
+    def stop(self) -> None:
+        """The service ends: so do the doctor's visit and the streams of pages, each in order."""
+        self.visits.stop()
+        self.feed.close()
+
     async def load(self) -> None:
         """Load it, in a thread: it takes some tenths of a second, in which streams go on."""
         await self._in_thread(_imported)

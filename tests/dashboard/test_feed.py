@@ -180,6 +180,15 @@ def test_ends_with_its_right() -> None:
     assert stub.finished
 
 
+def test_ends_with_the_service() -> None:
+    """A page sees that its stream has ended, and asks anew."""
+    world = OwnersWorld()
+    pages = [watch(world, world.token()) for _ in range(2)]
+    world.dashboard.stop()
+    assert [page.ended_cleanly for page in pages] == [True, True]
+    assert timers(world) == []
+
+
 class Stub:
     """A request of the page, as the feed sees it."""
 
