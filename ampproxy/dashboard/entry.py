@@ -20,7 +20,7 @@ from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.tenant import check_route
 
 #: Bytes of a form: a key is some fifty.
-_MOST = 8192
+_MAX_FORM_BYTES = 8192
 
 
 class _Form(GatewayResource):
@@ -38,8 +38,10 @@ class _Form(GatewayResource):
         if request.method != b"POST":
             request.responseHeaders.setRawHeaders(b"Allow", [b"POST"])
             raise ClientFault.of("invalid_request", "Method not allowed; use POST.", status=405)
-        if request.length is None or request.length > _MOST:
-            raise ClientFault.of("invalid_request", f"The form is larger than {_MOST} bytes.", status=413)
+        if request.length is None or request.length > _MAX_FORM_BYTES:
+            raise ClientFault.of(
+                "invalid_request", f"The form is larger than {_MAX_FORM_BYTES} bytes.", status=413
+            )
         if not request.is_local() and not request.speaks_tls:
             raise ClientFault.of("permission", "From elsewhere a key is taken over TLS alone (setting: tls).")
         if is_of_page(request) and request.requestHeaders.getRawHeaders(b"sec-fetch-site") not in (

@@ -14,7 +14,7 @@ from ampproxy.relay.record import ExchangeRecord
 from ampproxy.wire.redact import LOOKED_AT, printable
 
 #: Characters of a text that is shown of others.
-_MOST = 300
+_MAX_TEXT = 300
 
 
 def cost_of(series: Series, tokens: Tokens | None, at: int, prices: PriceBook) -> float | None:
@@ -102,4 +102,4 @@ def labelled(rows: Iterable[Exchange], labels: Mapping[str, str]) -> tuple[Excha
 
 
 def _short(text: str) -> str:
-    return printable(text[:LOOKED_AT])[:_MOST]
+    return printable(text[:LOOKED_AT])[:_MAX_TEXT]

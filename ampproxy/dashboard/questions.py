@@ -42,7 +42,7 @@ LOGIN_KINDS = tuple(dict.fromkeys(kind.login for kind in KINDS.values() if kind.
 #: Days of usage that can be asked for at once.
 MOST_DAYS = 3660
 #: Characters of a value in a query that are looked at.
-_LONGEST = 400
+_MAX_VALUE_LENGTH = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Asked:
             found = parse_qs(query.decode("utf-8", "replace"), max_num_fields=50)
         except ValueError:
             raise ClientFault.of("invalid_request", "The query has too many parameters.") from None
-        values = {name: values[-1][:_LONGEST] for name, values in found.items()}
+        values = {name: values[-1][:_MAX_VALUE_LENGTH] for name, values in found.items()}
         return cls(desk, generation, values, body, local)
 
     def text(self, name: str) -> str:

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 from ampproxy.dashboard.shapes import Doctor, DoctorFinding
 
 #: Bytes of its output that are read: some thousand findings.
-_MOST = 1024 * 1024
+_MAX_OUTPUT_BYTES = 1024 * 1024
 _MAIN = "from ampproxy.cli import main; main(prog_name='ampproxy')"
 
 
@@ -47,7 +47,7 @@ class Visit(ProcessProtocol):
     def outReceived(self, data: bytes) -> None:
         """It prints something."""
         self._size += len(data)
-        if self._size > _MOST:
+        if self._size > _MAX_OUTPUT_BYTES:
             self.stop("it printed too much")
         else:
             self._out.append(data)
