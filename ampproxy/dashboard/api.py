@@ -27,7 +27,7 @@ from ampproxy.resources.access import admit, shield, then
 from ampproxy.resources.base import GatewayResource
 from ampproxy.server.bodies import GatheredBody
 from ampproxy.server.site import GatewayRequest
-from ampproxy.status import ReloadReport
+from ampproxy.status import CloudTraffic, ReloadReport
 
 #: Where the API is.
 BASE = "/ampproxy"
@@ -164,6 +164,7 @@ ROUTES: tuple[ApiRoute, ...] = (
         "routes that Amp's clients asked for and that are new to ampproxy",
         UnknownRoutes,
     ),
+    ApiRoute("neo", "what was seen of requests from Amp's cloud", CloudTraffic),
     ApiRoute("reload", "reads the configuration anew", ReloadReport, order=True),
     ApiRoute(
         "forget",

@@ -133,11 +133,15 @@ def _session(generation: Generation, request: GatewayRequest) -> Visitor | None:
         return None
     runtime = generation.runtime
     visitor = runtime.owners.sessions.find(cookie, runtime.wall())
-    if visitor is None or visitor.client is None or not generation.guard.admits(visitor.client):
+    if visitor is None or visitor.client is None:
+        return None
+    # Its rights may be others by now.
+    client = generation.guard.current(visitor.client)
+    if client is None:
         return None
     try:
-        check_route(visitor.client.tenant, ADMIN)
-        check_place(request, visitor.client, "page")
+        check_route(client.tenant, ADMIN)
+        check_place(request, client, "page")
     except ExchangeError:
         return None
     return visitor

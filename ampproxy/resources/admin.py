@@ -55,6 +55,16 @@ class UnknownRoutesResource(AdminResource):
         return self.generation.runtime.unknown_routes.routes()
 
 
+class CloudTrafficResource(AdminResource):
+    """What was seen of requests of Amp's cloud."""
+
+    what = "notes on Amp's cloud"
+
+    def content(self) -> Any:
+        """All of it."""
+        return self.generation.runtime.cloud_notes.traffic()
+
+
 class OrderResource(GatewayResource):
     """Something to be done, by whom :func:`~ampproxy.resources.access.admit` lets in: never for a web page
     that is not the owner's own, not even for one of an allowed host.
