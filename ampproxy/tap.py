@@ -338,14 +338,16 @@ def build(
     listen: tuple[str, ...] = (),
     policy: IPolicyForHTTPS | None = None,
     observer: ILogObserver = globalLogPublisher,
+    state: Path | None = None,
 ) -> GatewayService:
-    """A service that keeps nothing on disk, and asks no vendor for its models; it listens once it is started.
+    """A service that asks no vendor for its models; it listens once it is started.
 
     :param environ: by default that of the process.
     :param home: by default that of the user.
     :param listen: endpoint strings that replace the configured address.
     :param policy: verifies the upstreams' certificates; by default against the system's trust store.
     :param observer: takes the log's events.
+    :param state: the folder of what is kept, such as the ledger; ``None``: nothing is kept on a disk.
     :raises ConfigError: a proxy's URL cannot be used.
     """
     outside = Outside(
@@ -354,5 +356,6 @@ def build(
         home=Path.home() if home is None else home,
         policy=policy,
         observer=observer,
+        state=state,
     )
     return GatewayService(assemble(config, outside, Start(listen=listen)))

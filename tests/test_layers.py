@@ -21,7 +21,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("process",),
     ("service", "restart"),
     ("assembly",),
-    ("metrics",),
+    ("metrics", "dashboard"),
     ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "desktop"),
     ("demo",),
     ("testing",),
@@ -56,7 +56,7 @@ PURE = (
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("http", "server", "resources", "testing", "cli"),
+    "twisted.web.server": ("http", "server", "resources", "dashboard", "desktop", "testing"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 

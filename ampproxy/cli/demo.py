@@ -83,6 +83,8 @@ async def _main(reactor: Any, once: bool, port: int, wished: bool, as_json: bool
         rows = [dict(zip(_NAMES, outcome.cells(), strict=True)) for outcome in demo.outcomes]
         click.echo(json.dumps(rows, indent=2))
         raise SystemExit(0 if right else 1)
+    if not once:
+        click.echo(f"See it in a browser: {demo.page}\n")
     click.echo("The configuration of this demonstration:\n")
     click.echo("\n".join(f"  {line}" for line in demo.config_text.splitlines()) + "\n")
     right = await demo.run()

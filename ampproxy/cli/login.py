@@ -179,7 +179,7 @@ async def _browse(reactor: Any, browse: OpenBrowser, terminal: Terminal) -> str:
     from twisted.internet.defer import Deferred
     from twisted.internet.defer import TimeoutError as DeferredTimeout
 
-    from ampproxy.cli.callback import listen, start
+    from ampproxy.desktop.callback import listen, start
 
     back: Deferred[str] = Deferred()
     listener = listen(reactor, browse, terminal.show)

@@ -167,7 +167,7 @@ def status(file: Path | None) -> None:
     click.echo(f"Listener of its own: {config.neo.listen or 'none'}")
     click.echo(f"Key: {'to be had here' if known_key(config) else 'its hash alone is here'}")
     last = last_request(config)
-    click.echo(f"Last request with it: {last(None)}")
+    sentence(f"Last request with it: {last(None)}", "", "  ")
     account = _account(config)
     try:
         there = account.listing().keys

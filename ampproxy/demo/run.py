@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -71,6 +72,10 @@ class Service(Protocol):
         """Open the ports."""
         ...
 
+    def startService(self) -> None:
+        """Keep the ledger from now on."""
+        ...
+
     def stopService(self) -> Deferred[None]:
         """Close them."""
         ...
@@ -115,6 +120,7 @@ class Demo:
     :param echo: prints a line, or with ``nl=False`` a part of one.
     :param colour: paints a text; gives it back as it is where there is no terminal.
     :param table: makes lines of rows of the cells of outcomes.
+    :param state: where the gateways keep what they keep; by default nowhere for longer than it runs.
     """
 
     def __init__(
@@ -124,12 +130,17 @@ class Demo:
         echo: Echo,
         colour: Callable[[str, str], str],
         table: Callable[[Sequence[Sequence[str]]], Iterable[str]],
+        state: Path | None = None,
     ) -> None:
         self.outcomes: list[Outcome] = []
         self.stand_ins: dict[str, StandIn] = {}
         self.clients: dict[str, Client] = {}
         self.config_text = ""
         self._services: list[Service] = []
+        self._scratch = (
+            TemporaryDirectory(prefix="ampproxy-demo-", ignore_cleanup_errors=True) if state is None else None
+        )
+        self._state = state or Path(self._scratch.name if self._scratch else "")
         self._reactor = reactor
         self._build = build
         self._echo = echo
@@ -188,8 +199,10 @@ class Demo:
             environ={},
             home=NOWHERE,
             observer=self._observe,
+            state=self._state / str(len(self._services)),
         )
         await service.listen()
+        service.startService()
         self._services.append(service)
         return service
 
@@ -276,12 +289,18 @@ class Demo:
         for line in self._make_table([outcome.cells() for outcome in self.outcomes]):
             self._echo(line)
 
+    @property
+    def page(self) -> str:
+        """Where a browser sees what the gateway does."""
+        return f"{self.clients['main'].url}/"
+
     def hints(self) -> str:
         """What to try next."""
         url = self.clients["main"].url
         body = {"model": "claude-sonnet-4-6", "max_tokens": 99, "stream": True}
         body["messages"] = [{"role": "user", "content": "Hello"}]
         return (
+            f"The page: {self.page} (if it asks for a client key: {CLIENT_KEY})\n"
             "Try it:\n"
             f"  curl -N {url}/v1/messages -H 'x-api-key: {CLIENT_KEY}' \\\n"
             "    -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \\\n"
@@ -301,6 +320,8 @@ class Demo:
             await service.stopService()
         for stand_in in self.stand_ins.values():
             await stand_in.stop()
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
 
 def _unreadable(case: Case, answered: Answered) -> list[str]:

@@ -44,6 +44,9 @@ class BrokenService:
     async def listen(self):
         self.ports.append(await self._endpoint.listen(Site(Broken())))
 
+    def startService(self):
+        pass
+
     def stopService(self):
         return maybeDeferred(self.ports[0].stopListening)
 
