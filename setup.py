@@ -50,6 +50,8 @@ setup(
             "catalog/families.yaml",
             "catalog/hosts.json",
             "catalog/hosts.yaml",
+            "dashboard/static/*.*",
+            "dashboard/static/vendor/uplot/*",
             "ledger/prices.yaml",
         ]
     },

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,6 +21,8 @@ from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credentials.pins import Pins
 from ampproxy.credits.allowance import Allowance
+from ampproxy.dashboard.mount import Dashboard
+from ampproxy.desktop.clients.owners import connected_uid
 from ampproxy.generation import Generation, InForce
 from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.recorder import Recorder, Writes
@@ -30,13 +32,14 @@ from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache
-from ampproxy.relay.record import Observer
+from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch
 from ampproxy.runtime import Alerting, Runtime
 from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import InThread, Limiter
+from ampproxy.server.owners import Owners
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import Reports
 from ampproxy.tenants.costs import Costs, NoCosts
@@ -164,16 +167,30 @@ def assemble(
     chance = random.SystemRandom().random
     discovery = Discovery(client, reactor, ModelCache(outside.cache), log, wall=time.time, random=chance)
     ledger = None if outside.state is None else _ledger(outside.state, reactor, log)
-    runtime = _runtime(outside, hearers, client, discovery, ledger, log)
+    lifecycle = Lifecycle(held=start.failed is not None)
+    live: dict[int, ExchangeRecord] = {}
+    page = Dashboard(reactor, _in_thread(reactor), time.time, live, lambda: lifecycle.ending)
+    runtime = replace(
+        _runtime(outside, hearers, client, discovery, ledger, log),
+        live=live,
+        mount=page.mount,
+        owners=Owners(partial(_peer_uid, _in_thread(reactor))),
+    )
+    runtime = replace(runtime, observers=(*runtime.observers, page.feed.observe))
+    reactor.addSystemEventTrigger("before", "shutdown", page.stop)
     return Assembly(
         config=config,
         reactor=reactor,
         start=start,
-        lifecycle=Lifecycle(held=start.failed is not None),
+        lifecycle=lifecycle,
         runtime=runtime,
         discovery=discovery if start.discover else None,
         ledger=ledger,
-        in_force=(*hearers.in_force, *(() if ledger is None else (partial(_keep_by, ledger),))),
+        in_force=(
+            *hearers.in_force,
+            *(() if ledger is None else (partial(_keep_by, ledger),)),
+            page.feed.use,
+        ),
         reports=Reports(),
         logins=partial(_logins, reactor, runtime),
     )
@@ -268,6 +285,11 @@ def _costs(in_thread: InThread, log: Logger, config: Config) -> Costs:
         return NoCosts()
     in_thread(costs.warm).addErrback(lambda failure: log.failure("A price could not be looked up", failure))
     return costs
+
+
+def _peer_uid(in_thread: InThread, host: str, port: int) -> Deferred[int | None]:
+    """Whose a connection of this machine is. Where there are many connections that takes milliseconds."""
+    return in_thread(partial(connected_uid, host, port))
 
 
 def _in_thread(reactor: Any) -> Callable[[Callable[[], Any]], Deferred[Any]]:

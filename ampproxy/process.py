@@ -37,6 +37,7 @@ class Process:
     :param succession: the place of another process that this one is to take; ``None``: none.
     :param restart: another process's, to take this one's place: made of why there can be none just now, what
         is to be told the service manager, and what follows.
+    :param announce: called when this process is the service, from the start or after taking another's place.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Process:
         alerts: AlertsService,
         succession: Handover | None,
         restart: Callable[[Process], HandoverSource],
+        announce: Callable[[], object] = lambda: None,
     ) -> None:
         self._service = service
         self._reactor = reactor
@@ -61,6 +63,7 @@ class Process:
         self._alerts = alerts
         self._succession = succession
         self._restart = restart(self)
+        self._announce = announce
 
     def install(self) -> None:
         """Begin when the reactor does."""
@@ -101,6 +104,7 @@ class Process:
         """From now on this process is the service."""
         self._service.follow_file()
         self._notifier.ready(state_of(self._service))
+        self._announce()
 
     def _load(self, names: list[str]) -> None:
         """The service listens already; what is left to load comes a piece at a time, between requests. A

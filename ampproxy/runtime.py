@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.web.resource import IResource
 
 from ampproxy.catalog.families import Families
 from ampproxy.config.schema import Account, Config
@@ -28,6 +29,7 @@ from ampproxy.relay.workers import Workers
 from ampproxy.server.cloud_notes import CloudNotes
 from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import Limiter, kept_nowhere
+from ampproxy.server.owners import Owners
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.status import AlertsReport, AlertsTested, ReloadReport, Status
 from ampproxy.tenants.costs import Costs, NoCosts
@@ -81,6 +83,8 @@ class Runtime:
     :param status: how the service is.
     :param reload: reads the configuration's file anew; gives ``None`` where there is none.
     :param alerts: sends alerts; ``None``: nothing does.
+    :param owners: the browsers that may open the owner's page.
+    :param mount: makes what serves below ``/ampproxy`` besides the tree; ``None``: nothing does.
     """
 
     clock: IReactorTime
@@ -116,6 +120,8 @@ class Runtime:
     status: Callable[[], Status] = lambda: Status("ready", 1, 0.0)
     reload: Callable[[], ReloadReport | None] = lambda: None
     alerts: Alerting | None = None
+    owners: Owners = field(default_factory=Owners)
+    mount: Callable[[Any], IResource | None] = lambda generation: None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "deadlines", Deadlines(self.clock))

@@ -72,7 +72,7 @@ class GatewayService(Service):
         self._log = runtime.log
         self._log_observer = start.log_observer
         self._failed = start.failed or (lambda why: None)
-        self._since = runtime.wall()
+        self._since = self._started = runtime.wall()
         self.generation = start.generation
         self.reports = assembly.reports
         self.lifecycle = assembly.lifecycle
@@ -339,6 +339,7 @@ class GatewayService(Service):
             running=self._runtime.running.count,
             reload=None if self._watch is None else self._watch.last,
             restart=self.reports.restart,
+            started=self._started,
         )
 
     def _state(self) -> State:

@@ -91,6 +91,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     :param state_dir: where it keeps the ledger and what has been spent; empty: nowhere.
     :param auth_dir: where its logins are.
     :param running: exchanges and tunnels under way.
+    :param started: when this process began to serve, in seconds since the epoch.
     :param reload: the last reading of the file after the first.
     """
 
@@ -107,6 +108,7 @@ class Status(msgspec.Struct, frozen=True, omit_defaults=True):
     running: int = 0
     reload: ReloadReport | None = None
     restart: RestartReport | None = None
+    started: float = 0.0
 
 
 class Alert(msgspec.Struct, frozen=True):

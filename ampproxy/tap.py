@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -47,8 +48,36 @@ from ampproxy.upstream.proxy import check_proxies
 from ampproxy.wire.redact import Secret
 
 
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a command line sets in place of the configuration, each time that it is read.
+
+    :param host: ``None``: as the file says; so ``port``.
+    :param verbose: whether the log holds everything.
+    """
+
+    host: str | None = None
+    port: int | None = None
+    verbose: bool = False
+
+    def applied(self, config: Config) -> Config:
+        """The configuration with them."""
+        changes: dict[str, Any] = {}
+        if self.host is not None:
+            changes["host"] = self.host
+        if self.port is not None:
+            changes["port"] = self.port
+        if self.verbose:
+            changes["logging"] = replace(config.logging, level="debug")
+        return replace(config, **changes) if changes else config
+
+
 class Options(usage.Options):
-    """What ``twistd ampproxy`` takes."""
+    """What ``twistd ampproxy`` takes.
+
+    ``ampproxy serve`` sets two more: ``overrides``, and ``announce``, which is called with the service as
+    soon as this process serves.
+    """
 
     longdesc = "Runs the Amp coding agent on the model accounts you already have."
     optParameters: ClassVar[Sequence[Sequence[Any]]] = [
@@ -64,6 +93,8 @@ class Options(usage.Options):
         super().__init__()
         self["listen"] = []
         self["inherited"] = None
+        self["overrides"] = Overrides()
+        self["announce"] = lambda service: None
 
     def opt_listen(self, endpoint: str) -> None:
         """A Twisted endpoint string to listen on, instead of the configured host and port; repeatable."""
@@ -104,7 +135,7 @@ class Options(usage.Options):
         try:
             if self["inherited"] is None:
                 self["inherited"] = Inherited.by_systemd(first_environment(), os.getpid())
-            self["parsed"] = _load(path, self["snapshot"].read)
+            self["parsed"] = _load(path, self["overrides"], self["snapshot"].read)
             succession = self["succession"]
             check_still_keyed(succession is not None and succession.keyed, self["parsed"])
         except ConfigError as error:
@@ -131,7 +162,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
     metrics = MetricsService(reactor, log, {} if observer is None else observer.counts, Stalls(reactor, log))
     alerts = AlertsService(reactor, log)
     notifier = Notifier.of(os.environ, os.getpid(), reactor, log)
-    watch = partial(_watch, config, options["snapshot"], notifier, reactor, log)
+    watch = partial(_watch, config, options, notifier, reactor, log)
     try:
         service = GatewayService(
             assemble(
@@ -163,6 +194,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
         alerts=alerts,
         succession=succession,
         restart=partial(_predecessor, options["command"], service, reactor),
+        announce=lambda: options["announce"](service),
     ).install()
     if observer is not None:
         _settle_log(observer, reactor)
@@ -245,17 +277,17 @@ def report_failure_to_predecessor(succession: Handover | None) -> Iterator[None]
 
 
 def _watch(
-    config: Config, snapshot: Snapshot, notifier: Notifier, reactor: Any, log: Logger, service: Reloads
+    config: Config, options: Options, notifier: Notifier, reactor: Any, log: Logger, service: Reloads
 ) -> ConfigWatch:
     """Have the service follow its file."""
     path = config.source
     assert path is not None
     reloader = Reloader(
         path,
-        lambda read: _load(path, read),
+        lambda read: _load(path, options["overrides"], read),
         service.use_read,
         generation=lambda: service.generation,
-        snapshot=snapshot,
+        snapshot=options["snapshot"],
         wall=time.time,
         log=log,
         announce=lambda: notifier.reloading(lambda: state_of(service)),
@@ -295,8 +327,8 @@ def _settle_log(log: LogObserver, reactor: Any) -> None:
     atexit.register(log.flush)
 
 
-def _load(path: Path, read: Callable[[Path], bytes]) -> Config:
-    config = load(path, environ=os.environ, home=Path.home(), read=read)
+def _load(path: Path, overrides: Overrides, read: Callable[[Path], bytes]) -> Config:
+    config = overrides.applied(load(path, environ=os.environ, home=Path.home(), read=read))
     check_proxies(config)
     return config
 
@@ -310,14 +342,16 @@ def build(
     listen: tuple[str, ...] = (),
     policy: IPolicyForHTTPS | None = None,
     observer: ILogObserver = globalLogPublisher,
+    state: Path | None = None,
 ) -> GatewayService:
-    """A service that keeps nothing on disk, and asks no vendor for its models; it listens once it is started.
+    """A service that asks no vendor for its models; it listens once it is started.
 
     :param environ: by default that of the process.
     :param home: by default that of the user.
     :param listen: endpoint strings that replace the configured address.
     :param policy: verifies the upstreams' certificates; by default against the system's trust store.
     :param observer: takes the log's events.
+    :param state: the folder of what is kept, such as the ledger; ``None``: nothing is kept on a disk.
     :raises ConfigError: a proxy's URL cannot be used.
     """
     outside = Outside(
@@ -326,5 +360,6 @@ def build(
         home=Path.home() if home is None else home,
         policy=policy,
         observer=observer,
+        state=state,
     )
     return GatewayService(assemble(config, outside, Start(listen=listen)))

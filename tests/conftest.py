@@ -12,6 +12,12 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
+# No terminal's width but what a test sets. readline, which pytest loads, gives one to every process that a
+# test starts, past os.environ.
+for _name in ("COLUMNS", "LINES"):
+    os.environ.pop(_name, None)
+    os.unsetenv(_name)
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """Of ``-n auto``: one more than there are cores, for many tests wait for processes that they started."""

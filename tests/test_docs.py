@@ -55,10 +55,13 @@ def test_commands(page: Path) -> None:
         assert verb in VERBS, f"{page.name}: ampproxy {verb}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_pipx(page: Path) -> None:
-    """Without its option pipx puts no twistd on the path, and nothing could be started."""
-    assert not re.findall(r"pipx install (?!--include-deps)", text_of(page))
+def test_the_first_steps_need_no_other_program() -> None:
+    """A plain installation has all that they name: twistd comes with an option of pipx's only."""
+    for page in (TREE / "README.md", TREE / "docs/quickstart.md"):
+        text = text_of(page)
+        assert "pipx install ." in text
+        assert "--include-deps" not in text
+        assert not re.findall(r"(?m)^twistd ", text)
 
 
 def test_making_them_leaves_the_code_alone() -> None:

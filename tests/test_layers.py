@@ -14,12 +14,14 @@ PACKAGE = TREE / "ampproxy"
 
 #: Rooms from the top down; members of one row do not import each other.
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("cli", "start"),
+    ("__main__",),
+    ("cli",),
+    ("start",),
     ("tap",),
     ("process",),
     ("service", "restart"),
     ("assembly",),
-    ("metrics", "alerts"),
+    ("metrics", "dashboard", "alerts"),
     ("collector", "logs", "listen", "reload", "notify", "clock", "ledger", "desktop"),
     ("demo",),
     ("testing",),
@@ -54,7 +56,7 @@ PURE = (
 #: A third party's package -> the only rooms that may import it.
 ALONE = {
     "treq": ("upstream",),
-    "twisted.web.server": ("http", "server", "resources", "testing", "cli"),
+    "twisted.web.server": ("http", "server", "resources", "dashboard", "desktop", "testing"),
     "twisted.internet.reactor": ("tap", "cli"),
 }
 

@@ -6,15 +6,26 @@ A verb is a row of :data:`VERBS` and a module of that name in this package, with
 
 from __future__ import annotations
 
+import os
+import sys
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
+from keyword import iskeyword
 
 import click
 
 from ampproxy import __version__
+from ampproxy.cli.terminal import reading_width, wants_colour, width, wrapped
 
 #: The verbs, in the order in which help lists them. One whose module is not there does not appear.
 VERBS: dict[str, str] = {
+    "init": "Write a first configuration, of what is found on this machine.",
+    "serve": "Run the service, in the foreground or with --background.",
+    "status": "Show how the service is, and what needs attention.",
+    "stop": "Stop the service, and wait until it has ended.",
+    "log": "Show the last exchanges, or follow those to come.",
+    "try": "Send one request through the service, and show what became of it.",
     "setup": "Point Amp's clients, or another coding agent, at the gateway, or revert that.",
     "key": "Create, list, change, rotate and revoke client keys.",
     "neo": "Let Amp's cloud call your accounts, for Amp's present generation (experimental).",
@@ -33,11 +44,19 @@ VERBS: dict[str, str] = {
     "logout": "Remove a login.",
     "demo": "Serve mock models, to try clients without any account.",
     "translate": "Translate a request or an answer from one dialect to another.",
+    "completion": "Print what has a shell complete verbs and options.",
+    "man": "Print the manual page.",
+    "help": "Show the help of a verb.",
 }
 
 
+#: What click puts before a message.
+_ERROR = "Error: "
+
+
 def _module(verb: str) -> str:
-    return f"{__name__}.{verb}"
+    # A module by that name could not be imported by a statement.
+    return f"{__name__}.{verb}{'_' if iskeyword(verb) else ''}"
 
 
 class Verbs(click.Group):
@@ -54,16 +73,43 @@ class Verbs(click.Group):
         command: click.Command = import_module(_module(cmd_name)).command
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that is asked for; for one that there is not, those that are like it."""
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            near = get_close_matches(args[0], self.list_commands(ctx), 3, 0.6)
+            meant = f" Did you mean {' or '.join(near)}?" if near else ""
+            ctx.fail(f"There is no verb {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; what it complains of fits the terminal."""
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            if type(error).__init__ is not click.ClickException.__init__:
+                raise
+            room = reading_width(width(sys.stderr))
+            first, *more = error.message.split("\n")
+            lines = wrapped(first, room, _ERROR, "")
+            lines[0] = lines[0].removeprefix(_ERROR)
+            lines += [line for part in more for line in wrapped(part, room)]
+            raise type(error)("\n".join(lines)) from None
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the list of verbs from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(verb, VERBS[verb]) for verb in self.list_commands(ctx)])
 
 
-@click.group(cls=Verbs)
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ampproxy")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Run the Amp coding agent on the model accounts you already have.
 
-    The service itself is started by twistd: twistd -n ampproxy --help
+    Exit status: 0 done, and all is well; 1 it failed, or something is wrong; 2 a wrong option or argument; 3
+    the service does not run.
     """
+    context.color = wants_colour(os.environ)

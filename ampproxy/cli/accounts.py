@@ -14,8 +14,10 @@ import click
 import msgspec
 
 from ampproxy.catalog.kinds import KINDS
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.configured import config_option, read_config, unserved, with_logins
 from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient, at_option
+from ampproxy.cli.terminal import Column, Table, reading_width, sentence, width, wrapped
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import account_name
@@ -34,6 +36,13 @@ from ampproxy.wire.words import counted, local_time, span
 #: Where a running service tells, and where it takes the order to forget.
 PATH = "/ampproxy/accounts"
 FORGET = "/ampproxy/forget"
+STATE_COLOURS = {"ready": "green", "resting": "yellow", "needs login": "red", "key refused": "red"}
+_COLUMNS = (
+    Column("account", least=24, wraps=True),
+    Column("kind", rank=1),
+    Column("state", room=11, colour=STATE_COLOURS.get),
+    Column("models", least=20, wraps=True),
+)
 
 
 @click.group("accounts", invoke_without_command=True)
@@ -52,17 +61,17 @@ def command(context: click.Context, file: Path | None, at: str, as_json: bool) -
     config = with_logins(read_config(file, at=at))
     answer, why = ask(config, at)
     if answer is None:
-        click.echo(f"The state of the accounts is not known: {why}", err=True)
+        sentence(f"The state of the accounts is not known: {why}", err=True)
         answer = Report(tuple(untouched(account) for account in config.accounts))
     if as_json:
         click.echo(msgspec.json.encode(answer).decode())
         return
     if not answer.accounts:
-        click.echo("There are no accounts: add one to the configuration.")
-    for line in lines(answer.accounts, config.accounts):
+        sentence("There are no accounts: add one to the configuration.")
+    for line in lines(answer.accounts, config.accounts, width()):
         click.echo(line)
     for line in unserved(config):
-        click.echo(f"{line}.")
+        sentence(f"{line}.")
 
 
 @command.command("forget")
@@ -71,6 +80,7 @@ def command(context: click.Context, file: Path | None, at: str, as_json: bool) -
 @click.argument("labels", metavar="[ACCOUNT]...", nargs=-1)
 @click.option("--model", default="", help="Only what was learned for this model, by its vendor's name.")
 @click.pass_context
+@reports_json
 def forget(context: click.Context, file: Path | None, at: str, labels: tuple[str, ...], model: str) -> None:
     """Forget which members of requests these accounts, or all, have refused.
 
@@ -162,25 +172,36 @@ def fetch(config: Config, at: str = "") -> Report:
     return report
 
 
-def lines(reports: Iterable[AccountReport], accounts: Iterable[Account]) -> Iterator[str]:
-    """The table, with indented lines below an account of which there is more to show."""
+def lines(
+    reports: Iterable[AccountReport], accounts: Iterable[Account], room: int | None = None
+) -> Iterator[str]:
+    """The table, with indented lines below an account of which there is more to show.
+
+    :param room: columns of the terminal; ``None``: as many as it takes.
+    """
     known = {account.label: account for account in accounts}
-    rows = [(report, _models(report, known.get(report.label))) for report in reports]
-    label = max((len(report.label) for report, _ in rows), default=0)
-    kind = max((len(report.kind) for report, _ in rows), default=0)
-    for report, models in rows:
-        yield f"{report.label:<{label}}  {report.kind:<{kind}}  {report.state or '?':<11}  {models}"
-        if report.expires_at is not None:
-            yield f"    its token ends at {local_time(report.expires_at)}; it is renewed before."
-        if report.error:
-            todo = f" To do: {report.suggestion}." if report.suggestion else ""
-            yield f"    {printable(report.error)}{todo}"
-        for cooldown in report.cooldowns:
-            yield f"    {_cooldown(cooldown)}"
-        for window in report.windows:
-            yield f"    {_window(window)}"
-        for lesson in report.lessons:
-            yield f"    {_lesson(lesson)}"
+    rows = [
+        (report, (report.label, report.kind, report.state or "?", _models(report, known.get(report.label))))
+        for report in reports
+    ]
+    table = Table(_COLUMNS, [row for _, row in rows], room, headed=False)
+    most = reading_width(room)
+    for report, row in rows:
+        yield from table.row(row)
+        for text in _below(report):
+            yield from wrapped(text, most, "    ", "      ")
+
+
+def _below(report: AccountReport) -> Iterator[str]:
+    """What more there is to show of an account; sentences."""
+    if report.expires_at is not None:
+        yield f"its token ends at {local_time(report.expires_at)}; it is renewed before."
+    if report.error:
+        todo = f" To do: {report.suggestion}." if report.suggestion else ""
+        yield f"{printable(report.error)}{todo}"
+    yield from map(_cooldown, report.cooldowns)
+    yield from map(_window, report.windows)
+    yield from map(_lesson, report.lessons)
 
 
 def _models(report: AccountReport, account: Account | None) -> str:

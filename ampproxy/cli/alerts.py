@@ -13,7 +13,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ampproxy.cli.configured import config_option, read_config
-from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient, at_option
+from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient, at_option, not_running
+from ampproxy.cli.terminal import sentence
 from ampproxy.config.schema import Config
 from ampproxy.status import Alert, AlertsReport, AlertsTested, Delivered
 from ampproxy.wire.redact import printable
@@ -33,20 +34,22 @@ _NONE = "No alerts are configured: add the section alerts (docs/alerts.md)."
 def command(context: click.Context, file: Path | None, at: str, as_json: bool) -> None:
     """List what is wrong now, as the running service last saw it, and how the last alerts were delivered.
 
-    Exit status 1 if the service cannot be asked.
+    Exit status 3 if no service runs.
     """
     if context.invoked_subcommand is not None:
         return
     config = read_config(file, at=at)
     try:
         report: AlertsReport = _ask(config, at, PATH, "GET").read(AlertsReport)
+    except NotReachable as error:
+        raise not_running(error, f"what is wrong is not known: {error}") from None
     except NotAnswered as error:
         raise click.ClickException(f"what is wrong is not known: {error}") from None
     if as_json:
         click.echo(msgspec.json.encode(report).decode())
         return
-    for line in lines(report):
-        click.echo(line)
+    for text, indent, hang in lines(report):
+        sentence(text, indent, hang)
 
 
 @command.command("test")
@@ -69,7 +72,7 @@ def test(context: click.Context, file: Path | None, at: str, as_json: bool) -> N
     try:
         tested: AlertsTested = _ask(config, at, TEST, "POST").read(AlertsTested)
     except NotReachable:
-        click.echo("No service runs there: the test is sent by this command.", err=True)
+        sentence("No service runs there: the test is sent by this command.", err=True)
         tested = _test_here(config)
     except NotAnswered as error:
         raise click.ClickException(f"the service could not be asked: {error}") from None
@@ -77,7 +80,7 @@ def test(context: click.Context, file: Path | None, at: str, as_json: bool) -> N
         click.echo(msgspec.json.encode(tested).decode())
     else:
         for one in tested.deliveries:
-            click.echo(f"{printable(one.target)}: {_delivered(one)}.")
+            sentence(f"{printable(one.target)}: {_delivered(one)}.", hang="  ")
     if not all(one.ok for one in tested.deliveries):
         raise SystemExit(1)
 
@@ -99,27 +102,33 @@ def _ask(config: Config, at: str, path: str, method: str) -> Any:
     return answer
 
 
-def lines(report: AlertsReport) -> Iterator[str]:
-    """What is active, and how the last deliveries went."""
+def lines(report: AlertsReport) -> Iterator[tuple[str, str, str]]:
+    """What is active, and how the last deliveries went: texts, with what stands before their first line and
+    their others.
+    """
     if not report.configured:
-        yield _NONE
+        yield _NONE, "", ""
         return
     if not report.checked_at:
-        yield "The service has not looked yet (setting: alerts.interval)."
+        yield "The service has not looked yet (setting: alerts.interval).", "", ""
     elif not report.active:
-        yield f"Nothing is wrong (looked at {local_time(report.checked_at)})."
+        yield f"Nothing is wrong (looked at {local_time(report.checked_at)}).", "", ""
     else:
-        yield f"{counted(len(report.active), 'alert')}, at {local_time(report.checked_at)}:"
+        yield f"{counted(len(report.active), 'alert')}, at {local_time(report.checked_at)}:", "", ""
     for alert in report.active:
         yield from _alert(alert)
     for one in report.deliveries:
-        yield f"Last sent to the {printable(one.target)} at {local_time(one.at)}: {_delivered(one)}."
+        yield (
+            f"Last sent to the {printable(one.target)} at {local_time(one.at)}: {_delivered(one)}.",
+            "",
+            "  ",
+        )
 
 
-def _alert(alert: Alert) -> Iterator[str]:
-    yield f"  {alert.kind}, since {local_time(alert.since)}: {printable(alert.message)}"
+def _alert(alert: Alert) -> Iterator[tuple[str, str, str]]:
+    yield f"{alert.kind}, since {local_time(alert.since)}: {printable(alert.message)}", "  ", "    "
     for number, line in enumerate(alert.suggestion.splitlines()):
-        yield f"    {'To do: ' if not number else '       '}{printable(line)}"
+        yield f"{'' if number else 'To do: '}{printable(line)}", "    " + "  " * bool(number), "      "
 
 
 def _delivered(one: Delivered) -> str:

@@ -12,10 +12,12 @@ from typing import Any
 import click
 
 from ampproxy.config.load import find, load, not_found, read_file
+from ampproxy.config.run_file import RunNote, read_note, run_file
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients.owners import trusted_uids
 from ampproxy.desktop.clients.running import HELP, Running, find_running
 from ampproxy.errors import ConfigError
+from ampproxy.model.clients import hash_of
 from ampproxy.wire.redact import Secret, Unseen, listed
 
 #: ``--config FILE``, as the parameter ``file``.
@@ -26,6 +28,8 @@ config_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option
     type=click.Path(path_type=Path, readable=False),
     help="The configuration file; by default the one that the service would find.",
 )
+#: In ``state-dir``: the client key that ``ampproxy init`` made.
+OWNER_KEY = "owner.key"
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104
 
 
@@ -51,13 +55,13 @@ def beside(file: Path | None, at: str = "") -> Config:
     :raises click.ClickException: there is none.
     """
     path, home = named(file), Path.home()
-    config = load(path, environ=os.environ, home=home, lenient=True, pems=False)
+    config = with_owner_key(load(path, environ=os.environ, home=home, lenient=True, pems=False))
     if not config.unseen:
         return config
     running = _running(config, at)
     if running is None:
         return config
-    return load(
+    found = load(
         path,
         environ=os.environ,
         home=home,
@@ -66,6 +70,26 @@ def beside(file: Path | None, at: str = "") -> Config:
         elsewhere=running.environ,
         read=lambda one: _read(one, path, running),
     )
+    return with_owner_key(found)
+
+
+def with_owner_key(config: Config) -> Config:
+    """The same with the key that ``ampproxy init`` keeps for the commands of its owner, where the file holds
+    its hash. The service itself does without.
+    """
+    hashed = [client for client in config.clients if client.secret is None]
+    if not hashed:
+        return config
+    try:
+        key = read_file(config.state_dir / OWNER_KEY).decode("utf-8", "replace").strip()
+    except OSError:
+        return config
+    digest = hash_of(key)
+    clients = (
+        replace(client, secret=Secret(key)) if client in hashed and client.hash == digest else client
+        for client in config.clients
+    )
+    return replace(config, clients=tuple(clients))
 
 
 def named(file: Path | None) -> Path:
@@ -78,6 +102,31 @@ def named(file: Path | None) -> Path:
         raise click.ClickException(not_found(Path.cwd()))
     require_readable(found)
     return found
+
+
+def note_of(config: Config) -> RunNote | None:
+    """What ``ampproxy serve`` left that runs by a configuration's file; ``None``: none runs so."""
+    return None if config.source is None else read_note(run_file(config.state_dir, config.source))
+
+
+def where(config: Config, at: str) -> tuple[str, int, str]:
+    """Where the service listens: host and port, or the path of a Unix socket. That is what the user
+    says, else what ``ampproxy serve`` left, else what the file says.
+
+    :raises click.BadParameter: what the user says is none of these.
+    """
+    note = None if at else note_of(config)
+    listening = note.listening[0] if note is not None and note.listening else ""
+    return address(config.host, config.port, at or listening)
+
+
+def as_running(config: Config) -> Config:
+    """The same with the address at which ``ampproxy serve`` runs by its file, if that is another one."""
+    host, port, path = where(config, "")
+    anywhere = _ANYWHERE.get(config.host, config.host)
+    return (
+        config if path or (host, port) == (anywhere, config.port) else replace(config, host=host, port=port)
+    )
 
 
 def address(host: str, port: int, at: str) -> tuple[str, int, str]:
@@ -101,7 +150,7 @@ def address(host: str, port: int, at: str) -> tuple[str, int, str]:
 
 def _running(config: Config, at: str) -> Running | None:
     """The service's process, if we may look into it."""
-    host, port, path = address(config.host, config.port, at)
+    host, port, path = where(config, at)
     try:
         return find_running(host, port, trusted_uids(config), path=path)
     except ValueError:

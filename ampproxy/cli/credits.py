@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from ampproxy.cli.configured import config_option, read_config
 from ampproxy.cli.kept import kept
+from ampproxy.cli.terminal import sentence
 from ampproxy.config.schema import FallbackRule
 from ampproxy.credentials.names import client_name, read_salt
 from ampproxy.credits.allowance import NAME, digest_of, name_of
@@ -32,14 +34,18 @@ class _Used(NamedTuple):
 
 
 @click.command("credits")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @config_option
-def command(file: Path | None) -> None:
+def command(as_json: bool, file: Path | None) -> None:
     """List the rules of ampcode.fallback, with today's use of each daily limit.
 
     The counts come from the state directory of the service or, if none runs, of the configuration.
     """
     config = read_config(file)
     if not config.ampcode.upstream_url:
+        if as_json:
+            click.echo("[]")
+            return
         click.echo("Nothing goes to Amp: ampcode.upstream-url is not set.")
         return
     rules = config.ampcode.fallback
@@ -48,10 +54,13 @@ def command(file: Path | None) -> None:
     else:
         place = kept(config)
         used = _used(place.folder, config.clients)
+    if as_json:
+        click.echo(json.dumps([_members(rule, used) for rule in rules], indent=2))
+        return
     for line in lines(rules, used):
-        click.echo(line)
+        sentence(line.lstrip(), "   " if line.startswith(" ") else "", "     ")
     if place is not None:
-        click.echo(f"Counted in {place.folder / NAME}, {place.whose}")
+        sentence(f"Counted in {place.folder / NAME}, {place.whose}")
 
 
 def lines(rules: Iterable[FallbackRule], used: dict[str, list[_Used]]) -> Iterator[str]:
@@ -75,6 +84,19 @@ def lines(rules: Iterable[FallbackRule], used: dict[str, list[_Used]]) -> Iterat
             yield "   today: nothing"
     if not everything:
         yield f"{number + 1}. anything else: never sent to Amp"
+
+
+def _members(rule: FallbackRule, used: dict[str, list[_Used]]) -> dict[str, Any]:
+    """A rule for programs. ``used_today``: by client where each has the limit for itself, else one row."""
+    return {
+        "models": list(rule.models),
+        "roles": list(rule.roles),
+        "action": rule.action,
+        "daily_requests": rule.requests,
+        "daily_tokens": rule.tokens,
+        "per_client": rule.per_client,
+        "used_today": [row._asdict() for row in used.get(name_of(rule), [])],
+    }
 
 
 def _action(rule: FallbackRule) -> str:

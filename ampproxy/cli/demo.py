@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 from click.core import ParameterSource
+
+from ampproxy.cli.terminal import Column, Table, width
+
+#: Of :meth:`ampproxy.demo.run.Outcome.cells`.
+_NAMES = ("what", "route", "asked", "served", "status", "first_ms", "total_ms", "verdict")
+_COLUMNS = (
+    Column("what", least=24),
+    Column("route"),
+    Column("asked model", least=16, rank=1),
+    Column("served by", least=18),
+    Column("status"),
+    Column("first ms", right=True, rank=3),
+    Column("total ms", right=True, rank=2),
+    Column("", colour={"ok": "green", "WRONG": "red"}.get),
+)
 
 
 @click.command("demo")
@@ -19,8 +36,9 @@ from click.core import ParameterSource
     show_default=True,
     help="The gateway's port; 0 for any free one.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print the table as JSON, and end.")
 @click.pass_context
-def command(ctx: click.Context, once: bool, port: int) -> None:
+def command(ctx: click.Context, once: bool, port: int, as_json: bool) -> None:
     """Serve mock models, to try clients without any account.
 
     Starts mock servers of four vendors and of Amp on 127.0.0.1, and the gateway in front of them; sends one
@@ -29,23 +47,44 @@ def command(ctx: click.Context, once: bool, port: int) -> None:
     from twisted.internet.task import react
 
     wished = ctx.get_parameter_source("port") is not ParameterSource.DEFAULT
-    react(lambda reactor: _main(reactor, once, port, wished))
+    react(lambda reactor: _main(reactor, once, port, wished, as_json))
 
 
-async def _main(reactor: Any, once: bool, port: int, wished: bool) -> None:
+def _silent(text: str, nl: bool = True) -> None:
+    """Who reads JSON wants no more."""
+
+
+def table(rows: Sequence[Sequence[str]], room: int | None = None) -> Iterable[str]:
+    """The rows of the demonstration as a table.
+
+    :param room: columns; by default those of the terminal.
+    """
+    return Table(_COLUMNS, rows, room or width()).lines(rows)
+
+
+async def _main(reactor: Any, once: bool, port: int, wished: bool, as_json: bool) -> None:
     from twisted.internet.defer import Deferred
     from twisted.internet.error import CannotListenError
 
     from ampproxy.demo.run import Demo
     from ampproxy.tap import build
 
-    demo = Demo(reactor, build, click.echo, lambda text, colour: click.style(text, fg=colour))
+    echo = _silent if as_json else click.echo
+    demo = Demo(reactor, build, echo, lambda text, colour: click.style(text, fg=colour), table)
     try:
         await demo.start(port, wished=wished)
     except CannotListenError as error:
         why = getattr(error.socketError, "strerror", None) or error.socketError
         click.echo(f"Error: port {port} cannot be used: {why}", err=True)
         raise SystemExit(1) from None
+    if as_json:
+        right = await demo.run()
+        await demo.stop()
+        rows = [dict(zip(_NAMES, outcome.cells(), strict=True)) for outcome in demo.outcomes]
+        click.echo(json.dumps(rows, indent=2))
+        raise SystemExit(0 if right else 1)
+    if not once:
+        click.echo(f"See it in a browser: {demo.page}\n")
     click.echo("The configuration of this demonstration:\n")
     click.echo("\n".join(f"  {line}" for line in demo.config_text.splitlines()) + "\n")
     right = await demo.run()

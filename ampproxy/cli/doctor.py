@@ -16,14 +16,16 @@ import msgspec
 
 from ampproxy.amp.connections import leading_to
 from ampproxy.cli.accounts import ask
-from ampproxy.cli.configured import beside, config_option, demand
+from ampproxy.cli.configured import as_running, beside, config_option, demand
+from ampproxy.cli.findings import finding_lines
 from ampproxy.cli.service_client import NotAnswered, ServiceClient
+from ampproxy.cli.terminal import Column, Progress, Table, reading_width, width
 from ampproxy.config.load import load
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients.places import Machine
 from ampproxy.desktop.doctor.checks import CHECKS, examine
 from ampproxy.desktop.doctor.context import Context, NeoSeen, Probe, gather, targets
-from ampproxy.desktop.doctor.finding import Examination, Finding, Level, LiveRow, totals
+from ampproxy.desktop.doctor.finding import Examination, Finding, LiveRow, totals
 from ampproxy.status import CLOUD_TRAFFIC, CloudTraffic
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted
@@ -32,8 +34,15 @@ from ampproxy.wire.words import counted
 _THREAD = "AMP_THREAD_ID"
 #: Seconds that a client may take to say its version.
 _TIMEOUT = 20.0
-_COLOURS: dict[Level, str] = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "red"}
-_HEADINGS = ("ROLE", "ASKED MODEL", "ACCOUNT", "MODEL THERE", "DIALECT", "PAID BY", "RESULT")
+_LIVE = (
+    Column("ROLE"),
+    Column("ASKED MODEL", rank=1, least=16),
+    Column("ACCOUNT", least=16),
+    Column("MODEL THERE", rank=2, least=16),
+    Column("DIALECT", rank=4),
+    Column("PAID BY", rank=3),
+    Column("RESULT", least=24, wraps=True),
+)
 
 
 @click.command("doctor")
@@ -53,7 +62,7 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
     from twisted.internet.task import react
 
     machine = Machine(Path.home(), os.environ, sys.platform)
-    report = _silent if as_json else _progress
+    report = Progress(quiet=as_json)
     report("Looking at this machine, its clients and the service ...")
     context = gather(machine, Path.cwd(), file, read=read, run=version_of, ask=ask, now=time.time())
     if live and context.config is not None:
@@ -63,8 +72,9 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
         context = replace(context, neo_seen=look_outside(context.config, live=live, now=context.now))
 
     async def main(reactor: Any) -> None:
-        found = await examination(reactor, context, live=live, report=report)
-        click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(lines(found)))
+        with report:
+            found = await examination(reactor, context, live=live, report=report)
+        click.echo(msgspec.json.encode(found).decode() if as_json else "\n".join(lines(found, width())))
         raise SystemExit(1 if found.worst == "problem" else 0)
 
     react(main)
@@ -119,7 +129,11 @@ def read(file: Path) -> Config:
 
     :raises ConfigError: it is wrong.
     """
-    return beside(file) if os.access(file, os.R_OK) else load(file, environ=os.environ, home=Path.home())
+    return (
+        as_running(beside(file))
+        if os.access(file, os.R_OK)
+        else load(file, environ=os.environ, home=Path.home())
+    )
 
 
 def version_of(program: Path) -> str:
@@ -195,15 +209,6 @@ async def _tried(
     return await trial.run(live_asks(context))
 
 
-def _progress(line: str) -> None:
-    """What is done, while it is, on the standard error."""
-    click.echo(line, err=True)
-
-
-def _silent(line: str) -> None:
-    """Who reads JSON wants no more."""
-
-
 def _reached(probe: Probe) -> str:
     came = "not reached" if probe.error else "reached"
     return f"{probe.target.url}: {came} after {probe.seconds:.1f} s"
@@ -213,39 +218,30 @@ def _was_tried(row: LiveRow) -> str:
     return f"tried {row.role or 'account'} {row.account or '-'}: {row.result}"
 
 
-def lines(found: Examination) -> Iterator[str]:
-    """The findings below the titles of their checks, then what was tried, then how many there are."""
+def lines(found: Examination, room: int | None = None) -> Iterator[str]:
+    """The findings below the titles of their checks, then what was tried, then how many there are.
+
+    :param room: columns of the terminal; ``None``: as many as it takes.
+    """
+    most = reading_width(room)
     for check in CHECKS:
         mine = [finding for finding in found.findings if finding.check == check.name]
         if not mine:
             continue
-        yield check.title
+        yield click.style(check.title, bold=True)
         for finding in mine:
-            yield from _finding(finding)
+            yield from finding_lines(finding, most)
         yield ""
     if found.live is not None:
         yield "Tried with real requests"
-        yield from _live(found.live)
+        yield from _live(found.live, room)
         yield ""
     yield f"{totals(found)}."
 
 
-def _finding(finding: Finding) -> Iterator[str]:
-    level = click.style(f"{finding.level:<8}", fg=_COLOURS[finding.level])
-    yield f"  {level} {finding.text}"
-    if finding.todo:
-        first, *more = finding.todo.split("\n")
-        yield f"           To do: {first}"
-        for line in more:
-            yield f"             {line}"
-
-
-def _live(rows: Iterable[LiveRow]) -> Iterator[str]:
-    cells = [_HEADINGS, *(_cells(row) for row in rows)]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(_HEADINGS) - 1)]
-    for *first, last in cells:
-        padded = [f"{cell:<{width}}" for cell, width in zip(first, widths, strict=True)]
-        yield "  " + "  ".join((*padded, last)).rstrip()
+def _live(rows: Iterable[LiveRow], room: int | None) -> Iterator[str]:
+    cells = [_cells(row) for row in rows]
+    return Table(_LIVE, cells, room, "  ").lines(cells)
 
 
 def _cells(row: LiveRow) -> tuple[str, ...]:

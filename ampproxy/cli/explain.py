@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import click
 
@@ -11,6 +13,7 @@ from ampproxy.amp.roles import role_of, signs_of
 from ampproxy.catalog.families import Families
 from ampproxy.cli.configured import config_option, read_config, with_logins, without_keys
 from ampproxy.cli.models import kept_families, kept_models, known_catalog
+from ampproxy.cli.terminal import width, wrapped
 from ampproxy.config.schema import Account, Config
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts, facts_of
@@ -59,6 +62,7 @@ _VERDICTS = {
     help="A request's body (- for standard input): list what the first account's dialect cannot"
     " express; also used to derive the role. Needs --path.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @config_option
 def command(
     model: str,
@@ -66,6 +70,7 @@ def command(
     role: str | None,
     headers: tuple[str, ...],
     body: BinaryIO | None,
+    as_json: bool,
     file: Path | None,
 ) -> None:
     """Explain how a request for MODEL would be routed, without sending anything.
@@ -84,13 +89,49 @@ def command(
     if role is None and amp:
         role = _inferred(endpoint, model, headers, body_text)
     route = router.route(model, amp=amp, role=role or "")
-    lines = explanation(route, endpoint)
-    if body is not None and endpoint is not None:
-        lines += translation(route, endpoint, body_text, config)
-    for line in lines:
-        click.echo(line)
+    lost = (
+        translation(route, endpoint, body_text, config) if body is not None and endpoint is not None else []
+    )
+    if as_json:
+        click.echo(json.dumps({**_members(route, endpoint), "body": lost}, indent=2))
+    else:
+        for line in fitting(explanation(route, endpoint) + lost, width()):
+            click.echo(line)
     if route.kind is RouteKind.NONE:
         raise SystemExit(1)
+
+
+def _members(route: Route, endpoint: Endpoint | None) -> dict[str, Any]:
+    """A route for programs."""
+    return {
+        "asked": shown(route.requested_model),
+        "route": route.kind.value,
+        "served": route.kind is not RouteKind.NONE,
+        "role": route.role,
+        "reasons": list(route.reasons),
+        "accounts": [
+            {
+                "account": offer.account.label,
+                "model": offer.upstream_model,
+                "speaks": offer.account.dialect if endpoint is None else _spoken(offer.account, endpoint),
+                "priority": offer.account.priority,
+            }
+            for offer in route.offers
+        ],
+        "suggested_config": route.suggested_config,
+    }
+
+
+def fitting(lines: Iterable[str], room: int | None) -> Iterator[str]:
+    """The lines, wrapped; what is to be copied into the configuration as it is."""
+    quoted = False
+    for line in lines:
+        quoted = quoted or not line
+        if quoted:
+            yield line
+            continue
+        indent = " " * (len(line) - len(line.lstrip()))
+        yield from wrapped(line.lstrip(), room, indent, f"{indent}    ")
 
 
 def explanation(route: Route, endpoint: Endpoint | None) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.config_file import ConfigFile
 from ampproxy.cli.configured import config_option, named, read_config
 from ampproxy.cli.credits import client_names
@@ -25,6 +26,7 @@ from ampproxy.cli.key_options import (
     settings_of,
     unset_option,
 )
+from ampproxy.cli.terminal import Column, Table, sentence, width
 from ampproxy.config.clients import NAME_RULE, is_name
 from ampproxy.config.edit import CannotEdit
 from ampproxy.config.entries import add_entry, change_entry, entries, remove_entry
@@ -40,6 +42,7 @@ from ampproxy.tenants.tenant import tenant_id
 #: Bytes of a new key: 256 bits, which is why a plain SHA-256 of it may be stored.
 _KEY_BYTES = 32
 _FOLDER = "keys"
+_COLUMNS = (Column("name"), Column("what", least=30, wraps=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,7 @@ def command() -> None:
 @click.argument("name")
 @entry_options
 @config_option
+@reports_json
 def new(name: str, file: Path | None, **options: Any) -> None:
     """Create a key for a client called NAME, and print it once.
 
@@ -146,29 +150,37 @@ def list_keys(as_json: bool, file: Path | None) -> None:
         click.echo(json.dumps([dict(zip(names, row, strict=True)) for row in rows], indent=2))
         return
     if not rows:
-        click.echo("There are no client keys: all local requests are accepted.")
-    width = max((len(row[0]) for row in rows), default=0)
-    for name, state, kind, may in rows:
-        click.echo(f"{name:<{width}}  {state}; {kind}; may: {may}")
+        sentence("There are no client keys: all local requests are accepted.")
+    shown = [(name, f"{state}; {kind}; may: {may}") for name, state, kind, may in rows]
+    table = Table(_COLUMNS, shown, width(), headed=False)
+    for row in shown:
+        for line in table.row(row):
+            click.echo(line)
 
 
 @command.command("show")
 @click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @config_option
-def show(name: str, file: Path | None) -> None:
+def show(name: str, as_json: bool, file: Path | None) -> None:
     """Show one client key, and the use of its limits."""
     book = _Book(file)
     found = book.find(name)
     client, now = found.client, time.time()
     place = kept(book.config) if client.limits else None
     used = {} if place is None else _used(place, client, now)
-    click.echo(f"{found.label}: {state_of(client, now)} ({_kind(client)}; line {client.line} of {book.path})")
     lines = [*rights_of(client), *limits_of(client, used, now)]
-    width = max(len(what) for what, _ in lines)
-    for what, value in lines:
-        click.echo(f"  {what:<{width}}  {value}")
+    if as_json:
+        about = {"name": found.label, "state": state_of(client, now), "stored": _kind(client), **dict(lines)}
+        click.echo(json.dumps(about, indent=2))
+        return
+    sentence(f"{found.label}: {state_of(client, now)} ({_kind(client)}; line {client.line} of {book.path})")
+    table = Table(_COLUMNS, lines, width(), "  ", headed=False)
+    for row in lines:
+        for line in table.row(row):
+            click.echo(line)
     if place is not None:
-        click.echo(f"Counted in {place.folder / COUNTS}, {place.whose}")
+        sentence(f"Counted in {place.folder / COUNTS}, {place.whose}")
 
 
 @command.command("edit")
@@ -177,6 +189,7 @@ def show(name: str, file: Path | None) -> None:
 @entry_options
 @unset_option
 @config_option
+@reports_json
 def edit(name: str, renamed: str | None, unset: tuple[str, ...], file: Path | None, **options: Any) -> None:
     """Change a client key's rights and limits. Settings that are not named stay.
 
@@ -212,6 +225,7 @@ def edit(name: str, renamed: str | None, unset: tuple[str, ...], file: Path | No
     help="How long the old key stays valid: 12h, 7d; 0 for not at all.",
 )
 @config_option
+@reports_json
 def rotate(name: str, keep: float, file: Path | None) -> None:
     """Replace a client's key, and print the new one once. Both keys are valid for a while.
 
@@ -250,6 +264,7 @@ def rotate(name: str, keep: float, file: Path | None) -> None:
 @click.option("--old", is_flag=True, help="Only the key before the last rotation.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
+@reports_json
 def revoke(name: str, old: bool, yes: bool, file: Path | None) -> None:
     """Remove a client key from the file. Its running requests end within a second."""
     book = _Book(file)
@@ -277,6 +292,7 @@ def revoke(name: str, old: bool, yes: bool, file: Path | None) -> None:
 @command.command("undo")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
+@reports_json
 def undo(yes: bool, file: Path | None) -> None:
     """Revert the last change by this command, byte by byte."""
     path = named(file).absolute()
@@ -313,7 +329,7 @@ def _print_once(key: str) -> None:
 
 
 def _kind(client: ClientKey) -> str:
-    if client.secret is None:
+    if client.hash:
         return "stored as a hash"
     return "stored as a text"
 

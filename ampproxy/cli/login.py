@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import click
 
 from ampproxy.cli.configured import below, config_option, demand, read_config
+from ampproxy.cli.terminal import Progress, sentence
 from ampproxy.config import files
 from ampproxy.config.load import NAME, find
 from ampproxy.config.schema import Config
@@ -25,6 +27,7 @@ from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused
 from ampproxy.credentials.oauth.formats import FOREIGN, KINDS, Document, Kind, Login, file_name, imported
 from ampproxy.credentials.oauth.store import Lock, Store
 from ampproxy.credentials.oauth.vendors import VENDORS
+from ampproxy.wire.words import span
 
 #: Seconds that the user may take on the vendor's page.
 CALLBACK_TIMEOUT = 300.0
@@ -56,25 +59,42 @@ class Terminal:
     is_flag=True,
     help="Copy the login of the vendor's own command line; without VENDOR, all that exist.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print each message as a line of JSON.")
 @config_option
-def command(vendor: Kind | None, no_browser: bool, device: bool, importing: bool, file: Path | None) -> None:
+def command(
+    vendor: Kind | None, no_browser: bool, device: bool, importing: bool, as_json: bool, file: Path | None
+) -> None:
     """Log in at VENDOR and keep the login in auth-dir, where the running service finds it.
 
     Without a browser on this machine the address is printed; open it anywhere, and paste the address at which
     the browser ends. Read the note about the vendor's terms.
     """
     config = settings(file)
+    printed = show_json if as_json else show
     if importing:
         found = find_imports((vendor,) if vendor else KINDS, Path.home())
-        _react(config, lambda reactor: import_logins(reactor, config, found, click.echo))
+        _react(config, lambda reactor: import_logins(reactor, config, found, printed))
         return
     if vendor is None:
         raise click.UsageError(f"name a vendor: {', '.join(KINDS)}")
     if device and VENDORS[vendor].by_device is None:
         raise click.ClickException(VENDORS[vendor].no_device)
     browser = None if no_browser or not has_display(os.environ, sys.platform) else webbrowser.open
-    terminal = Terminal(click.echo, typed_lines, browser)
+    terminal = Terminal(printed, typed_lines, browser)
     _react(config, lambda reactor: sign_in(reactor, config, vendor, terminal, device=device))
+
+
+def show(text: str) -> None:
+    """Print what a login has to tell; an address that is to be opened as it is."""
+    if text.startswith("\n"):
+        click.echo(text)
+    else:
+        sentence(text)
+
+
+def show_json(text: str) -> None:
+    """The same as a line of JSON."""
+    click.echo(json.dumps({"message": text.strip()}))
 
 
 def _react(config: Config, act: Callable[[Any], Coroutine[Any, Any, object]]) -> None:
@@ -159,7 +179,7 @@ async def _browse(reactor: Any, browse: OpenBrowser, terminal: Terminal) -> str:
     from twisted.internet.defer import Deferred
     from twisted.internet.defer import TimeoutError as DeferredTimeout
 
-    from ampproxy.cli.callback import listen, start
+    from ampproxy.desktop.callback import listen, start
 
     back: Deferred[str] = Deferred()
     listener = listen(reactor, browse, terminal.show)
@@ -179,14 +199,38 @@ async def _browse(reactor: Any, browse: OpenBrowser, terminal: Terminal) -> str:
             back.errback(Refused("Nothing was pasted."))
 
     _ask(reactor, browse, browse.url if starter is None else starter.url, terminal, typed)
+    waiting = _waiting(reactor)
     try:
         return await back.addTimeout(CALLBACK_TIMEOUT, reactor)
     except DeferredTimeout:
         raise Refused(_LATE) from None
     finally:
+        waiting()
         for port in (listener, starter):
             if port is not None:
                 await port.close()
+
+
+def _waiting(reactor: Any) -> Callable[[], None]:
+    """Show for how long the browser is waited for still; gives what ends that."""
+    from twisted.internet.task import LoopingCall
+
+    progress, until = Progress(), reactor.seconds() + CALLBACK_TIMEOUT
+
+    def show_left() -> None:
+        # Not each second elsewhere: there every line stays.
+        progress(f"Waiting for the browser, for up to {span(until - reactor.seconds())}; Ctrl-C ends it")
+
+    loop = LoopingCall(show_left)
+    loop.clock = reactor
+    loop.start(1.0 if progress.live else CALLBACK_TIMEOUT)
+
+    def end() -> None:
+        if loop.running:
+            loop.stop()
+        progress.clear()
+
+    return end
 
 
 _LATE = f"No callback within {CALLBACK_TIMEOUT / 60:.0f} minutes: start again."

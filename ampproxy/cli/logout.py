@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.configured import config_option
 from ampproxy.cli.login import locked, settings
 from ampproxy.credentials.oauth.credential import label_of
@@ -15,8 +16,9 @@ from ampproxy.credentials.oauth.store import Store
 
 @click.command("logout")
 @click.argument("label")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
+@reports_json
 def command(label: str, yes: bool, file: Path | None) -> None:
     """Remove a login from auth-dir. LABEL is its label, its file's name, or its address if that is enough.
 

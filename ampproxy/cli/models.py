@@ -14,11 +14,12 @@ import msgspec
 
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.lifecycle import day_of
-from ampproxy.cli.accounts import fetch
+from ampproxy.cli.accounts import STATE_COLOURS, fetch
 from ampproxy.cli.configured import config_option, demand, read_config, with_logins
 from ampproxy.cli.models_update import command as update
 from ampproxy.cli.models_update import remark
 from ampproxy.cli.service_client import NoKey, NotAnswered, OtherConfiguration
+from ampproxy.cli.terminal import Column, Progress, Table, sentence, width, wrapped
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
 from ampproxy.relay.knowledge import Knowledge, NewerData
@@ -27,9 +28,16 @@ from ampproxy.routing.catalog import Catalog, Source
 from ampproxy.routing.route import RouteTarget
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
+from ampproxy.wire.words import counted
 
 Known = Mapping[str, tuple[str, ...]]
-_HEADINGS = ("MODEL", "DIALECT", "SOURCE", "STATE", "ACCOUNTS")
+_COLUMNS = (
+    Column("MODEL", least=24),
+    Column("DIALECT", rank=1, least=14),
+    Column("SOURCE", rank=2),
+    Column("STATE", colour=STATE_COLOURS.get),
+    Column("ACCOUNTS", least=18, wraps=True),
+)
 
 
 class Server(msgspec.Struct, frozen=True):
@@ -97,7 +105,7 @@ def command(ctx: click.Context, file: Path | None, refresh: bool, verbose: bool,
     try:
         report = fetch(config)
     except (NoKey, OtherConfiguration) as error:
-        click.echo(f"The state of the accounts is not known: {error}", err=True)
+        sentence(f"The state of the accounts is not known: {error}", err=True)
     except NotAnswered:
         pass
     found = rows(config, known, () if report is None else report.accounts)
@@ -108,24 +116,24 @@ def command(ctx: click.Context, file: Path | None, refresh: bool, verbose: bool,
     if as_json:
         click.echo(msgspec.json.encode(found).decode())
         return
-    for line in table(found):
+    for line in table(found, width()):
         click.echo(line)
     for label in silent(config, known):
-        click.echo(
+        sentence(
             f"{label}: serves nothing yet, for its vendor's list is not known: start the service, use"
             " --refresh, or name its models.",
             err=True,
         )
     for label, models in foreign(config, known).items():
-        click.echo(
+        sentence(
             f"{label}: lists {', '.join(models[:3])}{' and others' if len(models) > 3 else ''}, which the own"
             " accounts of their vendor serve: name them in its models to have them served there as well.",
             err=True,
         )
     if not found:
-        click.echo("No account serves any model: add one to the configuration.")
+        sentence("No account serves any model: add one to the configuration.")
     if verbose and (about := remark(data)):
-        click.echo(about, err=True)
+        sentence(about, err=True)
 
 
 command.add_command(update)
@@ -232,29 +240,30 @@ def _state(report: AccountReport | None, model: str) -> str:
     return report.state if report.state == "untried" else "ready"
 
 
-def table(rows: Iterable[Row]) -> Iterator[str]:
-    """The rows, each a line, below a line of headings; what is known of a model below its line."""
+def table(rows: Iterable[Row], room: int | None = None) -> Iterator[str]:
+    """The rows below a line of headings; what is known of a model below its line.
+
+    :param room: columns of the terminal; ``None``: as many as it takes.
+    """
     found = list(rows)
     cells = [_cells(row) for row in found]
     if not cells:
         return
-    cells.insert(0, _HEADINGS)
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_HEADINGS) - 1)]
-    facts: list[tuple[Fact, ...]] = [(), *(row.facts for row in found)]
-    for (*first, last), known in zip(cells, facts, strict=True):
-        padded = [f"{cell:<{width}}" for cell, width in zip(first, widths, strict=True)]
-        yield "  ".join((*padded, last)).rstrip()
-        yield from _fact_lines(known)
+    made = Table(_COLUMNS, cells, room)
+    yield made.heading()
+    for row, shown in zip(found, cells, strict=True):
+        yield from made.row(shown)
+        yield from _fact_lines(row.facts, room)
 
 
-def _fact_lines(facts: tuple[Fact, ...]) -> Iterator[str]:
-    """What is known of a model, a line each, with where it is from; sources that repeat are said once."""
+def _fact_lines(facts: tuple[Fact, ...], room: int | None) -> Iterator[str]:
+    """What is known of a model, a line each, with where it is from; sources that repeat are named once."""
     before = ("", "")
     for fact in facts:
         if (fact.name, fact.origin) != before:
-            yield f"    {fact.name}, from {printable(fact.origin)}:"
+            yield from wrapped(f"{fact.name}, from {printable(fact.origin)}:", room, "    ", "      ")
         before = fact.name, fact.origin
-        yield f"      {fact.member}: {_value(fact.value)}"
+        yield from wrapped(f"{fact.member}: {_value(fact.value)}", room, "      ", "        ")
 
 
 def _value(value: Any) -> str:
@@ -289,7 +298,7 @@ def _joined(states: list[str]) -> str:
 
 
 def _refreshed(config: Config) -> dict[str, tuple[str, ...]]:
-    """Ask all vendors; those that do not answer are told on the standard error."""
+    """Ask all vendors; those that do not answer are named on the standard error."""
     from twisted.internet import reactor
     from twisted.internet.defer import Deferred
 
@@ -321,10 +330,12 @@ async def _ask_vendors(config: Config, reactor: Any) -> dict[str, tuple[str, ...
     log = Logger(namespace="ampproxy", observer=LogPublisher())
     discovery = Discovery(client, reactor, cache, log, wall=time.time, random=random.random)
     providers = {account.label: PROVIDERS[account.kind](account) for account in config.accounts}
-    discovery.watch(config, providers, lambda: None, again=True)
-    await discovery.settled()
+    with Progress() as progress:
+        progress(f"Asking the vendors of {counted(len(providers), 'account')} for their models ...")
+        discovery.watch(config, providers, lambda: None, again=True)
+        await discovery.settled()
     for label, reason in discovery.failures():
-        click.echo(f"{label}: could not fetch the model list: {reason}", err=True)
+        sentence(f"{label}: could not fetch the model list: {reason}", err=True)
     discovery.stop()
     await client.close()
     return discovery.models(config.accounts)

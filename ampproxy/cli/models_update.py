@@ -12,6 +12,7 @@ import click
 
 from ampproxy.catalog import newer
 from ampproxy.catalog.newer import DataSet, DataSetError
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.configured import beside, config_option
 from ampproxy.config import files
 from ampproxy.config.fields import is_loopback
@@ -39,6 +40,7 @@ _IN_FORCE = "A running service reads it at its next reload: ampproxy reload."
     help="The maximum size of FILE or URL.",
 )
 @config_option
+@reports_json
 def command(source: str, undo: bool, max_size: int, file: Path | None) -> None:
     """Read and store data about models that is newer than this release.
 

@@ -11,8 +11,10 @@ from typing import Any
 import click
 
 from ampproxy.amp.connections import Connection, leading_to
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.config_file import ConfigFile
 from ampproxy.cli.configured import config_option, named, read_config
+from ampproxy.cli.findings import finding_lines
 from ampproxy.cli.key_options import lifetime
 from ampproxy.cli.neo_plan import (
     FOLDER,
@@ -29,6 +31,7 @@ from ampproxy.cli.neo_plan import (
 )
 from ampproxy.cli.neo_status import last_request, names_sent
 from ampproxy.cli.neo_steps import check_access, connect, connect_with_key, disconnect, put_in_force
+from ampproxy.cli.terminal import reading_width, sentence, width
 from ampproxy.config.neo_edit import change_neo, remove_neo
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients import files
@@ -79,6 +82,7 @@ def command() -> None:
 @thread_option
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
+@reports_json
 def setup(
     run: bool,
     local: bool,
@@ -106,7 +110,9 @@ def setup(
     account = amp_account(book.config)
     plan = make_plan(book.config, address, account)
     for line in plan.summary():
-        click.echo(line)
+        text = line.lstrip()
+        indent = " " * (len(line) - len(text))
+        sentence(text, indent, f"{indent}    ")
     if not (run or local):
         for line in _commands(book.config, plan, url, listen):
             click.echo(line)
@@ -135,19 +141,20 @@ def _lead_here(
         click.echo("Nothing was changed at Amp: mend this, and start again.", err=True)
         raise SystemExit(1)
     try:
-        done = connect(account, plan.wanted, key, click.echo)
+        done = connect(account, plan.wanted, key, sentence)
         if done and thread:
-            done = check_access(account, leading_to(plan.url, account.listing().keys), thread, click.echo)
+            done = check_access(account, leading_to(plan.url, account.listing().keys), thread, sentence)
     except AmpRefused as why:
         raise click.ClickException(f"{why}. {_UNDO} takes back what was done") from None
-    click.echo("What comes here is billed to your accounts; what stays with Amp, from Amp's credits.")
-    click.echo("If this machine sleeps, or its tunnel is down, these models are an error in Amp.")
+    sentence("What comes here is billed to your accounts; what stays with Amp, from Amp's credits.")
+    sentence("If this machine sleeps, or its tunnel is down, these models are an error in Amp.")
     if not done:
         raise SystemExit(1)
 
 
 @command.command("status")
 @config_option
+@reports_json
 def status(file: Path | None) -> None:
     """Show the section, the connections at Amp that lead here, and the last request by each.
 
@@ -160,7 +167,7 @@ def status(file: Path | None) -> None:
     click.echo(f"Listener of its own: {config.neo.listen or 'none'}")
     click.echo(f"Key: {'to be had here' if known_key(config) else 'its hash alone is here'}")
     last = last_request(config)
-    click.echo(f"Last request with it: {last(None)}")
+    sentence(f"Last request with it: {last(None)}", "", "  ")
     account = _account(config)
     try:
         there = account.listing().keys
@@ -174,11 +181,11 @@ def status(file: Path | None) -> None:
     good = any(one.active for one in mine)
     for one in mine:
         for line in _connection(one):
-            click.echo(line)
-        click.echo(f"    last request: {last(names_sent(one))}")
+            sentence(line.lstrip(), "    " if line.startswith(" ") else "", "      ")
+        sentence(f"last request: {last(names_sent(one))}", "    ", "      ")
         for trouble in troubles(one, there, here, address):
             good = False
-            click.echo(f"    {trouble.text}{f' ({trouble.todo})' if trouble.todo else ''}")
+            sentence(f"{trouble.text}{f' ({trouble.todo})' if trouble.todo else ''}", "    ")
     if not good:
         raise SystemExit(1)
 
@@ -198,6 +205,7 @@ def _connection(one: Connection) -> Iterator[str]:
 @click.option("--no-amp", is_flag=True, help="Do not have Amp test the connections.")
 @thread_option
 @config_option
+@reports_json
 def test(no_stream: bool, no_amp: bool, thread: str | None, file: Path | None) -> None:
     """Try the public address as Amp's cloud would, and have Amp test its connections.
 
@@ -235,6 +243,7 @@ def test(no_stream: bool, no_amp: bool, thread: str | None, file: Path | None) -
     help="How long the old key stays valid: 12h, 7d; 0 for not at all.",
 )
 @config_option
+@reports_json
 def rotate(keep: float, file: Path | None) -> None:
     """Create a new key, and give it to the connections at Amp that lead here.
 
@@ -254,7 +263,7 @@ def rotate(keep: float, file: Path | None) -> None:
     if neo.public_url:
         put_in_force(neo.public_url, key)
     try:
-        connect_with_key(account, leading_to(neo.public_url, account.listing().keys), key, click.echo)
+        connect_with_key(account, leading_to(neo.public_url, account.listing().keys), key, sentence)
     except AmpRefused as why:
         raise click.ClickException(
             f"{why}. The old key is valid until {until or 'now'}. Give each connection the new one: {by_hand}"
@@ -296,11 +305,11 @@ def _take_back(file: Path | None, yes: bool) -> None:
         click.confirm("Remove the connections at Amp, the section neo and its key?", abort=True, err=True)
     if neo.public_url and account is not None:
         try:
-            disconnect(account, leading_to(neo.public_url, account.listing().keys), click.echo)
+            disconnect(account, leading_to(neo.public_url, account.listing().keys), sentence)
         except AmpRefused as why:
             raise click.ClickException(f"{why}. The section is as it was") from None
     else:
-        click.echo("Remove its connections by hand: amp config model-providers list, then delete ID.")
+        sentence("Remove its connections by hand: amp config model-providers list, then delete ID.")
     _take_out(book)
     files.remove(key_file(book.config))
 
@@ -344,9 +353,8 @@ def _shown(findings: Iterable[Finding]) -> bool:
     good = True
     for finding in findings:
         good = good and finding.level != "problem"
-        click.echo(f"  {finding.level:<8} {finding.text}")
-        if finding.todo:
-            click.echo(f"           To do: {finding.todo}")
+        for line in finding_lines(finding, reading_width(width())):
+            click.echo(line)
     return good
 
 

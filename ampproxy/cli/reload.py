@@ -7,9 +7,18 @@ from functools import partial
 from pathlib import Path
 
 import click
+import msgspec
 
 from ampproxy.cli.configured import beside, config_option
-from ampproxy.cli.service_client import NotAnswered, ServiceClient, at_option, complain, retry
+from ampproxy.cli.service_client import (
+    NotAnswered,
+    NotReachable,
+    ServiceClient,
+    at_option,
+    complain,
+    not_running,
+    retry,
+)
 from ampproxy.errors import ConfigError
 from ampproxy.status import ReloadReport, Status
 from ampproxy.wire.words import span
@@ -27,7 +36,8 @@ _ELSEWHERE = (
 @click.command("reload")
 @config_option
 @at_option
-def command(file: Path | None, at: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: what the service reports of it.")
+def command(file: Path | None, at: str, as_json: bool) -> None:
     """Reload the running service's configuration now, and print what changed.
 
     The service also does so by itself within two seconds of a change; this command waits for the result. Exit
@@ -41,8 +51,13 @@ def command(file: Path | None, at: str) -> None:
         raise SystemExit(1) from None
     try:
         before, report = retry(partial(ask, asker), time.sleep)
+    except NotReachable as error:
+        raise not_running(error, f"cannot reach the service: {error}{_ELSEWHERE}") from None
     except NotAnswered as error:
         raise click.ClickException(f"cannot reach the service: {error}{_ELSEWHERE}") from None
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(report), indent=2).decode())
+        raise SystemExit(not report.ok)
     for warning in report.warnings:
         click.echo(f"warning: {warning}", err=True)
     if not report.ok:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 
+from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.configured import beside, config_option
 from ampproxy.cli.service_client import (
     NotAllowed,
@@ -20,8 +21,10 @@ from ampproxy.cli.service_client import (
     ServiceClient,
     at_option,
     complain,
+    not_running,
     retry,
 )
+from ampproxy.cli.terminal import Progress, sentence
 from ampproxy.errors import ConfigError
 from ampproxy.status import Status
 
@@ -33,6 +36,7 @@ _PAUSE = 0.1
 @click.command("restart")
 @config_option
 @at_option
+@reports_json
 def command(file: Path | None, at: str) -> None:
     """Restart the running service with the code and the settings that are installed now.
 
@@ -49,19 +53,23 @@ def command(file: Path | None, at: str) -> None:
     asker = ServiceClient(config, at)
     try:
         before = retry(asker.mine, time.sleep)
+    except NotReachable as error:
+        raise not_running(error, f"cannot reach the service: {error}") from None
     except NotAnswered as error:
         raise click.ClickException(f"cannot reach the service: {error}") from None
     _signal(before.pid)
     try:
-        # The new process listens where the file says.
-        after = wait((asker, ServiceClient(config)), before, time.sleep)
+        with Progress() as progress:
+            progress(f"Waiting for a process that takes the place of {before.pid} ...")
+            # The new process listens where the file says.
+            after = wait((asker, ServiceClient(config)), before, time.sleep)
     except NotAnswered as error:
         raise click.ClickException(str(error)) from None
     versions = f", version {before.version} -> {after.version}" if before.version != after.version else ""
     click.echo(f"Process {before.pid} -> {after.pid}{versions}.")
     click.echo(f"Configuration {after.generation} is in force.")
     if has_terminal(after.pid):
-        click.echo(f"It now runs in the background of its terminal: kill {after.pid} stops it.")
+        sentence("It now runs in the background, where Ctrl-C does not reach it: ampproxy stop")
 
 
 def has_terminal(pid: int, proc: Path = Path("/proc")) -> bool:

@@ -6,21 +6,22 @@ import http.client
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import click
 import msgspec
 
-from ampproxy.cli.configured import address, below
+from ampproxy.cli.configured import below, where
 from ampproxy.config.load import read_file
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients.gateway import STATE, runs_by_another
 from ampproxy.desktop.clients.owners import distrust, trusted_uids
 from ampproxy.desktop.clients.running import HELP
 from ampproxy.errors import ConfigError
-from ampproxy.model.clients import ADMIN, keys_for
+from ampproxy.model.clients import ADMIN, MODELS, keys_for
 from ampproxy.status import Status
 from ampproxy.wire.redact import Unseen, printable
 
@@ -67,8 +68,22 @@ class NotReachable(NotAnswered):
     """Nobody answers there: it does not run, or not yet."""
 
 
+class NotRunning(click.ClickException):
+    """What a command needs the service for, which does not run. Exit status 3."""
+
+    exit_code = 3
+
+
 class NotSecure(NotReachable):
     """The file says that there is TLS, and there is none, or its certificate cannot be read."""
+
+
+def not_running(error: NotReachable, text: str) -> click.ClickException:
+    """What a command ends with that needs the service: where something answers, if without TLS, it runs.
+
+    :param text: what is printed.
+    """
+    return click.ClickException(text) if isinstance(error, NotSecure) else NotRunning(text)
 
 
 class NotTrusted(NotAnswered):
@@ -122,7 +137,7 @@ class ServiceClient:
         self._tls = None if at.startswith("http://") else config.tls
         self._trusted = None if at else trusted_uids(config)
         self._at_given = bool(at)
-        self._host, self._port, self._path = address(config.host, config.port, at)
+        self._host, self._port, self._path = where(config, at)
         self.where = self._path or f"{self._host}:{self._port}"
 
     def ask(self, path: str, method: str = "GET") -> ServiceAnswer:
@@ -166,15 +181,43 @@ class ServiceClient:
             )
         return status
 
-    def _keys(self) -> list[str]:
-        keys = keys_for(self._config.clients, ADMIN)
+    @contextmanager
+    def stream(
+        self, path: str, body: bytes, headers: Mapping[str, str], timeout: float
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Send a request for a model, and give the answer while it comes.
+
+        :param timeout: seconds without a byte.
+        :raises NotAnswered: it cannot be sent.
+        """
+        key = self._keys(MODELS)[0]
+        connection = self._connection()
+        sent = {"Host": "localhost", **headers, **({"Authorization": f"Bearer {key}"} if key else {})}
+        try:
+            connection.connect()
+            self._check_owner(connection)
+            connection.sock.settimeout(timeout)
+            connection.request("POST", path, body, sent)
+            answer = connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise NotReachable(f"no answer at {self.where} ({words}).") from None
+        try:
+            yield answer
+        finally:
+            connection.close()
+
+    def _keys(self, route: str = ADMIN) -> list[str]:
+        keys = keys_for(self._config.clients, route)
         own = os.environ.get(KEY_VARIABLE, "").strip()
         known = [own] * bool(own) + [key.reveal() for key in keys if not isinstance(key, Unseen)]
         if self._config.clients and not known:
+            self._knock()
             missing = below(self._config, "api-keys", "access") or keys
             if not missing:
                 raise NoKey(
-                    "that takes a client key that opens admin, and those of the file are stored as hashes:"
+                    f"that takes a client key that opens {route}, and those of the file are stored as hashes:"
                     f" set {KEY_VARIABLE} to one."
                 )
             raise NoKey(
@@ -183,14 +226,34 @@ class ServiceClient:
         return known[:_KEYS] or [""]
 
     def _send(self, path: str, method: str, key: str) -> ServiceAnswer:
-        if not self._path and not self._port:
-            raise NotReachable("with port: 0 the service has no address of its own.")
         headers = {"Host": "localhost"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
+        return self._exchange(self._connection(), method, path, headers)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if not self._path and not self._port:
+            raise NotReachable("with port: 0 the service has no address of its own.")
         # Never without TLS where the file has it: who answers in plain may be anybody.
-        secure = self._tls is not None and not self._path
-        return self._exchange(self._secure() if secure else self._plain(), method, path, headers)
+        return self._secure() if self._tls is not None and not self._path else self._plain()
+
+    def _knock(self) -> None:
+        """See that somebody listens there, to whom nothing can be sent.
+
+        :raises NotReachable: nobody does.
+        """
+        if not self._path and not self._port:
+            return
+        connection = self._connection()
+        try:
+            connection.connect()
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, ssl.SSLError):
+                return
+            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise NotReachable(f"no answer at {self.where} ({words}).") from None
+        finally:
+            connection.close()
 
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str]

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from ampproxy.cli.configured import below, config_option, demand, read_config
+from ampproxy.cli.as_json import reports_json
+from ampproxy.cli.configured import as_running, below, config_option, demand, read_config
 from ampproxy.config.edit import keys_place
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.load import find, load
@@ -79,6 +80,7 @@ class Target:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--no-check", is_flag=True, help="Do not check that the gateway accepts the key.")
 @config_option
+@reports_json
 def command(
     client: str | None,
     model: str | None,
@@ -117,7 +119,7 @@ def command(
         main = journal_of(machine, file)
         undo_all([main, *(main.beside(agent.name) for agent in AGENTS)], dry_run, yes)
         return
-    config = read_config(file)
+    config = as_running(read_config(file))
     demand(below(config, "state-dir"), "setup")
     target = _target(config, machine, cli, vscode, url)
     _set_up(config, machine, target, dry_run, yes)
@@ -309,7 +311,7 @@ def _trouble(config: Config, target: Target, own: bool, seen: Seen) -> str:
     """What is wrong, and what helps."""
     url = target.url
     if seen.state == "down":
-        start = f"start it: twistd -n ampproxy --config {config.source}" if own else "start it there"
+        start = f"start it: ampproxy serve --config {config.source}" if own else "start it there"
         return f"The clients are set up, but no answer at {url} ({seen.why}): {start}"
     if seen.state == "refused":
         return (

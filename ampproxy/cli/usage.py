@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
-import textwrap
 import time
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
@@ -16,6 +14,7 @@ import click
 
 from ampproxy.cli.configured import config_option, read_config, with_logins
 from ampproxy.cli.kept import kept
+from ampproxy.cli.terminal import MOST_COLUMNS, width, wrapped
 from ampproxy.ledger import NAME, LedgerError
 from ampproxy.ledger.book import price_book
 from ampproxy.ledger.file import DAY, open_to_read
@@ -29,6 +28,8 @@ _AGO = re.compile(r"([0-9]{1,6})([MHDW])\Z")
 _SECONDS = {"M": 60, "H": 3600, "D": 86400, "W": 7 * 86400}
 #: Lines of a table, unless more are asked for.
 _MOST_LINES = 40
+#: Of a table that goes to no terminal.
+_COLUMNS = 80
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -133,7 +134,7 @@ def command(
     else:
         _show(found, remarked, span, prices, top)
         click.echo()
-        for line in _whole_words(f"From {path}, {place.whose}"):
+        for line in wrapped(f"From {path}, {place.whose}", min(_room(), MOST_COLUMNS)):
             click.echo(line)
 
 
@@ -156,9 +157,8 @@ def _show(found: Report, remarked: list[str], span: Span, prices: PriceBook, top
         click.echo("There were no exchanges in that time.")
     else:
         encoding = (getattr(sys.stdout, "encoding", None) or "").lower()
-        width = shutil.get_terminal_size().columns
         most = len(found.groups) if DIMENSIONS[found.by].in_time else max(top or 0, _MOST_LINES)
-        first, *lines, last = table(found, width, most=most, unicode=encoding.startswith("utf"))
+        first, *lines, last = table(found, _room(), most=most, unicode=encoding.startswith("utf"))
         click.secho(first, bold=True)
         for line in lines:
             click.echo(line)
@@ -169,13 +169,12 @@ def _show(found: Report, remarked: list[str], span: Span, prices: PriceBook, top
         release = "" if prices.published is None else f"genai-prices {prices.published.version}, then "
         sentences.append(f"Prices: {release}the shipped table of {prices.shipped.as_of}{own}.")
     for sentence in sentences:
-        click.echo("\n" + click.wrap_text(sentence, width=min(shutil.get_terminal_size().columns, 100)))
+        click.echo("\n" + "\n".join(wrapped(sentence, min(_room(), MOST_COLUMNS))))
 
 
-def _whole_words(sentence: str) -> list[str]:
-    """The sentence in lines; a path, which is to be copied, in one."""
-    width = min(shutil.get_terminal_size().columns, 100)
-    return textwrap.wrap(sentence, width, break_long_words=False, break_on_hyphens=False)
+def _room() -> int:
+    """Columns: a bar has to end somewhere, whoever reads it."""
+    return width() or _COLUMNS
 
 
 def _iso(moment: int | None) -> str | None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ampproxy.config import fields
-from ampproxy.config.document import Scalar
-from ampproxy.config.parsing import AlreadyReported, Location, ParsedSection, Section, Setting
+from ampproxy.config.parsing import AlreadyReported, ParsedSection, Setting
 from ampproxy.config.schema import Ledger
+from ampproxy.config.switched import SectionOrFlag
 
 #: Below this the file's own structure would leave no room for rows.
 _SMALLEST = 1024 * 1024
@@ -20,20 +18,7 @@ def _ledger(found: ParsedSection) -> Ledger:
     return Ledger(**found.values)
 
 
-@dataclass(frozen=True, slots=True)
-class _SectionOrFlag(Section):
-    """A section that ``false`` alone switches off."""
-
-    type: str = "section, or false"
-
-    def __call__(self, place: Location) -> Ledger:
-        if isinstance(place.node, Scalar) and place.node.type != "null":
-            return Ledger(enable=fields.FLAG(place))
-        ledger: Ledger = Section.__call__(self, place)
-        return ledger
-
-
-LEDGER = _SectionOrFlag(
+LEDGER = SectionOrFlag(
     _ledger,
     (
         Setting("enable", "enable", fields.FLAG, "Keep a ledger. `ledger: false` is the same.", "true"),
@@ -59,4 +44,5 @@ LEDGER = _SectionOrFlag(
             "A YAML or JSON file with your own prices for `ampproxy usage`; they override the shipped ones.",
         ),
     ),
+    flag=lambda enable: Ledger(enable=enable),
 )

@@ -58,7 +58,7 @@ def what_helps(cwd: Path, way: str = f"--config {NAME}") -> str:
             "The one in this folder is not read by default, because a configuration decides where keys are"
             f" sent; if it is yours: {way}"
         )
-    return f"Write one (docs/quickstart.md), or name one: {way}"
+    return f"Make one: ampproxy init. Or name one: {way}"
 
 
 def read_file(path: Path) -> bytes:

@@ -15,6 +15,7 @@ from ampproxy.catalog.families import Families, Override, known
 from ampproxy.model.alerts import Alerts
 from ampproxy.model.clients import ClientKey
 from ampproxy.model.neo import Neo
+from ampproxy.model.page import Page
 from ampproxy.model.payload import Payload
 from ampproxy.wire.redact import Secret, Unseen
 
@@ -447,6 +448,7 @@ class Config:
     oauth: OAuth = field(default_factory=OAuth)
     learning: Learning = field(default_factory=Learning)
     ledger: Ledger = field(default_factory=Ledger)
+    page: Page = field(default_factory=Page)
     payload: Payload = field(default_factory=Payload)
     catalog: tuple[Override, ...] = ()
     neo: Neo | None = None

@@ -21,6 +21,7 @@ from ampproxy.config.neo import NEO, check_neo
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
+from ampproxy.config.page import PAGE
 from ampproxy.config.parsing import AlreadyReported, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.payload import PAYLOAD
 from ampproxy.config.schema import Config, Logging, OAuth, Routing, Streaming, Tls
@@ -399,6 +400,7 @@ ROOT = Section(
         Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that logins must not serve."),
         Setting("learning", "learning", LEARNING, "Learning from accounts' refusals of request members."),
         Setting("ledger", "ledger", LEDGER, "The record of each exchange, for `ampproxy usage`."),
+        Setting("page", "page", PAGE, "The page at `/`, and the admin API behind it."),
         Setting("limits", "limits", LIMITS, "Limits on what a client may send and how long it may take."),
         Setting("timeouts", "timeouts", TIMEOUTS, "Limits on how long an upstream may take."),
         Setting(

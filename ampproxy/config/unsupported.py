@@ -5,7 +5,7 @@ from __future__ import annotations
 _NOT_LOGGED = "request and answer bodies are never written to files"
 _NO_DISGUISE = "requests carry ampproxy's own headers and are not disguised"
 _NO_VENDOR = "this kind of account is not served"
-_ELSEWHERE = "the log goes where twistd's --logfile or systemd sends it; see logging"
+_ELSEWHERE = "the log goes where --log-file or systemd sends it; see logging"
 
 #: CLIProxyAPI's settings that mean nothing here.
 UNSUPPORTED = {

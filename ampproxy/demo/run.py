@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -16,6 +17,7 @@ from ampproxy.config.load import parse
 from ampproxy.config.schema import Config
 from ampproxy.demo.cases import AMP_KEY, CASES, CLIENT_KEY, NEO_KEY, VENDOR_KEYS, Case
 from ampproxy.demo.client import Answered, Client
+from ampproxy.demo.streamed import streamed_text, text_of
 from ampproxy.testing import amp, anthropic, gemini, openai_chat, openai_responses
 from ampproxy.testing.stand_in import StandIn
 from ampproxy.wire.sse import EventReader
@@ -70,6 +72,10 @@ class Service(Protocol):
         """Open the ports."""
         ...
 
+    def startService(self) -> None:
+        """Keep the ledger from now on."""
+        ...
+
     def stopService(self) -> Deferred[None]:
         """Close them."""
         ...
@@ -91,21 +97,20 @@ class Outcome:
     faults: list[str] = field(default_factory=list)
 
     def cells(self) -> tuple[str, ...]:
-        """The row of the table."""
+        """What it is, route, asked model, what served it, status, milliseconds to the first byte and to the
+        last, and the verdict.
+        """
         answered = self.answered or Answered(0)
         return (
             self.case.what,
             answered.headers.get("x-ampproxy-route", "-"),
             self.case.asked or "-",
-            " ".join(filter(None, (self.by, self.served))) or "-",
+            self.served or self.by or "-",
             str(answered.status or "-"),
             f"{answered.first_byte * 1000:.1f}",
             f"{answered.total * 1000:.1f}",
             "WRONG" if self.faults else "ok",
         )
-
-
-HEADINGS = ("what", "route", "asked model", "served by", "status", "first ms", "total ms", "")
 
 
 class Demo:
@@ -114,18 +119,33 @@ class Demo:
     :param build: makes the gateway's service (:func:`ampproxy.tap.build`).
     :param echo: prints a line, or with ``nl=False`` a part of one.
     :param colour: paints a text; gives it back as it is where there is no terminal.
+    :param table: makes lines of rows of the cells of outcomes.
+    :param state: where the gateways keep what they keep; by default nowhere for longer than it runs.
     """
 
-    def __init__(self, reactor: Any, build: Build, echo: Echo, colour: Callable[[str, str], str]) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        build: Build,
+        echo: Echo,
+        colour: Callable[[str, str], str],
+        table: Callable[[Sequence[Sequence[str]]], Iterable[str]],
+        state: Path | None = None,
+    ) -> None:
         self.outcomes: list[Outcome] = []
         self.stand_ins: dict[str, StandIn] = {}
         self.clients: dict[str, Client] = {}
         self.config_text = ""
         self._services: list[Service] = []
+        self._scratch = (
+            TemporaryDirectory(prefix="ampproxy-demo-", ignore_cleanup_errors=True) if state is None else None
+        )
+        self._state = state or Path(self._scratch.name if self._scratch else "")
         self._reactor = reactor
         self._build = build
         self._echo = echo
         self._colour = colour
+        self._make_table = table
         self._live = False
 
     async def start(self, port: int, *, wished: bool = False) -> None:
@@ -179,8 +199,10 @@ class Demo:
             environ={},
             home=NOWHERE,
             observer=self._observe,
+            state=self._state / str(len(self._services)),
         )
         await service.listen()
+        service.startService()
         self._services.append(service)
         return service
 
@@ -264,16 +286,13 @@ class Demo:
         return arrived
 
     def _table(self) -> None:
-        rows = [HEADINGS, *(outcome.cells() for outcome in self.outcomes)]
-        widths = [max(len(row[at]) for row in rows) for at in range(len(HEADINGS))]
-        for row in rows:
-            cells = [
-                cell.rjust(width) if heading.endswith("ms") else cell.ljust(width)
-                for cell, width, heading in zip(row, widths, HEADINGS, strict=True)
-            ]
-            verdict = {"ok": "green", "WRONG": "red"}.get(row[-1])
-            cells[-1] = self._colour(row[-1], verdict) if verdict else row[-1]
-            self._echo("  ".join(cells).rstrip())
+        for line in self._make_table([outcome.cells() for outcome in self.outcomes]):
+            self._echo(line)
+
+    @property
+    def page(self) -> str:
+        """Where a browser sees what the gateway does."""
+        return f"{self.clients['main'].url}/"
 
     def hints(self) -> str:
         """What to try next."""
@@ -281,6 +300,7 @@ class Demo:
         body = {"model": "claude-sonnet-4-6", "max_tokens": 99, "stream": True}
         body["messages"] = [{"role": "user", "content": "Hello"}]
         return (
+            f"The page: {self.page} (if it asks for a client key: {CLIENT_KEY})\n"
             "Try it:\n"
             f"  curl -N {url}/v1/messages -H 'x-api-key: {CLIENT_KEY}' \\\n"
             "    -H 'anthropic-version: 2023-06-01' -H 'content-type: application/json' \\\n"
@@ -300,38 +320,8 @@ class Demo:
             await service.stopService()
         for stand_in in self.stand_ins.values():
             await stand_in.stop()
-
-
-#: Where the text of an event stands, in each of the dialects.
-_PLACES: tuple[tuple[str | int, ...], ...] = (
-    ("delta", "text"),
-    ("choices", 0, "delta", "content"),
-    ("delta",),
-    ("candidates", 0, "content", "parts", 0, "text"),
-)
-
-
-def text_of(event: bytes) -> str:
-    """The text that an event of any dialect adds to the answer; empty if it adds none."""
-    if not event.startswith(b"{"):
-        return ""
-    whole = json.loads(event)
-    for place in _PLACES:
-        value = whole
-        try:
-            for step in place:
-                value = value[step]
-        except (KeyError, IndexError, TypeError):
-            continue
-        if isinstance(value, str):
-            return value
-    return ""
-
-
-def streamed_text(body: bytes) -> str:
-    """The whole text of an event stream; empty for anything else."""
-    reader = EventReader()
-    return "".join(text_of(event) for _, event in [*reader.feed(body), *reader.end()])
+        if self._scratch is not None:
+            self._scratch.cleanup()
 
 
 def _unreadable(case: Case, answered: Answered) -> list[str]:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from ampproxy.ledger.entry import Series, Tokens
+from ampproxy.ledger.entry import Entry, Series, Tokens
+from ampproxy.ledger.file import DAY
 from ampproxy.ledger.price import Case, Price
 from ampproxy.ledger.prices import PriceBook
 from ampproxy.ledger.query import BY_DAY, BY_THREAD, NOTHING, Line, Sums
@@ -194,6 +195,14 @@ def report(lines: Iterable[Line], by: str, prices: PriceBook) -> Report:
     for group in found.groups:
         found.total.merge(group)
     return found
+
+
+def cost_of(entry: Entry, prices: PriceBook) -> Money:
+    """What one exchange cost."""
+    metered = entry.tokens is not None
+    first = entry.first_ms is not None
+    sums = Sums(1, metered, *(entry.tokens or Tokens()), entry.first_ms or 0, first, entry.total_ms)
+    return report([Line("", entry.series, sums, entry.at // DAY)], "model", prices).total.cost
 
 
 def shortened(groups: list[Group], most: int) -> list[Group]:

@@ -10,6 +10,8 @@ import msgspec
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.report import Forgotten, Report, report, with_lessons, with_login_states
 from ampproxy.errors import ClientFault, GatewayFault
+from ampproxy.generation import Generation
+from ampproxy.resources.access import shield
 from ampproxy.resources.admin import AdminResource, OrderResource
 from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import LOOKED_AT, printable
@@ -22,15 +24,19 @@ class AccountsResource(AdminResource):
 
     def content(self) -> Report:
         """How each is, and how its login is."""
-        generation = self.generation
-        found = report(
-            generation.config.accounts,
-            generation.pool.state,
-            generation.runtime.clock.seconds(),
-            generation.runtime.wall(),
-        )
-        found = with_lessons(found, generation.runtime.lessons)
-        return with_login_states(found, generation.runtime.login_statuses())
+        return accounts_report(self.generation)
+
+
+def accounts_report(generation: Generation) -> Report:
+    """How the accounts are, and their logins."""
+    found = report(
+        generation.config.accounts,
+        generation.pool.state,
+        generation.runtime.clock.seconds(),
+        generation.runtime.wall(),
+    )
+    found = with_lessons(found, generation.runtime.lessons)
+    return with_login_states(found, generation.runtime.login_statuses())
 
 
 class ForgetResource(OrderResource):
@@ -42,6 +48,7 @@ class ForgetResource(OrderResource):
 
     def render(self, request: GatewayRequest) -> Any:
         """Do it, and tell how much that was."""
+        shield(request)
         asked = parse_qs(request.query.decode("latin-1"))
         names = {account.label: account_name(account) for account in self.generation.config.accounts}
         labels = asked.get("account", [])

@@ -5,26 +5,17 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import msgspec
+from twisted.internet.defer import Deferred
 
 from ampproxy.errors import ClientFault
-from ampproxy.generation import Generation
 from ampproxy.model.clients import ADMIN
+from ampproxy.resources.access import admit, shield, then
 from ampproxy.resources.base import GatewayResource
 from ampproxy.server.site import GatewayRequest
-from ampproxy.tenants.tenant import check_route
-
-
-def authorize_owner(generation: Generation, request: GatewayRequest) -> None:
-    """See that a key came along that opens what the gateway tells its owner.
-
-    :raises ClientFault: status 401: none that counts did; 403: it does not open this.
-    """
-    client = generation.guard.authorize(request.requestHeaders, request.query)
-    check_route(client.tenant, ADMIN)
 
 
 class AdminResource(GatewayResource):
-    """Something to be read, as JSON. From this machine only, and with a client key.
+    """Something to be read, as JSON, by whom :func:`~ampproxy.resources.access.admit` lets in.
 
     :cvar what: how refusals name it.
     """
@@ -32,14 +23,12 @@ class AdminResource(GatewayResource):
     what: ClassVar[str]
     route_class = ADMIN
 
-    def authorize(self, request: GatewayRequest) -> None:
-        """Only ``GET`` of this very path, from this machine, with a key."""
+    def authorize(self, request: GatewayRequest) -> Deferred[None] | None:
+        """Only ``GET`` of this very path, by the owner."""
         super().authorize(request)
-        if not request.is_local():
-            raise ClientFault.of(
-                "permission", f"The {self.what} are shown only on the gateway's own machine."
-            )
-        authorize_owner(self.generation, request)
+        return then(admit(self.generation, request, self.what), lambda: self._check(request))
+
+    def _check(self, request: GatewayRequest) -> None:
         if request.postpath:
             raise ClientFault.of("not_found", f"There is nothing below the {self.what}.")
         if request.method not in (b"GET", b"HEAD"):
@@ -52,6 +41,7 @@ class AdminResource(GatewayResource):
 
     def render(self, request: GatewayRequest) -> Any:
         """Tell it."""
+        shield(request)
         request.answer(200, msgspec.json.encode(self.content()))
 
 
@@ -76,8 +66,8 @@ class CloudTrafficResource(AdminResource):
 
 
 class OrderResource(GatewayResource):
-    """Something to be done. From this machine only, with a client key, and never from a web page, not even
-    one of an allowed host.
+    """Something to be done, by whom :func:`~ampproxy.resources.access.admit` lets in: never for a web page
+    that is not the owner's own, not even for one of an allowed host.
 
     :cvar what: how refusals name it.
     """
@@ -85,16 +75,13 @@ class OrderResource(GatewayResource):
     route_class = ADMIN
     what: ClassVar[str]
 
-    def authorize(self, request: GatewayRequest) -> None:
-        """Only ``POST`` of this very path, from this machine, with a key."""
+    def authorize(self, request: GatewayRequest) -> Deferred[None] | None:
+        """Only ``POST`` of this very path, by the owner."""
         super().authorize(request)
-        if not request.is_local():
-            raise ClientFault.of(
-                "permission", ("The service can be managed only from the gateway's own machine.")
-            )
-        if any(map(request.requestHeaders.hasHeader, (b"origin", b"sec-fetch-site"))):
-            raise ClientFault.of("permission", "The service cannot be managed from web pages.")
-        authorize_owner(self.generation, request)
+        found = admit(self.generation, request, "management of the service", order=True)
+        return then(found, lambda: self._check(request))
+
+    def _check(self, request: GatewayRequest) -> None:
         if request.postpath:
             raise ClientFault.of("not_found", "There is nothing below this path.")
         if request.method != b"POST":
@@ -109,6 +96,7 @@ class ReloadResource(OrderResource):
 
     def render(self, request: GatewayRequest) -> Any:
         """Do it, and tell: 200, or 409 if the file is wrong and the configuration the one before."""
+        shield(request)
         report = self.generation.runtime.reload()
         if report is None:
             raise ClientFault.of("not_found", "The configuration was not read from a file.")

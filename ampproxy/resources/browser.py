@@ -22,10 +22,8 @@ def site_for(generation: Generation, request: GatewayRequest) -> Site | None:
     A proxy on this machine that speaks HTTPS in our place says so in ``X-Forwarded-Proto``.
     """
     host = request.requestHeaders.getRawHeaders(b"host") or [b""]
-    tls = request.isSecure() or (
-        request.has_local_peer() and request.requestHeaders.getRawHeaders(b"x-forwarded-proto") == [b"https"]
-    )
-    return generation.site(f"{'https' if tls else 'http'}://{host[0].decode('ascii', 'replace')}")
+    scheme = "https" if request.speaks_tls else "http"
+    return generation.site(f"{scheme}://{host[0].decode('ascii', 'replace')}")
 
 
 def has_credentials(request: GatewayRequest) -> bool:

@@ -299,7 +299,7 @@ class GenerateResource(ModelResource):
             record.asked = route.requested_model
             route = narrowed(tenant, route)
         request.asks_model, request.recheck = True, partial(recheck, route, record)
-        record.asked, record.kind = route.requested_model, route.kind.value
+        record.asked, record.kind, record.reasons = route.requested_model, route.kind.value, route.reasons
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         if self.generation.config.debug:
             self.generation.runtime.log.debug(

@@ -20,6 +20,7 @@ from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.browser import fetch_site, has_credentials
 from ampproxy.resources.credits import ProviderPathResource
+from ampproxy.resources.front import FrontResource
 from ampproxy.resources.git import GitResource
 from ampproxy.resources.health import HealthResource, ReadyResource
 from ampproxy.resources.neo import NeoGate
@@ -160,6 +161,24 @@ class BackendRoutes(ModelRoutes):
         return self._usage if request.path in CODEX_USAGE else super().getChild(path, request)
 
 
+class OwnBranch(Branch):
+    """``/ampproxy``: what the gateway reports of itself.
+
+    :ivar mounted: what serves the paths that are no children; ``None``: nothing does.
+    """
+
+    def __init__(self, itself: GatewayResource, mounted: Any) -> None:
+        super().__init__(itself)
+        self.mounted = mounted
+
+    def getChild(self, path: bytes, request: Any) -> GatewayResource:
+        """See :class:`Branch`."""
+        if self.mounted is None:
+            return self.itself
+        found: GatewayResource = self.mounted.getChildWithDefault(path, request)
+        return found
+
+
 class Root(Branch):
     """The root of the tree, for one generation of the configuration.
 
@@ -180,7 +199,7 @@ class Root(Branch):
         api = ApiBranch(amp, self._hello, usage)
         api.putChild(b"provider", ModelRoutes(generation, ProviderPathResource(generation), self._found))
         self.putChild(b"api", api)
-        own = Branch(not_found)
+        own = OwnBranch(not_found, generation.runtime.mount(generation))
         own.putChild(b"accounts", AccountsResource(generation))
         own.putChild(b"alerts", AlertsResource(generation))
         own.putChild(b"test-alert", TestAlertResource(generation))
@@ -195,6 +214,7 @@ class Root(Branch):
             self.putChild(segment, ModelRoutes(generation, self._unserved, self._found))
         self.putChild(b"backend-api", BackendRoutes(generation, self._unserved, self._found, usage))
         self._bare = ModelRoutes(generation, self._unserved)
+        self._front = FrontResource(generation)
         self._neo = NeoGate(generation)
         self._has_neo = generation.config.neo is not None
 
@@ -218,6 +238,8 @@ class Root(Branch):
         """What has no child of its own: an SDK's route without its version, or a page of Amp's."""
         if request.path == b"/" and request.method == b"HEAD":
             return self._hello
+        if request.path == b"/" and self._front.is_for(request):
+            return self._front
         if fetch_site(request) == b"same-origin" and not has_credentials(request):
             return self.itself
         asks = request.method == b"POST" or has_credentials(request)

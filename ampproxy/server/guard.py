@@ -1,4 +1,4 @@
-"""Who may come in: the rules of Host, Origin and Sec-Fetch-Site, and the client keys. Pure, over headers."""
+"""Who may come in: Host, Origin and Sec-Fetch-Site, the client keys, and where a client is. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
+
+from twisted.internet.address import UNIXAddress
+from twisted.protocols.policies import ProtocolWrapper
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 
 from ampproxy.config.schema import Config
 from ampproxy.credentials.names import client_name
@@ -45,6 +49,7 @@ class Client:
     :param tenant: its rights and limits; ``None``: it may do everything.
     :param expires: seconds since the epoch from which on its key lets nobody in.
     :param proof: the hash of the key that let it in: of one client two may be valid at a time.
+    :param named: whether its entry has a name.
     """
 
     label: str
@@ -54,6 +59,7 @@ class Client:
     tenant: Tenant | None = None
     expires: float | None = None
     proof: Secret | None = None
+    named: bool = False
 
 
 #: A client where no key is configured, or on a path that asks for none.
@@ -90,8 +96,11 @@ class _Keys:
         label = key.name or client_name(key.identity, salt)
         tenant = Tenant(tenant_id(key, salt), label, key) if key.is_restricted else None
         identity, current = key.identity, key.current_hash
-        client = Client(label, identity, tenant=tenant, expires=key.expires, proof=Secret(current))
-        self.proofs[Secret(current)] = client
+        proof = Secret(current)
+        client = Client(
+            label, identity, tenant=tenant, expires=key.expires, proof=proof, named=bool(key.name)
+        )
+        self.proofs[proof] = client
         if key.secret is not None:
             self._clients[self._digest(key.secret.reveal().encode())] = client
         else:
@@ -336,6 +345,35 @@ def forwarded_from_elsewhere(headers: HasHeaders) -> bool:
     if addresses:
         return not all(map(_is_loopback, addresses))
     return any(headers.getRawHeaders(name) for name in _FORWARDED)
+
+
+def is_here(peer: Any) -> bool:
+    """Whether an address is one of this machine's own."""
+    host: str = getattr(peer, "host", "")
+    return isinstance(peer, UNIXAddress) or host == "::1" or host.startswith(("127.", "::ffff:127."))
+
+
+def is_introduced(transport: Any) -> bool:
+    """Whether a PROXY line stands for the client's address: it may name a connection of another client's."""
+    return isinstance(transport, ProtocolWrapper) and not isinstance(transport, TLSMemoryBIOProtocol)
+
+
+def is_introduced_from_elsewhere(transport: Any) -> bool:
+    """Whether a PROXY line (``--listen haproxy:...``) came from another machine, or names nobody: anybody can
+    write one, so that only a proxy on this machine is believed that its client is here.
+    """
+    # What lies between, and is not TLS, has read such a line.
+    if not is_introduced(transport):
+        return False
+    proxy = transport.transport.getPeer()
+    return not is_here(proxy) or transport.getPeer() == proxy
+
+
+def is_forwarded(headers: HasHeaders) -> bool:
+    """Whether a proxy asks, on whatever machine its client is: whose the connection is does not show whose
+    the request is.
+    """
+    return any(headers.getRawHeaders(name) for name in (*_FORWARDED_FOR, *_FORWARDED))
 
 
 def last_forwarded(headers: HasHeaders) -> str:

@@ -13,13 +13,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 from urllib.parse import unquote_to_bytes
 
-from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
-from twisted.protocols.policies import ProtocolWrapper
-from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.web.http import SWITCHING, datetimeToString
 from twisted.web.http_headers import Headers
@@ -36,7 +33,13 @@ from ampproxy.routing.paths import PathRefused, canonical_path
 from ampproxy.server.bodies import GatheredBody, body_too_large
 from ampproxy.server.deferred_auth import AwaitingAuth
 from ampproxy.server.descriptors import Descriptors, Refusal
-from ampproxy.server.guard import forwarded_from_elsewhere
+from ampproxy.server.guard import (
+    forwarded_from_elsewhere,
+    is_forwarded,
+    is_here,
+    is_introduced,
+    is_introduced_from_elsewhere,
+)
 from ampproxy.server.running import Revocable
 from ampproxy.tenants.tenant import Tenant
 from ampproxy.upstream.body import PipeProducer
@@ -70,23 +73,6 @@ _REASONS = {
 _INTERNAL_ERROR = "Internal error; see the gateway's log."
 
 
-def is_here(peer: Any) -> bool:
-    """Whether an address is one of this machine's own."""
-    host: str = getattr(peer, "host", "")
-    return isinstance(peer, UNIXAddress) or host == "::1" or host.startswith(("127.", "::ffff:127."))
-
-
-def is_introduced_from_elsewhere(transport: Any) -> bool:
-    """Whether a PROXY line (``--listen haproxy:...``) came from another machine, or names nobody: anybody can
-    write one, so that only a proxy on this machine is believed that its client is here.
-    """
-    # What lies between, and is not TLS, has read such a line.
-    if not isinstance(transport, ProtocolWrapper) or isinstance(transport, TLSMemoryBIOProtocol):
-        return False
-    proxy = transport.transport.getPeer()  # type: ignore[union-attr]
-    return not is_here(proxy) or transport.getPeer() == proxy
-
-
 class GatewayRequest(Revocable, HttpRequest):
     """One request, served as soon as its headers are there.
 
@@ -100,6 +86,7 @@ class GatewayRequest(Revocable, HttpRequest):
     :ivar length: of its body, in bytes; ``None`` where the client does not say it in advance.
     :ivar share: what of the bodies that are held is its own.
     :ivar by_cloud: whether it came by the listener for Amp's cloud.
+    :ivar visitor: by what right the owner's page was opened; whoever let the request in sets it.
     :ivar on_leave: called when the client leaves before its answer is out; whoever serves it sets it.
     """
 
@@ -109,6 +96,7 @@ class GatewayRequest(Revocable, HttpRequest):
     pending: AwaitingAuth | None = None
     body: GatheredBody | PipeProducer | None = None
     share: Share | None = None
+    visitor: Any = None
     request_id: str = ""
     by_cloud: bool = False
     path_refusal: PathRefused | None = None
@@ -331,6 +319,17 @@ class GatewayRequest(Revocable, HttpRequest):
         asks for somebody elsewhere. No header can make a client local.
         """
         return self.has_local_peer() and not forwarded_from_elsewhere(self.requestHeaders)
+
+    def is_direct(self) -> bool:
+        """Whether the client is on this machine and is itself the peer of the socket, without any proxy."""
+        introduced = is_introduced(self.channel.transport)
+        return self.has_local_peer() and not introduced and not is_forwarded(self.requestHeaders)
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the client speaks TLS: with us, or with a proxy on this machine, which reports it."""
+        reported = self.requestHeaders.getRawHeaders(b"x-forwarded-proto") == [b"https"]
+        return self.isSecure() or (self.has_local_peer() and reported)
 
     def has_local_peer(self) -> bool:
         """Whether the peer of the socket is this machine: the client, or a proxy in front of us."""

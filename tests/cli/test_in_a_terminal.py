@@ -117,7 +117,8 @@ def test_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bo
     monkeypatch.setattr(restart, "has_terminal", lambda pid: terminal)
     (tmp_path / "config.yaml").write_text("port: 1\n")
     done = CliRunner().invoke(main, ["restart", "--config", str(tmp_path / "config.yaml")])
-    first, second, *rest = done.output.splitlines()
+    first, second, *rest = done.stdout.splitlines()
     assert first == "Process 31 -> 32" + (", version 0.1.0 -> 0.2.0." if version == "0.2.0" else ".")
     assert second == "Configuration 2 is in force."
-    assert rest == ["It now runs in the background of its terminal: kill 32 stops it."] * terminal
+    words = "It now runs in the background, where Ctrl-C does not reach it: ampproxy stop"
+    assert rest == [words] * terminal

@@ -192,10 +192,10 @@ def test_arguments_of_the_browser(world):
 
 def test_another_user_opens_it(world, monkeypatch):
     """The address of a login is no use to another user of the machine."""
-    from ampproxy.cli.callback import Starter
+    from ampproxy.desktop.callback import Starter
 
     told = []
-    monkeypatch.setattr("ampproxy.cli.callback.connected_uid", lambda host, port: os.geteuid() + 1)
+    monkeypatch.setattr("ampproxy.desktop.callback.connected_uid", lambda host, port: os.geteuid() + 1)
     starter = in_reactor(lambda: Starter(reactor, "https://vendor.test/authorize?state=s", told.append))
     status, headers, page = get(starter.url)
     assert (status, "location" in headers, "state=" in page) == (403, False, False)
@@ -237,7 +237,7 @@ def test_one_address_taken(world, six, monkeypatch):
         user = User(world, types=lambda location: location)
         assert world.server.knows(log_in(world, "claude", user).access_token)
         assert any(f"Port {world.port} of ::1 is in use" in line for line in user.told)
-        monkeypatch.setattr("ampproxy.cli.callback.listening_uids", lambda host, port: {os.geteuid() + 1})
+        monkeypatch.setattr("ampproxy.desktop.callback.listening_uids", lambda host, port: {os.geteuid() + 1})
         with pytest.raises(LoginError, match="Another user of this machine has port"):
             log_in(world, "claude", User(world))
 

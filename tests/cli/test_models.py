@@ -196,6 +196,7 @@ openai-compatibility:
             in_reactor(vendor.stop)
     assert done.returncode == 0, done.stderr
     assert done.stderr == (
+        "Asking the vendors of 3 accounts for their models ...\n"
         f"{SECOND}: could not fetch the model list: {vendors[0].url}/v1/models answered with status 401.\n"
     )
     assert KEY not in done.stdout + done.stderr

@@ -296,7 +296,7 @@ def test_nobody_answers(home):
         home.config.write_text(f"port: {port}\n{home.config.read_text()}")
         result = home.run("--yes")
     assert result.exit_code == 1
-    assert f"start it: twistd -n ampproxy --config {home.config}" in result.stderr
+    assert f"start it: ampproxy serve --config {home.config}" in result.stderr
     assert home.settings.exists()
 
 

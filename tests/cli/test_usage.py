@@ -92,7 +92,7 @@ def fail(tmp_path, state):
     def fail(*options, more=""):
         result = invoke(tmp_path, state, *options, more=more)
         assert result.exit_code != 0
-        return result.exit_code, result.stderr
+        return result.exit_code, " ".join(result.stderr.split())
 
     return fail
 
@@ -205,7 +205,7 @@ def test_no_ledger(fail, tmp_path):
     """Where it would be; why it is not, if that is known."""
     code, told = fail()
     where = f"there is no ledger at {tmp_path}/state/{NAME} (the state-dir of this configuration;"
-    assert (code, told.strip()) == (1, f"Error: {where} {UNASKED})")
+    assert (code, told) == (1, f"Error: {where} {UNASKED})")
     assert "(ledger: false)" in fail(more="ledger: false")[1]
 
 

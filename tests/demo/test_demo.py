@@ -15,6 +15,7 @@ from twisted.internet.defer import maybeDeferred
 from twisted.web.resource import Resource
 from twisted.web.server import Site
 
+from ampproxy.cli.demo import table
 from ampproxy.demo.cases import CASES
 from ampproxy.demo.run import Demo
 from ampproxy.testing import anthropic, gemini_rules, openai_chat_rules, openai_responses_rules
@@ -43,6 +44,9 @@ class BrokenService:
     async def listen(self):
         self.ports.append(await self._endpoint.listen(Site(Broken())))
 
+    def startService(self):
+        pass
+
     def stopService(self):
         return maybeDeferred(self.ports[0].stopListening)
 
@@ -50,7 +54,7 @@ class BrokenService:
 def run_demo(build, port=0):
     """Whether all was right, the rows, and what was printed."""
     printed = []
-    demo = Demo(reactor, build, lambda text, nl=True: printed.append(text), lambda text, colour: text)
+    demo = Demo(reactor, build, lambda text, nl=True: printed.append(text), lambda text, colour: text, table)
     try:
         in_reactor(demo.start, port)
         right = in_reactor(demo.run, timeout=30)

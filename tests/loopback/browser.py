@@ -31,6 +31,7 @@ def browser(tmp_path: Path) -> Iterator[Any]:
     options.binary_location = CHROMIUM or ""
     for argument in (*QUIET, f"--user-data-dir={tmp_path}/profile"):
         options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER or ""))
     driver.set_page_load_timeout(60)
     yield driver

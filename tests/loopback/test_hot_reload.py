@@ -331,7 +331,7 @@ def test_port_that_is_taken(configured: Configured, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr("ampproxy.cli.service_client.INSISTING", 0)
         monkeypatch.setattr("ampproxy.cli.service_client._TIMEOUT", 0.1)
         told = configured.run("reload")
-    assert told.exit_code == 1
+    assert told.exit_code == 3
     assert "the service may have rejected the file" in told.output
 
 

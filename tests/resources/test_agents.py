@@ -53,11 +53,12 @@ def test_hello(path: str) -> None:
 
 
 def test_hello_is_for_head_alone() -> None:
-    """Anything else at that path is Amp's."""
+    """Anything else at that path is Amp's; at the root the page's, where there is one."""
     world = World(LOCAL + "ampcode: {upstream-url: 'https://amp.test', upstream-api-key: amp-key-1}\n")
     world.request("GET", "/api/hello", key=KEY)
     assert [sent.url for sent in world.client.sent] == ["https://amp.test/api/hello"]
-    assert World(LOCAL).request("GET", "/", key=None).status == 404
+    assert World(LOCAL).request("GET", "/", key=None).status == 302
+    assert World(LOCAL + "page: false\n").request("GET", "/", key=None).status == 404
 
 
 @pytest.mark.parametrize("path", ["/api/codex/usage", "/backend-api/wham/usage"])

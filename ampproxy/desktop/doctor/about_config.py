@@ -144,7 +144,7 @@ def service(context: Context) -> Iterator[Finding]:
     config, seen = context.config, context.seen
     if config is None:
         return
-    start = f"twistd -n ampproxy --config {context.source}"
+    start = f"ampproxy serve --config {context.source}"
     if not context.url or seen is None:
         yield note("With port: 0 the gateway has no address of its own.", "set port, for example to 8317")
     elif seen.state == "ready":

@@ -70,8 +70,8 @@ class Callback(Resource):
         # After the page is written: the port is closed as soon as this fires.
         request.notifyFinish().addBoth(lambda _: self.came.callback(f"{self._origin}?{query}"))
         if b"error" in (request.args or {}):
-            return _page(request, 200, "Not allowed", "The login was not allowed. See the terminal.")
-        return _page(request, 200, "You are back", "Close this page and return to the terminal.")
+            return _page(request, 200, "Not allowed", "The login was refused: go back to where you began.")
+        return _page(request, 200, "You are back", "Close this page and go back to where you began.")
 
 
 class _Quiet(Site):

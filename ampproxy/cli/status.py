@@ -1,0 +1,223 @@
+"""``ampproxy status``: how the service is, in a few lines, and what needs attention."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import click
+import msgspec
+
+from ampproxy.cli.accounts import fetch
+from ampproxy.cli.configured import config_option, note_of, read_config, with_logins
+from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient, at_option, not_running
+from ampproxy.cli.terminal import Column, Table, width
+from ampproxy.config.run_file import RunNote
+from ampproxy.config.schema import Config
+from ampproxy.credentials.report import AccountReport
+from ampproxy.ledger import NAME, LedgerError
+from ampproxy.ledger.book import price_book
+from ampproxy.ledger.file import DAY, open_to_read
+from ampproxy.ledger.query import Span, read
+from ampproxy.ledger.report import changing, report, sameness
+from ampproxy.ledger.text import count, money
+from ampproxy.status import Status
+from ampproxy.wire.redact import printable
+from ampproxy.wire.words import counted, local_time, span
+
+_COLUMNS = (Column("", colour={"attention": "yellow"}.get), Column("", least=30, wraps=True))
+#: States of accounts as they are summed up, in this order.
+_WORDS = {
+    "ready": "ready",
+    "untried": "untried",
+    "probing": "being tried again",
+    "resting": "cooling down",
+    "needs login": "needs login",
+    "key refused": "key refused",
+}
+
+
+class Today(msgspec.Struct, frozen=True):
+    """What was used on this day of UTC.
+
+    :param tokens: those of prompts, cached ones included; ``output`` those of answers.
+    :param cost: US dollars, as text.
+    """
+
+    requests: int
+    errors: int
+    tokens: int
+    output: int
+    cost: str
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """How the service is.
+
+    :param running: whether it is there.
+    :param why: why nothing more is known.
+    :param status: what it reports of itself.
+    :param log: its log's file, as far as that is known.
+    :param accounts: how many there are of each state.
+    :param attention: what somebody should see to; sentences.
+    """
+
+    running: bool
+    why: str = ""
+    status: Status | None = None
+    log: str = ""
+    accounts: dict[str, int] = {}
+    today: Today | None = None
+    attention: tuple[str, ...] = ()
+
+
+@click.command("status")
+@config_option
+@at_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(file: Path | None, at: str, as_json: bool) -> None:
+    """Show how the service is: its process, configuration, addresses, accounts and today's use.
+
+    Exit status 0 if it serves and nothing needs attention, 1 if something does, 3 if it does not run.
+    """
+    config = read_config(file, at=at)
+    note = None if at else note_of(config)
+    try:
+        status = ServiceClient(config, at).mine()
+    except NotReachable as error:
+        if note is None:
+            _not_running(config, error, as_json)
+            raise
+        seen = Seen(True, f"Process {note.pid} does not answer: {error}", log=note.log)
+    except NotAnswered as error:
+        seen = Seen(True, str(error), log="" if note is None else note.log)
+    else:
+        seen = look(config, at, status, note)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(seen), indent=2).decode())
+    else:
+        for line in lines(seen, time.time(), width()):
+            click.echo(line)
+    if seen.attention or seen.why:
+        raise SystemExit(1)
+
+
+def _not_running(config: Config, error: NotReachable, as_json: bool) -> None:
+    """
+    :raises click.ClickException: always, but with JSON.
+    """
+    if as_json:
+        click.echo(msgspec.json.encode(Seen(False, str(error))).decode())
+        raise SystemExit(not_running(error, "").exit_code)
+    raise not_running(
+        error, f"the service does not run: {error} To start it: ampproxy serve (its file is {config.source})"
+    )
+
+
+def look(config: Config, at: str, status: Status, note: RunNote | None) -> Seen:
+    """Ask a service that runs for the rest."""
+    config = with_logins(config)
+    attention: list[str] = []
+    reports: tuple[AccountReport, ...] = ()
+    try:
+        reports = fetch(config, at).accounts
+    except NotAnswered as error:
+        attention.append(f"The state of the accounts is not known: {error}")
+    attention += needs_attention(status, reports)
+    today: Today | None = None
+    if status.state_dir:
+        try:
+            today = used_today(config, Path(status.state_dir) / NAME, time.time())
+        except LedgerError:
+            pass  # nothing was asked yet, or it is kept off
+    states = Counter(report.state for report in reports)
+    return Seen(
+        True,
+        status=status,
+        log="" if note is None else note.log,
+        accounts={word: states[word] for word in (*_WORDS, *states) if states[word]},
+        today=today,
+        attention=tuple(attention),
+    )
+
+
+def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterator[str]:
+    """What the service cannot mend by itself."""
+    if status.status == "idle":
+        yield "It has no account and no Amp upstream: nothing can be served."
+    if status.status == "draining":
+        yield "It ends, and accepts nothing more."
+    if status.reload is not None and not status.reload.ok:
+        first = status.reload.complaints[0] if status.reload.complaints else "see the log"
+        yield f"The configuration's file was rejected: {first}"
+    if status.restart is not None and status.restart.why:
+        yield f"The last restart failed: {status.restart.why}"
+    found = list(reports)
+    for one in found:
+        if one.state in ("needs login", "key refused"):
+            suggestion = one.suggestion or next((cooldown.suggestion for cooldown in one.cooldowns), "")
+            yield f"{one.label}: {one.state}{f' ({suggestion})' if suggestion else ''}"
+    if found and all(one.state == "resting" for one in found):
+        yield "Every account is cooling down: ampproxy accounts shows until when."
+
+
+def used_today(config: Config, path: Path, now: float) -> Today:
+    """What the ledger has of this day of UTC.
+
+    :raises LedgerError: there is none.
+    """
+    prices = price_book(config)
+    since = int(now * 1_000_000) // DAY * DAY
+    with closing(open_to_read(path)) as connection:
+        reading = read(connection, Span(since), same=sameness("model", prices), changes=changing(prices))
+    total = report(reading.lines, "model", prices).total
+    tokens = total.tokens
+    prompt = tokens.input + tokens.cache_read + tokens.cache_write
+    return Today(total.requests, total.errors, prompt, tokens.output, money(total.cost))
+
+
+def lines(seen: Seen, now: float, room: int | None = None) -> Iterator[str]:
+    """The state in lines.
+
+    :param room: columns of the terminal; ``None``: as many as it takes.
+    """
+    rows = list(_rows(seen, now))
+    table = Table(_COLUMNS, rows, room, headed=False)
+    for row in rows:
+        yield from table.row(row)
+
+
+def _rows(seen: Seen, now: float) -> Iterator[tuple[str, str]]:
+    status = seen.status
+    if status is None:
+        yield "service", f"running; {printable(seen.why)}"
+        if seen.log:
+            yield "log", seen.log
+        return
+    since = f" since {local_time(status.started)} ({span(now - status.started)})" if status.started else ""
+    yield (
+        "service",
+        f"{status.status}{since}: process {status.pid}, version {status.version}, user {status.user}",
+    )
+    yield "addresses", ", ".join(status.listening)
+    age = span(now - status.since)
+    yield "configuration", f"{status.config}, number {status.generation}, in force for {age}"
+    yield "state", status.state_dir or "kept nowhere"
+    if seen.log:
+        yield "log", seen.log
+    yield "under way", counted(status.running, "exchange")
+    if seen.accounts:
+        total = sum(seen.accounts.values())
+        each = ", ".join(f"{number} {_WORDS.get(state, state)}" for state, number in seen.accounts.items())
+        yield "accounts", f"{total}: {each}"
+    if seen.today is not None:
+        used = seen.today
+        errors = f" ({counted(used.errors, 'error')})" if used.errors else ""
+        tokens = f", {count(used.tokens)} tokens in, {count(used.output)} out" if used.tokens else ""
+        cost = f", cost {used.cost}" if used.cost != "-" else ""
+        yield "today (UTC)", f"{counted(used.requests, 'request')}{errors}{tokens}{cost}"
+    for text in seen.attention:
+        yield "attention", printable(text)

@@ -1,0 +1,105 @@
+"""Exchanges as the page shows them: from records, under way or just ended, and from rows of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ampproxy.dashboard.shapes import Exchange
+from ampproxy.ledger.entry import MODEL_ROUTES, Entry, Series, Tokens, entry_of
+from ampproxy.ledger.file import DAY
+from ampproxy.ledger.prices import PriceBook
+from ampproxy.ledger.query import Line, Sums
+from ampproxy.ledger.report import report
+from ampproxy.relay.record import ExchangeRecord
+from ampproxy.wire.redact import LOOKED_AT, printable
+
+#: Characters of a text that is shown of others.
+_MAX_TEXT = 300
+
+
+def cost_of(series: Series, tokens: Tokens | None, at: int, prices: PriceBook) -> float | None:
+    """What one exchange cost, in US dollars; ``None``: not known.
+
+    :param at: when it ended, in microseconds since the epoch.
+    """
+    if series.route not in MODEL_ROUTES or tokens is None:
+        return None
+    sums = Sums(1, 1, *tokens, first_ms=0, firsts=0, total_ms=0)
+    cost = report([Line(0, series, sums, at // DAY)], "route", prices).total.cost
+    return None if cost.missing else round(cost.amount, 8)
+
+
+def ended(record: ExchangeRecord, wall: float, prices: PriceBook | None) -> Exchange:
+    """A record that has ended. May be called in any thread.
+
+    :param wall: when, in seconds since the epoch.
+    """
+    entry: Entry = entry_of(record, wall)
+    usage = record.usage
+    return Exchange(
+        id=record.request,
+        at=wall,
+        route=record.kind,
+        outcome=entry.series.outcome,
+        status=record.status,
+        asked=_short(record.asked),
+        served=_short(record.served),
+        account=record.account,
+        client=record.client,
+        role=record.role,
+        thread=record.thread,
+        method=record.method,
+        path=_short(record.path),
+        stream=record.stream,
+        input=None if usage is None else usage.input,
+        cache_read=None if usage is None else usage.cache_read,
+        cache_write=None if usage is None else usage.cache_write,
+        output=None if usage is None else usage.output,
+        reasoning=None if usage is None else usage.reasoning,
+        usd=None if prices is None else cost_of(entry.series, entry.tokens, entry.at, prices),
+        first_ms=entry.first_ms,
+        total_ms=entry.total_ms,
+        code=record.code,
+        why=_short(record.why),
+        reasons=record.reasons,
+        failed=record.failed,
+    )
+
+
+def running(records: Iterable[ExchangeRecord], now: float, wall: float) -> tuple[Exchange, ...]:
+    """Records that are under way.
+
+    :param now: monotonic seconds, when it is ``wall``.
+    """
+    return tuple(
+        Exchange(
+            id=record.request,
+            at=wall - max(0.0, now - record.started),
+            route=record.kind,
+            outcome="",
+            status=record.status,
+            asked=_short(record.asked),
+            served=_short(record.served),
+            account=record.account,
+            client=record.client,
+            role=record.role,
+            thread=record.thread,
+            method=record.method,
+            path=_short(record.path),
+            stream=record.stream,
+            first_ms=None if record.first_byte is None else int((record.first_byte - record.started) * 1000),
+            reasons=record.reasons,
+        )
+        for record in records
+    )
+
+
+def labelled(rows: Iterable[Exchange], labels: Mapping[str, str]) -> tuple[Exchange, ...]:
+    """The same with the labels that accounts have now, in place of the names that the ledger keeps."""
+    import msgspec
+
+    return tuple(msgspec.structs.replace(row, account=labels.get(row.account, row.account)) for row in rows)
+
+
+def _short(text: str) -> str:
+    return printable(text[:LOOKED_AT])[:_MAX_TEXT]

@@ -1,0 +1,137 @@
+"""Usage by day and by one dimension, out of the ledger's daily sums. Called in threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from operator import add
+from pathlib import Path
+
+from ampproxy.config.schema import Config
+from ampproxy.dashboard.desk import Books
+from ampproxy.dashboard.shapes import Day, Group, Money, Usage
+from ampproxy.ledger import NAME, report
+from ampproxy.ledger.entry import Series
+from ampproxy.ledger.file import DAY, exists, open_to_read
+from ampproxy.ledger.prices import PriceBook
+from ampproxy.ledger.query import BY_DAY, Line, Span, Sums, read
+from ampproxy.ledger.text import remarks
+
+#: What usage can be shown by.
+DIMENSIONS = ("model", "client", "role", "account", "route", "asked")
+#: Groups that a plot tells apart; the rest are one.
+PLOTTED = 8
+#: Groups that are listed one by one.
+_LISTED = 100
+OTHERS = "(others)"
+
+
+def usage(folder: Path | None, config: Config, books: Books, by: str, days: int, today: int) -> Usage:
+    """What was used on the last days.
+
+    :param folder: of the state; ``None``: nothing is kept.
+    :param by: one of :data:`DIMENSIONS`.
+    :param days: how many, today included.
+    :param today: the last, in days since the epoch.
+    :raises LedgerError: the ledger or the prices cannot be read.
+    """
+    first = max(0, today - days + 1)
+    since, until = report.day_name(first), report.day_name(today)
+    prices = books.of(config)
+    path = None if folder is None else folder / NAME
+    if path is None or not exists(path):
+        return _nothing(by, since, until, config)
+    with closing(open_to_read(path)) as connection:
+        same, changes = report.sameness(by, prices), report.changing(prices)
+        reading = read(connection, Span(first * DAY), BY_DAY, same, changes)
+    found = report.report(_of_all_days(reading.lines), by, prices)
+    listed = report.shortened(found.groups, _LISTED)
+    names = {group.name for group in found.groups[:PLOTTED]}
+    return Usage(
+        ledger=True,
+        by=by,
+        since=since,
+        until=until,
+        groups=tuple(map(_group, listed)),
+        days=tuple(_days(reading.lines, by, prices, names)),
+        total=_group(found.total),
+        amp_saved=_money(found.saved),
+        amp_spent=_money(found.spent),
+        notes=tuple(remarks(found, prices.amp_factor)),
+    )
+
+
+def _nothing(by: str, since: str, until: str, config: Config) -> Usage:
+    why = "Nothing has been kept yet." if config.ledger.enable else "Nothing is kept (ledger: false)."
+    none = Money(0.0, 0)
+    return Usage(False, by, since, until, (), (), _group(report.Group("total")), none, none, (why,))
+
+
+def _of_all_days(lines: list[Line]) -> Iterator[Line]:
+    """The sums of all days, as far as they are priced alike: to price each day's is dear."""
+    sums: dict[tuple[Series, int], list[int]] = {}
+    for line in lines:
+        key = line.series, line.day
+        known = sums.get(key)
+        sums[key] = list(line.sums) if known is None else list(map(add, known, line.sums))
+    for (series, day), numbers in sums.items():
+        yield Line(0, series, Sums._make(numbers), day)
+
+
+def _days(lines: list[Line], by: str, prices: PriceBook, names: set[str]) -> Iterator[Day]:
+    """Each day's groups, those that are not plotted as one."""
+    by_day: dict[int, list[Line]] = {}
+    for line in lines:
+        by_day.setdefault(int(line.key), []).append(line)
+    for day, of_day in sorted(by_day.items()):
+        found = report.report(of_day, by, prices)
+        others = report.Group(OTHERS)
+        # What Amp billed is a part of what groups cost; only the day's sum of it is known.
+        spent = found.spent.amount
+        for group in found.groups:
+            if group.name in names:
+                yield _day(day, group, _of_amp(of_day, by, prices, group.name) if spent else 0.0)
+            else:
+                others.merge(group)
+        if others.requests:
+            known = sum(_of_amp(of_day, by, prices, name) for name in names) if spent else 0.0
+            yield _day(day, others, max(0.0, spent - known))
+
+
+def _of_amp(lines: list[Line], by: str, prices: PriceBook, name: str) -> float:
+    """What Amp billed of a group on a day."""
+    group = report.DIMENSIONS[by].name
+    mine = [line for line in lines if line.series.route == "amp" and (group(line) or "-") == name]
+    return report.report(mine, by, prices).spent.amount if mine else 0.0
+
+
+def _day(day: int, group: report.Group, amp: float) -> Day:
+    tokens = sum(group.tokens[:4])
+    cost = round(group.cost.amount, 6)
+    return Day(report.day_name(day), group.name, group.requests, group.errors, tokens, cost, round(amp, 6))
+
+
+def _group(group: report.Group) -> Group:
+    tokens = group.tokens
+    return Group(
+        group.name,
+        group.requests,
+        group.errors,
+        tokens.input,
+        tokens.cache_read,
+        tokens.cache_write,
+        tokens.output,
+        _money(group.cost),
+    )
+
+
+def _money(money: report.Money) -> Money:
+    return Money(round(money.amount, 6), money.missing)
+
+
+def day_of_wall(wall: float) -> int:
+    """The day of a time, in days since the epoch.
+
+    :param wall: seconds since the epoch.
+    """
+    return int(wall // 86400)

@@ -1,0 +1,1 @@
+`ampproxy init` writes a first configuration of what it finds: keys in the environment, Ollama and its kin, the logins of other programs, and CLIProxyAPI's file of version 7 or 8. The file has mode 0600 and a client key, of which it holds the hash.

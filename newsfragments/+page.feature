@@ -1,0 +1,1 @@
+A page at `/` shows the owner what the gateway does: requests as they happen and why they went where they went, accounts, usage by day, client keys, models, the configuration with its complaints, the log, and the doctor. `docs/page.md` tells who may see it; `page: false` switches it off.

@@ -1,0 +1,1 @@
+Every command has `-h`, `--json` and, where it reads one, `--config`; slips of the finger are answered with what was meant. `ampproxy help VERB`, `ampproxy completion` for bash, zsh and fish, `ampproxy man`, `python -m ampproxy` and `ampproxy check --strict`, which fails on warnings, are new, and there is one set of exit statuses: 0, 1, 2, and 3 where the service does not run.
