@@ -62,6 +62,7 @@ def stop(place: Place, monkeypatch: pytest.MonkeyPatch, **meanwhile: Any) -> Non
         clock=other,  # type: ignore[arg-type]
         notifier=other,  # type: ignore[arg-type]
         metrics=other,  # type: ignore[arg-type]
+        alerts=other,  # type: ignore[arg-type]
         succession=place.succession,
         restart=lambda process: other,  # type: ignore[arg-type,return-value]
     )
