@@ -94,6 +94,8 @@ setup(
             "google-genai >= 1.0",
             # a client and a server for the tunnel; the tests' alone
             "websockets >= 15.0",
+            # judges the configuration's schema
+            "jsonschema >= 4.23",
             # drives a real browser through a login, where Debian's chromium is installed
             "selenium >= 4.20",
         ],

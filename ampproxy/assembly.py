@@ -227,7 +227,8 @@ def _names_salt(state: Path | None, log: Logger) -> bytes:
         return kept_salt(state)
     except OSError as error:
         log.warn(
-            "{path}: {error}: the names of clients' keys in log and ledger change with each start",
+            "{path}: {error}: clients without a name will be called differently in log and ledger after "
+            "each start",
             path=str(state),
             error=str(error.strerror or error),
         )
@@ -258,7 +259,8 @@ def _costs(in_thread: InThread, log: Logger, config: Config) -> Costs:
         costs = BookCosts(price_book(config), time.time)
     except LedgerError as error:
         log.error(
-            "Clients with a limit in dollars are not served, for there are no prices: {why}", why=str(error)
+            "Clients with a limit in dollars are not served, because there are no prices: {why}",
+            why=str(error),
         )
         return NoCosts()
     in_thread(costs.warm).addErrback(lambda failure: log.failure("A price could not be looked up", failure))

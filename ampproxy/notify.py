@@ -21,7 +21,7 @@ from twisted.python.failure import Failure
 #: Seconds until a socket that was full is tried again.
 RETRY = 0.1
 #: So many messages wait at most; then the oldest goes.
-_MOST = 32
+_MAX_MESSAGES = 32
 #: Seconds that are asked for beyond the grace period, for what is closed after it.
 _SPARE = 10.0
 
@@ -52,7 +52,7 @@ class Notifier:
         self._log = log
         self._monotonic_ns = monotonic_ns
         self._socket: socket.socket | None = None
-        self._waiting: deque[tuple[bytes, Deferred[None] | None]] = deque(maxlen=_MOST)
+        self._waiting: deque[tuple[bytes, Deferred[None] | None]] = deque(maxlen=_MAX_MESSAGES)
         self._retry: IDelayedCall | None = None
         self._complaint = ""
         self._loop: LoopingCall | None = None

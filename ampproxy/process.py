@@ -139,13 +139,13 @@ class Process:
     def obstacle(self) -> str:
         """Why no other process can take this one's place just now; empty: nothing stands against it."""
         if self._succession is not None:
-            return "this process has not yet taken the place of another one itself"
+            return "this process has not yet taken over from another one itself"
         if self._service.lifecycle.phase is Phase.LEAVING:
-            return "another process has taken its place already"
+            return "another process has already taken over"
         if not self._service.running:
-            return "the service ends"
+            return "the service is stopping"
         if self._twistd.get("chroot"):
-            return "in a chroot (--chroot) it cannot be started anew"
+            return "a service in a chroot (--chroot) cannot be restarted"
         if os.getpid() == 1:
             return "it is the first process of a container, which would end with it: restart the container"
         return ""
@@ -190,7 +190,7 @@ class Process:
             succession.withdraw("the new process received a signal to stop")
         self._restart.cancel()
         self._metrics.stop()
-        self._notifier.stopping(self._service.current.config.timeouts.grace, "Lets what is under way end")
+        self._notifier.stopping(self._service.current.config.timeouts.grace, "Finishing running requests")
 
 
 def _first(failure: Failure) -> Failure:

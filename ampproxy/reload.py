@@ -87,7 +87,7 @@ class Snapshot:
 
 
 def _stays(path: Path) -> str:
-    return f"{path} may not be read any more; what was read of it before stays active"
+    return f"{path} can no longer be read; its earlier content stays active"
 
 
 def _is_other(path: Path) -> bool:
@@ -208,7 +208,7 @@ class Reloader:
             report = self._refused(error.complaints, error.warnings)
         except Exception as defect:
             self._log.failure("Unhandled error while reading {path}", path=str(self.path))
-            report = self._refused((f"{self.path}: a defect of ampproxy: {defect!r}; the log has more",))
+            report = self._refused((f"{self.path}: a bug in ampproxy: {defect!r}; see the log",))
         else:
             self._good = snapshot
             report = ReloadReport(True, self._wall(), self._generation(), warnings=warnings, changes=changes)
@@ -218,7 +218,7 @@ class Reloader:
 
     def _refused(self, complaints: tuple[str, ...], warnings: tuple[str, ...] = ()) -> ReloadReport:
         self._log.error(
-            "{path} is wrong, the configuration stays as it was:\n{complaints}",
+            "{path} is invalid, the configuration stays as it was:\n{complaints}",
             path=str(self.path),
             complaints="\n".join(complaints),
             generation=self._generation(),
@@ -275,7 +275,7 @@ class ConfigWatch:
             self.look()
         except Exception:
             # One that escaped would end the loop.
-            self._log.failure("Looking at {path} failed", path=str(self._reload.path))
+            self._log.failure("Unhandled error while checking {path}", path=str(self._reload.path))
 
     def look(self) -> None:
         """One look."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ampproxy.credentials.oauth.service import Logins
 
 #: Seconds for what clients are told at the very end.
-_LAST_WORDS = 1.0
+_FAREWELL_SECONDS = 1.0
 
 
 class GatewayService(Service):
@@ -152,7 +152,9 @@ class GatewayService(Service):
         """End what is under way with client keys that let nobody in any more."""
         ended = end_revoked(self.current, self._runtime.running)
         if ended:
-            self._log.warn("Ended for their client key is revoked: {what}", what=counted(ended, "exchange"))
+            self._log.warn(
+                "Ended because their client key was revoked: {what}", what=counted(ended, "exchange")
+            )
 
     def use_read(self, config: Config) -> tuple[str, ...]:
         """The same for what was read anew: if it says what the one in force says, at the same places, that
@@ -225,8 +227,8 @@ class GatewayService(Service):
         )
         if self.current.guard.open and not self._warned_open:
             self._log.warn(
-                "There are no api-keys: every user and program of this machine is served and spends your"
-                " accounts (setting: api-keys; ampproxy setup makes a key)"
+                "There are no api-keys: every user and program of this machine is served and uses your "
+                "accounts (setting: api-keys; ampproxy setup creates a key)"
             )
         self._warned_open = self.current.guard.open
 
@@ -374,13 +376,13 @@ class GatewayService(Service):
         if running.count:
             what = counted(running.count, "exchange")
             self._log.info(
-                "Under way still in this one, for up to {drain:g} s: {what}", what=what, drain=drain
+                "Still running in this process, for up to {drain:g} s: {what}", what=what, drain=drain
             )
         await running.idle(self._reactor, drain)
         if running.count:
             await self._cut_off("timeouts.drain", drain)
         else:
-            await self._while(lambda: self.site.channels, IDLE_AT_THE_END + _LAST_WORDS)
+            await self._while(lambda: self.site.channels, IDLE_AT_THE_END + _FAREWELL_SECONDS)
 
     async def listen(self) -> None:
         """Open the ports.
@@ -472,13 +474,14 @@ class GatewayService(Service):
         """End what is under way still, and give clients the time to hear of it."""
         running = self._runtime.running
         self._log.warn("Cut off: {what}", what=counted(running.count, "exchange"))
-        why = f"this took longer than it waits (setting: {setting}, {limit:g} s)"
+        why = f"this took longer than allowed (setting: {setting}, {limit:g} s)"
         if self._hurried:
             why = "received a second signal"
-        why = f"The gateway ends, and {why}."
+        why = f"The gateway is stopping, and {why}."
         running.abort(GatewayFault.of("unavailable", why, status=503))
         await self._while(
-            lambda: running.count or any(channel.requests for channel in self.site.channels), _LAST_WORDS
+            lambda: running.count or any(channel.requests for channel in self.site.channels),
+            _FAREWELL_SECONDS,
         )
 
     async def _while(self, condition: Callable[[], object], most: float) -> None:

@@ -107,7 +107,7 @@ class Options(usage.Options):
             succession = self["succession"]
             check_still_keyed(succession is not None and succession.keyed, self["parsed"])
         except ConfigError as error:
-            raise usage.UsageError("The configuration is wrong.\n" + str(error)) from None
+            raise usage.UsageError("The configuration is invalid.\n" + str(error)) from None
 
 
 def makeService(options: Options) -> GatewayService:

@@ -255,7 +255,7 @@ class Watching(unittest.TestCase):
             report = self.load()
         self.assertEqual(self.ports, [1001])
         self.assertTrue(report.ok)
-        said = f"{self.path} may not be read any more; what was read of it before stays active"
+        said = f"{self.path} can no longer be read; its earlier content stays active"
         self.assertEqual(report.warnings, (said,))
         self.assertEqual([event.get("warning") for event in self.events], [said])
 
@@ -314,7 +314,7 @@ class Watching(unittest.TestCase):
 
     def test_cannot_be_put_in_force(self) -> None:
         """Nor does one that only then shows to be wrong; not even a defect ends the watching."""
-        for port, words in ((666, "666 is taken"), (500, "a defect of ampproxy")):
+        for port, words in ((666, "666 is taken"), (500, "a bug in ampproxy")):
             self.path.write_text(f"port: {port}\n")
             self.wait()
             self.assertIn(words, self.last.complaints[0])

@@ -166,7 +166,9 @@ class Serving(unittest.TestCase):
         self.assertNotIn("api-keys", lost)
         with self.assertRaises(ConfigError) as caught:
             self.service.use(self.config(lost))
-        self.assertIn(f"{self.folder}/config.yaml:1: api-keys: is gone", caught.exception.complaints[0])
+        self.assertIn(
+            f"{self.folder}/config.yaml:1: api-keys: is missing now", caught.exception.complaints[0]
+        )
         self.assertFalse(self.service.current.guard.open)
         self.assertEqual(self.service.generation, 1)
         self.service.use(self.config(lost + "api-keys: []\n"))
@@ -275,7 +277,9 @@ class Serving(unittest.TestCase):
         self.reactor.pump([0.1] * 20)
         self.assertTrue(left.called)
         assert request.error is not None
-        self.assertEqual(request.error.error.message, "The gateway ends, and received a second signal.")
+        self.assertEqual(
+            request.error.error.message, "The gateway is stopping, and received a second signal."
+        )
 
     def test_reload_while_leaving(self) -> None:
         """The log tells the configuration of a process that another one replaced from the service's."""

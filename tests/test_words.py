@@ -28,6 +28,10 @@ WORDS: dict[str, str] = {
 }
 BANNED = frozenset(word for row in WORDS for word in row.split(", "))
 
+#: Names of constants that leave open what is counted, and in which unit: ``MAX_*_ENTRIES``, ``MAX_*_BYTES``,
+#: ``MAX_*_CHARS`` and ``*_SECONDS`` do not.
+UNITLESS = frozenset(("MOST", "LONGEST", "SHORTEST", "LARGEST", "PATIENCE", "LAST_WORDS"))
+
 #: Identifiers that are used all the same: file and name -> why.
 NAMES: dict[tuple[str, str], str] = {
     ("wire/authority.py", "_is_nobody"): "the unspecified address, which is no host",
@@ -88,6 +92,14 @@ def test_names() -> None:
     found = {(place, name) for place, tree in modules() for name in names_in(tree) if BANNED & words_of(name)}
     assert sorted(found - set(NAMES)) == []
     assert sorted(set(NAMES) - found) == [], "no longer needed"
+
+
+def test_constants() -> None:
+    """A constant's name shows what it is the limit of."""
+    found = [
+        (place, name) for place, tree in modules() for name in names_in(tree) if name.strip("_") in UNITLESS
+    ]
+    assert found == []
 
 
 def test_sentences() -> None:

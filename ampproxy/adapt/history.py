@@ -9,7 +9,7 @@ from ampproxy.model.loss import Losses
 from ampproxy.model.parts import Part, Reasoning, Text
 from ampproxy.model.request import ChatRequest, Turn
 
-_WHY = "A system text inside the conversation became the user's, marked as a reminder."
+_WHY = "A system text in mid-conversation became a user's text, marked as a reminder."
 _MARK = "<system-reminder>\n{}\n</system-reminder>"
 
 
@@ -76,7 +76,7 @@ def _without_remembered(turn: Turn, path: str, losses: Losses) -> Turn:
     kept = tuple(part for part in turn.parts if not _is_remembered(part))
     if len(kept) == len(turn.parts):
         return turn
-    losses("orphan_reasoning", path, "Thinking that its vendor keeps by its id was left out.")
+    losses("orphan_reasoning", path, "Thinking that its vendor stores, sent only as an id, was dropped.")
     return msgspec.structs.replace(turn, parts=kept)
 
 

@@ -76,7 +76,7 @@ def leave_out_refused(
     extras = {name: raw for name, raw in own.items() if name in _NOTES or _takes(target, name)}
     if len(extras) < len(own):
         for name in own.keys() - extras.keys():
-            losses("extras", f"extras.{name}", f"The server does not take '{name}'.")
+            losses("extras", f"extras.{name}", f"The server does not accept '{name}'.")
         changed["extras"] = extras
     return msgspec.structs.replace(request, **changed) if changed else request
 
@@ -92,7 +92,7 @@ def _note(
     for field in sampling:
         value = getattr(request.sampling, field)
         if field not in _USUAL or value != _USUAL[field]:
-            losses(field, f"sampling.{field}", "The server does not take it.")
+            losses(field, f"sampling.{field}", "The server does not accept it.")
     for field in changed:
         if field != "parallel" or request.parallel is False:
-            losses(_KINDS.get(field, field), field, "The server does not take it.")
+            losses(_KINDS.get(field, field), field, "The server does not accept it.")

@@ -29,7 +29,7 @@ def settle_level(
             losses("thinking", _PATH, f"{target.model} does not think.")
         return _with(request, None)
     if target.thinks is None and not target.host.asks_unknown:
-        _lose(wish, losses, f"It is not known whether {target.model} thinks, so it was not asked to.")
+        _lose(wish, losses, f"Whether {target.model} thinks is unknown, so no thinking was requested.")
         return _with(request, None)
     if wish.mode == "off":
         return _off(request, wish, target, losses)
@@ -73,10 +73,10 @@ def _off(request: ChatRequest, wish: Thinking, target: Target, losses: Losses) -
         return request
     levels = levels_of(target)
     if not levels:
-        losses("thinking", _PATH, f"{target.model} cannot be kept from thinking.")
+        losses("thinking", _PATH, f"{target.model} always thinks.")
         return _with(_with_room(request, budget_of("low"), target, losses), None)
     least = nearest_level("minimal", levels)
-    losses("thinking", _PATH, f"{target.model} always thinks; it was asked for the least.")
+    losses("thinking", _PATH, f"{target.model} always thinks; it was set to the minimum.")
     asked = msgspec.structs.replace(wish, mode="level", level=least)
     return _with(_with_room(request, budget_of(least), target, losses), asked)
 
@@ -91,7 +91,7 @@ def _on(
         return _with(request, _in_tokens(wish))
     levels = levels_of(target)
     if not levels:
-        _lose(wish, losses, f"How much {target.model} thinks cannot be asked for there.")
+        _lose(wish, losses, f"The amount of thinking of {target.model} cannot be set there.")
         return _with(request, msgspec.structs.replace(wish, mode="auto", level=None, budget=None))
     sent = level if trusted else nearest_level(level, levels)
     if wish.mode == "budget":
@@ -120,7 +120,7 @@ def raised_limit(limit: int, tokens: int, target: Target, losses: Losses) -> int
     """
     raised = max(limit, min(limit + tokens, target.max_output or limit + tokens))
     if raised != limit:
-        why = f"Raised from {limit} to {raised}: the model cannot be kept from thinking first."
+        why = f"Raised from {limit} to {raised}: the model always thinks first."
         losses("max_tokens", "sampling.max_tokens", why)
     return raised
 
@@ -139,7 +139,7 @@ def forbid_with_tools(request: ChatRequest, target: Target, losses: Losses) -> C
     wish = request.thinking
     if target.chat_tools != "not-thinking" or not request.tools or (wish is not None and wish.mode == "off"):
         return request
-    losses("thinking", _PATH, f"{target.model} takes tools over Chat Completions only without thinking.")
+    losses("thinking", _PATH, f"{target.model} accepts tools over Chat Completions only without thinking.")
     return _with(request, Thinking("off"))
 
 
@@ -192,7 +192,7 @@ def _by_budget(request: ChatRequest, wish: Thinking, target: Target, losses: Los
         losses("thinking", _PATH, _LEAST)
         request = _with_room(request, given, target, losses)
     elif wanted is not None and given != wanted:
-        losses("thinking", _PATH, f"The model does not take a budget of {wanted}; it got {given}.")
+        losses("thinking", _PATH, f"The model does not accept a budget of {wanted}; {given} was sent.")
     return _with(request, msgspec.structs.replace(wish, mode="budget", budget=given, level=None))
 
 
@@ -206,8 +206,10 @@ def _by_level(request: ChatRequest, wish: Thinking, target: Target, losses: Loss
         request = _with_room(request, budget_of(given), target, losses)
     elif given != wanted or wish.mode == "budget":
         asked = wish.budget if wish.mode == "budget" else wanted
-        losses("thinking", _PATH, f"The model has no thinking of {asked}; it got the level {given}.")
+        losses(
+            "thinking", _PATH, f"The model does not support thinking of {asked}; the level {given} was sent."
+        )
     return _with(request, msgspec.structs.replace(wish, mode="level", level=given, budget=None))
 
 
-_LEAST = "The model cannot go without thinking, so it thinks as little as it can."
+_LEAST = "The model always thinks; it was set to the minimum."

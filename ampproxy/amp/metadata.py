@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from ampproxy.wire.json import members, replace_members, string
 
 #: The description is some hundred bytes long.
-LARGEST = 64 * 1024
+MAX_BYTES = 64 * 1024
 
 
 def keep_here(body: bytes, here: str) -> bytes:

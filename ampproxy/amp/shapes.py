@@ -27,7 +27,7 @@ _WORDS = {
 _OPEN = frozenset(("properties", "$defs", "definitions", "arguments", "metadata", "logit_bias"))
 _DEPTH = 8
 #: Different items of a list, members of an object, characters of all.
-_ITEMS, _MEMBERS, _LONGEST = 6, 40, 4000
+_ITEMS, _MEMBERS, _MAX_SHAPE_CHARS = 6, 40, 4000
 _NAME = 60
 
 
@@ -90,4 +90,4 @@ def _shown(name: str) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}… ({len(text)} characters)"
+    return text if len(text) <= _MAX_SHAPE_CHARS else f"{text[:_MAX_SHAPE_CHARS]}… ({len(text)} characters)"

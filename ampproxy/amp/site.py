@@ -35,7 +35,7 @@ _OF_ITS_NAME = frozenset((b"strict-transport-security", b"alt-svc", b"public-key
 
 #: How a slash may be written.
 _SLASH = rb"(?P<slash>/|\\/|\\\\/|\\u002[fF]|\\\\u002[fF]|&#x2[fF];|&#47;)"
-_LONGEST_SLASH = len(rb"\\u002f")
+_MAX_SLASH_BYTES = len(rb"\\u002f")
 #: What no URL holds: where one has ended, and another may begin.
 _BETWEEN = b" \t\r\n\f\"'`<>"
 _PORTS = {"http": "80", "https": "443"}
@@ -143,7 +143,7 @@ class Rewriter:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._most = max(_MOST, site.longest)
+        self._most = max(_MAX_URL_BYTES, site.longest)
         self._rest = b""
 
     def feed(self, data: bytes) -> bytes:
@@ -163,12 +163,12 @@ class Rewriter:
 
 _SPLITS = tuple(_BETWEEN[at : at + 1] for at in range(len(_BETWEEN)))
 #: Longer than any URL in a page, and than what may stand before another one in its query. Bytes.
-_MOST = 4096
+_MAX_URL_BYTES = 4096
 
 
 def _within_query(text: bytes, at: int) -> bool:
     """Whether what stands at this place belongs to the query of a URL that began before."""
-    mark = text.rfind(b"?", max(0, at - _MOST), at)
+    mark = text.rfind(b"?", max(0, at - _MAX_URL_BYTES), at)
     return mark >= 0 and not any(text.find(between, mark, at) >= 0 for between in _SPLITS)
 
 
@@ -197,4 +197,4 @@ def _pattern(scheme: str, netloc: str, path: str) -> tuple[re.Pattern[bytes], in
         + rb"(?![A-Za-z0-9_%@-]|\.[A-Za-z0-9]|:[0-9])",
         re.IGNORECASE,
     )
-    return pattern, len("https:") + (2 + path.count("/")) * _LONGEST_SLASH + len(netloc) + len(path) + 12
+    return pattern, len("https:") + (2 + path.count("/")) * _MAX_SLASH_BYTES + len(netloc) + len(path) + 12

@@ -75,7 +75,7 @@ class _Reading:
         for row in () if node is None else node.value:
             twice = _repeated(row)
             if twice:
-                self._fault(row, f"{twice} stands twice")
+                self._fault(row, f"{twice} is defined twice")
             try:
                 found = msgspec.convert(self._loader.construct_document(row), kind)
             except msgspec.ValidationError as error:

@@ -23,7 +23,7 @@ _POINT_IN_PATTERN = re.compile(r"(?<=[0-9])\.(?=[0-9*])")
 #: What makes the text before it another name: more of the word, or one or two digits of a minor version.
 _GOES_ON = re.compile(r"[a-z0-9]|[-.][0-9]{1,2}(?![a-z0-9])")
 #: Longer names are nobody's; comparing stays cheap whatever a client asks for.
-_LONGEST = 256
+_MAX_NAME_CHARS = 256
 
 
 def without_suffix(model: str) -> str:
@@ -75,7 +75,7 @@ class Pattern:
 
     def fits(self, name: str) -> bool:
         """Whether a bare name is one of these."""
-        if not name.startswith(self._first) or len(name) > _LONGEST:
+        if not name.startswith(self._first) or len(name) > _MAX_NAME_CHARS:
             return False
         at = len(self._first)
         if self._last is None:

@@ -19,7 +19,7 @@ from ampproxy.catalog.names import exact
 MAX_SIZE = 32 * 1024 * 1024
 #: Models, or families, beyond which a data set is none.
 MAX_ROWS = 50_000
-_LONGEST = 512
+_MAX_VALUE_CHARS = 512
 _VERSION = 1
 
 
@@ -117,7 +117,7 @@ def _checked(table: Table) -> Table:
             raise DataSetError(
                 f"the family {family.names[0]} is for a dialect {min(strange)!r}, which is none"
             )
-        if not family.names or not all(0 < len(name) <= _LONGEST for name in family.names):
+        if not family.names or not all(0 < len(name) <= _MAX_VALUE_CHARS for name in family.names):
             raise DataSetError("a family has no name, or one that could be no model's")
     if not 0 < len(table.families) <= MAX_ROWS:
         raise DataSetError(f"it has {len(table.families)} families: expected 1 to {MAX_ROWS}")
@@ -140,7 +140,7 @@ def models_dev(providers: Mapping[str, Any]) -> tuple[Family, ...]:
     for host, provider in ordered:
         models = provider.get("models") if isinstance(provider, dict) else None
         for name, entry in (models if isinstance(models, dict) else {}).items():
-            if len(found) < MAX_ROWS and 0 < len(name) <= _LONGEST and isinstance(entry, dict):
+            if len(found) < MAX_ROWS and 0 < len(name) <= _MAX_VALUE_CHARS and isinstance(entry, dict):
                 family = _family(name, entry, host in makers)
                 if family is not None:
                     found.setdefault(exact(name), family)

@@ -15,13 +15,14 @@ from ampproxy import __version__
 
 #: The verbs, in the order in which help lists them. One whose module is not there does not appear.
 VERBS: dict[str, str] = {
-    "setup": "Have Amp's clients on this machine use the gateway, or take that back.",
-    "key": "Make, list, change, rotate and revoke client keys.",
-    "neo": "Have Amp's cloud call your accounts, for Amp's present generation (experimental).",
+    "setup": "Point Amp's clients on this machine at the gateway, or revert that.",
+    "key": "Create, list, change, rotate and revoke client keys.",
+    "neo": "Let Amp's cloud call your accounts, for Amp's present generation (experimental).",
     "doctor": "Diagnose the path from Amp's clients to the models.",
     "check": "Validate a configuration file.",
+    "schema": "Print the JSON Schema of the configuration file, for editors.",
     "explain": "Explain how a request for a model would be routed.",
-    "models": "List the models that clients see, and who serves them.",
+    "models": "List the models that clients see, and the accounts that serve them.",
     "accounts": "List the accounts and their state: which are cooling down, why, and until when.",
     "credits": "List Amp-credit limits and today's use.",
     "usage": "Show token usage and cost by model, account, client, thread, role, day or route.",
@@ -29,7 +30,7 @@ VERBS: dict[str, str] = {
     "restart": "Restart the running service without dropping connections.",
     "login": "Log in with a subscription at Anthropic, OpenAI or Google.",
     "logout": "Remove a login.",
-    "demo": "Serve made-up models, to try clients without any account.",
+    "demo": "Serve mock models, to try clients without any account.",
     "translate": "Translate a request or an answer from one dialect to another.",
 }
 

@@ -42,11 +42,10 @@ FORGET = "/ampproxy/forget"
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_context
 def command(context: click.Context, file: Path | None, at: str, as_json: bool) -> None:
-    """List the accounts: label, kind, state, models; below each, who rests and why, what is left, and what it
-    refuses.
+    """List the accounts: label, kind, state and models; below each, its cooldowns, its remaining limits, and
+    what it refuses.
 
-    The state is asked of the service at its configured address. If it does not run, the list is the
-    configuration's.
+    The state comes from the running service. If none runs, the list comes from the configuration.
     """
     if context.invoked_subcommand is not None:
         return
@@ -73,10 +72,10 @@ def command(context: click.Context, file: Path | None, at: str, as_json: bool) -
 @click.option("--model", default="", help="Only what was learned for this model, by its vendor's name.")
 @click.pass_context
 def forget(context: click.Context, file: Path | None, at: str, labels: tuple[str, ...], model: str) -> None:
-    """Forget what accounts taught by refusing a member of a request: of these accounts, or of all.
+    """Forget which members of requests these accounts, or all, have refused.
 
-    The next request goes as it came; what is refused then is learned anew. The running service does it; where
-    none runs, the file in state-dir is changed.
+    The next request is sent unchanged, and what is then refused is learned again. The running service does
+    this; if none runs, the file in state-dir is changed.
     """
     before = context.parent.params if context.parent is not None else {}
     file, at = file or before.get("file"), at or before.get("at", "")

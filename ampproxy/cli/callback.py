@@ -32,7 +32,7 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
 }
 #: A code is some hundred characters.
-_LONGEST = 16 * 1024
+_MAX_REQUEST_BYTES = 16 * 1024
 
 
 class Callback(Resource):
@@ -56,7 +56,7 @@ class Callback(Resource):
         """The page that the user sees when coming back."""
         for name, value in _HEADERS.items():
             request.setHeader(name, value)
-        if request.method != b"GET" or request.path != self._path or len(request.uri) > _LONGEST:
+        if request.method != b"GET" or request.path != self._path or len(request.uri) > _MAX_REQUEST_BYTES:
             return _page(request, 404, "Not here", "This address only takes the end of a login.")
         states: list[bytes] = (request.args or {}).get(b"state", [])
         if len(states) != 1 or not hmac.compare_digest(states[0], self._state):

@@ -27,14 +27,14 @@ from ampproxy.wire.redact import not_looked_at
 @click.command("check")
 @click.argument("file", required=False, type=click.Path(path_type=Path, readable=False))
 @click.option(
-    "--secrets", is_flag=True, help="Also demand every secret: variables that are set, files to be read."
+    "--secrets", is_flag=True, help="Also require every secret: variables must be set, files readable."
 )
 def command(file: Path | None, secrets: bool) -> None:
     """Validate a configuration FILE.
 
-    Without FILE it is the one that the service would find: config.yaml in ~/.config/ampproxy or in
+    By default FILE is the one that the service would find: config.yaml in ~/.config/ampproxy or in
     /etc/ampproxy. Each line is FILE:LINE: error: or FILE:LINE: warning:, the setting, and what is wrong.
-    Secrets that are only for the service, in variables or files of its own, are named and not looked at.
+    Secrets that only the service can read, in its environment or files, are named but not checked.
     Exit status 0 if the service would start with it, perhaps with warnings, else 1.
     """
     home = Path.home()

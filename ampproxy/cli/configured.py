@@ -24,7 +24,7 @@ config_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option
     "file",
     metavar="FILE",
     type=click.Path(path_type=Path, readable=False),
-    help="The configuration file; without it, the one that the service would find.",
+    help="The configuration file; by default the one that the service would find.",
 )
 _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1", "localhost": "127.0.0.1"}  # noqa: S104
 

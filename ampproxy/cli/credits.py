@@ -34,9 +34,9 @@ class _Used(NamedTuple):
 @click.command("credits")
 @config_option
 def command(file: Path | None) -> None:
-    """List the rules of ampcode.fallback, with what today has used of each daily limit.
+    """List the rules of ampcode.fallback, with today's use of each daily limit.
 
-    The count is read from the state directory of the service, or of the configuration where none runs.
+    The counts come from the state directory of the service or, if none runs, of the configuration.
     """
     config = read_config(file)
     if not config.ampcode.upstream_url:

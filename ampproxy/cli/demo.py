@@ -9,20 +9,22 @@ from click.core import ParameterSource
 
 
 @click.command("demo")
-@click.option("--once", is_flag=True, help="End after the table: 0 if every row is right, else 1.")
+@click.option(
+    "--once", is_flag=True, help="Exit after the table, with status 0 if every row is right, else 1."
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8317,
     show_default=True,
-    help="Where the gateway listens; 0 takes any.",
+    help="The gateway's port; 0 for any free one.",
 )
 @click.pass_context
 def command(ctx: click.Context, once: bool, port: int) -> None:
-    """Serve made-up models, to try clients without any account.
+    """Serve mock models, to try clients without any account.
 
-    Starts stand-ins of four vendors and of the Amp upstream on 127.0.0.1, and the gateway before them; asks
-    one request of each kind and prints what came of it; then waits for yours until Ctrl-C.
+    Starts mock servers of four vendors and of Amp on 127.0.0.1, and the gateway in front of them; sends one
+    request of each kind and prints the results; then waits for your requests until Ctrl-C.
     """
     from twisted.internet.task import react
 

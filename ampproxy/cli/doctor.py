@@ -43,7 +43,7 @@ _HEADINGS = ("ROLE", "ASKED MODEL", "ACCOUNT", "MODEL THERE", "DIALECT", "PAID B
 def command(live: bool, as_json: bool, file: Path | None) -> None:
     """Diagnose the path from Amp's clients on this machine to the models.
 
-    Each finding is ok, a note, a warning or a problem, in a sentence, with what to do. Nothing is changed,
+    Each finding is ok, a note, a warning or a problem: one sentence, with advice. Nothing is changed,
     and no secret is shown. Exit status 0 if there is no problem, else 1.
     """
     from twisted.internet.task import react

@@ -42,7 +42,7 @@ _VERDICTS = {
 @click.argument("model")
 @click.option(
     "--path",
-    help="The path that the request comes on; without it, any that Amp's clients use. "
+    help="The path of the request; by default any that Amp's clients use. "
     "Mappings and Amp apply below /api/provider/ only.",
 )
 @click.option("--role", type=click.Choice(list(ROLES)), help="What Amp uses the model for.")
@@ -51,14 +51,14 @@ _VERDICTS = {
     "headers",
     metavar="NAME:VALUE",
     multiple=True,
-    help="A header of the request, such as x-amp-mode:smart, from which the role follows; repeatable.",
+    help="A header of the request, such as x-amp-mode:smart, to derive the role from; repeatable.",
 )
 @click.option(
     "--body",
     metavar="FILE",
     type=click.File("rb"),
     help="A request's body (- for standard input): list what the first account's dialect cannot"
-    " express; the role follows from it, too. Needs --path.",
+    " express; also used to derive the role. Needs --path.",
 )
 @config_option
 def command(
@@ -69,7 +69,7 @@ def command(
     body: BinaryIO | None,
     file: Path | None,
 ) -> None:
-    """Say where a request for MODEL would go, and why, without sending anything.
+    """Explain how a request for MODEL would be routed, without sending anything.
 
     Exit status 0 if the request would be served, by an account or by the Amp upstream, else 1.
     """

@@ -96,10 +96,10 @@ class _Book(ConfigFile):
 
 @click.group("key")
 def command() -> None:
-    """Make, list, change, rotate and revoke client keys.
+    """Create, list, change, rotate and revoke client keys.
 
-    They are entries of api-keys in the configuration file. What is changed there is what you ask for:
-    comments, order and everything else stay. A new key is printed once, and only its hash is stored.
+    They are entries of api-keys in the configuration file. Only what you ask for is changed there: comments,
+    order and everything else stay. A new key is printed once, and only its hash is stored.
     """
 
 
@@ -108,9 +108,9 @@ def command() -> None:
 @entry_options
 @config_option
 def new(name: str, file: Path | None, **options: Any) -> None:
-    """Make a key for a client called NAME, and print it, once.
+    """Create a key for a client called NAME, and print it once.
 
-    Without --route it opens requests to models alone.
+    Without --route it opens only requests to models.
     """
     if not is_name(name):
         raise click.BadParameter(f"expected {NAME_RULE}", param_hint="NAME")
@@ -135,7 +135,7 @@ def new(name: str, file: Path | None, **options: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @config_option
 def list_keys(as_json: bool, file: Path | None) -> None:
-    """List the client keys: names, ends, rights and limits."""
+    """List the client keys: names, expiry, rights and limits."""
     book = _Book(file)
     labels, now = book.labels(), time.time()
     rows = [
@@ -157,7 +157,7 @@ def list_keys(as_json: bool, file: Path | None) -> None:
 @click.argument("name")
 @config_option
 def show(name: str, file: Path | None) -> None:
-    """Show one client key, and how much of its limits is used."""
+    """Show one client key, and the use of its limits."""
     book = _Book(file)
     found = book.find(name)
     client, now = found.client, time.time()
@@ -174,12 +174,12 @@ def show(name: str, file: Path | None) -> None:
 
 @command.command("edit")
 @click.argument("name")
-@click.option("--name", "renamed", metavar="NAME", help="Another name. Its limits then count anew.")
+@click.option("--name", "renamed", metavar="NAME", help="A new name. Its limits then count from zero.")
 @entry_options
 @unset_option
 @config_option
 def edit(name: str, renamed: str | None, unset: tuple[str, ...], file: Path | None, **options: Any) -> None:
-    """Change what a client key may do. What is not named stays.
+    """Change a client key's rights and limits. Settings that are not named stay.
 
     --limit changes single limits: --limit requests-per-day=100, --limit requests-per-day=none.
     """
@@ -210,13 +210,13 @@ def edit(name: str, renamed: str | None, unset: tuple[str, ...], file: Path | No
     callback=lifetime,
     default="1d",
     show_default=True,
-    help="How long the old key is valid beside the new one: 12h, 7d; 0 for not at all.",
+    help="How long the old key stays valid: 12h, 7d; 0 for not at all.",
 )
 @config_option
 def rotate(name: str, keep: float, file: Path | None) -> None:
-    """Give a client another key, and print it, once. Both keys let it in for a while.
+    """Replace a client's key, and print the new one once. Both keys are valid for a while.
 
-    Its name, its rights and what it has used stay.
+    The client's name, rights and recorded use stay.
     """
     book = _Book(file)
     found = book.find(name)
@@ -252,7 +252,7 @@ def rotate(name: str, keep: float, file: Path | None) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
 def revoke(name: str, old: bool, yes: bool, file: Path | None) -> None:
-    """Take a client key out of the file. What is under way with it ends within a second."""
+    """Remove a client key from the file. Its running requests end within a second."""
     book = _Book(file)
     found = book.find(name)
     if old and not found.client.old_hash:
@@ -279,7 +279,7 @@ def revoke(name: str, old: bool, yes: bool, file: Path | None) -> None:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
 def undo(yes: bool, file: Path | None) -> None:
-    """Take the last change by this command back: the file is then as it was before, byte by byte."""
+    """Revert the last change by this command, byte by byte."""
     path = named(file).absolute()
     changes = Changes(_state_dir(file) / _FOLDER)
     try:

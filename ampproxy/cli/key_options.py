@@ -76,7 +76,7 @@ def _amount(name: str, text: str) -> int | float:
 
 
 _OPTIONS = (
-    click.option("--expires", callback=_end, help="When it ends: 90d, 2027-01-31, 2027-01-31T18:00Z."),
+    click.option("--expires", callback=_end, help="When it expires: 90d, 2027-01-31, 2027-01-31T18:00Z."),
     click.option(
         "--model", "models", multiple=True, help="A model that may serve it: claude-*. May be repeated."
     ),
@@ -84,7 +84,11 @@ _OPTIONS = (
         "--account", "accounts", multiple=True, help="An account that may serve it. May be repeated."
     ),
     click.option(
-        "--route", "routes", multiple=True, type=click.Choice(ROUTES), help="What it opens. May be repeated."
+        "--route",
+        "routes",
+        multiple=True,
+        type=click.Choice(ROUTES),
+        help="A class of routes that it opens. May be repeated.",
     ),
     click.option(
         "--limit",
@@ -98,7 +102,7 @@ _OPTIONS = (
         "--upstream-api-key",
         "upstream_api_key",
         metavar="REFERENCE",
-        help="The Amp key for what goes there: ${VARIABLE} or file:/path.",
+        help="The Amp key for its requests to Amp: ${VARIABLE} or file:/path.",
     ),
 )
 
@@ -114,7 +118,7 @@ unset_option = click.option(
     "--unset",
     multiple=True,
     type=click.Choice(COLLECTED[1:]),
-    help="Take a setting out, so that its default counts. May be repeated.",
+    help="Remove a setting, so that its default applies. May be repeated.",
 )
 
 

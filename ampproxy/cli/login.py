@@ -54,14 +54,14 @@ class Terminal:
     "--import",
     "importing",
     is_flag=True,
-    help="Copy the login of the vendor's own command line; without VENDOR, of all that are there.",
+    help="Copy the login of the vendor's own command line; without VENDOR, all that exist.",
 )
 @config_option
 def command(vendor: Kind | None, no_browser: bool, device: bool, importing: bool, file: Path | None) -> None:
     """Log in at VENDOR and keep the login in auth-dir, where the running service finds it.
 
-    Without a browser on this machine the address is printed; open it anywhere, and paste the address that the
-    browser ends at. Read what is said about the vendor's terms.
+    Without a browser on this machine the address is printed; open it anywhere, and paste the address at which
+    the browser ends. Read the note about the vendor's terms.
     """
     config = settings(file)
     if importing:

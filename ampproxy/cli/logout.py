@@ -18,10 +18,10 @@ from ampproxy.credentials.oauth.store import Store
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @config_option
 def command(label: str, yes: bool, file: Path | None) -> None:
-    """Remove the login LABEL from auth-dir: its label, its file's name, or its address if that is enough.
+    """Remove a login from auth-dir. LABEL is its label, its file's name, or its address if that is enough.
 
-    The running service stops using it within 2 seconds. The vendor is not told: end the session on its
-    own pages, too, if somebody else may have the file.
+    The running service stops using it within 2 seconds. The vendor is not notified: end the session on its
+    own pages, too, if someone else may have the file.
     """
     store = Store(settings(file).auth_dir)
     try:

@@ -76,16 +76,16 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @click.group("models", invoke_without_command=True)
 @config_option
-@click.option("--refresh", is_flag=True, help="Ask the vendors now, and keep their lists for the service.")
-@click.option("--verbose", is_flag=True, help="Show what is known of each model, and its source.")
+@click.option("--refresh", is_flag=True, help="Fetch the vendors' lists now, and store them for the service.")
+@click.option("--verbose", is_flag=True, help="Show what is known about each model, and the source.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_context
 def command(ctx: click.Context, file: Path | None, refresh: bool, verbose: bool, as_json: bool) -> None:
-    """List the models that clients see, each with the accounts that serve it and what those speak.
+    """List the models that clients see, each with the accounts that serve it and their dialects.
 
-    SOURCE tells how that is known: config (the account names its models), vendor (the vendor's own list,
-    which the running service asks for every hour and at a reload) or pattern (any other name of the vendor's
-    family, which is tried, unless a mapping is for it, though no list has it).
+    SOURCE shows how this is known: config (the account's entry names its models), vendor (the vendor's own
+    list, which the running service fetches every hour and at a reload) or pattern (any other name of the
+    vendor's family, which is tried although no list has it, unless a mapping applies).
     """
     if ctx.invoked_subcommand is not None:
         return

@@ -29,23 +29,23 @@ _IN_FORCE = "A running service reads it at its next reload: ampproxy reload."
 
 @click.command("update")
 @click.argument("source", required=False, default=MODELS_DEV, metavar="[FILE|URL]")
-@click.option("--undo", is_flag=True, help="Remove what was read, and go by the release's own data again.")
+@click.option("--undo", is_flag=True, help="Remove the stored data, and use the release's own again.")
 @click.option(
     "--max-size",
     type=click.IntRange(1024, newer.MAX_SIZE),
     default=newer.MAX_SIZE,
     show_default=True,
     metavar="BYTES",
-    help="How large it may be.",
+    help="The maximum size of FILE or URL.",
 )
 @config_option
 def command(source: str, undo: bool, max_size: int, file: Path | None) -> None:
-    """Read newer data about models than this release has, and keep it.
+    """Read and store data about models that is newer than this release.
 
-    FILE or URL is a table of families such as ampproxy ships (families.yaml, or its compiled form), or a list
-    of models in the format of models.dev's api.json, which is what is read without an argument. A table takes
-    the place of the shipped one; a list adds what it says of each model. Nothing is read by itself, neither
-    now and then nor by the service. What is kept counts until a release has later data.
+    FILE or URL is a table of families in the format that ampproxy ships (families.yaml, or its compiled
+    form), or a list of models in the format of models.dev's api.json, which is also the default. A table
+    replaces the shipped one; a list adds its data about each model. Nothing is ever read automatically. The
+    stored data is used until a release has newer data.
     """
     kept = NewerData(cache_folder(os.environ, Path.home()))
     if undo:

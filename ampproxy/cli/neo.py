@@ -47,7 +47,7 @@ _NO_ACCOUNT = (
 
 @click.group("neo")
 def command() -> None:
-    """Have Amp's cloud call your accounts, for the models of Amp's present generation (Neo).
+    """Let Amp's cloud call your accounts, for the models of Amp's present generation (Neo).
 
     Experimental: no real account of Amp's has tried it yet. The gateway needs a public address for it
     (docs/neo.md).
@@ -55,17 +55,17 @@ def command() -> None:
 
 
 @command.command("setup")
-@click.option("--run", is_flag=True, help="Do it; without it the commands that do it are printed.")
-@click.option("--local", is_flag=True, help="Make the key and the section neo, and change nothing at Amp.")
+@click.option("--run", is_flag=True, help="Run the commands instead of printing them.")
+@click.option("--local", is_flag=True, help="Create the key and the section neo, and change nothing at Amp.")
 @click.option("--undo", is_flag=True, help="Remove the connections at Amp, the section and the key.")
 @click.option("--url", help="The address at which Amp's cloud reaches the gateway: https://gw.example.org.")
 @click.option(
     "--listen",
     default=LISTEN,
     show_default=True,
-    help="The listener for it, to which a tunnel or a proxy leads; none: where everything else is.",
+    help="The listener for a tunnel or a proxy; none: the gateway's own listener.",
 )
-@click.option("--no-stream", is_flag=True, help="Try the address without a request to a model.")
+@click.option("--no-stream", is_flag=True, help="Try the address without sending a request to a model.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
 def setup(
@@ -78,13 +78,13 @@ def setup(
     yes: bool,
     file: Path | None,
 ) -> None:
-    """Find what is served here of what Amp asks for, and print the commands that lead it here.
+    """Find which of the models that Amp uses are served here, and print the commands that route them here.
 
-    With --run: makes the key and the section neo, tries the public address, makes a connection at Amp for
-    each format that is needed, inactive, has Amp test it, and only then activates it. What is not served here
-    stays with Amp.
+    With --run: creates the key and the section neo, tries the public address, creates an inactive connection
+    at Amp for each format that is needed, has Amp test it, and only then activates it. Models that are not
+    served here stay with Amp.
 
-    Exit status 0 if all is set up, else 1.
+    Exit status 0 if everything is set up, else 1.
     """
     if undo:
         _take_back(file, yes)
@@ -134,7 +134,7 @@ def _lead_here(file: Path | None, plan: Plan, account: AmpAccount, no_stream: bo
 def status(file: Path | None) -> None:
     """Show the section, and the connections at Amp that lead here.
 
-    Exit status 0 if there is an active one and nothing goes before it, else 1.
+    Exit status 0 if there is an active one and nothing takes precedence over it, else 1.
     """
     config = _with_neo(file)
     assert config.neo is not None
@@ -174,13 +174,13 @@ def _connection(one: Connection) -> Iterator[str]:
 
 
 @command.command("test")
-@click.option("--no-stream", is_flag=True, help="Make no request to a model.")
+@click.option("--no-stream", is_flag=True, help="Send no request to a model.")
 @click.option("--no-amp", is_flag=True, help="Do not have Amp test the connections.")
 @config_option
 def test(no_stream: bool, no_amp: bool, file: Path | None) -> None:
     """Try the public address as Amp's cloud would, and have Amp test its connections.
 
-    A streamed request of some hundred tokens is made, which an account of yours pays for.
+    This sends a streamed request of about a hundred tokens, for which an account of yours pays.
 
     Exit status 0 if nothing is wrong, else 1.
     """
@@ -208,13 +208,13 @@ def test(no_stream: bool, no_amp: bool, file: Path | None) -> None:
     callback=lifetime,
     default="1d",
     show_default=True,
-    help="How long the old key is valid beside the new one: 12h, 7d; 0 for not at all.",
+    help="How long the old key stays valid: 12h, 7d; 0 for not at all.",
 )
 @config_option
 def rotate(keep: float, file: Path | None) -> None:
-    """Make another key, and give it to the connections at Amp that lead here.
+    """Create a new key, and give it to the connections at Amp that lead here.
 
-    The old one stays valid for a while, so that nothing fails in between.
+    The old key stays valid for a while, so nothing fails in between.
     """
     book = _book(file)
     neo = book.config.neo

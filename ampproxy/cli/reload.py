@@ -28,11 +28,10 @@ _ELSEWHERE = (
 @config_option
 @at_option
 def command(file: Path | None, at: str) -> None:
-    """Have the running service read its configuration now, and print what changed.
+    """Reload the running service's configuration now, and print what changed.
 
-    It also does so by itself within two seconds of a change; this waits for the result. Exit status 1 if the
-    file is wrong: then every complaint is printed, and the service goes on with the configuration that it
-    has.
+    The service also does so by itself within two seconds of a change; this command waits for the result. Exit
+    status 1 if the file is invalid: then every error is printed, and the previous configuration stays active.
     """
     try:
         asker = ServiceClient(beside(file, at), at)

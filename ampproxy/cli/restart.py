@@ -34,11 +34,11 @@ _PAUSE = 0.1
 @config_option
 @at_option
 def command(file: Path | None, at: str) -> None:
-    """Start the running service anew, with the code and the settings that are there now.
+    """Restart the running service with the code and the settings that are installed now.
 
-    A new process gets the listening sockets and loads all that it needs; then the old one accepts nobody any
-    more, serves what it has begun for up to timeouts.drain, and ends. Waits until the new one serves. Exit
-    status 1 if it does not: then the old one goes on, and why is printed.
+    A new process gets the listening sockets and loads everything it needs. Then the old one accepts no more
+    connections, finishes its running requests within timeouts.drain, and exits. The command waits until the
+    new process serves. Exit status 1 if it does not: then the old one continues, and the reason is printed.
     """
     try:
         config = beside(file, at)

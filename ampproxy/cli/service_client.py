@@ -45,7 +45,7 @@ _NOT_IN_FORCE = (
     " --at http://HOST:PORT asks it without TLS."
 )
 #: The largest answer that is read. Bytes.
-_MOST = 64 * 1024 * 1024
+_MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 _Answered = TypeVar("_Answered")
 
@@ -55,7 +55,7 @@ at_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     default="",
     metavar="ADDRESS",
     help="Where the service listens, if not at the address of the file: HOST:PORT, http://HOST:PORT (without"
-    " TLS) or the path of a Unix socket. The owner of the socket is not checked then.",
+    " TLS) or the path of a Unix socket. The socket's owner is then not checked.",
 )
 
 
@@ -200,7 +200,7 @@ class ServiceClient:
             self._check_owner(connection)
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
-            return ServiceAnswer(answer.status, answer.read(_MOST))
+            return ServiceAnswer(answer.status, answer.read(_MAX_ANSWER_BYTES))
         except (OSError, http.client.HTTPException) as error:
             if getattr(error, "reason", "") == _NO_TLS:
                 raise NotSecure(f"no TLS at {self.where}{_NOT_IN_FORCE}") from None

@@ -69,12 +69,12 @@ class _Target:
 
 @click.command("setup")
 @click.option("--cli", is_flag=True, help="Set up Amp's command line.")
-@click.option("--vscode", is_flag=True, help="Set up VS Code and its relatives that have Amp's extension.")
-@click.option("--undo", is_flag=True, help="Take back everything that setup has changed.")
-@click.option("--url", help="The gateway's address, where it is not the configured one on this machine.")
-@click.option("--dry-run", is_flag=True, help="Show what would be changed, and change nothing.")
+@click.option("--vscode", is_flag=True, help="Set up VS Code and its derivatives that have Amp's extension.")
+@click.option("--undo", is_flag=True, help="Revert everything that setup has changed.")
+@click.option("--url", help="The gateway's address, if it is not the configured one on this machine.")
+@click.option("--dry-run", is_flag=True, help="Show the changes without making them.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option("--no-check", is_flag=True, help="Do not ask the gateway whether it takes the key.")
+@click.option("--no-check", is_flag=True, help="Do not check that the gateway accepts the key.")
 @config_option
 def command(
     cli: bool,
@@ -86,14 +86,14 @@ def command(
     no_check: bool,
     file: Path | None,
 ) -> None:
-    """Have Amp's clients on this machine use the gateway: writes its address and a client key into their
+    """Point Amp's clients on this machine at the gateway: write its address and a client key into their
     settings.
 
-    Without --cli and --vscode it is the command line, and each editor that has Amp's extension. A client key
-    is made, and written into the configuration, where that has none. All other content of the files
-    stays as it is, comments included. --undo takes everything back.
+    Without --cli and --vscode this sets up the command line and each editor that has Amp's extension. If the
+    configuration has no client key, one is created and written into it. All other content of the files is
+    kept, including comments. --undo reverts everything.
 
-    Exit status 0 if all is set up and the gateway takes the key, else 1.
+    Exit status 0 if everything is set up and the gateway accepts the key, else 1.
     """
     machine = Machine(Path.home(), os.environ, sys.platform)
     if undo:

@@ -75,13 +75,13 @@ class _DialectName(click.ParamType):  # type: ignore[type-arg]  # not generic in
 @click.option(
     "--model",
     metavar="NAME",
-    help="The model that is asked, thinking suffix and all, or that the answer names. Otherwise FILE's own.",
+    help="The requested model, with any thinking suffix, or the answer's. By default FILE's own.",
 )
 @click.option(
     "--profile",
     type=click.Choice(tuple(shipped_hosts().profiles)),
     metavar="NAME",
-    help="The kind of server that is asked: a host profile.",
+    help="The kind of server that gets the request: a host profile.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result and losses as one JSON object.")
 @click.option("--strict", is_flag=True, help="Exit with 2 if 'translation: strict' would refuse the request.")
@@ -97,9 +97,9 @@ def command(
     strict: bool,
     file: BinaryIO,
 ) -> None:
-    """Translate FILE (- for standard input) and say on standard error what could not be said.
+    """Translate FILE (- for standard input) and list on standard error what was dropped.
 
-    The result shows everything that FILE holds: look for keys and private texts before you publish it.
+    The result shows everything that FILE contains: remove keys and private texts before you publish it.
 
     Exit status 0; 1 if FILE is not valid in its dialect; 2 with --strict if something was lost.
     """

@@ -58,7 +58,11 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int
 
 @click.command("usage")
 @click.option(
-    "--by", type=click.Choice(list(DIMENSIONS)), default="model", show_default=True, help="What to group by."
+    "--by",
+    type=click.Choice(list(DIMENSIONS)),
+    default="model",
+    show_default=True,
+    help="The dimension to group by.",
 )
 @click.option(
     "--since",
@@ -66,13 +70,14 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> int
     metavar="TIME",
     default="30d",
     show_default=True,
-    help="From then on: 7d, 12h, 2026-11-01, 2026-11-01T08:00+01:00, or all.",
+    help="The start: 7d, 12h, 2026-11-01, 2026-11-01T08:00+01:00, or all.",
 )
-@click.option("--until", callback=moment, metavar="TIME", help="Up to then, and not including it.")
+@click.option("--until", callback=moment, metavar="TIME", help="The end, which is not included.")
 @click.option(
     "--top",
     type=click.IntRange(min=1),
-    help="Show the top N groups and fold the rest into one line. [40 in a table, but for days; else all]",
+    help="Show the top N groups and fold the rest into one line. [default: 40 in a table, except by day;"
+    " else all]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of a table.")
@@ -88,9 +93,9 @@ def command(
     show_prices: bool,
     file: Path | None,
 ) -> None:
-    """Say what exchanges used and cost: requests, tokens by class, US dollars.
+    """Show usage and cost: requests, tokens by class, US dollars.
 
-    Days, and times without a zone, are UTC. Costs are reckoned from a table of prices that you can correct
+    Days, and times without a zone, are UTC. Costs are calculated from a table of prices that you can correct
     (setting: ledger.prices). What Amp would bill is an estimate.
     """
     if show_prices:

@@ -23,10 +23,10 @@ _UNSUPPORTED = {
     "experimental-cch-signing": _NO_REWRITING,
     "fingerprint-profile": _NO_REWRITING,
     "rebuild-mid-system-message": _NO_REWRITING,
-    "websockets": "the provider is always asked over plain HTTP",
+    "websockets": "requests to the provider always use plain HTTP",
     "alpha-search": "searches are not served",
-    "request-scoped-errors": "what follows a failure is not a matter of settings",
-    "request-retry": "it is one setting for all accounts, at the top of the file",
+    "request-scoped-errors": "how failures are handled cannot be configured",
+    "request-retry": "there is one setting for all accounts, at the top level",
 }
 _UNSUPPORTED_COMPATIBLE = {
     **_UNSUPPORTED,
@@ -37,7 +37,7 @@ _UNSUPPORTED_MODEL = {
     "is-compat": _NO_REWRITING,
     "max-context-length": "the vendor sets these limits",
     "image": "images are passed on to every model",
-    "thinking": "the thinking that a client asks for is passed on as it is",
+    "thinking": "a client's thinking settings are passed on unchanged",
     "fork": "it belongs to oauth-model-alias",
     "force-mapping": "model-mappings in ampcode do this",
 }
@@ -55,7 +55,7 @@ _MODEL = Section(
     _model,
     (
         Setting("name", "name", fields.NAME, "The model's name at the vendor.", required=True),
-        Setting("alias", "alias", fields.TEXT, "The name that clients see and ask for.", "the name"),
+        Setting("alias", "alias", fields.TEXT, "The name that clients see and request.", "the name"),
     ),
     _UNSUPPORTED_MODEL,
 )
@@ -78,10 +78,14 @@ class _ModelItem:
 
 @dataclass(frozen=True, slots=True)
 class _Models:
-    """The models of an account; ``item`` is what the documentation walks into."""
+    """The models of an account; ``item`` is what the documentation walks into.
+
+    :ivar shorthand: an item may be the name alone.
+    """
 
     item: Section = _MODEL
     type: str = "a list of models"
+    shorthand: bool = True
 
     def __call__(self, place: Location) -> tuple[ModelName, ...]:
         return ListOf(_ModelItem(self.item), self.type)(place)
@@ -93,24 +97,28 @@ _COMMON = (
         "priority",
         "priority",
         fields.INTEGER,
-        "Accounts with a higher number are used first; others only while none of those can serve.",
+        "Accounts with a higher number are used first; others only while no such account can serve.",
         "0",
     ),
     Setting(
         "prefix",
         "prefix",
         fields.PREFIX,
-        "The account's models can also be asked for as `PREFIX/model`, and then only from this account.",
+        "Clients can also request this account's models as `PREFIX/model`; only this account then "
+        "serves them.",
     ),
     Setting(
         "proxy-url",
         "proxy_url",
         fields.PROXY,
-        "HTTP, HTTPS or SOCKS5 proxy of this account; `direct` for none at all.",
+        "HTTP, HTTPS or SOCKS5 proxy for this account; `direct` for none at all.",
         "the global one",
     ),
     Setting(
-        "headers", "headers", fields.HEADERS, "Headers of each request to the vendor; set last, so they win."
+        "headers",
+        "headers",
+        fields.HEADERS,
+        "Headers for each request to the vendor; set last, so they override others.",
     ),
     Setting(
         "models",
@@ -123,7 +131,7 @@ _COMMON = (
         "excluded-models",
         "excluded_models",
         fields.WILDCARDS,
-        "Models not served, by the name that clients see; `*` stands for anything.",
+        "Models not to serve, by the names that clients see; `*` stands for anything.",
     ),
     Setting(
         "disable-cooling",
@@ -136,15 +144,15 @@ _COMMON = (
         "learning",
         "learning",
         fields.FLAG,
-        "Learn what this account refuses, where the section `learning` enables it.",
+        "Learn what this account refuses, if the section `learning` enables it.",
         "true",
     ),
     Setting(
         "answers-without-end",
         "unended",
         fields.FLAG,
-        "Take a streamed answer for whole though its server gave no finish reason; without it such an answer"
-        " is an error, for it may be cut off.",
+        "Accept a streamed answer as complete even if the server sent no finish reason; otherwise such "
+        "an answer is an error, because it may be cut off.",
         "false",
     ),
     Setting("disabled", "disabled", fields.FLAG, "Leave the entry out without removing it.", "false"),
@@ -154,8 +162,7 @@ _WEIGHT = Setting(
     "weight",
     "weight",
     fields.WEIGHT,
-    "Its share of the requests where `routing.strategy` is `weighted-round-robin`; 0 or less: it gets none"
-    " there.",
+    "Its share of requests under `routing.strategy: weighted-round-robin`; 0 or less: it gets none.",
     "1",
 )
 
@@ -165,7 +172,7 @@ _PROFILE = Setting(
     "profile",
     "profile",
     Reader("a host profile", fields.choice(_PROFILES).read),
-    "What kind of server it is: what of a request it takes. The names are below.",
+    "The kind of server, which decides what requests it accepts. The names are below.",
     "by its address",
 )
 
@@ -177,7 +184,7 @@ _KEYED = Section(
             "base-url",
             "base_url",
             fields.BASE_URL,
-            "Where the vendor's API is, without the path of a single method.",
+            "The address of the vendor's API, without the path of a method.",
             "the vendor's own",
         ),
         _WEIGHT,
@@ -190,7 +197,7 @@ _KEY_ENTRY = Section(
     _same,
     (
         Setting("api-key", "api_key", fields.SECRET, "The server's key.", "none is sent"),
-        Setting("proxy-url", "proxy_url", fields.PROXY, "Proxy of this key alone.", "the entry's"),
+        Setting("proxy-url", "proxy_url", fields.PROXY, "Proxy for this key only.", "the entry's"),
         _WEIGHT,
     ),
     _UNSUPPORTED,
@@ -199,19 +206,19 @@ _KEY_ENTRY = Section(
 _SERVER = Section(
     _same,
     (
-        Setting("name", "name", fields.NAME, "How logs and errors name the server.", required=True),
+        Setting("name", "name", fields.NAME, "The server's name in logs and errors.", required=True),
         Setting(
             "base-url",
             "base_url",
             fields.BASE_URL,
-            "Where its API is: what stands before `/chat/completions`.",
+            "The address of its API, without `/chat/completions`.",
             required=True,
         ),
         Setting(
             "api-key-entries",
             "keys",
             ListOf(_KEY_ENTRY, "a list of keys"),
-            "Its keys, each an account. Without any it is asked without a key, as local servers want it.",
+            "Its keys, each an account. Without any, requests carry no key, which suits local servers.",
         ),
         _PROFILE,
         *_COMMON,
@@ -232,7 +239,7 @@ def _keyed(vendor: Kind, entries: tuple[ParsedSection, ...]) -> Iterator[Account
         account = _account(vendor, found, label, base_url, found.values["api_key"], found.place.line)
         same = (account.api_key, base_url, account.prefix, account.models)
         if same in seen:
-            found.place.warn("repeats an earlier entry and is left out")
+            found.place.warn("repeats an earlier entry and is ignored")
             continue
         seen.add(same)
         yield account
@@ -324,6 +331,6 @@ ACCOUNT_SETTINGS = (
         COMPATIBLE.section,
         COMPATIBLE.name,
         Accounts(COMPATIBLE, _SERVER, _servers),
-        "Servers that speak OpenAI's Chat Completions: other vendors, or your own machine.",
+        "Servers that speak OpenAI's Chat Completions: other vendors, or local servers.",
     ),
 )

@@ -47,8 +47,8 @@ def _mapping(found: ParsedSection) -> ModelMapping:
             raise AlreadyReported from None
         if slow:
             found.at("source").warn(
-                "takes too long to compare with some names, as it repeats what holds repeats: a request for"
-                f" such a name ({slow[:20]}...) is refused; write it so that no part of a name can be read in"
+                "takes too long to match some names, because it has nested repeats: a request for"
+                f" such a name ({slow[:20]}...) is refused; write it so that no part of a name can match in"
                 " two ways"
             )
     return ModelMapping(
@@ -67,7 +67,7 @@ _MAPPING = Section(
             "from",
             "source",
             fields.NAME,
-            "The model that is asked for, or a pattern of names.",
+            "The requested model, or a pattern of names.",
             "all",
             blank=True,
         ),
@@ -75,14 +75,14 @@ _MAPPING = Section(
             "role",
             "roles",
             ROLE,
-            "What Amp asks for it for, instead of `from` or beside it: `oracle`, `[finder, title]`.",
+            "What Amp uses the model for, instead of `from` or in addition: `oracle`, `[finder, title]`.",
             "all",
         ),
         Setting(
             "to",
             "target",
             fields.NAME,
-            "The model that serves instead, perhaps with a thinking suffix: `gpt-5.2(high)`.",
+            "The model that serves instead, optionally with a thinking suffix: `gpt-5.2(high)`.",
             required=True,
         ),
         Setting(
@@ -116,7 +116,7 @@ def _mappings(place: Location) -> tuple[ModelMapping, ...]:
             winner = first.setdefault(same, mapping)
             if winner is not mapping:
                 what = f"the pattern {name!r}" if name else f"the role {', '.join(mapping.roles)}"
-                message = f"{what} is hidden behind the same one in line {winner.line}"
+                message = f"{what} repeats the one in line {winner.line}"
                 place.reading.warn(mapping.line, key, f"{message} and never applies")
                 continue
         kept.append(mapping)
@@ -145,14 +145,14 @@ _CLIENT_KEYS = Section(
             "upstream-api-key",
             "upstream",
             fields.GIVEN_SECRET,
-            "The Amp key that these clients' requests go upstream with.",
+            "The Amp key sent upstream with these clients' requests.",
             required=True,
         ),
         Setting(
             "api-keys",
             "clients",
             fields.SECRETS,
-            "The clients, by the keys from the top level's `api-keys` that they send.",
+            "The clients, by their keys from the top level's `api-keys`.",
             required=True,
         ),
     ),
@@ -173,7 +173,7 @@ class _PerClient:
                 if not client:
                     at.warn(f"key number {number} is empty and ignored")
                 elif client in owner:
-                    at.warn(f"key number {number} stands in {owner[client][0].key}, too: the first wins")
+                    at.warn(f"key number {number} is also listed in {owner[client][0].key}: the first wins")
                 else:
                     owner[client] = at, upstream
         return tuple((client, upstream) for client, (_, upstream) in owner.items())
@@ -196,7 +196,7 @@ def _ampcode(found: ParsedSection) -> AmpCode:
             "has no effect without upstream-url: add it, for example https://ampcode.com"
         )
     if found.values.get("accept_amp_keys") and "upstream_url" not in found.places:
-        found.at("accept_amp_keys").warn("has no effect without upstream-url, where keys are asked about")
+        found.at("accept_amp_keys").warn("has no effect without upstream-url, where keys are checked")
     if found.values.get("allowed_amp_users") and not found.values.get("accept_amp_keys"):
         found.at("allowed_amp_users").warn("has no effect without accept-amp-keys: true")
     return AmpCode(**found.values)
@@ -209,17 +209,21 @@ AMPCODE = Section(
             "upstream-url",
             "upstream_url",
             fields.UPSTREAM_URL,
-            "Where Amp's own requests go: `https://ampcode.com`. Without it they are answered 503.",
+            "Where Amp's own requests are forwarded: `https://ampcode.com`. Without it they are "
+            "answered 503.",
         ),
         Setting(
             "upstream-api-key",
             "upstream_api_key",
             Reader("secret", _secret_or_none),
-            "The Amp key for all clients without one of their own.",
+            "The Amp key for all clients that have no other.",
             "`AMP_API_KEY`, else what the Amp CLI has stored",
         ),
         Setting(
-            "upstream-api-keys", "per_client_keys", _PerClient(), "Amp keys by client, for several people."
+            "upstream-api-keys",
+            "per_client_keys",
+            _PerClient(),
+            "Separate Amp keys per client, for several people.",
         ),
         Setting(
             "restrict-management-to-localhost",
@@ -229,13 +233,16 @@ AMPCODE = Section(
             "true",
         ),
         Setting(
-            "model-mappings", "mappings", _Mappings(), "Models that stand for others, for what Amp asks for."
+            "model-mappings",
+            "mappings",
+            _Mappings(),
+            "Which models serve in place of those that Amp requests.",
         ),
         Setting(
             "force-model-mappings",
             "force_mappings",
             fields.FLAG,
-            "Apply mappings also where an account serves the model that was asked for.",
+            "Apply mappings even if an account serves the requested model.",
             "false",
         ),
         Setting(
@@ -250,7 +257,8 @@ AMPCODE = Section(
             "fallback",
             "fallback",
             Fallback(),
-            "Whether models that are neither local nor mapped may be asked of Amp, which spends Amp credits.",
+            "Whether requests for models that are neither local nor mapped may go to Amp, which spends "
+            "Amp credits.",
             "allow",
             hollow=False,
         ),
@@ -258,34 +266,34 @@ AMPCODE = Section(
             "browser-pages",
             "browser_pages",
             fields.choice({"proxy": "proxy", "redirect": "redirect"}),
-            "What a browser gets that opens a page of Amp's: the page, or a redirect to the real site.",
+            "What a browser gets when it opens one of Amp's pages: the page, or a redirect to the real site.",
             "proxy",
         ),
         Setting(
             "rewrite-client-endpoint",
             "rewrite_client_endpoint",
             fields.FLAG,
-            "Keep Amp's newer clients here where the upstream would have them go past the gateway.",
+            "Keep Amp's newer clients at the gateway if the upstream would direct them past it.",
             "true",
         ),
         Setting(
             "actor-token",
             "actor_token",
             Reader("secret", _secret_or_none),
-            "The public token that goes with requests to `/actors` which bring none.",
+            "The public token to add to requests to `/actors` that have none.",
         ),
         Setting(
             "accept-amp-keys",
             "accept_amp_keys",
             fields.FLAG,
-            "Let clients in that come with a key of Amp's own, as its login gives one, and use it upstream.",
+            "Accept clients with a key of Amp's own, such as its login gives, and use that key upstream.",
             "false",
         ),
         Setting(
             "allowed-amp-users",
             "allowed_amp_users",
             Reader("a list of addresses or ids", _users),
-            "Whose Amp keys count: e-mail addresses or Amp's ids of users.",
+            "Whose Amp keys are accepted: e-mail addresses or Amp's user ids.",
             "any, on this machine; none from elsewhere",
         ),
     ),

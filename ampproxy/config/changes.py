@@ -28,7 +28,7 @@ from ampproxy.wire.redact import Secret
 
 _NOTHING = "none"
 #: What a log line names of many changes.
-_MOST_SHOWN = 20
+_MAX_SHOWN = 20
 _UNITS = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 _TIMES = ((86400, "d"), (3600, "h"), (60, "m"))
 #: What is said at the top and kept with the vendor that it is about -> how the vendor's section names it.
@@ -47,8 +47,9 @@ def check_still_keyed(keyed: bool, config: Config) -> None:
     if keyed and not config.clients and not config.keyless:
         raise ConfigError(
             (
-                f"{config.source or 'configuration'}:1: api-keys: is gone, so every program on this"
-                " machine would be served without a key: put it back, or write api-keys: [] if that is meant",
+                f"{config.source or 'configuration'}:1: api-keys: is missing now, so every program on"
+                " this machine would be served without a key: restore it, or write api-keys: [] if that is"
+                " intended",
             ),
             config.warnings,
         )
@@ -68,8 +69,8 @@ def in_one_line(changed: tuple[str, ...]) -> str:
     """The changes as the end of a log's line; of many the first."""
     if not changed:
         return ""
-    more = f"; and {len(changed) - _MOST_SHOWN} more" if len(changed) > _MOST_SHOWN else ""
-    return f"; changed: {'; '.join(changed[:_MOST_SHOWN])}{more}"
+    more = f"; and {len(changed) - _MAX_SHOWN} more" if len(changed) > _MAX_SHOWN else ""
+    return f"; changed: {'; '.join(changed[:_MAX_SHOWN])}{more}"
 
 
 def _section(section: Section, path: str, old: Any, new: Any) -> Iterator[str]:
@@ -137,7 +138,7 @@ def _pems(name: str, before: Any, after: Any) -> Iterator[str]:
             after.key,
         )
     ):
-        yield f"{name}: the certificate's files hold something else"
+        yield f"{name}: the certificate files have changed"
 
 
 def _difference(row: Setting, before: Any, after: Any) -> str:

@@ -33,7 +33,7 @@ _AMOUNT = fields.whole("a whole number, 1 or more", 1, 10**12)
 #: The amounts that can be limited, by unit; and the periods of each.
 _UNITS: dict[Unit, str] = {
     "requests": "requests to models",
-    "tokens": "tokens, of questions and answers,",
+    "tokens": "tokens, input and output together,",
     "usd": "US dollars",
 }
 _PERIODS: dict[Period, str] = {
@@ -92,7 +92,7 @@ def _routes(place: Location) -> tuple[str, ...]:
         raise InvalidValue(f"expected a list of {', '.join(ROUTES)}")
     names = [fields.NAME(item).lower() for item in place.items("a list of routes")]
     if not names:
-        raise InvalidValue("is an empty list, so that the key would open nothing: leave it out for all")
+        raise InvalidValue("is an empty list, so the key would open nothing: leave it out for all")
     for name in names:
         if name not in ROUTES:
             raise InvalidValue(f"expected {', '.join(ROUTES)}{suggest(name, list(ROUTES))}")
@@ -168,7 +168,7 @@ LIMITS = Section(
             "concurrent",
             "concurrent",
             _AMOUNT,
-            "The most requests to models that are under way at once, streamed or not.",
+            "The most requests to models at the same time, streamed or not.",
             "no limit",
             hollow=False,
         ),
@@ -185,7 +185,7 @@ def client_key(found: ParsedSection) -> ClientKey:
     secret, hashed = values.get("secret"), values.get("hash", "")
     _check_complete(found, secret, hashed)
     if values.get("old_hash") and "old_until" not in values:
-        found.at("old_hash").complain("needs old-until: the key before a rotation must have an end")
+        found.at("old_hash").complain("needs old-until: the key before a rotation must expire")
         raise AlreadyReported
     if any(map(found.broken, found.places)):
         # A key without the limit that was meant for it would open more than its owner wrote.
@@ -199,14 +199,14 @@ def _check_complete(found: ParsedSection, secret: Secret | None, hashed: str) ->
     :raises Reported: the entry has no key, or two, or only a hash and nothing by which people know it.
     """
     if secret is not None and hashed:
-        found.at("secret").complain("stands beside key-hash: expected one of the two")
+        found.at("secret").complain("is set together with key-hash: expected one of the two")
     elif secret is None and not hashed:
         if not (found.broken("secret") or found.broken("hash")):
             found.place.complain("has no key: expected key or key-hash")
     elif hashed and not found.values.get("name"):
         if not found.broken("name"):
             found.place.complain(
-                "has key-hash and no name: expected name, for nothing else identifies its owner"
+                "has key-hash and no name: expected name, because nothing else identifies its owner"
             )
     else:
         return
@@ -220,7 +220,8 @@ ENTRY = Section(
             "name",
             "name",
             Reader("text", _name),
-            "Whose key it is, in log, ledger, metrics and limits. It stays the same when the key is another.",
+            "The client's name in log, ledger, metrics and limits. It stays the same when the key is "
+            "replaced.",
             "a digest of the key",
             hollow=False,
         ),
@@ -229,14 +230,14 @@ ENTRY = Section(
             "key-hash",
             "hash",
             Reader("hash", _hash),
-            "In its place: the SHA-256 of a key, as `ampproxy key new` writes it.",
+            "Instead of `key`: the SHA-256 of the key, as `ampproxy key new` writes it.",
             hollow=False,
         ),
         Setting(
             "expires",
             "expires",
             Reader("date or time", _moment),
-            "From then on the key is rejected; a date is its beginning, UTC.",
+            "When the key expires; a date means its first moment, in UTC.",
             "never",
             hollow=False,
         ),
@@ -244,16 +245,22 @@ ENTRY = Section(
             "old-key-hash",
             "old_hash",
             Reader("hash", _hash),
-            "The key before a rotation, which is valid, too, until `old-until`.",
+            "The key before a rotation; it remains valid until `old-until`.",
             hollow=False,
         ),
-        Setting("old-until", "old_until", Reader("date or time", _moment), "Its end.", hollow=False),
+        Setting(
+            "old-until",
+            "old_until",
+            Reader("date or time", _moment),
+            "When `old-key-hash` expires.",
+            hollow=False,
+        ),
         Setting(
             "models",
             "models",
             Reader("a list of patterns", _patterns),
-            "The models that may serve it, as clients name them: of a mapping its target. `*` stands for"
-            " anything.",
+            "The models that may serve its requests, by the names that clients use; for a mapped model "
+            "the target's name. `*` stands for anything.",
             "all",
             hollow=False,
         ),
@@ -261,7 +268,7 @@ ENTRY = Section(
             "accounts",
             "accounts",
             Reader("a list of patterns", _patterns),
-            "The accounts that may serve it, as `ampproxy accounts` names them.",
+            "The accounts that may serve its requests, as `ampproxy accounts` names them.",
             "all",
             hollow=False,
         ),
@@ -269,16 +276,17 @@ ENTRY = Section(
             "routes",
             "routes",
             Reader("a list of routes", _routes),
-            "What it opens: `models`; `amp`, what is forwarded to Amp as it is; `admin`, below `/ampproxy`.",
+            "The routes it opens: `models`; `amp`, what is forwarded to Amp unchanged; `admin`, below "
+            "`/ampproxy`.",
             "all",
             hollow=False,
         ),
-        Setting("limits", "limits", LIMITS, "How much it may use.", hollow=False),
+        Setting("limits", "limits", LIMITS, "How much the key may use.", hollow=False),
         Setting(
             "amp",
             "amp",
             fields.FLAG,
-            "Whether its requests to models may go to Amp, where they cost credits.",
+            "Whether requests to models with this key may go to Amp, where they cost credits.",
             "true",
             hollow=False,
         ),
@@ -286,7 +294,7 @@ ENTRY = Section(
             "upstream-api-key",
             "upstream",
             fields.GIVEN_SECRET,
-            "The Amp key with which its requests go to Amp.",
+            "The Amp key sent to Amp with this client's requests.",
             "`ampcode.upstream-api-key`",
             hollow=False,
         ),
@@ -321,7 +329,7 @@ class Clients:
         if not good:
             raise AlreadyReported
         if items and not kept.keys:
-            raise InvalidValue(f"holds no key that is not empty: {_SERVE_ALL}")
+            raise InvalidValue(f"contains only empty keys: {_SERVE_ALL}")
         return tuple(kept.keys)
 
     def _read(self, item: Location) -> tuple[ClientKey | None, bool]:
@@ -332,7 +340,7 @@ class Clients:
             key, read = _plain(item)
         if key is None or not _is_placeholder(key.secret):
             return key, read
-        item.complain("is the example's placeholder, which is public: expected a secret of your own")
+        item.complain("is a public placeholder from CLIProxyAPI's example: expected a secret of your own")
         return None, False
 
 
@@ -369,7 +377,7 @@ class _Kept:
             if mark in self._owners:
                 place, other = self._owners[mark]
                 if key == other and not key.name:
-                    item.warn("stands twice; the second is ignored")
+                    item.warn("is listed twice; the second is ignored")
                     return True
                 what = "name" if mark == key.name.lower() else "key"
                 item.complain(f"has the {what} of {place.key}, too: expected each {what} once")

@@ -171,7 +171,7 @@ class _Converter:
             return known
         line = node.start_mark.line + 1
         if id(node) in self._open:
-            self._report(line, path, "an alias refers to what it stands in: write the value out")
+            self._report(line, path, "an alias refers to a value that contains it: write the value out")
             return Scalar(line, "", "null")
         self._open.add(id(node))
         result = self._fresh(node, line, path)
@@ -182,7 +182,9 @@ class _Converter:
     def _fresh(self, node: yaml.Node, line: int, path: str) -> Node:
         if not node.tag.startswith(_STANDARD_TAG):
             self._report(
-                line, path or "syntax", "YAML tags (!name) mean nothing here: quote the value, or remove it"
+                line,
+                path or "syntax",
+                ("YAML tags (!name) are not supported: quote the value, or remove the tag"),
             )
         if isinstance(node, yaml.MappingNode):
             return YamlMapping(line, tuple(self._entries(node, path).values()))
@@ -207,7 +209,7 @@ class _Converter:
             shown = below(path, key)
             first = entries.get(key)
             if first is not None:
-                self._report(line, shown, f"stands twice, first in line {first.line}: keep one of them")
+                self._report(line, shown, f"is defined twice, first in line {first.line}: keep one of them")
                 continue
             entries[key] = Entry(key, line, self.convert(value_node, shown))
         return {**{key: entry for key, entry in merged.items() if key not in entries}, **entries}

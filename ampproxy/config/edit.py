@@ -41,7 +41,7 @@ def add_client_key(text: str, key: str) -> str:
     if keys is None:
         keys = []
     if not isinstance(keys, list):
-        raise CannotEdit(f"{'.'.join(path)} is no list")
+        raise CannotEdit(f"{'.'.join(path)} is not a list")
     wanted = with_keys(before, path, [key, *keys])
     for changed in additions(text, path, json.dumps(key)):
         if means(changed, wanted, path):
@@ -104,7 +104,7 @@ def at(found: dict[str, Any], path: tuple[str, ...]) -> Any:
         return found.get(path[0])
     section = found.get(path[0])
     if section is not None and not isinstance(section, dict):
-        raise CannotEdit(f"{path[0]} is no section")
+        raise CannotEdit(f"{path[0]} is not a section")
     return (section or {}).get(path[1])
 
 

@@ -38,7 +38,7 @@ Entry = Mapping[str, Any]
 def entries(text: str) -> list[tuple[int, Any]]:
     """The items of the list of client keys, each with its line.
 
-    :raises CannotEdit: the text is not YAML, or what holds the keys is no list.
+    :raises CannotEdit: the text is not YAML, or what holds the keys is not a list.
     """
     keys, node = _keys(text)
     if keys is None or not isinstance(node, yaml.SequenceNode):
@@ -62,7 +62,7 @@ def remove_entry(text: str, index: int) -> str:
     """
     keys, node = _keys(text)
     if keys is None or not isinstance(node, yaml.SequenceNode):
-        raise CannotEdit("there is no list of client keys")
+        raise CannotEdit("there is not a list of client keys")
     return _first(text, [*keys[:index], *keys[index + 1 :]], _removed(text, node, index))
 
 
@@ -80,7 +80,7 @@ def change_entry(text: str, index: int, changes: Entry) -> str:
 def _change(text: str, index: int, name: str, value: Any) -> str:
     keys, node = _keys(text)
     if keys is None or not isinstance(node, yaml.SequenceNode):
-        raise CannotEdit("there is no list of client keys")
+        raise CannotEdit("there is not a list of client keys")
     old, item = keys[index], node.value[index]
     if not isinstance(old, dict):
         old = {"key": old}
@@ -106,7 +106,7 @@ def _keys(text: str) -> tuple[list[Any] | None, yaml.Node | None]:
     path = place_of_keys(found)
     keys = at(found, path)
     if keys is not None and not isinstance(keys, list):
-        raise CannotEdit(f"{'.'.join(path)} is no list")
+        raise CannotEdit(f"{'.'.join(path)} is not a list")
     node = root_of(text)
     for name in path:
         node = child(node, name) if isinstance(node, yaml.MappingNode) else None

@@ -43,7 +43,7 @@ def _roles(place: Location) -> tuple[str, ...]:
     for name in names:
         if name not in ROLES:
             near = suggest(name, list(ROLES)) or f": expected one of {', '.join(ROLES)}"
-            raise InvalidValue(f"{name!r} is no role of Amp's{near}")
+            raise InvalidValue(f"{name!r} is not a role of Amp's{near}")
     return names
 
 
@@ -56,7 +56,7 @@ def _rule(found: ParsedSection) -> FallbackRule:
     requests, tokens = values.get("requests"), values.get("tokens")
     limited = requests is not None or tokens is not None
     if "action" in values and limited:
-        found.at("action").complain("stands beside a daily limit: expected one of the two")
+        found.at("action").complain("is set together with a daily limit: expected one of the two")
         raise AlreadyReported
     if not limited and "action" not in values:
         if not any(map(found.broken, ("action", "requests", "tokens"))):
@@ -82,7 +82,7 @@ _RULE = Section(
             "model",
             "models",
             Reader("a pattern, or a list of patterns", _models),
-            "The models that it is for, in any case: `gpt-*`.",
+            "The models to which it applies, in any case: `gpt-*`.",
             "all",
             hollow=False,
         ),
@@ -90,7 +90,7 @@ _RULE = Section(
             "role",
             "roles",
             ROLE,
-            "The roles that it is for (docs/credits.md names them).",
+            "The roles to which it applies (docs/credits.md lists them).",
             "all",
             hollow=False,
         ),
@@ -98,25 +98,25 @@ _RULE = Section(
             "action",
             "action",
             fields.choice(_ACTIONS),
-            "Whether such a request goes to Amp.",
+            "Whether a matching request may go to Amp.",
         ),
         Setting(
             "daily-requests",
             "requests",
             fields.COUNT,
-            "In place of `action`: so many requests a day go to Amp.",
+            "Instead of `action`: the number of requests a day that may go to Amp.",
         ),
         Setting(
             "daily-tokens",
             "tokens",
             fields.COUNT,
-            "In place of `action`: so many tokens a day, in and out, go to Amp.",
+            "Instead of `action`: the number of tokens a day, input and output, that may go to Amp.",
         ),
         Setting(
             "per",
             "per_client",
             fields.choice({"client": "client", "all": "all"}),
-            "Whether the limit is for each client key, or for all together.",
+            "Whether the limit applies to each client key, or to all together.",
             "all",
         ),
     ),
@@ -144,7 +144,7 @@ class Fallback:
                 place.reading.warn(
                     rules[number + 1].line,
                     f"{place.key}[{number + 1}]",
-                    f"never applies: the rule in line {rule.line} is for everything",
+                    f"never applies: the rule in line {rule.line} matches everything",
                 )
                 break
         return rules

@@ -145,7 +145,7 @@ def choice(words: dict[str, str]) -> Reader:
             raise InvalidValue(f"expected {expected}, found {_shown(scalar)}")
         return value
 
-    return Reader(expected, read)
+    return Reader(expected, read, tuple(words))
 
 
 def duration(*, zero: bool = False) -> Reader:
@@ -186,7 +186,7 @@ def _line_of_text(place: Location) -> str:
     """Text without control characters."""
     text = place.text()
     if not text.isprintable():
-        raise InvalidValue("holds a line break or another control character: remove it")
+        raise InvalidValue("contains a line break or another control character: remove it")
     return text
 
 
@@ -204,7 +204,7 @@ def _secret(place: Location) -> Secret:
         return place.unseen(absent)
     if _NOT_IN_HEADER.search(text):
         raise InvalidValue(
-            "holds a character that no HTTP header can carry: expected printable ASCII on one line"
+            "contains a character that is not allowed in HTTP headers: expected printable ASCII on one line"
         )
     return Secret(text)
 
@@ -237,10 +237,10 @@ def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
     except ValueError:
         raise InvalidValue("is not a URL: its host or its port cannot be read") from None
     if parts.scheme not in schemes or "://" not in text:
-        raise InvalidValue(f"is not a URL of a kind that works here: expected it to begin with {listed}")
+        raise InvalidValue(f"is not a supported URL: expected it to begin with {listed}")
     if not host or not text.isascii() or any(c.isspace() for c in text) or not text.isprintable():
         raise InvalidValue(
-            f"is not a whole URL: expected such as {schemes[-1]}://HOST/PATH, in ASCII, without spaces"
+            f"is not a complete URL: expected for example {schemes[-1]}://HOST/PATH, in ASCII, without spaces"
         )
     if port == 0:
         raise InvalidValue("has port 0: expected 1 to 65535")
@@ -358,7 +358,7 @@ def _header_fault(name: str, seen: dict[str, tuple[str, str]]) -> str:
     if name.lower() in _FRAMING:
         return "belongs to the connection and cannot be set here: remove it"
     if name.lower() in seen:
-        return "stands twice, in another case: keep one of them"
+        return "is listed twice, in different case: keep one of them"
     return ""
 
 
@@ -367,11 +367,11 @@ def _header_value(place: Location) -> str:
     text = place.expanded(scalar)
     if _NOT_IN_HEADER.search(text):
         raise InvalidValue(
-            "holds a character that no HTTP header can carry: expected printable ASCII on one line"
+            "contains a character that is not allowed in HTTP headers: expected printable ASCII on one line"
         )
     if text.startswith("$") and "${" in scalar.text:
         raise InvalidValue(
-            "would begin with $, which stands for a header of the client's: such text cannot be sent"
+            "would begin with $, which means a header of the client's: such a value cannot be sent"
         )
     return text
 
@@ -380,11 +380,11 @@ def copy_fault(name: str, value: str) -> str:
     """What is wrong with a header that takes its value from the client (``$NAME``); empty: nothing."""
     source = value[1:].lower()
     if not _TOKEN.match(source):
-        return "begins with $, which takes the client's header of that name: expected a header name behind it"
+        return "begins with $, which copies the client's header of that name: expected a header name after it"
     if source in _CREDENTIAL_HEADERS:
-        return "would give the vendor the client's own key or cookie: name another header behind the $"
+        return "would send the client's own key or cookie to the vendor: name another header after the $"
     if name.lower() in _KEY_HEADERS:
-        return "is where the account's key goes, which cannot come from the client: write the key"
+        return "carries the account's key, which cannot come from the client: write the key"
     return ""
 
 

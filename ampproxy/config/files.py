@@ -84,7 +84,7 @@ def read_from(file: int, most: int, path: Path) -> bytes:
             return b"".join(pieces)
         pieces.append(piece)
         length += len(piece)
-    raise TooLarge(errno.EFBIG, f"it holds more than {_in_words(most)}", str(path))
+    raise TooLarge(errno.EFBIG, f"it has more than {_in_words(most)}", str(path))
 
 
 def _await(file: int, deadline: float, path: Path) -> None:
@@ -105,7 +105,7 @@ def require_file(found: os.stat_result, path: Path) -> None:
         return
     if kind == stat.S_IFDIR:
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    raise NotAFile(errno.EINVAL, f"it is {_KINDS.get(kind, 'something else')} and no file", str(path))
+    raise NotAFile(errno.EINVAL, f"it is {_KINDS.get(kind, 'something else')} and not a file", str(path))
 
 
 def _in_words(most: int) -> str:

@@ -162,7 +162,7 @@ def _placed(root: Tree, old: str, found: Entry, reading: ParseContext) -> Tree:
     if before is not None and old in _BY_MEMBER:
         found, before = _merged(found, before, reading), None
     if before is not None:
-        reading.warn(before.line, old, f"is ignored, for {found.shown} is set: remove it")
+        reading.warn(before.line, old, f"is ignored, because {found.shown} is set: remove it")
     kept = (other for other in root if other.key != old)
     return Tree(root.line, (*kept, replace(found, key=old)))
 
@@ -170,7 +170,7 @@ def _placed(root: Tree, old: str, found: Entry, reading: ParseContext) -> Tree:
 def _merged(new: Entry, old: Entry, reading: ParseContext) -> Entry:
     """The entry with what only its old place says, member by member."""
     if not isinstance(old.node, Tree):
-        reading.warn(old.line, old.key, f"is ignored, for {new.shown} is set: remove it")
+        reading.warn(old.line, old.key, f"is ignored, because {new.shown} is set: remove it")
         return new
     if not isinstance(new.node, Tree):
         return replace(old, shown=old.key) if _is_null(new.node) else new
@@ -180,7 +180,7 @@ def _merged(new: Entry, old: Entry, reading: ParseContext) -> Entry:
         shown = below(old.key, entry.key)
         if entry.key in mine:
             here = below(new.shown, entry.key)
-            reading.warn(entry.line, shown, f"is ignored, for {here} is set: remove it")
+            reading.warn(entry.line, shown, f"is ignored, because {here} is set: remove it")
         else:
             kept.append(replace(entry, shown=shown))
     return replace(new, node=Tree(new.node.line, (*new.node, *kept)))
@@ -335,5 +335,5 @@ def _server(group: Tree, keys: Entry, at: str, reading: ParseContext) -> Iterato
     kept = (entry for entry in group if entry.key not in ("keys", "api-key-entries", *_INDEX))
     double = group.get("api-key-entries")
     if double is not None:
-        reading.warn(double.line, f"{at}.api-key-entries", f"is ignored, for {at}.keys is set: remove it")
+        reading.warn(double.line, f"{at}.api-key-entries", f"is ignored, because {at}.keys is set: remove it")
     yield Tree(group.line, (*kept, moved)), at

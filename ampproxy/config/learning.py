@@ -36,16 +36,16 @@ LEARNING = _SectionOrFlag(
             "enable",
             "enable",
             fields.FLAG,
-            "Repeat a request once without what the account refused, and remember that. `learning: false` is"
-            " the same as `enable: false`.",
+            "Repeat a request once without what the account refused, and remember the refusal. "
+            "`learning: false` is the same as `enable: false`.",
             "true",
         ),
-        Setting("max-age", "max_age", fields.duration(), "How long it is remembered.", "7d"),
+        Setting("max-age", "max_age", fields.duration(), "How long a refusal is remembered.", "7d"),
         Setting(
             "max-lessons",
             "max_lessons",
             fields.POSITIVE,
-            "How many refused members and values are remembered; the oldest make room.",
+            "How many refused members and values are remembered; the oldest are forgotten first.",
             "1000",
         ),
     ),
@@ -57,14 +57,14 @@ PINS = (
         "pin-ttl",
         "pin_ttl",
         fields.duration(),
-        "How long it is remembered which account keeps a response, conversation, file or container.",
+        "How long the gateway remembers which account stores a response, conversation, file or container.",
         "30d",
     ),
     Setting(
         "max-pins",
         "max_pins",
         fields.COUNT,
-        "Of how many of these it is remembered; the oldest make room. 0: of none.",
+        "For how many of these it remembers the account; the oldest are forgotten first. 0: for none.",
         "20000",
     ),
 )

@@ -37,26 +37,26 @@ LEDGER = _SectionOrFlag(
     _ledger,
     (
         Setting("enable", "enable", fields.FLAG, "Keep a ledger. `ledger: false` is the same.", "true"),
-        Setting("max-age", "max_age", fields.duration(), "How long an exchange is remembered.", "365d"),
+        Setting("max-age", "max_age", fields.duration(), "How long an exchange is kept.", "365d"),
         Setting(
             "max-size",
             "max_size",
             fields.SIZE,
-            "How large the file may become; the oldest exchanges make room, their daily totals stay.",
+            "The maximum size of the file; the oldest exchanges are removed first, their daily totals stay.",
             "1GiB",
         ),
         Setting(
             "management",
             "management",
             fields.FLAG,
-            "Keep requests on Amp's own routes, too, which ask for no model.",
+            "Also record requests on Amp's own routes, which involve no model.",
             "false",
         ),
         Setting(
             "prices",
             "prices",
             fields.PATH,
-            "Your own prices for `ampproxy usage`, a YAML or JSON file; they go before the shipped ones.",
+            "A YAML or JSON file with your own prices for `ampproxy usage`; they override the shipped ones.",
         ),
     ),
 )

@@ -55,8 +55,8 @@ def what_helps(cwd: Path, way: str = f"--config {NAME}") -> str:
     """What to do about it, as a sentence."""
     if (cwd / NAME).exists():
         return (
-            "The one in this folder is not read unasked, because a configuration decides where keys are sent;"
-            f" if it is yours: {way}"
+            "The one in this folder is not read by default, because a configuration decides where keys are"
+            f" sent; if it is yours: {way}"
         )
     return f"Write one (docs/quickstart.md), or name one: {way}"
 
@@ -113,7 +113,7 @@ def load(
 
 def _small(path: Path, content: bytes) -> bytes:
     if len(content) > files.MAX_SECRET:
-        raise files.TooLarge(errno.EFBIG, f"it holds more than {files.MAX_SECRET >> 10} KiB", str(path))
+        raise files.TooLarge(errno.EFBIG, f"it has more than {files.MAX_SECRET >> 10} KiB", str(path))
     return content
 
 
@@ -175,7 +175,9 @@ def _with_moved(root: document.YamlMapping, reading: ParseContext) -> document.Y
             else ()
         )
         if any(other.key == key for other in inside):
-            reading.warn(entry.line, old, f"is deprecated and ignored, for {section}.{key} is set: remove it")
+            reading.warn(
+                entry.line, old, f"is deprecated and ignored, because {section}.{key} is set: remove it"
+            )
             continue
         reading.warn(entry.line, old, f"is deprecated: write it as {section}.{key}")
         line = entry.line if parent is None else parent.line

@@ -39,7 +39,7 @@ def _public_url(place: Location) -> str:
     if parts.path:
         raise InvalidValue("has a path: expected such as https://gw.example.org (paths begin with /v1 there)")
     if parts.scheme != "https" and not fields.is_loopback(parts.hostname or ""):
-        raise InvalidValue("begins with http://, so that the key would be sent in clear: expected https://")
+        raise InvalidValue("begins with http://, so the key would be sent unencrypted: expected https://")
     return str(text)
 
 
@@ -66,8 +66,8 @@ def _of_key(found: ParsedSection) -> ParsedSection:
 def _check_clear(found: ParsedSection, host: str) -> None:
     if not found.values.get("tls", False) and not fields.is_loopback(host):
         found.at("listen").warn(
-            "can be reached from other machines without TLS, so that the key travels in clear unless a proxy"
-            " on a network of your own speaks HTTPS: set tls: true, or listen on 127.0.0.1"
+            "can be reached from other machines without TLS, so the key is sent unencrypted unless a "
+            "proxy on your own network uses HTTPS: set tls: true, or listen on 127.0.0.1"
         )
 
 
@@ -79,7 +79,7 @@ def check_neo(found: ParsedSection, config: Config) -> None:
     amp, own = config.ampcode, KnownKeys((neo.client,))
     # By hash, for either may be stored as one.
     if not set(neo.client.hashes).isdisjoint(mark for client in config.clients for mark in client.hashes):
-        found.at("neo").complain("has a key that is one of api-keys, too: expected one for Amp's cloud alone")
+        found.at("neo").complain("has a key that is also one of api-keys: expected one only for Amp's cloud")
     if any(client.name.lower() == NEO_CLIENT for client in config.clients):
         found.at("neo").complain(
             f"is the client {NEO_CLIENT} in log and limits: name that entry of api-keys otherwise"
@@ -94,13 +94,13 @@ def check_neo(found: ParsedSection, config: Config) -> None:
     )
     amps += tuple(client.upstream for client in config.clients)
     if any(secret in own for secret in amps):
-        found.at("neo").complain("has a key that is one of Amp's own: expected one for Amp's cloud alone")
+        found.at("neo").complain("has a key that is one of Amp's own: expected one only for Amp's cloud")
     if neo.tls and config.tls is None and not found.broken("tls"):
         found.at("neo").complain(
-            "has tls: true, and there is no certificate: expected the section tls with enable: true"
+            "has tls: true, but there is no certificate: expected the section tls with enable: true"
         )
     if neo.listen and neo.port and (neo.host, neo.port) == (config.host, config.port):
-        found.at("neo").complain("listens where the gateway does: expected another port")
+        found.at("neo").complain("is the gateway's own address: expected another port")
 
 
 NEO = Section(
@@ -110,42 +110,45 @@ NEO = Section(
             "public-url",
             "public_url",
             Reader("URL", _public_url),
-            "The origin at which Amp's cloud reaches the gateway, as in `https://gw.example.org`. Its host"
-            " counts as one of `allowed-hosts`.",
+            "The origin at which Amp's cloud reaches the gateway, such as `https://gw.example.org`. Its "
+            "host counts as one of `allowed-hosts`.",
         ),
         Setting(
             "listen",
             "listen",
             ADDRESS,
-            "A listener on which nothing but the paths for Amp's cloud exists. Point a tunnel or a reverse"
-            " proxy at it.",
-            "none: the paths are served where everything else is",
+            "A listener that serves only the paths for Amp's cloud. Point a tunnel or a reverse proxy at it.",
+            "none: served on the gateway's own listener",
         ),
         Setting(
-            "tls", "tls", fields.FLAG, "Speak TLS there, with the certificate of the section `tls`.", "false"
+            "tls",
+            "tls",
+            fields.FLAG,
+            "Use TLS on that listener, with the certificate of the section `tls`.",
+            "false",
         ),
         *(_ROWS[name] for name in KEY_SETTINGS),
         Setting(
             "first-sign",
             "first_sign",
             fields.duration(zero=True),
-            "When a stream begins with a sign of life though its vendor is silent, so that an edge in between"
-            " does not cut it; 0 for never.",
+            "After how long a stream is started with a keep-alive if its vendor is still silent, so "
+            "that no proxy in between times out; 0 for never.",
             "25s",
         ),
         Setting(
             "failure-delay",
             "failure_delay",
             fields.duration(zero=True),
-            "How long a request without the key waits for its 401; doubled with each failure of a peer, up to"
-            " 32 times as long.",
+            "How long the 401 for a request without the key is delayed; doubled with each failure of "
+            "the same peer, up to 32 times.",
             "250ms",
         ),
         Setting(
             "record-shapes",
             "record_shapes",
             fields.FLAG,
-            "Log of each request the names of headers and members, their types and sizes; never a value.",
+            "Log for each request the names of its headers and members, with types and sizes; never a value.",
             "false",
         ),
     ),

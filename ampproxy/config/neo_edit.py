@@ -20,7 +20,7 @@ def neo_section(text: str) -> dict[str, Any]:
     """
     found = load(text).get(_NAME)
     if found is not None and not isinstance(found, dict):
-        raise CannotEdit(f"{_NAME} is no section")
+        raise CannotEdit(f"{_NAME} is not a section")
     return dict(found or {})
 
 

@@ -26,7 +26,9 @@ def _redirect_url(place: Location) -> str:
     if parts.hostname == fields.UNSEEN_HOST:
         return url
     if parts.scheme != "http" or not fields.is_loopback(parts.hostname or ""):
-        raise InvalidValue("must lead back to this machine: expected such as http://localhost:1455/callback")
+        raise InvalidValue(
+            "must be an address of this machine: expected for example http://localhost:1455/callback"
+        )
     return url
 
 
@@ -39,20 +41,20 @@ _BACKENDS = {"code-assist": "code-assist", "api": "api"}
 def _rows(client: OAuthClient, *more: Setting) -> tuple[Setting, ...]:
     """What every vendor has, with its own defaults, and what only it has."""
     table: tuple[tuple[str, Any, str], ...] = (
-        ("authorize-url", _URL, "The page on which the user allows the login."),
-        ("token-url", _URL, "Gives and renews tokens; refresh tokens go there alone."),
+        ("authorize-url", _URL, "The page on which the user approves the login."),
+        ("token-url", _URL, "Issues and renews tokens; refresh tokens are sent only there."),
         (
             "client-id",
             fields.NAME,
             "The OAuth client. The default is the one of the vendor's own command line.",
         ),
-        ("scopes", _SCOPES, "What the login is allowed to do."),
+        ("scopes", _SCOPES, "The permissions of the login."),
         (
             "redirect-url",
             _REDIRECT,
-            "Where the browser is sent back to; its port is listened on for that time.",
+            "The address to which the browser returns; ampproxy listens on its port during the login.",
         ),
-        ("base-url", _URL, "Where the models are; access tokens go there alone."),
+        ("base-url", _URL, "The address of the models; access tokens are sent only there."),
     )
     rows = []
     for name, reader, doc in table:
@@ -78,7 +80,7 @@ _CLAUDE = Section(
             "beta",
             "beta",
             fields.TEXT,
-            "What is added to `anthropic-beta`: without it the vendor takes no login.",
+            "Added to `anthropic-beta`: without it the vendor rejects logins.",
             CLAUDE_OAUTH.beta,
         ),
     ),
@@ -91,14 +93,14 @@ _CODEX = Section(
             "device-url",
             "device_url",
             _URL,
-            "The device flow's calls are `usercode` and `token` below it.",
+            "The base of the device flow's calls, `usercode` and `token`.",
             CODEX_OAUTH.device_url,
         ),
         Setting(
             "device-page",
             "device_page",
             _URL,
-            "Where the user types the device flow's code.",
+            "The page on which the user enters the device flow's code.",
             CODEX_OAUTH.device_page,
         ),
     ),
@@ -111,7 +113,7 @@ _GEMINI = Section(
             "client-secret",
             "client_secret",
             fields.GIVEN_SECRET,
-            "The client's secret; Google wants one of every client. Login files may hold their own.",
+            "The client's secret, which Google requires. Login files may contain their own.",
         ),
         Setting(
             "userinfo-url",
@@ -124,7 +126,8 @@ _GEMINI = Section(
             "backend",
             "backend",
             fields.choice(_BACKENDS),
-            "Where new logins serve: Code Assist, or the public Gemini API (with a client of your own).",
+            "The API that new logins use: Code Assist, or the public Gemini API (with an OAuth client "
+            "of your own).",
             "code-assist",
         ),
         Setting(

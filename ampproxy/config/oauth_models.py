@@ -23,8 +23,8 @@ def _alias(found: ParsedSection) -> ModelAlias:
 _ALIAS = Section(
     _alias,
     (
-        Setting("name", "name", fields.NAME, "The vendor's name of the model.", required=True),
-        Setting("alias", "alias", fields.NAME, "The name that clients see and ask for.", required=True),
+        Setting("name", "name", fields.NAME, "The vendor's name for the model.", required=True),
+        Setting("alias", "alias", fields.NAME, "The name that clients see and request.", required=True),
         Setting("fork", "fork", fields.FLAG, "Serve it under its own name, too.", "false"),
     ),
 )
@@ -46,8 +46,8 @@ def _section(reader: Reads, doc: str) -> Section:
     return Section(_by_vendor, rows, _ELSEWHERE)
 
 
-ALIASES = _section(ListOf(_ALIAS, "a list of aliases"), "Other names of models that logins at {} serve.")
-EXCLUSIONS = _section(fields.WILDCARDS, "Models that no login at {} serves; * stands for anything.")
+ALIASES = _section(ListOf(_ALIAS, "a list of aliases"), "Aliases for models that logins at {} serve.")
+EXCLUSIONS = _section(fields.WILDCARDS, "Models that logins at {} must not serve; `*` stands for anything.")
 
 
 def with_models(

@@ -41,8 +41,8 @@ def _metrics(found: ParsedSection) -> Metrics:
     metrics = Metrics(**values)
     if metrics.enable and not fields.is_loopback(metrics.host):
         found.at("listen").warn(
-            "can be reached from other machines, and metrics are shown without a key: they hold the names"
-            " of models and accounts, and how much they are used"
+            "can be reached from other machines, and metrics are served without a key: they contain the "
+            "names of models and accounts, and how much they are used"
         )
     return metrics
 
@@ -54,15 +54,15 @@ LOGGING = Section(
             "format",
             "format",
             fields.choice(_FORMATS),
-            "Lines for people, or a JSON object in each line.",
+            "Lines of text, or one JSON object per line.",
             "text",
         ),
         Setting(
             "level",
             "level",
             fields.choice(_LEVELS),
-            "Minimum level logged. `warn` and `error` leave out the line of each exchange; `debug` is the"
-            " same as `debug: true`, which wins over what stands here.",
+            "Minimum level logged. `warn` and `error` omit the line of each exchange; `debug` is the "
+            "same as `debug: true`, which overrides this setting.",
             "info",
         ),
         Setting(
@@ -76,23 +76,22 @@ LOGGING = Section(
             "rotate-keep",
             "rotate_keep",
             fields.COUNT,
-            "So many files that were set aside are kept; 0: the file is never set aside, which leaves it to"
-            " logrotate.",
+            "How many rotated files are kept; 0 disables rotation, for use with logrotate.",
             "9",
         ),
         Setting(
             "buffer",
             "buffer",
             fields.SIZE,
-            "How much of the log is buffered while its reader or disk does not respond. Lines beyond it"
-            " are dropped and counted.",
+            "How much of the log is buffered while its reader or disk does not respond. Further lines "
+            "are dropped and counted.",
             "4MiB",
         ),
         Setting(
             "stall",
             "stall",
             fields.duration(),
-            "Log a warning, with the code that ran, when something blocks all streams for this long.",
+            "Log a warning, with the running code, when something blocks all streams for this long.",
             "250ms",
         ),
     ),
@@ -101,15 +100,13 @@ LOGGING = Section(
 METRICS = Section(
     _metrics,
     (
-        Setting(
-            "enable", "enable", fields.FLAG, "Show metrics to Prometheus, on a port of their own.", "true"
-        ),
+        Setting("enable", "enable", fields.FLAG, "Serve metrics to Prometheus, on a separate port.", "true"),
         Setting(
             "listen",
             "listen",
             ADDRESS,
-            "Where `/metrics` is. If the port is taken, the service starts without it, logs a warning and"
-            " retries.",
+            "The address of `/metrics`. If the port is taken, the service starts without it, logs a "
+            "warning and retries.",
             "127.0.0.1:9317",
         ),
         Setting(

@@ -44,7 +44,7 @@ class Absent(InvalidValue):
 
 
 #: So many complaints about a file are listed, and as many warnings; further ones are counted.
-MOST_REMARKS = 100
+MAX_REMARKS = 100
 
 #: A complaint, or what makes it: finding a name that was meant takes longer than all else.
 Words: TypeAlias = "str | Callable[[], str]"
@@ -64,7 +64,7 @@ class Remarks:
 
     def add(self, line: int, key: str, words: Words) -> None:
         """Note one. Its words are not made where it is not listed."""
-        if len(self._listed) < MOST_REMARKS:
+        if len(self._listed) < MAX_REMARKS:
             text = words if isinstance(words, str) else words()
             self._listed.append((line, f"{self._name}:{line}: {key}: {text}"))
             return
@@ -78,7 +78,7 @@ class Remarks:
         """Each with its line, and how many there are besides, which comes last in the order of lines."""
         yield from self._listed
         if self._more:
-            message = f"and {self._more} more are not listed, here and elsewhere: mend these first"
+            message = f"and {self._more} more are not listed, here and elsewhere: fix these first"
             yield sys.maxsize, f"{self._name}:{self._at}: file: {message}"
 
 
@@ -268,10 +268,14 @@ class Reads(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """A reader made of a function."""
+    """A reader made of a function.
+
+    :param words: for a choice: every word that it takes, in lower case.
+    """
 
     type: str
     read: Callable[[Location], Any]
+    words: tuple[str, ...] = ()
 
     def __call__(self, place: Location) -> Any:
         """Call the function."""

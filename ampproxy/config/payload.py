@@ -44,7 +44,7 @@ def _path(text: str) -> Path:
     try:
         return parse_path(text)
     except ValueError as error:
-        raise InvalidValue(f"is no path into a body: it {error}") from None
+        raise InvalidValue(f"is not a path into a body: it {error}") from None
 
 
 def _json(place: Location, node: Node) -> Any:
@@ -76,7 +76,7 @@ def _plain(node: Scalar) -> Any:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise InvalidValue(f"is a number that JSON has no word for: {node.text}")
+        raise InvalidValue(f"is a number that JSON cannot express: {node.text}")
     return value
 
 
@@ -123,7 +123,7 @@ def _params(value: Callable[[Location], bytes]) -> Callable[[Location], tuple[Pa
 
 def _own_path(text: str) -> Path:
     if text.strip() in _OWN:
-        raise InvalidValue("is what the gateway decides itself")
+        raise InvalidValue("is decided by the gateway itself")
     return _path(text)
 
 
@@ -182,7 +182,7 @@ def _protocol(known: tuple[str, ...]) -> Callable[[Location], str]:
         text = place.text().lower()
         word = _ALSO.get(text, text)
         if word and word not in known:
-            place.warn(f"is none of {', '.join(known)}, so that this part of the rule has no effect")
+            place.warn(f"is not one of {', '.join(known)}, so this part of the rule has no effect")
         return word
 
     return read
@@ -197,21 +197,21 @@ _MODEL = Section(
             "name",
             "name",
             Reader("pattern", lambda place: fields.NAME(place).lower()),
-            "The model, as the vendor or the client names it; `*` stands for anything.",
+            "The model, by its vendor's or the client's name; `*` stands for anything.",
             required=True,
         ),
         Setting(
             "protocol",
             "protocol",
             Reader("text", _protocol(_PROTOCOLS)),
-            "What the vendor is asked in: `openai`, `codex` (Responses), `claude` or `gemini`.",
+            "The dialect sent to the vendor: `openai`, `codex` (Responses), `claude` or `gemini`.",
             "all",
         ),
         Setting(
             "from-protocol",
             "source",
             Reader("text", _protocol(_SOURCES)),
-            "What the client asks in: `openai`, `responses`, `claude` or `gemini`.",
+            "The dialect of the client: `openai`, `responses`, `claude` or `gemini`.",
             "all",
         ),
         Setting(
@@ -220,36 +220,41 @@ _MODEL = Section(
             Reader("header names and patterns", _patterns),
             "Headers that the client must send; `*` stands for anything.",
         ),
-        Setting("match", "match", _VALUES_AT, "What the body must hold."),
+        Setting("match", "match", _VALUES_AT, "Values that the body must have."),
         Setting(
             "not-match",
             "differ",
             _VALUES_AT,
-            "What the body must not hold.",
+            "Values that the body must not have.",
         ),
-        Setting("exist", "exist", _PATHS, "Where something other than null stands."),
-        Setting("not-exist", "missing", _PATHS, "Where nothing stands, or null."),
+        Setting("exist", "exist", _PATHS, "Places that must have a value other than null."),
+        Setting("not-exist", "missing", _PATHS, "Places that must have no value, or null."),
     ),
 )
 _MODELS = Setting(
     "models",
     "models",
     ListOf(_MODEL, "a list of models"),
-    "The requests that the rule is for: any of these.",
+    "The requests to which the rule applies: any of these.",
 )
 
 
 def _rules(kind: Literal["default", "override", "filter"], params: Reader) -> ListOf:
     def build(found: ParsedSection) -> PayloadRule:
         if not found.values.get("models") and not found.broken("models"):
-            found.place.warn("names no models, so that it is for nothing")
+            found.place.warn("names no models, so it has no effect")
         return PayloadRule(
             kind=kind, models=found.values.get("models", ()), params=found.values.get("params", ())
         )
 
     section = Section(
         build,
-        (_MODELS, Setting("params", "params", params, "Where in the body, and what is set there.")),
+        (
+            _MODELS,
+            Setting(
+                "params", "params", params, ("The places in the body, and for all but `filter` their values.")
+            ),
+        ),
     )
     return ListOf(section, "a list of rules")
 
@@ -261,17 +266,22 @@ _RAW_VALUES = Reader("paths with JSON", _params(_raw))
 PAYLOAD = Section(
     lambda found: Payload(**found.values),
     (
-        Setting("default", "default", _rules("default", _VALUES), "What is set where the body has nothing."),
+        Setting("default", "default", _rules("default", _VALUES), "Values to set where the body has none."),
         Setting(
             "default-raw",
             "default_raw",
             _rules("default", _RAW_VALUES),
-            "Likewise; texts are JSON.",
+            "The same, with values written as JSON texts.",
         ),
-        Setting("override", "override", _rules("override", _VALUES), "What is set in any case."),
-        Setting("override-raw", "override_raw", _rules("override", _RAW_VALUES), "Likewise; texts are JSON."),
+        Setting("override", "override", _rules("override", _VALUES), "Values to set in any case."),
         Setting(
-            "filter", "filter", _rules("filter", Reader("a list of paths", _taken)), "What is taken out."
+            "override-raw",
+            "override_raw",
+            _rules("override", _RAW_VALUES),
+            ("The same, with values written as JSON texts."),
+        ),
+        Setting(
+            "filter", "filter", _rules("filter", Reader("a list of paths", _taken)), "Members to remove."
         ),
     ),
 )

@@ -110,9 +110,9 @@ _ROUTING = Section(
         Setting(
             "strategy",
             "strategy",
-            Reader(_KNOWN_STRATEGY.type, _strategy),
-            "Which of several accounts of one priority serves: each in turn, each by its `weight`, or the"
-            " first that can.",
+            Reader(_KNOWN_STRATEGY.type, _strategy, (*_STRATEGIES, *sorted(_EXPIRING_FIRST))),
+            "Which of several accounts of the same priority serves: each in turn, in proportion to "
+            "`weight`, or the first that can.",
             "round-robin",
         ),
         Setting(
@@ -126,7 +126,7 @@ _ROUTING = Section(
             "session-affinity-ttl",
             "session_affinity_ttl",
             fields.duration(),
-            "How long a silent conversation keeps its account.",
+            "How long an idle conversation keeps its account.",
             "1h",
         ),
         Setting(
@@ -138,7 +138,7 @@ _ROUTING = Section(
         ),
         *PINS,
     ),
-    {"session-affinity-subagents": "each conversation is kept on an account of its own"},
+    {"session-affinity-subagents": "each conversation is pinned to one account"},
 )
 
 _STREAMING = Section(
@@ -148,11 +148,11 @@ _STREAMING = Section(
             "keepalive-seconds",
             "keepalive_seconds",
             fields.COUNT,
-            "Send a comment into a stream that is silent for so long; 0 for never.",
+            "After how many silent seconds a stream gets a keep-alive comment; 0 for never.",
             "15",
         ),
     ),
-    {"bootstrap-retries": "a stream is tried on the next account until its first byte"},
+    {"bootstrap-retries": "a stream is retried on the next account until its first byte"},
 )
 
 _LIMITS = Section(
@@ -163,19 +163,27 @@ _LIMITS = Section(
             "max-headers",
             "max_headers",
             fields.POSITIVE,
-            "The most header lines of a request; likewise its trailers.",
+            "The most header lines of a request, and the most trailers.",
             "100",
         ),
         Setting(
             "max-header-bytes",
             "max_header_bytes",
             fields.SIZE,
-            "The size of a request's head, from its first line on; likewise of the trailers and chunk"
-            " extensions of its body.",
+            "The maximum size of a request's head, including its first line, and of the trailers and "
+            "chunk extensions of its body.",
             "64KiB",
         ),
-        Setting("header-timeout", "header_timeout", fields.duration(), "How long headers may take.", "10s"),
-        Setting("body-timeout", "body_timeout", fields.duration(), "How long a body may pause.", "60s"),
+        Setting(
+            "header-timeout",
+            "header_timeout",
+            fields.duration(),
+            ("How long a request's headers may take to arrive."),
+            "10s",
+        ),
+        Setting(
+            "body-timeout", "body_timeout", fields.duration(), "How long a request's body may pause.", "60s"
+        ),
         Setting(
             "idle-timeout", "idle_timeout", fields.duration(), "How long an idle connection is kept.", "75s"
         ),
@@ -183,12 +191,16 @@ _LIMITS = Section(
             "answer-timeout",
             "answer_timeout",
             fields.duration(),
-            "How long a client may take nothing of its answer.",
+            "How long a client may go without reading its answer.",
             "5m",
         ),
         Setting("max-answer", "max_answer", fields.SIZE, "The largest whole (not streamed) answer.", "64MiB"),
         Setting(
-            "max-held", "max_held", fields.SIZE, "All request bodies and whole answers together.", "512MiB"
+            "max-held",
+            "max_held",
+            fields.SIZE,
+            "The total size of all request bodies and whole answers held in memory.",
+            "512MiB",
         ),
     ),
 )
@@ -200,7 +212,11 @@ _TIMEOUTS = Section(
             "connect", "connect", fields.duration(), "How long connecting to an upstream may take.", "10s"
         ),
         Setting(
-            "first-byte", "first_byte", fields.duration(), "How long its answer may take to begin.", "10m"
+            "first-byte",
+            "first_byte",
+            fields.duration(),
+            "How long an upstream's answer may take to begin.",
+            "10m",
         ),
         Setting("idle", "idle", fields.duration(), "How long an answer may pause.", "5m"),
         Setting(
@@ -214,14 +230,14 @@ _TIMEOUTS = Section(
             "grace",
             "grace",
             fields.duration(zero=True),
-            "How long running exchanges may go on after SIGTERM.",
+            "How long running exchanges may continue after SIGTERM.",
             "30s",
         ),
         Setting(
             "drain",
             "drain",
             fields.duration(zero=True),
-            "How long they may go on in a process that `ampproxy restart` has replaced.",
+            "How long they may continue in a process that `ampproxy restart` has replaced.",
             "10m",
         ),
     ),
@@ -363,15 +379,15 @@ ROOT = Section(
             "allowed-hosts",
             "allowed_hosts",
             fields.ALLOWED_HOSTS,
-            "Names under which clients may address the gateway, besides this machine's own loopback names;"
-            " with a port (`amp.example.com:443`) also web pages there may.",
+            "Host names under which clients may address the gateway, besides this machine's loopback "
+            "names; a name with a port (`amp.example.com:443`) also admits web pages from there.",
         ),
         Setting(
             "api-keys",
             "clients",
             Clients(),
-            "The keys that clients must send one of. Without any, every program on this machine is served;"
-            " `[]` makes that explicit.",
+            "The client keys, one of which each client must send. Without any, every program on this "
+            "machine is served; `[]` makes that explicit.",
             hollow=False,
         ),
         Setting(
@@ -381,21 +397,21 @@ ROOT = Section(
             "Log at debug level: how each model was routed, and what a translation dropped.",
             "false",
         ),
-        Setting("logging", "logging", LOGGING, "What the log holds and how it is written."),
-        Setting("metrics", "metrics", METRICS, "Where metrics are shown."),
+        Setting("logging", "logging", LOGGING, "What is logged, and in which format."),
+        Setting("metrics", "metrics", METRICS, "Where metrics are served."),
         Setting("auth-dir", "auth_dir", fields.PATH, "The folder of login files.", "~/.cli-proxy-api"),
         Setting(
             "state-dir",
             "state_dir",
             fields.PATH,
-            "The folder of what is kept across restarts. A change waits for a restart.",
+            "The folder for data that survives restarts. A change takes effect at the next restart.",
             "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/ampproxy`, else `~/.local/state/ampproxy`",
         ),
         Setting(
             "proxy-url",
             "proxy_url",
             fields.PROXY,
-            "HTTP, HTTPS or SOCKS5 proxy on the way to all vendors and to Amp.",
+            "HTTP, HTTPS or SOCKS5 proxy for connections to all vendors and to Amp.",
         ),
         Setting(
             "request-retry",
@@ -415,7 +431,7 @@ ROOT = Section(
             "max-retry-interval",
             "max_retry_interval",
             fields.COUNT,
-            "How many seconds a request may wait for accounts in cooldown, in all; 0 for no waiting.",
+            "How many seconds in total a request may wait for accounts in cooldown; 0 for no waiting.",
             "0",
         ),
         Setting(
@@ -436,24 +452,33 @@ ROOT = Section(
             "passthrough-headers",
             "passthrough_headers",
             fields.FLAG,
-            "Pass a vendor's informative response headers on; without it only its request id and"
-            " when to retry.",
+            "Pass on a vendor's informative response headers, not just its request id and retry time.",
             "false",
         ),
-        Setting("routing", "routing", _ROUTING, "How one of several accounts is chosen."),
+        Setting("routing", "routing", _ROUTING, "How an account is chosen among several."),
         Setting("streaming", "keepalive_seconds", _STREAMING, "What happens during a streamed answer."),
-        Setting("payload", "payload", PAYLOAD, "Rules that change what the vendors are sent."),
-        Setting("ampcode", "ampcode", AMPCODE, "What concerns Amp: its upstream, its keys, model mappings."),
-        Setting("neo", "neo", NEO, "What Amp's cloud may ask for, by Amp's Model Routing. Experimental."),
+        Setting(
+            "payload",
+            "payload",
+            PAYLOAD,
+            ("Rules that change request bodies before they are sent to vendors."),
+        ),
+        Setting("ampcode", "ampcode", AMPCODE, "Amp's upstream, its keys, model mappings and fallback."),
+        Setting("neo", "neo", NEO, "What Amp's cloud may request through Amp's Model Routing. Experimental."),
         *ACCOUNT_SETTINGS,
-        Setting("catalog", "catalog", CATALOG, "What models take and can do, where you know better."),
-        Setting("oauth", "oauth", OAUTH, "How logins are made and used."),
-        Setting("oauth-model-alias", "aliases", ALIASES, "Other names of models that logins serve."),
-        Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that no login serves."),
-        Setting("learning", "learning", LEARNING, "What accounts teach by refusing a member of a request."),
-        Setting("ledger", "ledger", LEDGER, "What is kept of each exchange, for `ampproxy usage`."),
-        Setting("limits", "limits", _LIMITS, "What a client may send, and how long it may take."),
-        Setting("timeouts", "timeouts", _TIMEOUTS, "How long an upstream may take."),
+        Setting(
+            "catalog",
+            "catalog",
+            CATALOG,
+            ("What models accept and can do, to correct or extend the shipped table."),
+        ),
+        Setting("oauth", "oauth", OAUTH, "OAuth clients and addresses for logins."),
+        Setting("oauth-model-alias", "aliases", ALIASES, "Aliases for models that logins serve."),
+        Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that logins must not serve."),
+        Setting("learning", "learning", LEARNING, "Learning from accounts' refusals of request members."),
+        Setting("ledger", "ledger", LEDGER, "The record of each exchange, for `ampproxy usage`."),
+        Setting("limits", "limits", _LIMITS, "Limits on what a client may send and how long it may take."),
+        Setting("timeouts", "timeouts", _TIMEOUTS, "Limits on how long an upstream may take."),
         Setting(
             "translation",
             "translation",

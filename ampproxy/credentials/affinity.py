@@ -17,7 +17,7 @@ _REQUEST = b"x-client-request-id"
 
 #: How much of each text counts where a conversation is known by its first words.
 _FIRST = 100
-_LONGEST = 200
+_MAX_ID_CHARS = 200
 
 _CLAUDE_CODE = re.compile(r"_session_([0-9a-fA-F-]{36})\Z")
 
@@ -101,7 +101,7 @@ def _header(headers: HasHeaders, name: bytes) -> str | None:
 
 
 def _bounded(kind: str, text: str) -> str:
-    return f"{kind}:{text}" if len(text) <= _LONGEST else f"{kind}#{_digest(text)}"
+    return f"{kind}:{text}" if len(text) <= _MAX_ID_CHARS else f"{kind}#{_digest(text)}"
 
 
 def _digest(text: str) -> str:

@@ -20,7 +20,7 @@ SECRETS_TTL = 300.0
 
 #: Why what a sign-in with OAuth leaves is no upstream key.
 OF_A_SIGN_IN = (
-    "what a sign-in with OAuth leaves, which ends within hours and which nothing but the CLI renews: make an"
+    "an OAuth token from signing in, which expires within hours and which only the CLI renews: make an"
     " access token on Amp's settings page, and set it as ampcode.upstream-api-key"
 )
 

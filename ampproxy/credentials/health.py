@@ -14,11 +14,11 @@ from ampproxy.credentials.outcomes import WHOLE_ACCOUNT, Verdict
 #: The shortest rest.
 MIN_COOLDOWN = 1.0
 #: The longest that an account is left alone if there is no other, unless its vendor asked for more.
-LONGEST_ALONE = 60.0
+MAX_ALONE_SECONDS = 60.0
 #: How soon a request looks again for an account that another one is just trying.
 RECHECK = 1.0
 #: No rest is counted up further than this; the interval has long reached its bound.
-_MOST_FAILURES = 40
+_MAX_FAILURES = 40
 #: So many conversations are remembered; the one that was silent longest goes first.
 MAX_AFFINITIES = 100_000
 
@@ -78,7 +78,7 @@ class Cooldown:
         if self.failures and began <= self.since:
             return False
         self.verdict, self.since, self.half_open = verdict, now, False
-        self.failures = min(self.failures + 1, _MOST_FAILURES)
+        self.failures = min(self.failures + 1, _MAX_FAILURES)
         cooldown = verdict.hint
         if cooldown is None:
             cooldown = min(verdict.cooldown * 2.0 ** (self.failures - 1), verdict.longest)
@@ -92,7 +92,7 @@ class Cooldown:
         self._early = now + self._pause()
 
     def _pause(self) -> float:
-        return 0.0 if self.failures < 2 else min(2.0 ** (self.failures - 2), LONGEST_ALONE)
+        return 0.0 if self.failures < 2 else min(2.0 ** (self.failures - 2), MAX_ALONE_SECONDS)
 
     def available_at(self, now: float) -> float:
         """When this no longer stands in the way; not later than ``now`` if it does not."""

@@ -23,7 +23,7 @@ from ampproxy.model.lesson import Lesson, Place
 #: The file's name in the folder of what is kept.
 NAME = "lessons.json"
 #: The largest file that is read. Bytes.
-_LARGEST = 8 * 1024 * 1024
+_MAX_FILE_BYTES = 8 * 1024 * 1024
 #: So many are remembered of one account, model and call, whatever the settings say.
 _MOST_OF_ONE = 32
 
@@ -93,7 +93,7 @@ class Lessons:
     ) -> None:
         self._wall = wall
         self._file = KeptFile(
-            folder, NAME, _LARGEST, self._content, clock=clock, log=log, in_thread=in_thread
+            folder, NAME, _MAX_FILE_BYTES, self._content, clock=clock, log=log, in_thread=in_thread
         )
         self._book: dict[Key, dict[tuple[Key, Place, str], Kept]] | None = None
         self._unproven: set[tuple[Key, Place, str]] = set()

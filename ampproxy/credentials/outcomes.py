@@ -25,7 +25,7 @@ from ampproxy.wire.headers import http_date
 class Action(enum.Enum):
     """What to do about a failure. The values are words for the log."""
 
-    TRY_NEXT = "another account is asked"
+    TRY_NEXT = "another account is tried"
     REST_MODEL = "the account cools down for this model"
     REST_ACCOUNT = "the account cools down"
     LOGIN = "the account needs a new key or login"
@@ -160,8 +160,8 @@ _BAD_KEY = _words(r"api[_ ]key[_ ](?:is )?(?:invalid|not valid|expired)", r"inva
 
 _NEW_KEY = "put a valid key into the configuration"
 _TOP_UP = "add credit or raise the spending limit at the vendor"
-_ASK = "look at the account's page at the vendor"
-_MODELS = "see which models the account may use, and name them in its models or excluded-models"
+_ASK = "check the account's page at the vendor"
+_MODELS = "check which models the account may use, and list them in its models or excluded-models"
 
 _CLIENT = _verdict(Action.CLIENT, "rejects the request as invalid")
 #: What a vendor has taken away is no trouble of the account's, which serves other models as before.
@@ -218,15 +218,15 @@ RULES: tuple[Rule, ...] = (
         words=_CLOSED,
     ),
     Rule(
-        _verdict(Action.LOGIN, "has a key that its vendor refuses", HALF_AN_HOUR, _NEW_KEY),
+        _verdict(Action.LOGIN, "has a key that its vendor rejects", HALF_AN_HOUR, _NEW_KEY),
         kinds=frozenset(("authentication",)),
     ),
     Rule(
-        _verdict(Action.LOGIN, "has a key that its vendor refuses", HALF_AN_HOUR, _NEW_KEY),
+        _verdict(Action.LOGIN, "has a key that its vendor rejects", HALF_AN_HOUR, _NEW_KEY),
         frozenset((401,)),
     ),
     Rule(
-        _verdict(Action.LOGIN, "has a key that its vendor refuses", HALF_AN_HOUR, _NEW_KEY),
+        _verdict(Action.LOGIN, "has a key that its vendor rejects", HALF_AN_HOUR, _NEW_KEY),
         frozenset((400, 403)),
         words=_BAD_KEY,
     ),
@@ -265,10 +265,12 @@ RULES: tuple[Rule, ...] = (
 
 _UNREACHABLE = _verdict(Action.REST_ACCOUNT, "cannot be reached", 10, longest=5 * MINUTE)
 
-_UNREADABLE = replace(_verdict(Action.REST_MODEL, "sends what is no answer", MINUTE), per_operation=True)
+_UNREADABLE = replace(
+    _verdict(Action.REST_MODEL, "sends something that is not an answer", MINUTE), per_operation=True
+)
 
 #: How much of an error's body, and how much of its message, is searched for words.
-_SEARCHED = 4096
+_SEARCHED_CHARS = 4096
 #: How much of a vendor's words is kept.
 _MESSAGE_CHARS = 200
 
@@ -284,8 +286,8 @@ def classify(
     :param wall: seconds since the epoch, for hints that are times; the answer's own ``date`` goes before, so
         that a clock of ours that is wrong makes no rest longer or shorter.
     """
-    text_of_body = body[:_SEARCHED].decode("utf-8", "replace")
-    message = error.message[:_SEARCHED]
+    text_of_body = body[:_SEARCHED_CHARS].decode("utf-8", "replace")
+    message = error.message[:_SEARCHED_CHARS]
     code, mitigated = (error.code or "")[:_MESSAGE_CHARS], headers.get("cf-mitigated", "")[:_MESSAGE_CHARS]
     text = f"{code}\n{message}\n{text_of_body}\ncf-mitigated: {mitigated}"
     verdict = next(rule.verdict for rule in RULES if rule.fits(status, error.kind, text))
@@ -306,7 +308,7 @@ def for_account(verdict: Verdict, account: Account) -> Verdict:
         return verdict
     vendor = KINDS[account.kind].login
     return replace(
-        verdict, reason="has a login that its vendor refuses", suggestion=f"run: ampproxy login {vendor}"
+        verdict, reason="has a login that its vendor rejects", suggestion=f"run: ampproxy login {vendor}"
     )
 
 
@@ -315,13 +317,13 @@ def classify_fault(fault: ExchangeError) -> Verdict:
     if isinstance(fault, Unreachable):
         return _UNREACHABLE
     error = fault.error
-    if error.code == UNREADABLE and not _CHALLENGE.search(error.message[:_SEARCHED]):
+    if error.code == UNREADABLE and not _CHALLENGE.search(error.message[:_SEARCHED_CHARS]):
         return replace(_UNREADABLE, vendor_message=_vendor_message(error.status, error))
     return classify(error.status, error, {})
 
 
 def _vendor_message(status: int, error: WireError) -> str:
-    return f"{status}: {' '.join(error.message[:_SEARCHED].split())[:_MESSAGE_CHARS]}"
+    return f"{status}: {' '.join(error.message[:_SEARCHED_CHARS].split())[:_MESSAGE_CHARS]}"
 
 
 def _hint(error: WireError, headers: Mapping[str, str], body: str, wall: float) -> float | None:

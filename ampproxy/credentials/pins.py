@@ -27,7 +27,7 @@ from ampproxy.routing.route import RouteTarget
 #: The file's name in the folder of what is kept.
 NAME = "pins.json"
 #: The largest file that is read. Bytes.
-_LARGEST = 64 * 1024 * 1024
+_MAX_FILE_BYTES = 64 * 1024 * 1024
 #: Seconds between a change and the writing of the file.
 _PAUSE = 30.0
 #: Before the account that is known not to be the owner.
@@ -69,7 +69,14 @@ class Pins:
     ) -> None:
         self._wall = wall
         self._file = KeptFile(
-            folder, NAME, _LARGEST, self._content, clock=clock, log=log, in_thread=in_thread, pause=_PAUSE
+            folder,
+            NAME,
+            _MAX_FILE_BYTES,
+            self._content,
+            clock=clock,
+            log=log,
+            in_thread=in_thread,
+            pause=_PAUSE,
         )
         self._settings = Routing()
         self._books: tuple[_Book, _Book] | None = None

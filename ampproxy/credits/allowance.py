@@ -176,8 +176,8 @@ class Allowance:
                 self._drop()
             raise (CountersBusy if busy else GatewayFault).of(
                 "unavailable",
-                f"The count of what has gone to Amp today cannot be kept, so nothing goes there under a daily"
-                f" limit: {self.path}: {error}.",
+                f"Today's use of Amp cannot be counted, so no request under a daily limit is sent there"
+                f" now: {self.path}: {error}.",
                 status=503,
                 code="amp_limit_unknown",
             ) from None

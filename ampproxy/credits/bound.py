@@ -28,14 +28,14 @@ _DEEPEST = 12
 
 #: Members that bring more into a request than is in it.
 _ELSEWHERE = {
-    "previous_response_id": "the answers before it, which the vendor keeps",
-    "conversation": "a conversation, which the vendor keeps",
-    "cachedContent": "a cache, which the vendor keeps",
-    "cached_content": "a cache, which the vendor keeps",
-    "container": "a container, which the vendor keeps",
+    "previous_response_id": "earlier answers, which the vendor stores",
+    "conversation": "a conversation, which the vendor stores",
+    "cachedContent": "a cache, which the vendor stores",
+    "cached_content": "a cache, which the vendor stores",
+    "container": "a container, which the vendor stores",
     "requests": "several requests at once",
     "batch": "several requests at once",
-    "mcp_servers": "servers that the vendor asks",
+    "mcp_servers": "servers that the vendor calls",
     "web_search_options": "a search that the vendor makes",
 }
 #: The parts of a message that stand for something else.
@@ -94,7 +94,7 @@ def most_tokens(body: bytes, longest: int) -> int:
     """
     values = members(body)
     if values is None:
-        raise Unbounded("it is no JSON object")
+        raise Unbounded("it is not a JSON object")
     for name, what in _ELSEWHERE.items():
         if bytes(values.get(name, b"null")) not in _EMPTY:
             raise Unbounded(f"it has {what} ({name})")
@@ -118,7 +118,7 @@ def _most_output(values: Mapping[str, msgspec.Raw], longest: int) -> int:
     bounds = [number for config in configs for number in _numbers(config, _BOUNDS)]
     answers = [number for config in configs for number in _numbers(config, _ANSWERS)]
     if None in answers:
-        raise Unbounded("the number of answers that it wants is no number")
+        raise Unbounded("its number of answers is not a number")
     # What a server may read as no bound, a text for one, is none.
     known = [number for number in bounds if number is not None]
     each = max(known) if known and None not in bounds else longest
@@ -130,7 +130,7 @@ def _prompts(values: Mapping[str, msgspec.Raw]) -> int:
     """How many prompts an old completion has, each of which gets answers of its own."""
     raw = bytes(values.get("prompt", b"null"))
     if raw.startswith(b"{"):
-        raise Unbounded("it has a prompt that the vendor keeps (prompt)")
+        raise Unbounded("it has a prompt that the vendor stores (prompt)")
     found = _items.decode(raw) if raw.startswith(b"[") else []
     return sum(bytes(one)[:1] in (b'"', b"[") for one in found) or 1
 
@@ -160,11 +160,11 @@ def _check_tools(raw: msgspec.Raw | None) -> None:
     try:
         tools = _items.decode(raw)
     except BAD_JSON:
-        raise Unbounded("its tools are no list") from None
+        raise Unbounded("its tools are not a list") from None
     for tool in map(members, tools):
         kind = None if tool is None else string(tool.get("type", msgspec.Raw(b'""')))
         if tool is None or kind is None:
-            raise Unbounded("a tool of it has no type that can be read")
+            raise Unbounded("one of its tools has no readable type")
         ours = kind.startswith(_CLIENTS_TOOLS) if kind else "name" in tool or tool.keys() <= _DECLARATIONS
         if not ours:
             raise Unbounded(f"it has a tool that the vendor runs ({kind or ', '.join(sorted(tool))})")
@@ -225,7 +225,7 @@ class _Pictures:
         link = members(raw)
         address = raw if link is None else link.get("url", raw)
         if not bytes(memoryview(address)[:12]).lower().startswith(b'"data:image/'):
-            raise Unbounded("it has a picture by its address (image_url)")
+            raise Unbounded("it has a picture by URL (image_url)")
         self.found.append(address)
 
     def _inline(self, raw: msgspec.Raw) -> None:

@@ -16,7 +16,7 @@ WAIT_TIMEOUT = 2.0
 #: Seconds that giving back may take: until then more counts than was used, never less.
 SETTLE_TIMEOUT = 60.0
 #: Seconds from one attempt to the next: at first, and at most.
-FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1
+FIRST_PAUSE, MAX_PAUSE_SECONDS = 0.01, 0.1
 
 _Result = TypeVar("_Result")
 
@@ -46,4 +46,4 @@ async def when_free(
         await deferLater(clock, pause, lambda: None)
         if gone():
             raise ClientGone
-        pause = min(2 * pause, LONGEST_PAUSE)
+        pause = min(2 * pause, MAX_PAUSE_SECONDS)

@@ -36,5 +36,5 @@ def error_in(value: object) -> WireError | None:
         return None
     kind = _KINDS.get(number, "internal")
     message = status.get("status_msg")
-    words = message[:1000] if isinstance(message, str) and message else "It gave no reason."
+    words = message[:1000] if isinstance(message, str) and message else "No reason was given."
     return WireError(kind, f"{words} (status_code {number})", STATUS[kind], str(number))

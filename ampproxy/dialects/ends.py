@@ -81,8 +81,8 @@ def read_end(word: str) -> FinishReason | WireError:
 
 #: Ends for which some dialects have no word of their own: what they cannot say.
 BENT: Final[dict[FinishReason, str]] = {
-    "stop_sequence": "which sequence was hit",
-    "pause": "that the turn may be continued",
+    "stop_sequence": "which stop sequence was hit",
+    "pause": "that the turn can be continued",
 }
 
 #: A call without a name cannot be run, and neither a client nor the next turn takes it.

@@ -16,7 +16,7 @@ from ampproxy.model.request import HostedTool
 
 #: What names a tool, or is for the cache, sets nothing.
 _NO_SETTINGS: Final = frozenset(("type", "name", "cache_control"))
-_WHY: Final = "The settings {names} of {kind} have no place here and were left out."
+_WHY: Final = "The settings {names} of {kind} cannot be expressed here and were dropped."
 
 
 def settings_of(hosted: HostedTool) -> dict[str, Any]:

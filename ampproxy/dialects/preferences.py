@@ -32,7 +32,7 @@ _TOP: Final[Mapping[str, Mapping[str, frozenset[str] | None]]] = {
 #: What members of tools, and of turns, are such wishes.
 _OF_TOOLS: Final = frozenset(("allowed_callers", "defer_loading", "eager_input_streaming"))
 _OF_TURNS: Final = frozenset(("output_config",))
-_WHY: Final = "Only the client's vendor knows this wish, which changes nothing of what the model gets."
+_WHY: Final = "Only the client's vendor knows this setting, which does not change the model's input."
 
 
 def without_preferences(request: ChatRequest, spoken: str) -> tuple[ChatRequest, tuple[Loss, ...]]:

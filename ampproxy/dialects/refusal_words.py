@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 #: The longest text that is looked at.
-LONGEST = 4096
+MAX_TEXT_CHARS = 4096
 _NUMBER = r"(-?\d{1,12}(?:\.\d{1,6})?)"
 _QUOTE = "['\"`]?"
 _NAME = r"([\w.\[\]-]{1,160})"
@@ -37,7 +37,7 @@ _TOKEN = re.compile(
 )
 _AND = ("and", "or")
 
-_MOST = (
+_AT_MOST = (
     re.compile(
         r"\b(?:supports? at most|less than or equal to|cannot exceed|must not exceed|at most)"
         rf" {_QUOTE}{_NUMBER}",
@@ -47,7 +47,7 @@ _MOST = (
     re.compile(rf"> {_NUMBER}, which is the max"),
     re.compile(rf"\bmax(?:imum)? (?:allowed|value|length)(?: is| of|:)? {_QUOTE}{_NUMBER}", re.I),
 )
-_LEAST = (
+_AT_LEAST = (
     re.compile(rf"\b(?:greater than or equal to|must be at least) {_QUOTE}{_NUMBER}", re.I),
     re.compile(rf">= ?{_NUMBER}"),
 )
@@ -107,7 +107,7 @@ class Terms(NamedTuple):
 
 def terms_in(text: str) -> Terms:
     """What a vendor's sentence says about a member."""
-    text = text[:LONGEST]
+    text = text[:MAX_TEXT_CHARS]
     if _SOMETIMES.search(text):
         return Terms()
     least, most = _bounds(text)
@@ -164,7 +164,7 @@ def _bounds(text: str) -> tuple[float | None, float | None]:
             # Of whole numbers the one before; of a fraction the next is as good as it.
             upper = float(found[2])
             return float(found[1]), upper - 1 if exclusive and "." not in found[2] else upper
-    least, most = _first(_LEAST, text), _first(_MOST, text)
+    least, most = _first(_AT_LEAST, text), _first(_AT_MOST, text)
     return float(least) if least else None, float(most) if most else None
 
 
@@ -216,7 +216,7 @@ _NOT_NAMES = frozenset(
 
 def names_in(text: str) -> Iterator[str]:
     """The members that a sentence may be about, the likeliest first; the places of nested ones with dots."""
-    text = text[:LONGEST]
+    text = text[:MAX_TEXT_CHARS]
     for pattern in _AT:
         for found in pattern.finditer(text):
             first, second = found[1], found[2]
@@ -251,13 +251,13 @@ _ADAPTIVE = re.compile(r"\b(adaptive) thinking is not supported|thinking; '(\w{1
 
 def exclusive_in(text: str) -> tuple[str, str] | None:
     """Two members that must not both be there."""
-    found = _BOTH.search(text[:LONGEST])
+    found = _BOTH.search(text[:MAX_TEXT_CHARS])
     return (found[1], found[2]) if found else None
 
 
 def thinking_refused_in(text: str) -> tuple[str, str] | None:
     """A ``type`` of Anthropic's ``thinking`` that a model refuses, and the one that it wants instead."""
-    text = text[:LONGEST]
+    text = text[:MAX_TEXT_CHARS]
     if found := _THINKING_TYPE.search(text):
         instead = _THINKING_INSTEAD.search(text)
         return found[1], instead[1] if instead else ""

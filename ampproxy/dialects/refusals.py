@@ -19,7 +19,7 @@ from ampproxy.dialects.bending import bent
 from ampproxy.dialects.common import encode, loads
 from ampproxy.dialects.refusal_places import MEANING, places_of, plain, steps_of
 from ampproxy.dialects.refusal_words import (
-    LONGEST,
+    MAX_TEXT_CHARS,
     Terms,
     exclusive_in,
     listed,
@@ -32,7 +32,7 @@ from ampproxy.model.lesson import EACH, Lesson, Place
 #: The statuses of refusals.
 STATUSES = frozenset((400, 422))
 #: So many complaints of one refusal are looked at, and so many lessons come of them.
-MOST = 32
+MAX_COMPLAINTS = 32
 #: How deep envelopes stand in one another.
 _DEEPEST = 6
 _UNKNOWN_CODES = frozenset(("unsupported_parameter", "unknown_parameter", "extra_forbidden", "unknown_field"))
@@ -72,16 +72,16 @@ def lessons_of(refusal: bytes, sent: bytes) -> tuple[Lesson, ...]:
             # The rest alone would be refused again.
             return ()
         found.update(dict.fromkeys(taught))
-    return bent(sent, tuple(found)[:MOST])[2]
+    return bent(sent, tuple(found)[:MAX_COMPLAINTS])[2]
 
 
 def _complaints(value: Any, refusal: bytes) -> list[Complaint]:
     if value is None:
-        value = refusal[:LONGEST].decode("utf-8", "replace")
+        value = refusal[:MAX_TEXT_CHARS].decode("utf-8", "replace")
     found: list[Complaint] = []
     for complaint in _within(value, 0):
         found.append(complaint)
-        if len(found) == MOST:
+        if len(found) == MAX_COMPLAINTS:
             break
     exact = [complaint for complaint in found if complaint.exact]
     return exact or found
@@ -93,7 +93,7 @@ def _within(value: Any, depth: int) -> Iterator[Complaint]:
     if isinstance(value, str):
         yield from _in_text(value, depth)
     elif isinstance(value, list):
-        for item in value[:MOST]:
+        for item in value[:MAX_COMPLAINTS]:
             yield from _within(item, depth + 1)
     elif isinstance(value, dict):
         if isinstance(value.get("loc"), list):
@@ -118,21 +118,21 @@ def _in_object(value: dict[str, Any], depth: int) -> Iterator[Complaint]:
 
 def _in_text(text: str, depth: int) -> Iterator[Complaint]:
     start = text.lstrip()[:1]
-    inner = loads(text[: 16 * LONGEST].encode("utf-8", "replace")) if start in ("{", "[") else None
+    inner = loads(text[: 16 * MAX_TEXT_CHARS].encode("utf-8", "replace")) if start in ("{", "[") else None
     if isinstance(inner, (dict, list)):
         yield from _within(inner, depth + 1)
         return
     at = text.find("{")
-    inner = loads(text[at : at + 16 * LONGEST].encode("utf-8", "replace")) if at > 0 else None
+    inner = loads(text[at : at + 16 * MAX_TEXT_CHARS].encode("utf-8", "replace")) if at > 0 else None
     if isinstance(inner, dict):
         # "BedrockException - {...}"
         yield from _within(inner, depth + 1)
-    entries = list(_REPR.finditer(text[: 4 * LONGEST]))
-    for entry in entries[:MOST]:
+    entries = list(_REPR.finditer(text[: 4 * MAX_TEXT_CHARS]))
+    for entry in entries[:MAX_COMPLAINTS]:
         yield _of_validation(entry[1], steps_of(entry[2].replace(",", ".")), entry[3] or entry[4])
     if entries:
         return
-    for line in text[:LONGEST].split("\n")[:MOST]:
+    for line in text[:MAX_TEXT_CHARS].split("\n")[:MAX_COMPLAINTS]:
         if line.strip():
             yield Complaint(line)
 
@@ -147,21 +147,21 @@ def _validated(entry: dict[str, Any]) -> Complaint:
 
 
 def _of_validation(kind: str, steps: tuple[str, ...], message: str, words: tuple[str, ...] = ()) -> Complaint:
-    return Complaint(message[:LONGEST], steps, kind, words, exact=True)
+    return Complaint(message[:MAX_TEXT_CHARS], steps, kind, words, exact=True)
 
 
 def _violations(details: Any) -> Iterator[Complaint]:
     """Google's list. A field is the object that holds the member which the description names."""
-    for entry in details[:MOST] if isinstance(details, list) else ():
+    for entry in details[:MAX_COMPLAINTS] if isinstance(details, list) else ():
         violations = entry.get("fieldViolations") if isinstance(entry, dict) else None
-        for one in violations[:MOST] if isinstance(violations, list) else ():
+        for one in violations[:MAX_COMPLAINTS] if isinstance(violations, list) else ():
             text = one.get("description") if isinstance(one, dict) else None
             if isinstance(text, str) and text:
-                yield Complaint(text[:LONGEST], exact=True)
+                yield Complaint(text[:MAX_TEXT_CHARS], exact=True)
 
 
 def _taught(complaint: Complaint, body: dict[str, Any]) -> Iterator[Lesson]:
-    text = complaint.text[:LONGEST]
+    text = complaint.text[:MAX_TEXT_CHARS]
     if (two := exclusive_in(text)) is not None:
         yield from _exclusive(two, body)
         return

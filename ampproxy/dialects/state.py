@@ -15,7 +15,7 @@ from ampproxy.dialects.common import loads
 from ampproxy.model.loss import Loss
 
 #: So many ids of one request, and of the beginning of one answer, are looked at.
-MOST = 64
+MAX_IDS = 64
 #: So deep they are looked for.
 _DEEPEST = 16
 
@@ -93,7 +93,7 @@ class VendorState:
         found: dict[str, None] = {}
         for text in self._within(loads(body), 0):
             found[text] = None
-            if len(found) == MOST:
+            if len(found) == MAX_IDS:
                 break
         return tuple(found)
 
@@ -101,7 +101,7 @@ class VendorState:
         """The ids that a part of an answer issues to the request that it answers."""
         found: dict[str, None] = {}
         for issue in self.issues:
-            texts = issue.pattern.findall(part)[:MOST]
+            texts = issue.pattern.findall(part)[:MAX_IDS]
             if texts and issue.counts(body):
                 found.update((text.decode("ascii", "replace"), None) for text in texts)
         return tuple(found)

@@ -21,7 +21,7 @@ from ampproxy.wire.framing import MAX_LENGTH, BadMessage, check_begun, check_tra
 #: Bytes of extensions that any chunk may have, beside twice its own size: some sign every chunk there.
 _FREE = 16
 #: Bytes that the line with a chunk's size may have.
-_MOST_LINE = 1024
+_MAX_LINE_BYTES = 1024
 #: So many chunks of one read are taken one by one before llhttp takes the others, if these are so many bytes.
 _FEW = 4
 _MANY_BYTES = 1024
@@ -126,15 +126,15 @@ class ChunkedBody:
             if at == len(data):
                 return at
         line, begun = self._line, len(self._line)
-        end = data.find(b"\n", at, at + _MOST_LINE)
-        line += data[at : end + 1 if end >= 0 else at + _MOST_LINE]
+        end = data.find(b"\n", at, at + _MAX_LINE_BYTES)
+        line += data[at : end + 1 if end >= 0 else at + _MAX_LINE_BYTES]
         parts = _SIZE_LINE.fullmatch(line)
         whole = end >= 0
-        if parts is None or len(line) > _MOST_LINE or (whole and not parts[1]):
-            raise BadMessage("a chunk whose size is no plain hexadecimal number, or too large")
+        if parts is None or len(line) > _MAX_LINE_BYTES or (whole and not parts[1]):
+            raise BadMessage("a chunk whose size is not a plain hexadecimal number, or too large")
         size = int(parts[1] or b"0", 16)
         if size > MAX_LENGTH:
-            raise BadMessage("a chunk whose size is no plain hexadecimal number, or too large")
+            raise BadMessage("a chunk whose size is not a plain hexadecimal number, or too large")
         at += len(line) - begun
         if whole:
             self._extra = max(0, self._extra - _FREE - 2 * size)

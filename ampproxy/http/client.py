@@ -21,7 +21,7 @@ from ampproxy.http.client_request import Request
 from ampproxy.http.headers import LowerHeaders
 
 #: Origins that are remembered.
-_MOST_ORIGINS = 1024
+_MAX_ORIGINS = 1024
 #: Where a path begins at the earliest: behind "http://".
 _SCHEME = 7
 _USUAL_PORTS = {b"http": 80, b"https": 443}
@@ -116,7 +116,7 @@ class PoolAgent:
         begin = uri[:path]
         origin = self._origins.get(begin)
         if origin is None:
-            if len(self._origins) >= _MOST_ORIGINS:
+            if len(self._origins) >= _MAX_ORIGINS:
                 self._origins.clear()
             origin = self._origins[begin] = _origin(URI.fromBytes(begin + b"/"))
         return origin, uri[path:]

@@ -27,7 +27,7 @@ from ampproxy.http.closing import Closing, lowest
 
 #: What one read may bring, bytes: twice as much each time that a read was filled, between these two.
 READ = 64 * 1024
-MOST_READ = 512 * 1024
+MAX_READ_BYTES = 512 * 1024
 _NEVER = 1 << 62
 
 
@@ -80,7 +80,7 @@ class ClientConnection(TwistedProtocol):
 
     def _read_more(self) -> None:
         """A read was filled."""
-        if self._read < MOST_READ:
+        if self._read < MAX_READ_BYTES:
             self._read = self.transport.bufferSize = 2 * self._read
 
     @property

@@ -11,8 +11,8 @@ from twisted.web.http_headers import Headers
 _T = TypeVar("_T")
 
 #: Names that are remembered, and how long each may be: others choose them.
-_MOST_NAMES = 4096
-_LONGEST = 64
+_MAX_NAMES = 4096
+_MAX_NAME_BYTES = 64
 
 
 class _Lower(dict[str | bytes, bytes]):
@@ -43,8 +43,8 @@ class _Begun(dict[bytes, bytes]):
 
 
 def _remember(known: dict[_T, bytes], name: _T, value: bytes) -> bytes:
-    if len(value) <= _LONGEST:
-        if len(known) >= _MOST_NAMES:
+    if len(value) <= _MAX_NAME_BYTES:
+        if len(known) >= _MAX_NAMES:
             # Somebody makes names up; the usual ones are soon back.
             known.clear()
         known[name] = value

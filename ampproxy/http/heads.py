@@ -32,7 +32,7 @@ BODILESS = frozenset((HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value
 _OF_CONNECTION = frozenset((b"keep-alive", b"proxy-connection", b"te", b"trailers", b"upgrade"))
 
 #: First lines that were seen, taken apart: nearly all answers begin with one of few.
-_MOST_LINES = 256
+_MAX_REMEMBERED_LINES = 256
 _known: dict[bytes, tuple[tuple[bytes, int, int], int, bytes]] = {}
 
 _MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
@@ -112,7 +112,7 @@ class Head:
         except BadMessage as bad:
             raise AnswerRefused(f"answered with {bad.words}") from None
         except ValueError:
-            raise AnswerRefused("answered with a line among its headers that is no header") from None
+            raise AnswerRefused("answered with a line among its headers that is not a header") from None
         options = headers.take(b"connection")
         if options or self.version[2] < 1:
             self._read_options(options)
@@ -149,7 +149,7 @@ def _first_line(line: bytes) -> tuple[tuple[bytes, int, int], int, bytes]:
     check_status_line(line)
     found = (b"HTTP", 1, line[7] - 48), int(line[9:12]), line[13:]
     if len(line) <= 64:
-        if len(_known) >= _MOST_LINES:
+        if len(_known) >= _MAX_REMEMBERED_LINES:
             _known.clear()
         _known[line] = found
     return found

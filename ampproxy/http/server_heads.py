@@ -27,7 +27,7 @@ from ampproxy.wire.framing import (
 _LF = 10
 _VERSIONS = (b"HTTP/1.1", b"HTTP/1.0")
 #: The largest length that llhttp can hold.
-_MOST = 2**64 - 1
+_MAX_LENGTH_BYTES = 2**64 - 1
 _END = b"\r\n\r\n"
 
 
@@ -210,11 +210,11 @@ class _Lines:
         check_field_line(line)
         name, colon, value = line.partition(b":")
         if not colon or not is_name(name):
-            raise BadMessage("a line among its headers that is no header")
+            raise BadMessage("a line among its headers that is not a header")
         lower = name.lower()
         if lower == b"content-length":
             check_request_length(value.strip(b" \t"))
-            if int(value) > _MOST:
+            if int(value) > _MAX_LENGTH_BYTES:
                 raise BadMessage("a Content-Length beyond all bounds", 413)
         elif lower == b"transfer-encoding":
             check_request_coding(value.strip(b" \t"), self._version)

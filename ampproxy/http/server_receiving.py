@@ -21,9 +21,9 @@ from ampproxy.wire.pieces import add
 
 #: So many bytes of further requests are kept behind one that is being answered. More are dropped, and the
 #: connection is closed after the answer. To stop reading would be not to hear of a client that leaves.
-MOST_BEHIND = 1024 * 1024
+MAX_BEHIND_BYTES = 1024 * 1024
 #: Behind a request for another protocol nothing is dropped; from so much on, nothing more is read. Bytes.
-MOST_EARLY = 16 * 1024
+MAX_EARLY_BYTES = 16 * 1024
 
 #: So many requests that were sent ahead are served in one turn of the reactor.
 AT_A_TIME = 16
@@ -32,7 +32,7 @@ AT_A_TIME = 16
 SLOWEST_BODY = 1024
 
 #: While reads of a body are full they become larger, up to this. Bytes.
-LARGEST_READ = 512 * 1024
+MAX_READ_BYTES = 512 * 1024
 
 
 class Waits(Enum):
@@ -229,9 +229,9 @@ class Receiving(protocol.Protocol):
         if request is not None and request.requestHeaders.hasHeader(b"upgrade"):
             # What comes next may belong to a tunnel, of which nothing may be lost.
             self._behind.append(data)
-            if self._behind_size > MOST_EARLY:
+            if self._behind_size > MAX_EARLY_BYTES:
                 self._stop_reading()
-        elif self._behind_size <= MOST_BEHIND:
+        elif self._behind_size <= MAX_BEHIND_BYTES:
             add(self._behind, data)
         else:
             self.persistent = False
@@ -272,7 +272,7 @@ class Receiving(protocol.Protocol):
     def _read_more(self, size: int) -> None:
         """A large body comes in fewer, larger reads."""
         transport = self.transport
-        if self._outbox.direct and transport.bufferSize == size < LARGEST_READ:
+        if self._outbox.direct and transport.bufferSize == size < MAX_READ_BYTES:
             self._usual_read = self._usual_read or size
             transport.bufferSize = size * 2
 

@@ -26,7 +26,7 @@ _COUNTING = ("/count_tokens", "/responses/input_tokens", ":countTokens")
 #: The longest name that is kept.
 MAX_NAME = 200
 #: No exchange has so many, and a day's sum of them is still an integer of SQLite's.
-_MOST_TOKENS = 10**12
+_MAX_TOKENS = 10**12
 
 #: Tokens of a prompt above which some vendor's prices are others. What a longer one costs is known by the
 #: largest of these that it exceeds.
@@ -195,9 +195,9 @@ def _counted(usage: Usage) -> Tokens:
 
 
 def _bounded(tokens: Tokens) -> Tokens:
-    if min(tokens) < 0 or max(tokens) > _MOST_TOKENS:
+    if min(tokens) < 0 or max(tokens) > _MAX_TOKENS:
         # They are a vendor's numbers, and may be anything.
-        return Tokens._make(min(max(count, 0), _MOST_TOKENS) for count in tokens)
+        return Tokens._make(min(max(count, 0), _MAX_TOKENS) for count in tokens)
     return tokens
 
 

@@ -92,12 +92,12 @@ MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 
 #: What SQLite says, in lower case -> what it means to the owner of the machine.
 _MEANINGS = (
-    ("not a database", "it is not a ledger, or is damaged: move it away, and a new one is begun"),
-    ("malformed", "it is damaged: move it away (with its -wal and -shm), and a new one is begun"),
+    ("not a database", "it is not a ledger, or is damaged: move it away, and a new one will be created"),
+    ("malformed", "it is damaged: move it away (with its -wal and -shm), and a new one will be created"),
     ("locked", "another program holds it locked"),
     ("full", "the disk is full"),
-    ("readonly", "it is read-only: look at its permissions and those of its folder"),
-    ("unable to open", "it cannot be opened: look at the permissions of its folder"),
+    ("readonly", "it is read-only: check its permissions and those of its folder"),
+    ("unable to open", "it cannot be opened: check the permissions of its folder"),
 )
 
 
@@ -217,7 +217,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
             version = _version(connection)
             _check_version(connection, path, MIGRATIONS)
             if version < len(MIGRATIONS):
-                raise LedgerError(f"{path} holds no ledger of this version yet: start the service once")
+                raise LedgerError(f"{path} has no ledger of this version yet: start the service once")
             return connection
         except sqlite3.Error as error:
             connection.close()
@@ -246,11 +246,7 @@ def exists(path: Path) -> bool:
 def denied(error: OSError) -> str:
     """Why the system does not let us read what the service keeps, and what helps."""
     reason = error.strerror or type(error).__name__
-    return (
-        f"{reason}: run this as the user that the service runs as"
-        if isinstance(error, PermissionError)
-        else reason
-    )
+    return f"{reason}: run this as the service's user" if isinstance(error, PermissionError) else reason
 
 
 def _modes(path: Path) -> tuple[str, ...]:

@@ -191,7 +191,7 @@ def parse_prices(text: str, name: str) -> Prices:
     if root is not None:
         prices, _ = Location(root, "", 1, reading).attempt(_PRICES)
     elif not reading.complaints:
-        reading.complain(1, "file", "holds no prices: expected a list of models")
+        reading.complain(1, "file", "contains no prices: expected a list of models")
     remarks = sorted({*reading.complaints, *reading.warnings})
     if remarks or prices is None:
         raise LedgerError("\n".join(message for _, message in remarks))
@@ -217,7 +217,7 @@ def _step(place: Location) -> int:
     tokens: int = fields.POSITIVE(place)
     if tokens not in STEPS:
         steps = ", ".join(map(str, STEPS))
-        raise InvalidValue(f"the ledger distinguishes prompts at these lengths alone: {steps}")
+        raise InvalidValue(f"the ledger distinguishes prompts only at these lengths: {steps}")
     return tokens
 
 

@@ -89,7 +89,7 @@ _DAY_KEYS = {NOTHING: "0", BY_DAY: "day"}
 #: No time comes after it: SQLite's largest integer.
 _END = 2**63 - 1
 #: Days on which prices change that are told apart in one reading; of more, the latest.
-_MOST_CHANGES = 50
+_MAX_CHANGES = 50
 
 
 def unchanging(series: Series) -> tuple[int, ...]:
@@ -162,7 +162,7 @@ def _changing(
 ) -> list[int]:
     """The days within a span on which any price changes."""
     days = sorted({day for one in series for day in changes(one) if since < day * DAY < until})
-    return days[-_MOST_CHANGES:]
+    return days[-_MAX_CHANGES:]
 
 
 def _merged(connection: sqlite3.Connection, same: Callable[[Series], Hashable]) -> dict[int, Series]:

@@ -21,12 +21,12 @@ INTERVAL = 1.0
 #: Rows of one transaction; as many as wait are written at once.
 BATCH = 1000
 #: Rows that may wait for a disk that does not take them; some ten megabytes.
-MOST_WAITING = 20_000
+MAX_WAITING = 20_000
 #: Seconds between two looks at the limits, also while nothing is written; and rows, about a megabyte.
 ROOM_INTERVAL = 600.0
 ROOM_ROWS = 20_000
 #: Seconds to the next try after an error; doubles up to the longest.
-RETRY, LONGEST_RETRY = 1.0, 30.0
+RETRY, MAX_RETRY_SECONDS = 1.0, 30.0
 #: Seconds that the end of the service waits for the last batch.
 STOP_TIMEOUT = 10.0
 
@@ -58,7 +58,7 @@ class Recorder:
     """The observer of exchanges that fills the ledger. Its methods are called in the reactor's thread, and
     none of them waits or raises.
 
-    What cannot be written waits, up to :data:`MOST_WAITING` rows, and is tried again; what does not fit is
+    What cannot be written waits, up to :data:`MAX_WAITING` rows, and is tried again; what does not fit is
     counted, and told in the log.
 
     :param name: how the log calls the file.
@@ -119,12 +119,12 @@ class Recorder:
             return
         waiting = self._waiting
         before = len(waiting)
-        if before >= MOST_WAITING:
+        if before >= MAX_WAITING:
             self._missing += 1
             if self._missing == 1:
                 self._log.warn(
-                    "Waiting to be written to the ledger {name}: {exchanges}; no more are kept until that is"
-                    " possible",
+                    "The ledger {name} cannot be written: {exchanges} are waiting; further ones are "
+                    "dropped until it can be",
                     exchanges=counted(len(waiting), "exchange"),
                     count=len(waiting),
                     name=self._name,
@@ -180,7 +180,7 @@ class Recorder:
         lost = self._missing + len(self._waiting)
         if lost:
             self._log.error(
-                "What could not be written to the ledger {name}: {exchanges}",
+                "Not written to the ledger {name}: {exchanges}",
                 exchanges=counted(lost, "exchange"),
                 count=lost,
                 name=self._name,
@@ -286,7 +286,7 @@ class Recorder:
         return bool(result)
 
     def _failed(self, why: str) -> None:
-        self._retry = min(max(RETRY, self._retry * 2), LONGEST_RETRY)
+        self._retry = min(max(RETRY, self._retry * 2), MAX_RETRY_SECONDS)
         if why != self._trouble:
             self._trouble = why
             self._log.error(
@@ -294,14 +294,14 @@ class Recorder:
                 " {most} exchanges wait for it (settings: ledger, state-dir)",
                 name=self._name,
                 why=why,
-                most=MOST_WAITING,
+                most=MAX_WAITING,
             )
 
     def _succeeded(self) -> None:
         self._retry = 0.0
         if self._trouble or self._missing:
             self._log.info(
-                "The ledger {name} is written again; missing from it: {exchanges}",
+                "The ledger {name} can be written again; missing from it: {exchanges}",
                 name=self._name,
                 exchanges=counted(self._missing, "exchange"),
                 missing=self._missing,

@@ -30,7 +30,7 @@ def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
         # Without the third argument OpenSSL asks the terminal, and all else waits for the answer.
         key = crypto.load_privatekey(crypto.FILETYPE_PEM, secret, _no_passphrase)
         if not certificates:
-            raise ValueError("holds no certificate")
+            raise ValueError("contains no certificate")
         options = CertificateOptions(
             privateKey=key,
             certificate=certificates[0],
@@ -49,8 +49,8 @@ def tls_options(tls: Tls, place: str = "tls") -> CertificateOptions:
 
 def _no_passphrase(*_: object) -> bytes:
     raise ValueError(
-        "the key is encrypted, and a service cannot ask for the passphrase: store it without one"
-        " (openssl pkey -in KEY -out NEW), readable by its owner alone"
+        "the key is encrypted, and a service cannot ask for the passphrase: store it without one "
+        "(openssl pkey -in KEY -out NEW), readable only by its owner"
     )
 
 

@@ -11,7 +11,7 @@ WINDOW = 30.0
 #: So often it is told in that time.
 BURST = 5
 #: So many different warnings are watched at a time; further ones push the oldest out.
-MOST = 256
+MAX_WARNINGS = 256
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class DuplicateFilter:
         key = level, message
         storm = self._storms.get(key)
         if storm is None:
-            while len(self._storms) >= MOST:
+            while len(self._storms) >= MAX_WARNINGS:
                 self._end(next(iter(self._storms)))
             storm = self._storms[key] = _Storm(level, message, self._now())
             self._wait()

@@ -21,11 +21,11 @@ from ampproxy.wire.redact import Secret
 #: Seconds for which the line of an exchange may wait for others, so that they are written together.
 PUT_OFF = 0.02
 #: So many of them are written at once at the latest.
-MOST_PENDING = 256
+MAX_PENDING = 256
 
 #: So many secrets are known at the least, those that were known last: a token that was renewed and a key
 #: that was taken away may still turn up.
-MOST_SECRETS = 100
+MAX_SECRETS = 100
 
 _RANK = {name: rank for rank, name in enumerate(("debug", "info", "warn", "error", "critical"))}
 _INFO = _RANK["info"]
@@ -100,7 +100,7 @@ class LogObserver:
         for secret in secrets:
             self._secrets.pop(secret, None)
             self._secrets[secret] = None
-        while len(self._secrets) > MOST_SECRETS and len(self._secrets) > len(secrets):
+        while len(self._secrets) > MAX_SECRETS and len(self._secrets) > len(secrets):
             self._secrets.popitem(last=False)
         self._least = _RANK[logging.level]
         self._clean = Cleaner(self._secrets)
@@ -160,7 +160,7 @@ class LogObserver:
         if not self._waiting:
             self._waiting = True
             self._later(PUT_OFF, self._waited)
-        elif len(self._pending) >= MOST_PENDING:
+        elif len(self._pending) >= MAX_PENDING:
             self._write_pending()
 
     def _later_from_anywhere(self, seconds: float, what: Callable[[], None]) -> None:

@@ -119,7 +119,7 @@ class FileOutput(StreamOutput):
             self._switch()
         except OSError as error:
             self._size = 0  # not with every line again
-            self._complain(f"the log {self._path} cannot be set aside: {error.strerror}")
+            self._complain(f"the log {self._path} cannot be rotated: {error.strerror}")
 
     def _follow(self) -> bool:
         """Open the path anew if it is no longer the file that is written to; whether it was not."""
@@ -135,7 +135,7 @@ class FileOutput(StreamOutput):
         try:
             self._switch()
         except OSError as error:
-            self._complain(f"the log {self._path} cannot be opened anew: {error.strerror}")
+            self._complain(f"the log {self._path} cannot be reopened: {error.strerror}")
         return True
 
     def _switch(self) -> None:
@@ -152,7 +152,7 @@ class FileOutput(StreamOutput):
         """Where the log goes as long as it does; once for each trouble."""
         if problem != self._complained:
             self._complained = problem
-            self._put(f"ampproxy: {problem}; what is open is written on\n".encode())
+            self._put(f"ampproxy: {problem}; writing to the open file continues\n".encode())
 
 
 class SyslogOutput:

@@ -19,13 +19,13 @@ _SECRET_FIELD = re.compile(
 _CUT = "***"
 
 #: So much of a text is shown: a vendor's error may be a page of a megabyte.
-LONGEST = 4000
+MAX_TEXT_CHARS = 4000
 #: So much of a text in several lines: of a traceback, whose error may quote a whole body.
-LONGEST_LINES = 32_000
+MAX_LINES_CHARS = 32_000
 
 #: What is remembered of texts that were looked at: most of an exchange's fields are the same again and again.
 _REMEMBERED = 2048
-_LONGEST_REMEMBERED = 400
+_MAX_REMEMBERED_CHARS = 400
 
 
 class Cleaner:
@@ -86,13 +86,13 @@ class Cleaner:
         return printable(self._text(text))
 
     def _text(self, text: str) -> str:
-        shown = self._redactor.shown(text, LONGEST)
-        return shown if len(text) <= LONGEST else f"{shown}... ({len(text)} characters)"
+        shown = self._redactor.shown(text, MAX_TEXT_CHARS)
+        return shown if len(text) <= MAX_TEXT_CHARS else f"{shown}... ({len(text)} characters)"
 
     @staticmethod
     def _remembered(text: str, memory: dict[str, str], clean: Callable[[str], str]) -> str:
         found = clean(text)
-        if len(text) <= _LONGEST_REMEMBERED:
+        if len(text) <= _MAX_REMEMBERED_CHARS:
             if len(memory) >= _REMEMBERED:
                 memory.clear()
             memory[text] = found
@@ -103,9 +103,9 @@ def _bounded(text: str) -> str:
     """Several lines, without those in the middle where they are more than can be shown: what happened is told
     at the end of a traceback, and where at its beginning.
     """
-    if len(text) <= LONGEST_LINES:
+    if len(text) <= MAX_LINES_CHARS:
         return text
-    half = LONGEST_LINES // 2
+    half = MAX_LINES_CHARS // 2
     # Only whole lines: half a secret looks like none. A first line that long is cut where it is cleaned.
     head, end, _ = text[:half].rpartition("\n")
     _, _, tail = text[-half:].partition("\n")

@@ -58,7 +58,7 @@ def standings(generation: Generation) -> Iterable[Metric]:
     most = GaugeMetricFamily("ampproxy_client_limit", "Limits of clients with a name.", labels=labels)
     left = GaugeMetricFamily("ampproxy_client_limit_remaining", "What is left of them.", labels=labels)
     ends = GaugeMetricFamily(
-        "ampproxy_client_key_expiry_timestamp_seconds", "When a client's key ends.", labels=["client"]
+        "ampproxy_client_key_expiry_timestamp_seconds", "When a client's key expires.", labels=["client"]
     )
     now = generation.runtime.wall()
     for client in generation.config.all_clients:

@@ -22,7 +22,7 @@ from ampproxy.relay.record import ExchangeRecord, Outcome
 
 #: So many combinations of labels are counted apart; of further ones only the kind, the account and the
 #: outcome are told.
-MOST_SERIES = 3000
+MAX_SERIES = 3000
 
 _ACCOUNTS, _ROLES, _CODES = 200, 50, 50
 
@@ -160,7 +160,7 @@ class ExchangeMetrics:
         model = self._models.of(asked, learn=_is_good(record))
         labels = Labels(kind, model, self._accounts.of(account), self._roles.of(role), outcome)
         series = self._series.get(labels)
-        if series is None and len(self._series) >= MOST_SERIES:
+        if series is None and len(self._series) >= MAX_SERIES:
             labels = labels._replace(model=OTHER, role=OTHER)
             series = self._series.get(labels)
         if series is None:
@@ -196,7 +196,7 @@ class ExchangeMetrics:
         )
         yield _counted(
             "ampproxy_exchange_failures",
-            "Exchanges that did not end well, limits that were reached among them, by the error's code.",
+            "Failed exchanges, including those refused by a limit, by error code.",
             ("kind", "outcome", "code"),
             self._failures,
         )
@@ -208,7 +208,7 @@ class ExchangeMetrics:
         )
         yield _counted(
             "ampproxy_failed_attempts",
-            "Accounts that were asked and failed, another one being asked or not.",
+            "Attempts at an account that failed, whether or not another account was tried.",
             ("account",),
             self._attempts,
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 OTHER = "other"
 
 #: The longest value of a label.
-_LONGEST = 120
+_MAX_VALUE_CHARS = 120
 
 
 class LabelValues:
@@ -24,7 +24,7 @@ class LabelValues:
 
     def configure(self, names: Iterable[str], most: int | None = None) -> None:
         """These are told apart from now on, however many they are: the configuration names them."""
-        self._configured = {name: name[:_LONGEST] for name in names}
+        self._configured = {name: name[:_MAX_VALUE_CHARS] for name in names}
         self.most = self.most if most is None else most
 
     def of(self, value: str, *, learn: bool = True) -> str:
@@ -38,6 +38,6 @@ class LabelValues:
             return found
         if not value:
             return ""
-        if not learn or len(self._learnt) >= self.most or len(value) > _LONGEST:
+        if not learn or len(self._learnt) >= self.most or len(value) > _MAX_VALUE_CHARS:
             return OTHER
         return self._learnt.setdefault(value, value)

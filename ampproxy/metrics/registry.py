@@ -51,7 +51,7 @@ class MetricsRegistry:
         self.registry.register(self.exchanges)
         lag = Histogram(
             "ampproxy_reactor_lag_seconds",
-            "How late the reactor came to what was due.",
+            "How late the reactor ran a timer.",
             buckets=_LAG,
             registry=self.registry,
         )

@@ -159,15 +159,15 @@ class MetricsService:
             if why != self._last_reason:
                 self._last_reason = why
                 self._log.warn(
-                    "Metrics cannot be shown at {why} (setting: metrics.listen). It is tried again every"
-                    " {seconds:g} s; all else runs.",
+                    "Metrics cannot be served at {why} (setting: metrics.listen). Retrying every "
+                    "{seconds:g} s; everything else runs.",
                     why=why,
                     seconds=RETRY,
                 )
             self._retry = self._reactor.callLater(RETRY, self._listen)
             return
         self._last_reason = ""
-        self._log.info("Metrics are at http://{address}/metrics", address=describe(port))
+        self._log.info("Serving metrics at http://{address}/metrics", address=describe(port))
 
     def _count(self) -> None:
         """What has ended meanwhile."""

@@ -19,7 +19,7 @@ from ampproxy.metrics.clients import standings
 STATES = ("untried", "ready", "resting", "probing", "needs login", "key refused", "failing", "renewing")
 
 #: So many limits of an account are shown: their names are its vendor's.
-_MOST_WINDOWS = 20
+_MAX_WINDOWS = 20
 
 
 def _gauge(name: str, what: str, *labels: str) -> GaugeMetricFamily:
@@ -40,7 +40,7 @@ class StateCollector:
     def collect(self) -> Iterator[Metric]:
         """See ``prometheus_client.registry.Collector``."""
         generation = self._generation()
-        build = _gauge("ampproxy_build_info", "What runs; always 1.", "version", "python", "twisted")
+        build = _gauge("ampproxy_build_info", "Versions in use; always 1.", "version", "python", "twisted")
         build.add_metric([__version__, platform.python_version(), twisted.__version__], 1)
         yield build
         yield from _under_way(generation)
@@ -64,7 +64,7 @@ def _under_way(generation: Generation) -> Iterable[Metric]:
     kinds = dict.fromkeys(("local", "mapped", "amp", "none", "management", "tunnel"), 0)
     for record in records:
         kinds[record.kind] = kinds.get(record.kind, 0) + 1
-    exchanges = _gauge("ampproxy_open_exchanges", "Exchanges that are under way.", "kind")
+    exchanges = _gauge("ampproxy_open_exchanges", "Running exchanges.", "kind")
     for kind, count in kinds.items():
         exchanges.add_metric([kind], count)
     flowing = [record for record in records if record.first_byte is not None]
@@ -72,7 +72,7 @@ def _under_way(generation: Generation) -> Iterable[Metric]:
     streams.add_metric([], sum(record.stream for record in flowing))
     tunnels = _gauge("ampproxy_open_tunnels", "WebSockets that are open.")
     tunnels.add_metric([], sum(record.kind == "tunnel" for record in flowing))
-    held = _gauge("ampproxy_held_bytes", "Request bodies and whole answers that are held.")
+    held = _gauge("ampproxy_held_bytes", "Request bodies and whole answers held in memory.")
     held.add_metric([], generation.runtime.held.total)
     return exchanges, streams, tunnels, held
 
@@ -84,9 +84,11 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
         generation.config.accounts, generation.pool.state, generation.runtime.clock.seconds(), wall
     )
     logins = {status.label: status.state for status in runtime.login_statuses()}
-    states = _gauge("ampproxy_account_state", "1 for the state that an account has.", "account", "state")
+    states = _gauge("ampproxy_account_state", "1 for the account's current state.", "account", "state")
     cooldowns = _gauge(
-        "ampproxy_account_cooldowns", "What of an account is in cooldown: some models, or all.", "account"
+        "ampproxy_account_cooldowns",
+        "Cooldowns of an account: for models, kinds of calls, or all of it.",
+        "account",
     )
     seconds = _gauge(
         "ampproxy_account_cooldown_seconds", "Until the last of an account's cooldowns ends.", "account"
@@ -105,7 +107,7 @@ def _accounts(generation: Generation) -> Iterable[Metric]:
             states.add_metric([name, each], each == state)
         cooldowns.add_metric([name], len(account.cooldowns))
         seconds.add_metric([name], max((rest.seconds for rest in account.cooldowns), default=0.0))
-        for window in account.windows[:_MOST_WINDOWS]:
+        for window in account.windows[:_MAX_WINDOWS]:
             if window.limit is not None:
                 limit.add_metric([name, window.name], window.limit)
             if window.remaining is not None:
@@ -125,7 +127,11 @@ def _lessons(generation: Generation, names: Iterable[str]) -> Iterable[Metric]:
     :param names: of the accounts.
     """
     lessons = generation.runtime.lessons
-    known = _gauge("ampproxy_account_lessons", "What an account refuses, as refusals taught.", "account")
+    known = _gauge(
+        "ampproxy_account_lessons",
+        ("Members and values that an account refuses, as learned from its refusals."),
+        "account",
+    )
     learned = CounterMetricFamily(
         "ampproxy_lessons", "Refused members and values that were learned.", labels=["account"]
     )
@@ -141,9 +147,7 @@ def _state(account: AccountReport, logins: Mapping[str, str]) -> str:
 
 
 def _logins(generation: Generation) -> Iterable[Metric]:
-    ends = _gauge(
-        "ampproxy_login_token_expiry_timestamp_seconds", "When the token of a login ends.", "account"
-    )
+    ends = _gauge("ampproxy_login_token_expiry_timestamp_seconds", "When a login's token expires.", "account")
     for status in generation.runtime.login_statuses():
         if status.ends_at is not None and not status.disabled:
             ends.add_metric([status.label], status.ends_at)
@@ -152,8 +156,8 @@ def _logins(generation: Generation) -> Iterable[Metric]:
 
 def _credits(generation: Generation) -> Iterable[Metric]:
     """The daily limits before Amp's credits; those that each client has of its own are not shown."""
-    limit = _gauge("ampproxy_credit_limit", "Daily limits of what may go to Amp.", "rule", "unit")
-    used = _gauge("ampproxy_credit_used", "What today has used of them.", "rule", "unit")
+    limit = _gauge("ampproxy_credit_limit", "Daily limits on requests to Amp.", "rule", "unit")
+    used = _gauge("ampproxy_credit_used", "Today's use of them.", "rule", "unit")
     for rule in generation.config.ampcode.fallback:
         if rule.action != "limit" or rule.per_client:
             continue
@@ -181,10 +185,10 @@ def _configuration(generation: Generation) -> Iterable[Metric]:
     reload = status.reload
     for name, what, value in (
         ("generation", "How often a configuration was activated.", status.generation),
-        ("in_force_timestamp_seconds", "When the active one was.", status.since),
+        ("in_force_timestamp_seconds", "When the active configuration was activated.", status.since),
         (
             "last_reload_successful",
-            "0 after a changed configuration that is wrong, else 1.",
+            "0 if the last changed configuration was invalid, else 1.",
             reload is None or reload.ok,
         ),
         (

@@ -39,7 +39,7 @@ from ampproxy.model.parts import Reasoning, Refusal, Sealed, Text, ToolCall
 SECTION_GAP = "\n\n"
 
 #: So many candidates may be missing among those of an answer: an index beyond is no number of a candidate.
-_MOST_MISSING = 128
+_MAX_MISSING_CANDIDATES = 128
 _IMPOSSIBLE = "The vendor's answer has a candidate with an impossible index."
 
 _replace = msgspec.structs.replace
@@ -143,7 +143,7 @@ class _Answer:
 
     def whole(self) -> ChatResponse:
         count = max([0, *self.choices, *self.finished]) + 1
-        if count > len(self.choices) + len(self.finished) + _MOST_MISSING:
+        if count > len(self.choices) + len(self.finished) + _MAX_MISSING_CANDIDATES:
             raise UpstreamFault(WireError("unavailable", _IMPOSSIBLE, 502), retryable=True)
         started = self.started
         return ChatResponse(

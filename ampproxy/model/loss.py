@@ -76,188 +76,189 @@ def _table(*rows: Iterator[LossKind]) -> Mapping[str, LossKind]:
 OF_REQUEST: Mapping[str, LossKind] = _table(
     _row(
         "cache_control",
-        "Marks for Anthropic's cache are left out; the other vendors cache by themselves.",
+        "Anthropic's cache marks are dropped; the other vendors cache by themselves.",
         hint=True,
     ),
     _row(
         "cache_key",
-        "OpenAI's key for its cache is left out.",
+        "OpenAI's cache key is dropped.",
         hint=True,
     ),
     _row(
         "missing_signature",
-        "A call that Gemini did not make has no proof of Gemini's; its check is skipped.",
+        "A tool call that Gemini did not make has no signature of Gemini's; the signature check is skipped.",
         hint=True,
     ),
     _row(
         "call_id",
-        "An id of a call that stood there twice is another one, in the call and in its result.",
+        "A tool call's id that was used twice was replaced, in the call and in its result.",
         hint=True,
     ),
     _row(
         "freeform",
-        "A tool with free text is a function with one string; its calls are turned back.",
+        "A tool with free-text input is sent as a function with one string; its calls are converted back.",
         hint=True,
     ),
     _row(
         "grammar",
-        "A grammar is part of the tool's description; that the model keeps to it is not enforced.",
+        "A grammar is moved into the tool's description; the vendor does not enforce it.",
         hint=True,
     ),
     _row(
         "result_order",
-        "A result was moved up to the call that it answers.",
+        "A tool result was moved directly after its call.",
         hint=True,
     ),
     _row(
         "blank_text trailing_blanks",
-        "Text of blanks alone, or at the end of a turn to be continued, is refused and left out.",
+        "Blank text, and blanks at the end of a turn to be continued, are dropped because the vendor "
+        "refuses them.",
         hint=True,
     ),
     _row(
         "renamed",
-        "A member is sent under the name that the account's vendor asked for.",
+        "A member is sent under the name that the account's vendor requires.",
         hint=True,
     ),
     _row(
         "preference",
-        "A wish of how to write, to remember or to send, which only the client's vendor knows, is left out.",
+        "A preference about style, storage or delivery that only the client's vendor knows is dropped.",
         hint=True,
     ),
     _row(
         "safeguards",
-        "The check of calls by Anthropic's service is left out: the client judges them by itself.",
+        "Anthropic's server-side check of tool calls is dropped: the client has to check them itself.",
         hint=True,
     ),
     _row(
         "earlier_thinking",
-        "Thinking of earlier turns that its own vendor would not read again is left out.",
+        "Thinking of earlier turns is dropped if its own vendor would ignore it anyway.",
         hint=True,
     ),
     _row(
         "top_p top_k",
-        "How many words are drawn from is the model's own; left out, or moved to what is taken.",
+        "The model does not accept this value: dropped, or changed to the nearest accepted one.",
         hint=True,
     ),
     _row(
         "system_turn",
-        "A system text in the middle became the user's, where the vendor takes none there.",
+        "A system text in mid-conversation became a user's text, because the vendor accepts none there.",
         hint=True,
     ),
     _row(
         "user metadata service_tier",
-        "The end user's id was shortened or left out; labels and tiers are the client's vendor's own.",
+        "The end user's id was shortened or dropped; labels and service tiers exist only at the client's "
+        "vendor.",
         hint=True,
     ),
     _row(
         "schema_name",
-        "The name of a schema for the answer is left out; its description goes into the schema.",
+        "The name of an output schema is dropped; its description goes into the schema.",
         hint=True,
     ),
     _row(
         "refused_member refused_value",
-        "What the account refused for this model: left out, or moved to what it takes.",
+        "The account has refused this for the model: dropped, or changed to an accepted value.",
     ),
     _row(
         "foreign_proof",
-        "Thinking, or the proof on a part, that another vendor issued is left out.",
+        "Thinking, or a signature on a part, that another vendor issued is dropped.",
     ),
     _row(
         "unsigned_thinking reasoning trailing_thinking orphan_reasoning",
-        "Thinking without its proof or without the text that is proved, that nothing followed, that its "
-        "vendor keeps by its id, or for a model that takes none back is left out.",
+        "Thinking is dropped if its signature or the signed text is missing, if nothing follows it, if it "
+        "is only an id of what its vendor stores, or if the model accepts none back.",
     ),
     _row(
         "thinking",
-        "The wish to think is left out or bent: the model does not think, cannot go without, or "
-        "must not here (a call is demanded, or a tool loop is under way whose thinking the vendor "
-        "would not take back).",
+        "The thinking setting is dropped or changed: the model does not think, always thinks, or must not "
+        "think here (a tool call is forced, or in a running tool loop whose earlier thinking the vendor "
+        "would not accept).",
     ),
     _row(
         "thinking_budget thinking_level",
-        "A number of tokens became a level or a nearer number; a level became the nearest one "
-        "that the model has; or how much to think cannot be asked for.",
+        "A thinking budget became a level or the nearest accepted number; a level became the nearest one "
+        "that the model has; or the amount of thinking cannot be set.",
     ),
     _row(
         "temperature seed presence_penalty frequency_penalty logit_bias logprobs top_logprobs sampling",
-        "The model or the dialect does not take it; left out, or moved to what is taken.",
+        "The model or the dialect does not accept it: dropped, or changed to an accepted value.",
     ),
     _row(
         "max_tokens stop candidates",
-        "More than the model takes: lowered, cut off, or left out. Or too little for a model that "
-        "cannot be kept from thinking first: raised.",
+        "More than the model accepts: lowered, cut off, or dropped. Or too low for a model that always "
+        "thinks first: raised.",
     ),
     _row(
         "prefill",
-        "The conversation ended in the assistant's turn, which the model does not continue: a turn of "
-        'the user\'s, "Continue.", was added.',
+        "The conversation ended with an assistant's turn, which the model cannot continue: a user's turn, "
+        '"Continue.", was added.',
     ),
     _row(
         "tool_choice parallel tools",
-        "The choice cannot be expressed, or fits no tool; one call at a time cannot be asked for; "
-        "tools were declared twice, or had to be for the history.",
+        "The tool choice cannot be expressed, or matches no tool; parallel calls cannot be disabled; a "
+        "tool was declared twice, or had to be declared because the history uses it.",
     ),
     _row(
         "strict open_schema",
-        "A schema that is not enforced there, or was closed so that it can be.",
+        "A schema is not enforced there, or was closed (no additional members) so that it can be.",
     ),
     _row(
         "schema_choice schema_size schema_type",
-        "A tool's schema was simplified to what the vendor takes.",
+        "A tool's schema was simplified to what the vendor accepts.",
     ),
     _row(
         "hosted_tool hosted_settings",
-        "A tool that the client's vendor runs, or its settings, have no like.",
+        "A tool that the client's vendor runs, or its settings, has no equivalent.",
     ),
     _row(
         "output_format",
-        "Structured output in this form cannot be had.",
+        "Structured output in this form is not available.",
     ),
     _row(
         "modalities",
-        "Answers other than text cannot be asked for.",
+        "Answers other than text cannot be requested.",
     ),
     _row(
         "detail document_name",
-        "The hint for a picture's resolution, or a document's name, was left out.",
+        "A picture's resolution hint, or a document's name, was dropped.",
     ),
     _row(
         "image image_source document document_source file link audio audio_format media misplaced "
         "part tool_call tool_result refusal opaque",
-        "The part is of a type, in a place or with a source that is not taken (another vendor's "
-        "files, plain links, sound), or only its own dialect knows it. Sent as text where it has "
-        "some, else left out.",
+        "The part has a type, a place or a source that is not accepted (another vendor's files, plain "
+        "links, audio), or exists only in its own dialect. Sent as text if it has any, else dropped.",
     ),
     _row(
         "result_media",
-        "Pictures of a tool's result were moved to a user's message after it.",
+        "Pictures in a tool result were moved to a user's message after it.",
     ),
     _row(
         "is_error",
-        "A result cannot be marked as an error; its text stands for itself.",
+        "A tool result cannot be marked as an error; its text is sent without the mark.",
     ),
     _row(
         "arguments",
-        "Arguments that are no JSON object were wrapped in one.",
+        "Arguments that are not a JSON object were wrapped in one.",
     ),
     _row(
         "orphan_result unanswered_call",
-        "A result without its call became text; a call without a result was answered as interrupted.",
+        "A tool result without its call became text; a call without a result was given one that marks it "
+        "as interrupted.",
     ),
     _row(
         "first_turn turns order",
-        "A user's turn was put first; a prompt "
-        "has no roles, or the assistant's had to follow results; text after a call is moved "
-        "before it.",
+        "A user's turn was inserted at the start; a plain prompt has no roles; an assistant's turn had to "
+        "follow results; or text after a tool call was moved before it.",
     ),
     _row(
         "extras",
-        "A member that only the client's dialect knows was left out.",
+        "A member that only the client's dialect knows was dropped.",
     ),
     _row(
         "max_output_tokens max_completion_tokens truncation context_management "
         "previous_response_id prompt_cache_retention safety_identifier stream_options",
-        "The backend of Codex logins does not take it.",
+        "The backend of Codex logins does not accept it.",
     ),
 )
 
@@ -265,36 +266,36 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
 OF_ANSWER: Mapping[str, LossKind] = _table(
     _row(
         "foreign_proof",
-        "A proof of thinking for which the client's dialect has no field, or that came too late.",
+        "A signature of thinking has no field in the client's dialect, or came too late.",
     ),
     _row(
         "unasked",
-        "Thinking, and its proof, that a client of Anthropic's dialect did not ask for.",
+        "Thinking, and its signature, that a client of Anthropic's dialect did not ask for.",
     ),
     _row(
         "candidates",
-        "The dialect gives one answer: the first.",
+        "The dialect has one answer only: the first is returned.",
     ),
     _row(
         "parallel_call",
-        "A client of the old `functions` takes one call only.",
+        "A client of the old `functions` accepts one call only.",
     ),
     _row(
         "pause stop_sequence",
-        "This reason for the end cannot be expressed exactly.",
+        "This stop reason cannot be expressed exactly.",
     ),
     _row(
         "finish",
-        "The vendor's word for the end of its answer is not known, or it gave none: a cut answer for the "
-        "client, or a whole one where its account is set so.",
+        "The vendor's stop reason is unknown or missing: reported to the client as a truncated answer, or "
+        "as a complete one if the account is configured so.",
     ),
     _row(
         "refusal",
-        "A refusal becomes text.",
+        "A refusal is sent as text.",
     ),
     _row(
         "arguments",
-        "Arguments that are no JSON object were wrapped in one.",
+        "Arguments that are not a JSON object were wrapped in one.",
     ),
     _row(
         "reasoning image audio tool_call opaque file",
@@ -302,7 +303,7 @@ OF_ANSWER: Mapping[str, LossKind] = _table(
     ),
     _row(
         "extras",
-        "Annotations and the like that only the account's dialect knows.",
+        "Annotations and the like that only the account's dialect knows are dropped.",
     ),
 )
 

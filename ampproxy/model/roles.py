@@ -20,8 +20,8 @@ ROLES: dict[str, str] = {
     "title": "the thread's title",
     "handoff": "the summary that a new thread begins with",
     "review": "code review",
-    "painter": "images that are made",
-    "look_at": "files and images that are looked at",
+    "painter": "making images",
+    "look_at": "looking at files and images",
     "read_thread": "the content of another thread",
     "analyze": "where a thread's context went",
 }

@@ -223,7 +223,7 @@ class Provider:
         :raises ValueError: the body is no list of models.
         """
         if self.LISTING is None:
-            raise ValueError("no list of models is known here")
+            raise ValueError("it has no list of models")
         return self.LISTING.read(body)
 
     def packed(
@@ -307,8 +307,9 @@ def path_segment(text: str) -> str:
     if misleading(text):
         raise ClientFault.of(
             "invalid_request",
-            "The model's name goes into the path of its vendor's URL, and has an empty or a dot segment, a"
-            " backslash, a semicolon or a control character, which would make another path of it.",
+            "The model's name becomes a part of the path of its vendor's URL, but contains an empty or "
+            "a dot segment, a backslash, a semicolon or a control character, which would change that "
+            "path.",
             param="model",
         )
     return quote(text, safe="", errors="replace")

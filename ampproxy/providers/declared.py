@@ -18,7 +18,7 @@ Entry: TypeAlias = Mapping[str, Any]
 
 _MEDIA: tuple[Medium, ...] = get_args(Medium)
 #: No model takes more; what is larger is a slip, or one server's word for "without a limit".
-_MOST_TOKENS = 100_000_000
+_MAX_TOKENS = 100_000_000
 #: Longer names for people are cut.
 _TITLE = 100
 
@@ -244,7 +244,7 @@ def _tokens(entry: Entry, name: str) -> int | None:
 
 
 def _count(value: Any) -> int | None:
-    return value if type(value) is int and 0 < value <= _MOST_TOKENS else None
+    return value if type(value) is int and 0 < value <= _MAX_TOKENS else None
 
 
 def _title(value: Any) -> str:

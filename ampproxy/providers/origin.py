@@ -36,7 +36,7 @@ class Scope:
         :raises GatewayFault: ``url`` does not lie here.
         """
         if url not in self:
-            raise GatewayFault.of("internal", "A login's token was about to be sent to another place.")
+            raise GatewayFault.of("internal", "A login's token was about to be sent to another origin.")
 
 
 def _parts(url: str) -> tuple[tuple[str, str, int], str]:

@@ -33,7 +33,7 @@ GRACE = 3600.0
 PAUSE = 30.0
 PAUSE_NEW = 5.0
 #: So many keys are remembered, good ones and bad ones.
-MOST = 256
+MAX_KEYS = 256
 #: So many keys that are new are asked about in a minute, from one peer and from all others than this machine:
 #: whoever tries keys tries Amp's patience with us.
 NEW_A_MINUTE = 20
@@ -42,7 +42,7 @@ NEW_FROM_ELSEWHERE = 100
 HERE = ""
 #: Seconds that Amp has to answer, and the most bytes of the answer.
 TIMEOUT = 15.0
-_LARGEST = 1024 * 1024
+_MAX_ANSWER_BYTES = 1024 * 1024
 
 _QUESTION = b'{"method":"getUserInfo","params":{}}'
 
@@ -157,8 +157,8 @@ class AmpUsers:
         if not local and not self._allowed:
             raise ClientFault.of(
                 "permission",
-                "Amp's keys count on the gateway's own machine only, unless their users are named"
-                " (setting: ampcode.allowed-amp-users).",
+                "Amp's keys are accepted only from the gateway's own machine, unless their users are "
+                "listed (setting: ampcode.allowed-amp-users).",
             )
 
     def allows(self, user: AmpUser, *, local: bool) -> bool:
@@ -221,9 +221,9 @@ class AmpUsers:
         try:
             sending = self._client.send("POST", url, headers, BytesProducer(_QUESTION), self._proxy)
             response = await sending.addTimeout(TIMEOUT, self._clock)
-            body = await collect(response, limit=_LARGEST, clock=self._clock, idle=TIMEOUT).addTimeout(
-                TIMEOUT, self._clock
-            )
+            body = await collect(
+                response, limit=_MAX_ANSWER_BYTES, clock=self._clock, idle=TIMEOUT
+            ).addTimeout(TIMEOUT, self._clock)
         except ExchangeError as error:
             raise _unknown(error.error.message) from None
         except Exception as error:
@@ -277,7 +277,7 @@ _Known = TypeVar("_Known")
 def _remember(book: dict[bytes, _Known], digest: bytes, what: _Known) -> None:
     """Keep it, and not too many."""
     book.pop(digest, None)
-    while len(book) >= MOST:
+    while len(book) >= MAX_KEYS:
         del book[next(iter(book))]
     book[digest] = what
 

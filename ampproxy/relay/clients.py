@@ -9,7 +9,7 @@ from twisted.logger import Logger
 from ampproxy.amp.clients import MEANING, AmpClient, Generation
 
 #: So many are remembered: more keys, programs and versions than any household has.
-MOST = 256
+MAX_CLIENTS = 256
 
 #: How a client is labelled that sent no key.
 UNKNOWN = "-"
@@ -67,7 +67,7 @@ class SeenClients:
             self._whole.add(key)
 
     def _name(self, label: str, client: AmpClient, generation: Generation) -> None:
-        if len(self._seen) >= MOST:
+        if len(self._seen) >= MAX_CLIENTS:
             self._seen.clear()
             self._whole.clear()
         self._seen.append(_Seen(label, client.application, client.version, generation))

@@ -235,13 +235,15 @@ class Discovery:
                 "{account}: could not fetch the model list: {reason} {instead}",
                 account=account.label,
                 reason=reason,
-                instead="The last list stays." if known else "They can be named in the account's models.",
+                instead="The last list stays." if known else "You can list models in the account's entry.",
             )
         self._later(identity, asked, min(INTERVAL, FIRST_RETRY * 2.0 ** min(asked.failures, 10)))
         asked.failures += 1
 
     def _defect(self, failure: Failure, asked: _Asked) -> None:
-        self._log.failure("{account}: asking for its models failed", failure, account=asked.account.label)
+        self._log.failure(
+            "{account}: unhandled error while fetching its models", failure, account=asked.account.label
+        )
 
     def _announce(self) -> None:
         self._announcing = None
@@ -259,7 +261,7 @@ class Discovery:
             if self._unwritable != reason:
                 self._unwritable = reason
                 self._log.warn(
-                    "The vendors' lists of models cannot be kept in {path}: {reason}",
+                    "The vendors' lists of models cannot be written to {path}: {reason}",
                     path=str(self._cache.path),
                     reason=reason,
                 )
@@ -281,7 +283,7 @@ class Discovery:
                 page = asked.provider.models_page(body)
             except ValueError:
                 raise UpstreamFault.of(
-                    "unavailable", f"What {_place(call)} answered is no list of models."
+                    "unavailable", f"{_place(call)} did not return a list of models."
                 ) from None
             names += page.names
             families += page.families

@@ -23,7 +23,7 @@ from ampproxy.relay.delivery import Delivery
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
 from ampproxy.relay.forward import ClientWatch
-from ampproxy.relay.learning import MOST_READ, REPEATED, Taught
+from ampproxy.relay.learning import MAX_READ_BYTES, REPEATED, Taught
 from ampproxy.relay.losses import answer_header
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.retirement import MODEL_STATUSES, retired
@@ -392,7 +392,7 @@ class Exchange:
             verdict=verdict,
             body=bridge.error_body(error, body),
             headers=self._delivery.headers_of(response),
-            raw=body[:MOST_READ],
+            raw=body[:MAX_READ_BYTES],
         )
 
     def _if_retired(

@@ -81,7 +81,7 @@ def exhausted(
     """
     failures = [*attempts, *cooling]
     asked = len({attempt.label for attempt in attempts})
-    head = f"No account could serve {model}: {asked} of {count} asked and failed"
+    head = f"No account could serve {model}: {asked} of {count} tried and failed"
     head += f", {len(cooling)} cooling down." if cooling else "."
     if wait:
         head += f" Try again in {span(wait)}."

@@ -45,7 +45,7 @@ _CALLS: Final = (
     "_patch_call",
     "computer_call",
 )
-_LONGEST: Final = 16 * 1024
+_MAX_CHARS: Final = 16 * 1024
 _DEEPEST: Final = 6
 
 
@@ -54,7 +54,7 @@ def words_of(part: Opaque) -> str:
     if part.kind.endswith(_CALLS):
         return ""
     words = "\n".join(dict.fromkeys(_words(loads(part.raw), 0)))
-    return words if len(words) <= _LONGEST else words[:_LONGEST] + "\n..."
+    return words if len(words) <= _MAX_CHARS else words[:_MAX_CHARS] + "\n..."
 
 
 def _words(value: Any, depth: int) -> Iterator[str]:

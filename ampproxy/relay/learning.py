@@ -28,7 +28,7 @@ from ampproxy.wire.redact import LOOKED_AT, printable
 #: It decides which members Anthropic takes.
 _BETA = b"anthropic-beta"
 #: So much of a refusal is kept until it has been read. Bytes.
-MOST_READ = 64 * 1024
+MAX_READ_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)

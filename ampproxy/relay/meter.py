@@ -10,7 +10,7 @@ from ampproxy.wire.json import members
 from ampproxy.wire.pieces import add
 
 #: A whole answer is held up to this size to be read at its end. Bytes.
-MOST_HELD = 8 * 1024 * 1024
+MAX_HELD_BYTES = 8 * 1024 * 1024
 
 
 class AnswerMeter:
@@ -40,7 +40,7 @@ class AnswerMeter:
             return
         self._size += len(data)
         add(self._held, data)
-        if self._size > MOST_HELD:
+        if self._size > MAX_HELD_BYTES:
             self._lose()
 
     @property

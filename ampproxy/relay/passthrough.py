@@ -31,7 +31,7 @@ _HALVED = 2048
 
 
 #: So much is held back at most before the answer itself begins. Bytes.
-_LONGEST_HANDSHAKE = 64 * 1024
+_MAX_HANDSHAKE_BYTES = 64 * 1024
 
 
 class PassthroughFilter:
@@ -232,7 +232,7 @@ class PassthroughFilter:
             return out
         self._handshake.append(out)
         self._held += len(out)
-        begun = self._monitor.content or self._monitor.terminal or self._held > _LONGEST_HANDSHAKE
+        begun = self._monitor.content or self._monitor.terminal or self._held > _MAX_HANDSHAKE_BYTES
         return self._release() if begun else b""
 
     def _unreadable(self, block: bytes) -> UpstreamFault:
@@ -242,7 +242,9 @@ class PassthroughFilter:
         error = self._error(block + b"\n\n")
         if error is not None:
             return UpstreamFault(error, retryable=True)
-        return UnreadableAnswer("The model's server sent what is no event of an answer's stream.")
+        return UnreadableAnswer(
+            "The model's server sent something that is not an event of an answer's stream."
+        )
 
     def _error(self, event: bytes) -> WireError | None:
         return None if self._failure is None else self._failure(event)
@@ -375,7 +377,9 @@ class _JsonArray:
         :raises UnreadableAnswer: it is more than that.
         """
         if data.strip(_BETWEEN):
-            raise UnreadableAnswer("The model's server sent what is no element of its list of events.")
+            raise UnreadableAnswer(
+                "The model's server sent something that is not an element of its list of events."
+            )
         return data
 
     def _next(self, data: bytes, at: int) -> re.Match[bytes] | None:

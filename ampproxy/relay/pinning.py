@@ -39,9 +39,9 @@ _PROOF_REFUSED = re.compile(
 )
 #: So much of a whole answer is looked through for ids. Bytes.
 LOOKED_THROUGH = 256 * 1024
-_LONGEST_ID = 256
+_MAX_ID_CHARS = 256
 #: So much of an error is searched for that. Characters.
-_SEARCHED = 4096
+_SEARCHED_CHARS = 4096
 
 
 class Missed(ClientFault):
@@ -84,8 +84,8 @@ class Pin(NamedTuple):
         """Say of a failure why no other account was asked; and let none be."""
         if failure.fault == "upstream" and failure.retryable:
             message = (
-                f"{failure.error.message}\n{shown(self.thing)} is kept by {self.offer.account.label} alone:"
-                " no other account was asked. Try again later, or send the whole conversation."
+                f"{failure.error.message}\n{shown(self.thing)} is stored only at {self.offer.account.label}:"
+                " no other account was tried. Try again later, or send the whole conversation."
             )
             failure.error = msgspec.structs.replace(failure.error, message=message)
         failure.retryable = False
@@ -142,7 +142,7 @@ class Pinning:
         if len(owners) > 1:
             both = " and ".join(shown(thing) for thing in list(owners.values())[:2])
             raise ClientFault.of(
-                "invalid_request", f"{both} are kept by different accounts: none of them has both."
+                "invalid_request", f"{both} are stored at different accounts: none has both."
             )
         ((owner, thing),) = owners.items()
         for offer in question.route.offers:
@@ -219,7 +219,7 @@ class Pinning:
     ) -> bool:
         """Whether a refusal is of proofs in the request: then they are known not to be this account's."""
         error = refusal.error
-        text = f"{error.code or ''} {error.message[:_SEARCHED]}"
+        text = f"{error.code or ''} {error.message[:_SEARCHED_CHARS]}"
         state = DIALECTS[self._backend_dialect(offer, question)].passthrough.state
         if not _PROOF_REFUSED.search(text) or not state.may_prove(sent):
             return False
@@ -244,12 +244,12 @@ class Pinning:
         """The error for a client whose thing is not to be had: the vendor's own for that, with the reason."""
         missing = dialect.passthrough.state.missing_as(thing)
         account = next((one for one in self._accounts if account_name(one) == owner), None)
-        where = "an account that is not configured any more"
+        where = "an account that is no longer configured"
         if account is not None:
             where = f"{account.label}, which does not serve {question.requested_model}"
         message = (
-            f"{shown(thing)} is not found: it is kept by {where}, and no other account has it. Send the whole"
-            " conversation, or what it refers to."
+            f"{shown(thing)} is not found: it is stored at {where}, and no other account has it. Send the"
+            " whole conversation, or what it refers to."
         )
         kind: ErrorKind = "invalid_request" if missing.status == 400 else "not_found"
         error = WireError(kind, message, missing.status, missing.code, missing.param or None)
@@ -280,7 +280,7 @@ class _Watched:
         """See :meth:`ampproxy.interfaces.StreamFilter.feed`."""
         whole = self._tail + data
         self._found.update((thing, None) for thing in self._issued(whole))
-        self._tail = whole[-_LONGEST_ID:]
+        self._tail = whole[-_MAX_ID_CHARS:]
         return self._inner.feed(data)
 
     def end(self) -> bytes:

@@ -48,8 +48,8 @@ def retired(
 
 def _instead(end: Ending, asked: str, *, mappable: bool) -> str:
     if not end.successor:
-        return "Ask for another model: ampproxy models lists those that are served."
+        return "Use another model: ampproxy models lists those that are served."
     if not mappable:
-        return f"Ask for its successor, {end.successor}."
+        return f"Use its successor, {end.successor}."
     line = mapping_line(printable(asked), end.successor)
     return f"Map it to its successor, under ampcode.model-mappings: {line}."

@@ -33,8 +33,8 @@ _LOOKED_AT: Final = frozenset((Started, PartStarted, PartExtras, PartClosed, Fin
 _GROWING: Final = (Text, Reasoning, Refusal, ToolCall)
 UNENDED: Final = WireError(
     "unavailable",
-    "The model's server ended its stream without reporting that the answer is whole (no finish reason), so"
-    " that it may be cut off. If this server never gives one, set answers-without-end: true for its account.",
+    "The model's server ended its stream without a finish reason, so the answer may be cut off. If this "
+    "server never sends one, set answers-without-end: true for its account.",
     502,
     "no_finish_reason",
 )
@@ -133,14 +133,14 @@ class Settling:
             return event
         notes = page_notes(event.extras["citations"])
         path = f"parts[{event.index}].citations"
-        self.losses.append(Loss("extras", path, "Of citations, only those of pages, by address and title."))
+        self.losses.append(Loss("extras", path, "Only citations of pages are kept, by address and title."))
         rest = {name: raw for name, raw in event.extras.items() if name != "citations"}
         return PartExtras(event.index, {**rest, **({"annotations": to_raw(notes)} if notes else {})})
 
     def _foreign(self, event: PartStarted, part: Opaque, choice: int) -> list[Event]:
         """A part that the client's dialect does not have: its words, if it has any to read."""
         path, words = f"parts[{event.index}]", words_of(part)
-        how = "its words are given as text" if words else "left out"
+        how = "its text is kept" if words else "left out"
         self.losses.append(Loss("opaque", path, f"{part.kind[:60]} is {part.dialect}'s own: {how}."))
         self._left_out.add(event.index)
         if not words:
@@ -204,8 +204,10 @@ class Settling:
         word = (end.detail or "")[:100]
         if not self.content:
             return _failed(f"The vendor ended its answer without content: {word or 'no reason given'}.", word)
-        why = f"Its word is {word}." if word else "It gave none."
-        self.losses.append(Loss("finish", "finish", f"How the vendor ended its answer is not known. {why}"))
+        why = f"The vendor sent {word}." if word else "None was given."
+        self.losses.append(
+            Loss("finish", "finish", f"The reason for the end of the answer is unknown. {why}")
+        )
         return end if end.detail is not None else msgspec.structs.replace(end, reason="stop")
 
 

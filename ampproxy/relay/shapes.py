@@ -181,7 +181,7 @@ class Opened:
             self.feed = self._inner.feed  # type: ignore[method-assign]
             return self._inner.feed(held)
         elif start and not any(field.startswith(start) for field in _FIELDS):
-            raise UnreadableAnswer("The vendor sent no stream of events where one was expected.")
+            raise UnreadableAnswer("The vendor did not send a stream of events where one was expected.")
         return b""
 
     def _is_stream(self, start: bytes) -> bool:

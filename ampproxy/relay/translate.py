@@ -38,7 +38,7 @@ from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.route import RouteTarget
 
 #: So much is held back at most before the answer itself begins. Bytes.
-_LONGEST_HANDSHAKE = 64 * 1024
+_MAX_HANDSHAKE_BYTES = 64 * 1024
 #: The largest whole answer that is gone through again for what its client's dialect could not say.
 _MOST_TO_REVIEW = 1024 * 1024
 
@@ -141,7 +141,7 @@ class TranslatedStream:
 
     def _opening(self, out: bytes) -> bytes:
         self._handshake += out
-        if not (self._settling.content or self.complete or len(self._handshake) > _LONGEST_HANDSHAKE):
+        if not (self._settling.content or self.complete or len(self._handshake) > _MAX_HANDSHAKE_BYTES):
             return b""
         self._begun = True
         held, self._handshake = self._handshake, b""

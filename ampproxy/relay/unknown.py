@@ -16,15 +16,15 @@ from ampproxy.config import files
 #: The file's name in the folder of what is kept.
 NAME = "unknown-routes.json"
 #: So many are remembered. A client that asks for more asks for nonsense.
-MOST = 200
+MAX_ROUTES = 200
 #: Of one route, so many clients are named.
-MOST_CLIENTS = 8
+MAX_CLIENTS = 8
 #: Seconds between a request and the writing of the file.
 PAUSE = 30.0
 #: Seconds without a request after which a route is forgotten.
 FORGOTTEN = 180 * 86_400.0
 
-_LARGEST = 1024 * 1024
+_MAX_FILE_BYTES = 1024 * 1024
 
 
 class UnknownRoute(msgspec.Struct, frozen=True):
@@ -59,7 +59,7 @@ def read(folder: Path | None) -> UnknownRoutes:
     if folder is None:
         return UnknownRoutes()
     try:
-        return _decode(files.read(folder / NAME, _LARGEST))
+        return _decode(files.read(folder / NAME, _MAX_FILE_BYTES))
     except (OSError, ValueError, RecursionError):
         return UnknownRoutes()
 
@@ -96,11 +96,11 @@ class RouteMemory:
         key = (method, path)
         kept = self._book()
         if key not in self._new and key not in kept:
-            if len(self._new) + len(kept) >= MOST:
+            if len(self._new) + len(kept) >= MAX_ROUTES:
                 self._log_full()
                 return
             self._log.info(
-                "{method} {path}{client} is a route of Amp's that is not known here: {then}",
+                "{method} {path}{client} is a route of Amp's that this version does not know: {then}",
                 log_kind="unknown-route",
                 method=method,
                 path=path,
@@ -130,7 +130,7 @@ class RouteMemory:
     def _read(self) -> _Book:
         oldest = self._wall() - FORGOTTEN
         routes = read(self._folder).routes
-        return {(one.method, one.path): one for one in routes[:MOST] if one.last_seen >= oldest}
+        return {(one.method, one.path): one for one in routes[:MAX_ROUTES] if one.last_seen >= oldest}
 
     def _write(self) -> None:
         """Replace the file by one that has also what other processes have written meanwhile."""
@@ -145,7 +145,9 @@ class RouteMemory:
             if why != self._unwritable:
                 self._unwritable = why
                 self._log.warn(
-                    "Unknown routes cannot be kept in {path}: {why}", path=str(self._folder / NAME), why=why
+                    "Unknown routes cannot be written to {path}: {why}",
+                    path=str(self._folder / NAME),
+                    why=why,
                 )
             return
         self._kept, self._new, self._unwritable = kept, {}, ""
@@ -153,13 +155,13 @@ class RouteMemory:
     def _log_full(self) -> None:
         if not self._full:
             self._full = True
-            self._log.warn("More than {most} unknown routes: no more are remembered", most=MOST)
+            self._log.warn("More than {most} unknown routes: further ones are not recorded", most=MAX_ROUTES)
 
 
 def _joined(old: UnknownRoute | None, new: UnknownRoute) -> UnknownRoute:
     if old is None:
         return new
-    clients = tuple(dict.fromkeys((*new.clients, *old.clients)))[:MOST_CLIENTS]
+    clients = tuple(dict.fromkeys((*new.clients, *old.clients)))[:MAX_CLIENTS]
     return UnknownRoute(
         old.method,
         old.path,
@@ -177,7 +179,7 @@ def _merged(old: _Book, new: _Book) -> _Book:
 
 def _sorted(book: _Book) -> UnknownRoutes:
     latest = sorted(book.values(), key=lambda one: one.last_seen, reverse=True)
-    return UnknownRoutes(tuple(latest[:MOST]))
+    return UnknownRoutes(tuple(latest[:MAX_ROUTES]))
 
 
 def _replace(folder: Path, content: bytes) -> None:

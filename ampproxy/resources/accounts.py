@@ -54,7 +54,7 @@ class ForgetResource(OrderResource):
         if count and (trouble := self.generation.runtime.lessons.trouble):
             raise GatewayFault.of(
                 "internal",
-                f"It is forgotten until a restart only: the file in state-dir cannot be written ({trouble}).",
+                f"It is forgotten only until a restart: the file in state-dir cannot be written ({trouble}).",
             )
         request.answer(200, msgspec.json.encode(Forgotten(count)))
 

@@ -115,11 +115,11 @@ class MetadataChange(SiteChange):
         """The description, with its endpoint at the client's address."""
         if status != 200:
             return None
-        return WholeFilter(partial(metadata.keep_here, here=self._here), metadata.LARGEST, self._complain)
+        return WholeFilter(partial(metadata.keep_here, here=self._here), metadata.MAX_BYTES, self._complain)
 
     def _complain(self) -> None:
         self._generation.runtime.log.warn(
-            "The actors' description is larger than {largest} bytes and passes unread: a clientEndpoint in it"
-            " may lead the client past the gateway (setting: ampcode.rewrite-client-endpoint)",
-            largest=metadata.LARGEST,
+            "The actors' metadata is larger than {largest} bytes and passes unchanged: a clientEndpoint "
+            "in it may lead the client past the gateway (setting: ampcode.rewrite-client-endpoint)",
+            largest=metadata.MAX_BYTES,
         )

@@ -37,7 +37,7 @@ class AdminResource(GatewayResource):
         super().authorize(request)
         if not request.is_local():
             raise ClientFault.of(
-                "permission", f"The {self.what} are shown on the gateway's own machine only."
+                "permission", f"The {self.what} are shown only on the gateway's own machine."
             )
         authorize_owner(self.generation, request)
         if request.postpath:
@@ -79,15 +79,17 @@ class OrderResource(GatewayResource):
         """Only ``POST`` of this very path, from this machine, with a key."""
         super().authorize(request)
         if not request.is_local():
-            raise ClientFault.of("permission", "The service is managed from the gateway's own machine only.")
+            raise ClientFault.of(
+                "permission", ("The service can be managed only from the gateway's own machine.")
+            )
         if any(map(request.requestHeaders.hasHeader, (b"origin", b"sec-fetch-site"))):
-            raise ClientFault.of("permission", "The service is not managed from web pages.")
+            raise ClientFault.of("permission", "The service cannot be managed from web pages.")
         authorize_owner(self.generation, request)
         if request.postpath:
-            raise ClientFault.of("not_found", "There is nothing below it.")
+            raise ClientFault.of("not_found", "There is nothing below this path.")
         if request.method != b"POST":
             request.responseHeaders.setRawHeaders(b"Allow", [b"POST"])
-            raise ClientFault.of("invalid_request", f"{self.what} is asked for by POST.", status=405)
+            raise ClientFault.of("invalid_request", f"{self.what} needs POST.", status=405)
 
 
 class ReloadResource(OrderResource):
@@ -99,5 +101,5 @@ class ReloadResource(OrderResource):
         """Do it, and tell: 200, or 409 if the file is wrong and the configuration the one before."""
         report = self.generation.runtime.reload()
         if report is None:
-            raise ClientFault.of("not_found", "The configuration came from no file.")
+            raise ClientFault.of("not_found", "The configuration was not read from a file.")
         request.answer(200 if report.ok else 409, msgspec.json.encode(report))

@@ -61,7 +61,7 @@ class CodexUsageResource(GatewayResource):
         super().authorize(request)
         if request.method not in (b"GET", b"HEAD"):
             request.responseHeaders.setRawHeaders(b"Allow", [b"GET, HEAD"])
-            raise ClientFault.of("invalid_request", "What is left can only be read.", status=405)
+            raise ClientFault.of("invalid_request", "This path can only be read.", status=405)
         found = authenticate_client(self.generation, request)
         if isinstance(found, Deferred):
             return found.addCallback(lambda client: self._authorized(request, client))

@@ -69,8 +69,8 @@ class AmpResource(GatewayResource, ReverseProxyResource):
             # Another server may read it as a model route, where it would cost credits that nobody counts.
             raise ClientFault.of(
                 "invalid_request",
-                "This path can be read as one below /api/provider/: write it in lower case, and nothing in it"
-                " encoded twice.",
+                "This path could be interpreted as one below /api/provider/: write it in lower case, "
+                "with nothing encoded twice.",
             )
         config = self.generation.config.ampcode
         if not config.upstream_url:
@@ -88,8 +88,9 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         if request.path.startswith(b"/actors/") and bears_key(request, self.generation.guard.knows):
             raise ClientFault.of(
                 "permission",
-                "A client key of this gateway stands in the token or the parameters of a connection to an"
-                " actor, which go on to Amp as they are. Amp does not know that key, and must not see it.",
+                "A client key of this gateway is in the token or the parameters of a connection to an "
+                "actor, which are forwarded to Amp unchanged. Amp does not know that key, and must not "
+                "see it.",
             )
         found = self._identify(request)
         if isinstance(found, Deferred):

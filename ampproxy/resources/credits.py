@@ -201,7 +201,7 @@ def limit_reached(route: Route, reached: LimitReached) -> ExchangeError:
         f"The model {route.requested_model!r}{_for(route)} is not served here, and a limit keeps it from Amp,"
         f" where it costs credits: today {' and '.join(counts)} are used"
         f"{' by this client' if rule.per_client else ''} ({place_of(rule)})."
-        " The count begins anew at midnight."
+        " The count restarts at midnight."
     )
     return ClientFault.of("billing", message + _help(route), code="amp_limit_reached", param="model")
 
@@ -260,8 +260,7 @@ class ProviderPathResource(AmpResource):
         if self.streams_body:
             if request.method not in (b"GET", b"HEAD"):
                 self.generation.runtime.log.warn(
-                    "forwarding to ampcode.com (may use amp credits): {path} is none of the model routes that"
-                    " are known here",
+                    "forwarding to ampcode.com (may use amp credits): {path} is not a known model route",
                     path=printable_path(request),
                 )
             return super().render(request)
@@ -274,7 +273,7 @@ class ProviderPathResource(AmpResource):
         if wants_upgrade(request):
             raise ClientFault.of(
                 "permission",
-                "A socket to Amp's models cannot be counted, so ampcode.fallback does not let it through.",
+                "A WebSocket to Amp's models cannot be counted, so ampcode.fallback does not allow it.",
             )
         body = decoded_body(request, generation.config.limits.max_body)
         found = _peek(body)
@@ -294,7 +293,7 @@ class ProviderPathResource(AmpResource):
 
 
 def _unknown_cost() -> NoReturn:
-    raise Unbounded("the gateway does not know this path, nor what is paid for there")
+    raise Unbounded("the gateway does not know this path, nor what it costs")
 
 
 def _peek(body: bytes) -> Peek:

@@ -122,8 +122,8 @@ def client_keys_in(
 def _credential(headers: Headers, key: Secret | None, generation: Generation) -> None:
     if key is None:
         generation.runtime.log.warn(
-            "No Amp key is known: the request goes to the Amp upstream without one"
-            " (setting: ampcode.upstream-api-key). {complaint}",
+            "No Amp key is known: requests are forwarded to the Amp upstream without one (setting: "
+            "ampcode.upstream-api-key). {complaint}",
             complaint=generation.amp_keys.complaint,
         )
         return

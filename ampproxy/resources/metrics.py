@@ -29,7 +29,7 @@ class MetricsResource(GatewayResource):
         # Without keys, too: nothing is spent here, and who listens elsewhere has been warned.
         self.generation.guard.check_browser(request.requestHeaders, secure=request.isSecure())
         if request.path != b"/metrics":
-            raise ClientFault.of("not_found", "There is only /metrics here.")
+            raise ClientFault.of("not_found", "Only /metrics exists here.")
         if request.method not in (b"GET", b"HEAD"):
             request.responseHeaders.setRawHeaders(b"Allow", [b"GET, HEAD"])
             raise ClientFault.of("invalid_request", "Metrics can only be read.", status=405)

@@ -45,7 +45,7 @@ from ampproxy.wire.authority import parse_authority
 
 #: So many paths are remembered with their resources, each up to so many bytes.
 _REMEMBERED = 128
-_LONGEST = 256
+_MAX_PATH_BYTES = 256
 #: What a refusal without a key has: the least that a client of either vendor can read.
 _UNAUTHORIZED = b'{"type":"error","error":{"type":"authentication_error","message":"Unauthorized"}}'
 
@@ -98,7 +98,7 @@ class NeoGate:
             resource = NeoListResource(self._generation, endpoint)
         else:
             resource = NeoGenerateResource(self._generation, endpoint)
-        if len(path) <= _LONGEST:
+        if len(path) <= _MAX_PATH_BYTES:
             if len(self._found) >= _REMEMBERED:
                 self._found.clear()
             self._found[method, path, anthropic] = resource
@@ -157,8 +157,8 @@ class OtherPathResource(GatewayResource):
             "permission",
             f"The key of Amp's cloud (setting: neo) does not open {_method(request)} "
             f"{printable_path(request)}. It opens POST /v1/messages, /v1/messages/count_tokens,"
-            " /v1/chat/completions and /v1/responses, and GET /v1/models. As base URL of a"
-            " connection give the gateway's origin.",
+            " /v1/chat/completions and /v1/responses, and GET /v1/models. The base URL of a"
+            " connection is the gateway's origin.",
             code="route_not_allowed",
         )
 

@@ -307,8 +307,8 @@ class GenerateResource(ModelResource):
         if route.slow is not None:
             # Without the name, so that the same trouble is the same warning.
             self.generation.runtime.log.warn(
-                "ampcode.model-mappings, line {line}: {pattern} takes too long to compare with a name that"
-                " was asked for; such requests are refused",
+                "ampcode.model-mappings, line {line}: {pattern} takes too long to match a requested "
+                "name; such requests are refused",
                 line=route.slow.line,
                 pattern=route.slow.source,
             )
@@ -466,7 +466,7 @@ def _most(endpoint: Endpoint, model: str, body: bytes) -> int:
     if endpoint.operation is Operation.EMBED:
         return most_tokens(body, 0)
     if endpoint.operation is Operation.OTHER:
-        raise Unbounded(f"what {endpoint.method} costs is not known here")
+        raise Unbounded(f"the cost of {endpoint.method} is not known")
     return most_tokens(body, longest_answer(endpoint.dialect, model))
 
 

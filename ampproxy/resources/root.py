@@ -61,7 +61,7 @@ BARE_ROUTES = frozenset((b"chat", b"completions", b"embeddings", b"messages", b"
 
 #: So many paths of model routes are remembered with their resources, each up to so many bytes.
 _REMEMBERED = 512
-_LONGEST = 256
+_MAX_PATH_BYTES = 256
 
 
 #: Method, path and which vendor's headers came along: what an endpoint is known by -> its resource.
@@ -117,7 +117,7 @@ class ModelRoutes(Branch):
         if endpoint is None:
             return self.itself
         resource = resource_for(self._generation, endpoint)
-        if len(path) <= _LONGEST:
+        if len(path) <= _MAX_PATH_BYTES:
             if len(self._found) >= _REMEMBERED:
                 # Clients can make paths up; the usual ones are soon back.
                 self._found.clear()

@@ -143,7 +143,7 @@ def _units(tenant: Tenant) -> set[Unit]:
 def _bounds(route: Route, endpoint: Endpoint, body: bytes) -> tuple[int, int]:
     """The tokens of the question, and those of question and answer, at most."""
     if endpoint.operation is Operation.OTHER:
-        raise Unbounded(f"what {endpoint.method} costs is not known here")
+        raise Unbounded(f"the cost of {endpoint.method} is not known")
     asked = most_tokens(body, 0)
     if endpoint.operation is Operation.EMBED:
         return asked, asked
@@ -211,8 +211,8 @@ def _unbounded(tenant: Tenant, why: Unbounded) -> ExchangeError:
     return ClientFault.of(
         "billing",
         f"The client key {tenant.label} has a limit in tokens, and how many this request may use is"
-        f" unknown, for {why} (setting: {tenant.key.section}.limits). A limit in requests or dollars needs"
-        " no such bound.",
+        f" unknown, because {why} (setting: {tenant.key.section}.limits). A limit in requests or dollars"
+        " needs no such bound.",
         code="client_limit_unbounded",
     )
 

@@ -46,8 +46,8 @@ def reason(path: bytes) -> str:
     if beside is not None:
         what = beside[1].decode("ascii").partition("/")[0]
         return (
-            f"The gateway does not serve {shown}: of {what} only the vendor itself has this call. It serves"
-            " questions to models, token counts, embeddings and lists of models."
+            f"The gateway does not serve {shown}: only the vendor itself has this call of {what}. It serves"
+            " requests to models, token counts, embeddings and lists of models."
         )
     sentence = f"The gateway has no path {shown}."
     served = next((where for tail, where in _TAILS.items() if path.endswith(tail)), None)

@@ -133,8 +133,8 @@ def write_pidfile(path: Path, log: Logger) -> bool:
             path.write_bytes(text)
     except OSError as error:
         log.warn(
-            "{path} cannot be written and still names the process before: {why}. Have it in a folder that the"
-            " service's user may write to",
+            "{path} cannot be written and still names the previous process: {why}. Put it into a folder "
+            "that the service's user can write to",
             path=str(path),
             why=error.strerror or str(error),
         )

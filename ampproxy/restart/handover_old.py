@@ -26,7 +26,7 @@ from ampproxy.status import Reports, RestartReport
 STARTING = 60.0
 TAKING = 20.0
 #: So many characters are told of what a successor wrote before it ended.
-_LAST_WORDS = 2000
+_MAX_OUTPUT_CHARS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class HandoverSource:
     def begin(self) -> None:
         """Start another process that takes this one's place."""
         if self._attempt is not None:
-            self._log.warn("A restart is under way already")
+            self._log.warn("A restart is already in progress")
             return
         why = self._obstacle()
         if why:
@@ -126,7 +126,7 @@ class HandoverSource:
     def cancel(self) -> None:
         """This process ends by itself: no other one is to take its place."""
         if self._attempt is not None:
-            self._attempt.give_up("the service ends")
+            self._attempt.give_up("the service is stopping")
 
     def succeeded(self, pid: int) -> None:
         """The other process has taken over."""
@@ -163,7 +163,7 @@ class _Attempt:
                 self._child = self._start(theirs)
             undo.pop_all()
         self._late: IDelayedCall = owner._reactor.callLater(STARTING, self._too_late)
-        owner._log.info("Process {pid} is started to take over", pid=self._child.pid)
+        owner._log.info("Started process {pid} to take over", pid=self._child.pid)
 
     def _start(self, control: socket.socket) -> Popen[bytes]:
         owner = self._owner
@@ -251,7 +251,7 @@ class _Attempt:
 
     def _last_words(self) -> str:
         self._errors.seek(0)
-        return self._errors.read().decode("utf-8", "replace").strip()[-_LAST_WORDS:]
+        return self._errors.read().decode("utf-8", "replace").strip()[-_MAX_OUTPUT_CHARS:]
 
 
 def _kill(pid: int) -> None:

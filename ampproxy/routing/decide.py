@@ -98,7 +98,7 @@ class Router:
         decision = _Decision(self._config, self.catalog, self._mappings, model, True, role, _NONE_EXHAUSTED)
         if not sure:
             decision.reasons.append(
-                "The model cannot be determined: the strictest rule that could apply counts."
+                "The model cannot be determined: the strictest rule that could apply decides."
             )
         kind = decision.fallback(rule)
         return Route(
@@ -146,7 +146,7 @@ def _of_cloud(config: Config, catalog: Catalog, mappings: Mappings, asked: str) 
         route = step()
         if route is not None:
             return replace(route, requested_model=asked)
-    reasons.append("What Amp's cloud asks for is never forwarded to Amp.")
+    reasons.append("Requests from Amp's cloud are never forwarded to Amp.")
     served = [model.id for model in catalog.models()]
     base = tried[-1].base
     suggested_config = tried[-1].suggested_config(served, ())
@@ -224,8 +224,8 @@ class _Decision:
         if not others:
             return ""
         return (
-            f" {_accounts(others)} lists it, too, but is not asked: by its name it is another vendor's model."
-            " Name it in the account's models to have it served there as well."
+            f" {_accounts(others)} lists it, too, but is not used: by its name it is another vendor's model."
+            " To use it there as well, list it in the account's models."
         )
 
     def _mapped(self) -> Route | None:
@@ -260,8 +260,8 @@ class _Decision:
     def _undecided(self, mapping: ModelMapping) -> Route:
         """Nobody knows whether a mapping is for the name: it goes nowhere, and above all not to Amp."""
         self.reasons.append(
-            f"Whether {_describe(mapping)} applies to this name takes too long to find out, so the"
-            " request is refused: correct the pattern, whose repeats hold repeats (ampproxy check)."
+            f"Whether {_describe(mapping)} applies to this name takes too long to decide, so the"
+            " request is refused: correct the pattern, which has nested repeats (ampproxy check)."
         )
         return Route(
             kind=RouteKind.NONE,
@@ -296,11 +296,13 @@ class _Decision:
     def _unserved(self) -> Route:
         kind, rule = RouteKind.NONE, None
         if not self.amp:
-            self.reasons.append("Model mappings and the Amp upstream serve only paths below /api/provider/.")
+            self.reasons.append(
+                "Model mappings and the Amp upstream apply only to paths below /api/provider/."
+            )
         elif self.config.ampcode.upstream_url and misleading(self.asked):
             self.reasons.append(
-                "It is not sent to Amp: the name has an empty or a dot segment, a backslash, a semicolon or a"
-                " control character, and would be another one to whoever takes it for a part of a path."
+                "It is not sent to Amp: the name contains an empty or a dot segment, a backslash, a "
+                "semicolon or a control character, and could be read as another name in a path."
             )
         elif self.config.ampcode.upstream_url:
             rule = rule_for(self.config.ampcode.fallback, self.base, self.role)

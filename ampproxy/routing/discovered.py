@@ -126,7 +126,7 @@ def load(data: bytes, now: float) -> Book:
     try:
         book = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise ValueError("no list of models that this version can read") from None
+        raise ValueError("not a list of models that this version can read") from None
     if book.version != _VERSION or not book.salt:
         raise ValueError("written by another version")
     fresh = {

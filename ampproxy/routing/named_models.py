@@ -21,9 +21,9 @@ from ampproxy.routing.paths import misleading, without_vendor
 from ampproxy.wire.json import BAD_JSON, members
 
 #: More names than any batch has that people write; beyond that nobody need look.
-_MOST = 256
+_MAX_NAMES = 256
 #: A body past this is not looked through: bytes.
-_LARGEST = 8 * 1024 * 1024
+_MAX_BODY_BYTES = 8 * 1024 * 1024
 #: The segments behind which a model stands: Google's, Bedrock's, OpenAI's old ones.
 _BEFORE_MODELS = frozenset(("models", "model", "engines"))
 #: Behind which something stands that somebody has named, and that has a model: Azure's, Vertex's.
@@ -53,11 +53,11 @@ def named_models(path: bytes, body: bytes) -> NamedModels:
 
     :param path: in its canonical form.
     """
-    found = dict.fromkeys(islice(_in_path(path), _MOST))
+    found = dict.fromkeys(islice(_in_path(path), _MAX_NAMES))
     named = any(_of_a_family(model) for model in found)
     segments = _segments(path)
     hidden = bool(_BEFORE_NAMES.intersection(segments)) and not named
-    values = members(body) if len(body) <= _LARGEST and len(found) < _MOST else None
+    values = members(body) if len(body) <= _MAX_BODY_BYTES and len(found) < _MAX_NAMES else None
     if values is None or _ESCAPED_LETTER.search(body):
         return NamedModels(tuple(found), sure=False)
     try:
@@ -99,10 +99,10 @@ def _in_body(body: bytes) -> Iterable[str]:
         if body[key.end() : key.end() + 1] != b'"':
             continue
         text = _TEXT.match(body, key.end())
-        if text is None or len(found) >= _MOST:
-            raise ValueError("names that are not to be read")
+        if text is None or len(found) >= _MAX_NAMES:
+            raise ValueError("names that cannot be read")
         try:
             found[_string.decode(text[0])] = None
         except BAD_JSON:
-            raise ValueError("a name that is no text") from None
+            raise ValueError("a name that is not text") from None
     return found

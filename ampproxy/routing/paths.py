@@ -114,10 +114,10 @@ def _check(path: bytes, *, slashes: bool) -> None:
     try:
         first = path.decode("utf-8")
     except UnicodeDecodeError:
-        raise _refused("bytes that are no UTF-8") from None
+        raise _refused("bytes that are not UTF-8") from None
     for number, text in enumerate(readings(first)):
         if "\ufffd" in text:
-            raise _refused("bytes that are no UTF-8")
+            raise _refused("bytes that are not UTF-8")
         found = _FORBIDDEN.search(text)
         if found is not None:
             raise _refused(_WORDS.get(found[0], "a control character"))
@@ -126,7 +126,7 @@ def _check(path: bytes, *, slashes: bool) -> None:
         if text.count("/") != first.count("/") and not (slashes and number == 1):
             raise _refused("an encoded slash")
         if number == _ROUNDS - 1 and _ESCAPE.search(text.encode()):
-            raise _refused("escapes of escapes of escapes")
+            raise _refused("escapes nested more than twice")
         if number == 1:
             first = text
 
@@ -139,8 +139,8 @@ _MISLEADING = re.compile(r"(?:\A|/)\s*(?:\.\.?\s*)?(?=/|\Z)")
 
 def _refused(what: str) -> PathRefused:
     message = (
-        f"The path, or the model's name in it, has {what}, plain or percent-encoded: servers read that in"
-        " different ways, so it is not served. Write the path without it."
+        f"The path, or the model's name in it, has {what}, plain or percent-encoded: servers interpret"
+        " that differently, so it is not served. Write the path without it."
     )
     return PathRefused(WireError("invalid_request", message, 400, "ambiguous_path"))
 

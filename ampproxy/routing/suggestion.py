@@ -14,8 +14,8 @@ _LIKENESS = 0.6
 #: So many models are named instead of one that nobody serves.
 _NAMED = 3
 #: Comparing costs time for each pair; a name that nobody serves may come from anybody.
-_MOST_COMPARED = 300
-_LONGEST_COMPARED = 100
+_MAX_COMPARED = 300
+_MAX_COMPARED_CHARS = 100
 
 #: A role that most models cannot serve, and what the names of those say that can.
 _DRAWING, _DRAWS = "painter", "image"
@@ -62,9 +62,9 @@ def _keyed(kind: Kind, model: str) -> str:
 
 
 def _most_like(base: str, served: Sequence[str], count: int, likeness: float) -> list[str]:
-    if len(base) > _LONGEST_COMPARED:
+    if len(base) > _MAX_COMPARED_CHARS:
         return []
-    by_lower = {id_.lower(): id_ for id_ in served[:_MOST_COMPARED]}
+    by_lower = {id_.lower(): id_ for id_ in served[:_MAX_COMPARED]}
     found = difflib.get_close_matches(base.lower(), by_lower, count, likeness)
     return [by_lower[name] for name in found]
 

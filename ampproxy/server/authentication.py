@@ -55,8 +55,8 @@ def authenticate_client(keys: Keys, request: GatewayRequest) -> Found:
     if keys.amp_users is None and not guard.open and find_key(came) is not None:
         raise ClientFault.of(
             "authentication",
-            "Invalid API key: it looks like one of Amp's own, as signing in to Amp leaves it. Such keys let"
-            " their users in only with ampcode.accept-amp-keys: true.",
+            "Invalid API key: it looks like one of Amp's own, from signing in to Amp. Such keys are "
+            "accepted only with ampcode.accept-amp-keys: true.",
             code="invalid_api_key",
         )
     return guard.authorize(request.requestHeaders, request.query)

@@ -18,11 +18,11 @@ else:
 #: 3.1.1.1.2): a frame names its own, and its memory is taken for its first byte.
 _ZSTD = {int(zstd.DecompressionParameter.window_log_max): 23}
 #: Each costs a copy of what is left.
-_MOST_FRAMES = 64
+_MAX_FRAMES = 64
 _WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"x-gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 
 #: So many codings a body may have, one upon the other: a client's, and those of a proxy that does it again.
-MOST_CODINGS = 2
+MAX_CODINGS = 2
 
 
 class _TooLarge(Exception):
@@ -43,7 +43,7 @@ def decoded_body(request: GatewayRequest, limit: int) -> bytes:
         return body
     names = [name.strip().lower() for value in codings for name in value.split(b",")]
     names = [name for name in names if name not in (b"identity", b"")]
-    if len(names) > MOST_CODINGS:
+    if len(names) > MAX_CODINGS:
         raise _too_many(len(names))
     left = limit
     for name in reversed(names):
@@ -72,14 +72,14 @@ def _decode(body: bytes, name: bytes, limit: int) -> bytes:
     if len(out) > limit:
         raise _TooLarge
     if not inflate.eof:
-        raise ClientFault.of("invalid_request", f"The {name.decode()} body is not whole.")
+        raise ClientFault.of("invalid_request", f"The {name.decode()} body is incomplete.")
     return out
 
 
 def _zstd(body: bytes, limit: int) -> bytes:
     """One frame after another (RFC 8878, section 3.1): a client that writes as it goes may end several."""
     out = bytearray()
-    for _ in range(_MOST_FRAMES):
+    for _ in range(_MAX_FRAMES):
         frame = zstd.ZstdDecompressor(options=_ZSTD)
         try:
             out += frame.decompress(body, limit + 1 - len(out))
@@ -88,18 +88,18 @@ def _zstd(body: bytes, limit: int) -> bytes:
         if len(out) > limit:
             raise _TooLarge
         if not frame.eof:
-            raise ClientFault.of("invalid_request", "The zstd body is not whole.")
+            raise ClientFault.of("invalid_request", "The zstd body is incomplete.")
         body = frame.unused_data
         if not body:
             return bytes(out)
-    raise ClientFault.of("invalid_request", f"The zstd body has more than {_MOST_FRAMES} frames.")
+    raise ClientFault.of("invalid_request", f"The zstd body has more than {_MAX_FRAMES} frames.")
 
 
 def _too_many(count: int) -> Exception:
     return ClientFault.of(
         "invalid_request",
-        f"The Content-Encoding names {count} codings, one upon the other; at most {MOST_CODINGS} are undone"
-        " here: compress the body once.",
+        f"The Content-Encoding names {count} nested codings; at most {MAX_CODINGS} are supported:"
+        " compress the body once.",
         status=415,
     )
 
@@ -109,6 +109,6 @@ def _unknown(name: bytes) -> Exception:
     shown = name[:40].decode("ascii", "replace")
     return ClientFault.of(
         "invalid_request",
-        f"The Content-Encoding {shown!r} is not understood here; send {known}.",
+        f"The Content-Encoding {shown!r} is not supported; send {known}.",
         status=415,
     )

@@ -86,8 +86,8 @@ class Descriptors:
         self._refused_at = self._clock.seconds()
         if self._refused == 1:
             self._log.error(
-                "File descriptors run out (the limit is {limit}): new connections are refused until some are"
-                " free again. To do: raise the limit, by LimitNOFILE= in the unit or ulimit -n",
+                "File descriptors run out (the limit is {limit}): new connections are refused until "
+                "some are free again. To do: raise the limit with LimitNOFILE= in the unit or ulimit -n",
                 limit=resource.getrlimit(resource.RLIMIT_NOFILE)[0] if limit is None else limit,
             )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 #: Seconds after which the time is looked at again, however far away the next end is: the clock may be set.
-LONGEST = 3600.0
+MAX_WAIT_SECONDS = 3600.0
 #: Seconds behind the end, so that it has surely come.
 _BEHIND = 0.05
 
@@ -38,7 +38,7 @@ class Expiry:
         self.stop()
         end = self._next_end()
         if end is not None:
-            delay = min(max(0.0, end - self._wall()) + _BEHIND, LONGEST)
+            delay = min(max(0.0, end - self._wall()) + _BEHIND, MAX_WAIT_SECONDS)
             self._timer = self._clock.callLater(delay, self._look)
 
     def stop(self) -> None:

@@ -16,7 +16,7 @@ MAX_WAITING = 64
 _DOUBLINGS = 5
 #: A peer that has not failed for so long begins anew; so many are named in the log in that time. Seconds.
 _FORGET = 3600.0
-MOST_NAMED = 20
+MAX_NAMED = 20
 
 
 @dataclass(slots=True)
@@ -58,4 +58,4 @@ class Failures:
         if now - self._named_since >= _FORGET:
             self._named, self._named_since = 0, now
         self._named += 1
-        return self._named <= MOST_NAMED
+        return self._named <= MAX_NAMED

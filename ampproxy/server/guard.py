@@ -231,7 +231,7 @@ class Guard:
         if own is None:
             raise ClientFault.of(
                 "invalid_request",
-                f"The Host {_shown(host)} is no host: a request needs one, a name or an address, with or"
+                f"The Host {_shown(host)} is not valid: a request needs a name or an address, with or"
                 " without a port.",
             )
         if not (own.host in self._names or own.host.endswith(".localhost") or own.is_address):
@@ -288,8 +288,8 @@ def _check_fetch(sites: Sequence[bytes], headers: HasHeaders, page: bool) -> Non
     if not followed:
         raise ClientFault.of(
             "permission",
-            "Requests that web pages of other sites make are refused (Sec-Fetch-Site): such a page may only"
-            " lead to one of Amp's pages.",
+            "Requests made by web pages of other sites are refused (Sec-Fetch-Site): such a page may "
+            "only link to one of Amp's pages.",
         )
 
 

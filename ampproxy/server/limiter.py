@@ -24,7 +24,7 @@ from ampproxy.tenants.tenant import Tenant
 BATCH = 500
 #: So many settlements may wait for a disk that does not take them. What is lost beyond stays counted: clients
 #: get less than their limits, never more.
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 
 #: Runs a function in another thread, and gives its result in this one.
 InThread = Callable[[Callable[[], Any]], "Deferred[Any]"]
@@ -84,7 +84,7 @@ class Limiter:
         back = NOTHING if used is None else taken.amounts.minus(used)
         if back == NOTHING or not taken.windows:
             return
-        if len(self._orders) >= MOST_WAITING:
+        if len(self._orders) >= MAX_WAITING:
             self._lost += 1
             return
         self._orders.append((Settle(taken, back), None))
@@ -134,7 +134,7 @@ class Limiter:
         why = str(error)
         if not isinstance(error, CountsFailed):
             self._log.failure("Unhandled error while counting what clients use")
-            why = "the log has more"
+            why = "see the log"
         message = (
             "What this client has used of its limits cannot be counted, so its requests are not served:"
             f" {why} (settings: api-keys[].limits, state-dir)."

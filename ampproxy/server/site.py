@@ -65,7 +65,7 @@ _REASONS = {
     505: b"HTTP Version Not Supported",
 }
 
-_INTERNAL_ERROR = "An internal error; the log of the gateway has more."
+_INTERNAL_ERROR = "Internal error; see the gateway's log."
 
 
 def is_here(peer: Any) -> bool:

@@ -31,8 +31,8 @@ def limit_reached(tenant: Tenant, reached: LimitReached, wall: float) -> Exchang
     message = f"The client key {tenant.label} has {_left(standing)} left of its limit {limit.setting}"
     if hopeless:
         message += (
-            f", and this request may use up to {reached.wanted:,}, which is more than all of it: send a"
-            " smaller one, or a smaller limit of its answer (max_tokens and the like)."
+            f", and this request may use up to {reached.wanted:,}, more than the whole limit: send a"
+            " smaller one, or limit its answer further (max_tokens and the like)."
         )
     else:
         message += f"; this request may use up to {reached.wanted:,}." if reached.wanted > 1 else "."
@@ -49,8 +49,8 @@ def too_many(tenant: Tenant, running: int) -> ExchangeError:
     """The refusal of a request beside as many as its client may have under way."""
     return ClientFault.of(
         "rate_limit",
-        f"The client key {tenant.label} has {running} requests under way, which is as many as it may have at"
-        " once. Try again when one has ended. The gateway's owner can raise this (setting:"
+        f"The client key {tenant.label} has {running} running requests, which is its limit."
+        " Try again when one has ended. The gateway's owner can raise this (setting:"
         f" {tenant.key.section}.limits.concurrent).",
         code="client_limit_reached",
         retry_after=1.0,

@@ -81,8 +81,8 @@ def check_unknown_path(tenant: Tenant) -> None:
     if not key.amp or key.models or key.limits or key.concurrent is not None:
         raise ClientFault.of(
             "permission",
-            f"The gateway does not know this path, so that it cannot keep what the entry of the client key"
-            f" {tenant.label} allows (settings: api-keys[].amp, .models, .limits).",
+            f"The gateway does not know this path, so it cannot enforce the entry of the client key"
+            f" {tenant.label} (settings: api-keys[].amp, .models, .limits).",
             code="route_not_allowed",
         )
 
@@ -133,8 +133,8 @@ def _check_amp(tenant: Tenant, route: Route) -> None:
     if not tenant.key.amp:
         raise ClientFault.of(
             "permission",
-            f"The model {route.requested_model!r} is not served here, and nothing of the client key"
-            f" {tenant.label} is sent to Amp (setting: api-keys[].amp).",
+            f"The model {route.requested_model!r} is not served here, and requests with the client key"
+            f" {tenant.label} are not sent to Amp (setting: api-keys[].amp).",
             code="amp_not_allowed",
             param="model",
         )

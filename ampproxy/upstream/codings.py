@@ -28,8 +28,8 @@ def decoded(response: IResponse) -> IResponse:
     response.deliverBody(_Unread())
     raise UpstreamFault.of(
         "unavailable",
-        f"The upstream compressed its answer {len(codings)} times over (Content-Encoding), where once"
-        " was asked for.",
+        f"The upstream compressed its answer {len(codings)} times (Content-Encoding); at most once"
+        " was requested.",
     )
 
 

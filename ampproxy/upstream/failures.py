@@ -80,7 +80,7 @@ def explain(error: BaseException, origin: str, *, serving: bool = False) -> Exch
         # Our own lack, and no account could do better.
         return GatewayFault.of(
             "overloaded",
-            f"The gateway has no file descriptor left for a connection to {origin}: its limit is to be raised"
+            f"The gateway has no file descriptor left for a connection to {origin}: raise its limit"
             " (LimitNOFILE= in the unit, or ulimit -n).",
         )
     fault, kind, sentence = next(
@@ -113,7 +113,7 @@ def _tls_words(error: TLSError) -> str:
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 _BEGINNING = re.compile(r"\Athe ")
 _Explanation = tuple[type[ExchangeError], ErrorKind, str]
-_NOT_HTTP: _Explanation = (UpstreamFault, "unavailable", "{origin} answered what is not HTTP: {words}.")
+_NOT_HTTP: _Explanation = (UpstreamFault, "unavailable", "{origin} sent something that is not HTTP: {words}.")
 
 #: Which setting's deadline has passed.
 _DEADLINES = (

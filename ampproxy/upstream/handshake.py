@@ -131,7 +131,7 @@ class ConnectHandshake:
     def _why(self, status: int, fields: list[bytes]) -> str:
         if status == HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
             return f"{self._why_unauthenticated(fields)} (status 407)"
-        what = _STATUS_WORDS.get(status, "made no tunnel to {target}").format(target=self._target)
+        what = _STATUS_WORDS.get(status, "did not open a tunnel to {target}").format(target=self._target)
         return f"{what} (status {status})"
 
     def _why_unauthenticated(self, fields: list[bytes]) -> str:
@@ -141,9 +141,9 @@ class ConnectHandshake:
             if name.lower() == b"proxy-authenticate" and value.strip()
         ]
         if offers and not any(b"basic" in offer for offer in offers):
-            return "asks for another authentication than Basic, the only one that ampproxy knows"
+            return "requires an authentication other than Basic, the only one that ampproxy supports"
         if self._credentials is None:
-            return "asks for a user name and a password: write them into its URL"
+            return "requires a user name and a password: write them into its URL"
         return "did not accept the user name and the password of its URL"
 
 
@@ -154,9 +154,9 @@ _MAY_BE_HTTP = re.compile(rb"HTTP/1\.|(?:H|HT|HTT|HTTP|HTTP/|HTTP/1)?\Z")
 _STATUS_WORDS = {
     400: "did not understand CONNECT",
     403: "forbids tunnels to {target}",
-    404: "is an HTTP server that knows no CONNECT",
-    405: "is an HTTP server that allows no CONNECT",
-    501: "is an HTTP server that knows no CONNECT",
+    404: "is an HTTP server without CONNECT",
+    405: "is an HTTP server that does not allow CONNECT",
+    501: "is an HTTP server without CONNECT",
     502: "could not reach {target}",
     503: "could not reach {target}",
     504: "could not reach {target} in time",

@@ -43,10 +43,13 @@ class Share:
             return
         limit = f"(setting: limits.max-held, {self._limit} bytes)"
         if self.size + size > self._limit:
-            raise ClientFault.of("too_large", f"This is larger than all bodies may be together {limit}.")
+            raise ClientFault.of(
+                "too_large", f"This is larger than the limit for all bodies together {limit}."
+            )
         raise GatewayFault.of(
             "overloaded",
-            f"The gateway holds as many bodies as it may {limit}. Try again when other requests are through.",
+            f"The gateway already holds as many bodies as it may {limit}. Try again when other requests have"
+            " finished.",
             retry_after=RETRY_AFTER,
         )
 

@@ -91,10 +91,10 @@ def _check(scheme: str, credentials: tuple[str, str]) -> None:
     if scheme.startswith("http"):
         if ":" in credentials[0]:
             raise ValueError(
-                "proxy-url: the user name may hold no colon, which Basic authentication cannot express"
+                "proxy-url: the user name must not contain a colon, which Basic authentication cannot express"
             )
     elif any(len(text.encode()) > 255 for text in credentials):
-        raise ValueError("proxy-url: SOCKS5 takes user names and passwords of up to 255 bytes")
+        raise ValueError("proxy-url: SOCKS5 accepts user names and passwords of up to 255 bytes")
 
 
 class _Tunnel(Protocol):
@@ -133,7 +133,7 @@ class _Tunnel(Protocol):
         if self._inner is not None:
             self._inner.connectionLost(reason)
         elif reason.check(ConnectionDone):
-            self._fail(Failure(HandshakeRefused("closed the connection before the tunnel stood")))
+            self._fail(Failure(HandshakeRefused("closed the connection before the tunnel was open")))
         else:
             self._fail(reason)
 

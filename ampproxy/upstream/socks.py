@@ -71,7 +71,7 @@ class SocksHandshake:
             user, password = self._credentials
             self._socks.send(SOCKS5UsernamePasswordRequest(user.encode(), password.encode()))
         elif self._credentials is None:
-            raise HandshakeRefused("asks for a user name and a password: write them into its URL")
+            raise HandshakeRefused("requires a user name and a password: write them into its URL")
         else:
             raise HandshakeRefused("accepts no authentication by user name and password")
         return True
@@ -119,12 +119,12 @@ class SocksHandshake:
 
 
 _REPLY_WORDS: dict[bytes, str] = {
-    SOCKS5ReplyCode.GENERAL_SERVER_FAILURE: "failed in general on the way to {target}",
+    SOCKS5ReplyCode.GENERAL_SERVER_FAILURE: "reported a general failure for {target}",
     SOCKS5ReplyCode.CONNECTION_NOT_ALLOWED_BY_RULESET: "forbids connections to {target}",
     SOCKS5ReplyCode.NETWORK_UNREACHABLE: "could not reach the network of {target}",
     SOCKS5ReplyCode.HOST_UNREACHABLE: "could not reach {target}",
     SOCKS5ReplyCode.CONNECTION_REFUSED: "was refused the connection by {target}",
-    SOCKS5ReplyCode.TTL_EXPIRED: "lost its way to {target}: a time to live expired",
-    SOCKS5ReplyCode.COMMAND_NOT_SUPPORTED: "does not make connections",
-    SOCKS5ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED: "does not know the kind of address of {target}",
+    SOCKS5ReplyCode.TTL_EXPIRED: "could not reach {target}: a time to live expired",
+    SOCKS5ReplyCode.COMMAND_NOT_SUPPORTED: "does not support connections",
+    SOCKS5ReplyCode.ADDRESS_TYPE_NOT_SUPPORTED: "does not support the type of address of {target}",
 }

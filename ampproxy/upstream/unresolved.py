@@ -27,8 +27,8 @@ class UnresolvedHosts:
         """It could not be resolved."""
         if name not in self._lost and self._log is not None:
             self._log.error(
-                "Cannot resolve {name}; requests to it will fail. To do: see to"
-                " this machine's DNS (resolv.conf, the network), or at the address in the configuration",
+                "Cannot resolve {name}; requests to it will fail. To do: check this machine's DNS "
+                "(resolv.conf, the network), or the address in the configuration",
                 name=name,
             )
         self._lost.add(name)
@@ -38,7 +38,7 @@ class UnresolvedHosts:
         if name in self._lost:
             self._lost.discard(name)
             if self._log is not None:
-                self._log.info("The name {name} is resolved again", name=name)
+                self._log.info("{name} can be resolved again", name=name)
 
 
 @implementer(IStreamClientEndpoint)

@@ -76,7 +76,7 @@ def check_request_line(line: bytes) -> None:
     :raises BadMessage: it is none of HTTP/1.0 or HTTP/1.1 (status 505 for another version).
     """
     if line.translate(None, _PRINTABLE):
-        raise BadMessage("bytes in its first line that are no printable ASCII")
+        raise BadMessage("bytes in its first line that are not printable ASCII")
     if line.endswith((b" HTTP/1.1", b" HTTP/1.0")):
         return
     if line.count(b" ") == 2 and _VERSION.fullmatch(line.rpartition(b" ")[2]):
@@ -90,7 +90,7 @@ def check_field_line(line: bytes) -> None:
     :raises BadMessage: it continues the line before (RFC 9112, section 5.2), or holds a control character.
     """
     if line[0] in b" \t":
-        raise BadMessage("a header that goes on in a second line")
+        raise BadMessage("a header that continues on a second line")
     if len(line.translate(None, CONTROLS)) != len(line):
         raise BadMessage("a control character, or a line end that is not CR LF, in a header")
 
@@ -103,7 +103,7 @@ def check_trailer(line: bytes) -> None:
     check_field_line(line)
     name, colon, _ = line.partition(b":")
     if not colon or not is_name(name):
-        raise BadMessage("a trailer that is no header")
+        raise BadMessage("a trailer that is not a header")
     if name.lower() in NO_TRAILERS:
         raise BadMessage("a trailer that belongs before the body")
 

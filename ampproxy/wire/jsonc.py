@@ -120,7 +120,7 @@ def require_unmarked(data: bytes) -> None:
     :raises BadJsonc: there is one.
     """
     if data.startswith(_BOM):
-        raise BadJsonc("line 1: begins with a byte order mark, which its program does not take")
+        raise BadJsonc("line 1: begins with a byte order mark, which its program does not accept")
 
 
 def require_plain(data: bytes) -> None:
@@ -134,7 +134,7 @@ def require_plain(data: bytes) -> None:
     except json.JSONDecodeError as error:
         raise BadJsonc(f"line {error.lineno}: not plain JSON, which is all that its program takes") from None
     except (UnicodeDecodeError, RecursionError):
-        raise BadJsonc("not plain JSON, which is all that its program takes") from None
+        raise BadJsonc("not plain JSON, and its program accepts nothing else") from None
 
 
 def _proven(changed: bytes, wanted: dict[str, bytes]) -> bytes:
@@ -148,7 +148,7 @@ def _find(data: bytes, outline: _Outline, name: str) -> _Member | None:
     found = [member for member in outline.members if member.name == name]
     if len(found) > 1:
         lines = " and ".join(str(_line(data, member.start)) for member in found[:2])
-        raise BadJsonc(f"{name} stands twice, in lines {lines}: keep one of them")
+        raise BadJsonc(f"{name} is defined twice, in lines {lines}: keep one of them")
     return found[0] if found else None
 
 
@@ -250,7 +250,7 @@ def _outline(data: bytes) -> _Outline | None:
     close = members.pop().start
     end = _skip(data, close + 1)
     if end != len(data):
-        raise _bad(data, end, "expected nothing more behind the object")
+        raise _bad(data, end, "expected nothing after the object")
     return _Outline(close, tuple(members))
 
 

@@ -113,11 +113,11 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[Secret] = ()) -> None:
         values = {secret.reveal() for secret in secrets}
-        forms = {form for value in values if len(value) >= _SHORTEST for form in _forms(value)}
+        forms = {form for value in values if len(value) >= _MIN_SECRET_CHARS for form in _forms(value)}
         # Longest first: a secret may be the beginning of another.
         self._known = sorted(forms, key=len, reverse=True)
         self._shortest = len(self._known[-1]) if self._known else sys.maxsize
-        longest = max(len(self._known[0]) if self._known else 0, _LONGEST_SHAPE)
+        longest = max(len(self._known[0]) if self._known else 0, _MAX_SHAPE_CHARS)
         # A cut may make a text longer, by a third at the most: "key=x&" becomes "key=***&".
         self._beyond = longest * 4 // 3
 
@@ -158,10 +158,10 @@ class Redactor:
 
 
 _CUT = "***"
-_SHORTEST = 6
+_MIN_SECRET_CHARS = 6
 #: So long is a secret that is known by its shape alone, at the most: the part of it that makes the shape. The
 #: head of a JSON Web Token with a chain of certificates is the longest.
-_LONGEST_SHAPE = 4096
+_MAX_SHAPE_CHARS = 4096
 
 #: So much of a text of somebody else's is worth a look when it is to be told in a line: more than any line
 #: shows (4,000 characters), so that whoever cuts secrets out of it finds those at the end, too.

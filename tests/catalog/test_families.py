@@ -124,7 +124,7 @@ WRONG = [
         ["f.yaml:8: Invalid enum value 'sometimes' - at `$.thinking`"],
     ),
     (NEW + "  - {names: [b], colour: red}\n", ["f.yaml:8: Object contains unknown field `colour`"]),
-    (NEW + "  - {names: [b], tools: true, tools: false}\n", ["f.yaml:8: tools stands twice"]),
+    (NEW + "  - {names: [b], tools: true, tools: false}\n", ["f.yaml:8: tools is defined twice"]),
     (NEW + "  - {names: []}\n", ["f.yaml:8: it has no names"]),
     (NEW + "  - {names: [b], context: many}\n  - {names: x}\n", ["f.yaml:8: Expected", "f.yaml:9: Expected"]),
     (NEW + "  - {names: [b\n", ["f.yaml:9: "]),

@@ -332,7 +332,7 @@ def test_import(tmp_path):
     with pytest.raises(ClickException, match="no login found to import"):
         find_imports(("claude",), home)
     (home / ".codex" / "auth.json").write_text("{}")
-    with pytest.raises(ClickException, match="holds no login"):
+    with pytest.raises(ClickException, match="contains no login"):
         find_imports(("codex",), home)
 
 

@@ -195,7 +195,7 @@ def test_files_that_cannot_be_read(home):
     """Missing, too large, no text, no file."""
     assert "No such file" in fail(home / "gone.json")
     (home / "large.json").write_text(" " * 5000)
-    assert "it holds more than 2 KiB" in fail(home / "large.json", "--max-size", 2048)
+    assert "it has more than 2 KiB" in fail(home / "large.json", "--max-size", 2048)
     (home / "binary").write_bytes(b"\xff\x00")
     assert "it is neither JSON nor UTF-8 text" in fail(home / "binary")
     assert "directory" in fail(home)

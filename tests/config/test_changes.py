@@ -134,7 +134,7 @@ def test_certificate(tmp_path: Path) -> None:
     old = load(files[2], environ={}, home=tmp_path)
     files[0].write_text("two")
     new = load(files[2], environ={}, home=tmp_path)
-    assert changes(old, new) == ("tls: the certificate's files hold something else",)
+    assert changes(old, new) == ("tls: the certificate files have changed",)
 
 
 def test_mappings() -> None:

@@ -89,11 +89,11 @@ def test_eights_layout():
 WRONG = [
     ("{name: a}", "has no key: expected key or key-hash"),
     (f"{{key-hash: '{HASH}'}}", "has key-hash and no name"),
-    (f"{{name: a, key: b, key-hash: '{HASH}'}}", "stands beside key-hash"),
+    (f"{{name: a, key: b, key-hash: '{HASH}'}}", "is set together with key-hash"),
     ("{name: a, key-hash: secret}", "expected sha256: and 64 hexadecimal digits"),
     ("{name: key-1f9a03c2, key: b}", "cannot be a client's name"),
     ("{name: 'a b', key: b}", "cannot be a client's name"),
-    ("{name: a, key: your-api-key-1}", "is the example's placeholder"),
+    ("{name: a, key: your-api-key-1}", "is a public placeholder"),
     ("{name: a, key: b, models: []}", "is an empty list"),
     ("{name: a, key: b, models: }", "is empty"),
     ("{name: a, key: b, routes: []}", "is an empty list"),

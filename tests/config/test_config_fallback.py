@@ -75,7 +75,7 @@ def test_warnings():
     config = read("  fallback:\n    - {action: never, per: client}\n    - {model: x, action: allow}\n")
     assert [warning.partition(": ")[2] for warning in config.warnings] == [
         "ampcode.fallback[0].per: has no effect without a daily limit",
-        "ampcode.fallback[1]: never applies: the rule in line 4 is for everything",
+        "ampcode.fallback[1]: never applies: the rule in line 4 matches everything",
     ]
 
 
@@ -93,7 +93,7 @@ def test_mappings_by_role():
         ("x", (), "c"),
     ]
     (warning,) = config.warnings
-    assert "the role oracle is hidden behind the same one in line 5 and never applies" in warning
+    assert "the role oracle repeats the one in line 5 and never applies" in warning
 
 
 def test_mapping_with_nothing_to_match():

@@ -164,7 +164,7 @@ def test_new_place_wins(text, field, value):
     config = read(text)
     assert getattr(config, field) == value
     (warning,) = config.warnings
-    assert "is ignored, for " in warning
+    assert "is ignored, because " in warning
 
 
 def test_members_of_tls_are_taken_one_by_one():
@@ -172,7 +172,9 @@ def test_members_of_tls_are_taken_one_by_one():
     config = read("tls: {enable: false, cert: /c.pem, key: /k.pem}\nserver: {tls: {enable: true}}")
     assert config.tls is not None
     assert config.tls.cert == Path("/c.pem")
-    assert config.warnings == ("amp.yaml:1: tls.enable: is ignored, for server.tls.enable is set: remove it",)
+    assert config.warnings == (
+        "amp.yaml:1: tls.enable: is ignored, because server.tls.enable is set: remove it",
+    )
 
 
 def test_maps_of_models_are_taken_whole():
@@ -202,9 +204,9 @@ GROUP = "api-keys:\n  claude:\n    - name: a\n      keys:\n        - api-key: b\
         ("server:\n  tls: {enable: true}", "2: server.tls: cert is missing"),
         ("observability:\n  logs:\n    debug: 7", "3: observability.logs.debug: expected true or false"),
         ("routing:\n  retry: 3", "2: routing.retry: expected keys and values"),
-        ("server:\n  host: a\n  host: b", "3: server.host: stands twice"),
+        ("server:\n  host: a\n  host: b", "3: server.host: is defined twice"),
         # Also where the value is hidden.
-        ("server: {tls: {enable: false}}\ntls:\n  cert: a\n  cert: b", "4: tls.cert: stands twice"),
+        ("server: {tls: {enable: false}}\ntls:\n  cert: a\n  cert: b", "4: tls.cert: is defined twice"),
         ("api-keys: {claude: {}}", "1: api-keys.claude: expected a list of groups of keys"),
         ("api-keys: {claude: [a]}", "1: api-keys.claude[0]: expected a group of keys"),
         ("api-keys: {claude: [{name: a}]}", "1: api-keys.claude[0].keys: is missing"),
@@ -227,7 +229,7 @@ GROUP = "api-keys:\n  claude:\n    - name: a\n      keys:\n        - api-key: b\
         ),
         ("api-keys: {openai-compatibility: [{name: a, base-url: http://a}]}", "[0].keys: is missing"),
         ("server: {host: 0.0.0.0}\naccess: {api-keys: []}", "1: server.host: '0.0.0.0' can be reached"),
-        ("access:\n  api-keys: [your-api-key-1]", "2: access.api-keys[0]: is the example's placeholder"),
+        ("access:\n  api-keys: [your-api-key-1]", "2: access.api-keys[0]: is a public placeholder"),
     ],
 )
 def test_complaints_name_the_key_as_written(text, complaint):

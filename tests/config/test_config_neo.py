@@ -85,13 +85,13 @@ def test_key_is_a_secret():
 KEYS = f"neo: {{key-hash: '{HASH}'}}\n"
 WRONG = [
     ("no key", "neo: {public-url: https://a.b}", {}, "has no key: expected key or key-hash"),
-    ("two", f"neo: {{key: a, key-hash: '{HASH}'}}", {}, "stands beside key-hash"),
+    ("two", f"neo: {{key: a, key-hash: '{HASH}'}}", {}, "is set together with key-hash"),
     ("path", "neo: {key: a, public-url: https://a.b/v1}", {}, "has a path"),
     ("clear", "neo: {key: a, public-url: http://a.b}", {}, "expected https://"),
     ("address", "neo: {key: a, listen: 8319}", {}, "an address with a port"),
     ("same port", "neo: {key: a, listen: '127.0.0.1:8317'}", {}, "expected another port"),
     ("no certificate", "neo: {key: a, listen: '127.0.0.1:1', tls: true}", {}, "there is no certificate"),
-    ("client's", f"{KEYS}api-keys: [neo-key]", {}, "one of api-keys, too"),
+    ("client's", f"{KEYS}api-keys: [neo-key]", {}, "also one of api-keys"),
     ("named so", f"{KEYS}api-keys: [{{name: Amp-Cloud, key: x}}]", {}, "name that entry of api-keys"),
     ("Amp's", f"{KEYS}ampcode: {{upstream-api-key: neo-key}}", {}, "one of Amp's own"),
     (
@@ -118,7 +118,7 @@ def test_wrong(text, environ, why):
 
 def test_listener_in_clear():
     """A listener for other machines without TLS is warned of; one for a tunnel on this machine is not."""
-    assert "travels in clear" in "".join(read("neo: {key: a, listen: '0.0.0.0:8319'}").warnings)
+    assert "sent unencrypted" in "".join(read("neo: {key: a, listen: '0.0.0.0:8319'}").warnings)
     assert read("neo: {key: a, listen: '127.0.0.1:8319'}").warnings == ()
 
 

@@ -109,7 +109,7 @@ WARNINGS = [
         "    - {upstream-api-key: x, api-keys: [a]}\n    - {upstream-api-key: y, api-keys: [a]}",
         5,
         "ampcode.upstream-api-keys[1].api-keys",
-        "stands in ampcode.upstream-api-keys[0].api-keys, too: the first wins",
+        "is also listed in ampcode.upstream-api-keys[0].api-keys: the first wins",
     ),
     (
         "client nobody is",
@@ -151,11 +151,11 @@ WARNINGS = [
         "ampcode:\n  model-mappings:\n    - {from: a+, to: b, regex: on}\n    - {from: a+, to: c, regex: on}",
         4,
         "ampcode.model-mappings[1].from",
-        "hidden behind the same one in line 3",
+        "repeats the one in line 3",
     ),
     ("blank client key", "api-keys:\n  - ''\n  - a", 2, "api-keys[0]", "is empty and ignored"),
     ("no client key", "api-keys:\n  -\n  - a", 2, "api-keys[0]", "is empty and ignored"),
-    ("client key twice", "api-keys:\n  - a\n  - a", 3, "api-keys[1]", "stands twice"),
+    ("client key twice", "api-keys:\n  - a\n  - a", 3, "api-keys[1]", "is listed twice"),
     ("client key with spaces", "api-keys:\n  - ' a '", 2, "api-keys[0]", "spaces around it"),
     ("below zero", "max-retry-credentials: -1", 1, "max-retry-credentials", "counts as 0"),
     (

@@ -131,10 +131,10 @@ def test_words(tmp_path: Path) -> None:
     for make, words in ((pipe, "a named pipe"), (bound, "a socket"), (device, "a device")):
         path = tmp_path / make.__name__
         make(path)
-        with pytest.raises(ConfigError, match=f"1: file: cannot be read: it is {words} and no file"):
+        with pytest.raises(ConfigError, match=f"1: file: cannot be read: it is {words} and not a file"):
             load(path, environ={}, home=tmp_path)
     endless(tmp_path / "large")
-    with pytest.raises(ConfigError, match="1: file: cannot be read: it holds more than 1 MiB"):
+    with pytest.raises(ConfigError, match="1: file: cannot be read: it has more than 1 MiB"):
         load(tmp_path / "large", environ={}, home=tmp_path)
 
 
@@ -143,7 +143,7 @@ def test_limits(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 100)
     assert files.read(path, 100) == b"x" * 100
-    with pytest.raises(files.TooLarge, match="it holds more than"):
+    with pytest.raises(files.TooLarge, match="it has more than"):
         files.read(path, 99)
 
 
@@ -153,7 +153,7 @@ def test_large_configuration(tmp_path: Path) -> None:
     path.write_bytes(b"api-keys:\n" + b"- some-client-key\n" * 2_800_000)
     assert path.stat().st_size > 50_000_000
     begun = time.process_time()
-    with pytest.raises(ConfigError, match="1: file: cannot be read: it holds more than 1 MiB"):
+    with pytest.raises(ConfigError, match="1: file: cannot be read: it has more than 1 MiB"):
         load(path, environ={}, home=tmp_path)
     digest(path)
     assert time.process_time() - begun < 1
@@ -163,7 +163,7 @@ def test_large_secret(tmp_path: Path) -> None:
     """A secret's file has a smaller limit."""
     path = tmp_path / "key"
     path.write_bytes(b"x" * files.MAX_SECRET + b"y")
-    with pytest.raises(ConfigError, match="it holds more than 256 KiB"):
+    with pytest.raises(ConfigError, match="it has more than 256 KiB"):
         named(path, f"api-keys: ['file:{path}']")
 
 

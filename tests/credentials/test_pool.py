@@ -19,7 +19,7 @@ from ampproxy.wire.redact import Secret
 
 LIMITED = Verdict(action=Action.REST_MODEL, reason="is rate limited", cooldown=1)
 FAILED = Verdict(action=Action.REST_MODEL, reason="failed", cooldown=60)
-REFUSED = Verdict(action=Action.LOGIN, reason="has a key that its vendor refuses", cooldown=1800)
+REFUSED = Verdict(action=Action.LOGIN, reason="has a key that its vendor rejects", cooldown=1800)
 ABC = (("a", "1"), ("b", "1"), ("c", "1"))
 
 

@@ -157,7 +157,7 @@ def test_what_cannot_be_counted_is_not_let_through(tmp_path, days):
     allowance.close()
     blocked = tmp_path / "file"
     blocked.write_text("")
-    with pytest.raises(GatewayFault, match="cannot be kept"):
+    with pytest.raises(GatewayFault, match="cannot be counted"):
         Allowance(blocked / "state", days).take(REQUESTS, None, 0)
 
 

@@ -134,9 +134,9 @@ def part(**members: Any) -> dict[str, Any]:
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, "web_search_20250305"),
         ({"tools": [{"type": "function"}, {"type": "mcp"}]}, "mcp"),
         ({"tools": [{"functionDeclarations": [], "codeExecution": {}}]}, "codeExecution"),
-        ({"tools": [{"type": 5}]}, "no type"),
-        ({"tools": [5]}, "no type"),
-        ({"tools": {"a": 1}}, "no list"),
+        ({"tools": [{"type": 5}]}, "no readable type"),
+        ({"tools": [5]}, "no readable type"),
+        ({"tools": {"a": 1}}, "not a list"),
         ({"messages": [[[[[[[[[[[[[[1]]]]]]]]]]]]]]}, "nested"),
     ],
 )
@@ -147,7 +147,7 @@ def test_unbounded(members: dict[str, Any], why: str) -> None:
 
 def test_no_object() -> None:
     for body in (b"", b"[]", b"--multipart"):
-        with pytest.raises(Unbounded, match="no JSON object"):
+        with pytest.raises(Unbounded, match="not a JSON object"):
             most_tokens(body, LONGEST)
 
 

@@ -107,7 +107,7 @@ def test_a_life(machine: Machine) -> None:
     first = machine.pid
     assert machine.status_of("status") == RUNS
     status, said = machine.call("start")
-    assert (status, f"already (process {first})" in said) == (WELL, True)
+    assert (status, f"already running (process {first})" in said) == (WELL, True)
     machine.config.write_text("api-keys: [k, another]\n")
     status, said = machine.call("reload")
     assert status == WELL, said

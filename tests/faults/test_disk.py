@@ -117,7 +117,7 @@ def test_full(tmp_path: Path, vendor: Any) -> None:
         for _ in range(3):
             small.reload()
             assert small.ask() == 200
-        small.service.wait_for_log("cannot be kept in")
+        small.service.wait_for_log("cannot be written to")
         small.service.wait_for_log("cannot be written")
         small.empty()
         small.reload()
@@ -126,7 +126,7 @@ def test_full(tmp_path: Path, vendor: Any) -> None:
     finally:
         # What waited for the ledger is written at the end, if not before.
         assert small.service.stop() == 0
-    small.check("cannot be kept in", "ledger.sqlite3 cannot be written")
+    small.check("cannot be written to", "ledger.sqlite3 cannot be written")
     assert "exchanges could not be written" not in small.service.log_text
 
 
@@ -135,14 +135,14 @@ def test_read_only(tmp_path: Path, vendor: Any) -> None:
     prepare = 'mkdir "$0"/state "$0"/cache "$0"/auth && mount -o remount,ro "$0"'
     small = SmallDisk(tmp_path, vendor, prepare)
     try:
-        small.service.wait_for_log("cannot be kept in")
+        small.service.wait_for_log("cannot be written to")
         for _ in range(3):
             small.reload()
             assert small.ask() == 200
         small.service.wait_for_log("cannot be written")
     finally:
         assert small.service.stop() == 0
-    small.check("cannot be kept in", "ledger.sqlite3 cannot be written")
+    small.check("cannot be written to", "ledger.sqlite3 cannot be written")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")

@@ -112,9 +112,9 @@ TRAPS = {
     "a bare CR": (OK + b"A: a\rb\r\n\r\n", "control character"),
     "a bare LF": (OK + b"A: a\nB: b\r\n\r\n", "mixed line ends"),
     "a CR among bare LFs": (b"HTTP/1.1 200 OK\nA: b\r\n\n", "mixed line ends"),
-    "a blank before the colon": (OK + b"A : a\r\n\r\n", "no header"),
-    "no name": (OK + b": a\r\n\r\n", "no header"),
-    "a header that goes on before any": (OK + b" A: b\r\n\r\n", "no header"),
+    "a blank before the colon": (OK + b"A : a\r\n\r\n", "not a header"),
+    "no name": (OK + b": a\r\n\r\n", "not a header"),
+    "a header that continues before any": (OK + b" A: b\r\n\r\n", "not a header"),
     "a second answer": (
         (OK + b"Content-Length: 3\r\n\r\nabc") * 2,
         "more than its headers announce",

@@ -28,7 +28,7 @@ from zope.interface.verify import verifyObject
 from ampproxy.http.answers import BrokenOff
 from ampproxy.http.bodies import SLICE, BytesProducer
 from ampproxy.http.client import PoolAgent
-from ampproxy.http.client_connection import MOST_READ, READ
+from ampproxy.http.client_connection import MAX_READ_BYTES, READ
 from ampproxy.http.client_pool import Pool
 from ampproxy.http.client_request import Request, WrongLength
 from ampproxy.http.heads import AnswerRefused
@@ -409,10 +409,10 @@ def test_nobody_wants_the_rest(how: str) -> None:
 
 def test_reads_grow() -> None:
     """A download is read in larger and larger pieces, without being copied; the next answer begins anew."""
-    asked = World().ask().say(OK + b"Content-Length: %d\r\n\r\n" % (8 * MOST_READ))
+    asked = World().ask().say(OK + b"Content-Length: %d\r\n\r\n" % (8 * MAX_READ_BYTES))
     body = asked.body()
     sizes = []
-    left = 8 * MOST_READ
+    left = 8 * MAX_READ_BYTES
     while left:
         size = min(asked.transport.bufferSize, left)
         sizes.append(size)
@@ -420,7 +420,7 @@ def test_reads_grow() -> None:
         asked.say(data)
         assert body.calls[-1] is data
         left -= size
-    assert sizes[:5] == [READ, 2 * READ, 4 * READ, MOST_READ, MOST_READ]
+    assert sizes[:5] == [READ, 2 * READ, 4 * READ, MAX_READ_BYTES, MAX_READ_BYTES]
     assert asked.transport.bufferSize == READ
 
 

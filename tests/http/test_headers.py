@@ -91,10 +91,10 @@ def test_a_copy_is_its_own() -> None:
 
 def test_names_of_strangers_fill_no_memory() -> None:
     """However many and long the names are that others make up, few are remembered."""
-    for number in range(3 * module._MOST_NAMES):
+    for number in range(3 * module._MAX_NAMES):
         headers = LowerHeaders.of_pairs([(b"x-%d" % number, b""), (b"x" * 65, b"")])
         list(headers.getAllRawHeaders())
         headers.lines()
     for known in (module._lower, module._canonical, module._begun):
-        assert len(known) <= module._MOST_NAMES
+        assert len(known) <= module._MAX_NAMES
         assert b"x" * 65 not in known

@@ -13,7 +13,7 @@ from twisted.internet.protocol import Protocol
 
 from ampproxy.http import server_receiving
 from ampproxy.http.server_channel import LINGER
-from ampproxy.http.server_receiving import AT_A_TIME, MOST_BEHIND, MOST_EARLY
+from ampproxy.http.server_receiving import AT_A_TIME, MAX_BEHIND_BYTES, MAX_EARLY_BYTES
 from tests.http.server import House, Line, Served
 
 HOST = b"Host: localhost\r\n"
@@ -150,7 +150,7 @@ def test_too_much_ahead() -> None:
     """While others have their turn, too, no more is kept than a bound; the connection is closed then."""
     house = answering()
     line = house.connect().send(b"".join(GET % number for number in range(100)))
-    line.send(b"x" * MOST_BEHIND)
+    line.send(b"x" * MAX_BEHIND_BYTES)
     assert line.closed
     house.reactor.advance(1)
     assert len(house.served) == AT_A_TIME
@@ -224,9 +224,9 @@ def test_early_for_a_tunnel() -> None:
     house, taker = House(), Taker()
     line = house.connect().send(UPGRADE)
     for _ in range(5):
-        line.send(b"x" * (MOST_EARLY // 4))
+        line.send(b"x" * (MAX_EARLY_BYTES // 4))
     assert line.transport.producerState == "paused"
-    assert house.served[0].channel.hand_over(taker) == b"x" * (5 * (MOST_EARLY // 4))
+    assert house.served[0].channel.hand_over(taker) == b"x" * (5 * (MAX_EARLY_BYTES // 4))
     assert line.transport.producerState == "producing"
 
 
@@ -336,7 +336,7 @@ def test_large_reads() -> None:
         left -= piece
         line.send(bytes(piece))
     assert sizes[:4] == [READ, 2 * READ, 4 * READ, 8 * READ]
-    assert max(sizes) == server_receiving.LARGEST_READ
+    assert max(sizes) == server_receiving.MAX_READ_BYTES
     assert line.transport.bufferSize == READ
     assert len(house.served[0].got) == size
 

@@ -102,7 +102,7 @@ TRAPS = {
     "a method that is no token": (b"G(T / HTTP/1.1\r\n" + HOST + b"\r\n", 400),
     "an upgrade": (b"GET / HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", 200),
     "a tunnel": (b"CONNECT a:1 HTTP/1.1\r\n" + HOST + b"\r\n", 200),
-    "a header that goes on": (b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", 400),
+    "a header that continues": (b"GET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n", 400),
     "a control character": (b"GET / HTTP/1.1\r\nA: b\x01\r\n\r\n", 400),
     "DEL": (b"GET / HTTP/1.1\r\nA: b\x7f\r\n\r\n", 400),
 }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampproxy.http.server_receiving import AT_A_TIME, MOST_EARLY, Waits
+from ampproxy.http.server_receiving import AT_A_TIME, MAX_EARLY_BYTES, Waits
 from tests.http.server import House, Line, Served
 
 HOST = b"Host: localhost\r\n"
@@ -74,7 +74,7 @@ def test_let_go_too_late() -> None:
     line = house.connect().send(FIVE)
     house.served[0].answer()
     line.send(b"GET / HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: x\r\n\r\n")
-    line.send(b"x" * (MOST_EARLY + 1))
+    line.send(b"x" * (MAX_EARLY_BYTES + 1))
     assert line.transport.producerState == "paused"
     line.channel.go_on_with_body()
     assert line.transport.producerState == "paused"

@@ -155,7 +155,7 @@ def test_json_will_do():
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "own.yaml:1: file: holds no prices"),
+        ("", "own.yaml:1: file: contains no prices"),
         ("[]", "expected keys and values"),
         ("models: {a: 1}", "own.yaml:1: models: expected a list of models with their prices"),
         ("models:\n  - {names: [a], input: 1}", "own.yaml:2: models[0].output: is missing, expected number"),
@@ -167,7 +167,7 @@ def test_json_will_do():
         ("models:\n  - {names: [a], input: 1, output: 2, cahce-read: 1}", "did you mean cache-read?"),
         (
             "models:\n  - {names: [a], input: 1, output: 2, prompt-over: 150000}",
-            "models[0].prompt-over: the ledger distinguishes prompts at these lengths alone: 32000, 100000",
+            "models[0].prompt-over: the ledger distinguishes prompts only at these lengths: 32000, 100000",
         ),
         ("models:\n  - {names: [a], input: 1, output: 2, from: soon}", "models[0].from: expected a day"),
         ("models:\n  - {names: [a], input: 1, output: 2, tier: slow}", "models[0].tier: expected"),

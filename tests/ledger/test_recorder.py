@@ -166,7 +166,7 @@ def test_trouble_is_told_once_and_gets_over(world):
     world.wait(60)
     assert world.disk.rows == 10
     assert world.told(LogLevel.info) == [
-        "The ledger /state/ledger is written again; missing from it: 0 exchanges"
+        "The ledger /state/ledger can be written again; missing from it: 0 exchanges"
     ]
 
 
@@ -185,13 +185,13 @@ def test_trouble_with_making_room_is_told_once(world):
 
 def test_what_finds_no_room_is_counted(world, monkeypatch):
     """The first that is dropped is told, and how many they were when it is over."""
-    monkeypatch.setattr(recorder, "MOST_WAITING", 100)
+    monkeypatch.setattr(recorder, "MAX_WAITING", 100)
     world.disk.trouble = LedgerError("the disk is full")
     world.observe(130)
     world.wait(10)
     world.observe(3)
     (warning,) = world.told(LogLevel.warn)
-    assert "Waiting to be written to the ledger /state/ledger: 100 exchanges" in warning
+    assert "The ledger /state/ledger cannot be written: 100 exchanges are waiting" in warning
     world.disk.trouble = None
     world.wait(60)
     assert world.disk.rows == 100

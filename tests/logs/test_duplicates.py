@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from ampproxy.logs.duplicates import BURST, MOST, WINDOW, DuplicateFilter
+from ampproxy.logs.duplicates import BURST, MAX_WARNINGS, WINDOW, DuplicateFilter
 
 
 class World:
@@ -57,9 +57,9 @@ def test_memory_has_an_end() -> None:
     world = World()
     for _ in range(BURST + 2):
         world.storms.admit("warn", "first")
-    for number in range(10 * MOST):
+    for number in range(10 * MAX_WARNINGS):
         assert world.storms.admit("warn", f"text {number}")
     assert world.told == [("warn", "2 more like this within 1 s: first")]
-    assert len(world.storms._storms) == MOST
+    assert len(world.storms._storms) == MAX_WARNINGS
     world.clock.pump([WINDOW, WINDOW])
     assert world.clock.getDelayedCalls() == []

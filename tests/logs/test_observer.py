@@ -19,8 +19,8 @@ from twisted.python.log import LogPublisher as LegacyPublisher
 from zope.interface.verify import verifyObject
 
 from ampproxy.config.schema import Logging
-from ampproxy.logs.observer import MOST_PENDING, MOST_SECRETS, PUT_OFF, LogObserver
-from ampproxy.logs.sanitize import LONGEST, LONGEST_LINES, Cleaner
+from ampproxy.logs.observer import MAX_PENDING, MAX_SECRETS, PUT_OFF, LogObserver
+from ampproxy.logs.sanitize import MAX_LINES_CHARS, MAX_TEXT_CHARS, Cleaner
 from ampproxy.model.events import Usage
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
 from ampproxy.wire.redact import Secret
@@ -282,9 +282,9 @@ def test_no_secret_of_others_code(format: str) -> None:
 def test_a_renewed_token_stays_secret() -> None:
     """A token that was replaced, a key that was taken away, may turn up later; memory of them has an end."""
     sink = Sink()
-    for number in range(MOST_SECRETS + 10):
+    for number in range(MAX_SECRETS + 10):
         sink.observer.use(Logging(), [Secret(f"canary-token-{number:04d}")])
-    for number in (11, MOST_SECRETS + 9):
+    for number in (11, MAX_SECRETS + 9):
         sink.log.info("{x}", x=f"canary-token-{number:04d}")
     assert "canary" not in sink.text
     sink.log.info("{x}", x="canary-token-0001")
@@ -347,10 +347,10 @@ def test_json_gives_back_what_was_said() -> None:
 def test_long_texts() -> None:
     """A vendor's error of a megabyte is not written whole; a secret in it is not cut in two."""
     sink = Sink()
-    page = "x" * (LONGEST - 3) + CANARY + "y" * 1_000_000
+    page = "x" * (MAX_TEXT_CHARS - 3) + CANARY + "y" * 1_000_000
     sink.log.info("{said}", said=page)
     exchange(why=page).log_line(sink.log)
-    assert len(sink.text) < 3 * LONGEST
+    assert len(sink.text) < 3 * MAX_TEXT_CHARS
     assert "canary" not in sink.text
     assert f"({len(page)} characters)" in sink.text
 
@@ -364,11 +364,11 @@ def test_many_lines_are_bounded() -> None:
             told = cut(text)
             assert told.startswith("first\n")
             assert told.endswith("\nlast")
-            assert len(told) < LONGEST_LINES + 100
+            assert len(told) < MAX_LINES_CHARS + 100
             assert "canary" not in told
         one = cut("x" * 1_000_000)
-        assert len(one) < LONGEST_LINES + 100
-    assert len(clean.lines("x" * 1_000_000)) < LONGEST + 200
+        assert len(one) < MAX_LINES_CHARS + 100
+    assert len(clean.lines("x" * 1_000_000)) < MAX_TEXT_CHARS + 200
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
@@ -469,7 +469,7 @@ def test_exchanges_are_written_together() -> None:
     sink.log.info("after")
     assert sink.lines.text.index("/before") < sink.lines.text.index("after")
     assert len(sink.lines.levels) == 3
-    for _ in range(MOST_PENDING):
+    for _ in range(MAX_PENDING):
         exchange().log_line(sink.log)
     assert len(sink.lines.levels) == 4
     exchange(path="/last").log_line(sink.log)

@@ -127,7 +127,7 @@ def test_folder_is_gone(tmp_path: Path) -> None:
         output.write("two\n", "info")
     told = (tmp_path / "other" / "log").read_text()
     assert told.count("two\n") == 3
-    assert told.count("cannot be opened anew: No such file or directory") == 1
+    assert told.count("cannot be reopened: No such file or directory") == 1
     folder.mkdir()
     clock.advance(LOOK)
     output.write("three\n", "info")

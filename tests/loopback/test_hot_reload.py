@@ -190,7 +190,7 @@ def test_revoked_key(configured: Configured) -> None:
     assert last.startswith(b"error\n")
     assert b"revoked" in last
     assert kept.read().count(b"event: message_stop") == 1
-    configured.service.wait_for_log("Ended for their client key is revoked: 1 exchange")
+    configured.service.wait_for_log("Ended because their client key was revoked: 1 exchange")
 
 
 def test_wrong_file(configured: Configured) -> None:
@@ -287,7 +287,7 @@ def test_another_certificate(configured: Configured, tmp_path: Path) -> None:
     kept.request("GET", "/healthz")
     assert kept.getresponse().read() == b'{"status":"ok"}'
     put_certificate(tmp_path, two)
-    configured.service.wait_for_log("certificate's files hold something else")
+    configured.service.wait_for_log("certificate files have changed")
     fresh = https(configured, two)
     for connection in (kept, fresh):
         connection.request("GET", "/healthz")

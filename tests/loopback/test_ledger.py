@@ -152,7 +152,7 @@ def test_a_ledger_that_cannot_be_written(vendor: Any, upstream: Any, tmp_path: P
         assert [ask(service) for _ in range(3)] == [200, 200, 200]
         wait_until(lambda: "cannot be written" in service.log_text, 20)
         blocked.rmdir()
-        wait_until(lambda: "is written again; missing from it: 0 exchanges" in service.log_text, 60)
+        wait_until(lambda: "can be written again; missing from it: 0 exchanges" in service.log_text, 60)
         wait_until(lambda: total(tmp_path) == 3, 20)
     finally:
         assert service.stop() == 0

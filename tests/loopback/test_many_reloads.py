@@ -123,7 +123,7 @@ def test_descriptors_are_given_back(tmp_path: Path, vendor: Any) -> None:
     asker = ServiceClient(load(service.path, environ={}, home=tmp_path))
     try:
         # The last that it opens by itself.
-        service.wait_for_log("Metrics are at")
+        service.wait_for_log("Serving metrics at")
         before = descriptors(service)
         for number in range(1, 200):
             service.path.write_text(json.dumps(values(vendor, port, number)))

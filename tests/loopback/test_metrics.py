@@ -47,7 +47,7 @@ ampcode: {{upstream-url: "{upstream.url}", upstream-api-key: "{AMP_KEY}"}}
 def scrape(service: Service) -> tuple[str, dict[tuple[str, frozenset[tuple[str, str]]], float]]:
     """The text, and the value of each series."""
     deadline = time.monotonic() + 60
-    while not (found := re.search(r"Metrics are at http://127\.0\.0\.1:(\d+)/metrics", service.log_text)):
+    while not (found := re.search(r"Serving metrics at http://127\.0\.0\.1:(\d+)/metrics", service.log_text)):
         assert time.monotonic() < deadline, service.log_text
         time.sleep(0.02)
     connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)

@@ -202,7 +202,7 @@ def test_failures(tmp_path: Path, vendor: Any) -> None:
             assert "Couldn't listen on" in told.stderr
         service.path.write_text(good.replace("api-keys: [k]", ""))
         os.kill(service.process.pid, signal.SIGUSR2)
-        wait_for(lambda: "api-keys: is gone" in str(service.state()["restart"]))
+        wait_for(lambda: "api-keys: is missing now" in str(service.state()["restart"]))
         assert status(at, "/v1/models") == 401
         service.path.write_text(good)
         flag.touch()
@@ -242,13 +242,13 @@ def test_read_anew_while_it_starts(tmp_path: Path, vendor: Any) -> None:
     waits, goes = tmp_path / "waits", tmp_path / "goes"
     first = (
         "import os, pathlib, time\n"
-        "from ampproxy.restart.handover_new import Succession\n"
-        "begin = Succession.begin\n"
+        "from ampproxy.restart.handover_new import Handover\n"
+        "begin = Handover.begin\n"
         "def later(*arguments):\n"
         f"    pathlib.Path({str(waits)!r}).touch()\n"
         f"    while not os.path.exists({str(goes)!r}): time.sleep(0.01)\n"
         "    begin(*arguments)\n"
-        "Succession.begin = later"
+        "Handover.begin = later"
     )
     text = config(vendor, free_port()).replace("api-keys: [k]", "api-keys: [k, gone]")
     service = Running(tmp_path, text, first=first)
@@ -304,10 +304,10 @@ def test_service_manager(tmp_path: Path, vendor: Any) -> None:
         service = Running(tmp_path, config(vendor, free_port(), metrics), environ=environ)
         try:
             manager.wait_for("READY")
-            service.wait_for_log("Metrics are at")
+            service.wait_for_log("Serving metrics at")
             for _ in range(2):
                 service.process.send_signal(signal.SIGUSR2)
-                service.wait_for_log("is started to take over")
+                service.wait_for_log("Started process")
             # The old process waits until this is heard.
             pid = int(manager.wait_for("MAINPID", 60)["MAINPID"])
             manager.wait_for("READY")
@@ -316,8 +316,8 @@ def test_service_manager(tmp_path: Path, vendor: Any) -> None:
             assert service.process.wait(20) == 0
             manager.wait_for("WATCHDOG")
             assert not any("STOPPING" in message for message in manager.heard)
-            assert service.log_text.count("is started to take over") == 1
-            service.wait_for_log("Metrics are at", 2)
+            assert service.log_text.count("Started process") == 1
+            service.wait_for_log("Serving metrics at", 2)
             assert "cannot be shown" not in service.log_text
         finally:
             service.stop()

@@ -53,7 +53,7 @@ def families() -> dict[str, Any]:
 def documented() -> dict[str, set[str]]:
     """The labels of each metric, by the name in the table of docs/monitoring.md."""
     text = (TREE / "docs" / "monitoring.md").read_text()
-    section = text.partition("### What there is")[2].partition("\n### ")[0]
+    section = text.partition("### All metrics")[2].partition("\n### ")[0]
     rows = [line.split("|") for line in section.splitlines() if line.startswith("| `")]
     return {row[1].strip(" `"): set(re.findall(r"`(\w+)`", row[2])) for row in rows}
 

@@ -103,7 +103,7 @@ def test_shown() -> None:
     house.service.start()
     house.service.observe(exchange())
     assert house.addresses() == [("127.0.0.1", 9317)]
-    assert house.lines == ["Metrics are at http://127.0.0.1:9317/metrics"]
+    assert house.lines == ["Serving metrics at http://127.0.0.1:9317/metrics"]
     status, head, body = house.ask()
     assert status == 200
     assert b"Content-Type: text/plain; version=0.0.4; charset=utf-8" in head
@@ -204,7 +204,7 @@ def test_stopped_and_started_at_once() -> None:
     house.reactor.advance(0)
     assert stopped.called
     assert house.addresses() == [("127.0.0.1", 9317)]
-    assert house.lines == ["Metrics are at http://127.0.0.1:9317/metrics"] * 2
+    assert house.lines == ["Serving metrics at http://127.0.0.1:9317/metrics"] * 2
 
 
 def test_reload() -> None:

@@ -294,5 +294,5 @@ def test_defect_cannot_send_a_token_elsewhere(kind):
     """Should a URL ever be put together wrongly, the request is held back, not sent with the token."""
     reached = provider(kind)
     reached._base = "https://elsewhere.example/"
-    with pytest.raises(GatewayFault, match="another place"):
+    with pytest.raises(GatewayFault, match="another origin"):
         reached.call(OWN[kind], "m")

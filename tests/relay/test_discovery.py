@@ -167,7 +167,7 @@ def test_hourly():
         (lambda world: world.answer(b"", 302), "http://a.test/v1/models answered with status 302."),
         (
             lambda world: world.answer(b"<html>"),
-            "What http://a.test/v1/models answered is no list of models.",
+            "http://a.test/v1/models did not return a list of models.",
         ),
         (
             lambda world: world.open[0].answer.errback(Failure(ConnectionRefusedError())),
@@ -355,7 +355,7 @@ def test_disk_that_takes_nothing(tmp_path):
         world.answer(anthropic("claude-x"))
         world.clock.advance(INTERVAL)
     assert world.models == {"claude-api-key[0]": ("claude-x",)}
-    assert len([line for line in world.log if "cannot be kept" in line]) == 1
+    assert len([line for line in world.log if "cannot be written to" in line]) == 1
 
 
 def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

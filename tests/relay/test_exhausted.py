@@ -42,12 +42,12 @@ def test_status(asked, resting, status, kind):
 def test_refused_keys():
     """Where vendors refuse the accounts' keys, the client is not told that its own is refused: 502."""
     refused = Verdict(
-        action=Action.LOGIN, reason="has a key that its vendor refuses", suggestion="put a valid key"
+        action=Action.LOGIN, reason="has a key that its vendor rejects", suggestion="put a valid key"
     )
     asked = [attempt(0, refused, 401, "authentication", "invalid x-api-key")]
     error = exhausted("m", asked, [Attempt("y", refused, 9)], count=2, wait=9.0).error
     assert (error.status, error.kind, error.code) == (502, "unavailable", "vendor_key_refused")
-    assert "x[0] has a key that its vendor refuses (401: invalid x-api-key)" in error.message
+    assert "x[0] has a key that its vendor rejects (401: invalid x-api-key)" in error.message
     assert "To do: put a valid key." in error.message
 
 
@@ -56,7 +56,7 @@ def test_many_accounts():
     many = [attempt(number, message="word\n" * 500) for number in range(1000)]
     message = exhausted("m", many, [], count=1000, wait=None).error.message
     assert message.startswith(
-        "No account could serve m: 1000 of 1000 asked and failed.\n- x[0] is rate limited"
+        "No account could serve m: 1000 of 1000 tried and failed.\n- x[0] is rate limited"
     )
     assert message.endswith("\n- and 990 more")
     assert len(message.splitlines()) == 12
@@ -65,4 +65,4 @@ def test_many_accounts():
 
 def test_rounds_count_accounts_once():
     """An account that was asked twice is one account."""
-    assert "1 of 3 asked" in exhausted("m", [attempt(), attempt()], [], count=3, wait=None).error.message
+    assert "1 of 3 tried" in exhausted("m", [attempt(), attempt()], [], count=3, wait=None).error.message

@@ -140,7 +140,7 @@ def test_a_body_that_is_no_object():
         (
             "{override: [{models: [{name: a}], params: {stream: true}}]}",
             "payload.override[0].params.stream",
-            "is what the gateway decides itself; it is left out",
+            "is decided by the gateway itself; it is left out",
         ),
         (
             "{override-raw: [{models: [{name: a}], params: {a: '{'}}]}",
@@ -160,7 +160,7 @@ def test_a_body_that_is_no_object():
         (
             "{override: [{models: [{name: a}], params: {a: .inf}}]}",
             "payload.override[0].params.a",
-            "JSON has no word",
+            "JSON cannot express",
         ),
     ],
 )

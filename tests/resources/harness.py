@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -213,6 +214,12 @@ class Connection:
         return self.answer.endswith(b"0\r\n\r\n")
 
 
+@functools.lru_cache(512)
+def configuration(text: str, home: Path) -> Config:
+    """A configuration by its text. Tests have few of them, and reading one takes longer than a request."""
+    return parse(text, name="test.yaml", environ={}, home=home, read_secret=Path.read_text)
+
+
 class World:
     """A gateway with everything around it."""
 
@@ -230,9 +237,7 @@ class World:
         self.wall = 1_700_000_000.0
         self.client = client or FakeClient()
         self.events: list[Any] = []
-        self.config = parse(
-            config, name="test.yaml", environ={}, home=home, read_secret=lambda path: path.read_text()
-        )
+        self.config = configuration(config, home)
         log = Logger(namespace="ampproxy", observer=self.events.append)
         self.generation = Generation(
             self.config,
@@ -271,7 +276,7 @@ class World:
     def use(self, config: str) -> int:
         """Put another configuration in force; says how many exchanges that ended."""
         home = self.generation.runtime.home
-        self.config = parse(config, name="test.yaml", environ={}, home=home, read_secret=Path.read_text)
+        self.config = configuration(config, home)
         self.generation = Generation(self.config, self.generation.runtime, self.generation)
         self.site.generation += 1
         self.site.resource = Root(self.generation)

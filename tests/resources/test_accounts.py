@@ -153,13 +153,13 @@ class AllFail(unittest.TestCase):
         told = json.loads(connection.body)
         self.assertEqual(told["error"]["type"], "overloaded_error")
         head, *lines = told["error"]["message"].split("\n")
-        self.assertEqual(head, "No account could serve m: 3 of 3 asked and failed. Try again in 1 s.")
+        self.assertEqual(head, "No account could serve m: 3 of 3 tried and failed. Try again in 1 s.")
         self.assertEqual(
             lines,
             [
                 "- claude-api-key[0] is rate limited (429: Number of requests has exceeded your limit);"
                 " it is tried again in 30 min.",
-                "- claude-api-key[1] has a key that its vendor refuses (401: invalid x-api-key);"
+                "- claude-api-key[1] has a key that its vendor rejects (401: invalid x-api-key);"
                 " it is tried again in 30 min. To do: put a valid key into the configuration.",
                 "- claude-api-key[2] failed (500: Internal server error); it is tried again in 60 s.",
             ],
@@ -178,7 +178,7 @@ class AllFail(unittest.TestCase):
         message = json.loads(connection.body)["error"]["message"]
         self.assertTrue(
             message.startswith(
-                "No account could serve m: 0 of 2 asked and failed, 2 cooling down. Try again in 8 min."
+                "No account could serve m: 0 of 2 tried and failed, 2 cooling down. Try again in 8 min."
             )
         )
         self.assertIn(b"Retry-After: 500\r\n", connection.answer)
@@ -466,7 +466,7 @@ def test_a_key_in_the_first_event() -> None:
         stream.data(b"data: " + json.dumps(event).encode() + b"\n\n")
         world.turn()
     assert connection.status == 502
-    assert b"has a key that its vendor refuses" in connection.body
+    assert b"has a key that its vendor rejects" in connection.body
     assert b"canary" not in connection.answer
     assert "canary" not in repr(world.events)
     assert "canary" not in world.request("GET", "/ampproxy/accounts").body.decode()

@@ -13,7 +13,7 @@ from ampproxy.relay.amp_users import (
     BAD_FOR,
     GOOD_FOR,
     GRACE,
-    MOST,
+    MAX_KEYS,
     NEW_A_MINUTE,
     NEW_FROM_ELSEWHERE,
     PAUSE,
@@ -368,12 +368,12 @@ class Refusals(unittest.TestCase):
 
     def test_bounded(self) -> None:
         """Keys that are tried fill no memory."""
-        for number in range(MOST + 40):
+        for number in range(MAX_KEYS + 40):
             self.ask(f"sgamp_guessed{number:04d}")
             self.world.says(b"", 401)
             self.world.clock.advance(3.1)
         users: Any = self.world.generation.amp_users
-        self.assertLessEqual(len(users._bad), MOST)
+        self.assertLessEqual(len(users._bad), MAX_KEYS)
         self.assertEqual(users._asking, {})
 
 

@@ -187,7 +187,7 @@ def test_a_request_that_may_use_more_than_is_left() -> None:
     assert "this request may use up to 2,0" in error_of(refused)["message"]
     never = ask(here, max_tokens=5000)
     assert never.status == 402
-    assert "more than all of it" in error_of(never)["message"]
+    assert "more than the whole limit" in error_of(never)["message"]
     assert "retry-after" not in headers_of(never)
     here.client.sent[0].respond_whole(200, USED, JSON)
     assert waits.status == 200

@@ -567,4 +567,4 @@ def test_giving_back_that_fails_is_told(counted):
     on.client.sent[-1].respond_whole(429, b"{}", JSON)
     on.clock.pump([0.1] * 610)
     assert used() == Used(1)
-    assert "cannot be kept" in formatEvent(on.events[-1])
+    assert "cannot be counted" in formatEvent(on.events[-1])

@@ -92,10 +92,10 @@ def test_foreign_hosts(host: str) -> None:
     ["", "0.0.0.0", "0.0.0.0:8317", "[::]:8317", "[::1].x", "localhost:x", "localhost:99999", "me@localhost"],
 )
 def test_no_host(host: str, config: str) -> None:
-    """What is no host of one machine, or none at all, is 400, with client keys and without."""
+    """What is not valid of one machine, or none at all, is 400, with client keys and without."""
     answer = World(config).request("GET", "/healthz", {"Host": host})
     assert answer.status == 400
-    assert b"is no host" in answer.body
+    assert b"is not valid" in answer.body
 
 
 @pytest.mark.parametrize(

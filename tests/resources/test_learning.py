@@ -195,7 +195,7 @@ def test_never_twice() -> None:
 
 
 def test_never_twice_by_another_account_either() -> None:
-    """Where the repeated request fails so that another account is asked, that one's refusal is the client's."""
+    """Where the repeated request fails so that another account is tried, that one's refusal is the client's."""
     world = World(CONFIG)
     connection = ask(world)
     refuse(world)
@@ -480,7 +480,7 @@ def test_disk_that_takes_nothing(tmp_path: Path) -> None:
     assert "temperature" not in sent(world)[-1]
     refused = order(world)
     assert refused.status == 500
-    assert b"until a restart only" in refused.body
+    assert b"only until a restart" in refused.body
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b'{"lessons":[{}]}', b"[" * 5000, b"\xff"])

@@ -65,16 +65,14 @@ class _Client:
 @contextmanager
 def nothing_kept(test: unittest.TestCase) -> Iterator[None]:
     """What is allocated within is free again at the end, without any garbage collection."""
-    gc.collect()
     gc.disable()
-    tracemalloc.start(12)
+    tracemalloc.start(3)
     try:
-        before = tracemalloc.take_snapshot()
         yield
         grown, _ = tracemalloc.get_traced_memory()
-        largest = tracemalloc.take_snapshot().compare_to(before, "traceback")[:1]
-        where = "\n".join(line for one in largest for line in one.traceback.format())
-        test.assertLess(grown, SLACK, where)
+        if grown >= SLACK:  # a snapshot takes longer than all else here
+            largest = tracemalloc.take_snapshot().statistics("traceback")[:1]
+            test.fail("\n".join(line for one in largest for line in one.traceback.format()))
     finally:
         tracemalloc.stop()
         gc.enable()
@@ -94,8 +92,9 @@ class Kept(unittest.TestCase):
         path: str = "/v1/messages",
         config: str = TWO,
         outcome: str,
+        again: bool = False,
     ) -> None:
-        for measured in (False, True):  # what is loaded at the first time stays
+        for measured in (True,) if again else (False, True):  # what is loaded at the first time stays
             world = World(config, client=_Client())
             with nothing_kept(self) if measured else nullcontext():
                 connection = world.request("POST", path, body=body())
@@ -189,7 +188,7 @@ class Kept(unittest.TestCase):
 
     def test_vendor_fails(self) -> None:
         """Every status: those after which the next account is asked, and those that are final."""
-        for status in (302, 400, 401, 404, 429, 500, 503, 529):
+        for number, status in enumerate((302, 400, 401, 404, 429, 500, 503, 529)):
             for model, path in (
                 ("claude-local", "/v1/messages"),
                 ("claude-local", "/api/provider/anthropic/v1/messages"),
@@ -202,6 +201,7 @@ class Kept(unittest.TestCase):
                             body=lambda model=model, stream=stream: question(model, stream=stream),
                             path=path,
                             outcome="upstream-error",
+                            again=number > 0,
                         )
 
     def test_vendor_does_not_answer(self) -> None:

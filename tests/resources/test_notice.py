@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.logger import Logger
 
 from ampproxy.credentials.names import client_name
-from ampproxy.relay.unknown import MOST, NAME, PAUSE, RouteMemory, UnknownRoute, read
+from ampproxy.relay.unknown import MAX_ROUTES, NAME, PAUSE, RouteMemory, UnknownRoute, read
 from ampproxy.wire.redact import Secret
 from tests.resources.harness import CLIENT_KEY, World
 from tests.resources.test_tunnel import UPGRADE, Upstream
@@ -119,8 +119,8 @@ class Routes(unittest.TestCase):
         self.assertEqual(
             told(self.world, "unknown-route"),
             [
-                f"PUT /api/new-things/{{id}} (of CLI {MAY}) is a route of Amp's that is not known here:"
-                " it is forwarded"
+                f"PUT /api/new-things/{{id}} (of CLI {MAY}) is a route of Amp's that this version does not"
+                " know: it is forwarded"
             ],
         )
         route = self.known()["PUT", "/api/new-things/{id}"]
@@ -161,7 +161,7 @@ class Routes(unittest.TestCase):
         world.request("GET", "/api/new-things")
         self.assertEqual([sent.url for sent in world.client.sent], ["https://amp.test/api/new-things"])
         self.assertEqual(
-            [line.partition("here: ")[2] for line in told(world, "unknown-route")],
+            [line.partition("know: ")[2] for line in told(world, "unknown-route")],
             ["ampcode.fallback decides whether it is forwarded", "it is forwarded"],
         )
 
@@ -191,13 +191,13 @@ class Routes(unittest.TestCase):
 
     def test_bounded(self) -> None:
         """A client that makes paths up fills neither memory nor log."""
-        for number in range(MOST + 50):
+        for number in range(MAX_ROUTES + 50):
             letters = "".join(chr(97 + int(digit)) for digit in str(number))
             self.world.request("GET", f"/api/x{letters}")
-        self.assertEqual(len(self.known()), MOST)
-        self.assertEqual(len(told(self.world, "unknown-route")), MOST)
+        self.assertEqual(len(self.known()), MAX_ROUTES)
+        self.assertEqual(len(told(self.world, "unknown-route")), MAX_ROUTES)
         self.assertEqual(
-            sum("no more are remembered" in event["log_format"] for event in self.world.events), 1
+            sum("further ones are not recorded" in event["log_format"] for event in self.world.events), 1
         )
 
 
@@ -270,7 +270,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
         for path in ("/api/one", "/api/two", "/api/three"):
             world.request("GET", path)
             world.clock.advance(PAUSE)
-    (event,) = [event for event in world.events if "cannot be kept" in event["log_format"]]
+    (event,) = [event for event in world.events if "cannot be written to" in event["log_format"]]
     assert event["why"] == "No space left on device"
     assert len(world.generation.runtime.unknown_routes.routes().routes) == 3
     world.request("GET", "/api/four")

@@ -273,7 +273,7 @@ def test_cooldown() -> None:
     assert talk.sent == before
     assert connection.status == 429
     told = json.loads(connection.body)["error"]["message"]
-    assert "resp_1 is kept by codex-api-key[1] alone: no other account was asked" in told
+    assert "resp_1 is stored only at codex-api-key[1]: no other account was tried" in told
     assert "600 s" in told or "10m" in told or "10 min" in told
     assert b"Retry-After: 600" in connection.answer
     # Others go on to the other account.
@@ -310,11 +310,11 @@ def test_amp_is_no_other_account_either() -> None:
     connection = talk.ask(path, model="gpt-x", input="hi", previous_response_id="resp_1")
     assert talk.sent == before
     assert connection.status == 429
-    assert b"resp_1 is kept by codex-api-key[1] alone" in connection.body
+    assert b"resp_1 is stored only at codex-api-key[1]" in connection.body
 
 
 def test_gone() -> None:
-    """Where that account is not configured any more the client hears what its vendor would say, and why."""
+    """Where that account is no longer configured the client hears what its vendor would say, and why."""
     talk = Talk()
     pinned(talk)
     talk.world.use(WITHOUT_B)
@@ -325,7 +325,7 @@ def test_gone() -> None:
     error = json.loads(connection.body)["error"]
     assert error["code"] == "previous_response_not_found"
     assert error["param"] == "previous_response_id"
-    assert "not configured any more" in error["message"]
+    assert "no longer configured" in error["message"]
 
 
 def test_thread_is_gone() -> None:

@@ -103,7 +103,7 @@ def test_the_client_is_told(dialect, model):
     day, successor = ENDS[model]
     told = message(dialect, connection)
     assert connection.status == 404
-    assert told.startswith(f"{model} was retired by its vendor on {day}. Ask for its successor, {successor}.")
+    assert told.startswith(f"{model} was retired by its vendor on {day}. Use its successor, {successor}.")
     assert "Its vendor answered: " in told
     assert cooldowns(found) == 0
 
@@ -126,7 +126,7 @@ def test_a_vendor_that_says_it_is_believed():
     connection = ask(found, "chat", "own-model")
     assert connection.status == 404
     told = message("chat", connection)
-    assert told.startswith("own-model is retired by its vendor. Ask for another model: ampproxy models")
+    assert told.startswith("own-model is retired by its vendor. Use another model: ampproxy models")
     assert "has been decommissioned" in told
     assert cooldowns(found) == 0
 

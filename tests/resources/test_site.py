@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import unittest
 
-from ampproxy.http.server_receiving import MOST_BEHIND
+from ampproxy.http.server_receiving import MAX_BEHIND_BYTES
 from tests.resources.harness import CLIENT_KEY, CONFIG, World
 
 HEAD = f"POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nX-Api-Key: {CLIENT_KEY}\r\n"
@@ -207,7 +207,7 @@ class Behind(unittest.TestCase):
         first request has its answer, and then the connection is closed.
         """
         for _ in range(40):
-            self.connection.send(b"x" * (MOST_BEHIND // 20))
+            self.connection.send(b"x" * (MAX_BEHIND_BYTES // 20))
             self.assertEqual(self.connection.transport.producerState, "producing")
         self.assertEqual(self.connection.channel._behind, [])
         self.answer()

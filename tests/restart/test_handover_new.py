@@ -160,7 +160,7 @@ def test_pidfile_that_cannot_be_written(tmp_path: Path) -> None:
     """It is told what it names now, and the service goes on."""
     events: list[Any] = []
     assert not write_pidfile(tmp_path / "nowhere" / "p.pid", Logger(observer=events.append))
-    assert "still names the process before" in events[0]["log_format"]
+    assert "still names the previous process" in events[0]["log_format"]
 
 
 def test_errors_go_where_they_went() -> None:
@@ -170,13 +170,13 @@ def test_errors_go_where_they_went() -> None:
     code = (
         "import json, os, socket\n"
         "from twisted.internet import reactor\n"
-        "from ampproxy.restart.handover_new import Succession\n"
+        "from ampproxy.restart.handover_new import Handover\n"
         "ours, theirs = socket.socketpair()\n"
         "reading, writing = os.pipe()\n"
         "told = dict(control=theirs.detach(), stderr=writing, pid=1, generation=1)\n"
         "told.update(kept={}, activated=[], names=[])\n"
         "os.environ['AMPPROXY_SUCCEEDS'] = json.dumps(told)\n"
-        "succession = Succession.of(os.environ)\n"
+        "succession = Handover.of(os.environ)\n"
         "os.write(2, b'before')\n"
         "succession.begin(reactor, print, print)\n"
         "os.write(2, b'after')\n"

@@ -60,7 +60,7 @@ SAID: list[tuple[BaseException, type[ExchangeError], int, str]] = [
         ParseError("secret", b"secret"),
         UpstreamFault,
         502,
-        "The vendor answered what is not HTTP: ParseError.",
+        "The vendor sent something that is not HTTP: ParseError.",
     ),
 ]
 

@@ -209,7 +209,7 @@ def test_cancelling(stands: bool) -> None:
     [
         (
             ConnectionDone(),
-            "The proxy p:80 (setting proxy-url) closed the connection before the tunnel stood.",
+            "The proxy p:80 (setting proxy-url) closed the connection before the tunnel was open.",
         ),
         (ConnectionLost(), "The proxy p:80 (setting proxy-url) closed the connection unanswered."),
     ],

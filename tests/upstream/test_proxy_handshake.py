@@ -83,11 +83,11 @@ def test_connect_long_tunnel_in_the_same_packet() -> None:
     [
         ("400 Bad Request", "did not understand CONNECT (status 400)"),
         ("403 Forbidden", "forbids tunnels to api.test:443 (status 403)"),
-        ("405 Method Not Allowed", "is an HTTP server that allows no CONNECT (status 405)"),
+        ("405 Method Not Allowed", "is an HTTP server that does not allow CONNECT (status 405)"),
         ("502 Bad Gateway", "could not reach api.test:443 (status 502)"),
         ("504 Gateway Timeout", "could not reach api.test:443 in time (status 504)"),
-        ("302 Found", "made no tunnel to api.test:443 (status 302)"),
-        ("599", "made no tunnel to api.test:443 (status 599)"),
+        ("302 Found", "did not open a tunnel to api.test:443 (status 302)"),
+        ("599", "did not open a tunnel to api.test:443 (status 599)"),
     ],
 )
 def test_connect_refused(status: str, words: str) -> None:
@@ -99,11 +99,11 @@ def test_connect_refused(status: str, words: str) -> None:
 @pytest.mark.parametrize(
     ("credentials", "offers", "words"),
     [
-        (None, ["Basic realm=x"], "asks for a user name and a password: write them into its URL"),
+        (None, ["Basic realm=x"], "requires a user name and a password: write them into its URL"),
         (("amy", "secret"), ["basic"], "did not accept the user name and the password of its URL"),
         (("amy", "secret"), [], "did not accept the user name and the password of its URL"),
         (("amy", "secret"), ["NTLM", "Basic realm=x"], "did not accept the user name and"),
-        (("amy", "secret"), ["Negotiate", "NTLM"], "asks for another authentication than Basic"),
+        (("amy", "secret"), ["Negotiate", "NTLM"], "requires an authentication other than Basic"),
     ],
 )
 def test_connect_407(credentials: tuple[str, str] | None, offers: list[str], words: str) -> None:
@@ -184,14 +184,14 @@ def test_socks_granted_at_every_split(before: tuple[bytes, ...], bound: bytes) -
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        (1, "failed in general on the way to api.test:443"),
+        (1, "reported a general failure for api.test:443"),
         (2, "forbids connections to api.test:443"),
         (3, "could not reach the network of api.test:443"),
         (4, "could not reach api.test:443"),
         (5, "was refused the connection by api.test:443"),
-        (6, "lost its way to api.test:443: a time to live expired"),
-        (7, "does not make connections"),
-        (8, "does not know the kind of address of api.test:443"),
+        (6, "could not reach api.test:443: a time to live expired"),
+        (7, "does not support connections"),
+        (8, "does not support the type of address of api.test:443"),
         (9, "answered with a reply code that SOCKS5 does not know"),
         (255, "answered with a reply code that SOCKS5 does not know"),
     ],
@@ -206,8 +206,8 @@ def test_socks_replies(code: int, words: str) -> None:
 @pytest.mark.parametrize(
     ("make", "pieces", "words"),
     [
-        (lambda: SocksHandshake("a", 1), [b"\x05\xff"], "asks for a user name and a password"),
-        (lambda: SocksHandshake("a", 1), [b"\x05\x02"], "asks for a user name and a password"),
+        (lambda: SocksHandshake("a", 1), [b"\x05\xff"], "requires a user name and a password"),
+        (lambda: SocksHandshake("a", 1), [b"\x05\x02"], "requires a user name and a password"),
         (lambda: SocksHandshake("a", 1, ("u", "secret")), [b"\x05\xff"], "accepts no authentication by"),
         (lambda: SocksHandshake("a", 1, ("u", "secret")), [b"\x05\x01"], "accepts no authentication by"),
         (lambda: SocksHandshake("a", 1, ("u", "secret")), [b"\x05\x07"], "sent a SOCKS5 reply that cannot"),

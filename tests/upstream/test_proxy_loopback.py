@@ -107,7 +107,7 @@ def test_connections_are_not_mixed(authority: trustme.CA) -> None:
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ("", "asks for a user name and a password: write them into its URL"),
+        ("", "requires a user name and a password: write them into its URL"),
         ("amy:wrong-secret@", "did not accept the user name and the password of its URL"),
     ],
 )

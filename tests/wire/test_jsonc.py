@@ -171,7 +171,7 @@ def test_how_it_goes(before, after):
     [
         ("[1]", "line 1: expected an object"),
         ('{\n"a": 1\n"b": 2}', "line 3: expected a comma or a closing brace"),
-        ('{"a": 1}\n{', "line 2: expected nothing more"),
+        ('{"a": 1}\n{', "line 2: expected nothing after"),
         ('{"a" 1}', "line 1: expected a colon"),
         ("{a: 1}", "line 1: expected a string"),
         ('{"a": 1,,}', "line 1: expected a string"),
@@ -204,7 +204,7 @@ def test_twice():
     data = b'{"amp.url": 1,\n"amp\\u002eurl": 2}'
     assert read(data) == {NAME: b"2"}
     for change in (lambda: put(data, NAME, VALUE), lambda: remove(data, NAME)):
-        with pytest.raises(BadJsonc, match="stands twice, in lines 1 and 2"):
+        with pytest.raises(BadJsonc, match="is defined twice, in lines 1 and 2"):
             change()
 
 

@@ -20,7 +20,7 @@ from ampproxy.wire.redact import Secret, printable
 #: A login serves after the API keys, whose priority is 0, unless its file says otherwise: keys are
 #: what the vendors mean for other programs.
 PRIORITY = -1
-_MOST_WEIGHT = 10**6
+_MAX_WEIGHT = 10**6
 _BY_API = "gemini-api-login"
 #: What a login's accounts are, unless it is used in another way.
 _KINDS = {kind.login: name for name, kind in KINDS.items() if kind.login and name != _BY_API}
@@ -116,7 +116,7 @@ def _own(document: dict[str, Any], excluded: tuple[str, ...]) -> dict[str, Any]:
     own = (_text(item).lower() for item in _list(document.get("excluded_models")))
     return {
         "priority": _whole(document.get("priority"), PRIORITY),
-        "weight": min(_whole(document.get("weight"), 1), _MOST_WEIGHT),
+        "weight": min(_whole(document.get("weight"), 1), _MAX_WEIGHT),
         "prefix": "" if "/" in prefix else prefix,
         "proxy_url": own_proxy(document),
         "disable_cooling": document.get("disable_cooling") is True,

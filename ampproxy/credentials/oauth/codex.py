@@ -46,7 +46,7 @@ def sign_in_by_device(
     asked = answer.json()
     device, typed = asked.get("device_auth_id"), asked.get("user_code")
     if not isinstance(device, str) or not isinstance(typed, str):
-        raise Unavailable("The login server's answer holds no code for the device flow.")
+        raise Unavailable("The login server's answer has no code for the device flow.")
     yield Notify(f"Open {client.device_page} in any browser and type the code {typed}")
     interval = _seconds(asked.get("interval"))
     while True:
@@ -64,7 +64,7 @@ def _finish_device(client: OAuthClient, answer: HttpAnswer, now: Callable[[], fl
     found = answer.json()
     code, verifier = found.get("authorization_code"), found.get("code_verifier")
     if not isinstance(code, str) or not isinstance(verifier, str):
-        raise Unavailable("The login server's answer holds no code to exchange.")
+        raise Unavailable("The login server's answer has no code to exchange.")
     callback = client.device_url.replace("/api/accounts/deviceauth", "/deviceauth/callback")
     grant = CodeGrant(client, callback, verifier=verifier, state="")
     answer = yield form(client.token_url, grant.exchange(code))

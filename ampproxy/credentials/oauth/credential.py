@@ -116,13 +116,13 @@ class Credential:
         self._suspect = ""
         self.take(login, now)
         # A vendor whose new tokens are due already must not be asked without end.
-        self._due = max(self._due, now + _SHORTEST)
+        self._due = max(self._due, now + _MIN_INTERVAL_SECONDS)
 
     def failed(self, error: str, now: float, retry_after: float | None) -> None:
         """A renewal failed, for now."""
         self._failures += 1
         self.error = error
-        pause = min(_PAUSE * 2 ** min(self._failures - 1, 8), _LONGEST_PAUSE)
+        pause = min(_PAUSE * 2 ** min(self._failures - 1, 8), _MAX_PAUSE_SECONDS)
         self._due = now + max(pause, retry_after or 0.0)
 
     def lost(self, error: str) -> None:
@@ -139,9 +139,9 @@ class Credential:
 
 
 #: Seconds between the end of a renewal that went well and the next.
-_SHORTEST = 30.0
+_MIN_INTERVAL_SECONDS = 30.0
 #: Seconds after a failed renewal: the first pause, and the longest.
-_PAUSE, _LONGEST_PAUSE = 15.0, 300.0
+_PAUSE, _MAX_PAUSE_SECONDS = 15.0, 300.0
 
 
 def label_of(login: Login) -> str:

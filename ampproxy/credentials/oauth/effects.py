@@ -64,7 +64,7 @@ class HttpAnswer(Value, frozen=True):
         except (msgspec.DecodeError, UnicodeDecodeError):
             value = None
         if not isinstance(value, dict):
-            raise Unavailable(f"The login server's answer (status {self.status}) is no JSON object.")
+            raise Unavailable(f"The login server's answer (status {self.status}) is not a JSON object.")
         return value
 
 

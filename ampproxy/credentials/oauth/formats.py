@@ -146,7 +146,7 @@ def _read(name: str, data: bytes) -> tuple[Document, str]:
     except (ValueError, RecursionError):
         document = None
     if not isinstance(document, dict):
-        raise BadFile(f"{name} is no JSON object")
+        raise BadFile(f"{name} is not a JSON object")
     kind = document.get("type")
     if not isinstance(kind, str) or not kind:
         raise BadFile(f"{name} has no type")
@@ -281,11 +281,11 @@ def imported(kind: Kind, data: bytes) -> Document:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise BadFile("it is no JSON object")
+        raise BadFile("it is not a JSON object")
     document = _IMPORTS[kind](found)
     login = Login("", kind, document)
     if not login.refresh_token:
-        raise BadFile("it holds no login with a refresh token")
+        raise BadFile("it contains no login with a refresh token")
     return document
 
 

@@ -28,10 +28,10 @@ _METADATA = {
 _FREE = "free-tier"
 
 NEEDS_A_CLIENT = (
-    "Google wants a client secret, and there is none: make an OAuth client of the kind 'Desktop app' at"
-    " https://console.cloud.google.com/auth/clients and put its id and secret into the configuration as"
-    " oauth.gemini.client-id and oauth.gemini.client-secret. Login files of CLIProxyAPI"
-    " hold the secret of their client."
+    "Google requires a client secret, and there is none: create an OAuth client of the type 'Desktop "
+    "app' at https://console.cloud.google.com/auth/clients and put its id and secret into the "
+    "configuration as oauth.gemini.client-id and oauth.gemini.client-secret. Login files of CLIProxyAPI "
+    "contain the secret of their client."
 )
 
 

@@ -23,7 +23,7 @@ from ampproxy.wire.redact import Redactor, printable
 
 #: How long a token is believed to serve if its vendor does not say.
 DEFAULT_LIFETIME = 3600.0
-_LONGEST_MESSAGE = 300
+_MAX_MESSAGE_CHARS = 300
 _redact = Redactor()
 
 
@@ -81,7 +81,7 @@ class CodeGrant:
         state = query.get("state")
         if state is not None and not hmac.compare_digest(state.encode(), self.state.encode()):
             raise Refused(
-                "What came back belongs to another attempt to log in (its state differs): start again.",
+                "The response belongs to another login attempt (its state differs): start again.",
                 "state_mismatch",
             )
         if query.get("error"):
@@ -89,7 +89,7 @@ class CodeGrant:
             raise Refused(f"The login was not allowed: {message_text}", _code(query["error"]))
         code = query.get("code", "")
         if not _CODE.fullmatch(code):
-            raise Refused("That holds no code: paste the whole address that the browser was sent to.")
+            raise Refused("That contains no code: paste the whole address at which the browser ended.")
         return code
 
     def exchange(self, code: str) -> dict[str, str]:
@@ -123,7 +123,7 @@ def tokens_of(answer: HttpAnswer, now: float) -> Tokens:
         text = json.dumps({"token_type": "Bearer", **raw})
         WebApplicationClient("").parse_request_body_response(text)
     except OAuth2Error as error:
-        raise Unavailable(f"The login server's answer holds no token: {_shown(str(error))}") from None
+        raise Unavailable(f"The login server's answer has no token: {_shown(str(error))}") from None
     lifetime = raw.get("expires_in")
     if isinstance(lifetime, str) and re.fullmatch(r"\d{1,10}", lifetime):
         lifetime = int(lifetime)
@@ -131,7 +131,7 @@ def tokens_of(answer: HttpAnswer, now: float) -> Tokens:
         lifetime = DEFAULT_LIFETIME
     access, refresh, identity = (raw.get(name) for name in ("access_token", "refresh_token", "id_token"))
     if not is_token(access):
-        raise Unavailable("The login server's answer holds a token that no HTTP header can carry.")
+        raise Unavailable("The login server's answer has a token that is not allowed in HTTP headers.")
     return Tokens(
         access=str(access),
         refresh=refresh if isinstance(refresh, str) else "",
@@ -208,4 +208,4 @@ def _code(value: object) -> str:
 
 def _shown(value: object) -> str:
     """A vendor's words, fit for one line of a log."""
-    return printable(_redact.shown(str(value or ""), _LONGEST_MESSAGE))[:_LONGEST_MESSAGE]
+    return printable(_redact.shown(str(value or ""), _MAX_MESSAGE_CHARS))[:_MAX_MESSAGE_CHARS]

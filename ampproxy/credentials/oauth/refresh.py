@@ -17,7 +17,7 @@ LEAD: dict[Kind, float] = {"claude": 4 * 3600.0, "codex": 5 * 86400.0, "gemini":
 #: How long tokens live at each vendor, for files that do not tell.
 _LIFETIME: dict[Kind, float] = {"claude": 8 * 3600.0, "codex": 10 * 86400.0, "gemini": DEFAULT_LIFETIME}
 #: A token is renewed while at least this part of its life is left, and at most that part.
-_LEAST, _MOST = 0.1, 0.5
+_MIN_SHARE, _MAX_SHARE = 0.1, 0.5
 #: The part of the lead by which renewals are spread.
 _JITTER = 0.1
 #: Tries within one renewal, and the pauses between them in seconds.
@@ -56,11 +56,11 @@ def due_at(login: Login, now: float, jitter: float = 0.0) -> float:
         return now
     if ends is None:
         wrote = login.last_refresh
-        return now if wrote is None else wrote + _LIFETIME[login.kind] * (1 - _MOST)
+        return now if wrote is None else wrote + _LIFETIME[login.kind] * (1 - _MAX_SHARE)
     lifetime = _LIFETIME[login.kind]
     if login.last_refresh is not None:
         lifetime = max(1.0, ends - min(login.last_refresh, now))
-    lead = min(max(LEAD[login.kind] * (1 + _JITTER * jitter), lifetime * _LEAST), lifetime * _MOST)
+    lead = min(max(LEAD[login.kind] * (1 + _JITTER * jitter), lifetime * _MIN_SHARE), lifetime * _MAX_SHARE)
     return ends - lead
 
 
@@ -115,7 +115,7 @@ def renewal(
         if fresh or (not force and due_at(login, now(), jitter) > now()):
             return Renewed(login)
         if not login.refresh_token:
-            raise Refused("the file holds no refresh token", "invalid_grant")
+            raise Refused("the file has no refresh token", "invalid_grant")
         store.rehearse(login.name)
         tokens, login = yield from _ask(store, login, client, renew, now)
         if tokens is None:

@@ -156,7 +156,7 @@ class Logins:
             self._renew_what_is_due()
         except Exception:
             # One that escaped would end the loop, and with it all renewals.
-            self._log.failure("Looking after the logins failed")
+            self._log.failure("Unhandled error while checking the logins")
 
     def _renew_what_is_due(self) -> None:
         now = self._wall()
@@ -193,7 +193,7 @@ class Logins:
                 login = self._store.read(name)
             except BadFile as error:
                 # Perhaps half written: what is known stays, and the next change is looked at.
-                self._log.warn("{problem}; it is not used", problem=printable(str(error)))
+                self._log.warn("{problem}; ignored", problem=printable(str(error)))
                 continue
             if login is None and (kind := self._store.unserved(name)):
                 self._log.warn("{complaint}", complaint=not_served(name, kind))
@@ -213,7 +213,7 @@ class Logins:
             )
             return True
         for credential in gone:
-            self._log.info("{account} is gone: its file was removed", account=credential.label)
+            self._log.info("Login removed: {account}; its file is gone", account=credential.label)
         return bool(gone)
 
     def _took(self, name: str, login: Login | None) -> bool:
@@ -249,7 +249,7 @@ class Logins:
             self._running.pop(name, None)
             if result is not None:
                 self._log.failure("Renewing {account} failed", result, account=credential.label)
-                credential.failed("an error of ampproxy's own; see the log", self._wall(), None)
+                credential.failed("a bug in ampproxy; see the log", self._wall(), None)
 
         running.addBoth(ended)
 
@@ -273,7 +273,7 @@ class Logins:
             words = f"{self._store.folder} cannot be written: {error.strerror or error}"
         if words != credential.error:
             self._log.warn(
-                "{account}: its token could not be renewed: {error}. It is tried again until it can be",
+                "{account}: its token could not be renewed: {error}. Retrying until it can be",
                 account=credential.label,
                 error=words.removesuffix("."),
             )
@@ -330,7 +330,7 @@ class Logins:
         credential.error = ""
         if written is not None:
             credential.take(written, self._wall())
-            self._log.info("{account}: its new tokens are written now", account=credential.label)
+            self._log.info("{account}: its new tokens have been written", account=credential.label)
         return True
 
     def _lost(self, credential: Credential, refusal: Refused) -> None:

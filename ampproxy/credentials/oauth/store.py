@@ -239,7 +239,7 @@ class Store:
 
     def _path(self, name: str) -> Path:
         if not _NAME.fullmatch(name):
-            raise BadFile(f"{name!r} is no name of a login file")
+            raise BadFile(f"{name!r} is not the name of a login file")
         return self.folder / name
 
     def _ensure_folder(self) -> None:

@@ -28,7 +28,7 @@ STATE = "/readyz"
 #: Seconds for each answer.
 _TIMEOUT = 20.0
 _HEALTHY = b'{"status":"ok"}'
-_MOST = 8 * 1024 * 1024
+_MAX_ANSWER_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def look(
     try:
         return Seen("ready", models=len(msgspec.json.decode(body, type=_Models).data), details=details)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return Seen("foreign", "what it lists are no models")
+        return Seen("foreign", "its list does not contain models")
 
 
 def _status(answer: tuple[int, bytes]) -> Status | None:
@@ -142,7 +142,7 @@ def _get(
                 raise _Stranger(why)
         connection.request("GET", path, headers=headers)
         answer = connection.getresponse()
-        return answer.status, answer.read(_MOST)
+        return answer.status, answer.read(_MAX_ANSWER_BYTES)
     finally:
         connection.close()
 

@@ -24,7 +24,7 @@ NEWEST_CLASSIC = "0.0.1777897475-g2324e1"
 _VERSION = re.compile(r"\b\d+\.\d+\.(?P<built>1[5-9]\d{8}|2\d{9})(?:-g(?P<commit>[0-9a-f]{4,40}))?\b")
 _PACKAGES = re.compile(r"@(?:sourcegraph|ampcode)/(?:amp|cli)(?:-[a-z0-9-]+)?")
 #: No program and no package.json of ours is looked at beyond this. Bytes.
-_MOST = 256 * 1024
+_MAX_FILE_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ def _package_version(program: Path) -> Version | None:
     """What the npm package says that a program belongs to. Nothing is run."""
     for folder in list(program.parents)[:4]:
         try:
-            package = json.loads(files.read(folder / "package.json", _MOST))
+            package = json.loads(files.read(folder / "package.json", _MAX_FILE_BYTES))
         except (OSError, ValueError):
             continue
         if isinstance(package, dict) and _PACKAGES.fullmatch(str(package.get("name"))):

@@ -78,7 +78,7 @@ class Journal:
         """What has been changed and not yet been taken back.
 
         :raises OSError: it cannot be read.
-        :raises ValueError: it was written by another version, or is broken.
+        :raises ValueError: it was written by another version, or is damaged.
         """
         data = files.content(self.folder / _LIST)
         if data is None:
@@ -86,7 +86,7 @@ class Journal:
         try:
             manifest = msgspec.json.decode(data, type=Manifest)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise ValueError(f"{self.folder / _LIST} is broken") from None
+            raise ValueError(f"{self.folder / _LIST} is damaged") from None
         if manifest.version != _VERSION:
             raise ValueError(f"{self.folder / _LIST} was written by another version of ampproxy")
         return manifest
@@ -130,7 +130,7 @@ class Journal:
         """What taking a file back would make of it; nothing is written.
 
         :raises OSError: the file or its copy cannot be read.
-        :raises ValueError: it is broken, so that nothing can be taken out of it.
+        :raises ValueError: it is damaged, so that nothing can be taken out of it.
         """
         path = Path(touched.path)
         now, then = files.content(path), self.copy(touched)
@@ -153,7 +153,7 @@ def _changed_since(touched: Touched, path: Path, now: bytes, then: bytes | None)
             left.append(name)
     if then is None and touched.kind != "config" and is_bare(data):
         return Back(path, now, None, "removed: nothing else was in it", tuple(left))
-    return Back(path, now, data, "changed since: only what setup wrote is taken out", tuple(left))
+    return Back(path, now, data, "modified since; removing only what setup added", tuple(left))
 
 
 def folders_for(paths: Iterable[Path]) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ HELP = (
     " the service runs"
 )
 _NAME = b"ampproxy"
-_MOST = 1024 * 1024
+_MAX_FILE_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,4 +145,4 @@ def _look(pid: int, folder: Path) -> Running:
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(_MOST)
+        return file.read(_MAX_FILE_BYTES)

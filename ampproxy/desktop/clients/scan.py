@@ -121,7 +121,7 @@ def scan(machine: Machine, cwd: Path) -> tuple[list[Setting], list[Unread]]:
 def secrets(machine: Machine) -> list[Kept]:
     """The keys in the CLI's secrets file; none if it is not there.
 
-    :raises ampproxy.wire.jsonc.BadJsonc: it is broken.
+    :raises ampproxy.wire.jsonc.BadJsonc: it is damaged.
     :raises OSError: it cannot be read.
     """
     data = _content(cli_secrets(machine))

@@ -79,7 +79,7 @@ def new_key() -> str:
 def plan(wanted: Iterable[Wanted], journal: Journal) -> list[Change]:
     """What has to be changed; empty if all says what it should already.
 
-    :raises Refused: a file cannot be read, or is broken: nothing should be written at all.
+    :raises Refused: a file cannot be read, or is damaged: nothing should be written at all.
     """
     try:
         manifest = journal.load()
@@ -212,7 +212,7 @@ def _restore(back: Back) -> None:
         raise Refused(back.path, _words(error)) from None
 
 
-_JUST_NOW = "it has been changed this very moment: start again"
+_JUST_NOW = "it has just been changed: start again"
 
 
 def _settle(journal: Journal, left: set[str]) -> None:

@@ -16,7 +16,7 @@ from ampproxy.desktop.clients.forms import digest
 
 _LIST = "changes.json"
 #: So many changes can be taken back, the newest.
-MOST = 20
+MAX_CHANGES = 20
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -51,15 +51,15 @@ class Changes:
         """Change a file, and keep what takes that back.
 
         :raises OSError: it cannot be written, or kept: then it is as it was.
-        :raises CannotUndo: the file has been changed in the meantime, or the list is broken.
+        :raises CannotUndo: the file has been changed in the meantime, or the list is damaged.
         """
         known = self._load()
         change = Change(str(path), what, f"{secrets.token_hex(8)}.copy", digest(after))
         files.write(self.folder / change.copy, before)
-        self._keep((*known, change)[-MOST:])
+        self._keep((*known, change)[-MAX_CHANGES:])
         if files.content(path) != before:
             self._keep(known)
-            raise CannotUndo(f"{path} has been changed this very moment: start again")
+            raise CannotUndo(f"{path} has just been changed: start again")
         files.write(path, after)
 
     def last(self, path: Path) -> Change:
@@ -83,7 +83,7 @@ class Changes:
         if before is None:
             raise CannotUndo(f"the copy {copy} is gone")
         if now is None or digest(now) != change.written:
-            raise CannotUndo(f"{path} has been changed since: take it back by hand (its copy is {copy})")
+            raise CannotUndo(f"{path} has been changed since: revert it by hand (its copy is {copy})")
         files.write(path, before)
         self._keep(tuple(one for one in self._load() if one != change))
 
@@ -94,7 +94,7 @@ class Changes:
         try:
             return msgspec.json.decode(data, type=tuple[Change, ...])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            raise CannotUndo(f"{self.folder / _LIST} is broken: move it away") from None
+            raise CannotUndo(f"{self.folder / _LIST} is damaged: move it away") from None
 
     def _keep(self, changes: tuple[Change, ...]) -> None:
         files.write(self.folder / _LIST, msgspec.json.format(msgspec.json.encode(changes), indent=1) + b"\n")

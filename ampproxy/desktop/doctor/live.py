@@ -35,7 +35,7 @@ from ampproxy.wire.redact import Redactor, printable
 
 #: Seconds for each answer: one word, but perhaps from a machine that loads the model first.
 TRIAL_TIMEOUT = 60.0
-_LARGEST = 8 * 1024 * 1024
+_MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _WORDS = 300
 _HELLO = [{"role": "user", "content": "hi"}]
 
@@ -171,7 +171,7 @@ class Trial:
         try:
             response = await self._send(call, bridge.body, account)
             gathering = collect(
-                response, limit=_LARGEST, clock=self._reactor, idle=TRIAL_TIMEOUT, inflate=True
+                response, limit=_MAX_ANSWER_BYTES, clock=self._reactor, idle=TRIAL_TIMEOUT, inflate=True
             )
             body = await gathering.addTimeout(TRIAL_TIMEOUT, self._reactor)
         except ExchangeError:

@@ -19,7 +19,7 @@ from ampproxy.wire.redact import Secret, printable
 
 #: Seconds for each answer, and the most bytes of it. A test makes Amp ask us in between.
 _TIMEOUT = 90.0
-_MOST = 8 * 1024 * 1024
+_MAX_ANSWER_BYTES = 8 * 1024 * 1024
 _SHOWN = 400
 
 _Result = TypeVar("_Result")
@@ -202,7 +202,7 @@ def amp_post(url: str, key: Secret, proxy: str | None) -> Post:
         request = urllib.request.Request(f"{url}/api/internal?{method}", body, headers)  # noqa: S310
         try:
             with opener.open(request, timeout=_TIMEOUT) as answer:
-                return bytes(answer.read(_MOST))
+                return bytes(answer.read(_MAX_ANSWER_BYTES))
         except urllib.error.HTTPError as error:
             known = "it does not know the key" if error.code == 401 else f"status {error.code}"
             raise AmpRefused(f"Amp rejects {method}: {known}") from None

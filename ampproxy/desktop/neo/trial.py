@@ -25,7 +25,7 @@ from ampproxy.wire.words import counted
 
 #: Seconds for each answer. A model may take long until it begins.
 _TIMEOUT = 100.0
-_MOST = 1024 * 1024
+_MAX_ANSWER_BYTES = 1024 * 1024
 _SHOWN = 200
 #: A certificate that ends within so many days has missed its renewal.
 SOON = 14
@@ -271,7 +271,7 @@ def _exchange(
     connection.request(method, path, body or None, headers)
     answer = connection.getresponse()
     gathered, pieces = bytearray(), []
-    while len(gathered) < _MOST and (piece := answer.read1(65_536)):
+    while len(gathered) < _MAX_ANSWER_BYTES and (piece := answer.read1(65_536)):
         pieces.append((time.monotonic() - began, len(piece)))
         gathered += piece
     return Reply(answer.status, bytes(gathered), tuple(pieces or [(time.monotonic() - began, 0)]))

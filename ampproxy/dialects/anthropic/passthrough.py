@@ -81,7 +81,7 @@ def _own(
     kept = body if cleaned or "claude" not in model.lower() else clean_request(body)
     if kept is body:
         return body, ()
-    return kept, (Loss("reasoning", "messages", "Thinking without its proof was left out."),)
+    return kept, (Loss("reasoning", "messages", "Thinking without its signature was dropped."),)
 
 
 #: Threads are the beta message-threads: an answer's id stands for the conversation up to it.

@@ -11,7 +11,7 @@ from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
 from ampproxy.wire.json import members, replace_members
 
-_WHY = "The account does not take the proof of this thinking."
+_WHY = "The account does not accept the signature of this thinking."
 
 
 def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ...]]:
@@ -29,7 +29,7 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
         return body, ()
     changes = {"messages": join(turns)}
     if _asks_to_think(found) and turns and _answers_a_call(turns[-1]):
-        losses.append(Loss("thinking", "thinking", "The thinking of this tool loop cannot be given back."))
+        losses.append(Loss("thinking", "thinking", "The thinking of this tool loop cannot be sent back."))
         changes["thinking"] = encode({"type": "disabled"})
     return replace_members(body, changes), tuple(losses)
 

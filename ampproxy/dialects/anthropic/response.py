@@ -118,7 +118,7 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
 
 
 #: Why the last proof of an answer is left out.
-LAST_PROOF: Final = "Nothing follows the text that this proof is on, and clients show an answer's last block."
+LAST_PROOF: Final = "Nothing follows the text with this signature, and clients show an answer's last block."
 
 
 def without_last_proofs(blocks: list[dict[str, Any] | Json]) -> list[dict[str, Any] | Json]:

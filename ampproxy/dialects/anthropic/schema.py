@@ -48,7 +48,7 @@ def _lowered(text: bytes, node: Node, losses: Losses) -> bytes:
     flat = _Flattening(node, max(_MOST_REFERRED, len(text)), losses).flat(node)
     kind = member(flat, "type")
     if kind is not None and kind != "object" and kind != ["object"]:
-        losses.add("/type", "schema_type", "the arguments of a tool are an object here")
+        losses.add("/type", "schema_type", "a tool's arguments must be an object")
         return _EMPTY_OBJECT
     flat["type"] = Json(b'"object"')
     flat.setdefault("properties", Json(b"{}"))
@@ -72,7 +72,7 @@ class _Flattening:
         self._left -= 1
         if depth > _DEEPEST_FLATTENING or self._left < 0 or self._room < 0:
             self._losses.add(
-                "", "schema_size", "references or combinations at the top are too many or too deep"
+                "", "schema_size", "too many or too deep references or combinations at the top level"
             )
             return {}
         found = {key: value for key, value in node.items() if key not in (*_COMBINERS, "$ref")}

@@ -168,7 +168,7 @@ class AnthropicStreamRenderer:
 
     def _note_candidates(self) -> None:
         for choice in sorted(self._sequencer.ignored):
-            why = "Messages has one candidate; the others were left out."
+            why = "Messages has one candidate; the others were dropped."
             self.losses.append(Loss("candidates", f"candidates[{choice}]", why))
 
     def _failed(self, event: Failed, out: list[bytes]) -> None:
@@ -293,7 +293,7 @@ class AnthropicStreamRenderer:
                 delta = {"type": "citations_delta", "citation": citation}
                 out.append(_event("content_block_delta", index=self._block, delta=delta))
             return
-        why = "Annotations of another dialect, or ones that came after their text was closed."
+        why = "Annotations of another dialect, or annotations that came after their text had ended."
         self.losses.append(Loss("extras", f"parts[{event.index}].extras", why))
 
     def _close(self, event: PartClosed, out: list[bytes]) -> None:

@@ -20,7 +20,7 @@ from ampproxy.model.parts import Audio, Opaque, Reasoning
 _AnyPart = TypeVar("_AnyPart")
 
 LOST: Final = Loss(
-    "unasked", "answer", "The client asked for no thinking: it was not given any, nor its proof."
+    "unasked", "answer", "The client did not ask for thinking, so neither it nor its signature was sent."
 )
 
 

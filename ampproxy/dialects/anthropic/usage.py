@@ -243,10 +243,10 @@ def ends(found: Members) -> Members:
 
 #: No vendor's usage comes near these: so many members, and so many bytes of one. What is told over and over
 #: must not grow without end.
-_MOST_MEMBERS: Final = 64
-_LONGEST_MEMBER: Final = 4096
+_MAX_MEMBERS: Final = 64
+_MAX_MEMBER_BYTES: Final = 4096
 #: One that grows with the number of times that the vendor asked its model.
-_LONGEST: Final = {"iterations": 64 * 1024}
+_MAX_BYTES_OF: Final = {"iterations": 64 * 1024}
 
 
 def merged(before: Members, now: Members) -> Members:
@@ -255,8 +255,8 @@ def merged(before: Members, now: Members) -> Members:
     """
     found = dict(before)
     for name, raw in without_nulls(now).items():
-        longest = _LONGEST.get(name, _LONGEST_MEMBER)
-        if len(memoryview(raw)) <= longest and (name in found or len(found) < _MOST_MEMBERS):
+        longest = _MAX_BYTES_OF.get(name, _MAX_MEMBER_BYTES)
+        if len(memoryview(raw)) <= longest and (name in found or len(found) < _MAX_MEMBERS):
             found[name] = raw
     return found
 

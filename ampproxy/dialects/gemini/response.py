@@ -47,7 +47,9 @@ def call_part(part: ToolCall, losses: list[Loss]) -> Wire:
     arguments = wrap(part.arguments) if part.freeform else part.arguments
     args = object_or_empty(arguments)
     if arguments.strip() and bytes(args).decode() != arguments:
-        losses.append(Loss("arguments", part.id, "The arguments are no JSON object and were wrapped in one."))
+        losses.append(
+            Loss("arguments", part.id, ("The arguments are not a JSON object and were wrapped in one."))
+        )
     call = {"id": part.id, "name": part.name, "args": args}
     return {"functionCall": call, **signature(part.sealed, "call")}
 
@@ -74,14 +76,16 @@ def _image(part: Image, losses: list[Loss]) -> list[Wire]:
 
 def _audio(part: Audio, losses: list[Loss]) -> list[Wire]:
     if part.transcript:
-        losses.append(Loss("audio", "", "The transcript of a sound was left out."))
+        losses.append(Loss("audio", "", "The transcript of audio was dropped."))
     return _media(part.source, "audio/wav", losses)
 
 
 def _opaque(part: Opaque, losses: list[Loss]) -> list[Json]:
     if part.dialect == GEMINI:
         return [part.raw]
-    losses.append(Loss("opaque", "", f"A part of the kind {part.kind} has no like in Gemini's answers."))
+    losses.append(
+        Loss("opaque", "", f"Gemini's answers have no equivalent of a part of the kind {part.kind}.")
+    )
     return []
 
 
@@ -89,7 +93,7 @@ def _media(source: Source, usual: str, losses: list[Loss]) -> list[Wire]:
     if isinstance(source, Inline):
         return [{"inlineData": {"mimeType": source.media_type, "data": source.data}}]
     if isinstance(source, FileId) and source.vendor != GEMINI:
-        losses.append(Loss("file", "", "A file that lies with another vendor was left out."))
+        losses.append(Loss("file", "", "A file stored at another vendor was dropped."))
         return []
     uri = source.id if isinstance(source, FileId) else source.url
     return [{"fileData": {"mimeType": source.media_type or usual, "fileUri": uri}}]

@@ -183,10 +183,10 @@ class GeminiStreamRenderer:
         if part is not None:
             part.sealed = event.sealed
         else:
-            self.losses.append(Loss("foreign_proof", "", "A proof came after its part and was left out."))
+            self.losses.append(Loss("foreign_proof", "", "A signature came after its part and was dropped."))
 
     def _part_extras(self, event: PartExtras, out: list[bytes]) -> None:
-        self.losses.append(Loss("extras", "", "Citations and annotations of a text were left out."))
+        self.losses.append(Loss("extras", "", "Citations and annotations of a text were dropped."))
 
     def _closed_part(self, event: PartClosed, out: list[bytes]) -> None:
         part = self._open.get(event.index)

@@ -148,7 +148,7 @@ class _Conversation:
         message = read_request(_MESSAGE, raw, at)
         parse = _ROLES.get(message.role)
         if parse is None:
-            bad_request(f"{at}.role", f"Unknown role; one of {', '.join(sorted(_ROLES))} was expected.")
+            bad_request(f"{at}.role", f"Unknown role; expected one of {', '.join(sorted(_ROLES))}.")
         found = without_nulls(members(raw, at))
         extras = {name: value for name, value in found.items() if name not in _KNOWN and value != _NONE}
         parse(self, message, extras, at)
@@ -224,7 +224,7 @@ class _Conversation:
         # One without an id (``role: function``) belongs to the first waiting call of its name, or of any.
         call = message.tool_call_id or self._waiting.first(name)
         if call is None:
-            bad_request(f"{at}.tool_call_id", "It is missing, and no call waits for a result.")
+            bad_request(f"{at}.tool_call_id", "It is missing, and no call is waiting for a result.")
         cache = extras.pop("cache_control", None)
         part = ToolResult(
             call,

@@ -242,6 +242,6 @@ def result_parts(content: str | list[Json] | None, at: str) -> tuple[Text | Imag
 
 def _only(wanted: Any, part: Part, at: str) -> Text:
     if not isinstance(part, wanted):
-        bad_request(at, "Only text parts may stand here.")
+        bad_request(at, "Only text parts are allowed here.")
     assert isinstance(part, Text)
     return part

@@ -52,7 +52,7 @@ def without_reasoning(
         if _MEMBER in raw and "reasoning_content" in members(message, f"messages[{number}]"):
             raw = remove_members(raw, _NAMES)
             losses.append(
-                Loss("reasoning", f"messages[{number}]", "This vendor takes no thinking in the history.")
+                Loss("reasoning", f"messages[{number}]", "This vendor accepts no thinking in the history.")
             )
         kept.append(raw)
     if not losses:

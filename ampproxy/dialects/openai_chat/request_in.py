@@ -146,7 +146,7 @@ def _output(asked: _Format | None) -> OutputFormat | None:
     if asked.type == "json_object":
         return OutputFormat("json")
     if asked.type != "json_schema" or asked.json_schema is None:
-        bad_request("response_format", "One of text, json_object or json_schema (with it) was expected.")
+        bad_request("response_format", "Expected text, json_object, or json_schema with its schema.")
     schema = asked.json_schema
     return OutputFormat(
         "schema",

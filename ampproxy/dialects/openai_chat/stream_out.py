@@ -191,7 +191,7 @@ class ChatStreamRenderer:
         elif isinstance(part, Audio):
             out.append(self._chunk(event.choice, encode({"audio": audio_body(part, self._context)})))
         else:
-            self._lose("opaque", event.index, "Chat Completions has no place for such a part.")
+            self._lose("opaque", event.index, "Chat Completions has no such part in an answer.")
 
     def _open_words(self, index: int, words: _Words, text: str, out: list[bytes]) -> None:
         self._words[index] = words
@@ -207,7 +207,7 @@ class ChatStreamRenderer:
         """The id, type and name of a call, told once; its arguments follow in pieces."""
         at, choice.calls = choice.calls, choice.calls + 1
         if self._legacy and at:
-            self._lose("parallel_call", index, "A client of 'functions' takes one call only.")
+            self._lose("parallel_call", index, "A client of 'functions' accepts only one call.")
             return
         if part.sealed is not None:
             self._lose_proof(index)
@@ -284,7 +284,7 @@ class ChatStreamRenderer:
         if words is not None and notes:
             out.append(self._chunk(words.choice, encode({"annotations": notes})))
             if len(notes) < len(loads(event.extras["annotations"], [])):
-                self._lose("extras", event.index, "Chat Completions has annotations of pages alone.")
+                self._lose("extras", event.index, "Chat Completions has annotations only for pages.")
         else:
             self._lose(
                 "extras", event.index, f"Members of another dialect: {', '.join(sorted(event.extras))}."
@@ -325,7 +325,7 @@ class ChatStreamRenderer:
         out.append(_KEEPALIVE)
 
     def _lose_proof(self, index: int) -> None:
-        self._lose("foreign_proof", index, "Chat Completions has no field for a proof of reasoning.")
+        self._lose("foreign_proof", index, "Chat Completions has no field for a signature of reasoning.")
 
     def _lose(self, kind: str, index: int, why: str) -> None:
         self._note(kind, f"parts[{index}]", why)

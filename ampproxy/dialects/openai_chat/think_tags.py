@@ -15,7 +15,7 @@ _CLOSE: Final = "</think>"
 #: blank and a small letter, or with a mark.
 _THINKS: Final = re.compile(r"\s*<think>(?=[\n\r]|\w| [^\Wa-z_])")
 #: Blanks before the tag; what is longer is an answer that begins with blanks.
-_LONGEST_START: Final = 64
+_MAX_START_CHARS: Final = 64
 
 #: ``("text" | "reasoning", words)``.
 Piece = tuple[str, str]
@@ -81,7 +81,7 @@ class ThinkTags:
 def _may_open(text: str) -> bool:
     """Whether the next piece may make the beginning of an answer a tag."""
     start = text.lstrip()
-    if len(text) - len(start) > _LONGEST_START:
+    if len(text) - len(start) > _MAX_START_CHARS:
         return False
     return _OPEN.startswith(start) or start == _OPEN + " "
 

@@ -188,7 +188,7 @@ def parse_choice(raw: Json) -> ToolChoice | None:
     word = text_of(raw)
     if word is not None:
         if word not in _MODES:
-            bad_request("tool_choice", "One of auto, none, required or an object was expected.")
+            bad_request("tool_choice", "Expected auto, none, required or an object.")
         return ToolChoice(_MODES[word])
     choice = read_request(_CHOICE, bytes(raw), "tool_choice")
     if choice.type == "allowed_tools":

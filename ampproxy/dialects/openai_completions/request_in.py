@@ -27,7 +27,7 @@ from ampproxy.model.request import ChatRequest, Turn
 
 _NULL: Final = Json(b"null")
 #: How many likely tokens can be asked for.
-MOST_LOGPROBS: Final = 5
+MAX_LOGPROBS: Final = 5
 
 
 class _Body(SamplingBody):
@@ -76,11 +76,11 @@ def parse_request(body: bytes, *, model: str | None = None, stream: bool | None 
 
 def _refuse_what_chat_cannot(asked: _Body) -> None:
     if asked.suffix:
-        bad_request("suffix", "Text after the gap cannot be carried to a chat model; leave it out.")
+        bad_request("suffix", "Text after the gap cannot be sent to a chat model; leave it out.")
     if asked.best_of is not None and asked.best_of != (asked.n or 1):
         bad_request("best_of", "The best of several answers cannot be chosen; leave it out or set it to n.")
-    if asked.logprobs is not None and not 0 <= asked.logprobs <= MOST_LOGPROBS:
-        bad_request("logprobs", f"A number from 0 to {MOST_LOGPROBS} was expected.")
+    if asked.logprobs is not None and not 0 <= asked.logprobs <= MAX_LOGPROBS:
+        bad_request("logprobs", f"A number from 0 to {MAX_LOGPROBS} was expected.")
 
 
 def _prompt(raw: Json) -> str:
@@ -93,7 +93,7 @@ def _prompt(raw: Json) -> str:
     prompts = items(raw, "prompt")
     texts = [text_of(prompt) for prompt in prompts]
     if any(found is None for found in texts):
-        bad_request("prompt", "Prompts as token numbers are not taken; send the text.")
+        bad_request("prompt", "Prompts as token numbers are not accepted; send the text.")
     if len(texts) != 1 or texts[0] is None:
-        bad_request("prompt", "Exactly one prompt is taken; send one request for each.")
+        bad_request("prompt", "Exactly one prompt is accepted; send one request for each.")
     return texts[0]

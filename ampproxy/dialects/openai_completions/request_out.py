@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, encode
-from ampproxy.dialects.openai_completions.request_in import MOST_LOGPROBS
+from ampproxy.dialects.openai_completions.request_in import MAX_LOGPROBS
 from ampproxy.dialects.unsupported import note_lost_extras
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.parts import Text
@@ -52,9 +52,9 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         if (value := getattr(sampling, field)) is not None:
             body[member] = value
     if sampling.logprobs:
-        body["logprobs"] = min(sampling.top_logprobs or 0, MOST_LOGPROBS)
+        body["logprobs"] = min(sampling.top_logprobs or 0, MAX_LOGPROBS)
         if body["logprobs"] != (sampling.top_logprobs or 0):
-            losses("logprobs", "sampling.top_logprobs", f"At most {MOST_LOGPROBS} can be had.")
+            losses("logprobs", "sampling.top_logprobs", f"At most {MAX_LOGPROBS} can be had.")
     if sampling.stop:
         body["stop"] = [word for word in sampling.stop if word][:_STOP_LIMIT]
     if len(sampling.stop) > _STOP_LIMIT:

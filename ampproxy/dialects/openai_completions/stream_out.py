@@ -101,7 +101,7 @@ class CompletionsStreamRenderer:
             self._delta(Delta(event.index, part.text), out)
         else:
             kind = part_kind(part)
-            self.losses.append(Loss(kind, f"parts[{event.index}]", "Completions have text and nothing else."))
+            self.losses.append(Loss(kind, f"parts[{event.index}]", "Completions contain only text."))
 
     def _delta(self, event: Delta, out: list[bytes]) -> None:
         known = self._parts.get(event.index)

@@ -76,7 +76,7 @@ def _own(item: Json, path: str, losses: list[Loss], *, stored: bool) -> Json | N
     if not isinstance(proof, str):
         if loads(fields.get("type", NULL)) != "reasoning" or stored:
             return item
-        losses.append(Loss("reasoning", path, "The thinking came without its proof."))
+        losses.append(Loss("reasoning", path, "The thinking has no signature."))
         return None
     if not proof.startswith(MARK):
         return item
@@ -84,7 +84,7 @@ def _own(item: Json, path: str, losses: list[Loss], *, stored: bool) -> Json | N
         return to_raw({"type": "message", "role": "user", "content": SUMMARY + summary})
     sealed = unseal(proof, RESPONSES)
     if sealed.vendor != RESPONSES:
-        losses.append(Loss("foreign_proof", path, f"The proof of this thinking is {sealed.vendor}'s."))
+        losses.append(Loss("foreign_proof", path, f"The signature of this thinking is {sealed.vendor}'s."))
         return None
     fields["encrypted_content"] = to_raw(sealed.value)
     if sealed.item is not None:
@@ -158,7 +158,9 @@ def without_proofs(body: bytes, foreign: Foreign) -> tuple[bytes, tuple[Loss, ..
         if _REASONING in bytes(item) and _is_foreign(item, f"input[{number}]", foreign):
             losses.append(
                 Loss(
-                    "foreign_proof", f"input[{number}]", "Another account issued the proof of this thinking."
+                    "foreign_proof",
+                    f"input[{number}]",
+                    "Another account issued the signature of this thinking.",
                 )
             )
         else:

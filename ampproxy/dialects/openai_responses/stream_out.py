@@ -156,7 +156,7 @@ class ResponsesStreamRenderer:
 
     def _finish(self, event: Finished, out: list[bytes]) -> None:
         if event.choice:
-            self._lose("candidates", f"candidates[{event.choice}]", "Responses gives one answer.")
+            self._lose("candidates", f"candidates[{event.choice}]", "Responses returns one answer.")
             return
         if event.reason in _BENT:
             self._lose(event.reason, "finish", f"Responses cannot express {_BENT[event.reason]}.")
@@ -193,7 +193,7 @@ class ResponsesStreamRenderer:
         self._start(Started(), out)
         self._settle(out)
         if event.choice:
-            self._lose("candidates", f"candidates[{event.choice}]", "Responses gives one answer.")
+            self._lose("candidates", f"candidates[{event.choice}]", "Responses returns one answer.")
             return
         part = event.part
         self._open[event.index] = opened = _Open(part)
@@ -340,7 +340,7 @@ class ResponsesStreamRenderer:
             self._write(out, opened.item.annotate(notes))
         elif set(event.extras) - {"phase"}:
             self._lose(
-                "extras", "answer", f"Responses has no place for {', '.join(sorted(event.extras))[:80]}."
+                "extras", "answer", f"Responses cannot express {', '.join(sorted(event.extras))[:80]}."
             )
 
     def _close(self, event: PartClosed, out: list[bytes]) -> None:

@@ -95,8 +95,8 @@ def test_pasted(how):
 @pytest.mark.parametrize(
     ("brought", "words"),
     [
-        ("http://localhost/cb?code=stolen-code&state=another-attempt", "another attempt"),
-        ("stolen-code#another-attempt", "another attempt"),
+        ("http://localhost/cb?code=stolen-code&state=another-attempt", "another login attempt"),
+        ("stolen-code#another-attempt", "another login attempt"),
         ("http://localhost/cb?error=access_denied&error_description=Nope%0aEvil", r"Nope\\x0aEvil"),
         ("http://localhost/cb", "no code"),
         ("", "no code"),

@@ -288,7 +288,7 @@ def test_own_defect_does_not_end_renewals(house, monkeypatch):
     monkeypatch.undo()
     house.pass_(2)
     assert [status.file for status in house.logins.statuses()] == [name]
-    assert any("failed" in line for line in house.lines)
+    assert any("Unhandled error while checking the logins" in line for line in house.lines)
 
 
 def test_logins_that_are_not_served_are_named(house):

@@ -86,12 +86,12 @@ def test_next_login_keeps_settings(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "no JSON object"),
-        (b"[1]", "no JSON object"),
-        (b"{", "no JSON object"),
+        (b"", "not a JSON object"),
+        (b"[1]", "not a JSON object"),
+        (b"{", "not a JSON object"),
         (b"{}", "no type"),
-        (b"\xff", "no JSON object"),
-        (b"[" * 100_000, "no JSON object"),
+        (b"\xff", "not a JSON object"),
+        (b"[" * 100_000, "not a JSON object"),
         (b" " * (1024 * 1024 + 1), "too large"),
     ],
 )

@@ -164,7 +164,7 @@ def test_changed_since(desk):
     assert json.loads(desk.secrets.read_text()) == {"mine": "x"}
     assert desk.config.read_text() == "# mine\nport: 8317\ndebug: true # mine\n"
     changed = [back.how for back in done.files if back.path != desk.editor]
-    assert set(changed) == {"changed since: only what setup wrote is taken out"}
+    assert set(changed) == {"modified since; removing only what setup added"}
     assert not desk.journal.folder.exists()
 
 
@@ -204,7 +204,7 @@ def test_gone_since(desk):
     ("name", "text", "why"),
     [
         ("settings", '{"a": 1,,}', "line 1"),
-        ("settings", '{"amp.url": 1, "amp.url": 2}', "stands twice"),
+        ("settings", '{"amp.url": 1, "amp.url": 2}', "is defined twice"),
         ("settings", b"\xef\xbb\xbf{}", "byte order mark"),
         ("secrets", "[]", "expected an object"),
         ("secrets", '{"a": 1,}', "line 1: not plain JSON"),
@@ -260,7 +260,7 @@ def test_changed_at_this_moment(desk):
     """A file that changes between the question and the answer is not overwritten."""
     changes = plan(desk.wanted(), desk.journal)
     put(desk.secrets, '{"mine": 1}')
-    with pytest.raises(Refused, match="this very moment"):
+    with pytest.raises(Refused, match="has just been changed"):
         apply(changes, desk.journal)
     assert desk.secrets.read_text() == '{"mine": 1}'
     assert not desk.settings.exists()

@@ -117,7 +117,7 @@ def test_unread(tmp_path):
     os.truncate(tmp_path / ".bashrc", MAX_FILE + 1)
     found, unread = scan(machine(tmp_path), tmp_path)
     assert found == []
-    assert unread[0] == Unread("shell", str(tmp_path / ".bashrc"), f"it holds more than {MAX_FILE >> 20} MiB")
+    assert unread[0] == Unread("shell", str(tmp_path / ".bashrc"), f"it has more than {MAX_FILE >> 20} MiB")
     assert "line 2: expected a colon" in unread[1].why
     assert KEY not in repr(unread)
 

@@ -1,0 +1,1 @@
+The documentation, the comments in the shipped files, the help of all commands, and most log lines and error messages have been rewritten in plainer English. Scripts that search the log for exact sentences may need new patterns; the phrases ``amp model mapping`` and ``forwarding to ampcode.com (uses amp credits)`` are unchanged.
