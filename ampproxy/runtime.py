@@ -21,8 +21,10 @@ from ampproxy.credits.allowance import Allowance
 from ampproxy.http.deadlines import Deadlines
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer
+from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
+from ampproxy.server.cloud_notes import CloudNotes
 from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import Limiter, kept_nowhere
 from ampproxy.server.running import ActiveExchanges
@@ -44,6 +46,7 @@ class Runtime:
     :param running: what is under way, under any configuration.
     :param workers: do what takes long, in threads.
     :param failures: counts the requests to the paths for Amp's cloud that lack the key.
+    :param cloud_notes: what was seen of requests of Amp's cloud.
     :param pool_state: which accounts rest, and where conversations are at home.
     :param login_statuses: how each login is.
     :param seen_clients: which of Amp's clients have been here.
@@ -55,6 +58,7 @@ class Runtime:
     :param held: counts the bodies that are held.
     :param lessons: what accounts have taught by refusing something.
     :param pins: which account keeps what its vendor stored.
+    :param remembered: what clients may refer to of the answers that they were given.
     :param allowance: counts what goes to Amp under daily limits.
     :param limiter: counts what clients use of their own limits.
     :param costs: what models cost under a configuration; asked where a client has a limit in dollars.
@@ -85,10 +89,12 @@ class Runtime:
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
     lessons: Lessons = field(default_factory=Lessons)
     pins: Pins = field(default_factory=Pins)
+    remembered: Remembered = field(default_factory=lambda: Remembered(time.monotonic))
     limiter: Limiter = field(default_factory=lambda: kept_nowhere(time.time))
     costs: Callable[[Config], Costs] = lambda config: NoCosts()
     workers: Workers = field(default_factory=Workers)
     failures: Failures = field(default_factory=lambda: Failures(time.monotonic))
+    cloud_notes: CloudNotes = field(default_factory=lambda: CloudNotes(time.time))
     pool_state: PoolState = field(default_factory=PoolState)
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}

@@ -27,9 +27,9 @@ from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
 from ampproxy.listen.listeners import Listeners
 from ampproxy.resources.root import Root
-from ampproxy.server.authentication import end_revoked
 from ampproxy.server.descriptors import Descriptors
 from ampproxy.server.expiry import Expiry
+from ampproxy.server.revocation import revoke
 from ampproxy.server.site import IDLE_AT_THE_END, GatewaySite
 from ampproxy.status import ReloadReport, State, Status, user_name
 from ampproxy.upstream.proxy import proxies
@@ -121,7 +121,7 @@ class GatewayService(Service):
     def use(self, config: Config) -> tuple[str, ...]:
         """Serve by another configuration, from the next request on; gives what has changed, for people.
 
-        What is under way keeps its own, but for requests with a client key that is no longer one. A changed
+        What is under way keeps its own, but for what its client key no longer opens, which ends. A changed
         address is listened on before the old one is closed.
 
         :raises ConfigError: it cannot be put in force. Then nothing of it is.
@@ -149,12 +149,9 @@ class GatewayService(Service):
         return changed
 
     def _end_revoked(self) -> None:
-        """End what is under way with client keys that let nobody in any more."""
-        ended = end_revoked(self.current, self._runtime.running)
-        if ended:
-            self._log.warn(
-                "Ended because their client key was revoked: {what}", what=counted(ended, "exchange")
-            )
+        """End what is under way and what its client may no longer have."""
+        runtime = self._runtime
+        revoke(self.current, runtime.running, runtime.limiter, runtime.wall, self._log)
 
     def use_read(self, config: Config) -> tuple[str, ...]:
         """The same for what was read anew: if it says what the one in force says, at the same places, that

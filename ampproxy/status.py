@@ -40,6 +40,26 @@ class ReloadReport(msgspec.Struct, frozen=True, omit_defaults=True):
     asked: bool = False
 
 
+#: Where it answers with :class:`CloudTraffic`.
+CLOUD_TRAFFIC = "/ampproxy/neo"
+
+
+class CloudTraffic(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was seen of requests of Amp's cloud since the process began; ``/ampproxy/neo`` answers with it.
+
+    Times are seconds since the epoch; 0: never.
+
+    :param wide_client: whose key of ``api-keys`` came by the public address last.
+    :param wide_at: when that was.
+    :param unmarked_at: when a request of Amp's cloud last came where all of the gateway is, from this machine
+        and without a header that names another client.
+    """
+
+    wide_client: str = ""
+    wide_at: float = 0.0
+    unmarked_at: float = 0.0
+
+
 class RestartReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """How the last attempt at a restart went: of one that succeeded, the new process tells nothing.
 

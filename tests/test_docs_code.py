@@ -19,8 +19,8 @@ PAGES = [TREE / "README.md", *sorted((TREE / "docs").glob("*.md"))]
 #: A block, perhaps below a comment that says what file it is, where it is no configuration:
 #: ``<!-- file: prices -->``.
 BLOCK = re.compile(r"(?ms)(?:^<!-- file: (\w+) -->\n+)?^```([^\n]*)\n(.*?)^```[ \t]*$")
-#: tests/neo/test_recipes.py runs nginx and HAProxy with theirs.
-LANGUAGES = {"yaml", "sh", "json", "nginx", "haproxy", ""}
+#: tests/neo/test_recipes.py runs nginx, HAProxy and Caddy with theirs.
+LANGUAGES = {"yaml", "sh", "json", "nginx", "haproxy", "caddyfile", ""}
 
 
 class Block(NamedTuple):

@@ -44,29 +44,40 @@ _OTHERS: Mapping[str, str] = {
     "prompt_cache_key": "cache_key",
     "modalities": "modalities",
 }
+#: Likewise Messages'.
+_SAMPLING_OF_MESSAGES: Mapping[str, str] = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "stop_sequences": "stop",
+}
+_OTHERS_OF_MESSAGES: Mapping[str, str] = {"metadata": "user", "service_tier": "service_tier"}
 #: Extras that are notes, or are written with something else.
 _NOTES = ("functions", "stream_options")
 _KINDS: Mapping[str, str] = {"output": "output_format"}
 
 
 def leave_out_refused(
-    request: ChatRequest, target: Target, losses: Losses, *, same: bool = False
+    request: ChatRequest, target: Target, losses: Losses, *, same: bool = False, messages: bool = False
 ) -> ChatRequest:
     """The request without what its server refuses.
 
     :param same: the client spoke the server's dialect, so that its own members go there, too.
+    :param messages: the dialect is Messages, and not Chat Completions.
     """
+    of_sampling = _SAMPLING_OF_MESSAGES if messages else _SAMPLING
+    others = _OTHERS_OF_MESSAGES if messages else _OTHERS
     host = target.host
     if host.members is None and not host.refuses:
         return request
     sampling = {
         field: getattr(Sampling(), field)
-        for member, field in _SAMPLING.items()
+        for member, field in of_sampling.items()
         if not _takes(target, member) and getattr(request.sampling, field) not in (None, ())
     }
     changed: dict[str, Any] = {
         field: getattr(_NOTHING, field)
-        for member, field in _OTHERS.items()
+        for member, field in others.items()
         if not _takes(target, member) and getattr(request, field) != getattr(_NOTHING, field)
     }
     _note(request, sampling, changed, losses)

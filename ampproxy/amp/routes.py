@@ -86,6 +86,8 @@ ROUTES: tuple[tuple[str, str], ...] = (
         )
     ),
     *(("*", f"/{page}/**") for page in ("auth", "threads", "docs", "settings", "pay", "install")),
+    ("*", "/portals/**"),
+    ("GET POST", "/git/**"),
     ("*", "/workspaces/*/model-routing"),
     ("GET", "/news.rss"),
     ("GET", "/threads.rss"),
@@ -119,7 +121,7 @@ def is_known(method: str, path: str, query: str = "") -> bool:
     if path == "/api/internal" and method == "POST":
         return _called(query) in INTERNAL
     asked = "GET" if method in ("HEAD", "OPTIONS") else method
-    return _is_listed(asked, path) if len(path) <= _MAX_PATH else _find_listed(asked, path)
+    return _is_listed(asked, path) if len(path) <= _MAX_PATH_CHARS else _find_listed(asked, path)
 
 
 def _find_listed(asked: str, path: str) -> bool:
@@ -130,7 +132,7 @@ def _find_listed(asked: str, path: str) -> bool:
 
 
 #: The paths that were looked up last, each up to so many characters.
-_MAX_PATH = 200
+_MAX_PATH_CHARS = 200
 _is_listed = lru_cache(maxsize=512)(_find_listed)
 
 _ANY = frozenset("*")

@@ -17,15 +17,19 @@ import msgspec
 from ampproxy.amp.connections import leading_to
 from ampproxy.cli.accounts import ask
 from ampproxy.cli.configured import beside, config_option, demand
+from ampproxy.cli.service_client import NotAnswered, ServiceClient
 from ampproxy.config.load import load
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients.places import Machine
 from ampproxy.desktop.doctor.checks import CHECKS, examine
 from ampproxy.desktop.doctor.context import Context, NeoSeen, Probe, gather, targets
 from ampproxy.desktop.doctor.finding import Examination, Finding, Level, LiveRow, totals
+from ampproxy.status import CLOUD_TRAFFIC, CloudTraffic
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted
 
+#: Where Amp's own CLI looks for a thread.
+_THREAD = "AMP_THREAD_ID"
 #: Seconds that a client may take to say its version.
 _TIMEOUT = 20.0
 _COLOURS: dict[Level, str] = {"ok": "green", "note": "cyan", "warning": "yellow", "problem": "red"}
@@ -69,14 +73,18 @@ def command(live: bool, as_json: bool, file: Path | None) -> None:
 def look_outside(config: Config, *, live: bool, now: float) -> NeoSeen:
     """What concerns Amp's cloud and is not on this machine: the public address, and the connections at Amp.
 
-    :param live: have Amp test its connections, too.
+    :param live: have Amp test its connections, too, and with a thread of the user's make a short request to a
+        model of each.
     """
     from ampproxy.cli.neo_plan import amp_account, known_key
+    from ampproxy.cli.neo_steps import accesses
     from ampproxy.desktop.neo.account import AmpRefused
+    from ampproxy.desktop.neo.machine import machine_findings
     from ampproxy.desktop.neo.trial import PublicAddress
 
     assert config.neo is not None
     url = config.neo.public_url
+    near = NeoSeen(traffic=_cloud_traffic(config), machine=tuple(machine_findings()))
     address: tuple[Finding, ...] = ()
     try:
         key = known_key(config)
@@ -84,15 +92,26 @@ def look_outside(config: Config, *, live: bool, now: float) -> NeoSeen:
             address = tuple(PublicAddress(url, key).examine(None, now))
         account = amp_account(config)
         if account is None:
-            return NeoSeen(address, why="Amp's key is not to be had here")
+            return replace(near, address=address, why="Amp's key is not to be had here")
         listing = account.listing()
         mine = leading_to(url, listing.keys) if live and url else ()
         tested = tuple((one.name or one.id, account.test(one)) for one in mine)
+        thread = os.environ.get(_THREAD, "")
+        served = tuple((model, why) for _, model, why in accesses(account, mine, thread)) if thread else ()
     except AmpRefused as why:
-        return NeoSeen(address, why=str(why))
+        return replace(near, address=address, why=str(why))
     except click.ClickException as error:
-        return NeoSeen(address, why=error.message)
-    return NeoSeen(address, listing, tested=tested)
+        return replace(near, address=address, why=error.message)
+    return replace(near, address=address, listing=listing, tested=tested, served=served)
+
+
+def _cloud_traffic(config: Config) -> CloudTraffic | None:
+    """What the running service has seen of requests of Amp's cloud; ``None``: it does not answer."""
+    try:
+        found: CloudTraffic = ServiceClient(config).ask(CLOUD_TRAFFIC).read(CloudTraffic)
+    except NotAnswered:
+        return None
+    return found
 
 
 def read(file: Path) -> Config:

@@ -66,10 +66,10 @@ class _Book(ConfigFile):
         super().__init__(file, _FOLDER, "ampproxy key undo")
 
     def labels(self) -> dict[int, str]:
-        """How the log names each client, by the line of its entry."""
+        """How the log names each client, by the place of its entry in the list."""
         names = client_names(self.config.state_dir, self.config.clients)
         return {
-            client.line: client.name or names.get(client.identity, "a key that is not here")
+            client.index: client.name or names.get(client.identity, "a key that is not here")
             for client in self.config.clients
         }
 
@@ -79,15 +79,14 @@ class _Book(ConfigFile):
         :raises click.ClickException: there is none.
         """
         labels = self.labels()
-        by_line = {client.line: client for client in self.config.clients}
-        for index, (line, value) in enumerate(self._entries()):
-            client = by_line.get(line)
-            if client is not None and labels[line].lower() == name.lower():
-                return _Found(index, value, client, labels[line])
+        values = self._entries()
+        for client in self.config.clients:
+            if labels[client.index].lower() == name.lower():
+                return _Found(client.index, values[client.index], client, labels[client.index])
         known = ", ".join(labels.values()) or "there is none at all"
         raise click.ClickException(f"there is no client key named {name!r}: {known}")
 
-    def _entries(self) -> list[tuple[int, Any]]:
+    def _entries(self) -> list[Any]:
         try:
             return entries(self.text)
         except CannotEdit as why:
@@ -139,7 +138,7 @@ def list_keys(as_json: bool, file: Path | None) -> None:
     book = _Book(file)
     labels, now = book.labels(), time.time()
     rows = [
-        (labels[client.line], state_of(client, now), _kind(client), in_short(client))
+        (labels[client.index], state_of(client, now), _kind(client), in_short(client))
         for client in book.config.clients
     ]
     if as_json:

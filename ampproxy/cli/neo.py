@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,7 +27,8 @@ from ampproxy.cli.neo_plan import (
     public_url,
     stored_hash,
 )
-from ampproxy.cli.neo_steps import connect, connect_with_key, disconnect, put_in_force
+from ampproxy.cli.neo_status import last_request, names_sent
+from ampproxy.cli.neo_steps import check_access, connect, connect_with_key, disconnect, put_in_force
 from ampproxy.config.neo_edit import change_neo, remove_neo
 from ampproxy.config.schema import Config
 from ampproxy.desktop.clients import files
@@ -42,6 +44,14 @@ _WRITTEN = "the section neo was written"
 _NO_ACCOUNT = (
     "Amp's key is not to be had here (settings: ampcode.upstream-url, ampcode.upstream-api-key), without"
     " which your account at Amp cannot be asked"
+)
+
+
+thread_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--thread",
+    metavar="THREAD",
+    help="A thread of yours (amp threads new --visibility private): Amp is asked to make a short request in"
+    " it to one model of each connection, which costs some tokens.",
 )
 
 
@@ -66,6 +76,7 @@ def command() -> None:
     help="The listener for a tunnel or a proxy; none: the gateway's own listener.",
 )
 @click.option("--no-stream", is_flag=True, help="Try the address without sending a request to a model.")
+@thread_option
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @config_option
 def setup(
@@ -75,6 +86,7 @@ def setup(
     url: str | None,
     listen: str,
     no_stream: bool,
+    thread: str | None,
     yes: bool,
     file: Path | None,
 ) -> None:
@@ -106,10 +118,12 @@ def setup(
     _write_section(book, address, listen)
     if local or account is None:
         return
-    _lead_here(file, plan, account, no_stream)
+    _lead_here(file, plan, account, no_stream, thread)
 
 
-def _lead_here(file: Path | None, plan: Plan, account: AmpAccount, no_stream: bool) -> None:
+def _lead_here(
+    file: Path | None, plan: Plan, account: AmpAccount, no_stream: bool, thread: str | None
+) -> None:
     """
     :raises SystemExit: with 1: not all of it is in force.
     """
@@ -122,8 +136,11 @@ def _lead_here(file: Path | None, plan: Plan, account: AmpAccount, no_stream: bo
         raise SystemExit(1)
     try:
         done = connect(account, plan.wanted, key, click.echo)
+        if done and thread:
+            done = check_access(account, leading_to(plan.url, account.listing().keys), thread, click.echo)
     except AmpRefused as why:
         raise click.ClickException(f"{why}. {_UNDO} takes back what was done") from None
+    click.echo("What comes here is billed to your accounts; what stays with Amp, from Amp's credits.")
     click.echo("If this machine sleeps, or its tunnel is down, these models are an error in Amp.")
     if not done:
         raise SystemExit(1)
@@ -132,7 +149,7 @@ def _lead_here(file: Path | None, plan: Plan, account: AmpAccount, no_stream: bo
 @command.command("status")
 @config_option
 def status(file: Path | None) -> None:
-    """Show the section, and the connections at Amp that lead here.
+    """Show the section, the connections at Amp that lead here, and the last request by each.
 
     Exit status 0 if there is an active one and nothing takes precedence over it, else 1.
     """
@@ -142,6 +159,8 @@ def status(file: Path | None) -> None:
     click.echo(f"Public address: {address or 'neo.public-url is not set'}")
     click.echo(f"Listener of its own: {config.neo.listen or 'none'}")
     click.echo(f"Key: {'to be had here' if known_key(config) else 'its hash alone is here'}")
+    last = last_request(config)
+    click.echo(f"Last request with it: {last(None)}")
     account = _account(config)
     try:
         there = account.listing().keys
@@ -156,6 +175,7 @@ def status(file: Path | None) -> None:
     for one in mine:
         for line in _connection(one):
             click.echo(line)
+        click.echo(f"    last request: {last(names_sent(one))}")
         for trouble in troubles(one, there, here, address):
             good = False
             click.echo(f"    {trouble.text}{f' ({trouble.todo})' if trouble.todo else ''}")
@@ -176,8 +196,9 @@ def _connection(one: Connection) -> Iterator[str]:
 @command.command("test")
 @click.option("--no-stream", is_flag=True, help="Send no request to a model.")
 @click.option("--no-amp", is_flag=True, help="Do not have Amp test the connections.")
+@thread_option
 @config_option
-def test(no_stream: bool, no_amp: bool, file: Path | None) -> None:
+def test(no_stream: bool, no_amp: bool, thread: str | None, file: Path | None) -> None:
     """Try the public address as Amp's cloud would, and have Amp test its connections.
 
     This sends a streamed request of about a hundred tokens, for which an account of yours pays.
@@ -196,6 +217,9 @@ def test(no_stream: bool, no_amp: bool, file: Path | None) -> None:
                 why = account.test(one)
                 good = good and not why
                 click.echo(f"Amp's test of {printable(one.name or one.id)}: {why or 'ok'}")
+            if thread:
+                mine = leading_to(address, account.listing().keys)
+                good = check_access(account, mine, thread, click.echo) and good
         except AmpRefused as why_not:
             raise click.ClickException(str(why_not)) from None
     if not good:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ampproxy.amp.connections import CUSTOM_URL, Connection, Wanted, taken_before
+from ampproxy.amp.model_mapping import Rule
 from ampproxy.desktop.neo.account import AmpAccount, AmpRefused
 from ampproxy.desktop.neo.trial import PublicAddress
 from ampproxy.wire.redact import Secret, printable
 
 #: Seconds within which a running service has read its changed configuration, with room to spare.
 _RELOADED = 10.0
+#: Seconds between two requests of Amp's own that are asked for: it refuses what comes within some five.
+ACCESS_PAUSE = 6.0
 Report = Callable[[str], object]
 
 
@@ -77,6 +80,47 @@ def _warn_of_others(account: AmpAccount, wanted: Iterable[Wanted], report: Repor
             assert mine is not None
             for other in taken_before(mine, rule.pattern, there):
                 report(f"{printable(rule.pattern)} goes to {printable(other.name or other.type)} first")
+
+
+def check_access(account: AmpAccount, mine: Iterable[Connection], thread: str, report: Report) -> bool:
+    """Have Amp make a short request to one model of each active connection; whether all of them were served.
+
+    :param thread: one of the account's own.
+    :raises AmpRefused: Amp did not do it.
+    """
+    good = True
+    for name, model, why in accesses(account, mine, thread):
+        good = good and not why
+        report(f"{printable(model)} by {name}: {why or 'served'}")
+    return good
+
+
+def accesses(account: AmpAccount, mine: Iterable[Connection], thread: str) -> Iterator[tuple[str, str, str]]:
+    """Likewise; the name of each connection, its model, and what was wrong (empty: nothing).
+
+    :raises AmpRefused: Amp did not do it.
+    """
+    for number, (name, model) in enumerate(_models_to_check(mine)):
+        if number:
+            # Amp refuses what comes closer.
+            time.sleep(ACCESS_PAUSE)
+        yield name, model, account.served(model, thread).why
+
+
+def _models_to_check(mine: Iterable[Connection]) -> Iterator[tuple[str, str]]:
+    """The name of each active connection, and the first model that it takes by name."""
+    for one in mine:
+        exact = (rule for rule in _rules(one) if rule.is_exact and not rule.excluded)
+        first = next(exact, None) if one.active else None
+        if first is not None:
+            yield printable(one.name or one.id), first.pattern
+
+
+def _rules(one: Connection) -> Iterable[Rule]:
+    try:
+        return one.rules
+    except ValueError:
+        return ()
 
 
 def connect_with_key(account: AmpAccount, mine: Iterable[Connection], key: Secret, report: Report) -> None:

@@ -176,19 +176,35 @@ _PROFILE = Setting(
     "by its address",
 )
 
-_KEYED = Section(
+_OF_KEYS = (
+    Setting("api-key", "api_key", fields.GIVEN_SECRET, "The vendor's key.", required=True),
+    Setting(
+        "base-url",
+        "base_url",
+        fields.BASE_URL,
+        "The address of the vendor's API, without the path of a method.",
+        "the vendor's own",
+    ),
+    _WEIGHT,
+    *_COMMON,
+)
+_KEYED = Section(_same, _OF_KEYS, _UNSUPPORTED)
+
+#: Likewise of those that speak Messages, too.
+_MESSAGES_PROFILES = {name: name for name in shipped_hosts().of_messages}
+#: Messages is spoken by other servers than Anthropic's.
+_KEYED_MESSAGES = Section(
     _same,
     (
-        Setting("api-key", "api_key", fields.GIVEN_SECRET, "The vendor's key.", required=True),
+        *_OF_KEYS,
         Setting(
-            "base-url",
-            "base_url",
-            fields.BASE_URL,
-            "The address of the vendor's API, without the path of a method.",
-            "the vendor's own",
+            "profile",
+            "profile",
+            Reader("a host profile", fields.choice(_MESSAGES_PROFILES).read),
+            "Only for `claude-api-key`: the kind of server, if it is not Anthropic's own; it decides what of"
+            " a request is sent.",
+            "by its address",
         ),
-        _WEIGHT,
-        *_COMMON,
     ),
     _UNSUPPORTED,
 )
@@ -322,7 +338,7 @@ ACCOUNT_SETTINGS = (
         Setting(
             vendor.section,
             vendor.name,
-            Accounts(vendor, _KEYED, _keyed),
+            Accounts(vendor, _KEYED_MESSAGES if vendor.others else _KEYED, _keyed),
             f"Accounts at `{vendor.base_url}`, or the address in an entry's `base-url`.",
         )
         for vendor in KEYED

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from ampproxy.config import fields
@@ -321,11 +321,11 @@ class Clients:
         items = place.items("a list of keys")
         kept = _Kept()
         good = True
-        for item in items:
+        for index, item in enumerate(items):
             key, read = self._read(item)
             good = good and read
             if key is not None:
-                good = kept.add(item, key) and good
+                good = kept.add(item, replace(key, index=index)) and good
         if not good:
             raise AlreadyReported
         if items and not kept.keys:

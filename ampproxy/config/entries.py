@@ -35,15 +35,13 @@ _REST = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 Entry = Mapping[str, Any]
 
 
-def entries(text: str) -> list[tuple[int, Any]]:
-    """The items of the list of client keys, each with its line.
+def entries(text: str) -> list[Any]:
+    """The items of the list of client keys.
 
     :raises CannotEdit: the text is not YAML, or what holds the keys is not a list.
     """
     keys, node = _keys(text)
-    if keys is None or not isinstance(node, yaml.SequenceNode):
-        return []
-    return [(item.start_mark.line + 1, value) for item, value in zip(node.value, keys, strict=True)]
+    return keys if keys is not None and isinstance(node, yaml.SequenceNode) else []
 
 
 def add_entry(text: str, entry: Entry) -> str:

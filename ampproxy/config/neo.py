@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,14 +20,20 @@ from ampproxy.config.parsing import (
 )
 from ampproxy.config.schema import Config
 from ampproxy.model.clients import NEO_CLIENT, NEO_ROUTE, KnownKeys
-from ampproxy.model.neo import Neo
+from ampproxy.model.neo import Neo, Slowing
 from ampproxy.wire.redact import Secret
 
 _ROWS = {row.name: row for row in ENTRY.rows}
 #: What its key has in common with an entry of ``api-keys``.
 KEY_SETTINGS = ("key", "key-hash", "expires", "old-key-hash", "old-until", "models", "accounts", "limits")
 #: The fields of the section that are not the key's.
-_OWN = ("public_url", "tls", "first_sign", "failure_delay", "record_shapes")
+_OWN = (
+    "public_url",
+    "tls",
+    "first_sign",
+    "record_shapes",
+    *(field.name for field in dataclasses.fields(Slowing)),
+)
 
 
 def _public_url(place: Location) -> str:
@@ -140,9 +147,44 @@ NEO = Section(
             "failure-delay",
             "failure_delay",
             fields.duration(zero=True),
-            "How long the 401 for a request without the key is delayed; doubled with each failure of "
-            "the same peer, up to 32 times.",
+            "How long the 401 for a request without the key is delayed; doubled with each failure of the same"
+            " peer.",
             "250ms",
+        ),
+        Setting(
+            "failure-delay-max",
+            "failure_longest",
+            fields.duration(zero=True),
+            "The longest such delay.",
+            "8s",
+        ),
+        Setting(
+            "failure-reset",
+            "failure_reset",
+            fields.duration(),
+            "After this time without a failure a peer starts afresh, and the log may name it again.",
+            "1h",
+        ),
+        Setting(
+            "failure-peers",
+            "failure_peers",
+            fields.POSITIVE,
+            "Maximum number of peers remembered; those whose last failure is oldest are dropped.",
+            "1024",
+        ),
+        Setting(
+            "failure-waiting",
+            "failure_waiting",
+            fields.COUNT,
+            "Maximum number of requests delayed at a time; others get their 401 at once.",
+            "64",
+        ),
+        Setting(
+            "failure-log",
+            "failure_logged",
+            fields.COUNT,
+            "Maximum number of peers that the log names within `failure-reset`.",
+            "20",
         ),
         Setting(
             "record-shapes",

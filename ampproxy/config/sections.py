@@ -15,13 +15,14 @@ from ampproxy.config.document import Scalar, YamlMapping
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.learning import LEARNING, PINS
 from ampproxy.config.ledger import LEDGER
+from ampproxy.config.limits import LIMITS, TIMEOUTS
 from ampproxy.config.neo import NEO, check_neo
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
 from ampproxy.config.parsing import AlreadyReported, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.payload import PAYLOAD
-from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Timeouts, Tls
+from ampproxy.config.schema import Config, Logging, OAuth, Routing, Streaming, Tls
 from ampproxy.config.unsupported import UNSUPPORTED
 from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.redact import Secret, Unseen
@@ -142,7 +143,7 @@ _ROUTING = Section(
 )
 
 _STREAMING = Section(
-    lambda found: found.values.get("keepalive_seconds"),
+    _fields(Streaming),
     (
         Setting(
             "keepalive-seconds",
@@ -151,94 +152,13 @@ _STREAMING = Section(
             "After how many silent seconds a stream gets a keep-alive comment; 0 for never.",
             "15",
         ),
-    ),
-    {"bootstrap-retries": "a stream is retried on the next account until its first byte"},
-)
-
-_LIMITS = Section(
-    _fields(Limits),
-    (
-        Setting("max-body", "max_body", fields.SIZE, "The largest request body.", "64MiB"),
         Setting(
-            "max-headers",
-            "max_headers",
-            fields.POSITIVE,
-            "The most header lines of a request, and the most trailers.",
-            "100",
-        ),
-        Setting(
-            "max-header-bytes",
-            "max_header_bytes",
-            fields.SIZE,
-            "The maximum size of a request's head, including its first line, and of the trailers and "
-            "chunk extensions of its body.",
-            "64KiB",
-        ),
-        Setting(
-            "header-timeout",
-            "header_timeout",
-            fields.duration(),
-            ("How long a request's headers may take to arrive."),
-            "10s",
-        ),
-        Setting(
-            "body-timeout", "body_timeout", fields.duration(), "How long a request's body may pause.", "60s"
-        ),
-        Setting(
-            "idle-timeout", "idle_timeout", fields.duration(), "How long an idle connection is kept.", "75s"
-        ),
-        Setting(
-            "answer-timeout",
-            "answer_timeout",
-            fields.duration(),
-            "How long a client may go without reading its answer.",
-            "5m",
-        ),
-        Setting("max-answer", "max_answer", fields.SIZE, "The largest whole (not streamed) answer.", "64MiB"),
-        Setting(
-            "max-held",
-            "max_held",
-            fields.SIZE,
-            "The total size of all request bodies and whole answers held in memory.",
-            "512MiB",
-        ),
-    ),
-)
-
-_TIMEOUTS = Section(
-    _fields(Timeouts),
-    (
-        Setting(
-            "connect", "connect", fields.duration(), "How long connecting to an upstream may take.", "10s"
-        ),
-        Setting(
-            "first-byte",
-            "first_byte",
-            fields.duration(),
-            "How long an upstream's answer may take to begin.",
-            "10m",
-        ),
-        Setting("idle", "idle", fields.duration(), "How long an answer may pause.", "5m"),
-        Setting(
-            "tunnel-idle",
-            "tunnel_idle",
-            fields.duration(),
-            "How long both sides of a WebSocket may be silent.",
-            "1h",
-        ),
-        Setting(
-            "grace",
-            "grace",
-            fields.duration(zero=True),
-            "How long running exchanges may continue after SIGTERM.",
-            "30s",
-        ),
-        Setting(
-            "drain",
-            "drain",
-            fields.duration(zero=True),
-            "How long they may continue in a process that `ampproxy restart` has replaced.",
-            "10m",
+            "bootstrap-retries",
+            "bootstrap_retries",
+            fields.COUNT,
+            "How often a stream that breaks off before its first event is retried when no other account is"
+            " left. Other accounts are tried first in any case.",
+            "0",
         ),
     ),
 )
@@ -456,7 +376,7 @@ ROOT = Section(
             "false",
         ),
         Setting("routing", "routing", _ROUTING, "How an account is chosen among several."),
-        Setting("streaming", "keepalive_seconds", _STREAMING, "What happens during a streamed answer."),
+        Setting("streaming", "streaming", _STREAMING, "What happens during a streamed answer."),
         Setting(
             "payload",
             "payload",
@@ -477,8 +397,8 @@ ROOT = Section(
         Setting("oauth-excluded-models", "exclusions", EXCLUSIONS, "Models that logins must not serve."),
         Setting("learning", "learning", LEARNING, "Learning from accounts' refusals of request members."),
         Setting("ledger", "ledger", LEDGER, "The record of each exchange, for `ampproxy usage`."),
-        Setting("limits", "limits", _LIMITS, "Limits on what a client may send and how long it may take."),
-        Setting("timeouts", "timeouts", _TIMEOUTS, "Limits on how long an upstream may take."),
+        Setting("limits", "limits", LIMITS, "Limits on what a client may send and how long it may take."),
+        Setting("timeouts", "timeouts", TIMEOUTS, "Limits on how long an upstream may take."),
         Setting(
             "translation",
             "translation",

@@ -35,17 +35,23 @@ _OF_TURNS: Final = frozenset(("output_config",))
 _WHY: Final = "Only the client's vendor knows this setting, which does not change the model's input."
 
 
-def without_preferences(request: ChatRequest, spoken: str) -> tuple[ChatRequest, tuple[Loss, ...]]:
+def without_preferences(
+    request: ChatRequest, spoken: str, *, openai: bool = False
+) -> tuple[ChatRequest, tuple[Loss, ...]]:
     """The request without such wishes, and what that lost; the same object where it has none.
 
     :param spoken: the dialect that it goes out in; one that its client speaks takes them as they are.
+    :param openai: the model is OpenAI's own: Chat and Responses, which are one vendor's, say some alike.
     """
     if request.dialect == spoken:
         return request, ()
     losses = Losses()
     known = _TOP.get(request.dialect, {})
-    # Chat and Responses are one vendor's, and say this wish alike.
     sent = {"verbosity"} if spoken == RESPONSES else set()
+    if openai and {request.dialect, spoken} == {CHAT, RESPONSES}:
+        sent |= {"text", "prompt_cache_options"}
+    if openai and request.dialect == ANTHROPIC and loads(request.extras.get("speed", b"null")) == "fast":
+        request = _hurried(request)
     wishes = [name for name in request.extras if name in known and name not in sent]
     extras = _kept(request.extras, (name for name in wishes if _is_wish(known[name], request.extras[name])))
     for name in request.extras.keys() - extras.keys():
@@ -59,6 +65,12 @@ def without_preferences(request: ChatRequest, spoken: str) -> tuple[ChatRequest,
     if not found:
         return request, ()
     return msgspec.structs.replace(request, extras=extras, tools=tools, turns=turns), found
+
+
+def _hurried(request: ChatRequest) -> ChatRequest:
+    """Anthropic's wish for speed, which OpenAI has as a tier."""
+    extras = _kept(request.extras, ("speed",))
+    return msgspec.structs.replace(request, extras=extras, service_tier="fast")
 
 
 def _is_wish(members: frozenset[str] | None, value: Json) -> bool:

@@ -71,6 +71,7 @@ class ClientKey:
     :param amp: whether its requests to models may go to the Amp upstream.
     :param upstream: the Amp key with which they go there; ``None``: the configured one.
     :param line: where it stands.
+    :param index: its place in the list, from 0: several may stand in one line.
     """
 
     secret: Secret | None = None
@@ -87,6 +88,7 @@ class ClientKey:
     amp: bool = True
     upstream: Secret | None = None
     line: int = field(default=0, compare=False)
+    index: int = field(default=0, compare=False)
 
     @property
     def current_hash(self) -> str:

@@ -10,7 +10,27 @@ from ampproxy.model.clients import ClientKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Neo:
+class Slowing:
+    """How requests without the key are slowed. Times are in seconds.
+
+    :param failure_delay: what the first refusal of a peer waits, doubled with each; 0: none does.
+    :param failure_longest: the most that one waits.
+    :param failure_reset: after so long without a failure a peer begins anew.
+    :param failure_peers: how many are remembered; those that failed longest ago make room.
+    :param failure_waiting: how many refusals wait at a time; what comes beyond is refused at once.
+    :param failure_logged: how many peers the log names within ``failure_reset``.
+    """
+
+    failure_delay: float = 0.25
+    failure_longest: float = 8.0
+    failure_reset: float = 3600.0
+    failure_peers: int = 1024
+    failure_waiting: int = 64
+    failure_logged: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neo(Slowing):
     """What Amp's cloud may ask for (our own section ``neo``).
 
     :param client: its key, with rights and limits.
@@ -18,7 +38,6 @@ class Neo:
     :param host: of the listener of its own; ``None``: there is none, likewise ``port``.
     :param tls: whether that one speaks TLS.
     :param first_sign: seconds after which a stream begins without its vendor; 0: never.
-    :param failure_delay: seconds that the first refusal of a peer waits; 0: none does.
     :param record_shapes: log the shape of each request.
     """
 
@@ -28,7 +47,6 @@ class Neo:
     port: int | None = None
     tls: bool = False
     first_sign: float = 25.0
-    failure_delay: float = 0.25
     record_shapes: bool = False
 
     @property

@@ -65,6 +65,16 @@ class UnknownRoutesResource(AdminResource):
         return self.generation.runtime.unknown_routes.routes()
 
 
+class CloudTrafficResource(AdminResource):
+    """What was seen of requests of Amp's cloud."""
+
+    what = "notes on Amp's cloud"
+
+    def content(self) -> Any:
+        """All of it."""
+        return self.generation.runtime.cloud_notes.traffic()
+
+
 class OrderResource(GatewayResource):
     """Something to be done. From this machine only, with a client key, and never from a web page, not even
     one of an allowed host.

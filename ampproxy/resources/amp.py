@@ -161,7 +161,7 @@ class AmpResource(GatewayResource, ReverseProxyResource):
         url, headers = self._outgoing(request, upgrade)
         change = self._change(request)
         if upgrade:
-            return await tunnel(generation, request, record, url, headers, change)
+            return await tunnel(generation, request, record, url, headers, change, self.check_again)
         body = request.body if request.length != 0 else None
         assert body is None or isinstance(body, PipeProducer)
         await hand_on(generation, request, record, url, headers, body, change)

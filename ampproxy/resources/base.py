@@ -19,6 +19,7 @@ from ampproxy.server.coroutines import begin
 from ampproxy.server.guard import ANONYMOUS
 from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import GatewayRequest
+from ampproxy.tenants.tenant import Tenant, check_route
 from ampproxy.wire.redact import LOOKED_AT, printable
 
 #: Tells the client where its request went: ``local``, ``mapped``, ``amp``, ``none`` or ``management``.
@@ -79,6 +80,14 @@ class GatewayResource(Resource):
                 " (setting: api-keys).",
             )
         return None
+
+    def check_again(self, tenant: Tenant) -> None:
+        """See that a client whose rights are others now may still have what is under way here.
+
+        :raises ClientFault: it may not.
+        """
+        if self.route_class:
+            check_route(tenant, self.route_class)
 
     def render(self, request: GatewayRequest) -> Any:
         """Answer it."""
@@ -152,7 +161,7 @@ class GatewayResource(Resource):
             runtime.log.failure("Unhandled error while ending an exchange", request=record.request)
         finally:
             # They lead back to the request.
-            request.on_leave = request.on_abort = None
+            request.on_leave = request.on_abort = request.recheck = None
             request.release()
             runtime.running.end(request)
             runtime.live.pop(id(record), None)

@@ -247,7 +247,10 @@ class ProviderPathResource(AmpResource):
 
     def _authorized(self, request: GatewayRequest, client: Client | None) -> None:
         super()._authorized(request, client)
-        if client is not None and client.tenant is not None and request.method not in (b"GET", b"HEAD"):
+        if request.method in (b"GET", b"HEAD"):
+            return
+        request.recheck = check_unknown_path
+        if client is not None and client.tenant is not None:
             check_unknown_path(client.tenant)
 
     @property

@@ -28,6 +28,7 @@ from ampproxy.generation import Generation
 from ampproxy.model.base import ANTHROPIC
 from ampproxy.model.clients import NEO_ROUTE
 from ampproxy.model.events import WireError
+from ampproxy.model.neo import Slowing
 from ampproxy.relay.forward import pairs
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.resources.base import GatewayResource, answer_error, printable_path
@@ -38,7 +39,6 @@ from ampproxy.routing.neo import neo_endpoint
 from ampproxy.routing.route import Route, RouteKind
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.authentication import peer_of
-from ampproxy.server.failures import MAX_WAITING
 from ampproxy.server.guard import Client, credentials
 from ampproxy.server.site import GENERATION_HEADER, REQUEST_ID_HEADER, GatewayRequest
 from ampproxy.wire.authority import parse_authority
@@ -71,23 +71,33 @@ class NeoGate:
         """What serves a request; ``None``: it is not of Amp's cloud."""
         client = self._guard.cloud(request.requestHeaders, request.query)
         if client is None:
-            return self._keyless if request.by_cloud or self._is_strange(request) else None
+            return self._keyless if self._is_strange(request) else None
         request.client_key = client
+        if not request.by_cloud and request.is_local():
+            self._generation.runtime.cloud_notes.unmarked()
         asked = request.method, request.path, request.requestHeaders.hasHeader(b"anthropic-version")
         return self._found.get(asked) or self._find(*asked)
 
     def _is_strange(self, request: GatewayRequest) -> bool:
-        """Whether it asks for the public host, with no key that could be one."""
-        if not self._host:
+        """Whether it came by the listener, or asks for the public host, with no key that could be one."""
+        if not (request.by_cloud or self._names_host(request)):
             return False
-        hosts = request.requestHeaders.getRawHeaders(b"host") or ()
-        named = [parse_authority(host) for host in hosts]
-        if not any(one is not None and one.host == self._host for one in named):
-            return False
+        client = self._guard.identify(request.requestHeaders, request.query)
+        if client is not None:
+            self._generation.runtime.cloud_notes.wide_key(client.label)
+        if request.by_cloud:
+            return True
         came = credentials(request.requestHeaders, request.query)
         if any(map(self._guard.knows, came)):
             return False
         return self._generation.amp_users is None or find_key(came) is None
+
+    def _names_host(self, request: GatewayRequest) -> bool:
+        """Whether it asks for the public host, where that is no name of this machine alone."""
+        if not self._host:
+            return False
+        hosts = request.requestHeaders.getRawHeaders(b"host") or ()
+        return any(one is not None and one.host == self._host for one in map(parse_authority, hosts))
 
     def _find(self, method: bytes, path: bytes, anthropic: bool) -> GatewayResource:
         endpoint = neo_endpoint(method, path, anthropic=anthropic)
@@ -112,14 +122,14 @@ class KeylessResource(GatewayResource):
         """Refuse, after a while."""
         runtime, neo = self.generation.runtime, self.generation.config.neo
         failures, peer = runtime.failures, peer_of(request)
-        wait, named = failures.add(peer, 0.0 if neo is None else neo.failure_delay)
+        wait, named = failures.add(peer, neo or Slowing(failure_delay=0.0))
         if named:
             runtime.log.warn(
                 "Requests from {peer} to the paths for Amp's cloud are refused: they lack the key of the"
                 " section neo. Further ones are not logged",
                 peer=peer,
             )
-        if not wait or failures.waiting >= MAX_WAITING:
+        if not wait:
             request.channel.persistent = False
             raise _unauthorized()
         failures.waiting += 1
@@ -183,6 +193,9 @@ def _check_key(generation: Generation, request: GatewayRequest) -> None:
     """
     client: Client = request.client_key
     generation.guard.check_current(client)
+    failures = generation.runtime.failures
+    if failures.any:
+        failures.succeeded(peer_of(request))
     if request.path_refusal is not None:
         raise request.path_refusal
 
@@ -262,7 +275,7 @@ class NeoGenerateResource(_FromCloud, GenerateResource):
         if not stream or not first:
             await super()._answer(request, record, route, body, stream, facts)
             return
-        sign = EarlySign(request, record, self._dialect, clock, config.keepalive_seconds)
+        sign = EarlySign(request, record, self._dialect, clock, config.streaming.keepalive_seconds)
         sign.begin_in(first)
         try:
             await super()._answer(request, record, route, body, stream, facts)

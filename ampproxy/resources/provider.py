@@ -34,7 +34,7 @@ from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, may_show_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.tenancy import countable, demand_of, within_limits
+from ampproxy.resources.tenancy import allows, countable, demand_of, recheck, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
@@ -298,6 +298,7 @@ class GenerateResource(ModelResource):
         if tenant is not None:
             record.asked = route.requested_model
             route = narrowed(tenant, route)
+        request.asks_model, request.recheck = True, partial(recheck, route, record)
         record.asked, record.kind = route.requested_model, route.kind.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         if self.generation.config.debug:
@@ -326,6 +327,7 @@ class GenerateResource(ModelResource):
         """Have one of a route's accounts answer."""
         endpoint, generation = self._endpoint, self.generation
         pinning = generation.exchanges.pinning
+        body, facts = generation.runtime.remembered.whole(self._dialect, record.client, body, facts)
         question = ModelRequest(
             endpoint=endpoint,
             body=body,
@@ -335,6 +337,7 @@ class GenerateResource(ModelResource):
             query=self._query(request) if request.query else b"",
             route=route,
             facts=facts,
+            client=record.client,
             refers=pinning is not None and pinning.may_refer(endpoint.dialect, route, body),
         )
         pin = await self._pin(request, question) if question.refers else None
@@ -361,7 +364,7 @@ class GenerateResource(ModelResource):
                     "not_found", f"{route.resolved_model} has no method {endpoint.method} here."
                 )
             generation.exchanges.providers[route.offers[0].account.label].backend_dialect(endpoint)
-        exchange = Exchange(question, request, record, generation.exchanges)
+        exchange = Exchange(question, request, record, generation.exchanges, partial(allows, request))
         try:
             await exchange.run(tries)
         except ExchangeError as failure:

@@ -13,12 +13,13 @@ from twisted.web.resource import Resource
 
 from ampproxy.generation import Generation
 from ampproxy.resources.accounts import AccountsResource, ForgetResource
-from ampproxy.resources.admin import ReloadResource, UnknownRoutesResource
+from ampproxy.resources.admin import CloudTrafficResource, ReloadResource, UnknownRoutesResource
 from ampproxy.resources.agents import CODEX_USAGE, AgentHelloResource, CodexUsageResource
 from ampproxy.resources.amp import AmpResource, BrowserFallbackResource
 from ampproxy.resources.base import GatewayResource, NotFoundResource
 from ampproxy.resources.browser import fetch_site, has_credentials
 from ampproxy.resources.credits import ProviderPathResource
+from ampproxy.resources.git import GitResource
 from ampproxy.resources.health import HealthResource, ReadyResource
 from ampproxy.resources.neo import NeoGate
 from ampproxy.resources.provider import resource_for
@@ -32,10 +33,12 @@ class ManagementRoute:
     """A path of Amp's, with everything below it.
 
     :param keyless: a page that browsers open, without a client key.
+    :param git: what git asks for, with credentials of its own.
     """
 
     segment: bytes
     keyless: bool = False
+    git: bool = False
 
 
 #: Amp's paths at the root. ``/api`` stands for all of it but ``/api/provider``.
@@ -49,6 +52,8 @@ MANAGEMENT_ROUTES = (
     ManagementRoute(b"workspaces", keyless=True),
     ManagementRoute(b"pay", keyless=True),
     ManagementRoute(b"install", keyless=True),
+    ManagementRoute(b"portals", keyless=True),
+    ManagementRoute(b"git", git=True),
     ManagementRoute(b"threads.rss"),
     ManagementRoute(b"news.rss"),
 )
@@ -166,7 +171,8 @@ class Root(Branch):
         super().__init__(page)
         self._found: Found = {}
         for route in MANAGEMENT_ROUTES:
-            self.putChild(route.segment, AmpResource(generation, keyless=route.keyless))
+            found = GitResource(generation) if route.git else AmpResource(generation, keyless=route.keyless)
+            self.putChild(route.segment, found)
         amp = AmpResource(generation)
         self._hello, self._unserved = AgentHelloResource(generation), UnservedResource(generation)
         usage = CodexUsageResource(generation)
@@ -176,6 +182,7 @@ class Root(Branch):
         own = Branch(not_found)
         own.putChild(b"accounts", AccountsResource(generation))
         own.putChild(b"unknown", UnknownRoutesResource(generation))
+        own.putChild(b"neo", CloudTrafficResource(generation))
         own.putChild(b"reload", ReloadResource(generation))
         own.putChild(b"forget", ForgetResource(generation))
         self.putChild(b"ampproxy", own)

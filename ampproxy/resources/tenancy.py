@@ -13,12 +13,12 @@ from ampproxy.model.clients import Standing, Unit
 from ampproxy.model.events import Usage
 from ampproxy.relay.record import ExchangeRecord
 from ampproxy.routing.endpoints import Endpoint, Operation
-from ampproxy.routing.route import Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.counting import Amounts, Demand, LimitReached, Taken
 from ampproxy.tenants.refusals import HEADER, limit_reached, standings_header, too_many
-from ampproxy.tenants.tenant import Tenant
+from ampproxy.tenants.tenant import Tenant, check_served, may_use
 from ampproxy.wire.json import sole_members
 
 
@@ -66,6 +66,7 @@ async def within_limits(
             failure = error
             raise
         finally:
+            request.taken = None
             if demand != Demand():
                 limiter.settle(taken, _used(generation, record, taken, failure))
     finally:
@@ -91,9 +92,10 @@ async def _taken(
         _state_left(generation, request, (reached.standing,), endpoint)
         raise limit_reached(tenant, reached, generation.runtime.wall()) from None
     limiter.last[tenant.label] = taken.standings
-    if request.gone:
+    if request.gone or request.aborted is not None:
         limiter.settle(taken, Amounts())
-        raise ClientGone
+        raise request.aborted or ClientGone()
+    request.taken = taken
     _state_left(generation, request, taken.standings, endpoint)
     return taken
 
@@ -111,6 +113,21 @@ def _state_left(
         found = DIALECTS[endpoint.dialect].passthrough.limits(standings, generation.runtime.wall())
         for name, value in found:
             headers.setRawHeaders(name, [value])
+
+
+def recheck(route: Route, record: ExchangeRecord, tenant: Tenant) -> None:
+    """See that a client may still have what a route answers, by the rights that it has now.
+
+    :raises ClientFault: it may not.
+    """
+    asked = (offer.account for offer in route.offers if offer.account.label == record.account)
+    check_served(tenant, route, next(asked, None))
+
+
+def allows(request: GatewayRequest, offer: RouteTarget) -> bool:
+    """Whether an account may serve a request's client, by the rights that it has now."""
+    tenant: Tenant | None = request.client_key.tenant
+    return tenant is None or may_use(tenant, offer.account)
 
 
 def demand_of(

@@ -6,6 +6,7 @@ Amp upstream agree to speak goes through as it is.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, succeed
@@ -20,6 +21,7 @@ from ampproxy.relay.tunnel import Ending, Tunnel
 from ampproxy.resources.base import ROUTE_HEADER
 from ampproxy.server.running import DetachedExchange
 from ampproxy.server.site import REQUEST_ID_HEADER, GatewayRequest
+from ampproxy.tenants.tenant import Tenant
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.upgrade import AnswerHead, UpgradeConnection, ask_for_upgrade
 from ampproxy.wire.headers import response_headers
@@ -47,10 +49,12 @@ async def tunnel(
     url: str,
     headers: Headers,
     change: Change | None,
+    check_again: Callable[[Tenant], None],
 ) -> DetachedExchange | None:
     """Ask the upstream for the upgrade; then join the two connections.
 
     :param change: what is changed of the answer's headers.
+    :param check_again: raises if a client with these rights may not have the tunnel.
     :return: what goes on until the last of the two connections has ended. It may take days, and keeps nothing
         of the request until then. ``None``: there was no upgrade, and the exchange is over.
     """
@@ -71,6 +75,7 @@ async def tunnel(
     return DetachedExchange(
         request.client_key,
         request.is_local(),
+        check_again,
         lambda error: joined.abort(error.error.message),
         joined.start(early, answer.hand_over(joined.upstream)).addCallback(ended),
     )

@@ -11,7 +11,6 @@ from twisted.python.failure import Failure
 from ampproxy.amp.keys import find_key
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.server.guard import Client, Guard, credentials, last_forwarded
-from ampproxy.server.running import ActiveExchange, ActiveExchanges
 from ampproxy.server.site import GatewayRequest
 from ampproxy.wire.redact import Secret
 
@@ -109,25 +108,3 @@ def peer_of(request: GatewayRequest) -> str:
 def _client(user: AmpUser, own: Secret) -> Client:
     # Known by the user, not by the key: limits are for people, who may log in again.
     return Client(user.label, Secret(f"amp user {user.id}"), own, user)
-
-
-def end_revoked(keys: Keys, running: ActiveExchanges) -> int:
-    """End what is under way with keys that let nobody in under this configuration; says how many
-    there were.
-    """
-    error = ClientFault.of(
-        "authentication",
-        "The client key of this request was revoked or has expired (setting: api-keys).",
-        code="invalid_api_key",
-    )
-    return running.abort(error, lambda request: not _still_valid(keys, request))
-
-
-def _still_valid(keys: Keys, request: ActiveExchange) -> bool:
-    client: Client | None = request.client_key
-    if client is None or client.key is None:
-        return True
-    if client.user is None:
-        return keys.guard.admits(client)
-    users = keys.amp_users
-    return users is not None and users.allows(client.user, local=request.is_local())

@@ -8,15 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-#: So many peers are remembered; those that failed longest ago make room.
-MAX_PEERS = 1024
-#: So many refusals wait at a time. What comes beyond that is refused at once, and its connection closed.
-MAX_WAITING = 64
-#: The longest wait is 2 to this power as long as the first.
-_DOUBLINGS = 5
-#: A peer that has not failed for so long begins anew; so many are named in the log in that time. Seconds.
-_FORGET = 3600.0
-MAX_NAMED = 20
+from ampproxy.model.neo import Slowing
 
 
 @dataclass(slots=True)
@@ -39,23 +31,41 @@ class Failures:
         self._named_since = now()
         self.waiting = 0
 
-    def add(self, peer: str, delay: float) -> tuple[float, bool]:
+    def add(self, peer: str, rules: Slowing) -> tuple[float, bool]:
         """A peer has failed.
 
-        :param delay: seconds that its first refusal waits.
-        :return: how long this one does, and whether the log is to name the peer.
+        :return: the seconds that its refusal waits (0: it does not, also where too many do), and whether the
+            log is to name the peer.
         """
         now = self._now()
         found = self._peers.pop(peer, None)
-        known = found is not None and now - found.last < _FORGET
+        known = found is not None and now - found.last < rules.failure_reset
         failures = found.failures if found is not None and known else 0
         self._peers[peer] = _Peer(failures + 1, now)
-        if len(self._peers) > MAX_PEERS:
+        while len(self._peers) > rules.failure_peers:
             self._peers.popitem(last=False)
-        return delay * float(2 ** min(failures, _DOUBLINGS)), not known and self._may_name(now)
+        wait = _wait(failures, rules) if self.waiting < rules.failure_waiting else 0.0
+        return wait, not known and self._may_name(now, rules)
 
-    def _may_name(self, now: float) -> bool:
-        if now - self._named_since >= _FORGET:
+    def succeeded(self, peer: str) -> None:
+        """A peer has shown the key: it begins anew."""
+        self._peers.pop(peer, None)
+
+    @property
+    def any(self) -> bool:
+        """Whether any peer has failed."""
+        return bool(self._peers)
+
+    def _may_name(self, now: float, rules: Slowing) -> bool:
+        if now - self._named_since >= rules.failure_reset:
             self._named, self._named_since = 0, now
         self._named += 1
-        return self._named <= MAX_NAMED
+        return self._named <= rules.failure_logged
+
+
+def _wait(failures: int, rules: Slowing) -> float:
+    """How long the refusal waits of a peer that has failed so often before."""
+    # The exponent is bounded, for no float holds what comes beyond.
+    return min(
+        rules.failure_delay * 2.0 ** min(failures, 64), max(rules.failure_longest, rules.failure_delay)
+    )

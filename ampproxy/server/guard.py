@@ -177,14 +177,16 @@ class Guard:
         """Whether this is a client's key, be it an expired one, or that of Amp's cloud."""
         return any(keys is not None and keys.find(credential) for keys in (self._keys, self._cloud))
 
-    def admits(self, client: Client) -> bool:
-        """Whether the key that let a client in still does, under this configuration and at this time."""
+    def current(self, client: Client) -> Client | None:
+        """Who the key that let a client in lets in under this configuration and at this time; ``None``: it
+        no longer does.
+        """
         of_cloud = client.tenant is not None and NEO_ROUTE in client.tenant.key.routes
         if self.open and not of_cloud:
-            return True
+            return replace(client, tenant=None, expires=None)
         keys = self._cloud if of_cloud else self._keys
         now = None if client.proof is None or keys is None else keys.proofs.get(client.proof)
-        return now is not None and (now.expires is None or self._wall() < now.expires)
+        return None if now is None or (now.expires is not None and now.expires <= self._wall()) else now
 
     @property
     def next_expiry(self) -> float | None:

@@ -15,9 +15,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from ampproxy.errors import GatewayFault
-from ampproxy.model.clients import Standing
-from ampproxy.tenants.counting import NOTHING, Amounts, Demand, LimitReached, Taken
-from ampproxy.tenants.store import Counts, CountsFailed, Order, Settle, Take
+from ampproxy.model.clients import Period, Standing
+from ampproxy.tenants.counting import NOTHING, Amounts, Demand, Taken
+from ampproxy.tenants.store import Counts, CountsFailed, Look, Order, Result, Settle, Take
 from ampproxy.tenants.tenant import Tenant
 
 #: The most orders of one transaction: some milliseconds.
@@ -33,7 +33,7 @@ InThread = Callable[[Callable[[], Any]], "Deferred[Any]"]
 class Works(Protocol):
     """What keeps the counts: :class:`~ampproxy.tenants.store.Counts`."""
 
-    def work(self, orders: Sequence[Order]) -> list[Taken | LimitReached | None]:
+    def work(self, orders: Sequence[Order]) -> list[Result]:
         """Carry orders out, all or none.
 
         :raises CountsFailed: none of them was.
@@ -59,7 +59,7 @@ class Limiter:
         self._in_thread = in_thread
         self._log = log
         self._counts: Works | None = None
-        self._orders: list[tuple[Order, Deferred[Taken] | None]] = []
+        self._orders: list[tuple[Order, Deferred[Any] | None]] = []
         self._working: Deferred[None] | None = None
         self._lost = 0
         self.running: Counter[str] = Counter()
@@ -73,6 +73,17 @@ class Limiter:
         """
         done: Deferred[Taken] = Deferred()
         self._orders.append((Take(tenant.id, tenant.key.limits, demand), done))
+        self._go_on()
+        return done
+
+    def used(self, tenant: Tenant) -> Deferred[dict[Period, Amounts]]:
+        """What a client has used and reserved in the present periods of its limits: all that was asked for
+        before is counted, and nothing else.
+
+        :return: fails with :class:`GatewayFault` where the counts cannot be read.
+        """
+        done: Deferred[dict[Period, Amounts]] = Deferred()
+        self._orders.append((Look(tenant.id, tenant.key.limits), done))
         self._go_on()
         return done
 

@@ -10,18 +10,31 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
 from ampproxy.errors import ExchangeError
+from ampproxy.tenants.counting import Taken
+from ampproxy.tenants.tenant import Tenant
 
 
 class ActiveExchange(Protocol):
     """A request that is being served.
 
     :ivar client_key: whose it is: a :class:`~ampproxy.server.guard.Client`, or ``None``.
+    :ivar taken: what it has reserved of its client's limits; ``None``: nothing.
+    :ivar asks_model: whether it is a request to a model.
     """
 
     client_key: Any
+    taken: Taken | None
+    asks_model: bool
 
     def is_local(self) -> bool:
         """Whether it comes from this machine."""
+        ...
+
+    def check_again(self, tenant: Tenant) -> None:
+        """See that its client may still have it, by the rights that it has now.
+
+        :raises ClientFault: it may not.
+        """
         ...
 
     def abort(self, error: ExchangeError) -> None:
@@ -29,18 +42,49 @@ class ActiveExchange(Protocol):
         ...
 
 
+class Revocable:
+    """What a request has so that it can be ended from outside.
+
+    :ivar client_key: whose it is: a :class:`~ampproxy.server.guard.Client`, or ``None``.
+    :ivar on_abort: ends what serves the request; whoever serves it sets it.
+    :ivar aborted: for what it was ended.
+    :ivar recheck: raises what a client with these rights may no longer have of it; ``None``: the class of its
+        route alone counts.
+    :ivar taken: what it has reserved of its client's limits.
+    :ivar asks_model: whether it is a request to a model.
+    """
+
+    client_key: Any = None
+    on_abort: Callable[[ExchangeError], None] | None = None
+    aborted: ExchangeError | None = None
+    recheck: Callable[[Tenant], None] | None = None
+    taken: Taken | None = None
+    asks_model: bool = False
+
+    def abort(self, error: ExchangeError) -> None:
+        """End what serves it; the client gets ``error``, as far as that can still be sent."""
+        self.aborted = self.aborted or error
+        if self.on_abort is not None:
+            self.on_abort(error)
+
+
 @dataclass(slots=True, eq=False)
 class DetachedExchange:
     """What goes on after a request was answered, and keeps nothing else of it.
 
+    :param check_again: raises :class:`~ampproxy.errors.ClientFault` if its client, by the rights that it has
+        now, may not have it.
     :param end: ends it; the client may be told why.
     :param ended: fires when it has.
     """
 
     client_key: Any
     local: bool
+    check_again: Callable[[Tenant], None]
     end: Callable[[ExchangeError], None]
     ended: Deferred[None]
+    taken: Taken | None = None
+    asks_model: bool = False
 
     def is_local(self) -> bool:
         """Whether the request came from this machine."""
@@ -55,7 +99,8 @@ class ActiveExchanges:
     """The exchanges and tunnels that are under way, under any configuration."""
 
     def __init__(self) -> None:
-        self._requests: set[ActiveExchange] = set()
+        # In the order in which they began.
+        self._requests: dict[ActiveExchange, None] = {}
         self._waiting: list[Deferred[None]] = []
 
     @property
@@ -65,7 +110,7 @@ class ActiveExchanges:
 
     def begin(self, request: ActiveExchange) -> None:
         """One more."""
-        self._requests.add(request)
+        self._requests[request] = None
 
     def go_on(self, what: DetachedExchange) -> None:
         """Something goes on for which a request has begun."""
@@ -74,16 +119,18 @@ class ActiveExchanges:
 
     def end(self, request: ActiveExchange) -> None:
         """One less."""
-        self._requests.discard(request)
+        self._requests.pop(request, None)
         if not self._requests:
             self.give_up()
 
-    def abort(self, error: ExchangeError, which: Callable[[ActiveExchange], bool] = lambda _: True) -> int:
-        """End some of them, or all; says how many."""
-        chosen = [request for request in self._requests if which(request)]
-        for request in chosen:
+    def all(self) -> tuple[ActiveExchange, ...]:
+        """All of them, in the order in which they began."""
+        return tuple(self._requests)
+
+    def abort(self, error: ExchangeError) -> None:
+        """End all of them."""
+        for request in self.all():
             request.abort(error)
-        return len(chosen)
 
     def idle(self, clock: IReactorTime, within: float) -> Deferred[None]:
         """Fires when none is left, or when ``within`` seconds have passed."""

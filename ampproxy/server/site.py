@@ -37,6 +37,8 @@ from ampproxy.server.bodies import GatheredBody, body_too_large
 from ampproxy.server.deferred_auth import AwaitingAuth
 from ampproxy.server.descriptors import Descriptors, Refusal
 from ampproxy.server.guard import forwarded_from_elsewhere
+from ampproxy.server.running import Revocable
+from ampproxy.tenants.tenant import Tenant
 from ampproxy.upstream.body import PipeProducer
 from ampproxy.upstream.held import Held, Share
 from ampproxy.wire.framing import MAX_LENGTH
@@ -85,7 +87,7 @@ def is_introduced_from_elsewhere(transport: Any) -> bool:
     return not is_here(proxy) or transport.getPeer() == proxy
 
 
-class GatewayRequest(HttpRequest):
+class GatewayRequest(Revocable, HttpRequest):
     """One request, served as soon as its headers are there.
 
     :ivar body: a :class:`GatheredBody`, or a :class:`PipeProducer` for a resource that streams it;
@@ -99,7 +101,6 @@ class GatewayRequest(HttpRequest):
     :ivar share: what of the bodies that are held is its own.
     :ivar by_cloud: whether it came by the listener for Amp's cloud.
     :ivar on_leave: called when the client leaves before its answer is out; whoever serves it sets it.
-    :ivar on_abort: ends what serves the request; likewise.
     """
 
     site: GatewaySite  # type: ignore[assignment]  # in place of twisted.web's
@@ -108,12 +109,10 @@ class GatewayRequest(HttpRequest):
     pending: AwaitingAuth | None = None
     body: GatheredBody | PipeProducer | None = None
     share: Share | None = None
-    client_key: Any = None
     request_id: str = ""
     by_cloud: bool = False
     path_refusal: PathRefused | None = None
     on_leave: Callable[[], None] | None = None
-    on_abort: Callable[[ExchangeError], None] | None = None
     _tree: Any = None
     _resource: Any = None
     _broken_off = False
@@ -246,10 +245,14 @@ class GatewayRequest(HttpRequest):
         if not self.gone:
             self._resource.reject_unserved(self, cast(ExchangeError, failure.value))
 
-    def abort(self, error: ExchangeError) -> None:
-        """End what serves this request; the client is told ``error``, as far as that can still be said."""
-        if self.on_abort is not None:
-            self.on_abort(error)
+    def check_again(self, tenant: Tenant) -> None:
+        """See that its client may still have it, by the rights that it has now.
+
+        :raises ClientFault: it may not.
+        """
+        self._resource.check_again(tenant)
+        if self.recheck is not None:
+            self.recheck(tenant)
 
     def render(self, resrc: IResource) -> None:
         """Have the resource answer; it always does so itself, in its own time."""

@@ -112,6 +112,35 @@ def reserve(
     return Taken(tenant, windows_of(limits, wall), wanted, after)
 
 
+def kept(
+    limits: tuple[KeyLimit, ...], used: Mapping[Period, Amounts], running: Iterable[Taken], wall: float
+) -> list[LimitReached | None]:
+    """Whether requests that are under way would be let in anew under other limits, one after the other.
+
+    A request counts for the limits of those periods alone in which it was counted when it began.
+
+    :param used: of each period, what has been used and reserved, that of these requests included.
+    :param running: what they reserved, in the order in which they began.
+    :return: for each of them ``None``, or the limit that it is beyond.
+    """
+    running, found = list(running), dict(used)
+    windows = dict(windows_of(limits, wall))
+    counted = [[period for period in windows if (period, windows[period]) in one.windows] for one in running]
+    for one, periods in zip(running, counted, strict=True):
+        found |= {period: found.get(period, NOTHING).minus(one.amounts) for period in periods}
+    reached: list[LimitReached | None] = []
+    for one, periods in zip(running, counted, strict=True):
+        own = tuple(limit for limit in limits if limit.period in periods)
+        try:
+            reserve(one.tenant, own, found, Demand(one.amounts.tokens, one.amounts.usd), wall)
+        except LimitReached as why:
+            reached.append(why)
+        else:
+            reached.append(None)
+            found |= {period: found[period].plus(one.amounts) for period in periods}
+    return reached
+
+
 def standings_of(
     limits: Iterable[KeyLimit], used: Mapping[Period, Amounts], wall: float
 ) -> tuple[Standing, ...]:

@@ -75,7 +75,17 @@ class Settle:
     back: Amounts
 
 
-Order: TypeAlias = Take | Settle
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A question for what is used and reserved in the present periods."""
+
+    tenant: str
+    limits: tuple[KeyLimit, ...]
+
+
+Order: TypeAlias = Take | Settle | Look
+#: What becomes of an order; ``None`` of a settlement.
+Result: TypeAlias = Taken | LimitReached | dict[Period, Amounts] | None
 
 
 class Counts:
@@ -90,7 +100,7 @@ class Counts:
         self._wall = wall
         self._database: sqlite3.Connection | None = None
 
-    def work(self, orders: Sequence[Order]) -> list[Taken | LimitReached | None]:
+    def work(self, orders: Sequence[Order]) -> list[Result]:
         """Carry orders out, all in one transaction; gives what became of each.
 
         :raises CountsFailed: none of them was.
@@ -111,7 +121,9 @@ class Counts:
         if database is not None:
             database.close()
 
-    def _carry_out(self, database: sqlite3.Connection, order: Order) -> Taken | LimitReached | None:
+    def _carry_out(self, database: sqlite3.Connection, order: Order) -> Result:
+        if isinstance(order, Look):
+            return _read(database, order.tenant, order.limits, self._wall())
         if isinstance(order, Settle):
             back = order.back
             for window in order.taken.windows:

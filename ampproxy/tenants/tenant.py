@@ -129,6 +129,23 @@ def narrowed(tenant: Tenant, route: Route) -> Route:
     return route if offers is route.offers else replace(route, offers=offers)
 
 
+def check_served(tenant: Tenant, route: Route, account: Account | None) -> None:
+    """See that a client may still have an answer that is being made.
+
+    :param route: the decision by which it is.
+    :param account: who makes it; ``None``: Amp, or nobody yet.
+    :raises ClientFault: status 403: by its present rights it may not.
+    """
+    narrowed(tenant, route)
+    if account is not None and not may_use(tenant, account):
+        raise ClientFault.of(
+            "permission",
+            f"The account that answers this request is not for the client key {tenant.label} any more"
+            f" (setting: {tenant.key.section}.accounts).",
+            code="account_not_allowed",
+        )
+
+
 def _check_amp(tenant: Tenant, route: Route) -> None:
     if not tenant.key.amp:
         raise ClientFault.of(

@@ -158,6 +158,13 @@ class Request:
         return f"{parts.path}?{parts.query}" if parts.query else parts.path
 
 
+#: Makes a short request to a model at a connection, under the name that is sent there: gives what
+#: ``testModelProviderInference`` answers.
+Inferer = Callable[[Connection, str], Mapping[str, Any]]
+#: Seconds that Amp wants between two of these.
+PACE = 5.0
+_EFFORTS = {"none", "minimal", "low", "medium", "high", "xhigh", "max"}
+
 #: Tries a connection: gives what ``testModelProviderKey`` answers.
 Tester = Callable[[Connection], Mapping[str, Any]]
 
@@ -168,6 +175,9 @@ class AmpCloud:
     :param available: the types that this account may add.
     :param loopback: whether a base URL may be HTTP on this machine, which Amp itself could never reach.
     :param tester: tries a connection; ``None``: nobody does, and tests of connections say so.
+    :param inferer: makes a short request there; ``None``: nobody does.
+    :param now: seconds, by which such requests are kept apart; ``None``: they may follow each other at once.
+    :ivar threads: the user's own, that are not archived.
     :ivar calls: the methods that were called, in order, with their parameters but the secret.
     """
 
@@ -177,6 +187,8 @@ class AmpCloud:
         *,
         loopback: bool = False,
         tester: Tester | None = None,
+        inferer: Inferer | None = None,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self.available = tuple(available)
         self.connections: dict[str, Connection] = {}
@@ -184,6 +196,10 @@ class AmpCloud:
         self.models: list[dict[str, Any]] = []
         self._loopback = loopback
         self._tester = tester
+        self._inferer = inferer
+        self._now = now
+        self._inferred: float | None = None
+        self.threads: set[str] = set()
         self._count = 0
 
     # The server of the calls.
@@ -271,6 +287,25 @@ class AmpCloud:
         if self._tester is None:
             return {"success": False, "message": "This stand-in makes no requests by itself", "details": None}
         return dict(self._tester(connection))
+
+    def _infer(self, params: dict[str, Any]) -> Any:
+        if params["thread"] not in self.threads:
+            raise CloudError("not-found", "No such thread, or it is archived")
+        if params.get("reasoningEffort", "none") not in _EFFORTS:
+            raise CloudError("invalid-params", "Unknown reasoning effort")
+        self._keep_pace()
+        found = self.connection_for(params["model"])
+        if found is None or self._inferer is None:
+            error = {"code": "insufficient-credits", "message": f"{params['model']} is served by Amp"}
+            return {"ok": False, "error": error}
+        return dict(self._inferer(*found))
+
+    def _keep_pace(self) -> None:
+        if self._now is None:
+            return
+        before, self._inferred = self._inferred, self._now()
+        if before is not None and self._inferred - before < PACE:
+            raise CloudError("internal-error", "Internal error")
 
     def _catalog(self, params: dict[str, Any]) -> Any:
         return {"models": self.models, "builtinToolNames": []}
@@ -400,6 +435,11 @@ _METHODS: dict[str, tuple[Callable[[AmpCloud, dict[str, Any]], Any], set[str], s
     "setModelProviderKeyPriority": (AmpCloud._priority, {"priority"} | _ID, {"priority"} | _ID),
     "deleteModelProviderKey": (AmpCloud._delete, _ID, _ID),
     "testModelProviderKey": (AmpCloud._test, _ID, _ID),
+    "testModelProviderInference": (
+        AmpCloud._infer,
+        {"thread", "model", "reasoningEffort", "modelProviderKeyID", "prompt"},
+        {"thread", "model"},
+    ),
     "getAgentModelCatalog": (AmpCloud._catalog, set(), set()),
 }
 #: The methods that it answers.

@@ -39,6 +39,9 @@ KNOWN = [
     "GET /api/search",
     "GET /actors?name=threadActor",
     "GET /workspaces/acme/model-routing",
+    "GET /git/acme/repo.git/info/refs?service=git-upload-pack",
+    "POST /git/acme/repo.git/git-upload-pack",
+    "GET /portals/p-1/view",
 ]
 UNKNOWN = [
     ("POST /api/internal?newMethod=1&x=2", "/api/internal?newMethod"),

@@ -228,3 +228,24 @@ def test_list_and_show(home: Home) -> None:
     assert "key-of-ci" not in listed + shown
     home.run("new", "ben")
     assert hash_of(home.stdout.strip()) not in home.run("list") + home.run("show", "ben")
+
+
+def test_several_in_one_line(tmp_path: Path) -> None:
+    """Each command is for the entry of that name, wherever it stands: also where others stand in its line."""
+    home = Home(tmp_path)
+    line = "api-keys: ['', key-of-anna, {name: ci, key: key-of-ci}, {name: ben, key: key-of-ben}]  # all\n"
+    home.file.write_text(f"port: 0\nstate-dir: {home.state}\n{line}")
+    before = home.file.read_text()
+    assert "ci " in home.run("list")
+    assert "ben: valid" in home.run("show", "ben")
+    home.run("edit", "ci", "--limit", "requests-per-day=5")
+    changed = "{name: ci, key: key-of-ci, limits: {requests-per-day: 5}}"
+    assert home.file.read_text() == before.replace("{name: ci, key: key-of-ci}", changed)
+    home.run("undo", "--yes")
+    home.run("rotate", "ci")
+    clients = {client.name: client for client in home.config.clients}
+    assert clients["ci"].old_hash == hash_of("key-of-ci")
+    assert clients[""].secret.reveal() == "key-of-anna"
+    home.run("undo", "--yes")
+    home.run("revoke", "ci", "--yes")
+    assert home.file.read_text() == before.replace("{name: ci, key: key-of-ci}, ", "")

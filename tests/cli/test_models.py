@@ -215,7 +215,7 @@ def test_another_vendors_models(file):
     assert FIRST in line
     assert LOCAL not in line
     explained = CliRunner().invoke(main, ["explain", "claude-x", "--config", str(file)])
-    assert f"claude-x is offered by {FIRST}. {LOCAL} lists it, too, but is not asked" in explained.output
+    assert f"claude-x is offered by {FIRST}. {LOCAL} lists it, too, but is not used" in explained.output
 
 
 def test_verbose(file):

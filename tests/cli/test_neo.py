@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import re
 import shlex
 import socket
@@ -18,8 +19,10 @@ from click.testing import CliRunner
 from twisted.internet import reactor
 
 from ampproxy.cli import main
+from ampproxy.cli.configured import read_config
+from ampproxy.cli.doctor import look_outside
 from ampproxy.testing import amp, anthropic, openai_responses
-from ampproxy.testing.amp_cloud import CUSTOM_URL, AmpCloud, Connection
+from ampproxy.testing.amp_cloud import CUSTOM_URL, AmpCloud, Connection, Request
 from ampproxy.testing.script import Script
 from tests.loopback.process import Service
 from tests.reactor import in_reactor
@@ -67,6 +70,23 @@ def asked_by_amp(config: Mapping[str, Any], secret: str) -> str:
     return "" if answer.status == 200 else f"status {answer.status}"
 
 
+THREAD = "T-11111111-2222-3333-4444-555555550001"
+
+
+def asked_by(request: Request) -> int:
+    """The status of an answer to what Amp's cloud asks."""
+    parts = urlsplit(request.url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=20)
+    try:
+        body = None if request.body is None else json.dumps(request.body)
+        connection.request(request.method, request.path, body, dict(request.headers))
+        answer = connection.getresponse()
+        answer.read()
+        return answer.status
+    finally:
+        connection.close()
+
+
 def answer_to_test(connection: Connection) -> dict[str, Any]:
     """What Amp answers to ``testModelProviderKey``."""
     why = asked_by_amp(connection.config, connection.secret)
@@ -86,7 +106,7 @@ class World:
         self.home = home
         self.listen = f"127.0.0.1:{free_port()}"
         self.url = f"http://{self.listen}"
-        self.cloud = AmpCloud(loopback=True, tester=answer_to_test)
+        self.cloud = AmpCloud(loopback=True, tester=answer_to_test, inferer=self.infer)
         self.amp = in_reactor(amp.start, reactor, keys=[OWNER], cloud=self.cloud)
         self.claude = in_reactor(anthropic.start, reactor, keys=[CLAUDE], forbidden=[OWNER])
         self.openai = in_reactor(openai_responses.start, reactor, keys=[OPENAI], forbidden=[OWNER])
@@ -106,6 +126,15 @@ class World:
         self.before = text
         self.service = Service(home, text)
         self.file = home / "config.yaml"
+
+    def infer(self, connection: Connection, name: str) -> dict[str, Any]:
+        """What Amp answers to ``testModelProviderInference``. It asks for the model's card alone: a vendor
+        could not answer meanwhile, for the stand-ins share a thread.
+        """
+        status = asked_by(self.cloud.listing(connection, name))
+        if status == 200:
+            return {"ok": True, "preview": "OK", "usage": {}}
+        return {"ok": False, "error": {"code": "model-provider-error", "message": f"status {status}"}}
 
     def run(self, *arguments: str, status: int = 0) -> str:
         done = CliRunner().invoke(main, ["neo", *arguments, "--config", str(self.file)])
@@ -212,6 +241,48 @@ def test_run_status_rotate_undo(world: World) -> None:
     assert world.connections == []
     assert not world.key_file.exists()
     assert world.file.read_text() == world.before
+
+
+def test_last_request(world: World) -> None:
+    """Status shows the last request with the key, and of each connection: when, which thread, which model, by
+    which route, how it ended, how many tokens.
+    """
+    world.setup("--run", "--no-stream")
+    assert world.run("status").count("none that the ledger has") == 3
+    talk = world.cloud.talk("anthropic/claude-fable-5-1", THREAD)
+    talk.user("Hello")
+    request = world.cloud.request("anthropic/claude-fable-5-1", talk)
+    assert asked_by(request) == 200
+    world.service.wait_for(lambda: THREAD in world.run("status"))
+    said = world.run("status")
+    line = next(line for line in said.splitlines() if line.startswith("Last request with it: "))
+    assert re.search(
+        rf"ago\), {THREAD}, claude-fable-5-1 -> claude-fable-5-1, local, completed \(200\),"
+        r" [\d,]+ tokens in, [\d,]+ out",
+        line,
+    )
+    last = [line.strip() for line in said.splitlines() if line.startswith("    last request: ")]
+    # The seconds since then are counted for each line.
+    assert [re.sub(r"\(\d+ s ago\)", "", line) for line in last] == [
+        "last request: none that the ledger has",
+        re.sub(r"\(\d+ s ago\)", "", line.replace("Last request with it", "last request")),
+    ]
+
+
+def test_check_access(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a thread, Amp itself asks for one model of each connection at the end; so does the doctor have it
+    do with --live.
+    """
+    world.cloud.threads.add(THREAD)
+    monkeypatch.setattr("ampproxy.cli.neo_steps.ACCESS_PAUSE", 0.0)
+    said = world.setup("--run", "--no-stream", "--thread", THREAD)
+    assert "openai/gpt-5.6-sol by ampproxy openai: served" in said
+    assert "anthropic/claude-fable-5-1 by ampproxy anthropic: served" in said
+    monkeypatch.setenv("AMP_THREAD_ID", THREAD)
+    seen = look_outside(read_config(world.file), live=True, now=0.0)
+    assert dict(seen.tested) == {"ampproxy anthropic": "", "ampproxy openai": ""}
+    assert dict(seen.served) == {"openai/gpt-5.6-sol": "", "anthropic/claude-fable-5-1": ""}
+    assert look_outside(read_config(world.file), live=False, now=0.0).served == ()
 
 
 def test_again(world: World) -> None:

@@ -261,7 +261,7 @@ def test_a_ledger_that_cannot_be_read(fail, tmp_path, state):
     result = invoke(tmp_path, tmp_path / ("x" * 300))
     assert result.exit_code == 1
     assert "cannot be read: File name too long" in result.stderr
-    assert denied(PermissionError(13, "Permission denied")).endswith("as the user that the service runs as")
+    assert denied(PermissionError(13, "Permission denied")).endswith("as the service's user")
 
 
 def test_the_documentation_knows_all_options():

@@ -52,7 +52,7 @@ def test_added(before: str, after: str) -> None:
     """The entry is the last of the list; taken out again, the file is as it was."""
     assert add_entry(before, ENTRY) == after
     found = entries(after)
-    assert found[-1][1] == ENTRY
+    assert found[-1] == ENTRY
     if entries(before):
         assert remove_entry(after, len(found) - 1) in (before, before + "\n")
     assert (

@@ -42,6 +42,11 @@ def test_section():
           limits: {{requests-per-day: 5, usd-per-month: 2.5, concurrent: 3}}
           first-sign: 10s
           failure-delay: 0
+          failure-delay-max: 2s
+          failure-reset: 10m
+          failure-peers: 7
+          failure-waiting: 5
+          failure-log: 3
           record-shapes: true
         """
     )
@@ -65,6 +70,11 @@ def test_section():
         port=8319,
         first_sign=10.0,
         failure_delay=0.0,
+        failure_longest=2.0,
+        failure_reset=600.0,
+        failure_peers=7,
+        failure_waiting=5,
+        failure_logged=3,
         record_shapes=True,
     )
     assert config.neo.public_host == "gw.example.org"

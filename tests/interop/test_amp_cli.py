@@ -30,6 +30,7 @@ from tests.reactor import in_reactor
 pytestmark = pytest.mark.loopback
 
 OWNER, CLIENT = "canary-owner", "canary-client"
+THREAD = "T-11111111-2222-3333-4444-555555550001"
 _ENVIRONMENT = "AMPPROXY_AMP_CLI"
 _PACKAGE = "@ampcode/cli"
 
@@ -70,7 +71,10 @@ class World:
     """The stand-in, the gateway, and the CLI on an island."""
 
     def __init__(self, home: Path, program: Path, more: str = "") -> None:
-        self.cloud = AmpCloud(tester=lambda one: {"success": True, "message": "It works.", "details": ""})
+        self.cloud = AmpCloud(
+            tester=lambda one: {"success": True, "message": "It works.", "details": ""},
+            inferer=lambda one, name: {"ok": True, "preview": "OK", "usage": {}, "modelRouting": {}},
+        )
         self.amp = in_reactor(amp.start, reactor, keys=[OWNER], cloud=self.cloud)
         self.site = self.amp.vendor
         self.site.identity_url = self.amp.url
@@ -169,6 +173,11 @@ def test_connections(world: World) -> None:
     world.run("config", "model-providers", "set-priority", made.id, "0", key=CLIENT)
     assert world.cloud.connections[made.id].active
     assert "ampproxy openai" in world.run("config", "model-providers", "list", key=CLIENT)
+    world.cloud.threads.add(THREAD)
+    access = ("config", "model-providers", "check-access", "--thread", THREAD, "--provider-model")
+    served = json.loads(world.run(*access, "openai/gpt-5.5", key=CLIENT))
+    assert served["ok"] is True
+    assert '"ok": false' in world.run(*access, "xai/grok-6", key=CLIENT, status=1)
     world.run("config", "model-providers", "delete", made.id, key=CLIENT)
     assert world.cloud.connections == {}
     assert "canary-neo" not in world.service.log_text

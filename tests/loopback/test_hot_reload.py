@@ -190,7 +190,7 @@ def test_revoked_key(configured: Configured) -> None:
     assert last.startswith(b"error\n")
     assert b"revoked" in last
     assert kept.read().count(b"event: message_stop") == 1
-    configured.service.wait_for_log("Ended because their client key was revoked: 1 exchange")
+    configured.service.wait_for_log("Ended, for their client keys no longer allow them: 1 exchange")
 
 
 def test_wrong_file(configured: Configured) -> None:

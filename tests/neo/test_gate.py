@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 
 import pytest
+from twisted.web.http_headers import Headers
 
+from ampproxy.status import CloudTraffic
 from tests.resources.harness import ACCOUNT_KEY, AMP_KEY, CLIENT_KEY, Connection, World
 
 NEO_KEY = "neo-key-0123456789-canary"
@@ -49,6 +51,7 @@ OTHERS = [
     ("GET", "/ampproxy/accounts"),
     ("POST", "/ampproxy/reload"),
     ("GET", "/ampproxy/unknown"),
+    ("GET", "/ampproxy/neo"),
     ("POST", "/api/internal?getUserInfo"),
     ("GET", "/api/user"),
     ("POST", "/api/telemetry"),
@@ -253,11 +256,15 @@ def test_slowed_and_logged_once():
             waited += 1
         waits.append(waited)
         assert got.status == 401
-    assert waits == [1, 2, 4, 8, 16, 32, 32, 32]
+    assert waits == [1, 2, 4, 8, 8, 8, 8, 8]
     assert world.request("GET", "/v1/models", key=NEO_KEY, peer="198.51.100.9", cloud=True).status == 200
     named = [event for event in world.events if "Requests from" in event.get("log_format", "")]
     assert [event["peer"] for event in named] == ["198.51.100.9"]
     assert len(world.exchanges) == 1
+    # Whoever has shown the key begins anew.
+    got = world.request("GET", "/v1/models", key="wrong", peer="198.51.100.9", cloud=True)
+    world.clock.advance(1)
+    assert got.status == 401
 
 
 def test_failures_are_bounded():
@@ -274,6 +281,57 @@ def test_failures_are_bounded():
     assert world.generation.runtime.failures.waiting == 0
     named = [event for event in world.events if "Requests from" in event.get("log_format", "")]
     assert len(named) == 20
+
+
+def test_limits_of_slowing():
+    """The longest wait, what waits at a time, what is remembered and named: each as its setting says."""
+    limits = "failure-delay: 1s\n  failure-delay-max: 2s\n  failure-waiting: 2\n  failure-log: 1"
+    world = World(OPEN.replace("failure-delay: 0", f"{limits}\n  failure-peers: 2\n  failure-reset: 100s"))
+
+    def wait(peer: str) -> int:
+        got = world.request("GET", "/v1/models", key="wrong", peer=peer, cloud=True)
+        for waited in range(10):
+            if got.answer:
+                return waited
+            world.clock.advance(1)
+        raise AssertionError
+
+    assert [wait("198.51.100.1") for _ in range(3)] == [1, 2, 2]
+    # Two others take its place; it begins anew.
+    assert [wait(f"198.51.100.{n}") for n in (2, 3, 1)] == [1, 1, 1]
+    assert wait("198.51.100.1") == 2
+    world.clock.advance(100)
+    assert wait("198.51.100.1") == 1
+    waiting = [world.request("GET", "/", key=None, peer=f"198.51.100.{n}", cloud=True) for n in range(10, 15)]
+    assert [bool(one.answer) for one in waiting] == [False, False, True, True, True]
+    named = [event for event in world.events if "Requests from" in event.get("log_format", "")]
+    assert [event["peer"] for event in named] == ["198.51.100.1", "198.51.100.1"]
+
+
+def test_notes():
+    """What the doctor is told: whose client key came by the public address or by the listener; and that a
+    request of Amp's cloud looked like one of this machine, where all of the gateway is.
+    """
+    world = World(OPEN)
+    notes = world.generation.runtime.cloud_notes
+    forwarded = {"Host": PUBLIC, "X-Forwarded-For": "198.51.100.7"}
+    world.request("GET", "/v1/models", forwarded, key=NEO_KEY)
+    world.request("GET", "/v1/models", key=NEO_KEY, cloud=True)
+    world.request("GET", "/v1/models", key=NEO_KEY, peer="198.51.100.7")
+    assert notes.traffic() == CloudTraffic()
+    world.request("GET", "/v1/models", {"Host": PUBLIC}, key=NEO_KEY)
+    assert notes.traffic().unmarked_at > 0
+    world = World(KEYED)
+    notes = world.generation.runtime.cloud_notes
+    world.request("GET", "/v1/models")
+    assert notes.traffic() == CloudTraffic()
+    label = world.generation.guard.identify(Headers({b"X-Api-Key": [CLIENT_KEY.encode()]}), b"").label
+    for more in ({"headers": {"Host": PUBLIC}}, {"cloud": True}):
+        world = World(KEYED)
+        world.request("GET", "/v1/models", **more)
+        told = json.loads(world.request("GET", "/ampproxy/neo").body)
+        assert told["wide_client"] == label
+        assert told["wide_at"] > 0
 
 
 def test_body_of_a_stranger():

@@ -28,9 +28,9 @@ from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.resources.root import Root
 from ampproxy.runtime import Runtime
-from ampproxy.server.authentication import end_revoked
 from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import Limiter, kept_nowhere
+from ampproxy.server.revocation import end_beyond_limits, end_revoked
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.server.site import CloudEntrance, GatewaySite
 from ampproxy.tenants.costs import Costs, NoCosts
@@ -280,7 +280,11 @@ class World:
         self.generation = Generation(self.config, self.generation.runtime, self.generation)
         self.site.generation += 1
         self.site.resource = Root(self.generation)
-        return end_revoked(self.generation, self.generation.runtime.running)
+        runtime, ended = self.generation.runtime, [0]
+        ended.append(end_revoked(self.generation, runtime.running))
+        beyond = end_beyond_limits(runtime.running, runtime.limiter, runtime.wall)
+        Deferred.fromCoroutine(beyond).addCallback(ended.append)
+        return sum(ended)
 
     def connect(self, peer: str = "127.0.0.1", *, cloud: bool = False) -> Connection:
         return Connection(self, peer, cloud=cloud)

@@ -70,7 +70,7 @@ ROUTES = {
         ("GET", "/news.rss"),
         ("GET", "/threads/T-1"),
     ],
-    "admin": [("GET", "/ampproxy/accounts"), ("GET", "/ampproxy/unknown"), ("POST", "/ampproxy/reload")],
+    "admin": [("GET", "/ampproxy/accounts"), ("GET", "/ampproxy/neo"), ("POST", "/ampproxy/reload")],
 }
 
 

@@ -16,8 +16,9 @@ from ampproxy.desktop.neo.judged import troubles
 from ampproxy.desktop.neo.served import Split, cloud_route, split
 from ampproxy.model.neo import Neo
 from ampproxy.routing.decide import Router
+from ampproxy.status import CloudTraffic
 from ampproxy.wire.redact import Unseen, printable
-from ampproxy.wire.words import counted
+from ampproxy.wire.words import counted, local_time
 
 _SETUP = "ampproxy neo setup"
 #: A key that ends within so many seconds is worth a word.
@@ -38,6 +39,8 @@ def neo(context: Context) -> Iterator[Finding]:
         return
     yield from _section(config, config.neo, context.now)
     yield from context.neo_seen.address
+    yield from _traffic(config.neo, context.neo_seen.traffic)
+    yield from context.neo_seen.machine
     assert context.router is not None
     models = split(context.router, config.neo.client, asked_models())
     yield from _connections(context, config.neo, models)
@@ -106,6 +109,31 @@ def _connections(context: Context, section: Neo, models: Split) -> Iterator[Find
             )
         else:
             yield ok(f"Amp's test of the connection {printable(name)} succeeded.")
+
+    for model, why in seen.served:
+        if why:
+            yield problem(f"Amp's own request for {printable(model)} failed: {why}.", "ampproxy neo test")
+        else:
+            yield ok(f"Amp's own request for {printable(model)} was served.")
+
+
+def _traffic(section: Neo, traffic: CloudTraffic | None) -> Iterator[Finding]:
+    """What the requests themselves have shown."""
+    if traffic is None:
+        return
+    if traffic.wide_at:
+        yield warning(
+            f"The client key of {printable(traffic.wide_client)} was used at the public address"
+            f" ({local_time(traffic.wide_at)}): one of api-keys opens more than Amp's cloud needs.",
+            "ampproxy neo rotate gives the connections the key of the section neo; revoke the other one if"
+            " Amp has it",
+        )
+    if traffic.unmarked_at and not section.listen:
+        yield warning(
+            f"A request of Amp's cloud ({local_time(traffic.unmarked_at)}) looked like one of this machine:"
+            " the tunnel adds no X-Forwarded-For, so that with a client key it could manage the gateway.",
+            "set neo.listen, and point the tunnel at it",
+        )
 
 
 def _left(models: Split) -> Iterator[Finding]:

@@ -28,6 +28,7 @@ from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
+from ampproxy.status import CloudTraffic
 from ampproxy.wire.jsonc import BadJsonc
 from ampproxy.wire.redact import Unseen
 
@@ -63,12 +64,18 @@ class NeoSeen:
     :param listing: the connections at Amp; ``None``: they are not known, and ``why`` says why.
     :param tested: with ``--live``: the name of each connection that leads here, and what Amp's test of it
         found wrong; empty: nothing.
+    :param served: likewise with a thread: each model that Amp was asked to ask for, and what was wrong.
+    :param traffic: what the service has seen of such requests; ``None``: it does not answer.
+    :param machine: what of this machine would end the way.
     """
 
     address: tuple[Finding, ...] = ()
     listing: Listing | None = None
     why: str = ""
     tested: tuple[tuple[str, str], ...] = ()
+    served: tuple[tuple[str, str], ...] = ()
+    traffic: CloudTraffic | None = None
+    machine: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,6 +66,26 @@ class _Tested(msgspec.Struct):
     details: str | None = None
 
 
+class Inference(msgspec.Struct):
+    """What came of a request to a model.
+
+    :param error: what was wrong; ``None``: nothing.
+    :param preview: how the answer begins.
+    """
+
+    ok: bool
+    preview: str = ""
+    error: _Error | None = None
+
+    @property
+    def why(self) -> str:
+        """What was wrong, for people; empty: nothing."""
+        if self.ok:
+            return ""
+        error = self.error or _Error()
+        return printable(error.message or error.code)[:_SHOWN] or "it failed"
+
+
 class _Model(msgspec.Struct):
     id: str
     provider: str = ""
@@ -142,6 +162,13 @@ class AmpAccount:
         if found.success:
             return ""
         return printable(" ".join(filter(None, (found.message, found.details))))[:_SHOWN] or "it failed"
+
+    def served(self, model: str, thread: str) -> Inference:
+        """Have Amp make a short request to a model by its own way (``check-access``); it costs some tokens.
+
+        :param thread: one of the account's own that is not archived.
+        """
+        return self._call("testModelProviderInference", Inference, thread=thread, model=model)
 
     def set_active(self, there: Connection, active: bool) -> None:
         """Have Amp use a connection, or not."""

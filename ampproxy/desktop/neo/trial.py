@@ -126,7 +126,14 @@ class PublicAddress:
         except socket.gaierror as error:
             raise NoAnswer(f"its name is not known here ({error.strerror})") from None
         addresses = list(dict.fromkeys(str(info[4][0]) for info in found))
-        if all(ipaddress.ip_address(one.partition("%")[0]).is_global for one in addresses):
+        if addresses == [self._host]:
+            yield warning(
+                f"{self._host} is an address and no name, for which few authorities give a certificate"
+                + ("" if ipaddress.ip_address(self._host).is_global else ", and Amp's cloud cannot reach it")
+                + ".",
+                "give the machine a public name (docs/neo.md has recipes)",
+            )
+        elif all(ipaddress.ip_address(one.partition("%")[0]).is_global for one in addresses):
             yield ok(f"{self._host} is {', '.join(addresses)}.")
         else:
             yield warning(

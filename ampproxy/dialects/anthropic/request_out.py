@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.adapt.history import drop_remembered
+from ampproxy.adapt.history import drop_remembered, system_first
+from ampproxy.adapt.members import leave_out_refused
 from ampproxy.adapt.parts import parts_to_text
-from ampproxy.adapt.tools import choose_declared
+from ampproxy.adapt.tools import choose_declared, fit_choice
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
 from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_names
@@ -64,11 +65,20 @@ class _Rendering:
         request = parts_to_text(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
         self.target = target
         self.own = request.dialect == ANTHROPIC
+        request = self._at_its_server(request)
         self.request = request = request if self.own else choose_declared(request, self.losses)
         self.names = tool_names(request)
         self.tools = Tools(request, self.names, self.losses)
         ids = ToolNameMap(ILLEGAL, MAX_NAME)
         self.writer = BlockWriter(self.names, ids, self.losses, own=self.own)
+
+    def _at_its_server(self, request: ChatRequest) -> ChatRequest:
+        """The request without what a server that is not Anthropic's own does not take."""
+        if not self.target.host.known:
+            return request
+        request = system_first(request, self.target, self.losses)
+        request = fit_choice(request, self.target, self.losses)
+        return leave_out_refused(request, self.target, self.losses, same=self.own, messages=True)
 
     def rendered(self) -> Rendered:
         """The whole."""

@@ -172,6 +172,7 @@ class PartRenderer:
         """A result whose call is not in the conversation: it is told as text, so that it is not lost."""
         self._losses("orphan_result", path, "A result without its call was sent as text.")
         name = f" of {result.name}" if result.name else ""
+        self.lose_extras(result.extras, path)
         text = _words(result)
         wires: list[Wire] = [{"text": f"Result{name}: {text}"}] if text else []
         for n, part in enumerate(result.parts):

@@ -154,7 +154,7 @@ def _declaration(tool: Tool, names: ToolNameMap, losses: Losses, path: str, own:
     if own:
         found.update(tool.extras)
     elif tool.extras:
-        losses("extras", path, "Members that only the client's dialect knows were left out.")
+        losses("extras", path, f"Members of another dialect: {', '.join(sorted(tool.extras))}.")
     schema = SCHEMA if tool.freeform else tool.schema
     if schema is not None and bytes(schema).lstrip()[:1] == b"{":
         found["parametersJsonSchema"] = schema

@@ -164,4 +164,6 @@ def _without_results(parts: Iterable[Placed], taken: set[str], losses: Losses) -
             yield placed
         elif placed.path not in taken:
             losses("orphan_result", placed.path, "A result without a call was sent as the user's text.")
+            if extras := sorted(placed.part.extras):
+                losses("extras", placed.path, f"Members of another dialect: {', '.join(extras)}.")
             yield from (Placed(placed.path, part) for part in placed.part.parts)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeAlias
 
 from ampproxy.dialects.common import Losses
+from ampproxy.dialects.openai import SHARED_OF_PARTS
 from ampproxy.dialects.openai_chat.arrange import Placed
 from ampproxy.dialects.openai_chat.rules import Rules
 from ampproxy.model.base import CHAT, RESPONSES, Json
@@ -147,7 +148,10 @@ class PartWriter:
         if extras and self.rules.same:
             body.update(extras)
         elif extras:
-            self.losses("extras", path, f"Members of another dialect: {', '.join(sorted(extras))}.")
+            shared = SHARED_OF_PARTS if self.rules.openai else frozenset()
+            body.update({name: value for name, value in extras.items() if name in shared})
+            if lost := sorted(extras.keys() - shared):
+                self.losses("extras", path, f"Members of another dialect: {', '.join(lost)}.")
         return body
 
     def _finish(self, body: dict[str, Any], part: Text | Image | Document, path: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ampproxy.adapt.tools import choose_declared, fit_choice
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Rendered
 from ampproxy.dialects.common import Losses, encode, loads, shorten
+from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_chat.messages_out import MessageWriter
 from ampproxy.dialects.openai_chat.rules import (
     METADATA_LIMITS,
@@ -29,7 +30,7 @@ from ampproxy.dialects.openai_chat.rules import (
 )
 from ampproxy.dialects.openai_chat.tools_out import ToolWriter
 from ampproxy.dialects.unsupported import is_harmless, is_usual
-from ampproxy.model.base import CHAT
+from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking
 
 #: What models that think refuse (``Target.sampling`` is false): member -> field of ``Sampling``.
@@ -206,11 +207,23 @@ def _write_metadata(metadata: dict[str, str], losses: Losses, body: dict[str, An
         body["metadata"] = sent
 
 
+def _write_text(raw: Json, losses: Losses, body: dict[str, Any]) -> None:
+    """What Responses says of its text besides the format."""
+    found = loads(raw)
+    wishes = found if isinstance(found, dict) else {}
+    if isinstance(verbosity := wishes.get("verbosity"), str):
+        body["verbosity"] = verbosity
+    for name in sorted(wishes.keys() - {"verbosity"}):
+        losses("extras", f"extras.text.{name}", f"Chat Completions has no '{name}'.")
+
+
 def _write_extras(request: ChatRequest, rules: Rules, losses: Losses, body: dict[str, Any]) -> None:
     for name, raw in request.extras.items():
         if name in _NOT_MEMBERS:
             continue
-        if rules.same:
+        if rules.same or (rules.openai and request.dialect == RESPONSES and name in SHARED):
             body[name] = raw
+        elif rules.openai and request.dialect == RESPONSES and name == "text":
+            _write_text(raw, losses, body)
         elif not is_harmless(request.dialect, name, raw):
             losses("extras", f"extras.{name}", f"Only {request.dialect} knows '{name}'.")

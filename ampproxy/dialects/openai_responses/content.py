@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from ampproxy.dialects.common import bad_request
 from ampproxy.dialects.json import Fields, is_string, put, read
+from ampproxy.dialects.openai import SHARED_OF_PARTS
 from ampproxy.dialects.urls import file_source, source_of
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.loss import Loss, part_kind
@@ -141,7 +142,9 @@ def render_input(part: Part, path: str, *, native: bool) -> Rendered:
 
 
 def _own(extras: dict[str, Json], native: bool, without: Sequence[str] = ()) -> dict[str, Json]:
-    return {name: value for name, value in extras.items() if name not in without} if native else {}
+    if not native:
+        return {name: value for name, value in extras.items() if name in SHARED_OF_PARTS}
+    return {name: value for name, value in extras.items() if name not in without}
 
 
 def _render_image(part: Image, path: str, native: bool) -> Rendered:

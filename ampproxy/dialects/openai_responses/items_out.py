@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.common import Losses, ToolNameMap, Unique, raw_str
 from ampproxy.dialects.json import put
+from ampproxy.dialects.openai import SHARED_OF_PARTS
 from ampproxy.dialects.openai_responses.content import render_input
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.loss import Loss, part_kind
@@ -286,8 +287,9 @@ class ItemWriter:
             self._losses("document_name", path, "A document that is not sent itself has no name here.")
 
     def _lose_extras(self, extras: dict[str, Json], path: str) -> None:
-        if extras and not self._native:
-            self._losses("extras", path, f"Members of another dialect: {', '.join(sorted(extras))}.")
+        lost = sorted(extras.keys() - SHARED_OF_PARTS) if extras and not self._native else ()
+        if lost:
+            self._losses("extras", path, f"Members of another dialect: {', '.join(lost)}.")
 
     def _without_orphans(self) -> Iterable[Item]:
         """The items without reasoning that nothing follows which it could have led to."""

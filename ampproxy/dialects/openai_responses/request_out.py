@@ -11,6 +11,7 @@ from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, ToolNameMap, encode, loads, shorten
 from ampproxy.dialects.json import put
+from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.schema import is_strict
@@ -30,7 +31,7 @@ _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "obje
 #: Members of the vocabulary's sampling that Responses does not have.
 _NO_PLACE = ("top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
 #: Chat's own members that Responses has as well.
-_OF_CHAT = ("verbosity", "store")
+_OF_CHAT = ("verbosity", "store", *SHARED)
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
@@ -169,6 +170,8 @@ def _render_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> 
     if not native:
         stored = request.dialect == CHAT and bytes(request.extras.get("store", b"")) == b"true"
         body["store"] = stored
+    if request.dialect == CHAT:
+        put(body, {name: request.extras.get(name) for name in SHARED})
     put(
         body,
         {
@@ -199,7 +202,7 @@ def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
     return include
 
 
-_TIERS = ("auto", "default", "flex", "priority", "scale")
+_TIERS = ("auto", "default", "flex", "priority", "scale", "fast")
 
 
 def _tier(request: ChatRequest, losses: Losses) -> str | None:

@@ -14,7 +14,8 @@ from ampproxy.amp.connections import (
     Listing,
 )
 from ampproxy.desktop.doctor.context import Context, NeoSeen
-from ampproxy.desktop.doctor.finding import Finding, ok
+from ampproxy.desktop.doctor.finding import Finding, note, ok
+from ampproxy.status import CloudTraffic
 from tests.desktop.doctor.test_checks import CONFIG, NOW, SEP, cli, context, found, levels
 
 URL = "https://gw.example.org"
@@ -110,6 +111,37 @@ def test_tested_by_amp() -> None:
     (finding,) = wrong(bad)
     assert finding.level == "problem"
     assert "530 from the edge" in finding.text
+
+
+def test_served() -> None:
+    """What came of Amp's own requests, with --live and a thread."""
+    one = seen(MINE, served=(("anthropic/claude-fable-5-1", ""), ("openai/gpt-5.5", "530 from the edge")))
+    (finding,) = wrong(one)
+    assert finding.level == "problem"
+    assert "openai/gpt-5.5 failed: 530 from the edge" in finding.text
+    assert any("claude-fable-5-1 was served" in one.text for one in found("neo", one))
+
+
+def test_traffic() -> None:
+    """A wide key at the public address; a tunnel whose requests look like those of this machine, where all of
+    the gateway is behind it.
+    """
+    (finding,) = wrong(seen(MINE, traffic=CloudTraffic(wide_client="laptop", wide_at=NOW)))
+    assert "The client key of laptop was used at the public address" in finding.text
+    unmarked = CloudTraffic(unmarked_at=NOW)
+    assert wrong(seen(MINE, traffic=unmarked)) == []
+    assert wrong(seen(MINE, traffic=CloudTraffic())) == []
+    bare = context(
+        SERVED + NEO.replace("  listen: 127.0.0.1:8319\n", ""),
+        neo_seen=NeoSeen((), Listing((MINE,), (CUSTOM_URL,)), traffic=unmarked),
+    )
+    (finding,) = wrong(bare)
+    assert "adds no X-Forwarded-For" in finding.text
+
+
+def test_machine() -> None:
+    """What of this machine would end the way is shown as it was found."""
+    assert any(one.text == "It sleeps." for one in found("neo", seen(MINE, machine=(note("It sleeps."),))))
 
 
 @pytest.mark.parametrize(

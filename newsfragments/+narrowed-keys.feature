@@ -1,0 +1,1 @@
+A client key that is narrowed in the configuration (`models`, `accounts`, `routes`, `amp`, `limits`) ends its open streams that it may no longer have within a second, in the dialect of the client, as a revoked one does.

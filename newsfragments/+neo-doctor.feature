@@ -1,0 +1,1 @@
+`ampproxy doctor` also finds client keys that are used at the public address, tunnels that add no `X-Forwarded-For`, tunnels that a terminal holds and machines that may sleep; with `--live` and `AMP_THREAD_ID` Amp asks for a model of each connection.

@@ -1,0 +1,1 @@
+`ampproxy neo status` shows the last request of Amp's cloud, for each connection: when, in which thread, for which model, by which route, how it ended and how many tokens. `neo test --thread` and `neo setup --run --thread` have Amp ask for a model of each connection.
