@@ -11,6 +11,7 @@ from ampproxy.model.base import Json
 from ampproxy.model.loss import Losses
 from ampproxy.model.parts import Opaque, Part, Text
 from ampproxy.model.request import ChatRequest
+from ampproxy.wire.json import BAD_JSON
 
 #: Kinds with words that the conversation goes on from: summaries, documents found, what tools of the client's
 #: vendor, or its own machine, did. Of those that are calls or results, the kind itself is told as well.
@@ -73,7 +74,7 @@ def words_of(raw: Json) -> Iterator[str]:
     """The words in a part's JSON text, in their order."""
     try:
         value = _LOADS.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BAD_JSON:
         return
     yield from _words(value, 0)
 

@@ -8,15 +8,11 @@ strict translation refuse requests that are carried whole.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from typing import Final
 
 from ampproxy.dialects.common import Losses
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.model.base import Json
 from ampproxy.model.request import ChatRequest
-
-#: Field of ``Sampling`` -> what every vendor does unasked.
-_USUAL: Final = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
 
 def is_harmless(dialect: str, name: str, value: Json) -> bool:
@@ -24,11 +20,6 @@ def is_harmless(dialect: str, name: str, value: Json) -> bool:
     speaker = DIALECTS.get(dialect)
     harmless = None if speaker is None else speaker.harmless.get(name)
     return harmless is not None and harmless(bytes(value))
-
-
-def is_usual(field: str, value: object) -> bool:
-    """Whether a sampling parameter asks for what is done without it."""
-    return field in _USUAL and value == _USUAL[field]
 
 
 def lost_extras(request: ChatRequest) -> Iterator[str]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ampproxy.adapt.account import fit_account
 from ampproxy.adapt.history import drop_remembered
 from ampproxy.adapt.parts import parts_to_text
+from ampproxy.adapt.sampling import draw_while_thinking, fit_ends, fit_sampling
 from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
+from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
 from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_names
 from ampproxy.dialects.anthropic.turns import Message, lacks_thinking, messages_of, wire
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, Members, Names, encode, loads, members, shorten, to_raw
+from ampproxy.dialects.common import Losses, Members, Names, encode, loads, members, to_raw
 from ampproxy.dialects.schema_tree import with_description
-from ampproxy.dialects.unsupported import is_usual, note_lost_extras
+from ampproxy.dialects.unsupported import note_lost_extras
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, Json
 from ampproxy.model.parts import ToolResult
 from ampproxy.model.request import ChatRequest, OutputFormat
@@ -28,23 +31,6 @@ _NO_PROOF: Final = "The tool loop under way has no thinking that this vendor wou
 _WITHOUT_PROOFS: Final = (CHAT, COMPLETIONS)
 _PROOF_LOSSES: Final = ("foreign_proof", "unsigned_thinking")
 
-#: What no request of this dialect says, by its place in ChatRequest, and the value beside ``None``
-#: that asks for nothing.
-_UNSUPPORTED: Final[dict[str, Any]] = {
-    "sampling.seed": None,
-    "sampling.presence_penalty": 0,
-    "sampling.frequency_penalty": 0,
-    "sampling.logit_bias": Json(b"{}"),
-    "sampling.logprobs": False,
-    "sampling.top_logprobs": 0,
-    "sampling.candidates": 1,
-    "cache_key": None,
-    "modalities": ("text",),
-}
-
-#: What other dialects call the tiers.
-_TIERS: Final = {"auto": "auto", "default": "standard_only"}
-_MAX_USER: Final = 256
 #: Members of a body that a counting request may have.
 _COUNTED: Final = frozenset(
     ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "cache_control")
@@ -64,6 +50,7 @@ class _Rendering:
         request = parts_to_text(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
         self.target = target
         self.own = request.dialect == ANTHROPIC
+        request = fit_ends(fit_account(request, PROFILE, self.losses), PROFILE, target, self.losses)
         self.request = request = request if self.own else choose_declared(request, self.losses)
         self.names = tool_names(request)
         self.tools = Tools(request, self.names, self.losses)
@@ -89,7 +76,7 @@ class _Rendering:
             body["tool_choice"] = choice
         if thinking.member is not None:
             body["thinking"] = thinking.member
-        body |= self._sampling(thinking) | self._rest(thinking)
+        body |= self._drawn(thinking) | self._rest(thinking)
         return Rendered(
             encode(body), self.losses.all(), self.names.changed, self._headers(), self.tools.freeform
         )
@@ -130,73 +117,33 @@ class _Rendering:
             for block in self.writer.text(text, f"system[{number}]")
         ]
 
-    def _sampling(self, thinking: Plan) -> dict[str, Any]:
+    def _drawn(self, thinking: Plan) -> dict[str, Any]:
         """Temperature and its like, as far as the model and its thinking admit them."""
-        asked = self.request.sampling
-        sent: dict[str, Any] = {"temperature": asked.temperature, "top_p": asked.top_p, "top_k": asked.top_k}
-        sent = {name: value for name, value in sent.items() if value is not None}
-        if not self.target.sampling:
-            return self._drop(sent, "This model refuses sampling parameters.")
-        if thinking.on:
-            kept = {name: value for name, value in sent.items() if self._with_thinking(name, value)}
-            left = {name: value for name, value in sent.items() if name not in kept}
-            self._drop(left, "A model that thinks refuses it.")
-            sent = kept
-        if (heat := sent.get("temperature")) is not None and not 0 <= heat <= 1:
-            sent["temperature"] = 1 if heat > 1 else 0
-            self.losses("temperature", "sampling.temperature", f"{heat} is not within 0 to 1.")
-        if not self.own and "temperature" in sent and "top_p" in sent:
-            # Current models refuse the two together; one of them may say nothing.
-            usual = is_usual("temperature", sent["temperature"])
-            name = "temperature" if usual else "top_p"
-            self._drop({name: sent.pop(name)}, "Current models refuse it beside a temperature.")
-        if stop := self._stop():
-            sent["stop_sequences"] = stop
-        return sent
-
-    def _with_thinking(self, name: str, value: float) -> bool:
-        """Whether a model that thinks takes it: nothing but what changes next to nothing."""
-        return (name == "temperature" and value == 1) or (name == "top_p" and self.own and value >= 0.95)
-
-    def _drop(self, dropped: dict[str, Any], why: str) -> dict[str, Any]:
-        for name, value in dropped.items():
-            if not is_usual(name, value):
-                self.losses(name, f"sampling.{name}", why)
-        stop = self._stop()
-        return {"stop_sequences": stop} if stop else {}
-
-    def _stop(self) -> list[str]:
-        stop = self.request.sampling.stop
-        kept = [text for text in stop if text.strip()]
-        if len(kept) != len(stop):
-            self.losses("stop", "sampling.stop", "A stop sequence of blanks alone is refused.")
-        return kept
+        request = (
+            draw_while_thinking(self.request, self.losses, own=self.own) if thinking.on else self.request
+        )
+        found = fit_sampling(request, PROFILE, self.target, self.losses).sampling
+        sent = {name: getattr(found, name) for name in ("temperature", "top_p", "top_k")}
+        sent["stop_sequences"] = found.stop or None
+        return {name: value for name, value in sent.items() if value is not None}
 
     def _rest(self, thinking: Plan) -> dict[str, Any]:
         request = self.request
-        self._drop_unsupported()
         body: dict[str, Any] = {"stream": True} if request.stream else {}
         config = self._output(thinking)
-        metadata = self._metadata()
         if config:
             body["output_config"] = config
-        if metadata:
+        user = {} if request.user is None else {"user_id": request.user}
+        if metadata := {**user, **request.metadata}:
             body["metadata"] = metadata
-        if tier := self._tier():
-            body["service_tier"] = tier
+        if request.service_tier:
+            body["service_tier"] = request.service_tier
         if self.own:
             done = {"thinking", "output_config", "betas"}
             body |= {name: raw for name, raw in request.extras.items() if name not in done}
         else:
             note_lost_extras(request, self.losses)
         return body
-
-    def _drop_unsupported(self) -> None:
-        for path, nothing in _UNSUPPORTED.items():
-            group, _, name = path.rpartition(".")
-            value = getattr(self.request.sampling if group else self.request, name)
-            if value is not None and value != nothing and value != ():
-                self.losses(name, path, "Messages cannot express it.")
 
     def _output(self, thinking: Plan) -> dict[str, Any]:
         config: dict[str, Any] = {}
@@ -225,23 +172,6 @@ class _Rendering:
             return schema
         self.losses("open_schema", "output.schema", "Objects that admit further members were closed.")
         return to_raw(value)
-
-    def _metadata(self) -> dict[str, str]:
-        request = self.request
-        if self.own:
-            return {**({} if request.user is None else {"user_id": request.user}), **request.metadata}
-        metadata = {} if request.user is None else {"user_id": shorten(request.user, _MAX_USER)}
-        for name in request.metadata:
-            self.losses("metadata", f"metadata.{name}", "Messages takes a user id and nothing else.")
-        return metadata
-
-    def _tier(self) -> str | None:
-        tier = self.request.service_tier
-        if tier is None or self.own:
-            return tier
-        if tier not in _TIERS:
-            self.losses("service_tier", "service_tier", f"Anthropic has no tier like {tier}.")
-        return _TIERS.get(tier)
 
     def _headers(self) -> dict[str, str]:
         betas = loads(self.request.extras.get("betas", b"[]")) if self.own else []

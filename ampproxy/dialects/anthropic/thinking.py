@@ -51,7 +51,9 @@ class Forbidden(Value, frozen=True):
 def plan(request: ChatRequest, target: Target, losses: Losses, *, forbidden: Forbidden) -> Plan:
     """Decide what is said about thinking."""
     wish = request.thinking
-    tokens = _max_tokens(request, target, losses)
+    tokens = request.sampling.max_tokens
+    if tokens is None:
+        tokens = target.max_output or DEFAULT_MAX_TOKENS
     if wish is None:
         return _unasked(target, tokens, losses, forbidden.unasked)
     if target.thinking == "none":
@@ -96,25 +98,6 @@ def _is_own(request: ChatRequest) -> bool:
 
 def _takes_levels(target: Target) -> bool:
     return target.thinking in ("level", "both")
-
-
-def _max_tokens(request: ChatRequest, target: Target, losses: Losses) -> int:
-    """``max_tokens`` is required here. A client of this dialect knows its limits (beta headers raise
-    them); another's is moved into the model's.
-    """
-    wanted, most = request.sampling.max_tokens, target.max_output
-    if wanted is None:
-        return most or DEFAULT_MAX_TOKENS
-    if _is_own(request):
-        return wanted
-    fits = max(1, min(wanted, most or wanted))
-    if fits != wanted:
-        losses(
-            "max_tokens",
-            "sampling.max_tokens",
-            f"The model takes 1 to {most or 'many'} tokens; {fits} was sent.",
-        )
-    return fits
 
 
 def _without(wish: Thinking, tokens: int, losses: Losses) -> Plan:

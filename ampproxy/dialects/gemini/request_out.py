@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from ampproxy.adapt.account import fit_account
 from ampproxy.adapt.history import drop_remembered
 from ampproxy.adapt.parts import parts_to_text
+from ampproxy.adapt.sampling import fit_ends, fit_sampling
 from ampproxy.adapt.thinking import settle_amount
 from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
@@ -16,19 +18,18 @@ from ampproxy.dialects.common import Losses, Names, encode, loads
 from ampproxy.dialects.freeform import SCHEMA, described
 from ampproxy.dialects.gemini.contents_out import contents
 from ampproxy.dialects.gemini.parts_out import PartRenderer
+from ampproxy.dialects.gemini.profile import PROFILE
 from ampproxy.dialects.gemini.thinking import thinking_config
 from ampproxy.dialects.hosted import carried
 from ampproxy.dialects.schema_tree import with_description
 from ampproxy.dialects.unsupported import note_lost_extras
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.parts import ToolCall
-from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
+from ampproxy.model.request import ChatRequest, HostedTool, Sampling, Tool, ToolChoice
 
 #: One character that a function's name may not have there. The first must be a letter or an underscore.
 _ILLEGAL = r"^[^a-zA-Z_]|[^a-zA-Z0-9_.:-]"
 _LONGEST_NAME = 64
-_MOST_STOPS = 5
-_MOST_CANDIDATES = 8
 
 #: How Gemini calls what other vendors run as well.
 _HOSTED: dict[str, dict[str, Any]] = {
@@ -36,18 +37,20 @@ _HOSTED: dict[str, dict[str, Any]] = {
     "code_execution": {"codeExecution": {}},
     "url_context": {"urlContext": {}},
 }
+#: Member of ``generationConfig`` -> field of ``Sampling``.
+_SAMPLING = {
+    "maxOutputTokens": "max_tokens",
+    "temperature": "temperature",
+    "topP": "top_p",
+    "topK": "top_k",
+    "presencePenalty": "presence_penalty",
+    "frequencyPenalty": "frequency_penalty",
+    "seed": "seed",
+    "responseLogprobs": "logprobs",
+    "logprobs": "top_logprobs",
+    "candidateCount": "candidates",
+}
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
-#: What models without sampling, and those without penalties, refuse or ignore.
-_DRAWING: tuple[str, ...] = ("temperature", "topP", "topK")
-_PENALTIES = ("presencePenalty", "frequencyPenalty")
-#: Values that ask for what is done without them.
-_NEUTRAL = {"temperature": 1, "topP": 1, "presencePenalty": 0, "frequencyPenalty": 0}
-#: Members of a request that Gemini has no place for: attribute -> loss.
-_UNSUPPORTED = (
-    ("user", "user", "The end user's id cannot be expressed."),
-    ("metadata", "metadata", "Metadata cannot be expressed."),
-    ("cache_key", "cache_key", "A key for the prompt cache cannot be expressed."),
-)
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
@@ -56,6 +59,8 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     request = parts_to_text(drop_remembered(request, losses), GEMINI, losses)
     own = request.dialect == GEMINI
     request = request if own else choose_declared(request, losses)
+    request = fit_sampling(request, PROFILE, target, losses)
+    request = fit_account(fit_ends(request, PROFILE, target, losses), PROFILE, losses)
     names = Names(_ILLEGAL, _LONGEST_NAME, _names(request))
     renderer = PartRenderer(request, target, names, losses)
     extras: dict[str, Any] = dict(request.extras) if own else {}
@@ -72,9 +77,9 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         body["toolConfig"] = config
     if config := _generation_config(request, target, losses, _members(extras.pop("generationConfig", None))):
         body["generationConfig"] = config
-    if own and request.service_tier is not None:
+    if request.service_tier is not None:
         body["serviceTier"] = request.service_tier
-    _drop_unsupported(request, losses, own)
+    _drop_unsupported(request, losses)
     return Rendered(
         encode({**body, **extras}),
         losses.all(),
@@ -98,16 +103,9 @@ def _system(request: ChatRequest, renderer: PartRenderer) -> list[Any]:
     return [wire for wires in parts for wire in wires]
 
 
-def _drop_unsupported(request: ChatRequest, losses: Losses, own: bool) -> None:
-    for attribute, kind, why in _UNSUPPORTED:
-        if getattr(request, attribute):
-            losses(kind, attribute, why)
+def _drop_unsupported(request: ChatRequest, losses: Losses) -> None:
     if request.parallel is False and request.tools:
         losses("parallel", "parallel", "Gemini cannot be asked for one call at a time.")
-    if own:
-        return
-    if request.service_tier not in (None, "auto", "default"):
-        losses("service_tier", "service_tier", "The other vendor's service tier was left out.")
 
 
 # -- tools
@@ -193,7 +191,7 @@ def _generation_config(
     request: ChatRequest, target: Target, losses: Losses, found: dict[str, Any]
 ) -> dict[str, Any]:
     request = settle_amount(request, target, losses, trusted=request.dialect == GEMINI)
-    config = _sampling(request, target, losses)
+    config = _sampling(request.sampling)
     if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking
     config |= _output(request, target, losses)
@@ -202,45 +200,9 @@ def _generation_config(
     return config | found
 
 
-def _sampling(request: ChatRequest, target: Target, losses: Losses) -> dict[str, Any]:
-    sampling = request.sampling
-    found: dict[str, Any] = {
-        "maxOutputTokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-        "topP": sampling.top_p,
-        "topK": sampling.top_k,
-        "presencePenalty": sampling.presence_penalty,
-        "frequencyPenalty": sampling.frequency_penalty,
-        "seed": sampling.seed,
-        "responseLogprobs": sampling.logprobs,
-        "logprobs": sampling.top_logprobs,
-        "candidateCount": sampling.candidates,
-        "stopSequences": [word for word in sampling.stop if word][:_MOST_STOPS] or None,
-    }
-    if (
-        sampling.max_tokens is not None
-        and target.max_output is not None
-        and sampling.max_tokens > target.max_output
-    ):
-        found["maxOutputTokens"] = target.max_output
-        losses("max_tokens", "sampling.max_tokens", f"The model writes at most {target.max_output} tokens.")
-    if sampling.max_tokens is not None and sampling.max_tokens < 1:
-        found["maxOutputTokens"] = 1
-        losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")
-    if len(sampling.stop) > _MOST_STOPS:
-        losses("stop", "sampling.stop", f"Only {_MOST_STOPS} stop sequences are taken.")
-    most = _MOST_CANDIDATES if target.candidates is None else target.candidates
-    if sampling.candidates is not None and sampling.candidates > most:
-        found["candidateCount"] = most
-        losses("candidates", "sampling.candidates", f"The model gives at most {most} candidates.")
-    if sampling.logit_bias is not None:
-        losses("logit_bias", "sampling.logit_bias", "Gemini has no logit bias.")
-    refused = () if target.sampling else _DRAWING
-    if not (target.sampling and target.penalties):
-        refused += _PENALTIES
-    for name in refused:
-        if (value := found.pop(name, None)) not in (None, _NEUTRAL.get(name)):
-            losses("sampling", f"sampling.{name}", f"The model does not take {name} = {value}.")
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    found = {member: getattr(sampling, field) for member, field in _SAMPLING.items()}
+    found["stopSequences"] = sampling.stop or None
     return {name: value for name, value in found.items() if value is not None}
 
 

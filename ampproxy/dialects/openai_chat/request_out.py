@@ -7,42 +7,39 @@ from typing import Any, Final
 
 import msgspec
 
+from ampproxy.adapt.account import fit_account
 from ampproxy.adapt.history import drop_remembered, system_first
 from ampproxy.adapt.members import leave_out_refused
 from ampproxy.adapt.parts import parts_to_text
+from ampproxy.adapt.sampling import fit_ends, fit_sampling
 from ampproxy.adapt.target import Target
 from ampproxy.adapt.thinking import forbid_with_tools, settle_level
 from ampproxy.adapt.tools import choose_declared, fit_choice
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Rendered
 from ampproxy.dialects.common import Losses, encode, loads, shorten
+from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_chat.messages_out import MessageWriter
-from ampproxy.dialects.openai_chat.rules import (
-    METADATA_LIMITS,
-    NAME_ILLEGAL,
-    NAME_LIMIT,
-    SERVICE_TIERS,
-    STOP_LIMIT,
-    USER_LIMIT,
-    Rules,
-    is_cautious,
-)
+from ampproxy.dialects.openai_chat.profile import profile_of
+from ampproxy.dialects.openai_chat.rules import NAME_ILLEGAL, NAME_LIMIT, Rules, is_cautious, knows_new_names
 from ampproxy.dialects.openai_chat.tools_out import ToolWriter
-from ampproxy.dialects.unsupported import is_harmless, is_usual
+from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking
 
-#: What models that think refuse (``Target.sampling`` is false): member -> field of ``Sampling``.
-_DRAWING: Final = {
+#: Member -> field of ``Sampling``.
+_SAMPLING: Final = {
     "temperature": "temperature",
     "top_p": "top_p",
+    "top_k": "top_k",
     "presence_penalty": "presence_penalty",
     "frequency_penalty": "frequency_penalty",
     "logit_bias": "logit_bias",
     "logprobs": "logprobs",
     "top_logprobs": "top_logprobs",
+    "seed": "seed",
+    "n": "candidates",
 }
-_MAX_TEMPERATURE: Final = 2.0
 #: The name of a schema whose dialect needs none.
 _SCHEMA_NAME: Final = "response"
 #: Extras that are notes to ourselves or are written elsewhere.
@@ -61,11 +58,11 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     body["messages"] = MessageWriter(rules, losses).messages(request.system, request.turns)
     tools.write(request, body)
     request = settle_level(request, target, losses, trusted=rules.same)
-    _write_sampling(request.sampling, target, rules, losses, body)
+    _write_sampling(request.sampling, target, body)
     _write_thinking(request.thinking, rules.host, body)
     if request.output is not None:
         body["response_format"] = _format(request.output)
-    _write_account(request, rules, losses, body)
+    _write_account(request, body)
     _write_extras(request, rules, losses, body)
     if request.stream:
         body["stream"] = True
@@ -82,60 +79,22 @@ def _fitted(request: ChatRequest, target: Target, losses: Losses, *, same: bool)
     request = parts_to_text(drop_remembered(request, losses), CHAT, losses)
     request = system_first(request, target, losses)
     request = leave_out_refused(request, target, losses, same=same)
+    profile = profile_of(target)
+    request = fit_sampling(request, profile, target, losses)
+    request = fit_account(fit_ends(request, profile, target, losses), profile, losses)
     request = forbid_with_tools(request, target, losses)
     request = request if same else choose_declared(request, losses)
     return fit_choice(request, target, losses)
 
 
-def _write_sampling(
-    sampling: Sampling, target: Target, rules: Rules, losses: Losses, body: dict[str, Any]
-) -> None:
-    for member, field in _DRAWING.items():
-        value = getattr(sampling, field)
-        if value is None:
-            continue
-        if target.sampling:
-            body[member] = value
-        elif not is_usual(field, value):
-            losses(field, f"sampling.{field}", f"{target.model} does not take it.")
-    if body.get("temperature", 0) > _MAX_TEMPERATURE:
-        body["temperature"] = _MAX_TEMPERATURE
-        losses("temperature", "sampling.temperature", "It was lowered to 2, the largest that is taken.")
-    if sampling.top_k is not None:
-        if rules.same:
-            body["top_k"] = sampling.top_k
-        else:
-            losses("top_k", "sampling.top_k", "Chat Completions has no such member.")
-    if sampling.seed is not None:
-        body["seed"] = sampling.seed
-    if sampling.candidates is not None:
-        body["n"] = sampling.candidates
-    _write_limits(sampling, target, rules, losses, body)
-
-
-def _write_limits(
-    sampling: Sampling, target: Target, rules: Rules, losses: Losses, body: dict[str, Any]
-) -> None:
-    """Where to stop: a number of tokens, or words."""
-    limit = sampling.max_tokens
-    if limit is not None:
-        if target.max_output is not None and limit > target.max_output:
-            limit = target.max_output
-            losses("max_tokens", "sampling.max_tokens", f"Lowered to {limit}, the model's largest.")
-        if limit < 1 and not rules.same:
-            limit = 1
-            losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")
-        named = rules.host.output_limit
-        by_model = "max_completion_tokens" if rules.openai else "max_tokens"
-        body[by_model if named == "by-model" else named] = limit
-    stop = [word for word in sampling.stop if word]
-    if stop and rules.openai and not target.sampling:
-        losses("stop", "sampling.stop", f"{target.model} does not take stop sequences.")
-        return
-    if len(stop) > STOP_LIMIT:
-        losses("stop", "sampling.stop", f"Only the first {STOP_LIMIT} stop sequences are taken.")
-    if stop:
-        body["stop"] = stop[:STOP_LIMIT]
+def _write_sampling(sampling: Sampling, target: Target, body: dict[str, Any]) -> None:
+    put(body, {member: getattr(sampling, field) for member, field in _SAMPLING.items()})
+    if sampling.stop:
+        body["stop"] = sampling.stop
+    if sampling.max_tokens is not None:
+        named = target.host.output_limit
+        by_model = "max_completion_tokens" if knows_new_names(target) else "max_tokens"
+        body[by_model if named == "by-model" else named] = sampling.max_tokens
 
 
 def _write_thinking(thinking: Thinking | None, host: Host, body: dict[str, Any]) -> None:
@@ -166,44 +125,21 @@ def _format(output: OutputFormat) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": schema}
 
 
-def _write_account(request: ChatRequest, rules: Rules, losses: Losses, body: dict[str, Any]) -> None:
+def _write_account(request: ChatRequest, body: dict[str, Any]) -> None:
     """What concerns the account more than the answer."""
-    known = rules.same or rules.openai
-    if request.user is not None and loads(request.extras.get("safety_identifier", b"")) != request.user:
-        body["user"] = request.user if rules.same else shorten(request.user, USER_LIMIT)
-        if body["user"] != request.user:
-            losses("user", "user", f"It was shortened to {USER_LIMIT} characters, always in the same way.")
-    if request.metadata and known:
-        _write_metadata(request.metadata, losses, body)
-    elif request.metadata:
-        losses("metadata", "metadata", "Servers other than OpenAI's may refuse it.")
-    tier = request.service_tier
-    if tier is not None and (rules.same or (rules.openai and tier in SERVICE_TIERS)):
-        body["service_tier"] = tier
-    elif tier is not None:
-        losses("service_tier", "service_tier", f"'{tier}' is another vendor's word.")
-    if request.cache_key is not None and known:
-        body["prompt_cache_key"] = request.cache_key
-    elif request.cache_key is not None:
-        losses("cache_key", "cache_key", "Servers other than OpenAI's may refuse it.")
-    if request.modalities and rules.same:
-        body["modalities"] = list(request.modalities)
-    elif any(kind.lower() != "text" for kind in request.modalities):
-        losses("modalities", "modalities", "Only text is asked for in this dialect.")
-
-
-def _write_metadata(metadata: dict[str, str], losses: Losses, body: dict[str, Any]) -> None:
-    pairs, longest_key, longest_value = METADATA_LIMITS
-    fitting = {
-        key: value
-        for key, value in metadata.items()
-        if len(key) <= longest_key and len(value) <= longest_value
-    }
-    sent = dict(list(fitting.items())[:pairs])
-    if len(sent) < len(metadata):
-        losses("metadata", "metadata", f"At most {pairs} pairs of limited length are taken.")
-    if sent:
-        body["metadata"] = sent
+    user = request.user
+    if user is not None and loads(request.extras.get("safety_identifier", b"")) == user:
+        user = None
+    put(
+        body,
+        {
+            "user": user,
+            "metadata": request.metadata or None,
+            "service_tier": request.service_tier,
+            "prompt_cache_key": request.cache_key,
+            "modalities": request.modalities or None,
+        },
+    )
 
 
 def _write_extras(request: ChatRequest, rules: Rules, losses: Losses, body: dict[str, Any]) -> None:

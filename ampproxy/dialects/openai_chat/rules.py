@@ -22,13 +22,6 @@ NAME_LIMIT: Final = 64
 #: characters of ASCII pass.
 _ID: Final = re.compile(r"[!-~]{1,40}")
 _NINE: Final = re.compile(r"[a-zA-Z0-9]{9}")
-#: At most so many stop sequences.
-STOP_LIMIT: Final = 4
-#: ``metadata``: so many pairs, so long keys and values.
-METADATA_LIMITS: Final = (16, 64, 512)
-#: ``user``: at most 64 characters ("string too long"); Anthropic's ids of users are longer.
-USER_LIMIT: Final = 64
-SERVICE_TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
 
 def is_openai(model: str, families: Families | None = None) -> bool:

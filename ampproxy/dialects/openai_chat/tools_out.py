@@ -12,6 +12,7 @@ from ampproxy.dialects.hosted import carried
 from ampproxy.dialects.openai_chat.rules import Rules
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
+from ampproxy.wire.json import BAD_JSON
 
 _MEMBERS = msgspec.json.Decoder(Members)
 #: The settings of a web search that this dialect has.
@@ -128,7 +129,7 @@ def _object_schema(schema: Json) -> Json:
     """The schema with what OpenAI demands of every function's: ``type: object`` and ``properties``."""
     try:
         found = _MEMBERS.decode(schema)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BAD_JSON:
         return schema
     if "type" in found and "properties" in found:
         return schema

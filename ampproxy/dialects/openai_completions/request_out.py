@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from ampproxy.adapt.account import fit_account
+from ampproxy.adapt.sampling import fit_ends, fit_sampling
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, encode
-from ampproxy.dialects.openai_completions.request_in import MOST_LOGPROBS
+from ampproxy.dialects.openai_completions.profile import PROFILE
 from ampproxy.dialects.unsupported import note_lost_extras
 from ampproxy.model.base import COMPLETIONS
 from ampproxy.model.parts import Text
@@ -18,7 +20,6 @@ from ampproxy.model.request import ChatRequest
 
 #: Between the texts of a conversation.
 _GAP: Final = "\n\n"
-_STOP_LIMIT: Final = 4
 #: Member -> field of ``Sampling``.
 _SAMPLING: Final = {
     "max_tokens": "max_tokens",
@@ -37,30 +38,23 @@ _UNSAYABLE: Final = {
     "choice": "tool_choice",
     "thinking": "thinking",
     "output": "output_format",
-    "metadata": "metadata",
-    "service_tier": "service_tier",
-    "cache_key": "cache_key",
 }
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to ``target`` (:meth:`~ampproxy.dialects.base.Dialect.render_request`)."""
     losses = Losses()
+    request = fit_sampling(request, PROFILE, target, losses)
+    request = fit_account(fit_ends(request, PROFILE, target, losses), PROFILE, losses)
     sampling = request.sampling
     body: dict[str, Any] = {"model": target.model, "prompt": _GAP.join(_texts(request, losses))}
     for member, field in _SAMPLING.items():
         if (value := getattr(sampling, field)) is not None:
             body[member] = value
     if sampling.logprobs:
-        body["logprobs"] = min(sampling.top_logprobs or 0, MOST_LOGPROBS)
-        if body["logprobs"] != (sampling.top_logprobs or 0):
-            losses("logprobs", "sampling.top_logprobs", f"At most {MOST_LOGPROBS} can be had.")
+        body["logprobs"] = sampling.top_logprobs or 0
     if sampling.stop:
-        body["stop"] = [word for word in sampling.stop if word][:_STOP_LIMIT]
-    if len(sampling.stop) > _STOP_LIMIT:
-        losses("stop", "sampling.stop", f"Only the first {_STOP_LIMIT} stop sequences are taken.")
-    if sampling.top_k is not None:
-        losses("top_k", "sampling.top_k", "Completions have no such member.")
+        body["stop"] = sampling.stop
     if request.user is not None:
         body["user"] = request.user
     if request.stream:

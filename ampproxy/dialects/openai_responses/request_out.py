@@ -5,30 +5,35 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ampproxy.adapt.account import fit_account
 from ampproxy.adapt.parts import parts_to_text
+from ampproxy.adapt.sampling import fit_ends, fit_sampling
 from ampproxy.adapt.thinking import settle_level
 from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Names, encode, loads, shorten
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
+from ampproxy.dialects.openai_responses.profile import PROFILE
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
-from ampproxy.dialects.unsupported import is_usual, note_lost_extras
+from ampproxy.dialects.unsupported import note_lost_extras
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.parts import ToolCall
-from ampproxy.model.request import ChatRequest, OutputFormat
+from ampproxy.model.request import ChatRequest, OutputFormat, Sampling
 
-#: The least that the service takes for ``max_output_tokens``.
-LEAST_OUTPUT = 16
 _ILLEGAL = r"[^a-zA-Z0-9_-]"
 _ILLEGAL_NAME = re.compile(_ILLEGAL)
 _NAME_LIMIT = 64
-_IDENTIFIER_LIMIT = 64
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
-#: Members of the vocabulary's sampling that Responses does not have.
-_NO_PLACE = ("top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
+#: Member -> field of ``Sampling``.
+_SAMPLING = {
+    "max_output_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_logprobs": "top_logprobs",
+}
 #: Chat's own members that Responses has as well.
 _OF_CHAT = ("verbosity", "store")
 
@@ -38,6 +43,8 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     losses = Losses()
     native = request.dialect == RESPONSES
     request = parts_to_text(request, RESPONSES, losses)
+    request = fit_sampling(request, PROFILE, target, losses)
+    request = fit_account(fit_ends(request, PROFILE, target, losses), PROFILE, losses)
     request = request if native else choose_declared(request, losses)
     names = Names(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
     body: dict[str, Any] = {"model": target.model}
@@ -50,11 +57,11 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         body["parallel_tool_calls"] = request.parallel
     thinks = request.thinking is None or target.thinking != "none"
     request = settle_level(request, target, losses, trusted=True)
-    _render_sampling(body, request, target, losses)
+    _render_sampling(body, request.sampling)
     if thinks:
         _render_thinking(body, request)
     _render_text(body, request, losses)
-    _render_rest(body, request, losses)
+    _render_rest(body, request)
     if native:
         _render_extras(body, request)
     else:
@@ -85,28 +92,8 @@ def _render_conversation(
     body["input"] = items
 
 
-def _render_sampling(body: dict[str, Any], request: ChatRequest, target: Target, losses: Losses) -> None:
-    sampling = request.sampling
-    if (tokens := sampling.max_tokens) is not None:
-        body["max_output_tokens"] = max(LEAST_OUTPUT, min(tokens, target.max_output or tokens))
-        if body["max_output_tokens"] != tokens:
-            why = f"The limit was moved from {tokens} to {body['max_output_tokens']}, which the model takes."
-            losses("max_tokens", "sampling.max_tokens", why)
-    for name in ("temperature", "top_p"):
-        value = getattr(sampling, name)
-        if value is not None and not target.sampling:
-            if is_usual(name, value):
-                continue
-            losses(name, f"sampling.{name}", f"The model takes no {name}.")
-        else:
-            put(body, {name: value})
-    put(body, {"top_logprobs": sampling.top_logprobs})
-    for name in _NO_PLACE:
-        value = getattr(sampling, name)
-        if value not in (None, ()) and not is_usual(name, value):
-            losses(name, f"sampling.{name}", f"Responses has no {name}.")
-    if (sampling.candidates or 1) > 1:
-        losses("candidates", "sampling.candidates", "Responses gives one answer.")
+def _render_sampling(body: dict[str, Any], sampling: Sampling) -> None:
+    put(body, {member: getattr(sampling, field) for member, field in _SAMPLING.items()})
 
 
 def _render_thinking(body: dict[str, Any], request: ChatRequest) -> None:
@@ -160,7 +147,7 @@ def _format(output: OutputFormat, body: dict[str, Any], losses: Losses, *, nativ
     return format_body
 
 
-def _render_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
+def _render_rest(body: dict[str, Any], request: ChatRequest) -> None:
     native = request.dialect == RESPONSES
     if request.stream:
         body["stream"] = True
@@ -172,19 +159,12 @@ def _render_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> 
     put(
         body,
         {
-            "safety_identifier": _identifier(request.user, native=native),
+            "safety_identifier": request.user,
             "metadata": request.metadata or None,
             "prompt_cache_key": request.cache_key,
-            "service_tier": _tier(request, losses),
+            "service_tier": request.service_tier,
         },
     )
-    if request.modalities and set(request.modalities) != {"text"}:
-        losses("modalities", "modalities", "Responses answers in text only.")
-
-
-def _identifier(user: str | None, *, native: bool) -> str | None:
-    """The end user's id, no longer than the service takes; a long one keeps its beginning and a hash."""
-    return user if native or user is None else shorten(user, _IDENTIFIER_LIMIT)
 
 
 def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
@@ -197,17 +177,6 @@ def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
     if request.sampling.logprobs or (request.sampling.top_logprobs and not native):
         include.append(INCLUDE_LOGPROBS)
     return include
-
-
-_TIERS = ("auto", "default", "flex", "priority", "scale")
-
-
-def _tier(request: ChatRequest, losses: Losses) -> str | None:
-    tier = request.service_tier
-    if tier is None or request.dialect in (RESPONSES, CHAT) or tier in _TIERS:
-        return tier
-    losses("service_tier", "service_tier", f"OpenAI has no service tier {tier[:40]}.")
-    return None
 
 
 def _render_extras(body: dict[str, Any], request: ChatRequest) -> None:

@@ -396,7 +396,7 @@ class RestTests(RenderCase):
         self.assertEqual(told["type"], "json_schema")
         self.assertIs(told["schema"]["additionalProperties"], False)
         self.assertIs(told["schema"]["properties"]["a"]["items"]["additionalProperties"], False)
-        self.assertEqual(lost, {"open_schema", "schema_name"})
+        self.assertEqual(lost, {"open_schema", "schema_name", "user"})
         self.assertLessEqual(len(body["metadata"]["user_id"]), 256)
 
     def test_beta_features_go_into_the_header(self) -> None:
