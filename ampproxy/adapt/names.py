@@ -6,6 +6,10 @@ import hashlib
 import re
 from collections.abc import Iterable
 
+from ampproxy.adapt.profile import DialectProfile
+from ampproxy.model.parts import ToolCall
+from ampproxy.model.request import ChatRequest
+
 
 def shorten(text: str, limit: int) -> str:
     """At most ``limit`` characters: a long text keeps its beginning and gets a mark of the whole.
@@ -81,3 +85,9 @@ class Names:
 
     def _legal(self, name: str) -> str:
         return shorten(self._illegal.sub("_", name) or "tool", self._limit)
+
+
+def tool_names(request: ChatRequest, profile: DialectProfile) -> Names:
+    """Legal names for all tools of a request, those that only its history calls included."""
+    called = [part.name for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)]
+    return Names(*profile.name, [*(tool.name for tool in request.tools), *called])

@@ -23,7 +23,7 @@ def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequ
     host = target.host
     if choice.mode in _FORCED and host.forced_tools != "always" and _thinks(request, target):
         if host.forced_tools == "never" or not can_disable(target):
-            return _free(request, choice, losses, f"A call cannot be demanded of {target.model}.")
+            return free_choice(request, losses, f"A call cannot be demanded of {target.model}.")
         if request.thinking is None or request.thinking.mode != "off":
             losses("thinking", "thinking", "A call was demanded, and the model must not think then.")
             request = msgspec.structs.replace(request, thinking=Thinking("off"))
@@ -34,7 +34,7 @@ def fit_choice(request: ChatRequest, target: Target, losses: Losses) -> ChatRequ
         return msgspec.structs.replace(request, choice=None, tools=(), hosted=())
     if choice.mode == "named" and "required" in host.choices:
         return _only(request, choice, losses)
-    return _free(request, choice, losses, "The server lets the model choose whether to call.")
+    return free_choice(request, losses, "The server lets the model choose whether to call.")
 
 
 def choose_declared(request: ChatRequest, losses: Losses) -> ChatRequest:
@@ -61,9 +61,11 @@ def _thinks(request: ChatRequest, target: Target) -> bool:
     return target.thinks is not False and not off
 
 
-def _free(request: ChatRequest, choice: ToolChoice, losses: Losses, why: str) -> ChatRequest:
+def free_choice(request: ChatRequest, losses: Losses, why: str) -> ChatRequest:
+    """The request with a call that is possible, where one was demanded."""
     losses("tool_choice", "choice", why)
-    return msgspec.structs.replace(request, choice=ToolChoice("auto", allowed=choice.allowed))
+    allowed = request.choice.allowed if request.choice is not None else ()
+    return msgspec.structs.replace(request, choice=ToolChoice("auto", allowed=allowed))
 
 
 def _only(request: ChatRequest, choice: ToolChoice, losses: Losses) -> ChatRequest:

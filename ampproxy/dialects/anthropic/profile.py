@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ampproxy.adapt.profile import DialectProfile
+from ampproxy.adapt.profile import DialectProfile, Hosted, alike
 from ampproxy.model.base import ANTHROPIC
 
 PROFILE: Final = DialectProfile(
@@ -18,4 +18,28 @@ PROFILE: Final = DialectProfile(
     trusted_output=True,
     user=256,
     tiers={"auto": "auto", "default": "standard_only"},
+    # https://docs.anthropic.com/en/docs/agents-and-tools/tool-use: ``^[a-zA-Z0-9_-]{1,128}$``.
+    name=(r"[^a-zA-Z0-9_-]", 128),
+    cache_marks=True,
+    allowed_tools=False,
+    unique_tools=True,
+    history_tools=True,
+    schema="flat",
+    schema_needed=True,
+    trusted_choice=True,
+    hosted={
+        "web_search": Hosted(
+            {"type": "web_search_20250305", "name": "web_search"},
+            alike("user_location", "allowed_domains", "blocked_domains"),
+        ),
+        "code_execution": Hosted(
+            {"type": "code_execution_20250825", "name": "code_execution"}, beta="code-execution-2025-08-25"
+        ),
+        "url_context": Hosted(
+            {"type": "web_fetch_20250910", "name": "web_fetch"}, beta="web-fetch-2025-09-10"
+        ),
+    },
+    hosted_choice=True,
+    json_output=False,
+    output_schema="closed",
 )

@@ -5,22 +5,25 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ampproxy.adapt.account import fit_account
+from ampproxy.adapt.declarations import fit_tools
 from ampproxy.adapt.history import drop_remembered
+from ampproxy.adapt.names import tool_names
+from ampproxy.adapt.output import fit_output
 from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.sampling import draw_while_thinking, fit_ends, fit_sampling
-from ampproxy.adapt.tools import choose_declared
+from ampproxy.adapt.tools import free_choice
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
-from ampproxy.dialects.anthropic.tools import ILLEGAL, MAX_NAME, Tools, tool_names
+from ampproxy.dialects.anthropic.tools import betas, choice_of, declared, is_forced
 from ampproxy.dialects.anthropic.turns import Message, lacks_thinking, messages_of, wire
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, Members, Names, encode, loads, members, to_raw
-from ampproxy.dialects.schema_tree import with_description
+from ampproxy.dialects.common import Losses, Members, Names, encode, loads, members
+from ampproxy.dialects.json import put
 from ampproxy.dialects.unsupported import note_lost_extras
-from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, Json
+from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS
 from ampproxy.model.parts import ToolResult
-from ampproxy.model.request import ChatRequest, OutputFormat
+from ampproxy.model.request import ChatRequest
 
 _FORCED: Final = "A call was demanded, and the model must not think then."
 _NEVER_FORCED: Final = "A call cannot be demanded of this model."
@@ -50,11 +53,13 @@ class _Rendering:
         request = parts_to_text(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
         self.target = target
         self.own = request.dialect == ANTHROPIC
+        self.names = tool_names(request, PROFILE)
+        self.freeform = frozenset(self.names(tool.name) for tool in request.tools if tool.freeform)
+        self.betas = betas(request)
         request = fit_ends(fit_account(request, PROFILE, self.losses), PROFILE, target, self.losses)
-        self.request = request = request if self.own else choose_declared(request, self.losses)
-        self.names = tool_names(request)
-        self.tools = Tools(request, self.names, self.losses)
-        ids = Names(ILLEGAL, MAX_NAME)
+        request = fit_tools(request, PROFILE, target, self.losses)
+        self.request = request = fit_output(request, PROFILE, target, self.losses)
+        ids = Names(*PROFILE.name)
         self.writer = BlockWriter(self.names, ids, self.losses, own=self.own)
 
     def rendered(self) -> Rendered:
@@ -70,20 +75,17 @@ class _Rendering:
             {"role": message.role, "content": [wire(block) for block in message.blocks], **message.extras}
             for message in messages
         ]
-        if self.tools.declared:
-            body["tools"] = self.tools.declared
-        if choice := self.tools.choice(give_up_force=self._no_force(thinking)):
-            body["tool_choice"] = choice
+        if tools := declared(self.request, self.names):
+            body["tools"] = tools
+        put(body, {"tool_choice": choice_of(self._free(thinking), self.names)})
         if thinking.member is not None:
             body["thinking"] = thinking.member
         body |= self._drawn(thinking) | self._rest(thinking)
-        return Rendered(
-            encode(body), self.losses.all(), self.names.changed, self._headers(), self.tools.freeform
-        )
+        return Rendered(encode(body), self.losses.all(), self.names.changed, self._headers(), self.freeform)
 
     def _forbidden(self, messages: list[Message]) -> Forbidden:
         """Why the model must not think, in a budget and freely."""
-        if self.tools.forced() and self.target.forced_tools == "not-thinking":
+        if is_forced(self.request) and self.target.forced_tools == "not-thinking":
             return Forbidden(_FORCED, _FORCED, unasked=_FORCED)
         if not lacks_thinking(messages):
             return Forbidden()
@@ -91,6 +93,13 @@ class _Rendering:
         # It must not go on from thinking that was there and is lost, though.
         lost = self.request.dialect in _WITHOUT_PROOFS or self._lost_proof()
         return Forbidden(_NO_PROOF, _NO_PROOF if lost else None)
+
+    def _free(self, thinking: Plan) -> ChatRequest:
+        """The request without a demand for a call where the model takes none."""
+        why = self._no_force(thinking)
+        return (
+            free_choice(self.request, self.losses, why) if why and is_forced(self.request) else self.request
+        )
 
     def _no_force(self, thinking: Plan) -> str:
         """Why no call can be demanded; empty: it can."""
@@ -151,56 +160,15 @@ class _Rendering:
             config |= members(rest)
         if thinking.effort is not None:
             config["effort"] = thinking.effort
-        output = self.request.output
-        if output is not None and output.schema is not None:
-            schema = output.schema if self.own else self._enforced(output, output.schema)
-            config["format"] = {"type": "json_schema", "schema": schema}
-        elif output is not None:
-            why = "Messages has no JSON output without a schema, and nothing is added to a prompt."
-            self.losses("output_format", "output", why)
+        if self.request.output is not None:
+            config["format"] = {"type": "json_schema", "schema": self.request.output.schema}
         return config
-
-    def _enforced(self, output: OutputFormat, schema: Json) -> Json:
-        if output.name:
-            self.losses("schema_name", "output.name", "Messages has no names of schemas.")
-        return self._closed(with_description(schema, output.description))
-
-    def _closed(self, schema: Json) -> Json:
-        """Every object closed, as the vendor demands of a schema that is enforced."""
-        value = loads(schema)
-        if not _close(value):
-            return schema
-        self.losses("open_schema", "output.schema", "Objects that admit further members were closed.")
-        return to_raw(value)
 
     def _headers(self) -> dict[str, str]:
         betas = loads(self.request.extras.get("betas", b"[]")) if self.own else []
         asked = [beta for beta in betas if isinstance(beta, str)] if isinstance(betas, list) else []
-        wanted = list(dict.fromkeys([*asked, *self.tools.betas]))
+        wanted = list(dict.fromkeys([*asked, *self.betas]))
         return {"anthropic-beta": ",".join(wanted)} if wanted else {}
-
-
-def _close(node: Any, depth: int = 0) -> bool:
-    """Close the objects of a schema in place; whether one was open."""
-    if isinstance(node, list):
-        return sum(_close(item, depth + 1) for item in node) > 0
-    if not isinstance(node, dict) or depth > 100:
-        return False
-    changed = False
-    if (node.get("type") == "object" or "properties" in node) and node.get(
-        "additionalProperties"
-    ) is not False:
-        node["additionalProperties"] = False
-        changed = True
-    for key, value in node.items():
-        if key in _SUBSCHEMAS:
-            inner = list(value.values()) if key in _NAMED and isinstance(value, dict) else value
-            changed |= _close(inner, depth + 1)
-    return changed
-
-
-_NAMED: Final = ("properties", "$defs", "definitions")
-_SUBSCHEMAS: Final = (*_NAMED, "items", "prefixItems", "anyOf", "allOf", "oneOf")
 
 
 def for_counting(body: bytes) -> bytes:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ampproxy.dialects.anthropic.blocks_out import RAW, Block, BlockWriter
-from ampproxy.dialects.anthropic.tools import MAX_NAME
+from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.common import Losses, items, shorten
 from ampproxy.dialects.pairing import Results
 from ampproxy.model.base import Json, Value
@@ -127,7 +127,7 @@ def _distinguish(call: Block, answer: Block, seen: dict[str, int], losses: Losse
     """
     wanted = call["id"]
     if wanted in seen:
-        stem, number = shorten(wanted, MAX_NAME - 10), seen[wanted]
+        stem, number = shorten(wanted, PROFILE.name[1] - 10), seen[wanted]
         while (fresh := f"{stem}_{number}") in seen:
             number += 1
         seen[wanted] = number + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ampproxy.adapt.profile import DRAWING, DialectProfile
+from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted
 from ampproxy.model.base import GEMINI
 
 PROFILE: Final = DialectProfile(
@@ -17,4 +17,16 @@ PROFILE: Final = DialectProfile(
     candidates=8,
     tiers={"auto": "", "default": ""},
     modalities=True,
+    # The first must be a letter or an underscore.
+    name=(r"^[^a-zA-Z_]|[^a-zA-Z0-9_.:-]", 64),
+    parallel=False,
+    hosted={
+        "web_search": Hosted({"googleSearch": {}}),
+        "code_execution": Hosted({"codeExecution": {}}),
+        "url_context": Hosted({"urlContext": {}}),
+    },
+    # Newer models take both with toolConfig.includeServerSideToolInvocations, and want their own toolCall
+    # parts back then, which no other dialect carries. Vertex has no such member at all.
+    hosted_beside_tools=False,
+    output_beside_tools=False,
 )

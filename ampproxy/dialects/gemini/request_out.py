@@ -2,41 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from ampproxy.adapt.account import fit_account
+from ampproxy.adapt.declarations import fit_tools
 from ampproxy.adapt.history import drop_remembered
+from ampproxy.adapt.names import tool_names
+from ampproxy.adapt.output import fit_output
 from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.sampling import fit_ends, fit_sampling
 from ampproxy.adapt.thinking import settle_amount
-from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, Names, encode, loads
-from ampproxy.dialects.freeform import SCHEMA, described
+from ampproxy.dialects.common import Losses, encode, loads
 from ampproxy.dialects.gemini.contents_out import contents
 from ampproxy.dialects.gemini.parts_out import PartRenderer
 from ampproxy.dialects.gemini.profile import PROFILE
 from ampproxy.dialects.gemini.thinking import thinking_config
-from ampproxy.dialects.hosted import carried
-from ampproxy.dialects.schema_tree import with_description
+from ampproxy.dialects.json import put
 from ampproxy.dialects.unsupported import note_lost_extras
 from ampproxy.model.base import GEMINI, Json
-from ampproxy.model.parts import ToolCall
-from ampproxy.model.request import ChatRequest, HostedTool, Sampling, Tool, ToolChoice
+from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Tool, ToolChoice
 
-#: One character that a function's name may not have there. The first must be a letter or an underscore.
-_ILLEGAL = r"^[^a-zA-Z_]|[^a-zA-Z0-9_.:-]"
-_LONGEST_NAME = 64
-
-#: How Gemini calls what other vendors run as well.
-_HOSTED: dict[str, dict[str, Any]] = {
-    "web_search": {"googleSearch": {}},
-    "code_execution": {"codeExecution": {}},
-    "url_context": {"urlContext": {}},
-}
 #: Member of ``generationConfig`` -> field of ``Sampling``.
 _SAMPLING = {
     "maxOutputTokens": "max_tokens",
@@ -58,10 +47,11 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     losses = Losses()
     request = parts_to_text(drop_remembered(request, losses), GEMINI, losses)
     own = request.dialect == GEMINI
-    request = request if own else choose_declared(request, losses)
     request = fit_sampling(request, PROFILE, target, losses)
     request = fit_account(fit_ends(request, PROFILE, target, losses), PROFILE, losses)
-    names = Names(_ILLEGAL, _LONGEST_NAME, _names(request))
+    names = tool_names(request, PROFILE)
+    freeform = frozenset(names(tool.name) for tool in request.tools if tool.freeform)
+    request = fit_output(fit_tools(request, PROFILE, target, losses), PROFILE, target, losses)
     renderer = PartRenderer(request, target, names, losses)
     extras: dict[str, Any] = dict(request.extras) if own else {}
     if not own:
@@ -71,27 +61,20 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     }
     if system := _system(request, renderer):
         body["systemInstruction"] = {"parts": system}
-    if tools := _tools(request, target, names, losses, own):
+    if tools := _tools(request, names):
         body["tools"] = tools
-    if config := _tool_config(request, names, losses, loads(extras.pop("toolConfig", b"{}"))):
+    if config := _tool_config(request, names, loads(extras.pop("toolConfig", b"{}"))):
         body["toolConfig"] = config
     if config := _generation_config(request, target, losses, _members(extras.pop("generationConfig", None))):
         body["generationConfig"] = config
     if request.service_tier is not None:
         body["serviceTier"] = request.service_tier
-    _drop_unsupported(request, losses)
     return Rendered(
         encode({**body, **extras}),
         losses.all(),
         names.changed,
-        freeform=frozenset(names(tool.name) for tool in request.tools if tool.freeform),
+        freeform=freeform,
     )
-
-
-def _names(request: ChatRequest) -> Iterator[str]:
-    yield from (tool.name for tool in request.tools)
-    for turn in request.turns:
-        yield from (part.name for part in turn.parts if isinstance(part, ToolCall))
 
 
 def _members(raw: Json | None) -> dict[str, Any]:
@@ -103,81 +86,31 @@ def _system(request: ChatRequest, renderer: PartRenderer) -> list[Any]:
     return [wire for wires in parts for wire in wires]
 
 
-def _drop_unsupported(request: ChatRequest, losses: Losses) -> None:
-    if request.parallel is False and request.tools:
-        losses("parallel", "parallel", "Gemini cannot be asked for one call at a time.")
+def _tools(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:
+    declared = [_declaration(tool, names(tool.name)) for tool in request.tools]
+    functions: list[Any] = [{"functionDeclarations": declared}] if declared else []
+    return [*functions, *(hosted.raw for hosted in request.hosted)]
 
 
-# -- tools
-
-
-def _tools(
-    request: ChatRequest, target: Target, names: Names, losses: Losses, own: bool
-) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    sent_before: set[bytes] = set()
-    declared = [_declaration(tool, names, losses, f"tools[{n}]", own) for n, tool in enumerate(request.tools)]
-    if declared:
-        found.append({"functionDeclarations": declared})
-    for n, hosted in enumerate(request.hosted):
-        rendered = _hosted(hosted)
-        if rendered is None:
-            losses("hosted_tool", f"hosted[{n}]", f"Gemini has no tool like {hosted.kind}.")
-        elif declared and not own:
-            # Newer models take both with toolConfig.includeServerSideToolInvocations, and want their own
-            # toolCall parts back then, which no other dialect carries. Vertex has no such member at all.
-            losses("hosted_tool", f"hosted[{n}]", f"{hosted.kind} is refused beside functions.")
-        elif (text := encode(rendered)) not in sent_before:
-            if hosted.dialect != GEMINI:
-                carried(hosted, (), f"hosted[{n}]", losses)
-            sent_before.add(text)
-            found.append(rendered)
+def _declaration(tool: Tool, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name}
+    put(found, {"description": tool.description})
+    found.update(tool.extras)
+    put(found, {"parametersJsonSchema": tool.schema})
     return found
 
 
-def _hosted(hosted: HostedTool) -> Any:
-    return hosted.raw if hosted.dialect == GEMINI else _HOSTED.get(hosted.kind)
-
-
-def _declaration(tool: Tool, names: Names, losses: Losses, path: str, own: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": names(tool.name)}
-    if (description := described(tool)) is not None:
-        found["description"] = description
-    if tool.cache is not None:
-        losses("cache_control", path, "Gemini has no marks for its cache.")
-    if tool.strict:
-        losses("strict", path, "Gemini does not enforce a function's schema.")
-    if tool.freeform and tool.grammar is not None:
-        losses("grammar", path, "The model reads the grammar; its input is not held to it.")
-    if own:
-        found.update(tool.extras)
-    elif tool.extras:
-        losses("extras", path, "Members that only the client's dialect knows were left out.")
-    schema = SCHEMA if tool.freeform else tool.schema
-    if schema is not None and bytes(schema).lstrip()[:1] == b"{":
-        found["parametersJsonSchema"] = schema
-    return found
-
-
-def _tool_config(request: ChatRequest, names: Names, losses: Losses, found: dict[str, Any]) -> dict[str, Any]:
-    choice = request.choice
-    if choice is not None and request.tools:
-        declared = {tool.name for tool in request.tools}
-        config = _calling(choice, declared, names, losses)
+def _tool_config(request: ChatRequest, names: Callable[[str], str], found: dict[str, Any]) -> dict[str, Any]:
+    if request.choice is not None:
+        config = _calling(request.choice, names)
         found["functionCallingConfig"] = config | found.get("functionCallingConfig", {})
-    elif choice is not None and choice.mode in ("required", "named"):
-        losses("tool_choice", "choice", "A tool is required, but there is none.")
     return found
 
 
-def _calling(choice: ToolChoice, declared: set[str], names: Names, losses: Losses) -> dict[str, Any]:
-    """The mode, with names only where they are taken (ANY and VALIDATED) and only of declared functions."""
-    wanted = [choice.name] if choice.mode == "named" and choice.name else list(choice.allowed)
-    allowed = [names(name) for name in wanted if name in declared]
+def _calling(choice: ToolChoice, names: Callable[[str], str]) -> dict[str, Any]:
+    """The mode, with names only where they are taken (ANY and VALIDATED)."""
     mode = _MODES[choice.mode]
-    if len(allowed) < len(wanted):
-        losses("tool_choice", "choice", "A tool was chosen that is not declared.")
-        mode = mode if allowed else "AUTO"
+    allowed = [names(name) for name in ([choice.name] if choice.name else choice.allowed)]
     if not allowed or mode == "NONE":
         return {"mode": mode}
     # VALIDATED leaves the model free to answer in words.
@@ -194,7 +127,7 @@ def _generation_config(
     config = _sampling(request.sampling)
     if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking
-    config |= _output(request, target, losses)
+    config |= _output(request.output)
     if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):
         config["responseModalities"] = [word.upper() for word in request.modalities]
     return config | found
@@ -206,16 +139,9 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _output(request: ChatRequest, target: Target, losses: Losses) -> dict[str, Any]:
-    output = request.output
+def _output(output: OutputFormat | None) -> dict[str, Any]:
     if output is None:
         return {}
-    if request.tools and request.dialect != GEMINI and target.thinking != "level":
-        losses("output_format", "output", "This model refuses a response format beside functions.")
-        return {}
-    members: dict[str, Any] = {"responseMimeType": "application/json"}
-    if output.kind == "schema" and output.schema is not None:
-        members["responseJsonSchema"] = with_description(output.schema, output.description)
-        if output.name:
-            losses("schema_name", "output.name", "Gemini has no names of schemas.")
-    return members
+    found: dict[str, Any] = {"responseMimeType": "application/json"}
+    put(found, {"responseJsonSchema": output.schema if output.kind == "schema" else None})
+    return found

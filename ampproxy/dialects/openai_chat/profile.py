@@ -10,32 +10,53 @@ from typing import Final
 
 import msgspec
 
-from ampproxy.adapt.profile import DRAWING, DialectProfile
+from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted, alike
 from ampproxy.adapt.target import Target
-from ampproxy.dialects.openai_chat.rules import knows_new_names
+from ampproxy.dialects.openai_chat.rules import does_search, is_openai_own
 from ampproxy.model.base import CHAT, RESPONSES
 
 _SERVERS: Final = DialectProfile(
     dialect=CHAT,
-    kin=frozenset((CHAT, RESPONSES)),
     vendor="A server of Chat Completions",
+    kin=frozenset((CHAT, RESPONSES)),
     sampling=DRAWING - {"top_k"} | {"max_tokens", "stop", "seed", "candidates"},
     drawing=DRAWING - {"top_k"},
     temperature=2,
     stops=4,
     # "string too long"; Anthropic's ids of users are longer.
     user=64,
+    own_custom_tools=True,
+    allowed_tools=False,
+    schema="object",
+    strict="taken",
+    trusted_choice=True,
+    schema_names="response",
 )
 _OPENAI: Final = msgspec.structs.replace(
     _SERVERS,
     vendor="OpenAI",
     sampled_stops=True,
     metadata=(16, 64, 512),
-    tiers={name: name for name in ("auto", "default", "flex", "scale", "priority", "fast")},
+    tiers=alike("auto", "default", "flex", "scale", "priority", "fast"),
     cache_key=True,
+    custom_tools=True,
+    allowed_tools=True,
 )
+_SEARCH: Final = Hosted(
+    {"web_search_options": {}},
+    {name: f"web_search_options.{name}" for name in ("search_context_size", "user_location")},
+    nested_place=True,
+)
+_SEARCHING: Final = msgspec.structs.replace(_OPENAI, hosted={"web_search": _SEARCH})
+#: For a client that speaks the dialect, and knows a server that is not described.
+_TRUSTED: Final = msgspec.structs.replace(_SERVERS, metadata=_OPENAI.metadata, allowed_tools=True)
 
 
-def profile_of(target: Target) -> DialectProfile:
-    """The rules that a target's server follows."""
-    return _OPENAI if knows_new_names(target) else _SERVERS
+def profile_of(target: Target, dialect: str) -> DialectProfile:
+    """The rules that a target's server follows.
+
+    :param dialect: the client's.
+    """
+    if is_openai_own(target):
+        return _SEARCHING if does_search(target) else _OPENAI
+    return _TRUSTED if dialect == CHAT and not target.host.known else _SERVERS

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 import msgspec
 
 from ampproxy.adapt.account import fit_account
+from ampproxy.adapt.declarations import fit_tools
 from ampproxy.adapt.history import drop_remembered, system_first
 from ampproxy.adapt.members import leave_out_refused
+from ampproxy.adapt.output import fit_output
 from ampproxy.adapt.parts import parts_to_text
+from ampproxy.adapt.profile import DialectProfile
 from ampproxy.adapt.sampling import fit_ends, fit_sampling
 from ampproxy.adapt.target import Target
 from ampproxy.adapt.thinking import forbid_with_tools, settle_level
-from ampproxy.adapt.tools import choose_declared, fit_choice
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Rendered
-from ampproxy.dialects.common import Losses, encode, loads, shorten
+from ampproxy.dialects.common import Losses, encode, loads
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_chat.messages_out import MessageWriter
 from ampproxy.dialects.openai_chat.profile import profile_of
-from ampproxy.dialects.openai_chat.rules import NAME_ILLEGAL, NAME_LIMIT, Rules, is_cautious, knows_new_names
-from ampproxy.dialects.openai_chat.tools_out import ToolWriter
+from ampproxy.dialects.openai_chat.rules import Rules, is_cautious, is_openai_own
+from ampproxy.dialects.openai_chat.tools_out import write_tools
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking
@@ -40,8 +41,6 @@ _SAMPLING: Final = {
     "seed": "seed",
     "n": "candidates",
 }
-#: The name of a schema whose dialect needs none.
-_SCHEMA_NAME: Final = "response"
 #: Extras that are notes to ourselves or are written elsewhere.
 _NOT_MEMBERS: Final = frozenset({"functions", "stream_options"})
 
@@ -52,11 +51,12 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     if not is_cautious(request, target, CHAT):
         target = msgspec.structs.replace(target, host=Host(output_limit=target.host.output_limit))
     rules = Rules(request, target, CHAT)
-    request = _fitted(request, target, losses, same=rules.same)
-    tools = ToolWriter(rules, losses)
+    profile = profile_of(target, request.dialect)
+    freeform = frozenset(rules.names(tool.name) for tool in request.tools if tool.freeform)
+    request = _fitted(request, profile, target, losses)
     body: dict[str, Any] = {"model": target.model}
     body["messages"] = MessageWriter(rules, losses).messages(request.system, request.turns)
-    tools.write(request, body)
+    write_tools(request, rules.names, body)
     request = settle_level(request, target, losses, trusted=rules.same)
     _write_sampling(request.sampling, target, body)
     _write_thinking(request.thinking, rules.host, body)
@@ -71,20 +71,23 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
             body["stream_options"] = {**(own or {}), "include_usage": True}
     for name in rules.host.renames.keys() & body.keys():
         body[rules.host.renames[name]] = body.pop(name)
-    return Rendered(encode(body), losses.all(), rules.names.changed, freeform=frozenset(tools.wrapped))
+    return Rendered(
+        encode(body),
+        losses.all(),
+        rules.names.changed,
+        freeform=frozenset() if rules.custom_tools else freeform,
+    )
 
 
-def _fitted(request: ChatRequest, target: Target, losses: Losses, *, same: bool) -> ChatRequest:
+def _fitted(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
     """The request without what the model and its server do not take."""
     request = parts_to_text(drop_remembered(request, losses), CHAT, losses)
     request = system_first(request, target, losses)
-    request = leave_out_refused(request, target, losses, same=same)
-    profile = profile_of(target)
+    request = leave_out_refused(request, target, losses, same=request.dialect == CHAT)
     request = fit_sampling(request, profile, target, losses)
     request = fit_account(fit_ends(request, profile, target, losses), profile, losses)
     request = forbid_with_tools(request, target, losses)
-    request = request if same else choose_declared(request, losses)
-    return fit_choice(request, target, losses)
+    return fit_output(fit_tools(request, profile, target, losses), profile, target, losses)
 
 
 def _write_sampling(sampling: Sampling, target: Target, body: dict[str, Any]) -> None:
@@ -93,7 +96,7 @@ def _write_sampling(sampling: Sampling, target: Target, body: dict[str, Any]) ->
         body["stop"] = sampling.stop
     if sampling.max_tokens is not None:
         named = target.host.output_limit
-        by_model = "max_completion_tokens" if knows_new_names(target) else "max_tokens"
+        by_model = "max_completion_tokens" if is_openai_own(target) else "max_tokens"
         body[by_model if named == "by-model" else named] = sampling.max_tokens
 
 
@@ -117,11 +120,8 @@ def _write_thinking(thinking: Thinking | None, host: Host, body: dict[str, Any])
 def _format(output: OutputFormat) -> dict[str, Any]:
     if output.kind == "json":
         return {"type": "json_object"}
-    name = re.sub(NAME_ILLEGAL, "_", output.name or _SCHEMA_NAME)
-    schema: dict[str, Any] = {"name": shorten(name, NAME_LIMIT)}
-    for member in ("description", "schema", "strict"):
-        if (value := getattr(output, member)) is not None:
-            schema[member] = value
+    schema: dict[str, Any] = {"name": output.name or "response"}
+    put(schema, {name: getattr(output, name) for name in ("description", "schema", "strict")})
     return {"type": "json_schema", "json_schema": schema}
 
 

@@ -54,8 +54,6 @@ class Rules:
 
     :ivar openai: it is one of OpenAI's own models, so that members other servers do not know may be
         used: ``max_completion_tokens``, ``metadata``.
-    :ivar custom_tools: it takes custom tools.
-    :ivar allowed_tools: it takes a choice of several among the tools.
     :ivar same: the client spoke this dialect itself, so that it knows what its server takes.
     :ivar names: tool names as sent.
     """
@@ -63,15 +61,18 @@ class Rules:
     def __init__(self, request: ChatRequest, target: Target, own: str) -> None:
         self.same = request.dialect == own
         self.openai = _known(target, "openai_members")
-        self.searches = self.openai and _known(target, "searches")
         self.host = target.host
         self.thought = _thought(target, same=self.same)
         self.custom_tools = self.openai or self.same
-        self.allowed_tools = self.openai or (self.same and not target.host.known)
         self.names = Names(NAME_ILLEGAL, NAME_LIMIT, (tool.name for tool in request.tools))
 
 
-def knows_new_names(target: Target) -> bool:
+def does_search(target: Target) -> bool:
+    """Whether it is a model for searching the web."""
+    return _known(target, "searches")
+
+
+def is_openai_own(target: Target) -> bool:
     """Whether it is one of OpenAI's own models, which know what its dialect had added to it since."""
     return _known(target, "openai_members")
 

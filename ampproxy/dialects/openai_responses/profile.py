@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ampproxy.adapt.profile import DialectProfile
+from ampproxy.adapt.profile import DialectProfile, Hosted, alike
 from ampproxy.model.base import CHAT, RESPONSES
 
 PROFILE: Final = DialectProfile(
@@ -17,6 +17,22 @@ PROFILE: Final = DialectProfile(
     least_output=16,
     user=64,
     metadata=(16, 64, 512),
-    tiers={name: name for name in ("auto", "default", "flex", "priority", "scale", "fast")},
+    tiers=alike("auto", "default", "flex", "priority", "scale", "fast"),
     cache_key=True,
+    custom_tools=True,
+    schema="object",
+    schema_needed=True,
+    strict="closed",
+    trusted_choice=True,
+    choice_alone=True,
+    hosted={
+        "web_search": Hosted(
+            {"type": "web_search"},
+            {**alike("search_context_size", "user_location"), "allowed_domains": "filters.allowed_domains"},
+        ),
+        "code_execution": Hosted({"type": "code_interpreter", "container": {"type": "auto"}}),
+    },
+    hosted_choice=True,
+    output_schema="strict",
+    schema_names="output",
 )

@@ -2,30 +2,26 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ampproxy.adapt.account import fit_account
+from ampproxy.adapt.declarations import fit_tools
+from ampproxy.adapt.names import tool_names
+from ampproxy.adapt.output import fit_output
 from ampproxy.adapt.parts import parts_to_text
 from ampproxy.adapt.sampling import fit_ends, fit_sampling
 from ampproxy.adapt.thinking import settle_level
-from ampproxy.adapt.tools import choose_declared
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, Names, encode, loads, shorten
+from ampproxy.dialects.common import Losses, encode, loads
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
 from ampproxy.dialects.openai_responses.profile import PROFILE
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
-from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
 from ampproxy.dialects.unsupported import note_lost_extras
 from ampproxy.model.base import CHAT, RESPONSES, Json
-from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling
 
-_ILLEGAL = r"[^a-zA-Z0-9_-]"
-_ILLEGAL_NAME = re.compile(_ILLEGAL)
-_NAME_LIMIT = 64
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
 #: Member -> field of ``Sampling``.
 _SAMPLING = {
@@ -45,33 +41,27 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     request = parts_to_text(request, RESPONSES, losses)
     request = fit_sampling(request, PROFILE, target, losses)
     request = fit_account(fit_ends(request, PROFILE, target, losses), PROFILE, losses)
-    request = request if native else choose_declared(request, losses)
-    names = Names(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
+    request = fit_output(fit_tools(request, PROFILE, target, losses), PROFILE, target, losses)
+    names = tool_names(request, PROFILE)
     body: dict[str, Any] = {"model": target.model}
     items = ItemWriter(request, target, names, losses).write()
     _render_conversation(body, request, items, losses)
-    if tools := render_tools(request, names, losses):
+    if tools := render_tools(request, names):
         body["tools"] = tools
-    put(body, {"tool_choice": render_choice(request, names, losses, tools=bool(tools))})
-    if request.parallel is not None and (native or tools):
-        body["parallel_tool_calls"] = request.parallel
+    put(body, {"tool_choice": render_choice(request, names)})
+    put(body, {"parallel_tool_calls": request.parallel})
     thinks = request.thinking is None or target.thinking != "none"
     request = settle_level(request, target, losses, trusted=True)
     _render_sampling(body, request.sampling)
     if thinks:
         _render_thinking(body, request)
-    _render_text(body, request, losses)
+    _render_text(body, request)
     _render_rest(body, request)
     if native:
         _render_extras(body, request)
     else:
         note_lost_extras(request, losses, _OF_CHAT if request.dialect == CHAT else ())
     return Rendered(encode(body), losses.all(), names.changed)
-
-
-def _tool_names(request: ChatRequest) -> list[str]:
-    called = [part.name for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)]
-    return [*(tool.name for tool in request.tools), *called]
 
 
 def _render_conversation(
@@ -111,7 +101,7 @@ def _render_thinking(body: dict[str, Any], request: ChatRequest) -> None:
         body["reasoning"] = wish
 
 
-def _render_text(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
+def _render_text(body: dict[str, Any], request: ChatRequest) -> None:
     """Structured output and verbosity, which both stand in ``text``."""
     native = request.dialect == RESPONSES
     text: dict[str, Any] = {}
@@ -120,30 +110,23 @@ def _render_text(body: dict[str, Any], request: ChatRequest, losses: Losses) -> 
     if request.dialect == CHAT and "verbosity" in request.extras:
         text["verbosity"] = request.extras["verbosity"]
     if request.output is not None:
-        text["format"] = _format(request.output, body, losses, native=native)
+        text["format"] = _format(request.output, body, native=native)
     if text:
         body["text"] = text
 
 
-def _format(output: OutputFormat, body: dict[str, Any], losses: Losses, *, native: bool) -> dict[str, Any]:
+def _format(output: OutputFormat, body: dict[str, Any], *, native: bool) -> dict[str, Any]:
     schema = output.schema
     if output.kind == "json" or schema is None:
         # json_object is taken only where the prompt has the word; a schema of any object says the same.
         mentions_json = native or b"json" in encode([body["input"], body.get("instructions")]).lower()
         return {"type": "json_object"} if mentions_json else dict(_ANY_OBJECT)
-    name = output.name or "output"
     format_body: dict[str, Any] = {
         "type": "json_schema",
-        "name": name if native else shorten(_ILLEGAL_NAME.sub("_", name), _NAME_LIMIT),
+        "name": output.name or "output",
         "schema": schema,
     }
-    put(format_body, {"description": output.description})
-    strict = output.strict
-    if not native:
-        if strict and not is_strict(schema):
-            losses("strict", "output", "A strict schema must be closed and require all its members.")
-        strict = strict is not False and is_strict(schema)
-    put(format_body, {"strict": strict})
+    put(format_body, {"description": output.description, "strict": output.strict})
     return format_body
 
 
