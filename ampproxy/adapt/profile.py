@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from ampproxy.model.base import Value
+from ampproxy.model.parts import Sealed
 
 #: Everything that ``Sampling`` has for the way in which tokens are drawn.
 DRAWING = frozenset(
@@ -49,7 +50,12 @@ class DialectProfile(Value, frozen=True, kw_only=True):
 
     :param dialect: its name. A client that speaks it, too, is taken to know its optional members.
     :param vendor: whose it is, for sentences.
-    :param kin: the dialects of the same vendor, which know each other's words and files.
+    :param kin: the dialects of the same vendor, which know each other's words and files; ``kin_extras``:
+        those of their own members that it has, too.
+    :param thinking: how a wish to think is sent: as a ``level``, as a level or another ``amount``; ``apart``:
+        decided with all else (:mod:`ampproxy.adapt.thinking`). Where the levels are ``trusted_levels``, all
+        clients are taken to know those of a model that is not described.
+    :param chat_tools: whether models may take functions only without thinking.
 
     :param sampling: the fields of ``Sampling`` that it has.
     :param drawing: those of them that models without sampling refuse.
@@ -95,11 +101,63 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     :param output_schema: what is done to the schema of an answer: nothing; ``closed``: its objects are;
         ``strict``: it is enforced if they are.
     :param schema_names: the name of a schema that has none; empty: schemas have no names there.
+
+    :param provers: whose proofs of reasoning it takes back on calls, and where it has ``part_proofs`` on
+        other parts.
+    :param unsigned: the kind of the loss of thinking without a proof; empty: it needs none. Where
+        ``own_unsigned``, clients that speak the dialect may send such.
+    :param thinkers_alone: whether models that do not think refuse thinking.
+    :param whole_thoughts: whether a proof is refused without the text that it proves.
+    :param stores: whether the vendor remembers thinking by its id.
+    :param blank_texts: whether a text may be blank, or empty for clients that speak the dialect.
+    :param refusals: whether the assistant's refusals have a place of their own.
+    :param object_arguments: whether a call's arguments must be an object; ``own_arguments``: not those of a
+        client that speaks the dialect.
+    :param error_results: whether a tool's result can be marked as an error.
+    :param media_roles: whose turns may have pictures, sound and files.
+    :param details: whether a picture may have a hint for its resolution.
+    :param pictures: the media types of pictures; empty: all.
+    :param picture_files: whether a picture may be an uploaded file.
+    :param links: how addresses begin from which it fetches; ``file_links``: files that are no pictures.
+    :param documents: the media types of files sent inline; empty: all.
+    :param decoded: how the media types begin of files whose words are sent instead; ``own_decoded``: also for
+        clients that speak the dialect.
+    :param text_documents: whether words can be a document.
+    :param file_names: whether a file sent inline has a name; ``all_names``: every document has.
+    :param sounds: the media types of sound; ``*``: all. ``own_sounds``: also taken of clients that speak the
+        dialect.
+    :param named_speech: whether the assistant's earlier sound is named by its id.
+    :param kinds_are_members: whether a part that only this dialect has is known by the name of a member.
+    :param system_turns: whether the system may speak in the middle of a conversation.
+    :param joins: which turns are one: neighbours of the same ``roles``, or an assistant's after one of its
+        own with ``calls``.
+    :param empty_turns: whether a user's turn may be empty.
+    :param trusted_pairs: whether a client that speaks the dialect may have calls and results as it likes.
+    :param unique_calls: whether each id of a call must be another, ``ids_noted``: and a change of one is
+        noted; ``call_id``: the most characters of one.
+    :param named_results: whether a result has the name of its call.
+    :param given_order: whether results stand in the order of the client's, else in that of their calls.
+    :param interrupted: what is sent in place of a result that there is not.
+    :param titled_orphans: whether a result without its call is introduced by the tool's name.
+    :param result_media: where the pictures of a result go: they are ``kept`` in it, stand ``beside`` it, or
+        are ``moved`` to a message of their own; ``newer_media``: models that think in levels keep them.
+    :param calls_last: whether an assistant's words stand before its calls.
+    :param no_proof: what is sent where a call's proof is checked, and there is none; ``proof_extra``: the
+        member of a call that has one.
+    :param vain_thinking: the kind of the loss of thinking that nothing followed; empty: it is taken.
+    :param opening: what the user says before an assistant that would begin; empty: it may begin.
+    :param closing: what the user says after an assistant's turn that the model does not continue.
+    :param lost_sources: whether a source out of reach is lost as ``image_source`` and the like; else as
+        ``file`` or ``link``.
     """
 
     dialect: str
     vendor: str
     kin: frozenset[str] = frozenset()
+    kin_extras: frozenset[str] = frozenset()
+    thinking: Literal["level", "amount", "apart"] = "level"
+    trusted_levels: bool = False
+    chat_tools: bool = False
 
     sampling: frozenset[str] = frozenset()
     drawing: frozenset[str] = frozenset()
@@ -141,3 +199,53 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     output_beside_tools: bool = True
     output_schema: Literal["any", "closed", "strict"] = "any"
     schema_names: str = ""
+
+    provers: frozenset[str] = frozenset()
+    part_proofs: bool = False
+    unsigned: str = "reasoning"
+    own_unsigned: bool = False
+    thinkers_alone: bool = False
+    whole_thoughts: bool = False
+    stores: bool = False
+    blank_texts: bool = True
+    refusals: bool = False
+    object_arguments: bool = True
+    own_arguments: bool = False
+    error_results: bool = False
+    media_roles: frozenset[str] = frozenset(("user",))
+    details: bool = False
+    pictures: frozenset[str] = frozenset()
+    picture_files: bool = True
+    links: tuple[str, ...] = ("",)
+    file_links: tuple[str, ...] = ("",)
+    documents: frozenset[str] = frozenset()
+    decoded: tuple[str, ...] = ()
+    own_decoded: bool = False
+    text_documents: bool = False
+    file_names: bool = False
+    all_names: bool = False
+    sounds: frozenset[str] = frozenset()
+    own_sounds: frozenset[str] = frozenset()
+    named_speech: bool = False
+    lost_sources: bool = False
+    kinds_are_members: bool = False
+
+    system_turns: bool = True
+    joins: Literal["roles", "calls"] = "calls"
+    empty_turns: bool = False
+    trusted_pairs: bool = False
+    unique_calls: bool = False
+    ids_noted: bool = False
+    named_results: bool = False
+    call_id: int = 64
+    given_order: bool = False
+    interrupted: str = "The tool call was interrupted and has no result."
+    titled_orphans: bool = False
+    result_media: Literal["kept", "beside", "moved"] = "kept"
+    newer_media: bool = False
+    calls_last: bool = False
+    no_proof: Sealed | None = None
+    proof_extra: str = ""
+    vain_thinking: str = ""
+    opening: str = ""
+    closing: str = ""

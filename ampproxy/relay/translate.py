@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ampproxy.adapt.preferences import without_preferences
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer, Target
 from ampproxy.dialects.freeform import FreeformCalls
-from ampproxy.dialects.preferences import without_preferences
 from ampproxy.dialects.targets import target_at
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from ampproxy.adapt.account import fit_account
-from ampproxy.adapt.declarations import fit_tools
-from ampproxy.adapt.history import drop_remembered
 from ampproxy.adapt.names import tool_names
-from ampproxy.adapt.output import fit_output
-from ampproxy.adapt.parts import parts_to_text
-from ampproxy.adapt.sampling import draw_while_thinking, fit_ends, fit_sampling
+from ampproxy.adapt.passes import adapt
+from ampproxy.adapt.sampling import draw_while_thinking, fit_sampling
 from ampproxy.adapt.tools import free_choice
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.anthropic.thinking import Forbidden, Plan, plan
 from ampproxy.dialects.anthropic.tools import betas, choice_of, declared, is_forced
-from ampproxy.dialects.anthropic.turns import Message, lacks_thinking, messages_of, wire
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, Members, Names, encode, loads, members
 from ampproxy.dialects.json import put
-from ampproxy.dialects.unsupported import note_lost_extras
+from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS
-from ampproxy.model.parts import ToolResult
-from ampproxy.model.request import ChatRequest
+from ampproxy.model.parts import Opaque, Reasoning, ToolCall, ToolResult
+from ampproxy.model.request import ChatRequest, Turn
 
 _FORCED: Final = "A call was demanded, and the model must not think then."
 _NEVER_FORCED: Final = "A call cannot be demanded of this model."
@@ -49,31 +45,24 @@ class _Rendering:
     """One request on its way out."""
 
     def __init__(self, request: ChatRequest, target: Target) -> None:
-        self.losses = Losses()
-        request = parts_to_text(drop_remembered(request, self.losses), ANTHROPIC, self.losses)
+        self.losses = losses = Losses()
         self.target = target
         self.own = request.dialect == ANTHROPIC
+        self.asked = request
         self.names = tool_names(request, PROFILE)
         self.freeform = frozenset(self.names(tool.name) for tool in request.tools if tool.freeform)
-        self.betas = betas(request)
-        request = fit_ends(fit_account(request, PROFILE, self.losses), PROFILE, target, self.losses)
-        request = fit_tools(request, PROFILE, target, self.losses)
-        self.request = request = fit_output(request, PROFILE, target, self.losses)
-        ids = Names(*PROFILE.name)
-        self.writer = BlockWriter(self.names, ids, self.losses, own=self.own)
+        self.request = adapt(request, PROFILE, target, losses, is_harmless)
 
     def rendered(self) -> Rendered:
         """The whole."""
-        messages = messages_of(
-            self.request, self.writer, self.losses, own=self.own, prefill=self.target.prefill
-        )
-        thinking = plan(self.request, self.target, self.losses, forbidden=self._forbidden(messages))
+        thinking = plan(self.request, self.target, self.losses, forbidden=self._forbidden())
         body: dict[str, Any] = {"model": self.target.model, "max_tokens": thinking.max_tokens}
-        if system := self._system():
+        writer = BlockWriter(self.names, Names(*PROFILE.name))
+        if system := [writer.block(text) for text in self.request.system]:
             body["system"] = system
         body["messages"] = [
-            {"role": message.role, "content": [wire(block) for block in message.blocks], **message.extras}
-            for message in messages
+            {"role": turn.role, "content": [writer.block(part) for part in turn.parts], **turn.extras}
+            for turn in self.request.turns
         ]
         if tools := declared(self.request, self.names):
             body["tools"] = tools
@@ -83,11 +72,11 @@ class _Rendering:
         body |= self._drawn(thinking) | self._rest(thinking)
         return Rendered(encode(body), self.losses.all(), self.names.changed, self._headers(), self.freeform)
 
-    def _forbidden(self, messages: list[Message]) -> Forbidden:
+    def _forbidden(self) -> Forbidden:
         """Why the model must not think, in a budget and freely."""
         if is_forced(self.request) and self.target.forced_tools == "not-thinking":
             return Forbidden(_FORCED, _FORCED, unasked=_FORCED)
-        if not lacks_thinking(messages):
+        if not _lacks_thinking(self.request.turns):
             return Forbidden()
         # A model that thinks as it likes may have called without thinking, which the vendor lets pass.
         # It must not go on from thinking that was there and is lost, though.
@@ -109,7 +98,7 @@ class _Rendering:
 
     def _lost_proof(self) -> bool:
         """Whether thinking since the user's last own words had to be left out."""
-        turns = self.request.turns
+        turns = self.asked.turns
         last = -1
         for number, turn in enumerate(turns):
             if turn.role == "user" and not all(isinstance(part, ToolResult) for part in turn.parts):
@@ -118,13 +107,6 @@ class _Rendering:
         return any(
             loss.kind in _PROOF_LOSSES and loss.path.partition(".")[0] in since for loss in self.losses
         )
-
-    def _system(self) -> list[Any]:
-        return [
-            block
-            for number, text in enumerate(self.request.system)
-            for block in self.writer.text(text, f"system[{number}]")
-        ]
 
     def _drawn(self, thinking: Plan) -> dict[str, Any]:
         """Temperature and its like, as far as the model and its thinking admit them."""
@@ -150,8 +132,6 @@ class _Rendering:
         if self.own:
             done = {"thinking", "output_config", "betas"}
             body |= {name: raw for name, raw in request.extras.items() if name not in done}
-        else:
-            note_lost_extras(request, self.losses)
         return body
 
     def _output(self, thinking: Plan) -> dict[str, Any]:
@@ -165,9 +145,9 @@ class _Rendering:
         return config
 
     def _headers(self) -> dict[str, str]:
-        betas = loads(self.request.extras.get("betas", b"[]")) if self.own else []
-        asked = [beta for beta in betas if isinstance(beta, str)] if isinstance(betas, list) else []
-        wanted = list(dict.fromkeys([*asked, *self.betas]))
+        wished = loads(self.request.extras.get("betas", b"[]")) if self.own else []
+        asked = [beta for beta in wished if isinstance(beta, str)] if isinstance(wished, list) else []
+        wanted = list(dict.fromkeys([*asked, *betas(self.asked)]))
         return {"anthropic-beta": ",".join(wanted)} if wanted else {}
 
 
@@ -175,3 +155,21 @@ def for_counting(body: bytes) -> bytes:
     """The counting request of a body that :func:`render_request` made."""
     found: Members = members(body)
     return encode({name: raw for name, raw in found.items() if name in _COUNTED})
+
+
+def _lacks_thinking(turns: Sequence[Turn]) -> bool:
+    """Whether a tool loop is under way whose assistant turn does not begin with thinking.
+
+    The vendor answers 400 to such a request with thinking on. It is what a thread looks like whose
+    client cannot carry proofs, or whose calls came from another vendor's model.
+    """
+    if len(turns) < 2 or turns[-1].role != "user":
+        return False
+    before = next((turn for turn in reversed(turns) if turn.role == "assistant"), None)
+    if before is None or not any(isinstance(part, ToolCall) for part in before.parts):
+        return False
+    if not any(isinstance(part, ToolResult) for part in turns[-1].parts):
+        return False
+    first = before.parts[0]
+    kept = isinstance(first, Opaque) and first.kind in ("thinking", "redacted_thinking")
+    return not (kept or isinstance(first, Reasoning))

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted
+from ampproxy.dialects.gemini.wire import SKIP_SIGNATURE
 from ampproxy.model.base import GEMINI
+from ampproxy.model.parts import Sealed
 
 PROFILE: Final = DialectProfile(
     dialect=GEMINI,
     vendor="Gemini",
+    kin=frozenset((GEMINI,)),
+    thinking="amount",
     sampling=DRAWING - {"logit_bias"} | {"max_tokens", "stop", "seed", "candidates"},
     drawing=frozenset(("temperature", "top_p", "top_k", "presence_penalty", "frequency_penalty")),
     drawing_kind="sampling",
@@ -29,4 +33,21 @@ PROFILE: Final = DialectProfile(
     # parts back then, which no other dialect carries. Vertex has no such member at all.
     hosted_beside_tools=False,
     output_beside_tools=False,
+    provers=frozenset((GEMINI,)),
+    part_proofs=True,
+    unsigned="earlier_thinking",
+    own_unsigned=True,
+    error_results=True,
+    media_roles=frozenset(("user", "assistant", "system")),
+    sounds=frozenset("*"),
+    system_turns=False,
+    joins="roles",
+    titled_orphans=True,
+    named_results=True,
+    kinds_are_members=True,
+    result_media="beside",
+    newer_media=True,
+    no_proof=Sealed(GEMINI, SKIP_SIGNATURE),
+    opening="Continue.",
+    closing="Continue.",
 )

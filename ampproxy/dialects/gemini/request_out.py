@@ -7,22 +7,15 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.adapt.account import fit_account
-from ampproxy.adapt.declarations import fit_tools
-from ampproxy.adapt.history import drop_remembered
 from ampproxy.adapt.names import tool_names
-from ampproxy.adapt.output import fit_output
-from ampproxy.adapt.parts import parts_to_text
-from ampproxy.adapt.sampling import fit_ends, fit_sampling
-from ampproxy.adapt.thinking import settle_amount
+from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, encode, loads
-from ampproxy.dialects.gemini.contents_out import contents
-from ampproxy.dialects.gemini.parts_out import PartRenderer
+from ampproxy.dialects.gemini.contents_out import ContentWriter
 from ampproxy.dialects.gemini.profile import PROFILE
 from ampproxy.dialects.gemini.thinking import thinking_config
 from ampproxy.dialects.json import put
-from ampproxy.dialects.unsupported import note_lost_extras
+from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import GEMINI, Json
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Tool, ToolChoice
 
@@ -43,47 +36,28 @@ _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
-    """Say a request to a Gemini model. What cannot be said is a loss; never raises."""
+    """Write a request for a Gemini model. Never raises."""
     losses = Losses()
-    request = parts_to_text(drop_remembered(request, losses), GEMINI, losses)
-    own = request.dialect == GEMINI
-    request = fit_sampling(request, PROFILE, target, losses)
-    request = fit_account(fit_ends(request, PROFILE, target, losses), PROFILE, losses)
     names = tool_names(request, PROFILE)
     freeform = frozenset(names(tool.name) for tool in request.tools if tool.freeform)
-    request = fit_output(fit_tools(request, PROFILE, target, losses), PROFILE, target, losses)
-    renderer = PartRenderer(request, target, names, losses)
-    extras: dict[str, Any] = dict(request.extras) if own else {}
-    if not own:
-        note_lost_extras(request, losses)
-    body: dict[str, Any] = {
-        "contents": contents(request.turns, renderer, losses, own=own, prefill=target.prefill)
-    }
-    if system := _system(request, renderer):
-        body["systemInstruction"] = {"parts": system}
+    request = adapt(request, PROFILE, target, losses, is_harmless)
+    extras: dict[str, Any] = dict(request.extras) if request.dialect == GEMINI else {}
+    writer = ContentWriter(request, target, names)
+    body: dict[str, Any] = {"contents": writer.contents(request.turns)}
+    if request.system:
+        body["systemInstruction"] = {"parts": [writer.part(text) for text in request.system]}
     if tools := _tools(request, names):
         body["tools"] = tools
     if config := _tool_config(request, names, loads(extras.pop("toolConfig", b"{}"))):
         body["toolConfig"] = config
-    if config := _generation_config(request, target, losses, _members(extras.pop("generationConfig", None))):
+    if config := _generation_config(request, _members(extras.pop("generationConfig", None))):
         body["generationConfig"] = config
-    if request.service_tier is not None:
-        body["serviceTier"] = request.service_tier
-    return Rendered(
-        encode({**body, **extras}),
-        losses.all(),
-        names.changed,
-        freeform=freeform,
-    )
+    put(body, {"serviceTier": request.service_tier})
+    return Rendered(encode({**body, **extras}), losses.all(), names.changed, freeform=freeform)
 
 
 def _members(raw: Json | None) -> dict[str, Any]:
     return {} if raw is None else dict(msgspec.json.decode(bytes(raw), type=dict[str, Json]))
-
-
-def _system(request: ChatRequest, renderer: PartRenderer) -> list[Any]:
-    parts = [renderer.part(text, f"system[{n}]") for n, text in enumerate(request.system)]
-    return [wire for wires in parts for wire in wires]
 
 
 def _tools(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:
@@ -120,10 +94,7 @@ def _calling(choice: ToolChoice, names: Callable[[str], str]) -> dict[str, Any]:
 # -- generationConfig
 
 
-def _generation_config(
-    request: ChatRequest, target: Target, losses: Losses, found: dict[str, Any]
-) -> dict[str, Any]:
-    request = settle_amount(request, target, losses, trusted=request.dialect == GEMINI)
+def _generation_config(request: ChatRequest, found: dict[str, Any]) -> dict[str, Any]:
     config = _sampling(request.sampling)
     if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking

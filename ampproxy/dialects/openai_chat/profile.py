@@ -12,13 +12,24 @@ import msgspec
 
 from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted, alike
 from ampproxy.adapt.target import Target
-from ampproxy.dialects.openai_chat.rules import does_search, is_openai_own
-from ampproxy.model.base import CHAT, RESPONSES
+from ampproxy.dialects.openai_chat.rules import NO_PROOF, does_search, is_openai_own
+from ampproxy.model.base import CHAT, GEMINI, RESPONSES
+from ampproxy.model.parts import Sealed
+
+#: Media type -> ``format`` of ``input_audio``.
+AUDIO_FORMATS: Final = {
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "audio/wave": "wav",
+    "audio/mpeg": "mp3",
+    "audio/mp3": "mp3",
+}
 
 _SERVERS: Final = DialectProfile(
     dialect=CHAT,
     vendor="A server of Chat Completions",
     kin=frozenset((CHAT, RESPONSES)),
+    chat_tools=True,
     sampling=DRAWING - {"top_k"} | {"max_tokens", "stop", "seed", "candidates"},
     drawing=DRAWING - {"top_k"},
     temperature=2,
@@ -31,6 +42,28 @@ _SERVERS: Final = DialectProfile(
     strict="taken",
     trusted_choice=True,
     schema_names="response",
+    # Where Gemini's own server speaks the dialect.
+    provers=frozenset((GEMINI, CHAT)),
+    unsigned="",
+    own_arguments=True,
+    details=True,
+    picture_files=False,
+    links=("https://", "http://", "data:"),
+    file_links=(),
+    decoded=("text/",),
+    own_decoded=True,
+    file_names=True,
+    sounds=frozenset(AUDIO_FORMATS),
+    own_sounds=frozenset("*"),
+    named_speech=True,
+    lost_sources=True,
+    empty_turns=True,
+    given_order=True,
+    interrupted="interrupted",
+    result_media="moved",
+    calls_last=True,
+    no_proof=Sealed(GEMINI, NO_PROOF),
+    proof_extra="extra_content",
 )
 _OPENAI: Final = msgspec.structs.replace(
     _SERVERS,
@@ -40,6 +73,8 @@ _OPENAI: Final = msgspec.structs.replace(
     tiers=alike("auto", "default", "flex", "scale", "priority", "fast"),
     cache_key=True,
     custom_tools=True,
+    refusals=True,
+    object_arguments=False,
     allowed_tools=True,
 )
 _SEARCH: Final = Hosted(

@@ -6,16 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.adapt.account import fit_account
-from ampproxy.adapt.declarations import fit_tools
-from ampproxy.adapt.history import drop_remembered, system_first
-from ampproxy.adapt.members import leave_out_refused
-from ampproxy.adapt.output import fit_output
-from ampproxy.adapt.parts import parts_to_text
-from ampproxy.adapt.profile import DialectProfile
-from ampproxy.adapt.sampling import fit_ends, fit_sampling
+from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.target import Target
-from ampproxy.adapt.thinking import forbid_with_tools, settle_level
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Rendered
 from ampproxy.dialects.common import Losses, encode, loads
@@ -53,17 +45,17 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     rules = Rules(request, target, CHAT)
     profile = profile_of(target, request.dialect)
     freeform = frozenset(rules.names(tool.name) for tool in request.tools if tool.freeform)
-    request = _fitted(request, profile, target, losses)
+    request = adapt(request, profile, target, losses, is_harmless)
     body: dict[str, Any] = {"model": target.model}
-    body["messages"] = MessageWriter(rules, losses).messages(request.system, request.turns)
+    body["messages"] = MessageWriter(rules).messages(request.system, request.turns)
     write_tools(request, rules.names, body)
-    request = settle_level(request, target, losses, trusted=rules.same)
     _write_sampling(request.sampling, target, body)
     _write_thinking(request.thinking, rules.host, body)
     if request.output is not None:
         body["response_format"] = _format(request.output)
     _write_account(request, body)
-    _write_extras(request, rules, losses, body)
+    if rules.same:
+        body |= {name: raw for name, raw in request.extras.items() if name not in _NOT_MEMBERS}
     if request.stream:
         body["stream"] = True
         if rules.host.takes("stream_options"):
@@ -77,17 +69,6 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
         rules.names.changed,
         freeform=frozenset() if rules.custom_tools else freeform,
     )
-
-
-def _fitted(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
-    """The request without what the model and its server do not take."""
-    request = parts_to_text(drop_remembered(request, losses), CHAT, losses)
-    request = system_first(request, target, losses)
-    request = leave_out_refused(request, target, losses, same=request.dialect == CHAT)
-    request = fit_sampling(request, profile, target, losses)
-    request = fit_account(fit_ends(request, profile, target, losses), profile, losses)
-    request = forbid_with_tools(request, target, losses)
-    return fit_output(fit_tools(request, profile, target, losses), profile, target, losses)
 
 
 def _write_sampling(sampling: Sampling, target: Target, body: dict[str, Any]) -> None:
@@ -140,13 +121,3 @@ def _write_account(request: ChatRequest, body: dict[str, Any]) -> None:
             "modalities": request.modalities or None,
         },
     )
-
-
-def _write_extras(request: ChatRequest, rules: Rules, losses: Losses, body: dict[str, Any]) -> None:
-    for name, raw in request.extras.items():
-        if name in _NOT_MEMBERS:
-            continue
-        if rules.same:
-            body[name] = raw
-        elif not is_harmless(request.dialect, name, raw):
-            losses("extras", f"extras.{name}", f"Only {request.dialect} knows '{name}'.")

@@ -10,8 +10,8 @@ import hashlib
 import re
 from typing import Final
 
+from ampproxy.adapt.target import Target, is_known, thought_member
 from ampproxy.catalog.families import Families, shipped
-from ampproxy.dialects.base import Target
 from ampproxy.dialects.common import Names
 from ampproxy.model.request import ChatRequest
 
@@ -27,12 +27,6 @@ _NINE: Final = re.compile(r"[a-zA-Z0-9]{9}")
 def is_openai(model: str, families: Families | None = None) -> bool:
     """Whether a model's name is one of OpenAI's own."""
     return (families or shipped()).find(model).openai_members is True
-
-
-def _known(target: Target, member: str) -> bool:
-    """What is known of a target, or else of its name."""
-    value = getattr(target, member)
-    return (getattr(shipped().find(target.model), member) if value is None else value) is True
 
 
 #: What Gemini's check takes for a call whose proof is missing.
@@ -60,28 +54,21 @@ class Rules:
 
     def __init__(self, request: ChatRequest, target: Target, own: str) -> None:
         self.same = request.dialect == own
-        self.openai = _known(target, "openai_members")
+        self.openai = is_known(target, "openai_members")
         self.host = target.host
-        self.thought = _thought(target, same=self.same)
+        self.thought = thought_member(target, own=self.same)
         self.custom_tools = self.openai or self.same
         self.names = Names(NAME_ILLEGAL, NAME_LIMIT, (tool.name for tool in request.tools))
 
 
 def does_search(target: Target) -> bool:
     """Whether it is a model for searching the web."""
-    return _known(target, "searches")
+    return is_known(target, "searches")
 
 
 def is_openai_own(target: Target) -> bool:
     """Whether it is one of OpenAI's own models, which know what its dialect had added to it since."""
-    return _known(target, "openai_members")
-
-
-def _thought(target: Target, *, same: bool) -> str:
-    """The member that takes a model's own thinking back; empty: there is none."""
-    if target.host.thought == "by-model":
-        return "reasoning_content" if same or _known(target, "wants_reasoning") else ""
-    return "" if target.host.thought == "none" else target.host.thought
+    return is_known(target, "openai_members")
 
 
 def call_id(given: str, form: str = "any") -> str:

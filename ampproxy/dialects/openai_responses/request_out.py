@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.adapt.account import fit_account
-from ampproxy.adapt.declarations import fit_tools
-from ampproxy.adapt.names import tool_names
-from ampproxy.adapt.output import fit_output
-from ampproxy.adapt.parts import parts_to_text
-from ampproxy.adapt.sampling import fit_ends, fit_sampling
-from ampproxy.adapt.thinking import settle_level
+from ampproxy.adapt.names import Names, tool_names
+from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, encode, loads
 from ampproxy.dialects.json import put
@@ -18,7 +13,7 @@ from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
 from ampproxy.dialects.openai_responses.profile import PROFILE
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
 from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
-from ampproxy.dialects.unsupported import note_lost_extras
+from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.request import ChatRequest, OutputFormat, Sampling
 
@@ -30,28 +25,24 @@ _SAMPLING = {
     "top_p": "top_p",
     "top_logprobs": "top_logprobs",
 }
-#: Chat's own members that Responses has as well.
-_OF_CHAT = ("verbosity", "store")
+#: No character of a call's id is refused.
+_ANY_ID = r"(?!)"
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
-    """Say a request to ``target``. Never raises for a request that any dialect parsed."""
+    """Write a request for ``target``. Never raises for a request that any dialect parsed."""
     losses = Losses()
-    native = request.dialect == RESPONSES
-    request = parts_to_text(request, RESPONSES, losses)
-    request = fit_sampling(request, PROFILE, target, losses)
-    request = fit_account(fit_ends(request, PROFILE, target, losses), PROFILE, losses)
-    request = fit_output(fit_tools(request, PROFILE, target, losses), PROFILE, target, losses)
     names = tool_names(request, PROFILE)
+    native = request.dialect == RESPONSES
+    thinks = request.thinking is None or target.thinking != "none"
+    request = adapt(request, PROFILE, target, losses, is_harmless)
     body: dict[str, Any] = {"model": target.model}
-    items = ItemWriter(request, target, names, losses).write()
-    _render_conversation(body, request, items, losses)
+    ids = str if native else Names(_ANY_ID, PROFILE.call_id)
+    _render_conversation(body, request, ItemWriter(names, ids).items(request.turns))
     if tools := render_tools(request, names):
         body["tools"] = tools
     put(body, {"tool_choice": render_choice(request, names)})
     put(body, {"parallel_tool_calls": request.parallel})
-    thinks = request.thinking is None or target.thinking != "none"
-    request = settle_level(request, target, losses, trusted=True)
     _render_sampling(body, request.sampling)
     if thinks:
         _render_thinking(body, request)
@@ -59,20 +50,13 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     _render_rest(body, request)
     if native:
         _render_extras(body, request)
-    else:
-        note_lost_extras(request, losses, _OF_CHAT if request.dialect == CHAT else ())
     return Rendered(encode(body), losses.all(), names.changed)
 
 
-def _render_conversation(
-    body: dict[str, Any], request: ChatRequest, items: list[Item], losses: Losses
-) -> None:
+def _render_conversation(body: dict[str, Any], request: ChatRequest, items: list[Item]) -> None:
     """The system's texts and the items. One text goes into ``instructions``; several keep their bounds
     in a system message.
     """
-    for number, text in enumerate(request.system):
-        if text.cache is not None:
-            losses("cache_control", f"system[{number}]", "Responses caches by itself; marks have no place.")
     texts = [text.text for text in request.system if text.text]
     if len(texts) == 1:
         body["instructions"] = texts[0]

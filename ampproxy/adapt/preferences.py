@@ -11,10 +11,10 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.dialects.common import Losses, loads
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES, Json
-from ampproxy.model.loss import Loss
+from ampproxy.model.loss import Loss, Losses
 from ampproxy.model.request import ChatRequest, Tool, Turn
+from ampproxy.wire.values import loads
 
 #: Dialect -> members of its requests -> those of their members that are such wishes; ``None``: all of it.
 _TOP: Final[Mapping[str, Mapping[str, frozenset[str] | None]]] = {
