@@ -13,6 +13,7 @@ from ampproxy.adapt.history import drop_remembered, system_first
 from ampproxy.adapt.members import leave_out_refused
 from ampproxy.adapt.output import fit_output
 from ampproxy.adapt.parts import parts_to_text
+from ampproxy.adapt.plan import plan_thinking
 from ampproxy.adapt.profile import DialectProfile
 from ampproxy.adapt.sampling import fit_ends, fit_sampling
 from ampproxy.adapt.target import Target
@@ -43,10 +44,12 @@ def adapt(
     request = fit_tools(request, profile, target, losses)
     request = fit_output(request, profile, target, losses)
     lose_extras(request, profile, losses, harmless)
-    if profile.thinking != "apart":
-        settle = settle_level if profile.thinking == "level" else settle_amount
-        request = settle(request, target, losses, trusted=own or profile.trusted_levels)
-        request = fit_sampling(request, profile, target, losses)
+    if profile.thinking == "planned":
+        settled = settle_turns(request, profile, target, losses)
+        return plan_thinking(request, settled, profile, target, losses)
+    settle = settle_level if profile.thinking == "level" else settle_amount
+    request = settle(request, target, losses, trusted=own or profile.trusted_levels)
+    request = fit_sampling(request, profile, target, losses)
     return settle_turns(request, profile, target, losses)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from ampproxy.model.base import Value
+from ampproxy.model.base import Json, Value
 from ampproxy.model.parts import Sealed
 
 #: Everything that ``Sampling`` has for the way in which tokens are drawn.
@@ -52,9 +52,12 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     :param vendor: whose it is, for sentences.
     :param kin: the dialects of the same vendor, which know each other's words and files; ``kin_extras``:
         those of their own members that it has, too.
-    :param thinking: how a wish to think is sent: as a ``level``, as a level or another ``amount``; ``apart``:
-        decided with all else (:mod:`ampproxy.adapt.thinking`). Where the levels are ``trusted_levels``, all
-        clients are taken to know those of a model that is not described.
+    :param thinking: how a wish to think is sent: as a ``level``, as a level or another ``amount``;
+        ``planned``: with the limit, sampling and demanded calls (:mod:`ampproxy.adapt.plan`).
+    :param trusted_levels: whether all clients are taken to know the levels of a model that is not described.
+    :param between_tools: the wish to think between calls alone, as the dialect has it.
+    :param proofless: dialects whose clients cannot carry a proof of reasoning.
+    :param default_output: the limit of an answer where neither the client nor the model has one.
     :param chat_tools: whether models may take functions only without thinking.
 
     :param sampling: the fields of ``Sampling`` that it has.
@@ -155,8 +158,11 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     vendor: str
     kin: frozenset[str] = frozenset()
     kin_extras: frozenset[str] = frozenset()
-    thinking: Literal["level", "amount", "apart"] = "level"
+    thinking: Literal["level", "amount", "planned"] = "level"
     trusted_levels: bool = False
+    between_tools: Json | None = None
+    proofless: frozenset[str] = frozenset()
+    default_output: int = 32_000
     chat_tools: bool = False
 
     sampling: frozenset[str] = frozenset()

@@ -26,7 +26,6 @@ REASONS = {
     "dialects/*/passthrough.py": "of bytes that pass, which are not taken apart",
     "dialects/openai_responses/codex.py": "of bytes that pass: what the backend of logins refuses",
     "dialects/bending.py": "of bytes: what an account's refusals taught",
-    "dialects/anthropic/thinking.py": "one plan of thinking, limit and effort, in the vendor's own forms",
     "relay/settle.py": "of an answer, and of a proof that an account does not take",
 }
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from ampproxy.adapt.profile import DialectProfile, Hosted, alike
-from ampproxy.model.base import ANTHROPIC
+from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, Json
 
 PROFILE: Final = DialectProfile(
     dialect=ANTHROPIC,
     vendor="Anthropic",
     kin=frozenset((ANTHROPIC,)),
-    thinking="apart",
+    thinking="planned",
+    between_tools=Json(b'{"type":"between_tools"}'),
+    proofless=frozenset((CHAT, COMPLETIONS)),
     sampling=frozenset(("max_tokens", "temperature", "top_p", "top_k", "stop")),
     drawing=frozenset(("temperature", "top_p", "top_k")),
     temperature=1,

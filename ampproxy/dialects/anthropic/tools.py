@@ -35,11 +35,6 @@ def betas(request: ChatRequest) -> list[str]:
     return [like.beta for like in likes if like is not None and like.beta]
 
 
-def is_forced(request: ChatRequest) -> bool:
-    """Whether the request demands a call."""
-    return request.choice is not None and request.choice.mode in ("required", "named")
-
-
 def choice_of(request: ChatRequest, names: Callable[[str], str]) -> dict[str, Any] | None:
     """The ``tool_choice`` member."""
     choice, single = request.choice, request.parallel is False
