@@ -16,7 +16,7 @@ INTERVAL = 1.0
 _NOTABLE = 5.0
 
 
-def keep_steady(reactor: Any) -> None:
+def use_monotonic_clock(reactor: Any) -> None:
     """Have the reactor count time by the monotonic clock.
 
     Twisted's own counts by the wall clock: when that is set an hour forward, every time limit passes at

@@ -24,8 +24,8 @@ from ampproxy.lifecycle import Phase
 from ampproxy.listen import describe
 from ampproxy.metrics.service import MetricsService
 from ampproxy.notify import Notifier
-from ampproxy.restart.predecessor import Predecessor
-from ampproxy.restart.successor import Succession
+from ampproxy.restart.handover_new import Handover
+from ampproxy.restart.handover_old import HandoverSource
 from ampproxy.service import GatewayService
 
 
@@ -47,8 +47,8 @@ class Process:
         clock: ClockWatch,
         notifier: Notifier,
         metrics: MetricsService,
-        succession: Succession | None,
-        restart: Callable[[Process], Predecessor],
+        succession: Handover | None,
+        restart: Callable[[Process], HandoverSource],
     ) -> None:
         self._service = service
         self._reactor = reactor
@@ -76,7 +76,7 @@ class Process:
         gc.set_threshold(50_000, 20, 100)
         # Where a thread computes, the reactor waits so long for the interpreter after each system call.
         sys.setswitchinterval(0.001)
-        keep_freed_memory()
+        tune_malloc()
         if self._succession is None:
             self._serves()
         self._load(list(DIALECTS))
@@ -150,7 +150,7 @@ class Process:
             return "it is the first process of a container, which would end with it: restart the container"
         return ""
 
-    def give_way(self, pid: int) -> Deferred[None]:
+    def yield_to(self, pid: int) -> Deferred[None]:
         """Another process is to be the service; fires when nothing stands in its way.
 
         :raises OSError: the service manager cannot be told; it would end the service with this process.
@@ -216,7 +216,7 @@ def state_of(service: Reloads) -> str:
     return f"Serves on {where}; configuration {service.generation}"
 
 
-def keep_freed_memory() -> None:
+def tune_malloc() -> None:
     """Have glibc keep some of what large bodies give back: else every request of a few megabytes is paid
     for with thousands of page faults. Does nothing elsewhere.
     """

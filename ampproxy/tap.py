@@ -22,7 +22,7 @@ from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy import __version__
 from ampproxy.assembly import Hearers, Outside, Reloads, Start, assemble
-from ampproxy.clock import ClockWatch, keep_steady
+from ampproxy.clock import ClockWatch, use_monotonic_clock
 from ampproxy.config.changes import check_still_keyed
 from ampproxy.config.load import find, load, not_found
 from ampproxy.config.schema import Config
@@ -38,8 +38,8 @@ from ampproxy.notify import Notifier, for_successor
 from ampproxy.process import Process, leave_no_core, state_of
 from ampproxy.relay.model_cache import cache_folder
 from ampproxy.reload import ConfigWatch, Reloader, Snapshot
-from ampproxy.restart.predecessor import Command, Predecessor
-from ampproxy.restart.successor import Succession
+from ampproxy.restart.handover_new import Handover
+from ampproxy.restart.handover_old import Command, HandoverSource
 from ampproxy.server.descriptors import raise_limit
 from ampproxy.service import GatewayService
 from ampproxy.upstream.proxy import check_proxies
@@ -80,7 +80,7 @@ class Options(usage.Options):
             raise usage.UsageError(
                 "ampproxy is started by twistd, not by twist: twistd -n ampproxy (see docs/operations.md)."
             )
-        self["succession"] = succession = Succession.of(os.environ)
+        self["succession"] = succession = Handover.of(os.environ)
         self["command"] = command()
         if succession is not None:
             succession.adapt(of_twistd(self))
@@ -114,7 +114,7 @@ def makeService(options: Options) -> GatewayService:
     """The service for ``twistd``."""
     from twisted.internet import reactor
 
-    keep_steady(reactor)
+    use_monotonic_clock(reactor)
     raise_limit()
     leave_no_core()
     sys.excepthook = _excepthook
@@ -123,7 +123,7 @@ def makeService(options: Options) -> GatewayService:
 
 
 def _make(options: Options, reactor: Any) -> GatewayService:
-    succession: Succession | None = options["succession"]
+    succession: Handover | None = options["succession"]
     config: Config = options["parsed"]
     observer = _log_observer(options.parent, reactor)
     log = Logger(namespace="ampproxy")
@@ -167,7 +167,7 @@ def _make(options: Options, reactor: Any) -> GatewayService:
 
 
 def _start(options: Options, watch: Callable[[Reloads], ConfigWatch], observer: LogObserver | None) -> Start:
-    succession: Succession | None = options["succession"]
+    succession: Handover | None = options["succession"]
     return Start(
         listen=tuple(options["listen"]),
         inherited=options["inherited"] or Inherited(),
@@ -195,9 +195,9 @@ def _excepthook(kind: type[BaseException], error: BaseException, trace: Tracebac
         sys.__excepthook__(kind, error, trace)
 
 
-def _predecessor(command: Command, service: GatewayService, reactor: Any, process: Process) -> Predecessor:
+def _predecessor(command: Command, service: GatewayService, reactor: Any, process: Process) -> HandoverSource:
     """What has another process take this one's place."""
-    return Predecessor(
+    return HandoverSource(
         command,
         service.listeners,
         reactor,
@@ -206,7 +206,7 @@ def _predecessor(command: Command, service: GatewayService, reactor: Any, proces
         generation=lambda: service.generation,
         keyed=lambda: bool(service.current.config.clients),
         obstacle=process.obstacle,
-        give_way=process.give_way,
+        yield_to=process.yield_to,
         go_on=process.go_on,
         leave=process.leave,
         wall=time.time,
@@ -230,7 +230,7 @@ def of_twistd(options: Options) -> MutableMapping[str, Any]:
 
 
 @contextmanager
-def report_failure_to_predecessor(succession: Succession | None) -> Iterator[None]:
+def report_failure_to_predecessor(succession: Handover | None) -> Iterator[None]:
     """Have the process before know why this one cannot take its place."""
     try:
         yield

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from benchmarks import measure, report, tunnels
-from benchmarks.contenders import GATEWAYS, Bench, bench, nginx_path
+from benchmarks.contenders import BEFORE, GATEWAYS, PEER, PEER_VARIABLE, TLS, Bench, bench, nginx_path
 from benchmarks.load import BadAnswer
 from benchmarks.results import Results
 from benchmarks.scenarios import Scenario, chosen
@@ -42,7 +42,10 @@ def main() -> int:
     if load > _QUIET:
         print(f"The machine is busy (load {load:.1f}): ratios hold roughly, absolute figures are too high.\n")
     gc.disable()
-    with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, bench(Path(folder)) as place:
+    with (
+        tempfile.TemporaryDirectory(prefix="benchmarks-") as folder,
+        bench(Path(folder), options.against) as place,
+    ):
         if place.core is None:
             print("Only one core: clients and contenders share it, so the wall clock says little.")
         results = asyncio.run(_run(place, scenarios, others, options))
@@ -60,7 +63,7 @@ async def _run(
 ) -> Results:
     results = Results()
     if "footprint" in others:
-        for name in ("plain", "ampproxy"):
+        for name in ("plain", "ampproxy", *([BEFORE] if options.against else [])):
             _say(f"footprint of {name}")
             results.footprints[name] = await measure.footprint(place, name, 2 if options.quick else 5)
     if "tunnels" in others:
@@ -71,9 +74,8 @@ async def _run(
             results.missing["tunnels"] = f"not available with ampproxy: {error or type(error).__name__}"
     if not scenarios:
         return results
-    with_nginx = nginx_path() and not options.quick
     wanted = dict.fromkeys(name for each in scenarios for name in each.contenders)
-    names = [name for name in wanted if name != "nginx" or with_nginx]
+    names = [name for name in wanted if _is_here(name, options)]
     with contextlib.ExitStack() as stack:
         processes = dict.fromkeys("ampproxy" if name in GATEWAYS else name for name in names)
         running = {name: stack.enter_context(place.running(name)) for name in processes}
@@ -84,11 +86,23 @@ async def _run(
     return results
 
 
+def _is_here(name: str, options: argparse.Namespace) -> bool:
+    """Whether a contender can be measured, and is to be."""
+    if name == "nginx":
+        return bool(nginx_path()) and not options.quick
+    if name == PEER:
+        return bool(os.environ.get(PEER_VARIABLE))
+    return options.against is not None or name.removesuffix(TLS) != BEFORE
+
+
 def _print(results: Results, scenarios: list[Scenario], others: list[str]) -> None:
     _say("")
     if scenarios:
         print(report.cpu_table(results, scenarios) + "\n")
         print(report.wall_table(results, scenarios) + "\n")
+        for name in (BEFORE, PEER):
+            if any(contender == name for _, contender in results.samples):
+                print(report.against_table(results, scenarios, name) + "\n")
     if "footprint" in others:
         print(report.footprint_table(results) + "\n")
     if "tunnels" in others:
@@ -114,8 +128,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="two short rounds without nginx: rough figures in half a minute"
     )
+    parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="DIR",
+        help="another checkout, measured in the same rounds; its own .venv is used if it has one",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all samples there, too")
     options = parser.parse_args()
+    if options.against is not None:
+        options.against = options.against.resolve()
+        if not (options.against / "ampproxy").is_dir():
+            parser.error(f"{options.against} is no checkout of ampproxy")
     if options.rounds is None:
         options.rounds = 2 if options.quick else 6
     return options

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+
+import trustme
 
 from benchmarks.meter import cpu_ns
 
@@ -25,6 +28,14 @@ CLIENT_KEY = "benchmark-client-key"
 #: metrics.
 WITHOUT_LEDGER = "ampproxy-no-ledger"
 UNOBSERVED = "ampproxy-unobserved"
+
+#: The gateway of another checkout (``--against``), and CLIProxyAPI, whose binary this variable names.
+BEFORE = "before"
+PEER = "cliproxyapi"
+PEER_VARIABLE = "CLIPROXYAPI"
+
+#: What ends the name of a contender that speaks TLS with its clients and with its vendor.
+TLS = "-tls"
 
 #: What each of these configurations has that others have not. The usual one listens for Prometheus, too.
 _SHOWN = "metrics: {listen: '127.0.0.1:0'}"
@@ -71,6 +82,11 @@ _SECTIONS = {
 }
 
 
+def is_gateway(contender: str) -> bool:
+    """Whether it is one of ours, of this checkout or another: it has our paths."""
+    return contender.removesuffix(TLS) in (*GATEWAYS, BEFORE)
+
+
 def account(dialect: str, behaviour: str) -> Account:
     """The account whose vendor speaks a dialect and behaves so."""
     return Account(*_SECTIONS[dialect], behaviour)
@@ -82,16 +98,26 @@ ACCOUNTS = (
 )
 
 
-def gateway_config(port: int, vendor: int, state: Path, name: str = "ampproxy", upstream: str = "") -> str:
+def gateway_config(
+    port: int,
+    vendor: int,
+    state: Path,
+    name: str = "ampproxy",
+    upstream: str = "",
+    certificate: Path | None = None,
+) -> str:
     """The gateway's configuration: keys, accounts, mappings, the Amp upstream.
 
     :param state: where what is kept goes.
-    :param name: which of :data:`GATEWAYS`.
+    :param name: which of :data:`GATEWAYS`; another checkout has the usual one.
     :param upstream: the Amp upstream's address; else the vendor is that, too.
+    :param certificate: a PEM file with a certificate and its key: then it speaks TLS on both sides.
     """
-    origin = f"http://127.0.0.1:{vendor}"
+    origin = f"http{'s' if certificate else ''}://127.0.0.1:{vendor}"
     lines = [f"port: {port}", f"api-keys: [{CLIENT_KEY}]", f"state-dir: {state}"]
-    lines += GATEWAYS[name]
+    lines += GATEWAYS.get(name, GATEWAYS["ampproxy"])
+    if certificate:
+        lines.append(f"tls: {{enable: true, cert: {certificate}, key: {certificate}}}")
     for section in dict.fromkeys(each.section for each in ACCOUNTS):
         lines.append(f"{section}:")
         for each in ACCOUNTS:
@@ -137,6 +163,7 @@ class Contender:
 
     :ivar ready: seconds from its start to its first answer.
     :ivar ready_cpu: seconds of CPU until then.
+    :ivar tls: what its clients trust, if it speaks TLS with them.
     """
 
     name: str
@@ -145,6 +172,7 @@ class Contender:
     ready: float
     ready_cpu: float
     switch: Switch | None = None
+    tls: ssl.SSLContext | None = None
 
     def use(self) -> None:
         """Go by this contender's configuration from now on."""
@@ -207,6 +235,9 @@ class Bench:
     :param core: where the contenders run.
     :param upstream: the address of the gateway's Amp upstream, where that is not the vendor.
     :param authority: a certificate that contenders trust beside those of the system.
+    :param vendor_tls: the vendor's port that speaks TLS.
+    :param certificate: of 127.0.0.1, with its key, issued by the authority.
+    :param against: another checkout, whose gateway is measured beside this one's.
     """
 
     folder: Path
@@ -215,6 +246,9 @@ class Bench:
     core: int | None
     upstream: str = ""
     authority: Path | None = None
+    vendor_tls: int = 0
+    certificate: Path | None = None
+    against: Path | None = None
 
     def start(self, name: str) -> Contender:
         """Start a contender and wait until it answers.
@@ -223,6 +257,9 @@ class Bench:
         """
         port = free_port()
         command = _COMMANDS[name](self, port)
+        tls = None
+        if name.endswith(TLS):
+            tls = ssl.create_default_context(cafile=str(self.authority))
         log = self.folder / f"{name}-{port}.log"
         begin = time.perf_counter()
         with log.open("wb") as out:
@@ -231,24 +268,30 @@ class Bench:
                 stdout=out,
                 stderr=out,
                 cwd=self.folder,
-                env=environment(self.authority, self.folder),
+                env=environment(self.authority, self.folder, self._checkout(name)),
                 preexec_fn=self._pin,
             )
-        while not _answers(port):
+        while not _answers(port, tls):
             if process.poll() is not None or time.perf_counter() - begin > _PATIENCE:
                 stop(process)
                 raise RuntimeError(f"{name} does not start:\n{log.read_text()[-2000:]}")
             time.sleep(0.002)
         ready = time.perf_counter() - begin
         switch = Switch(self, port, process, name) if name in GATEWAYS else None
-        return Contender(name, port, process, ready, cpu_ns(process.pid) / 1e9, switch)
+        return Contender(name, port, process, ready, cpu_ns(process.pid) / 1e9, switch, tls)
 
     def configure(self, port: int, name: str) -> Path:
         """Write the configuration of the gateway at that port."""
         config = self.folder / f"ampproxy-{port}.yaml"
         state = self.folder / f"state-{port}"
-        config.write_text(gateway_config(port, self.vendor, state, name, self.upstream))
+        certificate = self.certificate if name.endswith(TLS) else None
+        vendor = self.vendor_tls if certificate else self.vendor
+        config.write_text(gateway_config(port, vendor, state, name, self.upstream, certificate))
         return config
+
+    def _checkout(self, name: str) -> Path:
+        before = name.removesuffix(TLS) == BEFORE
+        return self.against if before and self.against is not None else _HERE
 
     @contextlib.contextmanager
     def running(self, name: str) -> Iterator[Contender]:
@@ -264,9 +307,36 @@ class Bench:
             os.sched_setaffinity(0, {self.core})
 
 
+#: This checkout.
+_HERE = Path(__file__).resolve().parent.parent
+
+
 def _gateway(bench: Bench, port: int, name: str) -> list[str]:
-    twistd = Path(sys.executable).parent / "twistd"
+    # Another checkout's own packages, where it has them: the program is measured as it would be installed.
+    own = bench._checkout(name) / ".venv/bin/twistd"
+    twistd = own if own.exists() else Path(sys.executable).parent / "twistd"
     return [str(twistd), "-n", "--pidfile=", "ampproxy", "--config", str(bench.configure(port, name))]
+
+
+def _peer(bench: Bench, port: int) -> list[str]:
+    config = bench.folder / f"{PEER}-{port}.yaml"
+    config.write_text(_peer_config(port, bench.vendor, bench.folder))
+    return [os.environ[PEER_VARIABLE], "--config", str(config)]
+
+
+def _peer_config(port: int, vendor: int, folder: Path) -> str:
+    """The same for CLIProxyAPI, where an account's alias does what a mapping does here."""
+    origin = f"http://127.0.0.1:{vendor}"
+    lines = [f"port: {port}", "host: 127.0.0.1", f"auth-dir: {folder}/{PEER}", f"api-keys: [{CLIENT_KEY}]"]
+    for section in dict.fromkeys(each.section for each in ACCOUNTS):
+        lines.append(f"{section}:")
+        for each in ACCOUNTS:
+            if each.section == section:
+                entry = _entry(each, f"{origin}/{each.behaviour}{each.version}")
+                lines += [
+                    line.replace(f"alias: alias-{each.label}", f"alias: {each.asked}") for line in entry
+                ]
+    return "\n".join(lines) + "\n"
 
 
 def _plain(bench: Bench, port: int) -> list[str]:
@@ -281,7 +351,8 @@ def _nginx(bench: Bench, port: int) -> list[str]:
 
 #: The gateways, and what they are compared with.
 _COMMANDS: dict[str, Callable[[Bench, int], list[str]]] = {
-    **{name: partial(_gateway, name=name) for name in GATEWAYS},
+    **{name: partial(_gateway, name=name) for name in (*GATEWAYS, BEFORE, f"ampproxy{TLS}", BEFORE + TLS)},
+    PEER: _peer,
     "plain": _plain,
     "nginx": _nginx,
 }
@@ -299,19 +370,44 @@ def cores() -> tuple[int, int] | tuple[None, None]:
 
 
 @contextlib.contextmanager
-def bench(folder: Path) -> Iterator[Bench]:
-    """Pin this process to the load's core and start the vendor beside it."""
+def bench(folder: Path, against: Path | None = None) -> Iterator[Bench]:
+    """Pin this process to the load's core and start the vendor beside it.
+
+    :param against: another checkout that is to be measured, too.
+    """
     load, core = cores()
     if load is not None:
         os.sched_setaffinity(0, {load})
+    trusted, certificate = issue(folder, "127.0.0.1")
     vendor = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.vendor"], stdout=subprocess.PIPE, env=environment()
+        [sys.executable, "-m", "benchmarks.vendor", str(certificate)],
+        stdout=subprocess.PIPE,
+        env=environment(),
     )
     try:
         assert vendor.stdout is not None
-        yield Bench(folder, int(vendor.stdout.readline()), load, core)
+        plain, tls = map(int, vendor.stdout.readline().split())
+        yield Bench(
+            folder,
+            plain,
+            load,
+            core,
+            authority=trusted,
+            vendor_tls=tls,
+            certificate=certificate,
+            against=against,
+        )
     finally:
         stop(vendor)
+
+
+def issue(folder: Path, name: str) -> tuple[Path, Path]:
+    """Write an authority's certificate, and one with its key that it has issued for a name."""
+    authority = trustme.CA()
+    trusted, certificate = folder / "authority.pem", folder / "certificate.pem"
+    authority.cert_pem.write_to_path(str(trusted))
+    authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    return trusted, certificate
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -332,14 +428,17 @@ def free_port() -> int:
         return port
 
 
-def environment(authority: Path | None = None, home: Path | None = None) -> Mapping[str, str]:
+def environment(
+    authority: Path | None = None, home: Path | None = None, checkout: Path | None = None
+) -> Mapping[str, str]:
     """The environment of a process of the benchmarks.
 
     :param authority: a certificate that it is to trust.
     :param home: in place of the user's own, where nothing is to be read or written.
+    :param checkout: whose package it runs; this one's by default.
     """
     kept = {name: value for name, value in os.environ.items() if home is None or name not in _PLACES}
-    kept["PYTHONPATH"] = str(Path(__file__).resolve().parent.parent)
+    kept["PYTHONPATH"] = str(checkout or _HERE)
     if authority is not None:
         kept["SSL_CERT_FILE"] = str(authority)
     if home is not None:
@@ -351,10 +450,13 @@ def environment(authority: Path | None = None, home: Path | None = None) -> Mapp
 _PLACES = ("XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "STATE_DIRECTORY", "AMP_API_KEY")
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, tls: ssl.SSLContext | None = None) -> bool:
     try:
-        with socket.create_connection(("127.0.0.1", port), 1) as sock:
+        with contextlib.ExitStack() as stack:
+            sock = stack.enter_context(socket.create_connection(("127.0.0.1", port), 1))
             sock.settimeout(5)
+            if tls is not None:
+                sock = stack.enter_context(tls.wrap_socket(sock, server_hostname="127.0.0.1"))
             sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             return sock.recv(64).startswith(b"HTTP/1.1 200")
     except OSError:

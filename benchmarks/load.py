@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -150,17 +151,19 @@ class Clients:
     """Some connections to one port.
 
     :param count: how many.
+    :param tls: what they trust, where the port speaks TLS.
     """
 
-    def __init__(self, port: int, count: int) -> None:
+    def __init__(self, port: int, count: int, tls: ssl.SSLContext | None = None) -> None:
         self._port = port
         self._count = count
+        self._tls = tls
         self.clients: list[Client] = []
 
     async def __aenter__(self) -> Clients:
         loop = asyncio.get_running_loop()
         for _ in range(self._count):
-            _, client = await loop.create_connection(Client, "127.0.0.1", self._port)
+            _, client = await loop.create_connection(Client, "127.0.0.1", self._port, ssl=self._tls)
             self.clients.append(client)
         return self
 
@@ -208,9 +211,9 @@ class Clients:
         return tally
 
 
-async def ask_once(port: int, ask: Ask) -> tuple[int, bytes]:
+async def ask_once(port: int, ask: Ask, tls: ssl.SSLContext | None = None) -> tuple[int, bytes]:
     """The status and the body of one answer, chunk sizes left in."""
-    async with Clients(port, 1) as clients:
+    async with Clients(port, 1, tls) as clients:
         client = clients.clients[0]
         client.keep = True
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -68,7 +68,7 @@ async def footprint(place: Bench, name: str, starts: int) -> Footprint:
 async def _complaint(contender: Contender, what: Scenario) -> str:
     """What is wrong with an answer; nothing if it is right."""
     try:
-        status, answer = await ask_once(contender.port, what.ask(contender.name))
+        status, answer = await ask_once(contender.port, what.ask(contender.name), contender.tls)
     except (BadAnswer, OSError, asyncio.TimeoutError) as error:
         return str(error) or type(error).__name__
     if status != 200:
@@ -81,7 +81,7 @@ async def _complaint(contender: Contender, what: Scenario) -> str:
 
 async def _closed_loop(contender: Contender, what: Scenario, scale: float) -> Sample:
     ask = what.ask(contender.name)
-    async with Clients(contender.port, what.connections) as clients:
+    async with Clients(contender.port, what.connections, contender.tls) as clients:
         await clients.drive(ask, _WARM_UP)
         before = cpu_ns(contender.pid)
         tally = await clients.drive(ask, what.seconds * scale)
@@ -94,7 +94,7 @@ async def _paced(contender: Contender, what: Scenario, scale: float) -> Sample:
     ask = what.ask(contender.name)
     delays: list[float] = []
     over: list[asyncio.Future[None]] = []
-    async with Clients(contender.port, what.connections) as clients:
+    async with Clients(contender.port, what.connections, contender.tls) as clients:
         for client in clients.clients:
             over.append(_start(client, ask))
             await asyncio.sleep(0.001)

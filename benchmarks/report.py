@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from statistics import median
 
-from benchmarks.contenders import GATEWAYS
+from benchmarks.contenders import BEFORE, GATEWAYS, PEER, TLS
 from benchmarks.results import LIMITS, Results
 from benchmarks.scenarios import Scenario
 
 _NAMES = ("plain", "ampproxy", "nginx")
-_ALL_NAMES = tuple(dict.fromkeys((*_NAMES, *GATEWAYS)))
+_ALL_NAMES = tuple(dict.fromkeys((*_NAMES, *GATEWAYS, BEFORE, PEER, f"ampproxy{TLS}", BEFORE + TLS)))
 
 
 def cpu_table(results: Results, scenarios: Iterable[Scenario]) -> str:
@@ -21,8 +21,9 @@ def cpu_table(results: Results, scenarios: Iterable[Scenario]) -> str:
             rows.append([each.title, each.unit, results.missing[each.name]])
             continue
         base = (each.base, "ampproxy") if each.base else (each.name, each.rival)
-        cells = [_number(results.median(each.name, name, "cpu"), 1e6) for name in _NAMES]
-        ours = _number(results.ratio((each.name, "ampproxy"), base), 1)
+        names = ("plain", each.ours, "nginx")
+        cells = [_number(results.median(each.name, name, "cpu"), 1e6) for name in names]
+        ours = _number(results.ratio((each.name, each.ours), base), 1)
         nginx = _number(results.ratio((each.name, "nginx"), base), 1)
         note = f" x {each.base}" if each.base else "" if each.rival == "plain" else f" x {each.rival}"
         rows.append([each.title, each.unit, cells[0], cells[1], ours + note, cells[2], nginx])
@@ -43,6 +44,35 @@ def wall_table(results: Results, scenarios: Iterable[Scenario]) -> str:
             if (each.name, name) in results.samples:
                 figures = [take("rate", 1), take("p50", 1e3), take("p99", 1e3), take("busy", 100) + "%"]
                 rows.append([each.title, name, *figures])
+    return _align(rows)
+
+
+def against_table(results: Results, scenarios: Iterable[Scenario], name: str = BEFORE) -> str:
+    """This checkout beside another program or checkout, round by round: CPU a unit, how many times cheaper it
+    is, and how its slowest answers compare.
+
+    :param name: the other contender.
+    """
+    rows = [
+        ["CPU in us", "a", name, "ampproxy", "times cheaper", f"p99 ms {name}", "p99 ms ampproxy", "share"]
+    ]
+    for each in scenarios:
+        other = name + TLS if each.ours.endswith(TLS) else name
+        if not results.samples.get((each.name, other)):
+            continue
+        cpu = [results.median(each.name, one, "cpu") for one in (other, each.ours)]
+        p99 = [results.median(each.name, one, "p99") for one in (other, each.ours)]
+        share = None if p99[0] is None or p99[1] is None else p99[1] / p99[0]
+        rows.append(
+            [
+                each.title,
+                each.unit,
+                *(_number(figure, 1e6) for figure in cpu),
+                _number(results.ratio((each.name, other), (each.name, each.ours)), 1),
+                *(_number(figure, 1e3) for figure in p99),
+                _number(share, 1),
+            ]
+        )
     return _align(rows)
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from benchmarks.contenders import CLIENT_KEY, GATEWAYS, UNOBSERVED, WITHOUT_LEDGER, account
+from benchmarks.contenders import (
+    BEFORE,
+    CLIENT_KEY,
+    PEER,
+    TLS,
+    UNOBSERVED,
+    WITHOUT_LEDGER,
+    account,
+    is_gateway,
+)
 from benchmarks.load import Ask
 from benchmarks.payloads import request_body, text_deltas
 from benchmarks.vendor import BULK_EVENTS
@@ -13,8 +22,9 @@ from benchmarks.vendor import BULK_EVENTS
 MEGABYTE = 1_000_000
 
 #: In this order, over and over.
-SIDE_BY_SIDE = ("plain", "ampproxy", "nginx")
-GATEWAY_ONLY = ("ampproxy",)
+ALL_PROXIES = ("plain", "ampproxy", "nginx", BEFORE)
+SIDE_BY_SIDE = (*ALL_PROXIES, PEER)
+GATEWAYS_ONLY = ("ampproxy", BEFORE, PEER)
 
 
 @dataclass(frozen=True)
@@ -32,6 +42,7 @@ class Scenario:
     :param base: the scenario that this one is compared with, where it is not a contender that it is
         compared with.
     :param rival: the contender that the gateway is compared with.
+    :param ours: the contender that is this checkout's gateway.
     :param rounds: how many times as many rounds as others have: for a small difference.
     """
 
@@ -47,6 +58,7 @@ class Scenario:
     contenders: tuple[str, ...] = SIDE_BY_SIDE
     base: str = ""
     rival: str = "plain"
+    ours: str = "ampproxy"
     rounds: int = 1
 
 
@@ -79,7 +91,7 @@ def _question(dialect: str, behaviour: str, size: int = 2048, *, vendor: str = "
 
     def ask(contender: str) -> Ask:
         ours, theirs = _PATHS[dialect]
-        path = ours if contender in GATEWAYS else f"/{behaviour}{theirs}"
+        path = ours if is_gateway(contender) else theirs if contender == PEER else f"/{behaviour}{theirs}"
         model = account(vendor or dialect, behaviour).asked
         body = request_body(dialect, model, stream=behaviour != "json", size=size)
         return Ask("POST", path, _HEADERS, body)
@@ -120,9 +132,21 @@ def _bulk(name: str, title: str, dialect: str, vendor: str = "") -> Scenario:
         _question(dialect, "bulk", vendor=vendor),
         8,
         marks=text_deltas(vendor or dialect, BULK_EVENTS),
-        contenders=GATEWAY_ONLY if vendor else SIDE_BY_SIDE,
+        contenders=GATEWAYS_ONLY if vendor else SIDE_BY_SIDE,
         base=f"bulk-{'chat' if dialect == 'openai-chat' else dialect}" if vendor else "",
     )
+
+
+def _paced(name: str, streams: int, contenders: tuple[str, ...]) -> Scenario:
+    title, ask = f"{streams:,} paced streams", _question("anthropic", "paced")
+    return Scenario(name, title, "event", 1, ask, streams, seconds=2.0, paced=True, contenders=contenders)
+
+
+def _passed(
+    name: str, title: str, unit: str, units: int, ask: Callable[[str], Ask], connections: int
+) -> Scenario:
+    """One of Amp's own paths, which CLIProxyAPI no longer has."""
+    return Scenario(name, title, unit, units, ask, connections, contenders=ALL_PROXIES)
 
 
 def _on_and_off(name: str, title: str, off: str) -> Scenario:
@@ -147,20 +171,21 @@ SCENARIOS = (
     _json(256),
     _bulk("bulk-anthropic", "bulk stream, Anthropic", "anthropic"),
     _bulk("bulk-chat", "bulk stream, Chat", "openai-chat"),
-    Scenario(
-        "paced",
-        "150 paced streams",
-        "event",
-        1,
-        _question("anthropic", "paced"),
-        150,
-        seconds=2.0,
-        paced=True,
-    ),
+    _paced("paced", 150, SIDE_BY_SIDE),
+    _paced("paced-1000", 1000, ("ampproxy", BEFORE, PEER)),
     _body("200k", 200_000),
     _body("4m", 4_000_000),
-    Scenario("upload", "upload of 64 MB", "MB", 64, _transfer("PUT", 2, 64 * MEGABYTE), 1),
-    Scenario("download", "download of 64 MB", "MB", 64, _transfer("GET", 64 * MEGABYTE), 1),
+    _passed("upload", "upload of 64 MB", "MB", 64, _transfer("PUT", 2, 64 * MEGABYTE), 1),
+    _passed("download", "download of 64 MB", "MB", 64, _transfer("GET", 64 * MEGABYTE), 1),
+    _passed("management", "GET of Amp's own", "request", 1, _transfer("GET", 300), 32),
+    replace(
+        _json(32),
+        name="tls",
+        title="JSON, TLS on both sides",
+        contenders=(f"ampproxy{TLS}", BEFORE + TLS),
+        ours=f"ampproxy{TLS}",
+        rival=BEFORE + TLS,
+    ),
     _on_and_off("ledger", "JSON, ledger on / off", WITHOUT_LEDGER),
     _on_and_off("observed", "JSON, log and metrics on / off", UNOBSERVED),
     replace(

@@ -13,11 +13,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import replace
 from statistics import median
 
-import trustme
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from benchmarks.contenders import Bench, Contender, environment, stop
+from benchmarks.contenders import Bench, Contender, environment, issue, stop
 from benchmarks.echo import (
     CLOSE,
     CLOSED,
@@ -53,10 +52,7 @@ _REST = 3.0
 @contextlib.contextmanager
 def upstream(place: Bench, *options: str) -> Iterator[Bench]:
     """A bench whose gateway has a WebSocket server under TLS for its Amp upstream: :mod:`benchmarks.echo`."""
-    authority = trustme.CA()
-    trusted, certificate = place.folder / "authority.pem", place.folder / "echo.pem"
-    authority.cert_pem.write_to_path(str(trusted))
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+    trusted, certificate = issue(place.folder, "127.0.0.1")
     command = [sys.executable, "-m", "benchmarks.echo", str(certificate), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
     try:

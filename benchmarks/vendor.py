@@ -1,7 +1,8 @@
 """A vendor that costs next to nothing: answers made before anybody asked, one write an answer.
 
-``python -m benchmarks.vendor`` listens on a free port of 127.0.0.1 and prints it. How it behaves is said by
-the first segment of the path, so that no body need be read:
+``python -m benchmarks.vendor [CERTIFICATE]`` listens on a free port of 127.0.0.1 and prints it. With a
+certificate and its key in a PEM file it prints a second port, too, which speaks TLS. The first segment of the
+path names the behaviour, so that no body need be read:
 
 - ``/json``: a whole answer of 1 KB
 - ``/bulk``: a stream of :data:`BULK_EVENTS` events, each its own HTTP chunk, all in one write
@@ -15,6 +16,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
+import ssl
+import sys
 import time
 
 from benchmarks.payloads import MARK, chunk, stream_events, stream_parts, whole_answer
@@ -184,13 +187,22 @@ class Vendor(asyncio.Protocol):
             self.transport.write(piece)
 
 
-async def serve() -> None:
-    """Serve for ever; print the port first."""
-    server = await asyncio.get_running_loop().create_server(Vendor, "127.0.0.1", 0, backlog=1024)
-    print(server.sockets[0].getsockname()[1], flush=True)
+async def serve(certificate: str = "") -> None:
+    """Serve for ever; print the ports first.
+
+    :param certificate: the path of a PEM file with a certificate and its key.
+    """
+    loop = asyncio.get_running_loop()
+    contexts: list[ssl.SSLContext | None] = [None]
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        contexts.append(context)
+    servers = [await loop.create_server(Vendor, "127.0.0.1", 0, backlog=1024, ssl=each) for each in contexts]
+    print(*(server.sockets[0].getsockname()[1] for server in servers), flush=True)
     gc.disable()
-    await server.serve_forever()
+    await asyncio.gather(*(server.serve_forever() for server in servers))
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(*sys.argv[1:]))

@@ -15,8 +15,8 @@ from ampproxy.model.events import (
     Event,
     Finished,
     PartClosed,
-    PartOpened,
-    Proof,
+    PartSigned,
+    PartStarted,
     Started,
     Usage,
 )
@@ -263,9 +263,9 @@ def interleaved_streams(draw: st.DrawFn) -> list[Event]:
     lanes: list[list[Event]] = []
     ends: list[Event] = []
     for event in unfold(response):
-        if isinstance(event, PartOpened):
+        if isinstance(event, PartStarted):
             lanes.append([event])
-        elif isinstance(event, Delta | Proof | PartClosed):
+        elif isinstance(event, Delta | PartSigned | PartClosed):
             lanes[-1].append(event)
         elif not isinstance(event, Started):
             ends.append(event)
@@ -276,7 +276,7 @@ def interleaved_streams(draw: st.DrawFn) -> list[Event]:
         ready = [lane for number, lane in enumerate(lanes) if lane and number <= opened]
         lane = draw(st.sampled_from(ready))
         event = lane.pop(0)
-        opened += isinstance(event, PartOpened)
+        opened += isinstance(event, PartStarted)
         out.append(event)
     return [*out, *ends]
 

@@ -9,7 +9,7 @@ import pytest
 
 from ampproxy.cli import VERBS
 from ampproxy.config.layout import FAMILIES, PLACES
-from ampproxy.config.reading import walk
+from ampproxy.config.parsing import walk
 from ampproxy.config.sections import ROOT
 
 TREE = Path(__file__).parents[1]

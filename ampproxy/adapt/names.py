@@ -1,4 +1,4 @@
-"""Names and ids as a vendor takes them."""
+"""ToolNameMap and ids as a vendor takes them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Unique:
         return shorten(name, self._limit - len(suffix)) + suffix
 
 
-class Names:
+class ToolNameMap:
     """Tool names that a vendor takes, one for each of the client's names, always the same.
 
     :param illegal: matches one character that the vendor refuses; each becomes ``_``.
@@ -87,7 +87,7 @@ class Names:
         return shorten(self._illegal.sub("_", name) or "tool", self._limit)
 
 
-def tool_names(request: ChatRequest, profile: DialectProfile) -> Names:
+def tool_names(request: ChatRequest, profile: DialectProfile) -> ToolNameMap:
     """Legal names for all tools of a request, those that only its history calls included."""
     called = [part.name for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)]
-    return Names(*profile.name, [*(tool.name for tool in request.tools), *called])
+    return ToolNameMap(*profile.name, [*(tool.name for tool in request.tools), *called])

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from ampproxy.adapt.names import Names
+from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.profile import DialectProfile
 from ampproxy.adapt.schema_tree import with_description
 from ampproxy.adapt.strict import is_strict
@@ -44,7 +44,7 @@ def fit_output(request: ChatRequest, profile: DialectProfile, target: Target, lo
 
 def _fit_name(output: OutputFormat, profile: DialectProfile, losses: Losses) -> OutputFormat:
     if profile.schema_names:
-        name = Names(*profile.name)(output.name or profile.schema_names)
+        name = ToolNameMap(*profile.name)(output.name or profile.schema_names)
         return output if name == output.name else msgspec.structs.replace(output, name=name)
     if output.name:
         losses("schema_name", "output.name", f"{profile.vendor} has no names of schemas.")

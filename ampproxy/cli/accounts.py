@@ -14,8 +14,8 @@ import click
 import msgspec
 
 from ampproxy.catalog.kinds import KINDS
-from ampproxy.cli.asking import Asker, NotAnswered, NotReachable, at_option
 from ampproxy.cli.configured import config_option, read_config, unserved, with_logins
+from ampproxy.cli.service_client import NotAnswered, NotReachable, ServiceClient, at_option
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import account_name
@@ -95,7 +95,7 @@ def order(config: Config, at: str, labels: Iterable[str], model: str) -> int:
 
     :raises NotAnswered: it was not to be reached, or does not know an account.
     """
-    asker = Asker(config, at)
+    asker = ServiceClient(config, at)
     asker.mine()
     query = urlencode([*(("account", label) for label in labels), *([("model", model)] if model else [])])
     answer = asker.ask(f"{FORGET}?{query}", "POST")
@@ -152,7 +152,7 @@ def fetch(config: Config, at: str = "") -> Report:
 
     :raises NotAnswered: it does not; says why.
     """
-    asker = Asker(config, at)
+    asker = ServiceClient(config, at)
     asker.mine()
     answer = asker.ask(PATH)
     if answer.status != 200:

@@ -17,8 +17,8 @@ from twisted.web.http import Request as HttpRequest
 from twisted.web.resource import Resource
 from twisted.web.server import Request, Site
 
+from ampproxy.credentials.oauth.effects import OpenBrowser
 from ampproxy.credentials.oauth.failures import Refused
-from ampproxy.credentials.oauth.steps import Browse
 from ampproxy.desktop.clients.owners import connected_uid, listening_uids
 
 _PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>ampproxy</title>
@@ -44,7 +44,7 @@ class Callback(Resource):
 
     isLeaf = True
 
-    def __init__(self, browse: Browse) -> None:
+    def __init__(self, browse: OpenBrowser) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.came: Deferred[str] = Deferred()
         self._path = (urlsplit(browse.redirect_url).path or "/").encode()
@@ -146,7 +146,7 @@ class Listener:
     :raises twisted.internet.error.CannotListenError: it is taken.
     """
 
-    def __init__(self, reactor: Any, browse: Browse) -> None:
+    def __init__(self, reactor: Any, browse: OpenBrowser) -> None:
         callback = Callback(browse)
         self.came = callback.came
         self._ports: list[IListeningPort] = []
@@ -173,17 +173,17 @@ _IPV6 = "::1"
 _NO_IPV6 = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
-def addresses(browse: Browse) -> tuple[str, ...]:
+def addresses(browse: OpenBrowser) -> tuple[str, ...]:
     """Where a browser may come back to."""
     host = urlsplit(browse.redirect_url).hostname or ""
     return {"localhost": ("127.0.0.1", _IPV6), _IPV6: (_IPV6,)}.get(host, ("127.0.0.1",))
 
 
-def _port(browse: Browse) -> int:
+def _port(browse: OpenBrowser) -> int:
     return urlsplit(browse.redirect_url).port or 80
 
 
-def listen(reactor: Any, browse: Browse, complain: Callable[[str], object]) -> Listener | None:
+def listen(reactor: Any, browse: OpenBrowser, complain: Callable[[str], object]) -> Listener | None:
     """The callback, or ``None`` and a complaint if its port is taken.
 
     :raises Refused: another user of this machine has it, and would be brought what the browser brings back.
@@ -205,7 +205,7 @@ def listen(reactor: Any, browse: Browse, complain: Callable[[str], object]) -> L
     return None
 
 
-def start(reactor: Any, browse: Browse, complain: Callable[[str], object]) -> Starter | None:
+def start(reactor: Any, browse: OpenBrowser, complain: Callable[[str], object]) -> Starter | None:
     """The way to the vendor's page; ``None`` if there can be none."""
     try:
         return Starter(reactor, browse.url, complain)

@@ -19,14 +19,14 @@ from ampproxy.errors import ClientFault, ExchangeError, GatewayFault
 from ampproxy.model.loss import Loss
 from ampproxy.model.roles import ROLES
 from ampproxy.providers import PROVIDERS
-from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.losses import counted, listed, refusing
 from ampproxy.relay.shapes import Origin
 from ampproxy.routing.decide import Router, shown
 from ampproxy.routing.endpoints import Endpoint, Operation, WrongMethod, parse_endpoint
 from ampproxy.routing.paths import PathRefused, canonical_path
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.suffix import parse_suffix, split_suffix
 from ampproxy.wire.json import Peek, peek
 
@@ -96,7 +96,7 @@ def command(
 
 def explanation(route: Route, endpoint: Endpoint | None) -> list[str]:
     """A route, told in lines; with what each account does for ``endpoint``, if that is known."""
-    lines = [f"{shown(route.asked) or '(no model)'}: {route.kind.value}: {_VERDICTS[route.kind]}"]
+    lines = [f"{shown(route.requested_model) or '(no model)'}: {route.kind.value}: {_VERDICTS[route.kind]}"]
     lines += [f"  {number}. {reason}" for number, reason in enumerate(route.reasons, 1)]
     if route.role:
         lines.append(f"role: {route.role}: {ROLES[route.role]}")
@@ -118,7 +118,7 @@ def translation(route: Route, endpoint: Endpoint, body: bytes, config: Config) -
     offer = route.offers[0]
     label = offer.account.label
     try:
-        spoken = PROVIDERS[offer.account.kind](offer.account).speaks(endpoint)
+        spoken = PROVIDERS[offer.account.kind](offer.account).backend_dialect(endpoint)
         losses = _losses(route, endpoint, offer, body, kept_families(config))
     except ExchangeError as refusal:
         return [f"the body: {label} would not be asked: {shown(refusal.error.message)}"]
@@ -133,7 +133,7 @@ def translation(route: Route, endpoint: Endpoint, body: bytes, config: Config) -
 
 
 def _losses(
-    route: Route, endpoint: Endpoint, offer: Offer, body: bytes, families: Families
+    route: Route, endpoint: Endpoint, offer: RouteTarget, body: bytes, families: Families
 ) -> tuple[Loss, ...]:
     """As the service would translate it for this account.
 
@@ -141,10 +141,10 @@ def _losses(
     """
     provider = PROVIDERS[offer.account.kind](offer.account)
     dialect = DIALECTS[endpoint.dialect]
-    question = Question(
+    question = ModelRequest(
         endpoint=endpoint,
         body=dialect.passthrough.clean(body) if endpoint.amp else body,
-        asked=route.asked,
+        requested_model=route.requested_model,
         stream=bool(endpoint.stream),
         headers=(),
         query=b"",
@@ -203,7 +203,7 @@ def _thinking(suffix: str) -> str:
     return str(wish.level or wish.mode)
 
 
-def _offer(offer: Offer, endpoint: Endpoint | None) -> str:
+def _offer(offer: RouteTarget, endpoint: Endpoint | None) -> str:
     account = offer.account
     spoken = account.dialect if endpoint is None else _spoken(account, endpoint)
     return f"{account.label}: model {offer.upstream_model}, {spoken}, priority {account.priority}"
@@ -211,7 +211,7 @@ def _offer(offer: Offer, endpoint: Endpoint | None) -> str:
 
 def _spoken(account: Account, endpoint: Endpoint) -> str:
     try:
-        dialect = PROVIDERS[account.kind](account).speaks(endpoint)
+        dialect = PROVIDERS[account.kind](account).backend_dialect(endpoint)
     except GatewayFault:
         return f"{account.dialect}, which has no call for {endpoint.operation.value}"
     return dialect if dialect == endpoint.dialect else f"{dialect}, translated from {endpoint.dialect}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ampproxy.cli.asking import Asker, NotAnswered
+from ampproxy.cli.service_client import NotAnswered, ServiceClient
 from ampproxy.config.schema import Config
 from ampproxy.wire.redact import printable
 
@@ -30,7 +30,7 @@ class Kept:
 def kept(config: Config) -> Kept:
     """The folders of the service that runs by a configuration's file; those of the file where none does."""
     try:
-        status = Asker(config).mine()
+        status = ServiceClient(config).mine()
     except NotAnswered as error:
         return Kept(config, f"the state-dir of this configuration; its service does not answer: {error}")
     if not status.state_dir:

@@ -20,9 +20,9 @@ from ampproxy.config import files
 from ampproxy.config.load import NAME, find
 from ampproxy.config.schema import Config
 from ampproxy.credentials.oauth.credential import label_of
+from ampproxy.credentials.oauth.effects import Flow, OpenBrowser
 from ampproxy.credentials.oauth.failures import BadFile, LoginError, Refused
 from ampproxy.credentials.oauth.formats import FOREIGN, KINDS, Document, Kind, Login, file_name, imported
-from ampproxy.credentials.oauth.steps import Browse, Flow
 from ampproxy.credentials.oauth.store import Lock, Store
 from ampproxy.credentials.oauth.vendors import VENDORS
 
@@ -154,7 +154,7 @@ async def run(
         await client.close()
 
 
-async def _browse(reactor: Any, browse: Browse, terminal: Terminal) -> str:
+async def _browse(reactor: Any, browse: OpenBrowser, terminal: Terminal) -> str:
     """Have the user open the page; what the browser brings back, or the user pastes."""
     from twisted.internet.defer import Deferred
     from twisted.internet.defer import TimeoutError as DeferredTimeout
@@ -193,7 +193,7 @@ _LATE = f"No callback within {CALLBACK_TIMEOUT / 60:.0f} minutes: start again."
 
 
 def _ask(
-    reactor: Any, browse: Browse, opens: str, terminal: Terminal, typed: Callable[[str | None], None]
+    reactor: Any, browse: OpenBrowser, opens: str, terminal: Terminal, typed: Callable[[str | None], None]
 ) -> None:
     """Open the page, or say its address, and take what is typed.
 

@@ -15,16 +15,16 @@ import msgspec
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.lifecycle import day_of
 from ampproxy.cli.accounts import fetch
-from ampproxy.cli.asking import NoKey, NotAnswered, OtherConfiguration
 from ampproxy.cli.configured import config_option, demand, read_config, with_logins
 from ampproxy.cli.models_update import command as update
 from ampproxy.cli.models_update import remark
+from ampproxy.cli.service_client import NoKey, NotAnswered, OtherConfiguration
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog, Source
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
 
@@ -165,7 +165,7 @@ def rows(config: Config, known: Known, reports: Iterable[AccountReport] = ()) ->
     catalog = known_catalog(config, known)
     states = {report.label: report for report in reports}
 
-    def server(offer: Offer, source: Source) -> Server:
+    def server(offer: RouteTarget, source: Source) -> Server:
         account = offer.account
         state = _state(states.get(account.label), offer.upstream_model)
         return Server(account.label, account.dialect, offer.upstream_model, source, state)
@@ -177,7 +177,7 @@ def rows(config: Config, known: Known, reports: Iterable[AccountReport] = ()) ->
     families: dict[str, list[Server]] = {}
     for account in sorted(config.accounts, key=lambda account: -account.priority):
         for pattern in catalog.families(account):
-            families.setdefault(pattern, []).append(server(Offer(account, pattern), "pattern"))
+            families.setdefault(pattern, []).append(server(RouteTarget(account, pattern), "pattern"))
     return found + [Row(pattern, tuple(servers)) for pattern, servers in families.items()]
 
 

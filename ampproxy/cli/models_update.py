@@ -14,7 +14,7 @@ from ampproxy.catalog import newer
 from ampproxy.catalog.newer import DataSet, DataSetError
 from ampproxy.cli.configured import beside, config_option
 from ampproxy.config import files
-from ampproxy.config.readers import is_loopback
+from ampproxy.config.fields import is_loopback
 from ampproxy.errors import ConfigError
 from ampproxy.relay.knowledge import NewerData
 from ampproxy.relay.model_cache import cache_folder

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from ampproxy.cli.asking import Asker, NotAnswered, at_option, complain, insist
 from ampproxy.cli.configured import beside, config_option
+from ampproxy.cli.service_client import NotAnswered, ServiceClient, at_option, complain, retry
 from ampproxy.errors import ConfigError
 from ampproxy.status import ReloadReport, Status
 from ampproxy.wire.words import span
@@ -35,13 +35,13 @@ def command(file: Path | None, at: str) -> None:
     has.
     """
     try:
-        asker = Asker(beside(file, at), at)
+        asker = ServiceClient(beside(file, at), at)
     except ConfigError as error:
         complain(error)
         click.echo("The file was rejected.", err=True)
         raise SystemExit(1) from None
     try:
-        before, report = insist(partial(ask, asker), time.sleep)
+        before, report = retry(partial(ask, asker), time.sleep)
     except NotAnswered as error:
         raise click.ClickException(f"cannot reach the service: {error}{_ELSEWHERE}") from None
     for warning in report.warnings:
@@ -60,7 +60,7 @@ def command(file: Path | None, at: str) -> None:
         click.echo(f"  {line}")
 
 
-def ask(asker: Asker) -> tuple[Status, ReloadReport]:
+def ask(asker: ServiceClient) -> tuple[Status, ReloadReport]:
     """How the service was before, and how its reading went.
 
     :raises NotAnswered: it was not to be reached.

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import click
 
-from ampproxy.cli.asking import (
-    Asker,
+from ampproxy.cli.configured import beside, config_option
+from ampproxy.cli.service_client import (
     NotAllowed,
     NotAnswered,
     NotReachable,
+    ServiceClient,
     at_option,
     complain,
-    insist,
+    retry,
 )
-from ampproxy.cli.configured import beside, config_option
 from ampproxy.errors import ConfigError
 from ampproxy.status import Status
 
@@ -46,15 +46,15 @@ def command(file: Path | None, at: str) -> None:
         complain(error)
         click.echo("With this file the service would not start, so it was not restarted.", err=True)
         raise SystemExit(1) from None
-    asker = Asker(config, at)
+    asker = ServiceClient(config, at)
     try:
-        before = insist(asker.mine, time.sleep)
+        before = retry(asker.mine, time.sleep)
     except NotAnswered as error:
         raise click.ClickException(f"cannot reach the service: {error}") from None
     _signal(before.pid)
     try:
         # The new process listens where the file says.
-        after = wait((asker, Asker(config)), before, time.sleep)
+        after = wait((asker, ServiceClient(config)), before, time.sleep)
     except NotAnswered as error:
         raise click.ClickException(str(error)) from None
     versions = f", version {before.version} -> {after.version}" if before.version != after.version else ""
@@ -87,7 +87,7 @@ def _signal(pid: int) -> None:
         raise click.ClickException(f"process {pid} cannot be reached from here: {error.strerror}") from None
 
 
-def wait(askers: Iterable[Asker], before: Status, pause: Callable[[float], None]) -> Status:
+def wait(askers: Iterable[ServiceClient], before: Status, pause: Callable[[float], None]) -> Status:
     """Wait for the new process and return its status.
 
     :param askers: where it may be by then; the first that answers counts.

@@ -24,7 +24,7 @@ from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.losses import listed, of_answer, refusing
 from ampproxy.relay.settle import Settling
-from ampproxy.relay.translate import Names, TranslatedStream, read_question, render_for
+from ampproxy.relay.translate import ToolNameRestorer, TranslatedStream, read_question, render_for
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
 
@@ -158,7 +158,7 @@ def translate_stream(data: bytes, vendor: Dialect, client: Dialect, model: str |
     """A vendor's event stream, as a client gets it; if it breaks off or tells an error, up to there."""
     empty_request = ChatRequest(dialect=client.name, model=model or _NAMELESS, turns=())
     renderer = client.stream_renderer(_context(model or _NAMELESS))
-    names = Names({}, empty_request, frozenset())
+    names = ToolNameRestorer({}, empty_request, frozenset())
     stream = TranslatedStream(vendor.stream_parser(), renderer, names, _settling(vendor, client))
     out, broken = b"", None
     try:

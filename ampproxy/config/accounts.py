@@ -11,9 +11,9 @@ from typing import Any
 
 from ampproxy.catalog.hosts import shipped_hosts
 from ampproxy.catalog.kinds import COMPATIBLE, KEYED, Kind
-from ampproxy.config import readers
+from ampproxy.config import fields
 from ampproxy.config.document import Scalar
-from ampproxy.config.reading import Found, ListOf, Place, Reader, Section, Setting
+from ampproxy.config.parsing import ListOf, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.schema import Account, ModelName
 from ampproxy.wire.redact import Secret
 
@@ -43,19 +43,19 @@ _UNSUPPORTED_MODEL = {
 }
 
 
-def _same(found: Found) -> Found:
+def _same(found: ParsedSection) -> ParsedSection:
     return found
 
 
-def _model(found: Found) -> ModelName:
+def _model(found: ParsedSection) -> ModelName:
     return ModelName(name=found.values["name"], alias=found.values.get("alias", ""))
 
 
 _MODEL = Section(
     _model,
     (
-        Setting("name", "name", readers.NAME, "The model's name at the vendor.", required=True),
-        Setting("alias", "alias", readers.TEXT, "The name that clients see and ask for.", "the name"),
+        Setting("name", "name", fields.NAME, "The model's name at the vendor.", required=True),
+        Setting("alias", "alias", fields.TEXT, "The name that clients see and ask for.", "the name"),
     ),
     _UNSUPPORTED_MODEL,
 )
@@ -68,10 +68,10 @@ class _ModelItem:
     item: Section
     type: str = "model"
 
-    def __call__(self, place: Place) -> ModelName:
+    def __call__(self, place: Location) -> ModelName:
         """Read either form."""
         if isinstance(place.node, Scalar):
-            return ModelName(name=readers.NAME(place), alias="")
+            return ModelName(name=fields.NAME(place), alias="")
         model: ModelName = self.item(place)
         return model
 
@@ -83,7 +83,7 @@ class _Models:
     item: Section = _MODEL
     type: str = "a list of models"
 
-    def __call__(self, place: Place) -> tuple[ModelName, ...]:
+    def __call__(self, place: Location) -> tuple[ModelName, ...]:
         return ListOf(_ModelItem(self.item), self.type)(place)
 
 
@@ -92,25 +92,25 @@ _COMMON = (
     Setting(
         "priority",
         "priority",
-        readers.INTEGER,
+        fields.INTEGER,
         "Accounts with a higher number are used first; others only while none of those can serve.",
         "0",
     ),
     Setting(
         "prefix",
         "prefix",
-        readers.PREFIX,
+        fields.PREFIX,
         "The account's models can also be asked for as `PREFIX/model`, and then only from this account.",
     ),
     Setting(
         "proxy-url",
         "proxy_url",
-        readers.PROXY,
+        fields.PROXY,
         "HTTP, HTTPS or SOCKS5 proxy of this account; `direct` for none at all.",
         "the global one",
     ),
     Setting(
-        "headers", "headers", readers.HEADERS, "Headers of each request to the vendor; set last, so they win."
+        "headers", "headers", fields.HEADERS, "Headers of each request to the vendor; set last, so they win."
     ),
     Setting(
         "models",
@@ -122,38 +122,38 @@ _COMMON = (
     Setting(
         "excluded-models",
         "excluded_models",
-        readers.WILDCARDS,
+        fields.WILDCARDS,
         "Models not served, by the name that clients see; `*` stands for anything.",
     ),
     Setting(
         "disable-cooling",
         "disable_cooling",
-        readers.FLAG,
+        fields.FLAG,
         "Never put this account into cooldown.",
         "false",
     ),
     Setting(
         "learning",
         "learning",
-        readers.FLAG,
+        fields.FLAG,
         "Learn what this account refuses, where the section `learning` enables it.",
         "true",
     ),
     Setting(
         "answers-without-end",
         "unended",
-        readers.FLAG,
+        fields.FLAG,
         "Take a streamed answer for whole though its server gave no finish reason; without it such an answer"
         " is an error, for it may be cut off.",
         "false",
     ),
-    Setting("disabled", "disabled", readers.FLAG, "Leave the entry out without removing it.", "false"),
+    Setting("disabled", "disabled", fields.FLAG, "Leave the entry out without removing it.", "false"),
 )
 
 _WEIGHT = Setting(
     "weight",
     "weight",
-    readers.WEIGHT,
+    fields.WEIGHT,
     "Its share of the requests where `routing.strategy` is `weighted-round-robin`; 0 or less: it gets none"
     " there.",
     "1",
@@ -164,7 +164,7 @@ _PROFILES = {name: name for name in shipped_hosts().profiles}
 _PROFILE = Setting(
     "profile",
     "profile",
-    Reader("a host profile", readers.choice(_PROFILES).read),
+    Reader("a host profile", fields.choice(_PROFILES).read),
     "What kind of server it is: what of a request it takes. The names are below.",
     "by its address",
 )
@@ -172,11 +172,11 @@ _PROFILE = Setting(
 _KEYED = Section(
     _same,
     (
-        Setting("api-key", "api_key", readers.GIVEN_SECRET, "The vendor's key.", required=True),
+        Setting("api-key", "api_key", fields.GIVEN_SECRET, "The vendor's key.", required=True),
         Setting(
             "base-url",
             "base_url",
-            readers.BASE_URL,
+            fields.BASE_URL,
             "Where the vendor's API is, without the path of a single method.",
             "the vendor's own",
         ),
@@ -189,8 +189,8 @@ _KEYED = Section(
 _KEY_ENTRY = Section(
     _same,
     (
-        Setting("api-key", "api_key", readers.SECRET, "The server's key.", "none is sent"),
-        Setting("proxy-url", "proxy_url", readers.PROXY, "Proxy of this key alone.", "the entry's"),
+        Setting("api-key", "api_key", fields.SECRET, "The server's key.", "none is sent"),
+        Setting("proxy-url", "proxy_url", fields.PROXY, "Proxy of this key alone.", "the entry's"),
         _WEIGHT,
     ),
     _UNSUPPORTED,
@@ -199,11 +199,11 @@ _KEY_ENTRY = Section(
 _SERVER = Section(
     _same,
     (
-        Setting("name", "name", readers.NAME, "How logs and errors name the server.", required=True),
+        Setting("name", "name", fields.NAME, "How logs and errors name the server.", required=True),
         Setting(
             "base-url",
             "base_url",
-            readers.BASE_URL,
+            fields.BASE_URL,
             "Where its API is: what stands before `/chat/completions`.",
             required=True,
         ),
@@ -220,7 +220,7 @@ _SERVER = Section(
 )
 
 
-def _keyed(vendor: Kind, entries: tuple[Found, ...]) -> Iterator[Account]:
+def _keyed(vendor: Kind, entries: tuple[ParsedSection, ...]) -> Iterator[Account]:
     """One account an entry; an entry that only repeats another is left out."""
     seen: set[object] = set()
     for index, found in enumerate(entries):
@@ -238,7 +238,7 @@ def _keyed(vendor: Kind, entries: tuple[Found, ...]) -> Iterator[Account]:
         yield account
 
 
-def _servers(vendor: Kind, entries: tuple[Found, ...]) -> Iterator[Account]:
+def _servers(vendor: Kind, entries: tuple[ParsedSection, ...]) -> Iterator[Account]:
     counts: dict[str, int] = {}
     for found in entries:
         name, base_url = found.values["name"], _checked_base(found, vendor)
@@ -257,7 +257,7 @@ def _servers(vendor: Kind, entries: tuple[Found, ...]) -> Iterator[Account]:
 
 def _account(
     vendor: Kind,
-    found: Found,
+    found: ParsedSection,
     label: str,
     base_url: str,
     key: Secret,
@@ -281,7 +281,7 @@ def _account(
     )
 
 
-def _checked_base(found: Found, vendor: Kind) -> str:
+def _checked_base(found: ParsedSection, vendor: Kind) -> str:
     """The entry's base URL, or the vendor's; says so if the path of a method stands in it."""
     base_url: str = found.values.get("base_url", vendor.base_url)
     first = "/" + vendor.adds.split("/")[1]
@@ -300,12 +300,12 @@ class Accounts:
 
     vendor: Kind
     item: Section
-    expand: Callable[[Kind, tuple[Found, ...]], Iterator[Account]]
+    expand: Callable[[Kind, tuple[ParsedSection, ...]], Iterator[Account]]
     type: str = "a list of accounts"
 
-    def __call__(self, place: Place) -> tuple[Account, ...]:
+    def __call__(self, place: Location) -> tuple[Account, ...]:
         """Read the list; one entry may be several accounts, or none if it is disabled."""
-        entries: tuple[Found, ...] = ListOf(self.item, self.type)(place)
+        entries: tuple[ParsedSection, ...] = ListOf(self.item, self.type)(place)
         return tuple(self.expand(self.vendor, entries))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ampproxy.config import readers
+from ampproxy.config import fields
 from ampproxy.config.fallback import ROLE, Fallback
-from ampproxy.config.reading import Found, ListOf, Place, Reader, Reported, Section, Setting
-from ampproxy.config.schema import AmpCode, Mapping
+from ampproxy.config.parsing import AlreadyReported, ListOf, Location, ParsedSection, Reader, Section, Setting
+from ampproxy.config.schema import AmpCode, ModelMapping
 from ampproxy.wire.patterns import slow_text
 from ampproxy.wire.redact import Secret
 
@@ -24,19 +24,19 @@ MOVED = {
 }
 
 
-def _mapping(found: Found) -> Mapping:
+def _mapping(found: ParsedSection) -> ModelMapping:
     source, pattern = found.values.get("source", ""), None
     if not source:
         if not (found.values.get("roles") or found.broken("source") or found.broken("roles")):
             found.place.complain("needs from, role, or both")
         if found.broken("source") or not found.values.get("roles"):
-            raise Reported
+            raise AlreadyReported
         if found.values.get("regex", False):
             found.at("regex").warn("has no effect without from")
     elif found.values.get("regex", False):
         if "[[:" in source:
             found.at("source").complain("has a POSIX class such as [[:alpha:]]: write it out, as in [A-Za-z]")
-            raise Reported
+            raise AlreadyReported
         try:
             pattern = re.compile(source, re.IGNORECASE)
             slow = slow_text(source, MAX_NAME)
@@ -44,14 +44,14 @@ def _mapping(found: Found) -> Mapping:
             found.at("source").complain(
                 f"is not a regular expression: {error}: correct it, or leave out regex"
             )
-            raise Reported from None
+            raise AlreadyReported from None
         if slow:
             found.at("source").warn(
                 "takes too long to compare with some names, as it repeats what holds repeats: a request for"
                 f" such a name ({slow[:20]}...) is refused; write it so that no part of a name can be read in"
                 " two ways"
             )
-    return Mapping(
+    return ModelMapping(
         source=source,
         target=found.values["target"],
         pattern=pattern,
@@ -66,7 +66,7 @@ _MAPPING = Section(
         Setting(
             "from",
             "source",
-            readers.NAME,
+            fields.NAME,
             "The model that is asked for, or a pattern of names.",
             "all",
             blank=True,
@@ -81,14 +81,14 @@ _MAPPING = Section(
         Setting(
             "to",
             "target",
-            readers.NAME,
+            fields.NAME,
             "The model that serves instead, perhaps with a thinking suffix: `gpt-5.2(high)`.",
             required=True,
         ),
         Setting(
             "regex",
             "regex",
-            readers.FLAG,
+            fields.FLAG,
             "Whether `from` is a regular expression, searched anywhere in the name, in any case.",
             "false",
         ),
@@ -96,11 +96,11 @@ _MAPPING = Section(
 )
 
 
-def _mappings(place: Place) -> tuple[Mapping, ...]:
+def _mappings(place: Location) -> tuple[ModelMapping, ...]:
     """The mappings in order, without those that can never apply."""
-    mappings: tuple[Mapping, ...] = ListOf(_MAPPING, "a list of mappings")(place)
+    mappings: tuple[ModelMapping, ...] = ListOf(_MAPPING, "a list of mappings")(place)
     last = {(m.source.lower(), m.roles): m for m in mappings if m.source and m.pattern is None}
-    first: dict[tuple[str, tuple[str, ...]], Mapping] = {}
+    first: dict[tuple[str, tuple[str, ...]], ModelMapping] = {}
     kept = []
     for index, mapping in enumerate(mappings):
         key, name = f"{place.key}[{index}].from", mapping.source
@@ -130,11 +130,11 @@ class _Mappings:
     item: Section = _MAPPING
     type: str = "a list of mappings"
 
-    def __call__(self, place: Place) -> tuple[Mapping, ...]:
+    def __call__(self, place: Location) -> tuple[ModelMapping, ...]:
         return _mappings(place)
 
 
-def _client_keys(found: Found) -> tuple[Place, tuple[Secret, ...], Secret]:
+def _client_keys(found: ParsedSection) -> tuple[Location, tuple[Secret, ...], Secret]:
     return found.at("clients"), found.values["clients"], found.values["upstream"]
 
 
@@ -144,14 +144,14 @@ _CLIENT_KEYS = Section(
         Setting(
             "upstream-api-key",
             "upstream",
-            readers.GIVEN_SECRET,
+            fields.GIVEN_SECRET,
             "The Amp key that these clients' requests go upstream with.",
             required=True,
         ),
         Setting(
             "api-keys",
             "clients",
-            readers.SECRETS,
+            fields.SECRETS,
             "The clients, by the keys from the top level's `api-keys` that they send.",
             required=True,
         ),
@@ -166,8 +166,8 @@ class _PerClient:
     item: Section = _CLIENT_KEYS
     type: str = "a list of upstream keys and their clients"
 
-    def __call__(self, place: Place) -> tuple[tuple[Secret, Secret], ...]:
-        owner: dict[Secret, tuple[Place, Secret]] = {}
+    def __call__(self, place: Location) -> tuple[tuple[Secret, Secret], ...]:
+        owner: dict[Secret, tuple[Location, Secret]] = {}
         for at, clients, upstream in ListOf(self.item, self.type)(place):
             for number, client in enumerate(clients, 1):
                 if not client:
@@ -179,18 +179,18 @@ class _PerClient:
         return tuple((client, upstream) for client, (_, upstream) in owner.items())
 
 
-def _secret_or_none(place: Place) -> Secret | None:
-    return readers.SECRET(place) or None
+def _secret_or_none(place: Location) -> Secret | None:
+    return fields.SECRET(place) or None
 
 
-def _users(place: Place) -> tuple[str, ...]:
+def _users(place: Location) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.lower() for name in _NAMES(place)))
 
 
-_NAMES = ListOf(readers.NAME, "a list of addresses or ids")
+_NAMES = ListOf(fields.NAME, "a list of addresses or ids")
 
 
-def _ampcode(found: Found) -> AmpCode:
+def _ampcode(found: ParsedSection) -> AmpCode:
     if found.values.get("upstream_api_key") and "upstream_url" not in found.places:
         found.at("upstream_api_key").warn(
             "has no effect without upstream-url: add it, for example https://ampcode.com"
@@ -208,7 +208,7 @@ AMPCODE = Section(
         Setting(
             "upstream-url",
             "upstream_url",
-            readers.UPSTREAM_URL,
+            fields.UPSTREAM_URL,
             "Where Amp's own requests go: `https://ampcode.com`. Without it they are answered 503.",
         ),
         Setting(
@@ -224,7 +224,7 @@ AMPCODE = Section(
         Setting(
             "restrict-management-to-localhost",
             "restrict_management_to_localhost",
-            readers.FLAG,
+            fields.FLAG,
             "Serve Amp's management routes to this machine only.",
             "true",
         ),
@@ -234,14 +234,14 @@ AMPCODE = Section(
         Setting(
             "force-model-mappings",
             "force_mappings",
-            readers.FLAG,
+            fields.FLAG,
             "Apply mappings also where an account serves the model that was asked for.",
             "false",
         ),
         Setting(
             "fallback-when-exhausted",
             "fallback_when_exhausted",
-            readers.FLAG,
+            fields.FLAG,
             "Serve a model whose accounts are all cooling down by its mapping, else from Amp, which"
             " spends Amp credits.",
             "false",
@@ -257,14 +257,14 @@ AMPCODE = Section(
         Setting(
             "browser-pages",
             "browser_pages",
-            readers.choice({"proxy": "proxy", "redirect": "redirect"}),
+            fields.choice({"proxy": "proxy", "redirect": "redirect"}),
             "What a browser gets that opens a page of Amp's: the page, or a redirect to the real site.",
             "proxy",
         ),
         Setting(
             "rewrite-client-endpoint",
             "rewrite_client_endpoint",
-            readers.FLAG,
+            fields.FLAG,
             "Keep Amp's newer clients here where the upstream would have them go past the gateway.",
             "true",
         ),
@@ -277,7 +277,7 @@ AMPCODE = Section(
         Setting(
             "accept-amp-keys",
             "accept_amp_keys",
-            readers.FLAG,
+            fields.FLAG,
             "Let clients in that come with a key of Amp's own, as its login gives one, and use it upstream.",
             "false",
         ),

@@ -7,41 +7,50 @@ from datetime import date
 from typing import get_args
 
 from ampproxy.catalog.families import MEDIA, Family, Override, Taken, ThinkingForm
-from ampproxy.config import readers
-from ampproxy.config.reading import Found, ListOf, Place, Reader, Reported, Section, Setting, Wrong
+from ampproxy.config import fields
+from ampproxy.config.parsing import (
+    AlreadyReported,
+    InvalidValue,
+    ListOf,
+    Location,
+    ParsedSection,
+    Reader,
+    Section,
+    Setting,
+)
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
 from ampproxy.model.request import LEVELS
 
 
 def _one_of(words: Sequence[str]) -> Reader:
-    return readers.choice({word: word for word in words})
+    return fields.choice({word: word for word in words})
 
 
 def _several_of(words: Sequence[str], of: str) -> ListOf:
     return ListOf(_one_of(words), f"a list of {of}")
 
 
-_BUDGETS = ListOf(readers.POSITIVE, "two numbers of tokens")
+_BUDGETS = ListOf(fields.POSITIVE, "two numbers of tokens")
 
 
-def _budget(place: Place) -> tuple[int, int]:
+def _budget(place: Location) -> tuple[int, int]:
     found = _BUDGETS(place)
     if len(found) != 2 or found[0] > found[1]:
-        raise Wrong("expected two numbers of tokens: the least and the most, such as [1024, 32768]")
+        raise InvalidValue("expected two numbers of tokens: the least and the most, such as [1024, 32768]")
     return found[0], found[1]
 
 
-def _day(place: Place) -> date:
+def _day(place: Location) -> date:
     try:
         return date.fromisoformat(place.text("a day"))
     except ValueError:
-        raise Wrong("expected a day, such as 2026-12-31") from None
+        raise InvalidValue("expected a day, such as 2026-12-31") from None
 
 
-def _override(found: Found) -> Override:
+def _override(found: ParsedSection) -> Override:
     if found.places.keys() <= {"names", "dialects"}:
         found.place.complain("sets nothing for these models: expected at least one more member")
-        raise Reported
+        raise AlreadyReported
     name, line = found.place.reading.name, found.place.line
     return Override(Family(**found.values), f"{name}:{line}")
 
@@ -52,7 +61,7 @@ _ENTRY = Section(
         Setting(
             "names",
             "names",
-            readers.WILDCARDS,
+            fields.WILDCARDS,
             "The models: beginnings of their vendors' names, `*` stands for anything.",
             required=True,
         ),
@@ -87,21 +96,21 @@ _ENTRY = Section(
         Setting(
             "thinks-unasked",
             "thinks_unasked",
-            readers.FLAG,
+            fields.FLAG,
             "Whether it thinks where a request does not ask for it.",
             "what is known",
         ),
         Setting(
             "can-disable",
             "can_disable",
-            readers.FLAG,
+            fields.FLAG,
             "Whether thinking can be switched off.",
             "what is known",
         ),
         Setting(
             "between-tools",
             "between_tools",
-            readers.FLAG,
+            fields.FLAG,
             "Whether it takes Anthropic's `between_tools`.",
             "what is known",
         ),
@@ -122,67 +131,67 @@ _ENTRY = Section(
         Setting(
             "prefill",
             "prefill",
-            readers.FLAG,
+            fields.FLAG,
             "Whether a Claude or Gemini model continues an assistant's turn that comes last.",
             "what is known",
         ),
         Setting(
             "sampling",
             "sampling",
-            readers.FLAG,
+            fields.FLAG,
             "Whether it takes temperature and its like.",
             "what is known",
         ),
         Setting(
             "penalties",
             "penalties",
-            readers.FLAG,
+            fields.FLAG,
             "Whether a Gemini model takes presence and frequency penalties.",
             "what is known",
         ),
         Setting(
             "candidates",
             "candidates",
-            readers.POSITIVE,
+            fields.POSITIVE,
             "How many answers one request may ask of a Gemini model.",
             "what is known",
         ),
         Setting(
             "max-output",
             "max_output",
-            readers.POSITIVE,
+            fields.POSITIVE,
             "The most tokens of an answer.",
             "what is known",
         ),
         Setting(
             "context",
             "context",
-            readers.POSITIVE,
+            fields.POSITIVE,
             "The most tokens of question and answer, for `ampproxy doctor`; likewise the next four.",
             "what is known",
         ),
-        Setting("tools", "tools", readers.FLAG, "Whether it calls tools.", "what is known"),
-        Setting("thinks", "thinks", readers.FLAG, "Whether it thinks at all.", "by `thinking`"),
+        Setting("tools", "tools", fields.FLAG, "Whether it calls tools.", "what is known"),
+        Setting("thinks", "thinks", fields.FLAG, "Whether it thinks at all.", "by `thinking`"),
         Setting("input", "input", _several_of(MEDIA, "media"), "What it takes.", "what is known"),
         Setting("output", "output", _several_of(MEDIA, "media"), "What it gives.", "what is known"),
         Setting(
             "openai-members",
             "openai_members",
-            readers.FLAG,
+            fields.FLAG,
             "Whether it takes what OpenAI's own models alone take, such as `max_completion_tokens`.",
             "what is known",
         ),
         Setting(
             "wants-reasoning",
             "wants_reasoning",
-            readers.FLAG,
+            fields.FLAG,
             "Whether its own thinking is given back to it over Chat Completions.",
             "what is known",
         ),
         Setting(
             "deprecated",
             "deprecated",
-            readers.FLAG,
+            fields.FLAG,
             "Whether its vendor has announced its end.",
             "what is known",
         ),
@@ -196,7 +205,7 @@ _ENTRY = Section(
         Setting(
             "successor",
             "successor",
-            readers.NAME,
+            fields.NAME,
             "The model that is to be asked instead.",
             "what is known",
         ),

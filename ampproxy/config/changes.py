@@ -8,14 +8,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
-from ampproxy.config.reading import Section, Setting
+from ampproxy.config.parsing import Section, Setting
 from ampproxy.config.schema import (
     ALLOW,
     Account,
     Config,
     FallbackRule,
-    Mapping,
     ModelAlias,
+    ModelMapping,
     ModelName,
     OAuth,
     Tls,
@@ -253,7 +253,7 @@ def _fallback(rules: tuple[FallbackRule, ...]) -> str:
     return f"{len(rules)} rule{'s' * (len(rules) != 1)}"
 
 
-def _mappings(name: str, old: tuple[Mapping, ...], new: tuple[Mapping, ...]) -> Iterator[str]:
+def _mappings(name: str, old: tuple[ModelMapping, ...], new: tuple[ModelMapping, ...]) -> Iterator[str]:
     """A mapping that only stands in another line now is the same one."""
     before = {_apart_from_line(mapping): mapping for mapping in old}
     after = {_apart_from_line(mapping): mapping for mapping in new}
@@ -267,11 +267,11 @@ def _mappings(name: str, old: tuple[Mapping, ...], new: tuple[Mapping, ...]) -> 
         yield f"{name}: in another order"
 
 
-def _apart_from_line(mapping: Mapping) -> Mapping:
+def _apart_from_line(mapping: ModelMapping) -> ModelMapping:
     return replace(mapping, line=0)
 
 
-def _mapping(mapping: Mapping) -> str:
+def _mapping(mapping: ModelMapping) -> str:
     asked = mapping.source or "any model"
     if mapping.roles:
         asked += f" for {', '.join(mapping.roles)}"

@@ -6,9 +6,18 @@ import re
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from ampproxy.config import readers
-from ampproxy.config.document import Mapping, Scalar, Sequence
-from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting, Wrong, suggest
+from ampproxy.config import fields
+from ampproxy.config.document import Scalar, Sequence, YamlMapping
+from ampproxy.config.parsing import (
+    AlreadyReported,
+    InvalidValue,
+    Location,
+    ParsedSection,
+    Reader,
+    Section,
+    Setting,
+    suggest,
+)
 from ampproxy.model.clients import MICRO, ROUTES, ClientKey, KeyLimit, Period, Unit, marks_of
 from ampproxy.wire.redact import Secret, Unseen
 
@@ -20,7 +29,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 _DIGEST_NAME = re.compile(r"key-[0-9a-f]{8}\Z")
 _HASH = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _USD = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?\Z")
-_AMOUNT = readers.whole("a whole number, 1 or more", 1, 10**12)
+_AMOUNT = fields.whole("a whole number, 1 or more", 1, 10**12)
 #: The amounts that can be limited, by unit; and the periods of each.
 _UNITS: dict[Unit, str] = {
     "requests": "requests to models",
@@ -54,45 +63,47 @@ def moment(text: str) -> float:
     return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
 
 
-def _name(place: Place) -> str:
-    text: str = readers.NAME(place)
+def _name(place: Location) -> str:
+    text: str = fields.NAME(place)
     if not is_name(text):
-        raise Wrong(f"cannot be a client's name: expected {NAME_RULE}")
+        raise InvalidValue(f"cannot be a client's name: expected {NAME_RULE}")
     return text
 
 
-def _moment(place: Place) -> float:
+def _moment(place: Location) -> float:
     try:
         return moment(place.text("a date"))
     except ValueError:
-        raise Wrong("expected a date, such as 2027-01-31, or a time, such as 2027-01-31T18:00Z") from None
+        raise InvalidValue(
+            "expected a date, such as 2027-01-31, or a time, such as 2027-01-31T18:00Z"
+        ) from None
 
 
-def _hash(place: Place) -> str:
+def _hash(place: Location) -> str:
     text = place.text("the hash of a key")
     if not _HASH.match(text):
         # Not shown: it may be the key itself.
-        raise Wrong("expected sha256: and 64 hexadecimal digits, as ampproxy key new writes it")
+        raise InvalidValue("expected sha256: and 64 hexadecimal digits, as ampproxy key new writes it")
     return text.partition(":")[2]
 
 
-def _routes(place: Place) -> tuple[str, ...]:
+def _routes(place: Location) -> tuple[str, ...]:
     if not isinstance(place.node, Sequence):
-        raise Wrong(f"expected a list of {', '.join(ROUTES)}")
-    names = [readers.NAME(item).lower() for item in place.items("a list of routes")]
+        raise InvalidValue(f"expected a list of {', '.join(ROUTES)}")
+    names = [fields.NAME(item).lower() for item in place.items("a list of routes")]
     if not names:
-        raise Wrong("is an empty list, so that the key would open nothing: leave it out for all")
+        raise InvalidValue("is an empty list, so that the key would open nothing: leave it out for all")
     for name in names:
         if name not in ROUTES:
-            raise Wrong(f"expected {', '.join(ROUTES)}{suggest(name, list(ROUTES))}")
+            raise InvalidValue(f"expected {', '.join(ROUTES)}{suggest(name, list(ROUTES))}")
     return tuple(route for route in ROUTES if route in names)
 
 
-def _patterns(place: Place) -> tuple[str, ...]:
+def _patterns(place: Location) -> tuple[str, ...]:
     """Not empty: a list that was meant to allow little must not allow everything."""
-    found: tuple[str, ...] = readers.WILDCARDS(place)
+    found: tuple[str, ...] = fields.WILDCARDS(place)
     if not found:
-        raise Wrong("is an empty list: expected at least one pattern, or leave it out for all")
+        raise InvalidValue("is an empty list: expected at least one pattern, or leave it out for all")
     return found
 
 
@@ -110,11 +121,11 @@ def usd(text: str) -> int:
     return amount
 
 
-def _usd(place: Place) -> int:
+def _usd(place: Location) -> int:
     try:
         return usd(place.text("an amount"))
     except ValueError:
-        raise Wrong("expected an amount of US dollars above 0, such as 20 or 2.50") from None
+        raise InvalidValue("expected an amount of US dollars above 0, such as 20 or 2.50") from None
 
 
 _USD_READER = Reader("US dollars", _usd)
@@ -128,7 +139,7 @@ class Limits:
     concurrent: int | None = None
 
 
-def _limits(found: Found) -> Limits:
+def _limits(found: ParsedSection) -> Limits:
     limits = tuple(
         KeyLimit(unit, period, found.values[f"{unit}_{period}"])
         for unit in _UNITS
@@ -165,7 +176,7 @@ LIMITS = Section(
 )
 
 
-def client_key(found: Found) -> ClientKey:
+def client_key(found: ParsedSection) -> ClientKey:
     """What an entry says.
 
     :raises Reported: something in it is wrong.
@@ -175,15 +186,15 @@ def client_key(found: Found) -> ClientKey:
     _check_complete(found, secret, hashed)
     if values.get("old_hash") and "old_until" not in values:
         found.at("old_hash").complain("needs old-until: the key before a rotation must have an end")
-        raise Reported
+        raise AlreadyReported
     if any(map(found.broken, found.places)):
         # A key without the limit that was meant for it would open more than its owner wrote.
-        raise Reported
+        raise AlreadyReported
     limits: Limits = values.pop("limits", Limits())
     return ClientKey(**values, limits=limits.limits, concurrent=limits.concurrent, line=found.place.line)
 
 
-def _check_complete(found: Found, secret: Secret | None, hashed: str) -> None:
+def _check_complete(found: ParsedSection, secret: Secret | None, hashed: str) -> None:
     """
     :raises Reported: the entry has no key, or two, or only a hash and nothing by which people know it.
     """
@@ -199,7 +210,7 @@ def _check_complete(found: Found, secret: Secret | None, hashed: str) -> None:
             )
     else:
         return
-    raise Reported
+    raise AlreadyReported
 
 
 ENTRY = Section(
@@ -213,7 +224,7 @@ ENTRY = Section(
             "a digest of the key",
             hollow=False,
         ),
-        Setting("key", "secret", readers.GIVEN_SECRET, "The key.", "see `key-hash`", hollow=False),
+        Setting("key", "secret", fields.GIVEN_SECRET, "The key.", "see `key-hash`", hollow=False),
         Setting(
             "key-hash",
             "hash",
@@ -266,7 +277,7 @@ ENTRY = Section(
         Setting(
             "amp",
             "amp",
-            readers.FLAG,
+            fields.FLAG,
             "Whether its requests to models may go to Amp, where they cost credits.",
             "true",
             hollow=False,
@@ -274,7 +285,7 @@ ENTRY = Section(
         Setting(
             "upstream-api-key",
             "upstream",
-            readers.GIVEN_SECRET,
+            fields.GIVEN_SECRET,
             "The Amp key with which its requests go to Amp.",
             "`ampcode.upstream-api-key`",
             hollow=False,
@@ -294,7 +305,7 @@ class Clients:
     item: Section = ENTRY
     type: str = "a list of secrets or of entries"
 
-    def __call__(self, place: Place) -> tuple[ClientKey, ...]:
+    def __call__(self, place: Location) -> tuple[ClientKey, ...]:
         """Read every item, also after one that is wrong.
 
         :raises Wrong: it is no list, or holds no key.
@@ -308,14 +319,14 @@ class Clients:
             if key is not None:
                 good = kept.add(item, key) and good
         if not good:
-            raise Reported
+            raise AlreadyReported
         if items and not kept.keys:
-            raise Wrong(f"holds no key that is not empty: {_SERVE_ALL}")
+            raise InvalidValue(f"holds no key that is not empty: {_SERVE_ALL}")
         return tuple(kept.keys)
 
-    def _read(self, item: Place) -> tuple[ClientKey | None, bool]:
+    def _read(self, item: Location) -> tuple[ClientKey | None, bool]:
         """An item's key, ``None`` for none; and whether there is nothing wrong with it."""
-        if isinstance(item.node, Mapping):
+        if isinstance(item.node, YamlMapping):
             key, read = item.attempt(self.item)
         else:
             key, read = _plain(item)
@@ -325,11 +336,11 @@ class Clients:
         return None, False
 
 
-def _plain(item: Place) -> tuple[ClientKey | None, bool]:
+def _plain(item: Location) -> tuple[ClientKey | None, bool]:
     if isinstance(item.node, Scalar) and item.node.type == "null":
         item.warn("is empty and ignored")
         return None, True
-    secret, read = item.attempt(readers.SECRET)
+    secret, read = item.attempt(fields.SECRET)
     if not read:
         return None, False
     if not secret:
@@ -349,9 +360,9 @@ class _Kept:
 
     def __init__(self) -> None:
         self.keys: list[ClientKey] = []
-        self._owners: dict[object, tuple[Place, ClientKey]] = {}
+        self._owners: dict[object, tuple[Location, ClientKey]] = {}
 
-    def add(self, item: Place, key: ClientKey) -> bool:
+    def add(self, item: Location, key: ClientKey) -> bool:
         """Keep a key; whether it may stand where it does. Of two equal texts the second is ignored."""
         marks: list[object] = [*marks_of(key), *([key.name.lower()] if key.name else [])]
         for mark in marks:

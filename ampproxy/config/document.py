@@ -72,7 +72,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class YamlMapping:
     """Keys and values, in the order of the file, no key twice."""
 
     line: int
@@ -86,13 +86,13 @@ class Mapping:
         return next((entry for entry in self.entries if entry.key == key), None)
 
 
-Node: TypeAlias = "Scalar | Sequence | Mapping"
+Node: TypeAlias = "Scalar | Sequence | YamlMapping"
 
 #: How complaints name each kind of node.
 KINDS: dict[type, str] = {
     Scalar: "a single value",
     Sequence: "a list",
-    Mapping: "a mapping of keys to values",
+    YamlMapping: "a mapping of keys to values",
 }
 
 
@@ -185,7 +185,7 @@ class _Converter:
                 line, path or "syntax", "YAML tags (!name) mean nothing here: quote the value, or remove it"
             )
         if isinstance(node, yaml.MappingNode):
-            return Mapping(line, tuple(self._entries(node, path).values()))
+            return YamlMapping(line, tuple(self._entries(node, path).values()))
         if isinstance(node, yaml.SequenceNode):
             return Sequence(line, tuple(self.convert(n, f"{path}[{i}]") for i, n in enumerate(node.value)))
         plain = not getattr(node, "style", None)  # libyaml says "", the loader in Python says None
@@ -216,7 +216,7 @@ class _Converter:
         """The entries that ``<<`` brings in; the first of several mappings wins."""
         for source in node.value if isinstance(node, yaml.SequenceNode) else [node]:
             converted = self.convert(source, path)
-            if isinstance(converted, Mapping):
+            if isinstance(converted, YamlMapping):
                 yield from converted
             else:
                 self._report(source.start_mark.line + 1, path or "syntax", "<< needs a mapping to merge")

@@ -5,35 +5,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ampproxy.config import readers
+from ampproxy.config import fields
 from ampproxy.config.document import Scalar, Sequence
-from ampproxy.config.reading import Found, ListOf, Place, Reader, Reported, Section, Setting, Wrong, suggest
+from ampproxy.config.parsing import (
+    AlreadyReported,
+    InvalidValue,
+    ListOf,
+    Location,
+    ParsedSection,
+    Reader,
+    Section,
+    Setting,
+    suggest,
+)
 from ampproxy.config.schema import ALLOW, FallbackRule
 from ampproxy.model.roles import ROLES
 
 _ACTIONS = {"allow": "allow", "never": "never"}
 
 
-def _one_or_several(place: Place) -> tuple[str, ...]:
+def _one_or_several(place: Location) -> tuple[str, ...]:
     """A name, or a list of names, which is not empty: that would be for all, and opened a wall."""
     if isinstance(place.node, Sequence):
-        names: tuple[str, ...] = ListOf(readers.NAME, "a name or a list of names")(place)
+        names: tuple[str, ...] = ListOf(fields.NAME, "a name or a list of names")(place)
         if not names:
-            raise Wrong("is an empty list: expected at least one name, or leave it out for all")
+            raise InvalidValue("is an empty list: expected at least one name, or leave it out for all")
         return names
-    return (readers.NAME(place),)
+    return (fields.NAME(place),)
 
 
-def _models(place: Place) -> tuple[str, ...]:
+def _models(place: Location) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.lower() for name in _one_or_several(place)))
 
 
-def _roles(place: Place) -> tuple[str, ...]:
+def _roles(place: Location) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(name.lower() for name in _one_or_several(place)))
     for name in names:
         if name not in ROLES:
             near = suggest(name, list(ROLES)) or f": expected one of {', '.join(ROLES)}"
-            raise Wrong(f"{name!r} is no role of Amp's{near}")
+            raise InvalidValue(f"{name!r} is no role of Amp's{near}")
     return names
 
 
@@ -41,17 +51,17 @@ def _roles(place: Place) -> tuple[str, ...]:
 ROLE = Reader("a role, or a list of roles", _roles)
 
 
-def _rule(found: Found) -> FallbackRule:
+def _rule(found: ParsedSection) -> FallbackRule:
     values = found.values
     requests, tokens = values.get("requests"), values.get("tokens")
     limited = requests is not None or tokens is not None
     if "action" in values and limited:
         found.at("action").complain("stands beside a daily limit: expected one of the two")
-        raise Reported
+        raise AlreadyReported
     if not limited and "action" not in values:
         if not any(map(found.broken, ("action", "requests", "tokens"))):
             found.place.complain("needs action, daily-requests or daily-tokens")
-        raise Reported
+        raise AlreadyReported
     if "per_client" in values and not limited:
         found.at("per_client").warn("has no effect without a daily limit")
     return FallbackRule(
@@ -87,25 +97,25 @@ _RULE = Section(
         Setting(
             "action",
             "action",
-            readers.choice(_ACTIONS),
+            fields.choice(_ACTIONS),
             "Whether such a request goes to Amp.",
         ),
         Setting(
             "daily-requests",
             "requests",
-            readers.COUNT,
+            fields.COUNT,
             "In place of `action`: so many requests a day go to Amp.",
         ),
         Setting(
             "daily-tokens",
             "tokens",
-            readers.COUNT,
+            fields.COUNT,
             "In place of `action`: so many tokens a day, in and out, go to Amp.",
         ),
         Setting(
             "per",
             "per_client",
-            readers.choice({"client": "client", "all": "all"}),
+            fields.choice({"client": "client", "all": "all"}),
             "Whether the limit is for each client key, or for all together.",
             "all",
         ),
@@ -120,13 +130,13 @@ class Fallback:
     item: Section = _RULE
     type: str = "allow, never, or a list of rules"
 
-    def __call__(self, place: Place) -> tuple[FallbackRule, ...]:
+    def __call__(self, place: Location) -> tuple[FallbackRule, ...]:
         """The rules; what none of them names is never sent.
 
         :raises Wrong: it is none of these.
         """
         if isinstance(place.node, Scalar):
-            word: Any = readers.choice(_ACTIONS)(place)
+            word: Any = fields.choice(_ACTIONS)(place)
             return ALLOW if word == "allow" else (FallbackRule(action="never", line=place.line),)
         rules: tuple[FallbackRule, ...] = ListOf(self.item, self.type)(place)
         for number, rule in enumerate(rules[:-1]):

@@ -12,8 +12,8 @@ from dataclasses import replace
 from functools import partial
 
 from ampproxy.config.document import KINDS, Entry, Node, Scalar, Sequence, below
-from ampproxy.config.document import Mapping as Tree
-from ampproxy.config.reading import Reading, suggest
+from ampproxy.config.document import YamlMapping as Tree
+from ampproxy.config.parsing import ParseContext, suggest
 from ampproxy.config.sections import ROOT
 
 #: The number of this layout, as ``config-version`` has it.
@@ -108,7 +108,7 @@ _BY_MEMBER = ("tls", "streaming", "payload")
 _BOTH = ("routing", "oauth")
 
 
-def in_old_layout(root: Tree, reading: Reading) -> Tree:
+def in_old_layout(root: Tree, reading: ParseContext) -> Tree:
     """The file with every setting where 7.1 had it.
 
     :param reading: gets an error for what cannot be read so, and a warning for each value that another hides
@@ -123,7 +123,7 @@ def in_old_layout(root: Tree, reading: Reading) -> Tree:
     return _without_rest(root, reading)
 
 
-def _without_version(root: Tree, reading: Reading) -> Tree:
+def _without_version(root: Tree, reading: ParseContext) -> Tree:
     entry = root.get("config-version")
     if entry is None:
         return root
@@ -137,7 +137,7 @@ def _without(tree: Tree, entry: Entry) -> Tree:
     return Tree(tree.line, tuple(other for other in tree if other is not entry))
 
 
-def _taken(tree: Tree, parts: list[str], shown: str, reading: Reading) -> tuple[Tree, Entry | None]:
+def _taken(tree: Tree, parts: list[str], shown: str, reading: ParseContext) -> tuple[Tree, Entry | None]:
     """The tree without the entry at a path, and that entry under its whole key."""
     entry = tree.get(parts[0])
     if entry is None:
@@ -153,7 +153,7 @@ def _taken(tree: Tree, parts: list[str], shown: str, reading: Reading) -> tuple[
     return Tree(tree.line, tuple(kept if other is entry else other for other in tree)), found
 
 
-def _placed(root: Tree, old: str, found: Entry, reading: Reading) -> Tree:
+def _placed(root: Tree, old: str, found: Entry, reading: ParseContext) -> Tree:
     """The tree with an entry of the new layout at its old place."""
     if old not in ROOT.names:
         reading.warn(found.line, found.shown, ROOT.without_effect(old))
@@ -167,7 +167,7 @@ def _placed(root: Tree, old: str, found: Entry, reading: Reading) -> Tree:
     return Tree(root.line, (*kept, replace(found, key=old)))
 
 
-def _merged(new: Entry, old: Entry, reading: Reading) -> Entry:
+def _merged(new: Entry, old: Entry, reading: ParseContext) -> Entry:
     """The entry with what only its old place says, member by member."""
     if not isinstance(old.node, Tree):
         reading.warn(old.line, old.key, f"is ignored, for {new.shown} is set: remove it")
@@ -186,7 +186,7 @@ def _merged(new: Entry, old: Entry, reading: Reading) -> Entry:
     return replace(new, node=Tree(new.node.line, (*new.node, *kept)))
 
 
-def _without_rest(root: Tree, reading: Reading) -> Tree:
+def _without_rest(root: Tree, reading: ParseContext) -> Tree:
     """Complain of what is left in sections of the new layout, and take it out."""
     for section in dict.fromkeys(new.partition(".")[0] for new in PLACES):
         entry = root.get(section)
@@ -200,7 +200,7 @@ def _without_rest(root: Tree, reading: Reading) -> Tree:
     return root
 
 
-def _without_inner_rest(root: Tree, entry: Entry, reading: Reading) -> Tree:
+def _without_inner_rest(root: Tree, entry: Entry, reading: ParseContext) -> Tree:
     """The same within a section that stays."""
     if not isinstance(entry.node, Tree):
         return root
@@ -219,7 +219,7 @@ def _groups(section: str) -> list[str]:
     return list(dict.fromkeys(path[1] for path in paths if len(path) > 2))
 
 
-def _warn_unknown(node: Node, path: str, line: int, reading: Reading) -> None:
+def _warn_unknown(node: Node, path: str, line: int, reading: ParseContext) -> None:
     if _is_null(node):
         return
     if not isinstance(node, Tree):
@@ -243,7 +243,7 @@ def _is_null(node: Node) -> bool:
     return isinstance(node, Scalar) and node.type == "null"
 
 
-def _with_families(root: Tree, reading: Reading) -> Tree:
+def _with_families(root: Tree, reading: ParseContext) -> Tree:
     """The groups of keys below ``api-keys`` as the lists that they were; a list of client keys stays."""
     keys = root.get("api-keys")
     if keys is None or not isinstance(keys.node, Tree):
@@ -260,7 +260,7 @@ def _with_families(root: Tree, reading: Reading) -> Tree:
     return root
 
 
-def _accounts(family: Entry, shown: str, reading: Reading) -> Node | None:
+def _accounts(family: Entry, shown: str, reading: ParseContext) -> Node | None:
     """The groups of a family as a list of accounts; ``None``: something is wrong and was reported."""
     if _is_null(family.node):
         return Sequence(family.line, ())
@@ -279,7 +279,7 @@ def _accounts(family: Entry, shown: str, reading: Reading) -> Node | None:
     return Sequence(family.node.line, tuple(node for node, _ in items), tuple(name for _, name in items))
 
 
-def _keys_of(group: Node, at: str, reading: Reading) -> Entry | None:
+def _keys_of(group: Node, at: str, reading: ParseContext) -> Entry | None:
     """The ``keys`` of a group, each of them a mapping."""
     if not isinstance(group, Tree):
         reading.complain(group.line, at, f"expected a group of keys, found {KINDS[type(group)]}")
@@ -299,7 +299,7 @@ def _keys_of(group: Node, at: str, reading: Reading) -> Entry | None:
     return None if wrong else keys
 
 
-def _keyed(group: Tree, keys: Entry, at: str, reading: Reading) -> Iterator[tuple[Node, str]]:
+def _keyed(group: Tree, keys: Entry, at: str, reading: ParseContext) -> Iterator[tuple[Node, str]]:
     """One account a key; what the group says holds where the key says nothing."""
     for entry in group:
         if entry.key not in ("name", "base-url", "keys", *SHARED):
@@ -323,7 +323,7 @@ def _keyed(group: Tree, keys: Entry, at: str, reading: Reading) -> Iterator[tupl
         yield Tree(node.line, (*(entry for entry in common if entry.key not in named), *own)), shown
 
 
-def _server(group: Tree, keys: Entry, at: str, reading: Reading) -> Iterator[tuple[Node, str]]:
+def _server(group: Tree, keys: Entry, at: str, reading: ParseContext) -> Iterator[tuple[Node, str]]:
     """One entry a group: ``keys`` are what ``api-key-entries`` was."""
     assert isinstance(keys.node, Sequence)
     cleaned = tuple(

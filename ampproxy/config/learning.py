@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ampproxy.config import readers
+from ampproxy.config import fields
 from ampproxy.config.document import Scalar
-from ampproxy.config.reading import Found, Place, Section, Setting
+from ampproxy.config.parsing import Location, ParsedSection, Section, Setting
 from ampproxy.config.schema import Learning
 
 
-def _learning(found: Found) -> Learning:
+def _learning(found: ParsedSection) -> Learning:
     return Learning(**found.values)
 
 
@@ -22,9 +22,9 @@ class _SectionOrFlag(Section):
 
     type: str = "section, or false"
 
-    def __call__(self, place: Place) -> Learning:
+    def __call__(self, place: Location) -> Learning:
         if isinstance(place.node, Scalar) and place.node.type != "null":
-            return Learning(enable=readers.FLAG(place))
+            return Learning(enable=fields.FLAG(place))
         learning: Learning = Section.__call__(self, place)
         return learning
 
@@ -35,16 +35,16 @@ LEARNING = _SectionOrFlag(
         Setting(
             "enable",
             "enable",
-            readers.FLAG,
+            fields.FLAG,
             "Repeat a request once without what the account refused, and remember that. `learning: false` is"
             " the same as `enable: false`.",
             "true",
         ),
-        Setting("max-age", "max_age", readers.duration(), "How long it is remembered.", "7d"),
+        Setting("max-age", "max_age", fields.duration(), "How long it is remembered.", "7d"),
         Setting(
             "max-lessons",
             "max_lessons",
-            readers.POSITIVE,
+            fields.POSITIVE,
             "How many refused members and values are remembered; the oldest make room.",
             "1000",
         ),
@@ -56,14 +56,14 @@ PINS = (
     Setting(
         "pin-ttl",
         "pin_ttl",
-        readers.duration(),
+        fields.duration(),
         "How long it is remembered which account keeps a response, conversation, file or container.",
         "30d",
     ),
     Setting(
         "max-pins",
         "max_pins",
-        readers.COUNT,
+        fields.COUNT,
         "Of how many of these it is remembered; the oldest make room. 0: of none.",
         "20000",
     ),

@@ -16,7 +16,7 @@ from ampproxy.config.ampcode import MOVED
 from ampproxy.config.document import Entry
 from ampproxy.config.layout import in_old_layout
 from ampproxy.config.older import with_older_lists
-from ampproxy.config.reading import Place, Reading
+from ampproxy.config.parsing import Location, ParseContext
 from ampproxy.config.schema import Config
 from ampproxy.config.sections import ROOT
 from ampproxy.errors import ConfigError
@@ -143,12 +143,12 @@ def parse(
     :param pems: whether the listener's certificate and key have to be there: not for who only asks it.
     :raises ConfigError: something is wrong; it holds all complaints, in the order of the file.
     """
-    reading = Reading(name, environ, home, read_secret, read_pem, folder, elsewhere, lenient, pems)
+    reading = ParseContext(name, environ, home, read_secret, read_pem, folder, elsewhere, lenient, pems)
     root = document.compose(text, reading.complain)
     config = None
-    if isinstance(root, document.Mapping):
+    if isinstance(root, document.YamlMapping):
         settings = with_older_lists(_with_moved(in_old_layout(root, reading), reading), reading)
-        config, _ = Place(settings, "", 1, reading).attempt(ROOT)
+        config, _ = Location(settings, "", 1, reading).attempt(ROOT)
     elif root is not None or not reading.complaints:
         reading.complain(1, "file", "contains no settings: expected keys and values, such as port: 8317")
     complaints, warnings = _in_order(reading.complaints), _in_order(reading.warnings)
@@ -160,17 +160,19 @@ def parse(
     return result
 
 
-def _with_moved(root: document.Mapping, reading: Reading) -> document.Mapping:
+def _with_moved(root: document.YamlMapping, reading: ParseContext) -> document.YamlMapping:
     """Put the values of deprecated keys where they belong now; a value under the new key wins."""
     for old, (section, key) in MOVED.items():
         entry, parent = root.get(old), root.get(section)
         if entry is None:
             continue
-        root = document.Mapping(root.line, tuple(other for other in root if other is not entry))
+        root = document.YamlMapping(root.line, tuple(other for other in root if other is not entry))
         if parent is not None and isinstance(parent.node, document.Sequence):
             continue  # the section is wrong as a whole, and says so itself
         inside = (
-            parent.node.entries if parent is not None and isinstance(parent.node, document.Mapping) else ()
+            parent.node.entries
+            if parent is not None and isinstance(parent.node, document.YamlMapping)
+            else ()
         )
         if any(other.key == key for other in inside):
             reading.warn(entry.line, old, f"is deprecated and ignored, for {section}.{key} is set: remove it")
@@ -178,8 +180,8 @@ def _with_moved(root: document.Mapping, reading: Reading) -> document.Mapping:
         reading.warn(entry.line, old, f"is deprecated: write it as {section}.{key}")
         line = entry.line if parent is None else parent.line
         moved = Entry(key, entry.line, entry.node, shown=old)
-        fresh = Entry(section, line, document.Mapping(line, (*inside, moved)))
-        root = document.Mapping(root.line, (*(other for other in root if other is not parent), fresh))
+        fresh = Entry(section, line, document.YamlMapping(line, (*inside, moved)))
+        root = document.YamlMapping(root.line, (*(other for other in root if other is not parent), fresh))
     return root
 
 

@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from ampproxy.config import readers
+from ampproxy.config import fields
 from ampproxy.config.clients import ENTRY, client_key
 from ampproxy.config.observing import ADDRESS
-from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting, Wrong
+from ampproxy.config.parsing import (
+    AlreadyReported,
+    InvalidValue,
+    Location,
+    ParsedSection,
+    Reader,
+    Section,
+    Setting,
+)
 from ampproxy.config.schema import Config
 from ampproxy.model.clients import NEO_CLIENT, NEO_ROUTE, KnownKeys
 from ampproxy.model.neo import Neo
@@ -21,49 +29,49 @@ KEY_SETTINGS = ("key", "key-hash", "expires", "old-key-hash", "old-until", "mode
 _OWN = ("public_url", "tls", "first_sign", "failure_delay", "record_shapes")
 
 
-def _public_url(place: Place) -> str:
+def _public_url(place: Location) -> str:
     """An origin: Amp's cloud appends the paths itself, so whatever stands before them cannot be served.
 
     :raises Wrong: it is none; or HTTP, over which the key would be sent in clear, to another machine.
     """
-    text = readers.BASE_URL(place)
+    text = fields.BASE_URL(place)
     parts = urlsplit(text)
     if parts.path:
-        raise Wrong("has a path: expected such as https://gw.example.org (paths begin with /v1 there)")
-    if parts.scheme != "https" and not readers.is_loopback(parts.hostname or ""):
-        raise Wrong("begins with http://, so that the key would be sent in clear: expected https://")
+        raise InvalidValue("has a path: expected such as https://gw.example.org (paths begin with /v1 there)")
+    if parts.scheme != "https" and not fields.is_loopback(parts.hostname or ""):
+        raise InvalidValue("begins with http://, so that the key would be sent in clear: expected https://")
     return str(text)
 
 
-def _neo(found: Found) -> Neo:
+def _neo(found: ParsedSection) -> Neo:
     values = found.values
     own: dict[str, Any] = {field: values[field] for field in _OWN if field in values}
     if any(map(found.broken, ("public_url", "listen"))):
-        raise Reported
+        raise AlreadyReported
     if "listen" in values:
         own["host"], own["port"] = values["listen"]
         _check_clear(found, own["host"])
     return Neo(client=client_key(_of_key(found)), **own)
 
 
-def _of_key(found: Found) -> Found:
+def _of_key(found: ParsedSection) -> ParsedSection:
     """What the section says of its key, as an entry of ``api-keys`` would."""
     fields = {row.field for name, row in _ROWS.items() if name in KEY_SETTINGS}
     values = {field: value for field, value in found.values.items() if field in fields}
     places = {field: place for field, place in found.places.items() if field in fields}
     fixed = {"name": NEO_CLIENT, "routes": (NEO_ROUTE,), "amp": False}
-    return Found(found.place, {**values, **fixed}, places)
+    return ParsedSection(found.place, {**values, **fixed}, places)
 
 
-def _check_clear(found: Found, host: str) -> None:
-    if not found.values.get("tls", False) and not readers.is_loopback(host):
+def _check_clear(found: ParsedSection, host: str) -> None:
+    if not found.values.get("tls", False) and not fields.is_loopback(host):
         found.at("listen").warn(
             "can be reached from other machines without TLS, so that the key travels in clear unless a proxy"
             " on a network of your own speaks HTTPS: set tls: true, or listen on 127.0.0.1"
         )
 
 
-def check_neo(found: Found, config: Config) -> None:
+def check_neo(found: ParsedSection, config: Config) -> None:
     """See that the key for Amp's cloud is that alone, and that what its listener needs is there."""
     neo = config.neo
     if neo is None:
@@ -114,13 +122,13 @@ NEO = Section(
             "none: the paths are served where everything else is",
         ),
         Setting(
-            "tls", "tls", readers.FLAG, "Speak TLS there, with the certificate of the section `tls`.", "false"
+            "tls", "tls", fields.FLAG, "Speak TLS there, with the certificate of the section `tls`.", "false"
         ),
         *(_ROWS[name] for name in KEY_SETTINGS),
         Setting(
             "first-sign",
             "first_sign",
-            readers.duration(zero=True),
+            fields.duration(zero=True),
             "When a stream begins with a sign of life though its vendor is silent, so that an edge in between"
             " does not cut it; 0 for never.",
             "25s",
@@ -128,7 +136,7 @@ NEO = Section(
         Setting(
             "failure-delay",
             "failure_delay",
-            readers.duration(zero=True),
+            fields.duration(zero=True),
             "How long a request without the key waits for its 401; doubled with each failure of a peer, up to"
             " 32 times as long.",
             "250ms",
@@ -136,7 +144,7 @@ NEO = Section(
         Setting(
             "record-shapes",
             "record_shapes",
-            readers.FLAG,
+            fields.FLAG,
             "Log of each request the names of headers and members, their types and sizes; never a value.",
             "false",
         ),

@@ -6,33 +6,33 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from ampproxy.config import readers
-from ampproxy.config.reading import Found, ListOf, Place, Reader, Section, Setting, Wrong
+from ampproxy.config import fields
+from ampproxy.config.parsing import InvalidValue, ListOf, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.schema import CLAUDE_OAUTH, CODEX_OAUTH, GEMINI_OAUTH, OAuth, OAuthClient
 
 
-def _private_url(place: Place) -> str:
+def _private_url(place: Location) -> str:
     """A URL that tokens are sent to: on another machine under TLS only."""
-    url: str = readers.BASE_URL(place)
+    url: str = fields.BASE_URL(place)
     parts = urlsplit(url)
-    if parts.scheme == "http" and not readers.is_loopback(parts.hostname or ""):
-        raise Wrong("would send tokens over the network unencrypted: expected https://")
+    if parts.scheme == "http" and not fields.is_loopback(parts.hostname or ""):
+        raise InvalidValue("would send tokens over the network unencrypted: expected https://")
     return url
 
 
-def _redirect_url(place: Place) -> str:
-    url: str = readers.BASE_URL(place)
+def _redirect_url(place: Location) -> str:
+    url: str = fields.BASE_URL(place)
     parts = urlsplit(url)
-    if parts.hostname == readers.UNSEEN_HOST:
+    if parts.hostname == fields.UNSEEN_HOST:
         return url
-    if parts.scheme != "http" or not readers.is_loopback(parts.hostname or ""):
-        raise Wrong("must lead back to this machine: expected such as http://localhost:1455/callback")
+    if parts.scheme != "http" or not fields.is_loopback(parts.hostname or ""):
+        raise InvalidValue("must lead back to this machine: expected such as http://localhost:1455/callback")
     return url
 
 
 _URL = Reader("URL", _private_url)
 _REDIRECT = Reader("URL on this machine", _redirect_url)
-_SCOPES = ListOf(readers.NAME, "a list of scopes")
+_SCOPES = ListOf(fields.NAME, "a list of scopes")
 _BACKENDS = {"code-assist": "code-assist", "api": "api"}
 
 
@@ -43,7 +43,7 @@ def _rows(client: OAuthClient, *more: Setting) -> tuple[Setting, ...]:
         ("token-url", _URL, "Gives and renews tokens; refresh tokens go there alone."),
         (
             "client-id",
-            readers.NAME,
+            fields.NAME,
             "The OAuth client. The default is the one of the vendor's own command line.",
         ),
         ("scopes", _SCOPES, "What the login is allowed to do."),
@@ -64,7 +64,7 @@ def _rows(client: OAuthClient, *more: Setting) -> tuple[Setting, ...]:
 
 
 def _of(client: OAuthClient) -> Any:
-    def build(found: Found) -> OAuthClient:
+    def build(found: ParsedSection) -> OAuthClient:
         return replace(client, **found.values)
 
     return build
@@ -77,7 +77,7 @@ _CLAUDE = Section(
         Setting(
             "beta",
             "beta",
-            readers.TEXT,
+            fields.TEXT,
             "What is added to `anthropic-beta`: without it the vendor takes no login.",
             CLAUDE_OAUTH.beta,
         ),
@@ -110,7 +110,7 @@ _GEMINI = Section(
         Setting(
             "client-secret",
             "client_secret",
-            readers.GIVEN_SECRET,
+            fields.GIVEN_SECRET,
             "The client's secret; Google wants one of every client. Login files may hold their own.",
         ),
         Setting(
@@ -123,7 +123,7 @@ _GEMINI = Section(
         Setting(
             "backend",
             "backend",
-            readers.choice(_BACKENDS),
+            fields.choice(_BACKENDS),
             "Where new logins serve: Code Assist, or the public Gemini API (with a client of your own).",
             "code-assist",
         ),
@@ -137,7 +137,7 @@ _GEMINI = Section(
         Setting(
             "project",
             "project",
-            readers.NAME,
+            fields.NAME,
             "The Google Cloud project of new logins.",
             "the one that Code Assist names",
         ),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ampproxy.config import readers
-from ampproxy.config.reading import Found, ListOf, Reads, Section, Setting
+from ampproxy.config import fields
+from ampproxy.config.parsing import ListOf, ParsedSection, Reads, Section, Setting
 from ampproxy.config.schema import ModelAlias, OAuth
 
 #: What CLIProxyAPI calls the kinds of login, and who serves them here.
@@ -16,21 +16,21 @@ _NOT_SERVED = "this kind of login is not served"
 _ELSEWHERE = dict.fromkeys(("aistudio", "antigravity", "iflow", "kimi", "qwen", "vertex", "xai"), _NOT_SERVED)
 
 
-def _alias(found: Found) -> ModelAlias:
+def _alias(found: ParsedSection) -> ModelAlias:
     return ModelAlias(**found.values)
 
 
 _ALIAS = Section(
     _alias,
     (
-        Setting("name", "name", readers.NAME, "The vendor's name of the model.", required=True),
-        Setting("alias", "alias", readers.NAME, "The name that clients see and ask for.", required=True),
-        Setting("fork", "fork", readers.FLAG, "Serve it under its own name, too.", "false"),
+        Setting("name", "name", fields.NAME, "The vendor's name of the model.", required=True),
+        Setting("alias", "alias", fields.NAME, "The name that clients see and ask for.", required=True),
+        Setting("fork", "fork", fields.FLAG, "Serve it under its own name, too.", "false"),
     ),
 )
 
 
-def _by_vendor(found: Found) -> dict[str, tuple[Any, ...]]:
+def _by_vendor(found: ParsedSection) -> dict[str, tuple[Any, ...]]:
     values: dict[str, tuple[Any, ...]] = {}
     for channel, items in found.values.items():
         vendor = _CHANNELS[channel.replace("_", "-")]
@@ -47,7 +47,7 @@ def _section(reader: Reads, doc: str) -> Section:
 
 
 ALIASES = _section(ListOf(_ALIAS, "a list of aliases"), "Other names of models that logins at {} serve.")
-EXCLUSIONS = _section(readers.WILDCARDS, "Models that no login at {} serves; * stands for anything.")
+EXCLUSIONS = _section(fields.WILDCARDS, "Models that no login at {} serves; * stands for anything.")
 
 
 def with_models(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ampproxy.config.document import Entry, Mapping, Node, Scalar, Sequence, below
-from ampproxy.config.reading import Reading
+from ampproxy.config.document import Entry, Node, Scalar, Sequence, YamlMapping, below
+from ampproxy.config.parsing import ParseContext
 
 _GEMINI, _OLD_GEMINI = "gemini-api-key", "generative-language-api-key"
 _SERVERS = "openai-compatibility"
@@ -11,7 +11,7 @@ _ENTRIES, _OLD_ENTRIES = "api-key-entries", "api-keys"
 _DEPRECATED = "is deprecated: write its keys under {}, each as api-key"
 
 
-def with_older_lists(root: Mapping, reading: Reading) -> Mapping:
+def with_older_lists(root: YamlMapping, reading: ParseContext) -> YamlMapping:
     """The file with the keys of older lists where they belong now, behind those that stand there.
 
     :param reading: gets a warning for each such list.
@@ -23,20 +23,20 @@ def with_older_lists(root: Mapping, reading: Reading) -> Mapping:
     shown = servers.shown or servers.key
     names = servers.node.shown or tuple(f"{shown}[{at}]" for at in range(len(servers.node.items)))
     items = tuple(
-        _with_list(node, _OLD_ENTRIES, _ENTRIES, name, reading) if isinstance(node, Mapping) else node
+        _with_list(node, _OLD_ENTRIES, _ENTRIES, name, reading) if isinstance(node, YamlMapping) else node
         for node, name in zip(servers.node.items, names, strict=True)
     )
     changed = Entry(servers.key, servers.line, Sequence(servers.node.line, items, names), servers.shown)
-    return Mapping(root.line, tuple(changed if entry is servers else entry for entry in root))
+    return YamlMapping(root.line, tuple(changed if entry is servers else entry for entry in root))
 
 
-def _with_list(tree: Mapping, old: str, new: str, path: str, reading: Reading) -> Mapping:
+def _with_list(tree: YamlMapping, old: str, new: str, path: str, reading: ParseContext) -> YamlMapping:
     """A mapping whose list of bare keys has become entries of today's list."""
     found = tree.get(old)
     if found is None:
         return tree
     shown = below(path, old)
-    rest = Mapping(tree.line, tuple(entry for entry in tree if entry is not found))
+    rest = YamlMapping(tree.line, tuple(entry for entry in tree if entry is not found))
     if isinstance(found.node, Scalar) and found.node.type == "null":
         return rest
     reading.warn(found.line, shown, _DEPRECATED.format(new))
@@ -47,7 +47,9 @@ def _with_list(tree: Mapping, old: str, new: str, path: str, reading: Reading) -
     return _with_more(rest, found.line, new, keys, path)
 
 
-def _with_more(tree: Mapping, line: int, new: str, keys: list[tuple[Node, str]], path: str) -> Mapping:
+def _with_more(
+    tree: YamlMapping, line: int, new: str, keys: list[tuple[Node, str]], path: str
+) -> YamlMapping:
     """The same with more keys in its list; those that are in it already are not repeated."""
     current = tree.get(new)
     empty = current is None or (isinstance(current.node, Scalar) and current.node.type == "null")
@@ -65,14 +67,14 @@ def _with_more(tree: Mapping, line: int, new: str, keys: list[tuple[Node, str]],
         Sequence(node.line, items, (*before, *(shown for _, shown in more))),
         "" if current is None else current.shown,
     )
-    return Mapping(tree.line, (*(entry for entry in tree if entry is not current), fresh))
+    return YamlMapping(tree.line, (*(entry for entry in tree if entry is not current), fresh))
 
 
 def _entry(key: Node, shown: str) -> Node:
     """A bare key as an entry; one that is written as an entry already stays."""
-    if isinstance(key, Mapping):
+    if isinstance(key, YamlMapping):
         return key
-    return Mapping(key.line, (Entry("api-key", key.line, key, shown=shown),))
+    return YamlMapping(key.line, (Entry("api-key", key.line, key, shown=shown),))
 
 
 def _text(node: Node) -> str | None:
@@ -80,5 +82,5 @@ def _text(node: Node) -> str | None:
 
 
 def _key(node: Node) -> str | None:
-    entry = node.get("api-key") if isinstance(node, Mapping) else None
+    entry = node.get("api-key") if isinstance(node, YamlMapping) else None
     return None if entry is None else _text(entry.node)

@@ -8,9 +8,18 @@ from typing import Any, Literal
 
 import msgspec
 
-from ampproxy.config import readers
-from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence
-from ampproxy.config.reading import Absent, Found, ListOf, Place, Reader, Section, Setting, Wrong
+from ampproxy.config import fields
+from ampproxy.config.document import KINDS, Entry, Node, Scalar, Sequence, YamlMapping
+from ampproxy.config.parsing import (
+    Absent,
+    InvalidValue,
+    ListOf,
+    Location,
+    ParsedSection,
+    Reader,
+    Section,
+    Setting,
+)
 from ampproxy.model.payload import Payload, PayloadModel, PayloadRule
 from ampproxy.wire.jsonpath import Path, parse_path
 
@@ -35,21 +44,21 @@ def _path(text: str) -> Path:
     try:
         return parse_path(text)
     except ValueError as error:
-        raise Wrong(f"is no path into a body: it {error}") from None
+        raise InvalidValue(f"is no path into a body: it {error}") from None
 
 
-def _json(place: Place, node: Node) -> Any:
+def _json(place: Location, node: Node) -> Any:
     """A value of the file as JSON has it."""
-    if isinstance(node, Mapping):
+    if isinstance(node, YamlMapping):
         return {entry.key: _json(place.child(entry), entry.node) for entry in node}
     if isinstance(node, Sequence):
-        return [_json(Place(item, place.key, item.line, place.reading), item) for item in node.items]
+        return [_json(Location(item, place.key, item.line, place.reading), item) for item in node.items]
     if node.type in ("int", "float", "bool") and node.plain:
         return _plain(node)
     return None if node.type == "null" and node.plain else _expanded(place, node)
 
 
-def _expanded(place: Place, node: Scalar) -> str | None:
+def _expanded(place: Location, node: Scalar) -> str | None:
     """Text with variables filled in; nothing where one is not here and the reading is lenient."""
     try:
         return place.expanded(node)
@@ -67,15 +76,15 @@ def _plain(node: Scalar) -> Any:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise Wrong(f"is a number that JSON has no word for: {node.text}")
+        raise InvalidValue(f"is a number that JSON has no word for: {node.text}")
     return value
 
 
-def _spelled(place: Place) -> bytes:
+def _spelled(place: Location) -> bytes:
     return _encode(_json(place, place.node))
 
 
-def _raw(place: Place) -> bytes:
+def _raw(place: Location) -> bytes:
     """JSON that is written as text; what is not text is itself."""
     if not (isinstance(place.node, Scalar) and place.node.type == "str"):
         return _spelled(place)
@@ -85,27 +94,27 @@ def _raw(place: Place) -> bytes:
     try:
         return bytes(msgspec.json.decode(text, type=msgspec.Raw))
     except msgspec.DecodeError:
-        raise Wrong("is not valid JSON") from None
+        raise InvalidValue("is not valid JSON") from None
 
 
-def _entries(place: Place) -> tuple[Entry, ...]:
-    if not isinstance(place.node, Mapping):
-        raise Wrong(f"expected paths and values, found {KINDS[type(place.node)]}")
+def _entries(place: Location) -> tuple[Entry, ...]:
+    if not isinstance(place.node, YamlMapping):
+        raise InvalidValue(f"expected paths and values, found {KINDS[type(place.node)]}")
     return place.node.entries
 
 
-def _params(value: Callable[[Place], bytes]) -> Callable[[Place], tuple[Param, ...]]:
+def _params(value: Callable[[Location], bytes]) -> Callable[[Location], tuple[Param, ...]]:
     """Reads paths with values. One that cannot be used is left out with a warning, as CLIProxyAPI does
     without.
     """
 
-    def read(place: Place) -> tuple[Param, ...]:
+    def read(place: Location) -> tuple[Param, ...]:
         kept = []
         for entry in _entries(place):
             at = place.child(entry)
             try:
                 kept.append((_own_path(entry.key), value(at)))
-            except Wrong as wrong:
+            except InvalidValue as wrong:
                 at.warn(f"{wrong}; it is left out")
         return tuple(kept)
 
@@ -114,44 +123,44 @@ def _params(value: Callable[[Place], bytes]) -> Callable[[Place], tuple[Param, .
 
 def _own_path(text: str) -> Path:
     if text.strip() in _OWN:
-        raise Wrong("is what the gateway decides itself")
+        raise InvalidValue("is what the gateway decides itself")
     return _path(text)
 
 
-def _taken(place: Place) -> tuple[Param, ...]:
+def _taken(place: Location) -> tuple[Param, ...]:
     kept = []
     for item in place.items("a list of paths"):
         try:
             kept.append((_own_path(item.text("a path")), b""))
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             item.warn(f"{wrong}; it is left out")
     return tuple(kept)
 
 
-def _condition(read: Callable[[Place], Any]) -> Callable[[Place], Any]:
+def _condition(read: Callable[[Location], Any]) -> Callable[[Location], Any]:
     """Reads a condition; one that cannot be judged is never met, as in CLIProxyAPI, and warned of."""
 
-    def judged(place: Place) -> Any:
+    def judged(place: Location) -> Any:
         try:
             return read(place)
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             place.warn(f"{wrong}; this part of the rule has no effect")
             return None
 
     return judged
 
 
-def _model(found: Found) -> PayloadModel:
+def _model(found: ParsedSection) -> PayloadModel:
     if any(value is None for value in found.values.values()):
         return PayloadModel(name="")
     return PayloadModel(**found.values)
 
 
-def _paths(place: Place) -> tuple[Path, ...]:
+def _paths(place: Location) -> tuple[Path, ...]:
     return tuple(_path(item.text("a path")) for item in place.items("a list of paths"))
 
 
-def _pairs(place: Place) -> tuple[Param, ...]:
+def _pairs(place: Location) -> tuple[Param, ...]:
     """A list of mappings from paths to values."""
     return tuple(
         (_path(entry.key), _spelled(item.child(entry)))
@@ -160,16 +169,16 @@ def _pairs(place: Place) -> tuple[Param, ...]:
     )
 
 
-def _patterns(place: Place) -> tuple[tuple[str, str], ...]:
-    if not isinstance(place.node, Mapping):
-        raise Wrong(f"expected header names and patterns, found {KINDS[type(place.node)]}")
+def _patterns(place: Location) -> tuple[tuple[str, str], ...]:
+    if not isinstance(place.node, YamlMapping):
+        raise InvalidValue(f"expected header names and patterns, found {KINDS[type(place.node)]}")
     return tuple(
         (entry.key.strip().lower(), place.child(entry).text("a pattern").lower()) for entry in place.node
     )
 
 
-def _protocol(known: tuple[str, ...]) -> Callable[[Place], str]:
-    def read(place: Place) -> str:
+def _protocol(known: tuple[str, ...]) -> Callable[[Location], str]:
+    def read(place: Location) -> str:
         text = place.text().lower()
         word = _ALSO.get(text, text)
         if word and word not in known:
@@ -187,7 +196,7 @@ _MODEL = Section(
         Setting(
             "name",
             "name",
-            Reader("pattern", lambda place: readers.NAME(place).lower()),
+            Reader("pattern", lambda place: fields.NAME(place).lower()),
             "The model, as the vendor or the client names it; `*` stands for anything.",
             required=True,
         ),
@@ -231,7 +240,7 @@ _MODELS = Setting(
 
 
 def _rules(kind: Literal["default", "override", "filter"], params: Reader) -> ListOf:
-    def build(found: Found) -> PayloadRule:
+    def build(found: ParsedSection) -> PayloadRule:
         if not found.values.get("models") and not found.broken("models"):
             found.place.warn("names no models, so that it is for nothing")
         return PayloadRule(

@@ -123,7 +123,7 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mapping:
+class ModelMapping:
     """``model-mappings``: a model name, or a pattern of names, stands for another model.
 
     :param source: the name, or the pattern's text; empty if it is for every model.
@@ -181,7 +181,7 @@ class AmpCode:
     upstream_api_key: Secret | None = None
     per_client_keys: tuple[tuple[Secret, Secret], ...] = ()
     restrict_management_to_localhost: bool = True
-    mappings: tuple[Mapping, ...] = ()
+    mappings: tuple[ModelMapping, ...] = ()
     force_mappings: bool = False
     fallback_when_exhausted: bool = False
     fallback: tuple[FallbackRule, ...] = ALLOW

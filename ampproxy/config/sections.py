@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ampproxy.config import readers
+from ampproxy.config import fields
 from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.ampcode import AMPCODE
 from ampproxy.config.catalog import CATALOG
 from ampproxy.config.clients import Clients
-from ampproxy.config.document import Mapping, Scalar
+from ampproxy.config.document import Scalar, YamlMapping
 from ampproxy.config.folders import default_state_dir
 from ampproxy.config.learning import LEARNING, PINS
 from ampproxy.config.ledger import LEDGER
@@ -19,32 +19,32 @@ from ampproxy.config.neo import NEO, check_neo
 from ampproxy.config.oauth import OAUTH
 from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
+from ampproxy.config.parsing import AlreadyReported, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.payload import PAYLOAD
-from ampproxy.config.reading import Found, Place, Reader, Reported, Section, Setting
 from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Timeouts, Tls
 from ampproxy.config.unsupported import UNSUPPORTED
 from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.redact import Secret, Unseen
 
 
-def _fields(cls: Callable[..., Any]) -> Callable[[Found], Any]:
+def _fields(cls: Callable[..., Any]) -> Callable[[ParsedSection], Any]:
     """Build ``cls`` from what was found; absent settings keep its defaults."""
     return lambda found: cls(**found.values)
 
 
-def _tls(found: Found) -> Tls | None:
+def _tls(found: ParsedSection) -> Tls | None:
     if not found.values.get("enable", False):
         return None
     pems = [_pem(found, field) for field in ("cert", "key")]
     chain, secret = pems
     if chain is None or secret is None:
-        raise Reported
+        raise AlreadyReported
     return Tls(cert=found.values["cert"], key=found.values["key"], chain=chain, secret=secret)
 
 
-def _pem(found: Found, field: str) -> bytes | None:
+def _pem(found: ParsedSection, field: str) -> bytes | None:
     """What the file of that setting holds; ``None`` if that was complained about."""
-    if found.values.get(field) == readers.UNSEEN_PATH:
+    if found.values.get(field) == fields.UNSEEN_PATH:
         return b"unseen"
     if field not in found.places:
         found.place.complain(f"{field} is missing: with enable: true, cert and key must name PEM files")
@@ -70,9 +70,9 @@ def _unreadable_pem(error: OSError) -> str:
 _TLS = Section(
     _tls,
     (
-        Setting("enable", "enable", readers.FLAG, "Serve HTTPS.", "false"),
-        Setting("cert", "cert", readers.PATH, "Certificate chain, PEM."),
-        Setting("key", "key", readers.PATH, "Private key, PEM, without a passphrase."),
+        Setting("enable", "enable", fields.FLAG, "Serve HTTPS.", "false"),
+        Setting("cert", "cert", fields.PATH, "Certificate chain, PEM."),
+        Setting("key", "key", fields.PATH, "Private key, PEM, without a passphrase."),
     ),
 )
 
@@ -88,12 +88,12 @@ _STRATEGIES = {
     "ff": "fill-first",
 }
 
-_KNOWN_STRATEGY = readers.choice(_STRATEGIES)
+_KNOWN_STRATEGY = fields.choice(_STRATEGIES)
 #: A strategy of CLIProxyAPI 8 that is not there.
 _EXPIRING_FIRST = {"expiring-first", "expiringfirst"}
 
 
-def _strategy(place: Place) -> str:
+def _strategy(place: Location) -> str:
     if isinstance(place.node, Scalar) and place.node.text.strip().lower() in _EXPIRING_FIRST:
         place.warn(
             "expiring-first is not supported by ampproxy and counts as round-robin: few vendors report when"
@@ -118,21 +118,21 @@ _ROUTING = Section(
         Setting(
             "session-affinity",
             "session_affinity",
-            readers.FLAG,
+            fields.FLAG,
             "Pin each conversation to one account, for the vendor's prompt cache.",
             "true",
         ),
         Setting(
             "session-affinity-ttl",
             "session_affinity_ttl",
-            readers.duration(),
+            fields.duration(),
             "How long a silent conversation keeps its account.",
             "1h",
         ),
         Setting(
             "max-cooldown",
             "max_cooldown",
-            readers.duration(),
+            fields.duration(),
             "The longest cooldown of an account, whatever its vendor asks for.",
             "30m",
         ),
@@ -147,7 +147,7 @@ _STREAMING = Section(
         Setting(
             "keepalive-seconds",
             "keepalive_seconds",
-            readers.COUNT,
+            fields.COUNT,
             "Send a comment into a stream that is silent for so long; 0 for never.",
             "15",
         ),
@@ -158,39 +158,37 @@ _STREAMING = Section(
 _LIMITS = Section(
     _fields(Limits),
     (
-        Setting("max-body", "max_body", readers.SIZE, "The largest request body.", "64MiB"),
+        Setting("max-body", "max_body", fields.SIZE, "The largest request body.", "64MiB"),
         Setting(
             "max-headers",
             "max_headers",
-            readers.POSITIVE,
+            fields.POSITIVE,
             "The most header lines of a request; likewise its trailers.",
             "100",
         ),
         Setting(
             "max-header-bytes",
             "max_header_bytes",
-            readers.SIZE,
+            fields.SIZE,
             "The size of a request's head, from its first line on; likewise of the trailers and chunk"
             " extensions of its body.",
             "64KiB",
         ),
-        Setting("header-timeout", "header_timeout", readers.duration(), "How long headers may take.", "10s"),
-        Setting("body-timeout", "body_timeout", readers.duration(), "How long a body may pause.", "60s"),
+        Setting("header-timeout", "header_timeout", fields.duration(), "How long headers may take.", "10s"),
+        Setting("body-timeout", "body_timeout", fields.duration(), "How long a body may pause.", "60s"),
         Setting(
-            "idle-timeout", "idle_timeout", readers.duration(), "How long an idle connection is kept.", "75s"
+            "idle-timeout", "idle_timeout", fields.duration(), "How long an idle connection is kept.", "75s"
         ),
         Setting(
             "answer-timeout",
             "answer_timeout",
-            readers.duration(),
+            fields.duration(),
             "How long a client may take nothing of its answer.",
             "5m",
         ),
+        Setting("max-answer", "max_answer", fields.SIZE, "The largest whole (not streamed) answer.", "64MiB"),
         Setting(
-            "max-answer", "max_answer", readers.SIZE, "The largest whole (not streamed) answer.", "64MiB"
-        ),
-        Setting(
-            "max-held", "max_held", readers.SIZE, "All request bodies and whole answers together.", "512MiB"
+            "max-held", "max_held", fields.SIZE, "All request bodies and whole answers together.", "512MiB"
         ),
     ),
 )
@@ -199,30 +197,30 @@ _TIMEOUTS = Section(
     _fields(Timeouts),
     (
         Setting(
-            "connect", "connect", readers.duration(), "How long connecting to an upstream may take.", "10s"
+            "connect", "connect", fields.duration(), "How long connecting to an upstream may take.", "10s"
         ),
         Setting(
-            "first-byte", "first_byte", readers.duration(), "How long its answer may take to begin.", "10m"
+            "first-byte", "first_byte", fields.duration(), "How long its answer may take to begin.", "10m"
         ),
-        Setting("idle", "idle", readers.duration(), "How long an answer may pause.", "5m"),
+        Setting("idle", "idle", fields.duration(), "How long an answer may pause.", "5m"),
         Setting(
             "tunnel-idle",
             "tunnel_idle",
-            readers.duration(),
+            fields.duration(),
             "How long both sides of a WebSocket may be silent.",
             "1h",
         ),
         Setting(
             "grace",
             "grace",
-            readers.duration(zero=True),
+            fields.duration(zero=True),
             "How long running exchanges may go on after SIGTERM.",
             "30s",
         ),
         Setting(
             "drain",
             "drain",
-            readers.duration(zero=True),
+            fields.duration(zero=True),
             "How long they may go on in a process that `ampproxy restart` has replaced.",
             "10m",
         ),
@@ -232,7 +230,7 @@ _TIMEOUTS = Section(
 _TRANSLATIONS = {"lenient": "lenient", "strict": "strict"}
 
 
-def _config(found: Found) -> Config:
+def _config(found: ParsedSection) -> Config:
     values = found.values
     kinds = [row.field for row in ACCOUNT_SETTINGS]
     accounts = [account for kind in kinds for account in values.pop(kind, ())]
@@ -268,9 +266,9 @@ def _config(found: Found) -> Config:
     return config
 
 
-def _check_reach(found: Found, config: Config) -> None:
+def _check_reach(found: ParsedSection, config: Config) -> None:
     """Whoever can reach the listener spends the accounts: without keys, that is this machine only."""
-    if config.clients or found.broken("clients") or readers.is_loopback(config.host):
+    if config.clients or found.broken("clients") or fields.is_loopback(config.host):
         return
     where = (
         f"{config.host!r} can be reached"
@@ -283,13 +281,13 @@ def _check_reach(found: Found, config: Config) -> None:
     )
 
 
-def _check_providers(found: Found) -> None:
+def _check_providers(found: ParsedSection) -> None:
     """Client keys at CLIProxyAPI's oldest place: who wrote some there does not want to serve everybody."""
     node = found.place.node
-    auth = node.get("auth") if isinstance(node, Mapping) else None
+    auth = node.get("auth") if isinstance(node, YamlMapping) else None
     if auth is None or "clients" in found.places:
         return
-    if isinstance(auth.node, Mapping) and (providers := auth.node.get("providers")) is not None:
+    if isinstance(auth.node, YamlMapping) and (providers := auth.node.get("providers")) is not None:
         found.place.reading.complain(
             providers.line,
             "auth.providers",
@@ -298,7 +296,7 @@ def _check_providers(found: Found) -> None:
         )
 
 
-def _check_client_keys(found: Found, config: Config) -> None:
+def _check_client_keys(found: ParsedSection, config: Config) -> None:
     """An upstream key for a client that cannot exist is likely a slip; a client's key must not go to Amp."""
     if found.broken("clients"):
         return
@@ -329,7 +327,7 @@ _CLIENT_KEY_UPSTREAM = (
 )
 
 
-def _check_environment(found: Found, config: Config, known: KnownKeys) -> None:
+def _check_environment(found: ParsedSection, config: Config, known: KnownKeys) -> None:
     """``AMP_API_KEY`` is the upstream key where the file names none; clients have it for the gateway's key.
 
     An error for the service. A command looks at its user's own environment, which is a client's as well.
@@ -354,17 +352,17 @@ ROOT = Section(
         Setting(
             "host",
             "host",
-            readers.HOST,
+            fields.HOST,
             "Where to listen. Empty text for every interface; anything but this machine needs `api-keys`.",
             "127.0.0.1",
             blank=True,
         ),
-        Setting("port", "port", readers.PORT, "The port to listen on; 0 for any free one.", "8317"),
+        Setting("port", "port", fields.PORT, "The port to listen on; 0 for any free one.", "8317"),
         Setting("tls", "tls", _TLS, "HTTPS towards the clients."),
         Setting(
             "allowed-hosts",
             "allowed_hosts",
-            readers.ALLOWED_HOSTS,
+            fields.ALLOWED_HOSTS,
             "Names under which clients may address the gateway, besides this machine's own loopback names;"
             " with a port (`amp.example.com:443`) also web pages there may.",
         ),
@@ -379,65 +377,65 @@ ROOT = Section(
         Setting(
             "debug",
             "debug",
-            readers.FLAG,
+            fields.FLAG,
             "Log at debug level: how each model was routed, and what a translation dropped.",
             "false",
         ),
         Setting("logging", "logging", LOGGING, "What the log holds and how it is written."),
         Setting("metrics", "metrics", METRICS, "Where metrics are shown."),
-        Setting("auth-dir", "auth_dir", readers.PATH, "The folder of login files.", "~/.cli-proxy-api"),
+        Setting("auth-dir", "auth_dir", fields.PATH, "The folder of login files.", "~/.cli-proxy-api"),
         Setting(
             "state-dir",
             "state_dir",
-            readers.PATH,
+            fields.PATH,
             "The folder of what is kept across restarts. A change waits for a restart.",
             "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/ampproxy`, else `~/.local/state/ampproxy`",
         ),
         Setting(
             "proxy-url",
             "proxy_url",
-            readers.PROXY,
+            fields.PROXY,
             "HTTP, HTTPS or SOCKS5 proxy on the way to all vendors and to Amp.",
         ),
         Setting(
             "request-retry",
             "request_retry",
-            readers.COUNT,
+            fields.COUNT,
             "How often to wait for an account in cooldown and retry, within `max-retry-interval`.",
             "0",
         ),
         Setting(
             "max-retry-credentials",
             "max_retry_credentials",
-            readers.COUNT,
+            fields.COUNT,
             "How many accounts one request may try; 0 for all.",
             "0",
         ),
         Setting(
             "max-retry-interval",
             "max_retry_interval",
-            readers.COUNT,
+            fields.COUNT,
             "How many seconds a request may wait for accounts in cooldown, in all; 0 for no waiting.",
             "0",
         ),
         Setting(
             "disable-cooling",
             "disable_cooling",
-            readers.FLAG,
+            fields.FLAG,
             "Never put an account into cooldown.",
             "false",
         ),
         Setting(
             "force-model-prefix",
             "force_model_prefix",
-            readers.FLAG,
+            fields.FLAG,
             "Serve the models of an account with a `prefix` only as `PREFIX/model`.",
             "false",
         ),
         Setting(
             "passthrough-headers",
             "passthrough_headers",
-            readers.FLAG,
+            fields.FLAG,
             "Pass a vendor's informative response headers on; without it only its request id and"
             " when to retry.",
             "false",
@@ -459,7 +457,7 @@ ROOT = Section(
         Setting(
             "translation",
             "translation",
-            readers.choice(_TRANSLATIONS),
+            fields.choice(_TRANSLATIONS),
             "What to do with requests that the vendor's dialect cannot fully express: serve in part, or"
             " reject.",
             "lenient",

@@ -22,7 +22,7 @@ from ampproxy.credentials.health import Cooldown
 from ampproxy.credentials.kept import InThread, KeptFile
 from ampproxy.credentials.pool import Pool, Selection
 from ampproxy.credentials.selector import AccountSelector, Candidate
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 
 #: The file's name in the folder of what is kept.
 NAME = "pins.json"
@@ -202,7 +202,7 @@ class PinnedSelection(Selection):
         """See :meth:`Selection.cooling`: of this account alone."""
         return [pair for pair in super().cooling(now) if pair[0] is self._only.account]
 
-    def _another_account(self, now: float) -> Offer | None:
+    def _another_account(self, now: float) -> RouteTarget | None:
         candidate = self._only
         if candidate in self._tried:
             return None

@@ -19,7 +19,7 @@ from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import COOLDOWNS, Verdict
 from ampproxy.credentials.quota import HasHeader, states_limits
 from ampproxy.credentials.selector import AccountSelector, Candidate
-from ampproxy.routing.route import Offer, Route
+from ampproxy.routing.route import Route, RouteTarget
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import local_time, span
@@ -34,7 +34,7 @@ class AnswerHeaders(SeenHeaders, HasHeader):
     """The headers of an answer."""
 
 
-def _anything(_: Offer) -> bool:
+def _anything(_: RouteTarget) -> bool:
     return True
 
 
@@ -52,7 +52,7 @@ class Pool:
         self.routing = routing
         self.log = Logger(namespace="ampproxy") if log is None else log
         self._selectors: OrderedDict[
-            tuple[str, str, tuple[str, ...]], tuple[AccountSelector, list[tuple[Offer, ...]]]
+            tuple[str, str, tuple[str, ...]], tuple[AccountSelector, list[tuple[RouteTarget, ...]]]
         ] = OrderedDict()
         state.keep(state.identity(account) for account in accounts)
 
@@ -63,7 +63,7 @@ class Pool:
         key: Callable[[], str | None] | None = None,
         most: int = 0,
         call: str = "any",
-        can: Callable[[Offer], bool] = _anything,
+        can: Callable[[RouteTarget], bool] = _anything,
         whose: tuple[str, ...] = (),
     ) -> Selection:
         """One request's way through the accounts of a route.
@@ -75,7 +75,7 @@ class Pool:
         :param whose: tells clients apart that have other accounts of the model than others; they take turns
             among their own.
         """
-        served = route.served
+        served = route.resolved_model
         model = split_suffix(served)[0] if served.endswith(")") else served
         selector = self._selector(model, call, route.offers, can, whose)
         sticks = key is not None and self.routing.session_affinity and selector.count > 1
@@ -87,26 +87,26 @@ class Pool:
         now: float,
         *,
         call: str = "any",
-        can: Callable[[Offer], bool] = _anything,
+        can: Callable[[RouteTarget], bool] = _anything,
         whose: tuple[str, ...] = (),
     ) -> bool:
         """Whether all accounts of a route rest, so that none may be asked now."""
-        selector = self._selector(split_suffix(route.served)[0], call, route.offers, can, whose)
+        selector = self._selector(split_suffix(route.resolved_model)[0], call, route.offers, can, whose)
         return selector.count > 0 and selector.unavailable_until(now) > now
 
     def selector(
-        self, route: Route, call: str, can: Callable[[Offer], bool], whose: tuple[str, ...] = ()
+        self, route: Route, call: str, can: Callable[[RouteTarget], bool], whose: tuple[str, ...] = ()
     ) -> tuple[str, AccountSelector]:
         """The model of a route by its bare name, and its accounts."""
-        model = split_suffix(route.served)[0]
+        model = split_suffix(route.resolved_model)[0]
         return model, self._selector(model, call, route.offers, can, whose)
 
     def _selector(
         self,
         model: str,
         call: str,
-        offers: tuple[Offer, ...],
-        can: Callable[[Offer], bool],
+        offers: tuple[RouteTarget, ...],
+        can: Callable[[RouteTarget], bool],
         whose: tuple[str, ...],
     ) -> AccountSelector:
         found = self._selectors.get((model, call, whose))
@@ -157,16 +157,16 @@ class Selection:
         self._key = key
         self._most = most
         self._tried: list[Candidate] = []
-        self._names: list[Offer] = []
+        self._names: list[RouteTarget] = []
         self._candidate: Candidate | None = None
-        self._offer: Offer | None = None
+        self._offer: RouteTarget | None = None
         self._began = 0.0
         self._early = self.reported = False
         self.left: Identity | None = None
         self._held: list[Cooldown] = []
         self.count = selector.count
 
-    def next(self, now: float) -> Offer | None:
+    def next(self, now: float) -> RouteTarget | None:
         """The account to ask now, and under which of the vendor's names; ``None``: there is none.
 
         Each call must be followed by one of :meth:`succeeded`, :meth:`failed` and :meth:`abandoned`.
@@ -265,14 +265,14 @@ class Selection:
         found.sort(key=lambda pair: pair[1].until)
         return found
 
-    def _another_name(self, now: float) -> Offer | None:
+    def _another_name(self, now: float) -> RouteTarget | None:
         """Another of the vendor's names at the same account, where an alias is a pool of them."""
         candidate = self._candidate
         if candidate is None or len(candidate.offers) == 1:
             return None
         return candidate.offer(now, but=self._names)
 
-    def _another_account(self, now: float) -> Offer | None:
+    def _another_account(self, now: float) -> RouteTarget | None:
         tried = self._tried
         if self._most and len(tried) >= self._most:
             return None
@@ -291,7 +291,7 @@ class Selection:
         tried.append(candidate)
         return candidate.offer(now, early=self._early)
 
-    def _sticky_offer(self, now: float) -> Offer | None:
+    def _sticky_offer(self, now: float) -> RouteTarget | None:
         assert self._key is not None
         affinity = self._pool.state.affinity_for(self._model, self._key, now)
         candidate = None if affinity is None else self._selector.find(affinity.identity, now)
@@ -301,7 +301,7 @@ class Selection:
         self._tried.append(candidate)
         return candidate.named(affinity.model, now) or candidate.offer(now)
 
-    def _probe(self, candidate: Candidate, offer: Offer, now: float) -> None:
+    def _probe(self, candidate: Candidate, offer: RouteTarget, now: float) -> None:
         self._held = candidate.health.cooldowns_for(candidate.scopes_of(offer))
         for cooldown in self._held:
             cooldown.claim(now)
@@ -321,7 +321,7 @@ class Selection:
         return bool(held)
 
     def _log_cooldown(
-        self, candidate: Candidate, offer: Offer, cooldown: Cooldown, now: float, wall: float
+        self, candidate: Candidate, offer: RouteTarget, cooldown: Cooldown, now: float, wall: float
     ) -> None:
         verdict, seconds = cooldown.verdict, cooldown.until - now
         self._pool.log.warn(

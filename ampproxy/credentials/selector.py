@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from ampproxy.config.schema import Account
 from ampproxy.credentials.health import Health, Identity, PoolState, Scopes, scopes
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 from ampproxy.routing.suffix import split_suffix
 
 _NEVER = float("inf")
@@ -30,7 +30,9 @@ class Candidate:
 
     __slots__ = ("_turn", "account", "health", "identity", "offers", "scopes", "tier")
 
-    def __init__(self, account: Account, offers: tuple[Offer, ...], state: PoolState, call: str) -> None:
+    def __init__(
+        self, account: Account, offers: tuple[RouteTarget, ...], state: PoolState, call: str
+    ) -> None:
         self.account = account
         self.offers = offers
         self.scopes = tuple(scopes(split_suffix(offer.upstream_model)[0], call) for offer in offers)
@@ -50,7 +52,9 @@ class Candidate:
         """When it may be asked if there is no other account."""
         return min(self.health.available_early_at(asked, now) for asked in self.scopes)
 
-    def offer(self, now: float, *, early: bool = False, but: Collection[Offer] = ()) -> Offer | None:
+    def offer(
+        self, now: float, *, early: bool = False, but: Collection[RouteTarget] = ()
+    ) -> RouteTarget | None:
         """The name whose turn it is among those that may be asked for; ``None``: none may."""
         offers, scopes_, health = self.offers, self.scopes, self.health
         if len(offers) == 1 and not health.cooldowns:
@@ -63,11 +67,11 @@ class Candidate:
                 return offers[index]
         return None
 
-    def scopes_of(self, offer: Offer) -> Scopes:
+    def scopes_of(self, offer: RouteTarget) -> Scopes:
         """What of the account a request by this offer concerns."""
         return self.scopes[self.offers.index(offer)]
 
-    def named(self, model: str, now: float) -> Offer | None:
+    def named(self, model: str, now: float) -> RouteTarget | None:
         """The offer of one of the vendor's names, if it may be asked for."""
         for offer, asked in zip(self.offers, self.scopes, strict=True):
             if offer.upstream_model == model and self.health.available_at(asked, now) <= now:
@@ -188,12 +192,12 @@ class AccountSelector:
 
     def __init__(
         self,
-        offers: Iterable[Offer],
+        offers: Iterable[RouteTarget],
         state: PoolState,
         *,
         strategy: Strategy,
         call: str,
-        can: Callable[[Offer], bool],
+        can: Callable[[RouteTarget], bool],
     ) -> None:
         self._state = state
         self._opened = state.opened

@@ -11,7 +11,7 @@ from typing import Final, NoReturn, TypeVar
 
 import msgspec
 
-from ampproxy.adapt.names import Names as Names
+from ampproxy.adapt.names import ToolNameMap as ToolNameMap
 from ampproxy.adapt.names import Unique as Unique
 from ampproxy.adapt.names import shorten as shorten
 from ampproxy.errors import ClientFault, UnreadableAnswer

@@ -10,7 +10,7 @@ import msgspec
 
 from ampproxy.adapt.freeform import MEMBER
 from ampproxy.adapt.freeform import wrap as wrap
-from ampproxy.model.events import Delta, Event, PartClosed, PartOpened
+from ampproxy.model.events import Delta, Event, PartClosed, PartStarted
 from ampproxy.model.parts import ToolCall
 from ampproxy.wire.values import loads
 
@@ -47,7 +47,7 @@ class FreeformCalls:
         return out
 
     def _one(self, event: Event) -> list[Event]:
-        if isinstance(event, PartOpened):
+        if isinstance(event, PartStarted):
             part = event.part
             if isinstance(part, ToolCall) and part.name in self._names:
                 self._open[event.index] = [part.arguments]

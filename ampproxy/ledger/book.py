@@ -7,7 +7,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from ampproxy.catalog.kinds import KINDS
-from ampproxy.config.readers import is_loopback
+from ampproxy.config.fields import is_loopback
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.names import account_name
 from ampproxy.ledger.entry import STEPS, Tokens

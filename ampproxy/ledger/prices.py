@@ -11,8 +11,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ampproxy.catalog.names import spellings
-from ampproxy.config import document, files, readers
-from ampproxy.config.reading import Found, ListOf, Place, Reader, Reading, Section, Setting, Wrong
+from ampproxy.config import document, fields, files
+from ampproxy.config.parsing import (
+    InvalidValue,
+    ListOf,
+    Location,
+    ParseContext,
+    ParsedSection,
+    Reader,
+    Section,
+    Setting,
+)
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import STEPS
 from ampproxy.ledger.price import USUAL, Case, Price
@@ -176,11 +185,11 @@ def parse_prices(text: str, name: str) -> Prices:
     :param name: what complaints call the file.
     :raises LedgerError: something is wrong. What is not known is wrong, too: a slip would price nothing.
     """
-    reading = Reading(name, {}, Path("/"), read_secret=str, read_pem=Path.read_bytes)
+    reading = ParseContext(name, {}, Path("/"), read_secret=str, read_pem=Path.read_bytes)
     root = document.compose(text, reading.complain)
     prices: Prices | None = None
     if root is not None:
-        prices, _ = Place(root, "", 1, reading).attempt(_PRICES)
+        prices, _ = Location(root, "", 1, reading).attempt(_PRICES)
     elif not reading.complaints:
         reading.complain(1, "file", "holds no prices: expected a list of models")
     remarks = sorted({*reading.complaints, *reading.warnings})
@@ -189,30 +198,30 @@ def parse_prices(text: str, name: str) -> Prices:
     return prices
 
 
-def _amount(place: Place) -> float:
+def _amount(place: Location) -> float:
     text = place.text("a number, 0 or more")
     if not _AMOUNT.match(text):
-        raise Wrong("expected a number, 0 or more, such as 2.5")
+        raise InvalidValue("expected a number, 0 or more, such as 2.5")
     return float(text)
 
 
-def _day(place: Place) -> int:
+def _day(place: Location) -> int:
     try:
         day = datetime.date.fromisoformat(place.text("a day"))
     except ValueError:
-        raise Wrong("expected a day, such as 2026-12-01") from None
+        raise InvalidValue("expected a day, such as 2026-12-01") from None
     return (day - _EPOCH).days
 
 
-def _step(place: Place) -> int:
-    tokens: int = readers.POSITIVE(place)
+def _step(place: Location) -> int:
+    tokens: int = fields.POSITIVE(place)
     if tokens not in STEPS:
         steps = ", ".join(map(str, STEPS))
-        raise Wrong(f"the ledger distinguishes prompts at these lengths alone: {steps}")
+        raise InvalidValue(f"the ledger distinguishes prompts at these lengths alone: {steps}")
     return tokens
 
 
-def _model(found: Found) -> list[Row]:
+def _model(found: ParsedSection) -> list[Row]:
     values: dict[str, Any] = found.values
     cost = values["input"]
     price = Price(
@@ -231,13 +240,13 @@ _AMOUNT_READER = Reader("number", _amount)
 _MODEL = Section(
     _model,
     (
-        Setting("names", "names", readers.WILDCARDS, "The models.", required=True),
+        Setting("names", "names", fields.WILDCARDS, "The models.", required=True),
         Setting("from", "since", Reader("day", _day), "The day from which on it holds."),
         Setting("prompt-over", "prompt_over", Reader("number", _step), "For prompts of more tokens."),
         Setting(
             "tier",
             "tier",
-            readers.choice({word: word for word in ("batch", "fast", "flex", "priority", "ultrafast")}),
+            fields.choice({word: word for word in ("batch", "fast", "flex", "priority", "ultrafast")}),
             "For what was served so.",
         ),
         Setting("input", "input", _AMOUNT_READER, "Of uncached input.", required=True),
@@ -256,10 +265,10 @@ _PRICES = Section(
         sources=found.values.get("sources", ()),
     ),
     (
-        Setting("as-of", "as_of", readers.TEXT, "The day of the prices."),
-        Setting("sources", "sources", ListOf(readers.TEXT, "a list of addresses"), "Where they are from."),
+        Setting("as-of", "as_of", fields.TEXT, "The day of the prices."),
+        Setting("sources", "sources", ListOf(fields.TEXT, "a list of addresses"), "Where they are from."),
         Setting("amp-factor", "amp_factor", _AMOUNT_READER, "What Amp bills in terms of them."),
-        Setting("flat", "flat", ListOf(readers.NAME, "a list of accounts"), "Accounts that cost nothing."),
+        Setting("flat", "flat", ListOf(fields.NAME, "a list of accounts"), "Accounts that cost nothing."),
         Setting("models", "models", ListOf(_MODEL, "a list of models with their prices"), "The prices."),
     ),
 )

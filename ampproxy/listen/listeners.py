@@ -19,7 +19,7 @@ from ampproxy.errors import ConfigError
 from ampproxy.lifecycle import Lifecycle, Phase
 from ampproxy.listen import describe, is_reachable_from_elsewhere, tls_options
 from ampproxy.listen.inherited import Inherited, is_systemds
-from ampproxy.listen.sockets import Front, Opener, SharedPort, every_interface
+from ampproxy.listen.sockets import SharedPort, SocketReactor, TlsSwitchFactory, every_interface
 from ampproxy.server.site import CloudEntrance
 
 #: Where an endpoint string says which mode a socket's file is to have.
@@ -107,8 +107,8 @@ class Listeners:
         self._log = log
         self._opened = opened
         self._site = site
-        self._front = Front(site, reactor)
-        self._cloud_front = Front(CloudEntrance(site), reactor)
+        self._front = TlsSwitchFactory(site, reactor)
+        self._cloud_front = TlsSwitchFactory(CloudEntrance(site), reactor)
         self._tls: Tls | None = None
         self._cloud_tls: Tls | None = None
         self._open: list[Opened] = []
@@ -225,7 +225,7 @@ class Listeners:
     def _leave(self, port: SharedPort) -> Deferred[None]:
         host = port.getHost()
         number = host.port if isinstance(host, (IPv4Address, IPv6Address)) else 0
-        return port.give_way() if number and self._on_port(number) else port.stopListening()
+        return port.yield_to() if number and self._on_port(number) else port.stopListening()
 
     def _wanted(self, config: Config) -> list[tuple[str, Callable[[], SharedPort]]]:
         neo = config.neo
@@ -257,7 +257,7 @@ class Listeners:
             return SharedPort(self._reactor, sock, self._site)
         # Twisted's own default lets everybody on the machine in.
         mode = None if _MODE.search(text) else 0o600
-        opener = Opener(self._reactor, self._inherited.take(text), mode=mode)
+        opener = SocketReactor(self._reactor, self._inherited.take(text), mode=mode)
         try:
             endpoint: IStreamServerEndpoint = serverFromString(opener, text)
         except (ValueError, TypeError, OSError) as error:
@@ -271,9 +271,9 @@ class Listeners:
     def _activated(self, index: int) -> SharedPort:
         return SharedPort(self._reactor, self._inherited.activated[index].dup(), self._front)
 
-    def _bound(self, key: str, host: str, port: int, front: Front) -> SharedPort:
+    def _bound(self, key: str, host: str, port: int, front: TlsSwitchFactory) -> SharedPort:
         rivals = self._on_port(port) if port else ()
-        opener = Opener(self._reactor, self._inherited.take(key), rivals)
+        opener = SocketReactor(self._reactor, self._inherited.take(key), rivals)
         return opener.listenTCP(port, front, interface=host or every_interface())
 
     def _on_port(self, port: int) -> list[Any]:

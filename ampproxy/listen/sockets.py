@@ -112,7 +112,7 @@ class SharedPort:
         make = IPv6Address if self.socket.family == socket.AF_INET6 else IPv4Address
         return make("TCP", *name)
 
-    def give_way(self) -> Deferred[None]:
+    def yield_to(self) -> Deferred[None]:
         """Close the socket because another one of ours has its address, too: who is about to connect is to
         find that one. Where the system cannot do this, somebody who connects at this very moment may be cut
         off.
@@ -147,7 +147,7 @@ class SharedPort:
             os.unlink(self.path)
 
 
-class Front(Factory):
+class TlsSwitchFactory(Factory):
     """What a port gives its connections to: the site, with TLS before it or without.
 
     A change concerns new connections; those that stand go on as they are.
@@ -172,7 +172,7 @@ class Front(Factory):
         return self._inner.buildProtocol(addr)  # type: ignore[arg-type]
 
 
-class Opener:
+class SocketReactor:
     """What endpoints listen by in place of the reactor, so that they listen on sockets of ours.
 
     :param given: a socket that listens there already, of the process before.
@@ -244,7 +244,7 @@ def bind_tcp(host: str, port: int, backlog: int, rivals: Iterable[socket.socket]
     """A socket that listens.
 
     :param host: an address; empty for every IPv4 interface.
-    :param rivals: see :class:`Opener`.
+    :param rivals: see :class:`SocketReactor`.
     :raises CannotListenError: it cannot.
     """
     sock = _stream_socket(socket.AF_INET6 if ":" in host else socket.AF_INET, host, port)

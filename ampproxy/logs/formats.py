@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from ampproxy.logs.clean import Cleaner
+from ampproxy.logs.sanitize import Cleaner
 from ampproxy.relay.fields import fields_of, line_of
 from ampproxy.relay.record import ExchangeRecord
 

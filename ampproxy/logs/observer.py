@@ -12,9 +12,9 @@ from twisted.logger import ILogObserver, LogEvent, formatEvent
 from zope.interface import implementer
 
 from ampproxy.config.schema import Logging
-from ampproxy.logs.clean import Cleaner
+from ampproxy.logs.duplicates import DuplicateFilter
 from ampproxy.logs.formats import FORMATS, LogLine, Stamp
-from ampproxy.logs.storms import Storms
+from ampproxy.logs.sanitize import Cleaner
 from ampproxy.relay.record import SERVING, ExchangeRecord
 from ampproxy.wire.redact import Secret
 
@@ -87,7 +87,7 @@ class LogObserver:
         self._pending: list[tuple[float, ExchangeRecord]] = []
         self._waiting = False
         self._stamp = Stamp(local)
-        self._storms = Storms(now, self._later_from_anywhere, self._held_back)
+        self._storms = DuplicateFilter(now, self._later_from_anywhere, self._held_back)
         self._secrets: OrderedDict[Secret, None] = OrderedDict()
         self.use(Logging(), ())
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
 
 from ampproxy.metrics.clients import ClientMetrics
-from ampproxy.metrics.names import OTHER, Names
+from ampproxy.metrics.labels import OTHER, LabelValues
 from ampproxy.relay.gaps import BOUNDS
 from ampproxy.relay.record import ExchangeRecord, Outcome
 
@@ -93,10 +93,10 @@ class ExchangeMetrics:
     """Counts exchanges; a collector of ``prometheus_client``'s."""
 
     def __init__(self) -> None:
-        self._models = Names(100)
-        self._accounts = Names(_ACCOUNTS)
-        self._roles = Names(_ROLES)
-        self._codes = Names(_CODES)
+        self._models = LabelValues(100)
+        self._accounts = LabelValues(_ACCOUNTS)
+        self._roles = LabelValues(_ROLES)
+        self._codes = LabelValues(_CODES)
         self._series: dict[Labels, _Series] = {}
         # The same by what records say, where no label is "other": it has as many entries at the most.
         self._found: dict[tuple[str, str, str, str, str], _Series] = {}

@@ -21,7 +21,7 @@ from ampproxy.server.site import GatewaySite
 from ampproxy.wire.redact import Secret
 
 if TYPE_CHECKING:
-    from ampproxy.metrics.board import Board
+    from ampproxy.metrics.registry import MetricsRegistry
 
 #: Seconds until a port that was taken is tried again: another process may be about to end.
 RETRY = 5.0
@@ -54,7 +54,7 @@ class MetricsService:
         self._stalls = stalls
         self._generation: Generation | None = None
         self._settings = Metrics(enable=False)
-        self._board: Board | None = None
+        self._board: MetricsRegistry | None = None
         self._records: list[ExchangeRecord] = []
         self._most = _EARLY
         self._running = False
@@ -112,9 +112,9 @@ class MetricsService:
             return
         if self._board is None:
             # Here and not at the top: loading it takes a while, and nobody may want it.
-            from ampproxy.metrics.board import Board
+            from ampproxy.metrics.registry import MetricsRegistry
 
-            self._board = Board(self._reactor, self._current, self._logged, self._longest)
+            self._board = MetricsRegistry(self._reactor, self._current, self._logged, self._longest)
         self._configure(generation)
         self._board.lag.start()
         self._most = _BATCH

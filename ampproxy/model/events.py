@@ -119,7 +119,7 @@ class Started(Value, frozen=True):
     extras: dict[str, Json] = {}  # noqa: RUF012
 
 
-class PartOpened(Value, frozen=True):
+class PartStarted(Value, frozen=True):
     """A part begins. ``part`` holds what is known at its start: a tool call's id and name (its
     ``arguments`` are empty), empty text, or a whole part that has no deltas (image, opaque).
 
@@ -146,7 +146,7 @@ class SectionBreak(Value, frozen=True):
     index: int
 
 
-class Proof(Value, frozen=True):
+class PartSigned(Value, frozen=True):
     """The proof of reasoning (or the one on a call or text) of part ``index``."""
 
     index: int
@@ -218,10 +218,10 @@ class Ping(Value, frozen=True):
 
 Event: TypeAlias = (
     Started
-    | PartOpened
+    | PartStarted
     | Delta
     | SectionBreak
-    | Proof
+    | PartSigned
     | PartExtras
     | PartClosed
     | UsageReport

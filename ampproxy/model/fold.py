@@ -24,8 +24,8 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
-    Proof,
+    PartSigned,
+    PartStarted,
     SectionBreak,
     Started,
     TokenLogprob,
@@ -101,7 +101,7 @@ class _Answer:
     def start(self, event: Started) -> None:
         self.started = event
 
-    def open(self, event: PartOpened) -> None:
+    def open(self, event: PartStarted) -> None:
         part = self.parts[event.index] = _Open(event.part)
         self.choice_of[event.index] = event.choice
         self.choices.setdefault(event.choice, []).append(part)
@@ -117,7 +117,7 @@ class _Answer:
         if part and isinstance(part.part, Reasoning):
             part.sections.append([])
 
-    def prove(self, event: Proof) -> None:
+    def prove(self, event: PartSigned) -> None:
         if part := self.parts.get(event.index):
             part.sealed = event.sealed
 
@@ -159,10 +159,10 @@ class _Answer:
 
 _STEPS: dict[type, Callable[[_Answer, Any], None]] = {
     Started: _Answer.start,
-    PartOpened: _Answer.open,
+    PartStarted: _Answer.open,
     Delta: _Answer.grow,
     SectionBreak: _Answer.section,
-    Proof: _Answer.prove,
+    PartSigned: _Answer.prove,
     PartExtras: _Answer.extend,
     UsageReport: _Answer.report,
     Finished: _Answer.finish,
@@ -222,7 +222,7 @@ def _unfold_part(
         # Redacted thinking has no text in which its proof could come late.
         bare = _replace(part, text="", sections=(), sealed=part.sealed if part.redacted else None)
         if part.sealed and not part.redacted:
-            late.append(Proof(index, part.sealed))
+            late.append(PartSigned(index, part.sealed))
     elif isinstance(part, Text):
         bare = _replace(part, text="", extras={})
         if part.extras:
@@ -231,7 +231,7 @@ def _unfold_part(
         bare = Refusal("")
     else:
         bare = part
-    events.append(PartOpened(index, bare, choice))
+    events.append(PartStarted(index, bare, choice))
     for number, section in enumerate(sections):
         if number:
             events.append(SectionBreak(index))

@@ -14,12 +14,12 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
-    Proof,
+    PartSigned,
+    PartStarted,
     SectionBreak,
 )
 
-_OF_PART = (Delta, SectionBreak, Proof, PartExtras, PartClosed)
+_OF_PART = (Delta, SectionBreak, PartSigned, PartExtras, PartClosed)
 
 
 class Sequencer:
@@ -53,7 +53,7 @@ class Sequencer:
             # The common case first: the open part goes on and nothing was renumbered.
             if type(event) is Delta and event.index == self._open and self._same:
                 out.append(event)
-            elif isinstance(event, PartOpened):
+            elif isinstance(event, PartStarted):
                 self._opened(event, out)
             elif isinstance(event, _OF_PART):
                 self._of_part(event, out)
@@ -61,7 +61,7 @@ class Sequencer:
                 self._other(event, out)
         return out
 
-    def _opened(self, event: PartOpened, out: list[Event]) -> None:
+    def _opened(self, event: PartStarted, out: list[Event]) -> None:
         if event.choice:
             self.ignored.add(event.choice)
         elif self._open < 0:
@@ -69,7 +69,7 @@ class Sequencer:
         else:
             self._held[event.index] = [event]
 
-    def _begin(self, event: PartOpened, out: list[Event]) -> None:
+    def _begin(self, event: PartStarted, out: list[Event]) -> None:
         number, self._count = self._count, self._count + 1
         self._open = event.index
         self._numbers[event.index] = number
@@ -77,14 +77,14 @@ class Sequencer:
         out.append(_numbered(event, number))
 
     def _of_part(
-        self, event: Delta | SectionBreak | Proof | PartExtras | PartClosed, out: list[Event]
+        self, event: Delta | SectionBreak | PartSigned | PartExtras | PartClosed, out: list[Event]
     ) -> None:
         index = event.index
         if index in self._held:
             self._held[index].append(event)
             return
         number = self._numbers.get(index)
-        late = index != self._open and not isinstance(event, Proof | PartExtras)
+        late = index != self._open and not isinstance(event, PartSigned | PartExtras)
         if number is None or late:
             return
         out.append(_numbered(event, number))
@@ -97,7 +97,7 @@ class Sequencer:
         while self._held and self._open < 0:
             # A plain dict would look at all places that were given free before.
             first, (opened, *rest) = self._held.popitem(last=False)
-            assert isinstance(opened, PartOpened)  # what _opened put there first
+            assert isinstance(opened, PartStarted)  # what _opened put there first
             self._begin(opened, out)
             number = self._numbers[first]
             for event in rest:

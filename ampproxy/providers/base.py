@@ -70,7 +70,7 @@ class Call(Value, frozen=True):
         return f"<Call {self.method.decode()} {target} ({names})>"
 
 
-class Packed(Protocol):
+class Envelope(Protocol):
     """A request and its answer in a vendor's wrapping around the dialect.
 
     :ivar body: what the vendor is sent.
@@ -145,14 +145,14 @@ class Provider:
         self._spoken: dict[tuple[str, Operation], str] = {}
         self._defaults = tuple(header for header in self.DEFAULTS if header[0] not in self._custom)
 
-    def speaks(self, endpoint: Endpoint) -> str:
+    def backend_dialect(self, endpoint: Endpoint) -> str:
         """The dialect in which the body must be said to serve ``endpoint``: the client's own where the
         vendor has that call, else the account's.
 
         :raises ampproxy.errors.GatewayFault: the vendor has no such call.
         """
         asked = endpoint.dialect, endpoint.operation
-        spoken = self._spoken.get(asked) or self._speaks(*asked)
+        spoken = self._spoken.get(asked) or self._backend_dialect(*asked)
         if spoken is not None:
             self._spoken[asked] = spoken
             return spoken
@@ -184,7 +184,7 @@ class Provider:
         :raises ampproxy.errors.GatewayFault: the vendor has no such call.
         :raises ampproxy.errors.ClientFault: the model's name cannot stand in the vendor's path.
         """
-        dialect = self.speaks(endpoint)
+        dialect = self.backend_dialect(endpoint)
         native = dialect == endpoint.dialect
         if endpoint.operation is Operation.COMPACT and not self.compacts(endpoint):
             endpoint = msgspec.structs.replace(endpoint, operation=Operation.GENERATE)
@@ -228,17 +228,17 @@ class Provider:
 
     def packed(
         self, endpoint: Endpoint, model: str, body: bytes, *, stream: bool, query: bytes = b""
-    ) -> Packed | None:
+    ) -> Envelope | None:
         """What the vendor takes instead of a body in its dialect, and how its answers become such ones
         again; ``None``: the body as it is.
 
-        :param body: in the dialect that :meth:`speaks` gave.
+        :param body: in the dialect that :meth:`backend_dialect` gave.
         :param query: the client's query, as it came.
         :raises ampproxy.errors.ExchangeError: it cannot be said to this vendor.
         """
         return None
 
-    def _speaks(self, asked: str, operation: Operation) -> str | None:
+    def _backend_dialect(self, asked: str, operation: Operation) -> str | None:
         if self._serves(asked, operation):
             return asked
         own = self.account.dialect

@@ -14,11 +14,11 @@ from ampproxy.config.schema import Account
 from ampproxy.errors import GatewayFault
 from ampproxy.model.base import GEMINI, RESPONSES
 from ampproxy.providers.anthropic import Anthropic
-from ampproxy.providers.base import Call, Header, Packed, Paths, Provider
+from ampproxy.providers.base import Call, Envelope, Header, Paths, Provider
+from ampproxy.providers.envelope import CodeAssistEnvelope, CodexEnvelope
 from ampproxy.providers.gemini import Gemini
 from ampproxy.providers.openai import OpenAI
 from ampproxy.providers.origin import Scope
-from ampproxy.providers.packed import CodeAssistPacked, CodexPacked
 from ampproxy.routing.endpoints import Endpoint, Operation
 from ampproxy.wire.redact import Secret
 
@@ -116,9 +116,9 @@ class CodexLogin(LoginProvider, OpenAI):
 
     def packed(
         self, endpoint: Endpoint, model: str, body: bytes, *, stream: bool, query: bytes = b""
-    ) -> Packed:
+    ) -> Envelope:
         """The body within the backend's constraints; a whole answer is gathered from its stream."""
-        return CodexPacked(body)
+        return CodexEnvelope(body)
 
     def _account_headers(self, headers: tuple[Header, ...]) -> tuple[Header, ...]:
         more: tuple[Header, ...] = ((b"originator", b"ampproxy"),)
@@ -151,13 +151,13 @@ class GeminiLogin(LoginProvider):
 
     def packed(
         self, endpoint: Endpoint, model: str, body: bytes, *, stream: bool, query: bytes = b""
-    ) -> Packed:
+    ) -> Envelope:
         """The body in its envelope."""
         # Without alt=sse a client of Gemini's own dialect is streamed a JSON list.
         native = endpoint.dialect == GEMINI
         listed = stream and native and b"alt=sse" not in query.replace(b"$", b"").split(b"&")
         counts = endpoint.operation is Operation.COUNT_TOKENS
-        return CodeAssistPacked(body, model, self.account.tenant, counts=counts, listed=listed)
+        return CodeAssistEnvelope(body, model, self.account.tenant, counts=counts, listed=listed)
 
     def _path(self, endpoint: Endpoint, dialect: str, model: str, stream: bool) -> str:
         if endpoint.operation is Operation.COUNT_TOKENS:

@@ -21,7 +21,7 @@ class Vertex(Gemini):
     VERSION = "v1"
     LISTING = None
 
-    def speaks(self, endpoint: Endpoint) -> str:
+    def backend_dialect(self, endpoint: Endpoint) -> str:
         """As every provider; but its counting call takes another form than the Gemini API's, into which
         requests of other dialects are translated.
         """
@@ -29,4 +29,4 @@ class Vertex(Gemini):
             raise GatewayFault.of(
                 "not_implemented", f"{self.account.label} counts only requests in Gemini's own dialect."
             )
-        return super().speaks(endpoint)
+        return super().backend_dialect(endpoint)

@@ -16,11 +16,11 @@ from ampproxy.dialects.base import Dialect, Rendered, Target
 from ampproxy.dialects.targets import target_at, target_for
 from ampproxy.model.loss import Loss
 from ampproxy.model.request import ChatRequest
-from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.losses import refusing, strict_refusal
 from ampproxy.relay.translate import read_question, rendered_for
 from ampproxy.routing.endpoints import Operation
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 from ampproxy.routing.suffix import split_suffix
 
 _TAKEN = ("never", "not-thinking", "always")
@@ -48,7 +48,9 @@ def is_narrower(asked: Target, served: Target) -> bool:
     return any(takes_less(asked, served) for takes_less in _NARROWER)
 
 
-def may_differ(question: Question, offer: Offer, dialect: Dialect, families: Families | None) -> bool:
+def may_differ(
+    question: ModelRequest, offer: RouteTarget, dialect: Dialect, families: Families | None
+) -> bool:
     """Whether the model that serves, or its server, may refuse what the one that was asked for takes.
 
     :param dialect: of both sides.
@@ -58,19 +60,19 @@ def may_differ(question: Question, offer: Offer, dialect: Dialect, families: Fam
     served = _served(offer, dialect, families)
     if dialect.passthrough.may_not_fit(question.body, served):
         return True
-    if question.asked == offer.upstream_model:
+    if question.requested_model == offer.upstream_model:
         return False
-    asked = target_for(dialect.name, split_suffix(question.asked)[0], families)
+    asked = target_for(dialect.name, split_suffix(question.requested_model)[0], families)
     return is_narrower(asked, target_for(dialect.name, offer.upstream_model, families))
 
 
-def _served(offer: Offer, dialect: Dialect, families: Families | None) -> Target:
+def _served(offer: RouteTarget, dialect: Dialect, families: Families | None) -> Target:
     account = offer.account
     return target_at(dialect.name, offer.upstream_model, account.base_url, account.profile, families)
 
 
 def adapted(
-    question: Question, offer: Offer, dialect: Dialect, families: Families | None, *, strict: bool
+    question: ModelRequest, offer: RouteTarget, dialect: Dialect, families: Families | None, *, strict: bool
 ) -> tuple[bytes, tuple[Loss, ...]]:
     """The body as the serving model takes it, and what that lost; the same object where it takes all of it.
 

@@ -13,14 +13,15 @@ from ampproxy.model.base import Value
 from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.routing.endpoints import Endpoint
-from ampproxy.routing.route import Offer, Route
+from ampproxy.routing.route import Route, RouteTarget
 
 
-class Question(Value, frozen=True, kw_only=True):
+class ModelRequest(Value, frozen=True, kw_only=True):
     """What a client asks of a model.
 
     :param body: as it came, but for what Amp's clients need cleaned.
-    :param asked: the model's name as asked, thinking suffix included: the name it sees in the answer.
+    :param requested_model: the model's name as asked, thinking suffix included: the name it sees in the
+        answer.
     :param stream: whether it wants a stream.
     :param headers: the client's, credentials and all; a provider's allow-list picks from them.
     :param query: the client's query without client keys.
@@ -30,7 +31,7 @@ class Question(Value, frozen=True, kw_only=True):
 
     endpoint: Endpoint
     body: bytes
-    asked: str
+    requested_model: str
     stream: bool
     headers: tuple[tuple[bytes, bytes], ...]
     query: bytes
@@ -50,7 +51,7 @@ class Question(Value, frozen=True, kw_only=True):
         return events.list_unless not in self.query.split(b"&")
 
 
-def reads_errors(question: Question, client: Dialect) -> bool:
+def reads_errors(question: ModelRequest, client: Dialect) -> bool:
     """Whether the client reads an error within its stream, so that the stream's end need not break.
 
     :param client: the client's dialect.
@@ -128,17 +129,17 @@ class Bridges(Protocol):
         """What is known of models now."""
         ...
 
-    def __call__(self, question: Question, offer: Offer) -> Bridge:
+    def __call__(self, question: ModelRequest, offer: RouteTarget) -> Bridge:
         """The bridge.
 
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
         """
         ...
 
-    def take_long(self, question: Question, offer: Offer) -> bool:
+    def take_long(self, question: ModelRequest, offer: RouteTarget) -> bool:
         """Whether making it would keep the reactor waiting, so that it is to be made in a thread."""
         ...
 
-    def can(self, endpoint: Endpoint, offer: Offer) -> bool:
+    def can(self, endpoint: Endpoint, offer: RouteTarget) -> bool:
         """Whether an account has what answers this call."""
         ...

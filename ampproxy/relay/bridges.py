@@ -15,7 +15,7 @@ from ampproxy.model.loss import Loss
 from ampproxy.model.payload import PayloadRule
 from ampproxy.providers import Provider
 from ampproxy.relay.adapt import adapted, may_differ
-from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.learning import Learner
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
@@ -25,7 +25,7 @@ from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.relay.translate import TranslateBridge
 from ampproxy.relay.workers import REQUEST_OBJECTS, SMALL, takes_long
 from ampproxy.routing.endpoints import Endpoint, Operation
-from ampproxy.routing.route import Offer, RouteKind
+from ampproxy.routing.route import RouteKind, RouteTarget
 from ampproxy.wire.json import members, replace_model
 
 #: What can be parsed at all.
@@ -75,19 +75,19 @@ class BridgeMaker:
         """From now on go by what is known now of models; what is under way keeps what it began with."""
         self._families = families
 
-    def can(self, endpoint: Endpoint, offer: Offer) -> bool:
+    def can(self, endpoint: Endpoint, offer: RouteTarget) -> bool:
         """Whether the offer's account has a call for what is asked at all."""
         try:
-            self._providers[offer.account.label].speaks(endpoint)
+            self._providers[offer.account.label].backend_dialect(endpoint)
         except GatewayFault:
             return False
         return True
 
-    def take_long(self, question: Question, offer: Offer) -> bool:
+    def take_long(self, question: ModelRequest, offer: RouteTarget) -> bool:
         """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
         if len(question.body) <= SMALL:
             return False
-        spoken = self._providers[offer.account.label].speaks(question.endpoint)
+        spoken = self._providers[offer.account.label].backend_dialect(question.endpoint)
         passes = (
             spoken == question.endpoint.dialect
             and not question.facts.thinks
@@ -99,13 +99,13 @@ class BridgeMaker:
             passes = not self._learner.knows(question, offer, spoken)
         return not passes and takes_long(question.body, REQUEST_OBJECTS)
 
-    def __call__(self, question: Question, offer: Offer) -> Bridge:
+    def __call__(self, question: ModelRequest, offer: RouteTarget) -> Bridge:
         """The bridge for a question and an account.
 
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
         """
         provider = self._providers[offer.account.label]
-        spoken = provider.speaks(question.endpoint)
+        spoken = provider.backend_dialect(question.endpoint)
         asked = question.endpoint.dialect
         bridge: Bridge
         # To set the thinking that the model's name asks for, or to take out another vendor's proofs,
@@ -168,8 +168,8 @@ class PassthroughBridge:
 
     def __init__(
         self,
-        question: Question,
-        offer: Offer,
+        question: ModelRequest,
+        offer: RouteTarget,
         dialect: Dialect,
         origin: Origin,
         families: Families | None = None,
@@ -194,8 +194,8 @@ class PassthroughBridge:
             cleaned = question.endpoint.amp
             self.body, lost = passes.own(self.body, offer.upstream_model, families, cleaned=cleaned)
             self.losses += lost
-        if passes.model_in_body and question.asked != offer.upstream_model:
-            self.body = _named(self.body, offer.upstream_model, question.asked)
+        if passes.model_in_body and question.requested_model != offer.upstream_model:
+            self.body = _named(self.body, offer.upstream_model, question.requested_model)
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
@@ -249,12 +249,12 @@ class PassthroughBridge:
 
     def _rewriter(self) -> AnswerRewriter | None:
         question, offer = self._question, self._offer
-        if not question.endpoint.amp and question.asked == offer.upstream_model:
+        if not question.endpoint.amp and question.requested_model == offer.upstream_model:
             return None
         drop = question.route.kind is RouteKind.MAPPED or offer.account.dialect != self._dialect.name
         return AnswerRewriter(
             self._dialect,
-            question.asked,
+            question.requested_model,
             question.body,
             drop_thinking=drop and question.endpoint.amp,
             repairs=question.endpoint.amp,

@@ -18,7 +18,7 @@ from ampproxy.relay.answer_headers import (
     type_of_whole,
     useful_headers,
 )
-from ampproxy.relay.bridge import Bridge, Question, reads_errors
+from ampproxy.relay.bridge import Bridge, ModelRequest, reads_errors
 from ampproxy.relay.downstream import Downstream, SlicedBody
 from ampproxy.relay.forward import ClientWatch
 from ampproxy.relay.quotes import quoted
@@ -26,7 +26,7 @@ from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.stream import StreamRelay
 from ampproxy.relay.workers import ANSWER_OBJECTS, takes_long
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 from ampproxy.upstream.body import IDLE_HINT, SLICE, collect
 from ampproxy.upstream.failures import explain
 from ampproxy.upstream.held import Share
@@ -37,7 +37,7 @@ class Delivery:
 
     def __init__(
         self,
-        question: Question,
+        question: ModelRequest,
         downstream: Downstream,
         record: ExchangeRecord,
         settings: ExchangeSettings,
@@ -51,7 +51,12 @@ class Delivery:
         self._client_watch = client_watch
 
     async def serve(
-        self, response: Any, bridge: Bridge, origin: str, succeeded: Callable[[bytes], None], offer: Offer
+        self,
+        response: Any,
+        bridge: Bridge,
+        origin: str,
+        succeeded: Callable[[bytes], None],
+        offer: RouteTarget,
     ) -> None:
         """Send the answer of an account to the client, as it comes or whole.
 
@@ -70,7 +75,12 @@ class Delivery:
             share.give_back()
 
     async def _stream(
-        self, response: Any, bridge: Bridge, origin: str, succeeded: Callable[[bytes], None], offer: Offer
+        self,
+        response: Any,
+        bridge: Bridge,
+        origin: str,
+        succeeded: Callable[[bytes], None],
+        offer: RouteTarget,
     ) -> None:
         config, runtime, record = self._config, self._runtime, self._record
         stream_filter = bridge.filter()

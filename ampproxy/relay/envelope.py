@@ -9,13 +9,13 @@ from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
-from ampproxy.providers.base import Packed
-from ampproxy.relay.bridge import Bridge, Question
-from ampproxy.routing.route import Offer
+from ampproxy.providers.base import Envelope
+from ampproxy.relay.bridge import Bridge, ModelRequest
+from ampproxy.routing.route import RouteTarget
 
 
 def enveloped(
-    bridge: Bridge, provider: Provider, question: Question, offer: Offer, *, strict: bool = False
+    bridge: Bridge, provider: Provider, question: ModelRequest, offer: RouteTarget, *, strict: bool = False
 ) -> Bridge:
     """The same bridge, or where the vendor wants it one within the vendor's wrapping.
 
@@ -36,7 +36,7 @@ def enveloped(
 class EnvelopedBridge:
     """A bridge whose body is wrapped on the way out, and whose answers are unwrapped first."""
 
-    def __init__(self, bridge: Bridge, packed: Packed) -> None:
+    def __init__(self, bridge: Bridge, packed: Envelope) -> None:
         self._bridge = bridge
         self._packed = packed
         self.body = packed.body
@@ -86,7 +86,7 @@ class EnvelopedBridge:
 class _Chain:
     """The vendor's wrapping off, then what the bridge does."""
 
-    def __init__(self, packed: Packed, inner: StreamFilter) -> None:
+    def __init__(self, packed: Envelope, inner: StreamFilter) -> None:
         self._packed = packed
         self._inner = inner
 

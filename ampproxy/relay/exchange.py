@@ -18,7 +18,7 @@ from ampproxy.dialects.refusals import STATUSES
 from ampproxy.errors import ClientGone, ExchangeError, UpstreamFault, bare
 from ampproxy.model.events import WireError
 from ampproxy.providers import Call
-from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.delivery import Delivery
 from ampproxy.relay.downstream import Downstream
 from ampproxy.relay.exhausted import Attempt, exhausted, lacks_call
@@ -29,7 +29,7 @@ from ampproxy.relay.record import ExchangeRecord
 from ampproxy.relay.retirement import MODEL_STATUSES, retired
 from ampproxy.relay.settings import ExchangeSettings
 from ampproxy.relay.workers import REQUEST_OBJECTS, takes_long
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 from ampproxy.upstream.body import BytesProducer
 from ampproxy.upstream.failures import died_unanswered, explain
 from ampproxy.wire.redact import LOOKED_AT, Redactor, Secret, printable
@@ -77,7 +77,11 @@ class Exchange:
     """
 
     def __init__(
-        self, question: Question, downstream: Downstream, record: ExchangeRecord, settings: ExchangeSettings
+        self,
+        question: ModelRequest,
+        downstream: Downstream,
+        record: ExchangeRecord,
+        settings: ExchangeSettings,
     ) -> None:
         self._question = question
         self._downstream = downstream
@@ -110,7 +114,7 @@ class Exchange:
                     return
         raise self._no_account(tries)
 
-    async def _served(self, offer: Offer, tries: Selection) -> bool:
+    async def _served(self, offer: RouteTarget, tries: Selection) -> bool:
         """Whether this account answered; if not, another may.
 
         :raises ExchangeError: no other account could help.
@@ -138,12 +142,12 @@ class Exchange:
             self._runtime.log.warn(
                 "{account} failed for {model}: {status} {said}",
                 account=label,
-                model=self._question.asked,
+                model=self._question.requested_model,
                 status=error.status,
                 said=printable(error.message[:LOOKED_AT]),
             )
 
-    def _note(self, offer: Offer, failure: ExchangeError, tries: Selection) -> None:
+    def _note(self, offer: RouteTarget, failure: ExchangeError, tries: Selection) -> None:
         """An account failed: tell the pool and the log."""
         runtime, label = self._runtime, offer.account.label
         if isinstance(failure, AccountError):
@@ -161,7 +165,7 @@ class Exchange:
         if not tries.reported:
             self._unreported.append((label, error))
 
-    def _keep(self, offer: Offer, failure: ExchangeError) -> None:
+    def _keep(self, offer: RouteTarget, failure: ExchangeError) -> None:
         """Keep the failed attempt for the log and the metrics."""
         record, account = self._record, offer.account
         record.attempts.append(f"{account.label}: {failure.error.status} {failure.error.message}")
@@ -182,7 +186,7 @@ class Exchange:
         self._waited += wait
         runtime.log.info(
             "All accounts for {model} are cooling down; retrying in {seconds:.1f} s",
-            model=self._question.asked,
+            model=self._question.requested_model,
             seconds=wait,
         )
         await self._client_watch.wait_for(deferLater(runtime.clock, wait))
@@ -209,9 +213,11 @@ class Exchange:
         # This error's first line, which the exchange's own line has, names nobody.
         self._report_others()
         wait = None if wait is None else max(wait, 1.0)
-        return exhausted(self._question.asked, self._attempts, cooling, count=tries.count, wait=wait)
+        return exhausted(
+            self._question.requested_model, self._attempts, cooling, count=tries.count, wait=wait
+        )
 
-    async def _asked(self, offer: Offer, tries: Selection) -> None:
+    async def _asked(self, offer: RouteTarget, tries: Selection) -> None:
         """Ask this account; once more where its refusal tells what to leave out or to bend."""
         try:
             await self._ask(offer, tries)
@@ -222,7 +228,7 @@ class Exchange:
                 raise
         await taught.repeated(partial(self._ask, offer, tries), self._record)
 
-    async def _taught(self, refusal: ExchangeError, offer: Offer) -> Taught | None:
+    async def _taught(self, refusal: ExchangeError, offer: RouteTarget) -> Taught | None:
         """What a refusal teaches, once in an exchange and before the first byte; ``None``: nothing."""
         learner, sent, self._sent = self._settings.learner, self._sent, b""
         if self._repeated or self._record.first_byte is not None or not sent:
@@ -235,7 +241,7 @@ class Exchange:
         if learner is None or not learner.may_learn(refusal, offer):
             return None
         found = await self._apart(partial(learner.look, refusal, sent), sent)
-        spoken = self._settings.providers[offer.account.label].speaks(self._question.endpoint)
+        spoken = self._settings.providers[offer.account.label].backend_dialect(self._question.endpoint)
         taught = learner.learn(found, refusal, self._question, offer, spoken)
         if taught is not None:
             self._repeated = True
@@ -243,7 +249,7 @@ class Exchange:
             self._record.attempts.append(line)
         return taught
 
-    async def _ask(self, offer: Offer, tries: Selection) -> None:
+    async def _ask(self, offer: RouteTarget, tries: Selection) -> None:
         bridge = await self._bridge(offer)
         provider, pinning = self._settings.providers[offer.account.label], self._settings.pinning
         if pinning is not None and pinning.may_sort(self._question, offer, bridge.body, tries.left):
@@ -283,13 +289,13 @@ class Exchange:
             return await self._client_watch.wait_for(self._runtime.workers.run(work, len(body)))
         return work()
 
-    def _succeeded(self, tries: Selection, offer: Offer, beginning: bytes) -> None:
+    def _succeeded(self, tries: Selection, offer: RouteTarget, beginning: bytes) -> None:
         """The account serves: what its answer issues is its own."""
         tries.succeeded()
         if self._settings.pinning is not None:
             self._settings.pinning.served(self._question, offer, beginning)
 
-    def _call(self, question: Question, offer: Offer, bridge: Bridge) -> Call:
+    def _call(self, question: ModelRequest, offer: RouteTarget, bridge: Bridge) -> Call:
         return self._settings.providers[offer.account.label].call(
             question.endpoint,
             offer.upstream_model,
@@ -299,7 +305,7 @@ class Exchange:
             extra=bridge.headers,
         )
 
-    async def _renewed(self, response: Any, call: Call, offer: Offer) -> bool:
+    async def _renewed(self, response: Any, call: Call, offer: RouteTarget) -> bool:
         """Whether a login's token that its vendor refused is another one now, so that it is worth to ask once
         more: a vendor may take back a token before its time, while it can be renewed.
         """
@@ -318,7 +324,7 @@ class Exchange:
             pass  # what it had to say is of no use any more
         return True
 
-    async def _bridge(self, offer: Offer) -> Bridge:
+    async def _bridge(self, offer: RouteTarget) -> Bridge:
         bridges, question = self._settings.bridges, self._question
         if not bridges.take_long(question, offer):
             return bridges(question, offer)
@@ -350,7 +356,7 @@ class Exchange:
                     raise explain(error, origin, serving=True) from None
         raise AssertionError("unreachable")
 
-    def _token_of(self, call: Call, offer: Offer, status: int) -> Secret | None:
+    def _token_of(self, call: Call, offer: RouteTarget, status: int) -> Secret | None:
         """The login's token that the call carried; one that was refused is renewed."""
         source = offer.account.token
         if source is None:
@@ -403,7 +409,7 @@ class Exchange:
             self._record.served,
             self._settings.bridges.families,
             day_of(self._runtime.wall()),
-            asked=question.asked,
+            asked=question.requested_model,
             mappable=question.endpoint.amp,
         )
         return (error, verdict, body) if found is error else (found, meant, b"")

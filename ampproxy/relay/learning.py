@@ -19,9 +19,9 @@ from ampproxy.dialects.refusals import STATUSES, lessons_of
 from ampproxy.errors import ExchangeError
 from ampproxy.model.lesson import Lesson
 from ampproxy.providers import Provider
-from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.record import ExchangeRecord
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 from ampproxy.wire.json import members
 from ampproxy.wire.redact import LOOKED_AT, printable
 
@@ -89,11 +89,11 @@ class Learner:
         """Whether anything has been learned."""
         return bool(self._lessons)
 
-    def knows(self, question: Question, offer: Offer, spoken: str) -> bool:
+    def knows(self, question: ModelRequest, offer: RouteTarget, spoken: str) -> bool:
         """Whether a request may have to be changed."""
         return offer.account.learning and bool(self._lessons.of(self._key(question, offer, spoken)))
 
-    def bend(self, bridge: Bridge, question: Question, offer: Offer, spoken: str) -> None:
+    def bend(self, bridge: Bridge, question: ModelRequest, offer: RouteTarget, spoken: str) -> None:
         """Change a bridge's body by what its account has taught.
 
         :param spoken: the account's dialect.
@@ -109,7 +109,7 @@ class Learner:
             bridge.body, bridge.losses = body, (*bridge.losses, *losses)
             self._lessons.used(key, used)
 
-    def may_learn(self, refusal: ExchangeError, offer: Offer) -> bool:
+    def may_learn(self, refusal: ExchangeError, offer: RouteTarget) -> bool:
         """Whether a failure is of those that can teach."""
         error = refusal.error
         if not offer.account.learning or error.status not in STATUSES or error.kind != "invalid_request":
@@ -128,8 +128,8 @@ class Learner:
         self,
         found: tuple[Lesson, ...],
         refusal: ExchangeError,
-        question: Question,
-        offer: Offer,
+        question: ModelRequest,
+        offer: RouteTarget,
         spoken: str,
     ) -> Taught | None:
         """Learn what :meth:`look` found; ``None``: it was nothing."""
@@ -149,7 +149,7 @@ class Learner:
             )
         return Taught(self._lessons, key, found)
 
-    def _key(self, question: Question, offer: Offer, spoken: str) -> Key:
+    def _key(self, question: ModelRequest, offer: RouteTarget, spoken: str) -> Key:
         call = f"{spoken} {question.endpoint.operation.value}"
         betas = sorted(
             item.strip().decode("latin-1")

@@ -12,9 +12,9 @@ import msgspec
 from ampproxy.config.schema import Account
 from ampproxy.dialects.registry import ROWS
 from ampproxy.model.payload import PayloadModel, PayloadRule
-from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridge import ModelRequest
 from ampproxy.routing.catalog import matches_wildcard
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.json import members
 from ampproxy.wire.jsonpath import found, put, resolved, same, taken_out
@@ -40,12 +40,12 @@ class Asked:
     headers: tuple[tuple[str, str], ...]
 
 
-def asked_by(question: Question, offer: Offer, spoken: str) -> Asked:
+def asked_by(question: ModelRequest, offer: RouteTarget, spoken: str) -> Asked:
     """What is asked of an account.
 
     :param spoken: the dialect that its vendor is asked in.
     """
-    names = (offer.upstream_model, question.asked, split_suffix(question.asked)[0])
+    names = (offer.upstream_model, question.requested_model, split_suffix(question.requested_model)[0])
     headers = tuple(
         (name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in question.headers
     )

@@ -26,9 +26,9 @@ from ampproxy.interfaces import StreamFilter
 from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
-from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.routing.endpoints import Operation
-from ampproxy.routing.route import Offer, Route
+from ampproxy.routing.route import Route, RouteTarget
 from ampproxy.wire.redact import LOOKED_AT, printable
 
 #: A vendor says that a proof of thinking is not its own, or not this account's.
@@ -59,10 +59,15 @@ class Pin(NamedTuple):
     """A thing that a request refers to, and the account that keeps it."""
 
     thing: str
-    offer: Offer
+    offer: RouteTarget
 
     def selection(
-        self, pool: Pool, route: Route, call: str, can: Callable[[Offer], bool], whose: tuple[str, ...] = ()
+        self,
+        pool: Pool,
+        route: Route,
+        call: str,
+        can: Callable[[RouteTarget], bool],
+        whose: tuple[str, ...] = (),
     ) -> Selection:
         """The way to that account, and to no other."""
         model, selector = pool.selector(route, call, can, whose)
@@ -117,15 +122,15 @@ class Pinning:
             return False
         return DIALECTS[dialect].passthrough.state.may_refer(body)
 
-    def knows(self, question: Question) -> bool:
+    def knows(self, question: ModelRequest) -> bool:
         """Whether a request may refer to something of which it is known whose it is."""
         return question.refers and self._pins.things > 0
 
-    def named(self, question: Question) -> tuple[str, ...]:
+    def named(self, question: ModelRequest) -> tuple[str, ...]:
         """The things that a request refers to. It may be called in any thread."""
         return DIALECTS[question.endpoint.dialect].passthrough.state.references(question.body)
 
-    def pin(self, question: Question, things: Iterable[str]) -> Pin | None:
+    def pin(self, question: ModelRequest, things: Iterable[str]) -> Pin | None:
         """The thing that decides where a request goes; ``None``: it may go anywhere.
 
         :param things: those that it refers to.
@@ -145,7 +150,7 @@ class Pinning:
                 return Pin(thing, offer)
         raise self._missed(DIALECTS[question.endpoint.dialect], thing, owner, question)
 
-    def served(self, question: Question, offer: Offer, part: bytes) -> None:
+    def served(self, question: ModelRequest, offer: RouteTarget, part: bytes) -> None:
         """An account has begun to answer: what it issues is its own, and what it was asked about.
 
         :param part: of the answer, from its beginning.
@@ -161,7 +166,7 @@ class Pinning:
         if found:
             self._pins.pin(found, self._name(offer))
 
-    def watched(self, inner: StreamFilter, question: Question, offer: Offer) -> StreamFilter:
+    def watched(self, inner: StreamFilter, question: ModelRequest, offer: RouteTarget) -> StreamFilter:
         """A stream's filter that notes what is issued in it, where tools of the vendor's may do so."""
         if len(question.route.offers) < 2 or not self._is_its_own(offer, question):
             return inner
@@ -171,22 +176,24 @@ class Pinning:
         issued = partial(state.issued, question.body)
         return _Watched(inner, issued, partial(self._pins.pin, account=self._name(offer)))
 
-    def _of(self, question: Question) -> VendorState:
+    def _of(self, question: ModelRequest) -> VendorState:
         return DIALECTS[question.endpoint.dialect].passthrough.state
 
-    def may_sort(self, question: Question, offer: Offer, body: bytes, left: Identity | None) -> bool:
+    def may_sort(
+        self, question: ModelRequest, offer: RouteTarget, body: bytes, left: Identity | None
+    ) -> bool:
         """Whether a body may hold proofs that the account does not take."""
         if left is None and not self._pins.proofs:
             return False
-        state = DIALECTS[self._speaks(offer, question)].passthrough.state
+        state = DIALECTS[self._backend_dialect(offer, question)].passthrough.state
         return (state.bound or self._pins.proofs > 0) and state.may_prove(body)
 
-    def sort(self, question: Question, offer: Offer, body: bytes, left: Identity | None) -> Sorted:
+    def sort(self, question: ModelRequest, offer: RouteTarget, body: bytes, left: Identity | None) -> Sorted:
         """The body without the proofs of other accounts. It changes nothing, and may be called in any thread.
 
         :param left: the account that the conversation has just left.
         """
-        state = DIALECTS[self._speaks(offer, question)].passthrough.state
+        state = DIALECTS[self._backend_dialect(offer, question)].passthrough.state
         assert state.without is not None
         name = self._name(offer)
         moved = left is not None and state.bound
@@ -207,37 +214,39 @@ class Pinning:
         if found.losses:
             bridge.body, bridge.losses = found.body, (*bridge.losses, *found.losses)
 
-    def refuses_proofs(self, refusal: ExchangeError, question: Question, offer: Offer, sent: bytes) -> bool:
+    def refuses_proofs(
+        self, refusal: ExchangeError, question: ModelRequest, offer: RouteTarget, sent: bytes
+    ) -> bool:
         """Whether a refusal is of proofs in the request: then they are known not to be this account's."""
         error = refusal.error
         text = f"{error.code or ''} {error.message[:_SEARCHED]}"
-        state = DIALECTS[self._speaks(offer, question)].passthrough.state
+        state = DIALECTS[self._backend_dialect(offer, question)].passthrough.state
         if not _PROOF_REFUSED.search(text) or not state.may_prove(sent):
             return False
         proofs = state.proofs_in(sent)
         self._pins.refuse_proofs(proofs, self._name(offer))
         return bool(proofs)
 
-    def _name(self, offer: Offer) -> str:
+    def _name(self, offer: RouteTarget) -> str:
         return self._providers[offer.account.label].name
 
-    def _speaks(self, offer: Offer, question: Question) -> str:
-        return self._providers[offer.account.label].speaks(question.endpoint)
+    def _backend_dialect(self, offer: RouteTarget, question: ModelRequest) -> str:
+        return self._providers[offer.account.label].backend_dialect(question.endpoint)
 
-    def _is_its_own(self, offer: Offer, question: Question) -> bool:
+    def _is_its_own(self, offer: RouteTarget, question: ModelRequest) -> bool:
         """Whether an account speaks the client's dialect, so that ids are the same on both sides."""
         try:
-            return self._speaks(offer, question) == question.endpoint.dialect
+            return self._backend_dialect(offer, question) == question.endpoint.dialect
         except ExchangeError:
             return False
 
-    def _missed(self, dialect: Dialect, thing: str, owner: str, question: Question) -> Missed:
+    def _missed(self, dialect: Dialect, thing: str, owner: str, question: ModelRequest) -> Missed:
         """The error for a client whose thing is not to be had: the vendor's own for that, with the reason."""
         missing = dialect.passthrough.state.missing_as(thing)
         account = next((one for one in self._accounts if account_name(one) == owner), None)
         where = "an account that is not configured any more"
         if account is not None:
-            where = f"{account.label}, which does not serve {question.asked}"
+            where = f"{account.label}, which does not serve {question.requested_model}"
         message = (
             f"{shown(thing)} is not found: it is kept by {where}, and no other account has it. Send the whole"
             " conversation, or what it refers to."

@@ -18,7 +18,7 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
+    PartStarted,
     Started,
     Usage,
     UsageReport,
@@ -29,7 +29,7 @@ from ampproxy.model.parts import Opaque, Reasoning, Refusal, Text, ToolCall
 from ampproxy.relay.foreign import explanation, page_notes, words_of
 
 #: Events that are none of these need no look.
-_LOOKED_AT: Final = frozenset((Started, PartOpened, PartExtras, PartClosed, Finished, Completed))
+_LOOKED_AT: Final = frozenset((Started, PartStarted, PartExtras, PartClosed, Finished, Completed))
 _GROWING: Final = (Text, Reasoning, Refusal, ToolCall)
 UNENDED: Final = WireError(
     "unavailable",
@@ -89,7 +89,7 @@ class Settling:
                 out.append(event)
             elif kind is Started:
                 out.append(self._started(event))  # type: ignore[arg-type]
-            elif kind is PartOpened:
+            elif kind is PartStarted:
                 out += self._opened(event)  # type: ignore[arg-type]
             elif self._left_out and getattr(event, "index", -1) in self._left_out:
                 continue
@@ -110,7 +110,7 @@ class Settling:
             self.losses += [_extras(name) for name in names]
         return event
 
-    def _opened(self, event: PartOpened) -> list[Event]:
+    def _opened(self, event: PartStarted) -> list[Event]:
         choice = 0 if self._one else event.choice
         part = event.part
         self._next = max(self._next, event.index + 1)
@@ -137,7 +137,7 @@ class Settling:
         rest = {name: raw for name, raw in event.extras.items() if name != "citations"}
         return PartExtras(event.index, {**rest, **({"annotations": to_raw(notes)} if notes else {})})
 
-    def _foreign(self, event: PartOpened, part: Opaque, choice: int) -> list[Event]:
+    def _foreign(self, event: PartStarted, part: Opaque, choice: int) -> list[Event]:
         """A part that the client's dialect does not have: its words, if it has any to read."""
         path, words = f"parts[{event.index}]", words_of(part)
         how = "its words are given as text" if words else "left out"
@@ -152,7 +152,7 @@ class Settling:
         self, index: int, words: str, choice: int = 0, part: Text | Refusal | None = None
     ) -> list[Event]:
         self._shown = True
-        opened = PartOpened(index, part or Text(""), choice)
+        opened = PartStarted(index, part or Text(""), choice)
         return [opened, Delta(index, words), PartClosed(index)]
 
     def _end(self, event: Finished) -> None:
@@ -267,7 +267,7 @@ def _is_content(event: Event) -> bool:
     """Whether an event tells something of the answer itself, and not only that there will be one."""
     if isinstance(event, Delta):
         return bool(event.text)
-    if isinstance(event, PartOpened):
+    if isinstance(event, PartStarted):
         part = event.part
         grows = isinstance(part, _GROWING) and not isinstance(part, ToolCall)
         return not grows or bool(getattr(part, "text", "") or getattr(part, "redacted", False))

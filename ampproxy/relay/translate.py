@@ -20,7 +20,7 @@ from ampproxy.model.events import (
     Delta,
     Event,
     Failed,
-    PartOpened,
+    PartStarted,
     Usage,
     UsageReport,
     WireError,
@@ -30,12 +30,12 @@ from ampproxy.model.loss import Loss
 from ampproxy.model.parts import ToolCall
 from ampproxy.model.request import ChatRequest
 from ampproxy.model.thinking import with_suffix
-from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.losses import of_answer, refusing, strict_refusal
 from ampproxy.relay.settle import Settling
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.routing.endpoints import Operation
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 
 #: So much is held back at most before the answer itself begins. Bytes.
 _LONGEST_HANDSHAKE = 64 * 1024
@@ -43,7 +43,7 @@ _LONGEST_HANDSHAKE = 64 * 1024
 _MOST_TO_REVIEW = 1024 * 1024
 
 
-class Names:
+class ToolNameRestorer:
     """Tool names in an answer, as the client knows them.
 
     :param sent: names that had to change for the backend: as sent -> as the client knows them.
@@ -62,7 +62,7 @@ class Names:
         """The same events; those that open a tool call with the client's name of the tool."""
         events = self._freeform.feed(events)
         for index, event in enumerate(events):
-            if type(event) is PartOpened and type(event.part) is ToolCall:
+            if type(event) is PartStarted and type(event.part) is ToolCall:
                 call = event.part
                 name = self._declared.restore(self._sent.get(call.name, call.name))
                 if name != call.name:
@@ -79,7 +79,11 @@ class TranslatedStream:
     """
 
     def __init__(
-        self, parser: StreamParser, renderer: StreamRenderer, names: Names, settling: Settling | None = None
+        self,
+        parser: StreamParser,
+        renderer: StreamRenderer,
+        names: ToolNameRestorer,
+        settling: Settling | None = None,
     ) -> None:
         self._parser = parser
         self._renderer = renderer
@@ -170,8 +174,8 @@ class TranslateBridge:
 
     def __init__(
         self,
-        question: Question,
-        offer: Offer,
+        question: ModelRequest,
+        offer: RouteTarget,
         client: Dialect,
         spoken: Dialect,
         origin: Origin,
@@ -206,13 +210,13 @@ class TranslateBridge:
         )
         self.headers: Mapping[str, str] = rendered.headers
         self.losses = rendered.losses
-        self._names = Names(rendered.names, asked, rendered.freeform)
+        self._names = ToolNameRestorer(rendered.names, asked, rendered.freeform)
         self.listed = array = question.listed(client)
         self.content_type: bytes | None = (
             b"text/event-stream" if question.stream and not array else b"application/json"
         )
         self._context = AnswerContext(
-            question.asked, int(origin.wall()), origin.new_id, asked, "array" if array else "sse"
+            question.requested_model, int(origin.wall()), origin.new_id, asked, "array" if array else "sse"
         )
         self._shape = Shape(spoken, offer.upstream_model, origin, unended=offer.account.unended)
         self._one = (asked.sampling.candidates or 1) < 2

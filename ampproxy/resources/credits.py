@@ -155,9 +155,9 @@ def _bound(route: Route, most: Callable[[], int]) -> int:
         rule = route.fallback
         assert rule is not None
         message = (
-            f"The model {route.asked!r}{_for(route)} is not served here, and a daily limit in tokens keeps"
-            f" the request from Amp ({place_of(rule)}): its cost has no known bound, because {why}. A"
-            " limit in requests (daily-requests) needs no such bound."
+            f"The model {route.requested_model!r}{_for(route)} is not served here, and a daily limit in"
+            f" tokens keeps the request from Amp ({place_of(rule)}): its cost has no known bound, because"
+            f" {why}. A limit in requests (daily-requests) needs no such bound."
         )
         raise ClientFault.of(
             "billing", message + _help(route), code="amp_limit_unbounded", param="model"
@@ -168,7 +168,7 @@ def _log_fallback(generation: Generation, route: Route, record: ExchangeRecord) 
     """Every request that costs credits is a warning, with what would avoid it."""
     generation.runtime.log.warn(
         "forwarding to ampcode.com (uses amp credits): {model}{role}{remedy}",
-        model=shown(route.asked) or record.path,
+        model=shown(route.requested_model) or record.path,
         role=f" for {route.role}" if route.role else "",
         path=record.path,
         remedy=f". To serve it locally:\n{route.suggested_config}"
@@ -179,9 +179,11 @@ def _log_fallback(generation: Generation, route: Route, record: ExchangeRecord) 
 
 def refusal_of(route: Route) -> ExchangeError:
     """The refusal of a model that nobody serves: it says why, and what would serve it."""
-    if not route.asked:
+    if not route.requested_model:
         return ClientFault.of("invalid_request", " ".join(route.reasons), param="model")
-    message = f"The model {route.asked!r}{_for(route)} is not available here. {' '.join(route.reasons)}"
+    message = (
+        f"The model {route.requested_model!r}{_for(route)} is not available here. {' '.join(route.reasons)}"
+    )
     return ClientFault.of("not_found", message + _help(route), code="model_not_found", param="model")
 
 
@@ -195,9 +197,10 @@ def limit_reached(route: Route, reached: LimitReached) -> ExchangeError:
     if rule.tokens is not None:
         counts.append(f"{used.tokens} of {rule.tokens} tokens (this request may cost up to {reached.wanted})")
     message = (
-        f"The model {route.asked!r}{_for(route)} is not served here, and a limit keeps it from Amp, where it"
-        f" costs credits: today {' and '.join(counts)} are used{' by this client' if rule.per_client else ''}"
-        f" ({place_of(rule)}). The count begins anew at midnight."
+        f"The model {route.requested_model!r}{_for(route)} is not served here, and a limit keeps it from Amp,"
+        f" where it costs credits: today {' and '.join(counts)} are used"
+        f"{' by this client' if rule.per_client else ''} ({place_of(rule)})."
+        " The count begins anew at midnight."
     )
     return ClientFault.of("billing", message + _help(route), code="amp_limit_reached", param="model")
 
@@ -271,7 +274,7 @@ class ProviderPathResource(AmpResource):
         names = named_models(request.path, b"{}" if silent else body)
         record.role = role = inferred_role(request, "", found.model or "", found, body)
         route = generation.router.unknown(names.models, role, sure=names.sure or silent)
-        record.asked, record.kind = route.asked, route.kind.value
+        record.asked, record.kind = route.requested_model, route.kind.value
         if route.kind is RouteKind.NONE:
             raise ClientFault.of(
                 "not_found",

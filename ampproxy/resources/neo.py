@@ -18,7 +18,7 @@ from twisted.internet.task import deferLater
 from ampproxy.amp.keys import find_key
 from ampproxy.amp.shapes import headers_shape, shape_of
 from ampproxy.amp.threads import thread_of
-from ampproxy.config.readers import is_loopback
+from ampproxy.config.fields import is_loopback
 from ampproxy.credentials.affinity import thread_key
 from ampproxy.dialects.base import ModelInfo
 from ampproxy.dialects.facts import BodyFacts
@@ -209,7 +209,7 @@ class NeoListResource(_FromCloud, ModelListResource):
         return self.generation.router.route(asked, amp=False, neo=True)
 
     def _info(self, wanted: str, route: Route) -> ModelInfo:
-        served = split_suffix(route.served)[0]
+        served = split_suffix(route.resolved_model)[0]
         listed = (info for info in self._models(None) if info.id == served)
         info = next(listed, None) or self.generation.info(served, "ampproxy")
         return msgspec.structs.replace(info, id=wanted)
@@ -280,12 +280,13 @@ def _looked_at(body: bytes, *, shapes: bool) -> tuple[str, str]:
 
 def cloud_refusal(route: Route) -> ExchangeError:
     """The refusal of a model that is not served here, in the words by which Amp knows it."""
-    if not route.asked:
+    if not route.requested_model:
         return ClientFault.of("invalid_request", " ".join(route.reasons), param="model")
     assert route.kind is RouteKind.NONE
+    name = route.requested_model
     message = (
-        f"model: {route.asked} is not served by this gateway. Exclude it in the connection's model mapping at"
-        f" Amp (a line -{route.asked}), so that Amp serves it, or map it here (ampcode.model-mappings)."
+        f"model: {name} is not served by this gateway. Exclude it in the connection's model mapping at"
+        f" Amp (a line -{name}), so that Amp serves it, or map it here (ampcode.model-mappings)."
         f" {' '.join(route.reasons)}"
     )
     error = WireError("not_found", message, 404, "model_not_found", param="model")

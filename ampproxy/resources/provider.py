@@ -19,7 +19,7 @@ from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
 from ampproxy.model.base import RESPONSES
 from ampproxy.model.clients import MODELS
-from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.estimate import estimate_tokens
 from ampproxy.relay.exchange import AccountError, Exchange
 from ampproxy.relay.exhausted import is_overload
@@ -35,7 +35,7 @@ from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.tenancy import countable, demand_of, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.server.authentication import authenticate_client
 from ampproxy.server.decoding import decoded_body
@@ -215,7 +215,7 @@ class GenerateResource(ModelResource):
         facts: BodyFacts,
     ) -> None:
         """Answer it by a route, or where that has nobody at the moment by the next."""
-        endpoint, generation, asked = self._endpoint, self.generation, route.asked
+        endpoint, generation, asked = self._endpoint, self.generation, route.requested_model
         exhausted: frozenset[str] = frozenset()
         while route.kind is not RouteKind.AMP:
             try:
@@ -224,7 +224,7 @@ class GenerateResource(ModelResource):
             except ExchangeError as failure:
                 if not self._falls_back(request, route, record, failure):
                     raise
-                exhausted |= {split_suffix(route.served)[0]}
+                exhausted |= {split_suffix(route.resolved_model)[0]}
                 route = self._decided(asked, record.role, exhausted)
                 if route.kind is RouteKind.NONE:
                     raise
@@ -237,7 +237,7 @@ class GenerateResource(ModelResource):
         meter = None
         if endpoint.operation in (Operation.GENERATE, Operation.EMBED, Operation.COMPACT):
             meter = AnswerMeter(self._dialect, stream=stream)
-        base = split_suffix(route.asked)[0]
+        base = split_suffix(route.requested_model)[0]
         await spend(generation, request, record, route, body, meter, most=lambda: _most(endpoint, base, body))
 
     def _decided(self, asked: str | None, role: str, exhausted: frozenset[str] = frozenset()) -> Route:
@@ -293,12 +293,14 @@ class GenerateResource(ModelResource):
         """
         tenant: Tenant | None = request.client_key.tenant
         if tenant is not None:
-            record.asked = route.asked
+            record.asked = route.requested_model
             route = narrowed(tenant, route)
-        record.asked, record.kind = route.asked, route.kind.value
+        record.asked, record.kind = route.requested_model, route.kind.value
         request.responseHeaders.setRawHeaders(ROUTE_HEADER, [record.kind.encode()])
         if self.generation.config.debug:
-            self.generation.runtime.log.debug("{steps}", model=route.asked, steps=" ".join(route.reasons))
+            self.generation.runtime.log.debug(
+                "{steps}", model=route.requested_model, steps=" ".join(route.reasons)
+            )
         if route.slow is not None:
             # Without the name, so that the same trouble is the same warning.
             self.generation.runtime.log.warn(
@@ -321,10 +323,10 @@ class GenerateResource(ModelResource):
         """Have one of a route's accounts answer."""
         endpoint, generation = self._endpoint, self.generation
         pinning = generation.exchanges.pinning
-        question = Question(
+        question = ModelRequest(
             endpoint=endpoint,
             body=body,
-            asked=route.asked,
+            requested_model=route.requested_model,
             stream=stream,
             headers=self._headers(request),
             query=self._query(request) if request.query else b"",
@@ -352,8 +354,10 @@ class GenerateResource(ModelResource):
                 await self._estimate(request, question, record)
                 return
             if endpoint.operation is Operation.OTHER:
-                raise ClientFault.of("not_found", f"{route.served} has no method {endpoint.method} here.")
-            generation.exchanges.providers[route.offers[0].account.label].speaks(endpoint)
+                raise ClientFault.of(
+                    "not_found", f"{route.resolved_model} has no method {endpoint.method} here."
+                )
+            generation.exchanges.providers[route.offers[0].account.label].backend_dialect(endpoint)
         exchange = Exchange(question, request, record, generation.exchanges)
         try:
             await exchange.run(tries)
@@ -364,7 +368,7 @@ class GenerateResource(ModelResource):
                 raise
             await self._estimate(request, question, record)
 
-    async def _pin(self, request: GatewayRequest, question: Question) -> Pin | None:
+    async def _pin(self, request: GatewayRequest, question: ModelRequest) -> Pin | None:
         """The account that keeps what a request refers to; ``None``: it may go to any.
 
         :raises ExchangeError: nobody can serve it who has that.
@@ -382,7 +386,7 @@ class GenerateResource(ModelResource):
         found = await self._apart(request, key, size)
         return lambda: found
 
-    def _can(self, offer: Offer) -> bool:
+    def _can(self, offer: RouteTarget) -> bool:
         return self.generation.exchanges.bridges.can(self._endpoint, offer)
 
     def _falls_back(
@@ -399,14 +403,16 @@ class GenerateResource(ModelResource):
         now, whose = generation.runtime.clock.seconds(), _whose(request)
         return generation.pool.all_cooling(route, now, call=self._call, can=self._can, whose=whose)
 
-    async def _estimate(self, request: GatewayRequest, question: Question, record: ExchangeRecord) -> None:
+    async def _estimate(
+        self, request: GatewayRequest, question: ModelRequest, record: ExchangeRecord
+    ) -> None:
         """Count by rule of thumb, and say that it is one: the account's vendor has no call that counts, or
         none that gives a number.
         """
         dialect = DIALECTS[self._endpoint.dialect]
         tokens = await self._done(request, partial(_estimated, dialect, question), question.body)
         account = question.route.offers[0].account
-        record.account, record.served = account.label, question.route.served
+        record.account, record.served = account.label, question.route.resolved_model
         record.account_name = self.generation.exchanges.providers[account.label].name
         request.responseHeaders.setRawHeaders(ESTIMATE_HEADER, [b"tokens"])
         body = dialect.count_body(tokens)
@@ -459,7 +465,7 @@ def _most(endpoint: Endpoint, model: str, body: bytes) -> int:
     return most_tokens(body, longest_answer(endpoint.dialect, model))
 
 
-def _estimated(dialect: Dialect, question: Question) -> int:
+def _estimated(dialect: Dialect, question: ModelRequest) -> int:
     asked = dialect.parse_request(question.body, model=question.endpoint.model, stream=False)
     return estimate_tokens(asked)
 

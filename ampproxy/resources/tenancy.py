@@ -147,7 +147,7 @@ def _bounds(route: Route, endpoint: Endpoint, body: bytes) -> tuple[int, int]:
     asked = most_tokens(body, 0)
     if endpoint.operation is Operation.EMBED:
         return asked, asked
-    longest = longest_answer(endpoint.dialect, split_suffix(route.served or route.asked)[0])
+    longest = longest_answer(endpoint.dialect, split_suffix(route.resolved_model or route.requested_model)[0])
     whole = most_tokens(body, longest)
     # A thinking suffix may raise the bound that the client names.
     return asked, whole if route.suffix is None else max(whole, asked + longest)
@@ -162,7 +162,7 @@ def _most_cost(generation: Generation, tenant: Tenant, route: Route, input: int,
         (offer.account, offer.upstream_model) for offer in route.offers
     ]
     if route.kind is RouteKind.AMP:
-        served = [(None, split_suffix(route.asked)[0])]
+        served = [(None, split_suffix(route.requested_model)[0])]
     found = 0
     for account, model in served:
         cost = generation.costs.most(account, model, input, output)

@@ -25,7 +25,7 @@ from typing import Literal, TypeAlias
 
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Account, Config
-from ampproxy.routing.route import Offer
+from ampproxy.routing.route import RouteTarget
 
 #: The patterns of each vendor's family, with the vendor.
 _FAMILY_OWNERS: tuple[tuple[str, str], ...] = tuple(
@@ -101,9 +101,11 @@ class Catalog:
         self._shelves = sorted(shelves, key=lambda shelf: -shelf[0].priority)
         self._elsewhere = self._names_elsewhere(config.serving)
         self._models = _listed((account, shelf or self._known(account)) for account, shelf in shelves)
-        self._exact: dict[str, tuple[Offer, ...] | None] = dict.fromkeys(model.id for model in self._models)
+        self._exact: dict[str, tuple[RouteTarget, ...] | None] = dict.fromkeys(
+            model.id for model in self._models
+        )
 
-    def find(self, base: str) -> tuple[Offer, ...]:
+    def find(self, base: str) -> tuple[RouteTarget, ...]:
         """Who serves this id (without a thinking suffix); empty if nobody does."""
         offers = self._exact.get(base)
         if offers is None:
@@ -112,11 +114,11 @@ class Catalog:
                 self._exact[base] = offers
         return offers
 
-    def sourced(self, base: str) -> tuple[tuple[Offer, Source], ...]:
+    def sourced(self, base: str) -> tuple[tuple[RouteTarget, Source], ...]:
         """As :meth:`find`, with how each is known."""
         return tuple(self._offers(base))
 
-    def passed_over(self, base: str) -> tuple[Offer, ...]:
+    def passed_over(self, base: str) -> tuple[RouteTarget, ...]:
         """Accounts whose vendor lists this id and which do not serve it: it is of another vendor's family,
         and that vendor's accounts do.
         """
@@ -198,20 +200,20 @@ class Catalog:
             names.setdefault(account.base_url, set()).update(self._discovered.get(account.label, ()))
         return names
 
-    def _offers(self, id_: str) -> Iterable[tuple[Offer, Source]]:
+    def _offers(self, id_: str) -> Iterable[tuple[RouteTarget, Source]]:
         return _from_own_vendor(tuple(self._everything(id_)))
 
-    def _everything(self, id_: str) -> Iterator[tuple[Offer, Source]]:
+    def _everything(self, id_: str) -> Iterator[tuple[RouteTarget, Source]]:
         for account, shelf in self._shelves:
             names = shelf.get(id_)
             if names is not None:
                 source: Source = "config" if account.models else "vendor"
                 for name in names:
-                    yield Offer(account, name), source
+                    yield RouteTarget(account, name), source
             elif not account.models:
                 yield from self._by_family(account, id_)
 
-    def _by_family(self, account: Account, id_: str) -> Iterator[tuple[Offer, Source]]:
+    def _by_family(self, account: Account, id_: str) -> Iterator[tuple[RouteTarget, Source]]:
         name = id_
         if account.prefix:
             inner = id_.removeprefix(account.prefix + "/")
@@ -225,10 +227,10 @@ class Catalog:
             if not _is_of_family(account, model):
                 continue
             if account.label not in self._discovered or model not in self._elsewhere[account.base_url]:
-                yield Offer(account, model), "pattern"
+                yield RouteTarget(account, model), "pattern"
 
 
-def _from_own_vendor(found: tuple[tuple[Offer, Source], ...]) -> tuple[tuple[Offer, Source], ...]:
+def _from_own_vendor(found: tuple[tuple[RouteTarget, Source], ...]) -> tuple[tuple[RouteTarget, Source], ...]:
     """What is left where a family's own vendor serves a model that others only list."""
     vendors = {KINDS[offer.account.kind].vendor for offer, _ in found}
     if len(vendors) < 2:
@@ -236,7 +238,7 @@ def _from_own_vendor(found: tuple[tuple[Offer, Source], ...]) -> tuple[tuple[Off
     return tuple(sourced for sourced in found if not _is_foreign(*sourced, vendors))
 
 
-def _is_foreign(offer: Offer, source: Source, vendors: Container[str]) -> bool:
+def _is_foreign(offer: RouteTarget, source: Source, vendors: Container[str]) -> bool:
     if source != "vendor":
         return False
     family = _family_owner(offer.upstream_model)

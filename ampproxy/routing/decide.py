@@ -21,13 +21,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 
-from ampproxy.config.schema import Config, FallbackRule, Mapping
+from ampproxy.config.schema import Config, FallbackRule, ModelMapping
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.fallback import limits_of, place_of, rule_for, rule_for_unknown, strictest
 from ampproxy.routing.mappings import Mappings, SlowPattern
 from ampproxy.routing.neo import names_of
 from ampproxy.routing.paths import misleading
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.suffix import join_suffix, split_suffix
 from ampproxy.routing.suggestion import account_for, config_for, nearest
 
@@ -101,7 +101,9 @@ class Router:
                 "The model cannot be determined: the strictest rule that could apply counts."
             )
         kind = decision.fallback(rule)
-        return Route(kind=kind, asked=shown(model), reasons=tuple(decision.reasons), role=role, fallback=rule)
+        return Route(
+            kind=kind, requested_model=shown(model), reasons=tuple(decision.reasons), role=role, fallback=rule
+        )
 
 
 def shown(name: str) -> str:
@@ -143,14 +145,14 @@ def _of_cloud(config: Config, catalog: Catalog, mappings: Mappings, asked: str) 
     for step in (*order, *guessed):
         route = step()
         if route is not None:
-            return replace(route, asked=asked)
+            return replace(route, requested_model=asked)
     reasons.append("What Amp's cloud asks for is never forwarded to Amp.")
     served = [model.id for model in catalog.models()]
     base = tried[-1].base
     suggested_config = tried[-1].suggested_config(served, ())
     return Route(
         kind=RouteKind.NONE,
-        asked=asked,
+        requested_model=asked,
         reasons=tuple(reasons),
         suggested_config=suggested_config,
         nearest=nearest(base, served),
@@ -160,9 +162,9 @@ def _of_cloud(config: Config, catalog: Catalog, mappings: Mappings, asked: str) 
 
 def _unnamed(asked: str | None) -> Route:
     if not asked:
-        return Route(kind=RouteKind.NONE, asked="", reasons=("The request names no model.",))
+        return Route(kind=RouteKind.NONE, requested_model="", reasons=("The request names no model.",))
     reason = f"The model's name is {len(asked)} characters long; {MAX_NAME} is the most that is looked at."
-    return Route(kind=RouteKind.NONE, asked=shown(asked), reasons=(reason,))
+    return Route(kind=RouteKind.NONE, requested_model=shown(asked), reasons=(reason,))
 
 
 class _Decision:
@@ -255,7 +257,7 @@ class _Decision:
         )
         return self._served(RouteKind.MAPPED, base, suffix, offers)
 
-    def _undecided(self, mapping: Mapping) -> Route:
+    def _undecided(self, mapping: ModelMapping) -> Route:
         """Nobody knows whether a mapping is for the name: it goes nowhere, and above all not to Amp."""
         self.reasons.append(
             f"Whether {_describe(mapping)} applies to this name takes too long to find out, so the"
@@ -263,7 +265,7 @@ class _Decision:
         )
         return Route(
             kind=RouteKind.NONE,
-            asked=self.asked,
+            requested_model=self.asked,
             suffix=self.suffix or None,
             reasons=tuple(self.reasons),
             role=self.role,
@@ -278,11 +280,13 @@ class _Decision:
             )
         return base in self.exhausted
 
-    def _served(self, kind: RouteKind, base: str, suffix: str | None, offers: tuple[Offer, ...]) -> Route:
+    def _served(
+        self, kind: RouteKind, base: str, suffix: str | None, offers: tuple[RouteTarget, ...]
+    ) -> Route:
         return Route(
             kind=kind,
-            asked=self.asked,
-            served=join_suffix(base, suffix),
+            requested_model=self.asked,
+            resolved_model=join_suffix(base, suffix),
             suffix=suffix or None,
             offers=offers,
             reasons=tuple(self.reasons),
@@ -306,7 +310,7 @@ class _Decision:
         served = [model.id for model in self.catalog.models()]
         return Route(
             kind=kind,
-            asked=self.asked,
+            requested_model=self.asked,
             suffix=self.suffix or None,
             reasons=tuple(self.reasons),
             suggested_config=self.suggested_config(served, (self.role,) if self.role else ()),
@@ -339,11 +343,11 @@ class _Decision:
         return config_for(self.base, served, mappable=self.amp, roles=roles)
 
 
-def _accounts(offers: tuple[Offer, ...]) -> str:
+def _accounts(offers: tuple[RouteTarget, ...]) -> str:
     return ", ".join(dict.fromkeys(offer.account.label for offer in offers))
 
 
-def _describe(mapping: Mapping) -> str:
+def _describe(mapping: ModelMapping) -> str:
     kind = "model mapping" if mapping.pattern is None else "regex model mapping"
     place = f", line {mapping.line}" if mapping.line else ""
     role = f"role {'/'.join(mapping.roles)}" if mapping.roles else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from time import thread_time
 
-from ampproxy.config.schema import Mapping
+from ampproxy.config.schema import ModelMapping
 from ampproxy.wire.patterns import BUDGET, Pattern, compiled, found
 
 
@@ -15,7 +15,7 @@ class SlowPattern(Exception):
     :ivar mapping: the one whose pattern it is.
     """
 
-    def __init__(self, mapping: Mapping) -> None:
+    def __init__(self, mapping: ModelMapping) -> None:
         super().__init__(mapping.source)
         self.mapping = mapping
 
@@ -29,14 +29,14 @@ class Mappings:
     as in CLIProxyAPI.
     """
 
-    def __init__(self, mappings: Iterable[Mapping]) -> None:
+    def __init__(self, mappings: Iterable[ModelMapping]) -> None:
         everything = tuple(mappings)
         self._by_role: dict[str, _Table] = {}
         for role in {role for mapping in everything for role in mapping.roles}:
             self._by_role[role] = _Table(mapping for mapping in everything if role in mapping.roles)
         self._any = _Table(mapping for mapping in everything if not mapping.roles)
 
-    def find(self, base: str, role: str = "") -> Mapping | None:
+    def find(self, base: str, role: str = "") -> ModelMapping | None:
         """The mapping for a name without its thinking suffix; case does not count.
 
         It takes :data:`~ampproxy.wire.patterns.BUDGET` at the most.
@@ -53,16 +53,16 @@ class Mappings:
 
 
 class _Table:
-    def __init__(self, mappings: Iterable[Mapping]) -> None:
+    def __init__(self, mappings: Iterable[ModelMapping]) -> None:
         everything = tuple(mappings)
         self._exact = {m.source.lower(): m for m in everything if m.source and m.pattern is None}
-        self._rest: tuple[tuple[Mapping, Pattern | None], ...] = tuple(
+        self._rest: tuple[tuple[ModelMapping, Pattern | None], ...] = tuple(
             (m, None if m.pattern is None else compiled(m.source))
             for m in everything
             if m.pattern is not None or not m.source
         )
 
-    def find(self, base: str, end: float) -> Mapping | None:
+    def find(self, base: str, end: float) -> ModelMapping | None:
         """As :meth:`Mappings.find`.
 
         :param end: of the time, in seconds of this thread.
@@ -76,7 +76,7 @@ class _Table:
         return None
 
 
-def _is_for(mapping: Mapping, pattern: Pattern, base: str, end: float) -> bool:
+def _is_for(mapping: ModelMapping, pattern: Pattern, base: str, end: float) -> bool:
     left = end - thread_time()
     try:
         if left > 0:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from ampproxy.config.schema import Account, FallbackRule, Mapping
+from ampproxy.config.schema import Account, FallbackRule, ModelMapping
 
 
 class RouteKind(enum.Enum):
@@ -18,7 +18,7 @@ class RouteKind(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class RouteTarget:
     """An account that serves a model, and the vendor's own name of that model there."""
 
     account: Account
@@ -29,8 +29,8 @@ class Offer:
 class Route:
     """Where a request for a model goes, and why.
 
-    :param asked: the name as the client sent it, thinking suffix included; empty if it sent none.
-    :param served: the visible name that is served (the asked one, or the mapping's target), with its
+    :param requested_model: the name as the client sent it, thinking suffix included; empty if it sent none.
+    :param resolved_model: the visible name that is served (the asked one, or the mapping's target), with its
         thinking suffix; empty unless local or mapped.
     :param suffix: the thinking suffix in force, without parentheses; ``None`` if there is none.
     :param offers: the accounts that can serve it, best priority first, config order within; several of
@@ -45,14 +45,14 @@ class Route:
     """
 
     kind: RouteKind
-    asked: str
-    served: str = ""
+    requested_model: str
+    resolved_model: str = ""
     suffix: str | None = None
-    offers: tuple[Offer, ...] = ()
+    offers: tuple[RouteTarget, ...] = ()
     reasons: tuple[str, ...] = ()
     suggested_config: str = ""
     role: str = ""
     fallback: FallbackRule | None = None
     nearest: tuple[str, ...] = ()
     served_here: int = 0
-    slow: Mapping | None = None
+    slow: ModelMapping | None = None

@@ -15,7 +15,7 @@ from ampproxy.credentials.names import account_name
 from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.model.clients import AMP, MODELS, ClientKey
 from ampproxy.routing.catalog import matches_wildcard
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.suffix import split_suffix
 
 #: What each class of routes is, as the end of a sentence.
@@ -102,7 +102,7 @@ def may_use(tenant: Tenant, account: Account) -> bool:
     return any(matches_wildcard(pattern, name) for pattern in patterns for name in names)
 
 
-def offered(tenant: Tenant, model: str, offers: tuple[Offer, ...]) -> tuple[Offer, ...]:
+def offered(tenant: Tenant, model: str, offers: tuple[RouteTarget, ...]) -> tuple[RouteTarget, ...]:
     """What is left of a model's offers for a client."""
     if not serves(tenant, model):
         return ()
@@ -122,10 +122,10 @@ def narrowed(tenant: Tenant, route: Route) -> Route:
     if route.kind is RouteKind.AMP:
         _check_amp(tenant, route)
         return route
-    model = split_suffix(route.served)[0]
+    model = split_suffix(route.resolved_model)[0]
     offers = offered(tenant, model, route.offers)
     if not offers:
-        raise _no_model(tenant, model, route.asked)
+        raise _no_model(tenant, model, route.requested_model)
     return route if offers is route.offers else replace(route, offers=offers)
 
 
@@ -133,14 +133,14 @@ def _check_amp(tenant: Tenant, route: Route) -> None:
     if not tenant.key.amp:
         raise ClientFault.of(
             "permission",
-            f"The model {route.asked!r} is not served here, and nothing of the client key {tenant.label} is"
-            " sent to Amp (setting: api-keys[].amp).",
+            f"The model {route.requested_model!r} is not served here, and nothing of the client key"
+            f" {tenant.label} is sent to Amp (setting: api-keys[].amp).",
             code="amp_not_allowed",
             param="model",
         )
-    model = split_suffix(route.asked)[0]
+    model = split_suffix(route.requested_model)[0]
     if not serves(tenant, model):
-        raise _no_model(tenant, model, route.asked)
+        raise _no_model(tenant, model, route.requested_model)
 
 
 def _no_model(tenant: Tenant, model: str, asked: str) -> ExchangeError:

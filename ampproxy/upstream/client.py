@@ -20,8 +20,8 @@ from ampproxy.http.client import PoolAgent
 from ampproxy.http.client_pool import Pool
 from ampproxy.upstream.codings import decoded
 from ampproxy.upstream.endpoints import OriginEndpoints
-from ampproxy.upstream.names import Names
 from ampproxy.upstream.proxy import Proxy
+from ampproxy.upstream.unresolved import UnresolvedHosts
 
 #: Idle connections kept to each origin: as many as a busy client may have requests at once.
 POOL_SIZE = 128
@@ -112,7 +112,7 @@ class UpstreamClient:
         policy: IPolicyForHTTPS | None = None,
         log: Logger | None = None,
     ) -> None:
-        self._names = Names(log)
+        self._names = UnresolvedHosts(log)
         self._reactor = reactor
         self._timeout = connect_timeout
         self._policy = policy

@@ -13,8 +13,8 @@ from twisted.web.iweb import IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
 from ampproxy.http.closing import TLSEndpoint
-from ampproxy.upstream.names import NamedEndpoint, Names
 from ampproxy.upstream.proxy import Proxy, TunnelEndpoint
+from ampproxy.upstream.unresolved import NamedEndpoint, UnresolvedHosts
 
 
 @implementer(IAgentEndpointFactory)
@@ -38,9 +38,9 @@ class OriginEndpoints:
         connect_timeout: float,
         policy: IPolicyForHTTPS | None = None,
         proxy: Proxy | None = None,
-        names: Names | None = None,
+        names: UnresolvedHosts | None = None,
     ) -> None:
-        self._names = names or Names()
+        self._names = names or UnresolvedHosts()
         self._reactor = reactor
         self._timeout = connect_timeout
         self._policy: Any = BrowserLikePolicyForHTTPS() if policy is None else policy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +19,11 @@ from ampproxy.config.load import parse
 from ampproxy.ledger.file import DAY
 from ampproxy.ledger.store import Store
 from benchmarks import tunnels
-from benchmarks.contenders import ACCOUNTS, CLIENT_KEY, Bench, Contender, gateway_config
+from benchmarks.contenders import ACCOUNTS, CLIENT_KEY, Bench, Contender, bench, gateway_config
 from benchmarks.ledger import entries
-from benchmarks.load import Ask, BadAnswer, Client
+from benchmarks.load import Ask, BadAnswer, Client, ask_once
 from benchmarks.payloads import MARK, chunk, request_body, stream_events, text_deltas, whole_answer
-from benchmarks.report import cpu_table, tunnel_table, verdicts
+from benchmarks.report import against_table, cpu_table, tunnel_table, verdicts
 from benchmarks.results import Footprint, Results, Sample, Tunnels
 from benchmarks.scenarios import SCENARIOS, chosen
 from benchmarks.vendor import Vendor
@@ -262,3 +263,33 @@ def test_a_broken_answer_is_no_answer() -> None:
 def test_the_generated_file_is_yaml() -> None:
     """A person can read what the gateway was started with."""
     assert yaml.safe_load(gateway_config(1, 2, Path("/state"), "ampproxy-unobserved"))["port"] == 1
+
+
+def test_another_checkout_is_compared_round_by_round() -> None:
+    """Half of the CPU is "2.00 times cheaper", and a contender that was not measured has no row."""
+    results = Results()
+    for slowness in (1, 3, 3):
+        results.add("json-32", "before", replace(SAMPLE, cpu=0.002 * slowness, p99=0.004))
+        results.add("json-32", "ampproxy", replace(SAMPLE, cpu=0.001 * slowness))
+    results.add("tls", "before-tls", replace(SAMPLE, cpu=0.003))
+    results.add("tls", "ampproxy-tls", SAMPLE)
+    rows = against_table(results, chosen(["json-32", "tls", "json-1"])).splitlines()
+    assert [row.split()[-4:] for row in rows[1:]] == [
+        ["2.00", "4.00", "2.00", "0.50"],
+        ["3.00", "2.00", "2.00", "1.00"],
+    ]
+
+
+@pytest.mark.loopback
+def test_the_bench_measures_over_tls(tmp_path: Path) -> None:
+    """The vendor, the gateway's configuration and the clients agree on one certificate."""
+    with bench(tmp_path) as place:
+        assert place.vendor_tls not in (0, place.vendor)
+        text = gateway_config(8317, place.vendor_tls, tmp_path, certificate=place.certificate)
+        config = parse(text, name="c", environ={}, home=Path("/"), read_secret=lambda path: "")
+        assert config.tls is not None
+        assert all(account.base_url.startswith("https://") for account in config.accounts)
+        trusted = ssl.create_default_context(cafile=str(place.authority))
+        path = "/json/v1/messages"
+        status, _ = asyncio.run(ask_once(place.vendor_tls, Ask("POST", path, (), b"{}"), trusted))
+        assert status == 200

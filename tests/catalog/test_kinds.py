@@ -63,7 +63,7 @@ print([offer.account.label for offer in Catalog(config).find("acme-large")], Cat
 asked = parse_endpoint(b"POST", b"/v1/chat/completions")
 provider = PROVIDERS[account.kind](account)
 call = provider.call(asked, "acme-large")
-print(provider.speaks(asked), call.url.decode(), dict(call.headers)[b"x-acme-key"].decode())
+print(provider.backend_dialect(asked), call.url.decode(), dict(call.headers)[b"x-acme-key"].decode())
 print(account_for("acme-large").splitlines()[0])
 from ampproxy.ledger.book import _is_flat
 print(_is_flat(account.kind, account.base_url))

@@ -111,7 +111,7 @@ def test_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bo
     """Versions are named where they differ; in a terminal, that Ctrl-C ends it no more, and what does."""
     before = Status("ready", 1, 0.0, pid=31, version="0.1.0")
     after = Status("ready", 2, 0.0, pid=32, version=version)
-    monkeypatch.setattr(restart, "insist", lambda *_: before)
+    monkeypatch.setattr(restart, "retry", lambda *_: before)
     monkeypatch.setattr(restart, "wait", lambda *_: after)
     monkeypatch.setattr(restart, "_signal", lambda pid: None)
     monkeypatch.setattr(restart, "has_terminal", lambda pid: terminal)

@@ -53,11 +53,11 @@ class Squatter:
 def squatter(monkeypatch: pytest.MonkeyPatch) -> Iterator[Squatter]:
     """One that belongs to another user, as far as the commands can see."""
     squatter = Squatter()
-    for module in ("ampproxy.cli.asking", "ampproxy.desktop.doctor.context", "ampproxy.cli.setup"):
+    for module in ("ampproxy.cli.service_client", "ampproxy.desktop.doctor.context", "ampproxy.cli.setup"):
         monkeypatch.setattr(
             f"{module}.trusted_uids", lambda config: frozenset({os.geteuid() + 1}), raising=False
         )
-    monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
+    monkeypatch.setattr("ampproxy.cli.service_client.INSISTING", 0)
     yield squatter
     squatter.socket.close()
 
@@ -109,7 +109,7 @@ def test_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("at", [False, True], ids=["configured", "named"])
 def test_never_without_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: bool) -> None:
     """Where the file has TLS, who speaks none is sent no key, whoever it is."""
-    monkeypatch.setattr("ampproxy.cli.asking._HANDSHAKE", 0.2)
+    monkeypatch.setattr("ampproxy.cli.service_client._HANDSHAKE", 0.2)
     issued = trustme.CA().issue_cert("localhost")
     issued.private_key_pem.write_to_path(str(tmp_path / "key.pem"))
     issued.cert_chain_pems[0].write_to_path(str(tmp_path / "cert.pem"))
@@ -126,7 +126,7 @@ def test_never_without_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: 
 @pytest.mark.parametrize("content", ["", "nothing\n"])
 def test_no_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str) -> None:
     """A file without a certificate makes nobody trusted, least of all the system's authorities."""
-    monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
+    monkeypatch.setattr("ampproxy.cli.service_client.INSISTING", 0)
     (tmp_path / "pem").write_text(content)
     file = configuration(tmp_path, 1, "tls: {enable: true, cert: pem, key: pem}\n")
     assert "so the service cannot be trusted to be itself" in said("reload", file)

@@ -13,7 +13,7 @@ from ampproxy.config.accounts import ACCOUNT_SETTINGS
 from ampproxy.config.changes import changes
 from ampproxy.config.load import load, parse
 from ampproxy.config.neo import KEY_SETTINGS
-from ampproxy.config.reading import Section, walk
+from ampproxy.config.parsing import Section, walk
 from ampproxy.config.schema import Config
 from ampproxy.config.sections import ROOT
 from tests.config.test_config_documented import uncommented

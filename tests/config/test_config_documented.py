@@ -11,7 +11,7 @@ import pytest
 from ampproxy.config import document
 from ampproxy.config.ampcode import MOVED
 from ampproxy.config.load import load
-from ampproxy.config.reading import Setting, walk
+from ampproxy.config.parsing import Setting, walk
 from ampproxy.config.sections import ROOT
 
 TREE = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ def uncommented() -> str:
 
 
 def keys(node: document.Node | None, path: str = "") -> Iterator[str]:
-    if isinstance(node, document.Mapping):
+    if isinstance(node, document.YamlMapping):
         for entry in node:
             below = f"{path}.{entry.key}" if path else entry.key
             yield below

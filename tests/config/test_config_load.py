@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ampproxy.config import document
 from ampproxy.config.load import parse
-from ampproxy.config.reading import Section, walk
+from ampproxy.config.parsing import Section, walk
 from ampproxy.config.schema import (
     AmpCode,
     Config,

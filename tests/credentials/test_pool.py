@@ -14,7 +14,7 @@ from ampproxy.config.schema import Account, Routing
 from ampproxy.credentials.health import PoolState, scopes
 from ampproxy.credentials.outcomes import Action, Verdict
 from ampproxy.credentials.pool import Pool
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.wire.redact import Secret
 
 LIMITED = Verdict(action=Action.REST_MODEL, reason="is rate limited", cooldown=1)
@@ -41,8 +41,8 @@ def account(label, priority=0, **more):
 
 def route(*offers, served="m"):
     """A route to offers, each told as (label, vendor's name[, priority])."""
-    made = tuple(Offer(account(label, *priority), name) for label, name, *priority in offers)
-    return Route(kind=RouteKind.LOCAL, asked=served, served=served, offers=made)
+    made = tuple(RouteTarget(account(label, *priority), name) for label, name, *priority in offers)
+    return Route(kind=RouteKind.LOCAL, requested_model=served, resolved_model=served, offers=made)
 
 
 class World:
@@ -336,9 +336,9 @@ def test_cooling_disabled():
     """disable-cooling: the account never rests, except for a model that it does not have."""
     asked = Route(
         kind=RouteKind.LOCAL,
-        asked="m",
-        served="m",
-        offers=(Offer(account("a", disable_cooling=True), "1"),),
+        requested_model="m",
+        resolved_model="m",
+        offers=(RouteTarget(account("a", disable_cooling=True), "1"),),
     )
     world = World(asked)
     world.serve("a", verdict=hinted(60))
@@ -534,8 +534,8 @@ def test_nobody_is_forgotten(seed, strategy):
 
 def weighed(*weights, **routing):
     """A world whose accounts, all of one priority, have these weights: ``a5`` has 5."""
-    offers = [Offer(account(f"a{weight}", weight=weight), "1") for weight in weights]
-    asked = Route(kind=RouteKind.LOCAL, asked="m", served="m", offers=tuple(offers))
+    offers = [RouteTarget(account(f"a{weight}", weight=weight), "1") for weight in weights]
+    asked = Route(kind=RouteKind.LOCAL, requested_model="m", resolved_model="m", offers=tuple(offers))
     return World(asked, strategy="weighted-round-robin", **routing)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from ampproxy.dialects import common
 from ampproxy.dialects.freeform import FreeformCalls, unwrap, wrap
 from ampproxy.errors import ClientFault, UpstreamFault
-from ampproxy.model.events import Delta, Event, PartClosed, PartOpened
+from ampproxy.model.events import Delta, Event, PartClosed, PartStarted
 from ampproxy.model.parts import Text, ToolCall
 
 
@@ -118,7 +118,7 @@ class HintTests(unittest.TestCase):
 class NameTests(unittest.TestCase):
     def test_names_become_legal_and_stay_apart(self) -> None:
         """Tools whose names a vendor refuses are still told apart, and a good name is never changed."""
-        names = common.Names(r"[^a-z_]", 14, ["a.b", "a_b", "longer_than_that", "longer_than_this"])
+        names = common.ToolNameMap(r"[^a-z_]", 14, ["a.b", "a_b", "longer_than_that", "longer_than_this"])
         sent = [names(name) for name in ("a_b", "a.b", "longer_than_that", "longer_than_this", "", "a.b")]
         self.assertEqual(sent[0], "a_b")
         self.assertEqual(sent[1], sent[5])
@@ -140,17 +140,17 @@ class FreeformTests(unittest.TestCase):
         text = 'line "1"\n*** End Patch'
         wrapped = wrap(text)
         events: list[Event] = [
-            PartOpened(0, ToolCall("a", "apply_patch", "")),
+            PartStarted(0, ToolCall("a", "apply_patch", "")),
             Delta(0, wrapped[:9]),
             Delta(0, wrapped[9:]),
             PartClosed(0),
-            PartOpened(1, Text("")),
+            PartStarted(1, Text("")),
             Delta(1, "x"),
         ]
         self.assertEqual(
             FreeformCalls(frozenset({"apply_patch"})).feed(events),
             [
-                PartOpened(0, ToolCall("a", "apply_patch", "", freeform=True)),
+                PartStarted(0, ToolCall("a", "apply_patch", "", freeform=True)),
                 Delta(0, text),
                 PartClosed(0),
                 *events[4:],

@@ -26,7 +26,7 @@ from ampproxy.errors import ClientFault, TruncatedStream, UpstreamFault
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.passthrough import passing, rewrite_whole
 from ampproxy.relay.rewrite import AnswerRewriter
-from ampproxy.relay.translate import Names, TranslatedStream, read_question, render_for
+from ampproxy.relay.translate import ToolNameRestorer, TranslatedStream, read_question, render_for
 from ampproxy.wire.json import members, peek, remove_members, replace_members, replace_model
 from ampproxy.wire.sse import BlockSplitter, EventReader, EventTooLargeError
 from tests.fuzz import damage
@@ -134,7 +134,7 @@ def read_stream(dialect: str, data: bytes) -> None:
     """A stream, cut anywhere: translated to each client, and passed on."""
     for name in DIALECTS:
         nobody = ChatRequest(dialect=name, model="m", turns=())
-        names = Names({}, nobody, frozenset(("Bash",)))
+        names = ToolNameRestorer({}, nobody, frozenset(("Bash",)))
         parser = DIALECTS[dialect].stream_parser()
         drain(TranslatedStream(parser, DIALECTS[name].stream_renderer(context()), names), data)
     for amp in (None, rewriter(dialect, b"{}")):

@@ -18,7 +18,7 @@ from ampproxy.model.request import ChatRequest, Tool
 from ampproxy.relay.losses import of_answer
 from ampproxy.relay.passthrough import rewrite_whole
 from ampproxy.relay.rewrite import AnswerRewriter
-from ampproxy.relay.translate import Names
+from ampproxy.relay.translate import ToolNameRestorer
 from tests.growth.answers import ANSWERS, candidate, generated, written
 from tests.growth.law import assert_linear
 
@@ -34,7 +34,7 @@ def context() -> AnswerContext:
 
 def parsed(dialect: str, body: bytes) -> ChatResponse:
     """As it is read, with the client's own names of the tools."""
-    names = Names({"run": "Run"}, REQUEST, frozenset(("bash",)))
+    names = ToolNameRestorer({"run": "Run"}, REQUEST, frozenset(("bash",)))
     return fold(names.restore(unfold(DIALECTS[dialect].parse_response(body))))
 
 

@@ -17,7 +17,7 @@ from ampproxy.model.base import CHAT, COMPLETIONS, GEMINI
 from ampproxy.model.request import ChatRequest
 from ampproxy.relay.passthrough import passing
 from ampproxy.relay.rewrite import AnswerRewriter
-from ampproxy.relay.translate import Names, TranslatedStream
+from ampproxy.relay.translate import ToolNameRestorer, TranslatedStream
 from tests.growth.law import assert_linear
 from tests.growth.streams import GENERATED, STREAMS, as_array, written
 
@@ -34,7 +34,7 @@ def context(framing: str = "sse") -> AnswerContext:
 
 
 def translated(dialect: str, client: str, framing: str = "sse") -> TranslatedStream:
-    names = Names({}, REQUEST, frozenset())
+    names = ToolNameRestorer({}, REQUEST, frozenset())
     renderer = DIALECTS[client].stream_renderer(context(framing))
     return TranslatedStream(DIALECTS[dialect].stream_parser(), renderer, names)
 

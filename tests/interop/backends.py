@@ -18,7 +18,7 @@ PROVERS = ("anthropic", "openai-responses", "gemini")
 PAIRS = [(client, backend) for client in CLIENTS for backend in BACKENDS]
 
 
-def speaks(backend: str) -> str:
+def backend_dialect(backend: str) -> str:
     """The dialect of a backend."""
     return "openai-chat" if backend == "compatible" else backend
 
@@ -30,7 +30,7 @@ def last(world: Any, backend: str) -> Any:
 
 def proofs(backend: str, body: Any) -> list[str]:
     """The proofs of reasoning in a request, in order."""
-    match speaks(backend):
+    match backend_dialect(backend):
         case "anthropic":
             blocks = [b for m in body["messages"] if isinstance(m["content"], list) for b in m["content"]]
             return [b["signature"] for b in blocks if b["type"] == "thinking"]
@@ -44,12 +44,12 @@ def proofs(backend: str, body: Any) -> list[str]:
 
 def answered(backend: str, body: Any) -> list[tuple[str, Any, str]]:
     """Each call of a request with the result that stands for it: (name, arguments, result's text)."""
-    return [(name, args, result) for name, args, result, _ in _READERS[speaks(backend)](body)]
+    return [(name, args, result) for name, args, result, _ in _READERS[backend_dialect(backend)](body)]
 
 
 def results(backend: str, body: Any) -> list[Any]:
     """The results as the backend got them, raw."""
-    return [raw for *_, raw in _READERS[speaks(backend)](body)]
+    return [raw for *_, raw in _READERS[backend_dialect(backend)](body)]
 
 
 Row = tuple[str, Any, str, Any]

@@ -10,7 +10,7 @@ import pytest
 from google.genai import _api_client, errors
 
 from ampproxy.testing.script import Script
-from tests.interop.backends import BACKENDS, PAIRS, speaks
+from tests.interop.backends import BACKENDS, PAIRS, backend_dialect
 from tests.interop.clients import Ask
 from tests.running import SECRETS
 
@@ -100,7 +100,7 @@ def test_broken_call(talk, world, client, backend, after):
     """The same in the middle of a tool call: half a call is never run."""
     world.vendors[backend].script(Script(calls=(("Read", '{"path":"' + "x" * 200 + '"}'),), cut=after))
     tools = {"Read": {"type": "object", "properties": {"path": {"type": "string"}}}}
-    if speaks(backend) == "gemini":
+    if backend_dialect(backend) == "gemini":
         world.vendors[backend].vendor.scripts._queues.clear()
         world.vendors[backend].script(Script(calls=(("Read", '{"path":"x"}'),) * 5, cut=after))
     with pytest.raises(ANY):

@@ -19,18 +19,18 @@ from ampproxy.model.events import (
     Event,
     Finished,
     PartClosed,
-    PartOpened,
+    PartStarted,
     Started,
     Usage,
     UsageReport,
 )
 from ampproxy.model.fold import fold
 from ampproxy.model.parts import Text
-from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.shapes import Origin
 from ampproxy.routing.endpoints import Endpoint, Operation
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 
 
 class Speaks:
@@ -39,7 +39,7 @@ class Speaks:
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
 
-    def speaks(self, endpoint: Endpoint) -> str:
+    def backend_dialect(self, endpoint: Endpoint) -> str:
         return self._dialect
 
     def packed(self, *_: object, **__: object) -> None:
@@ -68,17 +68,17 @@ def bridge() -> Making:
         )
         providers: Any = {"vendor[0]": Speaks(backend)}
         maker = BridgeMaker(providers, origin, strict=False, dialects=ALL)
-        question = Question(
+        question = ModelRequest(
             endpoint=Endpoint(client, Operation.GENERATE),
             body=body,
-            asked="asked",
+            requested_model="asked",
             stream=stream,
             headers=(),
             query=b"",
-            route=Route(kind=RouteKind.LOCAL, asked="asked", served="asked"),
+            route=Route(kind=RouteKind.LOCAL, requested_model="asked", resolved_model="asked"),
             facts=facts_of(ALL[client], body),
         )
-        return maker(question, Offer(account, "claude-sonnet-4-5"))
+        return maker(question, RouteTarget(account, "claude-sonnet-4-5"))
 
     return make
 
@@ -115,7 +115,7 @@ def test_from_the_new_one(bridge: Making, backend: str) -> None:
     sent = bridge("telegram", backend, body, stream=True).body
     asked = DIALECTS[backend].parse_request(sent, model="m", stream=True)
     assert [(turn.role, turn.parts) for turn in asked.turns] == [("user", (Text("hello"),))]
-    events: list[Event] = [Started(id="x1", model="m"), PartOpened(0, Text("")), Delta(0, "good day")]
+    events: list[Event] = [Started(id="x1", model="m"), PartStarted(0, Text("")), Delta(0, "good day")]
     events += [PartClosed(0), UsageReport(Usage(input=3, output=2)), Finished("stop"), Completed()]
     context = AnswerContext("m", 0, lambda prefix: prefix + "1", asked)
     said = DIALECTS[backend].render_response(fold(events), context)

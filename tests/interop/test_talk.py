@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ampproxy.testing.script import Script
-from tests.interop.backends import BACKENDS, DIALECTS, PAIRS, THINKERS, last, speaks
+from tests.interop.backends import BACKENDS, DIALECTS, PAIRS, THINKERS, backend_dialect, last
 from tests.interop.clients import Ask, Media
 
 pytestmark = [
@@ -82,7 +82,7 @@ def test_sampling(talk, world, client, backend, stream):
     limits = {"anthropic": ["max_tokens"], "gemini": ["maxOutputTokens"]}
     limits["openai-chat"] = ["max_tokens", "max_completion_tokens"]
     limits["openai-responses"] = ["max_output_tokens"]
-    dialect = speaks(backend)
+    dialect = backend_dialect(backend)
     if ask.stop and dialect in names:
         assert within[names[dialect]] == ["STOP", "HALT"]
     assert [within[name] for name in limits[dialect] if name in within] == [100]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ampproxy.testing.script import Script
-from tests.interop.backends import BACKENDS, PAIRS, answered, last, results, speaks
+from tests.interop.backends import BACKENDS, PAIRS, answered, backend_dialect, last, results
 from tests.interop.clients import Ask, Media, Result
 
 pytestmark = [
@@ -101,8 +101,8 @@ def test_odd(talk, world, client, backend, stream):
         person.results([Result(answer.calls[0], "fine")]).ask(ask)
         assert str(BIG) in json.dumps(last(world, backend))
     stand_in = world.vendors[backend]
-    stand_in.script(Script(calls=(("Nothing", "{}" if speaks(backend) != "openai-chat" else ""),)))
-    if speaks(backend) == "openai-chat" == client:
+    stand_in.script(Script(calls=(("Nothing", "{}" if backend_dialect(backend) != "openai-chat" else ""),)))
+    if backend_dialect(backend) == "openai-chat" == client:
         stand_in.vendor.scripts._queues.clear()
         stand_in.script(Script(calls=(("Nothing", "{}"),)))
     empty = person.user("now nothing").ask(ask)

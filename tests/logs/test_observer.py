@@ -19,8 +19,8 @@ from twisted.python.log import LogPublisher as LegacyPublisher
 from zope.interface.verify import verifyObject
 
 from ampproxy.config.schema import Logging
-from ampproxy.logs.clean import LONGEST, LONGEST_LINES, Cleaner
 from ampproxy.logs.observer import MOST_PENDING, MOST_SECRETS, PUT_OFF, LogObserver
+from ampproxy.logs.sanitize import LONGEST, LONGEST_LINES, Cleaner
 from ampproxy.model.events import Usage
 from ampproxy.relay.record import SERVING, ExchangeRecord, Outcome
 from ampproxy.wire.redact import Secret

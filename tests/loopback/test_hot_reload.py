@@ -303,13 +303,13 @@ def test_certificate_that_cannot_be_used(
     file has, unless one says so; then the command tells why.
     """
     # It does not speak TLS, so this is how long it is tried.
-    monkeypatch.setattr("ampproxy.cli.asking._HANDSHAKE", 0.2)
+    monkeypatch.setattr("ampproxy.cli.service_client._HANDSHAKE", 0.2)
     if there:
         put_certificate(tmp_path, trustme.CA())
         (tmp_path / "key.pem").write_bytes(trustme.CA().issue_cert("localhost").private_key_pem.bytes())
     files = {"cert": str(tmp_path / "cert.pem"), "key": str(tmp_path / "key.pem")}
     configured.path.write_text(json.dumps({**configured.values, "tls": {"enable": True, **files}}))
-    monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
+    monkeypatch.setattr("ampproxy.cli.service_client.INSISTING", 0)
     told = configured.run("reload")
     assert told.exit_code == 1
     assert "the service may have rejected" in told.output
@@ -328,8 +328,8 @@ def test_port_that_is_taken(configured: Configured, monkeypatch: pytest.MonkeyPa
         configured.path.write_text(json.dumps({**configured.values, "port": other.getsockname()[1]}))
         told = configured.run("reload", "--at", f"127.0.0.1:{configured.service.port}")
         assert "config.yaml:1: port: Couldn't listen" in told.output
-        monkeypatch.setattr("ampproxy.cli.asking.INSISTING", 0)
-        monkeypatch.setattr("ampproxy.cli.asking._TIMEOUT", 0.1)
+        monkeypatch.setattr("ampproxy.cli.service_client.INSISTING", 0)
+        monkeypatch.setattr("ampproxy.cli.service_client._TIMEOUT", 0.1)
         told = configured.run("reload")
     assert told.exit_code == 1
     assert "the service may have rejected the file" in told.output

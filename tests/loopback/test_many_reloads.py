@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from twisted.internet import reactor
 
-from ampproxy.cli.asking import Asker
 from ampproxy.cli.reload import PATH
+from ampproxy.cli.service_client import ServiceClient
 from ampproxy.config.load import load
 from ampproxy.status import ReloadReport
 from ampproxy.testing import anthropic
@@ -67,7 +67,7 @@ def test_many(tmp_path: Path, vendor: Any) -> None:
     """No stream is cut, no request refused, memory stays flat, no descriptor is left over."""
     port = free_port()
     service = Running(tmp_path, json.dumps(values(vendor, port, 0)))
-    asker = Asker(load(service.path, environ={}, home=tmp_path))
+    asker = ServiceClient(load(service.path, environ={}, home=tmp_path))
     client = subprocess.Popen(
         [sys.executable, "-c", CLIENT, str(port)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -120,7 +120,7 @@ def test_descriptors_are_given_back(tmp_path: Path, vendor: Any) -> None:
     """Once the kept connections have been idle for long, there are as many descriptors as before."""
     port = free_port()
     service = Running(tmp_path, json.dumps(values(vendor, port, 0)))
-    asker = Asker(load(service.path, environ={}, home=tmp_path))
+    asker = ServiceClient(load(service.path, environ={}, home=tmp_path))
     try:
         # The last that it opens by itself.
         service.wait_for_log("Metrics are at")

@@ -242,13 +242,13 @@ def test_read_anew_while_it_starts(tmp_path: Path, vendor: Any) -> None:
     waits, goes = tmp_path / "waits", tmp_path / "goes"
     first = (
         "import os, pathlib, time\n"
-        "from ampproxy.restart.successor import Succession\n"
-        "begin = Succession.begin\n"
+        "from ampproxy.restart.handover_new import Handover\n"
+        "begin = Handover.begin\n"
         "def later(*arguments):\n"
         f"    pathlib.Path({str(waits)!r}).touch()\n"
         f"    while not os.path.exists({str(goes)!r}): time.sleep(0.01)\n"
         "    begin(*arguments)\n"
-        "Succession.begin = later"
+        "Handover.begin = later"
     )
     text = config(vendor, free_port()).replace("api-keys: [k]", "api-keys: [k, gone]")
     service = Running(tmp_path, text, first=first)

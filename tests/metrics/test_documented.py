@@ -14,7 +14,7 @@ import pytest
 import yaml
 from twisted.internet.task import Clock
 
-from ampproxy.metrics.board import Board
+from ampproxy.metrics.registry import MetricsRegistry
 from ampproxy.model.events import Usage
 from ampproxy.relay.gaps import Gaps
 from tests.metrics.test_exchanges import exchange
@@ -41,7 +41,7 @@ ENDINGS = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "
 
 def families() -> dict[str, Any]:
     """Every metric of ours, each with a sample if one exchange can make one."""
-    board = Board(Clock(), lambda: World().generation, {})
+    board = MetricsRegistry(Clock(), lambda: World().generation, {})
     gaps = Gaps()
     gaps.add(1.0)
     board.exchanges.observe(exchange(usage=Usage(1, 2, 3, 4, 5), gaps=gaps, sent=100.1, first_byte=100.2))

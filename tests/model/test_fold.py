@@ -17,9 +17,9 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
+    PartSigned,
+    PartStarted,
     Ping,
-    Proof,
     SectionBreak,
     Started,
     TokenLogprob,
@@ -40,8 +40,8 @@ class FoldTests(unittest.TestCase):
         response = fold(
             [
                 Started("id", "m", 5, "anthropic", {"x": Json(b"1")}),
-                PartOpened(0, ToolCall("a", "A", "")),
-                PartOpened(1, ToolCall("b", "B", "")),
+                PartStarted(0, ToolCall("a", "A", "")),
+                PartStarted(1, ToolCall("b", "B", "")),
                 Delta(1, '{"n":'),
                 Delta(0, '{"m":1}'),
                 Delta(1, "2}"),
@@ -63,8 +63,8 @@ class FoldTests(unittest.TestCase):
         probability = TokenLogprob("x", -0.5)
         response = fold(
             [
-                PartOpened(0, Text("")),
-                PartOpened(1, Text(""), 2),
+                PartStarted(0, Text("")),
+                PartStarted(1, Text(""), 2),
                 Delta(1, "two", (probability,)),
                 Delta(0, "zero"),
                 Finished("length", choice=2),
@@ -80,15 +80,15 @@ class FoldTests(unittest.TestCase):
         """A proof or citations after the end of their part still belong to it."""
         response = fold(
             [
-                PartOpened(0, Reasoning("")),
+                PartStarted(0, Reasoning("")),
                 Delta(0, "hm"),
                 PartClosed(0),
-                PartOpened(1, Text("", extras={"a": Json(b"1")})),
+                PartStarted(1, Text("", extras={"a": Json(b"1")})),
                 Delta(1, "hi"),
                 PartClosed(1),
                 PartExtras(1, {"b": Json(b"2")}),
-                Proof(0, SEAL),
-                Proof(7, SEAL),
+                PartSigned(0, SEAL),
+                PartSigned(7, SEAL),
             ]
         )
         thought, text = response.candidates[0].parts
@@ -97,14 +97,14 @@ class FoldTests(unittest.TestCase):
 
     def test_sections_stand_between_paragraphs(self) -> None:
         """A summary of several paragraphs has them apart and together; one paragraph is just text."""
-        start: list[Event] = [PartOpened(0, Reasoning("")), SectionBreak(0), Delta(0, "one")]
+        start: list[Event] = [PartStarted(0, Reasoning("")), SectionBreak(0), Delta(0, "one")]
         self.assertEqual(fold(start).candidates[0].parts, (Reasoning("one"),))
         two = fold([*start, SectionBreak(0), Delta(0, "t"), Delta(0, "wo"), SectionBreak(0)])
         self.assertEqual(two.candidates[0].parts, (Reasoning("one\n\ntwo", sections=("one", "two")),))
 
     def test_call_without_arguments_has_an_empty_object(self) -> None:
         """A client always gets valid JSON; the text of a freeform tool stays what it is."""
-        parts = fold([PartOpened(0, ToolCall("a", "A", "")), PartOpened(1, ToolCall("b", "B", "", True))])
+        parts = fold([PartStarted(0, ToolCall("a", "A", "")), PartStarted(1, ToolCall("b", "B", "", True))])
         self.assertEqual([part.arguments for part in parts.candidates[0].parts], ["{}", ""])  # type: ignore[union-attr]
 
     def test_failure_is_not_an_answer(self) -> None:
@@ -129,7 +129,7 @@ class FoldTests(unittest.TestCase):
             Text("hi", sealed=SEAL, extras={"citations": Json(b"[]")}),
         )
         events: list[Event] = [Started("i")]
-        events += [PartOpened(number, part) for number, part in enumerate(parts)]
+        events += [PartStarted(number, part) for number, part in enumerate(parts)]
         whole = fold(events)
         self.assertEqual(whole.candidates[0].parts, parts)
         self.assertEqual(fold(unfold(whole)), whole)

@@ -64,14 +64,14 @@ def router(text=CONFIG):
 def test_names(asked, kind, served):
     """Exactly first, then without the provider's word; mappings after that; never Amp."""
     route = router().route(asked, amp=False, neo=True)
-    assert (route.kind.value, route.served, route.asked) == (kind, served, asked)
+    assert (route.kind.value, route.resolved_model, route.requested_model) == (kind, served, asked)
 
 
 def test_forced_mappings():
     """They come first, as on Amp's paths, by either name."""
     forced = router(CONFIG.replace("ampcode:", "ampcode:\n  force-model-mappings: true"))
-    assert forced.route("anthropic/claude-a", amp=False, neo=True).served == "claude-b"
-    assert forced.route("openai/exact", amp=False, neo=True).served == "openai/exact"
+    assert forced.route("anthropic/claude-a", amp=False, neo=True).resolved_model == "claude-b"
+    assert forced.route("openai/exact", amp=False, neo=True).resolved_model == "openai/exact"
 
 
 def test_others_keep_their_rules():

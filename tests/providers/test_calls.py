@@ -189,7 +189,7 @@ def test_calls_that_a_vendor_lacks(kind, asked):
     assert caught.value.error.kind == "not_implemented"
     assert KEY not in caught.value.error.message
     with pytest.raises(GatewayFault):
-        provider(kind).speaks(asked)
+        provider(kind).backend_dialect(asked)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_calls_that_a_vendor_lacks(kind, asked):
 )
 def test_dialect_of_the_body(kind, asked, dialect):
     """The client's own dialect is kept where the vendor speaks it."""
-    assert provider(kind).speaks(asked) == dialect
+    assert provider(kind).backend_dialect(asked) == dialect
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from ampproxy.config.schema import Account
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import GEMINI, RESPONSES
 from ampproxy.providers import PROVIDERS
-from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.shapes import Origin
 from ampproxy.routing.endpoints import parse_endpoint
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.wire.redact import Secret
 from tests.facts import facts
 
@@ -37,17 +37,17 @@ def bridge(kind, path, body, *, stream=False, strict=False):
         tenant="p",
     )
     provider = PROVIDERS[kind](account)
-    offer = Offer(account, "m-1")
+    offer = RouteTarget(account, "m-1")
     endpoint = parse_endpoint(b"POST", path)
-    question = Question(
+    question = ModelRequest(
         endpoint=endpoint,
         body=json.dumps(body).encode(),
         facts=facts(endpoint.dialect, json.dumps(body).encode()),
-        asked="m-1",
+        requested_model="m-1",
         stream=stream,
         headers=(),
         query=b"",
-        route=Route(kind=RouteKind.LOCAL, asked="m-1", served="m-1", offers=(offer,)),
+        route=Route(kind=RouteKind.LOCAL, requested_model="m-1", resolved_model="m-1", offers=(offer,)),
     )
     maker = BridgeMaker({"l": provider}, Origin(lambda: 0.0, lambda prefix: prefix + "1"), strict=strict)
     plain = maker(question, offer)

@@ -14,12 +14,12 @@ from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.model.loss import Loss
-from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.losses import HINTS, MAX_HEADER, counted, header_value, listed, refusing, summary
 from ampproxy.relay.shapes import Origin
 from ampproxy.relay.translate import TranslateBridge
 from ampproxy.routing.endpoints import Endpoint, Operation
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.wire.redact import Secret
 from tests.facts import facts
 from tests.resources.harness import CONFIG, Connection, World
@@ -89,18 +89,18 @@ def bridge(name: str, spoken: str, *, strict: bool) -> TranslateBridge:
         label="a", kind="claude-api-key", dialect=spoken, base_url="http://127.0.0.1", api_key=Secret("k")
     )
     body = (AMP / f"{name}.json").read_bytes()
-    question = Question(
+    question = ModelRequest(
         endpoint=endpoint,
         body=body,
         facts=facts(client, body),
-        asked="asked",
+        requested_model="asked",
         stream=True,
         headers=(),
         query=b"",
-        route=Route(kind=RouteKind.LOCAL, asked="asked"),
+        route=Route(kind=RouteKind.LOCAL, requested_model="asked"),
     )
     origin = Origin(lambda: 0.0, lambda prefix: prefix)
-    offer = Offer(account, MODELS[spoken])
+    offer = RouteTarget(account, MODELS[spoken])
     return TranslateBridge(question, offer, DIALECTS[client], DIALECTS[spoken], origin, strict=strict)
 
 

@@ -12,12 +12,12 @@ from ampproxy.config.changes import changes
 from ampproxy.config.load import parse
 from ampproxy.config.schema import Account, Config
 from ampproxy.providers import PROVIDERS
-from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.payload import Asked, apply
 from ampproxy.relay.translate import Origin
 from ampproxy.routing.endpoints import Endpoint, parse_endpoint
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.wire.redact import Secret
 from tests.facts import facts
 
@@ -214,16 +214,16 @@ def sent(kind: str, dialect: str, path: bytes, body: dict[str, Any], rules: str 
     )
     endpoint = parse_endpoint(b"POST", path)
     assert isinstance(endpoint, Endpoint)
-    offer = Offer(account, "m-1")
-    question = Question(
+    offer = RouteTarget(account, "m-1")
+    question = ModelRequest(
         endpoint=endpoint,
         body=json.dumps(body).encode(),
         facts=facts(endpoint.dialect, json.dumps(body).encode()),
-        asked="asked",
+        requested_model="asked",
         stream=False,
         headers=(),
         query=b"",
-        route=Route(kind=RouteKind.LOCAL, asked="asked", served="asked", offers=(offer,)),
+        route=Route(kind=RouteKind.LOCAL, requested_model="asked", resolved_model="asked", offers=(offer,)),
     )
     maker = BridgeMaker(
         {"l": PROVIDERS[account.kind](account)},

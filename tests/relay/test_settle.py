@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ampproxy.model.base import ANTHROPIC, CHAT, Json
-from ampproxy.model.events import Completed, Finished, PartClosed, PartExtras, PartOpened, Started
+from ampproxy.model.events import Completed, Finished, PartClosed, PartExtras, PartStarted, Started
 from ampproxy.model.parts import Opaque, Text
 from ampproxy.relay.settle import Settling
 
@@ -14,15 +14,15 @@ def test_nothing_follows_a_part_that_is_left_out() -> None:
     given = settling.feed(
         [
             Started(dialect=ANTHROPIC),
-            PartOpened(0, Opaque(ANTHROPIC, "container_upload", Json(b'{"type":"container_upload"}'))),
+            PartStarted(0, Opaque(ANTHROPIC, "container_upload", Json(b'{"type":"container_upload"}'))),
             PartExtras(0, {"citations": Json(b"[]")}),
             PartClosed(0),
-            PartOpened(1, Text("words")),
+            PartStarted(1, Text("words")),
             PartClosed(1),
             Finished("stop"),
             Completed(),
         ]
     )
     assert not any(isinstance(event, PartExtras) for event in given)
-    assert [event.index for event in given if isinstance(event, PartOpened)] == [1]
+    assert [event.index for event in given if isinstance(event, PartStarted)] == [1]
     assert "opaque" in {loss.kind for loss in settling.losses}

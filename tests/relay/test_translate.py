@@ -11,11 +11,11 @@ from ampproxy.config.schema import Account
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import ClientFault, TruncatedStream, UpstreamFault
 from ampproxy.model.base import ANTHROPIC, CHAT, COMPLETIONS, GEMINI, RESPONSES
-from ampproxy.relay.bridge import Question
+from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.shapes import Origin
 from ampproxy.relay.translate import TranslateBridge
 from ampproxy.routing.endpoints import Endpoint, Operation
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.wire.redact import Secret
 from tests.facts import facts
 
@@ -38,19 +38,19 @@ def bridge(
 ) -> TranslateBridge:
     asked: dict[str, Any] = {"model": "asked", "max_tokens": 9, "messages": [HELLO], **members}
     sent = json.dumps(asked).encode() if body is None else body
-    question = Question(
+    question = ModelRequest(
         endpoint=Endpoint(client, operation, "asked" if client == GEMINI else None),
         body=sent,
         facts=facts(client, sent),
-        asked="asked",
+        requested_model="asked",
         stream=stream,
         headers=(),
         query=query,
-        route=Route(kind=RouteKind.LOCAL, asked="asked", suffix=suffix),
+        route=Route(kind=RouteKind.LOCAL, requested_model="asked", suffix=suffix),
     )
     account = Account(label="a", kind="claude-api-key", dialect=spoken, base_url="", api_key=Secret("k"))
     origin = Origin(lambda: 0.0, lambda prefix: prefix + "1")
-    offer = Offer(account, "real")
+    offer = RouteTarget(account, "real")
     return TranslateBridge(question, offer, DIALECTS[client], DIALECTS[spoken], origin, strict=False)
 
 

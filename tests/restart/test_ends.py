@@ -12,7 +12,7 @@ import pytest
 
 from ampproxy.process import Process
 from tests.reactor import in_reactor
-from tests.restart.test_successor import Place
+from tests.restart.test_handover_new import Place
 
 pytestmark = pytest.mark.loopback
 

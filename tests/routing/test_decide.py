@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ampproxy.config.schema import Account, AmpCode, Config, Mapping, ModelName
+from ampproxy.config.schema import Account, AmpCode, Config, ModelMapping, ModelName
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import MAX_NAME, Router, shown
 from ampproxy.routing.route import RouteKind
@@ -20,11 +20,11 @@ LOCAL, MAPPED, AMP, NONE = RouteKind.LOCAL, RouteKind.MAPPED, RouteKind.AMP, Rou
 
 
 def exact(source, target):
-    return Mapping(source=source, target=target)
+    return ModelMapping(source=source, target=target)
 
 
 def regex(source, target):
-    return Mapping(source=source, target=target, pattern=re.compile(source, re.IGNORECASE))
+    return ModelMapping(source=source, target=target, pattern=re.compile(source, re.IGNORECASE))
 
 
 def make(*mappings, upstream=UPSTREAM, force=False, models=("local", "other", "third")):
@@ -125,12 +125,17 @@ def test_rules(mappings, force, asked, kind, served, suffix):
     honest refusal, and the rest does not change.
     """
     route = go(make(*mappings, force=force), asked)
-    assert (route.kind, route.served, route.suffix, route.asked) == (kind, served, suffix, asked)
+    assert (route.kind, route.resolved_model, route.suffix, route.requested_model) == (
+        kind,
+        served,
+        suffix,
+        asked,
+    )
     assert bool(route.offers) == (kind in (LOCAL, MAPPED))
     assert bool(route.suggested_config) == (kind is AMP)
     alone = go(make(*mappings, force=force, upstream=""), asked)
     assert alone.kind is (NONE if kind is AMP else kind)
-    assert (alone.served, alone.offers) == (served, route.offers)
+    assert (alone.resolved_model, alone.offers) == (served, route.offers)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +146,11 @@ def test_root_paths_are_local_only(mappings, force, asked):
     route = go(make(*mappings, force=force), asked, amp=False)
     plain = go(make(upstream=""), asked)
     assert route.kind in (LOCAL, NONE)
-    assert (route.kind, route.served, route.offers) == (plain.kind, plain.served, plain.offers)
+    assert (route.kind, route.resolved_model, route.offers) == (
+        plain.kind,
+        plain.resolved_model,
+        plain.offers,
+    )
 
 
 def test_upstream_names():
@@ -157,7 +166,7 @@ def test_upstream_names():
 def test_no_model_goes_nowhere(asked, amp):
     """A request without a model is never forwarded."""
     route = go(make(), asked, amp)
-    assert (route.kind, route.asked, route.suggested_config) == (NONE, "", "")
+    assert (route.kind, route.requested_model, route.suggested_config) == (NONE, "", "")
     assert route.reasons == ("The request names no model.",)
 
 
@@ -194,7 +203,7 @@ def test_reasons_of_force_and_of_nothing():
 
 def test_mapping_names_its_line():
     """A mapping is told with its place in the file."""
-    config = make(Mapping(source="gpt", target="local", line=17))
+    config = make(ModelMapping(source="gpt", target="local", line=17))
     assert "line 17" in go(config, "gpt").reasons[-1]
 
 
@@ -256,7 +265,7 @@ def test_remedy_for_several_roles():
     suggested_config = Router(make(models=("gpt-5.2",))).suggested_config("gpt-5.4", ("deep", "oracle"))
     (entry,) = yaml.safe_load(suggested_config)["ampcode"]["model-mappings"]
     assert entry == {"role": ["deep", "oracle"], "to": "gpt-5.2"}
-    mended = make(Mapping(source="", target="gpt-5.2", roles=("deep", "oracle")), models=("gpt-5.2",))
+    mended = make(ModelMapping(source="", target="gpt-5.2", roles=("deep", "oracle")), models=("gpt-5.2",))
     assert {
         Router(mended, Catalog(mended)).route("gpt-5.4", amp=True, role=role).kind for role in entry["role"]
     } == {MAPPED}
@@ -323,7 +332,7 @@ def test_any_name(asked, amp):
     """Whatever the name, there is a decision with a reason, and only what is offered is served."""
     route = go(make(exact("gpt", "local"), regex("x", "other")), asked, amp)
     assert route.reasons
-    assert bool(route.offers) == (route.kind in (LOCAL, MAPPED)) == bool(route.served)
+    assert bool(route.offers) == (route.kind in (LOCAL, MAPPED)) == bool(route.resolved_model)
 
 
 def test_router_remembers():
@@ -342,7 +351,7 @@ def test_exhausted():
     router = Router(make(exact("local", "other")))
     local, both = frozenset({"local"}), frozenset({"local", "other"})
     route = router.route("local(high)", amp=True, exhausted=local)
-    assert (route.kind, route.served) == (MAPPED, "other(high)")
+    assert (route.kind, route.resolved_model) == (MAPPED, "other(high)")
     assert "All accounts that offer local are cooling down" in route.reasons[0]
     route = router.route("local", amp=True, exhausted=both)
     assert route.kind is AMP
@@ -354,7 +363,7 @@ def test_exhausted():
 
 
 def by_role(target, *roles, source="", pattern=None):
-    return Mapping(source=source, target=target, roles=roles, pattern=pattern)
+    return ModelMapping(source=source, target=target, roles=roles, pattern=pattern)
 
 
 ROLES = [
@@ -376,7 +385,7 @@ ROLES = [
 def test_roles(mappings, asked, role, served):
     """What names a role goes before what does not, and an exact name before the bare role."""
     route = Router(make(*mappings)).route(asked, amp=True, role=role)
-    assert (route.served, route.role) == (served, role)
+    assert (route.resolved_model, route.role) == (served, role)
     assert route.kind is (MAPPED if served else AMP)
 
 

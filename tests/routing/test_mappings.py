@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ampproxy.config.load import parse
-from ampproxy.config.schema import Mapping
+from ampproxy.config.schema import ModelMapping
 from ampproxy.routing.decide import MAX_NAME, Router
 from ampproxy.routing.mappings import Mappings, SlowPattern
 from ampproxy.routing.route import RouteKind
@@ -43,9 +43,9 @@ GOOD = [
 ]
 
 
-def mapping(source: str, target: str = "b", line: int = 7, roles: tuple[str, ...] = ()) -> Mapping:
+def mapping(source: str, target: str = "b", line: int = 7, roles: tuple[str, ...] = ()) -> ModelMapping:
     pattern = re.compile(source, re.IGNORECASE)
-    return Mapping(source=source, target=target, pattern=pattern, line=line, roles=roles)
+    return ModelMapping(source=source, target=target, pattern=pattern, line=line, roles=roles)
 
 
 def configured(source, folder):

@@ -16,8 +16,8 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from ampproxy.upstream.endpoints import OriginEndpoints
-from ampproxy.upstream.names import NamedEndpoint
 from ampproxy.upstream.proxy import Proxy, TunnelEndpoint
+from ampproxy.upstream.unresolved import NamedEndpoint
 
 
 @implementer(IPolicyForHTTPS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ampproxy.catalog.kinds import KINDS
-from ampproxy.config.readers import copy_fault
+from ampproxy.config.fields import copy_fault
 from ampproxy.config.schema import Account, OAuth
 from ampproxy.credentials.oauth.credential import Credential
 from ampproxy.credentials.oauth.failures import BadFile

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ampproxy.config.schema import OAuthClient
+from ampproxy.credentials.oauth.effects import Flow, OpenBrowser, post
 from ampproxy.credentials.oauth.formats import Document, Login, format_time
 from ampproxy.credentials.oauth.protocol import CodeGrant, Tokens, renewal, tokens_of
-from ampproxy.credentials.oauth.steps import Browse, Flow, post
 
 
 def sign_in(
@@ -23,7 +23,7 @@ def sign_in(
     grant = CodeGrant(client, redirect_url, verifier=random(96), state=random(32))
     # Without this the vendor shows no page that a code could be copied from.
     page = grant.page(code="true")
-    code = grant.code((yield Browse(page, redirect_url, grant.state)))
+    code = grant.code((yield OpenBrowser(page, redirect_url, grant.state)))
     answer = yield post(client.token_url, {**grant.exchange(code), "state": grant.state})
     tokens = tokens_of(answer, now())
     account = tokens.raw.get("account")

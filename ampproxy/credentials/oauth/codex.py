@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from ampproxy.config.schema import OAuthClient
+from ampproxy.credentials.oauth.effects import Flow, HttpAnswer, Notify, OpenBrowser, Sleep, form, post
 from ampproxy.credentials.oauth.failures import Refused, Unavailable
 from ampproxy.credentials.oauth.formats import Document, Login, claims, format_time
 from ampproxy.credentials.oauth.protocol import CodeGrant, Tokens, check, renewal, tokens_of
-from ampproxy.credentials.oauth.steps import Answer, Browse, Flow, Pause, Show, form, post
 
 #: What a renewal asks for: no more than the login has.
 _SCOPE = "openid profile email"
@@ -28,7 +28,7 @@ def sign_in(
     """A new login (see :func:`ampproxy.credentials.oauth.claude.sign_in`)."""
     grant = CodeGrant(client, redirect_url, verifier=random(64), state=random(32))
     page = grant.page(**_PAGE)
-    code = grant.code((yield Browse(page, redirect_url, grant.state)))
+    code = grant.code((yield OpenBrowser(page, redirect_url, grant.state)))
     answer = yield form(client.token_url, grant.exchange(code))
     return _document(tokens_of(answer, now()), now())
 
@@ -47,10 +47,10 @@ def sign_in_by_device(
     device, typed = asked.get("device_auth_id"), asked.get("user_code")
     if not isinstance(device, str) or not isinstance(typed, str):
         raise Unavailable("The login server's answer holds no code for the device flow.")
-    yield Show(f"Open {client.device_page} in any browser and type the code {typed}")
+    yield Notify(f"Open {client.device_page} in any browser and type the code {typed}")
     interval = _seconds(asked.get("interval"))
     while True:
-        yield Pause(interval)
+        yield Sleep(interval)
         answer = yield post(f"{client.device_url}/token", {"device_auth_id": device, "user_code": typed})
         if answer.status not in _PENDING:
             break
@@ -59,7 +59,7 @@ def sign_in_by_device(
     return (yield from _finish_device(client, answer, now))
 
 
-def _finish_device(client: OAuthClient, answer: Answer, now: Callable[[], float]) -> Flow[Document]:
+def _finish_device(client: OAuthClient, answer: HttpAnswer, now: Callable[[], float]) -> Flow[Document]:
     check(answer)
     found = answer.json()
     code, verifier = found.get("authorization_code"), found.get("code_verifier")

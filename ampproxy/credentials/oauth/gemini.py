@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from ampproxy.config.schema import OAuthClient
+from ampproxy.credentials.oauth.effects import Flow, OpenBrowser, Sleep, form, get, post
 from ampproxy.credentials.oauth.failures import LoginError, Refused, Unavailable
 from ampproxy.credentials.oauth.formats import Document, Login, format_time, with_tokens
 from ampproxy.credentials.oauth.protocol import CodeGrant, Tokens, check, renewal, tokens_of
-from ampproxy.credentials.oauth.steps import Browse, Flow, Pause, form, get, post
 from ampproxy.wire.redact import Secret
 
 #: Seconds between two looks at an onboarding, and how many.
@@ -43,7 +43,7 @@ def sign_in(
         raise Refused(NEEDS_A_CLIENT, "no_client_secret")
     grant = CodeGrant(client, redirect_url, verifier=random(96), state=random(32))
     page = grant.page(access_type="offline", prompt="consent")
-    code = grant.code((yield Browse(page, redirect_url, grant.state)))
+    code = grant.code((yield OpenBrowser(page, redirect_url, grant.state)))
     tokens = tokens_of((yield form(client.token_url, grant.exchange(code))), now())
     answer = yield get(client.userinfo_url, tokens.access)
     check(answer)
@@ -138,7 +138,7 @@ def find_project(client: OAuthClient, access_token: str) -> Flow[str]:
         operation = answer.json()
         if operation.get("done") is True:
             return _onboarded(operation) or project or _none()
-        yield Pause(_ONBOARD_PAUSE)
+        yield Sleep(_ONBOARD_PAUSE)
     raise Unavailable("Code Assist does not finish preparing the account; try again later.")
 
 

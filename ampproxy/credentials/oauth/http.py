@@ -18,8 +18,8 @@ from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
 from ampproxy import __version__
+from ampproxy.credentials.oauth.effects import Flow, HttpAnswer, HttpRequest, Notify, OpenBrowser, Sleep
 from ampproxy.credentials.oauth.failures import Unavailable
-from ampproxy.credentials.oauth.steps import Answer, Ask, Browse, Flow, Pause, Show
 from ampproxy.wire.pieces import add
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ class Fetch:
         self._clock = clock
         self._timeout = timeout
 
-    async def __call__(self, ask: Ask) -> Answer:
+    async def __call__(self, ask: HttpRequest) -> HttpAnswer:
         """The answer, whatever its status.
 
         :raises Unavailable: there is none.
@@ -127,7 +127,7 @@ class Fetch:
             # The names of these say it all; their texts may hold the request.
             raise Unavailable(f"The login server cannot be reached: {type(error).__name__}.") from None
 
-    async def _exchange(self, ask: Ask, headers: Headers, body: _Body | None) -> Answer:
+    async def _exchange(self, ask: HttpRequest, headers: Headers, body: _Body | None) -> HttpAnswer:
         response = await self._send(ask.method, ask.url, headers, body, self._proxy)
         done: Deferred[bytes] = Deferred()
         response.deliverBody(_Collector(done))
@@ -135,19 +135,19 @@ class Fetch:
             name.decode("ascii", "replace").lower(): values[-1].decode("latin-1")
             for name, values in response.headers.getAllRawHeaders()
         }
-        return Answer(response.code, options, await done)
+        return HttpAnswer(response.code, options, await done)
 
 
-async def _no_user(browse: Browse) -> str:
+async def _no_user(browse: OpenBrowser) -> str:
     raise AssertionError("this flow has no user to ask")
 
 
 async def drive(
     flow: Flow[T],
-    fetch: Callable[[Ask], Awaitable[Answer]],
+    fetch: Callable[[HttpRequest], Awaitable[HttpAnswer]],
     clock: IReactorTime,
     *,
-    browse: Callable[[Browse], Awaitable[str]] = _no_user,
+    browse: Callable[[OpenBrowser], Awaitable[str]] = _no_user,
     show: Callable[[str], object] = lambda text: None,
 ) -> T:
     """Run a flow to its end and give its result; raises what it raises.
@@ -165,16 +165,16 @@ async def drive(
                 result: T = stop.value
                 return result
             sent, problem = None, None
-            if isinstance(step, Ask):
+            if isinstance(step, HttpRequest):
                 try:
                     sent = await fetch(step)
                 except Unavailable as error:
                     problem = error
-            elif isinstance(step, Pause):
+            elif isinstance(step, Sleep):
                 await deferLater(clock, step.seconds)
-            elif isinstance(step, Browse):
+            elif isinstance(step, OpenBrowser):
                 sent = await browse(step)
-            elif isinstance(step, Show):
+            elif isinstance(step, Notify):
                 show(step.text)
     finally:
         flow.close()

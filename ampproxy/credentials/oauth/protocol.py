@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl, urlsplit
 from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
 
 from ampproxy.config.schema import OAuthClient
+from ampproxy.credentials.oauth.effects import HttpAnswer
 from ampproxy.credentials.oauth.failures import Refused, Unavailable
-from ampproxy.credentials.oauth.steps import Answer
 from ampproxy.wire.redact import Redactor, printable
 
 #: How long a token is believed to serve if its vendor does not say.
@@ -110,7 +110,7 @@ def renewal(client: OAuthClient, refresh_token: str, scope: str = "") -> dict[st
     return dict(parse_qsl(body))
 
 
-def tokens_of(answer: Answer, now: float) -> Tokens:
+def tokens_of(answer: HttpAnswer, now: float) -> Tokens:
     """The tokens that a token endpoint's answer holds.
 
     :raises Refused: the vendor says no.
@@ -141,7 +141,7 @@ def tokens_of(answer: Answer, now: float) -> Tokens:
     )
 
 
-def check(answer: Answer) -> None:
+def check(answer: HttpAnswer) -> None:
     """Raise what an answer says if it is an error.
 
     :raises Refused: for good: 400, 401, 403 and other client errors.
@@ -156,7 +156,7 @@ def check(answer: Answer) -> None:
     raise Refused(message_text, code)
 
 
-def _complaint(answer: Answer) -> tuple[str, str]:
+def _complaint(answer: HttpAnswer) -> tuple[str, str]:
     """Code and sentence: RFC 6749's own form, or the vendors' objects."""
     try:
         found = answer.json()

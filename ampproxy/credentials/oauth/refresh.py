@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ampproxy.config.schema import OAuthClient
+from ampproxy.credentials.oauth.effects import Flow, Sleep
 from ampproxy.credentials.oauth.failures import Refused, Unavailable
 from ampproxy.credentials.oauth.formats import Kind, Login, with_tokens
 from ampproxy.credentials.oauth.protocol import DEFAULT_LIFETIME, Tokens
-from ampproxy.credentials.oauth.steps import Flow, Pause
 from ampproxy.credentials.oauth.store import Lock, Store
 
 #: Seconds before its end at which a vendor's token is renewed.
@@ -103,7 +103,7 @@ def renewal(
     while (lock := _lock(store, known.name)) is None:
         if waited > _LOCK_WAIT:
             raise Unavailable("another process has been renewing this login for too long")
-        yield Pause(_LOCK_STEP)
+        yield Sleep(_LOCK_STEP)
         waited += _LOCK_STEP
     if isinstance(lock, Renewed):
         return lock
@@ -152,7 +152,7 @@ def _ask(
                 pause = min(max(error.retry_after, RETRY_AFTER[0]), RETRY_AFTER[1])
             if pause > _MAX_PAUSE:
                 raise Unavailable(str(error), pause) from None
-            yield Pause(pause)
+            yield Sleep(pause)
 
 
 def _write(store: Store, login: Login, tokens: Tokens, now: Callable[[], float]) -> Flow[Renewed]:
@@ -165,5 +165,5 @@ def _write(store: Store, login: Login, tokens: Tokens, now: Callable[[], float])
                 document = with_tokens(login, tokens, now())
                 fresh = Login(login.name, login.kind, document)
                 return Renewed(fresh, True, (login, tokens, str(error.strerror or error)))
-            yield Pause(_WRITE_STEP)
+            yield Sleep(_WRITE_STEP)
     raise AssertionError("unreachable")

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from ampproxy.config.schema import OAuth, OAuthClient
 from ampproxy.credentials.oauth import claude, codex, gemini
+from ampproxy.credentials.oauth.effects import Flow
 from ampproxy.credentials.oauth.formats import Document, Kind
 from ampproxy.credentials.oauth.refresh import Renew
-from ampproxy.credentials.oauth.steps import Flow
 
 SignIn = Callable[[OAuthClient, str, Callable[[int], str], Callable[[], float]], Flow[Document]]
 ByDevice = Callable[[OAuthClient, Callable[[int], str], Callable[[], float]], Flow[Document]]

@@ -6,9 +6,9 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+from ampproxy.config.fields import is_loopback
 from ampproxy.config.load import ABSENT, read_file, what_helps
-from ampproxy.config.readers import is_loopback
-from ampproxy.config.reading import NOT_SUPPORTED
+from ampproxy.config.parsing import NOT_SUPPORTED
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import AccountReport
 from ampproxy.credentials.secrets import embedded_secrets

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from ampproxy.amp.asks import Ask, asks
 from ampproxy.amp.clients import Generation
 from ampproxy.catalog.lifecycle import day_of, ends_soon
-from ampproxy.config.schema import Mapping
+from ampproxy.config.schema import ModelMapping
 from ampproxy.credentials.amp import AmpKeys
 from ampproxy.desktop.clients.installed import NEWEST_CLASSIC, Version, parse_version
 from ampproxy.desktop.doctor.capabilities import Gap, gaps
@@ -78,7 +78,7 @@ def mappings(context: Context) -> Iterator[Finding]:
             yield from _mapping(context, router, mapping)
 
 
-def _mapping(context: Context, router: Router, mapping: Mapping) -> Iterator[Finding]:
+def _mapping(context: Context, router: Router, mapping: ModelMapping) -> Iterator[Finding]:
     base, _ = split_suffix(mapping.target)
     offers = router.catalog.find(base)
     shown = _as_mapping(mapping)
@@ -103,12 +103,12 @@ def _mapping(context: Context, router: Router, mapping: Mapping) -> Iterator[Fin
         yield ok(f"The mapping {shown} is served by {_accounts(offers)}{roles}.")
 
 
-def _uses(context: Context, router: Router, mapping: Mapping) -> list[str]:
+def _uses(context: Context, router: Router, mapping: ModelMapping) -> list[str]:
     """The roles in which a version that is looked at comes to this mapping."""
     assert context.config is not None
     table = Mappings(context.config.ampcode.mappings)
 
-    def found_for(ask: Ask) -> Mapping | None:
+    def found_for(ask: Ask) -> ModelMapping | None:
         try:
             return table.find(ask.model, ask.role)
         except SlowPattern:
@@ -150,7 +150,7 @@ def asked(context: Context) -> Iterator[Finding]:
             by_route.setdefault((ask.model, route.kind), (route, []))[1].append(ask.role)
         for route, roles in by_route.values():
             suggested_config = (
-                router.suggested_config(route.asked, tuple(roles)) if route.suggested_config else ""
+                router.suggested_config(route.requested_model, tuple(roles)) if route.suggested_config else ""
             )
             yield _asked(version, route, roles, suggested_config)
 
@@ -186,14 +186,14 @@ def live_asks(context: Context) -> list[Ask]:
 
 def _asked(version: Version, route: Route, roles: list[str], suggested_config: str) -> Finding:
     """:param suggested_config: YAML that would serve it in these roles."""
-    what = f"{route.asked} ({_list(roles)}; Amp of {version.day})"
+    what = f"{route.requested_model} ({_list(roles)}; Amp of {version.day})"
     if route.kind in (RouteKind.LOCAL, RouteKind.MAPPED):
-        other = f" as {printable(route.served)}" if route.kind is RouteKind.MAPPED else ""
+        other = f" as {printable(route.resolved_model)}" if route.kind is RouteKind.MAPPED else ""
         served = f"{what} is served by {_accounts(route.offers)}{other}"
         lacking = _lacking(route, roles)
         if not lacking:
             return ok(f"{served}.")
-        todo = f"map {_list(roles)} to a model that has it (from: {route.asked})"
+        todo = f"map {_list(roles)} to a model that has it (from: {route.requested_model})"
         return warning(f"{served}, which cannot do it: it has no {_list(lacking)}.", todo)
     yaml = suggested_config.rstrip()
     if route.kind is RouteKind.AMP:
@@ -207,7 +207,7 @@ def _lacking(route: Route, roles: Iterable[str]) -> list[str]:
     return [gap.what for role in roles for gap in gaps(role, model) if gap.grave and gap.verdict == "lacks"]
 
 
-def _as_mapping(mapping: Mapping) -> str:
+def _as_mapping(mapping: ModelMapping) -> str:
     source = " ".join(filter(None, (mapping.source, "/".join(mapping.roles))))
     line = f", line {mapping.line}" if mapping.line else ""
     return printable(f"{source or 'of everything'} -> {mapping.target}{line}")

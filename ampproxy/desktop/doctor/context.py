@@ -12,8 +12,8 @@ from ampproxy.amp.connections import Listing
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.catalog.lifecycle import day_of
+from ampproxy.config.fields import UNSEEN_HOST
 from ampproxy.config.load import find
-from ampproxy.config.readers import UNSEEN_HOST
 from ampproxy.config.schema import Account, Config
 from ampproxy.credentials.report import Report
 from ampproxy.desktop.clients.gateway import Seen, look, loopback_url

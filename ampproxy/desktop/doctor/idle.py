@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from ampproxy.amp.asks import HISTORY
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Config
-from ampproxy.config.schema import Mapping as ModelMapping
+from ampproxy.config.schema import ModelMapping as ModelMapping
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.suffix import split_suffix
 from ampproxy.wire.redact import printable

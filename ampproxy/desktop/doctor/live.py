@@ -21,12 +21,12 @@ from ampproxy.dialects.facts import BodyFacts
 from ampproxy.errors import ExchangeError
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.providers import PROVIDERS, Call, Provider
-from ampproxy.relay.bridge import Bridge, Question
+from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.shapes import Origin
 from ampproxy.routing.decide import Router
 from ampproxy.routing.endpoints import Endpoint, parse_endpoint
-from ampproxy.routing.route import Offer, Route, RouteKind
+from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.upstream.body import BytesProducer, collect
 from ampproxy.upstream.client import UpstreamClient
 from ampproxy.upstream.failures import explain
@@ -128,10 +128,10 @@ class Trial:
             return LiveRow("", "", account.label, "", account.dialect, "local", "not sent", text=why)
         model, offer = found
         path = _CHAT_PATH if account.dialect == CHAT else PATHS[account.dialect]
-        route = Route(kind=RouteKind.LOCAL, asked=model, served=model, offers=(offer,))
+        route = Route(kind=RouteKind.LOCAL, requested_model=model, resolved_model=model, offers=(offer,))
         return _row("", model, offer, await self._try(_endpoint(path, model), route, offer))
 
-    def _any_model(self, account: Account) -> tuple[str, Offer] | None:
+    def _any_model(self, account: Account) -> tuple[str, RouteTarget] | None:
         """A model of an account, with its visible name; one that makes no images, if there is one."""
         catalog = self._router.catalog
         found = [
@@ -143,24 +143,24 @@ class Trial:
         found.sort(key=lambda one: "image" in one[1].upstream_model)
         return found[0] if found else None
 
-    async def _try(self, endpoint: Endpoint, route: Route, offer: Offer) -> _Tried:
+    async def _try(self, endpoint: Endpoint, route: Route, offer: RouteTarget) -> _Tried:
         key = (offer.account.label, offer.upstream_model, endpoint.dialect)
         if key not in self._done:
             self._done[key] = await self._sent(endpoint, route, offer)
         return self._done[key]
 
-    async def _sent(self, endpoint: Endpoint, route: Route, offer: Offer) -> _Tried:
+    async def _sent(self, endpoint: Endpoint, route: Route, offer: RouteTarget) -> _Tried:
         dialect = offer.account.dialect
         began = self._reactor.seconds()
         try:
-            dialect = self._providers[offer.account.label].speaks(endpoint)
+            dialect = self._providers[offer.account.label].backend_dialect(endpoint)
             bridge = self._bridges(_question(endpoint, route), offer)
             await self._ask(endpoint, offer, bridge)
         except ExchangeError as error:
             return _Tried(dialect, "failed", text=self._words(error.error.message))
         return _Tried(dialect, "ok", ms=round((self._reactor.seconds() - began) * 1000))
 
-    async def _ask(self, endpoint: Endpoint, offer: Offer, bridge: Bridge) -> None:
+    async def _ask(self, endpoint: Endpoint, offer: RouteTarget, bridge: Bridge) -> None:
         """Send it, and read the answer whole.
 
         :raises ExchangeError: it fails.
@@ -196,7 +196,7 @@ class Trial:
         return printable(self._redactor.shown(text, _WORDS))[:_WORDS]
 
 
-def _row(role: str, asked: str, offer: Offer, tried: _Tried) -> LiveRow:
+def _row(role: str, asked: str, offer: RouteTarget, tried: _Tried) -> LiveRow:
     label, model = offer.account.label, offer.upstream_model
     return LiveRow(role, asked, label, model, tried.dialect, "local", tried.result, tried.ms, tried.text)
 
@@ -205,15 +205,15 @@ def _not_sent(ask: Ask, pays: Literal["amp credits", "nobody"], why: str) -> Liv
     return LiveRow(ask.role, ask.model, "", "", ask.dialect, pays, "not sent", text=why)
 
 
-def _question(endpoint: Endpoint, route: Route) -> Question:
+def _question(endpoint: Endpoint, route: Route) -> ModelRequest:
     """The smallest request; without the thinking that a mapping may ask for, which needs more room."""
     body = dict(_BODIES[endpoint.dialect])
     if endpoint.dialect != GEMINI:
-        body["model"] = route.asked
-    return Question(
+        body["model"] = route.requested_model
+    return ModelRequest(
         endpoint=endpoint,
         body=json.dumps(body).encode(),
-        asked=route.asked,
+        requested_model=route.requested_model,
         stream=False,
         headers=(),
         query=b"",

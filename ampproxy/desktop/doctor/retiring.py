@@ -11,8 +11,8 @@ from ampproxy.amp.asks import Ask, asks
 from ampproxy.catalog.families import Families
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.catalog.lifecycle import Ending, alias_line, ending, mapping_line, target_line
-from ampproxy.config.readers import is_loopback
-from ampproxy.config.schema import Account, Config, Mapping, ModelName
+from ampproxy.config.fields import is_loopback
+from ampproxy.config.schema import Account, Config, ModelMapping, ModelName
 from ampproxy.desktop.clients.installed import NEWEST_CLASSIC, parse_version
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.mappings import Mappings, SlowPattern
@@ -86,7 +86,7 @@ def _mappings(
                 yield Retiring(end, who, mapping.line, _todo(end, "in this mapping", line))
 
 
-def _source(mapping: Mapping) -> str:
+def _source(mapping: ModelMapping) -> str:
     return mapping.source or "/".join(mapping.roles) or "everything"
 
 

@@ -52,12 +52,12 @@ def split(router: Router, key: ClientKey | None, models: Iterable[str]) -> Split
 
 def _served(router: Router, key: ClientKey | None, asked: str) -> Served | None:
     route = cloud_route(router, asked)
-    if route.kind not in _HERE or router.catalog.is_guess(split_suffix(route.served)[0]):
+    if route.kind not in _HERE or router.catalog.is_guess(split_suffix(route.resolved_model)[0]):
         # An error in Amp has no fallback, so a name that a vendor's list lacks is not worth a try.
         return None
     offers = route.offers
     if key is not None:
-        offers = offered(Tenant("", "", key), split_suffix(route.served)[0], offers)
+        offers = offered(Tenant("", "", key), split_suffix(route.resolved_model)[0], offers)
     return Served(asked, _name(router, asked), offers[0].account.dialect) if offers else None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.adapt.names import Names, tool_names
+from ampproxy.adapt.names import ToolNameMap, tool_names
 from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.plan import MEMBER
 from ampproxy.adapt.target import Target
@@ -32,7 +32,7 @@ def render_request(asked: ChatRequest, target: Target) -> Rendered:
     losses = Losses()
     names = tool_names(asked, PROFILE)
     request = adapt(without_stale_member(asked, target), PROFILE, target, losses, is_harmless)
-    writer = BlockWriter(names, Names(*PROFILE.name))
+    writer = BlockWriter(names, ToolNameMap(*PROFILE.name))
     body: dict[str, Any] = {"model": target.model, "max_tokens": request.sampling.max_tokens}
     if request.system:
         body["system"] = [writer.block(text) for text in request.system]

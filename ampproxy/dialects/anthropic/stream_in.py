@@ -34,9 +34,9 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
+    PartSigned,
+    PartStarted,
     Ping,
-    Proof,
     UsageReport,
     WireError,
 )
@@ -208,7 +208,7 @@ class AnthropicStreamParser:
         bare, late = _bare(part)
         self._open[event.index] = block = _Open(part, None)
         block.signature += [late] if isinstance(late, str) else []
-        out.append(PartOpened(event.index, bare))
+        out.append(PartStarted(event.index, bare))
         words = part.text if isinstance(part, Text | Reasoning) else ""
         if words:
             out.append(Delta(event.index, words))
@@ -225,14 +225,14 @@ class AnthropicStreamParser:
         if block is None:
             return
         if block.opaque is not None:
-            out.append(PartOpened(index, _whole_opaque(block.part, block.opaque, "".join(block.input))))
+            out.append(PartStarted(index, _whole_opaque(block.part, block.opaque, "".join(block.input))))
         elif isinstance(block.part, ToolCall):
             self._called = True
             self._cut = self._cut or (any(block.input) and not is_object("".join(block.input)))
             if not any(block.input) and block.part.arguments != "{}":
                 out.append(Delta(index, block.part.arguments))
         if signature := "".join(block.signature):
-            out.append(Proof(index, unseal(signature, ANTHROPIC)))
+            out.append(PartSigned(index, unseal(signature, ANTHROPIC)))
         if block.citations:
             out.append(PartExtras(index, {"citations": to_raw(block.citations)}))
         out.append(PartClosed(index))

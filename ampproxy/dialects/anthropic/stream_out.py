@@ -29,9 +29,9 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
+    PartSigned,
+    PartStarted,
     Ping,
-    Proof,
     SectionBreak,
     Started,
     Usage,
@@ -182,7 +182,7 @@ class AnthropicStreamRenderer:
 
     # -------------------------------------------------------------------------------- the blocks
 
-    def _opened(self, event: PartOpened, out: list[bytes]) -> None:
+    def _opened(self, event: PartStarted, out: list[bytes]) -> None:
         self._begin(out)
         self._carry(out)
         part = event.part
@@ -227,7 +227,7 @@ class AnthropicStreamRenderer:
     def _text(self, text: str) -> bytes:
         return self._slow_prefix + encode(text) + _DELTA_END
 
-    def _whole(self, event: PartOpened, out: list[bytes]) -> None:
+    def _whole(self, event: PartStarted, out: list[bytes]) -> None:
         """A part without deltas: redacted thinking, or a block that only this dialect knows."""
         part = event.part
         blocks = [reasoning_block(part)] if isinstance(part, Reasoning) else part_blocks(part, own=self._own)
@@ -263,7 +263,7 @@ class AnthropicStreamRenderer:
         if self._prefix:
             out.append(self._text(SECTION_GAP))
 
-    def _proof(self, event: Proof, out: list[bytes]) -> None:
+    def _proof(self, event: PartSigned, out: list[bytes]) -> None:
         if event.index == self._part and self._kind is not None:
             self._sealed = event.sealed
         else:
@@ -329,10 +329,10 @@ def _event(name: str, **members: Any) -> bytes:
 _Step = Callable[[AnthropicStreamRenderer, Any, list[bytes]], None]
 _STEPS: Final[dict[type, _Step]] = {
     Started: AnthropicStreamRenderer._started,
-    PartOpened: AnthropicStreamRenderer._opened,
+    PartStarted: AnthropicStreamRenderer._opened,
     Delta: AnthropicStreamRenderer._delta,
     SectionBreak: AnthropicStreamRenderer._section,
-    Proof: AnthropicStreamRenderer._proof,
+    PartSigned: AnthropicStreamRenderer._proof,
     PartExtras: AnthropicStreamRenderer._extras,
     PartClosed: AnthropicStreamRenderer._close,
     UsageReport: AnthropicStreamRenderer._report,

@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from ampproxy.dialects.base import AnswerContext
-from ampproxy.model.events import Delta, Event, PartClosed, PartOpened, Proof, SectionBreak
+from ampproxy.model.events import Delta, Event, PartClosed, PartSigned, PartStarted, SectionBreak
 from ampproxy.model.loss import Loss
 from ampproxy.model.parts import Audio, Opaque, Reasoning
 
@@ -68,7 +68,7 @@ class Unasked:
         return kept
 
     def _left(self, event: Event) -> Event | None:
-        if isinstance(event, PartOpened):
+        if isinstance(event, PartStarted):
             if isinstance(event.part, Reasoning):
                 self._thoughts.add(event.index)
                 self.dropped = True
@@ -76,7 +76,7 @@ class Unasked:
             part = bare(event.part)
             self.dropped = self.dropped or part is not event.part
             return event if part is event.part else msgspec.structs.replace(event, part=part)
-        if isinstance(event, Proof):
+        if isinstance(event, PartSigned):
             self.dropped = True
             return None
         if isinstance(event, Delta | SectionBreak | PartClosed) and event.index in self._thoughts:

@@ -38,8 +38,8 @@ from ampproxy.model.events import (
     Failed,
     Finished,
     PartClosed,
-    PartOpened,
-    Proof,
+    PartSigned,
+    PartStarted,
     Started,
     TokenLogprob,
     UsageReport,
@@ -273,7 +273,7 @@ class Answer:
             choice.has_content = True
             out.append(Delta(choice.open, text))
         if sealed is not None:
-            out.append(Proof(choice.open, sealed))
+            out.append(PartSigned(choice.open, sealed))
             self._close(choice, out)
 
     def _call(self, choice: _Choice, call: FunctionCall, sealed: Sealed | None, out: list[Event]) -> None:
@@ -304,7 +304,7 @@ class Answer:
     def _open(self, choice: _Choice, part: AnswerPart, out: list[Event]) -> int:
         number = self._parts
         self._parts += 1
-        out.append(PartOpened(number, part, choice.number))
+        out.append(PartStarted(number, part, choice.number))
         return number
 
     def _close(self, choice: _Choice, out: list[Event]) -> None:

@@ -32,8 +32,8 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
-    Proof,
+    PartSigned,
+    PartStarted,
     SectionBreak,
     Started,
     Usage,
@@ -137,7 +137,7 @@ class GeminiStreamRenderer:
             {name: raw for name, raw in self._extras.items() if name != "promptFeedback"}
         )
 
-    def _opened(self, event: PartOpened, out: list[bytes]) -> None:
+    def _opened(self, event: PartStarted, out: list[bytes]) -> None:
         part = event.part
         if event.choice in self._current:
             self._held[event.index] = [event]
@@ -178,7 +178,7 @@ class GeminiStreamRenderer:
     def _section(self, event: SectionBreak, out: list[bytes]) -> None:
         self._delta(Delta(event.index, SECTION_GAP), out)
 
-    def _proof(self, event: Proof, out: list[bytes]) -> None:
+    def _proof(self, event: PartSigned, out: list[bytes]) -> None:
         part = self._open.get(event.index)
         if part is not None:
             part.sealed = event.sealed
@@ -297,10 +297,10 @@ class GeminiStreamRenderer:
 
 _STEPS: dict[type, Callable[[GeminiStreamRenderer, Any, list[bytes]], None]] = {
     Started: GeminiStreamRenderer._started,
-    PartOpened: GeminiStreamRenderer._opened,
+    PartStarted: GeminiStreamRenderer._opened,
     Delta: GeminiStreamRenderer._delta,
     SectionBreak: GeminiStreamRenderer._section,
-    Proof: GeminiStreamRenderer._proof,
+    PartSigned: GeminiStreamRenderer._proof,
     PartExtras: GeminiStreamRenderer._part_extras,
     PartClosed: GeminiStreamRenderer._closed_part,
     UsageReport: GeminiStreamRenderer._report,

@@ -12,7 +12,7 @@ from typing import Final
 
 from ampproxy.adapt.target import Target, is_known, thought_member
 from ampproxy.catalog.families import Families, shipped
-from ampproxy.dialects.common import Names
+from ampproxy.dialects.common import ToolNameMap
 from ampproxy.model.request import ChatRequest
 
 #: Function names: a-z, A-Z, 0-9, underscores and dashes, at most 64.
@@ -58,7 +58,7 @@ class Rules:
         self.host = target.host
         self.thought = thought_member(target, own=self.same)
         self.custom_tools = self.openai or self.same
-        self.names = Names(NAME_ILLEGAL, NAME_LIMIT, (tool.name for tool in request.tools))
+        self.names = ToolNameMap(NAME_ILLEGAL, NAME_LIMIT, (tool.name for tool in request.tools))
 
 
 def does_search(target: Target) -> bool:

@@ -33,8 +33,8 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
-    Proof,
+    PartSigned,
+    PartStarted,
     TokenLogprob,
     WireError,
 )
@@ -210,7 +210,7 @@ class Choice:
         for raw in delta.images or ():
             if image := image_part(raw):
                 index = self._new_part()
-                out += (PartOpened(index, image, self.number), PartClosed(index))
+                out += (PartStarted(index, image, self.number), PartClosed(index))
         if delta.audio is not None:
             self._sound.append(delta.audio)
         for call in delta.tool_calls or ():
@@ -245,7 +245,7 @@ class Choice:
             self.open_kind, self.open_index = kind, self._new_part()
             if kind == "text":
                 self._text_index = self.open_index
-            out.append(PartOpened(self.open_index, _EMPTY[kind], self.number))
+            out.append(PartStarted(self.open_index, _EMPTY[kind], self.number))
         out.append(Delta(self.open_index, words, logprobs))
 
     def _annotate(self, annotations: list[Json], out: list[Event]) -> None:
@@ -268,7 +268,7 @@ class Choice:
             if piece:
                 out.append(Delta(call.part, piece))
             if sealed is not None:
-                out.append(Proof(call.part, sealed))
+                out.append(PartSigned(call.part, sealed))
         elif name:
             call.freeform = wire.custom is not None
             self._open_call(call, name, out, sealed)
@@ -287,7 +287,7 @@ class Choice:
         self._arguments[call.part] = call.pieces
         id_ = self._ids.take(call.given, self.number, call.number, name)
         part = ToolCall(id_, name, "", freeform=call.freeform, sealed=sealed)
-        out.append(PartOpened(call.part, part, self.number))
+        out.append(PartStarted(call.part, part, self.number))
         if call.pieces:
             out.append(Delta(call.part, "".join(call.pieces)))
 
@@ -337,7 +337,7 @@ class Choice:
             "".join(piece.transcript or "" for piece in pieces) or None,
         )
         index = self._new_part()
-        out += (PartOpened(index, audio_part(whole), self.number), PartClosed(index))
+        out += (PartStarted(index, audio_part(whole), self.number), PartClosed(index))
 
 
 def _arguments(wire: CallDelta) -> str:

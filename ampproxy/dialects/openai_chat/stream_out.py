@@ -27,9 +27,9 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
+    PartSigned,
+    PartStarted,
     Ping,
-    Proof,
     SectionBreak,
     Started,
     Usage,
@@ -169,7 +169,7 @@ class ChatStreamRenderer:
     def _chunk(self, choice: int, delta: bytes) -> bytes:
         return self._before(choice) + delta + self._tail
 
-    def _opened(self, event: PartOpened, out: list[bytes]) -> None:
+    def _opened(self, event: PartStarted, out: list[bytes]) -> None:
         part = event.part
         choice = self._choice(event.choice, out)
         if isinstance(part, ToolCall):
@@ -275,7 +275,7 @@ class ChatStreamRenderer:
             words.gap = True
             self._frames.pop(event.index, None)
 
-    def _proof(self, event: Proof, out: list[bytes]) -> None:
+    def _proof(self, event: PartSigned, out: list[bytes]) -> None:
         self._lose_proof(event.index)
 
     def _part_extras(self, event: PartExtras, out: list[bytes]) -> None:
@@ -338,11 +338,11 @@ class ChatStreamRenderer:
 
     _RENDERERS: ClassVar[dict[type, Callable[[ChatStreamRenderer, Any, list[bytes]], None]]] = {
         Started: _started,
-        PartOpened: _opened,
+        PartStarted: _opened,
         Delta: _delta,
         SectionBreak: _section,
         PartClosed: _closed,
-        Proof: _proof,
+        PartSigned: _proof,
         PartExtras: _part_extras,
         UsageReport: _report,
         Finished: _finished,

@@ -17,7 +17,7 @@ from ampproxy.model.events import (
     Event,
     Failed,
     PartClosed,
-    PartOpened,
+    PartStarted,
     Started,
     UsageReport,
     WireError,
@@ -106,7 +106,7 @@ class CompletionsStreamParser:
             if wire.text or logprobs:
                 if self._open[number] < 0:
                     self._open[number], self._parts = self._parts, self._parts + 1
-                    out.append(PartOpened(self._open[number], Text(""), number))
+                    out.append(PartStarted(self._open[number], Text(""), number))
                 out.append(Delta(self._open[number], wire.text or "", logprobs))
             if error := broken_end(wire.finish_reason):
                 out += self._fail(error)

@@ -16,7 +16,7 @@ from ampproxy.model.events import (
     Event,
     Failed,
     Finished,
-    PartOpened,
+    PartStarted,
     Ping,
     Started,
     Usage,
@@ -94,7 +94,7 @@ class CompletionsStreamRenderer:
                 out.append(before + encode(prompt) + _TAIL)
         return before
 
-    def _opened(self, event: PartOpened, out: list[bytes]) -> None:
+    def _opened(self, event: PartStarted, out: list[bytes]) -> None:
         part = event.part
         if isinstance(part, Text | Refusal):
             self._parts[event.index] = (self._choice(event.choice, out), event.choice)
@@ -145,7 +145,7 @@ class CompletionsStreamRenderer:
 
     _RENDERERS: ClassVar[dict[type, Callable[[CompletionsStreamRenderer, Any, list[bytes]], None]]] = {
         Started: _started,
-        PartOpened: _opened,
+        PartStarted: _opened,
         Delta: _delta,
         UsageReport: _report,
         Finished: _end,

@@ -23,8 +23,8 @@ from ampproxy.model.events import (
     Failed,
     PartClosed,
     PartExtras,
-    PartOpened,
-    Proof,
+    PartSigned,
+    PartStarted,
     SectionBreak,
     TokenLogprob,
 )
@@ -155,7 +155,7 @@ class AnswerItem:
         """``output_item.done``, or the item in the terminal event."""
         self.done = True
         index = self._numbers()
-        return [PartOpened(index, Opaque(RESPONSES, self.head.type, item)), PartClosed(index)]
+        return [PartStarted(index, Opaque(RESPONSES, self.head.type, item)), PartClosed(index)]
 
     def abandon(self) -> list[Event]:
         """The answer ended without the whole item."""
@@ -194,7 +194,7 @@ class MessageItem(AnswerItem):
             part = self._parts[number] = Part(self._numbers())
             self.refused = self.refused or kind == "refusal"
             empty: AnswerPart = Refusal("") if kind == "refusal" else Text("", extras=self._phase)
-            events.append(PartOpened(part.index, empty))
+            events.append(PartStarted(part.index, empty))
         return part
 
     def finish_part(self, number: int, content: Content) -> list[Event]:
@@ -258,7 +258,7 @@ class CallItem(AnswerItem):
         self.part = Part(self._numbers(), [])
         id = call.call_id or call.id or f"call_{self.part.index}"
         opened = ToolCall(id, call.name, "", freeform=self.freeform, item=call.id, extras=call.extras())
-        return [PartOpened(self.part.index, opened)]
+        return [PartStarted(self.part.index, opened)]
 
     def finish(self, item: Json) -> list[Event]:
         """See :meth:`AnswerItem.finish`."""
@@ -321,7 +321,7 @@ class ReasoningItem(AnswerItem):
         events: list[Event] = []
         if self._part is None:
             self._part = Part(self._numbers())
-            events.append(PartOpened(self._part.index, Reasoning("")))
+            events.append(PartStarted(self._part.index, Reasoning("")))
         elif self._sections and number not in self._sections:
             events.append(SectionBreak(self._part.index))
         section = self._sections.setdefault(number, Part(self._part.index))
@@ -334,7 +334,7 @@ class ReasoningItem(AnswerItem):
         if self._part is not None or self.done:
             return []
         self._part = Part(self._numbers())
-        return [PartOpened(self._part.index, Reasoning(""))]
+        return [PartStarted(self._part.index, Reasoning(""))]
 
     def finish(self, item: Json) -> list[Event]:
         """See :meth:`AnswerItem.finish`."""
@@ -350,9 +350,9 @@ class ReasoningItem(AnswerItem):
         sealed = reasoning_of([], proof, whole.id).sealed if proof else None
         if self._part is None and sealed is not None:
             self._part = Part(self._numbers())
-            events.append(PartOpened(self._part.index, Reasoning("", sealed, redacted=True)))
+            events.append(PartStarted(self._part.index, Reasoning("", sealed, redacted=True)))
         elif self._part is not None and sealed is not None:
-            events.append(Proof(self._part.index, sealed))
+            events.append(PartSigned(self._part.index, sealed))
         return [*events, *self.abandon()]
 
     def abandon(self) -> list[Event]:

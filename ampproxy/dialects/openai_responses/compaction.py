@@ -28,8 +28,8 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
-    Proof,
+    PartSigned,
+    PartStarted,
     SectionBreak,
     Usage,
 )
@@ -37,7 +37,7 @@ from ampproxy.model.parts import Opaque, Text
 from ampproxy.wire.json import members
 
 #: Events of parts, none of which the client is given.
-_OF_PARTS: Final = (PartClosed, PartExtras, Proof, SectionBreak)
+_OF_PARTS: Final = (PartClosed, PartExtras, PartSigned, SectionBreak)
 
 
 class Compaction:
@@ -81,7 +81,7 @@ class SummaryRenderer(ResponsesStreamRenderer):
         return super().feed(kept)
 
     def _take(self, event: Event, kept: list[Event]) -> None:
-        if isinstance(event, PartOpened):
+        if isinstance(event, PartStarted):
             if isinstance(event.part, Text) and not event.choice:
                 self._texts.add(event.index)
                 self._pieces.append(event.part.text)
@@ -90,7 +90,7 @@ class SummaryRenderer(ResponsesStreamRenderer):
                 self._pieces.append(event.text)
         elif isinstance(event, Completed):
             item = compaction_item("".join(self._pieces), self._context)
-            kept += [PartOpened(0, Opaque(RESPONSES, "compaction", item)), PartClosed(0), event]
+            kept += [PartStarted(0, Opaque(RESPONSES, "compaction", item)), PartClosed(0), event]
         elif isinstance(event, Finished):
             # A client takes an incomplete answer for none, and a summary that was cut off is one still.
             kept.append(Finished("stop"))

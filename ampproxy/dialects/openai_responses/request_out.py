@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.adapt.names import Names, tool_names
+from ampproxy.adapt.names import ToolNameMap, tool_names
 from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, encode, loads
@@ -37,7 +37,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     thinks = request.thinking is None or target.thinking != "none"
     request = adapt(request, PROFILE, target, losses, is_harmless)
     body: dict[str, Any] = {"model": target.model}
-    ids = str if native else Names(_ANY_ID, PROFILE.call_id)
+    ids = str if native else ToolNameMap(_ANY_ID, PROFILE.call_id)
     _render_conversation(body, request, ItemWriter(names, ids).items(request.turns))
     if tools := render_tools(request, names):
         body["tools"] = tools

@@ -9,7 +9,7 @@ from ampproxy.dialects.common import bad_answer
 from ampproxy.dialects.openai_responses.compaction import SummaryRenderer
 from ampproxy.dialects.openai_responses.stream_in import ResponsesStreamParser
 from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRenderer
-from ampproxy.model.events import ChatResponse, Event, PartOpened
+from ampproxy.model.events import ChatResponse, Event, PartStarted
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.parts import Reasoning, Sealed
 from ampproxy.wire.json import BAD_JSON
@@ -44,6 +44,6 @@ def render_response(response: ChatResponse, context: AnswerContext) -> bytes:
 
 def _with_proof(event: Event, proofs: dict[int, Sealed | None]) -> Event:
     """Reasoning opened with its proof known, so that its item has the id which the proof belongs to."""
-    if isinstance(event, PartOpened) and (sealed := proofs.get(event.index)) is not None:
+    if isinstance(event, PartStarted) and (sealed := proofs.get(event.index)) is not None:
         return msgspec.structs.replace(event, part=msgspec.structs.replace(event.part, sealed=sealed))
     return event

@@ -38,9 +38,9 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
+    PartSigned,
+    PartStarted,
     Ping,
-    Proof,
     SectionBreak,
     Started,
     Usage,
@@ -189,7 +189,7 @@ class ResponsesStreamRenderer:
 
     # ---------------------------------------------------------------------------------- the parts
 
-    def _part(self, event: PartOpened, out: list[bytes]) -> None:
+    def _part(self, event: PartStarted, out: list[bytes]) -> None:
         self._start(Started(), out)
         self._settle(out)
         if event.choice:
@@ -323,7 +323,7 @@ class ResponsesStreamRenderer:
         if opened is not None and isinstance(opened.item, Thought):
             self._write(out, opened.item.end_section())
 
-    def _prove(self, event: Proof, out: list[bytes]) -> None:
+    def _prove(self, event: PartSigned, out: list[bytes]) -> None:
         opened = self._open.get(event.index)
         if opened is None:
             if event.sealed.vendor != RESPONSES:
@@ -423,10 +423,10 @@ def error_event(error: WireError, sequence: int = 0) -> bytes:
 _Step = Callable[[ResponsesStreamRenderer, Any, list[bytes]], object]
 _STEPS: dict[type, _Step] = {
     Started: ResponsesStreamRenderer._start,
-    PartOpened: ResponsesStreamRenderer._part,
+    PartStarted: ResponsesStreamRenderer._part,
     Delta: ResponsesStreamRenderer._delta,
     SectionBreak: ResponsesStreamRenderer._section,
-    Proof: ResponsesStreamRenderer._prove,
+    PartSigned: ResponsesStreamRenderer._prove,
     PartExtras: ResponsesStreamRenderer._extend,
     PartClosed: ResponsesStreamRenderer._close,
     UsageReport: ResponsesStreamRenderer._report,

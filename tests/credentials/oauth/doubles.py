@@ -5,9 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from ampproxy.config.schema import OAuthClient
+from ampproxy.credentials.oauth.effects import HttpAnswer, HttpRequest, Notify, OpenBrowser, Sleep
 from ampproxy.credentials.oauth.failures import Unavailable
 from ampproxy.credentials.oauth.formats import Login, dump, format_time, parse
-from ampproxy.credentials.oauth.steps import Answer, Ask, Browse, Pause, Show
 from ampproxy.testing.oauth import CLIENTS, AuthorizationServer
 from ampproxy.testing.vendor import Recorded
 from ampproxy.wire.redact import Secret
@@ -26,7 +26,7 @@ class World:
         self.time = EPOCH
         self.server = AuthorizationServer(clock=self.now)
         self.server.origin = ORIGIN
-        self.asked: list[Ask] = []
+        self.asked: list[HttpRequest] = []
         self.shown: list[str] = []
         self.pauses: list[float] = []
         self.offline = 0
@@ -35,7 +35,7 @@ class World:
     def now(self) -> float:
         return self.time
 
-    def answer(self, ask: Ask) -> Answer:
+    def answer(self, ask: HttpRequest) -> HttpAnswer:
         self.asked.append(ask)
         if self.offline:
             self.offline -= 1
@@ -44,17 +44,17 @@ class World:
         uri = parts.path + (f"?{parts.query}" if parts.query else "")
         headers = dict(ask.headers)
         reply = self.server.respond(Recorded(ask.method, uri, headers, ask.body))
-        return Answer(reply.status, dict(reply.headers), reply.body)
+        return HttpAnswer(reply.status, dict(reply.headers), reply.body)
 
     def step(self, step):
-        if isinstance(step, Ask):
+        if isinstance(step, HttpRequest):
             return self.answer(step)
-        if isinstance(step, Pause):
+        if isinstance(step, Sleep):
             self.pauses.append(step.seconds)
             self.time += step.seconds
-        elif isinstance(step, Show):
+        elif isinstance(step, Notify):
             self.shown.append(step.text)
-        elif isinstance(step, Browse):
+        elif isinstance(step, OpenBrowser):
             return self.bring(step, self.server.allow(step.url))
         return None
 

@@ -15,18 +15,18 @@ from pathlib import Path
 
 from ampproxy.config.schema import CLAUDE_OAUTH
 from ampproxy.credentials.oauth.claude import renew
+from ampproxy.credentials.oauth.effects import HttpAnswer, HttpRequest, Sleep
 from ampproxy.credentials.oauth.refresh import renewal
-from ampproxy.credentials.oauth.steps import Answer, Ask, Pause
 from ampproxy.credentials.oauth.store import Store
 
 
-def answer(ask: Ask) -> Answer:
+def answer(ask: HttpRequest) -> HttpAnswer:
     request = urllib.request.Request(ask.url, ask.body, dict(ask.headers), method=ask.method)
     try:
         with urllib.request.urlopen(request, timeout=10) as response:
-            return Answer(response.status, {}, response.read())
+            return HttpAnswer(response.status, {}, response.read())
     except urllib.error.HTTPError as error:
-        return Answer(error.code, {}, error.read())
+        return HttpAnswer(error.code, {}, error.read())
 
 
 def run(flow):
@@ -37,7 +37,7 @@ def run(flow):
         except StopIteration as stop:
             return stop.value
         sent = None
-        if isinstance(step, Pause):
+        if isinstance(step, Sleep):
             time.sleep(min(step.seconds, 0.005))
         else:
             sent = answer(step)

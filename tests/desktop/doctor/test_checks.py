@@ -628,7 +628,7 @@ def test_what_amp_asks_for_goes_away():
     assert [level for level, _, _ in lifecycle(mended)] == ["ok"]
     # And the mapping acts: nobody waits for what is gone.
     route = context(mended).router.route("gemini-3-pro-image-preview", amp=True)
-    assert (route.kind.value, route.served) == ("mapped", "gemini-3-pro-image")
+    assert (route.kind.value, route.resolved_model) == ("mapped", "gemini-3-pro-image")
     assert [one.level for one in found("mappings", context(mended))] == ["ok"]
 
 

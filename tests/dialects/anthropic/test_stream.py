@@ -18,9 +18,9 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
+    PartSigned,
+    PartStarted,
     Ping,
-    Proof,
     SectionBreak,
     Started,
     Usage,
@@ -80,15 +80,15 @@ class RenderTests(unittest.TestCase):
         """Clients get the vendor's own order, names and members."""
         events = said(
             UsageReport(Usage(10, 20, 30)),
-            PartOpened(0, Reasoning("")),
+            PartStarted(0, Reasoning("")),
             Delta(0, "hm"),
-            Proof(0, Sealed(ANTHROPIC, "EqoB")),
+            PartSigned(0, Sealed(ANTHROPIC, "EqoB")),
             PartClosed(0),
-            PartOpened(1, Text("")),
+            PartStarted(1, Text("")),
             Delta(1, "a\u2028"),
             Delta(1, "b"),
             PartClosed(1),
-            PartOpened(2, ToolCall("c1", "Bash", "")),
+            PartStarted(2, ToolCall("c1", "Bash", "")),
             Delta(2, '{"cmd":'),
             Delta(2, '"ls"}'),
             PartClosed(2),
@@ -134,21 +134,21 @@ class RenderTests(unittest.TestCase):
     def test_foreign_proof_of_thinking(self) -> None:
         """Another vendor's proof goes into the signature and can be told from Anthropic's."""
         openai = Sealed("openai-responses", "gAAAA", "rs_1")
-        events = said(PartOpened(0, Reasoning("")), Delta(0, "hm"), Proof(0, openai), PartClosed(0))
+        events = said(PartStarted(0, Reasoning("")), Delta(0, "hm"), PartSigned(0, openai), PartClosed(0))
         signature = events[3]["delta"]["signature"]
         self.assertEqual(unseal(signature, ANTHROPIC), openai)
 
     def test_proof_on_a_call_and_on_a_text(self) -> None:
         """Gemini's proof stands in a block of its own: before its call, after its text; numbers agree."""
         events = said(
-            PartOpened(0, Text("")),
+            PartStarted(0, Text("")),
             Delta(0, "hi"),
-            Proof(0, GEMINI),
+            PartSigned(0, GEMINI),
             PartClosed(0),
-            PartOpened(1, ToolCall("a", "A", "", sealed=GEMINI)),
+            PartStarted(1, ToolCall("a", "A", "", sealed=GEMINI)),
             Delta(1, "{}"),
             PartClosed(1),
-            PartOpened(2, ToolCall("b", "B", "")),
+            PartStarted(2, ToolCall("b", "B", "")),
             PartClosed(2),
         )
         kinds = [block["type"] for block in blocks(events)]
@@ -157,12 +157,12 @@ class RenderTests(unittest.TestCase):
     def test_proof_that_comes_too_late_for_its_block(self) -> None:
         """It waits for the open block, and for another: clients show the last block of an answer."""
         events = said(
-            PartOpened(0, Text("")),
+            PartStarted(0, Text("")),
             Delta(0, "hi"),
             PartClosed(0),
-            PartOpened(1, Text("")),
+            PartStarted(1, Text("")),
             Delta(1, "a"),
-            Proof(0, GEMINI),
+            PartSigned(0, GEMINI),
             Delta(1, "b"),
         )
         self.assertEqual([block["type"] for block in blocks(events)], ["text", "text"])
@@ -170,8 +170,8 @@ class RenderTests(unittest.TestCase):
     def test_interleaved_calls(self) -> None:
         """Parallel calls whose fragments come mixed reach the client one after the other."""
         events = said(
-            PartOpened(0, ToolCall("a", "A", "")),
-            PartOpened(1, ToolCall("b", "B", "")),
+            PartStarted(0, ToolCall("a", "A", "")),
+            PartStarted(1, ToolCall("b", "B", "")),
             Delta(0, '{"x"'),
             Delta(1, '{"y"'),
             Delta(0, ":1}"),
@@ -187,22 +187,22 @@ class RenderTests(unittest.TestCase):
     def test_empty_text_is_no_block(self) -> None:
         """An empty text block, which the vendor would refuse in the next request, is not handed out."""
         events = said(
-            PartOpened(0, Text("")), PartClosed(0), PartOpened(1, Text("")), Delta(1, ""), Delta(1, "x")
+            PartStarted(0, Text("")), PartClosed(0), PartStarted(1, Text("")), Delta(1, ""), Delta(1, "x")
         )
         self.assertEqual(len(blocks(events)), 1)
 
     def test_paragraphs_refusal_and_freeform(self) -> None:
         """Sections are paragraphs, a refusal is text, a freeform call is JSON that parses."""
         events = said(
-            PartOpened(0, Reasoning("")),
+            PartStarted(0, Reasoning("")),
             Delta(0, "a"),
             SectionBreak(0),
             Delta(0, "b"),
             PartClosed(0),
-            PartOpened(1, Refusal("")),
+            PartStarted(1, Refusal("")),
             Delta(1, "no"),
             PartClosed(1),
-            PartOpened(2, ToolCall("c", "patch", "", freeform=True)),
+            PartStarted(2, ToolCall("c", "patch", "", freeform=True)),
             Delta(2, 'say "x'),
             Delta(2, '"\n'),
             PartClosed(2),
@@ -218,12 +218,12 @@ class RenderTests(unittest.TestCase):
         stream = renderer()
         stream.feed(
             [
-                PartOpened(0, Image(Inline("image/png", "aGk="))),
+                PartStarted(0, Image(Inline("image/png", "aGk="))),
                 PartClosed(0),
-                PartOpened(1, Opaque("gemini", "executableCode", Json(b"{}"))),
+                PartStarted(1, Opaque("gemini", "executableCode", Json(b"{}"))),
                 PartClosed(1),
-                PartOpened(2, Text(""), 1),
-                PartOpened(3, Text("")),
+                PartStarted(2, Text(""), 1),
+                PartStarted(3, Text("")),
                 PartExtras(3, {"annotations": Json(b"[]")}),
                 Finished("stop"),
                 Completed(),
@@ -277,7 +277,9 @@ class ParseTests(unittest.TestCase):
             {"type": "content_block_start", "index": 0, "content_block": block},
             {"type": "content_block_stop", "index": 0},
         )
-        self.assertEqual(events, [PartOpened(0, ToolCall("a", "A", "")), Delta(0, '{"x": 1}'), PartClosed(0)])
+        self.assertEqual(
+            events, [PartStarted(0, ToolCall("a", "A", "")), Delta(0, '{"x": 1}'), PartClosed(0)]
+        )
 
     def test_missing_stop(self) -> None:
         """Blocks that were never closed are closed before the end."""
@@ -289,7 +291,7 @@ class ParseTests(unittest.TestCase):
         self.assertEqual(
             events,
             [
-                PartOpened(0, Text("")),
+                PartStarted(0, Text("")),
                 Delta(0, "hi"),
                 PartClosed(0),
                 UsageReport(Usage(output=3)),
@@ -302,7 +304,7 @@ class ParseTests(unittest.TestCase):
         """A block that begins under the number of an open one closes that."""
         start = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": "hi"}}
         events = parsed(start, start)
-        one = [PartOpened(0, Text("")), Delta(0, "hi")]
+        one = [PartStarted(0, Text("")), Delta(0, "hi")]
         self.assertEqual(events, [*one, PartClosed(0), *one])
 
     def test_usage_keeps_within_bounds(self) -> None:
@@ -340,7 +342,7 @@ class ParseTests(unittest.TestCase):
             {"type": "content_block_delta", "index": 0, "delta": {"type": "new_delta", "x": 1}},
             {"type": "content_block_delta", "index": 9, "delta": {"type": "text_delta", "text": "lost"}},
         )
-        self.assertEqual(events, [PartOpened(0, Text(""))])
+        self.assertEqual(events, [PartStarted(0, Text(""))])
 
     def test_bad_events_of_every_kind(self) -> None:
         """Nested without end, not JSON, not UTF-8, of the wrong type: a failure, never a crash."""

@@ -10,7 +10,7 @@ import pytest
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.model.base import ANTHROPIC, GEMINI
-from ampproxy.model.events import Candidate, ChatResponse, Completed, Event, Finished, Proof
+from ampproxy.model.events import Candidate, ChatResponse, Completed, Event, Finished, PartSigned
 from ampproxy.model.fold import unfold
 from ampproxy.model.parts import Reasoning, Sealed, Text, ToolCall
 from ampproxy.model.request import ChatRequest, Thinking, ToolChoice
@@ -65,7 +65,7 @@ def test_late_proofs(thinking: Thinking | None, choice: ToolChoice | None):
     """One that comes after its part was closed is not carried in a block of its own either."""
     events = unfold(ChatResponse(candidates=(Candidate((Text("a"), Text("b"))),), dialect=GEMINI))
     late = next(number for number, event in enumerate(events) if type(event).__name__ == "PartClosed") + 1
-    blocks, lost = streamed([*events[:late], Proof(0, PROOF), *events[late:]], context(thinking, choice))
+    blocks, lost = streamed([*events[:late], PartSigned(0, PROOF), *events[late:]], context(thinking, choice))
     assert [block["type"] for block in blocks] == ["text", "text"]
     assert lost == {"unasked"}
 

@@ -20,8 +20,8 @@ from ampproxy.model.events import (
     Failed,
     Finished,
     PartClosed,
-    PartOpened,
-    Proof,
+    PartSigned,
+    PartStarted,
     Started,
     TokenLogprob,
     Usage,
@@ -132,7 +132,7 @@ def test_calls_without_ids_get_different_ones() -> None:
                     )
                 )
             )
-            if isinstance(event, PartOpened) and isinstance(event.part, ToolCall)
+            if isinstance(event, PartStarted) and isinstance(event.part, ToolCall)
         ]
         for answer in ("r1", "r2")
     )
@@ -238,7 +238,7 @@ def rendered(*events: Event) -> list[dict[str, Any]]:
 def test_calls_are_told_whole() -> None:
     """Fragments of arguments become one call with its id."""
     chunks = rendered(
-        PartOpened(0, ToolCall("t1", "f", "")),
+        PartStarted(0, ToolCall("t1", "f", "")),
         Delta(0, '{"a":'),
         Delta(0, "\n1}"),
         PartClosed(0),
@@ -256,7 +256,7 @@ def test_calls_are_told_whole() -> None:
 def test_line_ends_in_foreign_json_do_not_break_the_framing() -> None:
     """Arguments that were written over several lines stay one event."""
     args = '{\n\r "a": "x\\n"\n}'
-    events: list[Event] = [PartOpened(0, ToolCall("t", "f", "")), Delta(0, args), PartClosed(0)]
+    events: list[Event] = [PartStarted(0, ToolCall("t", "f", "")), Delta(0, args), PartClosed(0)]
     data = DIALECT.stream_renderer(context_for()).feed([*events, Finished("tool_calls"), Completed()])
     assert all(line.startswith(b"data: ") or not line for line in data.split(b"\r\n"))
     assert fold(read(data)).candidates[0].parts[0].arguments.strip() == '{   "a": "x\\n" }'  # type: ignore[union-attr]
@@ -274,7 +274,7 @@ def test_media_refusals_and_strangers() -> None:
         opaque,
     ]
     for index, part in enumerate(parts):
-        events += [PartOpened(index, part), PartClosed(index)]
+        events += [PartStarted(index, part), PartClosed(index)]
     data = renderer.feed([*events, Finished("stop"), Completed()])
     assert [type(part) for part in fold(read(data)).candidates[0].parts] == [Image, Audio, Text]
     assert [loss.kind for loss in renderer.losses] == ["refusal", "opaque"]
@@ -299,7 +299,10 @@ def test_proofs_are_valid_base64() -> None:
 
     for vendor in ("anthropic", "openai-responses", "gemini"):
         chunks = rendered(
-            PartOpened(0, Reasoning("")), Delta(0, "t"), Proof(0, Sealed(vendor, "c2VhbA==")), PartClosed(0)
+            PartStarted(0, Reasoning("")),
+            Delta(0, "t"),
+            PartSigned(0, Sealed(vendor, "c2VhbA==")),
+            PartClosed(0),
         )
         part = chunks[1]["candidates"][0]["content"]["parts"][0]
         assert part["thought"] is True
@@ -322,7 +325,7 @@ def test_both_framings_are_read_again(framing: Any) -> None:
 
 def test_array_errors_close_the_array() -> None:
     """A failed array is still JSON, with the error last."""
-    for before in ([], [PartOpened(0, Text("")), Delta(0, "a")]):
+    for before in ([], [PartStarted(0, Text("")), Delta(0, "a")]):
         renderer = DIALECT.stream_renderer(replace(context_for(), framing="array"))
         data = renderer.feed([Started(), *before]) + renderer.error(WireError("timeout", "Late", 504))
         *_, last = json.loads(data)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ampproxy.dialects.openai_chat import ChatDialect
 from ampproxy.errors import TruncatedStream
-from ampproxy.model.events import Completed, Delta, Event, Failed, Finished, PartOpened, UsageReport
+from ampproxy.model.events import Completed, Delta, Event, Failed, Finished, PartStarted, UsageReport
 from ampproxy.model.fold import fold
 from ampproxy.model.parts import Reasoning, Text, ToolCall
 from tests.dialects.laws import VECTORS
@@ -259,4 +259,4 @@ class Ends(unittest.TestCase):
     def test_parts_open_once(self) -> None:
         """Chunks that repeat the role and empty words open nothing."""
         events = read(*[chunk({"role": "assistant", "content": w}) for w in ("", "a", "", "b")], END)
-        self.assertEqual(sum(isinstance(event, PartOpened) for event in events), 1)
+        self.assertEqual(sum(isinstance(event, PartStarted) for event in events), 1)

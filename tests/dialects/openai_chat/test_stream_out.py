@@ -16,9 +16,9 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
+    PartSigned,
+    PartStarted,
     Ping,
-    Proof,
     SectionBreak,
     Started,
     Usage,
@@ -49,7 +49,7 @@ def deltas(chunks: list[Any]) -> list[Any]:
 
 
 def said(index: int, part: Any, *texts: str) -> list[Event]:
-    return [PartOpened(index, part), *(Delta(index, text) for text in texts), PartClosed(index)]
+    return [PartStarted(index, part), *(Delta(index, text) for text in texts), PartClosed(index)]
 
 
 START = Started("msg_1", "claude", None, ANTHROPIC)
@@ -91,9 +91,9 @@ class Streams(unittest.TestCase):
         """A call has its index in every piece, id and name once; the end tells of it in any case."""
         chunks, _, _ = stream(
             START,
-            PartOpened(0, ToolCall("c0", "Bash", "")),
+            PartStarted(0, ToolCall("c0", "Bash", "")),
             Delta(0, '{"a"'),
-            PartOpened(1, ToolCall("c1", "patch", "", freeform=True)),
+            PartStarted(1, ToolCall("c1", "patch", "", freeform=True)),
             Delta(1, "*** x"),
             Delta(0, ":1}"),
             PartClosed(0),
@@ -130,13 +130,13 @@ class Streams(unittest.TestCase):
     def test_reasoning(self) -> None:
         """Reasoning stands apart from the answer; its paragraphs are apart; its proof is a declared loss."""
         thought: list[Event] = [
-            PartOpened(0, Reasoning("")),
+            PartStarted(0, Reasoning("")),
             SectionBreak(0),
             Delta(0, "One"),
             SectionBreak(0),
             Delta(0, "Two"),
             Delta(0, "."),
-            Proof(0, Sealed(ANTHROPIC, "sig")),
+            PartSigned(0, Sealed(ANTHROPIC, "sig")),
             PartClosed(0),
         ]
         chunks, data, lost = stream(START, *thought, *said(1, Text(""), "Hi"), *END)
@@ -150,11 +150,11 @@ class Streams(unittest.TestCase):
         flat = b'[{"type":"url_citation","url":"https://e.com","title":"T","start_index":0,"end_index":2}]'
         chunks, _, lost = stream(
             START,
-            PartOpened(0, Text("")),
+            PartStarted(0, Text("")),
             Delta(0, "Hi"),
             PartExtras(0, {"annotations": Json(flat)}),
             PartExtras(0, {"citations": Json(b"[1]")}),
-            PartOpened(1, Opaque(ANTHROPIC, "server_tool_use", Json(b"{}"))),
+            PartStarted(1, Opaque(ANTHROPIC, "server_tool_use", Json(b"{}"))),
             *END,
         )
         (note,) = next(delta["annotations"] for delta in deltas(chunks) if "annotations" in delta)

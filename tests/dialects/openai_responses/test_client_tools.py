@@ -18,7 +18,7 @@ from ampproxy.model.events import (
     Event,
     Finished,
     PartClosed,
-    PartOpened,
+    PartStarted,
     Started,
 )
 from ampproxy.model.parts import Text, ToolCall, ToolResult
@@ -56,7 +56,7 @@ def answer(request: ChatRequest, *events: Event) -> dict[str, Any]:
 
 def call(request: ChatRequest, name: str, arguments: str, *, freeform: bool = False) -> dict[str, Any]:
     """The item for a call, as the client gets it."""
-    opened = PartOpened(0, ToolCall("call_1", name, "", freeform=freeform))
+    opened = PartStarted(0, ToolCall("call_1", name, "", freeform=freeform))
     half = len(arguments) // 2
     pieces = (Delta(0, arguments[:half]), Delta(0, arguments[half:]))
     (item,) = answer(request, opened, *pieces, PartClosed(0))["output"]

@@ -23,7 +23,7 @@ from ampproxy.model.events import (
     Delta,
     Finished,
     PartClosed,
-    PartOpened,
+    PartStarted,
     Started,
     Usage,
     UsageReport,
@@ -77,10 +77,10 @@ def test_the_answer_is_one_item():
     first = renderer.feed(
         [
             Started(),
-            PartOpened(0, Reasoning("", sealed)),
+            PartStarted(0, Reasoning("", sealed)),
             Delta(0, "Hm."),
             PartClosed(0),
-            PartOpened(1, Text("")),
+            PartStarted(1, Text("")),
             Delta(1, WORDS[:9]),
         ]
     )
@@ -112,7 +112,7 @@ def test_no_summary_is_an_error():
     """An answer without words ends in an error, so that the conversation is not replaced by nothing."""
     request = asked(HELLO, TRIGGER)
     renderer = DIALECT.stream_renderer(AnswerContext(request=request, **CONTEXT))
-    renderer.feed([Started(), PartOpened(0, Text("")), Delta(0, " \n"), PartClosed(0)])
+    renderer.feed([Started(), PartStarted(0, Text("")), Delta(0, " \n"), PartClosed(0)])
     with pytest.raises(UpstreamFault):
         renderer.feed([Finished("refusal"), Completed()])
     assert b"response.failed" in renderer.error(WireError("unavailable", "x", 502))

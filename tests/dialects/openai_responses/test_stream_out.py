@@ -21,9 +21,9 @@ from ampproxy.model.events import (
     Finished,
     PartClosed,
     PartExtras,
-    PartOpened,
+    PartSigned,
+    PartStarted,
     Ping,
-    Proof,
     SectionBreak,
     Started,
     TokenLogprob,
@@ -82,23 +82,23 @@ def read_by_sdk(data: bytes):
 
 
 def part(index: int, part, *deltas: str) -> list[Event]:
-    return [PartOpened(index, part), *(Delta(index, text) for text in deltas), PartClosed(index)]
+    return [PartStarted(index, part), *(Delta(index, text) for text in deltas), PartClosed(index)]
 
 
 END = (UsageReport(Usage(10, 5, 2, 20, 7)), Finished("tool_calls"), Completed())
 WHOLE = (
     Started("msg_01", "claude", 1_700_000_001, "anthropic"),
-    PartOpened(0, Reasoning("")),
+    PartStarted(0, Reasoning("")),
     Delta(0, "Plan"),
     Delta(0, " it"),
     SectionBreak(0),
     Delta(0, "Do it"),
-    Proof(0, ANTHROPIC),
+    PartSigned(0, ANTHROPIC),
     PartClosed(0),
     *part(1, Text(""), "Hel", 'lo \u2028 "é"'),
-    PartOpened(2, ToolCall("toolu_1", "Bash", "")),
+    PartStarted(2, ToolCall("toolu_1", "Bash", "")),
     Delta(2, '{"cmd":'),
-    PartOpened(3, ToolCall("toolu_2", "Read", "")),
+    PartStarted(3, ToolCall("toolu_2", "Read", "")),
     Delta(2, '"ls"}'),
     PartClosed(2),
     PartClosed(3),
@@ -173,14 +173,14 @@ def test_proofs_of_others_come_back():
     call = ToolCall("call_1", "f", "{}")
     data = render(
         Started(dialect="gemini"),
-        PartOpened(0, Text("")),
+        PartStarted(0, Text("")),
         Delta(0, "Well"),
-        Proof(0, GEMINI),
+        PartSigned(0, GEMINI),
         PartClosed(0),
-        PartOpened(1, call),
-        Proof(1, Sealed("gemini", "BBBB")),
+        PartStarted(1, call),
+        PartSigned(1, Sealed("gemini", "BBBB")),
         PartClosed(1),
-        PartOpened(2, ToolCall("call_2", "f", "", sealed=Sealed("gemini", "CCCC"))),
+        PartStarted(2, ToolCall("call_2", "f", "", sealed=Sealed("gemini", "CCCC"))),
         Delta(2, "{}"),
         PartClosed(2),
         Completed(),
@@ -201,7 +201,12 @@ def test_own_proof():
     item = wire(data)[-1]["response"]["output"][0]
     assert (item["id"], item["encrypted_content"]) == ("rs_real", "gAAAA")
     late = render(
-        Started(), PartOpened(0, Reasoning("")), Delta(0, "x"), Proof(0, own), PartClosed(0), Completed()
+        Started(),
+        PartStarted(0, Reasoning("")),
+        Delta(0, "x"),
+        PartSigned(0, own),
+        PartClosed(0),
+        Completed(),
     )
     assert wire(late)[-1]["response"]["output"][0]["encrypted_content"].startswith(proof.MARK)
     assert echo_of(late) == (Reasoning("x", own),)
@@ -265,7 +270,7 @@ def test_annotations_logprobs_and_phase():
     note = Json(b'[{"type":"url_citation","url_citation":{"url":"https://example.org","title":"t"}}]')
     data = render(
         Started(dialect="openai-chat"),
-        PartOpened(0, Text("")),
+        PartStarted(0, Text("")),
         Delta(0, "Hi", (TokenLogprob("Hi", -0.1, (("Ho", -2.0),)),)),
         PartExtras(0, {"annotations": note}),
         PartClosed(0),
@@ -302,7 +307,7 @@ def test_only_one_candidate():
     """More than one answer cannot be told, and that is said."""
     renderer = DIALECT.stream_renderer(context())
     data = renderer.feed(
-        [PartOpened(0, Text("")), PartOpened(1, Text(""), 1), Delta(1, "B"), Delta(0, "A"), Completed()]
+        [PartStarted(0, Text("")), PartStarted(1, Text(""), 1), Delta(1, "B"), Delta(0, "A"), Completed()]
     )
     assert len(wire(data)[-1]["response"]["output"]) == 1
     assert [loss.kind for loss in renderer.losses] == ["candidates"]
@@ -351,7 +356,7 @@ def test_whole_answer():
     assert response.output_text == 'Hello \u2028 "é"'
     assert json.loads(body)["output"] == wire(render(*WHOLE))[-1]["response"]["output"]
     own = Reasoning("x", Sealed("openai-responses", "gAAAA", "rs_real"))
-    events = [Started(), PartOpened(0, own), PartClosed(0), Completed()]
+    events = [Started(), PartStarted(0, own), PartClosed(0), Completed()]
     item = json.loads(DIALECT.render_response(fold(events), context()))["output"][0]
     assert (item["id"], item["encrypted_content"]) == ("rs_real", "gAAAA")
 
@@ -361,7 +366,7 @@ def test_long_answers_are_linear():
 
     def seconds(count: int) -> float:
         renderer = DIALECT.stream_renderer(context())
-        renderer.feed([Started(), PartOpened(0, Text(""))])
+        renderer.feed([Started(), PartStarted(0, Text(""))])
         best = 1e9
         for _ in range(3):
             began = time.thread_time()

@@ -16,7 +16,7 @@ from ampproxy.model.events import (
     Failed,
     Finished,
     PartClosed,
-    PartOpened,
+    PartStarted,
     Started,
     Usage,
     UsageReport,
@@ -97,7 +97,7 @@ class TelegramParser:
                 return [*events, Failed(WireError("unavailable", line.decode().removeprefix("ERROR "), 502))]
             if not self._open:
                 self._open = True
-                events += [Started(dialect="telegram"), PartOpened(0, Text(""))]
+                events += [Started(dialect="telegram"), PartStarted(0, Text(""))]
             if line.startswith(b"STOP "):
                 _, sent, given = line.split()
                 usage = UsageReport(Usage(input=int(sent), output=int(given)))

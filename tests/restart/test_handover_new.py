@@ -17,7 +17,7 @@ from twisted.internet import reactor
 from twisted.logger import Logger
 
 from ampproxy.restart.control import VARIABLE
-from ampproxy.restart.successor import Succession, write_pidfile
+from ampproxy.restart.handover_new import Handover, write_pidfile
 from tests.reactor import in_reactor
 
 pytestmark = pytest.mark.loopback
@@ -41,7 +41,7 @@ class Place:
             "names": ["web"],
         }
         self.environ = {VARIABLE: json.dumps(told)}
-        succession = Succession.of(self.environ)
+        succession = Handover.of(self.environ)
         assert succession is not None
         self.succession = succession
         self.took = 0
@@ -94,7 +94,7 @@ def test_what_it_gets(place: Place) -> None:
     assert not kept.get_inheritable()
     assert got.inherited.take("key") is None
     assert place.environ == {}
-    assert Succession.of(place.environ) is None
+    assert Handover.of(place.environ) is None
 
 
 def test_takes_over(place: Place) -> None:
@@ -170,13 +170,13 @@ def test_errors_go_where_they_went() -> None:
     code = (
         "import json, os, socket\n"
         "from twisted.internet import reactor\n"
-        "from ampproxy.restart.successor import Succession\n"
+        "from ampproxy.restart.handover_new import Handover\n"
         "ours, theirs = socket.socketpair()\n"
         "reading, writing = os.pipe()\n"
         "told = dict(control=theirs.detach(), stderr=writing, pid=1, generation=1)\n"
         "told.update(kept={}, activated=[], names=[])\n"
         "os.environ['AMPPROXY_SUCCEEDS'] = json.dumps(told)\n"
-        "succession = Succession.of(os.environ)\n"
+        "succession = Handover.of(os.environ)\n"
         "os.write(2, b'before')\n"
         "succession.begin(reactor, print, print)\n"
         "os.write(2, b'after')\n"

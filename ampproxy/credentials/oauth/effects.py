@@ -3,12 +3,12 @@
 =================  ==========================================  ==========================
 step               whoever runs the flow                       is sent
 =================  ==========================================  ==========================
-:class:`Ask`       sends the request, follows no redirect      :class:`Answer`; or
+:class:`HttpRequest`       sends the request, follows no redirect      :class:`HttpAnswer`; or
                                                                :class:`.Unavailable` is thrown
-:class:`Browse`    has the user open the page and waits        the URL that the browser was sent
+:class:`OpenBrowser`    has the user open the page and waits        the URL that the browser was sent
                    for the browser to come back                to, or what the user pasted
-:class:`Show`      tells the user                              ``None``
-:class:`Pause`     waits                                       ``None``
+:class:`Notify`      tells the user                              ``None``
+:class:`Sleep`     waits                                       ``None``
 =================  ==========================================  ==========================
 """
 
@@ -27,7 +27,7 @@ from ampproxy.model.base import Value
 T = TypeVar("T")
 
 
-class Ask(Value, frozen=True):
+class HttpRequest(Value, frozen=True):
     """A request. Shown without its headers and its body: tokens travel there."""
 
     method: str
@@ -36,10 +36,10 @@ class Ask(Value, frozen=True):
     body: bytes = b""
 
     def __repr__(self) -> str:
-        return f"<Ask {self.method} {self.url.partition('?')[0]}>"
+        return f"<HttpRequest {self.method} {self.url.partition('?')[0]}>"
 
 
-class Answer(Value, frozen=True):
+class HttpAnswer(Value, frozen=True):
     """An answer; header names in lower case. Shown without its body."""
 
     status: int
@@ -47,7 +47,7 @@ class Answer(Value, frozen=True):
     body: bytes = b""
 
     def __repr__(self) -> str:
-        return f"<Answer {self.status}>"
+        return f"<HttpAnswer {self.status}>"
 
     @property
     def ok(self) -> bool:
@@ -68,7 +68,7 @@ class Answer(Value, frozen=True):
         return value
 
 
-class Browse(Value, frozen=True):
+class OpenBrowser(Value, frozen=True):
     """A page that the user must open.
 
     :param redirect_url: where the browser will be sent back to.
@@ -80,37 +80,37 @@ class Browse(Value, frozen=True):
     state: str
 
 
-class Show(Value, frozen=True):
+class Notify(Value, frozen=True):
     """Something that the user must know."""
 
     text: str
 
 
-class Pause(Value, frozen=True):
+class Sleep(Value, frozen=True):
     """Time to wait."""
 
     seconds: float
 
 
-Step: TypeAlias = "Ask | Browse | Show | Pause"
-Flow: TypeAlias = Generator[Step, Any, T]
+Effect: TypeAlias = "HttpRequest | OpenBrowser | Notify | Sleep"
+Flow: TypeAlias = Generator[Effect, Any, T]
 
 
-def form(url: str, fields: Mapping[str, str]) -> Ask:
+def form(url: str, fields: Mapping[str, str]) -> HttpRequest:
     """A POST as browsers send forms (RFC 6749's own way)."""
     body = urlencode(fields).encode()
-    return Ask("POST", url, (("content-type", "application/x-www-form-urlencoded"), _ACCEPT), body)
+    return HttpRequest("POST", url, (("content-type", "application/x-www-form-urlencoded"), _ACCEPT), body)
 
 
-def post(url: str, value: Mapping[str, Any], bearer: str = "") -> Ask:
+def post(url: str, value: Mapping[str, Any], bearer: str = "") -> HttpRequest:
     """A POST of JSON."""
     headers = (("content-type", "application/json"), _ACCEPT, *_authorization(bearer))
-    return Ask("POST", url, headers, json.dumps(value, separators=(",", ":")).encode())
+    return HttpRequest("POST", url, headers, json.dumps(value, separators=(",", ":")).encode())
 
 
-def get(url: str, bearer: str = "") -> Ask:
+def get(url: str, bearer: str = "") -> HttpRequest:
     """A GET."""
-    return Ask("GET", url, (_ACCEPT, *_authorization(bearer)))
+    return HttpRequest("GET", url, (_ACCEPT, *_authorization(bearer)))
 
 
 _ACCEPT = ("accept", "application/json")

@@ -44,7 +44,7 @@ def _is_whole(rest: bytes) -> bool:
     return members(parse_block(rest.strip(b"\n"))[1]) is not None
 
 
-class CodexPacked:
+class CodexEnvelope:
     """A Responses body for the backend of Codex logins, which answers with a stream and nothing else.
 
     :raises ampproxy.errors.ClientFault: the body is no JSON object.
@@ -158,7 +158,7 @@ class _Enveloped(msgspec.Struct):
 _enveloped = msgspec.json.Decoder(_Enveloped)
 
 
-class CodeAssistPacked:
+class CodeAssistEnvelope:
     """A Gemini body in Code Assist's envelope.
 
     :param project: who pays; empty: the vendor decides.

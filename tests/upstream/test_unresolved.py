@@ -14,7 +14,7 @@ from twisted.web.client import URI
 from zope.interface.verify import verifyObject
 
 from ampproxy.upstream.endpoints import OriginEndpoints
-from ampproxy.upstream.names import Names
+from ampproxy.upstream.unresolved import UnresolvedHosts
 
 
 class Resolver:
@@ -41,7 +41,7 @@ class Way:
         self.resolver = Resolver()
         self.reactor.installNameResolver(self.resolver)
         self.lines: list[str | None] = []
-        names = Names(Logger(observer=lambda event: self.lines.append(formatEvent(event))))
+        names = UnresolvedHosts(Logger(observer=lambda event: self.lines.append(formatEvent(event))))
         endpoints = OriginEndpoints(self.reactor, connect_timeout=3, names=names)
         self.endpoint = endpoints.endpointForURI(URI.fromBytes(b"http://a.test/"))
         self.failures: list[Any] = []

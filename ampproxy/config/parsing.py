@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from ampproxy.config.document import KINDS, Entry, Mapping, Node, Scalar, Sequence, below
+from ampproxy.config.document import KINDS, Entry, Node, Scalar, Sequence, YamlMapping, below
 from ampproxy.config.secrets import BadReference, NotHere, expand, is_reference, resolve
 from ampproxy.wire.redact import Unseen
 
@@ -24,16 +24,16 @@ from ampproxy.wire.redact import Unseen
 NOT_SUPPORTED = "is not supported by ampproxy and has no effect"
 
 
-class Wrong(Exception):
+class InvalidValue(Exception):
     """A value is not what its key expects. The message is a complaint and never shows a secret."""
 
 
-class Reported(Wrong):
+class AlreadyReported(InvalidValue):
     """Something inside was wrong and has been reported already."""
 
 
-class Absent(Wrong):
-    """What the value refers to is not here: see :meth:`Place.unseen`.
+class Absent(InvalidValue):
+    """What the value refers to is not here: see :meth:`Location.unseen`.
 
     :ivar what: the variable or the file.
     """
@@ -83,7 +83,7 @@ class Remarks:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ParseContext:
     """What reading one file needs from outside, and what it has found fault with so far.
 
     :param folder: where relative paths begin.
@@ -122,13 +122,13 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Location:
     """A value in the file: its node, its whole key, and the line where a user would look for it."""
 
     node: Node
     key: str
     line: int
-    reading: Reading
+    reading: ParseContext
 
     def complain(self, message: str) -> None:
         """Report an error here."""
@@ -140,24 +140,24 @@ class Place:
 
     def complain_below(self, key: str, message: str) -> None:
         """Report an error at a key of this mapping, or here where it has none of that name."""
-        entry = self.node.get(key) if isinstance(self.node, Mapping) else None
+        entry = self.node.get(key) if isinstance(self.node, YamlMapping) else None
         line = self.line if entry is None else entry.line
         self.reading.complain(line, below(self.key, key), message)
 
-    def child(self, entry: Entry) -> Place:
+    def child(self, entry: Entry) -> Location:
         """The place of a key of this mapping."""
-        return Place(entry.node, entry.shown or below(self.key, entry.key), entry.line, self.reading)
+        return Location(entry.node, entry.shown or below(self.key, entry.key), entry.line, self.reading)
 
-    def items(self, expected: str) -> list[Place]:
+    def items(self, expected: str) -> list[Location]:
         """The places of this list's items.
 
         :raises Wrong: it is no list.
         """
         if not isinstance(self.node, Sequence):
-            raise Wrong(f"expected {expected}, found {KINDS[type(self.node)]}")
+            raise InvalidValue(f"expected {expected}, found {KINDS[type(self.node)]}")
         shown = self.node.shown or tuple(f"{self.key}[{index}]" for index in range(len(self.node.items)))
         return [
-            Place(node, key, node.line, self.reading)
+            Location(node, key, node.line, self.reading)
             for node, key in zip(self.node.items, shown, strict=True)
         ]
 
@@ -167,9 +167,9 @@ class Place:
         :raises Wrong: it is a list, a mapping, or nothing.
         """
         if not isinstance(self.node, Scalar):
-            raise Wrong(f"expected {expected}, found {KINDS[type(self.node)]}")
+            raise InvalidValue(f"expected {expected}, found {KINDS[type(self.node)]}")
         if self.node.type == "null":
-            raise Wrong(f"expected {expected}, found nothing")
+            raise InvalidValue(f"expected {expected}, found nothing")
         return self.node
 
     def text(self, expected: str = "text") -> str:
@@ -181,7 +181,7 @@ class Place:
         """
         scalar = self.scalar(expected)
         if scalar.type == "bool" and scalar.plain:
-            raise Wrong(
+            raise InvalidValue(
                 f"expected {expected}, found a true or false value: put it in quotes if it is meant as text"
             )
         return self.expanded(scalar)
@@ -198,7 +198,7 @@ class Place:
         except NotHere as error:
             raise Absent(error) from None
         except BadReference as error:
-            raise Wrong(str(error)) from None
+            raise InvalidValue(str(error)) from None
 
     def secret_text(self) -> str:
         """The value of a secret: written here, in a variable, or in the file that ``file:`` names.
@@ -211,7 +211,7 @@ class Place:
         except NotHere as error:
             raise Absent(error) from None
         except BadReference as error:
-            raise Wrong(str(error)) from None
+            raise InvalidValue(str(error)) from None
         if text and not is_reference(self.scalar("a secret").text):
             self.reading.literal.append(self.key)
         return text
@@ -243,9 +243,9 @@ class Place:
         """
         try:
             return reader(self), True
-        except Reported:
+        except AlreadyReported:
             return None, False
-        except Wrong as wrong:
+        except InvalidValue as wrong:
             self.complain(str(wrong))
             return None, False
 
@@ -258,7 +258,7 @@ class Reads(Protocol):
         """What it accepts, for people."""
         ...
 
-    def __call__(self, place: Place) -> Any:
+    def __call__(self, place: Location) -> Any:
         """Read it.
 
         :raises Wrong: it is not what was expected.
@@ -271,9 +271,9 @@ class Reader:
     """A reader made of a function."""
 
     type: str
-    read: Callable[[Place], Any]
+    read: Callable[[Location], Any]
 
-    def __call__(self, place: Place) -> Any:
+    def __call__(self, place: Location) -> Any:
         """Call the function."""
         return self.read(place)
 
@@ -285,11 +285,11 @@ class ListOf:
     item: Reads
     type: str
 
-    def __call__(self, place: Place) -> tuple[Any, ...]:
+    def __call__(self, place: Location) -> tuple[Any, ...]:
         """Read every item."""
         results = [item.attempt(self.item) for item in place.items(self.type)]
         if not all(good for _, good in results):
-            raise Reported
+            raise AlreadyReported
         return tuple(value for value, _ in results)
 
 
@@ -318,18 +318,18 @@ class Setting:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ParsedSection:
     """What a section of the file holds.
 
     :ivar values: by field; what was absent or wrong is missing.
     :ivar places: by field, of every known key that stands in the file, right or wrong.
     """
 
-    place: Place
+    place: Location
     values: dict[str, Any]
-    places: dict[str, Place]
+    places: dict[str, Location]
 
-    def at(self, field: str) -> Place:
+    def at(self, field: str) -> Location:
         """Where to complain about that field: its own key, else the section."""
         return self.places.get(field, self.place)
 
@@ -346,30 +346,30 @@ class Section:
     :param unsupported: keys that mean something elsewhere and nothing here, with what to say of it.
     """
 
-    build: Callable[[Found], Any]
+    build: Callable[[ParsedSection], Any]
     rows: tuple[Setting, ...]
     unsupported: MappingOf[str, str] = field(default_factory=dict)
     type: str = "section"
 
-    def __call__(self, place: Place) -> Any:
+    def __call__(self, place: Location) -> Any:
         """Read every key, then build.
 
         :raises Reported: a required setting is missing or wrong.
         """
-        if not isinstance(place.node, Mapping):
-            raise Wrong(f"expected keys and values, found {KINDS[type(place.node)]}")
+        if not isinstance(place.node, YamlMapping):
+            raise InvalidValue(f"expected keys and values, found {KINDS[type(place.node)]}")
         found = self._find(place, place.node)
         for row in self.rows:
             if row.required and row.field not in found.places:
                 key = f"{place.key}.{row.name}" if place.key else row.name
                 place.reading.complain(place.line, key, f"is missing, expected {row.reader.type}: {row.doc}")
         if any(row.required and row.field not in found.values for row in self.rows):
-            raise Reported
+            raise AlreadyReported
         return self.build(found)
 
-    def _find(self, place: Place, node: Mapping) -> Found:
+    def _find(self, place: Location, node: YamlMapping) -> ParsedSection:
         rows = {row.name: row for row in self.rows}
-        found = Found(place, {}, {})
+        found = ParsedSection(place, {}, {})
         for entry in node:
             at = place.child(entry)
             row = rows.get(entry.key)

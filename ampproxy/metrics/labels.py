@@ -11,7 +11,7 @@ OTHER = "other"
 _LONGEST = 120
 
 
-class Names:
+class LabelValues:
     """The values of one label. At most ``most`` that were learnt, and those that are configured.
 
     :param most: how many are learnt.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from twisted.internet.task import Clock
 
-from ampproxy.logs.storms import BURST, MOST, WINDOW, Storms
+from ampproxy.logs.duplicates import BURST, MOST, WINDOW, DuplicateFilter
 
 
 class World:
     def __init__(self) -> None:
         self.clock = Clock()
         self.told: list[tuple[str, str]] = []
-        self.storms = Storms(
+        self.storms = DuplicateFilter(
             self.clock.seconds, self.clock.callLater, lambda level, text: self.told.append((level, text))
         )
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from ampproxy.config.document import KINDS, Mapping, Scalar
-from ampproxy.config.reading import Absent, ListOf, Place, Reader, Reported, Wrong
+from ampproxy.config.document import KINDS, Scalar, YamlMapping
+from ampproxy.config.parsing import Absent, AlreadyReported, InvalidValue, ListOf, Location, Reader
 from ampproxy.config.secrets import expand_home
 from ampproxy.wire.authority import parse_authority, shown_authority
 from ampproxy.wire.redact import Secret
@@ -78,10 +78,10 @@ _UNSEEN_TEXT = "unseen"
 UNSEEN_PATH = Path("/nonexistent/unseen")
 
 
-def _or(stand_in: object, read: Callable[[Place], Any]) -> Callable[[Place], Any]:
+def _or(stand_in: object, read: Callable[[Location], Any]) -> Callable[[Location], Any]:
     """The same reader, with a stand-in for what is not here where the reading is lenient."""
 
-    def lenient(place: Place) -> Any:
+    def lenient(place: Location) -> Any:
         try:
             return read(place)
         except Absent as absent:
@@ -96,40 +96,40 @@ def _shown(scalar: Scalar) -> str:
     return "other text" if len(scalar.text) > 16 or "@" in scalar.text else repr(scalar.text)
 
 
-def _plain_text(place: Place, expected: str, fits: Callable[[str], object]) -> tuple[Scalar, str]:
+def _plain_text(place: Location, expected: str, fits: Callable[[str], object]) -> tuple[Scalar, str]:
     """A value that must not be quoted, unless an environment variable gives it.
 
     :param fits: whether a text would do without quotes.
     """
     scalar = place.scalar(expected)
     if not scalar.plain and "${" not in scalar.text and fits(scalar.text.strip()):
-        raise Wrong(f"expected {expected}, found text: remove the quotes")
+        raise InvalidValue(f"expected {expected}, found text: remove the quotes")
     return scalar, place.expanded(scalar)
 
 
 def whole(expected: str, low: int, high: int, *, clamp: bool = False) -> Reader:
     """A whole number from ``low`` to ``high``; with ``clamp`` a smaller one counts as ``low``."""
 
-    def read(place: Place) -> int:
+    def read(place: Location) -> int:
         scalar, text = _plain_text(place, expected, _WHOLE.match)
         if not _WHOLE.match(text):
-            raise Wrong(f"expected {expected}, found {_shown(scalar)}")
+            raise InvalidValue(f"expected {expected}, found {_shown(scalar)}")
         value = int(text)
         if value < low and clamp:
             place.warn(f"is below {low} and counts as {low}")
             return low
         if not low <= value <= high:
-            raise Wrong(f"expected {expected}, found {_shown(scalar)}")
+            raise InvalidValue(f"expected {expected}, found {_shown(scalar)}")
         return value
 
     return Reader(expected, read)
 
 
-def _flag(place: Place) -> bool:
+def _flag(place: Location) -> bool:
     scalar, text = _plain_text(place, "true or false", lambda text: text.lower() in _TRUE | _FALSE)
     word = text.lower()
     if word not in _TRUE | _FALSE:
-        raise Wrong(f"expected true or false, found {_shown(scalar)}")
+        raise InvalidValue(f"expected true or false, found {_shown(scalar)}")
     return word in _TRUE
 
 
@@ -138,11 +138,11 @@ def choice(words: dict[str, str]) -> Reader:
     meant = list(dict.fromkeys(words.values()))
     expected = " or ".join(meant)
 
-    def read(place: Place) -> str:
+    def read(place: Location) -> str:
         scalar = place.scalar(expected)
         value = words.get(place.text(expected).lower())
         if value is None:
-            raise Wrong(f"expected {expected}, found {_shown(scalar)}")
+            raise InvalidValue(f"expected {expected}, found {_shown(scalar)}")
         return value
 
     return Reader(expected, read)
@@ -152,7 +152,7 @@ def duration(*, zero: bool = False) -> Reader:
     """A time span in seconds: a number of them, or a Go duration such as ``1h30m``."""
     expected = "a duration: seconds, or such as 1h30m or 500ms"
 
-    def read(place: Place) -> float:
+    def read(place: Location) -> float:
         scalar = place.scalar(expected)
         text = place.expanded(scalar)
         if _NUMBER.match(text):
@@ -161,64 +161,66 @@ def duration(*, zero: bool = False) -> Reader:
             try:
                 seconds = sum(float(n) * _SECONDS[unit] for n, unit in _GO_PART.findall(text))
             except ValueError:  # "1..5s"
-                raise Wrong(f"expected {expected}, found {_shown(scalar)}") from None
+                raise InvalidValue(f"expected {expected}, found {_shown(scalar)}") from None
         else:
-            raise Wrong(f"expected {expected}, found {_shown(scalar)}")
+            raise InvalidValue(f"expected {expected}, found {_shown(scalar)}")
         if seconds == 0 and not zero:
-            raise Wrong(f"expected {expected}, longer than 0, found {_shown(scalar)}")
+            raise InvalidValue(f"expected {expected}, longer than 0, found {_shown(scalar)}")
         return seconds
 
     return Reader("duration", read)
 
 
-def _size(place: Place) -> int:
+def _size(place: Location) -> int:
     expected = "a size above 0: bytes, or such as 512KiB or 64MiB"
     scalar = place.scalar(expected)
     match = _SIZE.match(place.expanded(scalar))
     factor = _BYTES.get(match.group(2).lower()) if match else None
     value = 0 if match is None or factor is None else int(float(match.group(1)) * factor)
     if value <= 0:
-        raise Wrong(f"expected {expected}, found {_shown(scalar)}")
+        raise InvalidValue(f"expected {expected}, found {_shown(scalar)}")
     return value
 
 
-def _line_of_text(place: Place) -> str:
+def _line_of_text(place: Location) -> str:
     """Text without control characters."""
     text = place.text()
     if not text.isprintable():
-        raise Wrong("holds a line break or another control character: remove it")
+        raise InvalidValue("holds a line break or another control character: remove it")
     return text
 
 
-def _name(place: Place) -> str:
+def _name(place: Location) -> str:
     text = _line_of_text(place)
     if not text:
-        raise Wrong("is empty, expected text")
+        raise InvalidValue("is empty, expected text")
     return text
 
 
-def _secret(place: Place) -> Secret:
+def _secret(place: Location) -> Secret:
     try:
         text = place.secret_text()
     except Absent as absent:
         return place.unseen(absent)
     if _NOT_IN_HEADER.search(text):
-        raise Wrong("holds a character that no HTTP header can carry: expected printable ASCII on one line")
+        raise InvalidValue(
+            "holds a character that no HTTP header can carry: expected printable ASCII on one line"
+        )
     return Secret(text)
 
 
-def _given_secret(place: Place) -> Secret:
+def _given_secret(place: Location) -> Secret:
     secret = _secret(place)
     if not secret:
-        raise Wrong("is empty, expected a secret: text, ${ENV_VAR} or file:/path")
+        raise InvalidValue("is empty, expected a secret: text, ${ENV_VAR} or file:/path")
     return secret
 
 
-def _path(place: Place) -> Path:
+def _path(place: Location) -> Path:
     """A path; a relative one begins at the file's own folder, wherever the service or a command runs."""
     text = place.text("a path")
     if not text or "\0" in text:
-        raise Wrong("expected a path")
+        raise InvalidValue("expected a path")
     return place.reading.folder / expand_home(text, place.reading.home)
 
 
@@ -233,33 +235,35 @@ def _split(text: str, schemes: tuple[str, ...]) -> SplitResult:
         parts = urlsplit(text)
         port, host = parts.port, parts.hostname
     except ValueError:
-        raise Wrong("is not a URL: its host or its port cannot be read") from None
+        raise InvalidValue("is not a URL: its host or its port cannot be read") from None
     if parts.scheme not in schemes or "://" not in text:
-        raise Wrong(f"is not a URL of a kind that works here: expected it to begin with {listed}")
+        raise InvalidValue(f"is not a URL of a kind that works here: expected it to begin with {listed}")
     if not host or not text.isascii() or any(c.isspace() for c in text) or not text.isprintable():
-        raise Wrong(
+        raise InvalidValue(
             f"is not a whole URL: expected such as {schemes[-1]}://HOST/PATH, in ASCII, without spaces"
         )
     if port == 0:
-        raise Wrong("has port 0: expected 1 to 65535")
+        raise InvalidValue("has port 0: expected 1 to 65535")
     return parts
 
 
-def _origin(place: Place, *, query: bool) -> str:
+def _origin(place: Location, *, query: bool) -> str:
     text = place.text("a URL")
     parts = _split(text, ("http", "https"))
     if parts.username is not None or parts.password is not None:
-        raise Wrong("has a user name or a password in it: remove them, credentials have keys of their own")
+        raise InvalidValue(
+            "has a user name or a password in it: remove them, credentials have keys of their own"
+        )
     if parts.fragment or (parts.query and not query):
-        raise Wrong("has a query or a fragment: expected it to end with the path")
+        raise InvalidValue("has a query or a fragment: expected it to end with the path")
     return text.rstrip("/") if not parts.query else text
 
 
-def _upstream_url(place: Place) -> str:
+def _upstream_url(place: Location) -> str:
     return _origin(place, query=True) if place.text("a URL") else ""
 
 
-def _proxy(place: Place) -> str | None:
+def _proxy(place: Location) -> str | None:
     """``direct`` for no proxy at all, ``None`` for nothing said."""
     text = place.text("a URL, or direct")
     if text.lower() in {"direct", "none"}:
@@ -280,7 +284,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _host(place: Place) -> str:
+def _host(place: Location) -> str:
     """A host name or an address, without brackets; empty for every interface."""
     text = place.text("a host name or an address").removeprefix("[").removesuffix("]")
     if text == "*":
@@ -293,7 +297,7 @@ def _host(place: Place) -> str:
         pass
     if not _HOST.match(text) or text.rsplit(".", 1)[-1].isdigit():
         scalar = place.scalar("a host name or an address")
-        raise Wrong(
+        raise InvalidValue(
             f"expected a host name or an address without scheme, port or path, found {_shown(scalar)}"
         )
     return text
@@ -303,25 +307,27 @@ def _host(place: Place) -> str:
 _WITH_PORT = re.compile(r"(?:\[[^\[\]]*\]|[^:\[\]/@]+):\d+")
 
 
-def _allowed_host(place: Place) -> str:
+def _allowed_host(place: Location) -> str:
     found = _WITH_PORT.fullmatch(place.text("a host name or an address"))
     if found is not None:
         authority = parse_authority(found[0])
         if authority is None:
-            raise Wrong(f"expected a host and a port from 1 to 65535, found {_shown(place.scalar('a host'))}")
+            raise InvalidValue(
+                f"expected a host and a port from 1 to 65535, found {_shown(place.scalar('a host'))}"
+            )
         return shown_authority(authority)
     host = _host(place)
     if not host:
-        raise Wrong(
+        raise InvalidValue(
             "expected the name of one host; any host would let web pages reach the gateway (DNS rebinding)"
         )
     return host.lower().rstrip(".")
 
 
-def _headers(place: Place) -> tuple[tuple[str, str], ...]:
+def _headers(place: Location) -> tuple[tuple[str, str], ...]:
     """Header names and values, trimmed; a pair with an empty half is left out."""
-    if not isinstance(place.node, Mapping):
-        raise Wrong(f"expected header names and values, found {KINDS[type(place.node)]}")
+    if not isinstance(place.node, YamlMapping):
+        raise InvalidValue(f"expected header names and values, found {KINDS[type(place.node)]}")
     headers: dict[str, tuple[str, str]] = {}
     good = True
     for entry in place.node:
@@ -334,7 +340,7 @@ def _headers(place: Place) -> tuple[tuple[str, str], ...]:
         if name and value:
             headers[name.lower()] = (name, value)
     if not good:
-        raise Reported
+        raise AlreadyReported
     return tuple(headers.values())
 
 
@@ -356,13 +362,17 @@ def _header_fault(name: str, seen: dict[str, tuple[str, str]]) -> str:
     return ""
 
 
-def _header_value(place: Place) -> str:
+def _header_value(place: Location) -> str:
     scalar = place.scalar("text")
     text = place.expanded(scalar)
     if _NOT_IN_HEADER.search(text):
-        raise Wrong("holds a character that no HTTP header can carry: expected printable ASCII on one line")
+        raise InvalidValue(
+            "holds a character that no HTTP header can carry: expected printable ASCII on one line"
+        )
     if text.startswith("$") and "${" in scalar.text:
-        raise Wrong("would begin with $, which stands for a header of the client's: such text cannot be sent")
+        raise InvalidValue(
+            "would begin with $, which stands for a header of the client's: such text cannot be sent"
+        )
     return text
 
 
@@ -378,12 +388,12 @@ def copy_fault(name: str, value: str) -> str:
     return ""
 
 
-def _wildcards(place: Place) -> tuple[str, ...]:
+def _wildcards(place: Location) -> tuple[str, ...]:
     """Lower-case patterns, each once, in order."""
     return tuple(dict.fromkeys(text.lower() for text in _TEXTS(place) if text))
 
 
-def _prefix(place: Place) -> str:
+def _prefix(place: Location) -> str:
     text = _line_of_text(place).strip(" /")
     if "/" in text:
         place.warn("has a slash inside and is ignored: expected one word, as in WORD/model")

@@ -22,7 +22,7 @@ class _Storm:
     count: int = 0
 
 
-class Storms:
+class DuplicateFilter:
     """Counts warnings that are the same.
 
     :param now: seconds, monotonic.

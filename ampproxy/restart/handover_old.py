@@ -42,7 +42,7 @@ class Command:
     folder: Path
 
 
-class Handed(Protocol):
+class HandoverSockets(Protocol):
     """The sockets, and their port's doors: :class:`~ampproxy.listen.listeners.Listeners`."""
 
     def handed(self) -> tuple[dict[str, list[socket.socket]], list[socket.socket], list[str]]:
@@ -62,7 +62,7 @@ class Handed(Protocol):
         ...
 
 
-class Predecessor:
+class HandoverSource:
     """Restarts, one at a time.
 
     :param command: starts the other process.
@@ -70,7 +70,7 @@ class Predecessor:
     :param generation: gives the number of the configuration that is in force.
     :param keyed: whether a client key is asked for.
     :param obstacle: says why there can be no restart, if so.
-    :param give_way: called with the process that is to take over; fires when nothing stands in its way, fails
+    :param yield_to: called with the process that is to take over; fires when nothing stands in its way, fails
         when something does.
     :param go_on: called if it does not, after all.
     :param leave: called when the other process has taken over.
@@ -80,7 +80,7 @@ class Predecessor:
     def __init__(
         self,
         command: Command,
-        ports: Handed,
+        ports: HandoverSockets,
         reactor: Any,
         log: Logger,
         *,
@@ -88,7 +88,7 @@ class Predecessor:
         generation: Callable[[], int],
         keyed: Callable[[], bool],
         obstacle: Callable[[], str],
-        give_way: Callable[[int], Deferred[None]],
+        yield_to: Callable[[int], Deferred[None]],
         go_on: Callable[[], None],
         leave: Callable[[int], None],
         wall: Callable[[], float],
@@ -101,7 +101,7 @@ class Predecessor:
         self._generation = generation
         self._keyed = keyed
         self._obstacle = obstacle
-        self._give_way = give_way
+        self._yield_to = yield_to
         self._go_on = go_on
         self._leave = leave
         self._wall = wall
@@ -148,7 +148,7 @@ class _Attempt:
     :raises OSError: the other process could not be started.
     """
 
-    def __init__(self, owner: Predecessor) -> None:
+    def __init__(self, owner: HandoverSource) -> None:
         self._owner = owner
         self._pid = 0
         self._going = self._over = False
@@ -198,7 +198,7 @@ class _Attempt:
             self._pid, self._going = int(message["ready"]), True
             self._owner._ports.pause()
             self._late.reset(TAKING)
-            way = self._owner._give_way(self._pid)
+            way = self._owner._yield_to(self._pid)
             way.addCallbacks(self._clear, self._stuck)
         elif "took" in message and self._going:
             self._late.cancel()

@@ -19,7 +19,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 
-from ampproxy.restart.predecessor import Command, Predecessor
+from ampproxy.restart.handover_old import Command, HandoverSource
 from ampproxy.status import Reports, RestartReport
 from tests.reactor import in_reactor
 
@@ -67,8 +67,8 @@ class Restarting(unittest.TestCase):
         self.why = ""
         self.deaf = False
 
-    def make(self, script: str, clock: Any = reactor, executable: str = sys.executable) -> Predecessor:
-        return Predecessor(
+    def make(self, script: str, clock: Any = reactor, executable: str = sys.executable) -> HandoverSource:
+        return HandoverSource(
             Command((executable, "-c", PRELUDE + script), dict(os.environ), Path.cwd()),
             self.ports,
             clock,
@@ -77,18 +77,18 @@ class Restarting(unittest.TestCase):
             generation=lambda: 7,
             keyed=lambda: True,
             obstacle=lambda: self.why,
-            give_way=self.give_way,
+            yield_to=self.yield_to,
             go_on=lambda: self.mains.append(os.getpid()),
             leave=self.left.append,
             wall=lambda: 1.0,
         )
 
-    def begin(self, script: str, executable: str = sys.executable) -> Predecessor:
+    def begin(self, script: str, executable: str = sys.executable) -> HandoverSource:
         predecessor = self.make(script, executable=executable)
         in_reactor(predecessor.begin)
         return predecessor
 
-    def give_way(self, pid: int) -> Deferred[None]:
+    def yield_to(self, pid: int) -> Deferred[None]:
         self.mains.append(pid)
         return fail(OSError("nobody hears")) if self.deaf else succeed(None)
 
@@ -99,7 +99,7 @@ class Restarting(unittest.TestCase):
             time.sleep(0.01)
         return got
 
-    def failure(self, predecessor: Predecessor) -> str:
+    def failure(self, predecessor: HandoverSource) -> str:
         def ended() -> RestartReport | None:
             report = self.reports.restart
             return report if report and report.why else None
@@ -146,7 +146,7 @@ class Restarting(unittest.TestCase):
         """A process to which nobody can talk is not even started: it would find the place free."""
         full = Mock()
         full.adoptStreamConnection.side_effect = OSError(errno.EMFILE, "Too many open files")
-        with patch("ampproxy.restart.predecessor.Popen") as started:
+        with patch("ampproxy.restart.handover_old.Popen") as started:
             predecessor = self.make(GOOD, full)
             predecessor.begin()
         self.assertEqual(self.failure(predecessor), "it could not be started: Too many open files")

@@ -88,7 +88,7 @@ class NotAllowed(NotAnswered):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServiceAnswer:
     """What it answered."""
 
     status: int
@@ -108,7 +108,7 @@ class Answer:
             ) from None
 
 
-class Asker:
+class ServiceClient:
     """Asks the service that a configuration describes.
 
     A key goes only to a socket whose owner may be the service, to who has its certificate's key, or where
@@ -125,7 +125,7 @@ class Asker:
         self._host, self._port, self._path = address(config.host, config.port, at)
         self.where = self._path or f"{self._host}:{self._port}"
 
-    def ask(self, path: str, method: str = "GET") -> Answer:
+    def ask(self, path: str, method: str = "GET") -> ServiceAnswer:
         """One question.
 
         :raises NotReachable: nobody answers.
@@ -182,7 +182,7 @@ class Asker:
             )
         return known[:_KEYS] or [""]
 
-    def _send(self, path: str, method: str, key: str) -> Answer:
+    def _send(self, path: str, method: str, key: str) -> ServiceAnswer:
         if not self._path and not self._port:
             raise NotReachable("with port: 0 the service has no address of its own.")
         headers = {"Host": "localhost"}
@@ -194,13 +194,13 @@ class Asker:
 
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, path: str, headers: Mapping[str, str]
-    ) -> Answer:
+    ) -> ServiceAnswer:
         try:
             connection.connect()
             self._check_owner(connection)
             connection.request(method, path, headers=headers)
             answer = connection.getresponse()
-            return Answer(answer.status, answer.read(_MOST))
+            return ServiceAnswer(answer.status, answer.read(_MOST))
         except (OSError, http.client.HTTPException) as error:
             if getattr(error, "reason", "") == _NO_TLS:
                 raise NotSecure(f"no TLS at {self.where}{_NOT_IN_FORCE}") from None
@@ -247,7 +247,7 @@ class Asker:
         return _TlsConnection(self._host, self._port, timeout=_TIMEOUT, context=context)
 
 
-def insist(question: Callable[[], _Answered], pause: Callable[[float], None]) -> _Answered:
+def retry(question: Callable[[], _Answered], pause: Callable[[float], None]) -> _Answered:
     """Ask again for a while. An edit of the file may have changed where the service listens, and which keys
     it knows: it notices that by itself, a little later.
 

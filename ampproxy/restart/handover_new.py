@@ -16,7 +16,7 @@ from ampproxy.listen.sockets import listening
 from ampproxy.restart.control import VARIABLE, Control, Message, connect, encode
 
 
-class Succession:
+class Handover:
     """The place that is to be taken.
 
     :param told: what the predecessor says of it.
@@ -49,7 +49,7 @@ class Succession:
         self._go = False
 
     @classmethod
-    def of(cls, environ: MutableMapping[str, str]) -> Succession | None:
+    def of(cls, environ: MutableMapping[str, str]) -> Handover | None:
         """What the environment says, once; ``None`` for a process that takes nobody's place."""
         text = environ.pop(VARIABLE, "")
         return cls(json.loads(text)) if text else None

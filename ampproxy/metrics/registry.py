@@ -31,7 +31,7 @@ _WHOSE = ("account", "label")
 _LAG = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
-class Board:
+class MetricsRegistry:
     """All metrics.
 
     :param gateway: gives the one that is in force.

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 
-class Names:
+class UnresolvedHosts:
     """Which names cannot be resolved now: each is told in the log when that begins, and when it is over.
 
     :param log: ``None``: nobody is told.
@@ -49,7 +49,7 @@ class NamedEndpoint:
     :param timeout: seconds. A resolver that is too slow is as good as one that fails: ``DNSLookupError``.
     """
 
-    def __init__(self, reactor: Any, name: str, port: int, timeout: float, names: Names) -> None:
+    def __init__(self, reactor: Any, name: str, port: int, timeout: float, names: UnresolvedHosts) -> None:
         self._reactor = reactor
         self._name = name
         self._timeout = timeout
