@@ -1,4 +1,4 @@
-"""The turns of a conversation in the order that a vendor takes, each call with its result.
+"""The turns of a conversation in the roles and the order that a vendor takes, each call with its result.
 
 The vendors' rules differ in data only (:class:`~ampproxy.adapt.profile.DialectProfile`): which turns are one,
 whether the user begins, what stands for a result that there is not. In all of them results stand right after
@@ -10,18 +10,67 @@ from __future__ import annotations
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import msgspec
 
-from ampproxy.adapt.content import NOTHING
 from ampproxy.adapt.names import shorten
+from ampproxy.adapt.parts import NOTHING
 from ampproxy.adapt.profile import DialectProfile
 from ampproxy.adapt.target import Target
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Losses
 from ampproxy.model.parts import Opaque, Part, Reasoning, Text, ToolCall, ToolResult
 from ampproxy.model.request import ChatRequest, Role, Turn
+
+_WHY = "A system text inside the conversation became the user's, marked as a reminder."
+_MARK = "<system-reminder>\n{}\n</system-reminder>"
+
+
+def system_first(request: ChatRequest, target: Target, losses: Losses) -> ChatRequest:
+    """No message of the system but the first, where the server takes no other.
+
+    Its text goes, marked, to the end of the user's turn before it, else to the beginning of the user's next,
+    and is a turn of the user's if there is neither. Turns keep their numbers: where one was, an empty one
+    of the system stays.
+    """
+    if target.host.system != "first" or "system" not in [turn.role for turn in request.turns]:
+        return request
+    turns = list(request.turns)
+    for number, turn in enumerate(turns):
+        if turn.role == "system" and turn.parts:
+            losses("system_turn", f"turns[{number}]", _WHY)
+            _hand_over(turns, number, tuple(map(_marked, turn.parts)))
+    return msgspec.structs.replace(request, turns=tuple(turns))
+
+
+def _marked(part: Part) -> Part:
+    if not isinstance(part, Text) or not part.text:
+        return part
+    return msgspec.structs.replace(part, text=_MARK.format(part.text))
+
+
+def _hand_over(turns: list[Turn], number: int, parts: tuple[Part, ...]) -> None:
+    """Give a turn's parts to a neighbour of the user's."""
+    before, after = _neighbour(turns, number, -1), _neighbour(turns, number, 1)
+    if before is not None:
+        turns[before] = msgspec.structs.replace(turns[before], parts=turns[before].parts + parts)
+    elif after is not None:
+        turns[after] = msgspec.structs.replace(turns[after], parts=parts + turns[after].parts)
+    else:
+        turns[number] = Turn("user", parts)
+        return
+    turns[number] = Turn("system", ())
+
+
+def _neighbour(turns: list[Turn], number: int, step: int) -> int | None:
+    """The user's turn that is next in a direction; ``None``: the assistant's comes first, or none does."""
+    number += step
+    while 0 <= number < len(turns) and turns[number].role == "system":
+        number += step
+    return number if 0 <= number < len(turns) and turns[number].role == "user" else None
+
 
 #: What the assistant says between results of tools and the user, where one of its turns must stand.
 _ANSWERED: Final = "OK."
@@ -39,26 +88,30 @@ class _Placed(NamedTuple):
 class _Turn:
     """A turn that is still being put together, with the answers to its calls.
 
-    :ivar left_out: whether something of it was left out.
+    :ivar has_calls: whether it has calls.
+    :ivar left_out: whether it had anything beside texts, or something that was left out.
     """
 
-    __slots__ = ("answers", "at", "extras", "left_out", "parts", "role")
+    __slots__ = ("answers", "at", "extras", "has_calls", "left_out", "parts", "role")
 
-    def __init__(self, role: Role, at: str, parts: list[_Placed], extras: dict[str, Json]) -> None:
+    def __init__(self, role: Role, at: str, extras: dict[str, Json]) -> None:
         self.role = role
         self.at = at
         self.extras = extras
-        self.parts = parts
+        self.parts: list[_Placed] = []
         self.answers: list[_Placed] = []
+        self.has_calls = False
         self.left_out = False
 
-    def calls(self) -> list[tuple[int, _Placed, ToolCall]]:
-        """Its calls, with their numbers among the parts."""
-        return [
-            (number, placed, placed.part)
-            for number, placed in enumerate(self.parts)
-            if type(placed.part) is ToolCall
-        ]
+    def add(self, parts: tuple[Part, ...], at: str, *, own: bool) -> None:
+        """Go on with these, but for empty texts of another dialect's client."""
+        for number, part in enumerate(parts):
+            kind = type(part)
+            if kind is not Text or part is NOTHING:
+                self.left_out = True
+                self.has_calls = self.has_calls or kind is ToolCall
+            if part is not NOTHING and (own or kind is not Text or part.text or part.sealed):  # type: ignore[union-attr]
+                self.parts.append(_Placed(f"{at}.parts[{number}]", part))
 
 
 def settle_turns(
@@ -87,9 +140,10 @@ class _Settling:
         if not (self._own and self._profile.trusted_pairs):
             self._pair(turns)
         turns = self._without_empty(turns)
-        out = list(self._written(turns))
+        out = self._written(turns)
         for turn in turns if self._profile.calls_last else ():
-            self._note_order(turn)
+            if turn.has_calls:
+                self._note_order(turn)
         out = self._well_begun(self._well_ended(out))
         if self._target.host.after_results == "assistant":
             out = list(self._answered(out))
@@ -100,33 +154,21 @@ class _Settling:
     def _joined(self) -> list[_Turn]:
         """One turn where neighbours are one for the vendor."""
         joined: list[_Turn] = []
+        by_role = self._profile.joins == "roles"
         for number, turn in enumerate(self._request.turns):
             at, role = f"turns[{number}]", turn.role
             if role == "system" and not (self._own or self._profile.system_turns):
                 if any(part is not NOTHING for part in turn.parts):
                     self._losses("system_turn", at, "A system text in mid-conversation became the user's.")
                 role = "user"
-            placed = [_Placed(f"{at}.parts[{n}]", part) for n, part in enumerate(turn.parts)]
-            parts = [each for each in placed if self._is_sent(each.part)]
             last = joined[-1] if joined else None
-            if last is None or not self._are_one(last, role, parts):
-                joined.append(last := _Turn(role, at, [], dict(turn.extras)))
+            joins = last is not None and last.role == role and (by_role or last.has_calls)
+            if last is None or not joins:
+                joined.append(last := _Turn(role, at, dict(turn.extras)))
             else:
                 last.extras.update(turn.extras)
-            last.parts += parts
-            last.left_out |= any(each.part is NOTHING or type(each.part) is not Text for each in placed)
+            last.add(turn.parts, at, own=self._own)
         return joined
-
-    def _is_sent(self, part: Part) -> bool:
-        if part is NOTHING:
-            return False
-        return self._own or type(part) is not Text or bool(part.text or part.sealed)
-
-    def _are_one(self, last: _Turn, role: Role, parts: Sequence[_Placed]) -> bool:
-        if last.role != role:
-            # An empty turn between two of the same role keeps nothing apart.
-            return False
-        return self._profile.joins == "roles" or (role == "assistant" and bool(last.calls()))
 
     def _without_empty(self, turns: list[_Turn]) -> list[_Turn]:
         """Turns without those of which nothing is left; some vendors take a user's without words."""
@@ -148,45 +190,38 @@ class _Settling:
         results = _Results(turns)
         used: dict[str, int] = {}
         for number, turn in enumerate(turns):
-            if turn.role == "assistant" and (calls := turn.calls()):
-                self._answer(number, turn, calls, results, used)
-        for turn in turns:
-            if turn.role == "assistant":
-                turn.parts = [each for each in turn.parts if each.at not in results.taken]
-            else:
-                turn.parts = list(self._without_results(turn.parts, results.taken))
+            if turn.has_calls and turn.role == "assistant":
+                turn.answers = self._answers(number, turn, results, used)
+        for turn in turns if results.found else ():
+            turn.parts = self._without_results(turn, results.taken)
 
-    def _answer(
-        self,
-        number: int,
-        turn: _Turn,
-        calls: list[tuple[int, _Placed, ToolCall]],
-        results: _Results,
-        used: dict[str, int],
-    ) -> None:
+    def _answers(self, number: int, turn: _Turn, results: _Results, used: dict[str, int]) -> list[_Placed]:
+        """The results of a turn's calls; a call without any is answered as interrupted."""
         answers: list[tuple[int, int, _Placed]] = []
-        if self._profile.given_order:
-            # They are paired by their ids: namesakes have one answer.
-            calls = list({call.id: (index, placed, call) for index, placed, call in calls}.values())
-        for order, (index, placed, call) in enumerate(calls):
-            found = results.take(call.id, number)
-            if found is None:
-                where, nth, answer = _NEVER, order, _Placed(placed.at, self._interrupted(call, placed.at))
-            else:
-                where, nth, answer = found
-                if where >= results.next_assistant(number):
-                    self._losses("result_order", answer.at, "A result was moved up to the call it answers.")
-            if self._profile.named_results:
-                answer = _Placed(answer.at, msgspec.structs.replace(answer.part, name=call.name))
-            if self._profile.unique_calls:
-                id_ = self._unique(call.id, used, placed.at)
-                call = msgspec.structs.replace(call, id=id_)
-                turn.parts[index] = _Placed(placed.at, call)
-                answer = _Placed(answer.at, msgspec.structs.replace(answer.part, call=id_))
+        answered: set[str] = set()
+        for index, (at, call) in enumerate(turn.parts):
+            if type(call) is not ToolCall or call.id in answered:
+                continue
+            if self._profile.given_order:
+                # They are paired by their ids: namesakes have one answer.
+                answered.add(call.id)
+            where, nth, answer = results.take(call.id, number) or (
+                _NEVER,
+                index,
+                _Placed(at, self._interrupted(call, at)),
+            )
+            if results.next_assistant(number) <= where < _NEVER:
+                self._losses("result_order", answer.at, "A result was moved up to the call it answers.")
+            changed = {"name": call.name} if self._profile.named_results else {}
+            if self._profile.unique_calls and (id_ := self._unique(call.id, used, at)) != call.id:
+                turn.parts[index] = _Placed(at, msgspec.structs.replace(call, id=id_))
+                changed["call"] = id_
+            if changed:
+                answer = _Placed(answer.at, msgspec.structs.replace(answer.part, **changed))
             answers.append((where, nth, answer))
         if self._profile.given_order:
-            answers.sort(key=lambda each: each[:2])
-        turn.answers = [answer for _, _, answer in answers]
+            answers.sort(key=itemgetter(0, 1))
+        return [answer for _, _, answer in answers]
 
     def _interrupted(self, call: ToolCall, at: str) -> ToolResult:
         self._losses(
@@ -217,13 +252,16 @@ class _Settling:
             self._losses("call_id", at, f"The id {wanted} was there before; this call got another.")
         return fresh
 
-    def _without_results(self, parts: Iterable[_Placed], taken: set[str]) -> Iterator[_Placed]:
-        for at, part in parts:
-            if not isinstance(part, ToolResult):
-                yield _Placed(at, part)
-            elif at not in taken:
-                self._losses("orphan_result", at, "A result without its call was sent as the user's text.")
-                yield from (_Placed(at, inner) for inner in self._words_of(part))
+    def _without_results(self, turn: _Turn, taken: set[str]) -> list[_Placed]:
+        kept: list[_Placed] = []
+        for placed in turn.parts:
+            if not isinstance(placed.part, ToolResult):
+                kept.append(placed)
+            elif placed.at not in taken:
+                why = "A result without its call was sent as the user's text."
+                self._losses("orphan_result", placed.at, why)
+                kept += (_Placed(placed.at, inner) for inner in self._words_of(placed.part))
+        return kept
 
     def _words_of(self, result: ToolResult) -> Iterator[Part]:
         if not self._profile.titled_orphans:
@@ -236,39 +274,41 @@ class _Settling:
 
     # ---------------------------------------------------------------------------------- writing
 
-    def _written(self, turns: Sequence[_Turn]) -> Iterator[Turn]:
+    def _written(self, turns: Sequence[_Turn]) -> list[Turn]:
         """The turns with answers in the user's turn after their calls."""
-        waiting: list[Part] = []
+        out: list[Turn] = []
+        waiting: tuple[Part, ...] = ()
+        by_role = self._profile.joins == "roles"
         for turn in turns:
-            parts = tuple(each.part for each in turn.parts)
-            if waiting and (turn.role != "user" or self._profile.joins != "roles"):
-                yield Turn("user", tuple(waiting))
-                waiting = []
-            if turn.role == "assistant":
+            parts = tuple([each.part for each in turn.parts])
+            if waiting and (turn.role != "user" or not by_role):
+                out.append(Turn("user", waiting))
+                waiting = ()
+            if turn.has_calls and turn.role == "assistant":
                 parts = self._signed(turn, parts)
             if waiting or parts or not turn.answers:
-                yield Turn(turn.role, (*waiting, *parts), turn.extras)
-            waiting = list(self._answers(turn.answers))
-        if waiting:
-            yield Turn("user", tuple(waiting))
+                out.append(Turn(turn.role, (*waiting, *parts), turn.extras))
+            waiting = self._sent(turn.answers) if turn.answers else ()
+        return [*out, Turn("user", waiting)] if waiting else out
 
-    def _answers(self, answers: Sequence[_Placed]) -> Iterator[Part]:
+    def _sent(self, answers: Sequence[_Placed]) -> tuple[Part, ...]:
         """Results; what cannot stand in them follows all of them."""
         kept = self._profile.result_media == "kept" or self._own
-        kept = kept or (self._profile.newer_media and self._target.thinking == "level")
+        if kept or (self._profile.newer_media and self._target.thinking == "level"):
+            return tuple([answer.part for answer in answers])
+        results: list[Part] = []
         late: list[Part] = []
         for at, part in answers:
             assert isinstance(part, ToolResult)
-            media = () if kept else tuple(inner for inner in part.parts if not isinstance(inner, Text))
-            if media:
+            words = tuple([inner for inner in part.parts if isinstance(inner, Text)])
+            if len(words) < len(part.parts):
                 if self._profile.result_media == "moved":
                     why = "Moved to a user's message after the results."
                     self._losses("result_media", at, why)
-                late += media
-                words = tuple(inner for inner in part.parts if isinstance(inner, Text))
+                late += (inner for inner in part.parts if not isinstance(inner, Text))
                 part = msgspec.structs.replace(part, parts=words)
-            yield part
-        yield from late
+            results.append(part)
+        return (*results, *late)
 
     def _signed(self, turn: _Turn, parts: tuple[Part, ...]) -> tuple[Part, ...]:
         """The parts with a proof on the first call, where one is checked: without any it is refused."""
@@ -367,6 +407,7 @@ def _merged(turns: Sequence[_Turn]) -> list[_Turn]:
         if last is not None and last.role == turn.role and not last.answers:
             last.parts += turn.parts
             last.answers = turn.answers
+            last.has_calls = last.has_calls or turn.has_calls
             last.extras.update(turn.extras)
         else:
             merged.append(turn)
@@ -387,25 +428,27 @@ def _merged_turns(turns: Sequence[Turn]) -> list[Turn]:
 class _Results:
     """The results in a conversation, each of which answers the call of its id that stands before it.
 
-    :ivar taken: where those stand that were given to a call.
+    :ivar found: whether there are any; ``taken``: where those stand that were given to a call.
     """
 
     def __init__(self, turns: Sequence[_Turn]) -> None:
+        self.found = False
         self.taken: set[str] = set()
         self._calls: dict[str, deque[int]] = {}
         self._known: dict[str, deque[tuple[int, int, _Placed]]] = {}
         self._next: list[int] = [_NEVER] * len(turns)
-        for number in range(len(turns) - 2, -1, -1):
-            after = number + 1
-            self._next[number] = after if turns[after].role == "assistant" else self._next[after]
+        after = _NEVER
+        for number in range(len(turns) - 1, -1, -1):
+            self._next[number] = after
+            after = number if turns[number].role == "assistant" else after
         for number, turn in enumerate(turns):
-            for index, placed in enumerate(turn.parts):
-                if type(placed.part) is ToolCall:
-                    if turn.role == "assistant":
-                        self._calls.setdefault(placed.part.id, deque()).append(number)
-                elif type(placed.part) is ToolResult:
-                    known = self._known.setdefault(placed.part.call, deque())
-                    known.append((number, index, placed))
+            for index, placed in enumerate(turn.parts) if turn.left_out else ():
+                part = placed.part
+                if type(part) is ToolCall and turn.role == "assistant":
+                    self._calls.setdefault(part.id, deque()).append(number)
+                elif type(part) is ToolResult:
+                    self.found = True
+                    self._known.setdefault(part.call, deque()).append((number, index, placed))
 
     def next_assistant(self, number: int) -> int:
         """The assistant's next turn after a turn."""

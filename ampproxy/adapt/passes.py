@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from ampproxy.adapt.account import fit_account
-from ampproxy.adapt.content import fit_parts
-from ampproxy.adapt.conversation import settle_turns
-from ampproxy.adapt.declarations import fit_tools
-from ampproxy.adapt.history import drop_remembered, system_first
-from ampproxy.adapt.members import leave_out_refused
-from ampproxy.adapt.output import fit_output
-from ampproxy.adapt.parts import parts_to_text
-from ampproxy.adapt.plan import plan_thinking
+from ampproxy.adapt.conversation import settle_turns, system_first
+from ampproxy.adapt.names import ToolNameMap, tool_names
+from ampproxy.adapt.parts import drop_remembered, fit_parts, parts_to_text
 from ampproxy.adapt.profile import DialectProfile
-from ampproxy.adapt.sampling import fit_ends, fit_sampling
+from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling, leave_out_refused
 from ampproxy.adapt.target import Target
-from ampproxy.adapt.thinking import forbid_with_tools, settle_amount, settle_level
+from ampproxy.adapt.thinking import forbid_with_tools, plan_thinking, settle_amount, settle_level
+from ampproxy.adapt.tools import fit_output, fit_tools
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Losses
 from ampproxy.model.request import ChatRequest
@@ -26,10 +21,32 @@ from ampproxy.model.request import ChatRequest
 Harmless: TypeAlias = Callable[[str, str, Json], bool]
 
 
+class Fitted(NamedTuple):
+    """A request that a renderer only has to write.
+
+    :ivar names: gives the tool names to send.
+    :ivar wrapped: the names, as sent, of freeform tools that are functions there.
+    """
+
+    request: ChatRequest
+    names: ToolNameMap
+    wrapped: frozenset[str]
+
+
 def adapt(
+    asked: ChatRequest, profile: DialectProfile, target: Target, losses: Losses, harmless: Harmless
+) -> Fitted:
+    """The request as a vendor, its server and its model take it; what that loses is noted."""
+    names = tool_names(asked, profile)
+    request = _adapted(asked, profile, target, losses, harmless)
+    kept = [tool.name for tool in request.tools if tool.freeform]
+    freeform = [tool.name for tool in asked.tools if tool.freeform and tool.name not in kept]
+    return Fitted(request, names, frozenset(map(names, freeform)))
+
+
+def _adapted(
     request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses, harmless: Harmless
 ) -> ChatRequest:
-    """The request as a vendor, its server and its model take it; what that loses is noted."""
     own = request.dialect == profile.dialect
     if not profile.stores:
         request = drop_remembered(request, losses)

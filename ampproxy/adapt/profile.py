@@ -53,7 +53,7 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     :param kin: the dialects of the same vendor, which know each other's words and files; ``kin_extras``:
         those of their own members that it has, too.
     :param thinking: how a wish to think is sent: as a ``level``, as a level or another ``amount``;
-        ``planned``: with the limit, sampling and demanded calls (:mod:`ampproxy.adapt.plan`).
+        ``planned``: with the limit, sampling and demanded calls (:mod:`ampproxy.adapt.thinking`).
     :param trusted_levels: whether all clients are taken to know the levels of a model that is not described.
     :param between_tools: the wish to think between calls alone, as the dialect has it.
     :param proofless: dialects whose clients cannot carry a proof of reasoning.

@@ -68,3 +68,11 @@ def thought_member(target: Target, *, own: bool) -> str:
     if target.host.thought == "by-model":
         return "reasoning_content" if own or is_known(target, "wants_reasoning") else ""
     return "" if target.host.thought == "none" else target.host.thought
+
+
+def can_disable(target: Target) -> bool:
+    """Whether a model can be kept from thinking at its server."""
+    host = target.host
+    if host.switch == "effort":
+        return target.can_disable and (host.efforts is None or "none" in host.efforts)
+    return target.can_disable and host.switch != "none"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.adapt.names import ToolNameMap, tool_names
+from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
-from ampproxy.adapt.plan import MEMBER
 from ampproxy.adapt.target import Target
+from ampproxy.adapt.thinking import MEMBER
 from ampproxy.dialects.anthropic.blocks_out import BlockWriter
 from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.anthropic.thinking import thinking_member, without_stale_member
@@ -30,8 +30,8 @@ _COUNTED: Final = frozenset(
 def render_request(asked: ChatRequest, target: Target) -> Rendered:
     """Write a request for ``target``. Never raises."""
     losses = Losses()
-    names = tool_names(asked, PROFILE)
-    request = adapt(without_stale_member(asked, target), PROFILE, target, losses, is_harmless)
+    known = without_stale_member(asked, target)
+    request, names, wrapped = adapt(known, PROFILE, target, losses, is_harmless)
     writer = BlockWriter(names, ToolNameMap(*PROFILE.name))
     body: dict[str, Any] = {"model": target.model, "max_tokens": request.sampling.max_tokens}
     if request.system:
@@ -49,8 +49,7 @@ def render_request(asked: ChatRequest, target: Target) -> Rendered:
     _write_account(request, body)
     if request.dialect == ANTHROPIC:
         body |= {name: raw for name, raw in request.extras.items() if name not in _WRITTEN}
-    freeform = frozenset(names(tool.name) for tool in asked.tools if tool.freeform)
-    return Rendered(encode(body), losses.all(), names.changed, _headers(asked), freeform)
+    return Rendered(encode(body), losses.all(), names.changed, _headers(asked), wrapped)
 
 
 def _write_sampling(request: ChatRequest, body: dict[str, Any]) -> None:

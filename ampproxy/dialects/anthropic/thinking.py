@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.adapt.plan import MEMBER
 from ampproxy.adapt.target import Target
+from ampproxy.adapt.thinking import MEMBER
 from ampproxy.dialects.anthropic.request_in import read_thinking
 from ampproxy.dialects.common import NULL, loads
 from ampproxy.dialects.json import put

@@ -1,4 +1,4 @@
-"""Says a request as ``generateContent``. The model's name and whether to stream are in the path."""
+"""Writes a request as ``generateContent``. The model's name and whether to stream are in the path."""
 
 from __future__ import annotations
 
@@ -7,17 +7,35 @@ from typing import Any
 
 import msgspec
 
-from ampproxy.adapt.names import tool_names
 from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, encode, loads
 from ampproxy.dialects.gemini.contents_out import ContentWriter
 from ampproxy.dialects.gemini.profile import PROFILE
-from ampproxy.dialects.gemini.thinking import thinking_config
 from ampproxy.dialects.json import put
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import GEMINI, Json
-from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Tool, ToolChoice
+from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking, Tool, ToolChoice
+
+
+def thinking_config(wish: Thinking | None) -> dict[str, Any]:
+    """The members of ``thinkingConfig``; none where there is nothing to say.
+
+    :param wish: as :func:`ampproxy.adapt.thinking.settle_amount` gives it.
+    """
+    if wish is None:
+        return {}
+    found: dict[str, Any] = {}
+    if wish.mode == "off":
+        found["thinkingBudget"] = 0
+    elif wish.mode == "budget":
+        found["thinkingBudget"] = wish.budget
+    elif wish.mode == "level" and wish.level is not None:
+        found["thinkingLevel"] = wish.level.upper()
+    if wish.show is not None and found.get("thinkingBudget") != 0:
+        found["includeThoughts"] = wish.show
+    return found
+
 
 #: Member of ``generationConfig`` -> field of ``Sampling``.
 _SAMPLING = {
@@ -38,9 +56,7 @@ _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
 def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Write a request for a Gemini model. Never raises."""
     losses = Losses()
-    names = tool_names(request, PROFILE)
-    freeform = frozenset(names(tool.name) for tool in request.tools if tool.freeform)
-    request = adapt(request, PROFILE, target, losses, is_harmless)
+    request, names, wrapped = adapt(request, PROFILE, target, losses, is_harmless)
     extras: dict[str, Any] = dict(request.extras) if request.dialect == GEMINI else {}
     writer = ContentWriter(request, target, names)
     body: dict[str, Any] = {"contents": writer.contents(request.turns)}
@@ -53,7 +69,7 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     if config := _generation_config(request, _members(extras.pop("generationConfig", None))):
         body["generationConfig"] = config
     put(body, {"serviceTier": request.service_tier})
-    return Rendered(encode({**body, **extras}), losses.all(), names.changed, freeform=freeform)
+    return Rendered(encode({**body, **extras}), losses.all(), names.changed, freeform=wrapped)
 
 
 def _members(raw: Json | None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from ampproxy.adapt.target import Target
 from ampproxy.catalog.hosts import DEFAULT, Host
-from ampproxy.dialects.openai_chat.rules import is_openai_own
+from ampproxy.dialects.openai_chat.profile import is_openai_own
 
 _CALLS = b'"tool_calls"'
 _RESULT = b'"tool"'

@@ -1,20 +1,47 @@
 """What Chat Completions take: of OpenAI's own models, and of other servers.
 
-Sources: the docstrings of ``openai.types.chat``; the vendors' error texts. The servers that follow OpenAI
-check less, so what obeys these rules is good for them, too.
+Sources: the docstrings of ``openai.types.chat``; the vendors' error texts. The servers that follow
+OpenAI check less, so what obeys these rules is good for them, too.
 """
 
 from __future__ import annotations
 
+import hashlib
+import re
 from typing import Final
 
 import msgspec
 
 from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted, alike
-from ampproxy.adapt.target import Target
-from ampproxy.dialects.openai_chat.rules import NO_PROOF, does_search, is_openai_own
+from ampproxy.adapt.target import Target, is_known
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES
 from ampproxy.model.parts import Sealed
+
+#: Call ids: at most 40 characters. Kimi's (``functions.bash:0``) have dots and colons, so all visible
+#: characters of ASCII pass.
+_ID: Final = re.compile(r"[!-~]{1,40}")
+_NINE: Final = re.compile(r"[a-zA-Z0-9]{9}")
+
+
+#: What Gemini's check takes for a call whose proof is missing.
+NO_PROOF: Final = "skip_thought_signature_validator"
+
+
+def is_openai_own(target: Target) -> bool:
+    """Whether it is one of OpenAI's own models, which know what its dialect had added to it since."""
+    return is_known(target, "openai_members")
+
+
+def call_id(given: str, form: str = "any") -> str:
+    """A call's id as it may be sent: itself, or one that is always the same for it.
+
+    :param form: see :attr:`ampproxy.catalog.hosts.Host.call_ids`.
+    """
+    if (_NINE if form == "nine" else _ID).fullmatch(given):
+        return given
+    mark = hashlib.sha256(given.encode("utf-8", "replace")).hexdigest()
+    return mark[:9] if form == "nine" else f"call_{mark[:24]}"
+
 
 #: Media type -> ``format`` of ``input_audio``.
 AUDIO_FORMATS: Final = {
@@ -93,5 +120,5 @@ def profile_of(target: Target, dialect: str) -> DialectProfile:
     :param dialect: the client's.
     """
     if is_openai_own(target):
-        return _SEARCHING if does_search(target) else _OPENAI
+        return _SEARCHING if is_known(target, "searches") else _OPENAI
     return _TRUSTED if dialect == CHAT and not target.host.known else _SERVERS

@@ -7,14 +7,13 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.adapt.passes import adapt
-from ampproxy.adapt.target import Target
+from ampproxy.adapt.target import Target, thought_member
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Rendered
 from ampproxy.dialects.common import Losses, encode, loads
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_chat.messages_out import MessageWriter
-from ampproxy.dialects.openai_chat.profile import profile_of
-from ampproxy.dialects.openai_chat.rules import Rules, is_cautious, is_openai_own
+from ampproxy.dialects.openai_chat.profile import is_openai_own, profile_of
 from ampproxy.dialects.openai_chat.tools_out import write_tools
 from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT
@@ -40,41 +39,37 @@ _NOT_MEMBERS: Final = frozenset({"functions", "stream_options"})
 def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Say a request to ``target`` (:meth:`~ampproxy.dialects.base.Dialect.render_request`)."""
     losses = Losses()
-    if not is_cautious(request, target, CHAT):
+    own = request.dialect == CHAT
+    if own and not target.host.known:
+        # Its client knows a server that is not described better.
         target = msgspec.structs.replace(target, host=Host(output_limit=target.host.output_limit))
-    rules = Rules(request, target, CHAT)
+    host = target.host
     profile = profile_of(target, request.dialect)
-    freeform = frozenset(rules.names(tool.name) for tool in request.tools if tool.freeform)
-    request = adapt(request, profile, target, losses, is_harmless)
+    request, names, wrapped = adapt(request, profile, target, losses, is_harmless)
     body: dict[str, Any] = {"model": target.model}
-    body["messages"] = MessageWriter(rules).messages(request.system, request.turns)
-    write_tools(request, rules.names, body)
+    writer = MessageWriter(names, host, thought_member(target, own=own))
+    body["messages"] = writer.messages(request.system, request.turns)
+    write_tools(request, names, body)
     _write_sampling(request.sampling, target, body)
-    _write_thinking(request.thinking, rules.host, body)
+    _write_thinking(request.thinking, host, body)
     if request.output is not None:
         body["response_format"] = _format(request.output)
     _write_account(request, body)
-    if rules.same:
+    if own:
         body |= {name: raw for name, raw in request.extras.items() if name not in _NOT_MEMBERS}
     if request.stream:
         body["stream"] = True
-        if rules.host.takes("stream_options"):
-            own = loads(request.extras.get("stream_options", b"{}")) if rules.same else None
-            body["stream_options"] = {**(own or {}), "include_usage": True}
-    for name in rules.host.renames.keys() & body.keys():
-        body[rules.host.renames[name]] = body.pop(name)
-    return Rendered(
-        encode(body),
-        losses.all(),
-        rules.names.changed,
-        freeform=frozenset() if rules.custom_tools else freeform,
-    )
+        if host.takes("stream_options"):
+            more = loads(request.extras.get("stream_options", b"{}")) if own else None
+            body["stream_options"] = {**(more or {}), "include_usage": True}
+    for name in host.renames.keys() & body.keys():
+        body[host.renames[name]] = body.pop(name)
+    return Rendered(encode(body), losses.all(), names.changed, freeform=wrapped)
 
 
 def _write_sampling(sampling: Sampling, target: Target, body: dict[str, Any]) -> None:
     put(body, {member: getattr(sampling, field) for member, field in _SAMPLING.items()})
-    if sampling.stop:
-        body["stop"] = sampling.stop
+    put(body, {"stop": sampling.stop or None})
     if sampling.max_tokens is not None:
         named = target.host.output_limit
         by_model = "max_completion_tokens" if is_openai_own(target) else "max_tokens"

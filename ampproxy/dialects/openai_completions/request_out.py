@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.adapt.account import fit_account
 from ampproxy.adapt.passes import lose_extras
 from ampproxy.adapt.prompt import as_prompt
-from ampproxy.adapt.sampling import fit_ends, fit_sampling
+from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, encode
 from ampproxy.dialects.json import put

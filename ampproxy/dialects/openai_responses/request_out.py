@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.adapt.names import ToolNameMap, tool_names
+from ampproxy.adapt.names import ToolNameMap
 from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, encode, loads
@@ -32,10 +32,9 @@ _ANY_ID = r"(?!)"
 def render_request(request: ChatRequest, target: Target) -> Rendered:
     """Write a request for ``target``. Never raises for a request that any dialect parsed."""
     losses = Losses()
-    names = tool_names(request, PROFILE)
     native = request.dialect == RESPONSES
     thinks = request.thinking is None or target.thinking != "none"
-    request = adapt(request, PROFILE, target, losses, is_harmless)
+    request, names, _ = adapt(request, PROFILE, target, losses, is_harmless)
     body: dict[str, Any] = {"model": target.model}
     ids = str if native else ToolNameMap(_ANY_ID, PROFILE.call_id)
     _render_conversation(body, request, ItemWriter(names, ids).items(request.turns))

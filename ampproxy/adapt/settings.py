@@ -1,4 +1,7 @@
-"""How tokens are drawn and where the answer ends, as far as the vendor and the model take it."""
+"""What a request sets, as far as the vendor, the server and the model take it.
+
+How tokens are drawn, where the answer ends, who asks, and the members that a server refuses.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,152 @@ from typing import Any, Final
 
 import msgspec
 
+from ampproxy.adapt.names import shorten
 from ampproxy.adapt.profile import DialectProfile
 from ampproxy.adapt.target import Target
 from ampproxy.model.loss import Losses
 from ampproxy.model.request import ChatRequest, Sampling
+
+_NOTHING = ChatRequest(dialect="", model="", turns=())
+#: What a server may refuse: Chat Completions' member -> the field of ``Sampling`` that says it.
+_SAMPLING: Mapping[str, str] = {
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "stop": "stop",
+    "seed": "seed",
+    "presence_penalty": "presence_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "logit_bias": "logit_bias",
+    "logprobs": "logprobs",
+    "top_logprobs": "top_logprobs",
+    "n": "candidates",
+}
+#: Likewise -> the field of ``ChatRequest``, whose name is that of the loss.
+_OTHERS: Mapping[str, str] = {
+    "response_format": "output",
+    "parallel_tool_calls": "parallel",
+    "user": "user",
+    "metadata": "metadata",
+    "service_tier": "service_tier",
+    "prompt_cache_key": "cache_key",
+    "modalities": "modalities",
+}
+#: Extras that are notes, or are written with something else.
+_NOTES = ("functions", "stream_options")
+_KINDS: Mapping[str, str] = {"output": "output_format"}
+
+
+def leave_out_refused(
+    request: ChatRequest, target: Target, losses: Losses, *, same: bool = False
+) -> ChatRequest:
+    """The request without what its server refuses.
+
+    :param same: the client spoke the server's dialect, so that its own members go there, too.
+    """
+    host = target.host
+    if host.members is None and not host.refuses:
+        return request
+    sampling = {
+        field: getattr(Sampling(), field)
+        for member, field in _SAMPLING.items()
+        if not _takes(target, member) and getattr(request.sampling, field) not in (None, ())
+    }
+    changed: dict[str, Any] = {
+        field: getattr(_NOTHING, field)
+        for member, field in _OTHERS.items()
+        if not _takes(target, member) and getattr(request, field) != getattr(_NOTHING, field)
+    }
+    _note(request, sampling, changed, losses)
+    if sampling:
+        changed["sampling"] = msgspec.structs.replace(request.sampling, **sampling)
+    own = request.extras if same else {}
+    extras = {name: raw for name, raw in own.items() if name in _NOTES or _takes(target, name)}
+    if len(extras) < len(own):
+        for name in own.keys() - extras.keys():
+            losses("extras", f"extras.{name}", f"The server does not take '{name}'.")
+        changed["extras"] = extras
+    return msgspec.structs.replace(request, **changed) if changed else request
+
+
+def _takes(target: Target, member: str) -> bool:
+    host = target.host
+    return host.takes(host.renames.get(member, member))
+
+
+def _note(
+    request: ChatRequest, sampling: Mapping[str, Any], changed: Mapping[str, Any], losses: Losses
+) -> None:
+    for field in sampling:
+        value = getattr(request.sampling, field)
+        if not is_usual(field, value):
+            losses(field, f"sampling.{field}", "The server does not take it.")
+    for field in changed:
+        if field != "parallel" or request.parallel is False:
+            losses(_KINDS.get(field, field), field, "The server does not take it.")
+
+
+def fit_account(request: ChatRequest, profile: DialectProfile, losses: Losses) -> ChatRequest:
+    """The request with an end user, labels and the like that the vendor has a place for. A client that
+    speaks the dialect is taken at its word, but for labels that are too many or too long.
+    """
+    changed: dict[str, Any] = {}
+    if request.metadata:
+        _fit_metadata(request, profile, losses, changed)
+    if request.dialect != profile.dialect:
+        _fit_others(request, profile, losses, changed)
+    return msgspec.structs.replace(request, **changed) if changed else request
+
+
+def _fit_others(
+    request: ChatRequest, profile: DialectProfile, losses: Losses, changed: dict[str, Any]
+) -> None:
+    if request.user is not None:
+        _fit_user(request.user, profile, losses, changed)
+    if request.cache_key is not None and not profile.cache_key:
+        losses("cache_key", "cache_key", f"{profile.vendor} takes no key for a cache.")
+        changed["cache_key"] = None
+    tier = request.service_tier
+    kin = request.dialect in profile.kin and bool(profile.tiers)
+    if tier is not None and not kin and (sent := profile.tiers.get(tier) or None) != tier:
+        if tier not in profile.tiers:
+            losses("service_tier", "service_tier", f"'{tier[:40]}' is another vendor's tier.")
+        changed["service_tier"] = sent
+    if request.modalities and not profile.modalities:
+        if any(kind.lower() != "text" for kind in request.modalities):
+            losses("modalities", "modalities", f"{profile.vendor} answers in text only.")
+        changed["modalities"] = ()
+
+
+def _fit_user(user: str, profile: DialectProfile, losses: Losses, changed: dict[str, Any]) -> None:
+    if profile.user is None:
+        losses("user", "user", f"{profile.vendor} takes no id of the end user.")
+        changed["user"] = None
+    elif len(user) > profile.user:
+        losses("user", "user", f"It was shortened to {profile.user} characters, always in the same way.")
+        changed["user"] = shorten(user, profile.user)
+
+
+def _fit_metadata(
+    request: ChatRequest, profile: DialectProfile, losses: Losses, changed: dict[str, Any]
+) -> None:
+    if profile.metadata is None:
+        if request.dialect == profile.dialect:
+            return
+        for name in request.metadata:
+            losses("metadata", f"metadata.{name}", f"{profile.vendor} takes no labels.")
+        changed["metadata"] = {}
+        return
+    pairs, longest_key, longest_value = profile.metadata
+    fitting = [
+        (key, value)
+        for key, value in request.metadata.items()
+        if len(key) <= longest_key and len(value) <= longest_value
+    ]
+    sent = dict(fitting[:pairs])
+    if len(sent) < len(request.metadata):
+        losses("metadata", "metadata", f"At most {pairs} pairs of limited length are taken.")
+        changed["metadata"] = sent
+
 
 #: Values that ask for what is done without them.
 USUAL: Final[Mapping[str, Any]] = {
