@@ -187,6 +187,8 @@ class _Settling:
 
     def _pair(self, turns: list[_Turn]) -> None:
         """Give each turn the answers to its calls, and take those from where they stood."""
+        if True not in [turn.left_out for turn in turns]:
+            return
         results = _Results(turns)
         used: dict[str, int] = {}
         for number, turn in enumerate(turns):

@@ -198,7 +198,9 @@ class PartFitter:
     def turn(self, turn: Turn, at: str) -> Turn:
         """A turn with its parts fitted."""
         role = turn.role
-        parts = tuple([self.part(part, role, f"{at}.parts[{n}]") for n, part in enumerate(turn.parts)])
+        parts = tuple(
+            [_FITS[type(part)](self, part, role, f"{at}.parts[{n}]") for n, part in enumerate(turn.parts)]
+        )
         changed: dict[str, Any] = {}
         if not all(map(is_, parts, turn.parts)):
             changed["parts"] = parts
@@ -212,7 +214,8 @@ class PartFitter:
         return _FITS[type(part)](self, part, role, at)
 
     def _text(self, part: Text, role: Role, at: str) -> Part:
-        part = self._plain(part, at, proofs=self._profile.part_proofs)
+        if part.sealed is not None or part.cache is not None or part.extras:
+            part = self._plain(part, at, proofs=self._profile.part_proofs)
         text = part.text
         if not text:
             kept = part.sealed is not None or (self._own and self._profile.blank_texts)

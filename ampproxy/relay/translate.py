@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from ampproxy.adapt.preferences import without_preferences
+from ampproxy.adapt.settings import without_preferences
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer, Target
 from ampproxy.dialects.freeform import FreeformCalls

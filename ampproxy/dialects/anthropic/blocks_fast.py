@@ -84,7 +84,8 @@ def _cache(raw: Json) -> Json | None:
 
 
 def _text(block: _Text) -> Part:
-    return Text(block.text, _cache(block.cache_control))
+    cache = block.cache_control
+    return Text(block.text, None if cache == NULL else cache)
 
 
 def _image(block: _Image) -> Part:

@@ -57,7 +57,10 @@ class ContentWriter:
         return _WRITERS[type(part)](self, part)
 
     def _text(self, part: Text) -> Wire:
-        return {"text": part.text, **_signature(part), **part.extras}
+        body = {"text": part.text}
+        return (
+            body if part.sealed is None and not part.extras else {**body, **_signature(part), **part.extras}
+        )
 
     def _reasoning(self, part: Reasoning) -> Wire:
         return {"text": part.text, "thought": True, **_signature(part)}

@@ -58,9 +58,10 @@ def finished(body: dict[str, Any], part: Any) -> dict[str, Any]:
 
 
 def _text(part: Text) -> Rendered:
-    return (
-        finished({"type": "text", "text": part.text}, part) if part.text or part.cache is not None else None
-    )
+    if not part.text and part.cache is None:
+        return None
+    body = {"type": "text", "text": part.text}
+    return finished(body, part) if part.extras or part.cache is not None else body
 
 
 def _image(part: Image) -> Rendered:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -10,14 +11,75 @@ from ampproxy.adapt.passes import adapt
 from ampproxy.adapt.target import Target, thought_member
 from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Rendered
-from ampproxy.dialects.common import Losses, encode, loads
+from ampproxy.dialects.common import Losses, encode, loads, members
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai_chat.messages_out import MessageWriter
 from ampproxy.dialects.openai_chat.profile import is_openai_own, profile_of
-from ampproxy.dialects.openai_chat.tools_out import write_tools
 from ampproxy.dialects.unsupported import is_harmless
-from ampproxy.model.base import CHAT
-from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking
+from ampproxy.model.base import CHAT, Json
+from ampproxy.model.request import ChatRequest, HostedTool, OutputFormat, Sampling, Thinking, Tool, ToolChoice
+
+
+def write_tools(request: ChatRequest, names: Callable[[str], str], body: dict[str, Any]) -> None:
+    """Put ``tools``, ``tool_choice`` and ``parallel_tool_calls`` into a request's body.
+
+    :param names: gives the tool names to send.
+    """
+    tools: list[Any] = [_tool(tool, names(tool.name)) for tool in request.tools]
+    for hosted in request.hosted:
+        _write_hosted(hosted, tools, body)
+    if not tools:
+        # Both members are refused without tools.
+        return
+    body["tools"] = tools
+    if request.choice is not None:
+        body["tool_choice"] = _choice(request.choice, request, names)
+    put(body, {"parallel_tool_calls": request.parallel})
+
+
+def _tool(tool: Tool, name: str) -> dict[str, Any]:
+    kind = "custom" if tool.freeform else "function"
+    function: dict[str, Any] = {"name": name}
+    put(function, {"description": tool.description})
+    if tool.freeform:
+        put(function, {"format": None if tool.grammar is None else _nested_grammar(tool.grammar)})
+    else:
+        put(function, {"parameters": tool.schema, "strict": tool.strict})
+    body: dict[str, Any] = {"type": kind, kind: function}
+    put(body, {"cache_control": tool.cache})
+    return {**body, **tool.extras}
+
+
+def _write_hosted(hosted: HostedTool, tools: list[Any], body: dict[str, Any]) -> None:
+    options = members(hosted.raw).get("web_search_options")
+    if options is None:
+        tools.append(hosted.raw)
+    else:
+        body["web_search_options"] = options
+
+
+def _choice(choice: ToolChoice, request: ChatRequest, names: Callable[[str], str]) -> Any:
+    freeform = {tool.name for tool in request.tools if tool.freeform}
+
+    def named(name: str) -> dict[str, Any]:
+        kind = "custom" if name in freeform else "function"
+        return {"type": kind, kind: {"name": names(name)}}
+
+    if choice.mode == "named" and choice.name is not None:
+        return named(choice.name)
+    if choice.allowed:
+        tools = [named(name) for name in choice.allowed]
+        return {"type": "allowed_tools", "allowed_tools": {"mode": choice.mode, "tools": tools}}
+    return choice.mode
+
+
+def _nested_grammar(grammar: Json) -> Any:
+    """The vocabulary's (Responses') format of a custom tool as chat nests it."""
+    value = loads(grammar)
+    if not isinstance(value, dict) or value.get("type") != "grammar" or "grammar" in value:
+        return grammar
+    return {"type": "grammar", "grammar": {name: value[name] for name in value if name != "type"}}
+
 
 #: Member -> field of ``Sampling``.
 _SAMPLING: Final = {
