@@ -142,11 +142,12 @@ def _memories(
     """What knows what accounts have taught, and what they alone keep; ``None``: that is switched off."""
     runtime.lessons.configure(config.learning)
     runtime.pins.configure(config.routing)
+    runtime.remembered.configure(config.limits)
     learner = pinning = None
     if config.learning.enable:
         learner = Learner(runtime.lessons, providers, runtime.log, strict=config.translation == "strict")
     if config.routing.max_pins:
-        pinning = Pinning(runtime.pins, providers, config.accounts, runtime.pool_state)
+        pinning = Pinning(runtime.pins, providers, config.accounts, runtime.pool_state, config.families)
     return learner, pinning
 
 
@@ -160,4 +161,5 @@ def _bridges(
         payload=config.payload.rules,
         families=config.families,
         learner=learner,
+        remembered=runtime.remembered,
     )

@@ -20,6 +20,7 @@ from ampproxy.credentials.report import LoginStatus
 from ampproxy.credits.allowance import Allowance
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer
+from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.server.failures import Failures
@@ -53,6 +54,7 @@ class Runtime:
     :param held: counts the bodies that are held.
     :param lessons: what accounts have taught by refusing something.
     :param pins: which account keeps what its vendor stored.
+    :param remembered: what clients may refer to of the answers that they were given.
     :param allowance: counts what goes to Amp under daily limits.
     :param limiter: counts what clients use of their own limits.
     :param costs: what models cost under a configuration; asked where a client has a limit in dollars.
@@ -82,6 +84,7 @@ class Runtime:
     allowance: Allowance = field(default_factory=lambda: Allowance(None, lambda: ""))
     lessons: Lessons = field(default_factory=Lessons)
     pins: Pins = field(default_factory=Pins)
+    remembered: Remembered = field(default_factory=lambda: Remembered(time.monotonic))
     limiter: Limiter = field(default_factory=lambda: kept_nowhere(time.time))
     costs: Callable[[Config], Costs] = lambda config: NoCosts()
     workers: Workers = field(default_factory=Workers)

@@ -262,6 +262,9 @@ class _Settling:
             elif placed.at not in taken:
                 why = "A result without its call was sent as the user's text."
                 self._losses("orphan_result", placed.at, why)
+                if extras := sorted(placed.part.extras):
+                    why = f"The words of a result have no members of their own: {', '.join(extras)}."
+                    self._losses("extras", placed.at, why)
                 kept += (_Placed(placed.at, inner) for inner in self._words_of(placed.part))
         return kept
 

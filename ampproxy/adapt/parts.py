@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from operator import is_
 from typing import Any, Final, TypeVar
 
@@ -128,7 +128,7 @@ class MediaFitter:
                 return True
             self._losses("audio", at, "An assistant's sound can only be named by its id.")
             return False
-        if role not in profile.media_roles or not (profile.sounds or profile.own_sounds):
+        if role not in profile.media_roles or not (profile.sounds or (self._own and profile.own_sounds)):
             self._losses(
                 "audio", at, f"{profile.vendor} does not accept audio there; its transcript is sent."
             )
@@ -192,6 +192,8 @@ class PartFitter:
         self._call_proofs = profile.part_proofs or target.host.call_proofs
         self._thought = not profile.unsigned and bool(thought_member(target, own=self._own))
         self._stored = self._own and profile.stores and bytes(request.extras.get("store", b"true")) == b"true"
+        #: Members of parts that the client's dialect has from the same vendor.
+        self._shared = profile.kin_part_extras if request.dialect in profile.kin else frozenset()
         self._losses = losses
         self._media = MediaFitter(profile, losses, own=self._own)
 
@@ -330,11 +332,12 @@ class PartFitter:
                 )
                 changed["cache"] = None
             if extras := getattr(part, "extras", None):
-                self._lose_extras(extras, at)
-                changed["extras"] = {}
+                changed["extras"] = kept = {name: extras[name] for name in extras if name in self._shared}
+                if len(kept) < len(extras):
+                    self._lose_extras(extras.keys() - kept.keys(), at)
         return msgspec.structs.replace(part, **changed) if changed else part
 
-    def _lose_extras(self, extras: dict[str, Any], at: str) -> None:
+    def _lose_extras(self, extras: Iterable[str], at: str) -> None:
         names = ", ".join(sorted(extras))
         self._losses("extras", at, f"Only the client's own dialect knows these members: {names}.")
 

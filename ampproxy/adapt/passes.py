@@ -11,11 +11,18 @@ from ampproxy.adapt.parts import drop_remembered, fit_parts, parts_to_text
 from ampproxy.adapt.profile import DialectProfile
 from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling, leave_out_refused
 from ampproxy.adapt.target import Target
-from ampproxy.adapt.thinking import forbid_with_tools, plan_thinking, settle_amount, settle_level
+from ampproxy.adapt.thinking import (
+    forbid_with_tools,
+    plan_thinking,
+    settle_amount,
+    settle_level,
+    without_member,
+)
 from ampproxy.adapt.tools import fit_output, fit_tools
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Losses
 from ampproxy.model.request import ChatRequest
+from ampproxy.wire.json import members
 
 #: Whether a member that only one dialect knows, by its name and its text, asks nothing of another vendor.
 Harmless: TypeAlias = Callable[[str, str, Json], bool]
@@ -47,13 +54,13 @@ def adapt(
 def _adapted(
     request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses, harmless: Harmless
 ) -> ChatRequest:
-    own = request.dialect == profile.dialect
+    own, wish = request.dialect == profile.dialect, request.thinking
     if not profile.stores:
         request = drop_remembered(request, losses)
     request = parts_to_text(request, profile.dialect, losses)
     request = fit_parts(request, profile, target, losses)
     request = system_first(request, target, losses)
-    request = leave_out_refused(request, target, losses, same=own)
+    request = leave_out_refused(request, profile, target, losses)
     if profile.chat_tools:
         request = forbid_with_tools(request, target, losses)
     request = fit_ends(request, profile, target, losses)
@@ -62,6 +69,8 @@ def _adapted(
     request = fit_output(request, profile, target, losses)
     lose_extras(request, profile, losses, harmless)
     if profile.thinking == "planned":
+        if request.thinking != wish:
+            request = without_member(request)
         settled = settle_turns(request, profile, target, losses)
         return plan_thinking(request, settled, profile, target, losses)
     settle = settle_level if profile.thinking == "level" else settle_amount
@@ -76,7 +85,11 @@ def lose_extras(request: ChatRequest, profile: DialectProfile, losses: Losses, h
     """
     if request.dialect == profile.dialect:
         return
-    known = profile.kin_extras if request.dialect in profile.kin else ()
+    known = profile.kin_extras if request.dialect in profile.kin else {}
     for name, raw in request.extras.items():
-        if name not in known and not harmless(request.dialect, name, raw):
+        inner = known.get(name)
+        if inner:
+            for lost in sorted((members(raw) or {}).keys() - inner):
+                losses("extras", f"extras.{name}.{lost}", f"{profile.vendor} has no '{lost}' there.")
+        elif inner is None and not harmless(request.dialect, name, raw):
             losses("extras", f"extras.{name}", f"Only {request.dialect} knows '{name}'.")

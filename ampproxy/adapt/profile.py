@@ -51,7 +51,10 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     :param dialect: its name. A client that speaks it, too, is taken to know its optional members.
     :param vendor: whose it is, for sentences.
     :param kin: the dialects of the same vendor, which know each other's words and files; ``kin_extras``:
-        those of their own members that it has, too.
+        their members that it has, too, each with those of its own members that are meant (none: all of it);
+        ``kin_part_extras``: likewise of parts.
+    :param sampling_members: what a server may refuse -> the field of ``Sampling`` that says it;
+        ``other_members``: the field of ``ChatRequest``, whose name is that of the loss.
     :param thinking: how a wish to think is sent: as a ``level``, as a level or another ``amount``;
         ``planned``: with the limit, sampling and demanded calls (:mod:`ampproxy.adapt.thinking`).
     :param trusted_levels: whether all clients are taken to know the levels of a model that is not described.
@@ -157,7 +160,10 @@ class DialectProfile(Value, frozen=True, kw_only=True):
     dialect: str
     vendor: str
     kin: frozenset[str] = frozenset()
-    kin_extras: frozenset[str] = frozenset()
+    kin_extras: Mapping[str, frozenset[str]] = {}
+    kin_part_extras: frozenset[str] = frozenset()
+    sampling_members: Mapping[str, str] = {}
+    other_members: Mapping[str, str] = {}
     thinking: Literal["level", "amount", "planned"] = "level"
     trusted_levels: bool = False
     between_tools: Json | None = None

@@ -21,58 +21,32 @@ from ampproxy.model.request import ChatRequest, Sampling, Tool, Turn
 from ampproxy.wire.values import loads
 
 _NOTHING = ChatRequest(dialect="", model="", turns=())
-#: What a server may refuse: Chat Completions' member -> the field of ``Sampling`` that says it.
-_SAMPLING: Mapping[str, str] = {
-    "temperature": "temperature",
-    "top_p": "top_p",
-    "stop": "stop",
-    "seed": "seed",
-    "presence_penalty": "presence_penalty",
-    "frequency_penalty": "frequency_penalty",
-    "logit_bias": "logit_bias",
-    "logprobs": "logprobs",
-    "top_logprobs": "top_logprobs",
-    "n": "candidates",
-}
-#: Likewise -> the field of ``ChatRequest``, whose name is that of the loss.
-_OTHERS: Mapping[str, str] = {
-    "response_format": "output",
-    "parallel_tool_calls": "parallel",
-    "user": "user",
-    "metadata": "metadata",
-    "service_tier": "service_tier",
-    "prompt_cache_key": "cache_key",
-    "modalities": "modalities",
-}
 #: Extras that are notes, or are written with something else.
 _NOTES = ("functions", "stream_options")
 _KINDS: Mapping[str, str] = {"output": "output_format"}
 
 
 def leave_out_refused(
-    request: ChatRequest, target: Target, losses: Losses, *, same: bool = False
+    request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses
 ) -> ChatRequest:
-    """The request without what its server refuses.
-
-    :param same: the client spoke the server's dialect, so that its own members go there, too.
-    """
+    """The request without what its server refuses."""
     host = target.host
     if host.members is None and not host.refuses:
         return request
     sampling = {
         field: getattr(Sampling(), field)
-        for member, field in _SAMPLING.items()
+        for member, field in profile.sampling_members.items()
         if not _takes(target, member) and getattr(request.sampling, field) not in (None, ())
     }
     changed: dict[str, Any] = {
         field: getattr(_NOTHING, field)
-        for member, field in _OTHERS.items()
+        for member, field in profile.other_members.items()
         if not _takes(target, member) and getattr(request, field) != getattr(_NOTHING, field)
     }
     _note(request, sampling, changed, losses)
     if sampling:
         changed["sampling"] = msgspec.structs.replace(request.sampling, **sampling)
-    own = request.extras if same else {}
+    own = request.extras if request.dialect == profile.dialect else {}
     extras = {name: raw for name, raw in own.items() if name in _NOTES or _takes(target, name)}
     if len(extras) < len(own):
         for name in own.keys() - extras.keys():
@@ -318,17 +292,23 @@ _OF_TURNS: Final = frozenset(("output_config",))
 _WHY: Final = "Only the client's vendor knows this wish, which changes nothing of what the model gets."
 
 
-def without_preferences(request: ChatRequest, spoken: str) -> tuple[ChatRequest, tuple[Loss, ...]]:
+def without_preferences(
+    request: ChatRequest, spoken: str, *, openai: bool = False
+) -> tuple[ChatRequest, tuple[Loss, ...]]:
     """The request without such wishes, and what that lost; the same object where it has none.
 
     :param spoken: the dialect that it goes out in; one that its client speaks takes them as they are.
+    :param openai: the model is OpenAI's own: Chat and Responses, which are one vendor's, say some alike.
     """
     if request.dialect == spoken:
         return request, ()
     losses = Losses()
     known = _TOP.get(request.dialect, {})
-    # Chat and Responses are one vendor's, and say this wish alike.
     sent = {"verbosity"} if spoken == RESPONSES else set()
+    if openai and {request.dialect, spoken} == {CHAT, RESPONSES}:
+        sent |= {"text", "prompt_cache_options"}
+    if openai and request.dialect == ANTHROPIC and loads(request.extras.get("speed", b"null")) == "fast":
+        request = _hurried(request)
     wishes = [name for name in request.extras if name in known and name not in sent]
     extras = _kept(request.extras, (name for name in wishes if _is_wish(known[name], request.extras[name])))
     for name in request.extras.keys() - extras.keys():
@@ -342,6 +322,12 @@ def without_preferences(request: ChatRequest, spoken: str) -> tuple[ChatRequest,
     if not found:
         return request, ()
     return msgspec.structs.replace(request, extras=extras, tools=tools, turns=turns), found
+
+
+def _hurried(request: ChatRequest) -> ChatRequest:
+    """Anthropic's wish for speed, which OpenAI has as a tier."""
+    extras = _kept(request.extras, ("speed",))
+    return msgspec.structs.replace(request, extras=extras, service_tier="fast")
 
 
 def _is_wish(members: frozenset[str] | None, value: Json) -> bool:

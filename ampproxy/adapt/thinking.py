@@ -283,6 +283,14 @@ def plan_thinking(
     return fit_sampling(request, profile, target, losses)
 
 
+def without_member(request: ChatRequest) -> ChatRequest:
+    """The request without its client's own words for a wish to think, which is another one now."""
+    if MEMBER not in request.extras:
+        return request
+    extras = {name: value for name, value in request.extras.items() if name != MEMBER}
+    return msgspec.structs.replace(request, extras=extras)
+
+
 # ------------------------------------------------------------------------------ what is in the way
 
 

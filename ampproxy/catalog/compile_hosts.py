@@ -37,8 +37,9 @@ def read_hosts(text: str) -> HostTable:
 
 
 def _profile(row: dict[str, Any]) -> dict[str, Any]:
+    messages = {"messages": _profile(row.pop("messages"))} if "messages" in row else {}
     models = [_apart(model, ("names",)) for model in row.pop("models", ())]
-    return {**_apart(row, _OF_PROFILE), "models": models}
+    return {**_apart(row, _OF_PROFILE), "models": models, **messages}
 
 
 def _apart(row: dict[str, Any], own: tuple[str, ...]) -> dict[str, Any]:
@@ -56,9 +57,10 @@ def compiled_hosts(text: str) -> bytes:
     """
     table = read_hosts(text)
     encode = msgspec.json.encode
-    return b'{"as-of":%b,"dialects":%b,"profiles":[\n%b\n]}\n' % (
+    return b'{"as-of":%b,"dialects":%b,"messages-dialects":%b,"profiles":[\n%b\n]}\n' % (
         encode(table.as_of),
         encode(table.dialects),
+        encode(table.messages_dialects),
         b",\n".join(map(encode, table.profiles)),
     )
 

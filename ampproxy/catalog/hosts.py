@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from ampproxy.catalog.families import Taken
+from ampproxy.catalog.families import Taken, ThinkingForm
 from ampproxy.catalog.names import Pattern, bare
 
 #: What may be asked of the choice among tools.
@@ -62,6 +62,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     :param call_proofs: whether it wants Gemini's proofs back beside the calls.
     :param vendor_rules: whether it is the models' own vendor, whose rules beside the dialect hold
         (:attr:`~ampproxy.catalog.families.Family.chat_tools`).
+    :param thinking: how a model is asked to think over Messages; ``None``: as its family says.
+    :param responses: whether it has Responses beside Chat Completions, for models that need it.
     """
 
     name: str = DEFAULT
@@ -86,6 +88,8 @@ class Host(msgspec.Struct, frozen=True, kw_only=True):
     plain: tuple[Plain, ...] = ()
     call_proofs: bool = False
     vendor_rules: bool = False
+    responses: bool = False
+    thinking: ThinkingForm | None = None
 
     def takes(self, member: str) -> bool:
         """Whether a request may have a member."""
@@ -108,6 +112,14 @@ class Row(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename=
     ways: dict[str, Any] = {}
 
 
+class Messages(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"):
+    """What a server takes over Messages, if it has that dialect, too; as a :class:`Profile`."""
+
+    source: str = ""
+    ways: dict[str, Any] = {}
+    models: tuple[Row, ...] = ()
+
+
 class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, rename="kebab"):
     """A server, or a kind of them.
 
@@ -116,6 +128,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
         path; ``*`` stands for any text without a slash.
     :param ways: what it takes: members of :class:`Host`.
     :param models: rows for single models; each that fits counts, a later one before an earlier one.
+    :param messages: likewise over Messages; ``None``: it has no such dialect.
     """
 
     name: str
@@ -123,6 +136,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ren
     addresses: tuple[str, ...] = ()
     ways: dict[str, Any] = {}
     models: tuple[Row, ...] = ()
+    messages: Messages | None = None
 
 
 class HostTable(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
@@ -130,10 +144,12 @@ class HostTable(msgspec.Struct, frozen=True, kw_only=True, rename="kebab"):
 
     :param as_of: the day on which it was checked.
     :param dialects: those that the profiles are about.
+    :param messages_dialects: those that their ``messages`` are about.
     """
 
     as_of: datetime.date
     dialects: tuple[str, ...] = ()
+    messages_dialects: tuple[str, ...] = ()
     profiles: tuple[Profile, ...]
 
 
@@ -151,12 +167,19 @@ class Hosts:
         self._addresses = tuple(
             (_address(pattern), profile) for profile in table.profiles for pattern in profile.addresses
         )
-        self._rows = {name: tuple(_rows(profile)) for name, profile in self.profiles.items()}
-        for name in self.profiles:
-            _host(self.profiles[name], known=True)
+        self._rows = {name: tuple(_rows(profile, name)) for name, profile in self.profiles.items()}
+        #: The profiles of the servers that speak Messages, too.
+        self.of_messages = {name: found.messages for name, found in self.profiles.items() if found.messages}
+        self._message_rows = {name: tuple(_rows(found, name)) for name, found in self.of_messages.items()}
+        for name, profile in self.profiles.items():
+            _host(profile.ways, name, known=True)
+        for name, found in self.of_messages.items():
+            _host(found.ways, name, known=True)
         #: What a server takes for a model, by its address, the name of a profile (empty: by the address), and
         #: the model's name.
         self.find = lru_cache(maxsize=512)(self._find)
+        #: Likewise over Messages; ``None``: nothing is known of that server.
+        self.find_messages = lru_cache(maxsize=512)(self._find_messages)
 
     def profile(self, base_url: str, name: str = "") -> Profile:
         """The profile of an account.
@@ -170,21 +193,36 @@ class Hosts:
 
     def _find(self, base_url: str, name: str, model: str) -> Host:
         profile = self.profile(base_url, name)
-        host = _host(profile, known=profile.name != DEFAULT)
-        called = bare(model)
-        for patterns, ways in self._rows[profile.name]:
-            if any(pattern.fits(called) for pattern in patterns):
-                host = msgspec.structs.replace(host, known=True, **ways)
-        return host
+        host = _host(profile.ways, profile.name, known=profile.name != DEFAULT)
+        return _for_model(host, self._rows[profile.name], model)
+
+    def _find_messages(self, base_url: str, name: str, model: str) -> Host | None:
+        profile = self.profile(base_url, name)
+        if profile.messages is None:
+            return None
+        host = _host(profile.messages.ways, profile.name, known=True)
+        return _for_model(host, self._message_rows[profile.name], model)
 
 
-def _host(profile: Profile, *, known: bool) -> Host:
-    return Host(name=profile.name, known=known, **_ways(profile.ways, profile.name))
+#: The rows of a profile: patterns of models' names, and what holds for those.
+_HostRows: TypeAlias = tuple[tuple[tuple[Pattern, ...], dict[str, Any]], ...]
 
 
-def _rows(profile: Profile) -> Iterator[tuple[tuple[Pattern, ...], dict[str, Any]]]:
+def _for_model(host: Host, rows: _HostRows, model: str) -> Host:
+    called = bare(model)
+    for patterns, ways in rows:
+        if any(pattern.fits(called) for pattern in patterns):
+            host = msgspec.structs.replace(host, known=True, **ways)
+    return host
+
+
+def _host(ways: Mapping[str, Any], name: str, *, known: bool) -> Host:
+    return Host(name=name, known=known, **_ways(ways, name))
+
+
+def _rows(profile: Profile | Messages, name: str) -> Iterator[tuple[tuple[Pattern, ...], dict[str, Any]]]:
     for row in profile.models:
-        yield tuple(map(Pattern, row.names)), _ways(row.ways, f"{profile.name}, {' '.join(row.names)}")
+        yield tuple(map(Pattern, row.names)), _ways(row.ways, f"{name}, {' '.join(row.names)}")
 
 
 def _ways(found: Mapping[str, Any], where: str) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class Kind:
     :param login: the login that it is: what ``ampproxy login`` is given; empty: it has a key.
     :param serves: patterns of the models that an account whose models nobody named is trusted to serve;
         ``None``: all of its vendor's.
+    :param others: whether servers of other vendors speak its dialect, so that an entry may name their kind.
     :param named_base: whether a sample of the section shows the base URL.
     """
 
@@ -39,6 +40,7 @@ class Kind:
     adds: str = ""
     login: str = ""
     serves: tuple[str, ...] | None = None
+    others: bool = False
     named_base: bool = False
 
     @property
@@ -63,6 +65,7 @@ _ROWS = (
         vendor="anthropic",
         base_url="https://api.anthropic.com",
         adds="/v1/messages",
+        others=True,
     ),
     Kind(
         name="codex",

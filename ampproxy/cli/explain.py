@@ -16,10 +16,9 @@ from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts, facts_of
 from ampproxy.dialects.registry import DIALECTS, shown_in
 from ampproxy.errors import ClientFault, ExchangeError, GatewayFault
-from ampproxy.model.loss import Loss
 from ampproxy.model.roles import ROLES
 from ampproxy.providers import PROVIDERS
-from ampproxy.relay.bridge import ModelRequest
+from ampproxy.relay.bridge import Bridge, ModelRequest
 from ampproxy.relay.bridges import BridgeMaker
 from ampproxy.relay.losses import counted, listed, refusing
 from ampproxy.relay.shapes import Origin
@@ -118,10 +117,10 @@ def translation(route: Route, endpoint: Endpoint, body: bytes, config: Config) -
     offer = route.offers[0]
     label = offer.account.label
     try:
-        spoken = PROVIDERS[offer.account.kind](offer.account).backend_dialect(endpoint)
-        losses = _losses(route, endpoint, offer, body, kept_families(config))
+        bridge = _bridge(route, endpoint, offer, body, kept_families(config))
     except ExchangeError as refusal:
         return [f"the body: {label} would not be asked: {shown(refusal.error.message)}"]
+    spoken, losses = bridge.spoken, bridge.losses
     if not losses:
         same = spoken == endpoint.dialect
         return [f"the body: {label} receives it " + ("unchanged" if same else "whole")]
@@ -132,9 +131,7 @@ def translation(route: Route, endpoint: Endpoint, body: bytes, config: Config) -
     return lost
 
 
-def _losses(
-    route: Route, endpoint: Endpoint, offer: RouteTarget, body: bytes, families: Families
-) -> tuple[Loss, ...]:
+def _bridge(route: Route, endpoint: Endpoint, offer: RouteTarget, body: bytes, families: Families) -> Bridge:
     """As the service would translate it for this account.
 
     :raises ExchangeError: the request is not valid, or the account has no call for it.
@@ -153,7 +150,7 @@ def _losses(
     )
     origin = Origin(wall=lambda: 0.0, new_id=lambda prefix: prefix)
     maker = BridgeMaker({offer.account.label: provider}, origin, strict=False, families=families)
-    return maker(question, offer).losses
+    return maker(question, offer)
 
 
 def _facts(dialect: Dialect, body: bytes) -> BodyFacts:

@@ -169,19 +169,35 @@ _PROFILE = Setting(
     "by its address",
 )
 
-_KEYED = Section(
+_OF_KEYS = (
+    Setting("api-key", "api_key", fields.GIVEN_SECRET, "The vendor's key.", required=True),
+    Setting(
+        "base-url",
+        "base_url",
+        fields.BASE_URL,
+        "Where the vendor's API is, without the path of a single method.",
+        "the vendor's own",
+    ),
+    _WEIGHT,
+    *_COMMON,
+)
+_KEYED = Section(_same, _OF_KEYS, _UNSUPPORTED)
+
+#: Likewise of those that speak Messages, too.
+_MESSAGES_PROFILES = {name: name for name in shipped_hosts().of_messages}
+#: Messages is spoken by other servers than Anthropic's.
+_KEYED_MESSAGES = Section(
     _same,
     (
-        Setting("api-key", "api_key", fields.GIVEN_SECRET, "The vendor's key.", required=True),
+        *_OF_KEYS,
         Setting(
-            "base-url",
-            "base_url",
-            fields.BASE_URL,
-            "Where the vendor's API is, without the path of a single method.",
-            "the vendor's own",
+            "profile",
+            "profile",
+            Reader("a host profile", fields.choice(_MESSAGES_PROFILES).read),
+            "Of `claude-api-key` alone: what kind of server it is, where it is not Anthropic's own: what of a"
+            " request it takes.",
+            "by its address",
         ),
-        _WEIGHT,
-        *_COMMON,
     ),
     _UNSUPPORTED,
 )
@@ -315,7 +331,7 @@ ACCOUNT_SETTINGS = (
         Setting(
             vendor.section,
             vendor.name,
-            Accounts(vendor, _KEYED, _keyed),
+            Accounts(vendor, _KEYED_MESSAGES if vendor.others else _KEYED, _keyed),
             f"Accounts at `{vendor.base_url}`, or the address in an entry's `base-url`.",
         )
         for vendor in KEYED

@@ -220,6 +220,18 @@ class Limits:
     answer_timeout: float = 300.0
     max_answer: int = 64 * 1024 * 1024
     max_held: int = 512 * 1024 * 1024
+    max_remembered: int = 32 * 1024 * 1024
+    remember_for: float = 3600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streaming:
+    """What happens during a streamed answer. ``bootstrap_retries``: how often one that breaks off before its
+    first event is asked again where no other account is left.
+    """
+
+    keepalive_seconds: int = 15
+    bootstrap_retries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,7 +433,7 @@ class Config:
     disable_cooling: bool = False
     force_model_prefix: bool = False
     passthrough_headers: bool = False
-    keepalive_seconds: int = 15
+    streaming: Streaming = field(default_factory=Streaming)
     translation: Literal["lenient", "strict"] = "lenient"
     routing: Routing = field(default_factory=Routing)
     ampcode: AmpCode = field(default_factory=AmpCode)

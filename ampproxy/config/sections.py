@@ -21,7 +21,7 @@ from ampproxy.config.oauth_models import ALIASES, EXCLUSIONS, with_models
 from ampproxy.config.observing import LOGGING, METRICS
 from ampproxy.config.parsing import AlreadyReported, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.payload import PAYLOAD
-from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Timeouts, Tls
+from ampproxy.config.schema import Config, Limits, Logging, OAuth, Routing, Streaming, Timeouts, Tls
 from ampproxy.config.unsupported import UNSUPPORTED
 from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.redact import Secret, Unseen
@@ -142,7 +142,7 @@ _ROUTING = Section(
 )
 
 _STREAMING = Section(
-    lambda found: found.values.get("keepalive_seconds"),
+    _fields(Streaming),
     (
         Setting(
             "keepalive-seconds",
@@ -151,8 +151,15 @@ _STREAMING = Section(
             "Send a comment into a stream that is silent for so long; 0 for never.",
             "15",
         ),
+        Setting(
+            "bootstrap-retries",
+            "bootstrap_retries",
+            fields.COUNT,
+            "How often a stream that breaks off before its first event is asked again where no other account"
+            " is left. The others are asked first in any case.",
+            "0",
+        ),
     ),
-    {"bootstrap-retries": "a stream is tried on the next account until its first byte"},
 )
 
 _LIMITS = Section(
@@ -189,6 +196,21 @@ _LIMITS = Section(
         Setting("max-answer", "max_answer", fields.SIZE, "The largest whole (not streamed) answer.", "64MiB"),
         Setting(
             "max-held", "max_held", fields.SIZE, "All request bodies and whole answers together.", "512MiB"
+        ),
+        Setting(
+            "max-remembered",
+            "max_remembered",
+            fields.SIZE,
+            "Parts of translated answers that clients of Responses may refer to by their ids; the oldest are"
+            " dropped.",
+            "32MiB",
+        ),
+        Setting(
+            "remember-for",
+            "remember_for",
+            fields.duration(),
+            "How long such a part is remembered.",
+            "1h",
         ),
     ),
 )
@@ -441,7 +463,7 @@ ROOT = Section(
             "false",
         ),
         Setting("routing", "routing", _ROUTING, "How one of several accounts is chosen."),
-        Setting("streaming", "keepalive_seconds", _STREAMING, "What happens during a streamed answer."),
+        Setting("streaming", "streaming", _STREAMING, "What happens during a streamed answer."),
         Setting("payload", "payload", PAYLOAD, "Rules that change what the vendors are sent."),
         Setting("ampcode", "ampcode", AMPCODE, "What concerns Amp: its upstream, its keys, model mappings."),
         Setting("neo", "neo", NEO, "What Amp's cloud may ask for, by Amp's Model Routing. Experimental."),

@@ -189,6 +189,15 @@ class Selection:
                 self.left = before.identity
         return offer
 
+    def has_another(self, now: float) -> bool:
+        """Whether there is an account to go on to that is not in cooldown."""
+        if self._most and len(self._tried) >= self._most:
+            return False
+        return any(
+            candidate not in self._tried and candidate.available_at(now) <= now
+            for candidate in self._selector.candidates()
+        )
+
     def again(self) -> None:
         """Begin anew: everybody may be asked once more."""
         self._tried.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
@@ -116,7 +116,8 @@ class EventStream:
     """A dialect's stream of server-sent events, as far as it must be known where it passes.
 
     :param monitor: looks for the end and the usage of one stream.
-    :param fast_path: makes one stream's fast path, for the asked model's name (empty: nothing is rewritten).
+    :param fast_path: makes one stream's fast path, for the asked model's name (empty: nothing is rewritten)
+        and the stream's monitor.
     :param keepalive: an event or a comment that means nothing; empty: there is no such thing.
     :param done: the end mark, where the dialect has one apart from its last event; it is added where a
         vendor leaves it out.
@@ -124,14 +125,17 @@ class EventStream:
         and may be told more behind the terminal event, as the usage.
     :param list_unless: the stream is a JSON list that grows unless the query has this item; empty: it
         never is.
+    :param own_breaks: the dialect has words of its own for an answer that broke, which its clients know: they
+        pass, and the log has them.
     """
 
     monitor: Callable[[], StreamMonitor]
-    fast_path: Callable[[str], FastPath] = NoFastPath
+    fast_path: Callable[[str, StreamMonitor], FastPath] = NoFastPath
     keepalive: bytes = b""
     done: bytes = b""
     tight: bool = False
     list_unless: bytes = b""
+    own_breaks: bool = False
 
 
 def anyhow(value: bytes) -> bool:
@@ -194,6 +198,23 @@ def _no_headers(standings: Sequence[Standing], wall: float) -> list[tuple[bytes,
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class References:
+    """How requests of a dialect refer to parts of earlier answers.
+
+    :param stores: whether a request's answer may be referred to.
+    :param replaced: a request with known parts in the place of the references to them; the same object where
+        it refers to none.
+    :param of_answer: the parts of a whole answer that is written in the dialect, by their ids.
+    :param of_events: likewise those that whole events of a stream end.
+    """
+
+    stores: Callable[[bytes], bool]
+    replaced: Callable[[bytes, Callable[[str], bytes | None]], bytes]
+    of_answer: Callable[[bytes], Iterable[tuple[str, bytes]]]
+    of_events: Callable[[bytes], Iterable[tuple[str, bytes]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Passthrough:
     """What must be known of a dialect where it is on both sides, so that bytes pass.
 
@@ -202,6 +223,7 @@ class Passthrough:
     :param events: its stream, if that is one of server-sent events.
     :param usage: the usage that a whole answer tells; ``None`` if it does not. From its members.
     :param is_answer: whether a whole answer is one, by a glance at its members; if not, the parser decides.
+    :param ends_well: whether it plainly ended well; likewise.
     :param traces: texts without which no request's history holds thinking or a proof of it.
     :param may_not_fit: whether a request may say what a target does not take at its server; by a search, for
         most bodies pass as they are.
@@ -223,11 +245,13 @@ class Passthrough:
     :param reads_errors: headers (lower-case name, beginning of the value) of clients that read an error
         within a stream, and lose it where the connection breaks after it.
     :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
+    :param references: how requests refer to earlier answers; ``None``: they do not.
     """
 
     events: EventStream | None = None
     usage: Callable[[Members], Usage | None] = _no_usage
     is_answer: Callable[[Members], bool] = _no_glance
+    ends_well: Callable[[Members], bool] = _no_glance
     traces: tuple[bytes, ...] = ()
     may_not_fit: Callable[[bytes, Target], bool] = _fits
     is_renamed: Callable[[bytes, Target], bool] = _fits
@@ -243,6 +267,7 @@ class Passthrough:
     overloaded: int = 503
     reads_errors: tuple[tuple[bytes, bytes], ...] = ()
     limits: LimitHeaders = _no_headers
+    references: References | None = None
 
 
 class StreamParser(Protocol):

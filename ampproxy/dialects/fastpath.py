@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import Protocol
 
+from ampproxy.dialects.monitor import StreamMonitor
+
 
 class FastPath(Protocol):
     """One stream's fast path."""
@@ -62,9 +64,10 @@ class NoFastPath:
     """For dialects without one: every event is looked at.
 
     :param model: the asked name, of which nothing is made here.
+    :param monitor: of the stream.
     """
 
-    def __init__(self, model: str = "") -> None:
+    def __init__(self, model: str = "", monitor: StreamMonitor | None = None) -> None:
         pass
 
     def forward(self, whole: bytes) -> bytes | None:

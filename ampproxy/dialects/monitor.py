@@ -75,6 +75,10 @@ def no_usage(usage: Members) -> Usage:
     return Usage()
 
 
+#: So much of a stream's calls is kept at most. Bytes.
+MOST_KEPT = 1024 * 1024
+
+
 class StreamMonitor:
     """Looks at the events of one stream that may matter.
 
@@ -84,10 +88,26 @@ class StreamMonitor:
     :ivar unended: it came though the vendor never said how the answer ended, which may be cut off.
     :ivar empty: it came though nothing of an answer had.
     :ivar finished: the answer is said, and the stream may end here, though something may follow.
+    :ivar doubtful: an event ended the answer, or a part of it, in a way that is not plainly good: the
+        dialect's own reader has to judge, from that event and those that were kept.
+    :ivar kept: events of calls, in order, as far as they are needed to judge.
+    :ivar spoken: words, thinking or a call came.
     :ivar usage: the last that was told.
     """
 
-    __slots__ = ("_usage", "content", "empty", "failed", "finished", "terminal", "unended")
+    __slots__ = (
+        "_kept_size",
+        "_usage",
+        "content",
+        "doubtful",
+        "empty",
+        "failed",
+        "finished",
+        "kept",
+        "spoken",
+        "terminal",
+        "unended",
+    )
 
     #: Makes one usage of all that was told.
     read: Callable[[Members], Usage] = staticmethod(no_usage)
@@ -99,6 +119,10 @@ class StreamMonitor:
         self.content = False
         self.failed = False
         self.unended = False
+        self.doubtful = False
+        self.spoken = False
+        self.kept: list[bytes] = []
+        self._kept_size = 0
         self._usage: dict[str, Raw] = {}
 
     def see(self, name: bytes, data: bytes) -> bool:
@@ -129,6 +153,14 @@ class StreamMonitor:
         if answer is not None:
             found = tiered(found, answer)
         self._usage.update((name, value) for name, value in found.items() if bytes(value) != b"null")
+
+    def keep(self, events: bytes) -> None:
+        """Keep events of calls. Of those beyond all measure nothing is: half of a call proves nothing."""
+        self._kept_size += len(events)
+        if self._kept_size <= MOST_KEPT:
+            self.kept.append(events)
+        else:
+            self.kept = []
 
     def close(self) -> None:
         """This was the terminal event."""

@@ -357,6 +357,13 @@ class _Count(msgspec.Struct):
 _COUNT: Final = msgspec.json.Decoder(_Count)
 
 
+#: Members of requests that Chat Completions and Responses both have, and no other vendor: OpenAI's own models
+#: take them from clients of either.
+SHARED: Final = ("prompt_cache_options", "moderation")
+#: Likewise of parts.
+SHARED_OF_PARTS: Final = frozenset(("prompt_cache_breakpoint",))
+
+
 class OpenAIDialect:
     """The part of a dialect that all of OpenAI's share (:class:`~ampproxy.dialects.base.Dialect`)."""
 

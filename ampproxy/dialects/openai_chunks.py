@@ -22,7 +22,7 @@ from ampproxy.dialects.monitor import (
 )
 from ampproxy.dialects.openai import is_chunk
 from ampproxy.model.events import Usage
-from ampproxy.wire.json import members
+from ampproxy.wire.json import members, string
 
 
 def chunk_usage(usage: Members) -> Usage:
@@ -41,16 +41,50 @@ def is_answer(answer: Members) -> bool:
     return has_list(answer, "choices", may_be_empty=False)
 
 
-class ChunkMonitor(StreamMonitor):
-    """Looks for ``[DONE]``, a finish reason, an error and the usage."""
+def ends_well(answer: Members) -> bool:
+    """See :class:`ampproxy.dialects.base.Passthrough`."""
+    return not _is_doubtful(answer["choices"])
 
-    __slots__ = ("_any", "_called")
+
+#: OpenAI's own words for the end of a choice; what others mean by theirs the dialect's reader knows.
+_OWN_ENDS = frozenset(("stop", "length", "tool_calls", "function_call", "content_filter"))
+_END = re.compile(
+    rb'"finish_reason"\s*:\s*(?!null|"(?:stop|length|tool_calls|function_call|content_filter)")'
+)
+_NAMELESS = re.compile(rb'"name"\s*:\s*""')
+_CALLED = re.compile(rb'"(?:tool_calls|function_call)"\s*:\s*[\[{]\s*[^\]}\s]')
+#: Choices beyond this are not searched. Bytes.
+_SEARCHED = 256 * 1024
+
+
+def _is_doubtful(choices: msgspec.Raw) -> bool:
+    """Whether an answer's choices may say that it broke, or call what has no name. Within a string each quote
+    has a backslash before it, so that no words are taken for members.
+    """
+    if len(memoryview(choices)) > _SEARCHED:
+        return False
+    text = bytes(choices)
+    if _END.search(text):
+        return True
+    called = _CALLED.search(text) is not None
+    return _NAMELESS.search(text) is not None if called else _ENDS_CALLING.search(text) is not None
+
+
+_ENDS_CALLING = re.compile(rb'"finish_reason"\s*:\s*"(?:tool_calls|function_call)"')
+
+
+class ChunkMonitor(StreamMonitor):
+    """Looks for ``[DONE]``, a finish reason, an error, calls and the usage."""
+
+    __slots__ = ("_any", "_called", "_named")
     read = staticmethod(chunk_usage)
 
     def __init__(self) -> None:
         super().__init__()
         self._any = False
         self._called = False
+        #: Each call's choice and index -> whether it was named.
+        self._named: dict[tuple[bytes, bytes], bool] = {}
 
     def see(self, name: bytes, data: bytes) -> bool:
         """See :meth:`StreamMonitor.see`."""
@@ -58,9 +92,13 @@ class ChunkMonitor(StreamMonitor):
             self.empty = not (self._any or self.terminal)
             # A call shows by its arguments whether it is whole; of words nobody can tell.
             self.unended = not (self.finished or self._called)
+            self.doubtful = bool(self.kept) and not self.finished
             self.close()
             return True
-        return super().see(name, data)
+        known = super().see(name, data)
+        if self._called and not self.doubtful and any(mark in data for mark in _OF_CALLS):
+            self.keep(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
+        return known
 
     def look(self, kind: str, values: Members) -> bool:
         """See :meth:`StreamMonitor.look`."""
@@ -68,19 +106,46 @@ class ChunkMonitor(StreamMonitor):
             self.learn(values["usage"], values)
         if given(values, "error"):
             self.fail()
+        elif given(values, "base_resp"):
+            self.doubtful = not self.finished
         elif not self.finished:
             choices = [members(choice) or {} for choice in items(values, "choices")]
             self._any = self._any or bool(choices)
-            self.finished = any(given(choice, "finish_reason") for choice in choices)
+            ends = [choice["finish_reason"] for choice in choices if given(choice, "finish_reason")]
+            self.finished = bool(ends)
             self._look_closer(choices)
+            if ends:
+                self.doubtful = self._is_doubtful({string(end) or "?" for end in ends})
         return is_chunk(values)
+
+    def _is_doubtful(self, ends: set[str]) -> bool:
+        if not ends <= _OWN_ENDS or not all(self._named.values()):
+            return True
+        return not (self._called or self.spoken) and not ends.isdisjoint(("tool_calls", "function_call"))
 
     def _look_closer(self, choices: Iterable[Members]) -> None:
         for choice in choices:
             delta = inner(choice, "delta")
-            self._called = self._called or given(delta, "tool_calls") or given(delta, "function_call")
+            if given(delta, "tool_calls") or given(delta, "function_call"):
+                self._called = True
+                self._name_calls(choice, delta)
             words = given(choice, "text") or any(map(_has_content, delta.items()))
+            self.spoken = self.spoken or words
             self.content = self.content or self.finished or words
+
+    def _name_calls(self, choice: Members, delta: Members) -> None:
+        number = bytes(choice.get("index", _ZERO))
+        for piece in items(delta, "tool_calls"):
+            call = members(piece) or {}
+            named = any(string(inner(call, kind).get("name", _ZERO)) for kind in ("function", "custom"))
+            self._name_call((number, bytes(call.get("index", call.get("id", _ZERO)))), named=named)
+        if given(delta, "function_call"):
+            named = bool(string(inner(delta, "function_call").get("name", _ZERO)))
+            self._name_call((number, b"function_call"), named=named)
+
+    def _name_call(self, key: tuple[bytes, bytes], *, named: bool) -> None:
+        if len(self._named) < _MOST_CALLS:
+            self._named[key] = named or self._named.get(key, False)
 
 
 def _has_content(member: tuple[str, msgspec.Raw]) -> bool:
@@ -88,6 +153,10 @@ def _has_content(member: tuple[str, msgspec.Raw]) -> bool:
     return member[0] != "role" and bytes(member[1]) not in (b"null", b'""', b"[]", b"{}")
 
 
+_ZERO = msgspec.Raw(b"0")
+_OF_CALLS = (b'"tool_calls"', b'"function_call"')
+#: Of so many calls of one answer it is known whether they have a name.
+_MOST_CALLS = 1024
 #: The beginning of an event up to its model, at depth one: no bracket lies between. An unescaped quote
 #: before ``model`` can only open a member's name, so this cannot lie within a string.
 _HEAD = re.compile(rb'data: \{[^{}\[\]\n]*?(?P<name>"model": ?)(?P<value>"[^"\\\n]*")')
@@ -100,11 +169,15 @@ class ChunkFastPath:
     not (a time, an id of its own), by the member's own bytes and what stands before them.
 
     :param model: the asked name, or empty if nothing is rewritten.
+    :param monitor: of the stream: pieces of calls are kept there.
     """
 
-    __slots__ = ("_anchor", "_ends", "_head", "_model", "_new", "_old")
+    __slots__ = ("_anchor", "_call", "_ends", "_head", "_model", "_monitor", "_new", "_old")
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, monitor: StreamMonitor) -> None:
+        self._monitor = monitor
+        #: How pieces of the call begin that was named last.
+        self._call = b""
         self._model = msgspec.json.encode(model) if model else b""
         self._anchor = b""
         self._ends = False
@@ -122,8 +195,16 @@ class ChunkFastPath:
         if 2 * whole.count(self._anchor) != lines or not (self._ends or 2 * whole.count(END) == lines):
             return None
         calls = whole.count(b'"tool_calls"')
-        if calls and (calls != whole.count(b'"tool_calls":[{"index":') or b'"name"' in whole):
-            return None
+        if calls:
+            if not self._call or calls != whole.count(self._call) or b'"name"' in whole:
+                return None
+            out = self._renamed(whole, lines)
+            if out is not None:
+                self._monitor.keep(whole)
+            return out
+        return self._renamed(whole, lines)
+
+    def _renamed(self, whole: bytes, lines: int) -> bytes | None:
         if not self._model:
             return whole if 2 * whole.count(NEXT_DATA) == lines - 2 else None
         if self._new == self._old:
@@ -140,6 +221,8 @@ class ChunkFastPath:
 
     def learn(self, block: bytes, out: bytes) -> None:
         """See :meth:`FastPath.learn`."""
+        if b'"tool_calls"' in block and (call := _CALL.search(block)):
+            self._call = b'"tool_calls":[{"index":' + call["index"] + b","
         anchor = _ANCHOR.search(block)
         if anchor is None:
             return
@@ -156,6 +239,10 @@ class ChunkFastPath:
         self._ends = block.endswith(self._anchor + b"}")
         if self._ends:
             self._anchor += END
+
+
+#: The beginning of a call that has a name.
+_CALL = re.compile(rb'"tool_calls": ?\[\{[^{}\[\]]*?"index": ?(?P<index>[0-9]+)[,}][^\[\]]*?"name": ?"[^"]')
 
 
 def _at_top(piece: bytes) -> bool:

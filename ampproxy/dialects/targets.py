@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.adapt.target import Target
-from ampproxy.catalog.families import Families, Family, shipped
+from ampproxy.catalog.families import Families, Family, Taken, shipped
 from ampproxy.catalog.hosts import Host, shipped_hosts
 from ampproxy.catalog.names import without_suffix
 
@@ -43,6 +43,8 @@ def target_at(
     :param families: what is known of models; ``None``: the shipped table.
     """
     target = target_for(dialect, model, families)
+    if dialect in shipped_hosts().table.messages_dialects:
+        return _over_messages(target, shipped_hosts().find_messages(base_url, profile, model))
     if dialect not in shipped_hosts().table.dialects:
         return target
     host = _host(base_url, profile, target)
@@ -52,6 +54,23 @@ def target_at(
         thinks=_thinks((families or shipped()).find(model)),
         chat_tools=target.chat_tools if host.vendor_rules else "always",
     )
+
+
+def _over_messages(target: Target, host: Host | None) -> Target:
+    """The model as a server of Messages serves it; Anthropic's own rules hold for its own models anywhere."""
+    if host is None:
+        return target
+    return msgspec.structs.replace(
+        target,
+        host=host,
+        thinking=host.thinking or target.thinking,
+        can_disable=target.can_disable and host.switch != "none",
+        forced_tools=min(target.forced_tools, host.forced_tools, key=_TAKEN.index),
+    )
+
+
+#: From what takes least.
+_TAKEN: tuple[Taken, ...] = ("never", "not-thinking", "always")
 
 
 def _host(base_url: str, profile: str, target: Target) -> Host:

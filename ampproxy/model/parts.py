@@ -111,13 +111,13 @@ class ToolCall(Value, frozen=True):
 
 
 class ToolResult(Value, frozen=True):
-    """What a tool answered: text, images or documents. ``name`` where the dialect tells it.
+    """What a tool answered: text, images, documents or sound. ``name`` where the dialect tells it.
 
     ``structured`` is the result object of a dialect whose results are objects (Gemini), exact.
     """
 
     call: str
-    parts: tuple[Text | Image | Document, ...]
+    parts: tuple[Text | Image | Document | Audio, ...]
     is_error: bool = False
     name: str | None = None
     freeform: bool = False

@@ -104,6 +104,7 @@ class Provider:
     A vendor's file sets the class variables and, where its paths hold the model, overrides :meth:`_path`.
 
     :cvar PATHS: what it serves.
+    :cvar BESIDE: likewise, at some hosts only: what models need that refuse its own.
     :cvar VERSION: the version segment of its paths, added unless ``base-url`` ends in one; may be empty.
     :cvar CREDENTIAL: the credential's header.
     :cvar SCHEME: what stands before the key there.
@@ -113,6 +114,7 @@ class Provider:
     """
 
     PATHS: ClassVar[Paths]
+    BESIDE: ClassVar[Paths] = {}
     VERSION: ClassVar[str] = ""
     CREDENTIAL: ClassVar[bytes] = b"authorization"
     SCHEME: ClassVar[bytes] = b"Bearer "
@@ -161,6 +163,14 @@ class Provider:
             "not_implemented", f"{self.account.label} has no call for {name}; another account may have."
         )
 
+    def beside(self, spoken: str) -> str:
+        """The dialect in which a request of the account's own may be asked, too, where the host has that;
+        empty: there is none.
+        """
+        if not self.BESIDE or spoken != self.account.dialect:
+            return ""
+        return next((dialect for dialect, operation in self.BESIDE if operation is Operation.GENERATE), "")
+
     def compacts(self, endpoint: Endpoint) -> bool:
         """Whether the vendor has the call that compacts; else its model is asked for a summary."""
         return self._serves(endpoint.dialect, Operation.COMPACT)
@@ -174,6 +184,7 @@ class Provider:
         query: bytes = b"",
         headers: Iterable[Header] = (),
         extra: Mapping[str, str] | None = None,
+        spoken: str = "",
     ) -> Call:
         """The request that serves ``endpoint`` with the vendor's ``model``.
 
@@ -181,10 +192,11 @@ class Provider:
         :param query: the client's query, as it came.
         :param headers: the client's headers, in any case.
         :param extra: what a rendered body needs beside itself.
+        :param spoken: the dialect of the body; empty: the one that :meth:`speaks` gives.
         :raises ampproxy.errors.GatewayFault: the vendor has no such call.
         :raises ampproxy.errors.ClientFault: the model's name cannot stand in the vendor's path.
         """
-        dialect = self.backend_dialect(endpoint)
+        dialect = spoken or self.backend_dialect(endpoint)
         native = dialect == endpoint.dialect
         if endpoint.operation is Operation.COMPACT and not self.compacts(endpoint):
             endpoint = msgspec.structs.replace(endpoint, operation=Operation.GENERATE)
@@ -250,7 +262,8 @@ class Provider:
         return (dialect, operation) in self.PATHS
 
     def _path(self, endpoint: Endpoint, dialect: str, model: str, stream: bool) -> str:
-        return self.PATHS[dialect, endpoint.operation]
+        asked = dialect, endpoint.operation
+        return self.PATHS[asked] if asked in self.PATHS else self.BESIDE[asked]
 
     def _headers(
         self,

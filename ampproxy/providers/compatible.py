@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from ampproxy.model.base import CHAT, COMPLETIONS
+from ampproxy.model.base import CHAT, COMPLETIONS, RESPONSES
 from ampproxy.providers.base import Paths, Provider
 from ampproxy.providers.listing import Listing, openai_page
 from ampproxy.routing.endpoints import Operation
@@ -18,4 +18,6 @@ class Compatible(Provider):
         (COMPLETIONS, Operation.GENERATE): "completions",
         (CHAT, Operation.EMBED): "embeddings",
     }
+    #: OpenAI's own host.
+    BESIDE: ClassVar[Paths] = {(RESPONSES, Operation.GENERATE): "responses"}
     LISTING = Listing(openai_page)

@@ -46,13 +46,16 @@ class LoginProvider(Provider):
         query: bytes = b"",
         headers: Iterable[Header] = (),
         extra: Mapping[str, str] | None = None,
+        spoken: str = "",
     ) -> Call:
         """As every provider; with the token of this moment.
 
         :raises ampproxy.errors.UpstreamFault: only a new login helps.
         :raises ampproxy.errors.GatewayFault: the vendor has no such call.
         """
-        call = super().call(endpoint, model, stream=stream, query=query, headers=headers, extra=extra)
+        call = super().call(
+            endpoint, model, stream=stream, query=query, headers=headers, extra=extra, spoken=spoken
+        )
         return self._signed(call)
 
     def models_call(self, after: str = "") -> Call | None:
@@ -109,10 +112,13 @@ class CodexLogin(LoginProvider, OpenAI):
         query: bytes = b"",
         headers: Iterable[Header] = (),
         extra: Mapping[str, str] | None = None,
+        spoken: str = "",
     ) -> Call:
         """As every provider; always asks for a stream."""
         without = [header for header in headers if header[0].lower() != b"accept"]
-        return super().call(endpoint, model, stream=True, query=query, headers=without, extra=extra)
+        return super().call(
+            endpoint, model, stream=True, query=query, headers=without, extra=extra, spoken=spoken
+        )
 
     def packed(
         self, endpoint: Endpoint, model: str, body: bytes, *, stream: bool, query: bytes = b""
@@ -144,9 +150,12 @@ class GeminiLogin(LoginProvider):
         query: bytes = b"",
         headers: Iterable[Header] = (),
         extra: Mapping[str, str] | None = None,
+        spoken: str = "",
     ) -> Call:
         """As every provider; streams come as events, whatever the client wants of them."""
-        call = super().call(endpoint, model, stream=stream, query=b"", headers=headers, extra=extra)
+        call = super().call(
+            endpoint, model, stream=stream, query=b"", headers=headers, extra=extra, spoken=spoken
+        )
         return Call(call.method, call.url + b"?alt=sse", call.headers) if _streams(call) else call
 
     def packed(

@@ -26,6 +26,7 @@ class ModelRequest(Value, frozen=True, kw_only=True):
     :param headers: the client's, credentials and all; a provider's allow-list picks from them.
     :param query: the client's query without client keys.
     :param facts: what was found in the body when it came.
+    :param client: whose it is: what tells clients apart; not shown.
     :param refers: whether it may refer to something that a vendor keeps for one of several accounts.
     """
 
@@ -37,6 +38,7 @@ class ModelRequest(Value, frozen=True, kw_only=True):
     query: bytes
     route: Route
     facts: BodyFacts
+    client: str = ""
     refers: bool = False
 
     def listed(self, client: Dialect) -> bool:
@@ -74,9 +76,11 @@ class Bridge(Protocol):
     :ivar content_type: of the answer to the client; ``None``: the account's own.
     :ivar listed: whether the client's stream is a JSON list that grows.
     :ivar losses: what its dialect could not say of the request.
+    :ivar spoken: the dialect that the account is asked in.
     """
 
     body: bytes
+    spoken: str
     headers: Mapping[str, str]
     losses: tuple[Loss, ...]
     content_type: bytes | None
@@ -133,6 +137,13 @@ class Bridges(Protocol):
         """The bridge.
 
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
+        """
+        ...
+
+    def spoken(self, question: ModelRequest, offer: RouteTarget) -> str:
+        """The dialect that the account is asked in.
+
+        :raises ampproxy.errors.GatewayFault: it has no such call.
         """
         ...
 

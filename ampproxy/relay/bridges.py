@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 
 from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.errors import STATUS, ClientFault, GatewayFault, UnreadableAnswer, UpstreamFault
 from ampproxy.interfaces import StreamFilter
-from ampproxy.model.events import Failed, Usage, WireError
+from ampproxy.model.events import Usage, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.model.payload import PayloadRule
 from ampproxy.providers import Provider
 from ampproxy.relay.adapt import adapted, may_differ
 from ampproxy.relay.bridge import Bridge, ModelRequest
+from ampproxy.relay.endings import Ending, Endings
 from ampproxy.relay.envelope import enveloped
 from ampproxy.relay.learning import Learner
 from ampproxy.relay.passthrough import PassthroughFilter, WatchedFilter, passing, rewrite_whole
 from ampproxy.relay.payload import apply, asked_by
+from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.shapes import Origin, Shape, opened
+from ampproxy.relay.spoken import spoken_in
 from ampproxy.relay.translate import TranslateBridge
 from ampproxy.relay.workers import REQUEST_OBJECTS, SMALL, takes_long
 from ampproxy.routing.endpoints import Endpoint, Operation
@@ -41,6 +43,7 @@ class BridgeMaker:
     :param families: what is known of models; ``None``: the shipped table.
     :param learner: knows what accounts have taught; ``None``: nothing is learned.
     :param dialects: those that there are.
+    :param remembered: keeps what clients may refer to later; ``None``: nothing is kept.
     """
 
     def __init__(
@@ -53,7 +56,9 @@ class BridgeMaker:
         families: Families | None = None,
         learner: Learner | None = None,
         dialects: Mapping[str, Dialect] = DIALECTS,
+        remembered: Remembered | None = None,
     ) -> None:
+        self._remembered = remembered
         self._families = families
         self._learner = learner
         self._dialects = dialects
@@ -83,11 +88,15 @@ class BridgeMaker:
             return False
         return True
 
+    def spoken(self, question: ModelRequest, offer: RouteTarget) -> str:
+        """See :meth:`ampproxy.relay.bridge.Bridges.spoken`."""
+        return spoken_in(self._providers[offer.account.label], question, offer, self._families)
+
     def take_long(self, question: ModelRequest, offer: RouteTarget) -> bool:
         """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
         if len(question.body) <= SMALL:
             return False
-        spoken = self._providers[offer.account.label].backend_dialect(question.endpoint)
+        spoken = self.spoken(question, offer)
         passes = (
             spoken == question.endpoint.dialect
             and not question.facts.thinks
@@ -105,7 +114,7 @@ class BridgeMaker:
         :raises ampproxy.errors.ExchangeError: the account cannot be asked this.
         """
         provider = self._providers[offer.account.label]
-        spoken = provider.backend_dialect(question.endpoint)
+        spoken = self.spoken(question, offer)
         asked = question.endpoint.dialect
         bridge: Bridge
         # To set the thinking that the model's name asks for, or to take out another vendor's proofs,
@@ -132,6 +141,7 @@ class BridgeMaker:
                 written=self._dialects[question.facts.mixed or asked],
                 strict=self._strict,
                 families=self._families,
+                remembered=self._remembered,
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
@@ -140,12 +150,6 @@ class BridgeMaker:
         if offer.account.label not in self._packing:
             return bridge
         return enveloped(bridge, provider, question, offer, strict=self._strict)
-
-
-def _failure_in(dialect: Dialect, event: bytes) -> WireError | None:
-    """The error that an event of the account tells, if it tells one."""
-    parser = dialect.stream_parser()
-    return next((found.error for found in parser.feed(event) if isinstance(found, Failed)), None)
 
 
 def _named(body: bytes, model: str, asked: str) -> bytes:
@@ -164,7 +168,6 @@ class PassthroughBridge:
 
     headers: Mapping[str, str] = {}
     content_type: bytes | None = None
-    answer_losses: tuple[Loss, ...] = ()
 
     def __init__(
         self,
@@ -177,12 +180,16 @@ class PassthroughBridge:
         strict: bool = False,
     ) -> None:
         self._dialect = dialect
+        self.spoken = dialect.name
         self._shape = Shape(
             self._dialect, offer.upstream_model, origin, question.body, unended=offer.account.unended
         )
         self._question = question
         self._offer = offer
         self._filter: PassthroughFilter | WatchedFilter | None = None
+        self._endings = Endings(dialect, unended=offer.account.unended)
+        self._losses: tuple[Loss, ...] = ()
+        self._failed: WireError | None = None
         self._usage: Usage | None = None
         self.listed = question.stream and question.listed(dialect)
         self.body = question.body
@@ -199,10 +206,8 @@ class PassthroughBridge:
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
-        # No method of ours: it would be kept by what we keep, and so the question by itself.
-        failure = partial(_failure_in, self._dialect)
         unended = self._offer.account.unended
-        self._filter = passing(self._dialect, self._rewriter(), failure=failure, unended=unended)
+        self._filter = passing(self._dialect, self._rewriter(), endings=self._endings, unended=unended)
         return opened(self._filter, self._shape)
 
     def whole(self, body: bytes) -> bytes:
@@ -219,10 +224,25 @@ class PassthroughBridge:
                 self._shape.whole(body),
                 self._rewriter(),
                 check=self._dialect.parse_response,
+                judge=self._judge,
             )
         except RecursionError:
             raise UnreadableAnswer("The vendor's answer is nested too deeply.") from None
         return out
+
+    def _judge(self, body: bytes) -> None:
+        """Read a whole answer that does not plainly end well.
+
+        :raises UpstreamFault: it broke, and its client would not know.
+        """
+        events = self._dialect.passthrough.events
+        try:
+            ending = self._endings.of_whole(body)
+        except UpstreamFault as fault:
+            if events is None or not events.own_breaks:
+                raise
+            ending = Ending(fault.error)
+        self._losses, self._failed = ending.losses, ending.error
 
     def error_event(self, error: WireError) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.error_event`."""
@@ -245,7 +265,12 @@ class PassthroughBridge:
     @property
     def failed(self) -> WireError | None:
         """See :attr:`ampproxy.relay.bridge.Bridge.failed`."""
-        return None if self._filter is None else self._filter.failed
+        return self._failed if self._filter is None else self._filter.failed
+
+    @property
+    def answer_losses(self) -> tuple[Loss, ...]:
+        """See :attr:`ampproxy.relay.bridge.Bridge.answer_losses`."""
+        return self._losses if self._filter is None else self._filter.losses
 
     def _rewriter(self) -> AnswerRewriter | None:
         question, offer = self._question, self._offer

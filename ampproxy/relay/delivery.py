@@ -96,7 +96,7 @@ class Delivery:
             stream_filter,
             runtime.clock,
             error_event=bridge.error_event,
-            keepalive=config.keepalive_seconds,
+            keepalive=config.streaming.keepalive_seconds,
             on_first=on_first,
             reads_errors=reads_errors(self._question, DIALECTS[self._question.endpoint.dialect]),
             workers=runtime.workers,
@@ -114,6 +114,11 @@ class Delivery:
             record.bytes_out, record.busy, record.gaps = relay.bytes_out, relay.busy, relay.gaps
             record.usage = bridge.usage
             record.losses = (*bridge.losses, *bridge.answer_losses)
+        self._note(bridge)
+
+    def _note(self, bridge: Bridge) -> None:
+        """Keep the error that an answer told of, which the client has got."""
+        record = self._record
         if (error := bridge.failed) is not None:
             record.stream_error = error
             record.attempts.append(f"{record.account}: {error.status} {error.message}")
@@ -152,6 +157,7 @@ class Delivery:
             await sliced.start()
             self._client_watch.check()
         self._downstream.finish()
+        self._note(bridge)
 
     def _placed(self, fault: ExchangeError, origin: str, beginning: bytes) -> ExchangeError:
         """The fault of an answer that cannot be read, with whose it was and how it begins."""

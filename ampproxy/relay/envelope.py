@@ -44,6 +44,7 @@ class EnvelopedBridge:
         self.losses: tuple[Loss, ...] = (*bridge.losses, *packed.losses)
         self.content_type = bridge.content_type or packed.content_type
         self.listed = bridge.listed
+        self.spoken = bridge.spoken
 
     def filter(self) -> StreamFilter:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""

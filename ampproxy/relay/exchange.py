@@ -96,6 +96,9 @@ class Exchange:
         self._waited = 0.0
         self._sent = b""
         self._repeated = False
+        #: Whether the account that was asked last began an answer.
+        self._answered = False
+        self._bootstraps = 0
         self.lacks_call = False
 
     async def run(self, tries: Selection) -> None:
@@ -218,6 +221,30 @@ class Exchange:
         )
 
     async def _asked(self, offer: RouteTarget, tries: Selection) -> None:
+        """Ask this account; again where its stream broke off before its first event and no other is left."""
+        while True:
+            self._answered = False
+            try:
+                await self._asked_once(offer, tries)
+                return
+            except ExchangeError as failure:
+                if not self._begins_again(failure, tries):
+                    raise
+                self._bootstraps += 1
+                self._keep(offer, failure)
+
+    def _begins_again(self, failure: ExchangeError, tries: Selection) -> bool:
+        """Whether a stream that broke off before anything of it went to the client is asked for once more."""
+        return (
+            self._bootstraps < self._config.streaming.bootstrap_retries
+            and self._question.stream
+            and self._answered
+            and self._record.first_byte is None
+            and _others_may_help(failure)
+            and not tries.has_another(self._runtime.clock.seconds())
+        )
+
+    async def _asked_once(self, offer: RouteTarget, tries: Selection) -> None:
         """Ask this account; once more where its refusal tells what to leave out or to bend."""
         try:
             await self._ask(offer, tries)
@@ -241,7 +268,7 @@ class Exchange:
         if learner is None or not learner.may_learn(refusal, offer):
             return None
         found = await self._apart(partial(learner.look, refusal, sent), sent)
-        spoken = self._settings.providers[offer.account.label].backend_dialect(self._question.endpoint)
+        spoken = self._settings.bridges.spoken(self._question, offer)
         taught = learner.learn(found, refusal, self._question, offer, spoken)
         if taught is not None:
             self._repeated = True
@@ -281,6 +308,7 @@ class Exchange:
             )
         if response.code >= 400:
             raise await self._account_error(response, bridge, self._token_of(call, offer, response.code))
+        self._answered = True
         await self._delivery.serve(response, bridge, origin, partial(self._succeeded, tries, offer), offer)
 
     async def _apart(self, work: Callable[[], Any], body: bytes) -> Any:
@@ -303,6 +331,7 @@ class Exchange:
             query=question.query,
             headers=question.headers,
             extra=bridge.headers,
+            spoken=bridge.spoken,
         )
 
     async def _renewed(self, response: Any, call: Call, offer: RouteTarget) -> bool:

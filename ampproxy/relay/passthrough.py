@@ -5,16 +5,17 @@ Sans-I/O, as every :class:`~ampproxy.interfaces.StreamFilter`: bytes in, bytes o
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from ampproxy.dialects.base import Dialect, EventStream
 from ampproxy.errors import TruncatedStream, UnreadableAnswer, UpstreamFault
 from ampproxy.model.events import Completed, Event, Failed, Usage, UsageReport, WireError
+from ampproxy.model.loss import Loss
+from ampproxy.relay.endings import Endings
+from ampproxy.relay.growing import GrowingList
 from ampproxy.relay.rewrite import AnswerRewriter
 from ampproxy.relay.settle import UNENDED
 from ampproxy.wire.json import members, string
-from ampproxy.wire.pieces import add
 from ampproxy.wire.redact import Redactor, printable
 from ampproxy.wire.sse import (
     MAX_EVENT,
@@ -39,10 +40,11 @@ class PassthroughFilter:
 
     :param events: how the dialect of both sides streams.
     :param rewriter: what to change; ``None``: nothing at all.
-    :param failure: reads an event that ends the stream: its error, if it is one. A stream that tells of one
-        before anything of the answer is then raised as one.
+    :param endings: reads the events that end the stream. An error that it tells of before anything of the
+        answer is then raised as one.
     :param unended: take a stream for whole whose vendor did not say how the answer ended.
     :ivar failed: the error that the stream told of later, which the client has got.
+    :ivar losses: what is not known of the answer's end.
     :raises UpstreamFault: from :meth:`feed` and :meth:`end`: JSON came where events were promised, or
         an event grew past all bounds.
     """
@@ -53,11 +55,12 @@ class PassthroughFilter:
         rewriter: AnswerRewriter | None = None,
         *,
         limit: int = MAX_EVENT,
-        failure: Callable[[bytes], WireError | None] | None = None,
+        endings: Endings | None = None,
         unended: bool = False,
     ) -> None:
         self._unended = unended
         self.failed: WireError | None = None
+        self.losses: tuple[Loss, ...] = ()
         #: What only tells that there will be an answer: as long as nothing else came, another account may be
         #: asked for it.
         self._handshake: list[bytes] = []
@@ -67,14 +70,15 @@ class PassthroughFilter:
         self._tight = events.tight
         self._rewriter = rewriter
         self._monitor = events.monitor()
-        self._fast = events.fast_path(rewriter.asked_model if rewriter is not None else "")
+        self._fast = events.fast_path(rewriter.asked_model if rewriter is not None else "", self._monitor)
+        self._own_breaks = events.own_breaks
         self._cutter = EventCutter(limit)
-        self._array: _JsonArray | None = None
+        self._array: GrowingList | None = None
         self._limit = limit
         self._begun = not events.list_unless
         self._ended = False
-        self._failure = failure
-        self._forwards = failure is None
+        self._endings = endings
+        self._forwards = endings is None
         #: The last events that went by without being looked at, if no others came since.
         self._ordinary = b""
 
@@ -141,13 +145,15 @@ class PassthroughFilter:
         if start:
             self._begun = True
             if start.startswith(b"["):
-                self._array = _JsonArray(self._element, self._limit)
+                self._array = GrowingList(self._element, self._limit)
 
     def _element(self, data: bytes) -> bytes:
         if not self._monitor.see(b"", data):
             raise self._unreadable(b"data: " + data)
         if self._monitor.failed:
             self._fail(b"data: " + data + b"\n\n")
+        if self._monitor.doubtful:
+            self._judge(b"data: " + data.replace(b"\n", b" ") + b"\n\n")
         return data if self._rewriter is None else self._rewriter.event(b"", data)[1]
 
     def _each(self, whole: bytes) -> bytes:
@@ -214,6 +220,8 @@ class PassthroughFilter:
             raise UpstreamFault(UNENDED, retryable=True)
         if self._monitor.failed:
             self._fail(event)
+        if self._monitor.doubtful:
+            self._judge(event)
         new_name, new_data = name, data
         if self._rewriter is not None:
             new_name, new_data = self._rewriter.event(name, data)
@@ -245,7 +253,7 @@ class PassthroughFilter:
         return UnreadableAnswer("The model's server sent what is no event of an answer's stream.")
 
     def _error(self, event: bytes) -> WireError | None:
-        return None if self._failure is None else self._failure(event)
+        return None if self._endings is None else self._endings.error(event)
 
     def _fail(self, event: bytes) -> None:
         """Until something has been told, an error can still have a status, or another account be asked."""
@@ -255,6 +263,18 @@ class PassthroughFilter:
         if not self._forwards:
             raise UpstreamFault(error, retryable=True)
         self.failed = error
+
+    def _judge(self, event: bytes) -> None:
+        """An end that is not plainly good: the dialect's own reader decides what it is."""
+        monitor = self._monitor
+        monitor.doubtful = False
+        if self._endings is None:
+            return
+        ending = self._endings.of_stream(b"".join((*monitor.kept, event)), spoken=monitor.spoken)
+        self.losses += ending.losses
+        if ending.error is not None and not self._own_breaks:
+            raise UpstreamFault(ending.error, retryable=True)
+        self.failed = ending.error
 
     def end(self) -> bytes:
         """See :meth:`ampproxy.interfaces.StreamFilter.end`."""
@@ -306,110 +326,6 @@ def _not_events(body: bytes) -> UpstreamFault:
     return UnreadableAnswer(message)
 
 
-class _JsonArray:
-    """A JSON list that is streamed: elements pass as they are complete, what is between them as it is.
-
-    :param element: gives an element's text as the client should see it.
-    :ivar closed: the list's own bracket was closed.
-    """
-
-    __slots__ = (
-        "_depth",
-        "_element",
-        "_escaped",
-        "_held",
-        "_in_string",
-        "_limit",
-        "_size",
-        "_some",
-        "closed",
-    )
-
-    def __init__(self, element: Callable[[bytes], bytes], limit: int) -> None:
-        self._element = element
-        self._limit = limit
-        self._held: list[bytes] = []
-        self._size = 0
-        self._depth = 0
-        self._in_string = False
-        self._escaped = False
-        self._some = False
-        self.closed = False
-
-    def feed(self, data: bytes) -> bytes:
-        """Take bytes, split anywhere; give those that are not part of an unfinished element."""
-        out: list[bytes] = []
-        start = at = 0
-        while (found := self._next(data, at)) is not None:
-            at = found.end()
-            mark = found.group()
-            if mark in b"{[":
-                self._depth += 1
-                if self._depth == 2:
-                    out.append(self._gap(data[start : at - 1]))
-                    start = at - 1
-            elif mark in b"}]":
-                self._depth -= 1
-                if self._depth == 1:
-                    self._some = True
-                    out.append(self._element(b"".join((*self._held, data[start:at]))))
-                    self._held, self._size, start = [], 0, at
-                elif self._depth == 0:
-                    self.closed = True
-        if self._depth < 2:
-            out.append(self._gap(data[start:]))
-        else:
-            self._hold(data[start:])
-        return b"".join(out)
-
-    def last(self, element: bytes) -> bytes:
-        """One more element, and the end of the list; what was held of another is dropped."""
-        if self.closed:
-            return b""
-        self.closed = True
-        return (b",\n" if self._some else b"") + element + b"]"
-
-    def _gap(self, data: bytes) -> bytes:
-        """What stands between two elements.
-
-        :raises UnreadableAnswer: it is more than that.
-        """
-        if data.strip(_BETWEEN):
-            raise UnreadableAnswer("The model's server sent what is no element of its list of events.")
-        return data
-
-    def _next(self, data: bytes, at: int) -> re.Match[bytes] | None:
-        """The next bracket outside of strings."""
-        while True:
-            if self._escaped:
-                if at >= len(data):
-                    return None
-                self._escaped = False
-                at += 1
-            found = (_IN_STRING if self._in_string else _OUTSIDE).search(data, at)
-            if found is None:
-                return None
-            at = found.end()
-            mark = found.group()
-            if mark == b"\\":
-                self._escaped = True
-            elif mark == b'"':
-                self._in_string = not self._in_string
-            else:
-                return found
-
-    def _hold(self, data: bytes) -> None:
-        add(self._held, data)
-        self._size += len(data)
-        if self._size > self._limit:
-            raise EventTooLargeError(f"An element of the list is larger than {self._limit} bytes.")
-
-
-_BETWEEN = b" \t\r\n,[]\xef\xbb\xbf"
-_OUTSIDE = re.compile(rb'["{}\[\]]')
-_IN_STRING = re.compile(rb'["\\]')
-
-
 class WatchedFilter:
     """Forwards one stream that is none of server-sent events: bytes pass as they come, and the dialect's own
     parser tells what they mean.
@@ -422,6 +338,7 @@ class WatchedFilter:
     def __init__(self, dialect: Dialect) -> None:
         self._parser = dialect.stream_parser()
         self.failed: WireError | None = None
+        self.losses: tuple[Loss, ...] = ()
         self.complete = False
         self.usage: Usage | None = None
 
@@ -458,14 +375,14 @@ def passing(
     rewriter: AnswerRewriter | None = None,
     *,
     limit: int = MAX_EVENT,
-    failure: Callable[[bytes], WireError | None] | None = None,
+    endings: Endings | None = None,
     unended: bool = False,
 ) -> PassthroughFilter | WatchedFilter:
     """What a stream goes through whose dialect is on both sides; see :class:`PassthroughFilter`."""
     events = dialect.passthrough.events
     if events is None:
         return WatchedFilter(dialect)
-    return PassthroughFilter(events, rewriter, limit=limit, failure=failure, unended=unended)
+    return PassthroughFilter(events, rewriter, limit=limit, endings=endings, unended=unended)
 
 
 def rewrite_whole(
@@ -474,12 +391,16 @@ def rewrite_whole(
     rewriter: AnswerRewriter | None = None,
     *,
     check: Callable[[bytes], object] | None = None,
+    judge: Callable[[bytes], object] | None = None,
 ) -> tuple[bytes, Usage | None]:
     """A whole answer as the client should see it (the same object if nothing changes), and its usage.
 
     :param check: raises what is the matter with a body that does not look like an answer.
+    :param judge: likewise with an answer that does not plainly end well.
     """
     found = members(body)
     if check is not None and (found is None or not dialect.passthrough.is_answer(found)):
         check(body)
+    elif judge is not None and not dialect.passthrough.ends_well(found or {}):
+        judge(body)
     return (body if rewriter is None else rewriter.whole(body, found)), dialect.passthrough.usage(found or {})

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ampproxy.catalog.families import Families
 from ampproxy.config.schema import Account
 from ampproxy.credentials.health import Identity, PoolState
 from ampproxy.credentials.names import account_name
@@ -27,6 +28,7 @@ from ampproxy.model.events import ErrorKind, WireError
 from ampproxy.model.loss import Loss
 from ampproxy.providers import Provider
 from ampproxy.relay.bridge import Bridge, ModelRequest
+from ampproxy.relay.spoken import spoken_in
 from ampproxy.routing.endpoints import Operation
 from ampproxy.routing.route import Route, RouteTarget
 from ampproxy.wire.redact import LOOKED_AT, printable
@@ -106,11 +108,18 @@ class Pinning:
     """What one configuration's exchanges do about what vendors keep.
 
     :param accounts: those of the configuration.
+    :param families: what it knows of models; ``None``: the shipped table.
     """
 
     def __init__(
-        self, pins: Pins, providers: Mapping[str, Provider], accounts: Iterable[Account], state: PoolState
+        self,
+        pins: Pins,
+        providers: Mapping[str, Provider],
+        accounts: Iterable[Account],
+        state: PoolState,
+        families: Families | None = None,
     ) -> None:
+        self._families = families
         self._pins = pins
         self._providers = providers
         self._accounts = tuple(accounts)
@@ -231,7 +240,7 @@ class Pinning:
         return self._providers[offer.account.label].name
 
     def _backend_dialect(self, offer: RouteTarget, question: ModelRequest) -> str:
-        return self._providers[offer.account.label].backend_dialect(question.endpoint)
+        return spoken_in(self._providers[offer.account.label], question, offer, self._families)
 
     def _is_its_own(self, offer: RouteTarget, question: ModelRequest) -> bool:
         """Whether an account speaks the client's dialect, so that ids are the same on both sides."""

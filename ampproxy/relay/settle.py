@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from ampproxy.dialects.common import loads, to_raw
+from ampproxy.dialects.ends import NAMELESS
 from ampproxy.model.base import Json
 from ampproxy.model.events import (
     Completed,
@@ -91,6 +92,8 @@ class Settling:
                 out.append(self._started(event))  # type: ignore[arg-type]
             elif kind is PartStarted:
                 out += self._opened(event)  # type: ignore[arg-type]
+                if type(out[-1] if out else None) is Failed:
+                    return out
             elif self._left_out and getattr(event, "index", -1) in self._left_out:
                 continue
             elif kind is PartExtras:
@@ -115,6 +118,8 @@ class Settling:
         part = event.part
         self._next = max(self._next, event.index + 1)
         if isinstance(part, ToolCall):
+            if not part.name.strip():
+                return [Failed(NAMELESS)]
             self._called.add(choice)
         if isinstance(part, Opaque) and self._client and part.dialect != self._client:
             return self._foreign(event, part, choice)

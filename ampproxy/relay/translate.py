@@ -8,7 +8,15 @@ import msgspec
 
 from ampproxy.adapt.settings import without_preferences
 from ampproxy.catalog.families import Families
-from ampproxy.dialects.base import AnswerContext, Dialect, Rendered, StreamParser, StreamRenderer, Target
+from ampproxy.dialects.base import (
+    AnswerContext,
+    Dialect,
+    References,
+    Rendered,
+    StreamParser,
+    StreamRenderer,
+    Target,
+)
 from ampproxy.dialects.freeform import FreeformCalls
 from ampproxy.dialects.targets import target_at
 from ampproxy.dialects.tool_names import ToolNames
@@ -32,6 +40,7 @@ from ampproxy.model.request import ChatRequest
 from ampproxy.model.thinking import with_suffix
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.losses import of_answer, refusing, strict_refusal
+from ampproxy.relay.remembered import Remembered
 from ampproxy.relay.settle import Settling
 from ampproxy.relay.shapes import Origin, Shape, opened
 from ampproxy.routing.endpoints import Operation
@@ -71,6 +80,31 @@ class ToolNameRestorer:
         return events
 
 
+class _Kept:
+    """Remembers what one client is given of an answer that it may refer to."""
+
+    def __init__(self, remembered: Remembered, references: References, client: str) -> None:
+        self._remembered = remembered
+        self._references = references
+        self._client = client
+
+    @classmethod
+    def of(cls, remembered: Remembered | None, client: Dialect, question: ModelRequest) -> _Kept | None:
+        """``None``: nothing is to be remembered."""
+        references = client.passthrough.references
+        if remembered is None or references is None or not references.stores(question.body):
+            return None
+        return cls(remembered, references, question.client)
+
+    def answer(self, body: bytes) -> None:
+        """A whole answer."""
+        self._remembered.put(self._client, self._references.of_answer(body))
+
+    def events(self, out: bytes) -> None:
+        """Whole events of a stream."""
+        self._remembered.put(self._client, self._references.of_events(out))
+
+
 class TranslatedStream:
     """A stream from one dialect into another: an :class:`~ampproxy.interfaces.StreamFilter`.
 
@@ -84,11 +118,13 @@ class TranslatedStream:
         renderer: StreamRenderer,
         names: ToolNameRestorer,
         settling: Settling | None = None,
+        kept: _Kept | None = None,
     ) -> None:
         self._parser = parser
         self._renderer = renderer
         self._names = names
         self._settling = Settling(one=False) if settling is None else settling
+        self._kept = kept
         self._begun = False
         self._handshake = b""
         self.complete = False
@@ -130,6 +166,8 @@ class TranslatedStream:
         failed = self._note(events)
         if failed is None:
             out = self._renderer.feed(self._names.restore(events)) if events else b""
+            if self._kept is not None:
+                self._kept.events(out)
             return out if self._begun else self._opening(out)
         before = [event for event in events if event is not failed]
         # As long as nothing has gone to the client it can be told by a status, or be served elsewhere.
@@ -169,6 +207,7 @@ class TranslateBridge:
         client's all the same.
     :param strict: refuse what cannot be said without loss.
     :param families: what is known of models; ``None``: the shipped table.
+    :param remembered: keeps what the client may refer to later; ``None``: nothing is kept.
     :raises ExchangeError: the question is not valid, or cannot be said.
     """
 
@@ -183,11 +222,13 @@ class TranslateBridge:
         strict: bool,
         families: Families | None = None,
         written: Dialect | None = None,
+        remembered: Remembered | None = None,
     ) -> None:
         endpoint = question.endpoint
         self._counts = endpoint.operation is Operation.COUNT_TOKENS
         self._client = client
         self._spoken = spoken
+        self.spoken = spoken.name
         self._compacting = client.compacting if endpoint.operation is Operation.COMPACT else None
         body = question.body if self._compacting is None else self._compacting.request(question.body)
         self._question = question.body if self._compacting is not None else b""
@@ -222,6 +263,7 @@ class TranslateBridge:
         self._one = (asked.sampling.candidates or 1) < 2
         self._unended = offer.account.unended
         self._settled: Settling | None = None
+        self._kept = _Kept.of(remembered, client, question)
         self._stream: TranslatedStream | None = None
         self._usage: Usage | None = None
         self._answer: ChatResponse | None = None
@@ -230,7 +272,7 @@ class TranslateBridge:
         """See :meth:`ampproxy.relay.bridge.Bridge.filter`."""
         renderer = self._client.stream_renderer(self._context)
         parser = self._spoken.stream_parser()
-        self._stream = TranslatedStream(parser, renderer, self._names, self._settling())
+        self._stream = TranslatedStream(parser, renderer, self._names, self._settling(), self._kept)
         return opened(self._stream, self._shape)
 
     def _settling(self) -> Settling:
@@ -253,7 +295,10 @@ class TranslateBridge:
         self._answer = response if len(body) <= _MOST_TO_REVIEW else None
         if self._compacting is not None:
             return self._compacting.answer(response, self._context, self._question)
-        return self._client.render_response(response, self._context)
+        answer = self._client.render_response(response, self._context)
+        if self._kept is not None:
+            self._kept.answer(answer)
+        return answer
 
     def error_event(self, error: WireError) -> bytes:
         """See :meth:`ampproxy.relay.bridge.Bridge.error_event`."""
@@ -324,8 +369,9 @@ def render_for(
     """
     thinking = with_suffix(asked.thinking, suffix) if suffix else asked.thinking
     directed = msgspec.structs.replace(asked, model=model, thinking=thinking)
-    directed, wishes = without_preferences(directed, spoken.name)
     target = target_at(spoken.name, model, base_url, profile, families)
+    openai = target.openai_members is True
+    directed, wishes = without_preferences(directed, spoken.name, openai=openai)
     if suffix:
         # The model's name asks for it, so whoever chose the name knows that the model thinks.
         host = msgspec.structs.replace(target.host, asks_unknown=True)

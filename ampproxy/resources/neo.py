@@ -262,7 +262,7 @@ class NeoGenerateResource(_FromCloud, GenerateResource):
         if not stream or not first:
             await super()._answer(request, record, route, body, stream, facts)
             return
-        sign = EarlySign(request, record, self._dialect, clock, config.keepalive_seconds)
+        sign = EarlySign(request, record, self._dialect, clock, config.streaming.keepalive_seconds)
         sign.begin_in(first)
         try:
             await super()._answer(request, record, route, body, stream, facts)

@@ -323,6 +323,7 @@ class GenerateResource(ModelResource):
         """Have one of a route's accounts answer."""
         endpoint, generation = self._endpoint, self.generation
         pinning = generation.exchanges.pinning
+        body, facts = generation.runtime.remembered.whole(self._dialect, record.client, body, facts)
         question = ModelRequest(
             endpoint=endpoint,
             body=body,
@@ -332,6 +333,7 @@ class GenerateResource(ModelResource):
             query=self._query(request) if request.query else b"",
             route=route,
             facts=facts,
+            client=record.client,
             refers=pinning is not None and pinning.may_refer(endpoint.dialect, route, body),
         )
         pin = await self._pin(request, question) if question.refers else None

@@ -15,6 +15,7 @@ from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.targets import target_at
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
+from ampproxy.model.fold import fold
 from ampproxy.model.parts import Sealed, ToolCall
 from ampproxy.model.request import ChatRequest, Turn
 from ampproxy.relay.translate import render_for, rendered_for
@@ -564,3 +565,22 @@ def test_gemini_proofs_go_through_a_client_of_messages_and_back(read: Any) -> No
     sent, lost = chat({"messages": turns, "tools": [TOOL]}, "gemini-3.1-pro-preview", GOOGLE)
     assert sent["messages"][1]["tool_calls"][0]["extra_content"] == GOOGLES["extra_content"]
     assert lost == {}
+
+
+@pytest.mark.parametrize("late", [{"thoughtSignature": "c2ln"}, {"text": "", "thoughtSignature": "c2ln"}])
+@pytest.mark.parametrize("together", [True, False])
+def test_a_proof_that_comes_after_its_call_is_the_calls(late: dict[str, Any], together: bool) -> None:
+    """Gemini may send it in a part, or a chunk, of its own; any client can give it back all the same."""
+    call = {"functionCall": {"name": "f", "args": {"a": 1}}}
+    parts = [[call, late]] if together else [[call], [late]]
+    chunks = [{"candidates": [{"content": {"role": "model", "parts": found}}]} for found in parts]
+    chunks[-1]["candidates"][0]["finishReason"] = "STOP"
+    parser = DIALECTS[GEMINI].stream_parser()
+    events = [
+        event for chunk in chunks for event in parser.feed(b"data: " + json.dumps(chunk).encode() + b"\n\n")
+    ]
+    answer = fold([*events, *parser.end()])
+    (part,) = answer.candidates[0].parts
+    assert isinstance(part, ToolCall)
+    assert part.sealed == Sealed(GEMINI, "c2ln")
+    assert json.loads(part.arguments) == {"a": 1}

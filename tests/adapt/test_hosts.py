@@ -151,5 +151,6 @@ def test_every_member_that_a_profile_may_set_is_set_by_one() -> None:
     table = read_hosts(TEXT)
     used = {name.replace("-", "_") for profile in table.profiles for name in profile.ways}
     used |= {name.replace("-", "_") for p in table.profiles for row in p.models for name in row.ways}
+    used |= {name.replace("-", "_") for p in table.profiles if p.messages for name in p.messages.ways}
     assert {name for name in module._SET if name not in used} == set()
     assert {"name", "known"} == set(Host.__struct_fields__) - set(module._SET)

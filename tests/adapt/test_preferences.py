@@ -127,7 +127,6 @@ def test_what_is_left_out_is_told():
     assert found["tools[1].extras.defer_loading"] == "preference"
     found = lost(RESPONSES, CHAT, CODEX)
     assert found["extras.client_metadata"] == "preference"
-    assert found["extras.text"] == "preference"
     assert found["extras.reasoning"] == "preference"
 
 
@@ -169,3 +168,61 @@ def test_settings_of_hosted_tools(declaration: dict[str, Any], settings: bool):
     """Only settings that matter are lost with another vendor's tool; Codex's search has none such."""
     found = lost(RESPONSES, ANTHROPIC, {**CODEX, "tools": [declaration]})
     assert ("!hosted_settings" in found.values()) == settings
+
+
+MARK = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+BOTH = {"prompt_cache_options": {"mode": "explicit", "ttl": "30m"}, "moderation": {"model": "m"}}
+OF_CHAT = {
+    "model": "m",
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "hi", **MARK}]}],
+    "verbosity": "low",
+    **BOTH,
+}
+OF_RESPONSES = {
+    "model": "m",
+    "input": [{"role": "user", "content": [{"type": "input_text", "text": "hi", **MARK}]}],
+    "text": {"verbosity": "low"},
+    **BOTH,
+}
+
+
+def rendered(client: str, spoken: str, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], set[str]]:
+    asked = read_question(
+        json.dumps(body).encode(), DIALECTS[client], DIALECTS[spoken], model="m", stream=True
+    )
+    found = render_for(asked, DIALECTS[spoken], model, None)
+    return json.loads(found.body), {loss.path for loss in found.losses}
+
+
+def test_what_openais_dialects_share():
+    """Marks and options of its cache, moderation and verbosity go from one to the other, as they came."""
+    sent, losses = rendered(CHAT, RESPONSES, "gpt-5.6-sol", OF_CHAT)
+    assert sent["input"][0]["content"][0]["prompt_cache_breakpoint"] == {"mode": "explicit"}
+    assert sent["text"] == {"verbosity": "low"}
+    assert BOTH.items() <= sent.items()
+    assert losses == set()
+    sent, losses = rendered(RESPONSES, CHAT, "gpt-5.6-sol", OF_RESPONSES)
+    assert sent["messages"][0]["content"][0]["prompt_cache_breakpoint"] == {"mode": "explicit"}
+    assert sent["verbosity"] == "low"
+    assert BOTH.items() <= sent.items()
+    assert losses == set()
+
+
+def test_what_openais_dialects_share_is_not_for_other_servers():
+    """There each is a loss."""
+    sent, losses = rendered(RESPONSES, CHAT, "deepseek-v4", OF_RESPONSES)
+    assert not {"prompt_cache_options", "moderation", "verbosity", "text"} & sent.keys()
+    assert "prompt_cache_breakpoint" not in json.dumps(sent)
+    assert {"extras.text", "extras.prompt_cache_options", "extras.moderation"} <= losses
+
+
+@pytest.mark.parametrize("spoken", [CHAT, RESPONSES])
+def test_speed(spoken: str):
+    """What Anthropic calls speed is a tier of OpenAI's; other servers have no like."""
+    body = {"model": "m", "max_tokens": 100, "speed": "fast", "messages": [{"role": "user", "content": "hi"}]}
+    sent, losses = rendered(ANTHROPIC, spoken, "gpt-5.6-sol", body)
+    assert sent["service_tier"] == "fast"
+    assert losses == set()
+    sent, losses = rendered(ANTHROPIC, spoken, "deepseek-v4", body)
+    assert "service_tier" not in sent
+    assert "extras.speed" in losses

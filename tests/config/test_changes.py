@@ -166,7 +166,6 @@ def test_every_setting_is_looked_at() -> None:
     # By other means: as a whole, and with each vendor.
     assert unknown == {
         "tls.enable",
-        "streaming.keepalive-seconds",
         "oauth-model-alias",
         "oauth-excluded-models",
         # As with an entry of api-keys, whose value it has.

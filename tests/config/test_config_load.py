@@ -23,6 +23,7 @@ from ampproxy.config.schema import (
     Logging,
     Metrics,
     Routing,
+    Streaming,
     Timeouts,
     Tls,
 )
@@ -111,7 +112,8 @@ SCALARS = [
     ("disable-cooling: true", {"disable_cooling": True}),
     ("force-model-prefix: yes", {"force_model_prefix": True}),
     ("translation: strict", {"translation": "strict"}),
-    ("streaming: {keepalive-seconds: 0}", {"keepalive_seconds": 0}),
+    ("streaming: {keepalive-seconds: 0}", {"streaming": Streaming(keepalive_seconds=0)}),
+    ("streaming: {bootstrap-retries: 2}", {"streaming": Streaming(bootstrap_retries=2)}),
     ("allowed-hosts: [Amp.Example.com., 10.0.0.1]", {"allowed_hosts": ("amp.example.com", "10.0.0.1")}),
     (
         "allowed-hosts: [Amp.Example.com:443, '[::0:1]:80']",

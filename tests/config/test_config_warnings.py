@@ -60,7 +60,6 @@ WARNINGS = [
         "openai-compatibility[0].api-keys",
         "is deprecated: write its keys under api-key-entries, each as api-key",
     ),
-    ("bootstrap", "streaming:\n  bootstrap-retries: 1", 2, "streaming.bootstrap-retries", "not supported"),
     (
         "metrics for everybody",
         "metrics:\n  listen: 0.0.0.0:9317",

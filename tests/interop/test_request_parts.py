@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import anthropic.types as messages
@@ -46,24 +47,9 @@ NAMED_BY_KIND = {
 NOT_CARRIED = {
     "id": "ids mean something to their own vendor; a call and its result are paired by any",
     "call_id": "likewise",
-    "caller": "the client's own program that made the call, which no other vendor knows",
-    "max_output_length": "by it the client has cut the output already",
-    "max_num_results": "of a hosted tool that is lost as a whole (file_search)",
-    "vector_store_ids": "likewise",
-    "filters": "likewise",
     "tool_use_id": "likewise",
     "tool_call_id": "likewise",
-    "mimeType": "a link's own answer has its type, too",
-}
-#: What is neither carried nor declared yet: members of the items of tools that Codex runs itself.
-KNOWN_GAPS = {
-    "caller": "which program of the model's made a call; nothing but OpenAI's own models runs such programs",
-    "environment": "where a shell runs is known to the client, which runs it",
-    "max_output_length": "the client has cut its shell's output to it already",
-    "namespace": "of a result; that of its call is in the name of the call",
-    "name": "of a result; its call has it",
-    "output_schema": "what a tool's result looks like; the result itself is given as it is",
-    "arguments": "of a search for tools: a mark that is no object is not one",
+    "mimeType": "the server behind a link gives its type, and Responses has no member for it",
 }
 #: What the assistant says.
 OF_ASSISTANT = (
@@ -177,6 +163,10 @@ def gemini_parts() -> Iterator[Case]:
 CASES = {ANTHROPIC: blocks, CHAT: chat_messages, RESPONSES: items, GEMINI: gemini_parts}
 
 
+def names_of(path: str) -> list[str]:
+    return path.replace("[]", "").split(".")
+
+
 def missing(client: str, account: str, marks: dict[str, str], request: dict[str, Any]) -> Iterator[str]:
     body, in_path = json.dumps(request).encode(), "m" if client == GEMINI else None
     try:
@@ -189,11 +179,20 @@ def missing(client: str, account: str, marks: dict[str, str], request: dict[str,
         return
     losses = " ".join(f"{loss.kind} {loss.path} {loss.why}" for loss in rendered.losses).lower()
     for path, mark in marks.items():
-        names = path.replace("[]", "").split(".")
+        names = names_of(path)
         named = any(name.lower() in losses or NAMED_BY_KIND.get(name) in kinds for name in names)
-        left_out = NOT_CARRIED if client != RESPONSES else NOT_CARRIED | KNOWN_GAPS
-        if mark not in out and not named and left_out.keys().isdisjoint(names):
+        if mark not in out and not named:
             yield path
+
+
+@cache
+def lost_from(client: str, account: str) -> frozenset[tuple[str, str]]:
+    """What of a client's parts an account is not told, and is no loss either."""
+    return frozenset(
+        (name, path)
+        for dialect, name, marks, request in CASES[client]()
+        for path in missing(dialect, account, marks, request)
+    )
 
 
 @pytest.mark.parametrize("client", CASES)
@@ -204,10 +203,88 @@ def test_every_member_of_every_part_of_a_request(client: str, account: str) -> N
         return
     gaps = {
         f"{name}: {path}"
-        for dialect, name, marks, request in CASES[client]()
-        for path in missing(dialect, account, marks, request)
+        for name, path in lost_from(client, account)
+        if NOT_CARRIED.keys().isdisjoint(names_of(path))
     }
     assert sorted(gaps) == []
+
+
+def test_what_need_not_be_carried_is_lost_somewhere() -> None:
+    """No reason stands there for what is carried everywhere."""
+    lost = {
+        name
+        for client, account in ((CHAT, GEMINI), (ANTHROPIC, GEMINI), (GEMINI, RESPONSES), (RESPONSES, GEMINI))
+        for _, path in lost_from(client, account)
+        for name in names_of(path)
+    }
+    assert lost >= NOT_CARRIED.keys()
+
+
+SOUND = "UklGRiQAAABXQVZFZm10IBAAAAABAAEA"
+SOUNDS: dict[str, dict[str, Any]] = {
+    RESPONSES: {
+        "input": [
+            {"role": "user", "content": "go"},
+            {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+            {
+                "type": "function_call_output",
+                "call_id": "c",
+                "output": [
+                    {"type": "input_text", "text": "words"},
+                    {"type": "input_audio", "input_audio": {"data": SOUND, "format": "wav"}},
+                ],
+            },
+        ]
+    },
+    GEMINI: {
+        "contents": [
+            {"role": "user", "parts": [{"text": "go"}]},
+            {"role": "model", "parts": [{"functionCall": {"name": "f", "args": {}}}]},
+            {
+                "role": "user",
+                "parts": [
+                    {
+                        "functionResponse": {
+                            "name": "f",
+                            "response": {"output": "words"},
+                            "parts": [{"inlineData": {"mimeType": "audio/wav", "data": SOUND}}],
+                        }
+                    }
+                ],
+            },
+        ]
+    },
+}
+
+
+@pytest.mark.parametrize("client", SOUNDS)
+@pytest.mark.parametrize("account", MODELS)
+def test_sound_that_a_tool_returned(client: str, account: str) -> None:
+    """It reaches a vendor that hears, and is a loss at one that does not."""
+    if client == account:
+        return
+    body = json.dumps({**BASES[client], **SOUNDS[client]}).encode()
+    asked = DIALECTS[client].parse_request(body, model="m")
+    rendered = DIALECTS[account].render_request(asked, target_for(account, MODELS[account]))
+    kinds = {loss.kind for loss in rendered.losses}
+    assert b"words" in rendered.body
+    if account in (CHAT, GEMINI):
+        assert SOUND.encode() in rendered.body
+    else:
+        assert "audio" in kinds
+
+
+def test_a_result_without_its_call_loses_nothing_silently() -> None:
+    """Its own vendor's members are a loss where it becomes text."""
+    done = {"stdout": "done", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}
+    item = {"type": "shell_call_output", "call_id": "c", "output": [done], "max_output_length": 70_001}
+    body = json.dumps({**BASES[RESPONSES], "input": [{"role": "user", "content": "go"}, item]}).encode()
+    asked = read_question(body, DIALECTS[RESPONSES], DIALECTS[RESPONSES], model=None, stream=False)
+    asked = DIALECTS[RESPONSES].for_others(asked)
+    for account in (ANTHROPIC, CHAT, GEMINI):
+        rendered = DIALECTS[account].render_request(asked, target_for(account, MODELS[account]))
+        assert b"done" in rendered.body
+        assert any("max_output_length" in f"{loss.path} {loss.why}" for loss in rendered.losses)
 
 
 def test_the_types_are_the_newest() -> None:

@@ -253,13 +253,49 @@ def test_an_answer_that_broke_is_an_error(name: str, client: str, shape: str) ->
     failed(world, connection, shape, message)
 
 
-@pytest.mark.parametrize("name", ["cut text", "bare error", "bare error with an id"])
+@pytest.mark.parametrize("name", BROKEN)
 @both
 def test_nor_within_the_dialect(name: str, shape: str) -> None:
-    """A Chat client is told, too, where its own reader would see a good end."""
-    pieces, _ = BROKEN[name]
+    """A Chat client gets the error, too, where its own reader would see a good end."""
+    pieces, message = BROKEN[name]
     world, connection = served(CHAT, "chat", shape, *pieces)
-    assert not ended_well(world, connection, shape)
+    failed(world, connection, shape, message)
+
+
+def plain(delta: dict[str, Any]) -> bytes:
+    """A chunk as OpenAI writes it: such ones pass without a look once one of their kind was seen."""
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
+    body = {"id": "c-1", "created": 1, "model": "vendor-model", "choices": [choice]}
+    return b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"
+
+
+def piece(arguments: str) -> bytes:
+    return plain({"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]})
+
+
+SLOWLY = [
+    plain({"content": "Let me look. "}),
+    plain({"content": "I think "}),
+    plain({"tool_calls": [{"index": 0, "id": "c", "function": {"name": "read_file", "arguments": ""}}]}),
+    *map(piece, ('{"pa', 'th":', '"a')),
+]
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_a_call_in_many_pieces_is_judged_as_one(together: bool) -> None:
+    """Its pieces pass without a look, and yet its end is known: cut, or whole without a reason."""
+    for pieces, well in ((SLOWLY, False), ([*SLOWLY, piece('"}')], True)):
+        world, connection = asked(CHAT, "chat", "streamed")
+        answer(world, *([b"".join((*pieces, DONE))] if together else (*pieces, DONE)))
+        assert ended_well(world, connection, "streamed") is well
+        assert (b"middle of a tool call" in connection.body) is not well
+
+
+def test_a_second_call_without_a_name() -> None:
+    """The first was named, and pieces of it pass without a look; the second is seen all the same."""
+    second = plain({"tool_calls": [{"index": 1, "id": "d", "function": {"arguments": '{"path":"b"}'}}]})
+    world, connection = served(CHAT, "chat", "streamed", *SLOWLY, second, chunk({}, "tool_calls"), DONE)
+    failed(world, connection, "streamed", "names no tool")
 
 
 @every
@@ -475,6 +511,101 @@ def test_a_nameless_call_of_responses(client: str, shape: str) -> None:
     failed(world, connection, shape, "names no tool")
 
 
+WORDS = {"type": "text", "text": "words"}
+NAMELESS = {"type": "tool_use", "id": "t", "name": "", "input": {}}
+NO_NAME = {"id": "fc_1", "type": "function_call", "call_id": "call_1", "name": "", "arguments": "{}"}
+OF_KIND = {CHAT: "chat", MESSAGES: "anthropic", RESPONSES: "responses", GEMINI: "gemini"}
+
+
+def message(content: list[Any], reason: str) -> dict[str, Any]:
+    head = {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "model": "vendor-model",
+        "content": content,
+    }
+    return {**head, "stop_reason": reason, "usage": {"input_tokens": 9, "output_tokens": 1}}
+
+
+WHOLE_BREAKS = {
+    CHAT: [
+        (
+            whole_chat({"message": {"content": None}, "finish_reason": "function_call_filter: X"}),
+            "call_filter",
+        ),
+        (whole_chat({"message": {"content": "x"}, "finish_reason": "abort"}), "abort"),
+        (whole_chat({"message": call("", "{}"), "finish_reason": "tool_calls"}), "names no tool"),
+        (whole_chat({"message": {"content": ""}, "finish_reason": "tool_calls"}), "has none"),
+    ],
+    MESSAGES: [
+        (json.dumps(message([WORDS], "malformed_output")).encode(), "malformed_output"),
+        (json.dumps(message([NAMELESS], "tool_use")).encode(), "names no tool"),
+    ],
+    RESPONSES: [(json.dumps(response("completed", [NO_NAME])).encode(), "names no tool")],
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "why"), [(kind, *one) for kind, found in WHOLE_BREAKS.items() for one in found]
+)
+def test_whole_answers_that_broke_within_their_dialect(kind: str, body: bytes, why: str) -> None:
+    """They are errors, not answers of status 200."""
+    world, connection = served(kind, OF_KIND[kind], "whole", body, mime="application/json")
+    failed(world, connection, "whole", why)
+
+
+@every
+@pytest.mark.parametrize("kind", [MESSAGES, RESPONSES])
+def test_streams_that_broke_within_their_dialect(kind: str, client: str) -> None:
+    """A nameless call is an error of the vendor's for every client, those of its own dialect included."""
+    if kind == MESSAGES:
+        pieces = messages(NAMELESS, {"type": "input_json_delta", "partial_json": "{}"}, "tool_use")
+    else:
+        done = event("response.output_item.done", output_index=0, item=NO_NAME)
+        pieces = [CREATED, done, event("response.completed", response=response("completed", [NO_NAME]))]
+    world, connection = served(kind, client, "streamed", *pieces)
+    failed(world, connection, "streamed", "names no tool")
+
+
+def test_messages_that_broke_within_their_dialect() -> None:
+    """As for clients of other dialects."""
+    words = {"type": "text", "text": ""}, {"type": "text_delta", "text": "half"}
+    world, connection = served(MESSAGES, "anthropic", "streamed", *messages(*words, reason="errored_out"))
+    failed(world, connection, "streamed", "errored_out")
+
+
+@both
+def test_a_break_that_the_vendors_own_clients_know(shape: str) -> None:
+    """Gemini's word passes to Gemini's clients, who try again by themselves; the log has it as broken off."""
+    body = {
+        "candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL", "index": 0}],
+        "modelVersion": "vendor-model",
+    }
+    data = json.dumps(body).encode()
+    pieces = [data] if shape == "whole" else [b"data: " + data + b"\r\n\r\n"]
+    mime = "application/json" if shape == "whole" else "text/event-stream"
+    world, connection = served(GEMINI, "gemini", shape, *pieces, mime=mime)
+    assert b"MALFORMED_FUNCTION_CALL" in connection.body
+    assert connection.status == 200
+    assert world.exchanges[-1]["outcome"] == "broken-off"
+
+
+@both
+def test_an_unknown_reason_passes_with_a_note(shape: str) -> None:
+    """Within a dialect its client reads the vendor's word itself; the log has the loss."""
+    pieces = (chunk({"content": "Some."}), chunk({}, "whatever"), DONE)
+    whole = whole_chat({"message": {"content": "Some."}, "finish_reason": "whatever"})
+    world, connection = (
+        served(CHAT, "chat", shape, *pieces)
+        if shape == "streamed"
+        else served(CHAT, "chat", shape, whole, mime="application/json")
+    )
+    assert b'"whatever"' in connection.body
+    assert ended_well(world, connection, shape)
+    assert world.exchanges[-1]["losses"]["finish"] == 1
+
+
 # Overloads that an answer of status 200 tells.
 
 OVERLOADED = {"code": "server_is_overloaded", "message": "Overloaded, try again later."}
@@ -543,6 +674,42 @@ def test_or_the_client_gets_a_status(client: str, kind: str) -> None:
     assert world.exchanges[-1]["outcome"] == "upstream-error"
     if client == "gemini":
         assert json.loads(connection.body)["error"]["code"] == 503
+
+
+@pytest.mark.parametrize("kind", OVERLOADS)
+@pytest.mark.parametrize("breaks", ["overload", "cut"])
+@pytest.mark.parametrize("retries", [0, 1, 2])
+def test_a_stream_that_breaks_before_its_first_event_is_asked_again(
+    retries: int, breaks: str, kind: str
+) -> None:
+    """Of the only account as often as ``bootstrap-retries`` says; what was sent then is the answer's own."""
+    world = World(f"streaming: {{bootstrap-retries: {retries}}}\n" + config(kind))
+    path, body = question("anthropic", stream=True)
+    connection = world.request("POST", path, {"Content-Type": "application/json"}, json.dumps(body).encode())
+    world.turn()
+    pieces = OVERLOADS[kind] if breaks == "overload" else OVERLOADS[kind][:-1]
+    for number in range(retries + 1):
+        assert len(world.client.sent) == number + 1
+        if number < 2:
+            answer(world, *pieces)
+        else:
+            answer(world, *GOOD[kind])
+    assert len(world.client.sent) == retries + 1
+    assert ended_well(world, connection, "streamed") is (retries == 2)
+    assert len(world.exchanges[-1]["exchange"].attempts) == min(retries + 1, 2)
+
+
+def test_others_are_asked_first_and_what_was_sent_is_not_asked_again() -> None:
+    """A second account serves before the first is asked once more; a stream that began is not repeated."""
+    world = World("streaming: {bootstrap-retries: 3}\n" + config(MESSAGES, count=2))
+    path, body = question("anthropic", stream=True)
+    connection = world.request("POST", path, {"Content-Type": "application/json"}, json.dumps(body).encode())
+    world.turn()
+    answer(world, *OVERLOADS[MESSAGES], number=0)
+    assert world.client.sent[1].url.startswith("http://vendor1.test")
+    answer(world, *GOOD[MESSAGES][:-2], number=1)
+    assert len(world.client.sent) == 2
+    assert not ended_well(world, connection, "streamed")
 
 
 @pytest.mark.parametrize("kind", [RESPONSES, MESSAGES])

@@ -155,6 +155,7 @@ class Trial:
         try:
             dialect = self._providers[offer.account.label].backend_dialect(endpoint)
             bridge = self._bridges(_question(endpoint, route), offer)
+            dialect = bridge.spoken
             await self._ask(endpoint, offer, bridge)
         except ExchangeError as error:
             return _Tried(dialect, "failed", text=self._words(error.error.message))
@@ -166,7 +167,9 @@ class Trial:
         :raises ExchangeError: it fails.
         """
         account = offer.account
-        call = self._providers[account.label].call(endpoint, offer.upstream_model, extra=bridge.headers)
+        call = self._providers[account.label].call(
+            endpoint, offer.upstream_model, extra=bridge.headers, spoken=bridge.spoken
+        )
         origin = f"{account.label} ({account.base_url})"
         try:
             response = await self._send(call, bridge.body, account)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from ampproxy.dialects.anthropic import errors
+from ampproxy.dialects.anthropic.client_tools import as_functions
 from ampproxy.dialects.anthropic.passthrough import PASSTHROUGH
 from ampproxy.dialects.anthropic.request_in import parse_request
 from ampproxy.dialects.anthropic.request_out import for_counting, render_request
@@ -99,8 +100,8 @@ class AnthropicDialect:
         return errors.count_body(tokens)
 
     def for_others(self, request: ChatRequest) -> ChatRequest:
-        """The same: nothing of it is stored at the vendor."""
-        return request
+        """With the tools that the client runs as functions; nothing of it is stored at the vendor."""
+        return as_functions(request)
 
 
 DIALECT = AnthropicDialect()

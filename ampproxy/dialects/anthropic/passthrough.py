@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from functools import partial
 
+from ampproxy.adapt.target import Target
 from ampproxy.catalog.families import Families
+from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.anthropic.clean import clean_beta, clean_request
 from ampproxy.dialects.anthropic.limits import limit_headers
 from ampproxy.dialects.anthropic.proofs import without_proofs
 from ampproxy.dialects.anthropic.repairs import AnthropicRules
-from ampproxy.dialects.anthropic.usage import billing
+from ampproxy.dialects.anthropic.usage import REASONS, billing
 from ampproxy.dialects.base import EventStream, Passthrough
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.monitor import NULL, Members, StreamMonitor, count, has_list, inner
@@ -19,6 +21,7 @@ from ampproxy.dialects.state import Issue, Missing, VendorState
 from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
+from ampproxy.wire.json import string
 
 _DELTA = re.compile(rb"event: content_block_delta\ndata: \{")
 
@@ -45,6 +48,21 @@ def _is_answer(answer: Members) -> bool:
     return has_list(answer, "content", may_be_empty=True)
 
 
+def _ends_well(answer: Members) -> bool:
+    reason = string(answer.get("stop_reason", NULL))
+    if reason == "tool_use" and _NAMELESS.search(answer["content"]):
+        return False
+    return reason is None or reason in REASONS
+
+
+#: A name that is empty; within a string each quote has a backslash before it.
+_NAMELESS = re.compile(rb'"name"\s*:\s*""')
+
+
+def _is_nameless(block: Members) -> bool:
+    return string(block.get("type", NULL)) == "tool_use" and not string(block.get("name", NULL))
+
+
 #: Events that tell nothing of the answer itself.
 _HANDSHAKE = frozenset(("message_start", "ping", "error"))
 
@@ -59,8 +77,13 @@ class MessagesMonitor(StreamMonitor):
         """See :meth:`StreamMonitor.look`."""
         if kind == "message_start":
             self.learn(inner(values, "message").get("usage", NULL))
+        elif kind == "content_block_start":
+            self.spoken = True
+            self.doubtful = _is_nameless(inner(values, "content_block"))
         elif kind == "message_delta":
             self.learn(values.get("usage", NULL))
+            reason = string(inner(values, "delta").get("stop_reason", NULL))
+            self.doubtful = bool(reason) and reason not in REASONS
         elif kind == "message_stop":
             self.close()
         elif kind == "error":
@@ -77,6 +100,31 @@ def _own(
     if kept is body:
         return body, ()
     return kept, (Loss("reasoning", "messages", "Thinking without its proof was left out."),)
+
+
+_SYSTEM_TURN = re.compile(rb'"role"\s*:\s*"system"')
+#: How much to think, in other ways than a budget.
+_LEVELS = (b'"adaptive"', b'"between_tools"', b'"effort"')
+_DISABLED = b'"disabled"'
+_CHOICE = b'"tool_choice"'
+
+
+def _may_not_fit(body: bytes, target: Target) -> bool:
+    """Whether a body has anything that its server, which is not Anthropic's own, does not take."""
+    host = target.host
+    if not host.known:
+        return False
+    marks = [b'"%b"' % name.encode() for name in host.refuses]
+    if host.thinking == "budget":
+        marks += _LEVELS
+    if not target.can_disable:
+        marks.append(_DISABLED)
+    if len(host.choices) < len(Host().choices) or host.forced_tools != "always":
+        marks.append(_CHOICE)
+    # From the end: in large bodies that search is several times faster.
+    if any(body.rfind(mark) >= 0 for mark in marks):
+        return True
+    return host.system == "first" and _SYSTEM_TURN.search(body) is not None
 
 
 #: Threads are the beta message-threads: an answer's id stands for the conversation up to it.
@@ -100,13 +148,15 @@ _STATE = VendorState(
 PASSTHROUGH = Passthrough(
     events=EventStream(
         monitor=MessagesMonitor,
-        fast_path=lambda model: NamedFastPath(_DELTA),
+        fast_path=lambda model, monitor: NamedFastPath(_DELTA),
         keepalive=b'event: ping\ndata: {"type": "ping"}\n\n',
     ),
     usage=_answer_usage,
     is_answer=_is_answer,
+    ends_well=_ends_well,
     traces=(b'thinking"', b'"signature"'),
     own=_own,
+    may_not_fit=_may_not_fit,
     clean=clean_request,
     clean_headers={b"anthropic-beta": clean_beta},
     rules=AnthropicRules,

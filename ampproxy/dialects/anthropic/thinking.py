@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from ampproxy.adapt.target import Target
-from ampproxy.adapt.thinking import MEMBER
+from ampproxy.adapt.thinking import MEMBER, without_member
 from ampproxy.dialects.anthropic.request_in import read_thinking
 from ampproxy.dialects.common import NULL, loads
 from ampproxy.dialects.json import put
@@ -47,8 +45,7 @@ def without_stale_member(request: ChatRequest, target: Target) -> ChatRequest:
         same = False
     if same and _fits(loads(raw), target):
         return request
-    extras = {name: value for name, value in request.extras.items() if name != MEMBER}
-    return msgspec.structs.replace(request, extras=extras)
+    return without_member(request)
 
 
 def _fits(value: Any, target: Target) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from msgspec.structs import replace
+
 from ampproxy.dialects.common import bad_answer, loads, read_answer, to_raw
 from ampproxy.dialects.gemini.errors import error_of
 from ampproxy.dialects.gemini.wire import (
@@ -60,13 +62,15 @@ class _Choice:
     """One candidate while it grows.
 
     :ivar open: the number of the part that grows, or -1; ``thought``: whether it is one.
+    :ivar held: a call that came without its signature, which the next part may bring, and its arguments.
     """
 
-    __slots__ = ("called", "detail", "extras", "has_content", "number", "open", "thought")
+    __slots__ = ("called", "detail", "extras", "has_content", "held", "number", "open", "thought")
 
     def __init__(self, number: int) -> None:
         self.number = number
         self.open = -1
+        self.held: tuple[ToolCall, str] | None = None
         self.thought = False
         self.called = False
         self.has_content = False
@@ -225,6 +229,8 @@ class Answer:
         parts = candidate.content.parts if candidate.content is not None else None
         for number, part in enumerate(parts or ()):
             self._part(choice, part, (place, number), payload, out)
+        if candidate.finish_reason not in _UNSPECIFIED:
+            self._give(choice, None, out)
         if given(candidate.logprobs_result):
             _attach(_logprobs(candidate.logprobs_result), out, before)
         if candidate.finish_reason in BROKEN:
@@ -260,6 +266,11 @@ class Answer:
         thought = part.thought is True
         sealed = _sealed(part)
         text = part.text or ""
+        if choice.held is not None:
+            late = sealed if not text and not thought else None
+            self._give(choice, late, out)
+            if late is not None:
+                return
         if choice.open >= 0 and choice.thought is not thought:
             self._close(choice, out)
         if choice.open < 0:
@@ -284,8 +295,20 @@ class Answer:
         self._close(choice, out)
         made = call.id or self._made(call.name)
         choice.called = choice.has_content = True
-        number = self._open(choice, ToolCall(made, call.name, "", sealed=sealed), out)
-        out += (Delta(number, args_text(call.args)), PartClosed(number))
+        choice.held = ToolCall(made, call.name, "", sealed=sealed), args_text(call.args)
+        if sealed is not None:
+            self._give(choice, None, out)
+
+    def _give(self, choice: _Choice, sealed: Sealed | None, out: list[Event]) -> None:
+        """Give the call that was held back, if there is one.
+
+        :param sealed: its signature, where that came after it.
+        """
+        if choice.held is None:
+            return
+        (call, arguments), choice.held = choice.held, None
+        number = self._open(choice, call if sealed is None else replace(call, sealed=sealed), out)
+        out += (Delta(number, arguments), PartClosed(number))
 
     def _other(self, choice: _Choice, place: tuple[int, int], payload: bytes, out: list[Event]) -> None:
         raw = self._raw_part(payload, place)
@@ -308,6 +331,7 @@ class Answer:
         return number
 
     def _close(self, choice: _Choice, out: list[Event]) -> None:
+        self._give(choice, None, out)
         if choice.open >= 0:
             out.append(PartClosed(choice.open))
             choice.open = -1

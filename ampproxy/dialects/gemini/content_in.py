@@ -182,11 +182,13 @@ class History:
         response = found.pop("response", None)
         call = self._answered(member(found, "id", str, at), name)
         texts, is_error = _words(response)
-        media: list[Text | Image | Document] = []
+        media: list[Text | Image | Document | Audio] = []
         for n, raw in enumerate(items(found.pop("parts"), f"{at}.parts") if "parts" in found else ()):
             part = self._part(raw, f"{at}.parts[{n}]", "user")
-            if isinstance(part, (Text, Image, Document)):
+            if isinstance(part, (Text, Image, Document, Audio)):
                 media.append(part)
+            elif isinstance(part, Opaque):
+                media.append(Text(raw_str(part.raw)))
         rest = {key: raw for key, raw in found.items() if key not in ("id", "name")}
         extras = {"functionResponse": to_raw(rest)} if rest else {}
         return ToolResult(

@@ -43,6 +43,15 @@ def _is_answer(answer: Members) -> bool:
     return has_list(answer, "candidates", may_be_empty=False)
 
 
+def _ends_well(answer: Members) -> bool:
+    return not _BAD_END.search(answer["candidates"])
+
+
+#: Ends that need no look. Others are known to the vendor's clients, too, and pass.
+GOOD_ENDS = frozenset(("STOP", "MAX_TOKENS", "FINISH_REASON_UNSPECIFIED"))
+_BAD_END = re.compile(rb'"finishReason"\s*:\s*"(?!STOP"|MAX_TOKENS"|FINISH_REASON_UNSPECIFIED")')
+
+
 #: Any of these makes an object part of an answer.
 _OF_AN_ANSWER = frozenset(
     (
@@ -73,9 +82,12 @@ class GenerateMonitor(StreamMonitor):
         if given(values, "error"):
             self.fail()
         elif blocked or any(given(held, "finishReason") for held in candidates):
+            words = {string(held.get("finishReason", _NULL)) for held in candidates} - {None}
+            self.doubtful = not words <= GOOD_ENDS
             self.close()
         if not self.content:
             self.content = any(items(inner(held, "content"), "parts") for held in candidates)
+            self.spoken = self.content
         return not _OF_AN_ANSWER.isdisjoint(values)
 
 
@@ -87,11 +99,12 @@ class GeminiFastPath:
     """For events that all end with the model's name, behind the last inner bracket.
 
     :param model: the asked name, or empty if nothing is rewritten.
+    :param monitor: of the stream.
     """
 
     __slots__ = ("_model", "_new", "_old", "_ready", "_stops", "_tail")
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, monitor: StreamMonitor) -> None:
         self._model = msgspec.json.encode(model) if model else b""
         self._stops = _CALLS if model else _ENDS
         self._old = b""
@@ -205,9 +218,16 @@ _STATE = VendorState(
 )
 
 PASSTHROUGH = Passthrough(
-    events=EventStream(monitor=GenerateMonitor, fast_path=GeminiFastPath, tight=True, list_unless=b"alt=sse"),
+    events=EventStream(
+        monitor=GenerateMonitor,
+        fast_path=GeminiFastPath,
+        tight=True,
+        list_unless=b"alt=sse",
+        own_breaks=True,
+    ),
     usage=_answer_usage,
     is_answer=_is_answer,
+    ends_well=_ends_well,
     traces=(b'houghtSignature"', b'hought_signature"'),
     rules=GeminiRules,
     declared=partial(declared, _names),

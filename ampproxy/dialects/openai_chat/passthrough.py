@@ -17,7 +17,7 @@ from ampproxy.dialects.common import bad_request, items, members
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
 from ampproxy.dialects.openai_chat.tools_in import is_flat
-from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, is_answer
+from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
 from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.shown import functions, shown_by
 from ampproxy.dialects.state import Missing, VendorState
@@ -96,6 +96,7 @@ PASSTHROUGH = Passthrough(
     events=EVENTS,
     usage=answer_usage,
     is_answer=is_answer,
+    ends_well=ends_well,
     traces=(_MEMBER,),
     may_not_fit=may_not_fit,
     is_renamed=is_renamed,

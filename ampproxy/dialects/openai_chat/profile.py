@@ -14,6 +14,7 @@ import msgspec
 
 from ampproxy.adapt.profile import DRAWING, DialectProfile, Hosted, alike
 from ampproxy.adapt.target import Target, is_known
+from ampproxy.dialects.openai import SHARED, SHARED_OF_PARTS
 from ampproxy.model.base import CHAT, GEMINI, RESPONSES
 from ampproxy.model.parts import Sealed
 
@@ -57,6 +58,16 @@ _SERVERS: Final = DialectProfile(
     vendor="A server of Chat Completions",
     kin=frozenset((CHAT, RESPONSES)),
     chat_tools=True,
+    sampling_members={
+        **{name: name for name in (DRAWING - {"top_k"}) | {"stop", "seed"}},
+        "n": "candidates",
+    },
+    other_members={
+        "response_format": "output",
+        "parallel_tool_calls": "parallel",
+        "prompt_cache_key": "cache_key",
+        **alike("user", "metadata", "service_tier", "modalities"),
+    },
     sampling=DRAWING - {"top_k"} | {"max_tokens", "stop", "seed", "candidates"},
     drawing=DRAWING - {"top_k"},
     temperature=2,
@@ -102,6 +113,8 @@ _OPENAI: Final = msgspec.structs.replace(
     custom_tools=True,
     refusals=True,
     object_arguments=False,
+    kin_extras={"text": frozenset(("verbosity",)), **{name: frozenset() for name in SHARED}},
+    kin_part_extras=SHARED_OF_PARTS,
     allowed_tools=True,
 )
 _SEARCH: Final = Hosted(

@@ -13,10 +13,11 @@ from ampproxy.catalog.hosts import Host
 from ampproxy.dialects.base import Rendered
 from ampproxy.dialects.common import Losses, encode, loads, members
 from ampproxy.dialects.json import put
+from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_chat.messages_out import MessageWriter
 from ampproxy.dialects.openai_chat.profile import is_openai_own, profile_of
 from ampproxy.dialects.unsupported import is_harmless
-from ampproxy.model.base import CHAT, Json
+from ampproxy.model.base import CHAT, RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, OutputFormat, Sampling, Thinking, Tool, ToolChoice
 
 
@@ -119,6 +120,9 @@ def render_request(request: ChatRequest, target: Target) -> Rendered:
     _write_account(request, body)
     if own:
         body |= {name: raw for name, raw in request.extras.items() if name not in _NOT_MEMBERS}
+    elif request.dialect == RESPONSES and is_openai_own(target):
+        put(body, {name: request.extras.get(name) for name in SHARED})
+        put(body, {"verbosity": (loads(request.extras.get("text", b"{}"), {}) or {}).get("verbosity")})
     if request.stream:
         body["stream"] = True
         if host.takes("stream_options"):

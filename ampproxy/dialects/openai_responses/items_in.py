@@ -19,6 +19,7 @@ from ampproxy.dialects.proof import MARK, Place, is_bare, open_summary, place_of
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.fold import SECTION_GAP
 from ampproxy.model.parts import (
+    Audio,
     Document,
     Image,
     Opaque,
@@ -164,7 +165,9 @@ def _parse_result(fields: Fields, *, freeform: bool) -> Part:
     call = fields.need("call_id", str)
     output = fields.take_raw("output")
     parts = parse_content(output, fields.path("output")) if output is not None else ()
-    kept = tuple(part if isinstance(part, Text | Image | Document) else Text(_words(part)) for part in parts)
+    kept = tuple(
+        part if isinstance(part, Text | Image | Document | Audio) else Text(_words(part)) for part in parts
+    )
     return ToolResult(call, kept, freeform=freeform, name=fields.take("name", str), extras=fields.remaining())
 
 

@@ -11,13 +11,14 @@ import re
 from functools import partial
 
 from ampproxy.catalog.families import Families
-from ampproxy.dialects.base import EventStream, Passthrough
+from ampproxy.dialects.base import EventStream, Passthrough, References
 from ampproxy.dialects.common import NULL, encode, items, loads, members, to_raw
 from ampproxy.dialects.fastpath import NamedFastPath
 from ampproxy.dialects.json import first
 from ampproxy.dialects.monitor import Members, StreamMonitor, has_list, inner, openai_usage, tiered
 from ampproxy.dialects.openai_limits import limit_headers
 from ampproxy.dialects.openai_responses.items_in import SUMMARY
+from ampproxy.dialects.openai_responses.references import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
 from ampproxy.dialects.proof import MARK, open_summary, unseal
 from ampproxy.dialects.shown import flat, shown_by
@@ -26,6 +27,7 @@ from ampproxy.dialects.tool_names import declared, flat_names
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.events import Usage
 from ampproxy.model.loss import Loss
+from ampproxy.wire.json import string
 
 _MARK = MARK.encode()
 _REASONING = b'"reasoning"'
@@ -106,6 +108,17 @@ def _is_answer(answer: Members) -> bool:
     return has_list(answer, "output", may_be_empty=True)
 
 
+def _ends_well(answer: Members) -> bool:
+    output = answer["output"]
+    return not (_NAMELESS.search(output) and any(call in bytes(output) for call in _CALLING))
+
+
+_CALLS = frozenset(("function_call", "custom_tool_call"))
+_CALLING = tuple(f'"{name}"'.encode() for name in _CALLS)
+#: A name that is empty; within a string each quote has a backslash before it.
+_NAMELESS = re.compile(rb'"name"\s*:\s*""')
+
+
 #: Events that tell nothing of the answer itself, beside those of the backend of Codex logins (``codex.*``).
 _HANDSHAKE = frozenset(
     (
@@ -131,6 +144,9 @@ class ResponsesMonitor(StreamMonitor):
             response = inner(values, "response")
             self.learn(response.get("usage", NULL), response)
             self.close()
+        elif kind == "response.output_item.done":
+            item = inner(values, "item")
+            self.doubtful = string(item.get("type", NULL)) in _CALLS and not string(item.get("name", NULL))
         if kind in ("response.failed", "error"):
             self.fail()
         self.content = self.content or not (kind in _HANDSHAKE or kind.startswith("codex."))
@@ -213,11 +229,12 @@ STATE = VendorState(
 PASSTHROUGH = Passthrough(
     events=EventStream(
         monitor=ResponsesMonitor,
-        fast_path=lambda model: NamedFastPath(_DELTA),
+        fast_path=lambda model, monitor: NamedFastPath(_DELTA),
         keepalive=b": keep-alive\n\n",
     ),
     usage=_answer_usage,
     is_answer=_is_answer,
+    ends_well=_ends_well,
     traces=(_REASONING, _COMPACTION),
     own=_foreign,
     rules=ResponsesRules,
@@ -225,4 +242,5 @@ PASSTHROUGH = Passthrough(
     shown=shown_by(flat),
     state=STATE,
     limits=limit_headers,
+    references=References(stores=stores, replaced=with_items, of_answer=items_of, of_events=items_in),
 )

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 from ampproxy.adapt.profile import DialectProfile, Hosted, alike
+from ampproxy.dialects.openai import SHARED, SHARED_OF_PARTS
 from ampproxy.model.base import CHAT, RESPONSES
 
 PROFILE: Final = DialectProfile(
     dialect=RESPONSES,
     kin=frozenset((CHAT, RESPONSES)),
-    kin_extras=frozenset(("verbosity", "store")),
+    kin_extras={name: frozenset() for name in ("verbosity", "store", *SHARED)},
+    kin_part_extras=SHARED_OF_PARTS,
     trusted_levels=True,
     vendor="Responses",
     sampling=frozenset(("max_tokens", "temperature", "top_p", "logprobs", "top_logprobs", "candidates")),

@@ -9,6 +9,7 @@ from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
 from ampproxy.dialects.common import Losses, encode, loads
 from ampproxy.dialects.json import put
+from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
 from ampproxy.dialects.openai_responses.profile import PROFILE
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
@@ -122,6 +123,8 @@ def _render_rest(body: dict[str, Any], request: ChatRequest) -> None:
     if not native:
         stored = request.dialect == CHAT and bytes(request.extras.get("store", b"")) == b"true"
         body["store"] = stored
+    if request.dialect == CHAT:
+        put(body, {name: request.extras.get(name) for name in SHARED})
     put(
         body,
         {

@@ -1,0 +1,1 @@
+Clients of Responses that refer to items of earlier answers by their ids (Vercel's AI SDK, from the second turn on) are served by accounts of other dialects, too: what the gateway wrote is remembered for a while (`limits.max-remembered`, `limits.remember-for`).

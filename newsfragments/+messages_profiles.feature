@@ -1,0 +1,1 @@
+Servers of Messages that are not Anthropic's (DeepSeek, Moonshot, Z.ai, MiniMax, DashScope, Bedrock, Ollama) have host profiles, chosen by the address of a `claude-api-key` or by its new setting `profile`: what they refuse or ignore is left out or bent as a declared loss.

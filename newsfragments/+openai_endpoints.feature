@@ -1,0 +1,1 @@
+An `openai-compatibility` account at OpenAI itself asks over Responses where a model takes functions there alone (gpt-6.1-sol, gpt-6.2-astra), or there alone while it thinks (gpt-5.4 and later), and models that only Responses serves, whatever dialect the client speaks.
