@@ -24,7 +24,7 @@ from ampproxy.model.loss import Losses
 from ampproxy.model.parts import Opaque, Part, Reasoning, Text, ToolCall, ToolResult
 from ampproxy.model.request import ChatRequest, Role, Turn
 
-_WHY = "A system text inside the conversation became the user's, marked as a reminder."
+_WHY = "A system text in mid-conversation became a user's text, marked as a reminder."
 _MARK = "<system-reminder>\n{}\n</system-reminder>"
 
 

@@ -462,7 +462,7 @@ def _without_remembered(turn: Turn, path: str, losses: Losses) -> Turn:
     kept = tuple(part for part in turn.parts if not _is_remembered(part))
     if len(kept) == len(turn.parts):
         return turn
-    losses("orphan_reasoning", path, "Thinking that its vendor keeps by its id was left out.")
+    losses("orphan_reasoning", path, "Thinking that its vendor stores, sent only as an id, was dropped.")
     return msgspec.structs.replace(turn, parts=kept)
 
 

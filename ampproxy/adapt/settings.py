@@ -50,7 +50,7 @@ def leave_out_refused(
     extras = {name: raw for name, raw in own.items() if name in _NOTES or _takes(target, name)}
     if len(extras) < len(own):
         for name in own.keys() - extras.keys():
-            losses("extras", f"extras.{name}", f"The server does not take '{name}'.")
+            losses("extras", f"extras.{name}", f"The server does not accept '{name}'.")
         changed["extras"] = extras
     return msgspec.structs.replace(request, **changed) if changed else request
 
@@ -66,10 +66,10 @@ def _note(
     for field in sampling:
         value = getattr(request.sampling, field)
         if not is_usual(field, value):
-            losses(field, f"sampling.{field}", "The server does not take it.")
+            losses(field, f"sampling.{field}", "The server does not accept it.")
     for field in changed:
         if field != "parallel" or request.parallel is False:
-            losses(_KINDS.get(field, field), field, "The server does not take it.")
+            losses(_KINDS.get(field, field), field, "The server does not accept it.")
 
 
 def fit_account(request: ChatRequest, profile: DialectProfile, losses: Losses) -> ChatRequest:
@@ -289,7 +289,7 @@ _TOP: Final[Mapping[str, Mapping[str, frozenset[str] | None]]] = {
 #: What members of tools, and of turns, are such wishes.
 _OF_TOOLS: Final = frozenset(("allowed_callers", "defer_loading", "eager_input_streaming"))
 _OF_TURNS: Final = frozenset(("output_config",))
-_WHY: Final = "Only the client's vendor knows this wish, which changes nothing of what the model gets."
+_WHY: Final = "Only the client's vendor knows this setting, which does not change the model's input."
 
 
 def without_preferences(

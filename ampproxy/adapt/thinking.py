@@ -214,7 +214,7 @@ def _by_level(request: ChatRequest, wish: Thinking, target: Target, losses: Loss
     return _with(request, msgspec.structs.replace(wish, mode="level", level=given, budget=None))
 
 
-_LEAST = "The model cannot go without thinking, so it thinks as little as it can."
+_LEAST = "The model always thinks; it was set to the minimum."
 
 
 #: The member of ``extras`` that is sent as it is in place of the wish; ``null``: an effort is sent alone.
