@@ -147,7 +147,9 @@ class _Settling:
         out = self._well_begun(self._well_ended(out))
         if self._target.host.after_results == "assistant":
             out = list(self._answered(out))
-        return msgspec.structs.replace(self._request, turns=tuple(out))
+        turns_out = tuple(out)
+        same = turns_out == self._request.turns
+        return self._request if same else msgspec.structs.replace(self._request, turns=turns_out)
 
     # ------------------------------------------------------------------------------------ turns
 

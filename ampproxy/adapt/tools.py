@@ -174,9 +174,11 @@ def fit_tools(request: ChatRequest, profile: DialectProfile, target: Target, los
     request = fit_choice(request, target, losses)
     changed: dict[str, Any] = {}
     if request.tools:
-        changed["tools"] = tuple(_Fitting(request, profile, target, losses).tools())
-    if request.hosted:
-        changed["hosted"] = tuple(_fit_hosted(request, profile, losses, own=own))
+        tools = tuple(_Fitting(request, profile, target, losses).tools())
+        if tools != request.tools:
+            changed["tools"] = tools
+    if request.hosted and not own:
+        changed["hosted"] = tuple(_fit_hosted(request, profile, losses))
     if changed:
         request = msgspec.structs.replace(request, **changed)
     if request.choice is not None and request.choice.allowed and not profile.allowed_tools:
@@ -305,15 +307,13 @@ def _object_schema(schema: Json) -> Json:
     return to_raw({**_NEEDED, **found})
 
 
-def _fit_hosted(
-    request: ChatRequest, profile: DialectProfile, losses: Losses, *, own: bool
-) -> Iterator[HostedTool]:
+def _fit_hosted(request: ChatRequest, profile: DialectProfile, losses: Losses) -> Iterator[HostedTool]:
     """The tools that the vendor runs, declared as it has them."""
     sent: set[bytes] = set()
     for number, hosted in enumerate(request.hosted):
         at = f"hosted[{number}]"
         like = profile.hosted.get(hosted.kind)
-        if own or hosted.dialect == profile.dialect:
+        if hosted.dialect == profile.dialect:
             yield hosted
         elif like is None:
             losses("hosted_tool", at, f"{profile.vendor} has no tool like {hosted.kind} there.")
