@@ -154,13 +154,16 @@ class MediaFitter:
         if isinstance(source, Link):
             if source.url.startswith(links) or (self._own and links):
                 return True
-            lost, why = "link", f"{self._profile.vendor} does not fetch it from such an address."
+            self._lose("link", kind, at, f"{self._profile.vendor} does not fetch it from such an address.")
         elif files and source.vendor in self._profile.kin:
             return True
         else:
-            lost, why = "file", "A file that was uploaded to another vendor is out of reach."
-        self._losses(f"{kind}_source" if self._profile.lost_sources else lost, at, why)
+            self._lose("file", kind, at, "A file that was uploaded to another vendor is out of reach.")
         return False
+
+    def _lose(self, lost: str, kind: str, at: str, why: str) -> None:
+        """Note a source that is out of reach, by what it is or by what it is of."""
+        self._losses(f"{kind}_source" if self._profile.lost_sources else lost, at, why)
 
 
 T = TypeVar("T", bound=Part)

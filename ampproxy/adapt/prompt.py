@@ -14,7 +14,7 @@ from ampproxy.model.request import ChatRequest, Turn
 #: Between the texts of a conversation.
 _GAP: Final = "\n\n"
 #: Fields of a request that a prompt has nothing for -> the kind of their loss, and what is there instead.
-_NO_PLACE: Final[Mapping[str, tuple[str, Any]]] = {
+NO_PLACE: Final[Mapping[str, tuple[str, Any]]] = {
     "tools": ("tools", ()),
     "hosted": ("hosted_tool", ()),
     "choice": ("tool_choice", None),
@@ -26,7 +26,7 @@ _NO_PLACE: Final[Mapping[str, tuple[str, Any]]] = {
 def as_prompt(request: ChatRequest, losses: Losses) -> ChatRequest:
     """The request with one turn of the user's, which has all its words."""
     changed: dict[str, Any] = {}
-    for field, (kind, nothing) in _NO_PLACE.items():
+    for field, (kind, nothing) in NO_PLACE.items():
         if getattr(request, field):
             losses(kind, field, "A prompt has no place for it.")
             changed[field] = nothing

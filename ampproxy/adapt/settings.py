@@ -150,7 +150,8 @@ USUAL: Final[Mapping[str, Any]] = {
 #: The fields that say where the answer ends; all others say how it is drawn.
 _ENDS: Final = frozenset(("max_tokens", "stop"))
 _PENALTIES: Final = frozenset(("presence_penalty", "frequency_penalty"))
-_FIELDS: Final = tuple(name for name in Sampling.__struct_fields__ if name not in _ENDS)
+#: Those that say how it is drawn, which are also the kinds of their losses.
+FIELDS: Final = tuple(name for name in Sampling.__struct_fields__ if name not in _ENDS)
 #: The least ``top_p`` that models of Anthropic's take while they think.
 _THINKING_TOP_P: Final = 0.95
 
@@ -169,7 +170,7 @@ def fit_sampling(
     found = request.sampling
     own = request.dialect == profile.dialect
     refused = _refused(profile, target)
-    for field in _FIELDS:
+    for field in FIELDS:
         value = getattr(found, field)
         if value is None:
             continue

@@ -222,7 +222,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         "The hint for a picture's resolution, or a document's name, was left out.",
     ),
     _row(
-        "image image_source document document_source file link audio audio_format media misplaced "
+        "image image_source document document_source file link audio audio_format "
         "part tool_call tool_result refusal opaque",
         "The part is of a type, in a place or with a source that is not taken (another vendor's "
         "files, plain links, sound), or only its own dialect knows it. Sent as text where it has "
