@@ -144,7 +144,9 @@ class _Settling:
         for turn in turns if self._profile.calls_last else ():
             if turn.has_calls:
                 self._note_order(turn)
-        out = self._well_begun(self._well_ended(out))
+        if self._profile.vain_thinking:
+            out = self._well_ended(out)
+        out = self._well_begun(out)
         if self._target.host.after_results == "assistant":
             out = list(self._answered(out))
         turns_out = tuple(out)
@@ -348,8 +350,6 @@ class _Settling:
     def _well_ended(self, turns: list[Turn]) -> list[Turn]:
         """No assistant's turn ends in thinking that nothing followed, nor the last one in blanks."""
         kind = self._profile.vain_thinking
-        if not kind:
-            return turns
         for number in range(len(turns) - 1, -1, -1):
             turn = turns[number]
             if turn.role == "assistant" and not self._goes_on(turns[number + 1 : number + 2]):

@@ -46,9 +46,11 @@ def adapt(
     """The request as a vendor, its server and its model take it; what that loses is noted."""
     names = tool_names(asked, profile)
     request = _adapted(asked, profile, target, losses, harmless)
-    kept = [tool.name for tool in request.tools if tool.freeform]
-    freeform = [tool.name for tool in asked.tools if tool.freeform and tool.name not in kept]
-    return Fitted(request, names, frozenset(map(names, freeform)))
+    wrapped = {tool.name: tool for tool in asked.tools if tool.freeform}
+    for tool in request.tools if wrapped else ():
+        if tool.freeform:
+            wrapped.pop(tool.name, None)
+    return Fitted(request, names, frozenset(map(names, wrapped)))
 
 
 def _adapted(

@@ -169,7 +169,7 @@ def fit_sampling(
     """A way of drawing tokens that the dialect can express and the model takes."""
     found = request.sampling
     own = request.dialect == profile.dialect
-    refused = _refused(profile, target)
+    refused = frozenset() if target.sampling and target.penalties else _refused(profile, target)
     for field in FIELDS:
         value = getattr(found, field)
         if value is None:
@@ -183,7 +183,7 @@ def fit_sampling(
     if profile.one_of_draws and not own and None not in (found.temperature, found.top_p):
         field = "temperature" if is_usual("temperature", found.temperature) else "top_p"
         found = _without(found, field, field, "Current models refuse the two together.", losses)
-    return _with(request, found)
+    return request if found is request.sampling else _with(request, found)
 
 
 def _refused(profile: DialectProfile, target: Target) -> frozenset[str]:
@@ -232,7 +232,9 @@ def draw_while_thinking(request: ChatRequest, losses: Losses, *, own: bool) -> C
 def fit_ends(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
     """A limit of the answer, and stop sequences, that the dialect and the model take."""
     found = _fit_limit(request, profile, target, losses)
-    return _with(request, _fit_stops(found, profile, target, losses))
+    if found.stop:
+        found = _fit_stops(found, profile, target, losses)
+    return request if found is request.sampling else _with(request, found)
 
 
 def _fit_limit(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> Sampling:
@@ -249,8 +251,6 @@ def _fit_limit(request: ChatRequest, profile: DialectProfile, target: Target, lo
 
 
 def _fit_stops(found: Sampling, profile: DialectProfile, target: Target, losses: Losses) -> Sampling:
-    if not found.stop:
-        return found
     if "stop" not in profile.sampling:
         return _no_stops(found, f"{profile.vendor} has no stop sequences.", losses)
     stop = tuple(text for text in found.stop if text)
@@ -271,7 +271,7 @@ def _no_stops(found: Sampling, why: str, losses: Losses) -> Sampling:
 
 
 def _with(request: ChatRequest, found: Sampling) -> ChatRequest:
-    return request if found is request.sampling else msgspec.structs.replace(request, sampling=found)
+    return msgspec.structs.replace(request, sampling=found)
 
 
 #: Dialect -> members of its requests -> those of their members that are such wishes; ``None``: all of it.

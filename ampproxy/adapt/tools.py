@@ -171,7 +171,8 @@ def fit_tools(request: ChatRequest, profile: DialectProfile, target: Target, los
     own = request.dialect == profile.dialect
     if request.choice is not None and (not own or not profile.trusted_choice):
         request = choose_declared(request, losses)
-    request = fit_choice(request, target, losses)
+    if request.choice is not None:
+        request = fit_choice(request, target, losses)
     changed: dict[str, Any] = {}
     if request.tools:
         tools = tuple(_Fitting(request, profile, target, losses).tools())
