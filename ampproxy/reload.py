@@ -25,8 +25,8 @@ from ampproxy.status import ReloadReport
 #: Seconds between two looks at the files.
 INTERVAL = 0.25
 #: Seconds for which they must have been still before they are read: one that is being written is not read by
-#: halves. With the looks that makes less than two.
-STILL = 1.0
+#: halves. With the looks that makes less than one.
+STILL = 0.5
 #: Seconds after which a file is read although some process still has it open for writing.
 WRITING_TIMEOUT = 10.0
 #: A file that changes while it is read is read again, so often.

@@ -143,7 +143,7 @@ def test_no_dialect_knows_another(module: str, path: Path) -> None:
 
 
 #: What every dialect has; those that it needs beside them are its own.
-FLOOR_PLAN = {"request_in", "request_out", "response", "stream_in", "stream_out", "passthrough"}
+FLOOR_PLAN = {"request_in", "request_out", "response", "stream_in", "stream_out", "passthrough", "profile"}
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,372 @@
-"""Parts that only another dialect has, told by their words."""
+"""The parts of a conversation, as far as the vendor and its server take them and can reach their bytes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final
+import base64
+import binascii
+from collections.abc import Callable, Iterable, Iterator
+from operator import is_
+from typing import Any, Final, TypeVar
 
 import msgspec
 
+from ampproxy.adapt.freeform import wrap
+from ampproxy.adapt.profile import DialectProfile
+from ampproxy.adapt.target import Target, thought_member
 from ampproxy.model.base import Json
-from ampproxy.model.loss import Losses
-from ampproxy.model.parts import Opaque, Part, Text
-from ampproxy.model.request import ChatRequest
+from ampproxy.model.loss import Losses, part_kind
+from ampproxy.model.parts import (
+    Audio,
+    Document,
+    FileId,
+    Image,
+    Inline,
+    Link,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Sealed,
+    Source,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from ampproxy.model.request import ChatRequest, Role, Turn
+from ampproxy.wire.json import BAD_JSON, members
+from ampproxy.wire.values import object_or_empty, raw_str
+
+
+class MediaFitter:
+    """Fits the media of one request; ``None`` stands for what is left out.
+
+    :param own: the client speaks the account's dialect, and knows what its vendor takes.
+    """
+
+    def __init__(self, profile: DialectProfile, losses: Losses, *, own: bool) -> None:
+        self._profile = profile
+        self._losses = losses
+        self._own = own
+
+    def image(self, part: Image, role: Role, at: str) -> Image | None:
+        """A picture."""
+        profile, source = self._profile, part.source
+        if not self._has_place(role, "image", at):
+            return None
+        if part.detail is not None and not profile.details:
+            if part.detail != "auto":
+                self._losses("detail", f"{at}.detail", f"{profile.vendor} has no hint for a resolution.")
+            part = msgspec.structs.replace(part, detail=None)
+        if not self._is_taken(source, profile.pictures):
+            self._losses("image", at, f"{profile.vendor} takes no pictures of this type.")
+            return None
+        reached = self._reaches(source, "image", at, files=profile.picture_files, links=profile.links)
+        return part if reached else None
+
+    def document(self, part: Document, role: Role, at: str) -> Document | Text | None:
+        """A file, or its words where the vendor takes those alone."""
+        profile, source = self._profile, part.source
+        words = (part.text or "") if source is None else self._words(source)
+        if words is not None and role not in profile.media_roles:
+            return self._only_words(part, words, at)
+        if words is None and not self._has_place(role, "document", at):
+            return None
+        if words is not None:
+            return self._document_of_words(part, words, at)
+        if source is None or not self._is_taken(source, profile.documents):
+            self._losses("document", at, f"{profile.vendor} takes PDF and text, and no files of this type.")
+            return None
+        if source is not None and not self._reaches(
+            source, "document", at, files=True, links=profile.file_links
+        ):
+            return None
+        return self._named(part, at, profile.file_names and (isinstance(source, Inline) or profile.all_names))
+
+    def _is_taken(self, source: Source, types: frozenset[str]) -> bool:
+        """Whether bytes are of a type that the vendor takes; what it fetches itself is not known."""
+        return self._own or not types or not isinstance(source, Inline) or source.media_type in types
+
+    def _words(self, source: Source) -> str | None:
+        """The words of a file that is sent as such."""
+        own = self._own and not self._profile.own_decoded
+        if own or not isinstance(source, Inline) or not source.media_type.startswith(self._profile.decoded):
+            return None
+        try:
+            return base64.b64decode(source.data, validate=True).decode()
+        except (binascii.Error, ValueError):
+            return None
+
+    def _document_of_words(self, part: Document, words: str, at: str) -> Document | Text | None:
+        if self._profile.text_documents:
+            part = self._named(part, at, self._profile.all_names)
+            return part if part.source is None else msgspec.structs.replace(part, source=None, text=words)
+        return self._only_words(part, words, at)
+
+    def _only_words(self, part: Document, words: str, at: str) -> Text | None:
+        self._named(part, at, False)
+        return Text(words, cache=part.cache, extras=part.extras) if words else None
+
+    def _named(self, part: Document, at: str, takes_name: bool) -> Document:
+        """A document with its name, or without one where it has no place."""
+        if part.name is None or takes_name or (self._own and part.source is not None):
+            return part
+        self._losses("document_name", at, f"{self._profile.vendor} has no name for such a document.")
+        return msgspec.structs.replace(part, name=None)
+
+    def audio(self, part: Audio, role: Role, at: str) -> Audio | Text | None:
+        """Sound, or what was spoken."""
+        if self._hears(part.source, role, at):
+            return part
+        if part.transcript:
+            return Text(part.transcript)
+        return None
+
+    def _hears(self, source: Source, role: Role, at: str) -> bool:
+        profile = self._profile
+        if role == "assistant" and profile.named_speech:
+            if isinstance(source, FileId) and source.vendor == profile.dialect:
+                return True
+            self._losses("audio", at, "An assistant's sound can only be named by its id.")
+            return False
+        if role not in profile.media_roles or not (profile.sounds or (self._own and profile.own_sounds)):
+            self._losses(
+                "audio", at, f"{profile.vendor} does not accept audio there; its transcript is sent."
+            )
+            return False
+        if "*" in profile.sounds:
+            return self._reaches(source, "audio", at, files=True, links=profile.links)
+        types = profile.sounds | (profile.own_sounds if self._own else frozenset())
+        if isinstance(source, Inline) and (source.media_type in types or (self._own and "*" in types)):
+            return True
+        self._losses("audio_format", at, f"{profile.vendor} takes some forms of sound, inline.")
+        return False
+
+    def _has_place(self, role: Role, kind: str, at: str) -> bool:
+        if role in self._profile.media_roles:
+            return True
+        self._losses(kind, at, f"A turn of the {role}'s has no place for pictures, sound and files.")
+        return False
+
+    def _reaches(self, source: Source, kind: str, at: str, *, files: bool, links: tuple[str, ...]) -> bool:
+        """Whether the vendor gets at the bytes."""
+        if isinstance(source, Inline):
+            return True
+        if isinstance(source, Link):
+            if source.url.startswith(links) or (self._own and links):
+                return True
+            self._lose("link", kind, at, f"{self._profile.vendor} does not fetch it from such an address.")
+        elif files and source.vendor in self._profile.kin:
+            return True
+        else:
+            self._lose("file", kind, at, "A file that was uploaded to another vendor is out of reach.")
+        return False
+
+    def _lose(self, lost: str, kind: str, at: str, why: str) -> None:
+        """Note a source that is out of reach, by what it is or by what it is of."""
+        self._losses(f"{kind}_source" if self._profile.lost_sources else lost, at, why)
+
+
+T = TypeVar("T", bound=Part)
+
+#: What stays where a part was left out, so that parts keep their numbers.
+NOTHING: Final = Text("")
+
+
+def fit_parts(request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> ChatRequest:
+    """Parts that can be sent: each fitted, or with :data:`NOTHING` in its place."""
+    fitter = PartFitter(request, profile, target, losses)
+    system = tuple([fitter.part(text, "system", f"system[{n}]") for n, text in enumerate(request.system)])
+    turns = tuple([fitter.turn(turn, f"turns[{n}]") for n, turn in enumerate(request.turns)])
+    changed: dict[str, Any] = {}
+    if not all(map(is_, system, request.system)):
+        changed["system"] = tuple(text for text in system if text is not NOTHING)
+    if not all(map(is_, turns, request.turns)):
+        changed["turns"] = turns
+    return msgspec.structs.replace(request, **changed) if changed else request
+
+
+class PartFitter:
+    """Fits the parts of one request."""
+
+    def __init__(self, request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses) -> None:
+        self._profile = profile
+        self._own = request.dialect == profile.dialect
+        self._thinks = target.thinking != "none"
+        self._call_proofs = profile.part_proofs or target.host.call_proofs
+        self._thought = not profile.unsigned and bool(thought_member(target, own=self._own))
+        self._stored = self._own and profile.stores and bytes(request.extras.get("store", b"true")) == b"true"
+        #: Members of parts that the client's dialect has from the same vendor.
+        self._shared = profile.kin_part_extras if request.dialect in profile.kin else frozenset()
+        self._losses = losses
+        self._media = MediaFitter(profile, losses, own=self._own)
+
+    def turn(self, turn: Turn, at: str) -> Turn:
+        """A turn with its parts fitted."""
+        role = turn.role
+        parts = tuple(
+            [_FITS[type(part)](self, part, role, f"{at}.parts[{n}]") for n, part in enumerate(turn.parts)]
+        )
+        changed: dict[str, Any] = {}
+        if not all(map(is_, parts, turn.parts)):
+            changed["parts"] = parts
+        if turn.extras and not self._own:
+            self._lose_extras(turn.extras, at)
+            changed["extras"] = {}
+        return msgspec.structs.replace(turn, **changed) if changed else turn
+
+    def part(self, part: Part, role: Role, at: str) -> Any:
+        """A part as it can be sent in a turn of a role."""
+        return _FITS[type(part)](self, part, role, at)
+
+    def _text(self, part: Text, role: Role, at: str) -> Part:
+        if part.sealed is not None or part.cache is not None or part.extras:
+            part = self._plain(part, at, proofs=self._profile.part_proofs)
+        text = part.text
+        if not text:
+            kept = part.sealed is not None or (self._own and self._profile.blank_texts)
+            return part if kept else NOTHING
+        if not self._profile.blank_texts and text.isspace():
+            self._losses("blank_text", at, "A text of blanks alone is refused.")
+            return NOTHING
+        return part
+
+    def _refusal(self, part: Refusal, role: Role, at: str) -> Part:
+        if role == "assistant" and (self._own or self._profile.refusals):
+            return part
+        self._losses("refusal", at, "A refusal becomes text.")
+        return self._text(Text(part.text), role, at)
+
+    def _image(self, part: Image, role: Role, at: str) -> Part:
+        part = self._plain(part, at, proofs=self._profile.part_proofs)
+        return self._media.image(part, role, at) or NOTHING
+
+    def _document(self, part: Document, role: Role, at: str) -> Part:
+        return self._media.document(self._plain(part, at), role, at) or NOTHING
+
+    def _audio(self, part: Audio, role: Role, at: str) -> Part:
+        return self._media.audio(self._plain(part, at), role, at) or NOTHING
+
+    def _opaque(self, part: Opaque, role: Role, at: str) -> Part:
+        if part.dialect == self._profile.dialect and (not self._profile.kinds_are_members or _has_kind(part)):
+            return part
+        self._losses("opaque", at, f"Only {part.dialect} knows this part ({part.kind}).")
+        return NOTHING
+
+    def _reasoning(self, part: Reasoning, role: Role, at: str) -> Part:
+        if role != "assistant" and not self._own:
+            return self._misplaced(part, role, at)
+        lost = self._unread(part)
+        if lost is None:
+            return part
+        self._losses(lost[0], at, lost[1])
+        return NOTHING
+
+    def _unread(self, part: Reasoning) -> tuple[str, str] | None:
+        """Why thinking is not taken back, with the kind of that loss."""
+        sealed, profile = part.sealed, self._profile
+        if sealed is not None and sealed.vendor != profile.dialect:
+            return "foreign_proof", f"The proof of this thinking is {sealed.vendor}'s."
+        if not profile.unsigned:
+            read = not part.text or self._thought
+            return None if read else ("reasoning", "The history's reasoning is not sent to this vendor.")
+        if sealed is None:
+            kept = self._own and profile.own_unsigned
+            return (
+                None if kept else (profile.unsigned, f"{profile.vendor} takes no thinking without its proof.")
+            )
+        if profile.thinkers_alone and not self._thinks:
+            return "reasoning", "The model does not think and takes no thinking back."
+        if not (sealed.value or (self._stored and sealed.item)):
+            return profile.unsigned, "The thinking came without its proof."
+        if profile.whole_thoughts and not (part.text or part.bare or self._own):
+            return "unsigned_thinking", "The signature is present, but not the thinking that it signs."
+        return None
+
+    def _call(self, part: ToolCall, role: Role, at: str) -> Part:
+        part = self._plain(part, at, proofs=self._call_proofs)
+        if role != "assistant" and not self._own:
+            return self._misplaced(part, role, at)
+        if part.freeform:
+            kept = self._profile.custom_tools or (self._own and self._profile.own_custom_tools)
+            return (
+                part
+                if kept
+                else msgspec.structs.replace(part, arguments=wrap(part.arguments), freeform=False)
+            )
+        if not self._profile.object_arguments or (self._own and self._profile.own_arguments):
+            return part
+        arguments = raw_str(object_or_empty(part.arguments))
+        if arguments == part.arguments:
+            return part
+        if part.arguments.strip():
+            self._losses(
+                "arguments", f"{at}.arguments", "Arguments that are no JSON object went under '_raw'."
+            )
+        return msgspec.structs.replace(part, arguments=arguments)
+
+    def _result(self, part: ToolResult, role: Role, at: str) -> Part:
+        part = self._plain(part, at)
+        parts = tuple([self.part(inner, "user", f"{at}.parts[{n}]") for n, inner in enumerate(part.parts)])
+        changed: dict[str, Any] = {}
+        if not self._own and not parts and part.structured is not None:
+            changed["parts"] = (Text(raw_str(part.structured)),)
+        elif not all(map(is_, parts, part.parts)):
+            changed["parts"] = tuple(inner for inner in parts if inner is not NOTHING)
+        if part.is_error and not self._profile.error_results:
+            self._losses("is_error", at, "A result cannot be marked as an error; its text stands for itself.")
+            changed["is_error"] = False
+        return msgspec.structs.replace(part, **changed) if changed else part
+
+    def _misplaced(self, part: Part, role: Role, at: str) -> Part:
+        self._losses(part_kind(part), at, f"Such a part has no place in a turn of the {role}'s.")
+        return NOTHING
+
+    def _plain(self, part: T, at: str, *, proofs: bool = False) -> T:
+        """A part without what only another vendor knows of it."""
+        changed: dict[str, Any] = {}
+        sealed: Sealed | None = getattr(part, "sealed", None)
+        if sealed is not None and not (proofs and sealed.vendor in self._profile.provers):
+            self._losses("foreign_proof", at, f"The proof on this part is {sealed.vendor}'s.")
+            changed["sealed"] = None
+        if not self._own:
+            if getattr(part, "cache", None) is not None and not self._profile.cache_marks:
+                self._losses(
+                    "cache_control", at, f"{self._profile.vendor} caches by itself and takes no marks."
+                )
+                changed["cache"] = None
+            if extras := getattr(part, "extras", None):
+                changed["extras"] = kept = {name: extras[name] for name in extras if name in self._shared}
+                if len(kept) < len(extras):
+                    self._lose_extras(extras.keys() - kept.keys(), at)
+        return msgspec.structs.replace(part, **changed) if changed else part
+
+    def _lose_extras(self, extras: Iterable[str], at: str) -> None:
+        names = ", ".join(sorted(extras))
+        self._losses("extras", at, f"Only the client's own dialect knows these members: {names}.")
+
+
+def _has_kind(part: Opaque) -> bool:
+    """Whether a part has a member of the name of its kind, in either spelling."""
+    found = members(part.raw) or {}
+    return _flat(part.kind) in map(_flat, found)
+
+
+def _flat(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+_FITS: Final[dict[type, Callable[[PartFitter, Any, Role, str], Part]]] = {
+    Text: PartFitter._text,
+    Refusal: PartFitter._refusal,
+    Image: PartFitter._image,
+    Document: PartFitter._document,
+    Audio: PartFitter._audio,
+    Opaque: PartFitter._opaque,
+    Reasoning: PartFitter._reasoning,
+    ToolCall: PartFitter._call,
+    ToolResult: PartFitter._result,
+}
+
 
 #: Kinds with words that the conversation goes on from: summaries, documents found, what tools of the client's
 #: vendor, or its own machine, did. Of those that are calls or results, the kind itself is told as well.
@@ -65,7 +421,7 @@ def _text_of(part: Part, own: str, path: str, losses: Losses) -> Part:
     words = "\n".join(words_of(part.raw))
     if not words:
         return part
-    losses("opaque", path, f"Only {part.dialect} has '{part.kind}': its words became text.")
+    losses("opaque", path, f"Only {part.dialect} has '{part.kind}': sent as text.")
     return Text(words if part.kind in _READ else f"[{part.kind}]\n{words}")
 
 
@@ -73,7 +429,7 @@ def words_of(raw: Json) -> Iterator[str]:
     """The words in a part's JSON text, in their order."""
     try:
         value = _LOADS.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BAD_JSON:
         return
     yield from _words(value, 0)
 
@@ -88,3 +444,45 @@ def _words(value: Any, depth: int) -> Iterator[str]:
         for name, inner in value.items():
             if name in _WORDS:
                 yield from _words(inner, depth + 1)
+
+
+def drop_remembered(request: ChatRequest, losses: Losses) -> ChatRequest:
+    """No thinking that is there by its id alone: its vendor remembers it, and no other knows it.
+
+    Of thinking that has its text the id is dropped: it proves nothing, and clients also return one with what
+    no vendor remembers.
+    """
+    # Loops without calls: most requests have no such part, and all are looked at.
+    for turn in request.turns:
+        for part in turn.parts:
+            if type(part) is Reasoning and _is_remembered(part):
+                return _without_all_remembered(request, losses)
+    return request
+
+
+def _without_all_remembered(request: ChatRequest, losses: Losses) -> ChatRequest:
+    turns = tuple(_without_remembered(turn, f"turns[{n}]", losses) for n, turn in enumerate(request.turns))
+    return msgspec.structs.replace(request, turns=turns)
+
+
+def _without_remembered(turn: Turn, path: str, losses: Losses) -> Turn:
+    if not any(map(_is_remembered, turn.parts)):
+        return turn
+    kept = tuple(_in_words(part) for part in turn.parts if not _is_remembered(part) or _has_text(part))
+    if len(kept) < len(turn.parts):
+        losses("orphan_reasoning", path, "Thinking that its vendor stores, sent only as an id, was dropped.")
+    return msgspec.structs.replace(turn, parts=kept)
+
+
+def _is_remembered(part: Part) -> bool:
+    if not isinstance(part, Reasoning) or part.sealed is None:
+        return False
+    return bool(part.sealed.item) and not part.sealed.value
+
+
+def _has_text(part: Part) -> bool:
+    return isinstance(part, Reasoning) and bool(part.text)
+
+
+def _in_words(part: Part) -> Part:
+    return msgspec.structs.replace(part, sealed=None) if _is_remembered(part) else part

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ampproxy.catalog.families import Taken
+from ampproxy.catalog.families import Taken, shipped
 from ampproxy.catalog.hosts import Host
 from ampproxy.model.base import Value
 from ampproxy.model.request import Level
@@ -52,3 +52,27 @@ class Target(Value, frozen=True):
     wants_reasoning: bool | None = None
     thinks: bool | None = None
     host: Host = Host()
+
+
+def is_known(target: Target, member: str) -> bool:
+    """Whether ``openai_members`` and the like hold: what is known of a target, or else of its name."""
+    value = getattr(target, member)
+    return (getattr(shipped().find(target.model), member) if value is None else value) is True
+
+
+def thought_member(target: Target, *, own: bool) -> str:
+    """The member of Chat Completions that takes a model's own thinking back; empty: there is none.
+
+    :param own: the client speaks that dialect.
+    """
+    if target.host.thought == "by-model":
+        return "reasoning_content" if own or is_known(target, "wants_reasoning") else ""
+    return "" if target.host.thought == "none" else target.host.thought
+
+
+def can_disable(target: Target) -> bool:
+    """Whether a model can be kept from thinking at its server."""
+    host = target.host
+    if host.switch == "effort":
+        return target.can_disable and (host.efforts is None or "none" in host.efforts)
+    return target.can_disable and host.switch != "none"

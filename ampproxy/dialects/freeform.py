@@ -6,41 +6,13 @@ same way, and the calls in the answer are unwrapped. ``Rendered.freeform`` has t
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
-from ampproxy.dialects.common import encode, loads
-from ampproxy.model.base import Json
+from ampproxy.adapt.freeform import MEMBER
+from ampproxy.adapt.freeform import wrap as wrap
 from ampproxy.model.events import Delta, Event, PartClosed, PartStarted
 from ampproxy.model.parts import ToolCall
-from ampproxy.model.request import Tool
-
-MEMBER: Final = "input"
-
-#: The schema of the function that stands for a freeform tool.
-SCHEMA: Final = Json(
-    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],'
-    b'"additionalProperties":false}'
-)
-
-
-def described(tool: Tool) -> str | None:
-    """The description of a tool that is declared as such a function: the model reads its grammar there."""
-    grammar = loads(tool.grammar) if tool.freeform and tool.grammar is not None else None
-    if isinstance(grammar, dict) and isinstance(grammar.get("grammar"), dict):
-        grammar = grammar["grammar"]
-    rule = grammar.get("definition") if isinstance(grammar, dict) else None
-    if not isinstance(rule, str) or not isinstance(grammar, dict):
-        return tool.description
-    syntax = grammar.get("syntax") or "a"
-    rule_text = f"`{MEMBER}` has to match this grammar ({syntax}):\n{rule}"
-    return f"{tool.description}\n\n{rule_text}" if tool.description else rule_text
-
-
-def wrap(text: str) -> str:
-    """The arguments that stand for a freeform call's text."""
-    return encode({MEMBER: text}).decode()
+from ampproxy.wire.values import loads
 
 
 def unwrap(arguments: str) -> str:

@@ -78,7 +78,7 @@ class Fields:
     def take_raw(self, name: str) -> Json | None:
         """Remove a member and give its text; ``None`` when it is absent or null."""
         text = self.left.pop(name, None)
-        return None if text is None or is_null(text) else text
+        return None if text is None or text == NULL else text
 
     def need_raw(self, name: str) -> Json:
         """Like :meth:`take_raw`, for a member that must be there."""
@@ -127,4 +127,6 @@ def read(text: bytes | Json, kind: type[T], at: str) -> T | None:
 
 def put(body: dict[str, Any], values: Mapping[str, object]) -> None:
     """Add the members that are not ``None``."""
-    body.update({name: value for name, value in values.items() if value is not None})
+    for name, value in values.items():
+        if value is not None:
+            body[name] = value

@@ -28,6 +28,7 @@ from ampproxy.errors import STATUS, UpstreamFault
 from ampproxy.model.base import Json
 from ampproxy.model.events import ErrorKind, Usage, WireError, tier_of
 from ampproxy.model.request import ChatRequest
+from ampproxy.wire.json import BAD_JSON
 
 #: How each kind is told to a client: ``type`` and ``code``.
 WORDS: dict[ErrorKind, tuple[str, str | None]] = {
@@ -401,7 +402,7 @@ class OpenAIDialect:
         """
         try:
             return _COUNT.decode(body).input_tokens
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        except BAD_JSON as error:
             raise bad_answer(f"The vendor's count of tokens could not be read: {error}") from None
 
     def count_body(self, tokens: int) -> bytes:

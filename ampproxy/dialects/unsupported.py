@@ -7,16 +7,8 @@ strict translation refuse requests that are carried whole.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import Final
-
-from ampproxy.dialects.common import Losses
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.model.base import Json
-from ampproxy.model.request import ChatRequest
-
-#: Field of ``Sampling`` -> what every vendor does unasked.
-_USUAL: Final = {"temperature": 1, "top_p": 1, "presence_penalty": 0, "frequency_penalty": 0}
 
 
 def is_harmless(dialect: str, name: str, value: Json) -> bool:
@@ -24,25 +16,3 @@ def is_harmless(dialect: str, name: str, value: Json) -> bool:
     speaker = DIALECTS.get(dialect)
     harmless = None if speaker is None else speaker.harmless.get(name)
     return harmless is not None and harmless(bytes(value))
-
-
-def is_usual(field: str, value: object) -> bool:
-    """Whether a sampling parameter asks for what is done without it."""
-    return field in _USUAL and value == _USUAL[field]
-
-
-def lost_extras(request: ChatRequest) -> Iterator[str]:
-    """The members of a request that another dialect than its own cannot say."""
-    for name, value in request.extras.items():
-        if not is_harmless(request.dialect, name, value):
-            yield name
-
-
-def note_lost_extras(request: ChatRequest, losses: Losses, expressible: Collection[str] = ()) -> None:
-    """Note the members that another dialect cannot say.
-
-    :param expressible: those that it can say after all.
-    """
-    for name in lost_extras(request):
-        if name not in expressible:
-            losses("extras", f"extras.{name}", f"Only {request.dialect} knows '{name}'.")

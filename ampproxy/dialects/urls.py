@@ -33,3 +33,10 @@ def file_source(data: str) -> Source:
 def is_data(url: str) -> bool:
     """Whether it is a ``data:`` URL."""
     return url[:5].lower() == "data:"
+
+
+def url_of(source: Source) -> str | None:
+    """A link, or bytes as a ``data:`` URL; ``None`` for an uploaded file."""
+    if isinstance(source, Inline):
+        return f"data:{source.media_type};base64,{source.data}"
+    return source.url if isinstance(source, Link) else None

@@ -127,18 +127,16 @@ class TLS(TLSMemoryBIOProtocol):
             self._closing.begin()
 
     def dataReceived(self, data: bytes) -> None:
-        """Bytes of the other side's."""
+        """Bytes of the other side's. Where it has ended TLS, or broken it, what is below is closed when all
+        that was on its way has been taken; that is seen here, and when more is written.
+        """
         super().dataReceived(data)  # type: ignore[no-untyped-call]
-        self._see_to_its_end()
+        if self.transport.disconnecting:
+            self._closing.begin()
 
     def write(self, data: bytes) -> None:
         """Send bytes."""
         super().write(data)  # type: ignore[no-untyped-call]
-        self._see_to_its_end()
-
-    def _see_to_its_end(self) -> None:
-        # Where the other side has ended TLS, or broken it, what is below is closed when it has taken all that
-        # was on its way.
         if self.transport.disconnecting:
             self._closing.begin()
 

@@ -23,7 +23,7 @@ class Deadlines:
     """
 
     def __init__(self, clock: IReactorTime, tick: float = 1.0) -> None:
-        self._clock = clock
+        self.clock = clock
         self._tick = tick
         self._slots: dict[int, set[Deadline]] = {}
         self._call: IDelayedCall | None = None
@@ -41,7 +41,7 @@ class Deadlines:
         """A deadline that runs already."""
         deadline = Deadline(self, passed)
         # As Deadline.start, without a call for each step.
-        deadline._due = deadline._until = due = self._clock.seconds() + seconds
+        deadline._due = deadline._until = due = self.clock.seconds() + seconds
         deadline._number = self.put(deadline, due)
         return deadline
 
@@ -71,22 +71,18 @@ class Deadlines:
                 self._call.cancel()
                 self._call = None
 
-    def now(self) -> float:
-        """The clock's seconds."""
-        return self._clock.seconds()
-
     def _ask_for(self, number: int) -> None:
         """Have the clock call when that tick has come."""
         self._next = number
-        wait = max(0.0, number * self._tick - self._clock.seconds())
+        wait = max(0.0, number * self._tick - self.clock.seconds())
         if self._call is not None and self._call.active():
             self._call.reset(wait)
         else:
-            self._call = self._clock.callLater(wait, self._look)
+            self._call = self.clock.callLater(wait, self._look)
 
     def _look(self) -> None:
         self._call = None
-        now = self._clock.seconds()
+        now = self.clock.seconds()
         self._past = past = int(now // self._tick)
         try:
             for number in sorted(number for number in self._slots if number <= past):
@@ -134,7 +130,7 @@ class Deadline:
 
     def start(self, seconds: float) -> None:
         """Let it pass ``seconds`` from now, whenever it would have passed before."""
-        self._due = due = self._deadlines.now() + seconds
+        self._due = due = self._deadlines.clock.seconds() + seconds
         if self._number is not None:
             if due >= self._until:
                 return  # It is looked at before that, and then put where it belongs.

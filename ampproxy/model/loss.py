@@ -230,7 +230,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
         "A picture's resolution hint, or a document's name, was dropped.",
     ),
     _row(
-        "image image_source document document_source file link audio audio_format media misplaced "
+        "image image_source document document_source file link audio audio_format "
         "part tool_call tool_result refusal opaque",
         "The part has a type, a place or a source that is not accepted (another vendor's files, plain "
         "links, audio), or exists only in its own dialect. Sent as text if it has any, else dropped.",

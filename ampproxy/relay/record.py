@@ -98,7 +98,8 @@ class ExchangeRecord(msgspec.Struct, eq=False):
             return False
         self.ended = now
         self.outcome = outcome
-        self.why = printable(why[:LOOKED_AT].partition("\n")[0])
+        if why:
+            self.why = printable(why[:LOOKED_AT].partition("\n")[0])
         return True
 
     def __str__(self) -> str:

@@ -145,7 +145,7 @@ class Settling:
     def _foreign(self, event: PartStarted, part: Opaque, choice: int) -> list[Event]:
         """A part that the client's dialect does not have: its words, if it has any to read."""
         path, words = f"parts[{event.index}]", words_of(part)
-        how = "its text is kept" if words else "left out"
+        how = "sent as text" if words else "dropped"
         self.losses.append(Loss("opaque", path, f"{part.kind[:60]} is {part.dialect}'s own: {how}."))
         self._left_out.add(event.index)
         if not words:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from ampproxy.adapt.settings import without_preferences
 from ampproxy.catalog.families import Families
 from ampproxy.dialects.base import (
     AnswerContext,
@@ -17,7 +18,6 @@ from ampproxy.dialects.base import (
     Target,
 )
 from ampproxy.dialects.freeform import FreeformCalls
-from ampproxy.dialects.preferences import without_preferences
 from ampproxy.dialects.targets import target_at
 from ampproxy.dialects.tool_names import ToolNames
 from ampproxy.errors import ClientFault, ExchangeError, UnreadableAnswer, UpstreamFault

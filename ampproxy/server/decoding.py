@@ -9,14 +9,9 @@ from ampproxy.errors import ClientFault
 from ampproxy.server.bodies import body_too_large
 from ampproxy.server.site import GatewayRequest
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 #: The largest window of a zstd body is 8 MiB, which every decoder should have (RFC 8878, section
-#: 3.1.1.1.2): a frame names its own, and its memory is taken for its first byte.
-_ZSTD = {int(zstd.DecompressionParameter.window_log_max): 23}
+#: 3.1.1.1.2): a frame names its own, and its memory is taken for its first byte. Its logarithm.
+_MAX_WINDOW_LOG = 23
 #: Each costs a copy of what is left.
 _MAX_FRAMES = 64
 _WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"x-gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
@@ -78,9 +73,16 @@ def _decode(body: bytes, name: bytes, limit: int) -> bytes:
 
 def _zstd(body: bytes, limit: int) -> bytes:
     """One frame after another (RFC 8878, section 3.1): a client that writes as it goes may end several."""
+    # Not at the top: hardly any client compresses its requests.
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+
+    options = {int(zstd.DecompressionParameter.window_log_max): _MAX_WINDOW_LOG}
     out = bytearray()
     for _ in range(_MAX_FRAMES):
-        frame = zstd.ZstdDecompressor(options=_ZSTD)
+        frame = zstd.ZstdDecompressor(options=options)
         try:
             out += frame.decompress(body, limit + 1 - len(out))
         except zstd.ZstdError as error:

@@ -114,6 +114,10 @@ class _Keys:
         return hashlib.blake2b(value, key=self._salt, digest_size=16).digest()
 
 
+#: What shows that a browser asks for a page.
+_OF_BROWSERS = frozenset((b"origin", b"sec-fetch-site"))
+
+
 class Guard:
     """Lets requests in, or says why not.
 
@@ -156,6 +160,8 @@ class Guard:
         hosts = headers.getRawHeaders(b"host")
         host = hosts[0] if hosts and len(hosts) == 1 else b""
         own = self._seen_hosts.get(host) or self._own(host)
+        if not has_any(headers, _OF_BROWSERS):
+            return
         origins = headers.getRawHeaders(b"origin")
         if origins:
             scheme = "https" if secure or _speaks_tls(headers) else "http"

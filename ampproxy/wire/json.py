@@ -71,7 +71,7 @@ _string = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
 
 #: What reading bad JSON raises: malformed or mistyped, not UTF-8, nested without end.
-BAD_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+BAD_JSON = (ValueError, RecursionError)
 
 
 def peek(body: bytes) -> Peek:

@@ -7,11 +7,12 @@ import pytest
 from benchmarks.walk import walk
 
 #: Vendor's dialect -> calls and modules until the request leaves, calls in all, calls for an event: as they
-#: are, and a tenth more for what is added. An event's are exact.
+#: are, and a tenth more for what is added. An event's are exact. What Twisted does is not counted; what is
+#: done here in its place is, though it takes fewer calls.
 MOST = {
-    "anthropic": (170, 43, 660, 10),
-    "openai-chat": (475, 65, 1230, 21),
-    "gemini": (440, 64, 1240, 24),
+    "anthropic": (182, 49, 670, 10),
+    "openai-chat": (475, 70, 1230, 21),
+    "gemini": (450, 69, 1240, 24),
 }
 
 

@@ -118,7 +118,7 @@ def test_full(tmp_path: Path, vendor: Any) -> None:
             small.reload()
             assert small.ask() == 200
         small.service.wait_for_log("cannot be written to")
-        small.service.wait_for_log("cannot be written")
+        small.service.wait_for_log("ledger.sqlite3 cannot be written")
         small.empty()
         small.reload()
         small.service.wait_for(kept.exists)

@@ -12,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from ampproxy import dialects
+from ampproxy.adapt import prompt
+from ampproxy.adapt import settings as settings_pass
+from ampproxy.adapt.profile import DialectProfile
 from ampproxy.dialects.base import AnswerContext
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.dialects.targets import target_for
@@ -28,29 +31,27 @@ ROOT = Path(__file__).parent.parent.parent
 TEXT = (ROOT / "docs" / "translation.md").read_text(encoding="utf-8")
 
 # By import_module, since some packages give a function of the module's name.
-anthropic, gemini, chat, completions, responses, codex, stream_renderer = (
+codex, stream_renderer = (
     import_module(f"ampproxy.dialects.{name}")
-    for name in (
-        "anthropic.request_out",
-        "gemini.request_out",
-        "openai_chat.request_out",
-        "openai_completions.request_out",
-        "openai_responses.request_out",
-        "openai_responses.codex",
-        "openai_responses.stream_out",
-    )
+    for name in ("openai_responses.codex", "openai_responses.stream_out")
+)
+PROFILES = tuple(
+    found
+    for name in DIALECTS
+    for found in vars(import_module(f"{DIALECTS.row(name).module}.profile")).values()
+    if isinstance(found, DialectProfile)
 )
 
 #: Functions that note a loss -> which argument is its kind.
 NOTING = {"losses": 0, "_losses": 0, "Loss": 0, "_lose": 0, "add": 1}
 #: Kinds that are not written out where they are noted, by what they are taken from.
 TABLES = {
-    *(path.rpartition(".")[2] for path in anthropic._UNSUPPORTED),
-    *("temperature", "top_p", "top_k"),
-    *(kind for _, kind, _ in gemini._UNSUPPORTED),
-    *chat._DRAWING.values(),
-    *completions._UNSAYABLE.values(),
-    *responses._NO_PLACE,
+    *settings_pass.FIELDS,
+    *(kind for kind, _ in prompt.NO_PLACE.values()),
+    *(profile.drawing_kind for profile in PROFILES if profile.drawing_kind),
+    *(profile.unsigned for profile in PROFILES if profile.unsigned),
+    *(profile.vain_thinking for profile in PROFILES if profile.vain_thinking),
+    *(f"{kind}_source" for kind in ("image", "document") if any(one.lost_sources for one in PROFILES)),
     *codex.REFUSED,
     *stream_renderer._BENT,
     *loss._PARTS.values(),
@@ -79,9 +80,10 @@ def named(cell: str) -> list[str]:
 
 
 def written_kinds() -> Iterator[str]:
-    """The kinds that the dialects' code writes out."""
+    """The kinds that the code of passes and dialects writes out."""
     folder = Path(dialects.__file__).parent
-    for path in (*folder.rglob("*.py"), folder.parent / "relay" / "settle.py"):
+    adapt = folder.parent / "adapt"
+    for path in (*folder.rglob("*.py"), *adapt.rglob("*.py"), folder.parent / "relay" / "settle.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call):
                 continue

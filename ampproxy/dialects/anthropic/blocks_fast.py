@@ -16,6 +16,7 @@ from ampproxy.dialects.common import NULL
 from ampproxy.dialects.proof import MARK
 from ampproxy.model.base import ANTHROPIC, Json
 from ampproxy.model.parts import Image, Inline, Part, Reasoning, Sealed, Text, ToolCall, ToolResult
+from ampproxy.wire.json import BAD_JSON
 
 
 class _Block(msgspec.Struct, tag_field="type", forbid_unknown_fields=True):
@@ -67,7 +68,7 @@ def parse_plain(raw: Json) -> list[Part] | None:
     """The parts of a list of blocks; ``None``: read it the long way, which also names what is wrong."""
     try:
         found = _BLOCKS.decode(raw)
-    except (ValueError, RecursionError):
+    except BAD_JSON:
         return None
     parts: list[Part] = []
     for block in found:
@@ -83,7 +84,8 @@ def _cache(raw: Json) -> Json | None:
 
 
 def _text(block: _Text) -> Part:
-    return Text(block.text, _cache(block.cache_control))
+    cache = block.cache_control
+    return Text(block.text, None if cache == NULL else cache)
 
 
 def _image(block: _Image) -> Part:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ampproxy.wire.json import remove_members, replace_members, string
+from ampproxy.wire.json import BAD_JSON, remove_members, replace_members, string
 
 #: A feature that an account of the user's own rarely has; Amp's own accounts do, so its clients ask.
 _FOREIGN_BETAS = frozenset(("context-1m-2025-08-07",))
@@ -60,7 +60,7 @@ def clean_request(body: bytes) -> bytes:
             return body
         kept = b",".join(message for message in cleaned if message is not None)
         return replace_members(body, {"messages": b"[" + kept + b"]"})
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except BAD_JSON:
         return body
 
 

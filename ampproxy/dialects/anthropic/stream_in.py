@@ -41,6 +41,7 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.parts import Opaque, Reasoning, Text, ToolCall
+from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.sse import EventReader, EventTooLargeError
 
 
@@ -85,7 +86,7 @@ def _block(data: bytes) -> _Block:
     """
     try:
         return _BLOCK.decode(data)
-    except (ValueError, RecursionError):
+    except BAD_JSON:
         return read_answer(_BLOCK, data, "event")
 
 

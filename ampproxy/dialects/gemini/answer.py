@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from ampproxy.dialects.common import bad_answer, loads, read_answer, to_raw
@@ -49,6 +48,7 @@ from ampproxy.model.events import (
     WireError,
 )
 from ampproxy.model.parts import Audio, Image, Inline, Opaque, Reasoning, Sealed, Text, ToolCall
+from ampproxy.wire.json import BAD_JSON
 
 _UNSPECIFIED = (None, "", "FINISH_REASON_UNSPECIFIED")
 _TOP_EXTRAS = {
@@ -369,7 +369,7 @@ def _usage_in(payload: bytes, known: Json) -> Json:
     """The usage in a chunk of which only the words were read."""
     try:
         return QUICK_CHUNK.decode(payload).usage_metadata
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BAD_JSON:
         return known
 
 

@@ -1,160 +1,134 @@
-"""Puts the turns of a conversation into the order that Gemini wants.
-
-Its rules: the first content is the user's; the results of a turn's calls stand in one user content right
-after it, in the order of the calls and as many as they are, because without ids they are paired by
-place.
-"""
+"""The contents of a request: from turns to Gemini's JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import mimetypes
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ampproxy.dialects.common import Losses
-from ampproxy.dialects.gemini.parts_out import PartRenderer, Wire
-from ampproxy.dialects.pairing import Results
-from ampproxy.model.parts import Part, ToolCall, ToolResult
-from ampproxy.model.request import Turn
+from ampproxy.dialects.base import Target
+from ampproxy.dialects.common import loads, raw_text
+from ampproxy.dialects.gemini.wire import EMPTY, MADE
+from ampproxy.dialects.json import put
+from ampproxy.model.base import GEMINI, Json
+from ampproxy.model.parts import (
+    Audio,
+    Document,
+    FileId,
+    Image,
+    Inline,
+    Opaque,
+    Part,
+    Reasoning,
+    Refusal,
+    Source,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from ampproxy.model.request import ChatRequest, Turn
 
-#: What is put before a conversation that the model begins, and after one that it ended and will not continue.
-OPENING = "Continue."
-
-#: A part and where it stands in the request.
-Placed = tuple[str, Part]
-
-
-class _Block:
-    """Turns of one role in a row."""
-
-    __slots__ = ("extras", "parts", "role")
-
-    def __init__(self, role: str) -> None:
-        self.role = role
-        self.parts: list[Placed] = []
-        self.extras: dict[str, Any] = {}
-
-
-class _Results:
-    """The results of the conversation; each is given once."""
-
-    def __init__(self, blocks: Iterable[_Block]) -> None:
-        self._known = Results[tuple[str, ToolResult]]()
-        self._used: set[str] = set()
-        for number, block in enumerate(blocks):
-            for path, part in block.parts:
-                if isinstance(part, ToolResult):
-                    self._known.add(part.call, number, (path, part))
-
-    def take(self, call: str, after: int) -> tuple[str, ToolResult] | None:
-        """Where the first unused result of a call after block ``after`` stands, and the result."""
-        found = self._known.take(call, after)
-        if found is not None:
-            self._used.add(found[0])
-        return found
-
-    def used(self, path: str) -> bool:
-        """Whether the result that stands there was given."""
-        return path in self._used
+#: A part as it is sent.
+Wire = dict[str, Any]
 
 
-def contents(
-    turns: tuple[Turn, ...], renderer: PartRenderer, losses: Losses, *, own: bool, prefill: bool = True
-) -> list[Wire]:
-    """All contents of a request.
+class ContentWriter:
+    """Writes turns that are fitted to the dialect.
 
-    :param own: the request is Gemini's own, so that members that only it knows are kept.
-    :param prefill: whether the model continues a turn of its own that comes last.
+    :param names: gives the names of functions to send.
     """
-    for number, turn in enumerate(turns):
-        renderer.lose_extras(turn.extras, f"turns[{number}]")
-    blocks = _blocks(turns, losses)
-    results = _Results(blocks)
-    found: list[Wire] = []
-    answers: list[Wire] = []
-    for number, block in enumerate(blocks):
-        if block.role == "assistant":
-            _add(found, "user", answers, {})
-            wires, calls = _model_parts(block, renderer)
-            if wires and not found:
-                losses("first_turn", "turns[0]", "Inserted a leading user turn, which Gemini requires.")
-                _add(found, "user", [{"text": OPENING}], {})
-            _add(found, "model", wires, block.extras if own else {})
-            answers = _answers(calls, number, results, renderer)
-        else:
-            wires = answers + _user_parts(block, results, renderer)
-            _add(found, "user", wires, block.extras if own else {})
-            answers = []
-    _add(found, "user", answers, {})
-    if not found:
-        losses("first_turn", "turns", "A request needs a content, so one was put there.")
-        _add(found, "user", [{"text": OPENING}], {})
-    if not prefill and found[-1]["role"] == "model":
-        losses(
-            "prefill",
-            f"turns[{len(turns) - 1}]",
-            f"The model does not continue a turn of its own: one of the user's, {OPENING!r}, was added.",
+
+    def __init__(self, request: ChatRequest, target: Target, names: Callable[[str], str]) -> None:
+        self._own = request.dialect == GEMINI
+        #: Ids are for models that know them.
+        self._has_ids = self._own or target.thinking == "level"
+        self._names = names
+
+    def contents(self, turns: Sequence[Turn]) -> list[Wire]:
+        """All contents of a request."""
+        return [self._content(turn) for turn in turns]
+
+    def _content(self, turn: Turn) -> Wire:
+        role = "model" if turn.role == "assistant" else "user"
+        return {"role": role, "parts": [self.part(part) for part in turn.parts], **turn.extras}
+
+    def part(self, part: Part) -> Wire | Json:
+        """One part."""
+        return _WRITERS[type(part)](self, part)
+
+    def _text(self, part: Text) -> Wire:
+        body = {"text": part.text}
+        return (
+            body if part.sealed is None and not part.extras else {**body, **_signature(part), **part.extras}
         )
-        _add(found, "user", [{"text": OPENING}], {})
-    return found
+
+    def _reasoning(self, part: Reasoning) -> Wire:
+        return {"text": part.text, "thought": True, **_signature(part)}
+
+    def _image(self, part: Image) -> Wire:
+        extras = dict(part.extras)
+        found = self._source(part.source, "image/jpeg", extras.pop("displayName", None))
+        return {**found, **_signature(part), **extras}
+
+    def _document(self, part: Document) -> Wire:
+        assert part.source is not None
+        return {**self._source(part.source, "application/pdf", part.name), **part.extras}
+
+    def _audio(self, part: Audio) -> Wire:
+        return self._source(part.source, "audio/wav", None)
+
+    def _source(self, source: Source, usual: str, name: object) -> Wire:
+        named = {} if name is None else {"displayName": name}
+        if isinstance(source, Inline):
+            return {"inlineData": {"mimeType": source.media_type, "data": source.data, **named}}
+        uri, media = (
+            (source.id, source.media_type) if isinstance(source, FileId) else (source.url, source.media_type)
+        )
+        file = {"fileUri": uri}
+        if media is None and not isinstance(source, FileId):
+            media = mimetypes.guess_type(uri.partition("?")[0])[0] or (None if self._own else usual)
+        put(file, {"mimeType": media})
+        return {"fileData": {**file, **named}}
+
+    def _call(self, part: ToolCall) -> Wire:
+        extras = dict(part.extras)
+        more = loads(extras.pop("functionCall", EMPTY))
+        args = raw_text(part.arguments)
+        body = {**self._id(part.id), "name": self._names(part.name), "args": args, **more}
+        return {"functionCall": body, **_signature(part), **extras}
+
+    def _result(self, part: ToolResult) -> Wire:
+        extras = dict(part.extras)
+        name = self._names(part.name or "")
+        body: Wire = {**self._id(part.call), "name": name, "response": self._response(part)}
+        body.update(loads(extras.pop("functionResponse", EMPTY)))
+        if media := [self.part(inner) for inner in part.parts if not isinstance(inner, Text)]:
+            body["parts"] = media
+        return {"functionResponse": body, **extras}
+
+    def _response(self, result: ToolResult) -> Json | dict[str, str]:
+        if result.structured is not None and self._own:
+            return result.structured
+        words = "\n".join(part.text for part in result.parts if isinstance(part, Text))
+        return {"error" if result.is_error else "result": words}
+
+    def _id(self, call: str) -> dict[str, str]:
+        """A made id means nothing to anybody else."""
+        return {"id": call} if self._has_ids and not call.startswith(MADE) else {}
 
 
-def _blocks(turns: tuple[Turn, ...], losses: Losses) -> list[_Block]:
-    blocks: list[_Block] = []
-    for number, turn in enumerate(turns):
-        role = "assistant" if turn.role == "assistant" else "user"
-        if turn.role == "system":
-            losses("system_turn", f"turns[{number}]", "A system text inside the thread became the user's.")
-        if not blocks or blocks[-1].role != role:
-            blocks.append(_Block(role))
-        blocks[-1].extras.update(turn.extras)
-        blocks[-1].parts += [(f"turns[{number}].parts[{n}]", part) for n, part in enumerate(turn.parts)]
-    return blocks
+def _signature(part: Text | Image | Reasoning | ToolCall) -> dict[str, str]:
+    return {} if part.sealed is None else {"thoughtSignature": part.sealed.value}
 
 
-def _add(found: list[Wire], role: str, parts: list[Wire], extras: dict[str, Any]) -> None:
-    """Add a content; to the last one if that has the same role."""
-    if not parts:
-        return
-    if found and found[-1]["role"] == role:
-        found[-1]["parts"] += parts
-        found[-1].update(extras)
-    else:
-        found.append({"role": role, "parts": list(parts), **extras})
-
-
-def _model_parts(block: _Block, renderer: PartRenderer) -> tuple[list[Wire], list[tuple[str, ToolCall]]]:
-    wires: list[Wire] = []
-    calls: list[tuple[str, ToolCall]] = []
-    for path, part in block.parts:
-        if isinstance(part, ToolCall):
-            wires.append(renderer.call(part, path, first=not calls))
-            calls.append((path, part))
-        else:
-            wires += renderer.part(part, path)
-    return wires, calls
-
-
-def _answers(
-    calls: list[tuple[str, ToolCall]], after: int, results: _Results, renderer: PartRenderer
-) -> list[Wire]:
-    """The results of a turn's calls, in their order, and then what cannot stand among them."""
-    wires: list[Wire] = []
-    late: list[Wire] = []
-    for path, call in calls:
-        at, result = results.take(call.id, after) or (path, None)
-        answer, more = renderer.result(call, result, at)
-        wires.append(answer)
-        late += more
-    return wires + late
-
-
-def _user_parts(block: _Block, results: _Results, renderer: PartRenderer) -> list[Wire]:
-    wires: list[Wire] = []
-    for path, part in block.parts:
-        if isinstance(part, ToolResult):
-            wires += [] if results.used(path) else renderer.orphan(part, path)
-        elif isinstance(part, ToolCall):
-            wires.append(renderer.call(part, path, first=False))
-        else:
-            wires += renderer.part(part, path)
-    return wires
+_WRITERS: dict[type, Callable[[ContentWriter, Any], Wire | Json]] = {
+    Text: ContentWriter._text,
+    Reasoning: ContentWriter._reasoning,
+    Refusal: lambda self, part: {"text": part.text},
+    Image: ContentWriter._image,
+    Document: ContentWriter._document,
+    Audio: ContentWriter._audio,
+    Opaque: lambda self, part: part.raw,
+    ToolCall: ContentWriter._call,
+    ToolResult: ContentWriter._result,
+}

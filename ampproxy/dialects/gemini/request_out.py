@@ -1,187 +1,106 @@
-"""Says a request as ``generateContent``. The model's name and whether to stream are in the path."""
+"""Writes a request as ``generateContent``. The model's name and whether to stream are in the path."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from ampproxy.adapt.history import drop_remembered
-from ampproxy.adapt.parts import parts_to_text
-from ampproxy.adapt.thinking import settle_amount
-from ampproxy.adapt.tools import choose_declared
+from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, ToolNameMap, encode, loads
-from ampproxy.dialects.freeform import SCHEMA, described
-from ampproxy.dialects.gemini.contents_out import contents
-from ampproxy.dialects.gemini.parts_out import PartRenderer
-from ampproxy.dialects.gemini.thinking import thinking_config
-from ampproxy.dialects.hosted import carried
-from ampproxy.dialects.schema_tree import with_description
-from ampproxy.dialects.unsupported import note_lost_extras
+from ampproxy.dialects.common import Losses, encode, loads
+from ampproxy.dialects.gemini.contents_out import ContentWriter
+from ampproxy.dialects.gemini.profile import PROFILE
+from ampproxy.dialects.json import put
+from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import GEMINI, Json
-from ampproxy.model.parts import ToolCall
-from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
+from ampproxy.model.request import ChatRequest, OutputFormat, Sampling, Thinking, Tool, ToolChoice
 
-#: One character that a function's name may not have there. The first must be a letter or an underscore.
-_ILLEGAL = r"^[^a-zA-Z_]|[^a-zA-Z0-9_.:-]"
-_LONGEST_NAME = 64
-_MOST_STOPS = 5
-_MOST_CANDIDATES = 8
 
-#: How Gemini calls what other vendors run as well.
-_HOSTED: dict[str, dict[str, Any]] = {
-    "web_search": {"googleSearch": {}},
-    "code_execution": {"codeExecution": {}},
-    "url_context": {"urlContext": {}},
+def thinking_config(wish: Thinking | None) -> dict[str, Any]:
+    """The members of ``thinkingConfig``; none where there is nothing to say.
+
+    :param wish: as :func:`ampproxy.adapt.thinking.settle_amount` gives it.
+    """
+    if wish is None:
+        return {}
+    found: dict[str, Any] = {}
+    if wish.mode == "off":
+        found["thinkingBudget"] = 0
+    elif wish.mode == "budget":
+        found["thinkingBudget"] = wish.budget
+    elif wish.mode == "level" and wish.level is not None:
+        found["thinkingLevel"] = wish.level.upper()
+    if wish.show is not None and found.get("thinkingBudget") != 0:
+        found["includeThoughts"] = wish.show
+    return found
+
+
+#: Member of ``generationConfig`` -> field of ``Sampling``.
+_SAMPLING = {
+    "maxOutputTokens": "max_tokens",
+    "temperature": "temperature",
+    "topP": "top_p",
+    "topK": "top_k",
+    "presencePenalty": "presence_penalty",
+    "frequencyPenalty": "frequency_penalty",
+    "seed": "seed",
+    "responseLogprobs": "logprobs",
+    "logprobs": "top_logprobs",
+    "candidateCount": "candidates",
 }
 _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "named": "ANY"}
-#: What models without sampling, and those without penalties, refuse or ignore.
-_DRAWING: tuple[str, ...] = ("temperature", "topP", "topK")
-_PENALTIES = ("presencePenalty", "frequencyPenalty")
-#: Values that ask for what is done without them.
-_NEUTRAL = {"temperature": 1, "topP": 1, "presencePenalty": 0, "frequencyPenalty": 0}
-#: Members of a request that Gemini has no place for: attribute -> loss.
-_UNSUPPORTED = (
-    ("user", "user", "The end user's id cannot be expressed."),
-    ("metadata", "metadata", "Metadata cannot be expressed."),
-    ("cache_key", "cache_key", "A key for the prompt cache cannot be expressed."),
-)
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
-    """Say a request to a Gemini model. What cannot be said is a loss; never raises."""
+    """Write a request for a Gemini model. Never raises."""
     losses = Losses()
-    request = parts_to_text(drop_remembered(request, losses), GEMINI, losses)
-    own = request.dialect == GEMINI
-    request = request if own else choose_declared(request, losses)
-    names = ToolNameMap(_ILLEGAL, _LONGEST_NAME, _names(request))
-    renderer = PartRenderer(request, target, names, losses)
-    extras: dict[str, Any] = dict(request.extras) if own else {}
-    if not own:
-        note_lost_extras(request, losses)
-    body: dict[str, Any] = {
-        "contents": contents(request.turns, renderer, losses, own=own, prefill=target.prefill)
-    }
-    if system := _system(request, renderer):
-        body["systemInstruction"] = {"parts": system}
-    if tools := _tools(request, target, names, losses, own):
+    request, names, wrapped = adapt(request, PROFILE, target, losses, is_harmless)
+    extras: dict[str, Any] = dict(request.extras) if request.dialect == GEMINI else {}
+    writer = ContentWriter(request, target, names)
+    body: dict[str, Any] = {"contents": writer.contents(request.turns)}
+    if request.system:
+        body["systemInstruction"] = {"parts": [writer.part(text) for text in request.system]}
+    if tools := _tools(request, names):
         body["tools"] = tools
-    if config := _tool_config(request, names, losses, loads(extras.pop("toolConfig", b"{}"))):
+    if config := _tool_config(request, names, loads(extras.pop("toolConfig", b"{}"))):
         body["toolConfig"] = config
-    if config := _generation_config(request, target, losses, _members(extras.pop("generationConfig", None))):
+    if config := _generation_config(request, _members(extras.pop("generationConfig", None))):
         body["generationConfig"] = config
-    if own and request.service_tier is not None:
-        body["serviceTier"] = request.service_tier
-    _drop_unsupported(request, losses, own)
-    return Rendered(
-        encode({**body, **extras}),
-        losses.all(),
-        names.changed,
-        freeform=frozenset(names(tool.name) for tool in request.tools if tool.freeform),
-    )
-
-
-def _names(request: ChatRequest) -> Iterator[str]:
-    yield from (tool.name for tool in request.tools)
-    for turn in request.turns:
-        yield from (part.name for part in turn.parts if isinstance(part, ToolCall))
+    put(body, {"serviceTier": request.service_tier})
+    return Rendered(encode({**body, **extras}), losses.all(), names.changed, freeform=wrapped)
 
 
 def _members(raw: Json | None) -> dict[str, Any]:
     return {} if raw is None else dict(msgspec.json.decode(bytes(raw), type=dict[str, Json]))
 
 
-def _system(request: ChatRequest, renderer: PartRenderer) -> list[Any]:
-    parts = [renderer.part(text, f"system[{n}]") for n, text in enumerate(request.system)]
-    return [wire for wires in parts for wire in wires]
+def _tools(request: ChatRequest, names: Callable[[str], str]) -> list[Any]:
+    declared = [_declaration(tool, names(tool.name)) for tool in request.tools]
+    functions: list[Any] = [{"functionDeclarations": declared}] if declared else []
+    return [*functions, *(hosted.raw for hosted in request.hosted)]
 
 
-def _drop_unsupported(request: ChatRequest, losses: Losses, own: bool) -> None:
-    for attribute, kind, why in _UNSUPPORTED:
-        if getattr(request, attribute):
-            losses(kind, attribute, why)
-    if request.parallel is False and request.tools:
-        losses("parallel", "parallel", "Gemini cannot be asked for one call at a time.")
-    if own:
-        return
-    if request.service_tier not in (None, "auto", "default"):
-        losses("service_tier", "service_tier", "The other vendor's service tier was left out.")
-
-
-# -- tools
-
-
-def _tools(
-    request: ChatRequest, target: Target, names: ToolNameMap, losses: Losses, own: bool
-) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    sent_before: set[bytes] = set()
-    declared = [_declaration(tool, names, losses, f"tools[{n}]", own) for n, tool in enumerate(request.tools)]
-    if declared:
-        found.append({"functionDeclarations": declared})
-    for n, hosted in enumerate(request.hosted):
-        rendered = _hosted(hosted)
-        if rendered is None:
-            losses("hosted_tool", f"hosted[{n}]", f"Gemini has no tool like {hosted.kind}.")
-        elif declared and not own:
-            # Newer models take both with toolConfig.includeServerSideToolInvocations, and want their own
-            # toolCall parts back then, which no other dialect carries. Vertex has no such member at all.
-            losses("hosted_tool", f"hosted[{n}]", f"{hosted.kind} is refused beside functions.")
-        elif (text := encode(rendered)) not in sent_before:
-            if hosted.dialect != GEMINI:
-                carried(hosted, (), f"hosted[{n}]", losses)
-            sent_before.add(text)
-            found.append(rendered)
+def _declaration(tool: Tool, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": name}
+    put(found, {"description": tool.description})
+    found.update(tool.extras)
+    put(found, {"parametersJsonSchema": tool.schema})
     return found
 
 
-def _hosted(hosted: HostedTool) -> Any:
-    return hosted.raw if hosted.dialect == GEMINI else _HOSTED.get(hosted.kind)
-
-
-def _declaration(tool: Tool, names: ToolNameMap, losses: Losses, path: str, own: bool) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": names(tool.name)}
-    if (description := described(tool)) is not None:
-        found["description"] = description
-    if tool.cache is not None:
-        losses("cache_control", path, "Gemini has no marks for its cache.")
-    if tool.strict:
-        losses("strict", path, "Gemini does not enforce a function's schema.")
-    if tool.freeform and tool.grammar is not None:
-        losses("grammar", path, "The model reads the grammar; its input is not held to it.")
-    if own:
-        found.update(tool.extras)
-    elif tool.extras:
-        losses("extras", path, f"Members of another dialect: {', '.join(sorted(tool.extras))}.")
-    schema = SCHEMA if tool.freeform else tool.schema
-    if schema is not None and bytes(schema).lstrip()[:1] == b"{":
-        found["parametersJsonSchema"] = schema
-    return found
-
-
-def _tool_config(
-    request: ChatRequest, names: ToolNameMap, losses: Losses, found: dict[str, Any]
-) -> dict[str, Any]:
-    choice = request.choice
-    if choice is not None and request.tools:
-        declared = {tool.name for tool in request.tools}
-        config = _calling(choice, declared, names, losses)
+def _tool_config(request: ChatRequest, names: Callable[[str], str], found: dict[str, Any]) -> dict[str, Any]:
+    if request.choice is not None:
+        config = _calling(request.choice, names)
         found["functionCallingConfig"] = config | found.get("functionCallingConfig", {})
-    elif choice is not None and choice.mode in ("required", "named"):
-        losses("tool_choice", "choice", "A tool is required, but there is none.")
     return found
 
 
-def _calling(choice: ToolChoice, declared: set[str], names: ToolNameMap, losses: Losses) -> dict[str, Any]:
-    """The mode, with names only where they are taken (ANY and VALIDATED) and only of declared functions."""
-    wanted = [choice.name] if choice.mode == "named" and choice.name else list(choice.allowed)
-    allowed = [names(name) for name in wanted if name in declared]
+def _calling(choice: ToolChoice, names: Callable[[str], str]) -> dict[str, Any]:
+    """The mode, with names only where they are taken (ANY and VALIDATED)."""
     mode = _MODES[choice.mode]
-    if len(allowed) < len(wanted):
-        losses("tool_choice", "choice", "A tool was chosen that is not declared.")
-        mode = mode if allowed else "AUTO"
+    allowed = [names(name) for name in ([choice.name] if choice.name else choice.allowed)]
     if not allowed or mode == "NONE":
         return {"mode": mode}
     # VALIDATED leaves the model free to answer in words.
@@ -191,71 +110,25 @@ def _calling(choice: ToolChoice, declared: set[str], names: ToolNameMap, losses:
 # -- generationConfig
 
 
-def _generation_config(
-    request: ChatRequest, target: Target, losses: Losses, found: dict[str, Any]
-) -> dict[str, Any]:
-    request = settle_amount(request, target, losses, trusted=request.dialect == GEMINI)
-    config = _sampling(request, target, losses)
+def _generation_config(request: ChatRequest, found: dict[str, Any]) -> dict[str, Any]:
+    config = _sampling(request.sampling)
     if thinking := thinking_config(request.thinking):
         config["thinkingConfig"] = thinking
-    config |= _output(request, target, losses)
+    config |= _output(request.output)
     if request.modalities and (request.dialect == GEMINI or request.modalities != ("text",)):
         config["responseModalities"] = [word.upper() for word in request.modalities]
     return config | found
 
 
-def _sampling(request: ChatRequest, target: Target, losses: Losses) -> dict[str, Any]:
-    sampling = request.sampling
-    found: dict[str, Any] = {
-        "maxOutputTokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-        "topP": sampling.top_p,
-        "topK": sampling.top_k,
-        "presencePenalty": sampling.presence_penalty,
-        "frequencyPenalty": sampling.frequency_penalty,
-        "seed": sampling.seed,
-        "responseLogprobs": sampling.logprobs,
-        "logprobs": sampling.top_logprobs,
-        "candidateCount": sampling.candidates,
-        "stopSequences": [word for word in sampling.stop if word][:_MOST_STOPS] or None,
-    }
-    if (
-        sampling.max_tokens is not None
-        and target.max_output is not None
-        and sampling.max_tokens > target.max_output
-    ):
-        found["maxOutputTokens"] = target.max_output
-        losses("output_limit", "sampling.max_tokens", f"The model writes at most {target.max_output} tokens.")
-    if sampling.max_tokens is not None and sampling.max_tokens < 1:
-        found["maxOutputTokens"] = 1
-        losses("max_tokens", "sampling.max_tokens", "An answer of no tokens cannot be asked for here.")
-    if len(sampling.stop) > _MOST_STOPS:
-        losses("stop", "sampling.stop", f"Only {_MOST_STOPS} stop sequences are taken.")
-    most = _MOST_CANDIDATES if target.candidates is None else target.candidates
-    if sampling.candidates is not None and sampling.candidates > most:
-        found["candidateCount"] = most
-        losses("candidates", "sampling.candidates", f"The model gives at most {most} candidates.")
-    if sampling.logit_bias is not None:
-        losses("logit_bias", "sampling.logit_bias", "Gemini has no logit bias.")
-    refused = () if target.sampling else _DRAWING
-    if not (target.sampling and target.penalties):
-        refused += _PENALTIES
-    for name in refused:
-        if (value := found.pop(name, None)) not in (None, _NEUTRAL.get(name)):
-            losses("sampling", f"sampling.{name}", f"The model does not take {name} = {value}.")
+def _sampling(sampling: Sampling) -> dict[str, Any]:
+    found = {member: getattr(sampling, field) for member, field in _SAMPLING.items()}
+    found["stopSequences"] = sampling.stop or None
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _output(request: ChatRequest, target: Target, losses: Losses) -> dict[str, Any]:
-    output = request.output
+def _output(output: OutputFormat | None) -> dict[str, Any]:
     if output is None:
         return {}
-    if request.tools and request.dialect != GEMINI and target.thinking != "level":
-        losses("output_format", "output", "This model refuses a response format beside functions.")
-        return {}
-    members: dict[str, Any] = {"responseMimeType": "application/json"}
-    if output.kind == "schema" and output.schema is not None:
-        members["responseJsonSchema"] = with_description(output.schema, output.description)
-        if output.name:
-            losses("schema_name", "output.name", "Gemini has no names of schemas.")
-    return members
+    found: dict[str, Any] = {"responseMimeType": "application/json"}
+    put(found, {"responseJsonSchema": output.schema if output.kind == "schema" else None})
+    return found

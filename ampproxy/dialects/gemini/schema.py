@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ampproxy.dialects.schema_tree import Node, array_of, encode, member, node_of, strings, value_of
+from ampproxy.adapt.schema_tree import Node, array_of, encode, member, node_of, strings, value_of
 from ampproxy.model.base import Json
 
 #: Levels of a schema that are said; what is below them stays as it is.

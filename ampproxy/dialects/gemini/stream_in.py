@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 
-import msgspec
-
 from ampproxy.dialects.common import bad_answer, read_answer
 from ampproxy.dialects.gemini.answer import Answer
 from ampproxy.dialects.gemini.template import Template
 from ampproxy.dialects.gemini.wire import CHUNK, QUICK_CHUNK
 from ampproxy.errors import TruncatedStream, UpstreamFault
 from ampproxy.model.events import Delta, Event
+from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.sse import MAX_EVENT, EventReader, EventTooLargeError
 
 _quick = QUICK_CHUNK.decode
-_BAD = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError)
 #: What matters for finding the end of a JSON object: quotes, escapes, braces.
 _MARKS = re.compile(rb'["\\{}]')
 #: What may stand between the objects.
@@ -175,7 +173,7 @@ class GeminiStreamParser:
     def _quick(self, payload: bytes) -> Delta | None:
         try:
             return self._answer.grow(_quick(payload))
-        except _BAD:
+        except BAD_JSON:
             return None
 
     def _slow(self, payload: bytes, out: list[Event]) -> None:

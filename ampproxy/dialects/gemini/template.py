@@ -11,6 +11,8 @@ import re
 
 import msgspec
 
+from ampproxy.wire.json import BAD_JSON
+
 #: The value of a part's text, from its opening quote on, after the candidates' beginning.
 _TEXT = re.compile(rb'"text"\s*:\s*"')
 _STRING = re.compile(rb'(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -68,5 +70,5 @@ class Template:
             return None
         try:
             return _decode(payload[self._start - 1 : close + 1])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except BAD_JSON:
             return None

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from ampproxy.adapt.target import Target
 from ampproxy.catalog.hosts import DEFAULT, Host
-from ampproxy.dialects.openai_chat.rules import knows_new_names
+from ampproxy.dialects.openai_chat.profile import is_openai_own
 
 _CALLS = b'"tool_calls"'
 _RESULT = b'"tool"'
@@ -72,7 +72,7 @@ def _new_names(target: Target) -> tuple[bytes, ...]:
     if host.name != DEFAULT:
         limit, developer = host.output_limit == "max_tokens", not host.developer
     else:
-        limit = developer = not knows_new_names(target)
+        limit = developer = not is_openai_own(target)
     found = [b'"max_completion_tokens"'] if limit else []
     return (*found, _DEVELOPER) if developer else tuple(found)
 

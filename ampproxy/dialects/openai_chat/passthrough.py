@@ -11,12 +11,11 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from ampproxy.catalog.families import Families
+from ampproxy.catalog.families import Families, shipped
 from ampproxy.dialects.base import Passthrough
 from ampproxy.dialects.common import bad_request, items, members
 from ampproxy.dialects.openai_chat.fitting import is_renamed, may_not_fit
 from ampproxy.dialects.openai_chat.repairs import ChatRules
-from ampproxy.dialects.openai_chat.rules import is_openai
 from ampproxy.dialects.openai_chat.tools_in import is_flat
 from ampproxy.dialects.openai_chunks import EVENTS, answer_usage, ends_well, is_answer
 from ampproxy.dialects.openai_limits import limit_headers
@@ -40,7 +39,7 @@ def without_reasoning(
     :returns: the body, and what was left out.
     :raises ampproxy.errors.ClientFault: the body is not a JSON object, or its messages are no list.
     """
-    if _MEMBER not in body or not is_openai(model, families):
+    if _MEMBER not in body or (families or shipped()).find(model).openai_members is not True:
         return body, ()
     text = members(body).get("messages")
     if text is None:

@@ -37,6 +37,7 @@ from ampproxy.errors import UpstreamFault
 from ampproxy.model.base import CHAT, Json
 from ampproxy.model.events import AnswerPart, Candidate, ChatResponse
 from ampproxy.model.parts import Audio, Image, Inline, Reasoning, Refusal, Text, ToolCall
+from ampproxy.wire.json import BAD_JSON
 
 
 class AudioWire(msgspec.Struct):
@@ -192,7 +193,7 @@ def image_part(raw: Json) -> Image | None:
     """One of ``images``, where routers put the pictures that a model made."""
     try:
         return Image(source_of(_IMAGE.decode(raw).image_url.url))
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except BAD_JSON:
         return None
 
 

@@ -181,7 +181,7 @@ class ChatStreamParser:
     def _data(self, data: bytes, out: list[Event]) -> None:
         try:
             chunk = _CHUNK.decode(data)
-        except (ValueError, RecursionError):
+        except BAD_JSON:
             try:
                 chunk = read_answer(_CHUNK, data, "event")
             except UpstreamFault as fault:

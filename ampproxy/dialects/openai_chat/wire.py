@@ -12,6 +12,7 @@ from ampproxy.dialects.common import text_of
 from ampproxy.dialects.openai_ends import FINISH_WORDS, end_of
 from ampproxy.model.base import Json
 from ampproxy.model.events import Finished, TokenLogprob, WireError
+from ampproxy.wire.json import BAD_JSON
 
 NULL: Final = Json(b"null")
 
@@ -125,7 +126,7 @@ _PIECE: Final = msgspec.json.Decoder(_Piece)
 def _piece(raw: Json) -> _Piece:
     try:
         return _PIECE.decode(raw)
-    except (msgspec.DecodeError, ValueError, RecursionError):
+    except BAD_JSON:
         return _Piece()
 
 

@@ -15,6 +15,7 @@ from ampproxy.dialects.json import first, is_string
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_PROOFS
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
+from ampproxy.wire.json import BAD_JSON
 
 #: Members that the backend takes; it answers 400 to any other.
 TAKEN = frozenset(
@@ -117,7 +118,7 @@ def _developer(item: Json) -> Json:
     try:
         if _role.decode(item).role != "system":
             return item
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except BAD_JSON:
         return item
     found = members(item)
     found["role"] = raw_text('"developer"')

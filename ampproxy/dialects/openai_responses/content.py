@@ -7,15 +7,13 @@ The type depends on the role: a user's and the system's text is ``input_text``, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable
+from typing import Any
 
 from ampproxy.dialects.common import bad_request
 from ampproxy.dialects.json import Fields, is_string, put, read
-from ampproxy.dialects.openai import SHARED_OF_PARTS
-from ampproxy.dialects.urls import file_source, source_of
+from ampproxy.dialects.urls import file_source, source_of, url_of
 from ampproxy.model.base import CHAT, RESPONSES, Json
-from ampproxy.model.loss import Loss, part_kind
 from ampproxy.model.parts import (
     Audio,
     Document,
@@ -118,48 +116,27 @@ _PARTS: dict[str, Callable[[Fields, dict[str, Json]], Part]] = {
 }
 
 
-#: A content part that could be said, or the reason why not.
-Rendered: TypeAlias = "dict[str, Any] | Json | Loss"
+def write_input(part: Part) -> dict[str, Any] | Json:
+    """A part of a user's or the system's message, or of a tool's output."""
+    return _WRITERS[type(part)](part)
 
 
-def render_input(part: Part, path: str, *, native: bool) -> Rendered:
-    """A part of a user's or the system's message, or of a tool's output.
-
-    :param native: the request came in this dialect, so that extras and opaque parts are its own.
-    """
-    if isinstance(part, Text):
-        return {
-            "type": "input_text",
-            "text": part.text,
-            **_own(part.extras, native, ("id", "phase", "status")),
-        }
-    if render := _RENDERERS.get(type(part)):
-        return render(part, path, native)
-    if isinstance(part, Opaque) and part.dialect == RESPONSES:
-        return part.raw
-    kind = part_kind(part)
-    return Loss(kind, path, f"Responses has no place for this part here: {kind}.")
+def _write_text(part: Text) -> dict[str, Any]:
+    own = {name: value for name, value in part.extras.items() if name not in ("id", "phase", "status")}
+    return {"type": "input_text", "text": part.text, **own}
 
 
-def _own(extras: dict[str, Json], native: bool, without: Sequence[str] = ()) -> dict[str, Json]:
-    if not native:
-        return {name: value for name, value in extras.items() if name in SHARED_OF_PARTS}
-    return {name: value for name, value in extras.items() if name not in without}
-
-
-def _render_image(part: Image, path: str, native: bool) -> Rendered:
-    url = url_of(part.source)
+def _write_image(part: Image) -> dict[str, Any]:
     body: dict[str, Any] = {"type": "input_image", "detail": part.detail or "auto"}
-    if url is not None:
-        body["image_url"] = url
-    elif isinstance(part.source, FileId) and part.source.vendor in _OUR_FILES:
-        body["file_id"] = part.source.id
-    else:
-        return Loss("file", path, "The image is a file that another vendor keeps.")
-    return {**body, **_own(part.extras, native)}
+    put(body, {"image_url": url_of(part.source), "file_id": _file(part.source)})
+    return {**body, **part.extras}
 
 
-def _render_document(part: Document, path: str, native: bool) -> Rendered:
+def _file(source: Source) -> str | None:
+    return source.id if isinstance(source, FileId) else None
+
+
+def _write_document(part: Document) -> dict[str, Any]:
     source = part.source
     if source is None:
         return {"type": "input_text", "text": part.text or ""}
@@ -168,37 +145,27 @@ def _render_document(part: Document, path: str, native: bool) -> Rendered:
         body |= {"filename": part.name or invented_name(source), "file_data": url_of(source)}
     elif isinstance(source, Link):
         body["file_url"] = source.url
-        put(body, {"filename": part.name if native else None})
-    elif source.vendor in _OUR_FILES:
-        body["file_id"] = source.id
+        put(body, {"filename": part.name})
     else:
-        return Loss("file", path, "The document is a file that another vendor keeps.")
-    return {**body, **_own(part.extras, native)}
+        body["file_id"] = source.id
+    return {**body, **part.extras}
 
 
-def _render_audio(part: Audio, path: str, native: bool) -> Rendered:
+def _write_audio(part: Audio) -> dict[str, Any]:
+    assert isinstance(part.source, Inline)
     formats = {media: name for name, media in _FORMATS.items()}
-    if native and isinstance(part.source, Inline) and part.source.media_type in formats:
-        kind = formats[part.source.media_type]
-        return {"type": "input_audio", "input_audio": {"data": part.source.data, "format": kind}}
-    if part.transcript:
-        return {"type": "input_text", "text": part.transcript}
-    return Loss("audio", path, "Responses takes no sound (ResponseInputMessageContentList).")
+    kind = formats[part.source.media_type]
+    return {"type": "input_audio", "input_audio": {"data": part.source.data, "format": kind}}
 
 
-_RENDERERS: dict[type, Callable[[Any, str, bool], Rendered]] = {
-    Image: _render_image,
-    Document: _render_document,
-    Audio: _render_audio,
-    Refusal: lambda part, path, native: {"type": "input_text", "text": part.text},
+_WRITERS: dict[type, Callable[[Any], dict[str, Any] | Json]] = {
+    Text: _write_text,
+    Image: _write_image,
+    Document: _write_document,
+    Audio: _write_audio,
+    Refusal: lambda part: {"type": "input_text", "text": part.text},
+    Opaque: lambda part: part.raw,
 }
-
-
-def url_of(source: Source) -> str | None:
-    """A link, or bytes as a ``data:`` URL; ``None`` for an uploaded file."""
-    if isinstance(source, Inline):
-        return f"data:{source.media_type};base64,{source.data}"
-    return source.url if isinstance(source, Link) else None
 
 
 def invented_name(source: Inline) -> str:

@@ -2,81 +2,61 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
-from ampproxy.adapt.parts import parts_to_text
-from ampproxy.adapt.thinking import settle_level
-from ampproxy.adapt.tools import choose_declared
+from ampproxy.adapt.names import ToolNameMap
+from ampproxy.adapt.passes import adapt
 from ampproxy.dialects.base import Rendered, Target
-from ampproxy.dialects.common import Losses, ToolNameMap, encode, loads, shorten
+from ampproxy.dialects.common import Losses, encode, loads
 from ampproxy.dialects.json import put
 from ampproxy.dialects.openai import SHARED
 from ampproxy.dialects.openai_responses.items_out import Item, ItemWriter
+from ampproxy.dialects.openai_responses.profile import PROFILE
 from ampproxy.dialects.openai_responses.request_in import INCLUDE_LOGPROBS, INCLUDE_PROOFS
-from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.dialects.openai_responses.tools import render_choice, render_tools
-from ampproxy.dialects.unsupported import is_usual, note_lost_extras
+from ampproxy.dialects.unsupported import is_harmless
 from ampproxy.model.base import CHAT, RESPONSES, Json
-from ampproxy.model.parts import ToolCall
-from ampproxy.model.request import ChatRequest, OutputFormat
+from ampproxy.model.request import ChatRequest, OutputFormat, Sampling
 
-#: The least that the service takes for ``max_output_tokens``.
-LEAST_OUTPUT = 16
-_ILLEGAL = r"[^a-zA-Z0-9_-]"
-_ILLEGAL_NAME = re.compile(_ILLEGAL)
-_NAME_LIMIT = 64
-_IDENTIFIER_LIMIT = 64
 _ANY_OBJECT = {"type": "json_schema", "name": "output", "schema": {"type": "object"}, "strict": False}
-#: Members of the vocabulary's sampling that Responses does not have.
-_NO_PLACE = ("top_k", "stop", "seed", "presence_penalty", "frequency_penalty", "logit_bias")
-#: Chat's own members that Responses has as well.
-_OF_CHAT = ("verbosity", "store", *SHARED)
+#: Member -> field of ``Sampling``.
+_SAMPLING = {
+    "max_output_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_p": "top_p",
+    "top_logprobs": "top_logprobs",
+}
+#: No character of a call's id is refused.
+_ANY_ID = r"(?!)"
 
 
 def render_request(request: ChatRequest, target: Target) -> Rendered:
-    """Say a request to ``target``. Never raises for a request that any dialect parsed."""
+    """Write a request for ``target``. Never raises for a request that any dialect parsed."""
     losses = Losses()
     native = request.dialect == RESPONSES
-    request = parts_to_text(request, RESPONSES, losses)
-    request = request if native else choose_declared(request, losses)
-    names = ToolNameMap(_ILLEGAL, _NAME_LIMIT, _tool_names(request))
-    body: dict[str, Any] = {"model": target.model}
-    items = ItemWriter(request, target, names, losses).write()
-    _render_conversation(body, request, items, losses)
-    if tools := render_tools(request, names, losses):
-        body["tools"] = tools
-    put(body, {"tool_choice": render_choice(request, names, losses, tools=bool(tools))})
-    if request.parallel is not None and (native or tools):
-        body["parallel_tool_calls"] = request.parallel
     thinks = request.thinking is None or target.thinking != "none"
-    request = settle_level(request, target, losses, trusted=True)
-    _render_sampling(body, request, target, losses)
+    request, names, _ = adapt(request, PROFILE, target, losses, is_harmless)
+    body: dict[str, Any] = {"model": target.model}
+    ids = str if native else ToolNameMap(_ANY_ID, PROFILE.call_id)
+    _render_conversation(body, request, ItemWriter(names, ids).items(request.turns))
+    if tools := render_tools(request, names):
+        body["tools"] = tools
+    put(body, {"tool_choice": render_choice(request, names)})
+    put(body, {"parallel_tool_calls": request.parallel})
+    _render_sampling(body, request.sampling)
     if thinks:
         _render_thinking(body, request)
-    _render_text(body, request, losses)
-    _render_rest(body, request, losses)
+    _render_text(body, request)
+    _render_rest(body, request)
     if native:
         _render_extras(body, request)
-    else:
-        note_lost_extras(request, losses, _OF_CHAT if request.dialect == CHAT else ())
     return Rendered(encode(body), losses.all(), names.changed)
 
 
-def _tool_names(request: ChatRequest) -> list[str]:
-    called = [part.name for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)]
-    return [*(tool.name for tool in request.tools), *called]
-
-
-def _render_conversation(
-    body: dict[str, Any], request: ChatRequest, items: list[Item], losses: Losses
-) -> None:
+def _render_conversation(body: dict[str, Any], request: ChatRequest, items: list[Item]) -> None:
     """The system's texts and the items. One text goes into ``instructions``; several keep their bounds
     in a system message.
     """
-    for number, text in enumerate(request.system):
-        if text.cache is not None:
-            losses("cache_control", f"system[{number}]", "Responses caches by itself; marks have no place.")
     texts = [text.text for text in request.system if text.text]
     if len(texts) == 1:
         body["instructions"] = texts[0]
@@ -86,28 +66,8 @@ def _render_conversation(
     body["input"] = items
 
 
-def _render_sampling(body: dict[str, Any], request: ChatRequest, target: Target, losses: Losses) -> None:
-    sampling = request.sampling
-    if (tokens := sampling.max_tokens) is not None:
-        body["max_output_tokens"] = max(LEAST_OUTPUT, min(tokens, target.max_output or tokens))
-        if body["max_output_tokens"] != tokens:
-            why = f"The limit was moved from {tokens} to {body['max_output_tokens']}, which the model takes."
-            losses("output_limit" if tokens > 0 else "max_tokens", "sampling.max_tokens", why)
-    for name in ("temperature", "top_p"):
-        value = getattr(sampling, name)
-        if value is not None and not target.sampling:
-            if is_usual(name, value):
-                continue
-            losses(name, f"sampling.{name}", f"The model takes no {name}.")
-        else:
-            put(body, {name: value})
-    put(body, {"top_logprobs": sampling.top_logprobs})
-    for name in _NO_PLACE:
-        value = getattr(sampling, name)
-        if value not in (None, ()) and not is_usual(name, value):
-            losses(name, f"sampling.{name}", f"Responses has no {name}.")
-    if (sampling.candidates or 1) > 1:
-        losses("candidates", "sampling.candidates", "Responses gives one answer.")
+def _render_sampling(body: dict[str, Any], sampling: Sampling) -> None:
+    put(body, {member: getattr(sampling, field) for member, field in _SAMPLING.items()})
 
 
 def _render_thinking(body: dict[str, Any], request: ChatRequest) -> None:
@@ -125,7 +85,7 @@ def _render_thinking(body: dict[str, Any], request: ChatRequest) -> None:
         body["reasoning"] = wish
 
 
-def _render_text(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
+def _render_text(body: dict[str, Any], request: ChatRequest) -> None:
     """Structured output and verbosity, which both stand in ``text``."""
     native = request.dialect == RESPONSES
     text: dict[str, Any] = {}
@@ -134,34 +94,27 @@ def _render_text(body: dict[str, Any], request: ChatRequest, losses: Losses) -> 
     if request.dialect == CHAT and "verbosity" in request.extras:
         text["verbosity"] = request.extras["verbosity"]
     if request.output is not None:
-        text["format"] = _format(request.output, body, losses, native=native)
+        text["format"] = _format(request.output, body, native=native)
     if text:
         body["text"] = text
 
 
-def _format(output: OutputFormat, body: dict[str, Any], losses: Losses, *, native: bool) -> dict[str, Any]:
+def _format(output: OutputFormat, body: dict[str, Any], *, native: bool) -> dict[str, Any]:
     schema = output.schema
     if output.kind == "json" or schema is None:
         # json_object is taken only where the prompt has the word; a schema of any object says the same.
         mentions_json = native or b"json" in encode([body["input"], body.get("instructions")]).lower()
         return {"type": "json_object"} if mentions_json else dict(_ANY_OBJECT)
-    name = output.name or "output"
     format_body: dict[str, Any] = {
         "type": "json_schema",
-        "name": name if native else shorten(_ILLEGAL_NAME.sub("_", name), _NAME_LIMIT),
+        "name": output.name or "output",
         "schema": schema,
     }
-    put(format_body, {"description": output.description})
-    strict = output.strict
-    if not native:
-        if strict and not is_strict(schema):
-            losses("strict", "output", "A strict schema must be closed and require all its members.")
-        strict = strict is not False and is_strict(schema)
-    put(format_body, {"strict": strict})
+    put(format_body, {"description": output.description, "strict": output.strict})
     return format_body
 
 
-def _render_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> None:
+def _render_rest(body: dict[str, Any], request: ChatRequest) -> None:
     native = request.dialect == RESPONSES
     if request.stream:
         body["stream"] = True
@@ -175,19 +128,12 @@ def _render_rest(body: dict[str, Any], request: ChatRequest, losses: Losses) -> 
     put(
         body,
         {
-            "safety_identifier": _identifier(request.user, native=native),
+            "safety_identifier": request.user,
             "metadata": request.metadata or None,
             "prompt_cache_key": request.cache_key,
-            "service_tier": _tier(request, losses),
+            "service_tier": request.service_tier,
         },
     )
-    if request.modalities and set(request.modalities) != {"text"}:
-        losses("modalities", "modalities", "Responses answers in text only.")
-
-
-def _identifier(user: str | None, *, native: bool) -> str | None:
-    """The end user's id, no longer than the service takes; a long one keeps its beginning and a hash."""
-    return user if native or user is None else shorten(user, _IDENTIFIER_LIMIT)
 
 
 def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
@@ -200,17 +146,6 @@ def _include(body: dict[str, Any], request: ChatRequest) -> list[str]:
     if request.sampling.logprobs or (request.sampling.top_logprobs and not native):
         include.append(INCLUDE_LOGPROBS)
     return include
-
-
-_TIERS = ("auto", "default", "flex", "priority", "scale", "fast")
-
-
-def _tier(request: ChatRequest, losses: Losses) -> str | None:
-    tier = request.service_tier
-    if tier is None or request.dialect in (RESPONSES, CHAT) or tier in _TIERS:
-        return tier
-    losses("service_tier", "service_tier", f"OpenAI has no service tier {tier[:40]}.")
-    return None
 
 
 def _render_extras(body: dict[str, Any], request: ChatRequest) -> None:

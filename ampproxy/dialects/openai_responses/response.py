@@ -12,6 +12,7 @@ from ampproxy.dialects.openai_responses.stream_out import ResponsesStreamRendere
 from ampproxy.model.events import ChatResponse, Event, PartStarted
 from ampproxy.model.fold import fold, unfold
 from ampproxy.model.parts import Reasoning, Sealed
+from ampproxy.wire.json import BAD_JSON
 
 
 def parse_response(body: bytes) -> ChatResponse:
@@ -21,7 +22,7 @@ def parse_response(body: bytes) -> ChatResponse:
     """
     try:
         events = ResponsesStreamParser().whole(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+    except BAD_JSON as error:
         raise bad_answer(f"The vendor's answer could not be read: {error}") from None
     return fold(events)
 

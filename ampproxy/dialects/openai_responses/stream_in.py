@@ -42,6 +42,7 @@ from ampproxy.model.events import (
     UsageReport,
     WireError,
 )
+from ampproxy.wire.json import BAD_JSON
 from ampproxy.wire.sse import EventReader, EventTooLargeError
 
 
@@ -206,7 +207,7 @@ class ResponsesStreamParser:
             if name in _DELTAS:
                 try:
                     event = _delta(data)
-                except (msgspec.MsgspecError, ValueError, RecursionError):
+                except BAD_JSON:
                     return [*out, *self._broken(f"The vendor's event {name.decode()} could not be read.")]
                 # Only one of the two numbers is ever said.
                 part = growing.get((name, event.output_index, event.content_index + event.summary_index))
@@ -234,7 +235,7 @@ class ResponsesStreamParser:
             decode, step = known
             events: list[Event] = step(self, decode(data), name)
             self._over = self._over or bool(events and isinstance(events[-1], Failed))
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        except BAD_JSON as error:
             return self._broken(
                 f"The vendor's event {name.decode(errors='replace')[:60]} is not valid: {error}"
             )

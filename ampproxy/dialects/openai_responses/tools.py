@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ampproxy.dialects.common import Losses, ToolNameMap, bad_request, loads, members, to_raw
-from ampproxy.dialects.hosted import carried
+from ampproxy.adapt.strict import is_strict
+from ampproxy.dialects.common import bad_request, loads, to_raw
 from ampproxy.dialects.json import Fields, is_string, put, read
-from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.model.base import RESPONSES, Json
 from ampproxy.model.request import ChatRequest, HostedTool, Tool, ToolChoice
 
@@ -22,13 +21,6 @@ _KINDS = {
     "web_search_preview": "web_search",
     "code_interpreter": "code_execution",
 }
-_DECLARED: dict[str, dict[str, Any]] = {
-    "web_search": {"type": "web_search"},
-    "code_execution": {"type": "code_interpreter", "container": {"type": "auto"}},
-}
-#: The settings of a web search that this dialect has.
-_SEARCH = ("search_context_size", "user_location", "allowed_domains")
-_EMPTY_SCHEMA = {"type": "object", "properties": {}}
 
 
 def parse_tools(text: Json | None) -> tuple[tuple[Tool, ...], tuple[HostedTool, ...]]:
@@ -119,63 +111,26 @@ def _parse_allowed(fields: Fields) -> tuple[ToolChoice, bool]:
 # ------------------------------------------------------------------------------------- rendering
 
 
-def render_tools(request: ChatRequest, names: ToolNameMap, losses: Losses) -> list[dict[str, Any] | Json]:
+def render_tools(request: ChatRequest, names: Callable[[str], str]) -> list[dict[str, Any] | Json]:
     """The declarations of all tools.
 
     :param names: gives the names to send.
     """
+    hosted = [one.raw for one in request.hosted]
     native = request.dialect == RESPONSES
-    rendered: list[dict[str, Any] | Json] = []
-    for number, tool in enumerate(request.tools):
-        if tool.cache is not None:
-            losses("cache_control", f"tools[{number}]", "Responses caches by itself; marks have no place.")
-        rendered.append(_render_tool(tool, names(tool.name), f"tools[{number}]", losses, native=native))
-    for number, hosted in enumerate(request.hosted):
-        if hosted.dialect == RESPONSES:
-            rendered.append(hosted.raw)
-        elif hosted.kind in _DECLARED:
-            rendered.append({**_DECLARED[hosted.kind], **_settings(hosted, f"hosted[{number}]", losses)})
-        else:
-            losses("hosted_tool", f"hosted[{number}]", f"Responses has no tool like {hosted.kind}.")
-    return rendered
+    return [*(_render_tool(tool, names(tool.name), native=native) for tool in request.tools), *hosted]
 
 
-def _settings(hosted: HostedTool, path: str, losses: Losses) -> dict[str, Any]:
-    found = carried(hosted, _SEARCH if hosted.kind == "web_search" else (), path, losses)
-    if "allowed_domains" in found:
-        found["filters"] = {"allowed_domains": found.pop("allowed_domains")}
-    return found
-
-
-def _render_tool(tool: Tool, name: str, path: str, losses: Losses, *, native: bool) -> dict[str, Any]:
+def _render_tool(tool: Tool, name: str, *, native: bool) -> dict[str, Any]:
     body: dict[str, Any] = {"type": "custom" if tool.freeform else "function", "name": name}
     put(body, {"description": tool.description})
     if tool.freeform:
         put(body, {"format": _flat(tool.grammar)})
-    elif native:
-        body["parameters"] = tool.schema
-        put(body, {"strict": tool.strict})
     else:
-        schema = _object_schema(tool.schema)
-        body["parameters"] = schema
-        # Unsaid means true here and false everywhere else.
-        body["strict"] = bool(tool.strict) and is_strict(schema)
-        if tool.strict and not body["strict"]:
-            losses("strict", path, "A strict schema must be closed and require all its members.")
-    if not native:
-        for member in tool.extras:
-            losses("extras", f"{path}.extras.{member}", f"Only the client's own dialect knows '{member}'.")
-        return body
+        body["parameters"] = tool.schema
+        # Not to say it means true here, and false everywhere else.
+        put(body, {"strict": tool.strict if native else bool(tool.strict)})
     return {**body, **tool.extras}
-
-
-def _object_schema(schema: Json | None) -> Json:
-    """The schema with what the service wants of every function's: ``type: object``, ``properties``."""
-    found = loads(schema) if schema is not None else {}
-    if not isinstance(found, dict) or (schema is not None and {"type", "properties"} <= found.keys()):
-        return schema if schema is not None else to_raw(_EMPTY_SCHEMA)
-    exact = members(schema) if schema is not None else {}
-    return to_raw({**_EMPTY_SCHEMA, **exact})
 
 
 def _flat(grammar: Json | None) -> Json | None:
@@ -186,35 +141,22 @@ def _flat(grammar: Json | None) -> Json | None:
     return grammar
 
 
-def render_choice(
-    request: ChatRequest, names: ToolNameMap, losses: Losses, *, tools: bool
-) -> str | dict[str, Any] | None:
-    """The choice, or ``None`` for the vendor's default.
-
-    :param tools: whether any tool was declared.
-    """
+def render_choice(request: ChatRequest, names: Callable[[str], str]) -> str | dict[str, Any] | None:
+    """The choice, or ``None`` for the vendor's default."""
     choice = request.choice
     if choice is None:
         return None
-    native, known = request.dialect == RESPONSES, {tool.name for tool in request.tools}
-    if not tools and not native:
-        if choice.mode not in ("auto", "none"):
-            losses("tool_choice", "choice", "There is no tool that could be chosen.")
-        return None
     reference = _Reference(request.tools, names)
     if choice.mode == "named":
-        if not native and choice.name not in known:
-            losses("tool_choice", "choice", "The tool that was chosen is not among the tools.")
-            return None
         return reference(choice.name or "")
-    if allowed := [reference(name) for name in choice.allowed if native or name in known]:
+    if allowed := [reference(name) for name in choice.allowed]:
         mode = "auto" if choice.mode == "none" else choice.mode
         return {"type": "allowed_tools", "mode": mode, "tools": allowed}
     return choice.mode
 
 
 class _Reference:
-    """Names a tool in a choice, with its kind."""
+    """ToolNameMap a tool in a choice, with its kind."""
 
     def __init__(self, tools: Sequence[Tool], names: Callable[[str], str]) -> None:
         self._custom = {tool.name for tool in tools if tool.freeform}

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ampproxy.dialects.anthropic import AnthropicDialect
-from ampproxy.dialects.anthropic.turns import INTERRUPTED, OPENING
+from ampproxy.dialects.anthropic.profile import PROFILE
 from ampproxy.dialects.base import Target
 from ampproxy.model.base import ANTHROPIC, CHAT, RESPONSES, Json
 from ampproxy.model.parts import (
@@ -93,7 +93,7 @@ class TurnTests(RenderCase):
         body, lost = self.render(request(user("go"), assistant(CALL), user("stop that"), tools=(BASH,)))
         result, text = body["messages"][2]["content"]
         self.assertEqual((result["tool_use_id"], result["is_error"]), ("c1", True))
-        self.assertEqual(result["content"][0]["text"], INTERRUPTED)
+        self.assertEqual(result["content"][0]["text"], PROFILE.interrupted)
         self.assertEqual(text["text"], "stop that")
         self.assertEqual(lost, {"unanswered_call"})
 
@@ -140,7 +140,7 @@ class TurnTests(RenderCase):
         """A thread that begins with the model is accepted."""
         body, lost = self.render(request(assistant("welcome"), user("hi")))
         self.assertEqual(
-            body["messages"][0], {"role": "user", "content": [{"type": "text", "text": OPENING}]}
+            body["messages"][0], {"role": "user", "content": [{"type": "text", "text": PROFILE.opening}]}
         )
         self.assertEqual(lost, {"first_turn"})
 
@@ -396,7 +396,7 @@ class RestTests(RenderCase):
         self.assertEqual(told["type"], "json_schema")
         self.assertIs(told["schema"]["additionalProperties"], False)
         self.assertIs(told["schema"]["properties"]["a"]["items"]["additionalProperties"], False)
-        self.assertEqual(lost, {"open_schema", "schema_name"})
+        self.assertEqual(lost, {"open_schema", "schema_name", "user"})
         self.assertLessEqual(len(body["metadata"]["user_id"]), 256)
 
     def test_beta_features_go_into_the_header(self) -> None:

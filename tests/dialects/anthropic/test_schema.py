@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ampproxy.dialects.anthropic.schema import lower
+from ampproxy.adapt.schema import lower
 from ampproxy.model.base import Json
 
 

@@ -356,7 +356,7 @@ def test_settings() -> None:
             candidates=20,
             logprobs=True,
             top_logprobs=4,
-            logit_bias=Json(b"{}"),
+            logit_bias=Json(b'{"1": 2}'),
         ),
         parallel=False,
         tools=(Tool("f"),),

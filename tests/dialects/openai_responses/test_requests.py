@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from ampproxy.adapt.strict import is_strict
 from ampproxy.dialects import proof
 from ampproxy.dialects.base import Target
 from ampproxy.dialects.openai_responses import ResponsesDialect, require_self_contained, self_contained
-from ampproxy.dialects.openai_responses.schema import is_strict
 from ampproxy.errors import ClientFault
 from ampproxy.model.base import Json
 from ampproxy.model.parts import (

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ampproxy.dialects.openai_responses.schema import is_strict
+from ampproxy.adapt.strict import is_strict
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ampproxy.dialects.preferences import without_preferences
+from ampproxy.adapt.settings import without_preferences
 from ampproxy.dialects.registry import DIALECTS
 from ampproxy.model.base import ANTHROPIC, CHAT, GEMINI, RESPONSES
 from ampproxy.relay.losses import refusing

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from ampproxy.model.base import Json
+from ampproxy.wire.json import BAD_JSON
 
 _STRICT_DEPTH = 64
 
@@ -17,7 +18,7 @@ def is_strict(schema: bytes | Json) -> bool:
     """
     try:
         tree = msgspec.json.decode(bytes(schema))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BAD_JSON:
         return False
     return isinstance(tree, dict) and tree.get("type") == "object" and _closed(tree, 0)
 

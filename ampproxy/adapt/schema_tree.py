@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from ampproxy.model.base import Json
+from ampproxy.wire.json import BAD_JSON
 
 #: One schema: its members by name, each as exact text.
 Node: TypeAlias = dict[str, Json]
@@ -25,7 +26,7 @@ def node_of(text: bytes | Json | None) -> Node | None:
         return {}
     try:
         return _NODE.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BAD_JSON:
         return None
 
 
@@ -35,7 +36,7 @@ def array_of(text: bytes | Json | None) -> list[Json] | None:
         return None
     try:
         return _ARRAY.decode(bytes(text))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BAD_JSON:
         return None
 
 
@@ -45,7 +46,7 @@ def value_of(text: bytes | Json | None) -> Any:
         return None
     try:
         return msgspec.json.decode(bytes(text))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except BAD_JSON:
         return None
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ampproxy.dialects.schema_tree import Node, array_of, encode, member, node_of, quoted, strings
+from ampproxy.adapt.schema_tree import Node, array_of, encode, member, node_of, quoted, strings
 from ampproxy.model.base import Json
 from ampproxy.model.loss import Loss
 

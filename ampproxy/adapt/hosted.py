@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ampproxy.dialects.common import Losses, loads
 from ampproxy.model.base import CHAT, GEMINI
+from ampproxy.model.loss import Losses
 from ampproxy.model.request import HostedTool
+from ampproxy.wire.values import loads
 
 #: What names a tool, or is for the cache, sets nothing.
 _NO_SETTINGS: Final = frozenset(("type", "name", "cache_control"))

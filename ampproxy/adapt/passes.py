@@ -1,0 +1,97 @@
+"""All passes over a request, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+from ampproxy.adapt.conversation import settle_turns, system_first
+from ampproxy.adapt.names import ToolNameMap, tool_names
+from ampproxy.adapt.parts import drop_remembered, fit_parts, parts_to_text
+from ampproxy.adapt.profile import DialectProfile
+from ampproxy.adapt.settings import fit_account, fit_ends, fit_sampling, leave_out_refused
+from ampproxy.adapt.target import Target
+from ampproxy.adapt.thinking import (
+    forbid_with_tools,
+    plan_thinking,
+    settle_amount,
+    settle_level,
+    without_member,
+)
+from ampproxy.adapt.tools import fit_output, fit_tools
+from ampproxy.model.base import Json
+from ampproxy.model.loss import Losses
+from ampproxy.model.request import ChatRequest
+from ampproxy.wire.json import members
+
+#: Whether a member that only one dialect knows, by its name and its text, asks nothing of another vendor.
+Harmless: TypeAlias = Callable[[str, str, Json], bool]
+
+
+class Fitted(NamedTuple):
+    """A request that a renderer only has to write.
+
+    :ivar names: gives the tool names to send.
+    :ivar wrapped: the names, as sent, of freeform tools that are functions there.
+    """
+
+    request: ChatRequest
+    names: ToolNameMap
+    wrapped: frozenset[str]
+
+
+def adapt(
+    asked: ChatRequest, profile: DialectProfile, target: Target, losses: Losses, harmless: Harmless
+) -> Fitted:
+    """The request as a vendor, its server and its model take it; what that loses is noted."""
+    names = tool_names(asked, profile)
+    request = _adapted(asked, profile, target, losses, harmless)
+    wrapped = {tool.name: tool for tool in asked.tools if tool.freeform}
+    for tool in request.tools if wrapped else ():
+        if tool.freeform:
+            wrapped.pop(tool.name, None)
+    return Fitted(request, names, frozenset(map(names, wrapped)))
+
+
+def _adapted(
+    request: ChatRequest, profile: DialectProfile, target: Target, losses: Losses, harmless: Harmless
+) -> ChatRequest:
+    own, wish = request.dialect == profile.dialect, request.thinking
+    if not profile.stores:
+        request = drop_remembered(request, losses)
+    request = parts_to_text(request, profile.dialect, losses)
+    request = fit_parts(request, profile, target, losses)
+    request = system_first(request, target, losses)
+    request = leave_out_refused(request, profile, target, losses)
+    if profile.chat_tools:
+        request = forbid_with_tools(request, target, losses)
+    request = fit_ends(request, profile, target, losses)
+    request = fit_account(request, profile, losses)
+    request = fit_tools(request, profile, target, losses)
+    request = fit_output(request, profile, target, losses)
+    lose_extras(request, profile, losses, harmless)
+    if profile.thinking == "planned":
+        if request.thinking != wish:
+            request = without_member(request)
+        settled = settle_turns(request, profile, target, losses)
+        return plan_thinking(request, settled, profile, target, losses)
+    settle = settle_level if profile.thinking == "level" else settle_amount
+    request = settle(request, target, losses, trusted=own or profile.trusted_levels)
+    request = fit_sampling(request, profile, target, losses)
+    return settle_turns(request, profile, target, losses)
+
+
+def lose_extras(request: ChatRequest, profile: DialectProfile, losses: Losses, harmless: Harmless) -> None:
+    """Note the members of a request that its client's dialect alone has. They stay: another one's renderer
+    does not look at them.
+    """
+    if request.dialect == profile.dialect:
+        return
+    known = profile.kin_extras if request.dialect in profile.kin else {}
+    for name, raw in request.extras.items():
+        inner = known.get(name)
+        if inner:
+            for lost in sorted((members(raw) or {}).keys() - inner):
+                losses("extras", f"extras.{name}.{lost}", f"{profile.vendor} has no '{lost}' there.")
+        elif inner is None and not harmless(request.dialect, name, raw):
+            losses("extras", f"extras.{name}", f"Only {request.dialect} knows '{name}'.")

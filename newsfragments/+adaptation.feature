@@ -1,0 +1,1 @@
+What is left out or bent of a translated request is decided in one place for all vendors, so that the same thing is the same loss everywhere. New are the notes that an end user's id was shortened for Anthropic or Responses, and that a call's broken arguments were wrapped for a server of Chat Completions; an assistant's spoken answer and text files reach every vendor as words.
