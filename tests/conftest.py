@@ -20,6 +20,6 @@ for _name in ("COLUMNS", "LINES"):
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Of ``-n auto``: one more than there are cores, for many tests wait for processes that they started."""
+    """Of ``-n auto``: two for each core, because many tests wait for processes that they started."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores + 1
+    return 2 * cores

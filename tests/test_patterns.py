@@ -24,6 +24,7 @@ import ampproxy
 from ampproxy.amp import routes, site
 from ampproxy.catalog import hosts
 from ampproxy.config import edit
+from ampproxy.desktop.clients import dotenv
 from ampproxy.wire import json, jsonpath, redact
 
 PACKAGE = Path(ampproxy.__file__).parent
@@ -60,11 +61,13 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
     # Stand-ins of the vendors, whose clients are the tests'.
     ("ampproxy.testing.schema", "matching"): tuple,
     ("ampproxy.testing.vendor", "__init__"): tuple,
-    ("ampproxy.dialects.common", "__init__"): lambda: (
+    ("ampproxy.adapt.names", "__init__"): lambda: (
         re.compile(r"[^a-zA-Z0-9_-]"),
         re.compile(r"^[^a-zA-Z_]|[^a-zA-Z0-9_.:-]"),
     ),
-    ("ampproxy.dialects.openai_chat.request_out", "_format"): lambda: (re.compile(r"[^a-zA-Z0-9_-]"),),
+    ("ampproxy.desktop.clients.dotenv", "_line"): lambda: (dotenv._line("GEMINI_API_KEY"),),
+    # A line of a file of the user's own, up to the name of a table.
+    ("ampproxy.desktop.clients.toml", "_prove"): tuple,
     ("ampproxy.catalog.hosts", "_address"): lambda: (hosts._address("*.example.com:*/v1"),),
     ("ampproxy.wire.json", "_key"): lambda: (json._key("model")[1], json._key('a\\"b')[1]),
     ("ampproxy.config.edit", "_above_pattern"): lambda: (edit._above_pattern("api-keys"),),

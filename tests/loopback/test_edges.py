@@ -31,6 +31,15 @@ GOOD = b'{"type":"message","id":"m","role":"assistant","model":"claude","content
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
+def is_whole(request: bytes) -> bool:
+    """Whether a request has come with its body, in however many pieces."""
+    head, end, body = request.partition(b"\r\n\r\n")
+    if b"chunked" in head.lower():
+        return body.endswith(b"0\r\n\r\n")
+    length = re.search(rb"content-length: *(\d+)", head.lower())
+    return bool(end) and len(body) >= (int(length[1]) if length else 0)
+
+
 class Upstream(Protocol):
     """Answers every request with what the test wants, and leaves the connection open."""
 
@@ -40,10 +49,7 @@ class Upstream(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self.said += data
-        if (
-            self.said.endswith((b"}", b"hello", b"0\r\n\r\n"))
-            or b"\r\n\r\n" in self.said[:4] + self.said[-4:]
-        ):
+        if is_whole(self.said) or self.said.endswith(b"hello"):
             self.factory.asked.append(self.said)
             self.said = b""
             self.transport.write(self.factory.answer)

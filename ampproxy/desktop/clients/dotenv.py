@@ -9,15 +9,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9_./:@%+,=-]*")
 
 
 def _line(name: str) -> re.Pattern[str]:
-    return re.compile(
-        rf"^[ \t]*(?:export[ \t]+)?{re.escape(name)}[ \t]*=[ \t]*(.*?)[ \t]*$\r?\n?", re.MULTILINE
-    )
+    return re.compile(rf"^[ \t]*(?:export[ \t]+)?{re.escape(name)}[ \t]*=([^\r\n]*)\r?\n?", re.MULTILINE)
 
 
 def get(text: str, name: str) -> str | None:
     """The value of a variable, the last one; ``None`` if it is not set."""
     found = _line(name).findall(text)
-    return _unquoted(found[-1]) if found else None
+    return _unquoted(found[-1].strip(" \t")) if found else None
 
 
 def put(text: str, name: str, value: str) -> str:

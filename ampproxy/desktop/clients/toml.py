@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+#: A string that does not end goes as far as it may: so no text is looked through again and again.
 _TOKENS = re.compile(
-    r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}]|\n', re.DOTALL
+    r'''"""(?:\\.|[^\\])*?(?:"""|\\?\Z)|\'\'\'.*?(?:\'\'\'|\Z)'''
+    r"""|"(?:\\.|[^"\\\n])*(?:"|(?=\n)|\\?\Z)|\'[^\'\n]*\'?|#[^\n]*|[\[\]{}]|\n""",
+    re.DOTALL,
 )
 _HEADER = re.compile(r"[ \t]*\[[ \t]*([^\[\]\n]+?)[ \t]*\][ \t]*(?:#.*)?$")
 _MEMBER = re.compile(r"[ \t]*([A-Za-z0-9_-]+)[ \t]*=[ \t]*(.*)$", re.DOTALL)
@@ -124,6 +127,8 @@ def _lines(text: str) -> Iterator[_Line]:
 def _string(value: str) -> str | None:
     found = _TOKENS.match(value)
     if found is None or found[0][0] not in "\"'" or found[0][:3] in ('"""', "'''"):
+        return None
+    if len(found[0]) < 2 or found[0][-1] != found[0][0]:
         return None
     try:
         return str(json.loads(found[0])) if found[0][0] == '"' else found[0][1:-1]
