@@ -68,8 +68,8 @@ setup(
         "service-identity >= 24.2",
         # typed partial decoding: finds two members in a 4 MB body without building it
         "msgspec >= 0.21",
-        # the command line; one module per verb
-        "click >= 8.2",
+        # the command line; one module per verb; from this version on it suggests verbs that may be meant
+        "click >= 8.4",
         "zope.interface >= 8.0",
         # metrics' text format, histograms, the process's own figures; loaded only when metrics are on
         "prometheus-client >= 0.20",
