@@ -52,7 +52,10 @@ _REST = 3.0
 @contextlib.contextmanager
 def upstream(place: Bench, *options: str) -> Iterator[Bench]:
     """A bench whose gateway has a WebSocket server under TLS for its Amp upstream: :mod:`benchmarks.echo`."""
-    trusted, certificate = issue(place.folder, "127.0.0.1")
+    # Apart from the bench's own, which other contenders trust.
+    folder = place.folder / "tunnels"
+    folder.mkdir(exist_ok=True)
+    trusted, certificate = issue(folder, "127.0.0.1")
     command = [sys.executable, "-m", "benchmarks.echo", str(certificate), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment())
     try:
