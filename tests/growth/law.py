@@ -12,7 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
+from ampproxy.process import tune_malloc
+
 T = TypeVar("T")
+
+# As in the service. Without it glibc gives large texts back to the kernel and asks for them again at each
+# try, which takes longer than the work, and jumps with the size.
+tune_malloc()
 
 #: Twice the input takes at most so many times as long. Quadratic work takes four times as long.
 MOST = 2.5
