@@ -210,7 +210,7 @@ def _budget(facts: Facts) -> Iterator[Alert]:
             f"The client {name} has used {used} of {most} ({limit.setting}); its limit renews at"
             f" {local_time(standing.renews)}."
         )
-        todo = f"ampproxy key list shows all limits; ampproxy key set {name} changes this one"
+        todo = f"ampproxy key list shows all limits; ampproxy key edit {name} changes this one"
         yield Alert("budget", f"{name}: {limit.setting}", message, todo, facts.wall)
 
 

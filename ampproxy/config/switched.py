@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ampproxy.config import fields
@@ -11,19 +11,15 @@ from ampproxy.config.document import Scalar
 from ampproxy.config.parsing import Location, Section
 
 
-def _unmade(enabled: bool) -> Any:
-    raise NotImplementedError
-
-
 @dataclass(frozen=True, slots=True)
 class SectionOrFlag(Section):
-    """A section that ``false`` alone switches off, and ``true`` on.
+    """A section that ``false`` alone switches off, and ``true`` alone leaves at its defaults.
 
     :param flag: makes the section's value of the flag alone.
     """
 
     type: str = "section, or false"
-    flag: Callable[[bool], Any] = _unmade
+    flag: Callable[[bool], Any] = field(kw_only=True)
 
     def __call__(self, place: Location) -> Any:
         """Read the flag, or every key."""

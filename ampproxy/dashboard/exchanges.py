@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from ampproxy.dashboard.shapes import Exchange
 from ampproxy.ledger.entry import MODEL_ROUTES, Entry, Series, Tokens, entry_of
@@ -37,20 +38,9 @@ def ended(record: ExchangeRecord, wall: float, prices: PriceBook | None) -> Exch
     entry: Entry = entry_of(record, wall)
     usage = record.usage
     return Exchange(
-        id=record.request,
+        **_asked(record),
         at=wall,
-        route=record.kind,
         outcome=entry.series.outcome,
-        status=record.status,
-        asked=_short(record.asked),
-        served=_short(record.served),
-        account=record.account,
-        client=record.client,
-        role=record.role,
-        thread=record.thread,
-        method=record.method,
-        path=_short(record.path),
-        stream=record.stream,
         input=None if usage is None else usage.input,
         cache_read=None if usage is None else usage.cache_read,
         cache_write=None if usage is None else usage.cache_write,
@@ -61,37 +51,43 @@ def ended(record: ExchangeRecord, wall: float, prices: PriceBook | None) -> Exch
         total_ms=entry.total_ms,
         code=record.code,
         why=_short(record.why),
-        reasons=record.reasons,
         failed=record.failed,
     )
 
 
 def running(records: Iterable[ExchangeRecord], now: float, wall: float) -> tuple[Exchange, ...]:
-    """Records that are under way.
+    """Records of running exchanges.
 
     :param now: monotonic seconds, when it is ``wall``.
     """
     return tuple(
         Exchange(
-            id=record.request,
+            **_asked(record),
             at=wall - max(0.0, now - record.started),
-            route=record.kind,
             outcome="",
-            status=record.status,
-            asked=_short(record.asked),
-            served=_short(record.served),
-            account=record.account,
-            client=record.client,
-            role=record.role,
-            thread=record.thread,
-            method=record.method,
-            path=_short(record.path),
-            stream=record.stream,
             first_ms=None if record.first_byte is None else int((record.first_byte - record.started) * 1000),
-            reasons=record.reasons,
         )
         for record in records
     )
+
+
+def _asked(record: ExchangeRecord) -> dict[str, Any]:
+    """What a record knows from its beginning on."""
+    return {
+        "id": record.request,
+        "route": record.kind,
+        "status": record.status,
+        "asked": _short(record.asked),
+        "served": _short(record.served),
+        "account": record.account,
+        "client": record.client,
+        "role": record.role,
+        "thread": record.thread,
+        "method": record.method,
+        "path": _short(record.path),
+        "stream": record.stream,
+        "reasons": record.reasons,
+    }
 
 
 def labelled(rows: Iterable[Exchange], labels: Mapping[str, str]) -> tuple[Exchange, ...]:

@@ -29,7 +29,7 @@ from ampproxy.dashboard.shapes import (
     Usage,
 )
 from ampproxy.dashboard.usage import DIMENSIONS
-from ampproxy.dashboard.views import ROUTES, exchange_row, number, tile, usd
+from ampproxy.dashboard.views import EXCHANGE_COLUMNS, ROUTES, exchange_row, number, tile, usd
 from ampproxy.model.roles import ROLES
 from ampproxy.wire.words import counted
 
@@ -183,18 +183,6 @@ def explain(found: Explanation | None, model: str, role: str, *, amp: bool, why:
     return join(form, tag("section", *parts, class_="card", aria_label="Answer"))
 
 
-_LOG = (
-    Column("Time"),
-    Column("Route"),
-    Column("Model", "wide"),
-    Column("Account", "short"),
-    Column("Client", "short"),
-    Column("Tokens", "num"),
-    Column("Cost", "num"),
-    Column("Took", "num"),
-)
-
-
 def log(found: Log, values: Mapping[str, str]) -> Markup:
     """Rows of the ledger."""
     form = tag(
@@ -211,7 +199,9 @@ def log(found: Log, values: Mapping[str, str]) -> Markup:
     )
     if not found.ledger:
         return join(form, empty("There is no ledger: nothing has been kept yet (setting: ledger)."))
-    shown = table("Requests in the ledger", _LOG, map(_log_row, found.rows)) if found.rows else None
+    shown = (
+        table("Requests in the ledger", EXCHANGE_COLUMNS, map(_log_row, found.rows)) if found.rows else None
+    )
     more = None
     if found.next:
         query = urlencode({**{name: value for name, value in values.items() if value}, "before": found.next})

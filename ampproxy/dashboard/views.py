@@ -84,7 +84,8 @@ def overview(found: Overview) -> Markup:
     return tag("dl", *tiles, class_="tiles", id="glance")
 
 
-_REQUESTS = (
+#: Of exchanges, as :func:`exchange_row` fills them.
+EXCHANGE_COLUMNS = (
     Column("Time"),
     Column("Route"),
     Column("Model", "wide"),
@@ -101,7 +102,7 @@ def requests(found: Live) -> Markup:
     rows = [exchange_row(row) for row in (*found.running, *found.ended)]
     return join(
         tag("p", "", id="live-state", role="status", class_="note"),
-        table("Requests, the newest first", _REQUESTS, rows, id="requests"),
+        table("Requests, the newest first", EXCHANGE_COLUMNS, rows, id="requests"),
         tag(
             "p",
             "No request has come yet. Point a client at this gateway: what it asks appears here.",

@@ -96,17 +96,19 @@ class BridgeMaker:
         """See :meth:`ampproxy.relay.bridge.Bridges.take_long`."""
         if len(question.body) <= SMALL:
             return False
+        return not self._passes(question, offer) and takes_long(question.body, REQUEST_OBJECTS)
+
+    def _passes(self, question: ModelRequest, offer: RouteTarget) -> bool:
+        """Whether a body is certain to pass as it is. What is known of it already is looked at first."""
+        facts = question.facts
+        if facts.thinks or facts.mixed or question.route.suffix:
+            return False
         spoken = self.spoken(question, offer)
-        passes = (
-            spoken == question.endpoint.dialect
-            and not question.facts.thinks
-            and not question.facts.mixed
-            and not question.route.suffix
-        )
-        passes = passes and not may_differ(question, offer, self._dialects[spoken], self._families)
-        if passes and self._learner:
-            passes = not self._learner.knows(question, offer, spoken)
-        return not passes and takes_long(question.body, REQUEST_OBJECTS)
+        if spoken != question.endpoint.dialect:
+            return False
+        if may_differ(question, offer, self._dialects[spoken], self._families):
+            return False
+        return not self._learner or not self._learner.knows(question, offer, spoken)
 
     def __call__(self, question: ModelRequest, offer: RouteTarget) -> Bridge:
         """The bridge for a question and an account.

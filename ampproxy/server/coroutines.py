@@ -30,7 +30,7 @@ class _Running:
         self._work = work
 
     def go_on(self, result: object) -> None:
-        """What it waited for is there. Where that is no failure the coroutine asks the Deferred for it."""
+        """Resume the coroutine: it reads a result from the Deferred itself; a failure is thrown into it."""
         try:
             if isinstance(result, Failure):
                 waiting = self._run(result.throwExceptionIntoGenerator, self._work)

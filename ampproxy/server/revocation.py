@@ -1,7 +1,7 @@
-"""Ends what is under way and what its client may no longer have: after a reload, and when a key expires.
+"""Ends running exchanges that their clients may no longer have: after a reload, and when a key expires.
 
-A client's present rights count from then on, also for what it began before. The rights are looked at in one
-go; the limits after that, for what was used of them is kept in a file, which another thread reads.
+A client's present rights apply from then on, also to what it began before. Rights are checked at once; limits
+after that, because what was used of them is in a file, which another thread reads.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LOOKS = 5
 def revoke(
     keys: Keys, running: ActiveExchanges, limiter: Limiter, wall: Callable[[], float], log: Logger
 ) -> Deferred[None]:
-    """End all of that, and log how much there was.
+    """End what clients may no longer have, and log how many exchanges that were.
 
     :param wall: seconds since the epoch.
     :return: fires when the limits have been looked at, too.
@@ -48,15 +48,15 @@ def revoke(
 
 
 def end_revoked(keys: Keys, running: ActiveExchanges) -> int:
-    """End what is under way with keys that no longer let anybody in, or that no longer open it; says how
-    many there were. The others have their clients' present rights from then on.
+    """End running exchanges whose client key is no longer valid or no longer opens them; return how many.
+    The others have their clients' present rights from then on.
     """
     refused = ((request, _refusal(keys, request)) for request in running.all())
     return _abort((request, error) for request, error in refused if error is not None)
 
 
 async def end_beyond_limits(running: ActiveExchanges, limiter: Limiter, wall: Callable[[], float]) -> int:
-    """End what is beyond limits that are lower now; says how many there were.
+    """End running exchanges beyond limits that are lower now; return how many.
 
     The requests under way are let in anew, in the order in which they began: what would not be let in ends.
 

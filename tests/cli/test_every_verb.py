@@ -14,6 +14,7 @@ import pytest
 from click.shell_completion import BashComplete
 from click.testing import CliRunner, Result
 
+import ampproxy
 from ampproxy.cli import VERBS, main
 from ampproxy.cli.as_json import reports_json
 from ampproxy.cli.service_client import NotRunning
@@ -22,6 +23,10 @@ from ampproxy.cli.service_client import NotRunning
 TEXTS = {"completion", "man", "help", "schema"}
 #: Those that need no configuration.
 WITHOUT_CONFIG = {*TEXTS, "demo", "translate"}
+
+
+#: Words of sentences that follow the name of a verb.
+PROSE = {"and", "command", "does", "is", "lists", "shows", "then", "writes"}
 
 
 def commands(
@@ -92,6 +97,22 @@ def test_guesses(typed: tuple[str, ...], words: str) -> None:
     done = run(*typed)
     assert done.exit_code == 2
     assert words in done.output
+
+
+def test_commands_that_messages_name() -> None:
+    """What a message, a log line or a page tells people to type can be typed."""
+    groups = {path.split()[0]: set() for path in COMMANDS if " " in path}
+    for path in COMMANDS:
+        if " " in path:
+            groups[path.split()[0]].add(path.split()[1])
+    named = re.compile(rf"ampproxy ({'|'.join(groups)}) ([a-z]+)")
+    package, seen = Path(ampproxy.__file__).parent, set()
+    for file in (*package.rglob("*.py"), *(package.parent / "docs").glob("*.md")):
+        for verb, below in named.findall(file.read_text(encoding="utf-8")):
+            seen.add((verb, below))
+    wrong = {(verb, below) for verb, below in seen if below not in groups[verb] and below not in PROSE}
+    assert wrong == set()
+    assert ("key", "edit") in seen
 
 
 def test_exit_statuses_are_told() -> None:
