@@ -20,12 +20,12 @@ from ampproxy.cli.terminal import reading_width, wants_colour, width, wrapped
 
 #: The verbs, in the order in which help lists them. One whose module is not there does not appear.
 VERBS: dict[str, str] = {
-    "init": "Write a first configuration, of what is found on this machine.",
+    "init": "Write a first configuration from what is found on this machine.",
     "serve": "Run the service, in the foreground or with --background.",
-    "status": "Show how the service is, and what needs attention.",
-    "stop": "Stop the service, and wait until it has ended.",
-    "log": "Show the last exchanges, or follow those to come.",
-    "try": "Send one request through the service, and show what became of it.",
+    "status": "Show the state of the service and what needs attention.",
+    "stop": "Stop the service and wait for it to end.",
+    "log": "Show the last exchanges, or follow new ones.",
+    "try": "Send one request through the service and show its route, tokens and cost.",
     "setup": "Point Amp's clients, or another coding agent, at the gateway, or revert that.",
     "key": "Create, list, change, rotate and revoke client keys.",
     "neo": "Let Amp's cloud call your accounts, for Amp's present generation (experimental).",
@@ -44,7 +44,7 @@ VERBS: dict[str, str] = {
     "logout": "Remove a login.",
     "demo": "Serve mock models, to try clients without any account.",
     "translate": "Translate a request or an answer from one dialect to another.",
-    "completion": "Print what has a shell complete verbs and options.",
+    "completion": "Print the completion script of a shell.",
     "man": "Print the manual page.",
     "help": "Show the help of a verb.",
 }
@@ -110,6 +110,6 @@ def main(context: click.Context) -> None:
     """Run the Amp coding agent on the model accounts you already have.
 
     Exit status: 0 done, and all is well; 1 it failed, or something is wrong; 2 a wrong option or argument; 3
-    the service does not run.
+    the service is not running.
     """
     context.color = wants_colour(os.environ)

@@ -85,7 +85,7 @@ def command(
     yes: bool,
     as_json: bool,
 ) -> None:
-    """Write a first configuration, of what is found on this machine.
+    """Write a first configuration from what is found on this machine.
 
     That is: keys in the environment, Ollama, LM Studio, llama.cpp and vLLM, the logins of Claude Code, Codex
     and Gemini CLI, and CLIProxyAPI's configuration and logins. The file gets the mode 0600 and a client key,

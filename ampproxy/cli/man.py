@@ -23,7 +23,7 @@ _STATUSES = (
     ("0", "Done, and all is well."),
     ("1", "It failed, or something is wrong."),
     ("2", "A wrong option or argument."),
-    ("3", "The service does not run."),
+    ("3", "The service is not running."),
 )
 
 

@@ -79,7 +79,7 @@ class Seen(msgspec.Struct, frozen=True):
 @at_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: Path | None, at: str, as_json: bool) -> None:
-    """Show how the service is: its process, configuration, addresses, accounts and today's use.
+    """Show the state of the service: its process, configuration, addresses, accounts and today's use.
 
     Exit status 0 if it serves and nothing needs attention, 1 if something does, 3 if it does not run.
     """

@@ -27,7 +27,7 @@ _PAUSE = 0.1
 @click.option("--now", is_flag=True, help="Do not wait for what is under way: cut it off.")
 @reports_json
 def command(file: Path | None, at: str, now: bool) -> None:
-    """Stop the running service, and wait until it has ended.
+    """Stop the running service and wait for it to end.
 
     It accepts nothing more, and lets what is under way end, for up to timeouts.grace. Exit status 0 if it has
     ended, 1 if it has not, 3 if it does not run. A service manager may start it anew: stop it there.
