@@ -10,7 +10,8 @@ import pytest
 
 from ampproxy.ledger import LedgerError
 from ampproxy.ledger.entry import Tokens, unpacked_thread
-from ampproxy.ledger.file import DAY, open_to_read
+from ampproxy.ledger.file import DAY
+from ampproxy.ledger.place import Place
 from ampproxy.ledger.query import BY_DAY, BY_THREAD, NOTHING, Span, read
 from ampproxy.ledger.store import Store
 from tests.ledger.samples import NOON, SECOND, THREAD, entry
@@ -27,8 +28,8 @@ def ledger(tmp_path):
 
 
 def ask(ledger: Store, since=None, until=None, by=NOTHING, **more):
-    with closing(open_to_read(ledger.path)) as connection:
-        return read(connection, Span(since, until), by, **more)
+    with closing(Place(ledger.path).open()) as opened:
+        return read(opened, Span(since, until), by, **more)
 
 
 def requests(reading) -> int:
@@ -125,8 +126,8 @@ def test_a_day_whose_rows_are_gone_is_in_as_a_whole(ledger):
 def test_what_is_written_while_one_reads(ledger):
     """A question is answered of one moment."""
     ledger.write([entry()])
-    with closing(open_to_read(ledger.path)) as connection:
-        assert requests(read(connection, Span(), NOTHING)) == 1
+    with closing(Place(ledger.path).open()) as opened:
+        assert requests(read(opened, Span(), NOTHING)) == 1
         ledger.write([entry()])
     assert requests(ask(ledger)) == 2
 

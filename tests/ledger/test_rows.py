@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ampproxy.ledger.file import open_to_read
-from ampproxy.ledger.rows import _ROWS, Rows, Wanted
+from ampproxy.ledger.place import Place
+from ampproxy.ledger.reading import FileReading
+from ampproxy.ledger.rows import Rows, Wanted
 from ampproxy.ledger.store import Store
 from tests.ledger.samples import NOON, SECOND, THREAD, entry
 
@@ -32,8 +36,8 @@ def path(tmp_path: Path) -> Path:
 
 def found(path: Path, most: int = 9, **wanted: object) -> list[int]:
     """How many seconds after noon those are that are found."""
-    with closing(open_to_read(path)) as connection:
-        rows = Rows(connection, Wanted(**wanted)).newest(most)  # type: ignore[arg-type]
+    with closing(Place(path).open()) as ledger:
+        rows = Rows(ledger, Wanted(**wanted)).newest(most)  # type: ignore[arg-type]
     return [(row.at - NOON) // SECOND for row in rows]
 
 
@@ -55,33 +59,50 @@ def test_wanted(path: Path) -> None:
 
 def test_a_row_is_the_entry_that_was_written(path: Path) -> None:
     """With its tokens, or without any."""
-    with closing(open_to_read(path)) as connection:
-        first, second, *_ = Rows(connection, Wanted()).newest(9)
+    with closing(Place(path).open()) as ledger:
+        first, second, *_ = Rows(ledger, Wanted()).newest(9)
     assert first == entry(NOON)
     assert second.tokens is None
 
 
 def test_those_to_come(path: Path) -> None:
     """Also those of a series that is new; in order, some at a time."""
-    with closing(open_to_read(path)) as connection, closing(Store(path)) as store:
-        rows = Rows(connection, Wanted(lambda series: series.client != "ci"))
+    with closing(Place(path).open()) as ledger, closing(Store(path)) as store:
+        rows = Rows(ledger, Wanted(lambda series: series.client != "ci"))
         (last,) = rows.newest(1)
-        assert rows.after(last.at, 9) == []
+        assert rows.new(9) == []
         later = [
             entry(last.at + at, client=client)
             for at, client in ((1, "new"), (2, "ci"), (3, "key0"), (4, "a"))
         ]
         store.write(later)
-        assert rows.after(last.at, 2) == [later[0], later[2]]
-        assert rows.after(later[2].at, 2) == [later[3]]
+        assert rows.new(2) == [later[0], later[2]]
+        position = rows.position
+        assert rows.new(2) == [later[3]]
+        assert rows.new(2) == []
+        again = Rows(ledger, Wanted(), position)
+        assert again.new(9) == [later[3]]
 
 
-def test_no_row_is_looked_at_in_vain(path: Path) -> None:
+@pytest.mark.parametrize("wanted", [Wanted(), Wanted(errors=True, thread=THREAD)])
+def test_no_row_is_looked_at_in_vain(path: Path, wanted: Wanted) -> None:
     """The table is read from its end, by its key, and nothing is sorted: ten million rows cost no memory."""
-    values = {"after": 0, "since": 0, "thread": None, "errors": False}
+    steps: list[str] = []
+
+    class Explaining(FileReading):
+        """Keeps how SQLite goes about each question on rows."""
+
+        def rows(self, statement: str, values: Mapping[str, object] | None = None) -> list[Any]:
+            if "FROM exchanges" in statement and "max(" not in statement:
+                plan = self.connection.execute(f"EXPLAIN QUERY PLAN {statement}", values or {}).fetchall()
+                steps.extend(step for *_, step in plan)
+            return super().rows(statement, values)
+
     with closing(open_to_read(path)) as connection:
-        Rows(connection, Wanted()).newest(1)
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {_ROWS} DESC LIMIT 20", values).fetchall()
-    steps = [step for *_, step in plan]
-    assert steps[0] == "SEARCH exchanges USING INTEGER PRIMARY KEY (rowid>?)"
-    assert all(step.startswith("SEARCH") and "PRIMARY KEY" in step for step in steps)
+        rows = Rows(Explaining(connection), wanted)
+        rows.newest(20)
+        rows.new(20)
+    assert [step for step in steps if "exchanges" in step] == 2 * [
+        "SEARCH exchanges USING INTEGER PRIMARY KEY (rowid>?)"
+    ]
+    assert not [step for step in steps if "TEMP B-TREE" in step or step == "SCAN exchanges"]
