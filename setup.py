@@ -89,6 +89,9 @@ setup(
         "genai-prices >= 0.1.13",
     ],
     extras_require={
+        # one ledger for several replicas: PostgreSQL's statements, which are no texts put together by hand,
+        # and the driver, which brings its libpq; both are loaded only with ledger.url
+        "postgres": ["sqlalchemy >= 2.0.30", "psycopg[binary] >= 3.2"],
         "test": [
             "pytest >= 8.0",
             "pytest-xdist >= 3.5",
@@ -105,6 +108,9 @@ setup(
             "jsonschema >= 4.23",
             # drives a real browser through a login, where Debian's chromium is installed
             "selenium >= 4.20",
+            # as the extra postgres
+            "sqlalchemy >= 2.0.30",
+            "psycopg[binary] >= 3.2",
         ],
         "docs": ["sphinx >= 7.0", "myst-parser >= 3.0", "furo >= 2024.8"],
         "lint": [

@@ -40,7 +40,7 @@ _ONLY = {
 _ERRORS = "series.outcome NOT IN ('completed', 'client-left')"
 #: A row's number, as the page knows it: with PostgreSQL's of several parts.
 _NUMBER = re.compile(r"[0-9]{1,19}(?:-[0-9]{1,19}){0,3}\Z")
-_LARGEST = 2**63 - 1
+_MAX_INTEGER = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Wanted:
 
 def is_number(text: str) -> bool:
     """Whether a text may be the number of a row."""
-    return bool(_NUMBER.match(text)) and all(int(part) <= _LARGEST for part in text.split("-"))
+    return bool(_NUMBER.match(text)) and all(int(part) <= _MAX_INTEGER for part in text.split("-"))
 
 
 def log(folder: Path | None, config: Config, books: Books, wanted: Wanted) -> Log:

@@ -5,18 +5,14 @@ from __future__ import annotations
 from contextlib import closing
 
 from ampproxy.ledger.latest import Latest, latest
-from ampproxy.ledger.place import Place
-from ampproxy.ledger.store import Store
 from tests.ledger.samples import NOON, SECOND, THREAD, entry
 
 
-def test_the_last(tmp_path):
+def test_the_last(ledger):
     """By time, whatever the order of the rows and of their series; of this client, of these models."""
-    ledger = Store(tmp_path / "ledger.sqlite3")
     ledger.write([entry(NOON + 9 * SECOND, client="other"), entry(NOON + 3 * SECOND, client="cloud")])
     ledger.write([entry(NOON + SECOND, client="cloud", asked="gpt-5", outcome="broken-off", tokens=None)])
-    ledger.close()
-    with closing(Place(ledger.path).open()) as opened:
+    with closing(ledger.place.open()) as opened:
         assert latest(opened, "cloud") == Latest(
             (NOON + 3 * SECOND) / SECOND,
             THREAD,

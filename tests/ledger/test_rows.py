@@ -10,64 +10,62 @@ from typing import Any
 import pytest
 
 from ampproxy.ledger.file import open_to_read
-from ampproxy.ledger.place import Place
 from ampproxy.ledger.reading import FileReading
 from ampproxy.ledger.rows import Rows, Wanted
 from ampproxy.ledger.store import Store
+from tests.ledger.conftest import Kept
 from tests.ledger.samples import NOON, SECOND, THREAD, entry
 
 OTHER = "T-0123abcd-4567-4890-abcd-ef0123456780"
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "ledger.sqlite3"
-    with closing(Store(path)) as store:
-        store.write(
-            [
-                entry(NOON),
-                entry(NOON + SECOND, client="ci", tokens=None, outcome="upstream-error"),
-                entry(NOON + 2 * SECOND, thread=OTHER)._replace(status=429),
-                entry(NOON + 3 * SECOND, thread="", asked="gpt-5.4", route="mapped"),
-            ]
-        )
-    return path
+def filled(ledger: Kept) -> Kept:
+    ledger.write(
+        [
+            entry(NOON),
+            entry(NOON + SECOND, client="ci", tokens=None, outcome="upstream-error"),
+            entry(NOON + 2 * SECOND, thread=OTHER)._replace(status=429),
+            entry(NOON + 3 * SECOND, thread="", asked="gpt-5.4", route="mapped"),
+        ]
+    )
+    return ledger
 
 
-def found(path: Path, most: int = 9, **wanted: object) -> list[int]:
+def found(filled: Kept, most: int = 9, **wanted: object) -> list[int]:
     """How many seconds after noon those are that are found."""
-    with closing(Place(path).open()) as ledger:
+    with closing(filled.place.open()) as ledger:
         rows = Rows(ledger, Wanted(**wanted)).newest(most)  # type: ignore[arg-type]
     return [(row.at - NOON) // SECOND for row in rows]
 
 
-def test_the_newest(path: Path) -> None:
+def test_the_newest(filled: Kept) -> None:
     """In order, as many as are wanted."""
-    assert found(path) == [0, 1, 2, 3]
-    assert found(path, 2) == [2, 3]
-    assert found(path, 0) == []
+    assert found(filled) == [0, 1, 2, 3]
+    assert found(filled, 2) == [2, 3]
+    assert found(filled, 0) == []
 
 
-def test_wanted(path: Path) -> None:
+def test_wanted(filled: Kept) -> None:
     """By series, thread, time, and how they ended."""
-    assert found(path, series=lambda series: series.client == "ci") == [1]
-    assert found(path, thread=OTHER) == [2]
-    assert found(path, since=NOON + 2 * SECOND) == [2, 3]
-    assert found(path, errors=True) == [1, 2]
-    assert found(path, errors=True, thread=THREAD) == [1]
+    assert found(filled, series=lambda series: series.client == "ci") == [1]
+    assert found(filled, thread=OTHER) == [2]
+    assert found(filled, since=NOON + 2 * SECOND) == [2, 3]
+    assert found(filled, errors=True) == [1, 2]
+    assert found(filled, errors=True, thread=THREAD) == [1]
 
 
-def test_a_row_is_the_entry_that_was_written(path: Path) -> None:
+def test_a_row_is_the_entry_that_was_written(filled: Kept) -> None:
     """With its tokens, or without any."""
-    with closing(Place(path).open()) as ledger:
+    with closing(filled.place.open()) as ledger:
         first, second, *_ = Rows(ledger, Wanted()).newest(9)
     assert first == entry(NOON)
     assert second.tokens is None
 
 
-def test_those_to_come(path: Path) -> None:
+def test_those_to_come(filled: Kept) -> None:
     """Also those of a series that is new; in order, some at a time."""
-    with closing(Place(path).open()) as ledger, closing(Store(path)) as store:
+    with closing(filled.place.open()) as ledger:
         rows = Rows(ledger, Wanted(lambda series: series.client != "ci"))
         (last,) = rows.newest(1)
         assert rows.new(9) == []
@@ -75,7 +73,7 @@ def test_those_to_come(path: Path) -> None:
             entry(last.at + at, client=client)
             for at, client in ((1, "new"), (2, "ci"), (3, "key0"), (4, "a"))
         ]
-        store.write(later)
+        filled.write(later)
         assert rows.new(2) == [later[0], later[2]]
         position = rows.position
         assert rows.new(2) == [later[3]]
@@ -85,7 +83,7 @@ def test_those_to_come(path: Path) -> None:
 
 
 @pytest.mark.parametrize("wanted", [Wanted(), Wanted(errors=True, thread=THREAD)])
-def test_no_row_is_looked_at_in_vain(path: Path, wanted: Wanted) -> None:
+def test_no_row_is_looked_at_in_vain(tmp_path: Path, wanted: Wanted) -> None:
     """The table is read from its end, by its key, and nothing is sorted: ten million rows cost no memory."""
     steps: list[str] = []
 
@@ -98,6 +96,9 @@ def test_no_row_is_looked_at_in_vain(path: Path, wanted: Wanted) -> None:
                 steps.extend(step for *_, step in plan)
             return super().rows(statement, values)
 
+    path = tmp_path / "ledger.sqlite3"
+    with closing(Store(path)) as store:
+        store.write([entry()])
     with closing(open_to_read(path)) as connection:
         rows = Rows(Explaining(connection), wanted)
         rows.newest(20)
