@@ -34,3 +34,23 @@ class Ledger:
     timeout: float = 10.0
     spool_size: int = 256 * 1024**2
     max_series: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseState:
+    """What was found of a ledger's database.
+
+    :param name: how it is called, without a secret.
+    :param why: why it cannot be used; empty: it can.
+    :param server: its version, for people.
+    :param exposed: whether what is sent there crosses a network in clear.
+    :param skew: seconds that its clock is ahead of this machine's; negative: behind.
+    :param waiting: bytes that wait for it on this machine's disk.
+    """
+
+    name: str
+    why: str = ""
+    server: str = ""
+    exposed: bool = False
+    skew: float = 0.0
+    waiting: int = 0

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from ampproxy import __version__, cli
 from ampproxy.cli import VERBS, main
+from ampproxy.cli import check as cli_check
 
 ACCOUNT = "claude-api-key: [{api-key: a}]"
 TREE = Path(__file__).parents[2]
@@ -304,3 +305,13 @@ def test_ends_of_keys(tmp_path):
     )
     assert found[1].startswith(":3: warning: api-keys: the client key of soon expires in ")
     assert len(found) == 2
+
+
+def test_a_ledger_whose_packages_are_missing(tmp_path, monkeypatch):
+    """It is a warning, for this may be another machine than the service's; and where all is there, none."""
+    text = f"{ACCOUNT}\nledger: {{url: 'postgresql://db/ledger'}}"
+    assert "warning" not in check(tmp_path, text).output
+    monkeypatch.setattr(cli_check, "find_spec", lambda name: None)
+    found = check(tmp_path, text)
+    assert found.exit_code == 0
+    assert "warning: ledger.url: needs two packages more: pip install 'ampproxy[postgres]'" in found.output

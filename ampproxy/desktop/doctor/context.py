@@ -25,6 +25,7 @@ from ampproxy.desktop.clients.scan import Kept, Setting, Unread, scan, secrets
 from ampproxy.desktop.doctor.finding import Finding
 from ampproxy.errors import ConfigError
 from ampproxy.model.clients import MODELS, keys_for
+from ampproxy.model.ledger import DatabaseState
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
@@ -92,6 +93,7 @@ class Context:
     :param url: the gateway's own address on this machine; empty: it has none that is fixed.
     :param seen: what answers there.
     :param neo_seen: what concerns Amp's cloud and was found outside.
+    :param database: how the ledger's database is; ``None``: it has none.
     :param report: how the running service says its accounts are; ``report_why``: why it does not.
     """
 
@@ -118,6 +120,7 @@ class Context:
     agents: tuple[Found, ...] = ()
     probes: tuple[Probe, ...] = ()
     neo_seen: NeoSeen = NeoSeen()
+    database: DatabaseState | None = None
 
 
 def gather(
