@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,6 +84,21 @@ class Postgres:
     def _accepts(self) -> bool:
         command = [_program("pg_isready"), "-q", "-h", str(self.folder)]
         return subprocess.run(command, timeout=60, check=False).returncode == 0
+
+    def empty(self) -> None:
+        """Remove the ledger in it."""
+        self.ask("DROP SCHEMA IF EXISTS ampproxy CASCADE")
+
+    def ask(self, statement: str) -> list[tuple[Any, ...]]:
+        """What a statement on the ledger's tables finds."""
+        # Not at the top: every test loads this.
+        import psycopg
+
+        with psycopg.connect(
+            self.url, autocommit=True, options="-c search_path=ampproxy -c client_min_messages=error"
+        ) as connection:
+            found = connection.execute(statement.encode())
+            return found.fetchall() if found.description else []
 
     def kill(self) -> None:
         """End all its processes at once, as the loss of its machine would."""

@@ -1,4 +1,4 @@
-"""Ledgers for the tests, of either engine. PostgreSQL is started once, and emptied for each test."""
+"""Ledgers for the tests, of either engine."""
 
 from __future__ import annotations
 
@@ -20,25 +20,6 @@ from ampproxy.ledger.store import Store
 from ampproxy.model.ledger import Ledger
 from ampproxy.wire.redact import Secret
 from tests.postgres import Postgres
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[Postgres]:
-    server = Postgres()
-    yield server
-    server.remove()
-
-
-@pytest.fixture
-def postgres(postgres_server: Postgres) -> Iterator[Postgres]:
-    """It runs, and has no ledger."""
-    import psycopg
-
-    with psycopg.connect(postgres_server.url, autocommit=True) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS ampproxy CASCADE")
-    yield postgres_server
-    if postgres_server.process.poll() is not None:
-        postgres_server.start()
 
 
 class Kept:

@@ -43,8 +43,7 @@ def batch(first: int, count: int = 3, writer: int = 7, at: int = NOON, **series:
 
 
 def ask(postgres: Postgres, question: str) -> list[Any]:
-    with psycopg.connect(postgres.url, options="-c search_path=ampproxy") as connection:
-        return connection.execute(question.encode()).fetchall()
+    return postgres.ask(question)
 
 
 def check_sums(postgres: Postgres) -> int:
