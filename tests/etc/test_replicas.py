@@ -83,6 +83,7 @@ class Replicas:
             "allowed-hosts": [NAME],
             "claude-api-key": [account],
             "ledger": {"url": self._postgres.url},
+            "metrics": False,
         }
         return Service(folder, json.dumps(config))
 
