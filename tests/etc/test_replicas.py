@@ -83,7 +83,7 @@ class Replicas:
             "allowed-hosts": [NAME],
             "claude-api-key": [account],
             "ledger": {"url": self._postgres.url},
-            "metrics": False,
+            "metrics": {"enable": False},
         }
         return Service(folder, json.dumps(config))
 
@@ -99,7 +99,7 @@ class Replicas:
     @property
     def rows(self) -> int:
         """How many exchanges the ledger has."""
-        return int(self._postgres.ask("SELECT count(*) FROM exchanges")[0][0])
+        return self._postgres.rows
 
     @property
     def sums(self) -> int:
