@@ -285,4 +285,5 @@ async def served(front: Replicated) -> None:
     """Every request is served now."""
     for _ in range(10):
         new = await asyncio.gather(*(Stream(front, MODEL).begin() for _ in range(3)))
-        assert [(await stream.end()).whole for stream in new] == [True] * 3
+        await asyncio.wait([asyncio.ensure_future(stream.end()) for stream in new], timeout=60)
+        assert all(stream.whole for stream in new), [(one.status, one.broken, one.text) for one in new]
