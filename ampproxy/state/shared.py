@@ -97,11 +97,25 @@ class Shared(Protocol):
         """How it goes."""
         ...
 
+    @property
+    def refusal(self) -> str:
+        """Why no request is served now, for the state must be shared and is not; empty: they are served."""
+        ...
+
+    def start(self) -> None:
+        """Connect, and stay connected; when all topics have subscribed."""
+        ...
+
+    def stop(self) -> Deferred[None]:
+        """Send what waits, and end; fires when that is done, and soon."""
+        ...
+
 
 class Alone:
     """Nothing is shared: there is one process, and what it knows is all that is known."""
 
     active = False
+    refusal = ""
 
     def __init__(self) -> None:
         self._number = 0
@@ -127,6 +141,13 @@ class Alone:
     def report(self) -> SharedReport:
         """Nothing is shared."""
         return SharedReport()
+
+    def start(self) -> None:
+        """There is nothing to connect to."""
+
+    def stop(self) -> Deferred[None]:
+        """There is nothing to end."""
+        return succeed(None)
 
 
 ALONE = Alone()

@@ -51,6 +51,8 @@ class View:
     :param by: what the state is shared by, for people, without a secret.
     :param wall: seconds since the epoch, for the report.
     :param timeout: seconds that a claim, or the question for a lock, may take.
+    :param closes: serve no request while the state is not shared.
+    :ivar refusal: why no request is served now; empty: they are.
     """
 
     active = True
@@ -63,6 +65,7 @@ class View:
         log: Logger,
         *,
         timeout: float = TIMEOUT,
+        closes: bool = False,
     ) -> None:
         self._by = by
         self._clock = clock
@@ -73,7 +76,9 @@ class View:
         self._connected = False
         self._away_since = wall()
         self._why = "not connected yet"
-        self._reported_away = False
+        self._reported_away = self._was_open = False
+        self._closes = closes
+        self.refusal = self._refusal()
         self._topics: dict[str, Topic] = {}
         self._number = 0
         self._on_the_way: dict[tuple[str, str], int] = {}
@@ -129,6 +134,13 @@ class View:
             len(self._waiting),
         )
 
+    def start(self) -> None:
+        """See :meth:`Shared.start <ampproxy.state.shared.Shared.start>`."""
+
+    def stop(self) -> Deferred[None]:
+        """See :meth:`Shared.stop <ampproxy.state.shared.Shared.stop>`."""
+        return succeed(None)
+
     # What the link calls, in the reactor's thread.
 
     def use(self, link: Link) -> None:
@@ -162,9 +174,11 @@ class View:
     def opened(self) -> None:
         """The link is open, and all that the hub knew has been delivered: give it what is known here."""
         self._on_the_way.clear()
-        if not self._connected and self._reported_away:
-            self._log.info("The state is shared again by {by}", by=self._by)
-        self._connected, self._reported_away, self._why = True, False, ""
+        if self._reported_away or not self._was_open:
+            again = " again" if self._was_open else ""
+            self._log.info("The state is shared{again} by {by}", again=again, by=self._by)
+        self._connected, self._reported_away, self._was_open = True, False, True
+        self._why = self.refusal = ""
         self._send(self._own())
 
     def closed(self, why: str) -> None:
@@ -176,14 +190,27 @@ class View:
         if self._connected:
             self._away_since = self._wall()
         self._connected, self._why = False, why
+        self.refusal = self._refusal()
         if not self._reported_away:
             self._reported_away = True
             self._log.warn(
-                "The state cannot be shared by {by}: {why}. This process goes on with what it knows; retrying"
-                " until it can",
+                "The state cannot be shared by {by}: {why}. {then}; retrying until it can",
                 by=self._by,
                 why=why,
+                then=self._then,
             )
+
+    def unsent(self, entry: Entry) -> None:
+        """What was published did not reach the hub: it waits for it."""
+        self._on_the_way.pop((entry.kind, entry.key), None)
+        self._keep(entry)
+
+    @property
+    def _then(self) -> str:
+        return "No request is served" if self._closes else "This process goes on with what it knows"
+
+    def _refusal(self) -> str:
+        return f"{self._by}: {self._why}" if self._closes else ""
 
     def _keep(self, entry: Entry) -> None:
         key = entry.kind, entry.key
