@@ -9,9 +9,11 @@ from typing import Any, Protocol
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ampproxy.state.entries import Entry
-from ampproxy.state.shared import Away, Lease, SharedReport, Topic
+from ampproxy.state.shared import Away, Lease, Topic
+from ampproxy.status import SharedReport
 
 #: So many entries wait for a hub that is away, the latest of each key.
 MAX_WAITING_ENTRIES = 20_000
@@ -105,7 +107,13 @@ class View:
         if not self._connected or self._link is None:
             return succeed(value)
         claimed = self._link.claim(Entry(kind, key, value, ttl)).addTimeout(self._timeout, self._clock)
-        return claimed.addErrback(lambda _: value)
+
+        def failed(failure: Failure) -> bytes:
+            if failure.check(CancelledError):
+                failure.raiseException()
+            return value
+
+        return claimed.addErrback(failed)
 
     def lock(self, name: str, ttl: float) -> Deferred[Lease | None]:
         """See :meth:`Shared.lock <ampproxy.state.shared.Shared.lock>`."""

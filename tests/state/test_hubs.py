@@ -92,7 +92,8 @@ def hub(request, monkeypatch):
     if request.param == "memory":
         made = InMemory()
     else:
-        monkeypatch.setattr("ampproxy.state.redis.engine.KINDS", {"cooldown": 3, "affinity": 100_000})
+        few = {"cooldown": 3, "affinity": 100_000}
+        monkeypatch.setattr("ampproxy.state.redis.commands.KINDS", few)
         made = InRedis(request.getfixturevalue("server"))
     yield made
     made.close()

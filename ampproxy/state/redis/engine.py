@@ -12,19 +12,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Any, cast
 
 import msgspec
 from redis import Redis
 from redis.client import PubSub
-from redis.exceptions import NoScriptError
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ampproxy.model.sharing import StateSettings
 from ampproxy.state.entries import KINDS, Entry
+from ampproxy.state.redis.commands import Command, Commander, Sender, decode_message, milliseconds
 from ampproxy.state.redis.connect import FAILURES, connect, reason
 from ampproxy.state.redis.scripts import CLAIM, LOCK, PUT, UNLOCK
 from ampproxy.state.shared import Away
@@ -38,37 +37,8 @@ MAX_QUEUED_COMMANDS = 20_000
 _PAGE_ENTRIES = 500
 #: Seconds between two signs of life on a connection on which nothing arrives.
 ALIVE_SECONDS = 2.0
-#: So many entries are kept of a kind that is none of ours.
-_OTHERS = 1000
-#: A century.
-_MAX_MILLISECONDS = 100 * 366 * 86_400_000
 #: Seconds before the next attempt to connect: at first, and at most; doubles with each.
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 2.0
-
-
-class _Message(msgspec.Struct, frozen=True, array_like=True):
-    """An entry on its way to all: who put it, and with which number."""
-
-    origin: bytes
-    number: int
-    entry: Entry
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Message).decode
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """One call of a script.
-
-    :param done: called in the reactor's thread with what the script gave, or with what went wrong.
-    """
-
-    script: str
-    keys: Sequence[str]
-    arguments: Sequence[str | bytes | int]
-    done: Callable[[Any], None]
 
 
 class RedisState(View):
@@ -103,8 +73,7 @@ class RedisLink:
         self._reactor = reactor
         self._view = view
         self._log = log
-        self._channel = f"{settings.prefix}:entries"
-        self._origin = os.urandom(9)
+        self._commander = Commander(settings.prefix)
         self._commands: SimpleQueue[Command | None] = SimpleQueue()
         self._ending = threading.Event()
         self._broken = threading.Event()
@@ -130,48 +99,30 @@ class RedisLink:
             if isinstance(result, Exception) and number:
                 self._view.unsent(entry)
 
-        self._ask(self._entry_command(PUT, entry, number, done))
+        self._ask(self._commander.entry(PUT, entry, number, done))
 
     def claim(self, entry: Entry) -> Deferred[bytes]:
         """See :class:`~ampproxy.state.view.Link`."""
         answered: Deferred[bytes] = Deferred()
-        self._ask(self._entry_command(CLAIM, entry, 0, _fires(answered)))
+        self._ask(self._commander.entry(CLAIM, entry, 0, _fires(answered)))
         return answered
 
     def lock(self, name: str, ttl: float) -> Deferred[int | None]:
         """See :class:`~ampproxy.state.view.Link`."""
         answered: Deferred[int | None] = Deferred()
-        keys = self._key("lock", name), self._key("lock-number")
-        self._ask(Command(LOCK, keys, (_milliseconds(ttl),), _fires(answered)))
+        keys = self._commander.key("lock", name), self._commander.key("lock-number")
+        self._ask(Command(LOCK, keys, (milliseconds(ttl),), _fires(answered)))
         return answered
 
     def unlock(self, name: str, number: int) -> None:
         """See :class:`~ampproxy.state.view.Link`."""
-        self._ask(Command(UNLOCK, (self._key("lock", name),), (number,), lambda _: None))
+        self._ask(Command(UNLOCK, (self._commander.key("lock", name),), (number,), lambda _: None))
 
     def _ask(self, command: Command) -> None:
         if self._commands.qsize() >= MAX_QUEUED_COMMANDS:
             command.done(Away("too much waits to be sent"))
             return
         self._commands.put(command)
-
-    def _entry_command(self, script: str, entry: Entry, number: int, done: Callable[[Any], None]) -> Command:
-        value = b"t" if entry.value is None else b"v" + entry.value
-        message = _encode(_Message(self._origin, number, entry))
-        arguments = (
-            entry.key,
-            value,
-            _milliseconds(entry.ttl),
-            _milliseconds(entry.age),
-            KINDS.get(entry.kind, _OTHERS),
-            self._channel,
-            message,
-            0 if number else 1,
-        )
-        return Command(script, (self._key(entry.kind), self._key(entry.kind, "ends")), arguments, done)
-
-    def _key(self, *words: str) -> str:
-        return ":".join((self._settings.prefix, *words))
 
     def _in_reactor(self, function: Callable[..., Any], *arguments: Any) -> None:
         self._reactor.callFromThread(function, *arguments)
@@ -238,9 +189,9 @@ class RedisLink:
     def _open(self, client: Redis, pubsub: PubSub) -> None:
         """Subscribe, see that an entry that is put arrives, and read what Redis knows."""
         self._broken.clear()
-        pubsub.subscribe(self._channel)
+        pubsub.subscribe(self._commander.channel)
         probe = Entry("probe", os.urandom(9).hex(), b"", 1.0)
-        Sender(self._settings, client).run([self._entry_command(PUT, probe, 1, lambda _: None)])
+        Sender(self._settings, client).run([self._commander.entry(PUT, probe, 1, lambda _: None)])
         until = time.monotonic() + self._settings.timeout
         while (left := until - time.monotonic()) > 0:
             message = pubsub.get_message(timeout=left)
@@ -259,7 +210,7 @@ class RedisLink:
         now = seconds * 1000 + micros // 1000
         cursor = -1
         while cursor:
-            found: Any = client.hscan(self._key(kind), max(cursor, 0), count=_PAGE_ENTRIES)
+            found: Any = client.hscan(self._commander.key(kind), max(cursor, 0), count=_PAGE_ENTRIES)
             cursor, page = found
             read = (_stored(kind, key, text, now) for key, text in page.items())
             self._in_reactor(self._know, [entry for entry in read if entry is not None])
@@ -288,67 +239,12 @@ class RedisLink:
         if message is None or message["type"] != "message":
             return None
         try:
-            read = _decode(message["data"])
+            read = decode_message(message["data"])
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return None
-        own = read.number if read.origin == self._origin else None
+        own = read.number if read.origin == self._commander.origin else None
         self._in_reactor(self._view.arrived, read.entry, own)
         return read.entry
-
-
-class Sender:
-    """Runs scripts, many in one round trip. Used by one thread.
-
-    :param client: by default a connection of its own.
-    """
-
-    def __init__(self, settings: StateSettings, client: Redis | None = None) -> None:
-        self._settings = settings
-        self._client = client
-        self._digests: dict[str, str] = {}
-
-    def run(self, batch: Sequence[Command]) -> list[Any]:
-        """What the scripts gave.
-
-        :raises redis.RedisError: one of them failed, or Redis cannot be reached. The others may have been
-        run.
-        :raises OSError: likewise.
-        """
-        if not batch:
-            return []
-        try:
-            client = self._client = self._client or connect(self._settings)
-            results = self._run(client, batch)
-            missing = [place for place, result in enumerate(results) if isinstance(result, NoScriptError)]
-            if missing:
-                self._digests.clear()
-                again = self._run(client, [batch[place] for place in missing])
-                for place, result in zip(missing, again, strict=True):
-                    results[place] = result
-            for result in results:
-                if isinstance(result, Exception):
-                    raise result
-        except FAILURES:
-            self.close()
-            raise
-        return results
-
-    def close(self) -> None:
-        """Disconnect; the next run connects again."""
-        client, self._client = self._client, None
-        self._digests.clear()
-        if client is not None:
-            client.close()
-
-    def _run(self, client: Redis, batch: Sequence[Command]) -> list[Any]:
-        for script in {command.script for command in batch} - self._digests.keys():
-            self._digests[script] = str(client.script_load(script))
-        pipeline = client.pipeline(transaction=False)
-        for command in batch:
-            digest = self._digests[command.script]
-            pipeline.evalsha(digest, len(command.keys), *command.keys, *command.arguments)
-        results: list[Any] = pipeline.execute(raise_on_error=False)
-        return results
 
 
 def _deliver(batch: Sequence[Command], results: Sequence[Any]) -> None:
@@ -369,10 +265,6 @@ def _fires(answered: Deferred[Any]) -> Callable[[Any], None]:
             answered.callback(result)
 
     return done
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(0, min(round(seconds * 1000), _MAX_MILLISECONDS))
 
 
 def _stored(kind: str, key: bytes, text: bytes, now: int) -> Entry | None:
