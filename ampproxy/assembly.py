@@ -40,11 +40,12 @@ from ampproxy.relay.workers import Workers
 from ampproxy.reload import ConfigWatch
 from ampproxy.runtime import Alerting, Runtime
 from ampproxy.server.failures import Failures
-from ampproxy.server.limiter import InThread, Limiter
+from ampproxy.server.limiter import InThread, Limiter, Works
 from ampproxy.server.owners import Owners
 from ampproxy.server.running import ActiveExchanges
 from ampproxy.state.library import check_library
 from ampproxy.state.shared import ALONE, Shared
+from ampproxy.state.view import View
 from ampproxy.status import Reports
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.tenants.store import Counts
@@ -178,7 +179,7 @@ def assemble(
     live: dict[int, ExchangeRecord] = {}
     page = Dashboard(reactor, _in_thread(reactor), time.time, live, lambda: lifecycle.ending)
     runtime = replace(
-        _runtime(outside, hearers, client, discovery, ledger, log, _shared(config, outside, log)),
+        _runtime(outside, hearers, client, discovery, ledger, log, _shared(config, outside, log), config),
         live=live,
         mount=page.mount,
         owners=Owners(partial(_peer_uid, _in_thread(reactor))),
@@ -211,6 +212,7 @@ def _runtime(
     ledger: Recorder | None,
     log: Logger,
     shared: Shared,
+    config: Config,
 ) -> Runtime:
     state, in_thread = outside.state, _in_thread(outside.reactor)
     pool_state = PoolState()
@@ -237,7 +239,7 @@ def _runtime(
         pins=Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
         workers=Workers(in_thread),
         failures=Failures(outside.reactor.seconds),
-        limiter=Limiter(lambda: Counts(state, time.time), in_thread, log),
+        limiter=_limiter(config, state, shared, in_thread, log),
         costs=partial(_costs, in_thread, log),
         allowance=Allowance(state, lambda: time.strftime("%Y-%m-%d")),
         known_models=discovery.models,
@@ -259,6 +261,27 @@ def _shared(config: Config, outside: Outside, log: Logger) -> Shared:
     from ampproxy.state.redis.engine import RedisState
 
     return RedisState(config.state, outside.reactor, time.time, log)
+
+
+def _limiter(config: Config, state: Path | None, shared: Shared, in_thread: InThread, log: Logger) -> Limiter:
+    """What counts what clients use: for all gateways that share by a Redis, else in a file."""
+    settings = config.state
+    if settings is None:
+        return Limiter(lambda: Counts(state, time.time), in_thread, log)
+    more: dict[str, Any] = {}
+    if isinstance(shared, View):
+        more = {"connected": lambda: shared.connected, "failed": shared.failed}
+
+    def make_counts() -> Works:
+        # Not at the top: most gateways have no Redis, and not its client library.
+        from ampproxy.tenants.shared_counts import SharedCounts
+
+        return SharedCounts(settings, lambda ahead: time.time() + ahead, **more)
+
+    limiter = Limiter(make_counts, in_thread, log)
+    if isinstance(shared, View):
+        shared.on_open.append(limiter.look_again)
+    return limiter
 
 
 def _logins(reactor: Any, runtime: Runtime, config: Config) -> Logins:

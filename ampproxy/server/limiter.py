@@ -101,6 +101,12 @@ class Limiter:
         self._orders.append((Settle(taken, back), None))
         self._go_on()
 
+    def look_again(self) -> None:
+        """What the counts are kept in is back: have it know what has changed meanwhile."""
+        if self._counts is not None:
+            self._orders.append((Look("", ()), None))
+            self._go_on()
+
     async def close(self) -> None:
         """Write what waits, and close the file."""
         while self._working is not None:
