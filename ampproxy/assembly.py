@@ -289,7 +289,15 @@ def _logins(reactor: Any, runtime: Runtime, config: Config) -> Logins:
     from ampproxy.credentials.oauth.service import Logins
 
     chance = random.SystemRandom().random
-    return Logins(config, reactor, runtime.client.send, runtime.log, wall=runtime.wall, random=chance)
+    return Logins(
+        config,
+        reactor,
+        runtime.client.send,
+        runtime.log,
+        wall=runtime.wall,
+        random=chance,
+        shared=runtime.shared,
+    )
 
 
 def _names_salt(state: Path | None, log: Logger) -> bytes:

@@ -1,4 +1,4 @@
-"""Reading what clients have used of their limits, beside the service that counts it: for pages and commands."""
+"""Reading what clients have used of their limits, beside the service that counts it: for pages, commands."""
 
 from __future__ import annotations
 
