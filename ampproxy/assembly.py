@@ -22,6 +22,7 @@ from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credentials.pins import Pins
 from ampproxy.credentials.sharing import share_pool
+from ampproxy.credentials.sharing_memory import share_lessons, share_pins
 from ampproxy.credits.allowance import Allowance
 from ampproxy.dashboard.mount import Dashboard
 from ampproxy.desktop.clients.owners import connected_uid
@@ -217,6 +218,11 @@ def _runtime(
     state, in_thread = outside.state, _in_thread(outside.reactor)
     pool_state = PoolState()
     share_pool(pool_state, shared, outside.reactor.seconds)
+    lessons = Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread)
+    pins = Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread)
+    share_lessons(lessons, shared, time.time)
+    share_pins(pins, shared, time.time)
+    discovery.share(shared)
     return Runtime(
         clock=outside.reactor,
         client=client,
@@ -235,8 +241,8 @@ def _runtime(
         pool_state=pool_state,
         shared=shared,
         names_salt=_names_salt(state, log),
-        lessons=Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
-        pins=Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
+        lessons=lessons,
+        pins=pins,
         workers=Workers(in_thread),
         failures=Failures(outside.reactor.seconds),
         limiter=_limiter(config, state, shared, in_thread, log),
