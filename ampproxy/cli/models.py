@@ -21,7 +21,7 @@ from ampproxy.cli.models_update import remark
 from ampproxy.cli.service_client import NoKey, NotAnswered, OtherConfiguration
 from ampproxy.cli.terminal import Column, Progress, Table, sentence, width, wrapped
 from ampproxy.config.schema import Config
-from ampproxy.credentials.report import AccountReport
+from ampproxy.credentials.report import STATE_WORDS, AccountReport
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog, Source
@@ -293,7 +293,7 @@ def _joined(states: list[str]) -> str:
     if not known:
         return "-"
     if len(set(known)) == 1:
-        return known[0]
+        return STATE_WORDS.get(known[0], known[0])
     return f"{sum(state in ('ready', 'untried') for state in known)} of {len(known)} ready"
 
 

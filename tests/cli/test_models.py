@@ -169,7 +169,7 @@ def test_states(home):
     assert states(report(FIRST, "needs login"), well)["one"] == ["needs login", "ready"]
     lines = list(table(rows(config, {}, (report(FIRST, "resting", cooldown(None)), well))))
     assert "1 of 2 ready" in lines[1]
-    assert "resting" in lines[2]
+    assert "cooling down" in lines[2]
 
 
 @pytest.mark.loopback
