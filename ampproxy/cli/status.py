@@ -103,9 +103,7 @@ def _not_running(config: Config, error: NotReachable, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(Seen(False, str(error))).decode())
         raise SystemExit(not_running(error, "").exit_code)
-    raise not_running(
-        error, f"the service does not run: {error} To start it: ampproxy serve (its file is {config.source})"
-    )
+    raise not_running(error, f"the service of {config.source} does not run: {error}")
 
 
 def look(config: Config, at: str, status: Status, note: RunNote | None) -> Seen:
