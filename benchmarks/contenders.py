@@ -28,6 +28,8 @@ CLIENT_KEY = "benchmark-client-key"
 #: metrics.
 WITHOUT_LEDGER = "ampproxy-no-ledger"
 UNOBSERVED = "ampproxy-unobserved"
+#: The gateway while somebody looks at its page: the same process, with one more connection.
+WATCHED = "ampproxy-watched"
 
 #: The gateway of another checkout (``--against``), and CLIProxyAPI, whose binary this variable names.
 BEFORE = "before"
@@ -44,6 +46,7 @@ GATEWAYS = {
     WITHOUT_LEDGER: [_SHOWN, "ledger: false"],
     UNOBSERVED: ["metrics: {enable: false}", "logging: {level: error}"],
 }
+GATEWAYS[WATCHED] = GATEWAYS["ampproxy"]
 
 #: Seconds that a process has to become ready.
 _PATIENCE = 30.0
@@ -207,7 +210,7 @@ class Switch:
 
         :raises RuntimeError: it does not come in force.
         """
-        if name == self._name:
+        if GATEWAYS[name] == GATEWAYS[self._name]:
             return
         before, deadline = self._generation(), time.monotonic() + _PATIENCE
         self._bench.configure(self._port, name)
