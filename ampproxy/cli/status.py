@@ -193,7 +193,10 @@ def _rows(seen: Seen, now: float) -> Iterator[tuple[str, str]]:
     )
     yield "addresses", ", ".join(status.listening)
     age = span(now - status.since)
-    yield "configuration", f"{status.config}, number {status.generation}, in force for {age}"
+    yield (
+        "configuration",
+        f"{status.config or 'from no file'}, number {status.generation}, in force for {age}",
+    )
     yield "state", status.state_dir or "kept nowhere"
     if seen.log:
         yield "log", seen.log
