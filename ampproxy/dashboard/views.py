@@ -22,6 +22,7 @@ from ampproxy.dashboard.html import (
 )
 from ampproxy.dashboard.shapes import Exchange, Group, Key, Keys, Limit, Live, Model, Models, Money, Overview
 from ampproxy.ledger.text import count, dollars
+from ampproxy.status import Alert
 from ampproxy.wire.words import counted, local_time
 
 #: How routes are called, and their colour.
@@ -58,6 +59,18 @@ def tile(label: str, value: Markup | str, note: Markup | str = "", name: str = "
         tag("dt", label),
         tag("dd", tag("span", value, class_="figure", data_figure=name or None), tag("small", note)),
         class_="tile",
+    )
+
+
+def alerts(found: Iterable[Alert]) -> Markup:
+    """What is wrong now, with what helps."""
+    return join(*(_alert(one) for one in found))
+
+
+def _alert(one: Alert) -> Markup:
+    help_text = tag("pre", one.suggestion) if one.suggestion else None
+    return tag(
+        "div", tag("strong", one.message), f" Since {local_time(one.since)}.", help_text, class_="alert"
     )
 
 
