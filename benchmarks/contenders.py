@@ -96,7 +96,7 @@ def account(dialect: str, behaviour: str) -> Account:
 
 
 ACCOUNTS = (
-    *(account("anthropic", behaviour) for behaviour in ("json", "bulk", "paced", "held")),
+    *(account("anthropic", behaviour) for behaviour in ("json", "bulk", "paced", "held", "cut", "fails")),
     *(account(dialect, "bulk") for dialect in ("openai-chat", "openai-responses", "gemini")),
 )
 
@@ -117,7 +117,8 @@ def gateway_config(
     :param certificate: a PEM file with a certificate and its key: then it speaks TLS on both sides.
     """
     origin = f"http{'s' if certificate else ''}://127.0.0.1:{vendor}"
-    lines = [f"port: {port}", f"api-keys: [{CLIENT_KEY}]", f"state-dir: {state}"]
+    # Accounts whose vendor fails on purpose are asked again at once.
+    lines = [f"port: {port}", f"api-keys: [{CLIENT_KEY}]", f"state-dir: {state}", "disable-cooling: true"]
     lines += GATEWAYS.get(name, GATEWAYS["ampproxy"])
     if certificate:
         lines.append(f"tls: {{enable: true, cert: {certificate}, key: {certificate}}}")
