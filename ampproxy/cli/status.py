@@ -24,7 +24,7 @@ from ampproxy.ledger.file import DAY, open_to_read
 from ampproxy.ledger.query import Span, read
 from ampproxy.ledger.report import changing, report, sameness
 from ampproxy.ledger.text import count, money
-from ampproxy.status import Status
+from ampproxy.status import SharedReport, Status
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted, local_time, span
 
@@ -142,6 +142,8 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
     if status.reload is not None and not status.reload.ok:
         first = status.reload.complaints[0] if status.reload.complaints else "see the log"
         yield f"The configuration's file was rejected: {first}"
+    if status.shared is not None and not status.shared.connected:
+        yield f"The state cannot be shared by {status.shared.by}: {status.shared.why}"
     if status.restart is not None and status.restart.why:
         yield f"The last restart failed: {status.restart.why}"
     found = list(reports)
@@ -166,6 +168,12 @@ def used_today(config: Config, path: Path, now: float) -> Today:
     tokens = total.tokens
     prompt = tokens.input + tokens.cache_read + tokens.cache_write
     return Today(total.requests, total.errors, prompt, tokens.output, money(total.cost))
+
+
+def _sharing(shared: SharedReport, now: float) -> str:
+    if shared.connected:
+        return shared.by
+    return f"{shared.by}; away for {span(max(0.0, now - shared.away_since))}"
 
 
 def lines(seen: Seen, now: float, room: int | None = None) -> Iterator[str]:
@@ -198,6 +206,8 @@ def _rows(seen: Seen, now: float) -> Iterator[tuple[str, str]]:
         f"{status.config or 'from no file'}, number {status.generation}, in force for {age}",
     )
     yield "state", status.state_dir or "kept nowhere"
+    if status.shared is not None:
+        yield "shared by", _sharing(status.shared, now)
     if seen.log:
         yield "log", seen.log
     yield "under way", counted(status.running, "exchange")

@@ -72,6 +72,21 @@ def configuration(context: Context) -> Iterator[Finding]:
         )
 
 
+def sharing(context: Context) -> Iterator[Finding]:
+    """Whether other gateways can know what this one learns."""
+    state = None if context.config is None else context.config.state
+    if state is None or context.shared_why is None:
+        return
+    if not context.shared_why:
+        yield ok(f"The state is shared by {state.url}.")
+        return
+    then = "no request is served" if state.when_away == "fail-closed" else "each gateway goes on by itself"
+    yield problem(
+        f"The state cannot be shared by {state.url}: {context.shared_why}; meanwhile {then}.",
+        "see that Redis runs, and that url, password and certificates in state are right",
+    )
+
+
 def permissions(context: Context) -> Iterator[Finding]:
     """Who else can read or write what holds secrets, or decides where they go."""
     found = list(_permissions(context))
