@@ -76,7 +76,7 @@ LANGUAGES = {
         Language(
             "java",
             ("javac", "mvn"),
-            (("mvn", "--quiet", "--batch-mode", "package"),),
+            (("mvn", "--quiet", "--batch-mode", "compile", "dependency:copy-dependencies"),),
             ("java", "-cp", "target/classes:target/dependency/*", "Main"),
         ),
         Language("rust", ("cargo",), (("cargo", "build", "--quiet", "--locked"),), ("target/debug/sdks",)),

@@ -83,6 +83,13 @@ CLIENTS: dict[str, tuple[Client, ...]] = {
         ),
     ),
     "go": _VENDORS,
+    "java": (
+        *_VENDORS,
+        Client("langchain4j-anthropic"),
+        Client("langchain4j-openai-chat", proves=False, chats=True),
+        Client("langchain4j-responses", thinks=False),
+        Client("langchain4j-gemini"),
+    ),
 }
 CELLS = [(language, client) for language, clients in CLIENTS.items() for client in clients]
 
