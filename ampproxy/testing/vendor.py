@@ -150,8 +150,15 @@ class Scripts:
             raise VendorError(404, str(error)) from None
 
 
+_STANDARD = str.maketrans("-_", "+/")
+
+
 class Seal:
-    """Issues opaque values and knows its own again: an HMAC under a key that dies with the instance."""
+    """Issues opaque values and knows its own again: an HMAC under a key that dies with the instance.
+
+    They are in the standard alphabet, in which Google's SDKs for Go and Java read them, or with a prefix in
+    the other one, like OpenAI's.
+    """
 
     def __init__(self, prefix: str = "") -> None:
         self._key = secrets.token_bytes(32)
@@ -161,14 +168,15 @@ class Seal:
         """An opaque value that only holds together with ``about``."""
         nonce = secrets.token_bytes(8)
         mac = hmac.new(self._key, nonce + about.encode(), hashlib.sha256).digest()
-        return self._prefix + base64.urlsafe_b64encode(b"\x12" + nonce + mac + b"\x00").decode()
+        encode = base64.urlsafe_b64encode if self._prefix else base64.b64encode
+        return self._prefix + encode(b"\x12" + nonce + mac + b"\x00").decode()
 
     def knows(self, value: object, about: str) -> bool:
         """Whether this instance issued ``value`` for ``about``."""
         if not isinstance(value, str) or not value.startswith(self._prefix):
             return False
         try:
-            raw = base64.urlsafe_b64decode(value[len(self._prefix) :])
+            raw = base64.b64decode(value[len(self._prefix) :].translate(_STANDARD))
         except ValueError:
             return False
         mac = hmac.new(self._key, raw[1:9] + about.encode(), hashlib.sha256).digest()
