@@ -22,7 +22,7 @@ _SLASHES = re.compile(
     + rb"(?:[/:]|\Z))"
 )
 #: What other gateways, and Google for OpenAI's SDKs, have before a path.
-_PREFIX = re.compile(rb"/(?:v1beta/)?(?:openai|anthropic|google|gemini)(?=/)")
+_PREFIX = re.compile(rb"/(?:" + _VERSION + rb"/)?(?:openai|anthropic|google|gemini)(?=/)")
 #: Where a prefix stands, the first segments of such paths.
 PREFIXES = frozenset((b"openai", b"anthropic", b"google", b"gemini"))
 #: The SDKs of Anthropic and Google add a version to a base URL that ends in one already.
