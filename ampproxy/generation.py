@@ -147,6 +147,7 @@ def _memories(
     runtime.lessons.configure(config.learning)
     runtime.pins.configure(config.routing)
     runtime.remembered.configure(config.limits)
+    runtime.stored.configure(config.limits)
     learner = pinning = None
     if config.learning.enable:
         learner = Learner(runtime.lessons, providers, runtime.log, strict=config.translation == "strict")
@@ -166,4 +167,5 @@ def _bridges(
         families=config.families,
         learner=learner,
         remembered=runtime.remembered,
+        stored=runtime.stored,
     )

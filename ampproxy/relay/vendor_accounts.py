@@ -71,6 +71,14 @@ class VendorAccounts:
         :raises GatewayFault: status 501: no account has the vendor's calls.
         """
         homes = self._homes(vendor, may_use)
+        if not homes and thing:
+            kept = " Translated answers are kept only with the setting limits.max-stored."
+            raise ClientFault.of(
+                "not_found",
+                f"{shown(thing)} is not found: no account here has it."
+                + (kept if thing.startswith("resp_") else ""),
+                code="not_found",
+            )
         if not homes:
             raise GatewayFault.of(
                 "not_implemented", f"No account here has this call: it needs one of {_NAMES[vendor]}."

@@ -25,6 +25,7 @@ from ampproxy.relay.vendor_ids import referred, upload_of
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import refusal_of
 from ampproxy.resources.management import client_keys_in
+from ampproxy.resources.stored_answers import answered_here
 from ampproxy.resources.tenancy import allows, check_unpriced, within_limits
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
 from ampproxy.routing.vendor_calls import CLAUDE, VendorCall
@@ -107,6 +108,10 @@ class VendorCallResource(GatewayResource):
         return self.run(request, record, self._serve(request, record))
 
     async def _serve(self, request: GatewayRequest, record: ExchangeRecord) -> None:
+        if self._call.route.kind == "responses" and answered_here(
+            self.generation, request, record, self._call
+        ):
+            return
         body, models, things = await self._read(request)
         tenant: Tenant | None = request.client_key.tenant
         runs = request.method in self._call.route.runs
