@@ -32,7 +32,7 @@ from ampproxy.resources.agents import check_socket
 from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, may_show_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
-from ampproxy.resources.questions import cleaned, estimated, known_of, most
+from ampproxy.resources.questions import cleaned, estimated, is_out_of_reach, known_of, most
 from ampproxy.resources.tenancy import allows, countable, demand_of, recheck, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
@@ -373,7 +373,9 @@ class GenerateResource(ModelResource):
         except ExchangeError as failure:
             if pin is not None:
                 pin.explain(failure)
-            if endpoint.operation is not Operation.COUNT_TOKENS or not exchange.lacks_call:
+            if endpoint.operation is not Operation.COUNT_TOKENS:
+                raise
+            if not exchange.lacks_call and not is_out_of_reach(failure):
                 raise
             await self._estimate(request, question, record)
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts, facts_of
-from ampproxy.errors import ClientFault
+from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.estimate import estimate_tokens
+from ampproxy.relay.exhausted import KEY_REFUSED
 from ampproxy.routing.endpoints import Endpoint, Operation
 
 
@@ -31,6 +32,14 @@ def estimated(dialect: Dialect, question: ModelRequest) -> int:
     """The tokens of a question, by rule of thumb."""
     asked = dialect.parse_request(question.body, model=question.endpoint.model, stream=False)
     return estimate_tokens(asked)
+
+
+def is_out_of_reach(failure: ExchangeError) -> bool:
+    """Whether the accounts that would count are not to be had, which says nothing of the request: they were
+    not reached, or failed. One whose key is refused is to be mended, and one that is busy will count later.
+    """
+    error = failure.error
+    return failure.fault == "upstream" and error.status >= 500 and error.code != KEY_REFUSED
 
 
 def known_of(dialect: Dialect, body: bytes) -> BodyFacts:

@@ -69,7 +69,16 @@ MODEL_ROUTES = (b"v1", b"v1beta", b"v1beta1", b"v1alpha", b"upload")
 BARE_ROUTES = (
     BARE_CALLS
     | PREFIXES
-    | {b"chat", b"completions", b"embeddings", b"messages", b"responses", b"models", b"projects"}
+    | {
+        b"chat",
+        b"completions",
+        b"embeddings",
+        b"messages",
+        b"responses",
+        b"models",
+        b"projects",
+        b"publishers",
+    }
 )
 
 

@@ -113,6 +113,8 @@ _MODELS = re.compile(
     rb"(?:(v1beta1|v1beta|v1alpha|v1)/)?((?:projects/[^/]+/locations/[^/]+/)?publishers/google/)?models(?:/(.+))?",
     re.DOTALL,
 )
+#: How Google's paths begin where the base URL has no version.
+_UNVERSIONED = (b"/models/", b"/projects/", b"/publishers/google/")
 #: The list's format on Amp's paths, by lower-case provider.
 _LIST_DIALECTS = {"anthropic": ANTHROPIC, "google": GEMINI}
 
@@ -139,7 +141,7 @@ def parse_endpoint(
         meant = without_base(path)
         if meant != path:
             return parse_endpoint(method, meant, anthropic=anthropic, google=google)
-        if path == b"/models" or path.startswith(b"/models/"):
+        if path == b"/models" or path.startswith(_UNVERSIONED):
             path = b"/v1" + path
         return _models_endpoint(method, path[1:], None, listed)
     name, _, tail = path[len(AMP_PREFIX) :].partition(b"/")

@@ -25,7 +25,15 @@ def ask(path: str, method: str = "GET", headers: dict[str, str] | None = None, k
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/responses", "/backend-api/codex/responses", "/api/provider/openai/v1/responses", "/responses"],
+    [
+        "/v1/responses",
+        "/backend-api/codex/responses",
+        "/api/provider/openai/v1/responses",
+        "/responses",
+        "/v1/responses/",
+        "/openai/v1/responses",
+        "//v1/responses",
+    ],
 )
 def test_sockets(path: str) -> None:
     """Codex asks for a WebSocket first: only 426 turns it to plain requests at once."""

@@ -87,7 +87,12 @@ def test_plain_mistakes_are_served(path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["//v1beta/models/claude-real:generateContent", "/gemini/v1beta/models/claude-real:generateContent"],
+    [
+        "/projects/p/locations/global/publishers/google/models/claude-real:generateContent",
+        "/publishers/google/models/claude-real:generateContent",
+        "//v1beta/models/claude-real:generateContent",
+        "/gemini/v1beta/models/claude-real:generateContent",
+    ],
 )
 def test_googles_paths(path: str) -> None:
     """Likewise."""
