@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from ampproxy.catalog.kinds import KINDS
 from ampproxy.config.schema import Account
 from ampproxy.credentials.pins import Pins
-from ampproxy.errors import ClientFault, GatewayFault
+from ampproxy.errors import ClientFault
 from ampproxy.providers import Provider
 from ampproxy.relay.pinning import shown
 from ampproxy.routing.route import Route, RouteTarget
@@ -67,8 +67,7 @@ class VendorAccounts:
         it refers to nothing at all, the first.
 
         :param thing: what the path names; empty: nothing.
-        :raises ClientFault: status 404: no account is known to have that.
-        :raises GatewayFault: status 501: no account has the vendor's calls.
+        :raises ClientFault: status 404: no account is known to have that, or has the vendor's calls.
         """
         homes = self._homes(vendor, may_use)
         if not homes and thing:
@@ -80,8 +79,10 @@ class VendorAccounts:
                 code="not_found",
             )
         if not homes:
-            raise GatewayFault.of(
-                "not_implemented", f"No account here has this call: it needs one of {_NAMES[vendor]}."
+            raise ClientFault.of(
+                "not_found",
+                f"No account here has this call: it needs one of {_NAMES[vendor]}.",
+                code="not_found",
             )
         if thing and len(homes) > 1:
             raise ClientFault.of("not_found", self._unknown(thing, homes), code="not_found")

@@ -180,7 +180,7 @@ def test_no_account_of_that_vendor() -> None:
     """Which kinds of accounts would do is in the error."""
     world = World(f'api-keys: ["{CLIENT_KEY}"]\nclaude-api-key: [{{api-key: account-key-c}}]')
     connection = call(world, "GET", "/v1/files")
-    assert connection.status == 501
+    assert connection.status == 404
     assert b"codex-api-key" in connection.body
 
 
@@ -462,7 +462,7 @@ def with_key(entry: str) -> World:
         ("models: [gpt-x]", "GET", "/v1/batches", None, 200),
         ("limits: {tokens-per-day: 1000000}", "POST", "/v1/images/generations", {"model": "painter"}, 402),
         ("limits: {requests-per-day: 1}", "POST", "/v1/images/generations", {"model": "painter"}, 200),
-        ('accounts: ["claude*"]', "GET", "/v1/batches", None, 501),
+        ('accounts: ["claude*"]', "GET", "/v1/batches", None, 404),
     ],
 )
 def test_rights_of_clients(entry: str, method: str, path: str, body: Any, status: int) -> None:
