@@ -203,7 +203,8 @@ class VendorExchange:
     async def _pass_back(self, what: Forward, response: IResponse, offer: RouteTarget) -> None:
         runtime = self._settings.runtime
         beginning = _Beginning()
-        what.meter = beginning
+        if _names_things(response.headers):
+            what.meter = beginning
         base = offer.account.base_url.encode()
         what.change = _Answer(self._asked, base, partial(self._pin, offer))
         try:
@@ -232,6 +233,12 @@ class VendorExchange:
     def _pin(self, offer: RouteTarget, *things: str) -> None:
         if self._pins is not None and things:
             self._pins.pin(things, self._settings.providers[offer.account.label].name)
+
+
+def _names_things(headers: Headers) -> bool:
+    """Whether an answer may name what the account keeps: JSON, and events of it, but no sound and no file."""
+    kind = (headers.getRawHeaders(b"content-type") or [b"application/json"])[0].lower()
+    return kind.startswith((b"application/json", b"text/event-stream"))
 
 
 def _is_accounts(error: ExchangeError) -> bool:

@@ -88,7 +88,10 @@ class VendorCallResource(GatewayResource):
 
     def _is_begun(self, request: GatewayRequest) -> bool:
         upload = upload_of(request.query) if request.query else ""
-        return bool(upload) and self.generation.runtime.pins.owner(upload) is not None
+        commands = b",".join(request.requestHeaders.getRawHeaders(b"x-goog-upload-command") or ())
+        if not upload or b"start" in commands.lower():
+            return False
+        return self.generation.runtime.pins.owner(upload) is not None
 
     def send_error(self, request: GatewayRequest, refusal: ExchangeError) -> None:
         """Answer in the vendor's dialect; an account's own error as it came."""

@@ -381,6 +381,16 @@ def test_an_upload_in_pieces() -> None:
     assert host(world) == "f.test"
 
 
+def test_an_upload_opens_nothing_else() -> None:
+    """Who knows one cannot begin another by it, or ask for anything else."""
+    world = World(CONFIG)
+    world.generation.runtime.pins.pin(["upload:ABC-1"], "gemini-api-key#1")
+    start = {"X-Goog-Upload-Command": "start", "X-Goog-Upload-Protocol": "resumable"}
+    for path in ("/upload/v1beta/files?upload_id=ABC-1", "/v1beta/files?upload_id=ABC-1"):
+        assert call(world, "POST", path, b"{}", start, key=None).status == 401
+    assert not world.client.sent
+
+
 def test_a_made_up_upload_is_nobodys() -> None:
     """Without a key it is refused like anything else."""
     world = World(CONFIG)
