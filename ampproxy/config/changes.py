@@ -216,7 +216,7 @@ def _text(type: str, value: Any) -> str | None:
         return "true" if value else "false"
     if type == "duration":
         return _duration(value)
-    if type == "size":
+    if type.startswith("size"):
         return _size(value)
     if type.startswith("URL"):
         return _url(str(value))

@@ -94,6 +94,12 @@ _KINDS: dict[str, Schema] = {
             {"type": "string", "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt]?[Ii]?[Bb]?)\s*$|\$\{"},
         ]
     },
+    "size, or 0": {
+        "anyOf": [
+            {"type": "integer", "minimum": 0},
+            {"type": "string", "pattern": r"^\s*[0-9.]+\s*([KMGTkmgt]?[Ii]?[Bb]?)\s*$|\$\{"},
+        ]
+    },
     "number": {"type": "number"},
     "US dollars": {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]},
     "a port from 0 to 65535": _whole(0, 65535),

@@ -225,6 +225,8 @@ class Limits:
     max_held: int = 512 * 1024 * 1024
     max_remembered: int = 32 * 1024 * 1024
     remember_for: float = 3600.0
+    max_stored: int = 0
+    store_for: float = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,7 +117,8 @@ def check_shared(found: ParsedSection, config: Config) -> None:
             found.place.reading.warn(
                 client.line,
                 "api-keys[].limits",
-                "are counted by each gateway for itself, for the client has no name: give it one (setting: state)",
+                "are counted by each gateway for itself, for the client has no name: give it one (setting:"
+                " state)",
             )
 
 

@@ -176,6 +176,16 @@ def demand_of(
     return Demand(whole, usd)
 
 
+def check_unpriced(tenant: Tenant, kind: str) -> None:
+    """See that no limit of a client's counts what a call costs that no one can know.
+
+    :param kind: of the call.
+    :raises ClientFault: status 402: one in tokens or dollars does.
+    """
+    if _units(tenant) & {"tokens", "usd"}:
+        raise _unbounded(tenant, Unbounded(f"the cost of a call of {kind} is not known in advance"))
+
+
 def _units(tenant: Tenant) -> set[Unit]:
     return {limit.unit for limit in tenant.key.limits}
 

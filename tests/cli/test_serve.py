@@ -76,7 +76,7 @@ def test_in_the_background(file: Path) -> None:
         code, text = run("serve", file, "--background")
         assert (code, "it runs already, as process" in text) == (1, True)
         log = Path(seen["log"]).read_text()
-        assert f"Serves on http://{address} by {file}" in log
+        assert f"Serving on http://{address}, configured by {file}" in log
         assert "starting on" not in log
     finally:
         code, text = run("stop", file)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 import socket
 import subprocess
@@ -20,7 +19,8 @@ from ampproxy.wire.redact import Secret
 from tests.state.redis_server import PROGRAM, RedisServer, Turned, needs_redis
 from tests.state.test_view import Book, fired
 from tests.tenants.test_client_counts import LIMIT
-from tests.test_layers import imported_at_once, sources
+from tests.test_layers import imported_at_once
+from tests.tree import module_of, places, tree_of
 
 pytestmark = needs_redis
 
@@ -271,7 +271,7 @@ def test_by_a_sentinel(tmp_path):
 
 def test_nothing_is_loaded_without_redis():
     """The client library is loaded by what uses it, and that only where the configuration names a Redis."""
-    trees = {f"ampproxy.{name}": ast.parse(path.read_text()) for name, path in sources()}
+    trees = {f"ampproxy.{module_of(place)}": tree_of(place) for place in places()}
     loads = {module: set(imported_at_once(tree.body, trees)) for module, tree in trees.items()}
     inner = {module for module in loads if module.startswith("ampproxy.state.redis.")}
     engine = inner | {"ampproxy.tenants.shared_counts"}

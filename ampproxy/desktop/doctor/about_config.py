@@ -38,7 +38,7 @@ def configuration(context: Context) -> Iterator[Finding]:
     foreign = [text for text in config.warnings if NOT_SUPPORTED in text]
     for text in config.warnings:
         if text not in foreign:
-            yield warning(f"{printable(text).rstrip('.')}.", "correct the line, or leave it if it is meant")
+            yield warning(f"{printable(text).rstrip('.')}.", "fix the line, or ignore this if it is intended")
     if foreign:
         settings = "1 setting" if len(foreign) == 1 else f"{len(foreign)} settings"
         have = "has" if len(foreign) == 1 else "have"

@@ -19,7 +19,10 @@ from ampproxy.model.request import ChatRequest, Turn
 
 #: Members of the request that refer to what the vendor stores, and what the client can do instead.
 STATEFUL = {
-    "previous_response_id": "send the whole conversation in `input` (and `store: false`)",
+    "previous_response_id": (
+        "send the whole conversation in `input` (and `store: false`), or have the gateway keep its answers"
+        " (setting: limits.max-stored)"
+    ),
     "conversation": "send the whole conversation in `input` (and `store: false`)",
     "prompt": "send the prompt's text in `instructions` or `input`",
 }
