@@ -85,8 +85,8 @@ class Outside:
     :param observer: takes the log's events.
     :param cache: the folder of what may be forgotten; ``None``: nothing of it is kept.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
-    :param shared: by what other processes know what this one learns; ``None``: by what the configuration
-        names.
+    :param shared: by what other processes of this machine know what this one learns, where the configuration
+        names nothing that reaches further; ``None``: there are none.
     """
 
     reactor: Any
@@ -258,10 +258,8 @@ def _shared(config: Config, outside: Outside, log: Logger) -> Shared:
 
     :raises ConfigError: the client library is missing.
     """
-    if outside.shared is not None:
-        return outside.shared
     if config.state is None:
-        return ALONE
+        return outside.shared or ALONE
     check_library(config)
     # Not at the top: most gateways have no Redis, and not its client library.
     from ampproxy.state.redis.engine import RedisState

@@ -6,8 +6,11 @@ import random
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from twisted.internet.defer import maybeDeferred
+from twisted.logger import Logger
 
 from ampproxy.model.clients import KeyLimit
+from ampproxy.server.limiter import Limiter
 from ampproxy.tenants.counting import Amounts, Demand, LimitReached, Taken
 from ampproxy.tenants.store import Counts, CountsFailed, Look, Settle, Take
 from tests.state.redis_server import RedisServer, needs_redis
@@ -253,3 +256,19 @@ def test_given_up(server):
     one.counts.close()
     assert Replica(server).requests == 5
     assert isinstance(one.take(1)[0], Taken)
+
+
+def test_it_is_settled_as_soon_as_it_is_back(server):
+    """Also where no client asks for anything then."""
+    one, other = Replica(server), Replica(server)
+    log = Logger(namespace="ampproxy", observer=lambda event: None)
+    limiter = Limiter(lambda: one.counts, maybeDeferred, log)
+    limiter.look_again()
+    taken_ = []
+    limiter.order(Take("a", HUNDRED, Demand(1))).addCallback(taken_.append)
+    one.connected = False
+    limiter.order(Take("a", HUNDRED, Demand(1))).addCallback(taken_.append)
+    assert (len(taken_), other.requests) == (2, 1)
+    one.connected = True
+    limiter.look_again()
+    assert other.requests == 2
