@@ -181,7 +181,9 @@ def show(name: str, as_json: bool, file: Path | None) -> None:
     for row in lines:
         for line in table.row(row):
             click.echo(line)
-    if place is not None:
+    if place is not None and place.config.state is not None:
+        sentence(f"Counted in {place.config.state.url}, for all gateways that share their state by it.")
+    elif place is not None:
         sentence(f"Counted in {place.folder / COUNTS}, {place.whose}")
 
 

@@ -50,7 +50,8 @@ def test_of_all_gateways(tmp_path):
         return CliRunner().invoke(main, ["key", "show", "ci", "--config", str(file)])
 
     assert page()[0].left == 93
-    assert "7 of 100 used" in command().output
+    assert "7 requests of 100 requests used" in command().output
+    assert f"Counted in unix://{server.socket}?db=0, for all gateways" in command().output
     server.kill()
     limit, (note,) = page()
     assert limit.left is None
