@@ -57,6 +57,7 @@ class Gathering:
             standings=standings or (),
             retiring=self._ending(generation) if "model-retiring" in kinds else (),
             reload=status.reload,
+            shared=runtime.shared.report() if runtime.shared.active else None,
             config=status.config,
             unknown=frozenset(unknown),
         )
