@@ -50,12 +50,12 @@ def seconds(work: Callable[[T], object], given: T) -> float:
         return time.thread_time() - start
 
 
-def growth(work: Callable[[T], object], small: T, large: T, after: float) -> float:
+def growth(work: Callable[[T], object], small: T, large: T, after: float | None = None) -> float:
     """How many times as long the work takes for what is twice as much.
 
-    :param after: how long it has taken for that.
+    :param after: how long it has taken for that, if that is known.
     """
-    before = seconds(work, small)
+    after, before = seconds(work, large) if after is None else after, seconds(work, small)
     for _ in range(TRIES):
         if after <= MOST * before:
             break

@@ -11,6 +11,7 @@ import pytest
 from twisted.logger import formatEvent
 
 from ampproxy.credits.allowance import NAME, Allowance, Used
+from tests.cases import each
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, World
 
 JSON = {"content-type": ["application/json"]}
@@ -86,8 +87,8 @@ EVERY_PATH = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body"), EVERY_PATH)
-@pytest.mark.parametrize("fallback", [" never\n", "\n    - {model: 'other-*', action: allow}\n"])
+@each(("method", "path", "body"), EVERY_PATH)
+@each("fallback", [" never\n", "\n    - {model: 'other-*', action: allow}\n"])
 def test_nothing_passes(method, path, body, fallback):
     """With ``never``, and where no rule is for it: refused here, and Amp is asked nothing at all."""
     on = world(fallback)
