@@ -129,6 +129,14 @@ CLIENTS: dict[str, tuple[Client, ...]] = {
             excused=tuple(("gemini", case) for case in CASES if "tools" in case or "thinking" in case),
         ),
     ),
+    "rust": (
+        Client("async-openai-chat", thinks=False, proves=False),
+        Client("async-openai-responses"),
+        Client("genai-anthropic"),
+        Client("genai-openai-chat", proves=False, chats=True),
+        Client("genai-responses"),
+        Client("genai-gemini"),
+    ),
 }
 CELLS = [(language, client) for language, clients in CLIENTS.items() for client in clients]
 
