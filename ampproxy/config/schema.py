@@ -231,11 +231,13 @@ class Limits:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streaming:
     """What happens during a streamed answer. ``bootstrap_retries``: how often one that breaks off before its
-    first event is asked again where no other account is left.
+    first event is asked again where no other account is left. ``websockets``: whether Responses are served
+    over WebSockets.
     """
 
     keepalive_seconds: int = 15
     bootstrap_retries: int = 0
+    websockets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
