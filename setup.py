@@ -89,6 +89,8 @@ setup(
         "genai-prices >= 0.1.13",
     ],
     extras_require={
+        # several gateways that share their state (setting: state); loaded only where that is configured
+        "redis": ["redis >= 5.1"],
         "test": [
             "pytest >= 8.0",
             "pytest-xdist >= 3.5",
@@ -105,6 +107,8 @@ setup(
             "wsproto >= 1.2",
             # judges the configuration's schema
             "jsonschema >= 4.23",
+            # sharing the state by Redis
+            "redis >= 5.1",
             # drives a real browser through a login, where Debian's chromium is installed
             "selenium >= 4.20",
         ],

@@ -17,9 +17,11 @@ from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy.config.schema import Config
+from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credentials.pins import Pins
+from ampproxy.credentials.sharing import share_pool
 from ampproxy.credits.allowance import Allowance
 from ampproxy.dashboard.mount import Dashboard
 from ampproxy.desktop.clients.owners import connected_uid
@@ -41,6 +43,8 @@ from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import InThread, Limiter
 from ampproxy.server.owners import Owners
 from ampproxy.server.running import ActiveExchanges
+from ampproxy.state.library import check_library
+from ampproxy.state.shared import ALONE, Shared
 from ampproxy.status import Reports
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.tenants.store import Counts
@@ -79,6 +83,8 @@ class Outside:
     :param observer: takes the log's events.
     :param cache: the folder of what may be forgotten; ``None``: nothing of it is kept.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
+    :param shared: by what other processes know what this one learns; ``None``: by what the configuration
+        names.
     """
 
     reactor: Any
@@ -88,6 +94,7 @@ class Outside:
     observer: ILogObserver = globalLogPublisher
     cache: Path | None = None
     state: Path | None = None
+    shared: Shared | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +164,7 @@ def assemble(
 ) -> Assembly:
     """Make the parts of a service. None of them does anything before the service starts.
 
-    :raises ConfigError: a proxy's URL cannot be used.
+    :raises ConfigError: a proxy's URL cannot be used, or a library is missing.
     """
     check_proxies(config)
     start, hearers = start or Start(), hearers or Hearers()
@@ -171,7 +178,7 @@ def assemble(
     live: dict[int, ExchangeRecord] = {}
     page = Dashboard(reactor, _in_thread(reactor), time.time, live, lambda: lifecycle.ending)
     runtime = replace(
-        _runtime(outside, hearers, client, discovery, ledger, log),
+        _runtime(outside, hearers, client, discovery, ledger, log, _shared(config, outside, log)),
         live=live,
         mount=page.mount,
         owners=Owners(partial(_peer_uid, _in_thread(reactor))),
@@ -203,8 +210,11 @@ def _runtime(
     discovery: Discovery,
     ledger: Recorder | None,
     log: Logger,
+    shared: Shared,
 ) -> Runtime:
     state, in_thread = outside.state, _in_thread(outside.reactor)
+    pool_state = PoolState()
+    share_pool(pool_state, shared, outside.reactor.seconds)
     return Runtime(
         clock=outside.reactor,
         client=client,
@@ -220,6 +230,8 @@ def _runtime(
         alerts=hearers.alerts,
         observers=(*hearers.exchanges, *(() if ledger is None else (ledger.observe,))),
         state=state,
+        pool_state=pool_state,
+        shared=shared,
         names_salt=_names_salt(state, log),
         lessons=Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
         pins=Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
@@ -231,6 +243,22 @@ def _runtime(
         known_models=discovery.models,
         knowledge=Knowledge(NewerData(outside.cache), discovery.declared),
     )
+
+
+def _shared(config: Config, outside: Outside, log: Logger) -> Shared:
+    """By what other processes know what this one learns.
+
+    :raises ConfigError: the client library is missing.
+    """
+    if outside.shared is not None:
+        return outside.shared
+    if config.state is None:
+        return ALONE
+    check_library(config)
+    # Not at the top: most gateways have no Redis, and not its client library.
+    from ampproxy.state.redis.engine import RedisState
+
+    return RedisState(config.state, outside.reactor, time.time, log)
 
 
 def _logins(reactor: Any, runtime: Runtime, config: Config) -> Logins:

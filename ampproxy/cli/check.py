@@ -23,6 +23,7 @@ from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.relay.retiring import retiring
 from ampproxy.routing.catalog import Catalog
+from ampproxy.state.library import missing_library
 from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
 
@@ -104,6 +105,9 @@ def remarks(file: Path, *, secrets: bool) -> Iterator[Remark]:
     for client, sentence in expiring(config.clients, time.time()):
         yield Remark(file, str(client.line), "warning", f"api-keys: {sentence}")
     yield from _of_models(file, config, home)
+    missing = missing_library(config)
+    if missing:
+        yield Remark(file, str(config.lines.get("state", "")), "warning", f"state: {missing}")
     nothing = nothing_served(config)
     if nothing:
         yield Remark(file, "", "warning", nothing)

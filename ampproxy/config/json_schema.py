@@ -76,6 +76,10 @@ _KINDS: dict[str, Schema] = {
     "URL": _URL,
     "URL on this machine": _URL,
     "URL, or file:/path": {"type": "string", "pattern": r"^\s*(https?://\S+|file:.+)\s*$|\$\{"},
+    "Redis URL, or file:/path": {
+        "type": "string",
+        "pattern": r"^\s*(rediss?(\+sentinel)?://\S+|unix://\S+|file:.+)\s*$|\$\{",
+    },
     "URL, or direct": {"type": "string", "pattern": r"^\s*((https?|socks5h?)://\S+|direct|none)?\s*$|\$\{"},
     "true or false": _FLAG,
     "duration": {

@@ -17,6 +17,7 @@ from ampproxy.model.clients import ClientKey
 from ampproxy.model.neo import Neo
 from ampproxy.model.page import Page
 from ampproxy.model.payload import Payload
+from ampproxy.model.sharing import StateSettings
 from ampproxy.wire.redact import Secret, Unseen
 
 #: What an account is: a name of :data:`ampproxy.catalog.kinds.KINDS`.
@@ -432,6 +433,7 @@ class Config:
     debug: bool = False
     auth_dir: Path = Path("~/.cli-proxy-api")
     state_dir: Path = Path("~/.local/state/ampproxy")
+    state: StateSettings | None = None
     proxy_url: str | None = field(default=None, repr=False)
     request_retry: int = 0
     max_retry_credentials: int = 0

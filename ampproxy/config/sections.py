@@ -25,6 +25,7 @@ from ampproxy.config.page import PAGE
 from ampproxy.config.parsing import AlreadyReported, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.payload import PAYLOAD
 from ampproxy.config.schema import Config, Logging, OAuth, Routing, Streaming, Tls
+from ampproxy.config.sharing import STATE
 from ampproxy.config.unsupported import UNSUPPORTED
 from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.redact import Secret, Unseen
@@ -338,6 +339,7 @@ ROOT = Section(
             "The folder for data that survives restarts. A change takes effect at the next restart.",
             "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/ampproxy`, else `~/.local/state/ampproxy`",
         ),
+        Setting("state", "state", STATE, "By what several processes share what they know."),
         Setting(
             "proxy-url",
             "proxy_url",

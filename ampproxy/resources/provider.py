@@ -33,7 +33,7 @@ from ampproxy.resources.base import ROUTE_HEADER, GatewayResource, answer_error
 from ampproxy.resources.credits import inferred_role, may_show_role, refusal_of, spend
 from ampproxy.resources.management import client_keys_in
 from ampproxy.resources.questions import cleaned, estimated, is_out_of_reach, known_of, most
-from ampproxy.resources.tenancy import allows, countable, demand_of, recheck, within_limits
+from ampproxy.resources.tenancy import allows, check_open, countable, demand_of, recheck, within_limits
 from ampproxy.resources.traffic_notes import notice_client
 from ampproxy.routing.endpoints import AMP_PREFIX, Endpoint, Operation, WrongMethod
 from ampproxy.routing.route import Route, RouteKind, RouteTarget
@@ -43,7 +43,7 @@ from ampproxy.server.decoding import decoded_body
 from ampproxy.server.guard import Client
 from ampproxy.server.site import GatewayRequest
 from ampproxy.tenants.counting import Demand
-from ampproxy.tenants.tenant import Tenant, check_route, narrowed, offered
+from ampproxy.tenants.tenant import Tenant, narrowed, offered
 from ampproxy.wire.headers import strip_query
 from ampproxy.wire.json import sole_members
 from ampproxy.wire.redact import LOOKED_AT
@@ -78,7 +78,7 @@ class ModelResource(GatewayResource):
 
     def _authorized(self, request: GatewayRequest, client: Client) -> None:
         request.client_key = client
-        check_route(client.tenant, self.route_class)
+        check_open(self.generation, client.tenant, self.route_class)
         # Any program may ask for a model there.
         if request.path.startswith(AMP_PREFIX) and has_any(request.requestHeaders, NAMING):
             notice_client(self.generation, request)

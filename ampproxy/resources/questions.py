@@ -35,11 +35,12 @@ def estimated(dialect: Dialect, question: ModelRequest) -> int:
 
 
 def is_out_of_reach(failure: ExchangeError) -> bool:
-    """Whether the accounts that would count are not to be had, which says nothing of the request: they were
-    not reached, or failed. One whose key is refused is to be mended, and one that is busy will count later.
+    """Whether no account that would count was reached. One that answers with an error, whose key is refused
+    or which is busy says more than a guess.
     """
     error = failure.error
-    return failure.fault == "upstream" and error.status >= 500 and error.code != KEY_REFUSED
+    unreached = error.kind in ("unavailable", "timeout")
+    return failure.fault == "upstream" and unreached and error.code != KEY_REFUSED
 
 
 def known_of(dialect: Dialect, body: bytes) -> BodyFacts:

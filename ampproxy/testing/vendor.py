@@ -150,6 +150,10 @@ class Scripts:
             raise VendorError(404, str(error)) from None
 
 
+#: An opaque value comes back in either alphabet.
+_STANDARD = str.maketrans("-_", "+/")
+
+
 class Seal:
     """Issues opaque values and knows its own again: an HMAC under a key that dies with the instance.
 
@@ -172,7 +176,7 @@ class Seal:
         if not isinstance(value, str) or not value.startswith(self._prefix):
             return False
         try:
-            raw = base64.b64decode(value[len(self._prefix) :], self._others)
+            raw = base64.b64decode(value[len(self._prefix) :].translate(_STANDARD))
         except ValueError:
             return False
         mac = hmac.new(self._key, raw[1:9] + about.encode(), hashlib.sha256).digest()

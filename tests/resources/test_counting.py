@@ -55,7 +55,7 @@ ERROR = b'{"error": {"message": "not today"}}'
 @pytest.mark.parametrize("account", ACCOUNTS)
 @pytest.mark.parametrize(
     "answer",
-    [(404, b""), (405, ERROR), (501, b""), (200, b"<html>"), (500, ERROR), (503, b""), Refused(), TimedOut()],
+    [(404, b""), (405, ERROR), (501, b""), (200, b"<html>"), Refused(), TimedOut()],
 )
 def test_estimated(account: str, client: str, answer: Any) -> None:
     """And marked as that."""
@@ -67,10 +67,11 @@ def test_estimated(account: str, client: str, answer: Any) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(
-    ("answer", "status"), [((400, ERROR), 400), ((429, ERROR), 429), ((401, ERROR), 502)]
+    ("answer", "status"),
+    [((400, ERROR), 400), ((429, ERROR), 429), ((401, ERROR), 502), ((500, ERROR), 500)],
 )
 def test_what_the_client_has_to_know(client: str, answer: Any, status: int) -> None:
-    """A bad request, a limit and a key that is refused are no reason for a guess."""
+    """A bad request, a limit, a key that is refused and a breakdown are no reason for a guess."""
     connection, _ = counted("claude", client, answer)
     assert connection.status == status
     assert b"X-Ampproxy-Estimate" not in connection.answer

@@ -670,3 +670,15 @@ def test_ends_of_client_keys() -> None:
     assert "The client key of old has expired" in found[0].text
     assert "The client key of soon expires in 3 d" in found[1].text
     assert "ampproxy key edit soon --expires" in found[1].todo
+
+
+def test_what_is_shared() -> None:
+    """Whether Redis can be used, and what happens while it cannot; nothing where nothing is shared."""
+    redis = "state: {url: 'redis://:canary@h', when-away: %s}\n"
+    assert found("state", context(CONFIG)) == []
+    assert levels("state", context(CONFIG + redis % "fail-open", shared_why="")) == ["ok"]
+    for away, words in (("fail-open", "goes on by itself"), ("fail-closed", "no request is served")):
+        (finding,) = found("state", context(CONFIG + redis % away, shared_why="refused"))
+        assert finding.level == "problem"
+        assert words in finding.text
+        assert "redis://h:6379/0: refused" in finding.text

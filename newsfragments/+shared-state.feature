@@ -1,0 +1,1 @@
+Several gateways can share what they learn by a Redis (`state:`): cooldowns of accounts, the account of each conversation, and clients' limits are those of all. While Redis is away each goes on by what it knows, or serves no request, as `state.when-away` has it.
