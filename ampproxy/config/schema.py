@@ -231,10 +231,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streaming:
-    """What happens during a streamed answer. ``bootstrap_retries``: how often one that breaks off before its
-    first event is asked again where no other account is left. ``websockets``: whether Responses are served
-    over WebSockets.
-    """
+    """What happens during a streamed answer, and whether there are WebSockets for Responses."""
 
     keepalive_seconds: int = 15
     bootstrap_retries: int = 0
