@@ -103,6 +103,8 @@ setup(
             "google-genai >= 1.0",
             # a client and a server for the tunnel; the tests' alone
             "websockets >= 15.0",
+            # what the extra "websocket" has
+            "wsproto >= 1.2",
             # judges the configuration's schema
             "jsonschema >= 4.23",
             # sharing the state by Redis
@@ -110,6 +112,8 @@ setup(
             # drives a real browser through a login, where Debian's chromium is installed
             "selenium >= 4.20",
         ],
+        # frames of WebSockets, without I/O, for streaming.websockets: the one that Twisted has chosen, too
+        "websocket": ["wsproto >= 1.2"],
         "docs": ["sphinx >= 7.0", "myst-parser >= 3.0", "furo >= 2024.8"],
         "lint": [
             "ruff >= 0.9",

@@ -231,12 +231,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streaming:
-    """What happens during a streamed answer. ``bootstrap_retries``: how often one that breaks off before its
-    first event is asked again where no other account is left.
-    """
+    """What happens during a streamed answer, and whether there are WebSockets for Responses."""
 
     keepalive_seconds: int = 15
     bootstrap_retries: int = 0
+    websockets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
