@@ -4,8 +4,12 @@ and the like are found from every test.
 
 from __future__ import annotations
 
+import functools
+import gc
+import importlib.metadata
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +19,15 @@ from tests.postgres import Postgres
 # How long something takes says how busy the machine is, and nothing about what is tested.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+# Kept even where the environment asks for none: each worker, and each of the some hundred processes that
+# tests start, would compile all of ampproxy anew, which takes longer than what most of them are there for.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# pytest asks for Twisted's version before each test, and would parse Twisted's description anew each time,
+# README included: more than most tests take.
+importlib.metadata.version = functools.cache(importlib.metadata.version)
 
 # No terminal's width but what a test sets. readline, which pytest loads, gives one to every process that a
 # test starts, past os.environ.
@@ -27,6 +40,17 @@ def pytest_xdist_auto_num_workers() -> int:
     """Of ``-n auto``: two for each core, because many tests wait for processes that they started."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return 2 * cores
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the tests and the modules, which stay to the end, out of the garbage collector's way."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture(scope="session")

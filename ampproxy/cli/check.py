@@ -24,6 +24,7 @@ from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.relay.retiring import retiring
 from ampproxy.routing.catalog import Catalog
+from ampproxy.state.library import missing_library
 from ampproxy.tenants.shown import expiring
 from ampproxy.wire.redact import not_looked_at
 
@@ -109,6 +110,9 @@ def remarks(file: Path, *, secrets: bool) -> Iterator[Remark]:
             file, "", "warning", "ledger.url: needs two packages more: pip install 'ampproxy[postgres]'"
         )
     yield from _of_models(file, config, home)
+    missing = missing_library(config)
+    if missing:
+        yield Remark(file, str(config.lines.get("state", "")), "warning", f"state: {missing}")
     nothing = nothing_served(config)
     if nothing:
         yield Remark(file, "", "warning", nothing)

@@ -236,16 +236,21 @@ def _exchange(
     return None
 
 
+def show_error(tried: Tried) -> None:
+    """Print what went wrong."""
+    status = "" if tried.status == 200 else f" (status {tried.status})"
+    first, *more = tried.error.split("\n")
+    sentence(f"Error{status}: {printable(first)}", err=True)
+    for line in more:
+        # As it is: it may be YAML, to be copied.
+        click.echo(printable(line), err=True)
+
+
 def _conclude(tried: Tried) -> None:
     if tried.text:
         click.echo("\n")
     if tried.error:
-        status = "" if tried.status == 200 else f" (status {tried.status})"
-        first, *more = tried.error.split("\n")
-        sentence(f"Error{status}: {printable(first)}", err=True)
-        for line in more:
-            # As it is: it may be YAML, to be copied.
-            click.echo(printable(line), err=True)
+        show_error(tried)
     for line in conclusion(tried):
         sentence(line)
 

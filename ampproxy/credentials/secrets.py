@@ -36,6 +36,8 @@ def secrets_of(config: Config) -> list[Secret]:
     ]
     if config.alerts is not None and config.alerts.webhook is not None:
         found.append(config.alerts.webhook)
+    if config.state is not None:
+        found += config.state.secrets
     if config.ledger.password is not None:
         found.append(config.ledger.password)
     found += map(Secret, _texts(config))

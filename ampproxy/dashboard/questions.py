@@ -33,6 +33,7 @@ from ampproxy.errors import ClientFault, ExchangeError
 from ampproxy.generation import Generation
 from ampproxy.model.roles import ROLES
 from ampproxy.resources.accounts import accounts_report
+from ampproxy.status import Alert
 
 if TYPE_CHECKING:
     from ampproxy.credentials.oauth.formats import Kind
@@ -129,6 +130,12 @@ async def overview(asked: Asked) -> Overview:
         amp_saved=today.amp_saved if today.ledger else None,
         amp_spent=today.amp_spent if today.ledger else None,
     )
+
+
+def alerts(asked: Asked) -> tuple[Alert, ...]:
+    """What is wrong now, as far as alerts are configured."""
+    alerting = asked.generation.runtime.alerts
+    return () if alerting is None else alerting.report().active
 
 
 async def live(asked: Asked) -> Live:

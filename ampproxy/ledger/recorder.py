@@ -101,9 +101,11 @@ class Recorder:
             self._wake(0.0)
 
     def start(self) -> None:
-        """Write from now on. The file is looked at soon: trouble with it is told before it matters."""
+        """Write from now on. The file is made at once: trouble with it is logged before it matters, and
+        whoever reads it finds one that is empty rather than none.
+        """
         self._running = True
-        self._wake(INTERVAL)
+        self._wake(0.0)
 
     def observe(self, record: ExchangeRecord) -> None:
         """An exchange has ended."""

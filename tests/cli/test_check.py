@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from ampproxy import __version__, cli
 from ampproxy.cli import VERBS, main
 from ampproxy.cli import check as cli_check
+from ampproxy.cli.check import remarks
 
 ACCOUNT = "claude-api-key: [{api-key: a}]"
 TREE = Path(__file__).parents[2]
@@ -305,6 +306,16 @@ def test_ends_of_keys(tmp_path):
     )
     assert found[1].startswith(":3: warning: api-keys: the client key of soon expires in ")
     assert len(found) == 2
+
+
+def test_a_missing_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who names a Redis without its client library is warned before the service would not start."""
+    file = tmp_path / "config.yaml"
+    file.write_text("port: 1\nstate: {url: 'redis://h'}\n")
+    assert not [remark for remark in remarks(file, secrets=False) if "pip install" in remark.text]
+    monkeypatch.setattr("ampproxy.state.library.find_spec", lambda name: None)
+    (found,) = [remark for remark in remarks(file, secrets=False) if "pip install" in remark.text]
+    assert (found.line, found.level) == ("2", "warning")
 
 
 def test_a_ledger_whose_packages_are_missing(tmp_path, monkeypatch):

@@ -155,15 +155,15 @@ def test_replicas_that_compose_runs() -> None:
 
 
 def test_the_configuration_that_replicas_share(tmp_path: Path) -> None:
-    """What the compose file's comment has is a configuration, whose ledger is the compose file's database."""
+    """What the compose file's comment has is a configuration, for the database and the Redis beside it."""
     lines = (ETC / "docker" / "replicas.yaml").read_text().splitlines()
     text = "\n".join(line[4:] for line in lines if re.match(r"#   [a-z-]+: [\[{]", line))
-    # What Redis shares is another section's affair.
-    text = "\n".join(line for line in text.splitlines() if not line.startswith("state:"))
     config = parse(text, name="c", environ={}, home=tmp_path, read_secret=lambda path: f"canary-{path.name}")
     assert config.warnings == ()
     assert config.ledger.url is not None
     assert config.ledger.url.reveal() == "postgresql://ampproxy@postgres/ampproxy"
+    assert config.state is not None
+    assert str(config.state.url) == "redis://redis:6379/0"
 
 
 def test_image_holds_no_secret() -> None:

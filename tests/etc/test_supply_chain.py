@@ -60,7 +60,7 @@ def test_hashes(name: str) -> None:
     ("name", "extras"),
     [
         ("run", [""]),
-        ("replicas", ["", "postgres"]),
+        ("replicas", ["", "postgres", "redis"]),
         ("dev", ["", "test", "lint"]),
         ("docs", ["", "docs"]),
         ("oldest", ["", "test"]),

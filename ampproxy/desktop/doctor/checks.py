@@ -43,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     Check("configuration", "The configuration", about_config.configuration),
     Check("permissions", "Who can read and write what", about_config.permissions),
     Check("service", "The service", about_config.service),
+    Check("state", "What is shared with other gateways", about_config.sharing),
     Check("ledger", "The ledger's database", about_ledger.database),
     Check("accounts", "The accounts", about_config.accounts),
     Check("upstreams", "The way to the upstreams", about_models.upstreams),

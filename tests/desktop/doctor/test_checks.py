@@ -673,6 +673,18 @@ def test_ends_of_client_keys() -> None:
     assert "ampproxy key edit soon --expires" in found[1].todo
 
 
+def test_what_is_shared() -> None:
+    """Whether Redis can be used, and what happens while it cannot."""
+    redis = "state: {url: 'redis://:canary@h', when-away: %s}\n"
+    assert levels("state", context(CONFIG)) == ["ok"]
+    assert levels("state", context(CONFIG + redis % "fail-open", shared_why="")) == ["ok"]
+    for away, words in (("fail-open", "goes on by itself"), ("fail-closed", "no request is served")):
+        (finding,) = found("state", context(CONFIG + redis % away, shared_why="refused"))
+        assert finding.level == "problem"
+        assert words in finding.text
+        assert "redis://h:6379/0: refused" in finding.text
+
+
 @pytest.mark.parametrize(
     ("state", "levels", "words"),
     [
