@@ -10,11 +10,13 @@ import gc
 import importlib.metadata
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.postgres import Postgres
 
 HERE = Path(__file__).parent
 
@@ -70,3 +72,19 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    server = Postgres()
+    yield server
+    server.remove()
+
+
+@pytest.fixture
+def postgres(postgres_server: Postgres) -> Iterator[Postgres]:
+    """A PostgreSQL that runs, and has no ledger. It is started once for all tests of a process."""
+    postgres_server.empty()
+    yield postgres_server
+    if postgres_server.process.poll() is not None:
+        postgres_server.start()

@@ -19,6 +19,8 @@ REASONS = {
     "model/base.py": "the names themselves",
     "dialects/registry.py": "the rows",
     "routing/endpoints.py": "the paths of the vendors' SDKs, and of Amp's clients",
+    "routing/vendor_calls.py": "in which dialect errors of a vendor's other calls are rendered",
+    "relay/vendor_ids.py": "a vendor's other calls refer to what requests of its dialect refer to",
     "routing/neo.py": "the paths of Amp's cloud, and the formats of its connections",
     "resources/provider.py": "Codex asks for a socket where Responses are",
     "resources/unserved.py": "in which form the SDK of a path reads an error",

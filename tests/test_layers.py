@@ -33,7 +33,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("relay",),
     ("providers", "tenants"),
     ("upstream", "credentials", "credits", "desktop.clients"),
-    ("http",),
+    ("http", "state"),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
     ("adapt",),
@@ -59,6 +59,8 @@ ALONE = {
     "treq": ("upstream",),
     "twisted.web.server": ("http", "server", "resources", "dashboard", "desktop", "testing"),
     "twisted.internet.reactor": ("tap", "cli"),
+    "sqlalchemy": ("ledger",),
+    "psycopg": ("ledger",),
 }
 
 

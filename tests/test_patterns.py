@@ -23,6 +23,8 @@ from ampproxy.amp import routes, site
 from ampproxy.catalog import hosts
 from ampproxy.config import edit
 from ampproxy.desktop.clients import dotenv
+from ampproxy.resources import vendor_calls as forms
+from ampproxy.routing import vendor_calls
 from ampproxy.wire import json, jsonpath, redact
 from tests.cases import each
 from tests.tree import module_of, nodes_of, places, text_of, tree_of
@@ -73,12 +75,16 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[re.Pattern[Any]]]] = {
     ("ampproxy.wire.json", "_key"): lambda: (json._key("model")[1], json._key('a\\"b')[1]),
     ("ampproxy.config.edit", "_above_pattern"): lambda: (edit._above_pattern("api-keys"),),
     ("ampproxy.wire.jsonpath", "_piece"): lambda: (jsonpath._piece("a?c"), jsonpath._piece("")),
+    ("ampproxy.routing.vendor_calls", "_compiled"): lambda: map(vendor_calls._compiled, vendor_calls.ROUTES),
+    ("ampproxy.resources.vendor_calls", "_model_pattern"): lambda: filter(
+        None, (forms._model_pattern(b"multipart/form-data; boundary=B"),)
+    ),
     ("ampproxy.wire.redact", "_shapes"): lambda: (pattern for _, pattern, _ in redact._shapes()),
 }
 
 
 #: Modules whose made patterns are only compared with a whole text.
-WHOLE = ("ampproxy.amp.routes", "ampproxy.catalog.hosts")
+WHOLE = ("ampproxy.amp.routes", "ampproxy.catalog.hosts", "ampproxy.routing.vendor_calls")
 
 
 class Found(NamedTuple):

@@ -75,7 +75,11 @@ def test_documented_default(path, name, default):
     keys = [*path.split("."), name] if path else [name]
     lines = [f"{'  ' * depth}{key}:" for depth, key in enumerate(keys)]
     # A section that cannot be empty has the least that it needs.
-    least = {"neo": "\n  key: k", "alerts": "\n  command: [a]"}.get(keys[0], "") if path else ""
+    least = (
+        {"neo": "\n  key: k", "alerts": "\n  command: [a]", "state": "\n  url: redis://h"}.get(keys[0], "")
+        if path
+        else ""
+    )
     expected = read(f"{keys[0]}:{least}") if least else DEFAULT
     if default in ("all", "never") and least:
         pytest.skip("a word for absence")
