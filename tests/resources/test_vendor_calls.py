@@ -484,6 +484,23 @@ def test_a_batch_that_a_method_of_a_model_begins() -> None:
         assert [sent.url.split("/")[2] for sent in world.client.sent[-3:]] == [made] * 3
 
 
+def test_a_video() -> None:
+    """It is begun by a method of a model, asked about, and downloaded from the account that makes it."""
+    world = World(CONFIG)
+    operation = "models/gemini-x/operations/op-1"
+    for _ in range(2):
+        call(world, "POST", "/v1beta/models/gemini-x:predictLongRunning", {"instances": []}, GOOGLE)
+        answer(world, {"name": operation})
+        made = host(world)
+        call(world, "GET", f"/v1beta/{operation}", headers=GOOGLE)
+        assert world.client.sent[-1].url == f"http://{made}/v1beta/{operation}"
+        uri = "https://generativelanguage.googleapis.com/v1beta/files/v1:download?alt=media"
+        answer(world, {"name": operation, "done": True, "response": {"video": {"uri": uri}}})
+        call(world, "GET", "/v1beta/files/v1:download?alt=media", headers=GOOGLE)
+        assert world.client.sent[-1].url == f"http://{made}/v1beta/files/v1:download?alt=media"
+        answer(world, b"mp4", 200, {"Content-Type": ["video/mp4"]})
+
+
 def test_an_answer_of_a_model_that_one_account_has() -> None:
     """Is noted where other accounts could be asked for it by its id alone."""
     world = World(
