@@ -580,7 +580,7 @@ def test_an_answer_of_a_model_that_one_account_has() -> None:
         world, {"id": "resp_7", "object": "response", "status": "completed", "model": "gpt-y", "output": []}
     )
     call(world, "GET", "/v1/responses/resp_7")
-    assert host(world) == "b.test"
+    assert [sent.url for sent in world.client.sent[1:]] == ["http://b.test/v1/responses/resp_7"]
 
 
 def with_key(entry: str) -> World:
@@ -611,6 +611,38 @@ def test_rights_of_clients(entry: str, method: str, path: str, body: Any, status
     if status == 200:
         answer(world, {"data": []})
     assert (connection.status, bool(world.client.sent)) == (status, status == 200)
+
+
+TWO = f"""[
+  {{key: "{CLIENT_KEY}", name: ci, accounts: ["codex-api-key[1]"]}},
+  {{key: second-key-0123456789, name: all}},
+  {{key: third-key-0123456789, name: other, accounts: ["codex-api-key[0]"]}}]"""
+
+
+def test_what_one_client_found_another_may_ask_for() -> None:
+    """An id that an account took is its own; to a client that may not use that account it is not there."""
+    world = World(CONFIG.replace(f'["{CLIENT_KEY}"]', TWO))
+    call(world, "GET", "/v1/files/file-9/content")
+    answer(world, b"x", 200, {"Content-Type": ["application/octet-stream"]})
+    call(world, "GET", "/v1/files/file-9/content", key="second-key-0123456789")
+    answer(world, b"x")
+    assert [sent.url.split("/")[2] for sent in world.client.sent] == ["b.test"] * 2
+    assert call(world, "GET", "/v1/files/file-9", key="third-key-0123456789").status == 404
+    assert len(world.client.sent) == 2
+
+
+def test_rights_that_are_taken_away() -> None:
+    """End what is under way."""
+    config = CONFIG.replace(f'["{CLIENT_KEY}"]', TWO)
+    world = World(config)
+    connection = call(world, "GET", "/v1/files/file-9/content")
+    out = world.client.sent[-1].respond(200, {"Content-Type": ["application/octet-stream"]})
+    out.data(b"half")
+    world.turn()
+    assert world.use(config.replace("codex-api-key[1]", "codex-api-key[0]")) == 1
+    world.turn()
+    assert out.state == "stopped"
+    assert not connection.ended_cleanly
 
 
 def test_requests_are_counted() -> None:
