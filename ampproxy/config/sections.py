@@ -25,7 +25,7 @@ from ampproxy.config.page import PAGE
 from ampproxy.config.parsing import AlreadyReported, Location, ParsedSection, Reader, Section, Setting
 from ampproxy.config.payload import PAYLOAD
 from ampproxy.config.schema import Config, Logging, OAuth, Routing, Streaming, Tls
-from ampproxy.config.sharing import STATE
+from ampproxy.config.sharing import STATE, check_shared
 from ampproxy.config.unsupported import UNSUPPORTED
 from ampproxy.model.clients import KnownKeys
 from ampproxy.wire.redact import Secret, Unseen
@@ -210,6 +210,7 @@ def _config(found: ParsedSection) -> Config:
     _check_providers(found)
     _check_client_keys(found, config)
     check_neo(found, config)
+    check_shared(found, config)
     return config
 
 

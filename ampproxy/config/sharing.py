@@ -16,6 +16,7 @@ from ampproxy.config.parsing import (
     Section,
     Setting,
 )
+from ampproxy.config.schema import Config
 from ampproxy.model.sharing import REDIS_PORT, SENTINEL_PORT, RedisAddress, StateSettings
 from ampproxy.wire.redact import Secret, Unseen
 
@@ -105,6 +106,20 @@ def _state(found: ParsedSection) -> StateSettings:
         found.place.complain("cert and key belong together: expected both, or neither")
         raise AlreadyReported
     return StateSettings(**values)
+
+
+def check_shared(found: ParsedSection, config: Config) -> None:
+    """Clients are counted together by their names: a digest of a key has a salt of each gateway's own."""
+    if config.state is None:
+        return
+    for client in config.clients:
+        if client.limits and not client.name:
+            found.place.reading.warn(
+                client.line,
+                "api-keys[].limits",
+                "are counted by each gateway for itself, for the client has no name: give it one (setting:"
+                " state)",
+            )
 
 
 STATE = Section(

@@ -54,6 +54,7 @@ class View:
     :param wall: seconds since the epoch, for the report.
     :param timeout: seconds that a claim, or the question for a lock, may take.
     :param closes: serve no request while the state is not shared.
+    :ivar on_open: called whenever the state is shared again.
     :ivar refusal: why no request is served now; empty: they are.
     """
 
@@ -81,6 +82,7 @@ class View:
         self._reported_away = self._was_open = False
         self._closes = closes
         self.refusal = self._refusal()
+        self.on_open: list[Callable[[], None]] = []
         self._topics: dict[str, Topic] = {}
         self._number = 0
         self._on_the_way: dict[tuple[str, str], int] = {}
@@ -142,6 +144,14 @@ class View:
             len(self._waiting),
         )
 
+    @property
+    def connected(self) -> bool:
+        """Whether the state is shared now. It may be asked for in any thread."""
+        return self._connected
+
+    def failed(self, why: str) -> None:
+        """Something else that asks the hub got no answer. Called in any thread."""
+
     def start(self) -> None:
         """See :meth:`Shared.start <ampproxy.state.shared.Shared.start>`."""
 
@@ -187,6 +197,8 @@ class View:
             self._log.info("The state is shared{again} by {by}", again=again, by=self._by)
         self._connected, self._reported_away, self._was_open = True, False, True
         self._why = self.refusal = ""
+        for follow in self.on_open:
+            follow()
         self._send(self._own())
 
     def closed(self, why: str) -> None:

@@ -130,3 +130,12 @@ def test_changes():
     assert len(found) == 3
     assert "canary" not in str(found)
     assert changes(read("port: 8317"), new)[0] == "state: switched on (after a restart)"
+
+
+def test_clients_without_a_name():
+    """Whose limits would not be counted together are warned of."""
+    limits = "limits: {requests-per-day: 5}"
+    keys = f"api-keys:\n  - {{key: one, {limits}}}\n  - {{key: two, name: ci, {limits}}}\n"
+    assert read(keys).warnings == ()
+    (warning,) = read(keys + "state: {url: 'redis://h'}").warnings
+    assert warning.startswith("c.yaml:2: api-keys[].limits")

@@ -13,6 +13,8 @@ import pytest
 from redis import Redis
 from twisted.internet.task import Clock
 
+from ampproxy.model.sharing import RedisAddress, StateSettings
+
 PROGRAM = shutil.which("redis-server") or ""
 needs_redis = pytest.mark.skipif(not PROGRAM, reason="redis-server is not installed")
 
@@ -28,9 +30,9 @@ class RedisServer:
         self.socket = str(folder / "redis.sock")
         self.process = None
 
-    @property
-    def url(self):
-        return f"unix://{self.socket}"
+    def settings(self, **more):
+        """Those by which a gateway shares by this server."""
+        return StateSettings(url=RedisAddress(socket=self.socket), **({"timeout": 10.0} | more))
 
     def start(self):
         listen = () if "--port" in self.options else ("--port", "0")

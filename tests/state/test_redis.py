@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import trustme
 from twisted.logger import Logger, formatEvent
 
 from ampproxy.model.sharing import RedisAddress, StateSettings
+from ampproxy.tenants.counting import Amounts, Demand
+from ampproxy.tenants.store import Look, Settle, Take
 from ampproxy.wire.redact import Secret
 from tests.state.redis_server import PROGRAM, RedisServer, Turned, needs_redis
 from tests.state.test_view import Book, fired
+from tests.tenants.test_client_counts import LIMIT
 from tests.test_layers import imported_at_once
 from tests.tree import module_of, places, tree_of
 
@@ -188,7 +193,10 @@ def test_a_user_who_may_not_write(server):
 
 
 def test_tls_and_a_user_of_its_own(tmp_path):
-    """By a certificate that the setting vouches for, as a user who may do no more than is needed."""
+    """By a certificate that the setting vouches for, as a user with the rights of the guide and no more."""
+    from ampproxy.state.redis.trial import trouble
+    from ampproxy.tenants.shared_counts import SharedCounts
+
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -199,10 +207,10 @@ def test_tls_and_a_user_of_its_own(tmp_path):
     pems = (("cert-file", "cert"), ("key-file", "key"), ("ca-cert-file", "ca"))
     files = [part for name, pem in pems for part in (f"--tls-{name}", str(tmp_path / f"{pem}.pem"))]
     server = RedisServer(tmp_path, *tls, *files).start()
-    commands = "+evalsha +script|load +subscribe +unsubscribe +publish +hscan +time +ping"
-    inner = "+hget +hset +hdel +zadd +zrem +zcard +zrange +zrangebyscore +pttl +pexpire"
-    rights = f"on >sesame resetchannels &team:* ~team:* -@all {commands} {inner} +get +set +del +exists"
-    server.client().execute_command("ACL", "SETUSER", "gateway", *rights.split())
+    guide = Path(__file__).parents[2].joinpath("docs/scaling.md").read_text()
+    (rule,) = re.findall(r"(?s)\nuser gateway (.*?)\n```", guide)
+    rights = rule.replace("ampproxy:", "team:").replace("PASSWORD", "sesame").split()
+    server.client().execute_command("ACL", "SETUSER", "gateway", *rights)
     address = RedisAddress(hosts=(("127.0.0.1", port),), tls=True, username="gateway")
     together = Together(address, ca=tmp_path / "ca.pem", password=Secret("sesame"), prefix="team")
     one, two = together.book(), together.book()
@@ -210,6 +218,15 @@ def test_tls_and_a_user_of_its_own(tmp_path):
     lock = fired(one.view.lock("l", 60.0))
     together.loop.until(lambda: two.values == {"a": b"1"} and lock)
     assert lock[0].number
+    one.view.unlock(lock[0])
+    assert trouble(together.settings) == ""
+    counts = SharedCounts(together.settings, lambda ahead: 1_800_000_000.0)
+    (taken, _) = counts.work([Take("a", LIMIT, Demand(5)), Look("a", LIMIT)])
+    counts.work([Settle(taken, Amounts(0, 1))])
+    assert counts.used("a", LIMIT)["day"] == Amounts(1, 4)
+    counts.close()
+    assert together.book().values == {"a": b"1"}
+    assert len(together.logged) == 3
     together.stop()
     server.kill()
 

@@ -74,8 +74,11 @@ def configuration(context: Context) -> Iterator[Finding]:
 
 def sharing(context: Context) -> Iterator[Finding]:
     """Whether other gateways can know what this one learns."""
-    state = None if context.config is None else context.config.state
+    if context.config is None:
+        return
+    state = context.config.state
     if state is None or context.shared_why is None:
+        yield ok("No state is shared with other gateways.")
         return
     if not context.shared_why:
         yield ok(f"The state is shared by {state.url}.")

@@ -56,6 +56,10 @@ class RedisState(View):
         self._redis = RedisLink(settings, reactor, self, log)
         self.use(self._redis)
 
+    def failed(self, why: str) -> None:
+        """Something else that asks Redis got no answer: see whether it is there. Called in any thread."""
+        self._redis.failed(why)
+
     def start(self) -> None:
         """Connect, and stay connected."""
         self._redis.start()
@@ -158,10 +162,14 @@ class RedisLink:
             pass
         return batch, True
 
-    def _failed(self, batch: list[Command], why: str) -> list[Any]:
-        """Give up these commands, and have the other thread connect anew."""
+    def failed(self, why: str) -> None:
+        """Have the thread that listens connect anew. Called in any thread."""
         self._broken.set()
         self._in_reactor(self._view.closed, why)
+
+    def _failed(self, batch: list[Command], why: str) -> list[Any]:
+        """Give up these commands."""
+        self.failed(why)
         return [Away(why)] * len(batch)
 
     # In the thread that listens.
