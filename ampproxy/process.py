@@ -230,7 +230,7 @@ def leave_no_core() -> None:
 def state_of(service: Reloads) -> str:
     """What a service manager shows."""
     where = ", ".join(describe(port) for port in service.ports)
-    return f"Serves on {where}; configuration {service.generation}"
+    return f"Serving on {where}; configuration {service.generation}"
 
 
 def tune_malloc() -> None:

@@ -24,6 +24,7 @@ from ampproxy.http.deadlines import Deadlines
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.record import ExchangeRecord, Observer
 from ampproxy.relay.remembered import Remembered
+from ampproxy.relay.stored import StoredAnswers
 from ampproxy.relay.unknown import RouteMemory
 from ampproxy.relay.workers import Workers
 from ampproxy.server.cloud_notes import CloudNotes
@@ -31,6 +32,7 @@ from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import Limiter, kept_nowhere
 from ampproxy.server.owners import Owners
 from ampproxy.server.running import ActiveExchanges
+from ampproxy.state.shared import ALONE, Shared
 from ampproxy.status import AlertsReport, AlertsTested, ReloadReport, Status
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.upstream.client import UpstreamClient
@@ -63,6 +65,7 @@ class Runtime:
     :param failures: counts the requests to the paths for Amp's cloud that lack the key.
     :param cloud_notes: what was seen of requests of Amp's cloud.
     :param pool_state: which accounts rest, and where conversations are at home.
+    :param shared: by what other processes know what this one learns.
     :param login_statuses: how each login is.
     :param seen_clients: which of Amp's clients have been here.
     :param unknown_routes: what they asked for that nobody knew.
@@ -74,6 +77,7 @@ class Runtime:
     :param lessons: what accounts have taught by refusing something.
     :param pins: which account keeps what its vendor stored.
     :param remembered: what clients may refer to of the answers that they were given.
+    :param stored: whole answers that clients may go on from.
     :param allowance: counts what goes to Amp under daily limits.
     :param limiter: counts what clients use of their own limits.
     :param costs: what models cost under a configuration; asked where a client has a limit in dollars.
@@ -108,12 +112,14 @@ class Runtime:
     lessons: Lessons = field(default_factory=Lessons)
     pins: Pins = field(default_factory=Pins)
     remembered: Remembered = field(default_factory=lambda: Remembered(time.monotonic))
+    stored: StoredAnswers = field(default_factory=lambda: StoredAnswers(time.monotonic))
     limiter: Limiter = field(default_factory=lambda: kept_nowhere(time.time))
     costs: Callable[[Config], Costs] = lambda config: NoCosts()
     workers: Workers = field(default_factory=Workers)
     failures: Failures = field(default_factory=lambda: Failures(time.monotonic))
     cloud_notes: CloudNotes = field(default_factory=lambda: CloudNotes(time.time))
     pool_state: PoolState = field(default_factory=PoolState)
+    shared: Shared = ALONE
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
     knowledge: Callable[[Config], Families] = attrgetter("families")

@@ -340,6 +340,7 @@ class GatewayService(Service):
             reload=None if self._watch is None else self._watch.last,
             restart=self.reports.restart,
             started=self._started,
+            shared=self._runtime.shared.report() if self._runtime.shared.active else None,
         )
 
     def _state(self) -> State:
@@ -413,6 +414,7 @@ class GatewayService(Service):
         self._log_swap()
         self._expiry.watch()
         self._discover()
+        self._runtime.shared.start()
         if self._source is not None:
             self._source.start()
         if self._ledger is not None:
@@ -461,6 +463,7 @@ class GatewayService(Service):
         self._expiry.stop()
         self._runtime.allowance.close()
         await self._runtime.limiter.close()
+        await self._runtime.shared.stop()
         self._runtime.unknown_routes.close()
         self._runtime.lessons.close()
         self._runtime.pins.close()

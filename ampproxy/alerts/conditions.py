@@ -14,7 +14,7 @@ from ampproxy.credits.allowance import Used
 from ampproxy.model.clients import Standing
 from ampproxy.relay.retiring import Retiring
 from ampproxy.routing.catalog import Catalog
-from ampproxy.status import Alert, ReloadReport
+from ampproxy.status import Alert, ReloadReport, SharedReport
 from ampproxy.tenants.refusals import shown_amount
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted, local_time
@@ -23,6 +23,8 @@ from ampproxy.wire.words import counted, local_time
 NEARLY = 0.9
 #: Names that one sentence lists.
 _LISTED = 5
+#: A restart of what the state is shared by takes less.
+_AWAY_SECONDS = 60.0
 _NO_LOGIN = ("needs login", "key refused")
 
 
@@ -46,6 +48,7 @@ class Facts:
     standings: tuple[tuple[str, Standing], ...] = ()
     retiring: tuple[Retiring, ...] = ()
     reload: ReloadReport | None = None
+    shared: SharedReport | None = None
     config: str = ""
     unknown: frozenset[str] = frozenset()
 
@@ -221,6 +224,15 @@ def _model_retiring(facts: Facts) -> Iterator[Alert]:
         yield Alert("model-retiring", subject, f"{one.clause(today)}.", one.todo, facts.wall)
 
 
+def _state_away(facts: Facts) -> Iterator[Alert]:
+    shared = facts.shared
+    if shared is None or shared.connected or facts.wall - shared.away_since < _AWAY_SECONDS:
+        return
+    since = local_time(shared.away_since)
+    message = f"The state has not been shared by {shared.by} since {since}: {printable(shared.why)}."
+    yield Alert("state-away", shared.by, message, "ampproxy doctor tries the connection", shared.away_since)
+
+
 def _config_refused(facts: Facts) -> Iterator[Alert]:
     reload = facts.reload
     if reload is None or reload.ok:
@@ -246,5 +258,6 @@ _CONDITIONS: dict[str, Callable[[Facts], Iterator[Alert]]] = {
     "amp-credits": _amp_credits,
     "budget": _budget,
     "model-retiring": _model_retiring,
+    "state-away": _state_away,
     "config-refused": _config_refused,
 }

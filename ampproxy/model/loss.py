@@ -268,7 +268,7 @@ OF_REQUEST: Mapping[str, LossKind] = _table(
     ),
     _row(
         "max_output_tokens max_completion_tokens truncation context_management "
-        "previous_response_id prompt_cache_retention safety_identifier stream_options",
+        "prompt_cache_retention safety_identifier stream_options",
         "The backend of Codex logins does not accept it.",
     ),
 )

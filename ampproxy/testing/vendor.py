@@ -150,26 +150,26 @@ class Scripts:
             raise VendorError(404, str(error)) from None
 
 
+#: An opaque value comes back in either alphabet.
 _STANDARD = str.maketrans("-_", "+/")
 
 
 class Seal:
     """Issues opaque values and knows its own again: an HMAC under a key that dies with the instance.
 
-    They are in the standard alphabet, in which Google's SDKs for Go and Java read them, or with a prefix in
-    the other one, like OpenAI's.
+    :param others: the two characters of its base64 that differ between the alphabets.
     """
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", others: bytes = b"-_") -> None:
         self._key = secrets.token_bytes(32)
         self._prefix = prefix
+        self._others = others
 
     def issue(self, about: str) -> str:
         """An opaque value that only holds together with ``about``."""
         nonce = secrets.token_bytes(8)
         mac = hmac.new(self._key, nonce + about.encode(), hashlib.sha256).digest()
-        encode = base64.urlsafe_b64encode if self._prefix else base64.b64encode
-        return self._prefix + encode(b"\x12" + nonce + mac + b"\x00").decode()
+        return self._prefix + base64.b64encode(b"\x12" + nonce + mac + b"\x00", self._others).decode()
 
     def knows(self, value: object, about: str) -> bool:
         """Whether this instance issued ``value`` for ``about``."""

@@ -7,6 +7,9 @@ import json
 
 import pytest
 
+from ampproxy.testing import gemini
+from ampproxy.testing.vendor import Scripts
+
 BASE = "/v1beta/models/"
 SCHEMA = {"type": "OBJECT", "properties": {"path": {"type": "STRING"}}, "required": ["path"]}
 HELLO = {"role": "user", "parts": [{"text": "Hello there"}]}
@@ -142,6 +145,25 @@ def test_free_schema_and_snake_case(google):
     declared = {"name": "Read", "parameters_json_schema": free}
     body = {"contents": [HELLO], "tools": [{"function_declarations": [declared]}]}
     assert google("POST", f"{BASE}{FLASH}:generateContent", body).status == 200
+
+
+def test_what_sdks_send(google):
+    """A member that is null is none, and a dummy signature may be written in base64."""
+    path = f"{BASE}{THREE}:generateContent"
+    body = {"contents": [HELLO], "safetySettings": None, "generationConfig": {"temperature": None}}
+    assert google("POST", path, body).status == 200
+    dummy = base64.b64encode(b"skip_thought_signature_validator").decode()
+    contents = [HELLO, model({**CALL, "thoughtSignature": dummy}), user(GAVE)]
+    assert google("POST", path, {"contents": contents, **tools()}).status == 200
+
+
+def test_signatures_are_in_the_standard_alphabet():
+    """Strict decoders fail on the other one."""
+    seal = gemini.Gemini(Scripts()).seal
+    issued = [seal.issue("thought") for _ in range(50)]
+    assert all(seal.knows(one, "thought") for one in issued)
+    assert not any(character in "".join(issued) for character in "-_")
+    assert any(character in "".join(issued) for character in "+/")
 
 
 def test_streams(google):
