@@ -104,6 +104,7 @@ CLIENTS: dict[str, tuple[Client, ...]] = {
         Client("ai-anthropic"),
         # Its second request refers to the first answer by ids, for which the gateway keeps texts and calls.
         Client("ai-openai", proves=False),
+        Client("ai-openai-unstored"),
         Client("ai-openai-chat", thinks=False, proves=False),
         Client("ai-compatible", proves=False, chats=True),
         Client("ai-google"),
