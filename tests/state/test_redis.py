@@ -259,9 +259,16 @@ def test_by_a_sentinel(tmp_path):
     watching = subprocess.Popen([PROGRAM, str(config), "--sentinel"], stdout=subprocess.DEVNULL)
     together = Together(RedisAddress(hosts=(("127.0.0.1", sentinel),), service="team"))
     try:
+        view = together.view()
+        assert fired(view.stop()) == [None]
         one, two = together.book(), together.book()
         one.set("a", b"1")
         together.loop.until(lambda: two.values == {"a": b"1"})
+        nameless = Together(RedisAddress(hosts=(("127.0.0.1", sentinel),), service="other"))
+        nameless.view().start()
+        nameless.loop.until(lambda: nameless.logged)
+        assert "0: No master found for 'other'. This process" in nameless.logged[0]
+        nameless.stop()
     finally:
         together.stop()
         watching.kill()
