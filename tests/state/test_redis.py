@@ -285,3 +285,27 @@ def test_nothing_is_loaded_without_redis():
     for module in loads.keys() - engine:
         assert not loads[module] & engine, module
         assert not [name for name in loads[module] if name.partition(".")[0] == "redis"], module
+
+
+def test_a_connection_that_was_closed_while_idle(server, monkeypatch):
+    """Some servers, and what is between, drop what is not used for a while: the next command goes through."""
+    from ampproxy.state.redis import commands
+    from ampproxy.state.redis.scripts import LOCK
+
+    sender = commands.Sender(StateSettings(url=RedisAddress(socket=server.socket)))
+    lock = [commands.Command(LOCK, ("a", "number"), (60_000,), lambda _: None)]
+    assert sender.run(lock)[0]
+    server.client().client_kill_filter(_type="normal", skipme=True)
+    assert sender.run(lock) == [None]
+
+    def lost():
+        raise TimeoutError("no answer in time")
+
+    dropped = sender._client
+    monkeypatch.setattr(dropped, "ping", lost)
+    assert sender.run(lock) == [None]
+    assert sender._client is dropped
+    monkeypatch.setattr(commands, "IDLE_SECONDS", 0.0)
+    assert sender.run(lock) == [None]
+    assert sender._client is not dropped
+    sender.close()
