@@ -28,9 +28,12 @@ from ampproxy.dashboard.mount import Dashboard
 from ampproxy.desktop.clients.owners import connected_uid
 from ampproxy.generation import Generation, InForce
 from ampproxy.ledger import NAME, LedgerError
-from ampproxy.ledger.recorder import Recorder, Writes
+from ampproxy.ledger.place import SPOOL, name_of, server_of
+from ampproxy.ledger.recorder import Recorder
+from ampproxy.ledger.writing import Writes
 from ampproxy.lifecycle import Lifecycle
 from ampproxy.listen.inherited import Inherited
+from ampproxy.model.ledger import Ledger
 from ampproxy.relay.clients import SeenClients
 from ampproxy.relay.discovery import Discovery
 from ampproxy.relay.knowledge import Knowledge, NewerData
@@ -319,17 +322,42 @@ def _names_salt(state: Path | None, log: Logger) -> bytes:
 
 
 def _ledger(state: Path, reactor: Any, log: Logger) -> Recorder:
-    """The ledger in a folder of state; it touches nothing before it is started."""
-    path = state / NAME
+    """The ledger of a service; it touches nothing before it is started.
 
-    def make_store() -> Writes:
-        # Not at the top: it loads SQLite.
+    :param state: the folder of its state.
+    """
+    # The rows of this process are known by it, whichever configuration they are written by.
+    writer = random.SystemRandom().getrandbits(63)
+    return Recorder(
+        lambda settings: str(state / NAME) if settings.url is None else name_of(settings),
+        partial(_store, state, writer, reactor.seconds),
+        clock=reactor,
+        in_thread=_in_thread(reactor),
+        wall=time.time,
+        log=log,
+    )
+
+
+def _store(state: Path, writer: int, seconds: Callable[[], float], settings: Ledger) -> Writes:
+    """What keeps the rows by some settings. Loads SQLite, or SQLAlchemy.
+
+    :raises LedgerError: a package is not installed.
+    """
+    if settings.url is None:
         from ampproxy.ledger.store import Store
 
-        return Store(path)
+        return Store(state / NAME, settings.max_series)
+    server = server_of(settings)
+    from ampproxy.ledger.database_store import MAX_SERIES, DatabaseStore
+    from ampproxy.ledger.shared import SharedStore
+    from ampproxy.ledger.spool import Spool
 
-    in_thread = _in_thread(reactor)
-    return Recorder(str(path), make_store, clock=reactor, in_thread=in_thread, wall=time.time, log=log)
+    return SharedStore(
+        DatabaseStore(server, settings.max_series or MAX_SERIES, seconds),
+        Spool(state / SPOOL, writer, settings.spool_size),
+        writer,
+        seconds,
+    )
 
 
 def _costs(in_thread: InThread, log: Logger, config: Config) -> Costs:

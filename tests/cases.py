@@ -16,6 +16,8 @@ import pytest
 
 Test = TypeVar("Test", bound=Callable[..., Any])
 
+PARAM = type(pytest.param())
+
 #: Failing cases whose traceback is shown; the others have one line.
 MAX_SHOWN = 3
 
@@ -30,12 +32,16 @@ def each(
     All of them are tried, whichever of them fail, and the error names those. A fixture is made once for all
     of them. Where decorators of this kind stand on each other, every value is combined with every other.
 
+    :param values: as of parametrize; a ``pytest.param`` may have a name, but no marks.
     :param ids: what names a value in the error: a text for each, or a function; the value itself if missing.
     :raises AssertionError: one or more of the cases failed.
     """
     words = [word.strip() for word in names.split(",")] if isinstance(names, str) else list(names)
-    rows = [tuple(value) if len(words) > 1 else (value,) for value in values]
-    labels = [_label(row, ids, at) for at, row in enumerate(rows)]
+    rows, labels = [], []
+    for at, value in enumerate(values):
+        row, label = _row(value, len(words))
+        rows.append(row)
+        labels.append(label or _label(row, ids, at))
 
     def decorate(test: Test) -> Test:
         inner = getattr(test, "cases", None)
@@ -88,6 +94,15 @@ def _grouped(test: Any, grouped: Cases) -> Any:
     run.__signature__ = signature.replace(parameters=left)  # type: ignore[attr-defined]
     run.cases = grouped  # type: ignore[attr-defined]
     return run
+
+
+def _row(value: Any, width: int) -> tuple[tuple[Any, ...], str]:
+    """The values of a case, and its name if it is a ``pytest.param`` with one."""
+    if isinstance(value, PARAM):
+        if value.marks:
+            raise TypeError("one case of many cannot have marks")
+        return tuple(value.values), str(value.id or "")
+    return tuple(value) if width > 1 else (value,), ""
 
 
 def _label(row: tuple[Any, ...], ids: Sequence[str] | Callable[[Any], object] | None, at: int) -> str:

@@ -70,6 +70,19 @@ def test_cases_have_names(ids: Any, label: str) -> None:
     assert label in str(caught.value)
 
 
+def test_param() -> None:
+    """A case may bring its name; a mark, which would be lost, is refused."""
+
+    @each(("number", "word"), [pytest.param(1, "a", id="first")])
+    def test(number: int, word: str) -> None:
+        assert (number, word) == (0, "")
+
+    with pytest.raises(AssertionError, match=r"\[first\] AssertionError: assert \(1, 'a'\)"):
+        test()
+    with pytest.raises(TypeError, match="marks"):
+        each("number", [pytest.param(1, marks=pytest.mark.skip)])
+
+
 def test_what_is_not_given_stays_an_argument() -> None:
     """So that pytest passes the fixtures, and the values of parametrize."""
 

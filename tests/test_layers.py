@@ -59,6 +59,8 @@ ALONE = {
     "treq": ("upstream",),
     "twisted.web.server": ("http", "server", "resources", "dashboard", "desktop", "testing"),
     "twisted.internet.reactor": ("tap", "cli"),
+    "sqlalchemy": ("ledger",),
+    "psycopg": ("ledger",),
 }
 
 

@@ -7,6 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,6 +105,10 @@ def remarks(file: Path, *, secrets: bool) -> Iterator[Remark]:
         config = with_logins(config)
     for client, sentence in expiring(config.clients, time.time()):
         yield Remark(file, str(client.line), "warning", f"api-keys: {sentence}")
+    if config.ledger.url is not None and not all(map(find_spec, ("sqlalchemy", "psycopg"))):
+        yield Remark(
+            file, "", "warning", "ledger.url: needs two packages more: pip install 'ampproxy[postgres]'"
+        )
     yield from _of_models(file, config, home)
     missing = missing_library(config)
     if missing:

@@ -72,6 +72,13 @@ def command(live: bool, problems: bool, as_json: bool, file: Path | None) -> Non
         report("Asking Amp for your connections, and trying the public address ...")
         context = replace(context, neo_seen=look_outside(context.config, live=live, now=context.now))
 
+    if context.config is not None and context.config.ledger.url is not None:
+        # Not at the top: it loads SQLAlchemy.
+        from ampproxy.ledger.visit import database_state
+
+        report("Asking the ledger's database ...")
+        context = replace(context, database=database_state(context.config, context.config.state_dir))
+
     async def main(reactor: Any) -> None:
         with report:
             found = await examination(reactor, context, live=live, report=report)

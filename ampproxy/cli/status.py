@@ -18,9 +18,10 @@ from ampproxy.cli.terminal import Column, Table, width
 from ampproxy.config.run_file import RunNote
 from ampproxy.config.schema import Config
 from ampproxy.credentials.report import STATE_WORDS, AccountReport
-from ampproxy.ledger import NAME, LedgerError
+from ampproxy.ledger import LedgerError
 from ampproxy.ledger.book import price_book
-from ampproxy.ledger.file import DAY, open_to_read
+from ampproxy.ledger.file import DAY
+from ampproxy.ledger.place import Place, place_of
 from ampproxy.ledger.query import Span, read
 from ampproxy.ledger.report import changing, report, sameness
 from ampproxy.ledger.text import count, money
@@ -119,7 +120,7 @@ def look(config: Config, at: str, status: Status, note: RunNote | None) -> Seen:
     today: Today | None = None
     if status.state_dir:
         try:
-            today = used_today(config, Path(status.state_dir) / NAME, time.time())
+            today = used_today(config, place_of(config, Path(status.state_dir)), time.time())
         except LedgerError:
             pass  # nothing was asked yet, or it is kept off
     states = Counter(report.state for report in reports)
@@ -155,15 +156,15 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
         yield "Every account is cooling down: ampproxy accounts shows until when."
 
 
-def used_today(config: Config, path: Path, now: float) -> Today:
+def used_today(config: Config, ledger: Place, now: float) -> Today:
     """What the ledger has of this day of UTC.
 
     :raises LedgerError: there is none.
     """
     prices = price_book(config)
     since = int(now * 1_000_000) // DAY * DAY
-    with closing(open_to_read(path)) as connection:
-        reading = read(connection, Span(since), same=sameness("model", prices), changes=changing(prices))
+    with closing(ledger.open()) as opened:
+        reading = read(opened, Span(since), same=sameness("model", prices), changes=changing(prices))
     total = report(reading.lines, "model", prices).total
     tokens = total.tokens
     prompt = tokens.input + tokens.cache_read + tokens.cache_write

@@ -80,6 +80,10 @@ _KINDS: dict[str, Schema] = {
         "type": "string",
         "pattern": r"^\s*(rediss?(\+sentinel)?://\S+|unix://\S+|file:.+)\s*$|\$\{",
     },
+    "URL of PostgreSQL, or file:/path": {
+        "type": "string",
+        "pattern": r"^\s*(postgres(ql)?://\S+|file:.+)\s*$|\$\{",
+    },
     "URL, or direct": {"type": "string", "pattern": r"^\s*((https?|socks5h?)://\S+|direct|none)?\s*$|\$\{"},
     "true or false": _FLAG,
     "duration": {

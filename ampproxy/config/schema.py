@@ -14,6 +14,7 @@ from typing import Literal, Protocol, TypeAlias
 from ampproxy.catalog.families import Families, Override, known
 from ampproxy.model.alerts import Alerts
 from ampproxy.model.clients import ClientKey
+from ampproxy.model.ledger import Ledger
 from ampproxy.model.neo import Neo
 from ampproxy.model.page import Page
 from ampproxy.model.payload import Payload
@@ -231,12 +232,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Streaming:
-    """What happens during a streamed answer. ``bootstrap_retries``: how often one that breaks off before its
-    first event is asked again where no other account is left.
-    """
+    """What happens during a streamed answer, and whether there are WebSockets for Responses."""
 
     keepalive_seconds: int = 15
     bootstrap_retries: int = 0
+    websockets: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,24 +303,6 @@ class Learning:
     enable: bool = True
     max_age: float = 7 * 86400.0
     max_lessons: int = 1000
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ledger:
-    """What is kept of each exchange (our own section ``ledger``).
-
-    :param enable: keep anything at all.
-    :param max_age: how long an exchange is remembered.
-    :param max_size: of the file; the oldest exchanges make room.
-    :param management: keep requests on Amp's own routes, too.
-    :param prices: the user's own table of prices; read by the command line alone.
-    """
-
-    enable: bool = True
-    max_age: float = 365 * 86400.0
-    max_size: int = 1024**3
-    management: bool = False
-    prices: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

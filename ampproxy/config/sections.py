@@ -163,6 +163,14 @@ _STREAMING = Section(
             " left. Other accounts are tried first in any case.",
             "0",
         ),
+        Setting(
+            "websockets",
+            "websockets",
+            fields.FLAG,
+            "Serve Responses over WebSockets, too; needs `ampproxy[websocket]`. Else a WebSocket is answered"
+            " 426, on which Codex sends plain requests at once.",
+            "false",
+        ),
     ),
 )
 

@@ -200,8 +200,11 @@ async def config(asked: Asked) -> Configuration:
 async def log(asked: Asked) -> Log:
     """Rows of the ledger."""
     most = asked.generation.config.page.max_rows
+    before = asked.text("before")
+    if before and not rows.is_number(before):
+        raise _wrong("before", "the number of a row")
     wanted = rows.Wanted(
-        before=asked.number("before", rows.END, rows.END),
+        before=before,
         most=asked.number("limit", 50, most),
         client=asked.text("client"),
         model=asked.text("model"),

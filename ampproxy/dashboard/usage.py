@@ -10,9 +10,10 @@ from pathlib import Path
 from ampproxy.config.schema import Config
 from ampproxy.dashboard.desk import Books
 from ampproxy.dashboard.shapes import Day, Group, Money, Usage
-from ampproxy.ledger import NAME, report
+from ampproxy.ledger import report
 from ampproxy.ledger.entry import Series
-from ampproxy.ledger.file import DAY, exists, open_to_read
+from ampproxy.ledger.file import DAY
+from ampproxy.ledger.place import place_of
 from ampproxy.ledger.prices import PriceBook
 from ampproxy.ledger.query import BY_DAY, Line, Span, Sums, read
 from ampproxy.ledger.text import remarks
@@ -38,12 +39,12 @@ def usage(folder: Path | None, config: Config, books: Books, by: str, days: int,
     first = max(0, today - days + 1)
     since, until = report.day_name(first), report.day_name(today)
     prices = books.of(config)
-    path = None if folder is None else folder / NAME
-    if path is None or not exists(path):
+    place = None if folder is None else place_of(config, folder)
+    if place is None or not place.exists():
         return _nothing(by, since, until, config)
-    with closing(open_to_read(path)) as connection:
+    with closing(place.open()) as ledger:
         same, changes = report.sameness(by, prices), report.changing(prices)
-        reading = read(connection, Span(first * DAY), BY_DAY, same, changes)
+        reading = read(ledger, Span(first * DAY), BY_DAY, same, changes)
     terms: report.KnownTerms = {}
     found = report.report(_of_all_days(reading.lines), by, prices, terms)
     listed = report.shortened(found.groups, _LISTED)

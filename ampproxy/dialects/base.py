@@ -11,6 +11,7 @@ from ampproxy.adapt.target import Target as Target
 from ampproxy.catalog.families import NOTHING, Families, Family
 from ampproxy.dialects.edit import Exchange, ModelOnly
 from ampproxy.dialects.fastpath import FastPath, NoFastPath
+from ampproxy.dialects.messages import Messages
 from ampproxy.dialects.monitor import Members, StreamMonitor
 from ampproxy.dialects.shown import flat_shown
 from ampproxy.dialects.state import STATELESS, VendorState
@@ -285,6 +286,7 @@ class Passthrough:
         within a stream, and which ask again where the connection breaks without one.
     :param limits: tells what is left of a client's limits at a time, in the vendor's own headers.
     :param references: how requests refer to earlier answers; ``None``: they do not.
+    :param messages: what it is over a WebSocket; ``None``: there is no such thing.
     """
 
     events: EventStream | None = None
@@ -310,6 +312,7 @@ class Passthrough:
     gives_up: tuple[tuple[bytes, bytes], ...] = ()
     limits: LimitHeaders = _no_headers
     references: References | None = None
+    messages: Messages | None = None
 
 
 class StreamParser(Protocol):

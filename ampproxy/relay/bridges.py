@@ -138,7 +138,9 @@ class BridgeMaker:
                 self._families,
                 strict=self._strict,
             )
+            kept = self._kept(asked, question) if offer.account.label in self._packing else None
         else:
+            kept = None
             bridge = TranslateBridge(
                 question,
                 offer,
@@ -148,7 +150,7 @@ class BridgeMaker:
                 written=self._dialects[question.facts.mixed or asked],
                 strict=self._strict,
                 families=self._families,
-                kept=Kept.of(self._remembered, self._stored, self._dialects[asked], question),
+                kept=self._kept(asked, question),
             )
         if self._payload and question.endpoint.operation is Operation.GENERATE:
             bridge.body = apply(self._payload, bridge.body, asked_by(question, offer, spoken))
@@ -156,7 +158,11 @@ class BridgeMaker:
             self._learner.bend(bridge, question, offer, spoken)
         if offer.account.label not in self._packing:
             return bridge
-        return enveloped(bridge, provider, question, offer, strict=self._strict)
+        return enveloped(bridge, provider, question, offer, strict=self._strict, kept=kept)
+
+    def _kept(self, asked: str, question: ModelRequest) -> Kept | None:
+        """What keeps the answer to a question whose account stores nothing."""
+        return Kept.of(self._remembered, self._stored, self._dialects[asked], question)
 
 
 def _named(body: bytes, model: str, asked: str) -> bytes:

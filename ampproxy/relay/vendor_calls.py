@@ -206,7 +206,7 @@ class VendorExchange:
         if _names_things(response.headers):
             what.meter = beginning
         base = offer.account.base_url.encode()
-        what.change = _Answer(self._asked, base, partial(self._pin, offer))
+        what.change = _Answer(self._asked, base, None if self._pins is None else partial(self._pin, offer))
         try:
             await pass_back(
                 what,
@@ -271,10 +271,11 @@ class _Answer:
     """What is changed of an answer: the addresses that a client follows lead to the gateway.
 
     :param base: of the account: its address.
-    :param pin: is given an upload that goes on piece by piece.
+    :param pin: is given an upload that goes on piece by piece. ``None``: it could not be found again, and
+        its pieces go to its vendor, which wants no key with them.
     """
 
-    def __init__(self, asked: Asked, base: bytes, pin: Callable[[str], None]) -> None:
+    def __init__(self, asked: Asked, base: bytes, pin: Callable[[str], None] | None) -> None:
         self._asked = asked
         self._base = base
         self._pin = pin
@@ -303,7 +304,7 @@ class _Answer:
             return value
         query = value.partition(b"?")[2]
         upload = upload_of(query)
-        if not upload:
+        if not upload or self._pin is None:
             return value
         self._pin(upload)
         return self._asked.here + b"/upload/v1beta/files?" + query

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from ampproxy.credits.bound import Unbounded, longest_answer, most_tokens
 from ampproxy.dialects.base import Dialect
 from ampproxy.dialects.facts import BodyFacts, facts_of
-from ampproxy.errors import ClientFault, ExchangeError
+from ampproxy.errors import ClientFault, ExchangeError, Unreachable, UpstreamTimeout
 from ampproxy.relay.bridge import ModelRequest
 from ampproxy.relay.estimate import estimate_tokens
-from ampproxy.relay.exhausted import KEY_REFUSED
+from ampproxy.relay.exhausted import KEY_REFUSED, AccountsExhausted
 from ampproxy.routing.endpoints import Endpoint, Operation
 
 
@@ -35,12 +35,12 @@ def estimated(dialect: Dialect, question: ModelRequest) -> int:
 
 
 def is_out_of_reach(failure: ExchangeError) -> bool:
-    """Whether no account that would count was reached. One that answers with an error, whose key is refused
-    or which is busy says more than a guess.
+    """Whether no account that would count was reached. One that answers with an error or leads elsewhere,
+    whose key is refused or which is busy says more than a guess.
     """
     error = failure.error
-    unreached = error.kind in ("unavailable", "timeout")
-    return failure.fault == "upstream" and unreached and error.code != KEY_REFUSED
+    unreached = error.kind in ("unavailable", "timeout") and error.code != KEY_REFUSED
+    return unreached and isinstance(failure, (Unreachable, UpstreamTimeout, AccountsExhausted))
 
 
 def known_of(dialect: Dialect, body: bytes) -> BodyFacts:

@@ -25,6 +25,7 @@ from ampproxy.resources.git import GitResource
 from ampproxy.resources.health import HealthResource, ReadyResource
 from ampproxy.resources.neo import NeoGate
 from ampproxy.resources.provider import resource_for
+from ampproxy.resources.socket_routes import refusal_for
 from ampproxy.resources.unserved import UnservedResource, is_misplaced
 from ampproxy.resources.vendor_calls import resource_for_call
 from ampproxy.routing.base_urls import PREFIXES, without_base
@@ -141,14 +142,14 @@ class ModelRoutes(Branch):
         try:
             call = parse_vendor_call(method, without_base(path), anthropic=anthropic, google=google)
         except WrongMethod as wrong:
-            return resource_for(self._generation, wrong)
+            return refusal_for(self._generation, wrong)
         return self.itself if call is None else resource_for_call(self._generation, call, request)
 
     def _find(self, method: bytes, path: bytes, anthropic: bool, google: bool) -> GatewayResource:
         try:
             endpoint = parse_endpoint(method, path, anthropic=anthropic, google=google)
         except WrongMethod as wrong:
-            return resource_for(self._generation, wrong)
+            return refusal_for(self._generation, wrong)
         if endpoint is None:
             return self.itself
         resource = resource_for(self._generation, endpoint)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ampproxy.http.answers import AnswerReader
 from ampproxy.http.chunks import BrokenChunks
 from ampproxy.http.heads import MAX_HEAD, MAX_LINES, AnswerRefused
+from tests.cases import each
 from tests.fuzz.examples import examples
 from tests.growth.law import MOST, growth
 
@@ -145,8 +146,8 @@ def test_surplus(name: str) -> None:
     assert not found.keep
 
 
-@pytest.mark.parametrize("size", range(1, 12))
-@pytest.mark.parametrize(
+@each("size", range(1, 12))
+@each(
     ("data", "method", "code", "headers", "body"),
     [
         (b"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\na", b"GET", 200, (), b"a"),

@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from ampproxy.http.chunks import ChunkedBody
+from tests.cases import each
 from tests.fuzz.examples import examples
 from tests.resources.test_edges import CHUNKS, MANY
 
@@ -33,7 +34,7 @@ def read(said: bytes, cuts: Any = ()) -> Any:
     return None
 
 
-@pytest.mark.parametrize("said", CHUNKS + [said for said, _ in MANY])
+@each("said", CHUNKS + [said for said, _ in MANY])
 def test_broken(said: bytes) -> None:
     """Refused, in one read and byte by byte."""
     said += BEHIND

@@ -16,6 +16,7 @@ from ampproxy.resources import shared_credits
 from ampproxy.server.limiter import Limiter
 from ampproxy.tenants.counting import Amounts
 from ampproxy.tenants.store import Counts, CountsFailed, Look
+from tests.cases import each
 from tests.resources.harness import AMP_KEY, CLIENT_KEY, World
 
 JSON = {"content-type": ["application/json"]}
@@ -91,8 +92,8 @@ EVERY_PATH = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body"), EVERY_PATH)
-@pytest.mark.parametrize("fallback", [" never\n", "\n    - {model: 'other-*', action: allow}\n"])
+@each(("method", "path", "body"), EVERY_PATH)
+@each("fallback", [" never\n", "\n    - {model: 'other-*', action: allow}\n"])
 def test_nothing_passes(method, path, body, fallback):
     """With ``never``, and where no rule is for it: refused here, and Amp is asked nothing at all."""
     on = world(fallback)

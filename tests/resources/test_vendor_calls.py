@@ -271,6 +271,38 @@ def test_the_model_of_a_form() -> None:
     assert sent.producer.length == len(sent.body)
 
 
+def test_a_form_that_comes_in_pieces() -> None:
+    """Waits for its model, and for no more."""
+    world = World(CONFIG)
+    head, _, rest = form(("model", b"speaker"), ("file", b"x" * 200_000)).partition(b"speaker")
+    length = len(head) + len(b"speaker") + len(rest)
+    client = world.connect().send(
+        f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: 127.0.0.1:8317\r\nContent-Length: {length}\r\n"
+        f"Authorization: Bearer {CLIENT_KEY}\r\nContent-Type: {FORM['Content-Type']}\r\n\r\n".encode()
+        + head
+    )
+    assert not world.client.sent
+    client.send(b"spea").send(b"ker" + rest[:70_000])
+    sent = world.client.sent[0]
+    assert (sent.url, sent.body_done) == ("http://l.test/v1/audio/transcriptions", False)
+    client.send(rest[70_000:])
+    assert (sent.body_done, len(sent.body), sent.producer.length) == (True, length - 1, length - 1)
+    assert sent.body.startswith(head + b"kokoro")
+
+
+def test_a_client_that_leaves_before_its_model() -> None:
+    """Nothing is asked of anybody, and nothing is logged as a defect."""
+    world = World(CONFIG)
+    client = world.connect().send(
+        f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: 127.0.0.1:8317\r\nContent-Length: 1000\r\n"
+        f"Authorization: Bearer {CLIENT_KEY}\r\nContent-Type: {FORM['Content-Type']}\r\n\r\n--B0".encode()
+    )
+    client.leave()
+    world.turn()
+    assert not world.client.sent
+    assert [event["exchange"].outcome.value for event in world.exchanges] == ["client-left"]
+
+
 def test_a_form_whose_model_is_behind_a_large_file() -> None:
     """Is not held until the model comes: the vendor's first account gets it."""
     world = World(CONFIG)
@@ -379,6 +411,19 @@ def test_an_upload_in_pieces() -> None:
     assert b"x-goog-upload-status: final" in last.answer.lower()
     call(world, "GET", "/v1beta/files/abc", headers=GOOGLE)
     assert host(world) == "f.test"
+
+
+def test_without_pins() -> None:
+    """Nothing is known of ids, and the error has the setting; pieces of an upload go to their vendor."""
+    world = World(CONFIG + "routing: {max-pins: 0}\n")
+    uploaded(world)
+    connection = call(world, "GET", "/v1/files/file-1")
+    assert connection.status == 404
+    assert b"routing.max-pins" in connection.body
+    connection = call(world, "POST", "/upload/v1beta/files", {"file": {}}, START)
+    url = "http://e.test/upload/v1beta/files?upload_id=ABC-1"
+    answer(world, {}, 200, {"X-Goog-Upload-URL": [url]})
+    assert url.encode() in connection.answer
 
 
 def test_an_upload_opens_nothing_else() -> None:

@@ -123,6 +123,6 @@ def build(language: Language) -> str:
             check=False,
         )
         if done.returncode:
-            return f"{' '.join(command)}: {(done.stderr or done.stdout).strip()[-3000:]}"
+            return f"{' '.join(command)}: {(done.stdout + done.stderr).strip()[-3000:]}"
     stamp.write_text(digest)
     return ""

@@ -25,6 +25,7 @@ from ampproxy.desktop.clients.scan import Kept, Setting, Unread, scan, secrets
 from ampproxy.desktop.doctor.finding import Finding
 from ampproxy.errors import ConfigError
 from ampproxy.model.clients import MODELS, keys_for
+from ampproxy.model.ledger import DatabaseState
 from ampproxy.relay.knowledge import Knowledge, NewerData
 from ampproxy.relay.model_cache import ModelCache, cache_folder
 from ampproxy.routing.catalog import Catalog
@@ -94,6 +95,7 @@ class Context:
     :param seen: what answers there.
     :param neo_seen: what concerns Amp's cloud and was found outside.
     :param shared_why: why the state cannot be shared; empty: it can; ``None``: it is not to be.
+    :param database: how the ledger's database is; ``None``: it has none.
     :param report: how the running service says its accounts are; ``report_why``: why it does not.
     """
 
@@ -121,6 +123,7 @@ class Context:
     probes: tuple[Probe, ...] = ()
     neo_seen: NeoSeen = NeoSeen()
     shared_why: str | None = None
+    database: DatabaseState | None = None
 
 
 def gather(

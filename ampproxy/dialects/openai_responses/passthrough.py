@@ -21,6 +21,7 @@ from ampproxy.dialects.openai_responses import stored
 from ampproxy.dialects.openai_responses.items_in import SUMMARY
 from ampproxy.dialects.openai_responses.references import items_in, items_of, stores, with_items
 from ampproxy.dialects.openai_responses.repairs import ResponsesRules
+from ampproxy.dialects.openai_responses.socket import MESSAGES
 from ampproxy.dialects.proof import MARK, open_summary, unseal
 from ampproxy.dialects.shown import flat, shown_by
 from ampproxy.dialects.state import Foreign, Issue, Missing, VendorState
@@ -245,6 +246,7 @@ PASSTHROUGH = Passthrough(
     shown=shown_by(flat),
     state=STATE,
     limits=limit_headers,
+    messages=MESSAGES,
     references=References(
         stores=stores,
         replaced=with_items,

@@ -22,6 +22,7 @@ from ampproxy.desktop.clients.scan import Kept, Setting, Unread
 from ampproxy.desktop.doctor.checks import CHECKS, Check, examine
 from ampproxy.desktop.doctor.context import Context, Probe, Target, targets
 from ampproxy.desktop.doctor.finding import LEVELS, Examination, Finding, LiveRow, note, totals
+from ampproxy.model.ledger import DatabaseState
 from ampproxy.routing.catalog import Catalog
 from ampproxy.routing.decide import Router
 from ampproxy.status import Status
@@ -682,3 +683,26 @@ def test_what_is_shared() -> None:
         assert finding.level == "problem"
         assert words in finding.text
         assert "redis://h:6379/0: refused" in finding.text
+
+
+@pytest.mark.parametrize(
+    ("state", "levels", "words"),
+    [
+        (None, [], ""),
+        (
+            DatabaseState(name="postgresql://db/a", server="PostgreSQL 15"),
+            ["ok"],
+            "postgresql://db/a, PostgreSQL 15",
+        ),
+        (DatabaseState(name="n", why="it is closed"), ["problem"], "it is closed. mend it"),
+        (DatabaseState(name="n", server="s", exposed=True), ["ok", "warning"], "sslmode=verify-full"),
+        (DatabaseState(name="n", server="s", skew=-9.4), ["ok", "warning"], "9 s behind this machine's"),
+        (DatabaseState(name="n", server="s", skew=1.0), ["ok"], ""),
+        (DatabaseState(name="n", why="x", waiting=7), ["problem", "note"], "7 bytes of exchanges wait"),
+    ],
+)
+def test_the_ledgers_database(state: DatabaseState | None, levels: list[str], words: str) -> None:
+    """What is wrong with it, and who could read what is sent there; a file is no business of this check."""
+    found = [one for one in examine(context(database=state)) if one.check == "ledger"]
+    assert [one.level for one in found] == levels
+    assert words in " ".join(f"{one.text} {one.todo}" for one in found)

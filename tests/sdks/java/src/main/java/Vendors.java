@@ -92,7 +92,9 @@ final class Vendors {
                 .put("tool_use_id", block.get("id").asText())
                 .put("content", Job.result(name));
           }
-          default -> throw new IllegalStateException(block.toString());
+          default -> {
+            // Thinking without a text.
+          }
         }
       }
       if (results.isEmpty()) {
