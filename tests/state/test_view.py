@@ -234,6 +234,31 @@ def test_a_claim_never_waits_long():
     assert fired(view.claim("cooldown", "thread", b"1", 60.0)) == [b"1"]
 
 
+def test_a_claim_right_after_the_start():
+    """It waits until it is known whether the hub is there, so that it finds what is known there."""
+    bus = Bus()
+    (one,) = books(bus, 1)
+    fired(one.view.claim("cooldown", "thread", b"1", 60.0))
+    bus.settle()
+    late, alone, slow = (bus.view(open=False, timeout=0.5) for _ in range(3))
+    claims = [fired(view.claim("cooldown", "thread", b"own", 60.0)) for view in (late, alone, slow)]
+    bus.clock.advance(0.1)
+    assert claims == [[], [], []]
+    late.wire.open()
+    alone.wire.cut()
+    bus.settle()
+    assert claims == [[b"1"], [b"own"], []]
+    bus.clock.advance(0.5)
+    assert claims[2] == [b"own"]
+    left = alone.claim("cooldown", "other", b"own", 60.0)
+    early = bus.view(open=False).claim("cooldown", "other", b"own", 60.0)
+    found = fired(early)
+    early.cancel()
+    bus.wires[-1].open()
+    assert fired(left) == [b"own"]
+    assert "CancelledError" in repr(found)
+
+
 def test_locks_are_numbered():
     """One holder at a time, each with a higher number; a holder that is gone is outlived."""
     bus = Bus()
