@@ -123,13 +123,17 @@ def test_what_is_learned_while_away_is_exchanged():
     one.set("old", b"mine is older")
     bus.clock.advance(1.0)
     two.set("ended", None)
+    two.set("young", b"yours is older")
     two.set("old", b"yours is younger")
     two.set("yours", b"2")
     bus.settle()
+    bus.clock.advance(1.0)
+    one.set("young", b"mine is younger")
     assert "mine" not in two.values
     one.view.wire.open()
     bus.settle()
-    assert one.values == two.values == {"old": b"yours is younger", "mine": b"1", "yours": b"2"}
+    known = {"old": b"yours is younger", "young": b"mine is younger", "mine": b"1", "yours": b"2"}
+    assert one.values == two.values == known
 
 
 def test_a_hub_that_forgot_is_given_what_is_known():
