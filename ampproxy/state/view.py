@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.defer import TimeoutError as NoAnswer
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -280,5 +281,5 @@ def _translated(failure: Any) -> Any:
     """A lock's failure, whatever it was, as :class:`Away`."""
     if failure.check(Away):
         return failure
-    late = failure.check(CancelledError, TimeoutError)
+    late = failure.check(CancelledError, NoAnswer)
     raise Away("no answer in time" if late else str(failure.value) or type(failure.value).__name__)

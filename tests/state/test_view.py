@@ -298,6 +298,7 @@ def test_no_lock_without_a_connection():
     late = fired(view.lock("login", 60.0))
     bus.clock.advance(0.6)
     assert late[0].check(Away)
+    assert str(late[0].value) == "no answer in time"
 
 
 def test_away_is_logged_once_and_reported():
