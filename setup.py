@@ -22,7 +22,7 @@ OPTIONAL = {
     "redis": ["redis >= 5.1"],
     # ledger.url: one ledger for several gateways. PostgreSQL's statements, which are no texts put together by
     # hand, and the driver, which brings its libpq
-    "postgres": ["sqlalchemy >= 2.0.30", "psycopg[binary] >= 3.2"],
+    "postgres": ["sqlalchemy >= 2.0.30", "psycopg[binary] >= 3.2.1"],
     # streaming.websockets: frames of WebSockets, without I/O; the one that Twisted has chosen, too
     "websocket": ["wsproto >= 1.2"],
 }

@@ -12,7 +12,7 @@ _COLUMNS = ("id", "series", "thread", "status", "first_ms", "total_ms", *Tokens.
 #: Only this table stands in FROM, so it is read in the order of its key, for as many rows as are wanted.
 _ROWS = f"""
     SELECT {listed(_COLUMNS)}, {{more}} FROM exchanges
-    WHERE exchanges.id >= :since AND exchanges.series IN (SELECT id FROM wanted) AND {{only}}
+    WHERE exchanges.id >= :since AND {{only}} AND exchanges.series IN (SELECT id FROM wanted)
     ORDER BY {{order}} LIMIT {{most:d}}
 """  # noqa: S608
 _FAILED = "(exchanges.status >= 400 OR exchanges.series IN (SELECT id FROM wanted WHERE failed = 1))"
