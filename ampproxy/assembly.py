@@ -17,9 +17,11 @@ from twisted.logger import ILogObserver, Logger, globalLogPublisher
 from twisted.web.iweb import IPolicyForHTTPS
 
 from ampproxy.config.schema import Config
+from ampproxy.credentials.health import PoolState
 from ampproxy.credentials.lessons import Lessons
 from ampproxy.credentials.names import kept_salt
 from ampproxy.credentials.pins import Pins
+from ampproxy.credentials.sharing import share_pool
 from ampproxy.credits.allowance import Allowance
 from ampproxy.dashboard.mount import Dashboard
 from ampproxy.desktop.clients.owners import connected_uid
@@ -41,6 +43,7 @@ from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import InThread, Limiter
 from ampproxy.server.owners import Owners
 from ampproxy.server.running import ActiveExchanges
+from ampproxy.state.shared import ALONE, Shared
 from ampproxy.status import Reports
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.tenants.store import Counts
@@ -79,6 +82,7 @@ class Outside:
     :param observer: takes the log's events.
     :param cache: the folder of what may be forgotten; ``None``: nothing of it is kept.
     :param state: the folder of what is kept across restarts; ``None``: nothing is.
+    :param shared: by what other processes know what this one learns; by default there are none.
     """
 
     reactor: Any
@@ -88,6 +92,7 @@ class Outside:
     observer: ILogObserver = globalLogPublisher
     cache: Path | None = None
     state: Path | None = None
+    shared: Shared = ALONE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +210,8 @@ def _runtime(
     log: Logger,
 ) -> Runtime:
     state, in_thread = outside.state, _in_thread(outside.reactor)
+    pool_state = PoolState()
+    share_pool(pool_state, outside.shared, outside.reactor.seconds)
     return Runtime(
         clock=outside.reactor,
         client=client,
@@ -220,6 +227,8 @@ def _runtime(
         alerts=hearers.alerts,
         observers=(*hearers.exchanges, *(() if ledger is None else (ledger.observe,))),
         state=state,
+        pool_state=pool_state,
+        shared=outside.shared,
         names_salt=_names_salt(state, log),
         lessons=Lessons(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),
         pins=Pins(state, time.time, clock=outside.reactor, log=log, in_thread=in_thread),

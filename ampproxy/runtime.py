@@ -31,6 +31,7 @@ from ampproxy.server.failures import Failures
 from ampproxy.server.limiter import Limiter, kept_nowhere
 from ampproxy.server.owners import Owners
 from ampproxy.server.running import ActiveExchanges
+from ampproxy.state.shared import ALONE, Shared
 from ampproxy.status import AlertsReport, AlertsTested, ReloadReport, Status
 from ampproxy.tenants.costs import Costs, NoCosts
 from ampproxy.upstream.client import UpstreamClient
@@ -63,6 +64,7 @@ class Runtime:
     :param failures: counts the requests to the paths for Amp's cloud that lack the key.
     :param cloud_notes: what was seen of requests of Amp's cloud.
     :param pool_state: which accounts rest, and where conversations are at home.
+    :param shared: by what other processes know what this one learns.
     :param login_statuses: how each login is.
     :param seen_clients: which of Amp's clients have been here.
     :param unknown_routes: what they asked for that nobody knew.
@@ -114,6 +116,7 @@ class Runtime:
     failures: Failures = field(default_factory=lambda: Failures(time.monotonic))
     cloud_notes: CloudNotes = field(default_factory=lambda: CloudNotes(time.time))
     pool_state: PoolState = field(default_factory=PoolState)
+    shared: Shared = ALONE
     login_statuses: Callable[[], Iterable[LoginStatus]] = tuple
     known_models: Callable[[Iterable[Account]], Mapping[str, tuple[str, ...]]] = lambda accounts: {}
     knowledge: Callable[[Config], Families] = attrgetter("families")

@@ -32,7 +32,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("relay",),
     ("providers", "tenants"),
     ("upstream", "credentials", "credits", "desktop.clients"),
-    ("http",),
+    ("http", "state"),
     ("dialects", "amp", "routing", "config"),
     ("config.schema",),
     ("adapt",),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from typing import NamedTuple, Protocol
 
+from twisted.internet.defer import Deferred
+
 from ampproxy.config.schema import Account, AccountKind
+from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import WHOLE_ACCOUNT, Verdict
 
 #: The shortest rest.
@@ -68,6 +71,15 @@ class Cooldown:
         self.failures = 0
         self.since = self.until = self._early = 0.0
         self.half_open = False
+
+    @classmethod
+    def of(cls, verdict: Verdict, failures: int, since: float, until: float) -> Cooldown:
+        """One that another process has begun."""
+        cooldown = cls(verdict)
+        cooldown.failures = min(max(failures, 1), _MAX_FAILURES)
+        cooldown.since, cooldown.until = since, until
+        cooldown._early = min(since + cooldown._pause(), until)
+        return cooldown
 
     def failed(self, verdict: Verdict, began: float, now: float, longest: float) -> bool:
         """Count a failure; says whether it was news.
@@ -171,16 +183,43 @@ class Health:
 
 
 class Affinity(NamedTuple):
-    """Where a conversation is at home: an account, the vendor's model there, until when."""
+    """Where a conversation is at home: an account, the vendor's model there, until when.
+
+    :ivar since: when it came there.
+    :ivar published: until when other processes know it to be there; 0: they do not.
+    """
 
     identity: Identity
     model: str
     until: float
+    since: float = 0.0
+    published: float = 0.0
+
+
+class Sharing(Protocol):
+    """What tells other processes of changes: :class:`ampproxy.credentials.sharing.PoolSharing`."""
+
+    def key(self, model: str, key: str) -> str:
+        """What a conversation is known by among processes."""
+        ...
+
+    def publish_cooldowns(self, identity: Identity, scopes: Iterable[Scope]) -> None:
+        """The cooldowns of these scopes have begun, changed or ended."""
+        ...
+
+    def publish_affinity(self, key: str, affinity: Affinity) -> None:
+        """A conversation is at home there."""
+        ...
+
+    def claim(self, key: str, affinity: Affinity) -> Deferred[None]:
+        """Have the processes agree on a conversation's home; it is kept when this fires. Never fails."""
+        ...
 
 
 class PoolState:
     """What is known of accounts and conversations; lives longer than a configuration.
 
+    :ivar sharing: tells other processes of changes; ``None``: there are none.
     :ivar version: changes whenever the state of any account does.
     :ivar opened: changes whenever an account is well again earlier than was foreseen.
     :ivar begun: how many rests have begun, by the account's name and what was wrong.
@@ -189,7 +228,10 @@ class PoolState:
     def __init__(self) -> None:
         self._salt = os.urandom(16)
         self._health: dict[Identity, Health] = {}
-        self._affinities: OrderedDict[tuple[str, str], Affinity] = OrderedDict()
+        self._affinities: OrderedDict[tuple[str, str] | str, Affinity] = OrderedDict()
+        self._names: dict[Identity, str] = {}
+        self._named: dict[str, Identity] = {}
+        self.sharing: Sharing | None = None
         self.version = 0
         self.opened = 0
         self.begun: Counter[tuple[str, str]] = Counter()
@@ -204,7 +246,23 @@ class PoolState:
         ]
         whole = "\0".join(marks).encode("utf-8", "surrogatepass")
         digest = blake2b(whole, key=self._salt, digest_size=16).digest()
-        return Identity(account.kind, account.base_url, digest)
+        identity = Identity(account.kind, account.base_url, digest)
+        if identity not in self._names:
+            self._names[identity] = name = account_name(account)
+            self._named[name] = identity
+        return identity
+
+    def name_of(self, identity: Identity) -> str | None:
+        """What an account is known by among processes; ``None``: it is not configured any more."""
+        return self._names.get(identity)
+
+    def named(self, name: str) -> Identity | None:
+        """An account of that name; ``None``: there is none here."""
+        return self._named.get(name)
+
+    def accounts(self) -> Iterator[tuple[Identity, Health]]:
+        """The accounts of which anything is known."""
+        return iter(tuple(self._health.items()))
 
     def health(self, identity: Identity) -> Health:
         """An account's health: good, if nothing is known."""
@@ -213,33 +271,93 @@ class PoolState:
             health = self._health[identity] = Health()
         return health
 
+    def changed(self, identity: Identity, scopes: Iterable[Scope], *, opened: bool = False) -> None:
+        """The cooldowns of an account have changed here.
+
+        :param opened: whether it may be asked earlier than was foreseen.
+        """
+        self.version += 1
+        self.opened += opened
+        if self.sharing is not None:
+            self.sharing.publish_cooldowns(identity, scopes)
+
     def reset(self, account: Account) -> None:
         """End all rests of an account: what was held against it has gone."""
-        health = self._health.get(self.identity(account))
+        identity = self.identity(account)
+        health = self._health.get(identity)
         if health is not None and health.cooldowns:
+            over = tuple(health.cooldowns)
             health.cooldowns.clear()
-            self.version += 1
-            self.opened += 1
+            self.changed(identity, over, opened=True)
 
     def keep(self, identities: Iterable[Identity]) -> None:
         """Forget all accounts but these: the others are no longer configured."""
         kept = set(identities)
         self._health = {identity: health for identity, health in self._health.items() if identity in kept}
+        self._names = {identity: name for identity, name in self._names.items() if identity in kept}
+        self._named = {name: identity for identity, name in self._names.items()}
 
     def affinity_for(self, model: str, key: str, now: float) -> Affinity | None:
         """Where a conversation is at home."""
-        affinity = self._affinities.get((model, key))
+        known = self._affinity_key(model, key)
+        affinity = self._affinities.get(known)
         if affinity is not None and affinity.until < now:
-            del self._affinities[model, key]
+            del self._affinities[known]
             return None
         return affinity
 
-    def keep_affinity(self, model: str, key: str, affinity: Affinity) -> Affinity | None:
-        """Give a conversation a home, or renew it; gives the one that it had."""
+    def keep_affinity(
+        self, model: str, key: str, identity: Identity, offered: str, now: float, ttl: float
+    ) -> Affinity | None:
+        """Give a conversation a home, or renew it; gives the one that it had.
+
+        :param offered: the vendor's model there.
+        :param ttl: seconds until it is forgotten.
+        """
+        known, until = self._affinity_key(model, key), now + ttl
+        before = self._affinities.get(known)
+        if before is not None and before.identity == identity and before.model == offered:
+            affinity = Affinity(identity, offered, until, before.since, before.published)
+        else:
+            affinity = Affinity(identity, offered, until, now)
+        if self.sharing is not None and affinity.published < now + ttl / 2:
+            affinity = affinity._replace(published=until)
+            self.sharing.publish_affinity(str(known), affinity)
+        self.put_affinity(known, affinity)
+        return before
+
+    def claim_affinity(
+        self, model: str, key: str, identity: Identity, offered: str, now: float, ttl: float
+    ) -> Deferred[None] | None:
+        """Have all processes agree on the home of a conversation that has none here; ``None``: there is
+        nothing to wait for.
+        """
+        if self.sharing is None or self.affinity_for(model, key, now) is not None:
+            return None
+        affinity = Affinity(identity, offered, now + ttl, now, now + ttl)
+        return self.sharing.claim(self.sharing.key(model, key), affinity)
+
+    def put_affinity(self, known: tuple[str, str] | str, affinity: Affinity) -> None:
+        """Keep where a conversation is at home."""
         affinities = self._affinities
-        before = affinities.get((model, key))
-        affinities[model, key] = affinity
-        affinities.move_to_end((model, key))
+        affinities[known] = affinity
+        affinities.move_to_end(known)
         if len(affinities) > MAX_AFFINITIES:
             affinities.popitem(last=False)
-        return before
+
+    def drop_affinity(self, known: str) -> None:
+        """Forget where a conversation is at home."""
+        self._affinities.pop(known, None)
+
+    def affinity_of(self, known: str) -> Affinity | None:
+        """Where a conversation is at home, by what it is known by among processes."""
+        return self._affinities.get(known)
+
+    def affinities(self) -> Iterator[tuple[str, Affinity]]:
+        """All homes, by what the conversations are known by among processes; none without others."""
+        return (
+            (known, affinity) for known, affinity in tuple(self._affinities.items()) if isinstance(known, str)
+        )
+
+    def _affinity_key(self, model: str, key: str) -> tuple[str, str] | str:
+        return (model, key) if self.sharing is None else self.sharing.key(model, key)

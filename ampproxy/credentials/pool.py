@@ -11,10 +11,11 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ampproxy.config.schema import Account, Routing
-from ampproxy.credentials.health import Affinity, Cooldown, Identity, PoolState, SeenHeaders
+from ampproxy.credentials.health import Cooldown, Identity, PoolState, SeenHeaders
 from ampproxy.credentials.names import account_name
 from ampproxy.credentials.outcomes import COOLDOWNS, Verdict
 from ampproxy.credentials.quota import HasHeader, states_limits
@@ -182,12 +183,27 @@ class Selection:
         if candidate.health.cooldowns:
             self._probe(candidate, offer, now)
         if self._key is not None:
-            until = now + self._pool.routing.session_affinity_ttl
-            affinity = Affinity(candidate.identity, offer.upstream_model, until)
-            before = self._pool.state.keep_affinity(self._model, self._key, affinity)
+            ttl = self._pool.routing.session_affinity_ttl
+            before = self._pool.state.keep_affinity(
+                self._model, self._key, candidate.identity, offer.upstream_model, now, ttl
+            )
             if before is not None and before.identity != candidate.identity:
                 self.left = before.identity
         return offer
+
+    def claim(self, now: float) -> Deferred[None] | None:
+        """Have all processes agree on the account of a conversation that is new here, before the first
+        :meth:`next`; ``None``: there is nothing to wait for.
+        """
+        state, key = self._pool.state, self._key
+        if state.sharing is None or key is None or state.affinity_for(self._model, key, now) is not None:
+            return None
+        candidate = self._selector.pick(now, ())
+        offer = None if candidate is None else candidate.offer(now)
+        if candidate is None or offer is None:
+            return None
+        ttl = self._pool.routing.session_affinity_ttl
+        return state.claim_affinity(self._model, key, candidate.identity, offer.upstream_model, now, ttl)
 
     def has_another(self, now: float) -> bool:
         """Whether there is an account to go on to that is not in cooldown."""
@@ -218,10 +234,9 @@ class Selection:
         candidate.health.proven = True
         if not candidate.health.cooldowns:
             return
-        if candidate.health.succeeded(candidate.scopes_of(offer), self._began):
-            state = self._pool.state
-            state.version += 1
-            state.opened += 1
+        asked = candidate.scopes_of(offer)
+        if candidate.health.succeeded(asked, self._began):
+            self._pool.state.changed(candidate.identity, asked, opened=True)
             self._pool.log.info(
                 "{account} serves {model} again", account=candidate.account.label, model=offer.upstream_model
             )
@@ -239,12 +254,12 @@ class Selection:
             self.abandoned()
             return 0.0
         state = self._pool.state
+        asked = candidate.scopes_of(offer)
         cooldown, news, sooner = candidate.health.failed(
-            candidate.scopes_of(offer), verdict, self._began, now, self._pool.routing.max_cooldown
+            asked, verdict, self._began, now, self._pool.routing.max_cooldown
         )
         self._release()
-        state.version += 1
-        state.opened += sooner
+        state.changed(candidate.identity, asked, opened=sooner)
         if news:
             state.begun[account_name(candidate.account), verdict.action.name.lower()] += 1
             self.reported = True
@@ -253,9 +268,9 @@ class Selection:
 
     def abandoned(self) -> None:
         """Nothing was learnt of the account: the client left, or its request was at fault."""
-        if self._release():
-            self._pool.state.version += 1
-            self._pool.state.opened += 1
+        candidate, offer = self._candidate, self._offer
+        if self._release() and candidate is not None and offer is not None:
+            self._pool.state.changed(candidate.identity, candidate.scopes_of(offer), opened=True)
 
     def wait(self, now: float) -> float | None:
         """In how many seconds somebody may be asked; ``None``: nobody ever."""
@@ -314,7 +329,7 @@ class Selection:
         self._held = candidate.health.cooldowns_for(candidate.scopes_of(offer))
         for cooldown in self._held:
             cooldown.claim(now)
-        self._pool.state.version += 1
+        self._pool.state.changed(candidate.identity, candidate.scopes_of(offer))
         self._pool.log.info(
             "{account} is tried again for {model}{why}",
             account=candidate.account.label,

@@ -112,6 +112,9 @@ class Exchange:
             vendor tells it, or one error that tells of them all.
         :raises ClientGone: the client left; the upstream was closed.
         """
+        claimed = tries.claim(self._runtime.clock.seconds())
+        if claimed is not None:
+            await self._client_watch.wait_for(claimed)
         for number in range(self._config.request_retry + 1):
             if number and not await self._paused(tries, number):
                 break

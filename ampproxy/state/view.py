@@ -1,0 +1,221 @@
+"""The view of one process that shares its state, whatever carries the entries to the hub and back."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from twisted.internet.defer import CancelledError, Deferred, fail, succeed
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from ampproxy.state.entries import Entry
+from ampproxy.state.shared import Away, Lease, SharedReport, Topic
+
+#: So many entries wait for a hub that is away, the latest of each key.
+MAX_WAITING_ENTRIES = 20_000
+#: So many own entries are sent in one turn of the reactor when all are exchanged.
+SLICE_ENTRIES = 200
+#: Seconds that a claim, or the question for a lock, may take.
+TIMEOUT = 2.0
+
+
+class Link(Protocol):
+    """What carries entries to a hub. Called in the reactor's thread; none of its methods waits or raises."""
+
+    def put(self, entry: Entry, number: int) -> None:
+        """Have the hub keep an entry, and send it to all views.
+
+        :param number: comes back to this view with the entry. 0: it is one of those that are exchanged at the
+            beginning, which the hub drops if it knows something younger.
+        """
+        ...
+
+    def claim(self, entry: Entry) -> Deferred[bytes]:
+        """The value that counts for a key."""
+        ...
+
+    def lock(self, name: str, ttl: float) -> Deferred[int | None]:
+        """The number of a lock that is held from now on; ``None``: another holds it."""
+        ...
+
+    def unlock(self, name: str, number: int) -> None:
+        """Let go of a lock."""
+        ...
+
+
+class View:
+    """Implements :class:`~ampproxy.state.shared.Shared` over a link.
+
+    :param by: what the state is shared by, for people, without a secret.
+    :param wall: seconds since the epoch, for the report.
+    :param timeout: seconds that a claim, or the question for a lock, may take.
+    """
+
+    active = True
+
+    def __init__(
+        self,
+        by: str,
+        clock: IReactorTime,
+        wall: Callable[[], float],
+        log: Logger,
+        *,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self._by = by
+        self._clock = clock
+        self._wall = wall
+        self._log = log
+        self._timeout = timeout
+        self._link: Link | None = None
+        self._connected = False
+        self._away_since = wall()
+        self._why = "not connected yet"
+        self._reported_away = False
+        self._topics: dict[str, Topic] = {}
+        self._number = 0
+        self._on_the_way: dict[tuple[str, str], int] = {}
+        self._waiting: OrderedDict[tuple[str, str], tuple[Entry, float]] = OrderedDict()
+
+    # What the service calls.
+
+    def subscribe(self, kind: str, topic: Topic) -> None:
+        """See :meth:`Shared.subscribe <ampproxy.state.shared.Shared.subscribe>`."""
+        self._topics[kind] = topic
+
+    def publish(self, kind: str, key: str, value: bytes | None, ttl: float) -> None:
+        """See :meth:`Shared.publish <ampproxy.state.shared.Shared.publish>`."""
+        entry = Entry(kind, key, value, ttl)
+        if self._connected and self._link is not None:
+            self._number += 1
+            self._on_the_way[kind, key] = self._number
+            self._link.put(entry, self._number)
+        else:
+            self._keep(entry)
+
+    def claim(self, kind: str, key: str, value: bytes, ttl: float) -> Deferred[bytes]:
+        """See :meth:`Shared.claim <ampproxy.state.shared.Shared.claim>`."""
+        if not self._connected or self._link is None:
+            return succeed(value)
+        claimed = self._link.claim(Entry(kind, key, value, ttl)).addTimeout(self._timeout, self._clock)
+        return claimed.addErrback(lambda _: value)
+
+    def lock(self, name: str, ttl: float) -> Deferred[Lease | None]:
+        """See :meth:`Shared.lock <ampproxy.state.shared.Shared.lock>`."""
+        if not self._connected or self._link is None:
+            return fail(Away(self._why))
+
+        def held(number: int | None) -> Lease | None:
+            return None if number is None else Lease(name, number)
+
+        return (
+            self._link.lock(name, ttl).addTimeout(self._timeout, self._clock).addCallbacks(held, _translated)
+        )
+
+    def unlock(self, lease: Lease) -> None:
+        """See :meth:`Shared.unlock <ampproxy.state.shared.Shared.unlock>`."""
+        if self._connected and self._link is not None:
+            self._link.unlock(*lease)
+
+    def report(self) -> SharedReport:
+        """See :meth:`Shared.report <ampproxy.state.shared.Shared.report>`."""
+        return SharedReport(
+            self._by,
+            self._connected,
+            0.0 if self._connected else self._away_since,
+            "" if self._connected else self._why,
+            len(self._waiting),
+        )
+
+    # What the link calls, in the reactor's thread.
+
+    def use(self, link: Link) -> None:
+        """Share by this link, once it is open."""
+        self._link = link
+
+    def known(self, entry: Entry) -> None:
+        """The hub knows this, as it tells at the beginning of a connection: what is younger here stays."""
+        topic, key = self._topics.get(entry.kind), (entry.kind, entry.key)
+        if topic is None:
+            return
+        waits = self._waiting.get(key)
+        age = topic.age(entry.key) if waits is None else self._clock.seconds() - waits[1]
+        if age is None or entry.age < age:
+            self._waiting.pop(key, None)
+            topic.apply(entry)
+
+    def arrived(self, entry: Entry, own: int | None) -> None:
+        """An entry in the hub's order.
+
+        :param own: the number with which this view has put it; 0 also where it was claimed; ``None``: it is
+            another's.
+        """
+        key = entry.kind, entry.key
+        if own is not None:
+            if own and self._on_the_way.get(key) == own:
+                del self._on_the_way[key]
+        elif key not in self._on_the_way and (topic := self._topics.get(entry.kind)) is not None:
+            topic.apply(entry)
+
+    def opened(self) -> None:
+        """The link is open, and all that the hub knew has been delivered: give it what is known here."""
+        self._on_the_way.clear()
+        if not self._connected and self._reported_away:
+            self._log.info("The state is shared again by {by}", by=self._by)
+        self._connected, self._reported_away, self._why = True, False, ""
+        self._send(self._own())
+
+    def closed(self, why: str) -> None:
+        """The link is lost, or could not be opened.
+
+        :param why: without a secret.
+        """
+        self._on_the_way.clear()
+        if self._connected:
+            self._away_since = self._wall()
+        self._connected, self._why = False, why
+        if not self._reported_away:
+            self._reported_away = True
+            self._log.warn(
+                "The state cannot be shared by {by}: {why}. This process goes on with what it knows; retrying"
+                " until it can",
+                by=self._by,
+                why=why,
+            )
+
+    def _keep(self, entry: Entry) -> None:
+        key = entry.kind, entry.key
+        self._waiting[key] = entry, self._clock.seconds()
+        self._waiting.move_to_end(key)
+        if len(self._waiting) > MAX_WAITING_ENTRIES:
+            self._waiting.popitem(last=False)
+
+    def _own(self) -> Iterator[Entry]:
+        """What waited, and all that the topics know."""
+        waiting, self._waiting = self._waiting, OrderedDict()
+        for entry, at in waiting.values():
+            passed = self._clock.seconds() - at
+            if entry.ttl > passed:
+                yield Entry(entry.kind, entry.key, entry.value, entry.ttl - passed, passed)
+        for topic in tuple(self._topics.values()):
+            yield from topic.entries()
+
+    def _send(self, entries: Iterator[Entry]) -> None:
+        """Put these, some in each turn of the reactor."""
+        link = self._link
+        for _ in range(SLICE_ENTRIES):
+            entry = next(entries, None)
+            if entry is None or link is None or not self._connected:
+                return
+            link.put(entry, 0)
+        self._clock.callLater(0, self._send, entries)
+
+
+def _translated(failure: Any) -> Any:
+    """A lock's failure, whatever it was, as :class:`Away`."""
+    if failure.check(Away):
+        return failure
+    late = failure.check(CancelledError, TimeoutError)
+    raise Away("no answer in time" if late else str(failure.value) or type(failure.value).__name__)
