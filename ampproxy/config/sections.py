@@ -331,6 +331,14 @@ ROOT = Section(
             "`$STATE_DIRECTORY`, else `$XDG_STATE_HOME/ampproxy`, else `~/.local/state/ampproxy`",
         ),
         Setting(
+            "workers",
+            "workers",
+            fields.WORKERS,
+            "How many processes serve; `auto` for one per processor core. A change takes effect at the next "
+            "restart.",
+            "1",
+        ),
+        Setting(
             "proxy-url",
             "proxy_url",
             fields.PROXY,

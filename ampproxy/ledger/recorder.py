@@ -65,6 +65,7 @@ class Recorder:
     :param make_store: makes what keeps the rows, in the other thread: SQLite takes a while to load.
     :param in_thread: runs the store's methods.
     :param wall: seconds since the epoch.
+    :ivar settled: how many rows are written, or given up.
     """
 
     def __init__(
@@ -95,6 +96,14 @@ class Recorder:
         self._retry = 0.0
         self._trouble = ""
         self._missing = 0
+        self.settled = 0
+
+    @property
+    def position(self) -> int:
+        """How many rows there were to write so far; when :attr:`settled` is as many, all of them are
+        written.
+        """
+        return self.settled + len(self._waiting)
 
     def configure(self, settings: Ledger, redacted: Callable[[str], str] = str) -> None:
         """From now on keep what these settings say.
@@ -270,9 +279,11 @@ class Recorder:
             self._log.failure("Unhandled error while writing the ledger")
             self._missing += len(batch)
             del self._waiting[: len(batch)]
+            self.settled += len(batch)
             return False
         # New ones have only been added at the other end.
         del self._waiting[: len(batch)]
+        self.settled += len(batch)
         self._since_room += len(batch)
         return True
 

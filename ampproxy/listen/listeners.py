@@ -11,6 +11,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.logger import Logger
 
@@ -85,6 +86,11 @@ class Move:
     tls: Secured
     cloud: Secured
 
+    @property
+    def fresh_sockets(self) -> dict[str, list[socket]]:
+        """The sockets that are new, by what they were opened for; not systemd's."""
+        return _by_key(self.fresh)
+
 
 class Listeners:
     """Where the service listens.
@@ -99,6 +105,8 @@ class Listeners:
     :param opened: hears of each of the reactor's ports that is opened.
     :param lifecycle: the service's: says whether anybody is accepted, and whether it listens at all.
     :param parked: for how many workers the sockets are; 0: for this process, which then accepts on them.
+    :ivar strings: the endpoint strings.
+    :ivar moved: called when it pauses and when it accepts again.
     :param borrowed: the sockets are another process's, which logs where they listen and removes their files.
     """
 
@@ -119,8 +127,10 @@ class Listeners:
         self._note = log.debug if borrowed else log.info
         self._borrowed = borrowed
         self._slots: frozenset[int] | None = None
+        self._added: list[str] = []
+        self.moved: Callable[[], None] = lambda: None
         self._reactor = reactor
-        self._strings = tuple(strings)
+        self.strings = tuple(strings)
         self._inherited = inherited
         self._log = log
         self._opened = opened
@@ -140,7 +150,7 @@ class Listeners:
     @property
     def given(self) -> str:
         """Who says where to listen, if it is not the configuration."""
-        if self._strings:
+        if self.strings:
             return "--listen"
         return "systemd" if self._inherited.activated else ""
 
@@ -153,7 +163,7 @@ class Listeners:
         """
         if self._lifecycle.ending:
             return Move([], [], [], Secured(self._tls), Secured(self._cloud_tls))
-        tls = Secured.after(self._tls, None if self._strings else config.tls, config.place("tls"))
+        tls = Secured.after(self._tls, None if self.strings else config.tls, config.place("tls"))
         cloud = config.tls if config.neo is not None and config.neo.tls else None
         cloud_tls = Secured.after(self._cloud_tls, cloud, config.place("tls"))
         before, kept, fresh = list(self._open), [], []
@@ -211,11 +221,7 @@ class Listeners:
         """What another process needs to listen here: the sockets by what they were opened for; systemd's
         sockets, and their names.
         """
-        kept: dict[str, list[socket]] = {}
-        for opened in self._open:
-            if not is_systemds(opened.key):
-                kept.setdefault(opened.key, []).extend(opened.port.sockets)
-        return kept, self._inherited.activated, self._inherited.names
+        return _by_key(self._open), self._inherited.activated, self._inherited.names
 
     def pause(self) -> None:
         """Accept nobody, and listen on: who connects waits, here or for another process with the same
@@ -224,17 +230,26 @@ class Listeners:
         self._lifecycle.to(Phase.YIELDING)
         for opened in self._open:
             opened.port.pause()
+        self.moved()
 
     def resume(self) -> None:
         """Accept from now on."""
         self._lifecycle.to(Phase.SERVING)
         self._settle()
         self._inherited.close()
+        self.moved()
 
     def add(self, kept: dict[str, list[socket]]) -> None:
         """Sockets that listen on addresses of a configuration to come."""
+        self._added = list(kept)
         for key, sockets in kept.items():
             self._inherited.kept.setdefault(key, []).extend(sockets)
+
+    def drop_added(self) -> None:
+        """Close those: that configuration does not come."""
+        for key in self._added:
+            for sock in self._inherited.take_all(key):
+                sock.close()
 
     def accept(self, slots: Iterable[int]) -> None:
         """Of several sockets on one address, accept only on these; if there are none, on no other either."""
@@ -287,8 +302,8 @@ class Listeners:
         ]
 
     def _wanted_here(self, config: Config) -> list[tuple[str, Callable[[], AnyPort]]]:
-        if self._strings:
-            return [(text, lambda text=text: self._of_string(text)) for text in self._strings]  # type: ignore[misc]
+        if self.strings:
+            return [(text, lambda text=text: self._of_string(text)) for text in self.strings]  # type: ignore[misc]
         if self._inherited.activated:
             count = len(self._inherited.activated)
             return [
@@ -346,6 +361,14 @@ class Listeners:
         self._log.failure("Closing a port failed", failure)
 
 
+def _by_key(ports: Iterable[Opened]) -> dict[str, list[socket]]:
+    found: dict[str, list[socket]] = {}
+    for opened in ports:
+        if not is_systemds(opened.key):
+            found.setdefault(opened.key, []).extend(opened.port.sockets)
+    return found
+
+
 def _address_of(host: str) -> str:
     """What to bind to: a port on ``localhost`` is not to depend on what that name is on this machine."""
     return "127.0.0.1" if host == "localhost" else host
@@ -374,3 +397,9 @@ def _at_once(listening: Deferred[Any]) -> Any:
     if hasattr(got[0], "raiseException"):
         got[0].raiseException()
     return got[0]
+
+
+def setting_of(error: CannotListenError, config: Config) -> str:
+    """Which setting an address stands in that is taken."""
+    neo = config.neo
+    return "neo" if neo is not None and neo.port and neo.port == error.port else "port"

@@ -58,6 +58,7 @@ def fields_of(record: ExchangeRecord) -> dict[str, Any]:
         "reasoning": None if usage is None else usage.reasoning,
         "attempts": record.attempts,
         "losses": counted(record.losses) if record.losses else _NO_LOSSES,
+        "worker": record.worker or None,
     }
 
 
@@ -102,6 +103,8 @@ def line_of(record: ExchangeRecord, clean: Callable[[str], str] = _same) -> str:
         line += f" role={clean(record.role)}"
     if record.thread:
         line += f" thread={clean(record.thread)}"
+    if record.worker:
+        line += f" worker={record.worker}"
     if record.code:
         line += f" code={clean(record.code)}"
     if record.why:
