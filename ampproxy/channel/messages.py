@@ -62,11 +62,13 @@ class Seen(Message, frozen=True):
 
     :param label: of the account.
     :param at: seconds since the epoch; 0: it told nothing.
+    :param proven: whether it has served a request.
     """
 
     label: str
     headers: tuple[tuple[bytes, tuple[bytes, ...]], ...]
     at: float
+    proven: bool
 
 
 class Beat(Message, frozen=True):

@@ -22,6 +22,7 @@ class Reporter:
     ``logging.buffer``; exchanges wait, as many as a ledger lets wait, for each is somebody's money.
 
     :param number: the worker's.
+    :ivar used: labels of the accounts that were asked lately.
     :ivar orphaned: gets what has ended, once there is no supervisor any more.
     """
 
@@ -32,6 +33,7 @@ class Reporter:
         #: What has ended and is not known to be in the ledger.
         self._unwritten: deque[tuple[int, ExchangeRecord]] = deque(maxlen=MAX_WAITING)
         self._begun: dict[int, ExchangeRecord] = {}
+        self.used: set[str] = set()
         self.orphaned: Observer | None = None
 
     def send(self, message: Message, descriptors: Sequence[int] = ()) -> None:
@@ -48,6 +50,8 @@ class Reporter:
         """An exchange has ended; see :data:`~ampproxy.relay.record.Observer`."""
         record.worker = self._number
         self._begun.pop(id(record), None)
+        if record.account:
+            self.used.add(record.account)
         if self.orphaned is not None:
             self.orphaned(record)
             return

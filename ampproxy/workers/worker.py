@@ -163,7 +163,7 @@ class Worker:
         self._stalls = Stalls(reactor, self._log)
         self._lags: list[float] = []
         self._lag = Lag(reactor, self._lags.append)
-        self._seen: dict[str, float] = {}
+        self._ending = False
         self._move: Move | None = None
         self._next: NewConfig | None = None
         self._orphan: Orphan | None = None
@@ -248,18 +248,23 @@ class Worker:
 
     def _terminate(self) -> None:
         """End in order: the supervisor starts another worker meanwhile."""
-        if self._service.running:
+        if not self._ending:
             self._reporter.send(Leaving())
-            self._reactor.stop()
-        else:
+        self._end()
+
+    def _end(self) -> None:
+        """End in order; when called again, without waiting."""
+        if self._ending:
             self._service.hurry()
+        else:
+            self._ending = True
+            self._reactor.stop()
 
     # Asked by the supervisor.
 
     def received(self, payload: bytes, descriptors: list[int]) -> None:
         """See :class:`~ampproxy.channel.link.Receiver`."""
         message = from_supervisor(payload)
-        service = self._service
         if isinstance(message, Ping):
             self._answer(message)
         elif isinstance(message, Accept):
@@ -273,17 +278,14 @@ class Worker:
         elif isinstance(message, Leave):
             self._leave(message.pid)
         elif isinstance(message, Stop):
-            if service.running:
-                self._reactor.stop()
-            else:
-                service.hurry()
+            self._end()
         else:
             self._shared.message(message)
 
     def lost(self) -> None:
-        """The supervisor has ended, and nobody starts another worker: serve what is under way, and end."""
+        """The supervisor has ended, and no one starts another worker: serve what is under way, and end."""
         service = self._service
-        if not service.running or service.lifecycle.ending:
+        if self._ending or not service.running:
             return
         self._orphan = Orphan(self._start.twistd, service, self._reactor, self._log)
         self._orphan.take_over(self._output, self._reporter)
@@ -300,7 +302,7 @@ class Worker:
         self._service.abandon()
         leaving: Deferred[None] = Deferred.fromCoroutine(self._service.leave(pid))
         leaving.addErrback(lambda failure: self._log.failure("Unhandled error while leaving", failure))
-        leaving.addCallback(lambda _: self._reactor.stop() if self._service.running else None)
+        leaving.addCallback(lambda _: None if self._ending else self._end())
 
     def _prepare(self, new: NewConfig, descriptors: list[int]) -> tuple[str, ...]:
         service = self._service
@@ -357,8 +359,18 @@ class Worker:
         )
 
     def _newly_seen(self) -> tuple[Seen, ...]:
-        """What accounts' last answers told, where that is news."""
-        return ()
+        """What accounts' last answers told, of those that were asked since the last beat."""
+        used, self._reporter.used = self._reporter.used, set()
+        generation = self._service.current
+        state = generation.runtime.pool_state
+        found = []
+        for account in generation.config.accounts if used else ():
+            if account.label in used:
+                health = state.health(state.identity(account))
+                seen = () if health.seen is None else health.seen.getAllRawHeaders()
+                headers = tuple((name, tuple(values)) for name, values in seen)
+                found.append(Seen(account.label, headers, health.seen_at, health.proven))
+        return tuple(found)
 
 
 def _rss() -> int:
