@@ -93,6 +93,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     :param memory: resident, in bytes.
     :param cpu: seconds of processor time that it has used.
     :param deaths: how often a worker with this number has died since the service began.
+    :param in_a_row: how often one after another, the last of which is not long ago.
     """
 
     number: int
@@ -104,6 +105,7 @@ class WorkerStatus(msgspec.Struct, frozen=True, omit_defaults=True):
     memory: int = 0
     cpu: float = 0.0
     deaths: int = 0
+    in_a_row: int = 0
 
 
 class Status(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -57,6 +57,7 @@ class Gathering:
             retiring=self._ending(generation) if "model-retiring" in kinds else (),
             reload=status.reload,
             config=status.config,
+            workers=status.workers,
             unknown=frozenset(unknown),
         )
 

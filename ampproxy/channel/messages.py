@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ampproxy.relay.gaps import Gaps
 from ampproxy.relay.record import ExchangeRecord
@@ -285,6 +287,29 @@ def _gaps(value: Sequence[Any]) -> Gaps:
     counts, gaps.total, gaps.longest = value
     gaps.counts[:] = counts
     return gaps
+
+
+def portable(record: ExchangeRecord) -> ExchangeRecord:
+    """A record as it can be sent: without a vendor's own members of its usage, which are JSON, and of which
+    neither log nor ledger have anything.
+    """
+    usage = record.usage
+    if usage is None or not (usage.extras or usage.beside):
+        return record if record.asked.isascii() else _in_unicode(record)
+    found = copy(_in_unicode(record))
+    beside = tuple(replace(part, usage=replace(part.usage, extras={})) for part in usage.beside)
+    found.usage = replace(usage, extras={}, beside=beside)
+    return found
+
+
+def _in_unicode(record: ExchangeRecord) -> ExchangeRecord:
+    """A record without halves of characters, which the JSON of a client may name a model by."""
+    name = record.asked.encode("utf-8", "backslashreplace").decode()
+    if name == record.asked:
+        return record
+    found = copy(record)
+    found.asked = name
+    return found
 
 
 encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode

@@ -24,7 +24,7 @@ from ampproxy.ledger.file import DAY, open_to_read
 from ampproxy.ledger.query import Span, read
 from ampproxy.ledger.report import changing, report, sameness
 from ampproxy.ledger.text import count, money
-from ampproxy.status import Status
+from ampproxy.status import Status, WorkerStatus
 from ampproxy.wire.redact import printable
 from ampproxy.wire.words import counted, local_time, span
 
@@ -155,6 +155,9 @@ def needs_attention(status: Status, reports: Iterable[AccountReport]) -> Iterato
         yield f"The configuration's file was rejected: {first}"
     if status.restart is not None and status.restart.why:
         yield f"The last restart failed: {status.restart.why}"
+    for worker in status.workers:
+        if worker.state in ("hung", "waiting"):
+            yield f"Worker {worker.number} is {worker.state}: see the log."
     found = list(reports)
     for one in found:
         if one.state in ("needs login", "key refused"):
@@ -190,6 +193,17 @@ def lines(seen: Seen, now: float, room: int | None = None) -> Iterator[str]:
         yield from table.row(row)
 
 
+def _worker(worker: WorkerStatus, now: float) -> str:
+    if not worker.pid:
+        return f"{worker.state}; it has ended {worker.deaths} times"
+    deaths = f", ended {worker.deaths} times before" if worker.deaths else ""
+    since = f" for {span(now - worker.started)}" if worker.started else ""
+    return (
+        f"{worker.state}{since}: process {worker.pid}, {counted(worker.running, 'exchange')}, "
+        f"{worker.memory / 2**20:.0f} MiB{deaths}"
+    )
+
+
 def _rows(seen: Seen, now: float) -> Iterator[tuple[str, str]]:
     status = seen.status
     if status is None:
@@ -209,6 +223,8 @@ def _rows(seen: Seen, now: float) -> Iterator[tuple[str, str]]:
     if seen.log:
         yield "log", seen.log
     yield "under way", counted(status.running, "exchange")
+    for worker in status.workers:
+        yield f"worker {worker.number}", _worker(worker, now)
     if seen.accounts:
         total = sum(seen.accounts.values())
         each = ", ".join(f"{number} {_WORDS.get(state, state)}" for state, number in seen.accounts.items())

@@ -140,7 +140,7 @@ class Recorder:
                 )
             return
         try:
-            entry = entry_of(record, self._wall())
+            entry = entry_of(record, record.ended_at or self._wall())
             waiting.append(entry)
             if record.usage is not None and record.usage.beside:
                 waiting.extend(beside(entry, record.usage))

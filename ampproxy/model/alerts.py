@@ -15,6 +15,7 @@ KINDS: dict[str, str] = {
     "budget": "a client has used nine tenths of a limit that renews daily or less often",
     "model-retiring": "a model that is needed here is taken away by its vendor soon",
     "config-refused": "a changed configuration file was refused; the one before it is in force",
+    "worker-failing": "one of several `workers` ends again and again",
 }
 
 #: A name of :data:`KINDS`.

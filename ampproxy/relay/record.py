@@ -59,6 +59,7 @@ class ExchangeRecord(msgspec.Struct, eq=False, array_like=True):
     :param losses: what a translation could not say of the question and of the answer.
     :param show_losses: tell of them in the text of the log too, not in its fields alone.
     :param worker: the number of the worker that serves it; 0: there is only one process.
+    :param ended_at: when it ended, in seconds since the epoch, where a worker has reported it; else 0.
     """
 
     started: float
@@ -93,6 +94,7 @@ class ExchangeRecord(msgspec.Struct, eq=False, array_like=True):
     losses: tuple[Loss, ...] = ()
     show_losses: bool = False
     worker: int = 0
+    ended_at: float = 0.0
 
     def close(self, now: float, outcome: Outcome, why: str = "") -> bool:
         """End the exchange. A second call does nothing and is false: the first outcome is the true one."""

@@ -210,11 +210,6 @@ class Supervisor:
         """Bytes of bodies that workers hold."""
         return sum(member.beat.held for member in self._all())
 
-    @property
-    def failing(self) -> dict[int, int]:
-        """How often in a row workers have died, by number, where that is more than once."""
-        return {number: deaths.row for number, deaths in self._deaths.items() if deaths.row > 1}
-
     # Workers begin.
 
     def _launch(self, number: int) -> None:
@@ -464,7 +459,7 @@ class Supervisor:
             done.callback(None)
 
     def _status(self, number: int) -> WorkerStatus:
-        member = self._members.get(number)
+        member, deaths, now = self._members.get(number), self._deaths[number], self._reactor.seconds()
         if member is None:
-            return WorkerStatus(number, "waiting", deaths=self._deaths[number].total)
-        return member.status(self._reactor.seconds(), self._deaths[number].total)
+            return WorkerStatus(number, "waiting", deaths=deaths.total, in_a_row=deaths.row)
+        return member.status(now, deaths.total, deaths.recent(now - member.started))

@@ -85,7 +85,7 @@ class Member:
         self.ended = number
         self._unwritten.append((position, number))
 
-    def status(self, now: float, deaths: int = 0) -> WorkerStatus:
+    def status(self, now: float, deaths: int = 0, in_a_row: int = 0) -> WorkerStatus:
         """How it is, for people."""
         beat, silent = self.beat, now - self.answered
         state: Literal["ready", "starting", "leaving", "hung"] = "ready" if self.ready else "starting"
@@ -103,6 +103,7 @@ class Member:
             beat.rss,
             beat.cpu,
             deaths,
+            in_a_row,
         )
 
     def settle(self, written: int) -> int:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from twisted.logger import Logger
 
 from ampproxy.assembly import make_ledger
+from ampproxy.ledger import NAME
+from ampproxy.ledger.entry import entry_of
+from ampproxy.ledger.written import unwritten
 from ampproxy.logs.twistd import output_of
+from ampproxy.relay.record import ExchangeRecord
 from ampproxy.service import GatewayService
 from ampproxy.wire.redact import Redactor
 from ampproxy.workers.reporting import ChannelOutput, Reporter
+
+
+def _unwritten(path: Path, records: Iterable[ExchangeRecord]) -> Iterable[ExchangeRecord]:
+    """Those of which the supervisor has not come to tell that they are written, and that are not."""
+    entries = [(entry_of(record, record.ended_at), record) for record in records]
+    rest = set(unwritten(path, (entry for entry, _ in entries)))
+    return [record for entry, record in entries if entry in rest]
 
 
 class Orphan:
@@ -37,7 +49,7 @@ class Orphan:
         ledger = make_ledger(runtime.state, self._reactor, self._log)
         ledger.configure(config.ledger, Redactor(()).text)
         reporter.orphaned = ledger.observe
-        for record in reporter.unwritten():
+        for record in _unwritten(runtime.state / NAME, reporter.unwritten()):
             ledger.observe(record)
         ledger.start()
         self._reactor.addSystemEventTrigger("during", "shutdown", ledger.stop)

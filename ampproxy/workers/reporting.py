@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from ampproxy.channel.link import Link
-from ampproxy.channel.messages import Begun, Ended, Line, Message, encode
+from ampproxy.channel.messages import Begun, Ended, Line, Message, encode, portable
 from ampproxy.config.schema import Logging
 from ampproxy.ledger.recorder import MAX_WAITING
 from ampproxy.relay.record import ExchangeRecord, Observer
@@ -22,11 +22,13 @@ class Reporter:
     ``logging.buffer``; exchanges wait, as many as a ledger lets wait, for each is somebody's money.
 
     :param number: the worker's.
+    :param wall: seconds since the epoch.
     :ivar used: labels of the accounts that were asked lately.
     :ivar orphaned: gets what has ended, once there is no supervisor any more.
     """
 
-    def __init__(self, number: int, link: Link) -> None:
+    def __init__(self, number: int, link: Link, wall: Callable[[], float]) -> None:
+        self._wall = wall
         self._number = number
         self._link = link
         self._count = 0
@@ -44,7 +46,7 @@ class Reporter:
         """An exchange is about to cost something."""
         record.worker = self._number
         self._begun[id(record)] = record
-        self._link.send(encode(Begun(id(record), record)))
+        self._link.send(encode(Begun(id(record), portable(record))))
 
     def ended(self, record: ExchangeRecord) -> None:
         """An exchange has ended; see :data:`~ampproxy.relay.record.Observer`."""
@@ -56,13 +58,14 @@ class Reporter:
             self.orphaned(record)
             return
         self._count += 1
+        record.ended_at = self._wall()
         self._unwritten.append((self._count, record))
-        self._link.send(encode(Ended(id(record), self._count, record)))
+        self._link.send(encode(Ended(id(record), self._count, portable(record))))
 
     def update(self) -> None:
         """Report again what has been under way since it was last: what it has used so far is known then."""
         for key, record in list(self._begun.items())[-MAX_UPDATED:]:
-            self._link.send(encode(Begun(key, record)))
+            self._link.send(encode(Begun(key, portable(record))))
 
     def written(self, number: int) -> None:
         """The supervisor has these, and all before them, in the ledger."""

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 STABLE = 30.0
 #: Seconds until the one after next is started, which doubles; and the most of them.
 BACKOFF, MAX_BACKOFF_SECONDS = 0.5, 30.0
-#: So many deaths in a row are an alert.
-ALARMING = 3
 
 
 def assigned(count: int, able: Collection[int]) -> dict[int, tuple[int, ...]]:
@@ -49,6 +47,13 @@ class Deaths:
 
     total: int = 0
     row: int = 0
+
+    def recent(self, lived: float) -> int:
+        """How many in a row, as long as the one that lives now may be the next.
+
+        :param lived: for how many seconds it has.
+        """
+        return 0 if lived >= STABLE else self.row
 
     def died(self, lived: float) -> float:
         """Once more; gives the seconds until it is started again. The first time that is at once.

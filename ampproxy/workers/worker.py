@@ -148,7 +148,7 @@ class Worker:
         self._reactor = reactor
         self._rest = rest
         self._link = Link(reactor, sock, self)
-        self._reporter = Reporter(start.number, self._link)
+        self._reporter = Reporter(start.number, self._link, time.time)
         self._output = ChannelOutput(self._link)
         self._observer = LogObserver(
             self._output,
