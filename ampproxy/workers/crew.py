@@ -67,7 +67,7 @@ class Supervisor:
     :param late: hears by how much the reactor of a worker was late.
     :param wall: seconds since the epoch.
     :ivar renew: called when another version of the code has been installed: starts the service anew with it.
-    :ivar spawner: has workers forked.
+    :ivar spawner: has workers forked; ``wait`` has channels send and receive while the reactor waits.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class Supervisor:
         self.hub = HubOfWorkers(reactor.seconds)
         self.renew: Callable[[], None] = lambda: None
         self.spawner: Any = Spawner(reactor, environ, self._exited)
+        self.wait = pump
         self._reactor = reactor
         self._log = log
         self._begins = begins
@@ -147,7 +148,7 @@ class Supervisor:
         def all_have() -> bool:
             return all(member.prepared is not None or not member.link.open for member in asked)
 
-        if not pump([member.link for member in asked], all_have, self._reactor.seconds, PREPARE_TIMEOUT):
+        if not self.wait([member.link for member in asked], all_have, self._reactor.seconds, PREPARE_TIMEOUT):
             for member in asked:
                 if member.prepared is None:
                     self._destroy(
@@ -224,7 +225,8 @@ class Supervisor:
                 self.spawner.spawn(theirs, lambda pid, why: self._spawned(member, pid, why))
             except SpawnFailed as error:
                 self._spawned(member, 0, str(error))
-                return
+        if not member.link.open:
+            return
         member.send(*self._begins.start(member.number, self._service))
         member.link.start()
 
