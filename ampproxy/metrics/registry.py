@@ -65,7 +65,8 @@ class MetricsRegistry:
             "The longest turn of the reactor so far, of those that were too long.",
             registry=self.registry,
         ).set_function(longest)
-        self.registry.register(StateCollector(generation, logged))
+        held = int if workers is None else lambda: workers.held
+        self.registry.register(StateCollector(generation, logged, held))
         if workers is not None:
             self.registry.register(WorkersCollector(workers))
         ProcessCollector(registry=self.registry)
